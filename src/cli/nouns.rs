@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use entity::{Field, InputKind};
 use kernel::text::capitalized;
+use kernel::{Colour, Hue};
 use kit::{Answers, Noun, On, Op};
 
 use super::Common;
@@ -147,6 +148,14 @@ fn argument(field: &'static Field, is_first: bool) -> Arg {
         InputKind::Flag => {
             arg.num_args(0..=1).default_missing_value("yes").value_parser(["yes", "no"])
         }
+        InputKind::Hue => {
+            arg.value_parser(clap::builder::PossibleValuesParser::new(Hue::WORDS.iter().copied()))
+        }
+        // The field keeps its text, once it is known to be a colour.
+        InputKind::Colour => arg.value_parser(|text: &str| match text.parse::<Colour>() {
+            Ok(_) => Ok(text.to_owned()),
+            Err(error) => Err(error.to_string()),
+        }),
         InputKind::Choice(words, _) => {
             arg.value_parser(clap::builder::PossibleValuesParser::new(words))
         }

@@ -134,8 +134,11 @@ pub struct Select {
     /// Its parameters behind the question mark.
     pub params: &'static [Field],
     /// The keys of the records, in their order. Somebody's own are left out behind this.
-    pub keys: fn(&dyn Read, &Values) -> Result<Vec<Vec<u8>>, Error>,
+    pub keys: SelectKeys,
 }
+
+/// Finds the keys of the records that fit some parameters.
+pub type SelectKeys = fn(&dyn Read, &Values) -> Result<Vec<Vec<u8>>, Error>;
 
 /// Computed fields of a noun.
 #[derive(Clone, Copy)]

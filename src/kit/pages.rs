@@ -3,7 +3,7 @@
 use askama::Template;
 use axum::response::Response;
 use entity::{Fields, Mode, Values, read_input};
-use features::history::queries::meanwhile;
+use features::history::queries::{self as history, meanwhile};
 use features::tasks::queries::people::People;
 use kernel::{Assignee, Error, FieldError, Problem as _, ProblemKind};
 use serde_json::Value;
@@ -233,6 +233,7 @@ fn own_form(
         None => None,
     };
     let id = state.key.as_deref().map(id_text);
+    let state_key = state.key.clone();
     let is_own = state.op.is_none();
     let typed = match (&state.typed, &shown) {
         (Some(typed), _) if is_own => typed.clone(),
@@ -254,7 +255,6 @@ fn own_form(
         Some(shown) => shown.rev.to_string(),
         None => String::new(),
     };
-    let path = cx.ws.url(&format!("history/{}", noun.entity.topic));
     Ok(Form {
         action: id.as_ref().map_or(here.clone(), |id| format!("{here}/{id}")),
         changes: shown.as_ref().map(changed).unwrap_or_default(),
@@ -264,7 +264,13 @@ fn own_form(
         summary: if is_own { state.summary } else { String::new() },
         since: state.since,
         ops,
-        history: id.map(|id| format!("{path}/{id}")).unwrap_or_default(),
+        history: match &state_key {
+            Some(key) => {
+                let root = Root { table: noun.entity.table, key: key.clone() };
+                cx.ws.url(&history::path(cx.ws.store.schema(), &root))
+            }
+            None => String::new(),
+        },
     })
 }
 

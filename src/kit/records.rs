@@ -159,20 +159,23 @@ pub(crate) fn list(
     Ok(Listed { items, next })
 }
 
+/// The place of a record in the order of a list, and its key.
+type Place = (Vec<u8>, Vec<u8>);
+
 /// The places of records behind a cursor with their keys, one more than `limit`.
 fn places(
     noun: &'static Noun,
     read: &dyn Read,
     after: Option<&str>,
     limit: usize,
-) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Error> {
+) -> Result<Vec<Place>, Error> {
     let mut range = Range::all();
     if let Some(after) = after {
         let cursor = store::read::cursor_key(after)
             .ok_or_else(|| Error::field("after", "Give the `next` of the page before."))?;
         range = range.after(&cursor);
     }
-    let mut places: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
+    let mut places: Vec<Place> = Vec::new();
     let table = noun.order.map_or(noun.entity.table, |index| index.number);
     read.raw_scan(table, &range, &mut |key, value| {
         let id = if noun.order.is_some() { value } else { key };

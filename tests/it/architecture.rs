@@ -58,9 +58,9 @@ const CONFINED: &[(&str, &str)] = &[
 ];
 /// Methods that change the store, and the files that may call them (besides the store).
 const WRITES: &[(&str, &str)] = &[
-    ("tx.put", "rules reactions migrations entity/stored"),
-    ("tx.delete", "rules reactions migrations entity/stored"),
-    ("tx.emit", "rules entity/stored"),
+    ("tx.put", "rules reactions migrations stored"),
+    ("tx.delete", "rules reactions migrations stored"),
+    ("tx.emit", "rules stored"),
 ];
 
 /// Where the engine may write as a closure over the tables of a store. Everything else that it writes is a value, so that

@@ -436,7 +436,7 @@ const OFFERED: &[(&str, &str)] = &[
     ("reactions", ""),
     ("task_links", ""),
     ("streams", "src/interfaces/work/streams/pages.rs"),
-    ("labels", "src/interfaces/work/tasks/pages/labels.rs"),
+    ("labels", "src/kit/pages.rs"),
     ("task_labels", ""),
     ("task_relations", ""),
     ("series", "src/interfaces/work/tasks/pages/recurring.rs"),

@@ -54,7 +54,7 @@ async fn a_view_that_cannot_be_saved_says_why() {
     let hq = TestHq::start().await;
     let api = hq.api().await;
     for (body, says) in [
-        (json!({ "name": "  " }), "Give the view a name."),
+        (json!({ "name": "  " }), "Enter a name."),
         (json!({ "name": "x".repeat(61) }), "At most 60 characters."),
         (
             json!({ "name": "x", "noun": "boats" }),

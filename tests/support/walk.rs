@@ -231,7 +231,7 @@ impl<'h> Walk<'h> {
         let shown = owner.get(&here).await;
         assert!(shown.text.contains(page.title), "{}", shown.text);
         let menu = shown.attrs(".set-nav a[aria-current]", "href");
-        assert_eq!(menu, [here.clone()], "the menu says where one is");
+        assert_eq!(menu, [&*here], "the menu says where one is");
         let before = self.count().await;
         let mut typed = Self::typed(&self.body(8));
         typed.push(("once".to_owned(), "walk-form".to_owned()));
@@ -251,7 +251,7 @@ impl<'h> Walk<'h> {
         let viewer = self.hq.another("Walker", Some(kernel::Role::Viewer)).await;
         let seen = viewer.get(&here).await;
         assert_eq!(seen.status, 200, "{}", seen.text);
-        assert!(seen.attrs("form[action*='/settings/']", "action").is_empty(), "{}", seen.text);
+        assert!(seen.attrs("main form", "action").is_empty(), "{}", seen.text);
         assert_eq!(viewer.form(&here, &typed).await.status, 403);
     }
 

@@ -235,7 +235,7 @@ async fn an_agent_looks_after_streams_labels_and_recurring_tasks() {
     told(&results[3], &["Sell **200**"]);
     told(&results[4], &["\"bug\" is kept"]);
     refused(&results[5], "label_not_found", "bugg");
-    told(&results[6], &["\"label\":\"bug\"", "What is broken", "\"tasks\":0"]);
+    told(&results[6], &["\"name\":\"bug\"", "What is broken", "\"task\":0"]);
     told(&results[7], &["\"view\":\"Bugs\"", "is:open label:bug"]);
     assert!(!results[7].1.contains("My own"), "it is a person's: {}", results[7].1);
 
