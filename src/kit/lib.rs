@@ -146,13 +146,16 @@ pub struct Extra {
     /// The JSON schema of each, by its name.
     pub schema: fn() -> Fields,
     /// Reads what they need, once for a whole list.
-    pub prepare: fn(&dyn Read) -> Result<ExtraOf, StoreError>,
+    pub prepare: Prepare,
     /// Whether only lists have them.
     pub in_lists: bool,
 }
 
+/// Reads what the computed fields of a list need.
+pub type Prepare = for<'r> fn(&'r dyn Read) -> Result<ExtraOf<'r>, StoreError>;
+
 /// The computed fields of one record.
-pub type ExtraOf = Box<dyn Fn(&Fields) -> Fields>;
+pub type ExtraOf<'r> = Box<dyn Fn(&Fields) -> Result<Fields, StoreError> + 'r>;
 
 /// What agents have of a noun: a tool to list it and one to save it, each if it says something.
 #[derive(Clone, Copy)]

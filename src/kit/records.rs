@@ -44,17 +44,17 @@ pub(crate) struct Shown {
 }
 
 /// Draws records of a noun for one reader.
-pub(crate) struct Show {
+pub(crate) struct Show<'r> {
     noun: &'static Noun,
     names: Box<dyn Names>,
-    extra: Option<ExtraOf>,
+    extra: Option<ExtraOf<'r>>,
 }
 
-impl Show {
+impl<'r> Show<'r> {
     /// Reads what rows of a noun need.
     pub fn new(
         noun: &'static Noun,
-        read: &dyn Read,
+        read: &'r dyn Read,
         reader: Reader,
         in_list: bool,
     ) -> Result<Self, StoreError> {
@@ -74,7 +74,7 @@ impl Show {
         let record = (self.noun.entity.rows.fields)(row).unwrap_or_default();
         let mut fields = shown(self.noun.entity.fields, &record, self.names());
         if let Some(extra) = &self.extra {
-            fields.extend(extra(&record));
+            fields.extend(extra(&record)?);
         }
         Ok(Shown { key, rev, record, fields })
     }

@@ -5,8 +5,11 @@ use tool::Registry;
 use web::routes::Routes;
 
 /// The nouns that are made with the kit.
-static NOUNS: [&Noun; 2] =
-    [&interfaces_work::tasks::labels::LABELS, &interfaces_work::views::noun::VIEWS];
+static NOUNS: [&Noun; 3] = [
+    &interfaces_work::tasks::labels::LABELS,
+    &interfaces_work::streams::noun::STREAMS,
+    &interfaces_work::views::noun::VIEWS,
+];
 
 /// The nouns of the kit: these, unless a package above has installed others before.
 pub fn nouns() -> impl Iterator<Item = &'static Noun> + Clone {

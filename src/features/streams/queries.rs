@@ -4,7 +4,7 @@ use jiff::civil::Date;
 
 use super::model::{self, Stream};
 use kernel::key::KeyBuf;
-use kernel::{FieldError, Problem, ProblemKind, StreamId};
+use kernel::{Error, FieldError, Problem, ProblemKind, StreamId};
 use store::{Range, Read, ReadExt as _, StoreError};
 
 /// The longest name, in characters.
@@ -36,6 +36,12 @@ pub enum StreamError {
     Invalid(Vec<FieldError>),
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl From<StreamError> for Error {
+    fn from(error: StreamError) -> Self {
+        Self::of(error)
+    }
 }
 
 impl Problem for StreamError {

@@ -6,8 +6,12 @@ use super::model::{self, Stream};
 use super::queries::{self, MAX_DESCRIPTION, MAX_GOAL, MAX_NAME, MOST, StreamError};
 use crate::tasks::queries::checks;
 use crate::tasks::queries::error::TaskError;
+use entity::{Stored, Values};
 use kernel::text::{self, one_line};
-use kernel::{Assignee, Event, FieldError, Hue, StreamId, StreamKind, Timestamp, rank};
+use kernel::{
+    Assignee, Error, Event, FieldError, Hue, RowAct, StreamId, StreamKind, Timestamp, rank,
+};
+use serde_json::Value;
 use store::{Range, ReadExt as _, StoreError, WriteTx};
 
 /// A stream to be made.
@@ -64,35 +68,102 @@ pub struct StreamPatch {
     pub target_date: Option<Option<Date>>,
 }
 
-/// Makes a stream, behind all others.
-///
-/// # Errors
-/// When the input is wrong or the name is taken.
-pub fn create(tx: &mut WriteTx<'_>, new: NewStream) -> Result<Stream, StreamError> {
+impl Stored for Stream {
+    fn blank(tx: &mut WriteTx<'_>) -> Self {
+        let (id, now) = (tx.new_id(), tx.now());
+        Self {
+            id,
+            name: String::new(),
+            description: String::new(),
+            colour: Hue::C1,
+            icon: String::new(),
+            rank: String::new(),
+            kind: StreamKind::Custom,
+            goal: String::new(),
+            lead: None,
+            target_date: None,
+            created_at: now,
+            updated_at: now,
+            archived_at: None,
+        }
+    }
+
+    fn check(
+        tx: &mut WriteTx<'_>,
+        old: Option<&Self>,
+        new: &mut Self,
+        given: &Values,
+    ) -> Result<(), Error> {
+        let Some(old) = old else {
+            let has_colour = given.contains_key("colour");
+            *new = placed(tx, new.clone(), has_colour)?;
+            return Ok(());
+        };
+        // Restored first, archived last: all of a request is one change.
+        let archived = given.get("archived").and_then(Value::as_bool);
+        if archived == Some(false) && new.archived_at.take().is_some() {
+            free(tx, new)?;
+        }
+        let is_more = given.keys().any(|key| key != "archived");
+        if new.archived_at.is_some() && is_more {
+            return Err(StreamError::Archived(old.name.clone()).into());
+        }
+        *new = kept(tx, old, new.clone())?;
+        if archived == Some(true) && new.archived_at.is_none() {
+            new.archived_at = Some(tx.now());
+        }
+        Ok(())
+    }
+
+    fn stamp(&mut self, now: Timestamp) {
+        self.updated_at = now;
+    }
+
+    fn event(&self, act: RowAct) -> Option<Event> {
+        Some(match act {
+            RowAct::Created => Event::StreamCreated { stream: self.id },
+            _ => Event::StreamChanged { stream: self.id },
+        })
+    }
+}
+
+/// A new stream, checked, behind all others.
+fn placed(tx: &WriteTx<'_>, stream: Stream, has_colour: bool) -> Result<Stream, StreamError> {
     let last = tx.scan::<Stream>(model::BY_RANK, &Range::all().reverse().limit(1))?.pop();
     if MOST <= tx.len(model::BY_RANK, &Range::all())? {
         return Err(StreamError::TooMany);
     }
-    let now = tx.now();
-    let colour = new.colour.unwrap_or_else(|| Hue::of(new.name.trim()));
-    let stream = Stream {
-        id: tx.new_id(),
-        name: new.name,
-        description: new.description,
-        colour,
-        icon: new.icon,
-        rank: rank::after(last.as_ref().map(|stream| stream.rank.as_str())),
-        kind: new.kind,
-        goal: new.goal,
-        lead: new.lead,
-        target_date: new.target_date,
-        created_at: now,
-        updated_at: now,
-        archived_at: None,
-    };
-    let stream = checked(stream)?;
+    let colour = if has_colour { stream.colour } else { Hue::of(stream.name.trim()) };
+    let rank = rank::after(last.as_ref().map(|stream| stream.rank.as_str()));
+    let stream = checked(Stream { colour, rank, ..stream })?;
     free(tx, &stream)?;
     lead(tx, stream.lead)?;
+    Ok(stream)
+}
+
+/// A changed stream, checked.
+fn kept(tx: &WriteTx<'_>, old: &Stream, stream: Stream) -> Result<Stream, StreamError> {
+    let stream = checked(stream)?;
+    if stream.name != old.name {
+        free(tx, &stream)?;
+    }
+    if stream.lead != old.lead {
+        lead(tx, stream.lead)?;
+    }
+    Ok(stream)
+}
+
+/// Creates a stream, behind all others.
+///
+/// # Errors
+/// When the input is wrong or the name is taken.
+pub fn create(tx: &mut WriteTx<'_>, new: NewStream) -> Result<Stream, StreamError> {
+    let blank = Stream::blank(tx);
+    let NewStream { name, description, colour, icon, kind, goal, lead, target_date } = new;
+    let hue = colour.unwrap_or(blank.colour);
+    let stream =
+        Stream { name, description, colour: hue, icon, kind, goal, lead, target_date, ..blank };
+    let stream = placed(tx, stream, colour.is_some())?;
     tx.put(&stream)?;
     tx.emit(Event::StreamCreated { stream: stream.id });
     Ok(stream)
@@ -111,7 +182,7 @@ pub fn update(
     if old.archived_at.is_some() {
         return Err(StreamError::Archived(old.name));
     }
-    let stream = checked(Stream {
+    let stream = Stream {
         name: patch.name.unwrap_or_else(|| old.name.clone()),
         description: patch.description.unwrap_or_else(|| old.description.clone()),
         colour: patch.colour.unwrap_or(old.colour),
@@ -121,17 +192,9 @@ pub fn update(
         lead: patch.lead.unwrap_or(old.lead),
         target_date: patch.target_date.unwrap_or(old.target_date),
         ..old.clone()
-    })?;
-    if stream == old {
-        return Ok(old);
-    }
-    if stream.name != old.name {
-        free(tx, &stream)?;
-    }
-    if stream.lead != old.lead {
-        lead(tx, stream.lead)?;
-    }
-    save(tx, stream)
+    };
+    let stream = kept(tx, &old, stream)?;
+    if stream == old { Ok(old) } else { save(tx, stream) }
 }
 
 /// Puts a stream out of the way; its tasks stay as they are.

@@ -32,7 +32,6 @@ pub fn routes() -> Routes {
 pub fn api() -> Routes {
     Routes::new()
         .merge(tasks::api())
-        .merge(streams::api::routes())
         .merge(comments::api())
         .merge(deliverables::api())
         .merge(files::api())

@@ -72,11 +72,11 @@ fn uses_schema() -> Fields {
 }
 
 /// How many records of each kind have a label.
-fn uses(read: &dyn Read) -> Result<ExtraOf, StoreError> {
+fn uses(read: &dyn Read) -> Result<ExtraOf<'_>, StoreError> {
     let (tasks, others) = (marks::label_counts(read)?, Uses::read(read)?);
     Ok(Box::new(move |record| {
         let Ok(label) = serde_json::from_value::<Label>(Value::Object(record.clone())) else {
-            return Fields::new();
+            return Ok(Fields::new());
         };
         let mut uses: Map<String, Value> = others
             .of(&label)
@@ -84,7 +84,7 @@ fn uses(read: &dyn Read) -> Result<ExtraOf, StoreError> {
             .map(|one| (one.noun.word.to_owned(), json!(one.count)))
             .collect();
         uses.insert("task".to_owned(), json!(tasks.get(&label.id).copied().unwrap_or(0)));
-        Map::from_iter([("uses".to_owned(), Value::Object(uses))])
+        Ok(Map::from_iter([("uses".to_owned(), Value::Object(uses))]))
     }))
 }
 

@@ -45,9 +45,9 @@ fn shared_schema() -> Fields {
     Map::from_iter([("shared".to_owned(), json!({ "type": "boolean", "description": about }))])
 }
 
-fn shared(_: &dyn Read) -> Result<ExtraOf, StoreError> {
+fn shared(_: &dyn Read) -> Result<ExtraOf<'_>, StoreError> {
     Ok(Box::new(|view| {
         let is_shared = view.get("owner").is_none_or(Value::is_null);
-        Map::from_iter([("shared".to_owned(), json!(is_shared))])
+        Ok(Map::from_iter([("shared".to_owned(), json!(is_shared))]))
     }))
 }

@@ -1,0 +1,92 @@
+//! Streams as a noun of the kit: their API. Their pages, commands and tools show the work of a stream; these are by hand.
+
+use entity::{Area, Entity, Field, Fields, InputKind, Values};
+use features::streams::model::Stream;
+use features::streams::queries::{self, MAX_DESCRIPTION, MAX_GOAL, MAX_NAME};
+use features::tasks::queries::marks;
+use kernel::key::KeyBuf;
+use kernel::{Error, StreamKind, TaskStatus};
+use kit::{Acts, Extra, ExtraOf, Noun, Select};
+use serde_json::{Map, Value, json};
+use store::{Read, StoreError};
+
+/// Their field table. History, search and routines know streams by rules of their own, so it is no descriptor among the
+/// others.
+static STREAM: Entity = Entity {
+    area: Area::Work,
+    fields: &[
+        Field::line("name", "name").required().max(MAX_NAME),
+        Field::line("description", "description").max(MAX_DESCRIPTION),
+        Field::entered("colour", "colour", InputKind::Hue)
+            .about("one that follows from the name when there is none"),
+        Field::entered("icon", "icon", InputKind::Emoji).about("one emoji"),
+        Field::choice("kind", "kind", StreamKind::WORDS, StreamKind::LABELS),
+        Field::long("goal", "goal").max(MAX_GOAL).about("Markdown, at most 2,000 characters"),
+        Field::person("lead", "lead").about("`me`, an agent's slug, a person's handle, or an id"),
+        Field::entered("target_date", "target date", InputKind::Day).about("a day (`2026-11-20`)"),
+        Field::flag("archived", "archived").later().internal().about("archives or restores it"),
+        Field::stamp("created_at", "created"),
+        Field::stamp("updated_at", "changed"),
+        Field::stamp("archived_at", "archived").optional(),
+    ],
+    missing: "stream_not_found",
+    ..Entity::stored::<Stream>("stream", "stream", "streams")
+};
+
+/// Streams.
+pub static STREAMS: Noun = Noun {
+    acts: Acts { delete: false, ..Acts::ALL },
+    find: Some(|read, said| {
+        let found = queries::called(read, said.trim())?;
+        Ok(found.map(|stream| KeyBuf::of(&stream.id).into_bytes()))
+    }),
+    select: Some(Select {
+        params: &[
+            Field::flag("archived", "archived").about("The archived ones in place of the others")
+        ],
+        keys: in_order,
+    }),
+    extra: Some(Extra { schema: tasks_schema, prepare: tasks, in_lists: false }),
+    commands: false,
+    ..Noun::of(&STREAM, "streams", "Streams, in their order")
+};
+
+fn in_order(read: &dyn Read, asked: &Values) -> Result<Vec<Vec<u8>>, Error> {
+    let is_archived = asked.get("archived").and_then(Value::as_bool).unwrap_or(false);
+    let all = queries::all(read)?.into_iter();
+    let shown = all.filter(|stream| stream.archived_at.is_some() == is_archived);
+    Ok(shown.map(|stream| KeyBuf::of(&stream.id).into_bytes()).collect())
+}
+
+/// The statuses that are counted.
+const COUNTED: [TaskStatus; 6] = [
+    TaskStatus::Todo,
+    TaskStatus::InProgress,
+    TaskStatus::Blocked,
+    TaskStatus::Done,
+    TaskStatus::Cancelled,
+    TaskStatus::Missed,
+];
+
+fn tasks_schema() -> Fields {
+    let number = json!({ "type": "integer", "format": "uint", "minimum": 0 });
+    let counts = COUNTED.map(|status| (status.word().to_owned(), number.clone()));
+    let tasks = json!({
+        "type": "object",
+        "description": "How many tasks have each status; archived ones are left out.",
+        "properties": Map::from_iter(counts),
+        "required": COUNTED.map(TaskStatus::word),
+    });
+    Map::from_iter([("tasks".to_owned(), tasks)])
+}
+
+/// How many tasks of a stream have each status.
+fn tasks(read: &dyn Read) -> Result<ExtraOf<'_>, StoreError> {
+    Ok(Box::new(move |stream| {
+        let Some(id) = entity::text_of(stream, "id").parse().ok() else { return Ok(Fields::new()) };
+        let counts = marks::in_stream(read, id)?;
+        let count = |status: &TaskStatus| counts.get(status).copied().unwrap_or(0);
+        let all = COUNTED.map(|status| (status.word().to_owned(), json!(count(&status))));
+        Ok(Map::from_iter([("tasks".to_owned(), Value::Object(Map::from_iter(all)))]))
+    }))
+}
