@@ -11,7 +11,7 @@ use hyper::body::Incoming;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use server::seed::{EMAIL, PASSWORD};
+use demo::{EMAIL, PASSWORD};
 
 use crate::load::{self, Client, Load, Times, told};
 use crate::rows::{BINARY, bearer, figure, folder, has_change, id, unlimited};

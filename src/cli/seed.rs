@@ -5,9 +5,9 @@ use std::time::Instant;
 use clap::ValueEnum;
 use serde_json::json;
 
+use demo::{EMAIL, Made, PASSWORD, SeedError, Size, Wish};
 use kernel::Clock as _;
 use kernel::time::SystemClock;
-use server::seed::{self, EMAIL, Made, PASSWORD, SeedError, Size, Wish};
 
 use super::{Common, FAILED, OK, USAGE, complain, say};
 
@@ -44,7 +44,7 @@ pub fn run(common: &Common, size: SeedSize, number: u64) -> u8 {
     let (folder, began) = (config.data.display().to_string(), Instant::now());
     let wish = Wish { size: size.into(), number, now: SystemClock.now() };
     let made = match super::serve::runtime() {
-        Ok(runtime) => runtime.block_on(seed::make(config, wish)),
+        Ok(runtime) => runtime.block_on(demo::make(config, wish)),
         Err(error) => Err(SeedError::Refused(error.to_string())),
     };
     match made {

@@ -18,6 +18,7 @@ use features::tasks::queries::error::TaskError;
 use features::tasks::queries::{overdue as late, series as reads};
 use features::tasks::rules::{overdue as settling, series as rules};
 use kernel::{Actor, Cause, Part, SeriesId};
+use store::consumer::{Step, step};
 use store::{Entry, Lane, StoreError};
 
 /// Who makes what is due.
@@ -55,8 +56,21 @@ async fn run(ws: Ws) {
     }
 }
 
+/// Does what timers and consumers of a workspace would have done by now, and says when more is due. For
+/// programs that set the clock themselves.
+///
+/// # Errors
+/// When the store fails.
+pub async fn catch_up(ws: &Ws) -> Result<Option<Timestamp>, StoreError> {
+    let (recurs, fires) = (look(ws).await?, super::routines::look(ws).await?);
+    for consumer in ws.app.consumers.all() {
+        while let Step::Took(_) = step(&ws.store, Arc::clone(consumer)).await? {}
+    }
+    Ok(recurs.into_iter().chain(fires).min())
+}
+
 /// Makes all that is due and says when more will be.
-pub(super) async fn look(ws: &Ws) -> Result<Option<Timestamp>, StoreError> {
+async fn look(ws: &Ws) -> Result<Option<Timestamp>, StoreError> {
     let (turn, passes) = (recurring(ws).await?, overdue(ws).await?);
     Ok(turn.into_iter().chain(passes).chain(put_off(ws).await?).min())
 }

@@ -35,7 +35,6 @@ pub mod restore;
 pub mod router;
 mod routines;
 pub mod schema;
-pub mod seed;
 pub mod socket;
 mod starts;
 mod stream;
@@ -87,6 +86,8 @@ use sandbox::{SandboxError, own_files};
 use store::migrate::UpgradeError;
 use store::{Faults, NoFaults, Opening, Options, Store, StoreError};
 use web::routes::Mounted;
+
+pub use due::catch_up;
 
 use anchor::Anchor;
 use listen::{Front, Patience, Stage};
@@ -465,6 +466,14 @@ pub struct Offline {
     _lock: Lock,
 }
 
+impl Offline {
+    /// Closes the stores, so that the next start has nothing to recover.
+    pub async fn close(self) {
+        self.app.stopping.cancel();
+        close_stores(&self.app).await;
+    }
+}
+
 /// Opens a data folder that nobody holds. Call from an async runtime.
 ///
 /// # Errors
@@ -474,7 +483,10 @@ pub async fn offline(config: Config) -> Result<Offline, StartError> {
 }
 
 /// The same with other parts, such as another clock.
-async fn offline_with(config: Config, parts: Parts) -> Result<Offline, StartError> {
+///
+/// # Errors
+/// As [`offline`].
+pub async fn offline_with(config: Config, parts: Parts) -> Result<Offline, StartError> {
     let lock = lock::take(&config.data, parts.clock.now())?;
     finish_swap(&config.data, &*parts.faults)?;
     let url = config.public_url.clone().unwrap_or_else(|| local_url(config.listen));
@@ -530,18 +542,22 @@ impl Running {
         self.app.hosts.are_answered_by(None);
         // The engine and the program own each other.
         *self.app.on_open.write() = None;
-        let mut stores: Vec<Store> =
-            self.app.workspaces.write().drain(..).map(|ws| ws.store.clone()).collect();
-        stores.push(self.app.system.clone());
-        // Whoever is still busy is refused from here on; a file that was closed needs no recovery.
-        let closed = tokio::task::spawn_blocking(move || stores.iter().for_each(Store::close));
-        if let Err(error) = closed.await {
-            tracing::error!(%error, "a store did not close well");
-        }
+        close_stores(&self.app).await;
         if self.app.is_here() {
             starts::ended_well(&self.app.config.data);
         }
         ended
+    }
+}
+
+/// Closes all stores. Whoever is still busy is refused from here on; a file that was closed needs no recovery.
+async fn close_stores(app: &App) {
+    let mut stores: Vec<Store> =
+        app.workspaces.write().drain(..).map(|ws| ws.store.clone()).collect();
+    stores.push(app.system.clone());
+    let closed = tokio::task::spawn_blocking(move || stores.iter().for_each(Store::close));
+    if let Err(error) = closed.await {
+        tracing::error!(%error, "a store did not close well");
     }
 }
 

@@ -7,7 +7,7 @@ use std::path::Path;
 use support::source::{code_only, files, paths};
 
 const FILES: &str = "app/config store crypto git sandbox browser backup search embed connect sources/tests \
-                     knowledge/tests vault/tests gateways/machine link/identity replica server cli";
+                     knowledge/tests vault/tests gateways/machine link/identity replica server demo cli";
 const SURFACE: &str =
     "app/extract web list kit server cli interfaces crm knowledge sources vault gateways";
 /// Foreign crates and parts of the standard library, and the only places that may name them.

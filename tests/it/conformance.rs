@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use server::seed::{EMAIL, PASSWORD};
+use demo::{EMAIL, PASSWORD};
 
 use super::seed::company;
 use support::hq::Person;

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use app::config::Config;
+use demo::{EMAIL, Made, PASSWORD, SeedError, Size, Wish};
 use features::agents::model::Agent;
 use features::comments::model::Comment;
 use features::deliverables::model::Deliverable;
@@ -16,7 +17,6 @@ use features::tasks::model::series::Occurrence;
 use features::usage::model::Usage;
 use kernel::{AgentStatus, DeliverableState, Outcome, RunState, TaskStatus, Timestamp, WaitFor};
 use reqwest::StatusCode;
-use server::seed::{self, EMAIL, Made, PASSWORD, SeedError, Size, Wish};
 use store::{Range, ReadExt as _, Record};
 
 use support::hq::{Setup, TestHq};
@@ -39,7 +39,7 @@ fn fill(data: &Path, wish: Wish) -> Made {
     let config = Config::for_folder(data);
     let made = std::thread::spawn(move || {
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-        runtime.block_on(seed::make(config, wish)).expect("a company")
+        runtime.block_on(demo::make(config, wish)).expect("a company")
     });
     made.join().expect("a thread that ends")
 }
@@ -209,7 +209,7 @@ async fn a_folder_in_which_something_is_stays_as_it_is() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("letter.txt");
     std::fs::write(&path, "mine").expect("a file");
-    let refused = seed::make(Config::for_folder(folder.path()), small(1)).await;
+    let refused = demo::make(Config::for_folder(folder.path()), small(1)).await;
     assert!(matches!(refused, Err(SeedError::NotEmpty(_))), "{refused:?}");
     let output = run(Path::new(BINARY), folder.path(), &["demo", "--seed", "small"]);
     assert_eq!(output.status.code(), Some(2));

@@ -6,10 +6,10 @@
 
 mod customers;
 mod days;
-mod desk;
 mod dice;
 mod founding;
 mod ground;
+mod people;
 mod runs;
 mod words;
 
@@ -46,17 +46,18 @@ use kernel::{
     Actor, Cause, Clock as _, DeliverableId, RunId, SeriesId, StreamId, TaskId, TemplateId,
     Timestamp,
 };
-use store::{ReadExt as _, Store, StoreError, WriteTx};
+use store::{ReadExt as _, StoreError, WriteTx};
 
 use crm::error::CrmError;
 
-use super::workspaces::life::LifeError;
-use super::{Parts, StartError, offline_with};
+use server::workspaces::life::LifeError;
+use server::{Parts, StartError, offline_with};
 
 use customers::{Counts, Crowd};
-use desk::Errand;
+
 use dice::Dice;
 use founding::{Person, Worker};
+use people::Errand;
 use runs::Live;
 use words::Words;
 
@@ -304,8 +305,7 @@ pub async fn make(config: Config, wish: Wish) -> Result<Made, SeedError> {
     company.talk_outside(&mut crowd).await?;
     let made = company.tell()?;
     drop(company);
-    close(&app).await?;
-    drop(opened);
+    opened.close().await;
     Ok(made)
 }
 
@@ -319,16 +319,6 @@ fn is_empty(path: &std::path::Path) -> Result<(), SeedError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(source) => Err(SeedError::Folder { path: path.to_owned(), source }),
     }
-}
-
-/// Closes the stores well, so that the next start has nothing to recover.
-async fn close(app: &App) -> Result<(), SeedError> {
-    app.stopping.cancel();
-    let mut stores: Vec<Store> =
-        app.workspaces.write().drain(..).map(|ws| ws.store.clone()).collect();
-    stores.push(app.system.clone());
-    let closed = tokio::task::spawn_blocking(move || stores.iter().for_each(Store::close));
-    closed.await.map_err(|error| SeedError::Refused(error.to_string()))
 }
 
 impl Company {

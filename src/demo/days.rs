@@ -1,22 +1,17 @@
 //! The weeks: which moments there are, and what happens at each.
 
-use std::sync::Arc;
-
 use jiff::civil::Weekday;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, ToSpan as _};
 
-use super::super::{due, routines};
-use super::desk::{Deed, EVENING, Errand, For};
 use super::dice::Dice;
 use super::founding::PAUSED_BEFORE;
+use super::people::{Deed, EVENING, Errand, For};
 use super::{Company, Out, Plan, SeedError};
 use features::agents::rules as agents;
 use features::tasks::queries::series as recurring;
 use features::workspace::model::Counting;
 use kernel::{Assignee, Clock as _, TaskId};
-use store::StoreError;
-use store::consumer::{Step, step};
 
 /// How many moments a shift has: a run that is begun in it has ended by then.
 pub(super) const TICKS: usize = 8;
@@ -134,10 +129,7 @@ impl Company {
     /// Goes on to a moment. What becomes due on the way happens when it does.
     async fn advance_to(&mut self, at: Timestamp) -> Result<(), SeedError> {
         loop {
-            let recur = due::look(&self.ws).await?;
-            let fire = routines::look(&self.ws).await?;
-            self.follow().await?;
-            let next = recur.into_iter().chain(fire).min().filter(|next| *next <= at);
+            let next = server::catch_up(&self.ws).await?.filter(|next| *next <= at);
             let to = next.unwrap_or(at);
             let ms = to.as_millisecond() - self.clock.now_ms();
             // What could not be done yet is looked at again some minutes later.
@@ -151,14 +143,6 @@ impl Company {
                 return Ok(());
             }
         }
-    }
-
-    /// Lets the consumers take what came.
-    async fn follow(&self) -> Result<(), StoreError> {
-        for consumer in self.app.consumers.all() {
-            while let Step::Took(_) = step(&self.ws.store, Arc::clone(consumer)).await? {}
-        }
-        Ok(())
     }
 
     /// People will do what came from a series or a routine and is theirs.
@@ -236,8 +220,8 @@ impl Company {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Size;
     use super::{Dice, Timestamp, shifts};
+    use crate::Size;
 
     #[test]
     fn work_is_done_on_working_days_and_not_at_the_end() {

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::desk::For;
+use super::people::For;
 use super::words::ToolText;
 use super::{Company, Job, Out, SeedError};
 use features::comments::rules::{self as comments, Reach};

@@ -17,9 +17,9 @@ use kernel::{AccountId, Actor, AgentId, Cause, Part, Role, SignInId, Thinking, T
 
 use store::ReadExt as _;
 
-use super::super::workspaces::life::{self, NewWorkspace};
 use super::words::Words;
 use super::{EMAIL, PASSWORD, Plan, SeedError};
+use server::workspaces::life::{self, NewWorkspace};
 
 /// Everybody who may be in it; the first owns it.
 const PEOPLE: [(&str, &str, Role); 4] = [
