@@ -5,7 +5,7 @@ use std::time::Instant;
 use clap::ValueEnum;
 use serde_json::json;
 
-use demo::{EMAIL, Made, PASSWORD, SeedError, Size, Wish};
+use demo::{DemoError, EMAIL, Made, PASSWORD, Size, Wish};
 use kernel::Clock as _;
 use kernel::time::SystemClock;
 
@@ -45,7 +45,7 @@ pub fn run(common: &Common, size: SeedSize, number: u64) -> u8 {
     let wish = Wish { size: size.into(), number, now: SystemClock.now() };
     let made = match super::serve::runtime() {
         Ok(runtime) => runtime.block_on(demo::make(config, wish)),
-        Err(error) => Err(SeedError::Refused(error.to_string())),
+        Err(error) => Err(DemoError::Refused(error.to_string())),
     };
     match made {
         Ok(made) => {
@@ -59,7 +59,7 @@ pub fn run(common: &Common, size: SeedSize, number: u64) -> u8 {
         }
         Err(error) => {
             complain(&error.to_string());
-            if matches!(error, SeedError::NotEmpty(_)) { USAGE } else { FAILED }
+            if matches!(error, DemoError::NotEmpty(_)) { USAGE } else { FAILED }
         }
     }
 }

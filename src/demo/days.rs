@@ -1,31 +1,30 @@
-//! The weeks: which moments there are, and what happens at each.
+//! The weeks: the moments, and what happens at each.
 
 use jiff::civil::Weekday;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, ToSpan as _};
 
 use super::dice::Dice;
-use super::founding::PAUSED_BEFORE;
-use super::people::{Deed, EVENING, Errand, For};
-use super::{Company, Out, Plan, SeedError};
+use super::people::{EVENING, For};
+use super::{Company, DemoError, Job, Out, Plan};
 use features::agents::rules as agents;
-use features::tasks::queries::series as recurring;
 use features::workspace::model::Counting;
-use kernel::{Assignee, Clock as _, TaskId};
+use kernel::Clock as _;
 
 /// How many moments a shift has: a run that is begun in it has ended by then.
-pub(super) const TICKS: usize = 8;
+const TICKS: usize = 8;
 /// How many tasks are left for the very end, so that there are as many as there should be.
 const LEFT: u32 = 10;
 /// How long what could not be done is left alone, in milliseconds.
 const AGAIN: i64 = 5 * 60 * 1_000;
-/// How often what waits for agents is seen to in the evening at most.
+/// How often agents look for waiting work in the evening at most.
 const ROUNDS: usize = 40;
+/// How long before the end agents are paused.
+const PAUSED_BEFORE: SignedDuration = SignedDuration::from_hours(60);
 
 /// When agents take up what waits, on working days.
 fn shifts(end: Timestamp, plan: Plan, dice: &mut Dice) -> Vec<Timestamp> {
-    let zone = TimeZone::UTC;
-    let last = end.to_zoned(zone.clone()).date();
+    let last = end.to_zoned(TimeZone::UTC).date();
     let mut all = Vec::new();
     let each = 9 * 60 / plan.shifts.max(1);
     for back in (0..=plan.weeks * 7).rev() {
@@ -33,16 +32,14 @@ fn shifts(end: Timestamp, plan: Plan, dice: &mut Dice) -> Vec<Timestamp> {
         if matches!(day.weekday(), Weekday::Saturday | Weekday::Sunday) {
             continue;
         }
-        let Ok(midnight) = day.to_zoned(zone.clone()) else { continue };
+        let Ok(midnight) = day.to_zoned(TimeZone::UTC) else { continue };
         for n in 0..plan.shifts {
             let minute = 8 * 60 + n * each + dice.below(each / 2);
             let minute = i64::try_from(minute).unwrap_or(0);
-            let at = midnight.timestamp() + SignedDuration::from_mins(minute);
-            if at < end - EVENING {
-                all.push(at);
-            }
+            all.push(midnight.timestamp() + SignedDuration::from_mins(minute));
         }
     }
+    all.retain(|at| *at < end - EVENING);
     all
 }
 
@@ -53,7 +50,7 @@ impl Company {
     }
 
     /// Goes through all weeks.
-    pub(super) async fn live_on(&mut self) -> Result<(), SeedError> {
+    pub(super) async fn live_on(&mut self) -> Result<(), DemoError> {
         let shifts = shifts(self.end, self.plan, &mut self.dice);
         let fortnight = 10 * self.plan.shifts;
         let mut day = None;
@@ -68,25 +65,23 @@ impl Company {
                 self.use_template().await?;
             }
             self.pause_some(*at).await?;
-            self.take_series()?;
             self.made = self.count(Counting::Tasks)?;
             self.hand_out(self.agents.len(), false).await?;
-            let left = (shifts.len() - n) * TICKS;
-            for tick in 0..TICKS {
-                self.tick_on(left - tick, n + 2 < shifts.len()).await?;
+            for left in (1..=TICKS).rev() {
+                let left = (shifts.len() - n - 1) * TICKS + left;
+                self.tick_on(left, n + 2 < shifts.len()).await?;
             }
         }
-        self.see_to_the_rest().await
+        self.end_day().await
     }
 
     /// One moment of a shift; `left` is how many are still to come, with this one.
-    async fn tick_on(&mut self, left: usize, agents_too: bool) -> Result<(), SeedError> {
+    async fn tick_on(&mut self, left: usize, agents_too: bool) -> Result<(), DemoError> {
         self.pass(15, 100);
         let target = self.plan.tasks.saturating_sub(LEFT).saturating_sub(self.made);
-        let left = u32::try_from(left).unwrap_or(1).max(1);
-        let more = self.dice.below(left as usize) < (target % left) as usize;
-        let mut quota = target / left + u32::from(more);
-        let mut jobs = self.errands();
+        let more = self.dice.below(left) < target as usize % left;
+        let mut quota = u32::try_from(target as usize / left + usize::from(more)).unwrap_or(0);
+        let mut jobs = self.deeds();
         while 0 < quota {
             let (job, count) = self.new_work(quota.max(6), agents_too);
             jobs.push(job);
@@ -98,24 +93,23 @@ impl Company {
         Ok(())
     }
 
-    /// Lets these happen and takes in what they came to.
-    pub(super) async fn happen(&mut self, jobs: Vec<super::Job<For>>) -> Result<(), SeedError> {
+    /// Lets these happen and takes their results.
+    pub(super) async fn happen(&mut self, jobs: Vec<Job<For>>) -> Result<(), DemoError> {
         let day = self.ticks_a_day();
-        for (what, out) in self.piece(jobs).await? {
+        for (what, out) in self.all(jobs).await? {
             match (what, out) {
                 (For::New(stream, whose), Some(Out::Tasks(new))) => {
                     self.expect(stream, whose, new);
                 }
-                (For::Errand(errand), Some(Out::Later)) => {
+                (For::Deed(by, deed), Some(Out::Later)) => {
                     let after = self.dice.lag(day);
-                    self.note(after, errand);
+                    self.later(after, by, deed);
                 }
                 (For::Step(place), out) => self.stepped(place, out),
                 _ => {}
             }
         }
-        self.live.retain(|run| !run.is_over());
-        self.end_stuck().await
+        self.end_runs().await
     }
 
     /// Lets some seconds pass.
@@ -127,69 +121,47 @@ impl Company {
     }
 
     /// Goes on to a moment. What becomes due on the way happens when it does.
-    async fn advance_to(&mut self, at: Timestamp) -> Result<(), SeedError> {
+    async fn advance_to(&mut self, at: Timestamp) -> Result<(), DemoError> {
         loop {
             let next = server::catch_up(&self.ws).await?.filter(|next| *next <= at);
-            let to = next.unwrap_or(at);
-            let ms = to.as_millisecond() - self.clock.now_ms();
-            // What could not be done yet is looked at again some minutes later.
-            let least = if next.is_some() {
-                AGAIN.min((at.as_millisecond() - self.clock.now_ms()).max(1))
-            } else {
-                0
+            let until = |at: Timestamp| at.as_millisecond() - self.clock.now_ms();
+            let ms = match next.map(until) {
+                // What could not be done yet is looked at again some minutes later.
+                Some(..=0) => AGAIN.min(until(at).max(1)),
+                Some(ms) => ms,
+                None => until(at).max(0),
             };
-            self.clock.advance_ms(if 0 < ms { ms } else { least });
+            self.clock.advance_ms(ms);
             if next.is_none() {
                 return Ok(());
             }
         }
     }
 
-    /// People will do what came from a series or a routine and is theirs.
-    fn take_series(&mut self) -> Result<(), SeedError> {
-        let mut theirs: Vec<(TaskId, usize)> = Vec::new();
-        for id in &self.series {
-            let open = self.ws.read(|snap| recurring::open_tasks(snap, *id))?;
-            for task in open {
-                let by = self
-                    .people
-                    .iter()
-                    .position(|person| task.assignee == Some(Assignee::Person(person.account)));
-                if let Some(by) = by.filter(|_| self.taken.insert(task.id)) {
-                    theirs.push((task.id, by));
-                }
-            }
-        }
-        for (task, by) in theirs {
-            let after = self.dice.lag(TICKS);
-            self.note(after, Errand { task, by, deed: Deed::Begin });
-            self.note(after + TICKS, Errand { task, by, deed: Deed::Finish });
-        }
-        Ok(())
-    }
-
     /// Some days before the end an agent or two take no more work.
-    async fn pause_some(&mut self, at: Timestamp) -> Result<(), SeedError> {
-        let few = if self.agents.len() < 10 { 1 } else { 2 };
+    async fn pause_some(&mut self, at: Timestamp) -> Result<(), DemoError> {
         if at < self.end - PAUSED_BEFORE || self.agents.iter().any(|agent| agent.paused) {
             return Ok(());
         }
-        let count = self.agents.len();
-        for agent in self.agents.iter_mut().skip(count - few) {
-            agent.paused = true;
-        }
+        let (count, few) = (self.agents.len(), self.few());
         for n in count - few..count {
-            let (id, who) = (self.agents[n].id, (self.people[0].by, self.request()));
-            self.ws.write(&who, move |tx| agents::pause(tx, id)).await?;
+            let id = self.agents[n].id;
+            self.agents[n].paused = true;
+            self.act(0, move |tx| agents::pause(tx, id)).await?;
         }
         Ok(())
     }
 
+    /// An agent or two.
+    pub(super) fn few(&self) -> usize {
+        if self.agents.len() < 10 { 1 } else { 2 }
+    }
+
     /// The last hours: agents end what they have, and nobody gives them more.
-    async fn see_to_the_rest(&mut self) -> Result<(), SeedError> {
+    async fn end_day(&mut self) -> Result<(), DemoError> {
         self.advance_to(self.end - SignedDuration::from_hours(3)).await?;
         self.drain(5, 20).await?;
-        // What the clock brings meanwhile is seen to as well.
+        // What the clock brings meanwhile is worked on as well.
         self.advance_to(self.end - SignedDuration::from_mins(20)).await?;
         self.drain(1, 6).await?;
         self.let_ask().await?;
@@ -202,7 +174,7 @@ impl Company {
     }
 
     /// Agents take up what waits until nothing does.
-    async fn drain(&mut self, least: usize, most: usize) -> Result<(), SeedError> {
+    async fn drain(&mut self, least: usize, most: usize) -> Result<(), DemoError> {
         for _ in 0..ROUNDS {
             let begun = self.hand_out(self.agents.len(), false).await?;
             if begun == 0 && self.live.is_empty() {
@@ -226,7 +198,7 @@ mod tests {
     #[test]
     fn work_is_done_on_working_days_and_not_at_the_end() {
         let end: Timestamp = "2026-11-20T12:00:00Z".parse().expect("a moment");
-        let all = shifts(end, Size::Medium.plan(), &mut Dice::of(1));
+        let all = shifts(end, Size::Medium.plan(), &mut Dice(1));
         assert!(all.is_sorted());
         assert!((150..=165).contains(&all.len()), "{}", all.len());
         for at in all {

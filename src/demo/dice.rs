@@ -1,14 +1,9 @@
 //! Chance that repeats: the same number gives the same throws.
 
 /// Throws that follow from a number.
-pub(super) struct Dice(u64);
+pub(super) struct Dice(pub u64);
 
 impl Dice {
-    /// The throws of a number.
-    pub fn of(number: u64) -> Self {
-        Self(number)
-    }
-
     /// SplitMix64: every number, also 0, begins a sequence of its own.
     fn throw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
@@ -33,7 +28,6 @@ impl Dice {
         self.below(1_000) < in_thousand
     }
 
-    /// One of these.
     pub fn pick<'a, T>(&mut self, all: &'a [T]) -> &'a T {
         &all[self.below(all.len())]
     }
@@ -42,33 +36,5 @@ impl Dice {
     pub fn lag(&mut self, median: usize) -> usize {
         let doublings = (0..4).take_while(|_| self.chance(500)).count();
         self.within(1, (median << doublings).max(1))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Dice;
-
-    #[test]
-    fn a_number_gives_the_same_throws_and_another_gives_others() {
-        let throws = |number| {
-            let mut dice = Dice::of(number);
-            (0..50).map(|_| dice.below(1_000)).collect::<Vec<_>>()
-        };
-        assert_eq!(throws(7), throws(7));
-        assert_ne!(throws(7), throws(8));
-        assert!(throws(0).iter().any(|throw| *throw != 0));
-    }
-
-    #[test]
-    fn throws_stay_within_their_bounds() {
-        let mut dice = Dice::of(3);
-        for _ in 0..1_000 {
-            assert!((2..=5).contains(&dice.within(2, 5)));
-            assert!((1..=160).contains(&dice.lag(10)));
-            assert_eq!(dice.below(0), 0);
-        }
-        assert_eq!((0..1_000).filter(|_| dice.chance(0)).count(), 0);
-        assert_eq!((0..1_000).filter(|_| dice.chance(1_000)).count(), 1_000);
     }
 }

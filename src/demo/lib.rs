@@ -1,22 +1,20 @@
-//! A believable company in an empty folder: `hq demo --seed medium`, for tests, benches and pictures.
+//! A made-up company in an empty folder, for `hq demo --seed`, tests, benches and pictures.
 //!
-//! Nothing is written beside the rules. A clock goes through some weeks up to now, and at each moment
-//! people and agents do what they do in life: each act is a transaction of theirs, and what is due by
-//! the clock is done by the timers and consumers of the server. What happens follows from a number.
+//! All writes go through rules. A clock runs through some weeks up to now. At each moment people and agents act, each in
+//! a transaction of their own, and the server's timers and consumers do what is due. All of it follows from a number.
 
 mod customers;
 mod days;
 mod dice;
 mod founding;
-mod ground;
 mod people;
 mod runs;
-mod words;
+mod texts;
 
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use futures_util::future::join_all;
@@ -25,6 +23,7 @@ use serde::Serialize;
 
 use app::config::Config;
 use app::{App, Ws};
+use crm::error::CrmError;
 use features::agents::rules::AgentError;
 use features::comments::queries::CommentError;
 use features::deliverables::rules::DeliverableError;
@@ -43,34 +42,26 @@ use features::workspace::rules::WorkspaceError;
 use kernel::id::SeededIds;
 use kernel::time::ManualClock;
 use kernel::{
-    Actor, Cause, Clock as _, DeliverableId, RunId, SeriesId, StreamId, TaskId, TemplateId,
-    Timestamp,
+    Actor, Cause, Clock as _, DeliverableId, RunId, StreamId, TaskId, TemplateId, Timestamp,
 };
+use server::{Parts, offline_with};
 use store::{ReadExt as _, StoreError, WriteTx};
-
-use crm::error::CrmError;
-
-use server::workspaces::life::LifeError;
-use server::{Parts, StartError, offline_with};
-
-use customers::{Counts, Crowd};
 
 use dice::Dice;
 use founding::{Person, Worker};
-use people::Errand;
+use people::Deed;
 use runs::Live;
-use words::Words;
+use texts::Texts;
 
 /// How many transactions are handed over together.
-const PIECE: usize = 500;
-/// What is signed in with, once the server runs on the folder.
+const BATCH: usize = 500;
+/// The address that its owner signs in with, once the server runs on the folder.
 pub const EMAIL: &str = "mara@tidewater.example";
 /// Everybody's password.
 pub const PASSWORD: &str = "violet kayak under seven bridges";
 
 /// How large the company is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Size {
     /// For a quick look.
     Small,
@@ -91,46 +82,53 @@ struct Plan {
     shifts: usize,
     /// Of a thousand tasks, those that go to agents.
     given: usize,
-    customers: Counts,
+    organizations: usize,
+    contacts: usize,
+    talks: usize,
+    collections: usize,
+    /// Records of each collection.
+    records: usize,
 }
 
 impl Size {
     fn plan(self) -> Plan {
+        let small = Plan {
+            people: 2,
+            agents: 6,
+            tasks: 200,
+            weeks: 3,
+            shifts: 2,
+            given: 250,
+            organizations: 16,
+            contacts: 40,
+            talks: 120,
+            collections: 2,
+            records: 12,
+        };
+        let medium = Plan {
+            people: 4,
+            agents: 20,
+            tasks: 10_000,
+            weeks: 8,
+            shifts: 4,
+            given: 160,
+            organizations: 3_000,
+            contacts: 10_000,
+            talks: 30_000,
+            collections: 5,
+            records: 200,
+        };
         match self {
-            Self::Small => {
-                let customers = counts([16, 40, 120, 2, 12]);
-                Plan {
-                    people: 2,
-                    agents: 6,
-                    tasks: 200,
-                    weeks: 3,
-                    shifts: 2,
-                    given: 250,
-                    customers,
-                }
-            }
-            Self::Medium => {
-                let customers = counts([3_000, 10_000, 30_000, 5, 200]);
-                let (people, agents, tasks) = (4, 20, 10_000);
-                Plan { people, agents, tasks, weeks: 8, shifts: 4, given: 160, customers }
-            }
-            Self::Large => {
-                let customers = counts([3_000, 10_000, 30_000, 5, 200]);
-                let (people, agents, tasks) = (4, 20, 100_000);
-                Plan { people, agents, tasks, weeks: 12, shifts: 6, given: 40, customers }
-            }
+            Self::Small => small,
+            Self::Medium => medium,
+            Self::Large => Plan { tasks: 100_000, weeks: 12, shifts: 6, given: 40, ..medium },
         }
     }
 }
 
-fn counts([organizations, contacts, talks, collections, records]: [usize; 5]) -> Counts {
-    Counts { organizations, contacts, talks, collections, records }
-}
-
-/// A company that somebody wants.
+/// The company that is wanted.
 #[derive(Clone, Copy, Debug)]
 pub struct Wish {
-    /// How large it is.
     pub size: Size,
     /// The same number makes the same company.
     pub number: u64,
@@ -147,49 +145,26 @@ pub struct Made {
     pub tasks: u32,
     pub contacts: usize,
     pub runs: u32,
-    /// Acts that a rule did not let happen, as in life.
+    /// Acts that a rule did not allow.
     pub refused: u32,
 }
 
 /// Why no company was made.
 #[derive(Debug, thiserror::Error)]
-pub enum SeedError {
-    /// Something is there already.
+pub enum DemoError {
     #[error("{} is not empty; name an empty folder with --data", .0.display())]
     NotEmpty(PathBuf),
-    /// The folder cannot be looked at.
-    #[error("{}: {source}", path.display())]
-    Folder { path: PathBuf, source: io::Error },
-    /// The folder cannot be opened.
-    #[error(transparent)]
-    Start(Box<StartError>),
-    /// The workspace cannot be made.
-    #[error(transparent)]
-    Life(Box<LifeError>),
-    /// A store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// A rule did not let something happen.
+    /// A rule does not allow it, or the folder cannot be used.
     #[error("{0}")]
     Refused(String),
 }
 
-impl From<StartError> for SeedError {
-    fn from(error: StartError) -> Self {
-        Self::Start(Box::new(error))
-    }
-}
-
-impl From<LifeError> for SeedError {
-    fn from(error: LifeError) -> Self {
-        Self::Life(Box::new(error))
-    }
-}
-
-/// What rules refuse; what the store says stays what it is.
+/// Errors of rules: a failed store stays apart from what they refuse.
 macro_rules! refusals {
     ($($error:ident),+ $(,)?) => {$(
-        impl From<$error> for SeedError {
+        impl From<$error> for DemoError {
             fn from(error: $error) -> Self {
                 match error {
                     $error::Store(error) => Self::Store(error),
@@ -205,7 +180,15 @@ refusals! {
     StreamError, TaskError, UsageError, UsersError, ViewError, WorkspaceError, CrmError,
 }
 
-/// What an act came to.
+fn refused(error: impl ToString) -> DemoError {
+    DemoError::Refused(error.to_string())
+}
+
+fn unusable(folder: &Path, error: &io::Error) -> DemoError {
+    DemoError::Refused(format!("{}: {error}", folder.display()))
+}
+
+/// The result of an act.
 enum Out {
     Done,
     /// These tasks were made.
@@ -220,14 +203,22 @@ enum Out {
     Delivered(DeliverableId),
 }
 
-type Act = Box<dyn FnOnce(&mut WriteTx<'_>) -> Result<Out, SeedError> + Send>;
-
-/// Something that somebody does.
+/// Something that somebody does in a transaction of their own.
 struct Job<T> {
     by: (Actor, Cause),
-    act: Act,
-    /// What it is for those who hear what it came to.
+    act: Box<dyn FnOnce(&mut WriteTx<'_>) -> Result<Out, DemoError> + Send>,
+    /// What it is, for those who take its result.
     what: T,
+}
+
+impl<T> Job<T> {
+    fn new(
+        by: (Actor, Cause),
+        what: T,
+        act: impl FnOnce(&mut WriteTx<'_>) -> Result<Out, DemoError> + Send + 'static,
+    ) -> Self {
+        Self { by, act: Box::new(act), what }
+    }
 }
 
 /// The company while it is made.
@@ -239,21 +230,18 @@ struct Company {
     /// The moment at which its past ends.
     end: Timestamp,
     dice: Dice,
-    words: Words,
+    texts: Arc<Texts>,
     people: Vec<Person>,
     agents: Vec<Worker>,
     streams: Vec<StreamId>,
     labels: Vec<LabelId>,
     templates: Vec<TemplateId>,
-    series: Vec<SeriesId>,
-    /// What people will do, by ticks.
-    agenda: BTreeMap<usize, Vec<Errand>>,
+    /// What people will do, by ticks, and who.
+    agenda: BTreeMap<usize, Vec<(usize, Deed)>>,
     /// How many moments of work have passed.
     tick: usize,
     /// The last tasks of each stream.
     recent: Vec<VecDeque<TaskId>>,
-    /// Tasks of series that somebody will do.
-    taken: HashSet<TaskId>,
     /// Runs that are at work.
     live: Vec<Live>,
     /// Tasks so far.
@@ -265,113 +253,98 @@ struct Company {
 ///
 /// # Errors
 /// When the folder is not empty, or the disk refuses.
-pub async fn make(config: Config, wish: Wish) -> Result<Made, SeedError> {
+pub async fn make(config: Config, wish: Wish) -> Result<Made, DemoError> {
     is_empty(&config.data)?;
     let plan = wish.size.plan();
     let begin = wish.now - SignedDuration::from_hours(24 * 7 * plan.weeks + 12);
     let clock = Arc::new(ManualClock::at(begin));
     let ids = Arc::new(SeededIds::new(wish.number.wrapping_mul(2).wrapping_add(1)));
     let parts = Parts { clock: clock.clone(), ids, ..Parts::default() };
-    let opened = offline_with(config, parts).await?;
-    let app = opened.app.clone();
-    let dice = Dice::of(wish.number);
-    let founded = founding::found(&app, plan, Words::read()).await?;
-    let mut company = Company {
-        app: app.clone(),
-        ws: founded.ws,
-        clock,
-        plan,
-        end: wish.now,
-        dice,
-        recent: vec![VecDeque::new(); founded.words.streams.len()],
-        words: founded.words,
-        people: founded.people,
-        agents: founded.agents,
-        streams: Vec::new(),
-        labels: Vec::new(),
-        templates: Vec::new(),
-        series: Vec::new(),
-        agenda: BTreeMap::new(),
-        tick: 0,
-        taken: HashSet::new(),
-        live: Vec::new(),
-        made: 0,
-        refused: 0,
-    };
-    company.lay_ground().await?;
-    let mut crowd = Crowd::of(wish.number, &company)?;
-    company.meet(&mut crowd).await?;
+    let opened = offline_with(config, parts).await.map_err(refused)?;
+    let mut company = Company::found(opened.app.clone(), clock, wish).await?;
+    company.prepare().await?;
+    let mut customers = company.meet_customers(wish.number).await?;
     company.live_on().await?;
-    company.talk_outside(&mut crowd).await?;
-    let made = company.tell()?;
+    company.talk_to(&mut customers).await?;
+    let made = company.describe()?;
     drop(company);
     opened.close().await;
     Ok(made)
 }
 
-/// Refuses a folder in which something is.
-fn is_empty(path: &std::path::Path) -> Result<(), SeedError> {
-    match fs::read_dir(path) {
+/// Refuses a folder that has something in it.
+fn is_empty(folder: &Path) -> Result<(), DemoError> {
+    match fs::read_dir(folder) {
         Ok(mut entries) => match entries.next() {
             None => Ok(()),
-            Some(_) => Err(SeedError::NotEmpty(path.to_owned())),
+            Some(_) => Err(DemoError::NotEmpty(folder.to_owned())),
         },
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(source) => Err(SeedError::Folder { path: path.to_owned(), source }),
+        Err(error) => Err(unusable(folder, &error)),
     }
 }
 
 impl Company {
-    /// Lets these happen at this moment, in this order, and says what each came to; nothing where a
-    /// rule refused.
-    async fn piece<T>(&mut self, jobs: Vec<Job<T>>) -> Result<Vec<(T, Option<Out>)>, SeedError> {
-        let mut all = Vec::with_capacity(jobs.len());
-        let mut jobs = jobs.into_iter();
-        loop {
+    /// Lets these happen at this moment, in this order, with the result of each; nothing where a rule refused.
+    async fn all<T>(&mut self, jobs: Vec<Job<T>>) -> Result<Vec<(T, Option<Out>)>, DemoError> {
+        let mut results = Vec::with_capacity(jobs.len());
+        let mut jobs = jobs.into_iter().peekable();
+        while jobs.peek().is_some() {
             let mut whats = Vec::new();
             let mut writes = Vec::new();
-            for Job { by, act, what } in jobs.by_ref().take(PIECE) {
+            for Job { by, act, what } in jobs.by_ref().take(BATCH) {
                 whats.push(what);
                 writes.push(self.ws.store.write(by.0, by.1, act));
-            }
-            if writes.is_empty() {
-                return Ok(all);
             }
             // Unconstrained: all are handed over in their order, at the first look at each.
             let done = tokio::task::unconstrained(join_all(writes)).await;
             for (what, out) in whats.into_iter().zip(done) {
                 let out = match out {
-                    Ok(out) => Some(out),
-                    Err(SeedError::Refused(why)) => {
+                    Err(DemoError::Refused(why)) => {
                         tracing::debug!(why, "an act of the demo was refused");
                         self.refused += 1;
                         None
                     }
-                    Err(error) => return Err(error),
+                    out => Some(out?),
                 };
-                all.push((what, out));
+                results.push((what, out));
             }
         }
+        Ok(results)
     }
 
-    /// The cause of a person's act: a request of its own.
-    fn request(&self) -> Cause {
-        Cause::Request(self.app.ids.next(self.clock.now_ms()).into_bytes())
+    /// A person does something that no rule refuses.
+    async fn act<T, E>(
+        &self,
+        person: usize,
+        act: impl FnOnce(&mut WriteTx<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, DemoError>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Into<DemoError> + Send + 'static,
+    {
+        self.ws.write(&self.request(person), act).await.map_err(E::into)
     }
 
-    /// So many tasks are there.
+    /// A person, with a request of its own as the cause.
+    fn request(&self, person: usize) -> (Actor, Cause) {
+        let id = self.app.ids.next(self.clock.now_ms()).into_bytes();
+        (self.people[person].by, Cause::Request(id))
+    }
+
+    /// So many records of a kind are there.
     fn count(&self, counting: Counting) -> Result<u32, StoreError> {
         let counter = self.ws.read(|snap| snap.get::<Counter>(counting))?;
         Ok(counter.map_or(0, |counter| counter.last))
     }
 
-    fn tell(&self) -> Result<Made, SeedError> {
+    fn describe(&self) -> Result<Made, DemoError> {
         Ok(Made {
             workspace: self.ws.slug.clone(),
             people: self.people.len(),
             agents: self.agents.len(),
             tasks: self.count(Counting::Tasks)?,
-            contacts: self.plan.customers.contacts,
+            contacts: self.plan.contacts,
             runs: self.count(Counting::Runs)?,
             refused: self.refused,
         })

@@ -1,8 +1,12 @@
-//! What people do: they make tasks, take them, talk about them, finish them and judge what was delivered.
+//! What people do: they make tasks, take them, talk about them, finish them and review what was delivered.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, ToSpan as _};
 
-use super::{Company, Job, Out, SeedError};
+use super::{Company, DemoError, Job, Out};
 use features::comments::rules::{self as comments, Reach};
 use features::deliverables::rules::{self as deliverables, NewReview};
 use features::notifications::queries::Wanted;
@@ -10,49 +14,28 @@ use features::notifications::rules as notifications;
 use features::tasks::model::Task;
 use features::tasks::model::label::LabelId;
 use features::tasks::queries::error::TaskError;
-use features::tasks::queries::{due, relations as ties};
-use features::tasks::rules::{self as tasks, NewTask, labels, relations, templates};
+use features::tasks::queries::{due, relations as found};
+use features::tasks::rules::templates::{self, Spawn};
+use features::tasks::rules::{self as tasks, NewTask, labels, relations};
 use kernel::{Assignee, DeliverableId, Priority, RelationKind, TaskId, TaskStatus, Verdict};
 use store::{ReadExt as _, WriteTx};
 
-/// How many tasks of a stream may still be spoken of.
+/// How many tasks of a stream new ones may relate to.
 const RECENT: usize = 40;
 /// How many unread notifications somebody reads in the morning.
 const READ: usize = 500;
+/// How long before the end nothing new is begun.
+pub(super) const EVENING: SignedDuration = SignedDuration::from_hours(4);
 
-/// Something that a person will do with a task.
-#[derive(Clone, Copy)]
-pub(super) struct Errand {
-    pub task: TaskId,
-    /// Which person.
-    pub by: usize,
-    pub deed: Deed,
-}
-
-/// What a person does with a task.
-#[derive(Clone, Copy)]
-pub(super) enum Deed {
-    /// Gives it to themselves.
-    Take,
-    /// Begins it, or notes that it cannot go on.
-    Begin,
-    /// Says something.
-    Talk,
-    /// Finishes it, once nothing holds it up.
-    Finish,
-    /// Gives it up.
-    GiveUp,
-    /// Puts what is over out of the way.
-    Archive,
-    /// Looks at delivered work.
-    Judge(DeliverableId),
-}
+/// Something that a person does; tried again later where it has to wait.
+pub(super) type Deed = Arc<dyn Fn(&mut WriteTx<'_>) -> Result<Out, DemoError> + Send + Sync>;
 
 /// What a job of this moment was for.
 pub(super) enum For {
     /// New tasks of a stream, and who has them.
     New(usize, Whose),
-    Errand(Errand),
+    /// Something that a person does.
+    Deed(usize, Deed),
     /// A step of a run, by its place.
     Step(usize),
 }
@@ -65,46 +48,45 @@ pub(super) enum Whose {
     Nobody,
 }
 
-/// How two tasks belong together.
-type Tie = (RelationKind, TaskId);
-
 impl Company {
+    fn somebody(&mut self) -> usize {
+        self.dice.below(self.people.len())
+    }
+
     /// A person makes a task, at times one of several parts. Says how many tasks it will be.
     pub(super) fn new_work(&mut self, room: u32, agents_too: bool) -> (Job<For>, u32) {
         let stream = self.dice.below(self.streams.len());
-        let by = self.dice.below(self.people.len());
-        let whose = if agents_too && self.dice.chance(self.plan.given) {
-            Whose::Agent
-        } else if self.dice.chance(700) {
-            Whose::Person(self.dice.below(self.people.len()))
-        } else {
-            Whose::Nobody
-        };
+        let by = self.somebody();
         let mut new = self.described(stream);
-        new.assignee = match whose {
-            Whose::Person(n) => Some(Assignee::Person(self.people[n].account)),
-            Whose::Agent => Some(Assignee::Agent(self.free_worker(stream))),
-            Whose::Nobody => None,
+        let (whose, assignee) = if agents_too && self.dice.chance(self.plan.given) {
+            let all = self.workers_of(stream);
+            (Whose::Agent, Some(Assignee::Agent(*self.dice.pick(&all))))
+        } else if self.dice.chance(700) {
+            let n = self.somebody();
+            (Whose::Person(n), Some(Assignee::Person(self.people[n].account)))
+        } else {
+            (Whose::Nobody, None)
         };
-        let alone = matches!(whose, Whose::Agent);
-        let parts = match !alone && 5 < room && self.dice.chance(50) {
+        new.assignee = assignee;
+        let is_agents = matches!(whose, Whose::Agent);
+        let parts: Vec<NewTask> = match !is_agents && 5 < room && self.dice.chance(50) {
             true => (0..self.dice.within(2, 4)).map(|_| self.described(stream)).collect(),
             false => Vec::new(),
         };
         let labels = self.some_labels();
-        let tie = self.tie(stream, alone);
+        let relation = self.relation(stream, is_agents);
         let count = 1 + u32::try_from(parts.len()).unwrap_or(0);
-        let act = Box::new(move |tx: &mut WriteTx<'_>| made(tx, new, parts, &labels, tie));
-        let by = (self.people[by].by, self.request());
-        (Job { by, act, what: For::New(stream, whose) }, count)
+        let job = Job::new(self.request(by), For::New(stream, whose), move |tx| {
+            made(tx, new, parts, &labels, relation)
+        });
+        (job, count)
     }
 
     /// A task as somebody writes it down.
     fn described(&mut self, stream: usize) -> NewTask {
-        let title = self.words.title(&mut self.dice, stream);
-        let mut new = NewTask::titled(title);
+        let mut new = NewTask::titled(self.texts.title(&mut self.dice, stream));
         if self.dice.chance(400) {
-            new.description = self.words.say(&mut self.dice, "description");
+            new.description = self.texts.say(&mut self.dice, "description");
         }
         new.priority = match self.dice.below(100) {
             0..=4 => Priority::Urgent,
@@ -117,7 +99,7 @@ impl Company {
             let days = self.dice.lag(9);
             new.due_at = self.day_end(days);
             if self.dice.chance(200) {
-                new.start_at = self.day_end(days / 3).map(|at| at.min(new.due_at.unwrap_or(at)));
+                new.start_at = self.day_end(days / 3).min(new.due_at);
             }
         }
         new
@@ -125,10 +107,10 @@ impl Company {
 
     /// The end of a day so many days from now.
     fn day_end(&self, days: usize) -> Option<Timestamp> {
-        let (now, zone) = (self.app.clock.now(), jiff::tz::TimeZone::UTC);
+        let now = self.app.clock.now();
         let days = i64::try_from(days).unwrap_or(0);
-        let day = due::day(now, &zone).checked_add(days.days()).ok()?;
-        due::parse(&day.to_string(), &zone, now).ok().flatten()
+        let day = due::day(now, &TimeZone::UTC).checked_add(days.days()).ok()?;
+        due::parse(&day.to_string(), &TimeZone::UTC, now).ok().flatten()
     }
 
     fn some_labels(&mut self) -> Vec<LabelId> {
@@ -140,18 +122,14 @@ impl Company {
     }
 
     /// A relation to another task of the stream. What agents get can begin at once.
-    fn tie(&mut self, stream: usize, alone: bool) -> Option<Tie> {
-        let throw = self.dice.below(1_000);
-        let near = self.recent[stream].len().min(RECENT);
-        if near == 0 || 110 <= throw {
-            return None;
-        }
-        let other = self.recent[stream][self.dice.below(near)];
-        let kind = match throw < 60 && !alone {
-            true => RelationKind::BlockedBy,
-            false => RelationKind::RelatesTo,
+    fn relation(&mut self, stream: usize, is_agents: bool) -> Option<(RelationKind, TaskId)> {
+        let kind = match self.dice.below(1_000) {
+            0..60 if !is_agents => RelationKind::BlockedBy,
+            0..110 => RelationKind::RelatesTo,
+            _ => return None,
         };
-        Some((kind, other))
+        let near = self.recent[stream].len();
+        (0 < near).then(|| (kind, self.recent[stream][self.dice.below(near)]))
     }
 
     /// Notes what will become of new tasks.
@@ -159,156 +137,131 @@ impl Company {
         let day = self.ticks_a_day();
         for task in new {
             self.made += 1;
-            let recent = &mut self.recent[stream];
-            recent.push_front(task);
-            recent.truncate(RECENT);
+            self.recent[stream].push_front(task);
+            self.recent[stream].truncate(RECENT);
             let by = match whose {
-                Whose::Person(n) => n,
-                Whose::Agent | Whose::Nobody => self.dice.below(self.people.len()),
-            };
-            let talks = [0, 0, 0, 0, 1, 1, 1, 2, 3, 4][self.dice.below(10)];
-            match whose {
                 // What an agent does with it follows from its inbox.
                 Whose::Agent => {
                     if self.dice.chance(120) {
                         let at = self.dice.lag(2 * day);
-                        self.note(at, Errand { task, by, deed: Deed::Talk });
+                        self.expect_comment(at, task);
                     }
                     continue;
                 }
                 Whose::Nobody if self.dice.chance(250) => continue,
-                Whose::Person(_) | Whose::Nobody => {}
-            }
+                Whose::Nobody => self.somebody(),
+                Whose::Person(n) => n,
+            };
             let begin = self.dice.lag(day);
             let end = begin + self.dice.lag(2 * day);
             if matches!(whose, Whose::Nobody) {
-                self.note(begin, Errand { task, by, deed: Deed::Take });
+                let own = Assignee::Person(self.people[by].account);
+                self.note(begin, by, move |tx| done(tasks::assign(tx, task, Some(own))));
             }
-            self.note(begin + 1, Errand { task, by, deed: Deed::Begin });
-            for _ in 0..talks {
-                let (at, by) = (self.dice.within(1, end), self.dice.below(self.people.len()));
-                self.note(at, Errand { task, by, deed: Deed::Talk });
+            self.note(begin + 1, by, move |tx| begun(tx, task));
+            for _ in 0..[0, 0, 0, 0, 1, 1, 1, 2, 3, 4][self.dice.below(10)] {
+                let at = self.dice.within(1, end);
+                self.expect_comment(at, task);
             }
-            let deed = if self.dice.chance(60) { Deed::GiveUp } else { Deed::Finish };
-            self.note(end + 1, Errand { task, by, deed });
-            if self.dice.chance(30) {
-                self.note(end + 3 * day, Errand { task, by, deed: Deed::Archive });
+            match self.dice.chance(60) {
+                true => self.note(end + 1, by, move |tx| {
+                    done(tasks::set_status(tx, task, TaskStatus::Cancelled))
+                }),
+                false => self.note(end + 1, by, move |tx| finished(tx, task)),
             }
         }
     }
 
-    /// Puts an errand on the agenda, so many ticks from now.
-    pub(super) fn note(&mut self, after: usize, errand: Errand) {
-        self.agenda.entry(self.tick + after.max(1)).or_default().push(errand);
+    /// Puts something that a person does on the agenda, so many ticks from now.
+    fn note(
+        &mut self,
+        after: usize,
+        by: usize,
+        deed: impl Fn(&mut WriteTx<'_>) -> Result<Out, DemoError> + Send + Sync + 'static,
+    ) {
+        self.later(after, by, Arc::new(deed));
     }
 
-    /// Delivered work will be looked at.
-    pub(super) fn expect_review(&mut self, task: TaskId, piece: DeliverableId) {
-        let (day, by) = (self.ticks_a_day(), self.dice.below(self.people.len()));
+    pub(super) fn later(&mut self, after: usize, by: usize, deed: Deed) {
+        self.agenda.entry(self.tick + after.max(1)).or_default().push((by, deed));
+    }
+
+    /// Somebody will comment on a task.
+    fn expect_comment(&mut self, after: usize, task: TaskId) {
+        let mut text = self.texts.say(&mut self.dice, "ask");
+        if self.dice.chance(150) {
+            let other = self.somebody();
+            text = format!("@{} {text}", self.people[other].handle);
+        }
+        let by = self.somebody();
+        self.note(after, by, move |tx| done(comments::add(tx, task, &text, Reach::Usual)));
+    }
+
+    /// Somebody will review what was delivered.
+    pub(super) fn expect_review(&mut self, deliverable: DeliverableId) {
+        let (day, by) = (self.ticks_a_day(), self.somebody());
         let after = self.dice.within(day / 2, 2 * day);
-        self.note(after, Errand { task, by, deed: Deed::Judge(piece) });
+        let (verdict, kind) = match self.dice.below(100) {
+            0..=79 => (Verdict::Approved, "approve"),
+            80..=94 => (Verdict::ChangesRequested, "change"),
+            _ => (Verdict::Rejected, "reject"),
+        };
+        let note = self.texts.say(&mut self.dice, kind);
+        self.note(after, by, move |tx| {
+            let new = NewReview { deliverable, version: None, verdict, note: note.clone() };
+            done(deliverables::review(tx, new))
+        });
     }
 
     /// What people do at this moment.
-    pub(super) fn errands(&mut self) -> Vec<Job<For>> {
+    pub(super) fn deeds(&mut self) -> Vec<Job<For>> {
         let later = self.agenda.split_off(&(self.tick + 1));
         let now = std::mem::replace(&mut self.agenda, later);
-        now.into_values().flatten().map(|errand| self.errand(errand)).collect()
-    }
-
-    fn errand(&mut self, errand: Errand) -> Job<For> {
-        let Errand { task, by, deed } = errand;
-        let who = &self.people[by];
-        let (own, by) = (Assignee::Person(who.account), (who.by, self.request()));
-        let act: super::Act = match deed {
-            Deed::Take => {
-                Box::new(move |tx: &mut WriteTx<'_>| done(tasks::assign(tx, task, Some(own))))
-            }
-            Deed::Begin => Box::new(move |tx: &mut WriteTx<'_>| begun(tx, task)),
-            Deed::Talk => {
-                let mut text = self.words.say(&mut self.dice, "ask");
-                if self.dice.chance(150) {
-                    let other = self.dice.pick(&self.people);
-                    text = format!("@{} {text}", other.handle);
-                }
-                Box::new(move |tx: &mut WriteTx<'_>| {
-                    Ok(comments::add(tx, task, &text, Reach::Usual).map(|_| Out::Done)?)
-                })
-            }
-            Deed::Finish => Box::new(move |tx: &mut WriteTx<'_>| finished(tx, task)),
-            Deed::GiveUp => Box::new(move |tx: &mut WriteTx<'_>| {
-                done(tasks::set_status(tx, task, TaskStatus::Cancelled))
-            }),
-            Deed::Archive => Box::new(move |tx: &mut WriteTx<'_>| match is_open(tx, task)? {
-                true => Ok(Out::Done),
-                false => done(tasks::archive(tx, task)),
-            }),
-            Deed::Judge(deliverable) => {
-                let (verdict, kind) = match self.dice.below(100) {
-                    0..=79 => (Verdict::Approved, "approve"),
-                    80..=94 => (Verdict::ChangesRequested, "change"),
-                    _ => (Verdict::Rejected, "reject"),
-                };
-                let note = self.words.say(&mut self.dice, kind);
-                let new = NewReview { deliverable, version: None, verdict, note };
-                Box::new(move |tx: &mut WriteTx<'_>| {
-                    Ok(deliverables::review(tx, new).map(|_| Out::Done)?)
-                })
-            }
+        let job = |(by, deed): (usize, Deed)| {
+            Job::new(self.request(by), For::Deed(by, Arc::clone(&deed)), move |tx| deed(tx))
         };
-        Job { by, act, what: For::Errand(errand) }
+        now.into_values().flatten().map(job).collect()
     }
 
-    /// Somebody makes all tasks of a template.
-    pub(super) async fn use_template(&mut self) -> Result<(), SeedError> {
-        let (template, how) = self.spawning();
-        let stream = self.streams.iter().position(|id| Some(*id) == how.stream).unwrap_or(0);
-        let by = self.dice.below(self.people.len());
-        let act = Box::new(move |tx: &mut WriteTx<'_>| {
-            Ok(Out::Tasks(templates::spawn(tx, template, &how)?.tasks))
-        });
-        let by = (self.people[by].by, self.request());
-        let whose = Whose::Person(self.dice.below(self.people.len()));
-        let done = self.piece(vec![Job { by, act, what: () }]).await?;
-        for ((), out) in done {
-            if let Some(Out::Tasks(new)) = out {
-                self.expect(stream, whose, new);
-            }
+    /// Somebody makes all tasks of a template; its roles are people.
+    pub(super) async fn use_template(&mut self) -> Result<(), DemoError> {
+        let template = *self.dice.pick(&self.templates);
+        let stream = self.dice.below(self.streams.len());
+        let mut roles = HashMap::new();
+        for role in ["lead", "people", "web"] {
+            let who = self.somebody();
+            let who = Some(Assignee::Person(self.people[who].account));
+            roles.insert(role.to_owned(), who);
         }
+        let how = Spawn { stream: Some(self.streams[stream]), parent: None, roles };
+        let (by, whose) = (self.somebody(), Whose::Person(self.somebody()));
+        let made = self.act(by, move |tx| templates::spawn(tx, template, &how)).await?;
+        self.expect(stream, whose, made.tasks);
         Ok(())
     }
 
     /// In the morning people read what came since.
-    pub(super) async fn read_mail(&mut self) -> Result<(), SeedError> {
-        let mut jobs = Vec::new();
-        for person in &self.people {
-            let act: super::Act = Box::new(|tx: &mut WriteTx<'_>| {
-                notifications::read_all(tx, Wanted::default(), READ)?;
-                Ok(Out::Done)
-            });
-            jobs.push(Job { by: (person.by, self.request()), act, what: () });
+    pub(super) async fn read_mail(&self) -> Result<(), DemoError> {
+        for n in 0..self.people.len() {
+            self.act(n, |tx| notifications::read_all(tx, Wanted::default(), READ)).await?;
         }
-        self.piece(jobs).await.map(drop)
+        Ok(())
     }
 }
 
-/// What a rule of tasks came to.
-fn done(result: Result<Task, TaskError>) -> Result<Out, SeedError> {
-    Ok(result.map(|_| Out::Done)?)
+/// What a rule says of a record that nobody needs.
+fn done<T, E: Into<DemoError>>(result: Result<T, E>) -> Result<Out, DemoError> {
+    result.map(|_| Out::Done).map_err(E::into)
 }
 
-fn is_open(tx: &WriteTx<'_>, task: TaskId) -> Result<bool, SeedError> {
-    Ok(tx.get::<Task>(task)?.is_some_and(|task| task.status.is_open()))
-}
-
-/// Makes a task with its labels and what it belongs to, and its parts.
+/// Makes a task with its labels and relation, and its parts.
 fn made(
     tx: &mut WriteTx<'_>,
     new: NewTask,
     parts: Vec<NewTask>,
     labels: &[LabelId],
-    tie: Option<Tie>,
-) -> Result<Out, SeedError> {
+    relation: Option<(RelationKind, TaskId)>,
+) -> Result<Out, DemoError> {
     let whole = tasks::create(tx, new)?;
     let mut all = vec![whole.id];
     if !labels.is_empty() {
@@ -319,8 +272,8 @@ fn made(
         part.assignee = whole.assignee;
         all.push(tasks::create(tx, part)?.id);
     }
-    if let Some((kind, other)) = tie {
-        // The other may be out of the way by now; the task is there all the same.
+    if let Some((kind, other)) = relation {
+        // A refused relation leaves the task without one.
         let related = tx.attempt(|tx| relations::relate(tx, whole.id, kind, other));
         if let Err(TaskError::Store(error)) = related {
             return Err(error.into());
@@ -330,8 +283,8 @@ fn made(
 }
 
 /// Begins a task; one that has to wait is blocked.
-fn begun(tx: &mut WriteTx<'_>, task: TaskId) -> Result<Out, SeedError> {
-    let waits = !ties::open_blockers(tx, task)?.is_empty();
+fn begun(tx: &mut WriteTx<'_>, task: TaskId) -> Result<Out, DemoError> {
+    let waits = !found::open_blockers(tx, task)?.is_empty();
     let to = if waits { TaskStatus::Blocked } else { TaskStatus::InProgress };
     match tx.get::<Task>(task)? {
         Some(task) if task.status == TaskStatus::Todo => done(tasks::set_status(tx, task.id, to)),
@@ -339,16 +292,13 @@ fn begun(tx: &mut WriteTx<'_>, task: TaskId) -> Result<Out, SeedError> {
     }
 }
 
-/// Finishes a task that is open, once nothing holds it up.
-fn finished(tx: &mut WriteTx<'_>, task: TaskId) -> Result<Out, SeedError> {
-    if !is_open(tx, task)? {
+/// Finishes a task that is open, once nothing blocks it.
+fn finished(tx: &mut WriteTx<'_>, task: TaskId) -> Result<Out, DemoError> {
+    if !tx.get::<Task>(task)?.is_some_and(|task| task.status.is_open()) {
         return Ok(Out::Done);
     }
-    match ties::open_blockers(tx, task)?.is_empty() {
+    match found::open_blockers(tx, task)?.is_empty() {
         true => done(tasks::set_status(tx, task, TaskStatus::Done)),
         false => Ok(Out::Later),
     }
 }
-
-/// How long before the end nothing new is begun: what waits is seen to.
-pub(super) const EVENING: SignedDuration = SignedDuration::from_hours(4);

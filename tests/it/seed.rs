@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use app::config::Config;
-use demo::{EMAIL, Made, PASSWORD, SeedError, Size, Wish};
+use demo::{DemoError, EMAIL, Made, PASSWORD, Size, Wish};
 use features::agents::model::Agent;
 use features::comments::model::Comment;
 use features::deliverables::model::Deliverable;
@@ -210,7 +210,7 @@ async fn a_folder_in_which_something_is_stays_as_it_is() {
     let path = folder.path().join("letter.txt");
     std::fs::write(&path, "mine").expect("a file");
     let refused = demo::make(Config::for_folder(folder.path()), small(1)).await;
-    assert!(matches!(refused, Err(SeedError::NotEmpty(_))), "{refused:?}");
+    assert!(matches!(refused, Err(DemoError::NotEmpty(_))), "{refused:?}");
     let output = run(Path::new(BINARY), folder.path(), &["demo", "--seed", "small"]);
     assert_eq!(output.status.code(), Some(2));
     let said = String::from_utf8_lossy(&output.stderr);
