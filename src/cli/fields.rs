@@ -30,16 +30,13 @@ pub enum Command {
         #[command(flatten)]
         of: Of,
     },
-    /// Give a field another kind; its values are converted
+    /// Convert a field to text, number, date or select
     Kind {
         /// Its key
         key: String,
         /// The kind of its values
-        #[arg(value_parser = one_of(entity::Kind::ALL.iter().map(|one| one.word())))]
+        #[arg(value_parser = one_of(entity::Kind::CONVERTIBLE.iter().map(|one| one.word())))]
         kind: String,
-        /// Of a link to a record: contacts, organizations or records
-        #[arg(long, value_parser = one_of(["contacts", "organizations", "records"]))]
-        to: Option<String>,
         /// Only says what would become of the values
         #[arg(long)]
         dry_run: bool,
@@ -90,8 +87,8 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
             let made = door.call(ask.within(of.place.workspace.as_ref())).await?;
             print(common, &made, &[field_row(&made).join("  ")])
         }
-        Command::Kind { key, kind, to, dry_run, of } => {
-            let body = json!({ "kind": kind, "to": to, "dry_run": dry_run });
+        Command::Kind { key, kind, dry_run, of } => {
+            let body = json!({ "kind": kind, "dry_run": dry_run });
             let path = format!("/api/v1/fields/{}/kind{}", part(&key), asked(&of));
             let ask = Ask::post(path, &body).within(of.place.workspace.as_ref());
             let done = door.call(ask).await?;

@@ -51,6 +51,9 @@ kernel::words! {
 }
 
 impl Kind {
+    /// The kinds that the values of a field can be converted between.
+    pub const CONVERTIBLE: [Self; 4] = [Self::Text, Self::Number, Self::Date, Self::Select];
+
     /// Reads a word, also those of other products.
     #[must_use]
     pub fn of(word: &str) -> Option<Self> {

@@ -15,7 +15,7 @@ use web::session::Person;
 use super::{Example, Wish, foresee, start, take_back};
 use crate::error::CrmError;
 use crate::model::back::Turn;
-use crate::model::{CONTACTS, Cast, Conversion, ConversionId, ImportState, ORGANIZATIONS, RECORDS};
+use crate::model::{Cast, Conversion, ConversionId, ImportState};
 use crate::pages::home_of;
 use crate::rules;
 
@@ -27,8 +27,8 @@ pub fn routes() -> Routes {
             "/fields/{key}/kind",
             convert.needs(Can::Write).doc(|| {
                 Doc::new(
-                    "Give a field another kind: its values are converted. `dry_run` only tells \
-                     what would become of them",
+                    "Convert a field to text, number, date or select. `dry_run` only tells what would \
+                     become of its values",
                 )
                 .query::<Of>()
                 .body::<KindBody>()
@@ -74,10 +74,8 @@ struct Of {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct KindBody {
-    /// `text`, `number`, `select` and their like.
+    /// `text`, `number`, `date` or `select`.
     kind: String,
-    /// Of a relation: `contacts`, `organizations` or `records`.
-    to: Option<String>,
     /// Only tell what would become of the values.
     #[serde(default)]
     dry_run: bool,
@@ -147,16 +145,6 @@ fn view(one: Conversion) -> KindView {
     }
 }
 
-/// The table that a word means.
-pub(super) fn table_of(word: &str) -> Option<u16> {
-    match word {
-        "contacts" => Some(CONTACTS.number),
-        "organizations" => Some(ORGANIZATIONS.number),
-        "records" => Some(RECORDS.number),
-        _ => None,
-    }
-}
-
 async fn convert(
     ws: Ws,
     who: Person,
@@ -166,14 +154,9 @@ async fn convert(
     Json(body): Json<KindBody>,
 ) -> Result<Json<KindView>, ApiError> {
     let home = ws.read(|snap| home_of(snap, &of.of))?;
-    let odd =
-        |field: &str, word: &str| CrmError::field(field, format!("\"{word}\" is not known here."));
-    let kind = Kind::of(&body.kind).ok_or_else(|| odd("kind", &body.kind))?;
-    let to = match &body.to {
-        Some(word) => Some(table_of(word).ok_or_else(|| odd("to", word))?),
-        None => None,
-    };
-    let wish = Wish { home, key, kind, to };
+    let unknown = || CrmError::field("kind", format!("\"{}\" is not known here.", body.kind));
+    let kind = Kind::of(&body.kind).ok_or_else(unknown)?;
+    let wish = Wish { home, key, kind };
     if !body.dry_run {
         return Ok(Json(view(start(&ws, &who, wish, once).await?)));
     }

@@ -38,8 +38,6 @@ pub struct Wish {
     pub key: String,
     /// The kind that it is to get.
     pub kind: Kind,
-    /// The table that it leads to then; of a link to a record alone.
-    pub to: Option<u16>,
 }
 
 /// A value before and after.
@@ -91,28 +89,28 @@ pub fn foresee(read: &dyn Read, who: &Person, wish: &Wish) -> Result<Foreseen, C
         })?;
     }
     let texts = texts.iter().map(String::as_str);
-    let to = rules::shaped(&column, (wish.kind, wish.to), texts)?;
-    let mut caster = Caster::new(&column, (&Shape::of(&column), &to));
+    let to = rules::shaped(&column, wish.kind, texts)?;
+    let caster = Caster::new(&column, (&Shape::of(&column), &to));
     let (mut counts, mut other, mut lost) = (Cast::default(), Vec::new(), Vec::new());
     each(wish.home.kind(), read, (&rows, &wish.key), &mut |row, value| {
-        let example = |caster: &Caster, new: String| Example {
+        let example = |new: String| Example {
             path: row.path(),
             title: row.name().to_owned(),
             old: kernel::text::ellipsis(&caster.shown(value, known), 80),
             new: kernel::text::ellipsis(&new, 120),
         };
-        match caster.cast(read, known, (row, value))? {
+        match caster.cast(value, known) {
             Became::Same(_) => counts.same += 1,
             Became::Other(cast) => {
                 counts.other += 1;
                 if other.len() < EXAMPLES {
-                    other.push(example(&caster, caster.then(&cast, known)));
+                    other.push(example(caster.then(&cast, known)));
                 }
             }
             Became::Lost(why) => {
                 counts.lost += 1;
                 if lost.len() < EXAMPLES {
-                    lost.push(example(&caster, why));
+                    lost.push(example(why));
                 }
             }
         }

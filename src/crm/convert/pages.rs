@@ -22,7 +22,6 @@ use web::routes::{Needs as _, Routes};
 use web::session::Person;
 use web::shell::{Flash, Shell};
 
-use super::api::table_of;
 use super::{Example, Foreseen, Wish, foresee, said, start, take_back};
 use crate::error::CrmError;
 use crate::import::pages::{StayedLine, stayed_line};
@@ -48,7 +47,6 @@ pub fn routes() -> Routes {
 struct Asked {
     of: String,
     kind: String,
-    to: String,
 }
 
 struct ExampleLine {
@@ -68,10 +66,8 @@ struct AskPage {
     label: String,
     kind_label: &'static str,
     kinds: Vec<Choice>,
-    targets: Vec<Choice>,
     /// The kind that is foreseen; empty while none is.
     kind: String,
-    to: String,
     to_label: &'static str,
     counts: Cast,
     rows: usize,
@@ -98,7 +94,7 @@ async fn ask(
 /// The wish of a form; none while no kind is chosen.
 fn wish(home: Home, key: &str, asked: &Asked) -> Option<Wish> {
     let kind = Kind::of(&asked.kind)?;
-    Some(Wish { home, key: key.to_owned(), kind, to: table_of(&asked.to) })
+    Some(Wish { home, key: key.to_owned(), kind })
 }
 
 async fn asked_page(
@@ -146,12 +142,7 @@ fn page(
     let lines = |all: fn(&Foreseen) -> &[Example]| {
         seen.as_ref().map_or_else(Vec::new, |seen| all(seen).iter().map(line).collect())
     };
-    let kinds = Kind::ALL.iter().filter(|kind| **kind != column.kind);
-    let targets = [
-        ("contacts", "Contacts"),
-        ("organizations", "Organizations"),
-        ("records", "Records of collections"),
-    ];
+    let kinds = Kind::CONVERTIBLE.iter().filter(|kind| **kind != column.kind);
     let is_new = |seen: &&Foreseen| seen.column.choices.is_empty();
     AskPage {
         action: format!("{fields}/{}/kind", column.key),
@@ -159,12 +150,7 @@ fn page(
         kinds: kinds
             .map(|one| Choice::new(one.word(), one.label(), one.word() == asked.kind))
             .collect(),
-        targets: targets
-            .iter()
-            .map(|(word, label)| Choice::new(*word, *label, asked.to == *word))
-            .collect(),
         kind: seen.as_ref().map_or_else(String::new, |seen| seen.to.kind.word().to_owned()),
-        to: asked.to.clone(),
         to_label: seen.as_ref().map_or("", |seen| seen.to.kind.label()),
         counts: seen.as_ref().map(|seen| seen.counts).unwrap_or_default(),
         rows: seen.as_ref().map_or(0, |seen| seen.rows.len()),

@@ -199,7 +199,7 @@ fn field_view(column: &Column) -> FieldView {
         fixed: column.key == crate::model::NAME,
         has_choices: column.kind.has_choices() && !columns::are_labels(column),
         are_labels: columns::are_labels(column),
-        converts: !column.own && column.key != columns::TAGS,
+        converts: !column.own && entity::Kind::CONVERTIBLE.contains(&column.kind),
         choices: labels.join("\n"),
         choice_labels: column
             .choices

@@ -1,9 +1,8 @@
 //! Kinds of fields: what the values of a field become when it gets another kind, and the change itself, row by row.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use entity::{Column, FieldValue, Kind, Look, Names as _, Source};
+use entity::{Column, FieldValue, Kind, Look, Source};
 use features::tasks::queries::people::{People, assignee_of};
 use store::{Range, Read, ReadExt as _, StoreError, WriteTx};
 use uuid::Uuid;
@@ -19,13 +18,16 @@ use crate::columns;
 use crate::error::CrmError;
 use crate::model::back::{self, Turn};
 use crate::model::{
-    CONVERSIONS_RUNNING, Cast, Conversion, ConversionId, FieldDef, Home, ImportState, NAME, Row,
-    Shape,
+    CONVERSIONS_RUNNING, Cast, Conversion, ConversionId, FieldDef, Home, ImportState, NAME, Shape,
 };
 use crate::names::Known;
 
 /// The words before the kind that a value had, among what the value stands on.
 const CONVERTED: &str = "converted from ";
+
+/// What [`Kind::CONVERTIBLE`] means, in words.
+const POSSIBLE: &str =
+    "fields are converted between text, number, date and select (one choice) alone";
 
 /// What becomes of a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,15 +45,13 @@ pub enum Became {
 pub struct Caster {
     from: Column,
     to: Column,
-    /// Addresses of mail that rows before took: no two may share one.
-    taken: BTreeSet<String>,
 }
 
 impl Caster {
     /// A caster from one shape of a field to another.
     #[must_use]
     pub fn new(column: &Column, (from, to): (&Shape, &Shape)) -> Self {
-        Self { from: from.on(column), to: to.on(column), taken: BTreeSet::new() }
+        Self { from: from.on(column), to: to.on(column) }
     }
 
     /// A value as people read it before.
@@ -66,31 +66,17 @@ impl Caster {
         self.to.shown(value, known)
     }
 
-    /// What becomes of the value of a row.
-    pub fn cast(
-        &mut self,
-        read: &dyn Read,
-        known: &Known<'_>,
-        (row, value): (&Row, &FieldValue),
-    ) -> Result<Became, StoreError> {
-        let cast = match self.to.read(&written(&self.from, self.to.kind, value, known), known) {
-            Ok(Some(cast)) => cast,
-            Ok(None) => return Ok(Became::Lost("Nothing of it can be written.".to_owned())),
-            Err(why) => return Ok(Became::Lost(why)),
-        };
-        if let (Some(index), Some((1, address))) = (row.kind.email, cast.identity()) {
-            let mut key = kernel::key::KeyBuf::new();
-            key.text(&address);
-            let other: Option<Row> = row.kind.find(read, index, &key)?;
-            let is_anothers = other.is_some_and(|other| other.id != row.id);
-            if is_anothers || !self.taken.insert(address.clone()) {
-                return Ok(Became::Lost(format!("{address} is another record's address already.")));
+    /// What becomes of a value.
+    #[must_use]
+    pub fn cast(&self, value: &FieldValue, known: &Known<'_>) -> Became {
+        match self.to.read(&written(&self.from, self.to.kind, value, known), known) {
+            Ok(Some(cast)) if self.then(&cast, known) == self.shown(value, known) => {
+                Became::Same(cast)
             }
+            Ok(Some(cast)) => Became::Other(cast),
+            Ok(None) => Became::Lost("Nothing of it can be written.".to_owned()),
+            Err(why) => Became::Lost(why),
         }
-        Ok(match self.then(&cast, known) == self.shown(value, known) {
-            true => Became::Same(cast),
-            false => Became::Other(cast),
-        })
     }
 }
 
@@ -98,9 +84,7 @@ impl Caster {
 #[must_use]
 pub fn written(from: &Column, to: Kind, value: &FieldValue, known: &Known<'_>) -> String {
     match (value, to) {
-        (FieldValue::Who(who), to) if to != Kind::Person => known.name_of(*who),
         (FieldValue::Text(text), Kind::Date) => dates::day(text.trim(), Reading::UNDATED),
-        (FieldValue::Text(text), Kind::Datetime) => dates::moment(text.trim(), Reading::UNDATED),
         _ => from.written(value, known),
     }
 }
@@ -108,7 +92,7 @@ pub fn written(from: &Column, to: Kind, value: &FieldValue, known: &Known<'_>) -
 /// The column of a field that can get another kind.
 ///
 /// # Errors
-/// When there is none, it is a part of HQ, or it is being converted already.
+/// When there is none, it is a part of HQ, its kind has no conversions, or it is being converted already.
 pub fn convertible(read: &dyn Read, (home, key): (Home, &str)) -> Result<Column, CrmError> {
     let all = columns::of(read, home)?;
     let column = all.into_iter().find(|column| column.key == key);
@@ -117,8 +101,9 @@ pub fn convertible(read: &dyn Read, (home, key): (Home, &str)) -> Result<Column,
         let told = format!("\"{}\" is a part of HQ and keeps its kind", column.label);
         return Err(CrmError::Refused(told));
     }
-    if key == columns::TAGS {
-        return Err(CrmError::Refused("tags are labels and keep their kind".to_owned()));
+    if !Kind::CONVERTIBLE.contains(&column.kind) {
+        let (label, kind) = (&column.label, column.kind.label().to_lowercase());
+        return Err(CrmError::Refused(format!("\"{label}\" has the kind {kind}; {POSSIBLE}")));
     }
     let running: Vec<Conversion> = read.scan(CONVERSIONS_RUNNING, &Range::all())?;
     if running.iter().any(|one| one.home == home && one.key == key) {
@@ -132,14 +117,17 @@ pub fn convertible(read: &dyn Read, (home, key): (Home, &str)) -> Result<Column,
 /// `texts`.
 ///
 /// # Errors
-/// When it has this kind already, or its values make no choices.
+/// When it cannot get this kind or has it already, or its values make no choices.
 pub fn shaped<'t>(
     column: &Column,
-    (kind, to): (Kind, Option<u16>),
+    kind: Kind,
     texts: impl Iterator<Item = &'t str>,
 ) -> Result<Shape, CrmError> {
     if kind == column.kind {
         return Err(CrmError::field("kind", "The field has this kind already."));
+    }
+    if !Kind::CONVERTIBLE.contains(&kind) {
+        return Err(CrmError::field("kind", format!("{}.", kernel::text::capitalized(POSSIBLE))));
     }
     let choices = match (kind.has_choices(), column.choices.is_empty()) {
         (false, _) => Vec::new(),
@@ -150,7 +138,7 @@ pub fn shaped<'t>(
         return Err(CrmError::field("kind", "There are no values to make choices of."));
     }
     let look = if kind == Kind::Number { column.look } else { Look::Plain };
-    Ok(Shape { kind, look, choices, to: to.unwrap_or(column.to) })
+    Ok(Shape { kind, look, choices, to: column.to })
 }
 
 pub fn conversion_of(read: &dyn Read, id: ConversionId) -> Result<Conversion, CrmError> {
@@ -251,7 +239,7 @@ fn cast_rows(tx: &mut WriteTx<'_>, one: &Conversion, ids: &[Uuid]) -> Result<Cas
     let (me, people) = (assignee_of(tx.by()), Arc::new(People::read(tx)?));
     let column = Column::new(&one.key, &one.label, one.to.kind);
     let mut counts = Cast::default();
-    let mut caster = Caster::new(&column, (&one.from, &one.to));
+    let caster = Caster::new(&column, (&one.from, &one.to));
     for id in ids {
         let Some(old) = one.home.kind().get(tx, *id)? else {
             continue;
@@ -264,7 +252,7 @@ fn cast_rows(tx: &mut WriteTx<'_>, one: &Conversion, ids: &[Uuid]) -> Result<Cas
         let (became, said) = {
             let read: &dyn Read = tx;
             let known = Known::with(Arc::clone(&people), read, me);
-            (caster.cast(read, &known, (&old, &value))?, caster.shown(&value, &known))
+            (caster.cast(&value, &known), caster.shown(&value, &known))
         };
         let cast = match became {
             Became::Same(cast) => {

@@ -272,9 +272,12 @@ async fn what_cannot_be_converted_is_refused_and_values_make_choices() {
     let hq = TestHq::start().await;
     let api = hq.api().await;
     texts(&api, &[("Rosa", "Steel"), ("Jana", "steel"), ("Piet", "Wood, oiled")]).await;
+    made(&api, "fields?of=contacts", json!({ "label": "Bills to", "kind": "email" })).await;
     for (path, kind, status, says) in [
         (KIND, "text", 422_u16, "has this kind already"),
         (KIND, "colour", 422, "is not known here"),
+        (KIND, "person", 422, "between text, number, date and select"),
+        ("fields/bills_to/kind?of=contacts", "text", 409, "between text, number, date and select"),
         ("fields/name/kind?of=contacts", "number", 409, "keeps its kind"),
         ("fields/stage/kind?of=contacts", "text", 409, "keeps its kind"),
         ("fields/bkies/kind?of=contacts", "number", 404, "there is no field"),
