@@ -17,7 +17,7 @@ use kernel::Clock as _;
 use kernel::time::SystemClock;
 use net::client::{ClientParts, HttpClient};
 use net::message::Policy;
-use server::backups::{KEYS_GO_WITH_TO, LocalList, LocalRun, LocalWish, local_list};
+use server::backups::{KEYS_GO_WITH_TO, LocalList, LocalRun, LocalWish};
 use server::restore::{Mode, RestoreWish, Which, key_file, restore};
 
 use super::commands::print;
@@ -298,10 +298,7 @@ fn list(common: &Common, config: Config, place: &Place) -> Result<u8, CommandErr
         };
     }
     let found: LocalList = block_on(async {
-        match reach::reach(config).await? {
-            Reach::Running(local) => local.call(Method::GET, "/local/backups", NOTHING).await,
-            Reach::Stopped(offline) => local_list(&offline.app).map_err(|e| refused(&e)),
-        }
+        reach::local(config).await?.call(Method::GET, "/local/backups", NOTHING).await
     })?;
     let mut lines = vec![format!("Backups at {}:", found.place)];
     lines.extend(found.backups.iter().map(|one| {

@@ -8,28 +8,23 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use app::App;
 use app::config::remote::Remote;
 use app::config::{Config, Setting};
 use features::agents::queries::repository::Found;
 use features::backups::queries::damaged::Damaged;
-use features::users::queries;
-use kernel::{Actor, Part, Scope, Via};
+use kernel::Scope;
 use sandbox::own_files;
 use sandbox::policy::WithoutLandlock;
 use sandbox::posture::{Line, Overall, SelfTest, Verdict};
 use sandbox::spawn::{OWN_PROGRAM, Spawner};
-use server::local::{
-    self, FreshToken, ProviderStatus, RemoteStatus, Status, TokenWish, WorkspaceStatus,
-};
+use server::local::{FreshToken, ProviderStatus, RemoteStatus, Status, TokenWish, WorkspaceStatus};
 use server::ops::{blobs, connections, files, keys};
-use store::StoreError;
 use web::format;
 
 use super::door::Door;
 use super::models;
-use super::operate::{Place, unchosen};
-use super::reach::{self, CommandError, Reach, block_on};
+use super::operate::Place;
+use super::reach::{self, CommandError, block_on};
 use super::{Common, FAILED, OK, say};
 
 /// No body.
@@ -139,26 +134,18 @@ pub fn or_none(mut lines: Vec<String>, none: &str) -> Vec<String> {
     lines
 }
 
-/// Prints what there is, a line each: as the program that runs tells it under `path`, or, when none
-/// runs, as it is read from the stores.
+/// Prints what there is under `path`, a line each.
 ///
 /// # Errors
-/// When neither answers.
+/// When nobody answers.
 pub fn list<T: Serialize + DeserializeOwned>(
     common: &Common,
     config: Config,
     path: &str,
-    read: fn(&App) -> Result<Vec<T>, StoreError>,
     line: fn(&T) -> String,
 ) -> Result<u8, CommandError> {
-    let all: Vec<T> = block_on(async {
-        match reach::reach(config).await? {
-            Reach::Running(local) => local.call(Method::GET, path, NOTHING).await,
-            Reach::Stopped(offline) => {
-                read(&offline.app).map_err(|error| CommandError::Failed(error.to_string()))
-            }
-        }
-    })?;
+    let all: Vec<T> =
+        block_on(async { reach::local(config).await?.call(Method::GET, path, NOTHING).await })?;
     let shown: Vec<String> = all.iter().map(line).collect();
     print(common, &all, &shown)
 }
@@ -307,14 +294,7 @@ pub fn create_token(
         workspace: flags.workspace,
     };
     let made: FreshToken = block_on(async {
-        match reach::reach(config).await? {
-            Reach::Running(local) => local.call(Method::POST, "/local/tokens", Some(&wish)).await,
-            Reach::Stopped(offline) => {
-                let by = actor(&offline.app)?;
-                let made = local::token(&offline.app, by, wish).await;
-                made.map_err(|error| CommandError::Refused(error.to_string()))
-            }
-        }
+        reach::local(config).await?.call(Method::POST, "/local/tokens", Some(&wish)).await
     })?;
     let words: Vec<_> = made.scopes.iter().map(|scope| scope.word()).collect();
     let what = format!(
@@ -324,17 +304,6 @@ pub fn create_token(
         made.expires_at
     );
     print(common, &made, &[what, made.token.clone()])
-}
-
-/// The owner at this machine, for the audit.
-pub fn actor(app: &App) -> Result<Actor, CommandError> {
-    let keeper = app.system.read(|snap| queries::keeper(snap));
-    let keeper = keeper.map_err(|error| CommandError::Failed(error.to_string()))?;
-    let uid = rustix::process::getuid().as_raw();
-    Ok(match keeper {
-        Some(owner) => Actor::Person { account: owner.id, via: Via::Socket { uid } },
-        None => Actor::System(Part::Cli),
-    })
 }
 
 /// `hq config`: each setting with its source; those of the running program, if one runs.
@@ -364,22 +333,21 @@ pub fn config(common: &Common, config: &Config) -> Result<u8, CommandError> {
 
 /// `hq doctor blobs`.
 pub fn doctor_blobs(common: &Common, config: Config, place: &Place) -> Result<u8, CommandError> {
-    let slug = place.workspace.as_deref();
-    let found: Vec<blobs::Found> = block_on(async {
-        match reach::reach(config).await? {
-            Reach::Running(local) => {
-                let query = slug.map(|slug| format!("?workspace={slug}")).unwrap_or_default();
-                let path = format!("/local/doctor/blobs{query}");
-                local.call(Method::GET, &path, NOTHING).await
-            }
-            Reach::Stopped(offline) => {
-                let all = local::looked_through(&offline.app, slug).map_err(unchosen)?;
-                blobs::look(all).await.map_err(CommandError::Failed)
-            }
-        }
-    })?;
+    let found: Vec<blobs::Found> = doctor(config, Method::GET, ("blobs", place))?;
     print(common, &found, &blobs::lines(&found))?;
     Ok(if found.iter().all(|one| one.report.is_fine()) { OK } else { FAILED })
+}
+
+/// Asks for a look at one or all workspaces.
+fn doctor<T: DeserializeOwned>(
+    config: Config,
+    method: Method,
+    (what, place): (&str, &Place),
+) -> Result<T, CommandError> {
+    let slug = place.workspace.as_ref();
+    let query = slug.map(|slug| format!("?workspace={slug}")).unwrap_or_default();
+    let path = format!("/local/doctor/{what}{query}");
+    block_on(async { reach::local(config).await?.call(method, &path, NOTHING).await })
 }
 
 /// `hq doctor files`.
@@ -388,40 +356,16 @@ pub fn doctor_files(
     config: Config,
     flags: &DoctorFiles,
 ) -> Result<u8, CommandError> {
-    let slug = flags.place.workspace.as_deref();
-    let found: Vec<Found> = block_on(async {
-        match reach::reach(config).await? {
-            Reach::Running(local) => {
-                let query = slug.map(|slug| format!("?workspace={slug}")).unwrap_or_default();
-                let path = format!("/local/doctor/files{query}");
-                let method = if flags.repair { Method::POST } else { Method::GET };
-                local.call(method, &path, NOTHING).await
-            }
-            Reach::Stopped(offline) => {
-                let all = local::looked_through(&offline.app, slug).map_err(unchosen)?;
-                let found = match flags.repair {
-                    true => files::repair(offline.app.clone(), all).await,
-                    false => files::look(all).await,
-                };
-                found.map_err(CommandError::Failed)
-            }
-        }
-    })?;
+    let method = if flags.repair { Method::POST } else { Method::GET };
+    let found: Vec<Found> = doctor(config, method, ("files", &flags.place))?;
     print(common, &found, &files::lines(&found))?;
     Ok(if found.iter().all(|one| one.faults.is_empty()) { OK } else { FAILED })
 }
 
 /// `hq doctor connections`.
 pub fn doctor_connections(common: &Common, config: Config) -> Result<u8, CommandError> {
-    let found: Vec<connections::Found> = block_on(async {
-        match reach::reach(config).await? {
-            Reach::Running(local) => {
-                local.call(Method::GET, "/local/doctor/connections", NOTHING).await
-            }
-            Reach::Stopped(offline) => connections::look(&offline.app)
-                .map_err(|error| CommandError::Failed(error.to_string())),
-        }
-    })?;
+    let found: Vec<connections::Found> =
+        doctor(config, Method::GET, ("connections", &Place::default()))?;
     let lines: Vec<String> = found.iter().map(connections::line).collect();
     print(common, &found, &or_none(lines, NO_CONNECTION))?;
     Ok(if found.iter().all(|one| one.reason.is_none()) { OK } else { FAILED })
@@ -429,13 +373,7 @@ pub fn doctor_connections(common: &Common, config: Config) -> Result<u8, Command
 
 /// `hq doctor keys`.
 pub fn doctor_keys(common: &Common, config: Config) -> Result<u8, CommandError> {
-    let found: keys::Found = block_on(async {
-        match reach::reach(config).await? {
-            Reach::Running(local) => local.call(Method::GET, "/local/doctor/keys", NOTHING).await,
-            Reach::Stopped(offline) => keys::look(&offline.app, false)
-                .map_err(|error| CommandError::Failed(error.to_string())),
-        }
-    })?;
+    let found: keys::Found = doctor(config, Method::GET, ("keys", &Place::default()))?;
     print(common, &found, &keys::lines(&found))?;
     Ok(if found.is_fine() { OK } else { FAILED })
 }

@@ -91,7 +91,7 @@ impl Ask {
 /// An answer that comes piece by piece.
 pub enum Pieces {
     /// From the socket.
-    Here(hyper::body::Incoming),
+    Here(axum::body::Body),
     /// From the network.
     There(Body),
 }

@@ -13,13 +13,11 @@ use app::config::Config;
 use app::jobs::JobState;
 use features::audit::queries::{VERIFY, VERIFY_BLOBS};
 use features::users::rules::UsersError;
-use server::operate::{
-    ExportPiece, ExportWish, RedactWish, Redacted, Where, chosen, export_piece, redact_in,
-};
+use server::operate::{ExportPiece, ExportWish, RedactWish, Redacted, Where, chosen};
 use store::verify::{Depth, Progress, Verified, verify_with};
 use store::{Blobs, Store};
 
-use super::commands::{actor, print};
+use super::commands::print;
 use super::door::{Ask, Door};
 use super::reach::{self, CommandError, Local, Reach, block_on};
 use super::{Common, FAILED, OK};
@@ -28,7 +26,7 @@ use super::{Common, FAILED, OK};
 const ASK_EVERY: Duration = Duration::from_millis(250);
 
 /// Which workspace a command is for.
-#[derive(Args, Clone)]
+#[derive(Args, Clone, Default)]
 pub struct Place {
     /// The workspace; may be left out when there is one
     #[arg(long, value_name = "SLUG")]
@@ -257,17 +255,11 @@ pub fn audit_export(common: &Common, config: Config, flags: Export) -> Result<u8
         None => Box::new(std::io::stdout().lock()),
     };
     block_on(async {
-        let reach = reach::reach(config).await?;
+        let local = reach::local(config).await?;
         loop {
-            let piece: ExportPiece = match &reach {
-                Reach::Running(local) => {
-                    let query = serde_urlencoded::to_string(&wish).map_err(failed)?;
-                    local.call(Method::GET, &format!("/local/audit?{query}"), None::<&()>).await?
-                }
-                Reach::Stopped(offline) => {
-                    export_piece(&offline.app, &wish).map_err(|error| refused(&error))?
-                }
-            };
+            let query = serde_urlencoded::to_string(&wish).map_err(failed)?;
+            let path = format!("/local/audit?{query}");
+            let piece: ExportPiece = local.call(Method::GET, &path, None::<&()>).await?;
             out.write_all(piece.text.as_bytes()).map_err(failed)?;
             match piece.next {
                 Some(next) => wish.after = next,
@@ -289,13 +281,7 @@ pub fn redact(common: &Common, config: Config, flags: Redact) -> Result<u8, Comm
         look: !flags.yes,
     };
     let done: Redacted = block_on(async {
-        match reach::reach(config).await? {
-            Reach::Running(local) => local.call(Method::POST, "/local/redact", Some(&wish)).await,
-            Reach::Stopped(offline) => {
-                let by = actor(&offline.app)?;
-                redact_in(&offline.app, by, wish).await.map_err(|error| refused(&error))
-            }
-        }
+        reach::local(config).await?.call(Method::POST, "/local/redact", Some(&wish)).await
     })?;
     if !flags.yes {
         let named = match done.id == flags.id {

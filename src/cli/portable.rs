@@ -9,13 +9,13 @@ use clap::Args;
 use app::config::Config;
 use backup::portable::Portable;
 use server::portable::Imported;
-use server::transfer::{ExportWish, ImportFile, export_named, import_named};
+use server::transfer::{ExportWish, ImportFile};
 use web::format;
 
 use super::Common;
 use super::commands::print;
 use super::progress::beaten;
-use super::reach::{self, CommandError, Reach, block_on};
+use super::reach::{self, CommandError, block_on};
 
 /// How long the program may take over a large workspace.
 const LONG: Duration = Duration::from_secs(24 * 60 * 60);
@@ -44,10 +44,6 @@ fn absolute(path: &Path) -> Result<PathBuf, CommandError> {
     std::path::absolute(path).map_err(|error| CommandError::Failed(error.to_string()))
 }
 
-fn refused(error: &impl std::fmt::Display) -> CommandError {
-    CommandError::Refused(error.to_string())
-}
-
 /// `hq export`.
 pub fn export(common: &Common, config: Config, flags: &Export) -> Result<u8, CommandError> {
     if flags.file == Path::new("-") {
@@ -64,14 +60,8 @@ pub fn export(common: &Common, config: Config, flags: &Export) -> Result<u8, Com
         format!("Exporting for {seconds} s: {} written", format::size(bytes))
     };
     let work = async {
-        match reach::reach(config).await? {
-            Reach::Running(local) => {
-                local.call_within(LONG, Method::POST, "/local/export", Some(&wish)).await
-            }
-            Reach::Stopped(offline) => {
-                export_named(&offline.app, wish).await.map_err(|e| refused(&e))
-            }
-        }
+        let local = reach::local(config).await?;
+        local.call_within(LONG, Method::POST, "/local/export", Some(&wish)).await
     };
     let done: Portable = block_on(beaten(common, so_far, work))?;
     let rows: u64 = done.tables.iter().map(|table| table.rows).sum();
@@ -93,14 +83,8 @@ pub fn import(common: &Common, config: Config, flags: Import) -> Result<u8, Comm
     let wish = ImportFile { file: absolute(&flags.file)?, slug: flags.slug };
     let so_far = |seconds: u64| format!("Importing for {seconds} s");
     let work = async {
-        match reach::reach(config).await? {
-            Reach::Running(local) => {
-                local.call_within(LONG, Method::POST, "/local/import", Some(&wish)).await
-            }
-            Reach::Stopped(offline) => {
-                import_named(&offline.app, wish).await.map_err(|e| refused(&e))
-            }
-        }
+        let local = reach::local(config).await?;
+        local.call_within(LONG, Method::POST, "/local/import", Some(&wish)).await
     };
     let done: Imported = block_on(beaten(common, so_far, work))?;
     let mut lines = vec![format!(

@@ -9,7 +9,6 @@ use axum::body::Body;
 use axum::http::header::{CONTENT_TYPE, HOST};
 use axum::http::{Method, Request, Response};
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -149,10 +148,28 @@ pub enum Reach {
     Stopped(Box<Offline>),
 }
 
-/// The program's socket.
+/// Where requests of this machine's owner are answered.
 pub struct Local {
-    place: Place,
+    way: Way,
     holder: Option<Holder>,
+}
+
+enum Way {
+    /// By the program that runs.
+    Socket(Place),
+    /// By this command, which holds the folder.
+    Here(Box<Offline>),
+}
+
+/// Finds who answers requests: the program that runs, or this command.
+///
+/// # Errors
+/// As [`reach`].
+pub async fn local(config: Config) -> Result<Local, CommandError> {
+    Ok(match reach(config).await? {
+        Reach::Running(local) => local,
+        Reach::Stopped(offline) => Local { way: Way::Here(offline), holder: None },
+    })
 }
 
 /// Finds the way.
@@ -192,7 +209,7 @@ pub async fn running(config: &Config) -> Result<Option<Local>, CommandError> {
     let place = Place::of(&config.data).map_err(failed)?;
     let holder = lock::holder(&config.data);
     match tokio::time::timeout(PATIENCE, place.connect()).await {
-        Ok(Ok(_)) => Ok(Some(Local { place, holder })),
+        Ok(Ok(_)) => Ok(Some(Local { way: Way::Socket(place), holder })),
         Ok(Err(error))
             if matches!(
                 error.kind(),
@@ -260,9 +277,13 @@ impl Local {
             let body = answer.into_body().collect().await.map_err(failed)?.to_bytes();
             Ok::<_, CommandError>((status, String::from_utf8_lossy(&body).into_owned()))
         };
-        let answered = tokio::time::timeout(longest, asked).await;
-        let (status, text) =
-            answered.map_err(|_| CommandError::Silent(self.holder.clone())).flatten()?;
+        let (status, text) = match self.way {
+            Way::Here(_) => asked.await?,
+            Way::Socket(_) => {
+                let answered = tokio::time::timeout(longest, asked).await;
+                answered.map_err(|_| CommandError::Silent(self.holder.clone())).flatten()?
+            }
+        };
         if status.is_success() {
             return Ok(text);
         }
@@ -280,7 +301,7 @@ impl Local {
         path: &str,
         payload: Option<Payload>,
         headers: &[(&str, String)],
-    ) -> Result<Response<Incoming>, CommandError> {
+    ) -> Result<Response<Body>, CommandError> {
         let Payload { media, bytes } = payload.unwrap_or_default();
         let mut request = Request::builder()
             .method(method)
@@ -291,11 +312,15 @@ impl Local {
             request = request.header(*name, value);
         }
         let request = request.body(Body::from(bytes)).map_err(failed)?;
-        let stream = self.place.connect().await.map_err(failed)?;
+        let place = match &self.way {
+            Way::Here(offline) => return Ok(offline.answer(request).await),
+            Way::Socket(place) => place,
+        };
+        let stream = place.connect().await.map_err(failed)?;
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(failed)?;
         tokio::spawn(connection);
-        sender.send_request(request).await.map_err(failed)
+        Ok(sender.send_request(request).await.map_err(failed)?.map(Body::new))
     }
 }
 

@@ -11,18 +11,15 @@ use serde_json::{Value, json};
 use app::config::Config;
 use features::health::queries::letters::{Letter, Letters};
 use kernel::Cause;
-use server::operate::{
-    ConsumerList, ConsumerWish, LettersWish, Where, chosen, consumers as standing, letters_of,
-    steer,
-};
+use server::operate::{ConsumerList, ConsumerWish, LettersWish, Where, chosen};
 use store::doctor::{Diagnosis, cure, diagnose, follow, mend};
 use store::stats::{Compacted, stats};
 use store::verify::Progress;
 use store::{Store, StoreError};
 use web::format;
 
-use super::commands::{actor, or_none, print};
-use super::operate::{Place, clear, failed, refused, run_job, show, unchosen};
+use super::commands::{or_none, print};
+use super::operate::{Place, clear, failed, run_job, show, unchosen};
 use super::reach::{self, CommandError, Reach, block_on};
 use super::{Common, FAILED, OK};
 
@@ -294,32 +291,16 @@ pub fn consumer(
         ConsumerCommand::Drop(one) => entry("drop", one),
     };
     let now: ConsumerList = block_on(async {
-        match reach::reach(config).await? {
-            Reach::Running(local) => {
-                local.call(Method::POST, "/local/consumers", Some(&wish)).await
-            }
-            Reach::Stopped(offline) => {
-                let by = actor(&offline.app)?;
-                steer(&offline.app, by, wish).await.map_err(|error| refused(&error))
-            }
-        }
+        reach::local(config).await?.call(Method::POST, "/local/consumers", Some(&wish)).await
     })?;
     print(common, &now, &consumer_lines(&now))
 }
 
 fn list(common: &Common, config: Config, place: Place) -> Result<u8, CommandError> {
+    let query = place.workspace.as_ref().map(|slug| format!("?workspace={slug}"));
+    let path = format!("/local/consumers{}", query.unwrap_or_default());
     let now: ConsumerList = block_on(async {
-        match reach::reach(config).await? {
-            Reach::Running(local) => {
-                let query = place.workspace.as_ref().map(|slug| format!("?workspace={slug}"));
-                let path = format!("/local/consumers{}", query.unwrap_or_default());
-                local.call(Method::GET, &path, None::<&()>).await
-            }
-            Reach::Stopped(offline) => {
-                let now = standing(&offline.app, place.workspace.as_deref());
-                now.map_err(|error| refused(&error))
-            }
-        }
+        reach::local(config).await?.call(Method::GET, &path, None::<&()>).await
     })?;
     print(common, &now, &consumer_lines(&now))
 }
@@ -327,17 +308,10 @@ fn list(common: &Common, config: Config, place: Place) -> Result<u8, CommandErro
 fn letters(common: &Common, config: Config, flags: OfLetters) -> Result<u8, CommandError> {
     let OfLetters { named: Named { name, place }, after, limit } = flags;
     let wish = LettersWish { workspace: place.workspace, name, after, limit: Some(limit) };
+    let query = serde_urlencoded::to_string(&wish).map_err(failed)?;
+    let path = format!("/local/consumers/letters?{query}");
     let page: Letters = block_on(async {
-        match reach::reach(config).await? {
-            Reach::Running(local) => {
-                let query = serde_urlencoded::to_string(&wish).map_err(failed)?;
-                let path = format!("/local/consumers/letters?{query}");
-                local.call(Method::GET, &path, None::<&()>).await
-            }
-            Reach::Stopped(offline) => {
-                letters_of(&offline.app, &wish).await.map_err(|error| refused(&error))
-            }
-        }
+        reach::local(config).await?.call(Method::GET, &path, None::<&()>).await
     })?;
     let mut lines = or_none(page.items.iter().map(letter_line).collect(), "It gave up nothing.");
     lines.extend(page.next.as_ref().map(|next| format!("There are more: --after {next}")));

@@ -4,12 +4,12 @@ use axum::http::Method;
 use clap::{Args, Subcommand};
 
 use app::config::Config;
-use server::local::{self, FreshLink, LinkWish};
-use server::people::local::{Line, Wish, carry_out, lines};
+use server::local::{FreshLink, LinkWish};
+use server::people::local::{Line, Wish};
 
 use super::Common;
-use super::commands::{actor, list, print};
-use super::reach::{self, CommandError, Reach, block_on};
+use super::commands::{list, print};
+use super::reach::{self, CommandError, block_on};
 
 /// `hq user …`
 #[derive(Subcommand)]
@@ -47,7 +47,7 @@ pub struct ResetLink {
 
 pub fn run(common: &Common, config: Config, command: Command) -> Result<u8, CommandError> {
     match command {
-        Command::List => list(common, config, "/local/accounts", lines, line),
+        Command::List => list(common, config, "/local/accounts", line),
         Command::ResetLink(flags) => reset_link(common, config, flags),
         Command::Disable { email } => {
             let done = "is disabled; nobody comes in with it any more";
@@ -75,14 +75,7 @@ fn line(one: &Line) -> String {
 
 fn act(common: &Common, config: Config, wish: &Wish, done: &str) -> Result<u8, CommandError> {
     let now: Line = block_on(async {
-        match reach::reach(config).await? {
-            Reach::Running(local) => local.call(Method::POST, "/local/accounts", Some(wish)).await,
-            Reach::Stopped(offline) => {
-                let by = actor(&offline.app)?;
-                let done = carry_out(&offline.app, by, wish).await;
-                done.map_err(|error| CommandError::Refused(error.0.detail))
-            }
-        }
+        reach::local(config).await?.call(Method::POST, "/local/accounts", Some(wish)).await
     })?;
     print(common, &now, &[format!("The account {} {done}.", now.email)])
 }
@@ -91,16 +84,7 @@ fn act(common: &Common, config: Config, wish: &Wish, done: &str) -> Result<u8, C
 fn reset_link(common: &Common, config: Config, flags: ResetLink) -> Result<u8, CommandError> {
     let wish = LinkWish { email: flags.email, factors: flags.factors };
     let made: FreshLink = block_on(async {
-        match reach::reach(config).await? {
-            Reach::Running(local) => {
-                local.call(Method::POST, "/local/reset-link", Some(&wish)).await
-            }
-            Reach::Stopped(offline) => {
-                let by = actor(&offline.app)?;
-                let made = local::reset_link(&offline.app, &offline.here, by, wish).await;
-                made.map_err(|error| CommandError::Refused(error.to_string()))
-            }
-        }
+        reach::local(config).await?.call(Method::POST, "/local/reset-link", Some(&wish)).await
     })?;
     let what = match &made.email {
         Some(email) => format!("Sets a new password for {email}, once, until {}:", made.expires_at),

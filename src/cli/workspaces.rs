@@ -8,13 +8,13 @@ use serde_json::{Value, json};
 
 use app::config::Config;
 use kernel::WorkspaceState;
-use server::workspaces::local::{Line, Wish, carry_out, lines};
+use server::workspaces::local::{Line, Wish};
 use web::format;
 
 use super::Common;
-use super::commands::{actor, list, print};
+use super::commands::{list, print};
 use super::door::{Ask, Door};
-use super::reach::{self, CommandError, Reach, block_on};
+use super::reach::{self, CommandError, block_on};
 
 /// `hq workspace …`
 #[derive(Subcommand)]
@@ -80,7 +80,7 @@ pub struct Add {
 /// What was refused, or that HQ does not answer.
 pub fn run(common: &Common, config: Config, command: Command) -> Result<u8, CommandError> {
     let (wish, done) = match command {
-        Command::List => return list(common, config, "/local/workspaces", lines, line),
+        Command::List => return list(common, config, "/local/workspaces", line),
         Command::Add(Add { name, zone, owner }) => {
             (Wish::Add { name, zone, email: owner }, "is ready")
         }
@@ -97,17 +97,7 @@ pub fn run(common: &Common, config: Config, command: Command) -> Result<u8, Comm
         }
     };
     let answer: Value = block_on(async {
-        match reach::reach(config).await? {
-            Reach::Running(local) => {
-                local.call(Method::POST, "/local/workspaces", Some(&wish)).await
-            }
-            Reach::Stopped(offline) => {
-                let by = actor(&offline.app)?;
-                let done = carry_out(&offline.app, by, wish).await;
-                let slug = done.map_err(|error| CommandError::Refused(error.to_string()))?;
-                Ok(serde_json::json!({ "slug": slug }))
-            }
-        }
+        reach::local(config).await?.call(Method::POST, "/local/workspaces", Some(&wish)).await
     })?;
     let slug = answer["slug"].as_str().unwrap_or_default();
     print(common, &answer, &[format!("The workspace {slug} {done}.")])

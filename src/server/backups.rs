@@ -202,20 +202,13 @@ async fn look(app: App, Path(id): Path<JobId>) -> Result<Json<LocalRun>, ApiErro
     Ok(Json(LocalRun { run, progress: app.backups.busy().map(|busy| busy.meter.progress()) }))
 }
 
-async fn list(app: App) -> Result<Json<LocalList>, ApiError> {
-    Ok(Json(local_list(&app)?))
-}
-
 /// What there is, from the program's own notes.
-///
-/// # Errors
-/// When the store or the address is wrong.
-pub fn local_list(app: &App) -> Result<LocalList, BackupsError> {
+async fn list(app: App) -> Result<Json<LocalList>, ApiError> {
     let (settings, backups, runs) = app.system.read(|snap| {
         let settings = queries::settings(snap)?;
         Ok::<_, StoreError>((settings, queries::kept(snap)?, queries::runs(snap, 20)?))
     })?;
-    let place = queries::address(app, &settings)?.to_string();
-    let (backups, unread) = queries::lying(app, &settings, backups);
-    Ok(LocalList { place, backups, unread, runs })
+    let place = queries::address(&app, &settings)?.to_string();
+    let (backups, unread) = queries::lying(&app, &settings, backups);
+    Ok(Json(LocalList { place, backups, unread, runs }))
 }

@@ -23,6 +23,7 @@ pub mod listen;
 pub mod local;
 pub mod lock;
 pub mod migrations;
+mod offline;
 pub mod openapi;
 pub mod operate;
 pub mod portable;
@@ -88,6 +89,7 @@ use store::{Faults, NoFaults, Opening, Options, Store, StoreError};
 use web::routes::Mounted;
 
 pub use due::catch_up;
+pub use offline::{Offline, offline, offline_with};
 
 use anchor::Anchor;
 use listen::{Front, Patience, Stage};
@@ -455,50 +457,6 @@ async fn begin_work(app: &App, limits: Limits, trusted: Trusted) -> Engine {
     *app.on_open.write() = Some(Arc::new(begin));
     all.iter().for_each(|ws| app.begin_work(ws));
     made
-}
-
-/// The stores of a folder whose program does not run, for commands that work on them directly.
-pub struct Offline {
-    /// The program, without listener, engine and pages.
-    pub app: App,
-    /// Where it would be found.
-    pub here: local::Here,
-    _lock: Lock,
-}
-
-impl Offline {
-    /// Closes the stores, so that the next start has nothing to recover.
-    pub async fn close(self) {
-        self.app.stopping.cancel();
-        close_stores(&self.app).await;
-    }
-}
-
-/// Opens a data folder that nobody holds. Call from an async runtime.
-///
-/// # Errors
-/// When somebody holds it, or a store cannot be opened.
-pub async fn offline(config: Config) -> Result<Offline, StartError> {
-    offline_with(config, Parts::default()).await
-}
-
-/// The same with other parts, such as another clock.
-///
-/// # Errors
-/// As [`offline`].
-pub async fn offline_with(config: Config, parts: Parts) -> Result<Offline, StartError> {
-    let lock = lock::take(&config.data, parts.clock.now())?;
-    finish_swap(&config.data, &*parts.faults)?;
-    let url = config.public_url.clone().unwrap_or_else(|| local_url(config.listen));
-    let stopping = CancellationToken::new();
-    let spawn = Tasks::new(stopping.clone()).spawn();
-    let ends = (stopping, Front::default());
-    let (tell, is_owned) = oneshot::channel();
-    let opened = tokio::task::spawn_blocking(move || open(config, parts, spawn, ends, tell)).await;
-    let app = opened.map_err(|error| StartError::CutOff(error.to_string()))??;
-    let owned = is_owned.await == Ok(true);
-    life::complete(&app, owned).await?;
-    Ok(Offline { app, here: local::Here { url }, _lock: lock })
 }
 
 /// A new one-time link for the first person.

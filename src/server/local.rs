@@ -259,10 +259,7 @@ async fn show_config(app: App) -> Json<Value> {
 }
 
 /// The workspaces that a look at files is about: the one that is named, or all.
-///
-/// # Errors
-/// When there is none of that name, or it cannot be opened.
-pub fn looked_through(app: &App, slug: Option<&str>) -> Result<Vec<Ws>, UsersError> {
+fn looked_through(app: &App, slug: Option<&str>) -> Result<Vec<Ws>, UsersError> {
     match slug {
         Some(slug) => Ok(vec![super::operate::chosen(app, Some(slug))?]),
         None => Ok(app.workspaces.read().clone()),
@@ -300,7 +297,8 @@ async fn look_at_connections(app: App) -> Result<Json<Vec<connections::Found>>, 
 }
 
 async fn look_at_keys(app: App) -> Result<Json<keys::Found>, ApiError> {
-    Ok(Json(keys::look(&app, true)?))
+    let runs = app.on_open.read().is_some();
+    Ok(Json(keys::look(&app, runs)?))
 }
 
 // ── Links ──
@@ -348,6 +346,16 @@ pub async fn reset_link(
     Ok(FreshLink { link, email: account.map(|a| a.email), expires_at: given.expires_at })
 }
 
+async fn make_link(
+    app: App,
+    peer: Peer,
+    Extension(here): Extension<Arc<Here>>,
+    Json(wish): Json<LinkWish>,
+) -> Result<Json<FreshLink>, ApiError> {
+    let by = local_actor(&app, peer)?;
+    Ok(Json(reset_link(&app, &here, by, wish).await?))
+}
+
 /// The open account with this address, or the only one.
 ///
 /// # Errors
@@ -374,16 +382,6 @@ pub fn chosen_account(app: &App, email: Option<&str>) -> Result<Account, UsersEr
             ))
         }
     }
-}
-
-async fn make_link(
-    app: App,
-    peer: Peer,
-    Extension(here): Extension<Arc<Here>>,
-    Json(wish): Json<LinkWish>,
-) -> Result<Json<FreshLink>, ApiError> {
-    let by = local_actor(&app, peer)?;
-    Ok(Json(reset_link(&app, &here, by, wish).await?))
 }
 
 /// The owner at the machine, with the user id; before there is an owner, the program.
@@ -427,17 +425,19 @@ pub struct FreshToken {
 }
 
 /// Makes a token in the name of an account, with no more rights than that has.
-///
-/// # Errors
-/// When there is no such account or workspace, or a scope is too much.
-pub async fn token(app: &App, by: Actor, wish: TokenWish) -> Result<FreshToken, UsersError> {
-    let account = chosen_account(app, wish.email.as_deref())?;
-    let mine = session::workspaces_of(app, account.id)?;
+async fn make_token(
+    app: App,
+    peer: Peer,
+    Json(wish): Json<TokenWish>,
+) -> Result<Response, ApiError> {
+    let by = local_actor(&app, peer)?;
+    let account = chosen_account(&app, wish.email.as_deref())?;
+    let mine = session::workspaces_of(&app, account.id)?;
     let wanted = wish.workspace.as_deref();
     let mut fitting = mine.iter().filter(|ws| wanted.is_none_or(|slug| slug == ws.slug));
     let ws = fitting.next().ok_or(UsersError::NotFound("workspace of this account"))?;
     if wanted.is_none() && fitting.next().is_some() {
-        return Err(super::operate::several(&mine));
+        return Err(super::operate::several(&mine).into());
     }
     let member = ws.read(|snap| workspace::queries::member(snap, account.id))?;
     let member = member.ok_or(UsersError::NotFound("member"))?;
@@ -450,7 +450,7 @@ pub async fn token(app: &App, by: Actor, wish: TokenWish) -> Result<FreshToken, 
         false => wish.scopes,
     };
     if let Some(more) = scopes.iter().find(|scope| !may.covers(super::access::scope(**scope))) {
-        return Err(UsersError::MoreThanOwn(more.label()));
+        return Err(UsersError::MoreThanOwn(more.label()).into());
     }
     let fresh = Token::issue(TokenKind::Personal);
     let new = NewToken {
@@ -463,21 +463,12 @@ pub async fn token(app: &App, by: Actor, wish: TokenWish) -> Result<FreshToken, 
         hash: fresh.hash(),
     };
     let made = app.system.write(by, Cause::Setup, move |tx| rules::create_token(tx, new)).await?;
-    Ok(FreshToken {
+    let made = FreshToken {
         token: fresh.reveal().to_owned(),
         id: made.id,
         scopes: made.scopes,
         workspace: ws.slug.clone(),
         expires_at: made.expires_at,
-    })
-}
-
-async fn make_token(
-    app: App,
-    peer: Peer,
-    Json(wish): Json<TokenWish>,
-) -> Result<Response, ApiError> {
-    let by = local_actor(&app, peer)?;
-    let made = token(&app, by, wish).await?;
+    };
     Ok((StatusCode::CREATED, Json(made)).into_response())
 }

@@ -1,7 +1,6 @@
 //! What the machine's owner may do with the stores, over the socket: long pieces of work with their
 //! progress, the audit as JSON Lines, the removal of former versions.
 
-use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
 use app::jobs::JobState;
@@ -13,7 +12,7 @@ use features::health::queries::{self as health, letters};
 use features::health::rules::{self, Act, HealthError};
 use features::users::rules::UsersError;
 use interfaces_insights::health::api::{ConsumerView, giving_up, named};
-use kernel::{Actor, Can, Cause};
+use kernel::{Can, Cause};
 use store::verify::Depth;
 use web::error::ApiError;
 use web::extract::{Json, Path, Query};
@@ -129,20 +128,12 @@ pub struct ExportPiece {
     pub next: Option<u64>,
 }
 
-/// One piece of the audit as JSON Lines.
-///
-/// # Errors
-/// When there is no such workspace, or the disk fails.
-pub fn export_piece(app: &App, wish: &ExportWish) -> Result<ExportPiece, ApiError> {
-    let ws = chosen(app, wish.workspace.as_deref())?;
-    let asked = Asked { source: wish.source.clone(), ..Asked::default() };
+async fn export(app: App, Query(wish): Query<ExportWish>) -> Result<Json<ExportPiece>, ApiError> {
+    let ws = chosen(&app, wish.workspace.as_deref())?;
+    let asked = Asked { source: wish.source, ..Asked::default() };
     let all = Wish::new(&ws, &asked, (None, &jiff::tz::TimeZone::UTC))?;
     let (text, next) = audit::export_piece(&ws, &all, wish.after, PIECE)?;
-    Ok(ExportPiece { text, next })
-}
-
-async fn export(app: App, Query(wish): Query<ExportWish>) -> Result<Json<ExportPiece>, ApiError> {
-    Ok(Json(export_piece(&app, &wish)?))
+    Ok(Json(ExportPiece { text, next }))
 }
 
 /// Whose past is to go.
@@ -169,23 +160,22 @@ pub struct Redacted {
 }
 
 /// Removes the former versions of a record.
-pub async fn redact_in(app: &App, by: Actor, wish: RedactWish) -> Result<Redacted, ApiError> {
-    let store = match audit::is_of_accounts(app, &wish.table) {
+async fn redact(
+    app: App,
+    peer: Peer,
+    Json(wish): Json<RedactWish>,
+) -> Result<Json<Redacted>, ApiError> {
+    let who = (local_actor(&app, peer)?, Cause::Setup);
+    let store = match audit::is_of_accounts(&app, &wish.table) {
         true => app.system.clone(),
-        false => chosen(app, wish.workspace.as_deref())?.store.clone(),
+        false => chosen(&app, wish.workspace.as_deref())?.store.clone(),
     };
-    let who = (by, Cause::Setup);
     let id = audit::to_redact(&store, &wish.table, &wish.id)?;
-    if wish.look {
-        return Ok(Redacted { id, removed: 0 });
-    }
-    let removed = audit::redact(&store, &who, &wish.table, &id).await?;
-    Ok(Redacted { id, removed })
-}
-
-async fn redact(app: App, peer: Peer, Json(wish): Json<RedactWish>) -> Result<Response, ApiError> {
-    let by = local_actor(&app, peer)?;
-    Ok(axum::Json(redact_in(&app, by, wish).await?).into_response())
+    let removed = match wish.look {
+        true => 0,
+        false => audit::redact(&store, &who, &wish.table, &id).await?,
+    };
+    Ok(Json(Redacted { id, removed }))
 }
 
 // ── Consumers ──
@@ -209,14 +199,10 @@ pub struct ConsumerList {
 }
 
 /// Where all consumers stand.
-///
-/// # Errors
-/// When there is no such workspace, or the disk fails.
-pub fn consumers(app: &App, workspace: Option<&str>) -> Result<ConsumerList, ApiError> {
-    let ws = chosen(app, workspace)?;
-    let now = app.clock.now();
-    let all = health::consumers(&ws)?.into_iter().map(|one| ConsumerView::of(one, now));
-    Ok(ConsumerList { items: all.collect() })
+fn consumers(ws: &Ws) -> Result<Json<ConsumerList>, ApiError> {
+    let now = ws.app.clock.now();
+    let all = health::consumers(ws)?.into_iter().map(|one| ConsumerView::of(one, now));
+    Ok(Json(ConsumerList { items: all.collect() }))
 }
 
 /// Which of the entries that a consumer gave up.
@@ -233,40 +219,33 @@ pub struct LettersWish {
 }
 
 /// What a consumer gave up.
-///
-/// # Errors
-/// When there is no such workspace or consumer, or the disk fails.
-pub async fn letters_of(app: &App, wish: &LettersWish) -> Result<letters::Letters, ApiError> {
-    let ws = chosen(app, wish.workspace.as_deref())?;
-    let number = giving_up(app, &wish.name)?.number();
-    let asked = letters::Asked { after: wish.after, limit: wish.limit };
-    Ok(ws.read_blocking(move |ws| letters::page(ws, number, asked)).await?)
-}
-
 async fn list_letters(
     app: App,
     Query(wish): Query<LettersWish>,
 ) -> Result<Json<letters::Letters>, ApiError> {
-    Ok(Json(letters_of(&app, &wish).await?))
+    let ws = chosen(&app, wish.workspace.as_deref())?;
+    let number = giving_up(&app, &wish.name)?.number();
+    let asked = letters::Asked { after: wish.after, limit: wish.limit };
+    Ok(Json(ws.read_blocking(move |ws| letters::page(ws, number, asked)).await?))
 }
 
 /// Does something with a consumer and says where all stand then.
-///
-/// # Errors
-/// When it cannot be done.
-pub async fn steer(app: &App, by: Actor, wish: ConsumerWish) -> Result<ConsumerList, ApiError> {
-    let ws = chosen(app, wish.workspace.as_deref())?;
+async fn act_on_consumer(
+    app: App,
+    peer: Peer,
+    Json(wish): Json<ConsumerWish>,
+) -> Result<Json<ConsumerList>, ApiError> {
+    let ws = chosen(&app, wish.workspace.as_deref())?;
+    let who = (local_actor(&app, peer)?, Cause::Setup);
     let (is_index, of_letters) = (wish.name == index::NAME, ["retry", "drop"]);
     if is_index && !of_letters.contains(&wish.act.as_str()) {
         let act = Act::from_word(&wish.act, wish.entry)?;
-        let who = (by, Cause::Setup);
         let at = rules::index_stands(&ws).await?;
         ws.write(&who, move |tx| rules::steer_index(tx, act, at)).await?;
         ws.finding.tell();
-        return consumers(app, Some(&ws.slug));
+        return consumers(&ws);
     }
-    let one = giving_up(app, &wish.name)?;
-    let who = (by, Cause::Setup);
+    let one = giving_up(&app, &wish.name)?;
     let entry = || {
         let message = "name the entry with --entry".to_owned();
         wish.entry.ok_or(HealthError::Field { field: "entry", message })
@@ -287,26 +266,17 @@ pub async fn steer(app: &App, by: Actor, wish: ConsumerWish) -> Result<ConsumerL
         }
         word => {
             let act = Act::from_word(word, wish.entry)?;
-            let one = named(app, &wish.name)?;
+            let one = named(&app, &wish.name)?;
             ws.write(&who, move |tx| rules::act(tx, &*one, act)).await?;
             app.consumers.nudge();
         }
     }
-    consumers(app, Some(&ws.slug))
+    consumers(&ws)
 }
 
 async fn list_consumers(
     app: App,
     Query(place): Query<Where>,
 ) -> Result<Json<ConsumerList>, ApiError> {
-    Ok(Json(consumers(&app, place.workspace.as_deref())?))
-}
-
-async fn act_on_consumer(
-    app: App,
-    peer: Peer,
-    Json(wish): Json<ConsumerWish>,
-) -> Result<Json<ConsumerList>, ApiError> {
-    let by = local_actor(&app, peer)?;
-    Ok(Json(steer(&app, by, wish).await?))
+    consumers(&chosen(&app, place.workspace.as_deref())?)
 }

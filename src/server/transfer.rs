@@ -100,29 +100,27 @@ pub struct ImportFile {
 }
 
 /// Writes a workspace into a file.
-///
-/// # Errors
-/// When there is no such workspace, the file is there already, or the disk fails.
-pub async fn export_named(app: &App, wish: ExportWish) -> Result<Portable, BackupsError> {
+async fn export_file(app: App, Json(wish): Json<ExportWish>) -> Result<Json<Portable>, ApiError> {
     let ws = app.workspace(&wish.workspace).ok_or_else(|| {
         let all: Vec<_> = app.workspaces.read().iter().map(|ws| ws.slug.clone()).collect();
         let words =
             format!("there is no workspace {}; there is {}", wish.workspace, all.join(", "));
-        BackupError::Restore(words)
+        BackupsError::from(BackupError::Restore(words))
     })?;
     // Who is at the machine can copy the folder as well: a full disk does not keep the workspace in.
     if let Err(error) = put_on_record(&ws, (Actor::System(Part::Cli), Cause::Setup)).await {
         tracing::warn!(%error, "that {} was taken out could not be put on record", ws.slug);
     }
     let done = tokio::task::spawn_blocking(move || export_to(&ws, &wish.file)).await;
-    Ok(done.map_err(cut_off)??)
+    Ok(Json(done.map_err(cut_off)?.map_err(BackupsError::from)?))
 }
 
 /// Makes a new workspace of a file.
-pub async fn import_named(app: &App, wish: ImportFile) -> Result<Imported, BackupsError> {
-    let (owner, by) = (first_owner(app)?, Actor::System(Part::Cli));
-    let file = std::fs::File::open(&wish.file).map_err(BackupError::disk(&wish.file))?;
-    brought_in(app, file, ImportWish { slug: wish.slug, by, owner }).await
+async fn import_file(app: App, Json(wish): Json<ImportFile>) -> Result<Json<Imported>, ApiError> {
+    let (owner, by) = (first_owner(&app)?, Actor::System(Part::Cli));
+    let opened = std::fs::File::open(&wish.file).map_err(BackupError::disk(&wish.file));
+    let file = opened.map_err(BackupsError::from)?;
+    Ok(Json(brought_in(&app, file, ImportWish { slug: wish.slug, by, owner }).await?))
 }
 
 /// Makes the folder of a new workspace, and opens it.
@@ -140,14 +138,6 @@ async fn brought_in(
         Ok(done)
     };
     app.see_through("bring a workspace in", work).await?
-}
-
-async fn export_file(app: App, Json(wish): Json<ExportWish>) -> Result<Json<Portable>, ApiError> {
-    Ok(Json(export_named(&app, wish).await?))
-}
-
-async fn import_file(app: App, Json(wish): Json<ImportFile>) -> Result<Json<Imported>, ApiError> {
-    Ok(Json(import_named(&app, wish).await?))
 }
 
 // ── As a body ──

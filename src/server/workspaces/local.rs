@@ -75,7 +75,7 @@ pub enum Wish {
 }
 
 /// All workspaces.
-pub fn lines(app: &App) -> Result<Vec<Line>, StoreError> {
+async fn show(app: App) -> Result<Json<Vec<Line>>, ApiError> {
     let rows = app.system.read(|snap| users::queries::workspaces(snap))?;
     let all: Vec<Ws> = app.workspaces.read().clone();
     let mut lines = Vec::new();
@@ -105,14 +105,11 @@ pub fn lines(app: &App) -> Result<Vec<Line>, StoreError> {
         });
     }
     lines.sort_by(|a, b| a.slug.cmp(&b.slug));
-    Ok(lines)
+    Ok(Json(lines))
 }
 
 /// Does it, and gives the address of the workspace.
-///
-/// # Errors
-/// When it is refused.
-pub async fn carry_out(app: &App, actor: Actor, wish: Wish) -> Result<String, LifeError> {
+async fn carry_out(app: &App, actor: Actor, wish: Wish) -> Result<String, LifeError> {
     let by = (actor, Cause::Setup);
     match wish {
         Wish::Add { name, zone, email } => {
@@ -145,10 +142,6 @@ pub async fn carry_out(app: &App, actor: Actor, wish: Wish) -> Result<String, Li
             Ok(slug)
         }
     }
-}
-
-async fn show(app: App) -> Result<Json<Vec<Line>>, ApiError> {
-    Ok(Json(lines(&app)?))
 }
 
 async fn act(app: App, peer: Peer, Json(wish): Json<Wish>) -> Result<Response, ApiError> {
