@@ -3,7 +3,6 @@
 mod architecture; // the direction of the layers, and what is confined where
 mod approvals; // what agents may do without asking, and calls that wait for a yes
 mod arrivals; // workspaces and people that come from another HQ
-mod git; // agents' files: snapshots, history, what must not get in or out
 mod sandbox; // what a hostile program can do in the jail, and how it is ended
 mod rules; // rules on a store alone: what holds whatever comes
 mod agent_asks; // what outlasts a pause, what no tool reaches, names that mean harm, git's own program

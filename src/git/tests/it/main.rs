@@ -20,7 +20,7 @@ mod pack;
 mod revert;
 
 /// Everything in a folder.
-pub const ALL: Paths<'static> = Paths::AllBut(&|| Ok(BTreeSet::new()));
+const ALL: Paths<'static> = Paths::AllBut(&|| Ok(BTreeSet::new()));
 
 struct Bench {
     dir: TempDir,
