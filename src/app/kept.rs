@@ -105,3 +105,7 @@ fn is_same(store: &Store, from: u64, to: u64, tables: &[u16]) -> Result<bool, St
     let reaches = since.last().is_some_and(|last| to <= last.seq) && since.len() <= FAR;
     Ok(reaches && !since.iter().any(|one| one.changes.iter().any(|c| touched(c.table))))
 }
+
+#[cfg(test)]
+#[path = "kept_tests.rs"]
+mod tests;

@@ -107,7 +107,7 @@ mod away_jobs; // programs that go on there, and what else a run there is given
 mod away_keys; // what they have there beside their files: tokens, secrets, files of messages
 mod away_secrets; // where the value of a secret is, as each host confirms it
 mod backup; // backups and restores
-mod store; // records, feed, consumers, faults: the store on a real file
+mod store; // the program's own records: their layouts, and what each format of a file has
 mod clock; // a clock that jumps, there and back
 mod mirror; // what a host has of a workspace: its scope, through cuts and lies
 mod nights; // what a store does at night by itself

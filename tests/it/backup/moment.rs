@@ -20,7 +20,7 @@ use store::consumer;
 use store::{Class, Range, Read as _, ReadExt as _, Store, StoreError, WriteTx, keep};
 
 use super::{back_up, repository, source};
-use crate::store::check;
+use crate::store::{check, opened};
 use support::hq::{Person, TestHq};
 use support::model::Turn;
 use support::office::Office;
@@ -132,7 +132,7 @@ async fn tracked_records_are_exactly_what_they_were_at_a_moment_between_two_back
     let notes = restored.notes.join("\n");
     assert!(notes.contains("entries taken back"), "{notes}");
     assert!(notes.contains("whose files were put back to the moment: "), "{notes}");
-    let store = check::opened(&into.join("workspaces/marlow-cargo/hq.redb"), schema::workspace());
+    let store = opened(&into.join("workspaces/marlow-cargo/hq.redb"), schema::workspace());
     let now = tracked(&store);
     for (key, row) in &then {
         assert_eq!(now.get(key), Some(row), "{}: {notes}", key.0);
@@ -153,7 +153,7 @@ async fn tracked_records_are_exactly_what_they_were_at_a_moment_between_two_back
     assert_eq!(again("early").expect("an answer"), 1);
     assert_eq!(again("late").expect("an answer"), 2);
     store.close();
-    let store = check::opened(&into.join("system.redb"), schema::system());
+    let store = opened(&into.join("system.redb"), schema::system());
     assert_eq!(tracked(&store), accounts);
     check::all_fits(&store);
     store.close();
@@ -276,7 +276,7 @@ async fn a_moment_is_reached_from_the_first_backup_that_holds_what_is_asked_for_
     let restored = back_to(&repo, moment, &into).expect("restored");
     assert_eq!((restored.backup, restored.moment), (all[3].id.clone(), Some(moment)));
     assert_eq!(restored.workspaces, ["marlow-cargo", "northwind"]);
-    let store = check::opened(&into.join("workspaces/marlow-cargo/hq.redb"), schema::workspace());
+    let store = opened(&into.join("workspaces/marlow-cargo/hq.redb"), schema::workspace());
     let left = store.read(|snap| snap.list::<Task>(&Range::all())).expect("rows");
     assert_eq!(left, Vec::<Task>::new(), "they are younger than the moment");
     store.close();

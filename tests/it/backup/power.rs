@@ -15,7 +15,7 @@ use server::schema;
 use store::{Faults, NoFaults, Range, ReadExt as _, Step};
 
 use super::{back_up, repository};
-use crate::store::check;
+use crate::store::{check, opened};
 use support::hq::TestHq;
 
 /// From this step on, whoever starts next goes on with the restore.
@@ -82,11 +82,11 @@ fn copy(from: &Path, to: &Path) {
 
 /// Whether the accounts are those of the backup, and whether the workspace is.
 fn is_new(data: &Path) -> [bool; 2] {
-    let system = check::opened(&data.join("system.redb"), schema::system());
+    let system = opened(&data.join("system.redb"), schema::system());
     let restored = system.read(|snap| snap.list::<Restoration>(&Range::all())).expect("a read");
     system.close();
     let file = data.join("workspaces/marlow-cargo/hq.redb");
-    let workspace = check::opened(&file, schema::workspace());
+    let workspace = opened(&file, schema::workspace());
     check::all_fits(&workspace);
     let tasks = workspace.read(|snap| snap.list::<Task>(&Range::all())).expect("a read");
     workspace.close();

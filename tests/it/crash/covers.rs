@@ -219,7 +219,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("workspace.exported", "a line beside a file that is made anew; tests/it/backup/portable.rs"),
     ("agent.files_changed", "a line beside a commit, written behind it; tests/it/finder.rs"),
     ("store.restored", "as restores"),
-    ("store.mended", "needs a damaged store; tests/it/store/operate.rs and ops_health.rs"),
+    ("store.mended", "needs a damaged store; src/store/tests/it/operate.rs and ops_health.rs"),
     ("counting.reset", "needs a provider that counts too much; tests/it/prices.rs has one"),
     ("notification_fanouts", "needs more people than a page; tests/it/notifications.rs"),
     ("rebuilds", "has a row only while a rebuild goes on; consumer.changed tells of each"),

@@ -9,7 +9,7 @@ use server::schema;
 use store::{Kind, Range, Read as _, Schema, Store, StoreError};
 use tempfile::TempDir;
 
-use crate::store::check;
+use crate::store::{check, opened};
 use support::program::{run, run_json};
 
 use super::covers;
@@ -46,7 +46,7 @@ impl Seen {
         for (n, (file, schema)) in files.into_iter().enumerate() {
             let path = folder.path().join(n.to_string());
             std::fs::copy(&file, &path).expect("a copy");
-            let store = check::opened(&path, schema());
+            let store = opened(&path, schema());
             check::all_fits(&store);
             self.note(&store);
         }
@@ -104,7 +104,7 @@ fn copied(file: &Path, schema: Schema) -> (TempDir, Store) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("hq.redb");
     std::fs::copy(file, &path).expect("a copy");
-    let store = check::opened(&path, schema);
+    let store = opened(&path, schema);
     (folder, store)
 }
 

@@ -24,7 +24,7 @@ use kernel::{
 use server::{reactions, schema};
 use store::{Limits, NoFaults, Options, Range, ReadExt as _, Record as _, Store, WriteTx};
 
-use crate::store::{check, toys::folder_in_memory};
+use crate::store::{check, folder_in_memory};
 
 /// Steps of a schedule.
 const STEPS: u64 = 120;

@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use server::schema;
-use store::codec;
 use store::schema::{Kind, Ops, TableInfo};
+use store::{Class, codec};
 
 fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/it/fixtures/golden")
@@ -99,6 +99,40 @@ fn what_a_record_derives_lies_in_tables_that_it_declared() {
                 let target = schema.table(reference.target.table).map(|table| table.kind);
                 assert!(matches!(target, Some(Kind::Record(_))), "{name} refers to no record");
             }
+        }
+    }
+}
+
+#[test]
+fn every_tracked_record_comes_back_from_its_fields_with_the_same_bytes() {
+    let mut count = 0;
+    for schema in [schema::workspace(), schema::system()] {
+        for info in schema.tables() {
+            let Some(ops) = info.ops.as_ref() else { continue };
+            if info.class() != Some(Class::Tracked) {
+                continue;
+            }
+            let sample = (ops.sample)().expect("a sample");
+            let fields = (ops.json)(&sample).expect("its fields");
+            let object = fields.as_object().expect("an object").clone();
+            let (_, built) = (ops.parse)(fields).unwrap_or_else(|e| panic!("{}: {e}", info.name));
+            assert_eq!(built, sample, "{} does not come back from its fields", info.name);
+            for name in ops.together.iter().flat_map(|group| group.iter()) {
+                assert!(object.contains_key(*name), "{} has no field {name}", info.name);
+            }
+            count += 1;
+        }
+    }
+    assert!(10 <= count, "{count} tracked records");
+}
+
+#[test]
+fn every_tracked_table_says_who_may_read_its_history() {
+    use features::history::queries::access;
+    for info in schema::workspace().tables() {
+        if info.class() == Some(Class::Tracked) {
+            let place = "src/features/history/queries/access.rs";
+            assert!(access::is_listed(info.number), "{}: add a line to {place}", info.name);
         }
     }
 }

@@ -47,7 +47,7 @@ use store::{
 };
 
 use super::{customers, gateways, groups, knowledge, sources, supply};
-use crate::store::toys::folder_in_memory;
+use crate::store::folder_in_memory;
 
 /// What an act may choose from: which record, which way, what value.
 pub type Pick = [u8; 3];

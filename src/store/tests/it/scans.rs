@@ -1,3 +1,5 @@
+//! Ranges, directions and pages, with and without uncommitted writes over them.
+
 use std::collections::BTreeSet;
 
 use kernel::key::KeyBuf;

@@ -303,7 +303,7 @@ fn a_failed_fsync_ends_the_process() {
     }
     let folder = tempfile::tempdir().expect("a temporary folder");
     let child = std::process::Command::new(std::env::current_exe().expect("this test program"))
-        .args(["--exact", "store::failure::a_failed_fsync_ends_the_process", "--nocapture"])
+        .args(["--exact", "failure::a_failed_fsync_ends_the_process", "--nocapture"])
         .env(CHILD, folder.path())
         .output()
         .expect("a child process");

@@ -3,17 +3,11 @@
 //! It uses nothing of what the store does when it writes but the records' declarations.
 
 use std::collections::BTreeMap;
-use std::path::Path;
-use std::sync::Arc;
 
-use kernel::id::SystemIds;
-use kernel::time::SystemClock;
 use sha2::{Digest, Sha256};
 use store::blob::refs::row_key;
 use store::schema::Kind;
-use store::{
-    Change, Class, Entry, NoFaults, Op, Options, Range, Read, Schema, Store, StoreError, codec,
-};
+use store::{Change, Class, Entry, Op, Range, Read, Schema, Store, StoreError, codec};
 
 const FEED: u16 = 1;
 const REFERENCES: u16 = 2;
@@ -24,20 +18,6 @@ const BLOBS: u16 = 10;
 
 type Rows = BTreeMap<Vec<u8>, Vec<u8>>;
 type Tables = BTreeMap<u16, Rows>;
-
-/// Opens a file that nobody else has.
-pub fn opened(path: &Path, schema: Schema) -> Store {
-    let options = Options {
-        path: path.to_owned(),
-        schema,
-        cache: 4 << 20,
-        clock: Arc::new(SystemClock),
-        ids: Arc::new(SystemIds::default()),
-        reactor: None,
-        faults: Arc::new(NoFaults),
-    };
-    Store::open(options).expect("it opens")
-}
 
 /// Fails with what does not fit.
 pub fn all_fits(store: &Store) {

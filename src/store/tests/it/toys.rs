@@ -1,3 +1,5 @@
+//! Records that exist for these tests alone, and stores of them.
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;

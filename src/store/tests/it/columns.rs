@@ -1,3 +1,5 @@
+//! Columns in memory while others write.
+
 use store::columns::{self, Column as _};
 
 use super::model::NoteColumn;

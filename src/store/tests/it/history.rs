@@ -164,40 +164,6 @@ fn an_image_that_is_gone_is_said_to_be_gone() {
 }
 
 #[test]
-fn every_tracked_record_comes_back_from_its_fields_with_the_same_bytes() {
-    let mut count = 0;
-    for schema in [server::schema::workspace(), server::schema::system()] {
-        for info in schema.tables() {
-            let Some(ops) = info.ops.as_ref() else { continue };
-            if info.class() != Some(store::Class::Tracked) {
-                continue;
-            }
-            let sample = (ops.sample)().expect("a sample");
-            let fields = (ops.json)(&sample).expect("its fields");
-            let object = fields.as_object().expect("an object").clone();
-            let (_, built) = (ops.parse)(fields).unwrap_or_else(|e| panic!("{}: {e}", info.name));
-            assert_eq!(built, sample, "{} does not come back from its fields", info.name);
-            for name in ops.together.iter().flat_map(|group| group.iter()) {
-                assert!(object.contains_key(*name), "{} has no field {name}", info.name);
-            }
-            count += 1;
-        }
-    }
-    assert!(10 <= count, "{count} tracked records");
-}
-
-#[test]
-fn every_tracked_table_says_who_may_read_its_history() {
-    use features::history::queries::access;
-    for info in server::schema::workspace().tables() {
-        if info.class() == Some(store::Class::Tracked) {
-            let place = "src/features/history/queries/access.rs";
-            assert!(access::is_listed(info.number), "{}: add a line to {place}", info.name);
-        }
-    }
-}
-
-#[test]
 fn who_did_it_stands_with_each_version() {
     let toys = Toys::open();
     let other = Actor::System(Part::Timer);

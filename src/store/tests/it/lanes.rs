@@ -1,3 +1,5 @@
+//! The write queue: group commit, snapshots, closing.
+
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};

@@ -1,3 +1,5 @@
+//! Files beside the database.
+
 use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;

@@ -1,3 +1,5 @@
+//! Single records: keys, indexes, references, counts, limits.
+
 use kernel::{Cause, Problem};
 use store::{Class, Lane, Range, ReadExt, StoreError};
 

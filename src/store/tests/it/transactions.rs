@@ -1,3 +1,5 @@
+//! Transactions: attempts, reactions, panics, idempotency keys, time, numbers.
+
 use std::cell::Cell;
 use std::sync::{Arc, Mutex};
 

@@ -67,7 +67,7 @@ fn what_was_acknowledged_survives_a_kill_and_nothing_is_there_by_half() {
 }
 
 fn start(folder: &Path) -> Child {
-    let name = "store::kills::what_was_acknowledged_survives_a_kill_and_nothing_is_there_by_half";
+    let name = "kills::what_was_acknowledged_survives_a_kill_and_nothing_is_there_by_half";
     Command::new(std::env::current_exe().expect("this test program"))
         .args(["--exact", name, "--nocapture"])
         .env(CHILD, folder)

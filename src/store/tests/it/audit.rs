@@ -1,3 +1,5 @@
+//! Verification, redaction, retention and search of the feed.
+
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;

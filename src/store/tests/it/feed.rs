@@ -1,3 +1,5 @@
+//! Entries, their hash chain, cursors, resuming.
+
 use std::time::Duration;
 
 use kernel::{Cause, Event};
