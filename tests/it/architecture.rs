@@ -2,7 +2,9 @@
 //! may use another, how long a file may be. Which package may name which stands in their manifests. There is no list of
 //! exemptions; an exception is an edit here.
 
+use std::collections::BTreeSet;
 use std::path::Path;
+use std::process::Command;
 
 use support::source::{code_only, files, paths};
 
@@ -94,7 +96,7 @@ fn the_source_keeps_to_its_layers() {
 fn the_image_builds_its_dependencies_with_every_file_that_cargo_asks_for() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let skeleton = tempfile::tempdir().expect("a folder");
-    let made = std::process::Command::new(root.join("scripts/skeleton.sh"))
+    let made = Command::new(root.join("scripts/skeleton.sh"))
         .arg(skeleton.path())
         .status()
         .expect("the script runs");
@@ -113,6 +115,30 @@ fn the_image_builds_its_dependencies_with_every_file_that_cargo_asks_for() {
             assert!(folder.join(file).is_file(), "{name}: the layer of dependencies has no {file}");
         }
     }
+}
+
+#[test]
+fn the_program_and_its_tests_are_built_with_the_same_features() {
+    let features = |selection: &[&str]| -> BTreeSet<String> {
+        let told = Command::new(env!("CARGO"))
+            .args(["tree", "--locked", "--offline", "--prefix", "none", "--format", "{p} [{f}]"])
+            .args(selection)
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .output()
+            .expect("cargo runs");
+        assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
+        let told = String::from_utf8(told.stdout).expect("text");
+        told.lines().map(|line| line.trim_end_matches(" (*)").to_owned()).collect()
+    };
+    let program = features(&["--package", "hq", "--edges", "normal,no-proc-macro"]);
+    let tests = features(&["--workspace", "--edges", "normal,dev,no-proc-macro"]);
+    let differing: Vec<_> = program.difference(&tests).map(String::as_str).collect();
+    assert!(
+        differing.is_empty(),
+        "`make run` after `make test` compiles these, and all that uses them, a second time; name what tests add to \
+         their features in the dependencies of Cargo.toml:\n{}",
+        differing.join("\n")
+    );
 }
 
 #[test]
