@@ -11,8 +11,7 @@ if [ "$what" = trace ]; then
   cargo build --release --locked --bin hq
   HQ_BIN=$(realpath "${CARGO_TARGET_DIR:-target}/release/hq")
 else
-  # With the tests, so that what they have built is used and not built again with other features.
-  cargo build --locked --bin hq --test it
+  cargo build --locked --bin hq
   HQ_BIN=$(realpath "${CARGO_TARGET_DIR:-target}/debug/hq")
 fi
 export HQ_BIN
