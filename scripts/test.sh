@@ -90,7 +90,7 @@ fi
 step assets make --no-print-directory assets
 step format cargo fmt --all --check
 step build linted_build
-step documents env RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --quiet
+step documents scripts/doc-links.sh
 step rust rust_tests
 step browser web_tests
 
