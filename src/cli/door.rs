@@ -93,7 +93,7 @@ pub enum Pieces {
     /// From the socket.
     Here(axum::body::Body),
     /// From the network.
-    There(Body),
+    There(Box<Body>),
 }
 
 impl Door {
@@ -167,9 +167,10 @@ impl Door {
                 }
                 Err(refused(&text, "HQ"))
             }
-            Self::There(client, remote) => {
-                answered(client, remote, request(remote, ask)).await.map(Pieces::There)
-            }
+            Self::There(client, remote) => answered(client, remote, request(remote, ask))
+                .await
+                .map(Box::new)
+                .map(Pieces::There),
         }
     }
 }

@@ -209,7 +209,7 @@ impl Company {
             kind: StreamKind::Functional,
             goal: text.goal.clone(),
             lead: Some(lead),
-            target_date: (n % 2 == 0).then(|| target.date()),
+            target_date: n.is_multiple_of(2).then(|| target.date()),
             ..NewStream::called(&text.name)
         }
     }

@@ -203,10 +203,12 @@ enum Out {
     Delivered(DeliverableId),
 }
 
+type Act = Box<dyn FnOnce(&mut WriteTx<'_>) -> Result<Out, DemoError> + Send>;
+
 /// Something that somebody does in a transaction of their own.
 struct Job<T> {
     by: (Actor, Cause),
-    act: Box<dyn FnOnce(&mut WriteTx<'_>) -> Result<Out, DemoError> + Send>,
+    act: Act,
     /// What it is, for those who take its result.
     what: T,
 }
