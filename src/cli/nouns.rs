@@ -135,15 +135,21 @@ fn is_first(noun: &Noun, field: &Field) -> bool {
 
 fn argument(field: &'static Field, is_first: bool) -> Arg {
     let label = capitalized(field.label);
-    let help = match field.input.about {
-        "" => label,
-        about => format!("{label}: {about}"),
+    let taken = match field.input.kind {
+        InputKind::Colour => "a name such as blue, a word from c1 to c12, or #1f7a5c",
+        InputKind::Person => "me, a slug, a handle, or none",
+        InputKind::Day => "a day (2026-12-24), or none",
+        InputKind::Moment => "a moment (2026-12-24T14:30Z), or none",
+        _ => "",
     };
+    let words = [taken, field.input.about].into_iter().filter(|words| !words.is_empty());
+    let words: Vec<&str> = words.collect();
+    let help = if words.is_empty() { label } else { format!("{label}: {}", words.join("; ")) };
     let arg = Arg::new(field.key).help(help).required(field.input.required);
     if is_first {
         return arg.value_name(field.key.to_uppercase());
     }
-    let arg = arg.long(field.key.replace('_', "-"));
+    let arg = arg.long(field.key.replace('_', "-")).value_name(field.key.to_uppercase());
     match field.input.kind {
         InputKind::Flag => {
             arg.num_args(0..=1).default_missing_value("yes").value_parser(["yes", "no"])

@@ -22,8 +22,8 @@ use crate::{Deleted, Noun, On, Op, OpCx, Reply, Run, schema};
 /// Routes of a noun below `/api/v1`.
 #[must_use]
 pub fn routes(noun: &'static Noun) -> Routes {
-    let (all, one) =
-        (format!("/{}", noun.plural), format!("/{}/{{{}}}", noun.plural, noun.entity.word));
+    let param = if noun.param.is_empty() { noun.entity.word } else { noun.param };
+    let (all, one) = (format!("/{}", noun.plural), format!("/{}/{{{param}}}", noun.plural));
     let documented = |guarded: Guarded, doc: fn(&'static Noun) -> Doc| {
         guarded.doc_of(Arc::new(move || doc(noun)))
     };
@@ -135,19 +135,17 @@ fn delete(noun: &'static Noun, cx: &Cx) -> Result<Response, Failure> {
 
 fn operate(noun: &'static Noun, op: &'static Op, cx: &Cx) -> Result<Response, Failure> {
     let once = cx.once()?;
+    // Before the record is looked for, which the first request may have taken away, and before the first part of an
+    // operation, which may reach outside.
+    if let Some(reply) = cx.read(|read| keyed(once.clone()).answered::<Reply>(read))? {
+        return answer(noun, cx, reply, StatusCode::OK);
+    }
     let me = reader(cx);
     let key = match op.on {
         On::All => None,
         On::One => {
             let said: String = cx.path(0)?;
-            match cx.read(|read| records::find(noun, read, me, &said)) {
-                Ok(key) => Some(key),
-                // What the first request did may have taken the record away.
-                Err(error) => match cx.read(|read| once.also(KEPT).answered::<Reply>(read))? {
-                    Some(reply) => return answer(noun, cx, reply, StatusCode::OK),
-                    None => return Err(error.into()),
-                },
-            }
+            Some(cx.read(|read| records::find(noun, read, me, &said))?)
         }
     };
     let values = values(op.input, cx, Mode::Whole)?;
@@ -198,8 +196,11 @@ pub(crate) fn kept(
     once: Once,
     body: impl FnOnce(&mut WriteTx<'_>) -> Result<Reply, Error> + Send + 'static,
 ) -> Result<Reply, Failure> {
-    let once = if once.is_keyed() { once.also(KEPT) } else { once };
-    Ok(cx.write(once.run(body))?)
+    Ok(cx.write(keyed(once).run(body))?)
+}
+
+fn keyed(once: Once) -> Once {
+    if once.is_keyed() { once.also(KEPT) } else { once }
 }
 
 /// The fields of a JSON body.

@@ -33,7 +33,7 @@ pub(crate) struct Control {
     other: String,
     error: String,
     other_error: String,
-    hint: &'static str,
+    hint: String,
     required: bool,
     choices: Vec<Choice>,
 }
@@ -142,7 +142,7 @@ pub(crate) fn controls(
             },
             error: if is_other { String::new() } else { error(field.key) },
             other_error: if is_other { error(field.key) } else { String::new() },
-            hint: input.about,
+            hint: web::form::sentence(input.about),
             required: input.required,
             choices,
             value,

@@ -36,6 +36,8 @@ pub struct Noun {
     pub entity: &'static Entity,
     /// Its word in addresses, in the plural: `labels`.
     pub plural: &'static str,
+    /// The name of a record's part in its address; the word of the entity where it is empty.
+    pub param: &'static str,
     /// What it is for, in a sentence: heading of its page, summary of its commands.
     pub about: &'static str,
     /// Which of create, change and delete people, programs and agents have.
@@ -75,6 +77,7 @@ impl Noun {
         Self {
             entity,
             plural,
+            param: "",
             about,
             acts: Acts::ALL,
             write: Can::Write,

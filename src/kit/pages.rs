@@ -245,8 +245,7 @@ fn own_form(
         (Some(key), Some(_)) => op_forms(noun, cx, (read, Some(key)), On::One, &state)?,
         _ => Vec::new(),
     };
-    let people = People::read(read)?;
-    let people = |now: &str| choices_of_people(&people, now, cx);
+    let people = |now: &str| choices_of_people(read, now, cx);
     let records = |word: &str, now: &str| choices_of_records(word, now, read, cx, None);
     let offers = Offers { people: &people, records: &records };
     let changed = |shown: &records::Shown| (noun.entity.title)(&shown.record);
@@ -293,8 +292,7 @@ fn op_forms(
     let here = place(noun, cx);
     let mut forms = Vec::new();
     for op in noun.ops.iter().filter(|op| op.on == on && cx.who.access.may(op.can)) {
-        let people = People::read(read)?;
-        let people = |now: &str| choices_of_people(&people, now, cx);
+        let people = |now: &str| choices_of_people(read, now, cx);
         let records = |word: &str, now: &str| choices_of_records(word, now, read, cx, key);
         let offers = Offers { people: &people, records: &records };
         let was_sent = state.op == Some(op.name);
@@ -319,7 +317,9 @@ fn op_forms(
     Ok(forms)
 }
 
-fn choices_of_people(people: &People, now: &str, cx: &Cx) -> Vec<Choice> {
+fn choices_of_people(read: &dyn Read, now: &str, cx: &Cx) -> Vec<Choice> {
+    // ok: people who cannot be read are not offered; sending the form says why.
+    let Ok(people) = People::read(read) else { return Vec::new() };
     // ok: a name that is not known chooses nobody; sending the form says what is wrong with it.
     let who = people.find(now, Assignee::Person(cx.who.account)).ok().flatten();
     people.choices(who, cx.who.account)
@@ -470,7 +470,11 @@ fn operate(
     };
     let at = key.clone();
     let me = reader(cx);
-    let run = || {
+    let run = || -> Result<(Reply, String), Error> {
+        // A form that is sent twice reaches outside once.
+        if let Some(done) = cx.read(|read| once.answered::<(Reply, String)>(read))? {
+            return Ok(done);
+        }
         let values = values(op.input, true, &typed, cx, Mode::Whole)?;
         let prepared = api::prepare(noun, op, at.as_deref(), &values, &cx.ws)?;
         cx.write(once.run(move |tx| {

@@ -209,6 +209,8 @@ pub(crate) fn find(
 ) -> Result<Vec<u8>, Error> {
     let found = match (noun.entity.rows.key)(said.trim()) {
         Some(key) => Some(key),
+        // A descriptor takes nothing for the only record there is.
+        None if said.trim().is_empty() => None,
         None => match noun.find {
             Some(find) => find(read, said)?,
             None => noun.entity.find(read, said)?,

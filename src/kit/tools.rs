@@ -140,7 +140,12 @@ fn values(
     mode: Mode,
 ) -> Result<Values, Error> {
     let names = for_fields(fields, tx, Assignee::Agent(cx.agent))?;
-    read_input(fields, given, mode, &*names).map_err(|error| error.with_code("invalid_args"))
+    read_input(fields, given, mode, &*names).map_err(as_arguments)
+}
+
+/// A refusal of names and types under the code that tools have for it.
+fn as_arguments(error: Error) -> Error {
+    if error.is("bad_json") { error.with_code("invalid_args") } else { error }
 }
 
 struct List(&'static Noun);
@@ -238,7 +243,7 @@ impl DynWrite for Operate {
                 let values = ws.read(|snap| {
                     let names = for_fields(op.input, snap, Assignee::Agent(agent))?;
                     let read = read_input(op.input, given, Mode::Whole, &*names);
-                    read.map_err(|error| error.with_code("invalid_args"))
+                    read.map_err(as_arguments)
                 })?;
                 let prepared = api::prepare(noun, op, key.as_deref(), &values, ws)?;
                 Ok((key, values, prepared))

@@ -11,7 +11,7 @@ use axum::body::Bytes;
 use axum::extract::{FromRequestParts as _, RawPathParams, Request};
 use axum::http::request::Parts;
 use axum::response::{IntoResponse as _, Response};
-use kernel::{Can, ProblemKind};
+use kernel::{Can, FieldError, ProblemKind};
 use serde_json::{Map, Value};
 use store::{Read, StoreError, WriteTx};
 use tokio::runtime::Handle;
@@ -96,8 +96,11 @@ impl Cx {
             return Ok(());
         };
         let name = kernel::text::ellipsis(&name, 60);
-        let text = format!("the address has a bad query: unknown field `{name}`");
-        Err(Failure::new(ProblemKind::Invalid, "bad_query", text))
+        let message = format!("unknown field `{name}`");
+        let text = format!("the address has a bad query: {message}");
+        let mut failure = Failure::new(ProblemKind::Invalid, "bad_query", text);
+        failure.fields.push(FieldError::new(name, message));
+        Err(failure)
     }
 
     /// The fields of a JSON body.

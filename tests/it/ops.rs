@@ -12,3 +12,27 @@ async fn each_noun_does_what_its_definition_says() {
         hq.finish().await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bodies_that_are_half_sent_keep_nobody_waiting() {
+    let hq = TestHq::start().await;
+    let (api, nobody) = (hq.api().await, hq.nobody());
+    // More than there are threads for handlers.
+    let stuck: Vec<_> = (0..300)
+        .map(|_| {
+            let api = api.clone();
+            let begin = b"{\"name\":".to_vec();
+            tokio::spawn(async move {
+                api.stuck("/api/v1/labels", "application/json", begin).await;
+            })
+        })
+        .collect();
+    for n in 0..20 {
+        let made =
+            api.post("/api/v1/labels", &serde_json::json!({ "name": format!("L{n}") })).await;
+        assert_eq!(made.status, 201, "{}", made.text);
+        assert_eq!(nobody.get("/healthz").await.status, 200);
+    }
+    stuck.iter().for_each(tokio::task::JoinHandle::abort);
+    hq.finish().await;
+}

@@ -13,7 +13,7 @@ pub static LABEL: Entity = Entity {
     fields: &[
         Field::line("name", "name").required().max(MAX_NAME).called("title"),
         Field::entered("colour", "colour", InputKind::Colour)
-            .about("one that follows from the name when there is none"),
+            .about("without one, it follows from the name"),
         Field::line("description", "description"),
     ],
     path: |_| "settings/labels".to_owned(),

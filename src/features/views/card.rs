@@ -65,5 +65,8 @@ fn document(view: View) -> Document {
 }
 
 fn look(value: &Value) -> Result<(), String> {
+    if !value.is_object() {
+        return Err("expected an object".to_owned());
+    }
     serde_json::from_value::<Look>(value.clone()).map(drop).map_err(|error| error.to_string())
 }

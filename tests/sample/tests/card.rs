@@ -5,18 +5,51 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use entity::Entity;
-use kernel::{Actor, Assignee, Cause, RowAct};
-use kit::Noun;
+use kernel::{Actor, Assignee, Can, Cause, RowAct};
+use kit::{Answers, Noun, On, Op, Run};
 use sample::{BOAT, BOATS, Boat, BoatId};
 use serde_json::{Value, json};
 use store::{Range, ReadExt as _, StoreError, doctor};
 use support::hq::{Person, TestHq};
 use support::work;
+use tool::Effect;
+
+/// Operations that fail in their two parts.
+static WRECKS: Noun = Noun {
+    ops: &[
+        Op { name: "sink", run: Run::Write(|_, _| panic!("a hole in a rule")), ..SINK },
+        Op {
+            name: "strand",
+            run: Run::Prepared(
+                |_, _| panic!("a hole before the rule"),
+                |_, _, _| Ok(kit::Reply::Empty),
+            ),
+            ..SINK
+        },
+    ],
+    commands: false,
+    ..Noun::of(&BOAT, "wrecks", "Boats again.")
+};
+
+const SINK: Op = Op {
+    name: "sink",
+    on: On::All,
+    can: Can::Write,
+    effect: Effect::Change,
+    about: "Sink",
+    verb: "Sink",
+    done: "Sunk",
+    confirm: "",
+    input: &[],
+    answers: Answers::Empty,
+    tool: false,
+    run: Run::Write(|_, _| Ok(kit::Reply::Empty)),
+};
 
 /// HQ with boats.
 async fn harbour() -> TestHq {
     static ENTITIES: [&Entity; 1] = [&BOAT];
-    static NOUNS: [&Noun; 2] = [&interfaces_work::tasks::labels::LABELS, &BOATS];
+    static NOUNS: [&Noun; 3] = [&interfaces_work::tasks::labels::LABELS, &BOATS, &WRECKS];
     features::cards::install(&ENTITIES);
     kit::registry::install(&NOUNS);
     TestHq::start().await
@@ -231,5 +264,30 @@ async fn its_own_rule_and_its_operation_hold_everywhere() {
     assert_eq!(late.status, 409, "{}", late.text);
     assert!(late.text.contains("You, in another window"), "{}", late.text);
     assert_eq!(late.attr("#f-name", "value"), "Elsa II");
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_operation_that_panics_is_our_fault_and_others_go_on() {
+    let hq = harbour().await;
+    let api = hq.api().await;
+    for name in ["sink", "strand"] {
+        let failed = api.post(&format!("/api/v1/wrecks/{name}"), &json!({})).await;
+        assert_eq!(failed.status, 500, "{name}: {}", failed.text);
+        assert!(!failed.text.contains("a hole"), "{}", failed.text);
+    }
+    let made = api.post("/api/v1/boats", &json!({ "name": "Still here" })).await;
+    assert_eq!(made.status, 201, "{}", made.text);
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_name_is_not_the_name_of_the_only_boat() {
+    let hq = harbour().await;
+    let (api, owner) = (hq.api().await, hq.owner());
+    assert_eq!(api.post("/api/v1/boats", &json!({ "name": "Only" })).await.status, 201);
+    assert_eq!(api.post("/api/v1/boats/%20/lengthen", &json!({ "by": 1 })).await.status, 404);
+    let page = owner.get("/w/marlow-cargo/settings/boats").await;
+    assert_eq!(page.attr("#f-name", "value"), "", "the form is for a new boat");
     hq.finish().await;
 }

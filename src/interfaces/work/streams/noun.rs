@@ -18,12 +18,13 @@ static STREAM: Entity = Entity {
         Field::line("name", "name").required().max(MAX_NAME),
         Field::line("description", "description").max(MAX_DESCRIPTION),
         Field::entered("colour", "colour", InputKind::Hue)
-            .about("one that follows from the name when there is none"),
+            .about("without one, it follows from the name"),
         Field::entered("icon", "icon", InputKind::Emoji).about("one emoji"),
         Field::choice("kind", "kind", StreamKind::WORDS, StreamKind::LABELS),
         Field::long("goal", "goal").max(MAX_GOAL).about("Markdown, at most 2,000 characters"),
-        Field::person("lead", "lead").about("`me`, an agent's slug, a person's handle, or an id"),
-        Field::entered("target_date", "target date", InputKind::Day).about("a day (`2026-11-20`)"),
+        Field::person("lead", "lead").about("an agent's slug, a person's handle, an id, or `me`"),
+        Field::entered("target_date", "target date", InputKind::Day)
+            .about("written as `2026-11-20`"),
         Field::flag("archived", "archived").later().internal().about("archives or restores it"),
         Field::stamp("created_at", "created"),
         Field::stamp("updated_at", "changed"),

@@ -13,6 +13,7 @@ use store::{Range, Read, ReadExt as _, StoreError};
 
 /// Saved views.
 pub static VIEWS: Noun = Noun {
+    param: "id",
     // A name is that of several where lists have views of the same name.
     find: Some(|_, _| Ok(None)),
     select: Some(Select {
