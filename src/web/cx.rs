@@ -63,7 +63,7 @@ impl Cx {
         self.parts.uri.path()
     }
 
-    /// The fields of a posted form, without the keys that [`Self::rev`] and [`Self::form_once`] read. Of a field that
+    /// The fields of a posted form, without the keys that [`Self::rev`] and [`Self::once`] read. Of a field that
     /// stands twice the last one counts.
     #[must_use]
     pub fn form(&self) -> Vec<(String, String)> {
