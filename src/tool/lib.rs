@@ -103,16 +103,16 @@ pub enum Group {
     Web,
 }
 
-/// Where a tool that looks finds its facts, when its run works on another machine than home.
+/// Where a reading tool finds its facts when its run works on another machine than the primary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Looks {
     /// On the machine where the run works: its files, its programs, the web.
     Here,
-    /// At home, where all of the workspace lies.
+    /// On the primary, which has all of the workspace.
     Home,
-    /// At home; while the line there is cut, in what the machine of the run has of the workspace. Such a tool reads only
-    /// tables of which hosts have rows (`src/mirror/yes.rs`), and writes nothing. What it cannot tell from these it
-    /// refuses there: then home is waited for.
+    /// On the primary, or in the rows that the host of the run has while the link is cut. Such a tool reads only replicated
+    /// tables (`src/mirror/replication_policy.rs`) and writes nothing. What it cannot answer from them it refuses; the run
+    /// then waits for the link.
     Copy,
 }
 
