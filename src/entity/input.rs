@@ -17,6 +17,8 @@ pub type Values = Map<String, Value>;
 const LINE: usize = 300;
 /// The longest text of several lines where a field sets no limit, in characters.
 const LONG: usize = 20_000;
+/// So many names that are not known are told of.
+const MOST_UNKNOWN: usize = 20;
 /// The longest JSON value, in bytes.
 const JSON: usize = 16 * 1024;
 
@@ -127,6 +129,23 @@ impl Input {
         }
     }
 
+    /// Whether `null` empties the field.
+    #[must_use]
+    pub fn takes_null(&self) -> bool {
+        let by_kind = matches!(
+            self.kind,
+            InputKind::Line
+                | InputKind::Long
+                | InputKind::Emoji
+                | InputKind::Url
+                | InputKind::Email
+                | InputKind::Day
+                | InputKind::Moment
+                | InputKind::Person
+        );
+        !self.required && (self.optional || by_kind)
+    }
+
     /// The most characters of a text.
     fn limit(&self) -> usize {
         match (self.max, self.kind) {
@@ -162,16 +181,23 @@ pub fn read(
     let is_entered = |field: &&Field| field.input.is_entered_when(mode == Mode::Whole);
     for (key, value) in sent {
         let Some(field) = fields.iter().filter(is_entered).find(|field| field.key == key) else {
+            let shown = kernel::text::ellipsis(&key, 60);
             let known: Vec<String> =
                 fields.iter().filter(is_entered).map(|field| format!("`{}`", field.key)).collect();
             let known = match known.as_slice() {
                 [] => "there are none".to_owned(),
                 known => format!("expected {}", known.join(", ")),
             };
-            let shown = kernel::text::ellipsis(&key, 60);
-            unfit.push(FieldError::new(key, format!("unknown field `{shown}`, {known}")));
+            unfit.push(FieldError::new(&*shown, format!("unknown field `{shown}`, {known}")));
+            if MOST_UNKNOWN <= unfit.len() {
+                break;
+            }
             continue;
         };
+        let is_left_out = mode == Mode::Whole && !field.input.required && !field.input.takes_null();
+        if value.is_null() && is_left_out {
+            continue;
+        }
         match field.read(&value, names) {
             Ok(value) => drop(values.insert(key, value)),
             Err(Unfit::Type(message)) => unfit.push(FieldError::new(key, message)),
@@ -216,8 +242,30 @@ enum Unfit {
 impl Field {
     fn missing(&self) -> String {
         let label = self.label;
-        let article = if label.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
-        format!("Enter {article} {label}.")
+        match self.input.kind {
+            InputKind::Choice(..) | InputKind::Person | InputKind::Record(_) => {
+                "Choose one.".to_owned()
+            }
+            InputKind::Count(least, most) => between(least, most),
+            _ if label.starts_with(['a', 'e', 'i', 'o', 'u']) => format!("Enter an {label}."),
+            _ => format!("Enter a {label}."),
+        }
+    }
+
+    /// What is wrong with the range or length of a value of the record's JSON.
+    pub(crate) fn misfit(&self, value: &Value) -> Option<String> {
+        let limit = self.input.limit();
+        match self.input.kind {
+            InputKind::Count(least, most) => {
+                let fits = value.as_i64().is_some_and(|number| (least..=most).contains(&number));
+                (!fits && !value.is_null()).then(|| between(least, most))
+            }
+            InputKind::Line | InputKind::Long | InputKind::Emoji => {
+                let length = value.as_str().map_or(0, |text| text.chars().count());
+                (limit < length).then(|| format!("At most {limit} characters."))
+            }
+            _ => None,
+        }
     }
 
     /// A value as the record's JSON has it.
@@ -234,7 +282,6 @@ impl Field {
             {
                 Ok(json!(""))
             }
-            InputKind::Flag => Ok(json!(false)),
             InputKind::Day | InputKind::Moment | InputKind::Person => Ok(Value::Null),
             _ if input.optional => Ok(Value::Null),
             _ => {
@@ -259,27 +306,26 @@ impl Field {
                 }
             },
             InputKind::Count(least, most) => {
-                let Some(number) = sent.as_i64() else {
-                    let message = format!("invalid type: {}, expected a whole number", said(sent));
-                    return Err(Unfit::Type(message));
-                };
-                if !(least..=most).contains(&number) {
-                    return Err(refused(format!("Enter a number between {least} and {most}.")));
+                let number = sent.as_i64().ok_or_else(|| Unfit::Type(between(least, most)))?;
+                let number = json!(number);
+                if let Some(message) = self.misfit(&number) {
+                    return Err(refused(message));
                 }
-                json!(number)
+                number
             }
             InputKind::Line | InputKind::Long | InputKind::Emoji => {
                 let text = match input.kind {
                     InputKind::Long => text()?.replace("\r\n", "\n").trim().to_owned(),
                     _ => one_line(text()?),
                 };
-                if input.limit() < text.chars().count() {
-                    return Err(refused(format!("At most {} characters.", input.limit())));
+                if text.is_empty() {
+                    return empty();
                 }
-                match text.is_empty() {
-                    true => return empty(),
-                    false => json!(text),
+                let text = json!(text);
+                if let Some(message) = self.misfit(&text) {
+                    return Err(refused(message));
                 }
+                text
             }
             InputKind::Json(kind) => {
                 if JSON < sent.to_string().len() {
@@ -295,6 +341,7 @@ impl Field {
                 {
                     Value::Null
                 }
+                "nobody" | "unassigned" if matches!(kind, InputKind::Person) => Value::Null,
                 text => parsed(kind, text, names).map_err(refused)?,
             },
         })
@@ -335,7 +382,11 @@ impl Field {
     #[must_use]
     pub fn typed(&self, text: &str) -> Value {
         match self.input.kind {
-            InputKind::Flag => json!(matches!(text.trim(), "on" | "true" | "yes" | "1")),
+            InputKind::Flag => match text.trim() {
+                "on" | "true" | "yes" | "1" => json!(true),
+                "" | "off" | "false" | "no" | "0" => json!(false),
+                other => json!(other),
+            },
             InputKind::Count(..) if text.trim().is_empty() => Value::Null,
             // ok: what is no number is refused as the text that it is.
             InputKind::Count(..) => text.trim().parse::<i64>().map_or(json!(text), |n| json!(n)),
@@ -422,6 +473,10 @@ impl Names for NoNames {
     fn title_of(&self, _: crate::Target) -> String {
         String::new()
     }
+}
+
+fn between(least: i64, most: i64) -> String {
+    format!("Enter a whole number between {least} and {most}.")
 }
 
 /// The name of a JSON value in the middle of a sentence.

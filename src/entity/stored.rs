@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use kernel::key::{KeyBuf, decode};
-use kernel::{Error, Event, ProblemKind, RowAct, Timestamp};
+use kernel::{Error, Event, FieldError, ProblemKind, RowAct, Timestamp};
 use serde_json::Value;
 use store::schema::id_text;
 use store::{ReadExt as _, Record, StoreError, WriteTx};
@@ -43,7 +43,7 @@ pub trait Stored: Record<Id: FromStr> {
         Ok(())
     }
 
-    /// The event of a change, where it is not the one that its entity has.
+    /// The event of a write, where it is not the one that its entity has. What may be somebody's own has none of those.
     fn event(&self, act: RowAct) -> Option<Event> {
         let _ = act;
         None
@@ -125,18 +125,33 @@ impl Entity {
     }
 }
 
-/// A record with some fields changed.
+/// A record with some fields changed, each within its range and length.
 fn with<R: Record>(of: &Entity, record: &R, values: &Values) -> Result<R, Error> {
     let mut fields = of_record(record).unwrap_or_default();
-    let known = |key: &String| of.fields.iter().any(|field| field.key == key);
-    fields.extend(
-        values
-            .iter()
-            .filter(|(key, _)| known(key))
-            .map(|(key, value)| (key.clone(), value.clone())),
-    );
+    let mut wrong = Vec::new();
+    for (key, value) in values {
+        let Some(field) = of.field(key) else { continue };
+        wrong.extend(field.misfit(value).map(|message| FieldError::new(key, message)));
+        fields.insert(key.clone(), value.clone());
+    }
+    if !wrong.is_empty() {
+        return Err(Error::invalid(wrong));
+    }
     serde_json::from_value(Value::Object(fields))
         .map_err(|error| Error::new(ProblemKind::Invalid, "invalid", error.to_string()))
+}
+
+/// Emits the event of a write. What may be somebody's own has none, unless its noun says which: events are read by all.
+fn tell<R: Stored>(
+    tx: &mut WriteTx<'_>,
+    of: &'static Entity,
+    record: &R,
+    (act, usual): (RowAct, impl FnOnce() -> Event),
+) {
+    let event = record.event(act).or_else(|| of.own.is_none().then(usual));
+    if let Some(event) = event {
+        tx.emit(event);
+    }
 }
 
 fn create<R: Stored>(
@@ -149,7 +164,7 @@ fn create<R: Stored>(
     R::check(tx, None, &mut new, values)?;
     tx.put(&new)?;
     let id = new.id();
-    tx.emit(new.event(RowAct::Created).unwrap_or_else(|| of.event(&id, RowAct::Created)));
+    tell(tx, of, &new, (RowAct::Created, || of.event(&id, RowAct::Created)));
     Ok(KeyBuf::of(&id).into_bytes())
 }
 
@@ -185,7 +200,7 @@ fn update<R: Stored>(
     }
     new.stamp(tx.now());
     tx.put(&new)?;
-    tx.emit(new.event(RowAct::Changed).unwrap_or_else(|| of.changed(&old, &new)));
+    tell(tx, of, &new, (RowAct::Changed, || of.changed(&old, &new)));
     Ok(())
 }
 
@@ -199,6 +214,6 @@ fn remove<R: Stored>(
     R::removing(tx, &gone)?;
     let id = gone.id();
     tx.delete::<R>(id.clone())?;
-    tx.emit(gone.event(RowAct::Deleted).unwrap_or_else(|| of.event(&id, RowAct::Deleted)));
+    tell(tx, of, &gone, (RowAct::Deleted, || of.event(&id, RowAct::Deleted)));
     Ok(())
 }

@@ -98,6 +98,9 @@ fn show(noun: &'static Noun, cx: &Cx) -> Result<Response, Failure> {
 
 fn create(noun: &'static Noun, cx: &Cx) -> Result<Response, Failure> {
     let once = cx.once()?;
+    if let Some(reply) = answered(cx, &once)? {
+        return answer(noun, cx, reply, StatusCode::CREATED);
+    }
     let values = values(noun.entity.fields, cx, Mode::Whole)?;
     let reply = kept(cx, once, move |tx| Ok(Reply::Record(noun.entity.create(tx, &values)?)))?;
     answer(noun, cx, reply, StatusCode::CREATED)
@@ -105,12 +108,15 @@ fn create(noun: &'static Noun, cx: &Cx) -> Result<Response, Failure> {
 
 fn change(noun: &'static Noun, cx: &Cx) -> Result<Response, Failure> {
     let (once, rev) = (cx.once()?, cx.rev()?);
+    if let Some(reply) = answered(cx, &once)? {
+        return answer(noun, cx, reply, StatusCode::OK);
+    }
     let said: String = cx.path(0)?;
     let key = cx.read(|read| records::find(noun, read, reader(cx), &said))?;
     let values = values(noun.entity.fields, cx, Mode::Change)?;
     let me = reader(cx);
     let reply = kept(cx, once, move |tx| {
-        records::one(noun, tx, me, &key)?;
+        records::check(noun, tx, me, &key)?;
         noun.entity.update(tx, &key, rev, &values)?;
         Ok(Reply::Record(key))
     })?;
@@ -135,9 +141,7 @@ fn delete(noun: &'static Noun, cx: &Cx) -> Result<Response, Failure> {
 
 fn operate(noun: &'static Noun, op: &'static Op, cx: &Cx) -> Result<Response, Failure> {
     let once = cx.once()?;
-    // Before the record is looked for, which the first request may have taken away, and before the first part of an
-    // operation, which may reach outside.
-    if let Some(reply) = cx.read(|read| keyed(once.clone()).answered::<Reply>(read))? {
+    if let Some(reply) = answered(cx, &once)? {
         return answer(noun, cx, reply, StatusCode::OK);
     }
     let me = reader(cx);
@@ -151,6 +155,10 @@ fn operate(noun: &'static Noun, op: &'static Op, cx: &Cx) -> Result<Response, Fa
     let values = values(op.input, cx, Mode::Whole)?;
     let prepared = prepare(noun, op, key.as_deref(), &values, &cx.ws)?;
     let reply = kept(cx, once, move |tx| {
+        if let Some(key) = &key {
+            // It may have become somebody's own while the operation was prepared.
+            records::check(noun, tx, me, key)?;
+        }
         let at = OpCx { noun, key: key.as_deref(), input: &values };
         run(op, &at, tx, prepared)
     })?;
@@ -197,6 +205,12 @@ pub(crate) fn kept(
     body: impl FnOnce(&mut WriteTx<'_>) -> Result<Reply, Error> + Send + 'static,
 ) -> Result<Reply, Failure> {
     Ok(cx.write(keyed(once).run(body))?)
+}
+
+/// What the first request with this key was answered. Asked before the record is looked for, which that request may have
+/// renamed or taken away, and before an operation is prepared, which may reach outside.
+fn answered(cx: &Cx, once: &Once) -> Result<Option<Reply>, Failure> {
+    Ok(cx.read(|read| keyed(once.clone()).answered::<Reply>(read))?)
 }
 
 fn keyed(once: Once) -> Once {

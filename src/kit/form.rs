@@ -87,7 +87,9 @@ pub(crate) fn filled(
             InputKind::Moment => {
                 if let Ok(at) = text.parse::<Timestamp>() {
                     let local = at.to_zoned(cx.who.time_zone());
-                    text = local.strftime("%Y-%m-%d %H:%M").to_string();
+                    let form =
+                        if local.second() == 0 { "%Y-%m-%d %H:%M" } else { "%Y-%m-%d %H:%M:%S" };
+                    text = local.strftime(form).to_string();
                 }
             }
             _ => {}
@@ -115,7 +117,14 @@ pub(crate) fn controls(
         let (kind, choices) = match input.kind {
             InputKind::Long => ("long", Vec::new()),
             InputKind::Flag => ("flag", Vec::new()),
-            InputKind::Choice(words, labels) => ("select", chosen(words, labels, &value)),
+            InputKind::Choice(words, labels) => {
+                let mut all = chosen(words, labels, &value);
+                // Without it, a browser would send the first one.
+                if value.is_empty() || input.optional {
+                    all.insert(0, Choice::new("", "None", value.is_empty()));
+                }
+                ("select", all)
+            }
             InputKind::Hue => ("select", hues(&value)),
             InputKind::Colour => {
                 let mut all = hues(&value);

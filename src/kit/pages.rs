@@ -75,6 +75,8 @@ struct Form {
     changes: String,
     rev: String,
     is_open: bool,
+    /// Whether the record's own fields can be saved; else there are only its operations.
+    may_save: bool,
     summary: String,
     since: EditConflict,
     controls: Vec<Control>,
@@ -161,7 +163,8 @@ fn view(
     let may_write = cx.who.access.may(noun.write);
     let after = cx.query("after");
     let here = place(noun, cx);
-    let asked = Asked { after: after.as_deref(), limit: ROWS, ..Asked::default() };
+    let limit = if noun.is_paged() { ROWS } else { 0 };
+    let asked = Asked { after: after.as_deref(), limit, ..Asked::default() };
     let found = records::list(noun, read, reader(cx), &asked)?;
     let line = |shown: &records::Shown| {
         let mut row = (page.row)(&full(shown));
@@ -191,6 +194,10 @@ fn view(
         true => Some(own_form(noun, cx, read, state, is_wrong || rows.is_empty())?),
         false => None,
     };
+    let shown = match &after {
+        Some(after) => format!("{here}?after={}", web::format::query_value(after)),
+        None => here.clone(),
+    };
     Ok(NounPage {
         shell,
         here: noun.plural,
@@ -200,7 +207,7 @@ fn view(
         one: entity.one,
         many: entity.many,
         delete_text: page.delete,
-        live: tables.fold(Live::new(here.clone()), Live::table),
+        live: tables.fold(Live::new(shown), Live::table),
         next: found.next.map(|next| format!("{here}?after={next}")).unwrap_or_default(),
         here_url: here,
         rows,
@@ -259,6 +266,7 @@ fn own_form(
         changes: shown.as_ref().map(changed).unwrap_or_default(),
         rev,
         is_open: is_open || shown.is_some(),
+        may_save: shown.is_none() || noun.acts.change,
         controls: form::controls(fields, shown.is_none(), &typed, wrong, &offers),
         summary: if is_own { state.summary } else { String::new() },
         since: state.since,
@@ -337,8 +345,7 @@ fn choices_of_records(
         return Vec::new();
     };
     // ok: records that cannot be read are not offered; sending the form says why.
-    let Ok(all) = records::list(noun, read, reader(cx), &Asked { limit: ROWS, ..Asked::default() })
-    else {
+    let Ok(all) = records::list(noun, read, reader(cx), &Asked::default()) else {
         return Vec::new();
     };
     let others = all.items.iter().filter(|one| Some(one.key.as_slice()) != but);
@@ -373,7 +380,7 @@ fn save(
             let key = match at {
                 None => noun.entity.create(tx, &values)?,
                 Some(key) => {
-                    records::one(noun, tx, me, &key)?;
+                    records::check(noun, tx, me, &key)?;
                     noun.entity.update(tx, &key, rev, &values)?;
                     key
                 }
@@ -438,8 +445,11 @@ fn refused(
     }
     state.since.renew(&mut state.rev);
     state.wrong = error.fields();
-    if state.wrong.is_empty() && !state.since.is_told() {
-        state.summary = error.to_string();
+    let fields = state.op.and_then(|name| noun.op(name)).map_or(noun.entity.fields, |op| op.input);
+    let has_field = |wrong: &FieldError| fields.iter().any(|field| field.key == wrong.field);
+    // What no field of the form shows is said above it.
+    if !state.wrong.iter().any(has_field) && !state.since.is_told() {
+        state.summary = web::form::sentence(&error.to_string());
     }
     let status = state.since.status();
     html::document::<_, Failure>(status, &draw(noun, page, cx, state)?)
@@ -478,6 +488,9 @@ fn operate(
         let values = values(op.input, true, &typed, cx, Mode::Whole)?;
         let prepared = api::prepare(noun, op, at.as_deref(), &values, &cx.ws)?;
         cx.write(once.run(move |tx| {
+            if let Some(key) = &at {
+                records::check(noun, tx, me, key)?;
+            }
             let reply =
                 api::run(op, &OpCx { noun, key: at.as_deref(), input: &values }, tx, prepared)?;
             let title = match &reply {

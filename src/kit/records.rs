@@ -136,8 +136,11 @@ pub(crate) fn list(
             let keys = (select.keys)(read, &asked.params)?;
             keys.into_iter().map(|key| (Vec::new(), key)).collect()
         }
-        // Words are looked for behind this, so that all places may be needed.
-        None => places(noun, read, asked.after, if words.is_empty() { limit } else { usize::MAX })?,
+        None => {
+            // Words and somebody's own are looked for behind this, so that all places may be needed.
+            let is_all = words.is_empty() && noun.entity.own.is_none();
+            places(noun, read, asked.after, if is_all { limit } else { usize::MAX })?
+        }
     };
     let show = Show::new(noun, read, reader, true)?;
     let (mut items, mut last, mut next) = (Vec::new(), Vec::new(), None);
@@ -207,23 +210,55 @@ pub(crate) fn find(
     reader: Reader,
     said: &str,
 ) -> Result<Vec<u8>, Error> {
-    let found = match (noun.entity.rows.key)(said.trim()) {
+    let said = said.trim();
+    let found = match (noun.entity.rows.key)(said) {
         Some(key) => Some(key),
-        // A descriptor takes nothing for the only record there is.
-        None if said.trim().is_empty() => None,
+        None if said.is_empty() => None,
         None => match noun.find {
             Some(find) => find(read, said)?,
-            None => noun.entity.find(read, said)?,
+            None => called(noun, read, reader, said)?,
         },
     };
-    let is_there = |key: &Vec<u8>| -> Result<bool, StoreError> {
-        let row = read.raw_get(noun.entity.table, key)?;
-        Ok(row.is_some_and(|row| reader.may_see(noun, &row)))
-    };
-    match found {
-        Some(key) if is_there(&key)? => Ok(key),
-        _ => Err(noun.entity.not_found(said)),
+    let Some(key) = found else { return Err(noun.entity.not_found(said)) };
+    check(noun, read, reader, &key).map_err(|_| noun.entity.not_found(said))?;
+    Ok(key)
+}
+
+/// Refuses a record that is not there, or not for this reader.
+///
+/// # Errors
+/// When it is not.
+pub(crate) fn check(
+    noun: &'static Noun,
+    read: &dyn Read,
+    reader: Reader,
+    key: &[u8],
+) -> Result<(), Error> {
+    match read.raw_get(noun.entity.table, key)? {
+        Some(row) if reader.may_see(noun, &row) => Ok(()),
+        _ => Err(noun.entity.not_found(&store::schema::id_text(key))),
     }
+}
+
+/// The key of the first record with this title, in any case, that the reader may see. A noun with many records has a
+/// `find` of its own.
+fn called(
+    noun: &'static Noun,
+    read: &dyn Read,
+    reader: Reader,
+    said: &str,
+) -> Result<Option<Vec<u8>>, StoreError> {
+    let wanted = said.to_lowercase();
+    let mut found = None;
+    read.raw_scan(noun.entity.table, &Range::all(), &mut |key, row| {
+        let fields = (noun.entity.rows.fields)(row).unwrap_or_default();
+        if (noun.entity.title)(&fields).to_lowercase() == wanted && reader.may_see(noun, row) {
+            found = Some(key.to_vec());
+            return ControlFlow::Break(());
+        }
+        ControlFlow::Continue(())
+    })?;
+    Ok(found)
 }
 
 /// The key of the record that an id or a name means to everybody.

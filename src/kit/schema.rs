@@ -21,7 +21,7 @@ pub(crate) fn body(fields: &'static [Field], purpose: For) -> Value {
     let is_new = purpose == For::Create;
     for field in fields.iter().filter(|field| field.input.is_entered_when(is_new)) {
         let is_required = field.input.required && purpose == For::Create;
-        let nullable = !field.input.required && (purpose == For::Change || field.input.optional);
+        let nullable = field.input.takes_null() && (!is_new || field.input.optional);
         properties.insert(field.key.to_owned(), field.schema(nullable));
         if is_required {
             required.push(field.key);

@@ -250,6 +250,9 @@ impl DynWrite for Operate {
             };
             let (key, values, prepared) = ws.read_blocking(work).await?;
             let commit = move |_: &ToolCx, tx: &mut WriteTx<'_>| {
+                if let Some(key) = &key {
+                    records::check(noun, tx, Reader::agent(agent), key)?;
+                }
                 let at = OpCx { noun, key: key.as_deref(), input: &values };
                 let reply = api::run(op, &at, tx, prepared)?;
                 output(noun, tx, Reader::agent(agent), reply)

@@ -4,6 +4,7 @@
 //!
 //! Handlers of sockets, streams, uploads and calls to other services stay asynchronous.
 
+use std::collections::BTreeMap;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -67,14 +68,12 @@ impl Cx {
     /// stands twice the last one counts.
     #[must_use]
     pub fn form(&self) -> Vec<(String, String)> {
-        let mut fields: Vec<(String, String)> = Vec::new();
-        for (name, value) in url::form_urlencoded::parse(&self.body) {
-            if !matches!(&*name, "rev" | "once") {
-                fields.retain(|(known, _)| *known != name);
-                fields.push((name.into_owned(), value.into_owned()));
-            }
-        }
-        fields
+        let pairs = url::form_urlencoded::parse(&self.body);
+        let fields: BTreeMap<String, String> = pairs
+            .filter(|(name, _)| !matches!(&**name, "rev" | "once"))
+            .map(|(name, value)| (name.into_owned(), value.into_owned()))
+            .collect();
+        fields.into_iter().collect()
     }
 
     /// A parameter behind the question mark; of several with this name the last.

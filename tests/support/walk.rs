@@ -63,6 +63,7 @@ impl<'h> Walk<'h> {
         walk.fields().await;
         walk.revisions().await;
         walk.repeats().await;
+        walk.owners().await;
         walk.page().await;
         walk.undo_and_history().await;
         walk.ops().await;
@@ -144,6 +145,18 @@ impl<'h> Walk<'h> {
             let refused = self.api.post(&self.path(), &wrong).await;
             assert_eq!(refused.status, 422, "{}: {}", field.key, refused.text);
             assert_eq!(refused.json()["errors"][0]["field"], field.key, "{}", refused.text);
+            if !field.input.required && !field.input.takes_null() && self.noun.acts.delete {
+                // Nothing of what cannot be empty is the same as to leave it out.
+                let mut body = self.body(2);
+                body[field.key] = Value::Null;
+                let made = ok(&self.api.post(&self.path(), &body).await);
+                if self.noun.acts.change && field.input.is_entered_when(false) {
+                    let null = json!({ field.key: null });
+                    let refused = self.api.json("PATCH", &self.at(&made), &null).await;
+                    assert_eq!(refused.status, 422, "{}: {}", field.key, refused.text);
+                }
+                ok(&self.api.call("DELETE", &self.at(&made)).await);
+            }
             if field.input.required {
                 for empty in [None, Some(Value::Null), Some(json!("  "))] {
                     let mut body = self.body(2);
@@ -162,7 +175,8 @@ impl<'h> Walk<'h> {
         let twice = self.api.bytes("POST", &self.path(), "application/json", twice.into()).await;
         assert_eq!(twice.status, 422, "{}", twice.text);
         assert_eq!(self.api.get(&format!("{}/nothing-of-the-kind", self.path())).await.status, 404);
-        assert!(!ok(&self.api.get(&self.path()).await).to_string().contains("Ünit 2"));
+        let list = ok(&self.api.get(&self.path()).await).to_string();
+        assert!(!list.contains("Ünit 2"), "nothing that was refused is kept");
     }
 
     /// A change of one field, which each record can have.
@@ -204,12 +218,46 @@ impl<'h> Walk<'h> {
         assert_eq!(self.count().await, before + 1);
         let other = keyed.post(&self.path(), &self.body(7)).await;
         assert_eq!(other.status, 409, "{}", other.text);
+        if self.noun.acts.change {
+            // By its name, where it has one: the first request may take that away.
+            let made = self.make(61).await;
+            let title = made["name"].as_str().unwrap_or_default().replace(' ', "%20");
+            let by_name = format!("{}/{title}", self.path());
+            let is_found = self.api.get(&by_name).await.status == 200;
+            let path = if is_found { by_name } else { self.at(&made) };
+            let keyed = self.api.clone().with("idempotency-key", "walk-3");
+            let first = ok(&keyed.json("PATCH", &path, &self.change(62)).await);
+            assert_eq!(ok(&keyed.json("PATCH", &path, &self.change(62)).await), first);
+            if self.noun.acts.delete {
+                ok(&self.api.call("DELETE", &self.at(&made)).await);
+            }
+        }
+        let before = self.count().await - 1;
         if self.noun.acts.delete {
             let keyed = self.api.clone().with("idempotency-key", "walk-2");
             let gone = keyed.call("DELETE", &self.at(&first)).await;
             let again = keyed.call("DELETE", &self.at(&first)).await;
             assert_eq!((gone.status, &gone.text), (again.status, &again.text));
             assert_eq!(self.count().await, before);
+        }
+    }
+
+    /// What somebody keeps for themselves is nobody else's.
+    async fn owners(&self) {
+        if self.noun.entity.own.is_none() {
+            return;
+        }
+        let mine = self.make(63).await;
+        let other = self.hq.another("Neighbour", Some(kernel::Role::Member)).await;
+        assert_eq!(other.get(&self.at(&mine)).await.status, 404);
+        let changed = other.json("PATCH", &self.at(&mine), &self.change(64)).await;
+        assert_eq!(changed.status, 404, "{}", changed.text);
+        assert_eq!(other.call("DELETE", &self.at(&mine)).await.status, 404);
+        let id = mine["id"].as_str().expect("an id");
+        assert!(!ok(&other.get(&self.path()).await).to_string().contains(id));
+        let feed = ok(&other.get("/api/v1/changes?after=start&limit=100").await);
+        for entry in feed["items"].as_array().expect("entries") {
+            assert!(!entry["events"].to_string().contains(id), "no event tells of it: {entry}");
         }
     }
 

@@ -1,11 +1,10 @@
 //! All writes to saved views.
 
-use super::card::VIEW;
 use super::model::{Look, View};
 use super::queries::{self, MAX_NAME, MAX_WORDS, MOST, ViewError};
 use crate::views::model::ViewId;
 use entity::{Stored, Values};
-use kernel::{AccountId, Error, FieldError, RowAct, Timestamp, text};
+use kernel::{AccountId, Error, FieldError, Timestamp, text};
 use serde_json::Value;
 use store::{Read, StoreError, WriteTx};
 
@@ -120,7 +119,6 @@ pub fn create(tx: &mut WriteTx<'_>, me: AccountId, new: NewView) -> Result<View,
     let blank = View::blank(tx);
     let view = placed(tx, View { noun, name, icon, owner: owner(seen, me), look, ..blank })?;
     tx.put(&view)?;
-    tx.emit(VIEW.event(&view.id, RowAct::Created));
     Ok(view)
 }
 
@@ -154,7 +152,6 @@ pub fn update(
     }
     let view = View { updated_at: tx.now(), ..view };
     tx.put(&view)?;
-    tx.emit(VIEW.changed(&old, &view));
     Ok(view)
 }
 
@@ -202,7 +199,6 @@ pub fn shift(tx: &mut WriteTx<'_>, me: AccountId, id: ViewId, to: Side) -> Resul
 pub fn remove(tx: &mut WriteTx<'_>, me: AccountId, id: ViewId) -> Result<View, ViewError> {
     let view = queries::get(tx, id, me)?.0;
     tx.delete::<View>(id)?;
-    tx.emit(VIEW.event(&id, RowAct::Deleted));
     Ok(view)
 }
 

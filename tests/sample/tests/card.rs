@@ -254,8 +254,14 @@ async fn its_own_rule_and_its_operation_hold_everywhere() {
     let sent = owner.form(&format!("{here}/{id}/lengthen"), &[("by", "5")]).await;
     assert_eq!(sent.status, 303, "{}", sent.text);
     let wrong = owner.form(&format!("{here}/{id}/lengthen"), &[("by", "90")]).await;
-    assert!(wrong.text.contains("Enter a number between 1 and 50."), "{}", wrong.text);
+    assert!(wrong.text.contains("Enter a whole number between 1 and 50."), "{}", wrong.text);
     assert_eq!(api.get("/api/v1/boats/elsa").await.json()["size"], 15);
+    // An operation keeps to the field table, too.
+    ok_size(&api, "elsa", 490).await;
+    let beyond = owner.form(&format!("{here}/{id}/lengthen"), &[("by", "50")]).await;
+    assert_eq!(beyond.status, 422, "{}", beyond.text);
+    assert!(beyond.text.contains("Enter a whole number between 0 and 500."), "{}", beyond.text);
+    ok_size(&api, "elsa", 15).await;
     // Two people change the same boat: the second is told and keeps what was typed.
     let rev = page.attr("input[name=rev]", "value");
     let late = owner
@@ -265,6 +271,11 @@ async fn its_own_rule_and_its_operation_hold_everywhere() {
     assert!(late.text.contains("You, in another window"), "{}", late.text);
     assert_eq!(late.attr("#f-name", "value"), "Elsa II");
     hq.finish().await;
+}
+
+async fn ok_size(api: &Person, name: &str, size: u32) {
+    let set = api.json("PATCH", &format!("/api/v1/boats/{name}"), &json!({ "size": size })).await;
+    assert_eq!(set.json()["size"], size, "{}", set.text);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
