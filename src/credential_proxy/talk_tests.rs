@@ -114,7 +114,8 @@ async fn a_host_that_went_away_meanwhile_is_asked_anew() {
 async fn bodies_stream_both_ways_without_being_kept() {
     const PIECES: usize = 12;
     let bed = bed();
-    let piece = vec![b'x'; 1024 * 1024];
+    // No writing of a token begins with this byte; what may be the beginning of one is held until more comes.
+    let piece = vec![0; 1024 * 1024];
     let (heard, mut hears) = mpsc::channel::<usize>(1);
     let (taken, mut takes) = mpsc::channel::<()>(1);
     let acceptor = bed.server(HOST, time::OffsetDateTime::from_unix_timestamp(FAR).unwrap());
