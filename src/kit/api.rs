@@ -5,8 +5,8 @@ use std::sync::Arc;
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
-use entity::{Field, Mode, Values, read_input};
-use kernel::{Assignee, Error, ProblemKind};
+use entity::{Field, Mode, Values};
+use kernel::{Error, ProblemKind};
 use serde_json::{Map, Value, json};
 use store::{Read, WriteTx};
 use web::cx::{Cx, sync};
@@ -15,7 +15,7 @@ use web::etag::with_etag;
 use web::idempotency::Once;
 use web::routes::{Doc, Guarded, Routes};
 
-use crate::names::for_fields;
+use crate::names;
 use crate::records::{self, Asked, Reader};
 use crate::{Deleted, Noun, On, Op, OpCx, Reply, Run, schema};
 
@@ -68,8 +68,7 @@ fn list(noun: &'static Noun, cx: &Cx) -> Result<Response, Failure> {
     let (after, words) = (cx.query("after"), cx.query("q").unwrap_or_default());
     let limit = if noun.is_paged() { limit(cx)? } else { 0 };
     let page = cx.read(|read| {
-        let names = for_fields(params, read, reader(cx).me)?;
-        let params = read_input(params, sent, Mode::Whole, &*names)
+        let params = names::values(params, sent, Mode::Whole, (read, reader(cx).me))
             .map_err(|error| error.with_code("bad_query"))?;
         let asked = Asked { after: after.as_deref(), words: &words, limit, params };
         records::list(noun, read, reader(cx), &asked)
@@ -199,7 +198,7 @@ pub(crate) fn run(
 const KEPT: &str = "kit";
 
 /// Runs a write once for the key of its request.
-pub(crate) fn kept(
+fn kept(
     cx: &Cx,
     once: Once,
     body: impl FnOnce(&mut WriteTx<'_>) -> Result<Reply, Error> + Send + 'static,
@@ -210,6 +209,9 @@ pub(crate) fn kept(
 /// What the first request with this key was answered. Asked before the record is looked for, which that request may have
 /// renamed or taken away, and before an operation is prepared, which may reach outside.
 fn answered(cx: &Cx, once: &Once) -> Result<Option<Reply>, Failure> {
+    if !once.is_keyed() {
+        return Ok(None);
+    }
     Ok(cx.read(|read| keyed(once.clone()).answered::<Reply>(read))?)
 }
 
@@ -220,10 +222,7 @@ fn keyed(once: Once) -> Once {
 /// The fields of a JSON body.
 fn values(fields: &'static [Field], cx: &Cx, mode: Mode) -> Result<Values, Failure> {
     let sent: Map<String, Value> = cx.json()?;
-    Ok(cx.read(|read| {
-        let names = for_fields(fields, read, Assignee::Person(cx.who.account))?;
-        read_input(fields, sent, mode, &*names)
-    })?)
+    Ok(cx.read(|read| names::values(fields, sent, mode, (read, reader(cx).me)))?)
 }
 
 fn answer(

@@ -26,9 +26,7 @@ use serde_json::Value;
 use store::{Index, Read, StoreError, WriteTx};
 
 pub use api::routes as api;
-pub use names::Known;
 pub use pages::routes as pages;
-pub use records::{key_of, record};
 pub use tools::registry as tools;
 
 /// A noun with all that can be done with it.

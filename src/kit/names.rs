@@ -1,20 +1,21 @@
 //! Names of people and agents in fields.
 
-use entity::{Names, NoNames, Target};
+use entity::{Mode, Names, NoNames, Target, Values, read_input};
 use features::tasks::queries::people::People;
-use kernel::Assignee;
+use kernel::{Assignee, Error};
+use serde_json::{Map, Value};
 use store::{Read, StoreError};
 use uuid::Uuid;
 
 /// Everybody whom a field may name, read from one snapshot.
-pub struct Known {
-    pub people: People,
+struct Known {
+    people: People,
     me: Assignee,
 }
 
 impl Known {
     /// Reads everybody. `me` is who is meant by "me".
-    pub fn read(read: &dyn Read, me: Assignee) -> Result<Self, StoreError> {
+    fn read(read: &dyn Read, me: Assignee) -> Result<Self, StoreError> {
         Ok(Self { people: People::read(read)?, me })
     }
 }
@@ -56,4 +57,17 @@ pub(crate) fn for_fields(
         true => Ok(Box::new(Known::read(read, me)?)),
         false => Ok(Box::new(NoNames)),
     }
+}
+
+/// Reads what was sent for some fields.
+///
+/// # Errors
+/// Those of [`read_input`].
+pub(crate) fn values(
+    fields: &'static [entity::Field],
+    sent: Map<String, Value>,
+    mode: Mode,
+    (read, me): (&dyn Read, Assignee),
+) -> Result<Values, Error> {
+    read_input(fields, sent, mode, &*for_fields(fields, read, me)?)
 }

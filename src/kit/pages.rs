@@ -2,7 +2,7 @@
 
 use askama::Template;
 use axum::response::Response;
-use entity::{Fields, Mode, Values, read_input};
+use entity::{Fields, Mode, Values};
 use features::history::queries::{self as history, meanwhile};
 use features::tasks::queries::people::People;
 use kernel::{Assignee, Error, FieldError, Problem as _, ProblemKind};
@@ -19,7 +19,7 @@ use web::shell::{Flash, Shell};
 use web::{flash, html};
 
 use crate::form::{self, Control, Offers, Typed};
-use crate::names::for_fields;
+use crate::names::{self, for_fields};
 use crate::records::{self, Asked, Reader};
 use crate::{Noun, On, Op, OpCx, Page, Reply, Row, api, registry};
 
@@ -240,7 +240,6 @@ fn own_form(
         None => None,
     };
     let id = state.key.as_deref().map(id_text);
-    let state_key = state.key.clone();
     let is_own = state.op.is_none();
     let typed = match (&state.typed, &shown) {
         (Some(typed), _) if is_own => typed.clone(),
@@ -271,7 +270,7 @@ fn own_form(
         summary: if is_own { state.summary } else { String::new() },
         since: state.since,
         ops,
-        history: match &state_key {
+        history: match &state.key {
             Some(key) => {
                 let root = Root { table: noun.entity.table, key: key.clone() };
                 cx.ws.url(&history::path(cx.ws.store.schema(), &root))
@@ -385,8 +384,7 @@ fn save(
                     key
                 }
             };
-            let record = records::one(noun, tx, me, &key)?.record;
-            Ok::<_, Error>((noun.entity.title)(&record))
+            Ok::<_, Error>(records::title(noun, tx, &key)?)
         })),
     };
     let rev = rev.map(|rev| rev.to_string()).unwrap_or_default();
@@ -416,10 +414,7 @@ fn values(
 ) -> Result<Values, Error> {
     let sent =
         form::sent(fields, is_new, typed, cx).map_err(|wrong| Error::invalid(vec![wrong]))?;
-    cx.read(|read| {
-        let names = for_fields(fields, read, reader(cx).me)?;
-        read_input(fields, sent, mode, &*names)
-    })
+    cx.read(|read| names::values(fields, sent, mode, (read, reader(cx).me)))
 }
 
 fn go_home(noun: &Noun, cx: &Cx, words: &str) -> Response {
@@ -459,9 +454,10 @@ fn delete(noun: &'static Noun, cx: &Cx) -> Result<Response, Failure> {
     let key = key(noun, cx)?;
     let me = reader(cx);
     let title = cx.write(move |tx| {
-        let gone = records::one(noun, tx, me, &key)?;
+        records::check(noun, tx, me, &key)?;
+        let title = records::title(noun, tx, &key)?;
         noun.entity.remove(tx, &key, None)?;
-        Ok::<_, Error>((noun.entity.title)(&gone.record))
+        Ok::<_, Error>(title)
     })?;
     Ok(go_home(noun, cx, &format!("Deleted {title}")))
 }
@@ -494,7 +490,7 @@ fn operate(
             let reply =
                 api::run(op, &OpCx { noun, key: at.as_deref(), input: &values }, tx, prepared)?;
             let title = match &reply {
-                Reply::Record(key) => (noun.entity.title)(&records::one(noun, tx, me, key)?.record),
+                Reply::Record(key) => records::title(noun, tx, key)?,
                 _ => String::new(),
             };
             Ok::<_, Error>((reply, title))

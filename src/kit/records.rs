@@ -64,15 +64,10 @@ impl<'r> Show<'r> {
         Ok(Self { noun, names, extra })
     }
 
-    /// The names of people.
-    pub fn names(&self) -> &dyn Names {
-        &*self.names
-    }
-
     fn row(&self, key: Vec<u8>, row: &[u8]) -> Result<Shown, StoreError> {
         let rev = codec::unwrap(row)?.1;
         let record = (self.noun.entity.rows.fields)(row).unwrap_or_default();
-        let mut fields = shown(self.noun.entity.fields, &record, self.names());
+        let mut fields = shown(self.noun.entity.fields, &record, &*self.names);
         if let Some(extra) = &self.extra {
             fields.extend(extra(&record)?);
         }
@@ -92,13 +87,10 @@ pub(crate) fn one(
     Ok(Show::new(noun, read, reader, false)?.row(key.to_vec(), &row)?)
 }
 
-/// A record for programs, by its key.
-///
-/// # Errors
-/// When there is none.
-pub fn record(noun: &'static Noun, read: &dyn Read, key: &[u8]) -> Result<Fields, Error> {
-    let reader = Reader { account: None, me: Assignee::System };
-    Ok(one(noun, read, reader, key)?.fields)
+/// The title of a record; empty when it is gone.
+pub(crate) fn title(noun: &Noun, read: &dyn Read, key: &[u8]) -> Result<String, StoreError> {
+    let record = noun.entity.get(read, key)?;
+    Ok(record.map(|record| (noun.entity.title)(&record)).unwrap_or_default())
 }
 
 /// A page of a list.
@@ -259,12 +251,4 @@ fn called(
         ControlFlow::Continue(())
     })?;
     Ok(found)
-}
-
-/// The key of the record that an id or a name means to everybody.
-///
-/// # Errors
-/// When there is none, or it is somebody's own.
-pub fn key_of(noun: &'static Noun, read: &dyn Read, said: &str) -> Result<Vec<u8>, Error> {
-    find(noun, read, Reader { account: None, me: Assignee::System }, said)
 }

@@ -3,14 +3,14 @@
 use std::future::Future;
 use std::pin::Pin;
 
-use entity::{Field, Fields, Mode, Values, read_input};
+use entity::{Field, Fields, Mode, Values};
 use kernel::{Assignee, Error};
 use serde_json::{Map, Value, json};
-use store::WriteTx;
+use store::{Read, WriteTx};
 use tool::registry::{AnyTool, Commit, DynRead, DynWrite, Registry};
 use tool::{Effect, Lease, Looks, ToolCx, ToolError, ToolOutput, ToolSpec};
 
-use crate::names::for_fields;
+use crate::names;
 use crate::records::{self, Asked, Reader};
 use crate::schema::{self, For};
 use crate::{Noun, On, Op, OpCx, Reply, api};
@@ -139,8 +139,7 @@ fn values(
     given: Map<String, Value>,
     mode: Mode,
 ) -> Result<Values, Error> {
-    let names = for_fields(fields, tx, Assignee::Agent(cx.agent))?;
-    read_input(fields, given, mode, &*names).map_err(as_arguments)
+    names::values(fields, given, mode, (tx, Assignee::Agent(cx.agent))).map_err(as_arguments)
 }
 
 /// A refusal of names and types under the code that tools have for it.
@@ -168,12 +167,11 @@ fn list(noun: &'static Noun, cx: &ToolCx, lease: &Lease) -> Result<ToolOutput, T
         let params = noun.select.map_or(&[][..], |select| select.params);
         let named = given.iter().filter(|(key, _)| params.iter().any(|field| field.key == *key));
         let sent = named.map(|(key, value)| (key.clone(), value.clone())).collect();
-        let names = for_fields(params, snap, reader.me)?;
         let asked = Asked {
             after: text("after"),
             words: text("q").unwrap_or_default(),
             limit: if noun.is_paged() { MOST } else { 0 },
-            params: read_input(params, sent, Mode::Whole, &*names)?,
+            params: names::values(params, sent, Mode::Whole, (snap, reader.me))?,
         };
         records::list(noun, snap, reader, &asked)
     })?;
@@ -216,8 +214,7 @@ fn save(
             (noun.entity.create(tx, &values)?, "Created")
         }
     };
-    let record = records::one(noun, tx, reader, &key)?;
-    let title = (noun.entity.title)(&record.record);
+    let title = records::title(noun, tx, &key)?;
     Ok(ToolOutput::text(format!("{verb} the {} \"{title}\".", noun.entity.one)))
 }
 
@@ -241,9 +238,8 @@ impl DynWrite for Operate {
                     }
                 };
                 let values = ws.read(|snap| {
-                    let names = for_fields(op.input, snap, Assignee::Agent(agent))?;
-                    let read = read_input(op.input, given, Mode::Whole, &*names);
-                    read.map_err(as_arguments)
+                    let by = (snap as &dyn Read, Assignee::Agent(agent));
+                    names::values(op.input, given, Mode::Whole, by).map_err(as_arguments)
                 })?;
                 let prepared = api::prepare(noun, op, key.as_deref(), &values, ws)?;
                 Ok((key, values, prepared))
