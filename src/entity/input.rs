@@ -17,7 +17,7 @@ pub type Values = Map<String, Value>;
 const LINE: usize = 300;
 /// The longest text of several lines where a field sets no limit, in characters.
 const LONG: usize = 20_000;
-/// So many names that are not known are told of.
+/// The most unknown names that a refusal lists.
 const MOST_UNKNOWN: usize = 20;
 /// The longest JSON value, in bytes.
 const JSON: usize = 16 * 1024;
@@ -112,13 +112,7 @@ impl Input {
         about: "",
     };
 
-    /// Whether people, programs and agents may send it.
-    #[must_use]
-    pub fn is_entered(&self) -> bool {
-        self.when != When::Never
-    }
-
-    /// Whether they may send it when a record is created, or when one is changed.
+    /// Whether people, programs and agents may send it when a record is created, or when one is changed.
     #[must_use]
     pub fn is_entered_when(&self, is_new: bool) -> bool {
         match self.when {

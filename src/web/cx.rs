@@ -143,14 +143,6 @@ impl Cx {
         shell(&self.ws, &self.who, &self.parts).map_err(|error| error.0)
     }
 
-    /// Another extension of the request, such as a `Proof`.
-    ///
-    /// # Errors
-    /// `internal`, on a route that has none.
-    pub fn extension<T: Clone + Send + Sync + 'static>(&self) -> Result<T, Failure> {
-        extension(&self.parts).map_err(|error| error.0)
-    }
-
     /// Reads on one snapshot.
     ///
     /// # Errors
@@ -175,11 +167,6 @@ impl Cx {
         E: From<StoreError> + Send + 'static,
     {
         self.runtime.block_on(self.ws.write(&self.who, body))
-    }
-
-    /// Waits for asynchronous work, such as a call to another service.
-    pub fn wait<T>(&self, work: impl Future<Output = T>) -> T {
-        self.runtime.block_on(work)
     }
 }
 
