@@ -325,6 +325,8 @@ impl Replica {
                 Err(error) if self.is_final(&error) => return Err(error),
                 Err(error) => Why::of(&error),
             };
+            // Before the status says that it is held, since that names the copy.
+            self.note_that_there_are_two(&why.code);
             self.cut_off(&why);
             if self.ends_if_not_let_in(&why).await {
                 return Ok(Ending::ShutOut);

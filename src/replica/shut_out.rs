@@ -30,7 +30,6 @@ impl Replica {
         if !is_held && !is_out {
             return false;
         }
-        self.notes_that_there_are_two(&why.code);
         if is_out {
             self.0.calls.forget_keys();
         }
@@ -41,7 +40,7 @@ impl Replica {
 
     /// Notes by what home tells this folder from a copy of it from now on, and whether the other was chosen: a later start
     /// does not call then, since home may have been started and know nothing of the choice.
-    fn notes_that_there_are_two(&self, code: &str) {
+    pub(crate) fn note_that_there_are_two(&self, code: &str) {
         let Some(known) = self.known() else { return };
         let noted = match code {
             HELD => self.keep(Known { branch: Some(self.0.life.clone()), ..known }),

@@ -158,7 +158,9 @@ pub struct Status {
 impl Replica {
     /// How it stands. Reads all that it has: to be called where blocking is allowed.
     pub fn status(&self, running: bool) -> Result<Status, ReplicaError> {
-        let (known, now) = (self.known(), self.0.now.lock().clone());
+        // The reason first: what it is about was noted before it was set.
+        let now = self.0.now.lock().clone();
+        let known = self.known();
         let (at, whole) = match self.0.mirror.standing()? {
             Standing::Nothing => (None, false),
             Standing::Taking(life, seq, _) => (Some((life, seq)), false),

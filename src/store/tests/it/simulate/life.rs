@@ -47,7 +47,8 @@ impl Said {
     fn of<T>(n: u64, done: &Result<T, StoreError>) -> Self {
         match done {
             Ok(_) => Self::Done,
-            Err(StoreError::Failed(_)) => Self::Failed,
+            // A disk without room refuses a write as a broken one does.
+            Err(StoreError::Failed(_) | StoreError::Full { .. }) => Self::Failed,
             Err(StoreError::Unknown(_)) => Self::Unknown,
             Err(error) => panic!("transaction {n}: {error}"),
         }
@@ -246,7 +247,7 @@ impl Life {
         let step = consumer::step(&self.store, Arc::clone(&self.counter));
         match self.runtime.block_on(step) {
             Ok(Step::Took(_) | Step::Idle)
-            | Err(StoreError::Failed(_) | StoreError::Unknown(_)) => {}
+            | Err(StoreError::Failed(_) | StoreError::Full { .. } | StoreError::Unknown(_)) => {}
             other => panic!("a step of the consumer: {other:?}"),
         }
     }
@@ -287,7 +288,12 @@ impl Life {
             Ok(_) => {
                 self.redacted.insert(of, before);
             }
-            Err(StoreError::UnknownRecord | StoreError::Failed(_) | StoreError::Unknown(_)) => {}
+            Err(
+                StoreError::UnknownRecord
+                | StoreError::Failed(_)
+                | StoreError::Full { .. }
+                | StoreError::Unknown(_),
+            ) => {}
             Err(error) => panic!("a redaction: {error}"),
         }
     }
