@@ -12,6 +12,8 @@ use crate::protocol::{Crash, Evaluate, StopLoading, Terminate};
 
 /// How long an act may take with all that belongs to it, unless it waits for something by its own words.
 pub const ACT_WITHIN: Duration = Duration::from_secs(11);
+/// How long it may take to open a tab where none is: the browser may be started twice for it.
+pub const OPEN_WITHIN: Duration = Duration::from_secs(45);
 /// How long a page may take for a question that costs nothing.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
 /// The same for one whose script was ended.

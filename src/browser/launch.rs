@@ -37,8 +37,10 @@ use crate::visits;
 const BLANK: &str = "about:blank";
 /// How long a start may take.
 const READY_WITHIN: Duration = Duration::from_secs(20);
-/// How long the first tab of a start may take, before another start is tried.
+/// How long the first tab may take: a program that has just begun loads its parts from a cold disk.
 const FIRST_TAB_WITHIN: Duration = Duration::from_secs(20);
+/// How long a start may take to make its first tab before another start is tried.
+const STALLED_AFTER: Duration = Duration::from_secs(5);
 /// How long it may take to end by itself.
 const END_WITHIN: Duration = Duration::from_secs(2);
 /// After so many failures in a row it is not started again by itself.
@@ -418,12 +420,21 @@ impl Running {
     }
 
     pub(crate) async fn new_tab(self: &Arc<Self>) -> Result<Page, BrowserError> {
-        if MAX_TABS <= self.tabs.lock().tabs.len() {
+        let open = self.tabs.lock().tabs.len();
+        if MAX_TABS <= open {
             return Err(BrowserError::TooManyTabs(MAX_TABS));
         }
-        // A program that has just begun loads its parts from a cold disk.
+        let is_first = open == 0;
+        self.new_tab_within(if is_first { FIRST_TAB_WITHIN } else { USUAL }).await
+    }
+
+    /// A new tab of a browser that is restarted if it has none after this time.
+    async fn first_tab(self: &Arc<Self>) -> Result<Page, BrowserError> {
         let is_first = self.tabs.lock().tabs.is_empty();
-        let within = if is_first { FIRST_TAB_WITHIN } else { USUAL };
+        if is_first { self.new_tab_within(STALLED_AFTER).await } else { self.new_tab().await }
+    }
+
+    async fn new_tab_within(self: &Arc<Self>, within: Duration) -> Result<Page, BrowserError> {
         let made = self.link.call(None, &CreateTarget { url: BLANK }, within).await?;
         let number = self
             .tabs

@@ -17,7 +17,7 @@ impl Browser {
     /// Opens an empty tab.
     pub async fn open_blank(&self) -> Result<Page, BrowserError> {
         let running = self.running().await?;
-        match running.new_tab().await {
+        match running.first_tab().await {
             // Few in a thousand starts of Chromium on a busy machine never make a tab, and answer all else.
             Err(BrowserError::TimedOut { .. }) if !running.has_tab() => {
                 let mut life = self.0.life.lock().await;

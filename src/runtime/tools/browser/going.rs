@@ -1,6 +1,7 @@
 //! Goes to another page: by an address, in a tab of its own or not, back, forward, anew. What comes is told as a whole.
 
 use browser::BrowserError;
+use browser::hang;
 use browser::page::{Opened, Page};
 use kernel::TypedId as _;
 
@@ -13,7 +14,7 @@ impl Hand<'_> {
         self.wanted_url()?;
         let page = self.browser.open_blank().await?;
         page.acts_for(self.cx.run.uuid());
-        let told = self.go(&page).await;
+        let told = hang::in_time(hang::ACT_WITHIN, self.go(&page)).await;
         match told {
             Ok(told) => {
                 self.note(&page);

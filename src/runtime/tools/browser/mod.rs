@@ -513,6 +513,9 @@ impl Hand<'_> {
     fn budget(&self) -> Duration {
         match self.args.action {
             Action::Wait | Action::Evaluate => self.seconds() + BEHIND,
+            Action::Open | Action::Navigate if self.browser.open_tabs().is_empty() => {
+                hang::OPEN_WITHIN + hang::ACT_WITHIN
+            }
             _ => hang::ACT_WITHIN,
         }
     }

@@ -324,7 +324,7 @@ impl<'a> Turn<'a> {
         page.acts_for(self.who.account.uuid());
         let mut before = Before::of(self, &page)?;
         if !url.is_empty() {
-            match page.navigate(url).await {
+            match hang::in_time(hang::ACT_WITHIN, page.navigate(url)).await {
                 Ok(opened) => before.loads = !opened.is_loaded,
                 // Its address may come yet.
                 Err(error @ BrowserError::NotCome { .. }) => return Err(error.into()),
@@ -335,7 +335,7 @@ impl<'a> Turn<'a> {
                 }
             }
         }
-        let text = page.glance(&Want::default()).await?.text;
+        let text = hang::in_time(hang::ACT_WITHIN, page.glance(&Want::default())).await?.text;
         self.acted(&page, before, text, None)
     }
 
@@ -450,8 +450,7 @@ async fn open(
 ) -> Result<Response, ApiError> {
     let agent = found(&ws, &name)?;
     let turn = Turn::take(&ws, &who, &agent).await?;
-    let open = hang::in_time(hang::ACT_WITHIN, turn.open(body.url.trim()));
-    let done = turn.does(open).await?;
+    let done = turn.does(turn.open(body.url.trim())).await?;
     Ok((StatusCode::CREATED, Json(done)).into_response())
 }
 
