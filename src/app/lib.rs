@@ -4,7 +4,7 @@
 
 pub mod accounts;
 pub mod browsers;
-pub mod coded;
+pub mod base64_serde;
 pub mod config;
 pub mod consumers;
 pub mod copies;
@@ -14,7 +14,7 @@ pub mod finding;
 pub mod hosts;
 pub mod inputs;
 pub mod jobs;
-pub mod kept;
+pub mod cache;
 pub mod challenges;
 pub mod limits;
 pub mod live;
@@ -144,7 +144,7 @@ pub struct AppParts {
     /// Workspaces that are here and cannot be opened.
     pub broken: RwLock<Vec<Broken>>,
     /// Whether the data folder is where it was.
-    pub anchor: Box<dyn Ground>,
+    pub anchor: Box<dyn DataDirGuard>,
     /// Held by whoever adds or takes away a workspace.
     pub list_turn: tokio::sync::Mutex<()>,
     /// Held by whoever closes an account or takes away an owner: whether a workspace keeps one that
@@ -155,7 +155,7 @@ pub struct AppParts {
 }
 
 /// What the program stands on: its data folder.
-pub trait Ground: Send + Sync {
+pub trait DataDirGuard: Send + Sync {
     /// Whether it is still the folder that was opened; once it was not, never again.
     fn is_here(&self) -> bool;
 }
@@ -358,9 +358,9 @@ pub struct WsParts {
     /// Its own work, which can be halted without the program.
     pub work: Work,
     /// Its people, as requests of all of them ask for them.
-    pub people: kept::Kept,
+    pub people: cache::Cache,
     /// How many tasks its views hold, as pages ask for it again and again.
-    pub numbers: kept::Numbers,
+    pub numbers: cache::Numbers,
     /// Its search index, made when the first text arrives or somebody asks.
     pub finding: finding::Finding,
     /// The vectors of its passages.

@@ -175,7 +175,7 @@ pub struct Part {
     /// How many bytes the file has.
     pub total: u64,
     /// Some of them.
-    #[serde(with = "crate::coded")]
+    #[serde(with = "crate::base64_serde")]
     pub data: Vec<u8>,
 }
 
@@ -189,7 +189,7 @@ pub struct Sent {
     /// How many bytes the file has.
     pub total: u64,
     /// The piece.
-    #[serde(with = "crate::coded")]
+    #[serde(with = "crate::base64_serde")]
     pub data: Vec<u8>,
 }
 

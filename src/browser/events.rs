@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use crate::cast::Picture;
 use crate::protocol::{
     AckFrame, AnswerDialog, Attached, AutoAttach, CancelDownload, CastFrame, ClearCache,
     CloseTarget, Detached, DialogOpening, DownloadBegins, DownloadProgress, DragIntercepted,
@@ -13,6 +12,7 @@ use crate::protocol::{
     InspectorEnable, InterceptChooser, Lifecycle, PageEnable, StopCast, TargetChanged,
     TargetCrashed, TargetFilter, Terminate,
 };
+use crate::screencast::Picture;
 use crate::tabs::{Dialog, DialogAnswer, Frame, Known, MAX_TABS, Tab, Tabs, without_query};
 use crate::transport::{Event, Link, Listener};
 

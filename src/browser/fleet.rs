@@ -11,8 +11,8 @@ use uuid::Uuid;
 
 use crate::BrowserError;
 use crate::launch::{Browser, Tended};
+use crate::live_view::{Driver, Stage, Take, Watcher};
 use crate::setup::Setup;
-use crate::stage::{Driver, Stage, Take, Watcher};
 
 /// So many run at once.
 pub const MOST_RUNNING: usize = 2;

@@ -26,14 +26,14 @@ pub mod refs;
 pub mod snapshot;
 pub mod act;
 pub mod fields;
-pub mod cast;
+pub mod screencast;
 pub mod chooser;
 pub mod emulate;
 pub mod hang;
 pub mod heard;
-pub mod kept;
+pub mod storage;
 pub mod script;
-pub mod stage;
+pub mod live_view;
 #[cfg(test)]
 mod tests;
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::cast::TouchPoint;
+use crate::screencast::TouchPoint;
 use crate::transport::Command;
 
 /// Declares a command: its fields, its name and the form of its answer.

@@ -10,11 +10,11 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::BrowserError;
-use crate::cast::Frames;
 use crate::chooser::Chooser;
 use crate::downloads::Downloads;
 use crate::heard::Heard;
 use crate::refs::Refs;
+use crate::screencast::Frames;
 use crate::snapshot::Seen;
 
 /// As many tabs are open at once; what a page opens beyond that is closed again.

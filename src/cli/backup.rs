@@ -17,8 +17,8 @@ use kernel::Clock as _;
 use kernel::time::SystemClock;
 use net::client::{ClientParts, HttpClient};
 use net::message::Policy;
-use server::backups::{KEYS_GO_WITH_TO, LocalList, LocalRun, LocalWish};
-use server::restore::{Mode, RestoreWish, Which, key_file, restore};
+use server::backups::{BackupCommand, KEYS_GO_WITH_TO, LocalList, LocalRun};
+use server::restore::{Mode, RestoreRequest, Which, key_file, restore};
 
 use super::commands::print;
 use super::progress::{LOOK, Shown, watched};
@@ -152,19 +152,22 @@ pub fn backup(common: &Common, config: Config, flags: Backup) -> Result<u8, Comm
         Some(BackupDeed::Verify { id }) => match &flags.place.to {
             Some(to) => verify(common, &config, (to, id), &flags.place.keys),
             None => {
-                let wish =
-                    LocalWish { deed: Some(Deed::Verify), backup: id, ..LocalWish::default() };
+                let wish = BackupCommand {
+                    deed: Some(Deed::Verify),
+                    backup: id,
+                    ..BackupCommand::default()
+                };
                 ask(common, config, &flags.place, wish)
             }
         },
         Some(BackupDeed::Mend) => mend(common, &flags.place),
         Some(BackupDeed::Prune) => {
-            let wish = LocalWish { deed: Some(Deed::Prune), ..LocalWish::default() };
+            let wish = BackupCommand { deed: Some(Deed::Prune), ..BackupCommand::default() };
             ask(common, config, &flags.place, wish)
         }
         None => {
             let (deed, new_place) = (Some(Deed::Backup), flags.new_place);
-            let wish = LocalWish { deed, new_place, ..LocalWish::default() };
+            let wish = BackupCommand { deed, new_place, ..BackupCommand::default() };
             ask(common, config, &flags.place, wish)
         }
     }
@@ -175,7 +178,7 @@ fn ask(
     common: &Common,
     config: Config,
     place: &Place,
-    wish: LocalWish,
+    wish: BackupCommand,
 ) -> Result<u8, CommandError> {
     let mut to = place.to.clone();
     if let Some(given) = &mut to
@@ -185,7 +188,7 @@ fn ask(
         *given = std::path::absolute(&*given).map_err(|e| failed(&e))?.display().to_string();
     }
     let (passphrase, keys) = (place.keys.passphrase()?, place.keys.s3()?);
-    let wish = LocalWish { to, passphrase, keys, ..wish };
+    let wish = BackupCommand { to, passphrase, keys, ..wish };
     let run = block_on(async {
         match reach::reach(config).await? {
             Reach::Running(local) => follow(common, &local, &wish).await,
@@ -212,7 +215,7 @@ fn ask(
 async fn follow(
     common: &Common,
     local: &Local,
-    wish: &LocalWish,
+    wish: &BackupCommand,
 ) -> Result<BackupRun, CommandError> {
     let begun: LocalRun = local.call(Method::POST, "/local/backups", Some(wish)).await?;
     let path = format!("/local/backups/{}", begun.run.id);
@@ -463,7 +466,7 @@ pub fn restore_command(
     };
     let data = flags.into.unwrap_or_else(|| config.data.clone());
     let key_file = key_file(config, &data);
-    let wish = RestoreWish { data, backup, workspace: flags.workspace, mode, key_file };
+    let wish = RestoreRequest { data, backup, workspace: flags.workspace, mode, key_file };
     let done = with_repository(common, &flags.from, &flags.keys, move |repo, meter| {
         restore(repo, &wish, meter).map_err(|e| refused(&e))
     })?;

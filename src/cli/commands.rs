@@ -17,7 +17,9 @@ use sandbox::own_files;
 use sandbox::policy::WithoutLandlock;
 use sandbox::posture::{Line, Overall, SelfTest, Verdict};
 use sandbox::spawn::{OWN_PROGRAM, Spawner};
-use server::local::{FreshToken, ProviderStatus, RemoteStatus, Status, TokenWish, WorkspaceStatus};
+use server::local::{
+    FreshToken, ProviderStatus, RemoteStatus, Status, TokenRequest, WorkspaceStatus,
+};
 use server::ops::{blobs, connections, files, keys};
 use web::format;
 
@@ -286,7 +288,7 @@ pub fn create_token(
 ) -> Result<u8, CommandError> {
     let scopes = flags.scopes.iter().map(|scope| scope.parse::<Scope>());
     let scopes = scopes.collect::<Result<Vec<_>, _>>();
-    let wish = TokenWish {
+    let wish = TokenRequest {
         name: flags.name,
         scopes: scopes.map_err(|error| CommandError::Failed(format!("--scopes: {error}")))?,
         days: flags.days,

@@ -166,10 +166,10 @@ async fn login(common: &Common, door: &Door, flags: Login) -> Result<u8, Command
     let body = json!({ "flow": flow });
     let begun = door.call(Ask::post(path.as_str(), &body).within(workspace)).await?;
     if no_wait {
-        return print(common, &begun, &told(&which.name, &begun));
+        return print(common, &begun, &describe(&which.name, &begun));
     }
     if !common.json {
-        told(&which.name, &begun).iter().for_each(|line| say(line));
+        describe(&which.name, &begun).iter().for_each(|line| say(line));
     }
     loop {
         tokio::time::sleep(GLANCE).await;
@@ -181,7 +181,7 @@ async fn login(common: &Common, door: &Door, flags: Login) -> Result<u8, Command
 }
 
 /// What the person does.
-fn told(name: &str, begun: &Value) -> Vec<String> {
+fn describe(name: &str, begun: &Value) -> Vec<String> {
     let mut lines = vec![format!("Open {}", word(begun, "url"))];
     match word(begun, "code") {
         "" => {

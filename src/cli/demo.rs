@@ -143,7 +143,7 @@ async fn make_agent(ws: &Ws, who: &(Actor, Cause)) -> anyhow::Result<Agent> {
                 emoji: "🔭".to_owned(),
                 description: "Tries things out".to_owned(),
                 template: "default".to_owned(),
-                model: agents::ModelWish::default(),
+                model: agents::ModelChoice::default(),
                 thinking: None,
                 exec: false,
                 budget_micros: None,

@@ -99,7 +99,7 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
         Command::Show(one) => {
             let shown =
                 door.call(Ask::get(at(&one.which)).within(one.place.workspace.as_ref())).await?;
-            print(common, &shown, &told(&shown))
+            print(common, &shown, &describe(&shown))
         }
         Command::Add(new) => {
             let body = json!({ "label": new.label, "labels": new.labels, "minutes": new.minutes });
@@ -155,7 +155,7 @@ fn row(one: &Value) -> Vec<String> {
     ]
 }
 
-fn told(one: &Value) -> Vec<String> {
+fn describe(one: &Value) -> Vec<String> {
     let mut lines = vec![row(one).join("  ")];
     let words = |key: &str| {
         let all = one[key].as_array().into_iter().flatten();

@@ -81,34 +81,34 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
     match command {
         Command::List(at) => {
             let ask = Ask::get("/api/v1/meaning").within(at.place.workspace.as_ref());
-            told(common, &door.call(ask).await?, false)
+            print_state(common, &door.call(ask).await?, false)
         }
         Command::Download(one) => {
             let path = format!("/api/v1/meaning/models/{}/download", part(&one.which));
             let ask = Ask::post(path, &json!({})).within(one.place.workspace.as_ref());
-            told(common, &door.call(ask).await?, false)
+            print_state(common, &door.call(ask).await?, false)
         }
         Command::Add(new) => add(common, door, &new).await,
         Command::Use(one) => {
             let body = json!({ "id": one.which });
             let ask = Ask::put("/api/v1/meaning/used", &body).within(one.place.workspace.as_ref());
-            told(common, &door.call(ask).await?, true)
+            print_state(common, &door.call(ask).await?, true)
         }
         Command::Off(at) => {
             let body = json!({ "id": null });
             let ask = Ask::put("/api/v1/meaning/used", &body).within(at.place.workspace.as_ref());
-            told(common, &door.call(ask).await?, false)
+            print_state(common, &door.call(ask).await?, false)
         }
         Command::Price(far) => price(common, door, &far).await,
         Command::Connect(far) => {
             let body = json!({ "connection": far.connection, "model": far.model });
             let ask = Ask::put("/api/v1/meaning/connection", &body);
-            told(common, &door.call(ask.within(far.place.workspace.as_ref())).await?, true)
+            print_state(common, &door.call(ask.within(far.place.workspace.as_ref())).await?, true)
         }
         Command::Local(at) => {
             let body = json!({ "connection": null });
             let ask = Ask::put("/api/v1/meaning/connection", &body);
-            told(common, &door.call(ask.within(at.place.workspace.as_ref())).await?, true)
+            print_state(common, &door.call(ask.within(at.place.workspace.as_ref())).await?, true)
         }
         Command::Remove(one) => {
             let path = format!("/api/v1/meaning/models/{}", part(&one.which));
@@ -134,7 +134,7 @@ async fn add(common: &Common, door: &Door, new: &New) -> Result<u8, CommandError
         })
     });
     let ask = Ask::post("/api/v1/meaning", &json!({ "terms": terms, "use": new.takes }));
-    told(common, &door.call(ask.within(new.place.workspace.as_ref())).await?, new.takes)
+    print_state(common, &door.call(ask.within(new.place.workspace.as_ref())).await?, new.takes)
 }
 
 async fn price(common: &Common, door: &Door, far: &Far) -> Result<u8, CommandError> {
@@ -155,7 +155,7 @@ fn unreadable(path: &Path, error: &std::io::Error) -> CommandError {
 }
 
 /// Each model in a line, then how far it is. One that was chosen this moment has counted nothing yet.
-fn told(common: &Common, state: &Value, chosen: bool) -> Result<u8, CommandError> {
+fn print_state(common: &Common, state: &Value, chosen: bool) -> Result<u8, CommandError> {
     let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let models = state["items"].as_array().map(Vec::as_slice).unwrap_or_default();
     let mut lines: Vec<String> = models

@@ -115,11 +115,11 @@ pub async fn usage(common: &Common, door: &Door, flags: Usage) -> Result<u8, Com
     }
     let ask = Ask::get(format!("/api/v1/usage/report?{query}"));
     let report = door.call(ask.within(workspace)).await?;
-    print(common, &report, &told(&report))
+    print(common, &report, &describe(&report))
 }
 
 /// A report in lines: what it is of, the head of the table, what it is summed up by, the sum.
-fn told(report: &Value) -> Vec<String> {
+fn describe(report: &Value) -> Vec<String> {
     let total = &report["total"];
     let mut first = format!(
         "{} to {}: {} billed, {} list price",

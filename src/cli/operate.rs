@@ -13,7 +13,7 @@ use app::config::Config;
 use app::jobs::JobState;
 use features::audit::queries::{VERIFY, VERIFY_BLOBS};
 use features::users::rules::UsersError;
-use server::operate::{ExportPiece, ExportWish, RedactWish, Redacted, Where, chosen};
+use server::operate::{ExportPiece, ExportRequest, RedactRequest, Redacted, Where, chosen};
 use store::verify::{Depth, Progress, Verified, verify_with};
 use store::{Blobs, Store};
 
@@ -245,7 +245,7 @@ pub fn audit_verify(common: &Common, config: Config, flags: Verify) -> Result<u8
 
 /// `hq audit export`.
 pub fn audit_export(common: &Common, config: Config, flags: Export) -> Result<u8, CommandError> {
-    let mut wish = ExportWish {
+    let mut wish = ExportRequest {
         workspace: flags.place.workspace,
         source: flags.accounts.then(|| "accounts".to_owned()),
         after: 0,
@@ -274,7 +274,7 @@ pub fn audit_export(common: &Common, config: Config, flags: Export) -> Result<u8
 
 /// `hq redact`.
 pub fn redact(common: &Common, config: Config, flags: Redact) -> Result<u8, CommandError> {
-    let wish = RedactWish {
+    let wish = RedactRequest {
         workspace: flags.place.workspace,
         table: flags.table.clone(),
         id: flags.id.clone(),

@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
 
-use kernel::{Leave, TrustMode};
+use kernel::{AccessDecision, TrustMode};
 
 use super::Common;
 use super::agents::word;
@@ -127,7 +127,7 @@ pub struct Request {
 }
 
 impl Permit {
-    fn body(&self, leave: Leave) -> Value {
+    fn body(&self, leave: AccessDecision) -> Value {
         let mut body = Map::new();
         body.insert("tool".to_owned(), json!(self.tool));
         body.insert("leave".to_owned(), json!(leave.word()));
@@ -160,9 +160,9 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
         Command::Reviewer { reviewer, place } => {
             self::reviewer(common, door, reviewer.as_deref(), &place).await
         }
-        Command::Allow(permit) => add(common, door, &permit, Leave::Allow).await,
-        Command::Ask(permit) => add(common, door, &permit, Leave::Ask).await,
-        Command::Deny(permit) => add(common, door, &permit, Leave::Deny).await,
+        Command::Allow(permit) => add(common, door, &permit, AccessDecision::Allow).await,
+        Command::Ask(permit) => add(common, door, &permit, AccessDecision::Ask).await,
+        Command::Deny(permit) => add(common, door, &permit, AccessDecision::Deny).await,
         Command::Remove { permission, agent, place } => {
             let all = kept(door, agent.as_deref(), &place).await?;
             let noun = ("permission", "hq policy show");
@@ -290,7 +290,7 @@ async fn add(
     common: &Common,
     door: &Door,
     permit: &Permit,
-    leave: Leave,
+    leave: AccessDecision,
 ) -> Result<u8, CommandError> {
     let body = permit.body(leave);
     let ask = Ask::post("/api/v1/permissions", &body).within(permit.place.workspace.as_ref());

@@ -9,7 +9,7 @@ use clap::Args;
 use app::config::Config;
 use backup::portable::Portable;
 use server::portable::Imported;
-use server::transfer::{ExportWish, ImportFile};
+use server::transfer::{ExportOptions, ImportFile};
 use web::format;
 
 use super::Common;
@@ -53,7 +53,7 @@ pub fn export(common: &Common, config: Config, flags: &Export) -> Result<u8, Com
         return Err(CommandError::Failed(words.to_owned()));
     }
     let file = absolute(&flags.file)?;
-    let wish = ExportWish { workspace: flags.workspace.clone(), file: file.clone() };
+    let wish = ExportOptions { workspace: flags.workspace.clone(), file: file.clone() };
     let so_far = |seconds: u64| {
         // ok: it is not there yet, or not ours to look at.
         let bytes = std::fs::metadata(&file).map_or(0, |meta| meta.len());

@@ -66,7 +66,7 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
             let ask = Ask::get("/api/v1/prices").within(place.workspace.as_ref());
             let all = door.call(ask).await?;
             let none = "No price was entered: those of the catalogue count (`hq models list`).";
-            print(common, &all, &or_none(told(&all), none))
+            print(common, &all, &or_none(describe(&all), none))
         }
         Command::Set(flags) => {
             let body = json!({
@@ -109,7 +109,7 @@ fn list<'v>(all: &'v Value, key: &str) -> impl Iterator<Item = &'v Value> + use<
     all[key].as_array().into_iter().flatten()
 }
 
-fn told(all: &Value) -> Vec<String> {
+fn describe(all: &Value) -> Vec<String> {
     let mut lines: Vec<String> = list(all, "entered").map(entered).collect();
     lines.extend(list(all, "unmetered").map(|one| {
         let calls = format::count(one["calls"].as_u64().unwrap_or_default(), "call", "calls");

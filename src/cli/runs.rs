@@ -338,17 +338,17 @@ fn answers(run: &Value) -> Option<String> {
 fn tokens(run: &Value) -> Option<String> {
     let tokens = run["used"]["tokens"].as_object()?;
     let number = |kind: &str| tokens.get(kind).and_then(Value::as_u64);
-    let told = |kind: &str| format::grouped(number(kind).unwrap_or_default());
+    let tokens = |kind: &str| format::grouped(number(kind).unwrap_or_default());
     let mut words = format!(
         "{} tokens: {} in, {} from cache, {} into cache, {} out",
-        told("total"),
-        told("input"),
-        told("cache_read"),
-        told("cache_write"),
-        told("output"),
+        tokens("total"),
+        tokens("input"),
+        tokens("cache_read"),
+        tokens("cache_write"),
+        tokens("output"),
     );
     if number("reasoning").is_some() {
-        words.push_str(&format!(" ({} of them thinking)", told("reasoning")));
+        words.push_str(&format!(" ({} of them thinking)", tokens("reasoning")));
     }
     Some(words)
 }
@@ -358,7 +358,7 @@ async fn show(common: &Common, door: &Door, named: &Named) -> Result<u8, Command
     let steps = steps(door, &named.run, &named.place).await?;
     let mut lines = vec![line(&run)];
     lines.extend([place(&run), answers(&run), tokens(&run), limits(&run)].into_iter().flatten());
-    lines.extend(steps.iter().filter_map(told));
+    lines.extend(steps.iter().filter_map(describe_step));
     print(common, &json!({ "run": run, "steps": steps }), &lines)
 }
 
@@ -373,7 +373,7 @@ async fn follow(common: &Common, door: &Door, named: &Named) -> Result<u8, Comma
             let Some(last) = page.last().and_then(|step| step["n"].as_u64()) else { break };
             after = Some(last);
             for step in &page {
-                let line = if common.json { Some(step.to_string()) } else { told(step) };
+                let line = if common.json { Some(step.to_string()) } else { describe_step(step) };
                 line.iter().for_each(|line| say(line));
             }
         }
@@ -418,11 +418,11 @@ async fn page(
 }
 
 /// A step in one line; nothing for what says nothing to people.
-fn told(step: &Value) -> Option<String> {
+fn describe_step(step: &Value) -> Option<String> {
     let text = word(&step["content"], "text");
     let words = match word(step, "kind") {
         "input" => format!("< {}: {text}", word(step, "by")),
-        "assistant" => said(text)?,
+        "assistant" => describe_parts(text)?,
         "tool_finished" => {
             let (name, status) = (word(step, "name"), word(step, "status"));
             format!("  {name}: {status} in {} ms: {text}", step["millis"])
@@ -442,7 +442,7 @@ fn told(step: &Value) -> Option<String> {
 }
 
 /// The words of the model, of the parts that it answered with.
-fn said(parts: &str) -> Option<String> {
+fn describe_parts(parts: &str) -> Option<String> {
     let parts: Vec<Part> = serde_json::from_str(parts).ok()?;
     let texts = parts.into_iter().filter_map(|part| match part {
         Part::Text { text } => Some(text),

@@ -5,7 +5,7 @@ use std::time::Instant;
 use clap::ValueEnum;
 use serde_json::json;
 
-use demo::{DemoError, EMAIL, Made, PASSWORD, Size, Wish};
+use demo::{CompanyOptions, DemoError, EMAIL, Made, PASSWORD, Size};
 use kernel::Clock as _;
 use kernel::time::SystemClock;
 
@@ -42,7 +42,7 @@ pub fn run(common: &Common, size: SeedSize, number: u64) -> u8 {
         }
     };
     let (folder, began) = (config.data.display().to_string(), Instant::now());
-    let wish = Wish { size: size.into(), number, now: SystemClock.now() };
+    let wish = CompanyOptions { size: size.into(), number, now: SystemClock.now() };
     let made = match super::serve::runtime() {
         Ok(runtime) => runtime.block_on(demo::make(config, wish)),
         Err(error) => Err(DemoError::Refused(error.to_string())),

@@ -115,7 +115,7 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
         Command::Show(one) => {
             let shown =
                 door.call(Ask::get(at(&one.which)).within(one.place.workspace.as_ref())).await?;
-            print(common, &shown, &told(&shown))
+            print(common, &shown, &describe(&shown))
         }
         Command::Add(new) => {
             let mut body = new.values.body()?;
@@ -172,7 +172,7 @@ fn row(one: &Value) -> Vec<String> {
     ]
 }
 
-fn told(one: &Value) -> Vec<String> {
+fn describe(one: &Value) -> Vec<String> {
     let mut lines = vec![row(one).join("  ")];
     for (key, value) in one["reads"].as_object().into_iter().flatten() {
         lines.push(format!("{key}: {}", value.as_str().unwrap_or_default()));

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use app::config::Config;
 use features::health::queries::letters::{Letter, Letters};
 use kernel::Cause;
-use server::operate::{ConsumerList, ConsumerWish, LettersWish, Where, chosen};
+use server::operate::{ConsumerList, ConsumerRequest, LettersRequest, Where, chosen};
 use store::doctor::{Diagnosis, cure, diagnose, follow, mend};
 use store::stats::{Compacted, stats};
 use store::verify::Progress;
@@ -271,7 +271,7 @@ pub fn consumer(
     config: Config,
     command: ConsumerCommand,
 ) -> Result<u8, CommandError> {
-    let wish = |act: &str, name: String, entry: Option<u64>, place: Place| ConsumerWish {
+    let wish = |act: &str, name: String, entry: Option<u64>, place: Place| ConsumerRequest {
         workspace: place.workspace,
         name,
         act: act.to_owned(),
@@ -307,7 +307,7 @@ fn list(common: &Common, config: Config, place: Place) -> Result<u8, CommandErro
 
 fn letters(common: &Common, config: Config, flags: OfLetters) -> Result<u8, CommandError> {
     let OfLetters { named: Named { name, place }, after, limit } = flags;
-    let wish = LettersWish { workspace: place.workspace, name, after, limit: Some(limit) };
+    let wish = LettersRequest { workspace: place.workspace, name, after, limit: Some(limit) };
     let query = serde_urlencoded::to_string(&wish).map_err(failed)?;
     let path = format!("/local/consumers/letters?{query}");
     let page: Letters = block_on(async {

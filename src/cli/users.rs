@@ -4,8 +4,8 @@ use axum::http::Method;
 use clap::{Args, Subcommand};
 
 use app::config::Config;
-use server::local::{FreshLink, LinkWish};
-use server::people::local::{Line, Wish};
+use server::local::{FreshLink, LinkRequest};
+use server::people::local::{Line, PeopleRequest};
 
 use super::Common;
 use super::commands::{list, print};
@@ -51,14 +51,20 @@ pub fn run(common: &Common, config: Config, command: Command) -> Result<u8, Comm
         Command::ResetLink(flags) => reset_link(common, config, flags),
         Command::Disable { email } => {
             let done = "is disabled; nobody comes in with it any more";
-            act(common, config, &Wish::Disable { email }, done)
+            act(common, config, &PeopleRequest::Disable { email }, done)
         }
-        Command::Enable { email } => {
-            act(common, config, &Wish::Enable { email }, "is enabled; its person can sign in again")
-        }
-        Command::Remove { email } => {
-            act(common, config, &Wish::Remove { email }, "is removed; its address is free again")
-        }
+        Command::Enable { email } => act(
+            common,
+            config,
+            &PeopleRequest::Enable { email },
+            "is enabled; its person can sign in again",
+        ),
+        Command::Remove { email } => act(
+            common,
+            config,
+            &PeopleRequest::Remove { email },
+            "is removed; its address is free again",
+        ),
     }
 }
 
@@ -73,7 +79,12 @@ fn line(one: &Line) -> String {
     format!("{:<32} {:<24} {state}", one.email, one.name)
 }
 
-fn act(common: &Common, config: Config, wish: &Wish, done: &str) -> Result<u8, CommandError> {
+fn act(
+    common: &Common,
+    config: Config,
+    wish: &PeopleRequest,
+    done: &str,
+) -> Result<u8, CommandError> {
     let now: Line = block_on(async {
         reach::local(config).await?.call(Method::POST, "/local/accounts", Some(wish)).await
     })?;
@@ -82,7 +93,7 @@ fn act(common: &Common, config: Config, wish: &Wish, done: &str) -> Result<u8, C
 
 /// `hq user reset-link`.
 fn reset_link(common: &Common, config: Config, flags: ResetLink) -> Result<u8, CommandError> {
-    let wish = LinkWish { email: flags.email, factors: flags.factors };
+    let wish = LinkRequest { email: flags.email, factors: flags.factors };
     let made: FreshLink = block_on(async {
         reach::local(config).await?.call(Method::POST, "/local/reset-link", Some(&wish)).await
     })?;

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use app::config::Config;
 use kernel::WorkspaceState;
-use server::workspaces::local::{Line, Wish};
+use server::workspaces::local::{Line, WorkspaceRequest};
 use web::format;
 
 use super::Common;
@@ -82,18 +82,19 @@ pub fn run(common: &Common, config: Config, command: Command) -> Result<u8, Comm
     let (wish, done) = match command {
         Command::List => return list(common, config, "/local/workspaces", line),
         Command::Add(Add { name, zone, owner }) => {
-            (Wish::Add { name, zone, email: owner }, "is ready")
+            (WorkspaceRequest::Add { name, zone, email: owner }, "is ready")
         }
         Command::Rename { slug, name } => return rename(common, &config, &slug, &name),
-        Command::Archive { slug } => (Wish::Archive { slug }, "is archived"),
-        Command::Restore { slug } => (Wish::Restore { slug }, "is back"),
-        Command::Delete { slug, name } => {
-            (Wish::Delete { slug, name }, "goes in seven days; `hq workspace restore` keeps it")
-        }
+        Command::Archive { slug } => (WorkspaceRequest::Archive { slug }, "is archived"),
+        Command::Restore { slug } => (WorkspaceRequest::Restore { slug }, "is back"),
+        Command::Delete { slug, name } => (
+            WorkspaceRequest::Delete { slug, name },
+            "goes in seven days; `hq workspace restore` keeps it",
+        ),
         Command::Move { slug, to } => {
             // The program may run elsewhere than this command.
             let to = std::path::absolute(&to).map_err(|e| CommandError::Failed(e.to_string()))?;
-            (Wish::Move { slug, to }, "was moved")
+            (WorkspaceRequest::Move { slug, to }, "was moved")
         }
     };
     let answer: Value = block_on(async {

@@ -24,7 +24,7 @@ fn run(shell: &str, line: &str, folder: &Path) -> Vec<String> {
 }
 
 /// What a plan says that the shell prints, when every command ends well.
-fn told(segments: &[Segment]) -> Vec<String> {
+fn written(segments: &[Segment]) -> Vec<String> {
     let mut printed = Vec::new();
     let mut skips = false;
     for (at, segment) in segments.iter().enumerate() {
@@ -138,7 +138,7 @@ proptest! {
                 prop_assert!(segments.iter().all(is_printer), "{line:?}: {segments:?}");
                 if !is_silent(&line) {
                     let folder = tempfile::tempdir().expect("a folder");
-                    prop_assert_eq!(run("/bin/sh", &line, folder.path()), told(&segments));
+                    prop_assert_eq!(run("/bin/sh", &line, folder.path()), written(&segments));
                 }
             }
             // Digits before a redirection, continued or too many.
@@ -160,7 +160,7 @@ proptest! {
             && !line.contains(">&2")
         {
             let folder = tempfile::tempdir().expect("a folder");
-            prop_assert_eq!(run("/bin/sh", &line, folder.path()), told(&segments), "{:?}", line);
+            prop_assert_eq!(run("/bin/sh", &line, folder.path()), written(&segments), "{:?}", line);
             prop_assert_eq!(std::fs::read_dir(folder.path()).expect("it is there").count(), 0);
         }
     }

@@ -1,6 +1,6 @@
 //! Whether all that a command names lies inside a folder, whichever of its words are paths.
 
-use super::look::Place;
+use super::lookup::Place;
 use super::reduce::joined;
 
 /// Whether no word of a command may lead out of the place's folder, from the folder it runs in, which lies inside.

@@ -8,7 +8,7 @@
 //! I/O of its own, and all work is bounded by the length of the line.
 
 mod inside;
-mod look;
+mod lookup;
 mod pattern;
 mod programs;
 mod reduce;
@@ -17,7 +17,7 @@ mod scan;
 mod unwrap;
 mod why;
 
-pub use look::{Bound, Machine, Place, Seen, look, misses};
+pub use lookup::{Bound, Machine, Place, Seen, look, misses};
 pub use pattern::{Key, Pattern, Scope, scopes};
 pub use reduce::{Join, Reduced, Segment, reduce};
 pub use risk::{Level, Risk, risk};

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::look::{Bound, Open, Seen};
+use super::lookup::{Bound, Open, Seen};
 use super::programs::{self, Tool};
 use super::unwrap::Command;
 

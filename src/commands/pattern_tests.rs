@@ -420,7 +420,7 @@ fn a_machine_is_asked_once_for_what_the_commands_of_a_line_share() {
 
 #[test]
 fn a_command_that_was_kept_with_fewer_words_than_it_claims_is_met_by_no_rule() {
-    let open = crate::look::Open { program: "git".to_owned(), act: 9, options: Vec::new() };
+    let open = crate::lookup::Open { program: "git".to_owned(), act: 9, options: Vec::new() };
     let seen = Seen {
         argv: vec!["git".to_owned()],
         files: Vec::new(),

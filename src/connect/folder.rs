@@ -13,8 +13,8 @@ use rustix::io::Errno;
 use sheet::encoding::{self, Hint};
 
 use super::{
-    About, Connector, Content, Delta, Fault, Fetched, Hash, Known, Later, Listed, MOST_BYTES,
-    MOST_CHARS, Mark, Over, Page, Reads, Step, hash, heading, value,
+    About, BoxFuture, Connector, ConnectorError, Content, Delta, Fetched, Hash, Known, Listed,
+    MOST_BYTES, MOST_CHARS, Mark, Over, Page, Reads, Step, hash, heading, value,
 };
 
 /// Files of plain words.
@@ -83,16 +83,16 @@ struct Walk {
 }
 
 impl Folder {
-    pub(super) fn new(roots: Vec<PathBuf>, reads: &Reads) -> Result<Self, Fault> {
+    pub(super) fn new(roots: Vec<PathBuf>, reads: &Reads) -> Result<Self, ConnectorError> {
         let path = PathBuf::from(value(reads, "path"));
         if roots.is_empty() {
-            return Err(Fault::Refused(
+            return Err(ConnectorError::Refused(
                 "No folder may be read here yet: HQ_SOURCE_FOLDERS names none.".to_owned(),
             ));
         }
         match is_below(&roots, &path) {
             true => Ok(Self { roots, path }),
-            false => Err(Fault::Refused(format!(
+            false => Err(ConnectorError::Refused(format!(
                 "{} lies in none of the folders that HQ_SOURCE_FOLDERS names.",
                 path.display()
             ))),
@@ -100,7 +100,7 @@ impl Folder {
     }
 
     /// The folder, opened from its root on.
-    fn open(&self) -> Result<OwnedFd, Fault> {
+    fn open(&self) -> Result<OwnedFd, ConnectorError> {
         let root = self.roots.iter().filter(|root| self.path.starts_with(root));
         let root = root.max_by_key(|root| root.as_os_str().len());
         let Some(root) = root else { return Err(missing(&self.path, Errno::NOENT)) };
@@ -113,7 +113,7 @@ impl Folder {
         }
     }
 
-    fn walk(&self) -> Result<Walk, Fault> {
+    fn walk(&self) -> Result<Walk, ConnectorError> {
         let top = self.open()?;
         let mut walk = Walk::default();
         let mut left = vec![(String::new(), 0)];
@@ -170,7 +170,7 @@ impl Folder {
         Ok(walk)
     }
 
-    fn read(&self, place: &str) -> Result<Fetched, Fault> {
+    fn read(&self, place: &str) -> Result<Fetched, ConnectorError> {
         let top = self.open()?;
         let (bytes, listed) = match contents(&top, place) {
             Ok(read) => read,
@@ -220,21 +220,28 @@ impl Folder {
         }))
     }
 
-    fn put(&self, place: &str, text: &str, base: Option<Hash>) -> Result<Box<Page>, Fault> {
+    fn put(
+        &self,
+        place: &str,
+        text: &str,
+        base: Option<Hash>,
+    ) -> Result<Box<Page>, ConnectorError> {
         if kind(place) != Some(Kind::Text) {
-            return Err(Fault::Refused(format!(
+            return Err(ConnectorError::Refused(format!(
                 "{place} is no file of plain text: its name ends in .md or .txt."
             )));
         }
         let (parent, name) = place.rsplit_once('/').unwrap_or((".", place));
         if name.starts_with('.') || place.starts_with('/') || place.contains(['\\', '\0']) {
-            return Err(Fault::Refused(format!("{place} is no name that is written to.")));
+            return Err(ConnectorError::Refused(format!("{place} is no name that is written to.")));
         }
         let top = self.open()?;
         let folder = beneath(&top, Path::new(parent), DIRECTORY).map_err(|error| match error {
-            Errno::NOENT => Fault::Refused(format!("There is no folder {parent} in this source.")),
+            Errno::NOENT => {
+                ConnectorError::Refused(format!("There is no folder {parent} in this source."))
+            }
             Errno::XDEV | Errno::LOOP => {
-                Fault::Refused(format!("{place} leads out of the folder."))
+                ConnectorError::Refused(format!("{place} leads out of the folder."))
             }
             error => failed(place, error),
         })?;
@@ -242,34 +249,36 @@ impl Folder {
             Ok((bytes, _)) => Some(bytes),
             Err(Errno::NOENT) => None,
             Err(Errno::NODEV | Errno::XDEV | Errno::LOOP) => {
-                return Err(Fault::Refused(format!("{place} is no plain file of this folder.")));
+                return Err(ConnectorError::Refused(format!(
+                    "{place} is no plain file of this folder."
+                )));
             }
             Err(error) => return Err(failed(place, error)),
         };
         let stands = now.as_deref().map(hash);
         if stands != Some(hash(text.as_bytes())) {
             if stands != base {
-                return Err(Fault::Conflict(match (stands, base) {
+                return Err(ConnectorError::Conflict(match (stands, base) {
                     (None, _) => format!("{place} is not there any more."),
                     (_, None) => format!("{place} is there already."),
                     _ => format!("{place} has changed since it was read."),
                 }));
             }
             replace(&folder, name, text, base.is_none()).map_err(|error| match error {
-                Errno::EXIST => Fault::Conflict(format!("{place} is there already.")),
+                Errno::EXIST => ConnectorError::Conflict(format!("{place} is there already.")),
                 Errno::ACCESS | Errno::PERM | Errno::ROFS => {
-                    Fault::Refused(format!("HQ may not write {place} on this machine."))
+                    ConnectorError::Refused(format!("HQ may not write {place} on this machine."))
                 }
                 error => failed(place, error),
             })?;
         }
         match self.read(place)? {
             Fetched::Page(page) => Ok(page),
-            _ => Err(Fault::Failed(format!("{place} was written and can't be read."))),
+            _ => Err(ConnectorError::Failed(format!("{place} was written and can't be read."))),
         }
     }
 
-    fn about(&self) -> Result<About, Fault> {
+    fn about(&self) -> Result<About, ConnectorError> {
         let walk = self.walk()?;
         let name = self.path.file_name().map(|name| name.to_string_lossy().into_owned());
         let says = match walk.files.iter().filter(|file| file.skipped.is_none()).count() {
@@ -280,13 +289,13 @@ impl Folder {
         Ok(About { name: name.unwrap_or_else(|| "Folder".to_owned()), says })
     }
 
-    fn below(&self, parent: Option<&str>) -> Result<Vec<Listed>, Fault> {
+    fn below(&self, parent: Option<&str>) -> Result<Vec<Listed>, ConnectorError> {
         let at = match parent {
             Some(parent) => Self { roots: self.roots.clone(), path: PathBuf::from(parent) },
             None => Self { roots: self.roots.clone(), path: self.path.clone() },
         };
         if !is_below(&self.roots, &at.path) {
-            return Err(Fault::Refused(format!("{} may not be read.", at.path.display())));
+            return Err(ConnectorError::Refused(format!("{} may not be read.", at.path.display())));
         }
         let top = at.open()?;
         let names = names(&top).map_err(|error| missing(&at.path, error))?.plain;
@@ -419,24 +428,26 @@ fn errno(error: io::Error) -> Errno {
     Errno::from_io_error(&error).unwrap_or(Errno::IO)
 }
 
-fn missing(path: &Path, error: Errno) -> Fault {
+fn missing(path: &Path, error: Errno) -> ConnectorError {
     let path = path.display();
     match error {
-        Errno::NOENT | Errno::NOTDIR => Fault::Failed(format!("There is no folder {path}.")),
+        Errno::NOENT | Errno::NOTDIR => {
+            ConnectorError::Failed(format!("There is no folder {path}."))
+        }
         Errno::ACCESS | Errno::PERM => {
-            Fault::Denied(format!("HQ may not read {path} on this machine."))
+            ConnectorError::Denied(format!("HQ may not read {path} on this machine."))
         }
         Errno::XDEV | Errno::LOOP => {
-            Fault::Refused(format!("{path} leads out of the folders that may be read."))
+            ConnectorError::Refused(format!("{path} leads out of the folders that may be read."))
         }
-        error => Fault::Failed(format!("{path} can't be read: {error}.")),
+        error => ConnectorError::Failed(format!("{path} can't be read: {error}.")),
     }
 }
 
-fn failed(place: &str, error: Errno) -> Fault {
+fn failed(place: &str, error: Errno) -> ConnectorError {
     match error {
-        Errno::ACCESS | Errno::PERM => Fault::Failed(format!("HQ may not read {place}.")),
-        error => Fault::Failed(format!("{place} can't be read: {error}.")),
+        Errno::ACCESS | Errno::PERM => ConnectorError::Failed(format!("HQ may not read {place}.")),
+        error => ConnectorError::Failed(format!("{place} can't be read: {error}.")),
     }
 }
 
@@ -492,10 +503,10 @@ fn titled(name: &str, kind: Kind) -> String {
 
 /// Does what waits for a disk where waiting harms nobody.
 async fn aside<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, Fault> + Send + 'static,
-) -> Result<T, Fault> {
+    work: impl FnOnce() -> Result<T, ConnectorError> + Send + 'static,
+) -> Result<T, ConnectorError> {
     let done = tokio::task::spawn_blocking(work).await;
-    done.unwrap_or_else(|_| Err(Fault::Failed("The folder could not be read.".to_owned())))
+    done.unwrap_or_else(|_| Err(ConnectorError::Failed("The folder could not be read.".to_owned())))
 }
 
 impl Folder {
@@ -505,12 +516,12 @@ impl Folder {
 }
 
 impl Connector for Folder {
-    fn validate(&self) -> Later<'_, About> {
+    fn validate(&self) -> BoxFuture<'_, About> {
         let own = self.again();
         Box::pin(aside(move || own.about()))
     }
 
-    fn browse<'a>(&'a self, parent: Option<&'a str>) -> Later<'a, Vec<Listed>> {
+    fn browse<'a>(&'a self, parent: Option<&'a str>) -> BoxFuture<'a, Vec<Listed>> {
         let (own, parent) = (self.again(), parent.map(str::to_owned));
         Box::pin(aside(move || own.below(parent.as_deref())))
     }
@@ -519,7 +530,7 @@ impl Connector for Folder {
         Box::new(Changes { folder: self, known, left: None, over: Over::default() })
     }
 
-    fn fetch<'a>(&'a self, place: &'a str) -> Later<'a, Fetched> {
+    fn fetch<'a>(&'a self, place: &'a str) -> BoxFuture<'a, Fetched> {
         let (own, place) = (self.again(), place.to_owned());
         Box::pin(aside(move || own.read(&place)))
     }
@@ -529,7 +540,7 @@ impl Connector for Folder {
         place: &'a str,
         text: &'a str,
         base: Option<Hash>,
-    ) -> Later<'a, Box<Page>> {
+    ) -> BoxFuture<'a, Box<Page>> {
         let (own, place, text) = (self.again(), place.to_owned(), text.to_owned());
         Box::pin(aside(move || own.put(&place, &text, base)))
     }
@@ -544,7 +555,7 @@ struct Changes<'f> {
 }
 
 impl Changes<'_> {
-    async fn begin(&mut self) -> Result<(), Fault> {
+    async fn begin(&mut self) -> Result<(), ConnectorError> {
         let own = self.folder.again();
         let walk = aside(move || own.walk()).await?;
         let notes = &mut self.over.notes;
@@ -571,7 +582,7 @@ impl Changes<'_> {
 }
 
 impl Delta for Changes<'_> {
-    fn next(&mut self) -> Later<'_, Option<Step>> {
+    fn next(&mut self) -> BoxFuture<'_, Option<Step>> {
         Box::pin(async move {
             if self.left.is_none() {
                 self.begin().await?;

@@ -32,7 +32,7 @@ pub const MOST_CHARS: usize = 500_000;
 pub const MOST_BYTES: usize = 50 * 1024 * 1024;
 
 /// The answer of a connector, later.
-pub type Later<'a, T> = Pin<Box<dyn Future<Output = Result<T, Fault>> + Send + 'a>>;
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, ConnectorError>> + Send + 'a>>;
 
 /// The values of a source by the keys of its manifest.
 pub type Reads = std::collections::BTreeMap<String, String>;
@@ -113,7 +113,7 @@ pub enum Step {
     /// The page of this place has no words: why.
     Skipped(String, String),
     /// The page of this place could not be read.
-    Failed(String, Fault),
+    Failed(String, ConnectorError),
 }
 
 /// The end of a delta.
@@ -133,7 +133,7 @@ pub trait Delta: Send {
     ///
     /// # Errors
     /// When the source as a whole cannot be read on.
-    fn next(&mut self) -> Later<'_, Option<Step>>;
+    fn next(&mut self) -> BoxFuture<'_, Option<Step>>;
     /// The end, once [`Delta::next`] has given none.
     fn over(&self) -> Over;
 }
@@ -157,13 +157,13 @@ pub struct Listed {
 /// A way to what lies elsewhere.
 pub trait Connector: Send + Sync {
     /// Looks whether the source can be read at all.
-    fn validate(&self) -> Later<'_, About>;
+    fn validate(&self) -> BoxFuture<'_, About>;
     /// The places below this one, or those at the top.
-    fn browse<'a>(&'a self, parent: Option<&'a str>) -> Later<'a, Vec<Listed>>;
+    fn browse<'a>(&'a self, parent: Option<&'a str>) -> BoxFuture<'a, Vec<Listed>>;
     /// What has changed since these were known.
     fn delta<'a>(&'a self, cursor: &str, known: Known) -> Box<dyn Delta + 'a>;
     /// A page, whether it has changed or not.
-    fn fetch<'a>(&'a self, place: &'a str) -> Later<'a, Fetched>;
+    fn fetch<'a>(&'a self, place: &'a str) -> BoxFuture<'a, Fetched>;
     /// Writes a page, if what lies there has this hash; none means that nothing lies there. A page that says this
     /// already is written.
     fn write<'a>(
@@ -171,14 +171,14 @@ pub trait Connector: Send + Sync {
         _place: &'a str,
         _text: &'a str,
         _base: Option<Hash>,
-    ) -> Later<'a, Box<Page>> {
-        Box::pin(async { Err(Fault::Refused("This source is only read.".to_owned())) })
+    ) -> BoxFuture<'a, Box<Page>> {
+        Box::pin(async { Err(ConnectorError::Refused("This source is only read.".to_owned())) })
     }
 }
 
 /// Why something could not be done, in a sentence.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Fault {
+pub enum ConnectorError {
     /// It wants to know who asks, or does not let them in.
     #[error("{0}")]
     Denied(String),
@@ -202,7 +202,7 @@ pub enum Fault {
 
 /// What connectors work with.
 #[derive(Clone)]
-pub struct Means {
+pub struct ConnectorContext {
     /// Makes requests.
     pub http: HttpClient,
     pub clock: Arc<dyn Clock>,
@@ -216,7 +216,11 @@ pub struct Means {
 ///
 /// # Errors
 /// When a value is missing or wrong.
-pub fn open(manifest: &Manifest, reads: &Reads, means: Means) -> Result<Box<dyn Connector>, Fault> {
+pub fn open(
+    manifest: &Manifest,
+    reads: &Reads,
+    means: ConnectorContext,
+) -> Result<Box<dyn Connector>, ConnectorError> {
     manifest.check(reads)?;
     match manifest.engine {
         Engine::Folder => Ok(Box::new(folder::Folder::new(means.roots, reads)?)),

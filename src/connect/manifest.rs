@@ -7,7 +7,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Fault, Reads, value};
+use super::{ConnectorError, Reads, value};
 
 /// The manifests that come with HQ.
 const OWN: &[(&str, &str)] = &[
@@ -277,9 +277,9 @@ impl Manifest {
         self.reads.iter().find_map(says)
     }
 
-    pub(super) fn check(&self, reads: &Reads) -> Result<(), Fault> {
+    pub(super) fn check(&self, reads: &Reads) -> Result<(), ConnectorError> {
         match self.wrong(reads) {
-            Some((key, told)) => Err(Fault::Refused(format!("{key}: {told}"))),
+            Some((key, told)) => Err(ConnectorError::Refused(format!("{key}: {told}"))),
             None => Ok(()),
         }
     }

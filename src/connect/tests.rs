@@ -15,8 +15,8 @@ use proptest::prelude::{ProptestConfig, any, prop, proptest};
 use url::Url;
 
 use super::{
-    Catalog, Connector, Content, Fault, Fetched, Known, Mark, Means, Over, Pace, Page, RateLimit,
-    Reads, Step, feed, hash, links, open, robots, sitemap,
+    Catalog, Connector, ConnectorContext, ConnectorError, Content, Fetched, Known, Mark, Over,
+    Pace, Page, RateLimit, Reads, Step, feed, hash, links, open, robots, sitemap,
 };
 
 /// Hosts below `.test` are opened and have the loopback address, like all others.
@@ -37,14 +37,14 @@ impl Resolver for Site {
     }
 }
 
-fn means(roots: &[&Path]) -> Means {
+fn means(roots: &[&Path]) -> ConnectorContext {
     let parts = ClientParts {
         resolver: Arc::new(Site),
         exceptions: Arc::new(Site),
         ..ClientParts::default()
     };
     let limit = RateLimit { requests: 1_000, per_seconds: 1, burst: 1_000 };
-    Means {
+    ConnectorContext {
         http: HttpClient::new(parts),
         clock: Arc::new(SystemClock),
         roots: roots.iter().map(|root| root.to_path_buf()).collect(),
@@ -56,7 +56,11 @@ fn reads(pairs: &[(&str, &str)]) -> Reads {
     pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
 }
 
-fn connector(id: &str, pairs: &[(&str, &str)], means: Means) -> Result<Box<dyn Connector>, Fault> {
+fn connector(
+    id: &str,
+    pairs: &[(&str, &str)],
+    means: ConnectorContext,
+) -> Result<Box<dyn Connector>, ConnectorError> {
     let catalog = Catalog::read(Path::new("/nowhere"));
     open(catalog.get(id).unwrap(), &reads(pairs), means)
 }
@@ -81,7 +85,7 @@ impl Seen {
     }
 }
 
-async fn seen(connector: &dyn Connector, known: Known) -> Result<Seen, Fault> {
+async fn seen(connector: &dyn Connector, known: Known) -> Result<Seen, ConnectorError> {
     let mut delta = connector.delta("", known);
     let mut seen = Seen::default();
     while let Some(step) = delta.next().await? {
@@ -178,12 +182,12 @@ async fn files_of_a_folder_are_read_and_nothing_outside_of_it() {
 
     for path in [format!("{path}/../.."), "/etc".to_owned(), "handbook".to_owned()] {
         let refused = connector("folder", &[("path", &path)], means(&[root.path()])).err();
-        assert!(matches!(refused, Some(Fault::Refused(_))), "{path}: {refused:?}");
+        assert!(matches!(refused, Some(ConnectorError::Refused(_))), "{path}: {refused:?}");
     }
     let out = root.path().join("door");
     symlink("/etc", &out).unwrap();
     let folder = connector("folder", &[("path", out.to_str().unwrap())], means(&[root.path()]));
-    assert!(matches!(folder.unwrap().validate().await, Err(Fault::Refused(_))));
+    assert!(matches!(folder.unwrap().validate().await, Err(ConnectorError::Refused(_))));
 }
 
 #[tokio::test]
@@ -222,11 +226,11 @@ async fn a_file_is_written_only_where_nobody_else_has_written() {
     // The same words again are written, whoever wrote them.
     assert!(folder.write("new.md", "one", None).await.is_ok());
     let clash = folder.write("new.md", "two", None).await.unwrap_err();
-    assert_eq!(clash, Fault::Conflict("new.md is there already.".into()));
+    assert_eq!(clash, ConnectorError::Conflict("new.md is there already.".into()));
     let mode = fs::metadata(root.path().join("new.md")).unwrap().permissions();
     fs::write(root.path().join("new.md"), "theirs").unwrap();
     let clash = folder.write("new.md", "two", Some(hash(b"one"))).await.unwrap_err();
-    assert!(matches!(clash, Fault::Conflict(_)), "{clash}");
+    assert!(matches!(clash, ConnectorError::Conflict(_)), "{clash}");
     assert_eq!(fs::read_to_string(root.path().join("new.md")).unwrap(), "theirs");
     folder.write("new.md", "two", Some(hash(b"theirs"))).await.unwrap();
     assert_eq!(fs::metadata(root.path().join("new.md")).unwrap().permissions(), mode);
@@ -235,7 +239,7 @@ async fn a_file_is_written_only_where_nobody_else_has_written() {
     symlink("/tmp", root.path().join("out")).unwrap();
     for place in ["../x.md", "/x.md", "out/x.md", "no/x.md", "x.pdf", ".x.md", "x"] {
         let refused = folder.write(place, "x", None).await.unwrap_err();
-        assert!(matches!(refused, Fault::Refused(_)), "{place}: {refused:?}");
+        assert!(matches!(refused, ConnectorError::Refused(_)), "{place}: {refused:?}");
     }
     assert_eq!(fs::read_dir(root.path()).unwrap().count(), 2, "nothing is left behind");
 }
@@ -375,7 +379,7 @@ async fn of_a_sitemap_only_what_has_changed_is_asked() {
         );
         site.put("/map.xml", "429 Too Many Requests", "retry-after: 7200\r\n", "");
         let busy = seen(web.as_ref(), first.known()).await.unwrap_err();
-        let Fault::Busy { after: Some(after), .. } = busy else { panic!("{busy:?}") };
+        let ConnectorError::Busy { after: Some(after), .. } = busy else { panic!("{busy:?}") };
         assert_eq!(after.as_secs(), 7200);
     })
     .await;
@@ -428,7 +432,7 @@ async fn a_page_and_a_feed_say_what_is_wrong() {
     .await;
     for url in ["http://127.0.0.1/", "http://printer.local/", "file:///etc/passwd", "x"] {
         let refused = connector("web", &[("url", url), ("how", "page")], means(&[])).err();
-        assert!(matches!(refused, Some(Fault::Refused(_))), "{url}: {refused:?}");
+        assert!(matches!(refused, Some(ConnectorError::Refused(_))), "{url}: {refused:?}");
     }
 }
 

@@ -505,7 +505,7 @@ async fn plain(
 }
 
 /// Says pieces, one after the other, and hears all.
-async fn said(bed: &Bed, site: &Site, pieces: &[&[u8]]) -> (String, Report) {
+async fn exchange(bed: &Bed, site: &Site, pieces: &[&[u8]]) -> (String, Report) {
     let report = Report::default();
     let (mut client, inner) = tokio::io::duplex(64);
     let way = bed.way();
@@ -528,7 +528,7 @@ async fn nothing_is_sent_unsealed_but_what_names_port_80() {
     let (bed, site) = plain(|_| ok("", "")).await;
     for (id, status) in [("KEY", "200"), ("SEALED", "403")] {
         let request = get("/", &format!("X: {}\r\n", bed.token(id)));
-        let (text, report) = said(&bed, &site, &[request.as_bytes()]).await;
+        let (text, report) = exchange(&bed, &site, &[request.as_bytes()]).await;
         assert_eq!(&text[9..12], status);
         assert_eq!(report.uses().len() + report.refusals().len(), 1);
     }
@@ -565,7 +565,7 @@ fn a_request_is_the_same_wherever_it_is_cut() {
         cuts.extend([0, bytes.len()]);
         cuts.sort_unstable();
         let pieces: Vec<&[u8]> = cuts.windows(2).map(|two| &bytes[two[0]..two[1]]).collect();
-        let (text, report) = runtime.block_on(said(&bed, &site, &pieces));
+        let (text, report) = runtime.block_on(exchange(&bed, &site, &pieces));
         assert_eq!((&text[9..12], report.uses().len()), (*status, *uses), "{request}\n{text}");
         assert!(!text.contains(VALUE) && (*uses == 0 || text.contains(&key)), "{text}");
     };

@@ -188,7 +188,7 @@ const fn rows<K: StoredKind>(word: &'static str, one: &'static str, many: &'stat
         own_fields: Some(|read| own_fields(K::kind(), read)),
         linked: true,
         discussed: true,
-        told: Some(|read, field, value| told(K::kind(), read, field, value)),
+        told: Some(|read, field, value| display_value(K::kind(), read, field, value)),
         spoken: Some(|read, row| spoken(K::kind(), read, row)),
         ..Entity::of::<Stored<K>>(word, one, many)
     }
@@ -421,7 +421,7 @@ fn spoken(kind: &'static RowKind, read: &dyn Read, row: &[u8]) -> Result<String,
 }
 
 /// A cell as history shows it: its value in words, without its origin.
-fn told(kind: &'static RowKind, read: &dyn Read, field: &str, value: &Value) -> Value {
+fn display_value(kind: &'static RowKind, read: &dyn Read, field: &str, value: &Value) -> Value {
     let Ok(cell) = serde_json::from_value::<Cell>(value.clone()) else { return value.clone() };
     match cell.value {
         None => Value::Null,

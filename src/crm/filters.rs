@@ -8,8 +8,8 @@ use kernel::filter::{self, Days, Key, Kind as Values, Numbers, Query, Term, Word
 use kernel::{Assignee, TypedId as _};
 
 use crate::columns::{self, ORGANIZATION, OWNER, STAGE, TAGS};
-use crate::kept::{Held, Memo, Places, Raw, Shared, Slim, Sort, keys_in};
 use crate::list::{Around, Seen};
+use crate::list_cache::{Held, Memo, Places, Raw, Shared, Slim, Sort, keys_in};
 use crate::model::{ContactId, Home};
 use crate::touches;
 
@@ -321,7 +321,7 @@ fn of_field(term: &Term, name: &str, shared: &Shared, seen: &Seen<'_>) -> Result
             with(&|key| Test::Texts(key, all.concat(), Memo::default()))
         }
         _ => {
-            let told = |value: &String| told(column, value, around.names);
+            let told = |value: &String| describe_value(column, value, around.names);
             let wanted: Vec<String> = term.values.iter().map(told).collect::<Result<_, _>>()?;
             with(&|key| Test::Texts(key, wanted.clone(), Memo::default()))
         }
@@ -354,7 +354,7 @@ pub(crate) enum Test {
 }
 
 /// What a value of a condition is in cells.
-fn told(column: &Column, value: &str, names: &dyn Names) -> Result<String, String> {
+fn describe_value(column: &Column, value: &str, names: &dyn Names) -> Result<String, String> {
     Ok(match column.kind {
         Kind::Select | Kind::MultiSelect | Kind::Person | Kind::Relation | Kind::Boolean => {
             column.read(value, names)?.map(|value| plain(&value)).unwrap_or_default()
@@ -366,7 +366,7 @@ fn told(column: &Column, value: &str, names: &dyn Names) -> Result<String, Strin
 /// The records that a value of a condition means, as they are in cells: the one of that name, else all with it in their
 /// names.
 fn meant(column: &Column, value: &str, seen: &Seen<'_>) -> Result<Vec<String>, String> {
-    let none = match told(column, value, seen.around.names) {
+    let none = match describe_value(column, value, seen.around.names) {
         Ok(one) => return Ok(vec![one]),
         Err(none) => none,
     };

@@ -19,7 +19,7 @@ pub mod pages;
 pub mod queries;
 pub mod rules;
 pub mod tools;
-mod kept;
+mod list_cache;
 mod order;
 mod path_kind;
 mod pieces;

@@ -18,7 +18,7 @@ use crate::columns::{self, STAGE};
 use crate::cursor::{Cursor, Paging};
 use crate::error::CrmError;
 use crate::filters::{self, holds};
-use crate::kept::{Held, Memo, Raw, Shared, Slim, Titles, keys_in};
+use crate::list_cache::{Held, Memo, Raw, Shared, Slim, Titles, keys_in};
 use crate::model::{CollectionId, ContactId, Home, Row, RowKind};
 use crate::order;
 use crate::queries;
@@ -26,7 +26,7 @@ use crate::touches::{self, Touched};
 
 /// What a list asks.
 #[derive(Clone, Debug, Default)]
-pub struct Asked {
+pub struct ListRequest {
     /// Conditions: `stage:lead -tag:vip bikes_wanted:>3 rosa`.
     pub q: String,
     /// The key of a field to sort by, with `-` in front from the largest; the newest first when empty.
@@ -129,7 +129,7 @@ pub(crate) struct Seen<'a> {
 pub fn find(
     kind: &'static RowKind,
     read: &dyn Read,
-    asked: &Asked,
+    asked: &ListRequest,
     around: &Around<'_>,
 ) -> Result<Found, StoreError> {
     let query = Query::parse(&asked.q);
@@ -211,7 +211,7 @@ fn in_order(groups: &mut [Group<Uuid>], column: &Column, names: &dyn Names) {
 /// The names that words and the order ask for; none where neither does.
 fn titles(
     read: &dyn Read,
-    (asked, query): (&Asked, &Query),
+    (asked, query): (&ListRequest, &Query),
     columns: &[Column],
 ) -> Result<Titles, StoreError> {
     let by = asked.sort.trim_start_matches('-');
@@ -237,7 +237,7 @@ fn names(kind: &'static RowKind, read: &dyn Read, all: &mut Titles) -> Result<()
 fn gather(
     rows: &[&Slim],
     shared: &Shared,
-    (asked, query): (&Asked, &Query),
+    (asked, query): (&ListRequest, &Query),
     seen: &Seen<'_>,
 ) -> Found {
     let mut found = Found::default();

@@ -6,8 +6,8 @@ use entity::{Column, Kind};
 
 use crate::cursor::{Cursor, Mark};
 use crate::filters;
-use crate::kept::{Held, Order, Raw, Shared, Slim, packed};
 use crate::list::{DUE, Seen};
+use crate::list_cache::{Held, Order, Raw, Shared, Slim, packed};
 use crate::model::CollectionId;
 
 /// So few rows are put into order at once; more are looked up in the order of all rows.

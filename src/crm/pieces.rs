@@ -273,14 +273,14 @@ async fn stays(ws: &Ws, who: &Person, entry: u64) -> Result<Stays, CrmError> {
             let names = Names::new(snap)?;
             let speaker = Speaker { names: &names, zone: TimeZone::UTC };
             let kept = what_stays(snap, schema, &speaker, &outlook)?;
-            Ok(told(&kept, MAX_STAYED))
+            Ok(page_end(&kept, MAX_STAYED))
         })
     })
     .await
 }
 
 /// What stays of a plan, counted, with the first lines of it.
-fn told(kept: &[Keeps], most: usize) -> Stays {
+fn page_end(kept: &[Keeps], most: usize) -> Stays {
     let mut stays = Stays::default();
     for one in kept {
         // ok: what has no id of this kind has no page either, and is counted alone.

@@ -131,7 +131,7 @@ fn foreign(cx: &ToolCx, value: &Value) -> ToolOutput {
 }
 
 /// A model that has no store error to tell.
-fn told(error: CrmError) -> ToolError {
+fn tool_error(error: CrmError) -> ToolError {
     error.into()
 }
 
@@ -179,13 +179,13 @@ fn found(
         None => None,
     };
     let limit = args.limit.unwrap_or(PAGE).clamp(1, MOST);
-    let asked = list::Asked {
+    let asked = list::ListRequest {
         page: Some(Paging { after, limit }),
         q: args.q.unwrap_or_default(),
         sort: args.sort.unwrap_or_default(),
         collection,
         archived: args.archived,
-        ..list::Asked::default()
+        ..list::ListRequest::default()
     };
     if let Some(wrong) = list::unsorted(&asked.sort, &columns) {
         return Err(CrmError::field("sort", wrong));
@@ -215,7 +215,8 @@ impl<K: Tooled> ReadTool for List<K> {
     const SPEC: ToolSpec = spec(K::LIST, Effect::Read);
 
     async fn read(&self, cx: &ToolCx, args: ListArgs) -> Result<ToolOutput, ToolError> {
-        let answer = cx.ws.read(|snap| found(K::kind(), cx, snap, None, args)).map_err(told)?;
+        let answer =
+            cx.ws.read(|snap| found(K::kind(), cx, snap, None, args)).map_err(tool_error)?;
         Ok(foreign(cx, &answer))
     }
 }
@@ -235,7 +236,7 @@ impl<K: Tooled> ReadTool for Get<K> {
     const SPEC: ToolSpec = spec(K::GET, Effect::Read);
 
     async fn read(&self, cx: &ToolCx, args: GetArgs) -> Result<ToolOutput, ToolError> {
-        let answer = cx.ws.read(|snap| got(K::kind(), cx, snap, &args)).map_err(told)?;
+        let answer = cx.ws.read(|snap| got(K::kind(), cx, snap, &args)).map_err(tool_error)?;
         Ok(foreign(cx, &answer))
     }
 }
@@ -319,7 +320,10 @@ fn each(
     mut act: impl FnMut(&mut WriteTx<'_>, &Item) -> Result<Value, CrmError>,
 ) -> Result<ToolOutput, ToolError> {
     if args.items.is_empty() || MOST < args.items.len() {
-        return Err(told(CrmError::field("items", format!("Give between one and {MOST} items."))));
+        return Err(tool_error(CrmError::field(
+            "items",
+            format!("Give between one and {MOST} items."),
+        )));
     }
     let mut answers = Vec::new();
     for item in &args.items {
@@ -449,13 +453,14 @@ impl WriteTool for LinkOrganization {
         args: LinkArgs,
         (): (),
     ) -> Result<ToolOutput, ToolError> {
-        let id = queries::resolve(RowKind::CONTACTS, tx, &args.contact).map_err(told)?.id;
+        let id = queries::resolve(RowKind::CONTACTS, tx, &args.contact).map_err(tool_error)?.id;
         let mut values = Map::new();
         values.insert(columns::ORGANIZATION.to_owned(), json!(args.organization));
         if let Some(role) = args.role {
             values.insert("title".to_owned(), json!(role));
         }
-        let changed = rules::change(RowKind::CONTACTS, tx, id, &Sent::of(values)).map_err(told)?;
+        let changed =
+            rules::change(RowKind::CONTACTS, tx, id, &Sent::of(values)).map_err(tool_error)?;
         let answer = json!({ "id": id.to_string(), "written": changed.written });
         Ok(ToolOutput::of(&with_suggested(answer, &changed)))
     }
@@ -482,8 +487,8 @@ impl WriteTool for InteractionLog {
         args: TalkBody,
         (): (),
     ) -> Result<ToolOutput, ToolError> {
-        let with = args.with(tx).map_err(told)?;
-        let talk = rules::log(tx, with, args.patch().map_err(told)?).map_err(told)?;
+        let with = args.with(tx).map_err(tool_error)?;
+        let talk = rules::log(tx, with, args.patch().map_err(tool_error)?).map_err(tool_error)?;
         let known = Known::new(tx, me(cx))?;
         Ok(ToolOutput::of(&talk_view(&known, talk)))
     }
@@ -514,7 +519,7 @@ impl ReadTool for SchemaGet {
         let columns = cx
             .ws
             .read(|snap| columns::of(snap, home_of(snap, &args.of)?).map_err(CrmError::from))
-            .map_err(told)?;
+            .map_err(tool_error)?;
         let mut answer = schema(&columns);
         let closed = columns.iter().filter(|column| column.agents != entity::AgentsMay::Write);
         let closed: Map<String, Value> =
@@ -575,7 +580,7 @@ impl ReadTool for RecordQuery {
                 let id = queries::collection(snap, &args.collection)?.id;
                 found(RowKind::RECORDS, cx, snap, Some(id), args.list)
             })
-            .map_err(told)?;
+            .map_err(tool_error)?;
         Ok(foreign(cx, &answer))
     }
 }

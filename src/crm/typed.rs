@@ -3,16 +3,16 @@
 use serde_json::{Map, Value};
 
 /// What a form sent.
-pub type Typed = Map<String, Value>;
+pub type FormValues = Map<String, Value>;
 
 /// The words of a field; nothing when it was not sent.
 #[must_use]
-pub fn text<'t>(typed: &'t Typed, key: &str) -> &'t str {
+pub fn text<'t>(typed: &'t FormValues, key: &str) -> &'t str {
     typed.get(key).and_then(Value::as_str).unwrap_or_default()
 }
 
 /// The words of a field; none when it was not sent.
 #[must_use]
-pub fn given(typed: &Typed, key: &str) -> Option<String> {
+pub fn given(typed: &FormValues, key: &str) -> Option<String> {
     typed.get(key).and_then(Value::as_str).map(str::to_owned)
 }

@@ -35,7 +35,7 @@ use store::ReadExt as _;
 
 use super::dice::Dice;
 use super::texts::{SeriesText, StreamText, TemplateText, Texts};
-use super::{Company, DemoError, EMAIL, PASSWORD, Wish, refused, unusable};
+use super::{Company, CompanyOptions, DemoError, EMAIL, PASSWORD, refused, unusable};
 
 /// Everybody who may be in it; the first owns it.
 const PEOPLE: [(&str, &str, Role); 4] = [
@@ -67,7 +67,7 @@ impl Company {
     pub(super) async fn found(
         app: App,
         clock: Arc<ManualClock>,
-        wish: Wish,
+        wish: CompanyOptions,
     ) -> Result<Self, DemoError> {
         let (plan, texts) = (wish.size.plan(), Arc::new(Texts::read()));
         let folder = app.config.data.join("workspaces");
@@ -143,7 +143,7 @@ impl Company {
                 emoji: text.emoji.clone(),
                 description: text.about.clone(),
                 template: text.template.clone(),
-                model: agents::ModelWish::default(),
+                model: agents::ModelChoice::default(),
                 thinking: Some(Thinking::Low),
                 exec: false,
                 budget_micros: Some(BUDGET),

@@ -128,7 +128,7 @@ impl Size {
 
 /// The company that is wanted.
 #[derive(Clone, Copy, Debug)]
-pub struct Wish {
+pub struct CompanyOptions {
     pub size: Size,
     /// The same number makes the same company.
     pub number: u64,
@@ -255,7 +255,7 @@ struct Company {
 ///
 /// # Errors
 /// When the folder is not empty, or the disk refuses.
-pub async fn make(config: Config, wish: Wish) -> Result<Made, DemoError> {
+pub async fn make(config: Config, wish: CompanyOptions) -> Result<Made, DemoError> {
     is_empty(&config.data)?;
     let plan = wish.size.plan();
     let begin = wish.now - SignedDuration::from_hours(24 * 7 * plan.weeks + 12);

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use crm::model::TalkKind;
 use entity::Kind;
-use features::routines::wish::Wish;
+use features::routines::wish::RoutineRequest;
 use features::views::model::Look;
 use kernel::MissedPolicy;
 use kernel::cadence::ScheduleFields;
@@ -20,7 +20,7 @@ pub(super) struct Texts {
     pub agents: Vec<AgentText>,
     pub templates: Vec<TemplateText>,
     pub series: Vec<SeriesText>,
-    pub routines: Vec<Wish>,
+    pub routines: Vec<RoutineRequest>,
     pub views: Vec<ViewText>,
     /// What people and agents say, by kinds.
     lines: BTreeMap<String, Vec<String>>,

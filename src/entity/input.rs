@@ -287,7 +287,9 @@ impl Field {
         }
         let text = || match sent.as_str() {
             Some(text) => Ok(text),
-            None => Err(Unfit::Type(format!("invalid type: {}, expected a string", said(sent)))),
+            None => {
+                Err(Unfit::Type(format!("invalid type: {}, expected a string", describe(sent))))
+            }
         };
         let refused = |message: String| Unfit::Value(message);
         Ok(match input.kind {
@@ -295,7 +297,7 @@ impl Field {
             InputKind::Flag => match sent.as_bool() {
                 Some(yes) => json!(yes),
                 None => {
-                    let message = format!("invalid type: {}, expected a boolean", said(sent));
+                    let message = format!("invalid type: {}, expected a boolean", describe(sent));
                     return Err(Unfit::Type(message));
                 }
             },
@@ -474,7 +476,7 @@ fn between(least: i64, most: i64) -> String {
 }
 
 /// The name of a JSON value in the middle of a sentence.
-fn said(value: &Value) -> String {
+fn describe(value: &Value) -> String {
     match value {
         Value::Null => "null".to_owned(),
         Value::Bool(yes) => format!("boolean `{yes}`"),

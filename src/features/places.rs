@@ -212,7 +212,7 @@ pub(crate) enum Said<'v> {
 }
 
 /// Reads it.
-pub(crate) fn said(fields: &entity::Fields) -> Option<Said<'_>> {
+pub(crate) fn place_of(fields: &entity::Fields) -> Option<Said<'_>> {
     let on = fields.get("on")?;
     if let Some(task) = on.get("task").and_then(Value::as_str) {
         return Some(Said::Task(task));

@@ -44,9 +44,9 @@ pub use notice::{About, Notice};
 pub use problem::{FieldError, Problem, ProblemKind};
 pub use time::{Clock, Timestamp};
 pub use vocab::{
-    AgentStatus, ApprovalAnswer, Assignee, CadenceKind, CallEnd, CallKind, Can, CatchUp,
-    Delegation, DeliverableState, DropPolicy, FactorChange, Fast, Fate, FiredBy, HaltHow, Hue,
-    ItemKind, ItemState, Leave, Manager, MissedPolicy, NoticeGroup, NoticeKind, Outcome, Overlap,
+    AccessDecision, AgentStatus, ApprovalAnswer, Assignee, CadenceKind, CallEnd, CallKind, Can,
+    CatchUp, Delegation, DeliverableState, DropPolicy, FactorChange, Fast, Fate, FiredBy, HaltHow,
+    Hue, ItemKind, ItemState, Manager, MissedPolicy, NoticeGroup, NoticeKind, Outcome, Overlap,
     Period, Placed, PricedBy, Priority, QueueMode, ReactionKind, RelationKind, Risk, Role, Route,
     RoutineAct, RoutineSession, RowAct, RunState, RunTrigger, Scope, StreamKind, TaskField,
     TaskState, TaskStatus, Thinking, TrustMode, UnknownWord, Verbosity, Verdict, WaitFor,

@@ -108,7 +108,7 @@ pub use notices::{NoticeGroup, NoticeKind, WatchReason};
 pub use routines::{CatchUp, Fate, FiredBy, Overlap, RoutineAct, RoutineSession};
 pub use schedule::{CadenceKind, MissedPolicy};
 pub use talk::{DropPolicy, Placed, QueueMode, Verbosity};
-pub use trust::{ApprovalAnswer, Leave, Risk, TrustMode, WheelAct};
+pub use trust::{AccessDecision, ApprovalAnswer, Risk, TrustMode, WheelAct};
 
 /// A word that is not in the list.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -16,7 +16,7 @@ use web::idempotency::Once;
 use web::routes::{Doc, Guarded, Routes};
 
 use crate::names;
-use crate::records::{self, Asked, Reader};
+use crate::records::{self, PageRequest, Reader};
 use crate::{Deleted, Noun, On, Op, OpCx, Reply, Run, schema};
 
 /// Routes of a noun below `/api/v1`.
@@ -70,7 +70,7 @@ fn list(noun: &'static Noun, cx: &Cx) -> Result<Response, Failure> {
     let page = cx.read(|read| {
         let params = names::values(params, sent, Mode::Whole, (read, reader(cx).me))
             .map_err(|error| error.with_code("bad_query"))?;
-        let asked = Asked { after: after.as_deref(), words: &words, limit, params };
+        let asked = PageRequest { after: after.as_deref(), words: &words, limit, params };
         records::list(noun, read, reader(cx), &asked)
     })?;
     let items: Vec<Value> = page.items.into_iter().map(|one| Value::Object(one.fields)).collect();

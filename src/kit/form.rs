@@ -15,9 +15,9 @@ use web::parts::Choice;
 const OTHER: &str = "own";
 
 /// What a form holds: texts by the names of its controls.
-pub(crate) type Typed = Vec<(String, String)>;
+pub(crate) type FormValues = Vec<(String, String)>;
 
-fn text_in<'t>(typed: &'t Typed, name: &str) -> &'t str {
+fn text_in<'t>(typed: &'t FormValues, name: &str) -> &'t str {
     typed.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value)
 }
 
@@ -72,8 +72,8 @@ pub(crate) fn filled(
     record: &Values,
     names: &dyn Names,
     cx: &Cx,
-) -> Typed {
-    let mut typed = Typed::new();
+) -> FormValues {
+    let mut typed = FormValues::new();
     for field in entered(fields, false) {
         let value = record.get(field.key).unwrap_or(&Value::Null);
         let mut text = field.form_text(value, names);
@@ -103,7 +103,7 @@ pub(crate) fn filled(
 pub(crate) fn controls(
     fields: &'static [Field],
     is_new: bool,
-    typed: &Typed,
+    typed: &FormValues,
     wrong: &[FieldError],
     offers: &Offers<'_>,
 ) -> Vec<Control> {
@@ -177,7 +177,7 @@ fn hues(now: &str) -> Vec<Choice> {
 pub(crate) fn sent(
     fields: &'static [Field],
     is_new: bool,
-    typed: &Typed,
+    typed: &FormValues,
     cx: &Cx,
 ) -> Result<Map<String, Value>, FieldError> {
     let mut values = Map::new();

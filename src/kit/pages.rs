@@ -18,9 +18,9 @@ use web::routes::Routes;
 use web::shell::{Flash, Shell};
 use web::{flash, html};
 
-use crate::form::{self, Control, Offers, Typed};
+use crate::form::{self, Control, FormValues, Offers};
 use crate::names::{self, for_fields};
-use crate::records::{self, Asked, Reader};
+use crate::records::{self, PageRequest, Reader};
 use crate::{Noun, On, Op, OpCx, Page, Reply, Row, api, registry};
 
 /// How many rows a page shows.
@@ -113,7 +113,7 @@ struct State {
     /// The record that is changed.
     key: Option<Vec<u8>>,
     /// What was typed; none shows the record as it is.
-    typed: Option<Typed>,
+    typed: Option<FormValues>,
     /// The operation whose form was sent; none for the record's own.
     op: Option<&'static str>,
     rev: String,
@@ -164,7 +164,7 @@ fn view(
     let after = cx.query("after");
     let here = place(noun, cx);
     let limit = if noun.is_paged() { ROWS } else { 0 };
-    let asked = Asked { after: after.as_deref(), limit, ..Asked::default() };
+    let asked = PageRequest { after: after.as_deref(), limit, ..PageRequest::default() };
     let found = records::list(noun, read, reader(cx), &asked)?;
     let line = |shown: &records::Shown| {
         let mut row = (page.row)(&full(shown));
@@ -281,7 +281,7 @@ fn own_form(
 }
 
 /// The usual values of a new record, as far as its form shows them.
-fn blank(noun: &Noun) -> Typed {
+fn blank(noun: &Noun) -> FormValues {
     let usual = |field: &entity::Field| match field.input.usual {
         "" => None,
         usual => Some((field.key.to_owned(), usual.to_owned())),
@@ -344,7 +344,7 @@ fn choices_of_records(
         return Vec::new();
     };
     // ok: records that cannot be read are not offered; sending the form says why.
-    let Ok(all) = records::list(noun, read, reader(cx), &Asked::default()) else {
+    let Ok(all) = records::list(noun, read, reader(cx), &PageRequest::default()) else {
         return Vec::new();
     };
     let others = all.items.iter().filter(|one| Some(one.key.as_slice()) != but);
@@ -408,7 +408,7 @@ fn key(noun: &'static Noun, cx: &Cx) -> Result<Vec<u8>, Failure> {
 fn values(
     fields: &'static [entity::Field],
     is_new: bool,
-    typed: &Typed,
+    typed: &FormValues,
     cx: &Cx,
     mode: Mode,
 ) -> Result<Values, Error> {
@@ -497,7 +497,7 @@ fn operate(
         }))
     };
     match run() {
-        Ok((reply, title)) => Ok(go_home(noun, cx, &said(op, &reply, &title))),
+        Ok((reply, title)) => Ok(go_home(noun, cx, &message(op, &reply, &title))),
         Err(error) => {
             let op = Some(op.name);
             let state = State { key, typed: Some(typed), op, ..State::default() };
@@ -507,7 +507,7 @@ fn operate(
 }
 
 /// What a page says of an operation that is done.
-fn said(op: &Op, reply: &Reply, title: &str) -> String {
+fn message(op: &Op, reply: &Reply, title: &str) -> String {
     match reply {
         Reply::Json(text) => match serde_json::from_str::<Value>(text) {
             Ok(Value::Object(map)) if map.get("message").is_some_and(Value::is_string) => {

@@ -102,7 +102,7 @@ pub(crate) struct Listed {
 
 /// What a list is asked for.
 #[derive(Default)]
-pub(crate) struct Asked<'a> {
+pub(crate) struct PageRequest<'a> {
     /// The cursor that it goes on behind.
     pub after: Option<&'a str>,
     /// Words that the texts of records have.
@@ -118,7 +118,7 @@ pub(crate) fn list(
     noun: &'static Noun,
     read: &dyn Read,
     reader: Reader,
-    asked: &Asked<'_>,
+    asked: &PageRequest<'_>,
 ) -> Result<Listed, Error> {
     let words: Vec<String> =
         asked.words.to_lowercase().split_whitespace().map(str::to_owned).collect();

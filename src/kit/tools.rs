@@ -11,7 +11,7 @@ use tool::registry::{AnyTool, Commit, DynRead, DynWrite, Registry};
 use tool::{Effect, Lease, Looks, ToolCx, ToolError, ToolOutput, ToolSpec};
 
 use crate::names;
-use crate::records::{self, Asked, Reader};
+use crate::records::{self, PageRequest, Reader};
 use crate::schema::{self, For};
 use crate::{Noun, On, Op, OpCx, Reply, api};
 
@@ -167,7 +167,7 @@ fn list(noun: &'static Noun, cx: &ToolCx, lease: &Lease) -> Result<ToolOutput, T
         let params = noun.select.map_or(&[][..], |select| select.params);
         let named = given.iter().filter(|(key, _)| params.iter().any(|field| field.key == *key));
         let sent = named.map(|(key, value)| (key.clone(), value.clone())).collect();
-        let asked = Asked {
+        let asked = PageRequest {
             after: text("after"),
             words: text("q").unwrap_or_default(),
             limit: if noun.is_paged() { MOST } else { 0 },

@@ -94,7 +94,7 @@ pub static BODY: Entity = Entity {
     title: |_| "Text".to_owned(),
     path: |row| format!("knowledge/{}", text_of(row, "item")),
     triggers: Some("Knowledge"),
-    told: Some(told),
+    told: Some(display_value),
     ..Entity::of::<Body>("knowledge_text", "text", "texts")
 };
 
@@ -105,7 +105,7 @@ pub static VERSION: Entity = Entity {
     title: |row| text_of(row, "title").to_owned(),
     path: |row| format!("knowledge/{}", text_of(row, "item")),
     triggers: Some("Knowledge"),
-    told: Some(told),
+    told: Some(display_value),
     ..Entity::of::<Version>("knowledge_version", "version", "versions")
 };
 
@@ -141,7 +141,7 @@ pub static SUGGESTION: Entity = Entity {
     path: |_| "knowledge/suggestions".to_owned(),
     triggers: Some("Knowledge"),
     review: Some("knowledge/suggestions"),
-    told: Some(told),
+    told: Some(display_value),
     ..Entity::of::<Suggestion>("knowledge_suggestion", "suggested change", "suggested changes")
 };
 
@@ -278,7 +278,7 @@ fn marks_told(_: &dyn Read, _: &str, value: &Value) -> Value {
 }
 
 /// A text as history shows it: itself where it is short.
-fn told(_: &dyn Read, _: &str, value: &Value) -> Value {
+fn display_value(_: &dyn Read, _: &str, value: &Value) -> Value {
     match value {
         Value::Object(map) => match (map.get("Inline"), map.get("Blob")) {
             (Some(text), _) => text.clone(),

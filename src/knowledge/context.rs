@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use features::runs::model::Place;
-use features::runs::queries::outside;
+use features::runs::queries::taint;
 use kernel::AgentId;
 use store::{Blobs, Range, Read, StoreError};
 use tool::untrusted;
@@ -56,7 +56,7 @@ pub fn of(
     // What a tainted run wrote is found and read, and stands in no prompt until a person has changed it.
     let mut waits = BTreeSet::new();
     for item in items.iter().filter(|item| !item.kind.is_outside()) {
-        if outside::is_written(&read, &Place::of(item.id))? {
+        if taint::is_written(&read, &Place::of(item.id))? {
             waits.insert(item.id);
         }
     }

@@ -77,7 +77,7 @@ kernel::words! {
 
 /// What is looked for.
 #[derive(Clone, Debug, Default)]
-pub struct Wish {
+pub struct FindRequest {
     /// Words; nothing gives what changed last.
     pub q: String,
     /// Only this kind.
@@ -170,7 +170,7 @@ impl Found {
 }
 
 /// Finds items.
-pub async fn find(ws: &Ws, seer: Seer, wish: Wish) -> Result<Found, KnowledgeError> {
+pub async fn find(ws: &Ws, seer: Seer, wish: FindRequest) -> Result<Found, KnowledgeError> {
     let wanted = Wanted::of(&wish.q);
     let late = wanted.is_some() && !finder::reach(ws, PATIENCE).await;
     let asks = wanted.is_some() && wish.by != Some(By::Words);
@@ -189,7 +189,7 @@ pub async fn find(ws: &Ws, seer: Seer, wish: Wish) -> Result<Found, KnowledgeErr
                     let loose = Wanted::essence(&wish.q);
                     let loose = loose.as_ref().unwrap_or(wanted);
                     let question = question.as_ref();
-                    let asked = Asked { seer, wish: &wish, wanted, loose, question };
+                    let asked = FindContext { seer, wish: &wish, wanted, loose, question };
                     ranked(ws, snap, &asked)?
                 }
                 None => newest(snap, (seer, &wish))?,
@@ -207,14 +207,14 @@ pub async fn find(ws: &Ws, seer: Seer, wish: Wish) -> Result<Found, KnowledgeErr
 /// What a wish asks of an item.
 struct Filter<'w> {
     seer: Seer,
-    wish: &'w Wish,
+    wish: &'w FindRequest,
     folders: Option<Vec<FolderId>>,
     /// The tags of the wish in small letters.
     tags: Vec<String>,
 }
 
 impl<'w> Filter<'w> {
-    fn new(read: &dyn Read, (seer, wish): (Seer, &'w Wish)) -> Result<Self, StoreError> {
+    fn new(read: &dyn Read, (seer, wish): (Seer, &'w FindRequest)) -> Result<Self, StoreError> {
         let folders = match wish.folder {
             Some(folder) => Some(Tree::read(read)?.with_below(folder)),
             None => None,
@@ -293,7 +293,7 @@ fn count(counts: &mut Vec<(ItemKind, usize)>, kind: ItemKind) {
 }
 
 /// What changed last.
-fn newest(read: &dyn Read, (seer, wish): (Seer, &Wish)) -> Result<Found, KnowledgeError> {
+fn newest(read: &dyn Read, (seer, wish): (Seer, &FindRequest)) -> Result<Found, KnowledgeError> {
     let filter = Filter::new(read, (seer, wish))?;
     let mut found = Found { unread: queries::unread(read, seer.agent())?, ..Found::default() };
     let mut fits: Vec<(i64, KnowledgeId, ItemKind)> = lines::with(read, |all| {
@@ -329,9 +329,9 @@ fn newest(read: &dyn Read, (seer, wish): (Seer, &Wish)) -> Result<Found, Knowled
 }
 
 /// Who looks for what, with the question's vector where there is one.
-struct Asked<'a> {
+struct FindContext<'a> {
     seer: Seer,
-    wish: &'a Wish,
+    wish: &'a FindRequest,
     wanted: &'a Wanted,
     /// Its essence, see [`Wanted::essence`].
     loose: &'a Wanted,
@@ -347,7 +347,7 @@ struct Named {
     passages: Vec<u32>,
 }
 
-fn ranked(ws: &Ws, read: &dyn Read, asked: &Asked<'_>) -> Result<Found, KnowledgeError> {
+fn ranked(ws: &Ws, read: &dyn Read, asked: &FindContext<'_>) -> Result<Found, KnowledgeError> {
     let filter = Filter::new(read, (asked.seer, asked.wish))?;
     let near = near(read, &filter, asked.question)?;
     // What is found further down counts for what was found before, so that the order depends on how far is looked.
@@ -385,7 +385,7 @@ fn ranked(ws: &Ws, read: &dyn Read, asked: &Asked<'_>) -> Result<Found, Knowledg
 fn fitting(
     ws: &Ws,
     read: &dyn Read,
-    (filter, asked): (&Filter<'_>, &Asked<'_>),
+    (filter, asked): (&Filter<'_>, &FindContext<'_>),
     blended: Vec<(Place, Worth)>,
 ) -> Result<(Found, HashMap<KnowledgeId, Vec<u32>>), KnowledgeError> {
     let mut named: HashMap<KnowledgeId, Named> = HashMap::new();
@@ -482,7 +482,7 @@ fn near(
 
 /// The items and passages that hold the words, best first, at most so many of each kind, and whether there are more.
 /// Words that do not all stand in one passage are looked for one by one.
-fn places(ws: &Ws, asked: &Asked<'_>, most: usize) -> (Vec<Held<Place>>, bool) {
+fn places(ws: &Ws, asked: &FindContext<'_>, most: usize) -> (Vec<Held<Place>>, bool) {
     let audiences = asked.seer.audiences();
     let number = ITEM.finds.map_or(PASSAGES, |finds| finds.number);
     let ask = |any: bool, typos: Typos| {
@@ -535,7 +535,7 @@ fn quotes(
     read: &dyn Read,
     item: &Item,
     places: &[u32],
-    asked: &Asked<'_>,
+    asked: &FindContext<'_>,
 ) -> Result<Vec<Quote>, KnowledgeError> {
     let cut = Cut::of(&ws.blobs, read, item.id)?;
     // Where the first of the words stands in a passage, if any does.
@@ -545,7 +545,7 @@ fn quotes(
     };
     let is_meant = |n: &u32| {
         let vector = asked.question.and_then(|one| one.arena.hash(&meaning::place(item.id, *n)));
-        let text = vector.and_then(|_| meaning::told(item, &cut, *n));
+        let text = vector.and_then(|_| meaning::embedding_text(item, &cut, *n));
         text.is_some_and(|text| vector == Some(meaning::hash(&text)))
     };
     let fits =

@@ -18,7 +18,7 @@ const ITEMS_READ: usize = 5;
 const PASSAGES: usize = 2;
 
 /// The best passages of linked items, in the order of the links. An item that the agent may not see says nothing.
-pub fn said(
+pub fn suggestions(
     ws: &Ws,
     read: &dyn Read,
     agent: AgentId,

@@ -29,7 +29,7 @@ pub fn rev(read: &dyn Read, id: KnowledgeId) -> Result<u64, KnowledgeError> {
 ///
 /// # Errors
 /// `Stale`, or when there is no such item.
-pub fn expect_rev(
+pub fn check_rev(
     read: &dyn Read,
     id: KnowledgeId,
     seen: Option<u64>,

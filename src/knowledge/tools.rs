@@ -15,7 +15,7 @@ use tool::{Effect, Group, ReadTool, Registry, ToolCx, ToolError, ToolOutput, Too
 
 use crate::cut::{Cut, Quote};
 use crate::error::KnowledgeError;
-use crate::find::{self, Seer, Wish};
+use crate::find::{self, FindRequest, Seer};
 use crate::model::{Body, Item, ItemKind, KnowledgeId, Reading, ReadingState};
 use crate::passages::PAGE_END;
 use crate::queries::{self, Tree};
@@ -80,14 +80,14 @@ impl ReadTool for Search {
             .ws
             .read(|snap| queries::folder_given(snap, args.folder.as_deref().map(str::trim)))?;
         let skip = args.cursor.unwrap_or(0);
-        let wish = Wish {
+        let wish = FindRequest {
             q: args.query,
             kind: args.kind,
             folder,
             tags: args.tags,
             skip,
             take: args.limit.unwrap_or(HITS).clamp(1, MOST),
-            ..Wish::default()
+            ..FindRequest::default()
         };
         let take = wish.take;
         let mut found = find::find(&cx.ws, Seer::Agent(cx.agent), wish).await?;

@@ -77,7 +77,7 @@ async fn put(
         let (kept, rev, text) = settled;
         let (why, said) = (written.reason.clone(), links::names(&text));
         let write = move |tx: &mut WriteTx<'_>| {
-            queries::expect_rev(tx, id, seen)?;
+            queries::check_rev(tx, id, seen)?;
             rules::write(tx, id, (kept, rev), (&why, &said))
         };
         match ws.write(who, write).await {

@@ -64,7 +64,7 @@ async fn passing(
         pace,
     };
     let door = Door { identity: &home, version: "0.3.0", pace };
-    let judge = |asked: Asked| async move {
+    let judge = |asked: HostRequest| async move {
         assert_eq!(asked.purpose, purpose);
         verdict
     };

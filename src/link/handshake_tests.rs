@@ -62,7 +62,7 @@ impl Scene {
     }
 
     /// The one token is good, and the one gateway has the key of this host.
-    fn judged(&self, asked: &Asked) -> Result<Admitted, Refusal> {
+    fn judged(&self, asked: &HostRequest) -> Result<Admitted, Refusal> {
         let known = asked.key == self.host.public();
         let good = match &asked.purpose {
             Purpose::Join { token } => token.as_str() == TOKEN,
@@ -81,7 +81,7 @@ impl Scene {
         host: Carrier,
         home: Carrier,
     ) -> (Result<Linked, LinkError>, Result<Accepted, LinkError>) {
-        let judge = |asked: Asked| async move { self.judged(&asked) };
+        let judge = |asked: HostRequest| async move { self.judged(&asked) };
         tokio::join!(knock(host, self.knock()), accept(home, self.door(), judge))
     }
 
@@ -92,7 +92,7 @@ impl Scene {
 }
 
 /// A judge of a home that nobody has proved anything to.
-async fn unasked(asked: Asked) -> Result<Admitted, Refusal> {
+async fn unasked(asked: HostRequest) -> Result<Admitted, Refusal> {
     panic!("{asked:?} is nobody's business")
 }
 
@@ -141,7 +141,7 @@ async fn a_token_that_is_not_good_and_a_key_of_another_are_refused() {
     let stranger = Identity::generate();
     let (host, home) = pipe();
     let (key, knows) = (stranger.public(), &other);
-    let judge = |asked: Asked| async move {
+    let judge = |asked: HostRequest| async move {
         assert_eq!(asked.key, key);
         knows.judged(&asked)
     };

@@ -42,7 +42,8 @@ pub use error::LinkError;
 pub use flood::FloodGuard;
 pub use frame::{Frame, Lane};
 pub use handshake::{
-    Accepted, Admitted, Asked, Door, Facts, Knock, Linked, Pin, Purpose, Refusal, accept, knock,
+    Accepted, Admitted, Door, Facts, HostRequest, Knock, Linked, Pin, Purpose, Refusal, accept,
+    knock,
 };
 pub use identity::{Identity, IdentityError, PublicKey, grouped};
 pub use session::{Pump, Receiver, Sender, Session};

@@ -208,7 +208,7 @@ async fn open(
 ) -> Result<Way, Closed> {
     let text = std::str::from_utf8(&bytes[..end])
         .map_err(|_| Closed::Unclear("the head of the request is no text"))?;
-    let asked = Asked::read(text)?;
+    let asked = EgressRequest::read(text)?;
     let own = || doorman.own_pass().map(str::to_owned);
     let pass = asked.pass().or_else(own).ok_or(Closed::NoPass)?;
     let opened = doorman.admit(&pass, &asked.url)?;
@@ -284,14 +284,14 @@ async fn connect(guard: &Guard, url: &Url) -> Result<TcpStream, Closed> {
 }
 
 /// What a program asks for.
-struct Asked<'h> {
+struct EgressRequest<'h> {
     url: Url,
     kind: Kind,
     method: &'h str,
     headers: Vec<(&'h str, &'h str)>,
 }
 
-impl<'h> Asked<'h> {
+impl<'h> EgressRequest<'h> {
     fn read(head: &'h str) -> Result<Self, Closed> {
         let unclear = Closed::Unclear;
         let mut lines = head.trim_end_matches("\r\n").split("\r\n");
@@ -706,7 +706,7 @@ mod tests {
             lines in proptest::collection::vec("[!-~]{0,6}:?[ -~\r\n]{0,12}", 0..4),
         ) {
             let head = format!("{first}\r\n{}\r\n\r\n", lines.join("\r\n"));
-            if let Ok(asked) = Asked::read(&head) {
+            if let Ok(asked) = EgressRequest::read(&head) {
                 let (out, host) = (asked.forwarded(), asked.url.host_str().unwrap_or_default());
                 prop_assert!(out.ends_with("connection: close\r\n\r\n"));
                 prop_assert_eq!(out.matches("\r\n\r\n").count(), 1);
@@ -720,10 +720,10 @@ mod tests {
     #[test]
     fn nothing_that_comes_makes_it_panic() {
         for head in ["", "\r\n\r\n", "CONNECT  HTTP/1.1\r\n\r\n", "A B HTTP/1.1\r\n:\r\n\r\n"] {
-            assert!(Asked::read(head).is_err(), "{head}");
+            assert!(EgressRequest::read(head).is_err(), "{head}");
         }
         let guard = Guard::new(Arc::new(Site), Arc::new(NoExceptions), &[]);
-        let asked = Asked::read("CONNECT site.test:80 HTTP/1.1\r\n\r\n").unwrap();
+        let asked = EgressRequest::read("CONNECT site.test:80 HTTP/1.1\r\n\r\n").unwrap();
         assert!(guard.check_url(&asked.url).is_ok() && asked.pass().is_none());
     }
 }

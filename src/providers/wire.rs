@@ -244,7 +244,7 @@ impl Connection {
     ) -> Result<Reply, ProviderError> {
         let (begun, mut id) = (Instant::now(), None);
         let answer = self.exchange(request, asked, decoder, sink, &mut id).await;
-        told(asked, begun.elapsed(), id.as_deref(), &answer);
+        log_answer(asked, begun.elapsed(), id.as_deref(), &answer);
         answer
     }
 
@@ -419,7 +419,7 @@ impl std::fmt::Debug for Connection {
 
 /// One line of the log for each call, without a word of what was said in it: what a provider's support asks
 /// for.
-fn told(
+fn log_answer(
     asked: &ChatRequest,
     took: Duration,
     id: Option<&str>,

@@ -60,11 +60,11 @@ pub fn of_folder(folder: &Path) -> Vec<Finding> {
 }
 
 fn sentence(error: &ReplicaError) -> String {
-    told(&error.sentence())
+    clean(&error.sentence())
 }
 
 /// With a capital at its beginning and a stop at its end.
-fn told(words: &str) -> String {
+fn clean(words: &str) -> String {
     let stop = if words.ends_with(['.', '!', '?']) { "" } else { "." };
     format!("{}{stop}", capitalized(words))
 }
@@ -125,7 +125,7 @@ impl Replica {
                 return found;
             }
             Err(error) => {
-                found.push(finding("mirror", Err(told(&error.to_string()))));
+                found.push(finding("mirror", Err(clean(&error.to_string()))));
                 return found;
             }
         };
@@ -145,7 +145,7 @@ impl Replica {
         // A call of its own would end the link of the program that runs, or be ended by it.
         if status.running {
             return match &status.why {
-                Some(why) => Err(told(&format!("there is no link since {}: {why}", status.since))),
+                Some(why) => Err(clean(&format!("there is no link since {}: {why}", status.since))),
                 None => Err(format!("There is no link to {home} yet.")),
             };
         }
@@ -205,7 +205,7 @@ fn clock(ahead_ms: i64) -> Result<String, String> {
 fn mirrored(status: &Status) -> Result<String, String> {
     let rows: u64 = status.rows.values().sum();
     if let Some(trouble) = &status.trouble {
-        return Err(told(&format!("what is here of the workspace is in trouble: {trouble}")));
+        return Err(clean(&format!("what is here of the workspace is in trouble: {trouble}")));
     }
     Ok(match &status.cursor {
         Some(cursor) if status.whole => {

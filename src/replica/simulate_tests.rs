@@ -21,8 +21,8 @@ use kernel::{Clock as _, GatewayId, RunId, TypedId as _};
 use link::frame::{Ack, Answer, Command, Feed, Frame, Have, Outcome};
 use link::pipe::{Fault, Faults, faulty};
 use link::{
-    Admitted, Asked, Carrier, Door, Facts, Identity, Knock, Pace, Pin, Purpose, Receiver, Refusal,
-    Sender, Session, accept, knock,
+    Admitted, Carrier, Door, Facts, HostRequest, Identity, Knock, Pace, Pin, Purpose, Receiver,
+    Refusal, Sender, Session, accept, knock,
 };
 use serde_json::{Value, json};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -251,7 +251,7 @@ impl World {
 
     async fn serve(&self, carrier: Carrier, fuse: &Fuse) -> Result<(), Ended> {
         let door = Door { identity: &self.identities.0, version: "1", pace: PACE };
-        let welcome = |_: Asked| async {
+        let welcome = |_: HostRequest| async {
             let gateway = GatewayId::from_bytes([9; 16]);
             Ok::<_, Refusal>(Admitted { gateway, label: "GPU box".to_owned(), epoch: 1 })
         };

@@ -6,11 +6,11 @@ use features::agents::model::Agent;
 use features::comments::model::{BY_TASK, Comment};
 use features::deliverables::model as deliverables;
 use features::deliverables::model::{Deliverable, Review, Version};
-use features::deliverables::queries::told;
+use features::deliverables::queries::describe;
 use features::inbox::model::{Item, Reason};
 use features::routines::queries as routines;
 use features::runs::model::Place;
-use features::runs::queries::outside;
+use features::runs::queries::taint;
 use features::streams::model::Stream;
 use features::tasks::model::Task;
 use features::tasks::model::label::Label;
@@ -39,7 +39,7 @@ pub fn write(tx: &dyn Read, item: &Item) -> Result<String, StoreError> {
     if let Some(task) = &task {
         let key = settings.as_ref().map_or("HQ", |s| s.task_key.as_str());
         let zone = settings.as_ref().map_or("UTC", |s| s.zone.as_str());
-        let title = outside::marked(tx, &Place::Task(task.id), &task.title)?;
+        let title = taint::marked(tx, &Place::Task(task.id), &task.title)?;
         out.push_str(&format!("Task: {key}-{}\nTitle: {title}\n", task.number));
         out.push_str(&format!("Status: {}\nPriority: {}\n", task.status, task.priority));
         if let Some(due) = task.due_at {
@@ -56,20 +56,20 @@ pub fn write(tx: &dyn Read, item: &Item) -> Result<String, StoreError> {
     out.push_str("\n## Why you were woken\n");
     let firing = routines::firing_of(tx, item)?;
     let said = match item.task {
-        Some(task) if !outside::is_written(tx, &Place::of(item.id))? => Place::Task(task),
+        Some(task) if !taint::is_written(tx, &Place::of(item.id))? => Place::Task(task),
         _ => Place::of(item.id),
     };
     for reason in &item.reasons {
         out.push_str(&why(tx, reason, firing.is_none(), &said)?);
     }
     if let Some(firing) = &firing {
-        let text = outside::marked(tx, &Place::of(firing.routine), &firing.instruction)?;
+        let text = taint::marked(tx, &Place::of(firing.routine), &firing.instruction)?;
         out.push_str(&format!("\n## Instruction\n{text}\n"));
     }
     if let Some(task) = &task {
         if !task.description.trim().is_empty() {
             let text = head_tail(task.description.trim(), LONG, "\n[…]\n");
-            let text = outside::marked(tx, &Place::Task(task.id), &text)?;
+            let text = taint::marked(tx, &Place::Task(task.id), &text)?;
             out.push_str(&format!("\n## Description\n{text}\n"));
         }
         delivered(tx, task, &mut out)?;
@@ -82,7 +82,7 @@ pub fn write(tx: &dyn Read, item: &Item) -> Result<String, StoreError> {
 /// What a task belongs to, why that is done, and what stands before it.
 fn place(tx: &dyn Read, task: &Task, key: &str, out: &mut String) -> Result<(), StoreError> {
     let line = |task: &Task| {
-        let title = outside::marked(tx, &Place::Task(task.id), &task.title)?;
+        let title = taint::marked(tx, &Place::Task(task.id), &task.title)?;
         Ok::<_, StoreError>(format!("{key}-{} \"{title}\"", task.number))
     };
     let above = tasks::ancestors(tx, task)?;
@@ -91,7 +91,7 @@ fn place(tx: &dyn Read, task: &Task, key: &str, out: &mut String) -> Result<(), 
         out.push_str(&format!("Part of: {}\n", above.join(" > ")));
     }
     let labels = labels::of(tx, task.id)?;
-    let name = |label: &Label| outside::marked(tx, &Place::of(label.id), &label.name);
+    let name = |label: &Label| taint::marked(tx, &Place::of(label.id), &label.name);
     let labels: Vec<String> = labels.iter().map(name).collect::<Result<_, _>>()?;
     if !labels.is_empty() {
         out.push_str(&format!("Labels: {}\n", labels.join(", ")));
@@ -110,9 +110,9 @@ fn place(tx: &dyn Read, task: &Task, key: &str, out: &mut String) -> Result<(), 
     };
     if let Some(stream) = stream {
         let place = Place::of(stream.id);
-        out.push_str(&format!("Stream: {}\n", outside::marked(tx, &place, &stream.name)?));
+        out.push_str(&format!("Stream: {}\n", taint::marked(tx, &place, &stream.name)?));
         if !stream.goal.is_empty() {
-            let goal = outside::marked(tx, &place, &stream.goal)?;
+            let goal = taint::marked(tx, &place, &stream.goal)?;
             out.push_str(&format!("Its goal:\n{}\n", quote(&goal)));
         }
     }
@@ -170,12 +170,12 @@ fn why(
         (None, Some(agent)) => tx.get::<Agent>(agent)?.map(|a| a.name),
         (None, None) => None,
     };
-    let mut line = format!("- {}", outside::marked(tx, place, &reason.summary)?);
+    let mut line = format!("- {}", taint::marked(tx, place, &reason.summary)?);
     if let Some(from) = from {
         line.push_str(&format!(" (from {from})"));
     }
     if with_text && !reason.text.is_empty() {
-        line.push_str(&format!("\n{}", quote(&outside::marked(tx, place, &reason.text)?)));
+        line.push_str(&format!("\n{}", quote(&taint::marked(tx, place, &reason.text)?)));
     }
     line.push('\n');
     Ok(line)
@@ -195,19 +195,20 @@ fn delivered(tx: &dyn Read, task: &Task, out: &mut String) -> Result<(), StoreEr
     for work in all {
         out.push_str(&format!(
             "- \"{}\" version {} is {} (id {})\n",
-            outside::marked(tx, &Place::of(work.id), &work.title)?,
+            taint::marked(tx, &Place::of(work.id), &work.title)?,
             work.versions,
             work.state,
             work.id
         ));
-        let said = tx.get::<Review>(work.version)?.map(|review| told(&review)).unwrap_or_default();
+        let said =
+            tx.get::<Review>(work.version)?.map(|review| describe(&review)).unwrap_or_default();
         if !said.is_empty() {
             out.push_str(&format!("  Note of the review:\n{}\n", quote(&said)));
         }
         let version: Option<Version> = tx.get(work.version)?;
         if let Some(text) = version.as_ref().and_then(|version| version.content.text()) {
             let text = head_tail(text, LONG, "\n[…]\n");
-            let text = outside::marked(tx, &Place::of(work.id), &text)?;
+            let text = taint::marked(tx, &Place::of(work.id), &text)?;
             out.push_str(&format!("  Present text:\n{}\n", quote(&text)));
         }
     }
@@ -228,7 +229,7 @@ fn comments(tx: &dyn Read, task: &Task, out: &mut String) -> Result<(), StoreErr
             _ => None,
         };
         let name = name.unwrap_or_else(|| "HQ".to_owned());
-        let text = outside::marked(tx, &Place::Comment(comment.id), cut(&comment.body, 2_000))?;
+        let text = taint::marked(tx, &Place::Comment(comment.id), cut(&comment.body, 2_000))?;
         out.push_str(&format!("- {name}:\n{}\n", quote(&text)));
     }
     Ok(())

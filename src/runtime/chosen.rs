@@ -6,15 +6,15 @@ use jiff::SignedDuration;
 
 use app::Ws;
 use features::agents::model::Agent;
+use features::connections::cooldown::Candidate;
 use features::connections::model::Connection;
 use features::connections::provider;
 use features::connections::queries::{self as connections, Choice, turns};
-use features::connections::rests::Candidate;
 use features::inbox::model::Item;
 use features::routines::queries as routines;
 use features::runs::model::{Child, ModelSource, Run, Session};
 use features::runs::queries as runs;
-use features::runs::queries::choice::{Wish, in_session, thinking_asked};
+use features::runs::queries::choice::{MessageOptions, in_session, thinking_asked};
 use features::tasks::model::Task;
 use kernel::{ConnectionId, Fast, RunTrigger, Thinking};
 use providers::Provider;
@@ -56,7 +56,7 @@ pub(super) fn choose(
         None => None,
     };
     let session = tx.get::<Session>(run.session)?;
-    let wish = Wish { model: message, thinking: thinking_asked(tx, run)? };
+    let wish = MessageOptions { model: message, thinking: thinking_asked(tx, run)? };
     let mut choice = in_session(tx, session.as_ref(), agent, task.as_ref(), wish)?;
     by_routine(tx, run, agent, &mut choice)?;
     if message.is_none() && run.model_source == ModelSource::Message {

@@ -7,9 +7,9 @@ use jiff::SignedDuration;
 
 use app::Ws;
 use crypto::redact::Spot;
+use features::connections::cooldown::{self, Candidate};
 use features::connections::model::Connection;
 use features::connections::queries::{Choice, turns};
-use features::connections::rests::{self, Candidate};
 use features::connections::rules::ConnectionError;
 use features::connections::rules::turns::Failure;
 use features::runs::model::EventKind;
@@ -91,7 +91,7 @@ impl Chain {
         for candidate in &self.all {
             rest.push(turns::resting(tx, candidate, at)?.is_some());
         }
-        Ok(rests::next(&self.all, &tried, |n| rest[n]).map(|n| self.all[n].clone()))
+        Ok(cooldown::next(&self.all, &tried, |n| rest[n]).map(|n| self.all[n].clone()))
     }
 
     /// When the first of those whose failure time heals may be asked again.
@@ -99,7 +99,7 @@ impl Chain {
         let mut soonest: Option<Timestamp> = None;
         for candidate in &self.all {
             let rest = turns::resting(tx, candidate, at)?;
-            let until = rest.filter(|rest| rests::passes(rest.class)).map(|rest| rest.until);
+            let until = rest.filter(|rest| cooldown::passes(rest.class)).map(|rest| rest.until);
             soonest = soonest.into_iter().chain(until).min();
         }
         Ok(soonest)
@@ -271,7 +271,7 @@ impl Turn {
                 return self.wait_until(until).await;
             }
         }
-        if self.chooser.chain.is_single() || rests::scope(error.class).is_none() {
+        if self.chooser.chain.is_single() || cooldown::scope(error.class).is_none() {
             return self.give_up(error).await;
         }
         let why = self.counts_as_tried(who, error)?;
@@ -301,7 +301,7 @@ impl Turn {
         &mut self,
         error: &ProviderError,
     ) -> Result<bool, EngineError> {
-        if self.chooser.chain.is_single() || rests::scope(error.class).is_none() {
+        if self.chooser.chain.is_single() || cooldown::scope(error.class).is_none() {
             return Ok(false);
         }
         let who = self.chooser.chain.now.clone();
@@ -372,7 +372,7 @@ impl Turn {
         who: &Candidate,
         error: &ProviderError,
     ) -> Result<(), EngineError> {
-        if who.connection.is_none() || rests::scope(error.class).is_none() {
+        if who.connection.is_none() || cooldown::scope(error.class).is_none() {
             return Ok(());
         }
         // Without a line the failure says little of it, and the next of the list need not wait for home.

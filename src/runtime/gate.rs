@@ -12,15 +12,15 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use features::agents::queries::reach;
+use features::trust::authorize::{self, Facts, IDENTITY, OutgoingRequest, Reach, Verdict};
 use features::trust::line::{self, Line};
 use features::trust::loads;
 use features::trust::model::{Approval, BROWSER, CallRecord, Plan, Witness};
 use features::trust::queries as trust;
 use features::trust::rules::NewApproval;
-use features::trust::weigh::{self, Asked, Facts, IDENTITY, Reach, Verdict};
 use features::workspace::model::Member;
 use kernel::text::ellipsis;
-use kernel::{ApprovalAnswer, ApprovalId, Leave, Risk, RunTrigger, Timestamp, TrustMode};
+use kernel::{AccessDecision, ApprovalAnswer, ApprovalId, Risk, RunTrigger, Timestamp, TrustMode};
 use store::ReadExt;
 use tool::registry::Entry;
 use tool::{AnyTool, Effect, Lease, Slot, ToolCx, ToolError, diff};
@@ -85,7 +85,7 @@ struct Weighed {
     line: Option<Line>,
     /// Whether its command line is all that it is.
     bare: bool,
-    request: Option<Asked>,
+    request: Option<OutgoingRequest>,
     /// What it asks of a site in the agent's browser.
     act: Option<AtSite>,
     answered: Option<Approval>,
@@ -183,7 +183,7 @@ impl Turn {
                     self.close(approval.id, ApprovalAnswer::Expired).await?;
                     return Ok(Some(Passed::Refused(unanswered())));
                 }
-                _ if weighed.verdict.leave == Leave::Deny => {}
+                _ if weighed.verdict.leave == AccessDecision::Deny => {}
                 Some(_) if approval.is_allowed() && is_same => {
                     self.ends.approved = Some(approval.id);
                     return Ok(Some(weighed.go()));
@@ -196,7 +196,7 @@ impl Turn {
                     self.close(approval.id, ApprovalAnswer::Changed).await?;
                 }
                 // The yes to another one counts for this one too.
-                None if weighed.verdict.leave == Leave::Allow => {
+                None if weighed.verdict.leave == AccessDecision::Allow => {
                     self.close(approval.id, ApprovalAnswer::Withdrawn).await?;
                     return Ok(None);
                 }
@@ -211,15 +211,15 @@ impl Turn {
             }
         }
         self.talk.journal.decided.clone_from(&weighed.verdict.took);
-        if weighed.verdict.leave != Leave::Ask {
+        if weighed.verdict.leave != AccessDecision::Ask {
             self.talk.journal.judged.push(weighed.judged.clone());
         }
         match weighed.verdict.leave {
-            Leave::Allow => Ok(Some(weighed.go())),
-            Leave::Deny => {
+            AccessDecision::Allow => Ok(Some(weighed.go())),
+            AccessDecision::Deny => {
                 Ok(Some(Passed::Refused(ToolError::refused("denied", weighed.verdict.why))))
             }
-            Leave::Ask => {
+            AccessDecision::Ask => {
                 if let Some(act) = &weighed.act {
                     let of =
                         (self.setting.agent.id, self.talk.journal.run, self.talk.journal.steps + 1);
@@ -264,7 +264,7 @@ impl Turn {
             // Who the agent is changes one time after the other.
             let Ok(None) = self.rewritten(entry, &arguments).await else { continue };
             let weighed = self.weigh(other, entry, arguments, None).await?;
-            if weighed.verdict.leave == Leave::Ask && weighed.answered.is_none() {
+            if weighed.verdict.leave == AccessDecision::Ask && weighed.answered.is_none() {
                 self.talk.journal.decided.extend_from_slice(&weighed.verdict.took);
                 alike.push(self.approval((other, entry), weighed, None, now));
             }
@@ -295,7 +295,7 @@ impl Turn {
             let Some(entry) = self.setting.engine.tools.get(&call.name) else { return Ok(None) };
             let Ok(arguments) = entry.canonical(&call.arguments) else { return Ok(None) };
             let weighed = self.weigh(call, entry, arguments, None).await?;
-            if weighed.verdict.leave != Leave::Allow || weighed.answered.is_some() {
+            if weighed.verdict.leave != AccessDecision::Allow || weighed.answered.is_some() {
                 return Ok(None);
             }
             decided.extend(weighed.verdict.took);
@@ -362,7 +362,7 @@ impl Turn {
         let session = self.setting.session;
         let (agents, programs, answered, read) = ws.read(|snap| {
             let agents = reach::agents_of(snap, agent, run)?;
-            let programs = weigh::programs(snap, &agents)?;
+            let programs = authorize::programs(snap, &agents)?;
             let read = trust::heeded(snap, &agents, session)?;
             Ok::<_, EngineError>((agents, programs, trust::of_call(snap, run, &call.id)?, read))
         })?;
@@ -372,7 +372,7 @@ impl Turn {
         let (effect, mut reach) = self.reach_of((entry, &given), &agents, programs)?;
         let command = if effect == Effect::Exec { text("command") } else { "" };
         let folder = ws.agent_folder(&self.setting.agent.slug);
-        let request = Asked::of(&given);
+        let request = OutgoingRequest::of(&given);
         let variables = given.get("env").and_then(Value::as_object);
         let mut told = shown(entry.spec.name, command, &given);
         let (mut line, mut files) = (None, Vec::new());
@@ -399,7 +399,7 @@ impl Turn {
             Some(_) => egress::leaks(ws, Sender { session, run, agents: &agents }, sent).await?,
             None => None,
         };
-        let bare = weigh::is_bare(&given);
+        let bare = authorize::is_bare(&given);
         let now = ws.app.clock.now();
         let facts = Facts {
             tool: entry.spec.name,
@@ -416,9 +416,9 @@ impl Turn {
         };
         let verdict = ws.read(|snap| match &act {
             Some(act) => act.verdict(snap, &agents, run, &facts),
-            None => weigh::weigh(snap, &agents, Some(run), &facts),
+            None => authorize::weigh(snap, &agents, Some(run), &facts),
         })?;
-        let is_asked = verdict.leave == Leave::Ask || answered.is_some();
+        let is_asked = verdict.leave == AccessDecision::Ask || answered.is_some();
         let is_at_site = AtSite::is_one(entry.spec.name);
         let binds = is_asked && is_at_site && act.is_some();
         let loads = is_asked && line.as_ref().is_some_and(loads::may_load);
@@ -436,7 +436,7 @@ impl Turn {
         if is_at_site {
             AtSite::expect(act.as_ref(), ws, agent, (run, self.talk.journal.steps + 1));
         }
-        let may_review = verdict.leave == Leave::Ask
+        let may_review = verdict.leave == AccessDecision::Ask
             && verdict.rule.is_none()
             && review::is_one(entry.spec.name, line.as_ref().filter(|_| bare))
             && ws.read(|snap| trust::may_review(snap, &agents, session))?

@@ -18,7 +18,7 @@ use features::agents::model::Agent;
 use features::jobs::model::{JOBS, Job, JobOutcome, JobOutput, OUTPUT};
 use features::jobs::queries;
 use features::jobs::rules::{Finished, JobError, NewJob};
-use features::runs::queries::outside;
+use features::runs::queries::taint;
 use kernel::text::ellipsis;
 use kernel::{Actor, AgentId, Cause, JobId, RunId, WorkspaceId};
 use sandbox::input::Stdin;
@@ -136,7 +136,7 @@ impl Jobs {
         };
         let by = (Actor::Agent { agent: cx.agent, run: cx.run }, Cause::Step(cx.run, cx.step));
         let root = cx.folder.clone();
-        let before = match cx.ws.read(|snap| outside::is_of_job(snap, cx.agent, cx.session))? {
+        let before = match cx.ws.read(|snap| taint::is_of_job(snap, cx.agent, cx.session))? {
             true => {
                 let marks = blocking(move || folder::marks(&root)).await;
                 Some(marks.map_err(|error| StoreError::Failed(error.to_string()))?)
@@ -208,8 +208,7 @@ impl Jobs {
                         let line = own.app.redactor.masked(Spot::Tools, &line).into_owned();
                         let line = ellipsis(&line, 500);
                         // ok: what cannot be read is marked.
-                        let is_untrusted =
-                            own.read(|snap| outside::is_of_job(snap, agent, session));
+                        let is_untrusted = own.read(|snap| taint::is_of_job(snap, agent, session));
                         let line = match is_untrusted {
                             Ok(false) => line,
                             _ => untrusted::wrap(&untrusted::id_of(&format!("{id}/{wish}")), &line),
@@ -472,7 +471,7 @@ async fn ended(ws: &Ws, id: JobId, live: &Live, end: &JobEnd) -> Result<(), Engi
 /// it ran these are all that were changed since it began.
 async fn written_by(ws: &Ws, id: JobId, live: &Live) -> Result<Vec<String>, EngineError> {
     let is_untrusted = ws.read(|snap| match snap.get::<Job>(id)? {
-        Some(job) => outside::is_of_job(snap, job.agent, job.session),
+        Some(job) => taint::is_of_job(snap, job.agent, job.session),
         // What is not in the mirror may be.
         None => Ok(true),
     })?;

@@ -18,11 +18,11 @@ use serde::{Deserialize, Serialize};
 use tool::{MAX_OUTPUT, Picture};
 
 use super::EngineError;
-use super::bring;
 use super::command::journal::Append;
 use super::command::tool::Ready;
 use super::command::{Entry, First, Hand, Noted, Order};
 use super::context;
+use super::fetch_blobs;
 use super::history::History;
 use super::port::{Handed, Port};
 use super::remote::link;
@@ -149,7 +149,7 @@ impl Journal {
         let noted = self.enter(hand, entry, tool).await?;
         let Noted { answer, epoch, appended } = noted;
         (self.epoch, self.applied) = (epoch, number);
-        bring::bring(&self.ws, bring::shown(&appended)).await;
+        fetch_blobs::bring(&self.ws, fetch_blobs::shown(&appended)).await;
         self.take(&appended);
         Ok(answer)
     }

@@ -8,7 +8,7 @@ mod alive;
 mod remote;
 mod before;
 mod bounded;
-mod bring;
+mod fetch_blobs;
 mod calls;
 mod card;
 mod child;

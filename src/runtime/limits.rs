@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 
 use features::runs::model::RunBounds;
-use features::runs::queries::bounds;
+use features::runs::queries::run_limits;
 use kernel::AgentId;
 use store::{Read, StoreError};
 
@@ -63,7 +63,7 @@ fn minutes(n: u32) -> SignedDuration {
 impl Limits {
     /// The same for runs of an agent: what was chosen for these takes the place of what is usual.
     pub(super) fn for_agent(self, tx: &dyn Read, agent: AgentId) -> Result<Self, StoreError> {
-        let chosen = bounds::chosen(tx, agent)?;
+        let chosen = run_limits::chosen(tx, agent)?;
         Ok(Self {
             calls: chosen.calls.unwrap_or(self.calls),
             steps: chosen.tool_calls.unwrap_or(self.steps),

@@ -6,7 +6,7 @@ use tracing::Instrument;
 
 use app::live::{BlockKind, Hub};
 use crypto::redact::{RedactStream, Spot};
-use features::connections::rests::Candidate;
+use features::connections::cooldown::Candidate;
 use features::runs::model::{BROKEN_OFF, Body, EventKind};
 use features::usage::queries as usage;
 use features::usage::rules::{Admitted, Spent};

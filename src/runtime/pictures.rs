@@ -152,7 +152,7 @@ impl Turn {
                 () = self.setting.cancel.cancelled() => Err("the run was stopped"),
             };
             let mark = untrusted::id_of(&format!("{}/{name}", self.talk.journal.agent));
-            let text = told(&name, &mark, read);
+            let text = describe(&name, &mark, read);
             let text = self.talk.journal.ws.app.redactor.text(&text).into_owned();
             self.talk.journal.history.set(place, Part::text(text));
         }
@@ -161,7 +161,7 @@ impl Turn {
 }
 
 /// What stands in the place of a document.
-fn told(name: &str, mark: &str, read: Result<document::Words, &'static str>) -> String {
+fn describe(name: &str, mark: &str, read: Result<document::Words, &'static str>) -> String {
     match read {
         Ok(document::Words { pages, text, .. }) if text.is_empty() => format!(
             "[The PDF {name} ({pages} pages) holds no words that can be read, perhaps only pictures of pages.]"

@@ -15,7 +15,7 @@ use features::agents::prompted::{self, MAX_NOTE, RULES};
 use features::agents::queries::lines;
 use features::agents::skills;
 use features::runs::model::{Place, PromptPart, Written};
-use features::runs::queries::{makeup, outside};
+use features::runs::queries::{makeup, taint};
 use features::workspace::model::{Member, Settings};
 use git::files::AgentFiles;
 use git::history::{At, LogQuery};
@@ -137,7 +137,7 @@ fn waiting(tx: &dyn Read, agent: AgentId) -> Result<Vec<(String, Timestamp, Stri
         }
         _ => None,
     };
-    Ok(outside::files_of(tx, agent)?.into_iter().filter_map(of).collect())
+    Ok(taint::files_of(tx, agent)?.into_iter().filter_map(of).collect())
 }
 
 /// Reads what stood in such files before. Where that is not known any more, nothing of them is told. Blocks.

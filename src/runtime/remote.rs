@@ -9,7 +9,7 @@ mod at_home;
 pub(super) mod files;
 mod late;
 pub(super) mod link;
-mod look;
+mod remote_reads;
 mod refusal;
 #[cfg(test)]
 pub(super) mod scripted;
@@ -34,8 +34,8 @@ use super::journal::blocking;
 use super::port::Handed;
 
 pub use at_home::AtHome;
-pub(super) use look::look;
 pub use refusal::OfHome;
+pub(super) use remote_reads::look;
 
 /// Why nothing of an agent's is begun: its machine is not linked, or its gateway takes no new work.
 pub(super) use features::inbox::queries::why::{HOST_PAUSED as PAUSED, HOST_SILENT as SILENT};
@@ -50,7 +50,7 @@ const MOST: u64 = 256 * 1024 * 1024;
 /// What the engine on a host says to home.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Asked {
+enum RemoteRequest {
     /// Something is to be written.
     Write {
         /// By whom.
@@ -117,7 +117,7 @@ struct Stand {
     head: Option<String>,
     /// How long all is that is missing.
     total: u64,
-    #[serde(with = "app::coded")]
+    #[serde(with = "app::base64_serde")]
     data: Vec<u8>,
     /// Whether the branch leads back to where it stands on the host.
     has: bool,
@@ -136,7 +136,7 @@ fn read<T: serde::de::DeserializeOwned>(what: Value) -> Result<T, Refusal> {
 async fn say<T: serde::de::DeserializeOwned>(
     up: &dyn Upstream,
     about: Option<RunId>,
-    asked: &Asked,
+    asked: &RemoteRequest,
 ) -> Result<T, Refusal> {
     read(up.say(about, value(asked)?).await?)
 }
@@ -157,7 +157,7 @@ pub(super) async fn enter<E: Entry>(
     let line: Line = taken.into();
     let (begins, needs_keys) = (offline::begins_call(&line), offline::needs_keys(&line));
     let command = Box::new(Command::Entry { hand: hand.clone(), line });
-    let said = value(&Asked::Write { by, why, command }).map_err(EngineError::told)?;
+    let said = value(&RemoteRequest::Write { by, why, command }).map_err(EngineError::told)?;
     let noted = if is_journal {
         let entry = copy.clone();
         let (at, by) = ((ws, up), (by, why));
@@ -183,7 +183,7 @@ pub(super) async fn order<O: Order>(
 ) -> Result<O::Answer, O::Error> {
     let command = Box::new(Command::Order(order.into()));
     let given = async {
-        let said = value(&Asked::Write { by, why, command })?;
+        let said = value(&RemoteRequest::Write { by, why, command })?;
         keep_blobs((ws, up), None::<RunId>, &said).await.map_err(|error| Refusal::from(&error))?;
         read(up.say(None, said).await?)
     };
@@ -192,7 +192,7 @@ pub(super) async fn order<O: Order>(
 
 /// Waits until all is in the mirror that home has written by now.
 pub(super) async fn catch_up(up: &dyn Upstream) -> Result<(), EngineError> {
-    say::<Value>(up, None, &Asked::Nothing).await.map(drop).map_err(EngineError::told)
+    say::<Value>(up, None, &RemoteRequest::Nothing).await.map(drop).map_err(EngineError::told)
 }
 
 /// Sends the files that something names which is written next.
@@ -241,7 +241,8 @@ async fn keep(
 ) -> Result<(), EngineError> {
     let about = about.into();
     for sent in pieces(id, bytes) {
-        let has: bool = say(up, about, &Asked::Piece(sent)).await.map_err(EngineError::told)?;
+        let has: bool =
+            say(up, about, &RemoteRequest::Piece(sent)).await.map_err(EngineError::told)?;
         if has {
             return Ok(());
         }
@@ -282,7 +283,7 @@ pub(super) fn is_elsewhere(ws: &Ws, agent: AgentId) -> Result<bool, StoreError> 
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::{Asked, BlobId, Sent, files_in, pieces, read};
+    use super::{BlobId, RemoteRequest, Sent, files_in, pieces, read};
     use app::upstream::Aside;
     use features::runs::model::{Body, EventKind};
 
@@ -303,7 +304,7 @@ mod tests {
         let at: Vec<(u64, u64)> = sent.iter().map(|one| (one.offset, one.total)).collect();
         let total = super::PIECE as u64 + 1;
         assert_eq!(at, [(0, total), (total - 1, total)]);
-        let asked: Asked = read(Aside::Piece(sent[1].clone()).said()).unwrap();
-        assert!(matches!(asked, Asked::Piece(piece) if piece == sent[1]));
+        let asked: RemoteRequest = read(Aside::Piece(sent[1].clone()).said()).unwrap();
+        assert!(matches!(asked, RemoteRequest::Piece(piece) if piece == sent[1]));
     }
 }

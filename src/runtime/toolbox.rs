@@ -7,8 +7,8 @@ use app::Ws;
 use features::agents::model::Agent;
 use features::agents::queries::reach;
 use features::runs::model::Run;
+use features::trust::authorize;
 use features::trust::queries as trust;
-use features::trust::weigh;
 use features::workspace::queries::modules::Off;
 use kernel::RunTrigger;
 use providers::model::ToolDef;
@@ -142,7 +142,7 @@ pub(super) fn may_use(
 
 /// Whether a tool is offered to the model of a locked agent: it only looks, or follows programs that run already.
 pub(crate) fn is_for_locked(spec: &ToolSpec) -> bool {
-    weigh::only_looks(spec.effect) || spec.name == "process"
+    authorize::only_looks(spec.effect) || spec.name == "process"
 }
 
 /// Why a tool does not work on a host, in the words that a model is told.

@@ -42,7 +42,7 @@ use super::model_call::{Answer, Called};
 use super::port::Port;
 use super::run_slot::RunSlot;
 use super::toolbox::Call;
-use super::{BY, Engine, EngineError, bring, child, commit, prompt, resume, toolbox};
+use super::{BY, Engine, EngineError, child, commit, fetch_blobs, prompt, resume, toolbox};
 
 pub(super) use parts::{Chooser, Ends, Setting, Step, Talk};
 
@@ -238,7 +238,8 @@ impl Turn {
         request.metadata.cache_key = Some(cache_key(&session));
         client.iter().for_each(|client| client.shape(&mut request));
         let fixed = Size::of(&request);
-        bring::bring(ws, bring::shown(shown.events.iter().map(|event| &event.kind))).await;
+        fetch_blobs::bring(ws, fetch_blobs::shown(shown.events.iter().map(|event| &event.kind)))
+            .await;
         let journal = Journal { seat: Some(seat), ..shown.journal(ws, &run) };
         let before = Before::of(shown.of_run(run.id), &engine.tools, client.as_ref());
         let setting = Setting {

@@ -6,12 +6,12 @@ use std::sync::{Arc, OnceLock};
 use tokio::sync::{Notify, broadcast::error::RecvError};
 use tokio_util::sync::CancellationToken;
 
+use app::cache::{Cache, Numbers};
 use app::config::Config;
 use app::downstream::Looks;
 use app::finding::Finding;
 use app::inputs::Inputs;
 use app::jobs::Jobs;
-use app::kept::{Kept, Numbers};
 use app::limits::Limiter;
 use app::live::Hub;
 use app::meaning::{Meaning, Vectors};
@@ -30,7 +30,7 @@ use runtime::Engine;
 use sandbox::spawn::Spawner;
 use store::{Blobs, Options, Store};
 
-use super::anchor::Anchor;
+use super::data_dir_guard::Anchor;
 use super::tasks::Tasks;
 use super::{END_WITHIN, Parts, StartError, lock, restore, schema, tools, workspaces};
 
@@ -198,7 +198,7 @@ fn open(
         paths: PathLocks::default(),
         repo: OnceLock::new(),
         work: Work::new(&app.stopping),
-        people: Kept::default(),
+        people: Cache::default(),
         numbers: Numbers::default(),
         finding: Finding::at(folder.join("search")),
         vectors: Vectors::at(folder.join("vectors")),

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use app::App;
 use backup::{Address, Progress, S3Keys};
 use crypto::keyring::Secret;
-use features::backups::job::{self, Newness, Place, Wish};
+use features::backups::job::{self, BackupRequest, Newness, Place};
 use features::backups::model::{BackupRun, Deed, Kept};
 use features::backups::rules::{self, BackupsError};
 use features::backups::{queries, telling};
@@ -49,7 +49,7 @@ pub async fn run(app: App) {
         });
         if let Some(deed) = deed {
             // The row says how it went; the next look sees it.
-            if let Err(error) = job::run(&app, Wish::scheduled(deed)).await {
+            if let Err(error) = job::run(&app, BackupRequest::scheduled(deed)).await {
                 tracing::error!(%error, "{} did not work", deed.noun());
             }
             // A store that cannot note it must not make this a busy loop.
@@ -118,7 +118,7 @@ pub const KEYS_GO_WITH_TO: &str = "--passphrase-file and --credentials-file open
 
 /// What a command wants done.
 #[derive(Clone, Default, Serialize, Deserialize)]
-pub struct LocalWish {
+pub struct BackupCommand {
     pub deed: Option<Deed>,
     /// Where, when not where the settings say.
     pub to: Option<String>,
@@ -132,7 +132,7 @@ pub struct LocalWish {
     pub new_place: bool,
 }
 
-impl LocalWish {
+impl BackupCommand {
     /// The place that was given, if one was. A command runs as the owner of the machine, so its
     /// address may lie anywhere.
     ///
@@ -160,12 +160,12 @@ impl LocalWish {
     }
 
     /// As a wish of the job.
-    pub fn wish(&self) -> Result<Wish, BackupsError> {
-        Ok(Wish {
+    pub fn wish(&self) -> Result<BackupRequest, BackupsError> {
+        Ok(BackupRequest {
             place: self.place()?,
             backup: self.backup.clone(),
             newness: if self.new_place { Newness::Accepted } else { Newness::AsBefore },
-            ..Wish::commanded(self.deed.unwrap_or(Deed::Backup))
+            ..BackupRequest::commanded(self.deed.unwrap_or(Deed::Backup))
         })
     }
 }
@@ -192,7 +192,7 @@ pub struct LocalList {
     pub runs: Vec<BackupRun>,
 }
 
-async fn begin(app: App, Json(wish): Json<LocalWish>) -> Result<Response, ApiError> {
+async fn begin(app: App, Json(wish): Json<BackupCommand>) -> Result<Response, ApiError> {
     let run = job::start(&app, wish.wish()?).await?;
     Ok((StatusCode::ACCEPTED, Json(LocalRun { run, progress: None })).into_response())
 }

@@ -4,8 +4,8 @@
 //! answered while the stores open, and hands back a [`Running`] server.
 
 pub mod access;
-pub mod anchor;
-pub mod again;
+pub mod data_dir_guard;
+pub mod retry;
 pub mod away;
 pub mod consumers;
 pub mod doors;
@@ -91,7 +91,7 @@ use web::routes::Mounted;
 pub use due::catch_up;
 pub use offline::{Offline, offline, offline_with};
 
-use anchor::Anchor;
+use data_dir_guard::Anchor;
 use listen::{Front, Patience, Stage};
 use lock::{Lock, LockError};
 use socket::Socket;
@@ -262,7 +262,7 @@ pub async fn start(config: Config, parts: Parts) -> Result<Running, StartError> 
     let sweeping = app.clone();
     tasks.keep("timers", move || Box::pin(timers::run(sweeping.clone())));
     let holding = app.clone();
-    tasks.keep("data folder", move || Box::pin(anchor::watch(holding.clone())));
+    tasks.keep("data folder", move || Box::pin(data_dir_guard::watch(holding.clone())));
     let keeping = app.clone();
     tasks.keep("backups", move || Box::pin(backups::run(keeping.clone())));
     let tending = app.clone();

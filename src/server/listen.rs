@@ -238,23 +238,23 @@ async fn serve<S>(
     // In a place of its own, which is given back when a stream leaves.
     let mut http = Box::new(http);
     let left = tokio::select! {
-        ended = &mut http => return told(ended),
+        ended = &mut http => return log_end(ended),
         left = hatch.left() => left,
         () = stop.cancelled() => {
             std::pin::Pin::new(http.as_mut()).graceful_shutdown();
             tokio::select! {
-                ended = &mut http => return told(ended),
+                ended = &mut http => return log_end(ended),
                 left = hatch.left() => left,
             }
         }
     };
     // None when it was upgraded, and then no answer has left.
     if let Some(parts) = (*http).into_parts() {
-        told(stream::relay(parts.io.into_inner(), left).await);
+        log_end(stream::relay(parts.io.into_inner(), left).await);
     }
 }
 
-fn told<E: Display>(ended: Result<(), E>) {
+fn log_end<E: Display>(ended: Result<(), E>) {
     if let Err(error) = ended {
         tracing::debug!(%error, "a connection ended early");
     }

@@ -305,7 +305,7 @@ async fn look_at_keys(app: App) -> Result<Json<keys::Found>, ApiError> {
 
 /// Whose link is wanted.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub struct LinkWish {
+pub struct LinkRequest {
     /// The account's address; may be left out when there is one account.
     pub email: Option<String>,
     /// Whether the second step goes, too.
@@ -328,7 +328,7 @@ pub async fn reset_link(
     app: &App,
     here: &Here,
     by: Actor,
-    wish: LinkWish,
+    wish: LinkRequest,
 ) -> Result<FreshLink, UsersError> {
     let account = match app.system.read(|snap| queries::any_account(snap))? {
         true => Some(chosen_account(app, wish.email.as_deref())?),
@@ -350,7 +350,7 @@ async fn make_link(
     app: App,
     peer: Peer,
     Extension(here): Extension<Arc<Here>>,
-    Json(wish): Json<LinkWish>,
+    Json(wish): Json<LinkRequest>,
 ) -> Result<Json<FreshLink>, ApiError> {
     let by = local_actor(&app, peer)?;
     Ok(Json(reset_link(&app, &here, by, wish).await?))
@@ -399,7 +399,7 @@ pub fn local_actor(app: &App, peer: Peer) -> Result<Actor, StoreError> {
 
 /// What a token is wanted for.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub struct TokenWish {
+pub struct TokenRequest {
     pub name: String,
     /// What it may be used for; everything its owner may do when empty.
     #[serde(default)]
@@ -428,7 +428,7 @@ pub struct FreshToken {
 async fn make_token(
     app: App,
     peer: Peer,
-    Json(wish): Json<TokenWish>,
+    Json(wish): Json<TokenRequest>,
 ) -> Result<Response, ApiError> {
     let by = local_actor(&app, peer)?;
     let account = chosen_account(&app, wish.email.as_deref())?;

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use app::jobs::JobState;
 use app::{App, Ws};
-use features::audit::queries::{self as audit, Asked, Reach, Wish};
+use features::audit::queries::{self as audit, AuditParams, AuditQuery, Reach};
 use features::backups::queries::damaged;
 use features::global_search::queries::standing as index;
 use features::health::queries::{self as health, letters};
@@ -108,7 +108,7 @@ fn stand(app: &App, ws: &Ws, kind: &str) -> Result<Json<JobState>, ApiError> {
 // ── The audit ──
 
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub struct ExportWish {
+pub struct ExportRequest {
     /// The workspace; may be left out when there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub workspace: Option<String>,
@@ -128,17 +128,20 @@ pub struct ExportPiece {
     pub next: Option<u64>,
 }
 
-async fn export(app: App, Query(wish): Query<ExportWish>) -> Result<Json<ExportPiece>, ApiError> {
+async fn export(
+    app: App,
+    Query(wish): Query<ExportRequest>,
+) -> Result<Json<ExportPiece>, ApiError> {
     let ws = chosen(&app, wish.workspace.as_deref())?;
-    let asked = Asked { source: wish.source, ..Asked::default() };
-    let all = Wish::new(&ws, &asked, (None, &jiff::tz::TimeZone::UTC))?;
+    let asked = AuditParams { source: wish.source, ..AuditParams::default() };
+    let all = AuditQuery::new(&ws, &asked, (None, &jiff::tz::TimeZone::UTC))?;
     let (text, next) = audit::export_piece(&ws, &all, wish.after, PIECE)?;
     Ok(Json(ExportPiece { text, next }))
 }
 
 /// Whose past is to go.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub struct RedactWish {
+pub struct RedactRequest {
     /// The workspace; may be left out when there is one.
     pub workspace: Option<String>,
     pub table: String,
@@ -163,7 +166,7 @@ pub struct Redacted {
 async fn redact(
     app: App,
     peer: Peer,
-    Json(wish): Json<RedactWish>,
+    Json(wish): Json<RedactRequest>,
 ) -> Result<Json<Redacted>, ApiError> {
     let who = (local_actor(&app, peer)?, Cause::Setup);
     let store = match audit::is_of_accounts(&app, &wish.table) {
@@ -182,7 +185,7 @@ async fn redact(
 
 /// What is to be done with a consumer.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub struct ConsumerWish {
+pub struct ConsumerRequest {
     /// The workspace; may be left out when there is one.
     pub workspace: Option<String>,
     pub name: String,
@@ -207,7 +210,7 @@ fn consumers(ws: &Ws) -> Result<Json<ConsumerList>, ApiError> {
 
 /// Which of the entries that a consumer gave up.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub struct LettersWish {
+pub struct LettersRequest {
     /// The workspace; may be left out when there is one.
     pub workspace: Option<String>,
     /// The name of the consumer.
@@ -221,11 +224,11 @@ pub struct LettersWish {
 /// What a consumer gave up.
 async fn list_letters(
     app: App,
-    Query(wish): Query<LettersWish>,
+    Query(wish): Query<LettersRequest>,
 ) -> Result<Json<letters::Letters>, ApiError> {
     let ws = chosen(&app, wish.workspace.as_deref())?;
     let number = giving_up(&app, &wish.name)?.number();
-    let asked = letters::Asked { after: wish.after, limit: wish.limit };
+    let asked = letters::LetterParams { after: wish.after, limit: wish.limit };
     Ok(Json(ws.read_blocking(move |ws| letters::page(ws, number, asked)).await?))
 }
 
@@ -233,7 +236,7 @@ async fn list_letters(
 async fn act_on_consumer(
     app: App,
     peer: Peer,
-    Json(wish): Json<ConsumerWish>,
+    Json(wish): Json<ConsumerRequest>,
 ) -> Result<Json<ConsumerList>, ApiError> {
     let ws = chosen(&app, wish.workspace.as_deref())?;
     let who = (local_actor(&app, peer)?, Cause::Setup);

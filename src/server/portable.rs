@@ -152,7 +152,7 @@ pub struct Imported {
 }
 
 /// Who brings it in, and under which name.
-pub struct ImportWish {
+pub struct ImportRequest {
     /// Its name in addresses, when not the one in the file.
     pub slug: Option<String>,
     /// Who does it.
@@ -165,7 +165,11 @@ pub struct ImportWish {
 ///
 /// # Errors
 /// With the first thing that is not as it should be; then nothing has changed.
-pub fn import(app: &App, from: &mut dyn Read, wish: &ImportWish) -> Result<Imported, BackupError> {
+pub fn import(
+    app: &App,
+    from: &mut dyn Read,
+    wish: &ImportRequest,
+) -> Result<Imported, BackupError> {
     workspaces::life::count_with_one_more(app).map_err(refused)?;
     let id = ImportId::from_uuid(app.ids.next(app.clock.now_ms()));
     let folder = app.config.data.join(format!("importing-{}", id.short()));
@@ -186,7 +190,7 @@ fn bring_in(
     portable: &Portable,
     folder: &Path,
     id: ImportId,
-    wish: &ImportWish,
+    wish: &ImportRequest,
 ) -> Result<Imported, BackupError> {
     let (inside, made) = (&folder.join("in"), &folder.join("new"));
     let slug = checked_slug(app, wish.slug.as_deref().unwrap_or(&portable.slug))?;

@@ -32,11 +32,11 @@ use web::routes::{Mounted, Needs, Routes, is_api};
 use web::session::{PROOF_REQUIRED, Peer, Person, RequestId, ShellMaker};
 use web::shell::Theme;
 use web::trouble::{Act, Trouble};
-use web::{assets, flash, headers, idempotency, same, shell, slow, week};
+use web::{assets, flash, headers, idempotency, region_etag, shell, slow, week};
 
 use super::{
-    access, again, anchor, backups, compression, doors, exports, first_boot, health, hosts, local,
-    onboarding, openapi, operate, people, tasks, transfer, try_practice, workspaces,
+    access, backups, compression, data_dir_guard, doors, exports, first_boot, health, hosts, local,
+    onboarding, openapi, operate, people, retry, tasks, transfer, try_practice, workspaces,
 };
 
 /// The largest body of a request.
@@ -71,14 +71,14 @@ pub fn site(app: &App, here: Arc<local::Here>, body_within: Duration) -> Site {
         ("/w/{ws}", onboarding::routes()),
         ("/w/{ws}", workspaces::pages::routes_inside()),
         ("/w/{ws}", people::pages::routes()),
-        ("/w/{ws}", again::pages::routes()),
+        ("/w/{ws}", retry::pages::routes()),
         ("/api/v1", doors::api()),
         ("/v1", interfaces_agents::openai_api()),
         ("/api/v1", local::api()),
         ("/api/v1", workspaces::api::routes()),
         ("/api/v1", people::api::routes()),
         ("/api/v1", onboarding::api::routes()),
-        ("/api/v1", again::api::routes()),
+        ("/api/v1", retry::api::routes()),
         ("/api/v1", openapi::routes()),
         ("/local", local::routes()),
         ("/local", workspaces::local::routes()),
@@ -101,7 +101,7 @@ pub fn site(app: &App, here: Arc<local::Here>, body_within: Duration) -> Site {
     let router = router
         .fallback(nothing_here)
         .method_not_allowed_fallback(wrong_method)
-        .layer(from_fn(same::layer))
+        .layer(from_fn(region_etag::layer))
         .layer(from_fn(idempotency::digest))
         .layer(from_fn_with_state(app.clone(), draw))
         .layer(from_fn_with_state(door, session::enter))
@@ -193,7 +193,7 @@ async fn outside(State(app): State<App>, mut request: Request, next: Next) -> Re
     let id = RequestId(random());
     request.extensions_mut().insert(id);
     behind_proxies(&app.config, &mut request);
-    let asked = Asked::of(&request);
+    let asked = FailedRequest::of(&request);
     let span = tracing::info_span!(
         "request",
         id = %hex::encode(&id.0[..6]),
@@ -201,7 +201,7 @@ async fn outside(State(app): State<App>, mut request: Request, next: Next) -> Re
         path = kernel::text::cut(asked.uri.path(), MAX_LOGGED),
     );
     let refused = refuse(&app.config, &request)
-        .or_else(|| anchor::gone(&app).filter(|_| request.uri().path() != "/healthz"));
+        .or_else(|| data_dir_guard::gone(&app).filter(|_| request.uri().path() != "/healthz"));
     let is_bad_host = refused.as_ref().is_some_and(|failure| failure.code == BAD_HOST);
     let at_machine = is_command(&request);
     let work = async {
@@ -266,7 +266,7 @@ fn random() -> [u8; 16] {
     bytes
 }
 
-fn missing_as(asked: &Asked, failure: Failure) -> Response {
+fn missing_as(asked: &FailedRequest, failure: Failure) -> Response {
     match is_api(asked.uri.path()) {
         true => ApiError(failure).into_response(),
         false => PageError(failure).into_response(),
@@ -370,7 +370,7 @@ fn finish(config: &Config, id: RequestId, response: &mut Response) {
 // ── Failures become something to look at ──
 
 /// What a failure's picture depends on.
-struct Asked {
+struct FailedRequest {
     method: Method,
     uri: Uri,
     hx: Hx,
@@ -379,7 +379,7 @@ struct Asked {
     page: Option<String>,
 }
 
-impl Asked {
+impl FailedRequest {
     fn of(request: &Request) -> Self {
         Self {
             method: request.method().clone(),
@@ -401,7 +401,7 @@ impl Asked {
 
 /// Draws failures inside the shell of the signed-in person; takes a shown message away.
 async fn draw(State(_): State<App>, request: Request, next: Next) -> Response {
-    let asked = Asked::of(&request);
+    let asked = FailedRequest::of(&request);
     let (parts, body) = request.into_parts();
     let kept = parts.clone();
     let mut response = match switched_off(&parts.uri, &parts.extensions) {
@@ -452,7 +452,7 @@ fn switched_off(uri: &Uri, known: &Extensions) -> Option<Failure> {
 /// A failure as problem+json, a page, or a region for htmx. Nobody signed in: to the sign-in page.
 fn picture(
     failure: Failure,
-    asked: &Asked,
+    asked: &FailedRequest,
     shell: Option<web::shell::Shell>,
     from: &HeaderMap,
 ) -> Response {
@@ -529,7 +529,7 @@ fn page_of(headers: &HeaderMap) -> Option<String> {
 
 /// To the sign-in page, and back afterwards: to the form if one was sent, so that what was typed is found
 /// again there.
-fn sign_in_first(asked: &Asked) -> Response {
+fn sign_in_first(asked: &FailedRequest) -> Response {
     let back = match asked.hx.current_url().map(str::parse::<Uri>) {
         Some(Ok(shown)) => shown.path_and_query().map(ToString::to_string),
         _ if asked.act() == Act::Read => asked.uri.path_and_query().map(ToString::to_string),

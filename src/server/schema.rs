@@ -33,7 +33,7 @@ pub fn workspace() -> Schema {
         gateways::hosts::former,
     );
     links::queries::install_names(knowledge::links::in_text);
-    links::queries::install_said(knowledge::linked::said);
+    links::queries::install_said(knowledge::linked::suggestions);
     deliverables::paged::install(knowledge::tools::deliver::PAGES);
     cards::tables(schema! {
         workspace::model::Settings,

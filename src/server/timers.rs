@@ -282,7 +282,7 @@ async fn old_sessions(ws: &Ws) -> Result<(), StoreError> {
         let now = ws.app.clock.now();
         let (looked, over) = ws.read(|snap| -> Result<_, StoreError> {
             let looked = runs::queries::sessions_made(snap, after, PIECE)?;
-            let keep = runs::queries::habits::of_workspace(snap)?;
+            let keep = runs::queries::preferences::of_workspace(snap)?;
             let mut over = Vec::new();
             for one in &looked {
                 over.extend(forget::goes(snap, one, &keep, now)?.map(|_| one.id));

@@ -28,7 +28,7 @@ use web::routes::{Doc, Needs, Routes};
 use web::session::Person;
 
 use super::exports::put_on_record;
-use super::portable::{ImportWish, Imported, export, export_to, import, room_in};
+use super::portable::{ImportRequest, Imported, export, export_to, import, room_in};
 use super::workspaces::life;
 
 /// What a portable file is.
@@ -84,7 +84,7 @@ fn first_owner(app: &App) -> Result<Account, BackupsError> {
 
 /// What a command wants out.
 #[derive(Serialize, Deserialize)]
-pub struct ExportWish {
+pub struct ExportOptions {
     pub workspace: String,
     /// Where to, from the root on.
     pub file: PathBuf,
@@ -100,7 +100,10 @@ pub struct ImportFile {
 }
 
 /// Writes a workspace into a file.
-async fn export_file(app: App, Json(wish): Json<ExportWish>) -> Result<Json<Portable>, ApiError> {
+async fn export_file(
+    app: App,
+    Json(wish): Json<ExportOptions>,
+) -> Result<Json<Portable>, ApiError> {
     let ws = app.workspace(&wish.workspace).ok_or_else(|| {
         let all: Vec<_> = app.workspaces.read().iter().map(|ws| ws.slug.clone()).collect();
         let words =
@@ -120,14 +123,14 @@ async fn import_file(app: App, Json(wish): Json<ImportFile>) -> Result<Json<Impo
     let (owner, by) = (first_owner(&app)?, Actor::System(Part::Cli));
     let opened = std::fs::File::open(&wish.file).map_err(BackupError::disk(&wish.file));
     let file = opened.map_err(BackupsError::from)?;
-    Ok(Json(brought_in(&app, file, ImportWish { slug: wish.slug, by, owner }).await?))
+    Ok(Json(brought_in(&app, file, ImportRequest { slug: wish.slug, by, owner }).await?))
 }
 
 /// Makes the folder of a new workspace, and opens it.
 async fn brought_in(
     app: &App,
     mut file: std::fs::File,
-    wish: ImportWish,
+    wish: ImportRequest,
 ) -> Result<Imported, BackupsError> {
     let own = app.clone();
     let work = async move {
@@ -201,7 +204,7 @@ async fn upload(
     let owner = app.system.read(|snap| snap.get::<Account>(account))?;
     let owner = owner.ok_or_else(|| BackupError::Restore("your account is gone".to_owned()))?;
     let file = received(&app, body).await?;
-    let wish = ImportWish { slug: name.slug, by: who.actor(), owner };
+    let wish = ImportRequest { slug: name.slug, by: who.actor(), owner };
     let done = brought_in(&app, file, wish).await?;
     Ok((StatusCode::CREATED, Json(done)).into_response())
 }

@@ -76,7 +76,7 @@ async fn make(ws: &Ws, who: &Person, once: Once) -> Result<Agent, PageError> {
             emoji: "🧭".to_owned(),
             description: "Tries things out".to_owned(),
             template: "default".to_owned(),
-            model: agent_rules::ModelWish::default(),
+            model: agent_rules::ModelChoice::default(),
             thinking: None,
             exec: false,
             budget_micros: None,

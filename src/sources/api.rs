@@ -79,7 +79,7 @@ pub fn routes() -> Routes {
         .get(
             "/sources/{id}/items",
             items.needs(Can::Read)
-                .doc(|| Doc::new("The items of a source").query::<Asked>().returns::<Items>()),
+                .doc(|| Doc::new("The items of a source").query::<DocumentListParams>().returns::<Items>()),
         )
         .post(
             "/sources/{id}/sync",
@@ -434,7 +434,7 @@ async fn answer(
 /// Which items.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-struct Asked {
+struct DocumentListParams {
     /// `next` of the answer before.
     cursor: String,
 }
@@ -496,7 +496,7 @@ fn place_of(cursor: &str) -> Result<String, SourceError> {
 async fn items(
     ws: Ws,
     Path(said): Path<String>,
-    Query(asked): Query<Asked>,
+    Query(asked): Query<DocumentListParams>,
 ) -> Result<Json<Items>, ApiError> {
     let after = match asked.cursor.as_str() {
         "" => None,

@@ -1,6 +1,6 @@
 //! Why something about sources is as it was.
 
-use connect::Fault;
+use connect::ConnectorError;
 use features::tasks::queries::error::TaskError;
 use kernel::{FieldError, Problem, ProblemKind};
 use knowledge::error::KnowledgeError;
@@ -55,10 +55,10 @@ impl From<TaskError> for SourceError {
     }
 }
 
-impl From<Fault> for SourceError {
-    fn from(fault: Fault) -> Self {
+impl From<ConnectorError> for SourceError {
+    fn from(fault: ConnectorError) -> Self {
         match fault {
-            Fault::Conflict(why) => Self::Conflict(why),
+            ConnectorError::Conflict(why) => Self::Conflict(why),
             other => Self::Refused(other.to_string()),
         }
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use app::App;
-use connect::{Catalog, Connector, Fault, Manifest, Means, Pace, Reads};
+use connect::{Catalog, Connector, ConnectorContext, ConnectorError, Manifest, Pace, Reads};
 
 /// The folder of manifests in the data folder.
 const FOLDER: &str = "connectors";
@@ -25,10 +25,10 @@ pub struct Reached {
 ///
 /// # Errors
 /// When there is none, or a value does not fit.
-pub fn open(app: &App, provider: &str, reads: &Reads) -> Result<Reached, Fault> {
+pub fn open(app: &App, provider: &str, reads: &Reads) -> Result<Reached, ConnectorError> {
     let catalog = catalog(app);
     let manifest = catalog.get(provider).ok_or_else(|| {
-        Fault::Refused(format!("There is no connector \"{provider}\" here any more."))
+        ConnectorError::Refused(format!("There is no connector \"{provider}\" here any more."))
     })?;
     opened(app, manifest, reads)
 }
@@ -37,9 +37,9 @@ pub fn open(app: &App, provider: &str, reads: &Reads) -> Result<Reached, Fault> 
 ///
 /// # Errors
 /// When a value does not fit.
-pub fn opened(app: &App, manifest: &Manifest, reads: &Reads) -> Result<Reached, Fault> {
+pub fn opened(app: &App, manifest: &Manifest, reads: &Reads) -> Result<Reached, ConnectorError> {
     let pace = Arc::new(Pace::new(manifest.rate_limit));
-    let means = Means {
+    let means = ConnectorContext {
         http: app.http.clone(),
         clock: app.clock.clone(),
         roots: app.config.source_folders.clone(),

@@ -7,7 +7,7 @@
 pub mod check;
 pub mod refs;
 pub mod sweep;
-pub(super) mod told;
+pub(super) mod collect;
 mod upload;
 
 use std::collections::{BTreeSet, HashMap};

@@ -7,7 +7,7 @@
 
 mod control;
 mod rebuild;
-mod told;
+mod orders;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -29,9 +29,9 @@ pub use control::{
     Standing, Tried, drop_letter, give_up, go_behind, pause, retry, rewind, skip, skip_only,
     standing,
 };
+pub use orders::{Told, obeyed, order_for, tell};
 pub(super) use rebuild::rebuild_once;
 pub use rebuild::{Rebuilding, rebuild, rebuilding};
-pub use told::{Told, obeyed, tell, told};
 
 /// How many entries one step takes.
 const STEP: usize = 500;

@@ -13,8 +13,8 @@ use kernel::{Actor, Cause, Event, Problem, ProblemKind, Timestamp, TypedId};
 
 use super::ahead::Trails;
 use super::blob::BlobId;
+use super::blob::collect;
 use super::blob::sweep::Condemned;
-use super::blob::told;
 use super::codec;
 use super::error::StoreError;
 use super::layer::{Laid, Layer};
@@ -222,7 +222,7 @@ impl<'b> WriteTx<'b> {
         // Of a mirror no class is in the feed.
         let in_feed = self.context.schema.class(R::TABLE.number).is_some_and(Class::in_feed);
         let rev = if in_feed { self.context.seq } else { 0 };
-        let (value, told) = told::listening(|| codec::encode_row(R::VERSION, rev, record));
+        let (value, told) = collect::listening(|| codec::encode_row(R::VERSION, rev, record));
         let value = value?;
         let before = self.raw_get(R::TABLE.number, &key)?;
         if before.as_deref().is_some_and(|old| !codec::differ(old, &value)) {

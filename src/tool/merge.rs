@@ -111,7 +111,7 @@ struct Edit {
 /// Makes one text of what two people made of `base`.
 #[must_use]
 pub fn lines(base: &str, mine: &str, theirs: &str) -> Merged {
-    told(&taken_apart(base, mine, theirs), theirs)
+    merged(&taken_apart(base, mine, theirs), theirs)
 }
 
 /// The same with a side chosen for each place in which they exclude each other; nothing when there are more of them
@@ -261,7 +261,7 @@ fn made<'a>(
 }
 
 /// The outcome in words: one text, or all ways out.
-fn told(pieces: &[Piece<'_>], now: &str) -> Merged {
+fn merged(pieces: &[Piece<'_>], now: &str) -> Merged {
     let places: Vec<Place> = pieces
         .iter()
         .filter_map(|piece| match piece {

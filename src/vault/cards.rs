@@ -37,7 +37,7 @@ pub static SECRET: Entity = Entity {
     ],
     path: |row| format!("settings/secrets/{}", text_of(row, "id")),
     triggers: Some("The workspace"),
-    told: Some(told),
+    told: Some(display_value),
     check: Some(check),
     ..Entity::of::<Secret>("secret", "secret", "secrets")
 };
@@ -60,7 +60,7 @@ fn check(read: &dyn Read) -> Result<Vec<(String, String)>, StoreError> {
 }
 
 /// Who may use a secret, in words; other fields are what they say.
-fn told(read: &dyn Read, name: &str, value: &Json) -> Json {
+fn display_value(read: &dyn Read, name: &str, value: &Json) -> Json {
     let scope = (name == "scope").then(|| serde_json::from_value::<Scope>(value.clone()));
     // ok: what is no scope is told as it stands.
     let Some(scope) = scope.and_then(Result::ok) else { return value.clone() };

@@ -206,7 +206,7 @@ pub fn overall(all: &[On], opens: bool) -> State {
 
 /// The same in words, machine by machine: "Active on This machine, GPU box; sent to EU box, not confirmed since 14:02".
 #[must_use]
-pub fn told(all: &[On], now: Timestamp, zone: &TimeZone) -> String {
+pub fn describe(all: &[On], now: Timestamp, zone: &TimeZone) -> String {
     let active = all.iter().filter(|one| one.state == State::Active);
     let active: Vec<&str> = active.map(|one| one.label.as_str()).collect();
     let mut parts = Vec::new();
@@ -308,7 +308,7 @@ mod tests {
             on("Attic", State::Waiting, None),
         ];
         assert_eq!(
-            told(&all, now, &TimeZone::UTC),
+            describe(&all, now, &TimeZone::UTC),
             "Active on This machine, GPU box; sent to EU box, not confirmed since 22:13; \
              waiting for Attic, which has never called"
         );
@@ -322,7 +322,7 @@ mod tests {
             on("Attic", State::Kept, Some(now)),
         ];
         assert_eq!(
-            told(&down, now, &TimeZone::UTC),
+            describe(&down, now, &TimeZone::UTC),
             "GPU box is not running and had it until 22:13; EU box is silent since 22:13 and had it then; \
              Attic may still hold it in memory until it is back"
         );

@@ -43,7 +43,7 @@ impl ReadTool for List {
                     if held.secret.category == Category::User {
                         let value = queries::value(snap, held.secret.id)?;
                         let opens = given::opens(&ws.app, held.secret.id, value.as_ref());
-                        all.push(told(&held.secret, opens));
+                        all.push(to_json(&held.secret, opens));
                     }
                 }
                 Ok::<_, crate::error::VaultError>(all)
@@ -57,7 +57,7 @@ impl ReadTool for List {
     }
 }
 
-fn told(secret: &Secret, opens: bool) -> Value {
+fn to_json(secret: &Secret, opens: bool) -> Value {
     json!({
         "key": secret.key,
         "name": secret.name,

@@ -100,9 +100,9 @@ pub fn open(ring: &Keyring, id: SecretId, sealed: &str) -> Result<Secret, SealEr
 
 /// A value in a question of a program. A wrong type is refused without a word of it.
 #[derive(Clone)]
-pub struct Typed(Zeroizing<String>);
+pub struct SecretInput(Zeroizing<String>);
 
-impl Typed {
+impl SecretInput {
     /// What was sent.
     #[must_use]
     pub fn text(&self) -> &str {
@@ -110,25 +110,25 @@ impl Typed {
     }
 }
 
-impl From<String> for Typed {
+impl From<String> for SecretInput {
     fn from(text: String) -> Self {
         Self(Zeroizing::new(text))
     }
 }
 
-impl std::fmt::Debug for Typed {
+impl std::fmt::Debug for SecretInput {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Typed(hidden)")
     }
 }
 
-impl Default for Typed {
+impl Default for SecretInput {
     fn default() -> Self {
         Self::from(String::new())
     }
 }
 
-impl<'de> serde::Deserialize<'de> for Typed {
+impl<'de> serde::Deserialize<'de> for SecretInput {
     fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         match serde_json::Value::deserialize(from)? {
             serde_json::Value::String(text) => Ok(Self::from(text)),
@@ -137,7 +137,7 @@ impl<'de> serde::Deserialize<'de> for Typed {
     }
 }
 
-impl schemars::JsonSchema for Typed {
+impl schemars::JsonSchema for SecretInput {
     fn inline_schema() -> bool {
         true
     }

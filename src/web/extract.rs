@@ -382,7 +382,7 @@ mod tests {
 
     #[derive(Debug, Deserialize)]
     #[serde(deny_unknown_fields)]
-    struct Wish {
+    struct SampleBody {
         #[expect(dead_code, reason = "only read")]
         name: String,
         #[expect(dead_code, reason = "only read")]
@@ -401,7 +401,7 @@ mod tests {
     }
 
     fn json(text: &str) -> InputError {
-        object::<Wish>(text.as_bytes()).expect_err(text)
+        object::<SampleBody>(text.as_bytes()).expect_err(text)
     }
 
     #[test]
@@ -423,7 +423,7 @@ mod tests {
             assert!(!misfit.message.contains("struct"), "{}", misfit.message);
         }
         for (text, field) in [("name=a&count=x", "count"), ("count=1", "name"), ("nme=a", "nme")] {
-            assert_eq!(pairs::<Wish>(text.as_bytes()).expect_err(text).field, field);
+            assert_eq!(pairs::<SampleBody>(text.as_bytes()).expect_err(text).field, field);
         }
     }
 
@@ -433,7 +433,7 @@ mod tests {
             assert_eq!(json(text).field, "");
         }
         assert_eq!(json(r#"{"name":"a"} x"#).field, "");
-        object::<Wish>(b" {\"name\":\"a\"} ").expect("an object with room around it");
+        object::<SampleBody>(b" {\"name\":\"a\"} ").expect("an object with room around it");
     }
 
     #[derive(Debug, Deserialize)]

@@ -16,7 +16,7 @@ pub mod format;
 #[cfg(debug_assertions)]
 pub mod gallery;
 pub mod habit;
-pub mod have;
+pub mod scroll_state;
 pub mod headers;
 pub mod html;
 pub mod hx;
@@ -42,7 +42,7 @@ pub mod flash;
 pub mod idempotency;
 mod region;
 pub mod routes;
-pub mod same;
+pub mod region_etag;
 pub mod session;
 pub mod slow;
 mod stale;

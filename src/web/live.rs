@@ -51,7 +51,7 @@ impl Live {
 
     /// Renews when half a second has passed without a further change: for what is dear to make and may be late.
     #[must_use]
-    pub fn calm(mut self) -> Self {
+    pub fn debounced(mut self) -> Self {
         self.wait = Wait::Calm;
         self
     }
@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn a_calm_region_waits_for_a_pause() {
-        let live = Live::new("/w/a/tasks").table("tasks").calm().to_string();
+        let live = Live::new("/w/a/tasks").table("tasks").debounced().to_string();
         assert!(live.contains("hq:tasks from:body delay:500ms, hq:resync from:body\""), "{live}");
     }
 }

@@ -83,12 +83,12 @@ impl<S: Sync> FromRequestParts<S> for WeekStart {
 /// What the form sends.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub struct Typed {
+pub struct WeekForm {
     week: String,
 }
 
 /// Keeps the choice in the browser and goes back to where it was made.
-pub async fn choose(headers: HeaderMap, Form(typed): Form<Typed>) -> Response {
+pub async fn choose(headers: HeaderMap, Form(typed): Form<WeekForm>) -> Response {
     let back = headers.get(REFERER).and_then(|value| value.to_str().ok()).and_then(own_path);
     let mut response = Hx::default().go_to(back.unwrap_or("/"));
     let word = WeekStart::from_word(&typed.week).word();

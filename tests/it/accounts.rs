@@ -105,7 +105,7 @@ async fn an_owner_who_cannot_sign_in_does_not_count_as_one() {
     // Nor can the machine's owner close the account of the last one.
     let app = &hq.running().app;
     let by = kernel::Actor::System(kernel::Part::Cli);
-    let wish = server::people::local::Wish::Disable { email: OWNER.1.to_owned() };
+    let wish = server::people::local::PeopleRequest::Disable { email: OWNER.1.to_owned() };
     let refused = server::people::local::carry_out(app, by, &wish).await.expect_err("refused");
     assert!(refused.0.detail.contains("Marlow Cargo would have no owner"), "{}", refused.0.detail);
     // Who cannot sign in can be made less, and removed.

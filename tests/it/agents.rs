@@ -124,7 +124,7 @@ async fn what_a_crash_left_half_made_is_finished_at_the_next_start() {
         emoji: "🌱".into(),
         description: String::new(),
         template: "default".into(),
-        model: features::agents::rules::ModelWish::default(),
+        model: features::agents::rules::ModelChoice::default(),
         thinking: None,
         exec: false,
         budget_micros: None,

@@ -8,7 +8,7 @@ use features::runs::model::Run;
 use features::trust::model::{Approval, What};
 use features::trust::queries as trust;
 use features::trust::rules::{self, NewPermission};
-use kernel::{ApprovalAnswer, Leave, RunId, RunState, TrustMode, WaitFor};
+use kernel::{AccessDecision, ApprovalAnswer, RunId, RunState, TrustMode, WaitFor};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
@@ -151,7 +151,7 @@ async fn a_refusal_wins_over_every_yes_and_a_locked_agent_only_looks() {
         expires_at: None,
     };
     office.trust(ada.id, TrustMode::Full).await;
-    let (deny, allow) = (rule("exec", Leave::Deny), rule("exec", Leave::Allow));
+    let (deny, allow) = (rule("exec", AccessDecision::Deny), rule("exec", AccessDecision::Allow));
     office.act(move |tx| rules::permit(tx, allow)).await;
     office.act(move |tx| rules::permit(tx, deny)).await;
     office.model.push(runs("true")).push(Turn::text("Done."));

@@ -9,7 +9,7 @@ use vault::model::{Use, Way};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use features::agents::rules::{Changes, ModelWish};
+use features::agents::rules::{Changes, ModelChoice};
 use features::connections::model::{Connection, ListedModel, Wire};
 use features::connections::provider::seal_key;
 use features::connections::rules::{
@@ -103,7 +103,7 @@ async fn a_model_that_is_named_is_asked_from_there_with_another_key_of_its_conne
     let models = vec![ListedModel { id: "special".into(), name: "special".into() }];
     let listed = Listed { models, offers: Vec::new() };
     office.act(move |tx| connections::set_models(tx, id, listed)).await;
-    let wish = ModelWish { connection: None, model: Some("other/special".to_owned()) };
+    let wish = ModelChoice { connection: None, model: Some("other/special".to_owned()) };
     office.change(shop.ada.id, Changes { model: Some(wish), ..Changes::default() }).await;
     model.follow(vec![done()]);
     let task = office.task("Count the bells", &shop.ada).await;

@@ -13,7 +13,7 @@ use features::runs::model::Run;
 use features::trust::model::{Approval, What};
 use features::trust::queries as trust;
 use features::trust::rules::{self, NewPermission};
-use kernel::{Leave, RunId, RunState, TrustMode};
+use kernel::{AccessDecision, RunId, RunState, TrustMode};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use store::ReadExt as _;
@@ -230,7 +230,7 @@ async fn a_form_with_a_password_asks_by_itself_and_what_is_refused_for_a_host_st
         note: String::new(),
         expires_at: None,
     };
-    let allows = rule("ACT", &shop.origin, Leave::Allow);
+    let allows = rule("ACT", &shop.origin, AccessDecision::Allow);
     shop.office.act(move |tx| rules::permit(tx, allows)).await;
     let run = shop.begins(&[Shop::click(&shop.greet), Shop::click(&shop.sign_in)]).await;
     let approval = shop.asked(run, None).await;
@@ -251,7 +251,7 @@ async fn a_form_with_a_password_asks_by_itself_and_what_is_refused_for_a_host_st
     assert!(behaviour.text.contains(&told), "{}", behaviour.text);
 
     // A refusal for the host counts however it is reached, also in the mode that asks for nothing.
-    let denies = rule("", "127.0.0.1", Leave::Deny);
+    let denies = rule("", "127.0.0.1", AccessDecision::Deny);
     shop.office.act(move |tx| rules::permit(tx, denies)).await;
     shop.office.trust(shop.ada.id, TrustMode::Full).await;
     let press = json!({ "action": "press", "key": "Tab" });
@@ -385,7 +385,7 @@ async fn a_batch_ends_before_what_people_are_asked_for_and_asks_nobody() {
         run: None,
         tool: "browser".to_owned(),
         what,
-        leave: Leave::Allow,
+        leave: AccessDecision::Allow,
         note: String::new(),
         expires_at: None,
     };

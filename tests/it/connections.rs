@@ -344,7 +344,7 @@ async fn task_wins_over_agent_over_workspace_and_the_agent_answers_with_that_mod
                 thinking: Some(kernel::Thinking::High),
                 ..store::Record::sample()
             });
-            let asked = queries::Asked { message: None, task: task.as_ref(), agent: &ada };
+            let asked = queries::ModelRequest { message: None, task: task.as_ref(), agent: &ada };
             queries::resolve(snap, asked)
         })
         .expect("a choice")

@@ -314,7 +314,7 @@ async fn a_reset_link_keeps_the_second_step_unless_it_says_otherwise() {
     let here = server::local::Here { url: hq.url() };
     for (factors, to) in [(false, "/login/code"), (true, "/")] {
         let by = kernel::Actor::System(kernel::Part::Cli);
-        let wish = server::local::LinkWish { email: None, factors };
+        let wish = server::local::LinkRequest { email: None, factors };
         let app = &hq.running().app;
         let made = server::local::reset_link(app, &here, by, wish).await.expect("a link");
         let token = made.link.split_once("token=").expect("a token").1.to_owned();

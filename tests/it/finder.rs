@@ -6,7 +6,7 @@ use features::global_search::queries::standing::NUMBER;
 use kernel::Role;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
-use store::consumer::told;
+use store::consumer::order_for;
 
 use support::PDF_WITH_WORDS;
 use support::hq::{Person, TestHq};
@@ -204,7 +204,7 @@ fn spoil_comments(data: &std::path::Path) {
 /// Waits until the index has done what it was told.
 async fn obeyed(hq: &TestHq) {
     let end = tokio::time::Instant::now() + Duration::from_secs(30);
-    let told = || hq.ws().read(|snap| told(snap, NUMBER)).expect("a readable store");
+    let told = || hq.ws().read(|snap| order_for(snap, NUMBER)).expect("a readable store");
     while let Some(told) = told() {
         assert!(tokio::time::Instant::now() < end, "{told:?} is not done");
         tokio::task::yield_now().await;

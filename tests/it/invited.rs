@@ -9,7 +9,7 @@ use features::workspace::rules::invites;
 use kernel::{AccountId, Actor, Cause, Part, Role, TypedId as _};
 use reqwest::StatusCode;
 use serde_json::json;
-use server::people::local::{self, Wish};
+use server::people::local::{self, PeopleRequest};
 
 use support::hq::TestHq;
 use support::invite::{field, invite, join};
@@ -105,7 +105,7 @@ async fn an_account_that_belongs_nowhere_is_listed_and_removed_and_no_other() {
     let nowhere: Vec<&str> =
         lines.iter().filter(|one| one.places.is_empty()).map(|one| one.name.as_str()).collect();
     assert_eq!(nowhere, ["Ghost"]);
-    let remove = |email: &str| Wish::Remove { email: email.to_owned() };
+    let remove = |email: &str| PeopleRequest::Remove { email: email.to_owned() };
     let refused = local::carry_out(&app, BY.0, &remove("tom@marlow.example")).await;
     assert_eq!(refused.expect_err("a member").0.code, "account_in_use");
     local::carry_out(&app, BY.0, &remove("ghost@marlow.example")).await.expect("removed");

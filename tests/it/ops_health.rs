@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use app::consumers::Consumers;
-use features::backups::job::{self, Wish};
+use features::backups::job::{self, BackupRequest};
 use features::backups::model::Deed;
 use kernel::{Actor, Cause, Part};
 use reqwest::StatusCode;
@@ -521,7 +521,7 @@ async fn a_restore_drill_proves_the_record_and_what_it_found_outlives_a_restart(
     let mut hq = TestHq::start().await;
     let run = async |hq: &TestHq, deed: Deed| {
         let app = hq.running().app.clone();
-        job::run(&app, Wish::commanded(deed)).await
+        job::run(&app, BackupRequest::commanded(deed)).await
     };
     let record = async |hq: &TestHq| {
         let part = said_of(hq, "record").await.expect("a part");

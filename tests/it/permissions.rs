@@ -9,7 +9,7 @@ use features::runs::model::EventKind;
 use features::trust::model::{Approval, Became, JudgedCall, What};
 use features::trust::queries as trust;
 use features::trust::rules::{self, NewPermission};
-use kernel::{ApprovalAnswer, ApprovalId, Leave, RunId, RunState, TrustMode};
+use kernel::{AccessDecision, ApprovalAnswer, ApprovalId, RunId, RunState, TrustMode};
 use reqwest::StatusCode;
 use runtime::Limits;
 use serde_json::{Value, json};
@@ -208,7 +208,7 @@ async fn an_agent_asks_before_it_changes_who_it_is_and_shows_the_lines() {
         run: None,
         tool: "edit".to_owned(),
         what: What::All,
-        leave: Leave::Allow,
+        leave: AccessDecision::Allow,
         note: String::new(),
         expires_at: None,
     };

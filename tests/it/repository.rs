@@ -4,7 +4,7 @@ use std::fs;
 use std::process::Command;
 
 use features::agents::queries::repository::{Found, look};
-use features::backups::job::{self, Wish};
+use features::backups::job::{self, BackupRequest};
 use features::backups::model::{BackupRun, Deed};
 use features::backups::rules::BackupsError;
 use git::check::Depth;
@@ -61,7 +61,7 @@ fn objects(office: &Office) -> Vec<String> {
 }
 
 async fn job(office: &Office, deed: Deed) -> Result<BackupRun, BackupsError> {
-    job::run(&office.hq.running().app.clone(), Wish::commanded(deed)).await
+    job::run(&office.hq.running().app.clone(), BackupRequest::commanded(deed)).await
 }
 
 /// Says that this damage is noticed by all who look, repaired, and that nothing is other than before.

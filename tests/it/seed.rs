@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use app::config::Config;
-use demo::{DemoError, EMAIL, Made, PASSWORD, Size, Wish};
+use demo::{CompanyOptions, DemoError, EMAIL, Made, PASSWORD, Size};
 use features::agents::model::Agent;
 use features::comments::model::Comment;
 use features::deliverables::model::Deliverable;
@@ -30,12 +30,12 @@ fn noon() -> Timestamp {
     "2026-11-20T12:00:00Z".parse().expect("a moment")
 }
 
-fn small(number: u64) -> Wish {
-    Wish { size: Size::Small, number, now: noon() }
+fn small(number: u64) -> CompanyOptions {
+    CompanyOptions { size: Size::Small, number, now: noon() }
 }
 
 /// Makes a company in a folder, from a test that may not wait.
-fn fill(data: &Path, wish: Wish) -> Made {
+fn fill(data: &Path, wish: CompanyOptions) -> Made {
     let config = Config::for_folder(data);
     let made = std::thread::spawn(move || {
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");

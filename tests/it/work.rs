@@ -2,7 +2,7 @@
 
 use features::agents::model::Agent;
 use features::agents::provision;
-use features::agents::rules::{self as agents, ModelWish, NewAgent};
+use features::agents::rules::{self as agents, ModelChoice, NewAgent};
 use features::deliverables::model::Content;
 use features::deliverables::rules::{self as deliverables, NewDelivery};
 use features::tasks::queries as tasks;
@@ -24,7 +24,7 @@ async fn agent(hq: &TestHq, name: &str, pause: bool) -> Agent {
         emoji: "🔭".to_owned(),
         description: "Research".to_owned(),
         template: "default".to_owned(),
-        model: ModelWish::default(),
+        model: ModelChoice::default(),
         thinking: None,
         exec: false,
         budget_micros: None,

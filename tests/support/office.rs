@@ -134,7 +134,7 @@ impl Office {
             emoji: "🔭".to_owned(),
             description: "Does what tests need".to_owned(),
             template: "default".to_owned(),
-            model: agents::ModelWish::default(),
+            model: agents::ModelChoice::default(),
             thinking: None,
             exec: false,
             budget_micros: None,
@@ -153,7 +153,8 @@ impl Office {
     /// An agent with a model of its own at the same connection, so that a script can tell who asks.
     pub async fn agent_on(&self, name: &str, model: &str) -> Agent {
         let (connection, model) = (Some(self.connection), Some(model.to_owned()));
-        self.agent_with(name, move |new| new.model = agents::ModelWish { connection, model }).await
+        self.agent_with(name, move |new| new.model = agents::ModelChoice { connection, model })
+            .await
     }
 
     /// Changes an agent.

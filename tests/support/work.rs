@@ -98,7 +98,7 @@ pub async fn agent(hq: &TestHq, name: &str) -> Agent {
         emoji: "🔭".to_owned(),
         description: "Research".to_owned(),
         template: "default".to_owned(),
-        model: agents::ModelWish::default(),
+        model: agents::ModelChoice::default(),
         thinking: None,
         exec: false,
         budget_micros: None,

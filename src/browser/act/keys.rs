@@ -1,7 +1,7 @@
 //! Keys by their names.
 
 use crate::BrowserError;
-use crate::cast::Key;
+use crate::screencast::Key;
 
 const ALT: u8 = 1;
 const CONTROL: u8 = 2;

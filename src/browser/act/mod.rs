@@ -16,10 +16,10 @@ use futures_util::future;
 use serde_json::{Value, json};
 
 use crate::BrowserError;
-use crate::cast::{Button, Key, Mouse, MouseAct};
 use crate::page::Page;
 use crate::protocol::{DragEvent, FrameOwner, InsertText, InterceptDrags};
 use crate::refs::Node;
+use crate::screencast::{Button, Key, Mouse, MouseAct};
 use crate::snapshot::escape::Quoted;
 use crate::transport::USUAL;
 pub use files::Upload;

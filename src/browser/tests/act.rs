@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::{Host, Site};
 use crate::BrowserError;
 use crate::act::{Click, Shot, Upload, Wait};
-use crate::cast::Button;
 use crate::page::Page;
+use crate::screencast::Button;
 use crate::snapshot::Want;
 
 const SOON: Duration = Duration::from_secs(20);
@@ -319,6 +319,6 @@ async fn a_tab_behind_another_is_acted_in_as_well() {
     page.running.tabs.until(SOON, opened).await.unwrap().expect("a new tab");
     let told = page.after().await.unwrap().tabs;
     assert!(told.last().unwrap().starts_with("new tab t3 "), "{told:?}");
-    let mut cast = page.cast(crate::cast::Look::default()).await.unwrap();
+    let mut cast = page.cast(crate::screencast::Look::default()).await.unwrap();
     assert!(tokio::time::timeout(SOON, cast.next()).await.unwrap().is_some());
 }

@@ -8,9 +8,9 @@ use super::act::find;
 use super::{Host, Site};
 use crate::BrowserError;
 use crate::emulate::{Emulation, Size};
-use crate::kept::{Change, Cookie, Storage};
+use crate::live_view::Stage;
 use crate::script::MAX_SCRIPT;
-use crate::stage::Stage;
+use crate::storage::{Change, Cookie, Storage};
 
 const SOON: Duration = Duration::from_secs(20);
 

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::Host;
-use crate::cast::{Button, Input, Key, Look, Mouse, MouseAct, TouchAct, TouchPoint};
 use crate::page::Page;
+use crate::screencast::{Button, Input, Key, Look, Mouse, MouseAct, TouchAct, TouchPoint};
 
 const SOON: Duration = Duration::from_secs(20);
 

@@ -9,10 +9,10 @@ use uuid::Uuid;
 
 use super::site::Reply;
 use super::{Host, Site};
-use crate::cast::{Input, Key};
 use crate::fleet::Browsers;
+use crate::live_view::{Driver, Take};
+use crate::screencast::{Input, Key};
 use crate::snapshot::Want;
-use crate::stage::{Driver, Take};
 
 const SOON: Duration = Duration::from_secs(20);
 const MIRA: Uuid = Uuid::from_u128(1);

@@ -8,10 +8,10 @@ use uuid::Uuid;
 
 use super::Host;
 use crate::BrowserError;
-use crate::cast::{Input, Key};
 use crate::fleet::Browsers;
+use crate::live_view::{Driver, Stage, Take, Watcher};
 use crate::page::Page;
-use crate::stage::{Driver, Stage, Take, Watcher};
+use crate::screencast::{Input, Key};
 
 const SOON: Duration = Duration::from_secs(20);
 const MIRA: Uuid = Uuid::from_u128(1);

@@ -44,7 +44,7 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
     match command {
         Command::List(place) => {
             let all = all(door, &place).await?;
-            let lines: Vec<String> = items(&all).iter().flat_map(told).collect();
+            let lines: Vec<String> = items(&all).iter().flat_map(describe).collect();
             print(common, &all, &or_none(lines, "No drafts."))
         }
         Command::Accept(of) => {
@@ -76,7 +76,7 @@ async fn all(door: &Door, place: &Place) -> Result<Value, CommandError> {
 }
 
 /// A draft: whose it is and what made it, then its lines.
-fn told(draft: &Value) -> Vec<String> {
+fn describe(draft: &Value) -> Vec<String> {
     let mut head = format!("{} · {}", word(draft, "agent_slug"), word(draft, "file"));
     for key in ["run", "program"] {
         match word(draft, key) {

@@ -119,18 +119,18 @@ pub(super) async fn edit(common: &Common, door: &Door, flags: &Edit) -> Result<u
     let path = format!("/api/v1/agents/{}", part(&flags.agent));
     let ask = Ask::patch(path, &flags.body()?).within(flags.place.workspace.as_ref());
     let agent = door.call(ask).await?;
-    print(common, &agent, &told(&agent))
+    print(common, &agent, &describe(&agent))
 }
 
 /// `hq agent show`
 pub(super) async fn show(common: &Common, door: &Door, named: &Named) -> Result<u8, CommandError> {
     let path = format!("/api/v1/agents/{}", part(&named.agent));
     let agent = door.call(Ask::get(path).within(named.place.workspace.as_ref())).await?;
-    print(common, &agent, &told(&agent))
+    print(common, &agent, &describe(&agent))
 }
 
 /// All that a person wants to know of it, a fact a line; what is not set has none.
-fn told(agent: &Value) -> Vec<String> {
+fn describe(agent: &Value) -> Vec<String> {
     let list = |key: &str| {
         let all = agent[key].as_array().map_or(&[][..], Vec::as_slice);
         all.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", ")

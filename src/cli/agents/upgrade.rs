@@ -83,7 +83,7 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
         Command::Show { of, template } => {
             let path = at(&of.agent, &query(&[("template", template.as_deref())]));
             let offer = door.call(Ask::get(path).within(of.place.workspace.as_ref())).await?;
-            print(common, &offer, &told(&offer))
+            print(common, &offer, &describe(&offer))
         }
         Command::Apply(flags) if flags.all => apply_all(common, door, &flags.place).await,
         Command::Apply(flags) => apply(common, door, &flags).await,
@@ -125,7 +125,7 @@ async fn list(common: &Common, door: &Door, place: &Place) -> Result<u8, Command
 }
 
 /// An offer, a file a line, and where somebody chooses both words.
-fn told(offer: &Value) -> Vec<String> {
+fn describe(offer: &Value) -> Vec<String> {
     let rows = |key: &str| offer[key].as_array().map_or(&[][..], Vec::as_slice);
     let mut lines = Vec::new();
     for file in rows("files") {

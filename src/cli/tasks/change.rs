@@ -166,16 +166,16 @@ pub async fn archive(
         let body = json!({ "archived": archived });
         let ask = Ask::patch(format!("/api/v1/tasks/{}", part(one)), &body);
         let task = door.call(ask.within(workspace)).await?;
-        return print(common, &task, &[said(&line(&task), archived)]);
+        return print(common, &task, &[message(&line(&task), archived)]);
     }
     let body = json!({ "tasks": which.tasks, "archived": archived });
     let done = door.call(Ask::post("/api/v1/tasks/bulk", &body).within(workspace)).await?;
     let tasks = done["tasks"].as_u64().unwrap_or_default();
     let what = web::format::count(tasks, "task", "tasks");
-    print(common, &done, &[said(&what, archived)])
+    print(common, &done, &[message(&what, archived)])
 }
 
-fn said(what: &str, archived: bool) -> String {
+fn message(what: &str, archived: bool) -> String {
     format!("{what} {}", if archived { "archived" } else { "restored" })
 }
 

@@ -34,7 +34,7 @@ pub async fn comment(
 pub async fn comments(common: &Common, door: &Door, which: &Which) -> Result<u8, CommandError> {
     let asked = format!("{}?limit=100", path(which, "/comments"));
     let all = door.call(Ask::get(asked).within(at(which))).await?;
-    let lines = items(&all).iter().map(said).collect();
+    let lines = items(&all).iter().map(line).collect();
     print(common, &all, &or_none(lines, "No comments."))
 }
 
@@ -47,7 +47,7 @@ pub async fn act(
 ) -> Result<u8, CommandError> {
     let path = format!("/api/v1/comments/{}/{verb}", part(comment));
     let comment = door.call(Ask::post(path, body).within(place.workspace.as_ref())).await?;
-    print(common, &comment, &[said(&comment)])
+    print(common, &comment, &[line(&comment)])
 }
 
 /// What a task is linked to.
@@ -82,7 +82,7 @@ pub async fn unlink(
 }
 
 /// "0198… · mira · settled · 👍 2 · Blue ones, please".
-fn said(comment: &Value) -> String {
+fn line(comment: &Value) -> String {
     let mut words = vec![word(comment, "id").to_owned(), word(&comment["author"], "handle").into()];
     words.extend(comment["parent"].as_str().map(|_| "answer".to_owned()));
     words.extend(comment["settled_at"].as_str().map(|_| "settled".to_owned()));

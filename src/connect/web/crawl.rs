@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 
 use super::listed::path_of;
 use super::robots::Robots;
-use super::{Delta, Fault, Known, Later, Links, Over, Page, Read, Step, Url, Web};
+use super::{BoxFuture, ConnectorError, Delta, Known, Links, Over, Page, Read, Step, Url, Web};
 
 /// So many addresses that differ in what follows their `?` are read of one path.
 const VARIANTS: usize = 20;
@@ -59,7 +59,7 @@ impl<'w> Crawl<'w> {
         }
     }
 
-    async fn begin(&mut self) -> Result<(), Fault> {
+    async fn begin(&mut self) -> Result<(), ConnectorError> {
         self.begun = true;
         self.robots = self.web.site.robots(&self.web.url).await?;
         self.queue(self.web.url.clone(), 0);
@@ -112,13 +112,13 @@ impl<'w> Crawl<'w> {
         VARIANTS < *variants
     }
 
-    async fn step(&mut self, url: Url, depth: usize) -> Result<Option<Step>, Fault> {
+    async fn step(&mut self, url: Url, depth: usize) -> Result<Option<Step>, ConnectorError> {
         let place = url.to_string();
         let (known, is_first) = (self.known.get(&place).cloned(), depth == 0);
         if !self.robots.allows(&path_of(&url)) {
             let why = "The site asks robots not to read it.".to_owned();
             return match is_first {
-                true => Err(Fault::Refused(why)),
+                true => Err(ConnectorError::Refused(why)),
                 false => Ok(Some(Step::Skipped(place, why))),
             };
         }
@@ -133,9 +133,11 @@ impl<'w> Crawl<'w> {
             Ok(Read::Skipped(why)) => return Ok(Some(Step::Skipped(place, why))),
             Ok(Read::Gone) if is_first => return Err(super::gone(&url)),
             Ok(Read::Gone) => return Ok(None),
-            Err(fault) if is_first || matches!(fault, Fault::Busy { .. }) => return Err(fault),
+            Err(fault) if is_first || matches!(fault, ConnectorError::Busy { .. }) => {
+                return Err(fault);
+            }
             // It leads somewhere else.
-            Err(Fault::Refused(why)) => return Ok(Some(Step::Skipped(place, why))),
+            Err(ConnectorError::Refused(why)) => return Ok(Some(Step::Skipped(place, why))),
             Err(fault) => return Ok(Some(Step::Failed(place, fault))),
         };
         self.follow(&links, depth);
@@ -184,7 +186,7 @@ fn has_words(url: &Url) -> bool {
 }
 
 impl Delta for Crawl<'_> {
-    fn next(&mut self) -> Later<'_, Option<Step>> {
+    fn next(&mut self) -> BoxFuture<'_, Option<Step>> {
         Box::pin(async move {
             if !self.begun {
                 self.begin().await?;

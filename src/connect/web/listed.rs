@@ -7,8 +7,8 @@ use net::readable::{self, Form, Source};
 use super::robots::Robots;
 use super::sitemap::{self, Entry};
 use super::{
-    Content, Delta, Extent, Fault, Known, Later, Links, MOST_CHARS, MOST_FILE, Mark, Over, Page,
-    Read, Step, Url, Web, feed, file_name, hash, links, refused, sentence,
+    BoxFuture, ConnectorError, Content, Delta, Extent, Known, Links, MOST_CHARS, MOST_FILE, Mark,
+    Over, Page, Read, Step, Url, Web, feed, file_name, hash, links, refused, sentence,
 };
 
 /// The most sitemaps of a source.
@@ -22,7 +22,7 @@ pub(super) struct Found {
 }
 
 /// All pages of the sitemaps of a source.
-pub(super) async fn pages(web: &Web, robots: &Robots) -> Result<Found, Fault> {
+pub(super) async fn pages(web: &Web, robots: &Robots) -> Result<Found, ConnectorError> {
     let mut left = VecDeque::from(first(web, robots));
     let mut seen: HashSet<Url> = left.iter().cloned().collect();
     let mut found = Found { over: Over { complete: true, ..Over::default() }, ..Found::default() };
@@ -37,7 +37,7 @@ pub(super) async fn pages(web: &Web, robots: &Robots) -> Result<Found, Fault> {
         read += 1;
         let map = match one(web, &at).await {
             Ok(map) => map,
-            Err(fault @ Fault::Busy { .. }) => return Err(fault),
+            Err(fault @ ConnectorError::Busy { .. }) => return Err(fault),
             Err(fault) if read == 1 && left.is_empty() => return Err(fault),
             Err(fault) => {
                 found.over.complete = false;
@@ -88,15 +88,15 @@ fn first(web: &Web, robots: &Robots) -> Vec<Url> {
     }
 }
 
-async fn one(web: &Web, url: &Url) -> Result<sitemap::Sitemap, Fault> {
+async fn one(web: &Web, url: &Url) -> Result<sitemap::Sitemap, ConnectorError> {
     let answer = web.site.get(url, None, MOST_FILE).await?;
     if !(200..300).contains(&answer.status) {
         return Err(refused(&answer));
     }
     if answer.extent == Extent::Cut {
-        return Err(Fault::Refused(format!("{url} is larger than 20 MB.")));
+        return Err(ConnectorError::Refused(format!("{url} is larger than 20 MB.")));
     }
-    let told = |why: String| Fault::Refused(format!("{url} can't be read: {why}."));
+    let told = |why: String| ConnectorError::Refused(format!("{url} can't be read: {why}."));
     let body = answer.body;
     let read = tokio::task::spawn_blocking(move || sitemap::parse(&sitemap::unpacked(&body)?));
     read.await.unwrap_or_else(|_| Err("it can't be understood".to_owned())).map_err(told)
@@ -116,7 +116,10 @@ impl<'w> Listing<'w> {
         Self { web, known, robots: Robots::default(), left: None, over: Over::default() }
     }
 
-    async fn step(&mut self, (url, changed): (Url, String)) -> Result<Option<Step>, Fault> {
+    async fn step(
+        &mut self,
+        (url, changed): (Url, String),
+    ) -> Result<Option<Step>, ConnectorError> {
         let place = url.to_string();
         if !self.robots.allows(&path_of(&url)) {
             let why = "The site asks robots not to read it.".to_owned();
@@ -135,7 +138,7 @@ impl<'w> Listing<'w> {
             Ok(Read::Skipped(why)) => Some(Step::Skipped(place, why)),
             // Listed and not there: as if it were not listed.
             Ok(Read::Gone) => None,
-            Err(fault @ Fault::Busy { .. }) => return Err(fault),
+            Err(fault @ ConnectorError::Busy { .. }) => return Err(fault),
             Err(fault) => Some(Step::Failed(place, fault)),
         })
     }
@@ -150,7 +153,7 @@ pub(super) fn path_of(url: &Url) -> String {
 }
 
 impl Delta for Listing<'_> {
-    fn next(&mut self) -> Later<'_, Option<Step>> {
+    fn next(&mut self) -> BoxFuture<'_, Option<Step>> {
         Box::pin(async move {
             if self.left.is_none() {
                 self.robots = self.web.site.robots(&self.web.url).await?;
@@ -184,7 +187,7 @@ impl<'w> Entries<'w> {
         Self { web, known, left: None }
     }
 
-    async fn step(&self, entry: feed::Entry) -> Result<Step, Fault> {
+    async fn step(&self, entry: feed::Entry) -> Result<Step, ConnectorError> {
         let place = entry.id.clone();
         let known = self.known.get(&place);
         // An entry without words is the page that it leads to.
@@ -199,7 +202,7 @@ impl<'w> Entries<'w> {
                 Ok(Read::Same) => Step::Same(place),
                 Ok(Read::Skipped(why)) => Step::Skipped(place, why),
                 Ok(Read::Gone) => Step::Skipped(place, "Its page is not there.".to_owned()),
-                Err(fault @ Fault::Busy { .. }) => return Err(fault),
+                Err(fault @ ConnectorError::Busy { .. }) => return Err(fault),
                 Err(fault) => Step::Failed(place, fault),
             });
         }
@@ -234,7 +237,7 @@ fn words(entry: &feed::Entry) -> Result<String, String> {
 }
 
 impl Delta for Entries<'_> {
-    fn next(&mut self) -> Later<'_, Option<Step>> {
+    fn next(&mut self) -> BoxFuture<'_, Option<Step>> {
         Box::pin(async move {
             if self.left.is_none() {
                 let feed = self.web.feed().await?;

@@ -14,8 +14,8 @@ use url::Url;
 
 use super::pace::Pace;
 use super::{
-    About, Connector, Content, Delta, Fault, Fetched, Known, Later, Listed, MOST_CHARS, Manifest,
-    Mark, Means, Over, Page, Reads, Step, hash, value,
+    About, BoxFuture, Connector, ConnectorContext, ConnectorError, Content, Delta, Fetched, Known,
+    Listed, MOST_CHARS, Manifest, Mark, Over, Page, Reads, Step, hash, value,
 };
 
 mod crawl;
@@ -106,7 +106,12 @@ enum Read {
 
 impl Site {
     /// Asks for an address: at the pace of the source, again when it fails in passing.
-    async fn get(&self, url: &Url, mark: Option<&Mark>, most: usize) -> Result<Answer, Fault> {
+    async fn get(
+        &self,
+        url: &Url,
+        mark: Option<&Mark>,
+        most: usize,
+    ) -> Result<Answer, ConnectorError> {
         let mut failed = 0;
         loop {
             self.pace.turn().await;
@@ -121,15 +126,19 @@ impl Site {
                 Err(error) if error.is_transient() => (sentence(&error), None),
                 Err(NetError::Refused(GuardError::NotListed { host })) => {
                     let why = format!("It leads to {host}, which lies outside of this source.");
-                    return Err(Fault::Refused(why));
+                    return Err(ConnectorError::Refused(why));
                 }
-                Err(error @ NetError::Refused(_)) => return Err(Fault::Refused(sentence(&error))),
-                Err(error) => return Err(Fault::Failed(sentence(&error))),
+                Err(error @ NetError::Refused(_)) => {
+                    return Err(ConnectorError::Refused(sentence(&error)));
+                }
+                Err(error) => return Err(ConnectorError::Failed(sentence(&error))),
             };
             failed += 1;
             match Backoff::TRANSIENT.next(failed, asked, retry::random()) {
                 Next::Wait(pause) => tokio::time::sleep(pause).await,
-                Next::GiveUp(longer) => return Err(Fault::Busy { why, after: longer.or(asked) }),
+                Next::GiveUp(longer) => {
+                    return Err(ConnectorError::Busy { why, after: longer.or(asked) });
+                }
             }
         }
     }
@@ -152,7 +161,12 @@ impl Site {
     }
 
     /// A page, unless it is as its mark says.
-    async fn page(&self, url: &Url, known: Option<&Mark>, listed: &str) -> Result<Read, Fault> {
+    async fn page(
+        &self,
+        url: &Url,
+        known: Option<&Mark>,
+        listed: &str,
+    ) -> Result<Read, ConnectorError> {
         let answer = self.get(url, known, MOST_FILE).await?;
         match answer.status {
             304 => return Ok(Read::Same),
@@ -212,12 +226,13 @@ impl Site {
     }
 
     /// What the host lets HQ read.
-    async fn robots(&self, url: &Url) -> Result<Robots, Fault> {
-        let at = url.join("/robots.txt").map_err(|error| Fault::Refused(sentence(&error)))?;
+    async fn robots(&self, url: &Url) -> Result<Robots, ConnectorError> {
+        let at =
+            url.join("/robots.txt").map_err(|error| ConnectorError::Refused(sentence(&error)))?;
         let answer = match self.get(&at, None, robots::MOST).await {
             Ok(answer) => answer,
             // A redirect to another host is no answer of this one.
-            Err(Fault::Refused(_)) => return Ok(Robots::default()),
+            Err(ConnectorError::Refused(_)) => return Ok(Robots::default()),
             Err(other) => return Err(other),
         };
         if !(200..300).contains(&answer.status) {
@@ -232,10 +247,18 @@ impl Site {
 }
 
 impl Web {
-    pub(super) fn new(manifest: &Manifest, reads: &Reads, means: Means) -> Result<Self, Fault> {
-        let url =
-            guard::parse(value(reads, "url")).map_err(|error| Fault::Refused(sentence(&error)))?;
-        means.http.guard().check_url(&url).map_err(|error| Fault::Refused(sentence(&error)))?;
+    pub(super) fn new(
+        manifest: &Manifest,
+        reads: &Reads,
+        means: ConnectorContext,
+    ) -> Result<Self, ConnectorError> {
+        let url = guard::parse(value(reads, "url"))
+            .map_err(|error| ConnectorError::Refused(sentence(&error)))?;
+        means
+            .http
+            .guard()
+            .check_url(&url)
+            .map_err(|error| ConnectorError::Refused(sentence(&error)))?;
         let number = |key: &str, usual: usize, most: usize| {
             value(reads, key).parse::<usize>().map_or(usual, |number| number.clamp(1, most))
         };
@@ -253,9 +276,9 @@ impl Web {
             false => vec![listed],
         };
         let hosts = Hosts::of(lists);
-        hosts
-            .check(&url)
-            .map_err(|_| Fault::Refused(format!("This connector does not read {}.", host(&url))))?;
+        hosts.check(&url).map_err(|_| {
+            ConnectorError::Refused(format!("This connector does not read {}.", host(&url)))
+        })?;
         Ok(Self {
             site: Site { http: means.http, clock: means.clock, pace: means.pace, hosts },
             url: links::plain(url),
@@ -277,12 +300,12 @@ impl Web {
             && url.path().starts_with(&self.below)
     }
 
-    async fn about(&self) -> Result<About, Fault> {
+    async fn about(&self) -> Result<About, ConnectorError> {
         let name = host(&self.url);
         match self.how {
             How::Page => match self.site.page(&self.url, None, "").await? {
                 Read::Page(page, _) => Ok(About { name: page.title, says: "One page.".to_owned() }),
-                Read::Skipped(why) => Err(Fault::Refused(why)),
+                Read::Skipped(why) => Err(ConnectorError::Refused(why)),
                 Read::Gone | Read::Same => Err(gone(&self.url)),
             },
             How::Sitemap => {
@@ -298,7 +321,7 @@ impl Web {
                         says: format!("The first page leads to {own} others here."),
                     })
                 }
-                Read::Skipped(why) => Err(Fault::Refused(why)),
+                Read::Skipped(why) => Err(ConnectorError::Refused(why)),
                 Read::Gone | Read::Same => Err(gone(&self.url)),
             },
             How::Feed => {
@@ -309,22 +332,22 @@ impl Web {
         }
     }
 
-    async fn feed(&self) -> Result<feed::Feed, Fault> {
+    async fn feed(&self) -> Result<feed::Feed, ConnectorError> {
         let answer = self.site.get(&self.url, None, MOST_FILE).await?;
         if !(200..300).contains(&answer.status) {
             return Err(refused(&answer));
         }
         feed::parse(&String::from_utf8_lossy(&answer.body), &answer.url)
-            .map_err(|why| Fault::Refused(format!("{} can't be read: {why}.", self.url)))
+            .map_err(|why| ConnectorError::Refused(format!("{} can't be read: {why}.", self.url)))
     }
 }
 
 impl Connector for Web {
-    fn validate(&self) -> Later<'_, About> {
+    fn validate(&self) -> BoxFuture<'_, About> {
         Box::pin(self.about())
     }
 
-    fn browse<'a>(&'a self, _parent: Option<&'a str>) -> Later<'a, Vec<Listed>> {
+    fn browse<'a>(&'a self, _parent: Option<&'a str>) -> BoxFuture<'a, Vec<Listed>> {
         Box::pin(async { Ok(Vec::new()) })
     }
 
@@ -337,13 +360,14 @@ impl Connector for Web {
         }
     }
 
-    fn fetch<'a>(&'a self, place: &'a str) -> Later<'a, Fetched> {
+    fn fetch<'a>(&'a self, place: &'a str) -> BoxFuture<'a, Fetched> {
         Box::pin(async move {
             // An entry of a feed has words in its feed alone, and old ones leave it.
             if self.how == How::Feed {
                 return Ok(Fetched::Skipped("It is not in the feed any more.".to_owned()));
             }
-            let url = Url::parse(place).map_err(|error| Fault::Refused(sentence(&error)))?;
+            let url =
+                Url::parse(place).map_err(|error| ConnectorError::Refused(sentence(&error)))?;
             if !self.holds(&url) && url != self.url {
                 return Ok(Fetched::Skipped("It does not belong to this source.".to_owned()));
             }
@@ -365,7 +389,7 @@ struct OnePage<'w> {
 }
 
 impl Delta for OnePage<'_> {
-    fn next(&mut self) -> Later<'_, Option<Step>> {
+    fn next(&mut self) -> BoxFuture<'_, Option<Step>> {
         Box::pin(async move {
             if self.over.complete {
                 return Ok(None);
@@ -407,19 +431,19 @@ fn status(number: u16) -> String {
     }
 }
 
-fn refused(answer: &Answer) -> Fault {
+fn refused(answer: &Answer) -> ConnectorError {
     let host = host(&answer.url);
     match answer.status {
         401 | 403 => {
-            Fault::Denied(format!("{host} does not let HQ read this ({}).", answer.status))
+            ConnectorError::Denied(format!("{host} does not let HQ read this ({}).", answer.status))
         }
         404 | 410 => gone(&answer.url),
-        other => Fault::Failed(format!("{host} answers {other}.")),
+        other => ConnectorError::Failed(format!("{host} answers {other}.")),
     }
 }
 
-fn gone(url: &Url) -> Fault {
-    Fault::Failed(format!("There is no page at {url}."))
+fn gone(url: &Url) -> ConnectorError {
+    ConnectorError::Failed(format!("There is no page at {url}."))
 }
 
 fn is_document(media: &str) -> bool {

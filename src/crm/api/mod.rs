@@ -107,9 +107,9 @@ fn collection_routes() -> Routes {
         )
         .get(
             "/collections/{id}/records",
-            records
-                .needs(Can::Read)
-                .doc(|| Doc::new("Records of a collection").query::<Asked>().returns::<Rows>()),
+            records.needs(Can::Read).doc(|| {
+                Doc::new("Records of a collection").query::<RecordListParams>().returns::<Rows>()
+            }),
         )
         .patch("/collections/{id}/cells", cells::record_cells.needs(Can::Write).doc(cells::doc))
         .post(
@@ -125,7 +125,7 @@ fn collection_routes() -> Routes {
 }
 
 fn of_many(entity: &Entity) -> Doc {
-    Doc::new(entity.many).query::<Asked>().returns::<Rows>()
+    Doc::new(entity.many).query::<RecordListParams>().returns::<Rows>()
 }
 
 fn book(routes: Routes, at: &'static str, many: fn() -> Doc) -> Routes {
@@ -188,7 +188,7 @@ fn one(routes: Routes, at: &'static str) -> Routes {
 /// Which rows.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-struct Asked {
+struct RecordListParams {
     /// Words and conditions: `stage:lead -tag:vip created:<7d rosa`.
     q: String,
     /// The key of a field, `created`, `updated` or `due`, with `-` in front from the largest.
@@ -310,7 +310,7 @@ fn page(
     ws: &Ws,
     who: &Person,
     collection: Option<CollectionId>,
-    asked: Asked,
+    asked: RecordListParams,
 ) -> Result<Rows, CrmError> {
     let zone = features::tasks::queries::due::zone(&who.zone);
     ws.read(|snap| {
@@ -324,13 +324,13 @@ fn page(
             None => None,
         };
         let limit = asked.limit.unwrap_or(PAGE).clamp(1, MOST);
-        let wish = list::Asked {
+        let wish = list::ListRequest {
             q: asked.q,
             sort: asked.sort,
             collection,
             archived: asked.archived,
             page: Some(Paging { after, limit }),
-            ..list::Asked::default()
+            ..list::ListRequest::default()
         };
         if let Some(wrong) = list::unsorted(&wish.sort, &columns) {
             return Err(CrmError::field("sort", wrong));
@@ -361,7 +361,7 @@ async fn list(
     PathKind(kind): PathKind,
     ws: Ws,
     who: Person,
-    Query(asked): Query<Asked>,
+    Query(asked): Query<RecordListParams>,
 ) -> Result<Json<Rows>, ApiError> {
     let rows = ws.read_blocking(move |ws| page(kind, ws, &who, None, asked)).await?;
     Ok(Json(rows))
@@ -371,7 +371,7 @@ async fn records(
     ws: Ws,
     who: Person,
     Path(said): Path<String>,
-    Query(asked): Query<Asked>,
+    Query(asked): Query<RecordListParams>,
 ) -> Result<Json<Rows>, ApiError> {
     let id = ws.read(|snap| queries::collection(snap, &said))?.id;
     let rows =
@@ -485,7 +485,7 @@ async fn change(
     let id = ws.read(|snap| queries::resolve(kind, snap, &said))?.id;
     let (sent, archived) = sent(body)?;
     let changed = once.run(move |tx: &mut WriteTx<'_>| {
-        rules::expect_rev(kind, tx, id, rev)?;
+        rules::check_rev(kind, tx, id, rev)?;
         if archived == Some(false) {
             rules::set_archived(kind, tx, id, false)?;
         }

@@ -12,7 +12,7 @@ use web::idempotency::Once;
 use web::routes::{Doc, Needs as _, Routes};
 use web::session::Person;
 
-use super::{Example, Wish, foresee, start, take_back};
+use super::{ConversionRequest, Example, foresee, start, take_back};
 use crate::error::CrmError;
 use crate::model::back::Turn;
 use crate::model::{Cast, Conversion, ConversionId, ImportState};
@@ -156,7 +156,7 @@ async fn convert(
     let home = ws.read(|snap| home_of(snap, &of.of))?;
     let unknown = || CrmError::field("kind", format!("\"{}\" is not known here.", body.kind));
     let kind = Kind::of(&body.kind).ok_or_else(unknown)?;
-    let wish = Wish { home, key, kind };
+    let wish = ConversionRequest { home, key, kind };
     if !body.dry_run {
         return Ok(Json(view(start(&ws, &who, wish, once).await?)));
     }

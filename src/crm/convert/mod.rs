@@ -32,7 +32,7 @@ const EXAMPLES: usize = 8;
 
 /// What somebody wants of a field.
 #[derive(Clone, Debug)]
-pub struct Wish {
+pub struct ConversionRequest {
     /// Whose field.
     pub home: Home,
     pub key: String,
@@ -74,7 +74,11 @@ pub struct Foreseen {
 ///
 /// # Errors
 /// When the field cannot get this kind, or has too many values.
-pub fn foresee(read: &dyn Read, who: &Person, wish: &Wish) -> Result<Foreseen, CrmError> {
+pub fn foresee(
+    read: &dyn Read,
+    who: &Person,
+    wish: &ConversionRequest,
+) -> Result<Foreseen, CrmError> {
     let known = &Known::new(read, assignee_of(who.actor()))?;
     let column = rules::convertible(read, (wish.home, &wish.key))?;
     let rows = filled(read, wish.home, &wish.key)?;
@@ -144,7 +148,12 @@ fn each(
 ///
 /// # Errors
 /// When the field cannot get this kind, or a value would be lost that each record must have.
-pub async fn start(ws: &Ws, who: &Person, wish: Wish, once: Once) -> Result<Conversion, CrmError> {
+pub async fn start(
+    ws: &Ws,
+    who: &Person,
+    wish: ConversionRequest,
+    once: Once,
+) -> Result<Conversion, CrmError> {
     if let Some(id) = ws.read(|snap| once.answered::<ConversionId>(snap))? {
         return ws.read(|snap| rules::conversion_of(snap, id));
     }
@@ -274,7 +283,7 @@ pub async fn take_back(
 
 /// How far a conversion is, in a sentence.
 #[must_use]
-pub(crate) fn said(one: &Conversion) -> String {
+pub(crate) fn describe(one: &Conversion) -> String {
     let Cast { same, other, lost } = one.counts;
     let came = format!("{same} as they were, {other} converted, {lost} lost");
     match &one.state {

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use app::{App, Ws};
 use entity::{Column, Kind};
-use features::tasks::queries::scene::Scene;
+use features::tasks::queries::view_context::ViewContext;
 use kernel::{Can, Problem as _, ProblemKind};
 use web::error::PageError;
 use web::extract::{Form, Path, Path2, Query};
@@ -22,7 +22,7 @@ use web::routes::{Needs as _, Routes};
 use web::session::Person;
 use web::shell::{Flash, Shell};
 
-use super::{Example, Foreseen, Wish, foresee, said, start, take_back};
+use super::{ConversionRequest, Example, Foreseen, describe, foresee, start, take_back};
 use crate::error::CrmError;
 use crate::import::pages::{StayedLine, stayed_line};
 use crate::model::back::Turn;
@@ -44,7 +44,7 @@ pub fn routes() -> Routes {
 /// What a form says: which field, and the kind that it is to get.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-struct Asked {
+struct ConversionParams {
     of: String,
     kind: String,
 }
@@ -85,27 +85,27 @@ async fn ask(
     who: Person,
     shell: Shell,
     Path(key): Path<String>,
-    Query(asked): Query<Asked>,
+    Query(asked): Query<ConversionParams>,
 ) -> Result<Response, PageError> {
     let page = asked_page((ws, who, shell), key, asked, String::new()).await?;
     html::page(&page)
 }
 
 /// The wish of a form; none while no kind is chosen.
-fn wish(home: Home, key: &str, asked: &Asked) -> Option<Wish> {
+fn wish(home: Home, key: &str, asked: &ConversionParams) -> Option<ConversionRequest> {
     let kind = Kind::of(&asked.kind)?;
-    Some(Wish { home, key: key.to_owned(), kind })
+    Some(ConversionRequest { home, key: key.to_owned(), kind })
 }
 
 async fn asked_page(
     (ws, who, shell): (Ws, Person, Shell),
     key: String,
-    asked: Asked,
+    asked: ConversionParams,
     error: String,
 ) -> Result<AskPage, CrmError> {
     ws.read_blocking(move |ws| {
         ws.read(|snap| {
-            let scene = Scene::new(ws, &who, snap)?;
+            let scene = ViewContext::new(ws, &who, snap)?;
             let home = home_of(snap, &asked.of)?;
             let column = rules::convertible(snap, (home, &key))?;
             let seen = wish(home, &key, &asked).map(|wish| foresee(snap, &who, &wish));
@@ -116,8 +116,8 @@ async fn asked_page(
 }
 
 fn page(
-    (scene, shell): (&Scene, Shell),
-    (home, asked): (Home, &Asked),
+    (scene, shell): (&ViewContext, Shell),
+    (home, asked): (Home, &ConversionParams),
     (column, seen): Seen,
     mut error: String,
 ) -> AskPage {
@@ -174,7 +174,7 @@ async fn convert(
     hx: Hx,
     shell: Shell,
     Path(key): Path<String>,
-    Form(asked): Form<Asked>,
+    Form(asked): Form<ConversionParams>,
 ) -> Result<Response, PageError> {
     let home = ws.read(|snap| home_of(snap, &asked.of))?;
     let done = match wish(home, &key, &asked) {
@@ -221,7 +221,7 @@ async fn show(
     Path(id): Path<ConversionId>,
 ) -> Result<Response, PageError> {
     let page = ws.read(|snap| {
-        let scene = Scene::new(&ws, &who, snap)?;
+        let scene = ViewContext::new(&ws, &who, snap)?;
         let one = rules::conversion_of(snap, id)?;
         let base = ws.url(&format!("settings/conversions/{id}"));
         let turns = one.state == ImportState::Undoing;
@@ -237,7 +237,7 @@ async fn show(
             from: one.from.kind.label(),
             to: one.to.kind.label(),
             running,
-            said: said(&one),
+            said: describe(&one),
             share: u8::try_from(share).unwrap_or(100),
             stayed: one.stayed.iter().map(|stayed| stayed_line((&scene, snap), stayed)).collect(),
             more_stayed: {
@@ -276,5 +276,5 @@ async fn turn(
     };
     let one = take_back(&ws, &who, (id, turn), Once::without_key()).await?;
     let at = ws.url(&format!("settings/conversions/{id}"));
-    Ok(flash::say(&app, Flash::ok(said(&one)), hx.go_to(&at)))
+    Ok(flash::say(&app, Flash::ok(describe(&one)), hx.go_to(&at)))
 }

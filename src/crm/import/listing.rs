@@ -4,7 +4,7 @@ use askama::Template;
 use axum::response::Response;
 
 use app::Ws;
-use features::tasks::queries::scene::Scene;
+use features::tasks::queries::view_context::ViewContext;
 use sheet::Table;
 use store::{Range, Read, ReadExt as _};
 use web::error::PageError;
@@ -52,13 +52,13 @@ pub(super) async fn index(
     /// Imports on the page.
     const MOST: usize = 200;
     let page = ws.read(|snap| {
-        let scene = Scene::new(&ws, &who, snap)?;
+        let scene = ViewContext::new(&ws, &who, snap)?;
         let mut rows = Vec::new();
         for import in snap.list::<Import>(&Range::all().reverse().limit(MOST))? {
             rows.push(ImportLine {
                 href: ws.url(&format!("imports/{}", import.id)),
                 what: place(snap, import.home)?.1,
-                said: said(&import),
+                said: describe(&import),
                 by: scene.people.actor(import.by),
                 at: scene.time(import.created_at),
                 name: title(&import),
@@ -66,7 +66,7 @@ pub(super) async fn index(
         }
         Ok::<_, CrmError>(IndexPage {
             shell,
-            live: Live::new(ws.url("imports")).table("imports").calm(),
+            live: Live::new(ws.url("imports")).table("imports").debounced(),
             rows,
         })
     })?;
@@ -110,7 +110,7 @@ pub(super) fn left_out(cells: u32) -> Option<String> {
 }
 
 /// How far an import is, in a sentence.
-pub(super) fn said(import: &Import) -> String {
+pub(super) fn describe(import: &Import) -> String {
     let Counts { made, changed, skipped, wrong, cells } = import.counts;
     let mut came = format!("{made} new, {changed} changed, {skipped} left out, {wrong} wrong");
     if let Some(left) = left_out(cells) {

@@ -10,7 +10,7 @@ use crate::columns;
 use crate::error::CrmError;
 use crate::model::{Becomes, Goes, Import, Mapped};
 use crate::rules;
-use crate::typed::Typed;
+use crate::typed::FormValues;
 
 /// Words of a column on the page.
 const WORDS: usize = 30;
@@ -176,7 +176,7 @@ pub(super) fn moved(mapped: &Mapped, goes: Goes) -> Mapped {
 pub(super) fn sent(
     import: &Import,
     fields: &[Column],
-    typed: &Typed,
+    typed: &FormValues,
 ) -> Result<Vec<Mapped>, CrmError> {
     let all = import.columns.iter().enumerate();
     all.map(|column| sent_one((import, fields), column, typed)).collect()
@@ -186,7 +186,7 @@ pub(super) fn sent(
 fn sent_one(
     (import, fields): (&Import, &[Column]),
     (n, old): (usize, &Mapped),
-    typed: &Typed,
+    typed: &FormValues,
 ) -> Result<Mapped, CrmError> {
     let said = typed.get(&format!("goes.{n}")).and_then(serde_json::Value::as_str);
     let mapped =

@@ -7,7 +7,7 @@ use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, HeaderValue};
 use axum::response::{IntoResponse as _, Response};
 
 use app::{App, Ws};
-use features::tasks::queries::scene::Scene;
+use features::tasks::queries::view_context::ViewContext;
 use kernel::{Can, ImportId, Problem as _, ProblemKind};
 use sheet::Table;
 use sheet::encoding::ENCODINGS;
@@ -27,9 +27,9 @@ use web::session::Person;
 use web::shell::{Flash, Shell};
 use web::upload;
 
-use super::listing::{self, left_out, said, title};
+use super::listing::{self, describe, left_out, title};
 use super::mapping::{self, ColumnView, columns_of};
-use super::rows::{self, RowsAsked, RowsView, wide};
+use super::rows::{self, RowsParams, RowsView, wide};
 use super::trial::{self, Trial};
 use super::{MAX_BYTES, Preview, look_at, read_anew, start, take_back};
 use crate::columns;
@@ -39,7 +39,7 @@ use crate::model::{Clash, Home, Import, ImportState, RowProblem, Stayed};
 use crate::names::fields_of;
 use crate::path_kind::PathKind;
 use crate::rules::{self, FileRead, ImportPatch};
-use crate::typed::{Typed, text};
+use crate::typed::{FormValues, text};
 use crate::{pieces, queries};
 
 /// Problems on the page.
@@ -77,7 +77,12 @@ struct NewPage {
     pasted: String,
 }
 
-fn new_page(scene: &Scene, read: &dyn Read, shell: Shell, home: Home) -> Result<NewPage, CrmError> {
+fn new_page(
+    scene: &ViewContext,
+    read: &dyn Read,
+    shell: Shell,
+    home: Home,
+) -> Result<NewPage, CrmError> {
     let (at, label) = place(read, home)?;
     Ok(NewPage {
         shell,
@@ -112,7 +117,7 @@ pub(super) fn place(read: &dyn Read, home: Home) -> Result<(String, String), Crm
 }
 
 fn ask(ws: &Ws, who: &Person, shell: Shell, home: Home) -> Result<Response, PageError> {
-    let page = ws.read(|snap| new_page(&Scene::new(ws, who, snap)?, snap, shell, home))?;
+    let page = ws.read(|snap| new_page(&ViewContext::new(ws, who, snap)?, snap, shell, home))?;
     html::page(&page)
 }
 
@@ -187,7 +192,7 @@ async fn send(
         }
         Err(error) if matches!(error.kind(), ProblemKind::Invalid | ProblemKind::TooLarge) => {
             let page =
-                ws.read(|snap| new_page(&Scene::new(&ws, &who, snap)?, snap, shell, home))?;
+                ws.read(|snap| new_page(&ViewContext::new(&ws, &who, snap)?, snap, shell, home))?;
             let page = NewPage { error: error.to_string(), pasted, ..page };
             html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)
         }
@@ -297,7 +302,7 @@ async fn show(
     hx: Hx,
     shell: Shell,
     Path(id): Path<ImportId>,
-    Query(asked): Query<RowsAsked>,
+    Query(asked): Query<RowsParams>,
 ) -> Result<Response, PageError> {
     let page = shown(&ws, &who, shell, (id, asked, String::new())).await?;
     match hx.is_partial() {
@@ -310,14 +315,14 @@ async fn shown(
     ws: &Ws,
     who: &Person,
     shell: Shell,
-    (id, asked, error): (ImportId, RowsAsked, String),
+    (id, asked, error): (ImportId, RowsParams, String),
 ) -> Result<ShowPage, CrmError> {
     let trial = trial::of(ws, who, (id, !asked.goes_on())).await?;
     let who = who.clone();
     ws.read_blocking(move |ws| {
         ws.read(|snap| {
             let import = super::found(snap, id)?;
-            let scene = Scene::new(ws, &who, snap)?;
+            let scene = ViewContext::new(ws, &who, snap)?;
             let trial = trial.as_deref().filter(|_| import.state == ImportState::Draft);
             page((&scene, shell), snap, &import, (trial, &asked, error))
         })
@@ -340,7 +345,7 @@ fn begin_label(import: &Import, seen: Option<&Preview>) -> String {
 }
 
 /// How far the trial of the rows of an import is.
-fn trying(base: &str, trial: &Trial, asked: &RowsAsked) -> Trying {
+fn trying(base: &str, trial: &Trial, asked: &RowsParams) -> Trying {
     let (tried, all) = (wide(trial.tried()), wide(trial.table.rows.len()));
     Trying {
         share: percent(tried, all),
@@ -350,10 +355,10 @@ fn trying(base: &str, trial: &Trial, asked: &RowsAsked) -> Trying {
 }
 
 fn page(
-    (scene, shell): (&Scene, Shell),
+    (scene, shell): (&ViewContext, Shell),
     read: &dyn Read,
     import: &Import,
-    (trial, asked, mut error): (Option<&Trial>, &RowsAsked, String),
+    (trial, asked, mut error): (Option<&Trial>, &RowsParams, String),
 ) -> Result<ShowPage, CrmError> {
     let base = scene.ws.url(&format!("imports/{}", import.id));
     let (at, list_label) = place(read, import.home)?;
@@ -387,7 +392,7 @@ fn page(
         many: many(import.home, &list_label),
         list_label,
         state: import.state.word(&import.entries),
-        said: said(import),
+        said: describe(import),
         share: match import.state {
             ImportState::Undoing => pieces::turned(&import.entries),
             _ => u8::try_from(share).unwrap_or(100),
@@ -455,7 +460,7 @@ fn encodings(import: &Import) -> Vec<Choice> {
     all
 }
 
-pub(crate) fn stayed_line((scene, read): (&Scene, &dyn Read), stayed: &Stayed) -> StayedLine {
+pub(crate) fn stayed_line((scene, read): (&ViewContext, &dyn Read), stayed: &Stayed) -> StayedLine {
     let found = fields_of(read, stayed.record);
     let (title, href) = match &found {
         Some((noun, fields)) => ((noun.title)(fields), scene.ws.url(&(noun.path)(fields))),
@@ -471,7 +476,7 @@ async fn save(
     hx: Hx,
     shell: Shell,
     Path(id): Path<ImportId>,
-    Form(typed): Form<Typed>,
+    Form(typed): Form<FormValues>,
 ) -> Result<Response, PageError> {
     let import = ws.read(|snap| super::found(snap, id))?;
     let sheet: u32 = text(&typed, "sheet").parse().unwrap_or(import.sheet);
@@ -536,7 +541,7 @@ async fn refused(
     id: ImportId,
     error: &CrmError,
 ) -> Result<Response, PageError> {
-    let page = shown(ws, who, shell, (id, RowsAsked::default(), error.to_string())).await?;
+    let page = shown(ws, who, shell, (id, RowsParams::default(), error.to_string())).await?;
     html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)
 }
 
@@ -568,7 +573,7 @@ async fn act(
         }
     };
     let at = ws.url(&format!("imports/{id}"));
-    Ok(flash::say(&app, Flash::ok(said(&import)), hx.go_to(&at)))
+    Ok(flash::say(&app, Flash::ok(describe(&import)), hx.go_to(&at)))
 }
 
 /// What was wrong, or would be, as a table.

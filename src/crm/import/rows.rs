@@ -26,7 +26,7 @@ const PROBLEMS: &str = "problems";
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct RowsAsked {
+pub(super) struct RowsParams {
     /// The word of what becomes of them, or of problems; empty for all.
     show: String,
     /// The heading of the column that has the problem; empty for any.
@@ -37,7 +37,7 @@ pub(super) struct RowsAsked {
     on: bool,
 }
 
-impl RowsAsked {
+impl RowsParams {
     /// Whether what was tried before may be told of, though the workspace has changed since.
     pub(super) fn goes_on(&self) -> bool {
         self.on
@@ -132,7 +132,7 @@ pub(super) fn view(
     base: &str,
     (import, table): (&Import, &Table),
     seen: Option<&Preview>,
-    asked: &RowsAsked,
+    asked: &RowsParams,
 ) -> RowsView {
     let found = seen.map(|seen| seen.came.problems.as_slice()).unwrap_or_default();
     let mut problems = Problems::new();
@@ -218,7 +218,7 @@ fn tone(fate: Fate) -> Tone {
 fn filters(
     base: &str,
     (rows, counts): (usize, &[(Fate, usize)]),
-    asked: &RowsAsked,
+    asked: &RowsParams,
 ) -> Vec<RowsFilter> {
     let one = |show: &str, label: &'static str, count: usize, tone: Tone| RowsFilter {
         label,
@@ -235,7 +235,7 @@ fn filters(
 }
 
 /// What is wrong, by column, rows that cannot come in first.
-fn to_check(base: &str, seen: &Preview, asked: &RowsAsked) -> Vec<ToCheck> {
+fn to_check(base: &str, seen: &Preview, asked: &RowsParams) -> Vec<ToCheck> {
     let mut columns: BTreeMap<&str, Vec<&RowProblem>> = BTreeMap::new();
     for problem in &seen.came.problems {
         columns.entry(&problem.column).or_default().push(problem);

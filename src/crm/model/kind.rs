@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::stored::{CONTACTS_KIND, ORGANIZATIONS_KIND, RECORDS_KIND};
 use super::{CollectionId, Home, Row};
-use crate::kept::{Shared, Slim};
+use crate::list_cache::{Shared, Slim};
 
 /// A body that reads what is kept in memory of the rows of a kind.
 pub(super) type SlimBody<'b> = dyn FnMut(&[&Slim], &Shared) + 'b;

@@ -24,7 +24,7 @@ use super::row::{
     RECORDS, RECORDS_BY_HOME, RECORDS_BY_IDENTITY,
 };
 use super::{CollectionId, ContactId, EntryId, Home, OrganizationId, Row, RowKind};
-use crate::kept::{Shared, Slim};
+use crate::list_cache::{Shared, Slim};
 use crate::rules;
 
 /// The constants of a kind of rows.

@@ -9,7 +9,7 @@ use serde_json::Value;
 use app::{App, Ws};
 use entity::{Column, Kind, Names as _};
 use features::tasks::queries::due;
-use features::tasks::queries::scene::Scene;
+use features::tasks::queries::view_context::ViewContext;
 use kernel::cadence::{instant, midnight};
 use kernel::day::{self, Toward};
 use kernel::{FieldError, Problem as _, ProblemKind, Timestamp, TypedId as _};
@@ -36,13 +36,13 @@ use crate::names::{Known, person};
 use crate::path_kind::PathKind;
 use crate::queries;
 use crate::rules::{self, Sent, TalkPatch};
-use crate::typed::{Typed, given, text};
+use crate::typed::{FormValues, given, text};
 
 /// The field of the last contact, whose days are past.
 const LAST_CONTACT: &str = "last_contact_date";
 
 /// What a form sent for the fields of a row; what HQ's own forms add to it is left out.
-fn values(typed: &Typed) -> Typed {
+fn values(typed: &FormValues) -> FormValues {
     let own = |key: &str| key == "once" || key == "was" || key == "back" || key.starts_with("was:");
     typed
         .iter()
@@ -59,7 +59,7 @@ pub(super) async fn create(
     who: Person,
     hx: Hx,
     shell: Shell,
-    FormOnce(typed, once): FormOnce<Typed>,
+    FormOnce(typed, once): FormOnce<FormValues>,
 ) -> Result<Response, PageError> {
     make(kind, (app, ws, who), (hx, shell), None, (typed, once)).await
 }
@@ -70,7 +70,7 @@ pub(super) async fn make(
     (app, ws, who): (App, Ws, Person),
     (hx, shell): (Hx, Shell),
     collection: Option<CollectionId>,
-    (typed, once): (Typed, web::idempotency::Once),
+    (typed, once): (FormValues, web::idempotency::Once),
 ) -> Result<Response, PageError> {
     let mut filled = values(&typed);
     filled.retain(|_, value| value.as_str() != Some(""));
@@ -96,7 +96,7 @@ pub(super) async fn make(
             Ok(flash::say(&app, Flash::ok(words), hx.go_to(&at)))
         }
         Err(error) if error.kind() == ProblemKind::Invalid => ws.read(|snap| {
-            let scene = Scene::new(&ws, &who, snap)?;
+            let scene = ViewContext::new(&ws, &who, snap)?;
             new_form(kind, &scene, snap, shell, (collection, &typed, &error.fields()))
         }),
         Err(error) => Err(error.into()),
@@ -111,7 +111,7 @@ pub(super) async fn save(
     hx: Hx,
     shell: Shell,
     (PathKind(kind), Path(said)): (PathKind, Path<String>),
-    Form(typed): Form<Typed>,
+    Form(typed): Form<FormValues>,
 ) -> Result<Response, PageError> {
     let (id, columns) = ws.read(|snap| {
         let row = queries::resolve(kind, snap, &said)?;
@@ -151,7 +151,7 @@ pub(super) async fn save(
         return Ok((status, Ask::new().toast(Tone::Danger, &told), "").into_response());
     }
     ws.read(|snap| {
-        let scene = Scene::new(&ws, &who, snap)?;
+        let scene = ViewContext::new(&ws, &who, snap)?;
         refused(kind, &scene, snap, shell, (id, &told, typed))
     })
 }
@@ -161,7 +161,7 @@ fn unchanged(
     kind: &'static RowKind,
     tx: &WriteTx<'_>,
     id: Uuid,
-    typed: &Typed,
+    typed: &FormValues,
     me: kernel::Assignee,
 ) -> Result<(), CrmError> {
     let row = queries::get_rev(kind, tx, id)?.0;
@@ -208,10 +208,10 @@ pub(super) async fn act(
     who: Person,
     hx: Hx,
     Path2(said, verb): Path2<String, Verb>,
-    Form(typed): Form<Typed>,
+    Form(typed): Form<FormValues>,
 ) -> Result<Response, PageError> {
     let (id, list, cells) = ws.read(|snap| {
-        let scene = Scene::new(&ws, &who, snap)?;
+        let scene = ViewContext::new(&ws, &who, snap)?;
         let row = queries::resolve(kind, snap, &said)?;
         let field = text(&typed, "field");
         let cells = match verb {
@@ -261,7 +261,7 @@ pub(super) fn today(ws: &Ws, who: &Person) -> Date {
 
 /// The day in a field of a form; none when it is empty.
 pub(super) fn day(
-    typed: &Typed,
+    typed: &FormValues,
     field: &'static str,
     today: Date,
     toward: Toward,
@@ -272,7 +272,7 @@ pub(super) fn day(
 
 /// Puts the days and moments that somebody wrote in these fields as programs send them.
 fn with_days(
-    filled: &mut Typed,
+    filled: &mut FormValues,
     columns: &[Column],
     (today, zone): (Date, &TimeZone),
 ) -> Result<(), CrmError> {
@@ -316,7 +316,7 @@ pub(super) async fn log(
     hx: Hx,
     shell: Shell,
     (PathKind(kind), Path(said)): (PathKind, Path<String>),
-    FormOnce(typed, once): FormOnce<Typed>,
+    FormOnce(typed, once): FormOnce<FormValues>,
 ) -> Result<Response, PageError> {
     let row = ws.read(|snap| queries::resolve(kind, snap, &said))?;
     let id = row.id;
@@ -344,7 +344,7 @@ pub(super) async fn log(
             hx.go_to(&ws.url(&format!("{}/{id}", kind.path))),
         )),
         Err(error) if error.kind() == ProblemKind::Invalid => ws.read(|snap| {
-            let scene = Scene::new(&ws, &who, snap)?;
+            let scene = ViewContext::new(&ws, &who, snap)?;
             let told = web::form::sentence(&error.to_string());
             refused(kind, &scene, snap, shell, (id, &told, typed))
         }),
@@ -352,7 +352,7 @@ pub(super) async fn log(
     }
 }
 
-fn patch_of(typed: &Typed, who: &Person, today: Date) -> Result<TalkPatch, CrmError> {
+fn patch_of(typed: &FormValues, who: &Person, today: Date) -> Result<TalkPatch, CrmError> {
     let occurred_at = match day(typed, "occurred_on", today, Toward::Back)? {
         None => None,
         Some(day) => {
@@ -393,7 +393,7 @@ pub(super) async fn talk(
     who: Person,
     hx: Hx,
     Path2(id, verb): Path2<TalkId, TalkVerb>,
-    Form(typed): Form<Typed>,
+    Form(typed): Form<FormValues>,
 ) -> Result<Response, PageError> {
     let today = today(&ws, &who);
     let until = day(&typed, "until", today, Toward::Ahead)?;

@@ -6,7 +6,7 @@ use axum::response::{IntoResponse as _, Response};
 use entity::Column;
 use features::agents::model::Agent;
 use features::tasks::queries::due;
-use features::tasks::queries::scene::Scene;
+use features::tasks::queries::view_context::ViewContext;
 use jiff::ToSpan as _;
 use jiff::civil::Date;
 use kernel::day::Toward;
@@ -33,7 +33,7 @@ use crate::model::{CollectionId, ContactId, Home, RowKind};
 use crate::path_kind::PathKind;
 use crate::queries;
 use crate::rules::{self, Sent};
-use crate::typed::{Typed, text};
+use crate::typed::{FormValues, text};
 use crate::views::pipeline;
 
 /// The most rows that one press changes.
@@ -70,7 +70,7 @@ pub(super) struct BulkBar {
 impl BulkBar {
     /// What can be chosen.
     pub fn new(
-        scene: &Scene,
+        scene: &ViewContext,
         state: &State,
         (home, columns): (Home, &[Column]),
     ) -> Result<Self, CrmError> {
@@ -99,7 +99,7 @@ impl BulkBar {
     }
 }
 
-fn takers(scene: &Scene) -> Result<Vec<Taker>, CrmError> {
+fn takers(scene: &ViewContext) -> Result<Vec<Taker>, CrmError> {
     let taker = |choice: web::parts::Choice| {
         let who = scene.people.find(&choice.value, scene.myself())?;
         let face = scene.people.face_or_nobody(who);
@@ -109,7 +109,7 @@ fn takers(scene: &Scene) -> Result<Vec<Taker>, CrmError> {
 }
 
 /// The days of a follow-up that are offered, and that there is none.
-fn days(scene: &Scene) -> Vec<(String, &'static str)> {
+fn days(scene: &ViewContext) -> Vec<(String, &'static str)> {
     let today = due::day(scene.today.now, &scene.today.zone);
     let day = |(days, label): (i64, &'static str)| {
         (today.checked_add(days.days()).unwrap_or(today).to_string(), label)
@@ -125,17 +125,18 @@ pub(super) fn chosen(
     kind: &'static RowKind,
     ws: &Ws,
     who: &Person,
-    (collection, typed): (Option<CollectionId>, &Typed),
+    (collection, typed): (Option<CollectionId>, &FormValues),
     most: usize,
 ) -> Result<Vec<Uuid>, CrmError> {
     let ids: Vec<Uuid> = match typed.get("q").and_then(Value::as_str) {
         None => text(typed, "tasks").split(',').filter_map(|id| id.parse().ok()).collect(),
         Some(q) => ws.read(|snap| {
-            let scene = Scene::new(ws, who, snap)?;
+            let scene = ViewContext::new(ws, who, snap)?;
             let home = kind.home(collection);
             let look = Look::new(&scene, snap, home)?;
             let around = look.around(&scene, snap, home)?;
-            let asked = list::Asked { q: q.to_owned(), collection, ..list::Asked::default() };
+            let asked =
+                list::ListRequest { q: q.to_owned(), collection, ..list::ListRequest::default() };
             Ok::<_, CrmError>(list::find(kind, snap, &asked, &around)?.understood()?.ids)
         })?,
     };
@@ -153,7 +154,7 @@ pub(super) async fn bulk(
     ws: Ws,
     who: Person,
     hx: Hx,
-    Form(typed): Form<Typed>,
+    Form(typed): Form<FormValues>,
 ) -> Result<Response, PageError> {
     change(kind, (app, ws, who), hx, (None, typed)).await
 }
@@ -165,7 +166,7 @@ pub(super) async fn bulk_records(
     who: Person,
     hx: Hx,
     Path(said): Path<String>,
-    Form(typed): Form<Typed>,
+    Form(typed): Form<FormValues>,
 ) -> Result<Response, PageError> {
     let id = ws.read(|snap| queries::collection(snap, &said))?.id;
     change(RowKind::RECORDS, (app, ws, who), hx, (Some(id), typed)).await
@@ -176,11 +177,11 @@ enum Deed {
     Archived(bool),
     Tag(String),
     FollowUp(Option<Date>),
-    Values(Typed),
+    Values(FormValues),
 }
 
 impl Deed {
-    fn of(mut typed: Typed, today: Date) -> Result<Self, CrmError> {
+    fn of(mut typed: FormValues, today: Date) -> Result<Self, CrmError> {
         if let Some(word) = typed.get("archived").and_then(Value::as_str) {
             return Ok(Self::Archived(word == "yes"));
         }
@@ -217,7 +218,7 @@ impl Deed {
                     _ => Vec::new(),
                 };
                 tags.push(tag.clone());
-                let mut sent = Typed::new();
+                let mut sent = FormValues::new();
                 sent.insert(TAGS.to_owned(), Value::from(tags));
                 rules::change(kind, tx, id, &Sent::of(sent))?;
             }
@@ -236,11 +237,11 @@ async fn change(
     kind: &'static RowKind,
     (app, ws, who): (App, Ws, Person),
     hx: Hx,
-    (collection, typed): (Option<CollectionId>, Typed),
+    (collection, typed): (Option<CollectionId>, FormValues),
 ) -> Result<Response, PageError> {
     let ids = chosen(kind, &ws, &who, (collection, &typed), MOST)?;
     let back = ws.read(|snap| {
-        let scene = Scene::new(&ws, &who, snap)?;
+        let scene = ViewContext::new(&ws, &who, snap)?;
         Ok::<_, CrmError>(list_url(kind, &scene, collection))
     })?;
     let deed = Deed::of(typed, today(&ws, &who))?;

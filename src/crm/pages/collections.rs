@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 
 use app::{App, Ws};
-use features::tasks::queries::scene::Scene;
+use features::tasks::queries::view_context::ViewContext;
 use kernel::key::KeyBuf;
 use kernel::{Can, FieldError, Problem as _, ProblemKind, TypedId as _};
 use store::{Range, Read, ReadExt as _, WriteTx};
@@ -26,14 +26,14 @@ use web::upload;
 
 use super::list::answer;
 use super::show::new_form;
-use super::state::Wish;
+use super::state::ListPageParams;
 use super::{acts, bulk, export, frame, give, paste};
 use crate::error::CrmError;
 use crate::import::{self, MAX_BYTES};
 use crate::model::{Collection, CollectionId, Home, RECORDS_BY_HOME, RowKind};
 use crate::queries;
 use crate::rules::{self, CollectionPatch, NewImport};
-use crate::typed::{Typed, given};
+use crate::typed::{FormValues, given};
 
 pub(super) fn routes() -> Routes {
     Routes::new()
@@ -64,7 +64,7 @@ pub(super) struct Editing {
 }
 
 impl Editing {
-    pub fn of(scene: &Scene, collection: &Collection) -> Self {
+    pub fn of(scene: &ViewContext, collection: &Collection) -> Self {
         Self {
             action: scene.ws.url(&format!("collections/{}/as", collection.id)),
             name: collection.name.clone(),
@@ -102,7 +102,7 @@ struct IndexPage {
 
 web::region!(IndexPage, as_rows, IndexRows, "crm/collections-rows.html");
 
-fn all(scene: &Scene, read: &dyn Read, shell: Shell) -> Result<IndexPage, CrmError> {
+fn all(scene: &ViewContext, read: &dyn Read, shell: Shell) -> Result<IndexPage, CrmError> {
     let mut rows = Vec::new();
     for collection in queries::collections(read)? {
         let count = read.len(RECORDS_BY_HOME, &Range::prefix(KeyBuf::of(&collection.id)))?;
@@ -117,7 +117,10 @@ fn all(scene: &Scene, read: &dyn Read, shell: Shell) -> Result<IndexPage, CrmErr
     Ok(IndexPage {
         shell,
         url: scene.ws.url("collections"),
-        live: Live::new(scene.ws.url("collections")).table("collections").table("records").calm(),
+        live: Live::new(scene.ws.url("collections"))
+            .table("collections")
+            .table("records")
+            .debounced(),
         rows,
         may_write: scene.may_write,
         name: String::new(),
@@ -129,14 +132,14 @@ fn all(scene: &Scene, read: &dyn Read, shell: Shell) -> Result<IndexPage, CrmErr
 }
 
 async fn index(ws: Ws, who: Person, hx: Hx, shell: Shell) -> Result<Response, PageError> {
-    let page = ws.read(|snap| all(&Scene::new(&ws, &who, snap)?, snap, shell))?;
+    let page = ws.read(|snap| all(&ViewContext::new(&ws, &who, snap)?, snap, shell))?;
     match hx.is_partial() {
         true => html::fragment(&page.as_rows()),
         false => html::page(&page),
     }
 }
 
-fn patch(typed: &Typed) -> CollectionPatch {
+fn patch(typed: &FormValues) -> CollectionPatch {
     CollectionPatch {
         name: given(typed, "name"),
         icon: given(typed, "icon"),
@@ -151,7 +154,7 @@ async fn create(
     who: Person,
     hx: Hx,
     shell: Shell,
-    FormOnce(typed, once): FormOnce<Typed>,
+    FormOnce(typed, once): FormOnce<FormValues>,
 ) -> Result<Response, PageError> {
     let wanted = patch(&typed);
     let made = ws
@@ -169,7 +172,7 @@ async fn create(
             Ok(flash::say(&app, words, hx.go_to(&at)))
         }
         Err(error) if error.kind() == ProblemKind::Invalid => {
-            let page = ws.read(|snap| all(&Scene::new(&ws, &who, snap)?, snap, shell))?;
+            let page = ws.read(|snap| all(&ViewContext::new(&ws, &who, snap)?, snap, shell))?;
             let again = patch(&typed);
             let page = IndexPage {
                 name: again.name.unwrap_or_default(),
@@ -219,7 +222,7 @@ async fn from_file(
     match made {
         Ok(id) => Ok(Hx::from_headers(&parts.headers).go_to(&ws.url(&format!("imports/{id}")))),
         Err(error) if matches!(error.kind(), ProblemKind::Invalid | ProblemKind::TooLarge) => {
-            let page = ws.read(|snap| all(&Scene::new(&ws, &who, snap)?, snap, shell))?;
+            let page = ws.read(|snap| all(&ViewContext::new(&ws, &who, snap)?, snap, shell))?;
             let page = IndexPage { file_error: error.to_string(), ..page };
             html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)
         }
@@ -240,12 +243,12 @@ async fn show(
     hx: Hx,
     shell: Shell,
     Path(said): Path<String>,
-    Query(wish): Query<Wish>,
+    Query(wish): Query<ListPageParams>,
 ) -> Result<Response, PageError> {
     ws.read_blocking(move |ws| {
         ws.read(|snap| {
             let collection = queries::collection(snap, &said)?;
-            let scene = Scene::new(ws, &who, snap)?;
+            let scene = ViewContext::new(ws, &who, snap)?;
             answer(RowKind::RECORDS, &scene, snap, (hx, shell), (Some(&collection), &wish))
         })
     })
@@ -257,14 +260,14 @@ async fn new(
     who: Person,
     shell: Shell,
     Path(said): Path<String>,
-    Query(typed): Query<Typed>,
+    Query(typed): Query<FormValues>,
 ) -> Result<Response, PageError> {
     ws.read(|snap| {
         let id = queries::collection(snap, &said)?.id;
         let none: &[FieldError] = &[];
         new_form(
             RowKind::RECORDS,
-            &Scene::new(&ws, &who, snap)?,
+            &ViewContext::new(&ws, &who, snap)?,
             snap,
             shell,
             (Some(id), &typed, none),
@@ -279,7 +282,7 @@ async fn add(
     hx: Hx,
     shell: Shell,
     Path(said): Path<String>,
-    FormOnce(typed, once): FormOnce<Typed>,
+    FormOnce(typed, once): FormOnce<FormValues>,
 ) -> Result<Response, PageError> {
     let id = ws.read(|snap| queries::collection(snap, &said))?.id;
     acts::make(RowKind::RECORDS, (app, ws, who), (hx, shell), Some(id), (typed, once)).await
@@ -301,7 +304,7 @@ async fn act(
     who: Person,
     hx: Hx,
     Path2(said, verb): Path2<String, Verb>,
-    Form(typed): Form<Typed>,
+    Form(typed): Form<FormValues>,
 ) -> Result<Response, PageError> {
     let id = ws.read(|snap| queries::collection(snap, &said))?.id;
     let one = ws

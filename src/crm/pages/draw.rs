@@ -2,7 +2,7 @@
 
 use entity::{Cell, Column, FieldValue, Kind, Origin, Stands};
 use features::tasks::queries::labels;
-use features::tasks::queries::scene::Scene;
+use features::tasks::queries::view_context::ViewContext;
 use jiff::civil::Date;
 use kernel::{Actor, Cause, FieldError, day};
 use store::{Read, StoreError};
@@ -54,7 +54,12 @@ pub(super) fn day_tone(day: Date, today: Date) -> &'static str {
 }
 
 /// A value as a list or a page shows it.
-pub(super) fn shown(scene: &Scene, look: &Look<'_>, column: &Column, cell: Option<&Cell>) -> Shown {
+pub(super) fn shown(
+    scene: &ViewContext,
+    look: &Look<'_>,
+    column: &Column,
+    cell: Option<&Cell>,
+) -> Shown {
     let Some((cell, value)) = cell.and_then(|cell| Some((cell, cell.value.as_ref()?))) else {
         return Shown::default();
     };
@@ -115,7 +120,7 @@ pub(super) struct From {
 }
 
 /// Where a value comes from.
-pub(super) fn origin(scene: &Scene, look: &Look<'_>, origin: &Origin) -> From {
+pub(super) fn origin(scene: &ViewContext, look: &Look<'_>, origin: &Origin) -> From {
     let through = match (origin.cause, origin.row) {
         (Cause::Import(_), Some(row)) => format!("from a file, row {row}"),
         (Cause::Import(_), None) => "from a file".to_owned(),
@@ -159,7 +164,7 @@ pub(super) struct Suggested {
 
 /// A value that an agent suggests.
 pub(super) fn suggested(
-    scene: &Scene,
+    scene: &ViewContext,
     look: &Look<'_>,
     (column, one): (&Column, &Suggestion),
 ) -> Suggested {
@@ -204,7 +209,7 @@ pub(super) struct Input {
 
 /// The field of a form for a column.
 pub(super) fn input(
-    scene: &Scene,
+    scene: &ViewContext,
     (look, read): (&Look<'_>, &dyn Read),
     column: &Column,
     value: Option<&FieldValue>,

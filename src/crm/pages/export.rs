@@ -5,7 +5,7 @@ use app::Ws;
 use axum::body::{Body, Bytes};
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, HeaderValue};
 use axum::response::Response;
-use features::tasks::queries::scene::Scene;
+use features::tasks::queries::view_context::ViewContext;
 use futures_util::stream::{self, Stream};
 use sheet::CsvWriter;
 use store::{Read, StoreError};
@@ -16,7 +16,7 @@ use web::session::{Alive, Person};
 
 use super::Look;
 use super::frame::state_of;
-use super::state::Wish;
+use super::state::ListPageParams;
 use crate::api::values_json;
 use crate::error::CrmError;
 use crate::import::ID;
@@ -41,7 +41,7 @@ pub(super) async fn csv(
     ws: Ws,
     who: Person,
     alive: Alive,
-    Query(wish): Query<Wish>,
+    Query(wish): Query<ListPageParams>,
 ) -> Result<Response, PageError> {
     file(kind, (ws, who, alive), (None, wish), Form::Csv).await
 }
@@ -52,7 +52,7 @@ pub(super) async fn json(
     ws: Ws,
     who: Person,
     alive: Alive,
-    Query(wish): Query<Wish>,
+    Query(wish): Query<ListPageParams>,
 ) -> Result<Response, PageError> {
     file(kind, (ws, who, alive), (None, wish), Form::Json).await
 }
@@ -63,7 +63,7 @@ pub(super) async fn records_csv(
     who: Person,
     alive: Alive,
     Path(said): Path<String>,
-    Query(wish): Query<Wish>,
+    Query(wish): Query<ListPageParams>,
 ) -> Result<Response, PageError> {
     let id = ws.read(|snap| queries::collection(snap, &said))?.id;
     file(RowKind::RECORDS, (ws, who, alive), (Some(id), wish), Form::Csv).await
@@ -75,7 +75,7 @@ pub(super) async fn records_json(
     who: Person,
     alive: Alive,
     Path(said): Path<String>,
-    Query(wish): Query<Wish>,
+    Query(wish): Query<ListPageParams>,
 ) -> Result<Response, PageError> {
     let id = ws.read(|snap| queries::collection(snap, &said))?.id;
     file(RowKind::RECORDS, (ws, who, alive), (Some(id), wish), Form::Json).await
@@ -97,14 +97,14 @@ struct Sending {
 async fn file(
     kind: &'static RowKind,
     (ws, who, alive): (Ws, Person, Alive),
-    (collection, wish): (Option<CollectionId>, Wish),
+    (collection, wish): (Option<CollectionId>, ListPageParams),
     form: Form,
 ) -> Result<Response, PageError> {
     let asker = who.clone();
     let ids = ws
         .read_blocking(move |ws| {
             ws.read(|snap| {
-                let scene = Scene::new(ws, &asker, snap)?;
+                let scene = ViewContext::new(ws, &asker, snap)?;
                 let home = kind.home(collection);
                 let look = Look::new(&scene, snap, home)?;
                 let around = look.around(&scene, snap, home)?;
@@ -171,7 +171,7 @@ impl Part {
         (collection, form): (Option<CollectionId>, Form),
     ) -> Result<Vec<u8>, CrmError> {
         ws.read(|snap| {
-            let scene = Scene::new(ws, who, snap)?;
+            let scene = ViewContext::new(ws, who, snap)?;
             let look = Look::new(&scene, snap, self.kind.home(collection))?;
             match form {
                 Form::Csv => self.csv(snap, &look),

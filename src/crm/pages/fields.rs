@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use app::{App, Ws};
 use entity::{AgentsMay, Choice, Column, Kind, Look, Stands};
-use features::tasks::queries::scene::Scene;
+use features::tasks::queries::view_context::ViewContext;
 use kernel::{Can, Hue, Problem as _, ProblemKind};
 use store::Read;
 use web::error::PageError;
@@ -27,7 +27,7 @@ use crate::error::CrmError;
 use crate::model::{CONTACTS, Home, ORGANIZATIONS, RECORDS};
 use crate::queries;
 use crate::rules::{self, FieldPatch};
-use crate::typed::{Typed, given, text};
+use crate::typed::{FormValues, given, text};
 
 pub(super) fn routes() -> Routes {
     Routes::new()
@@ -40,7 +40,7 @@ pub(super) fn routes() -> Routes {
 /// Which records.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Asked {
+struct FieldsPageParams {
     of: String,
 }
 
@@ -110,7 +110,7 @@ struct FieldsPage {
     lacks_tags: bool,
     may_write: bool,
     error: String,
-    typed: Typed,
+    typed: FormValues,
 }
 
 web::region!(FieldsPage, as_rows, FieldsRows, "crm/fields-rows.html");
@@ -121,7 +121,12 @@ impl FieldsPage {
     }
 }
 
-fn page(scene: &Scene, read: &dyn Read, shell: Shell, home: Home) -> Result<FieldsPage, CrmError> {
+fn page(
+    scene: &ViewContext,
+    read: &dyn Read,
+    shell: Shell,
+    home: Home,
+) -> Result<FieldsPage, CrmError> {
     let columns = columns::of(read, home)?;
     let url = scene.ws.url("settings/fields");
     let of = word_of(home);
@@ -160,7 +165,7 @@ fn page(scene: &Scene, read: &dyn Read, shell: Shell, home: Home) -> Result<Fiel
         lacks_tags: columns.iter().all(|column| column.key != columns::TAGS),
         may_write: scene.may_write,
         error: String::new(),
-        typed: Typed::new(),
+        typed: FormValues::new(),
         shell,
         url,
         of,
@@ -222,10 +227,11 @@ async fn show(
     who: Person,
     hx: Hx,
     shell: Shell,
-    Query(asked): Query<Asked>,
+    Query(asked): Query<FieldsPageParams>,
 ) -> Result<Response, PageError> {
-    let page = ws
-        .read(|snap| page(&Scene::new(&ws, &who, snap)?, snap, shell, home_of(snap, &asked.of)?))?;
+    let page = ws.read(|snap| {
+        page(&ViewContext::new(&ws, &who, snap)?, snap, shell, home_of(snap, &asked.of)?)
+    })?;
     match hx.is_partial() {
         true => html::fragment(&page.as_rows()),
         false => html::page(&page),
@@ -233,7 +239,7 @@ async fn show(
 }
 
 /// What a form says of a field.
-fn patch(typed: &Typed) -> Result<FieldPatch, CrmError> {
+fn patch(typed: &FormValues) -> Result<FieldPatch, CrmError> {
     let look = match given(typed, "look").as_deref().map(str::trim) {
         Some(word) => {
             Some(Look::of(&word.to_lowercase()).or_else(|| Look::of(word)).ok_or_else(|| {
@@ -274,7 +280,7 @@ async fn make(
     who: Person,
     hx: Hx,
     shell: Shell,
-    Form(typed): Form<Typed>,
+    Form(typed): Form<FormValues>,
 ) -> Result<Response, PageError> {
     let home = ws.read(|snap| home_of(snap, text(&typed, "of")))?;
     let made = match patch(&typed) {
@@ -294,7 +300,7 @@ async fn make(
 fn finish(
     (app, ws, who): (App, Ws, Person),
     (hx, shell): (Hx, Shell),
-    (home, typed): (Home, Typed),
+    (home, typed): (Home, FormValues),
     done: Result<String, CrmError>,
 ) -> Result<Response, PageError> {
     match done {
@@ -303,7 +309,8 @@ fn finish(
             Ok(flash::say(&app, Flash::ok(words), hx.go_to(&at)))
         }
         Err(error) if matches!(error.kind(), ProblemKind::Invalid | ProblemKind::Conflict) => {
-            let page = ws.read(|snap| page(&Scene::new(&ws, &who, snap)?, snap, shell, home))?;
+            let page =
+                ws.read(|snap| page(&ViewContext::new(&ws, &who, snap)?, snap, shell, home))?;
             let page = FieldsPage { error: web::form::sentence(&error.to_string()), typed, ..page };
             html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)
         }
@@ -327,7 +334,7 @@ async fn act(
     hx: Hx,
     shell: Shell,
     Path2(key, verb): Path2<String, Verb>,
-    Form(typed): Form<Typed>,
+    Form(typed): Form<FormValues>,
 ) -> Result<Response, PageError> {
     let home = ws.read(|snap| home_of(snap, text(&typed, "of")))?;
     let sent = typed.clone();
@@ -361,7 +368,7 @@ async fn act(
 }
 
 /// The stages of the form, in the order of its numbers; a stage without a name goes.
-fn stages(typed: &Typed) -> Vec<Choice> {
+fn stages(typed: &FormValues) -> Vec<Choice> {
     let mut all = Vec::new();
     for n in 0..200 {
         let field = |name: &str| text(typed, &format!("{name}.{n}"));
@@ -393,7 +400,7 @@ async fn start(
     ws: Ws,
     who: Person,
     hx: Hx,
-    Form(typed): Form<Typed>,
+    Form(typed): Form<FormValues>,
 ) -> Result<Response, PageError> {
     let key = text(&typed, "preset").to_owned();
     ws.write(&who, move |tx| rules::start_with(tx, &key)).await?;

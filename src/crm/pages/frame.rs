@@ -8,7 +8,7 @@ use app::Ws;
 use axum::response::Response;
 use entity::{Column, Kind};
 use features::tasks::queries::due;
-use features::tasks::queries::scene::Scene;
+use features::tasks::queries::view_context::ViewContext;
 use features::views::queries as saved_views;
 use kernel::filter::Term;
 use store::{Range, Read};
@@ -20,7 +20,7 @@ use web::live::Live;
 use web::parts::{Choice, Tab};
 use web::session::Person;
 
-use super::state::{State, Wish, all_views, menu_keys, path};
+use super::state::{ListPageParams, State, all_views, menu_keys, path};
 use super::{Look, list_url};
 use crate::error::CrmError;
 use crate::filters::{self, short, told_of};
@@ -60,7 +60,7 @@ impl Frame {
     /// Everything above the rows.
     pub fn new(
         kind: &'static RowKind,
-        scene: &Scene,
+        scene: &ViewContext,
         read: &dyn Read,
         (state, look): (&State, &Look<'_>),
         said: &[(Term, String)],
@@ -109,7 +109,7 @@ impl Frame {
 /// The views with the numbers of their rows, counted in this snapshot.
 fn tabs(
     kind: &'static RowKind,
-    scene: &Scene,
+    scene: &ViewContext,
     read: &dyn Read,
     state: &State,
 ) -> Result<Tabs, CrmError> {
@@ -123,7 +123,7 @@ fn tabs(
     for (view, &count) in all.into_iter().zip(counts.iter()) {
         let current = view.slug == state.view.slug;
         let place = (state.base.clone(), state.collection);
-        let plain = State::of(&Wish::default(), view.clone(), place);
+        let plain = State::of(&ListPageParams::default(), view.clone(), place);
         tabs.push(ViewTab {
             count,
             href: plain.url_of(&plain.look),
@@ -133,13 +133,13 @@ fn tabs(
             saved: view.id.is_some(),
         });
     }
-    Ok(Tabs { id: "crm-views", live: live.calm(), tabs })
+    Ok(Tabs { id: "crm-views", live: live.debounced(), tabs })
 }
 
 /// How many rows each of these queries finds; kept for as long as nothing has changed by which they are counted.
 fn totals(
     kind: &'static RowKind,
-    scene: &Scene,
+    scene: &ViewContext,
     read: &dyn Read,
     state: &State,
     (queries, tables): (&[&str], &[&str]),
@@ -158,7 +158,11 @@ fn totals(
         let around = look.around(scene, read, home)?;
         let found = |q: &&str| {
             let collection = state.collection;
-            let asked = list::Asked { q: (*q).to_owned(), collection, ..list::Asked::default() };
+            let asked = list::ListRequest {
+                q: (*q).to_owned(),
+                collection,
+                ..list::ListRequest::default()
+            };
             Ok(list::find(kind, read, &asked, &around)?.ids.len())
         };
         queries.iter().map(found).collect::<Result<Vec<usize>, CrmError>>()
@@ -169,7 +173,7 @@ fn totals(
 /// The views alone, counted anew.
 pub(super) fn views_alone(
     kind: &'static RowKind,
-    scene: &Scene,
+    scene: &ViewContext,
     read: &dyn Read,
     state: &State,
 ) -> Result<Response, PageError> {
@@ -200,7 +204,7 @@ fn chip(state: &State, look: &Look<'_>, term: &Term, wrong: &str) -> Chip {
 
 /// The saved view that is shown, for who may change it.
 fn saved(
-    scene: &Scene,
+    scene: &ViewContext,
     read: &dyn Read,
     state: &State,
     (left, right): (bool, bool),
@@ -251,7 +255,7 @@ fn groups(state: &State, columns: &[Column], now: Option<&Column>) -> Vec<Tab> {
 }
 
 /// The fields of the form of filters, with what the query asks of them.
-fn fields(scene: &Scene, state: &State, (home, look): (Home, &Look<'_>)) -> Vec<Field> {
+fn fields(scene: &ViewContext, state: &State, (home, look): (Home, &Look<'_>)) -> Vec<Field> {
     let field = |key: String| {
         let column = filters::column(&key, &look.columns);
         let mut list = vec![Choice::new("", "Any", false)];
@@ -321,7 +325,7 @@ fn offers(
     read: &dyn Read,
     (collection, typing): (Option<CollectionId>, &Typing),
 ) -> Result<Vec<Offer>, CrmError> {
-    let scene = Scene::new(ws, who, read)?;
+    let scene = ViewContext::new(ws, who, read)?;
     let home = kind.home(collection);
     let look = Look::new(&scene, read, home)?;
     let keys = filters::keys(home, &look.columns);
@@ -353,9 +357,9 @@ pub(super) fn term_of(column: &Column, value: &str) -> Term {
 /// The state of the list of a kind or a collection, as somebody asks for it.
 pub(super) fn state_of(
     kind: &'static RowKind,
-    scene: &Scene,
+    scene: &ViewContext,
     read: &dyn Read,
-    (collection, wish): (Option<CollectionId>, &Wish),
+    (collection, wish): (Option<CollectionId>, &ListPageParams),
 ) -> Result<State, CrmError> {
     let base = list_url(kind, scene, collection);
     Ok(State::read(kind, read, scene.me, (base, collection), wish)?)

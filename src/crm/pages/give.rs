@@ -8,7 +8,7 @@ use features::links::queries::MOST;
 use features::links::rules as links;
 use features::tasks::queries as tasks;
 use features::tasks::queries::people::People;
-use features::tasks::queries::scene::Scene;
+use features::tasks::queries::view_context::ViewContext;
 use features::tasks::rules::{self, NewTask};
 use kernel::{Assignee, Problem as _, ProblemKind};
 use store::WriteTx;
@@ -30,7 +30,7 @@ use crate::error::CrmError;
 use crate::model::{CollectionId, RowKind};
 use crate::path_kind::PathKind;
 use crate::queries;
-use crate::typed::{Typed, text};
+use crate::typed::{FormValues, text};
 
 /// Makes a task for an agent about the chosen rows of a kind.
 pub(super) async fn give(
@@ -39,7 +39,7 @@ pub(super) async fn give(
     ws: Ws,
     who: Person,
     hx: Hx,
-    Form(typed): Form<Typed>,
+    Form(typed): Form<FormValues>,
 ) -> Result<Response, PageError> {
     make(kind, (app, ws, who), hx, (None, typed)).await
 }
@@ -51,7 +51,7 @@ pub(super) async fn give_records(
     who: Person,
     hx: Hx,
     Path(said): Path<String>,
-    Form(typed): Form<Typed>,
+    Form(typed): Form<FormValues>,
 ) -> Result<Response, PageError> {
     let id = ws.read(|snap| queries::collection(snap, &said))?.id;
     make(RowKind::RECORDS, (app, ws, who), hx, (Some(id), typed)).await
@@ -61,7 +61,7 @@ async fn make(
     kind: &'static RowKind,
     (app, ws, who): (App, Ws, Person),
     hx: Hx,
-    (collection, typed): (Option<CollectionId>, Typed),
+    (collection, typed): (Option<CollectionId>, FormValues),
 ) -> Result<Response, PageError> {
     // One task has so many links.
     let ids = chosen(kind, &ws, &who, (collection, &typed), MOST)?;
@@ -108,7 +108,7 @@ pub(super) async fn about(
     hx: Hx,
     shell: Shell,
     (PathKind(kind), Path(said)): (PathKind, Path<String>),
-    FormOnce(typed, once): FormOnce<Typed>,
+    FormOnce(typed, once): FormOnce<FormValues>,
 ) -> Result<Response, PageError> {
     let id = ws.read(|snap| queries::resolve(kind, snap, &said))?.id;
     let (me, sent) = (Assignee::Person(who.account), typed.clone());
@@ -133,7 +133,7 @@ pub(super) async fn about(
             Ok(flash::say(&app, Flash::ok(format!("Created {task}")), hx.go_to(&at)))
         }
         Err(error) if error.kind() == ProblemKind::Invalid => ws.read(|snap| {
-            let scene = Scene::new(&ws, &who, snap)?;
+            let scene = ViewContext::new(&ws, &who, snap)?;
             let told = web::form::sentence(&error.to_string());
             refused(kind, &scene, snap, shell, (id, &told, typed))
         }),

@@ -7,7 +7,7 @@ use ::list::figures::{Figure, Foot};
 use ::list::groups::Group;
 use app::Ws;
 use entity::Column;
-use features::tasks::queries::scene::Scene;
+use features::tasks::queries::view_context::ViewContext;
 use store::Read;
 use uuid::Uuid;
 use web::error::PageError;
@@ -25,7 +25,7 @@ use super::bulk::BulkBar;
 use super::fields::word_of;
 use super::frame::{Frame, VIEWS, state_of, views_alone};
 use super::rows::{self, Head, Line, Mark, Rows};
-use super::state::{State, Wish};
+use super::state::{ListPageParams, State};
 use crate::columns;
 use crate::error::CrmError;
 use crate::list;
@@ -108,11 +108,11 @@ pub(super) async fn list(
     who: Person,
     hx: Hx,
     shell: Shell,
-    Query(wish): Query<Wish>,
+    Query(wish): Query<ListPageParams>,
 ) -> Result<Response, PageError> {
     ws.read_blocking(move |ws| {
         ws.read(|snap| {
-            let scene = Scene::new(ws, &who, snap)?;
+            let scene = ViewContext::new(ws, &who, snap)?;
             answer(kind, &scene, snap, (hx, shell), (None, &wish))
         })
     })
@@ -122,10 +122,10 @@ pub(super) async fn list(
 /// The page of a list, or the region of it that is asked for.
 pub(super) fn answer(
     kind: &'static RowKind,
-    scene: &Scene,
+    scene: &ViewContext,
     read: &dyn Read,
     (hx, shell): (Hx, Shell),
-    (collection, wish): (Option<&Collection>, &Wish),
+    (collection, wish): (Option<&Collection>, &ListPageParams),
 ) -> Result<Response, PageError> {
     let state = state_of(kind, scene, read, (collection.map(|one| one.id), wish))?;
     if wish.part == VIEWS {
@@ -141,7 +141,7 @@ pub(super) fn answer(
 /// The page of a list: of contacts, organizations, or a collection.
 fn page(
     kind: &'static RowKind,
-    scene: &Scene,
+    scene: &ViewContext,
     read: &dyn Read,
     shell: Shell,
     (collection, state): (Option<&Collection>, &State),
@@ -193,7 +193,7 @@ fn page(
             .table(kind.table.name)
             .table("interactions")
             .table("fields")
-            .calm(),
+            .debounced(),
         title: collection
             .map_or_else(|| kernel::text::capitalized(noun.many), |one| one.name.clone()),
         about: collection.map_or_else(String::new, |one| one.description.clone()),
@@ -242,7 +242,7 @@ fn asked(
     (group, is_board): (Option<&Column>, bool),
     columns: &[Column],
     keys: &[String],
-) -> list::Asked {
+) -> list::ListRequest {
     let most = if is_board { board::CARDS } else { OF_GROUP };
     let foot = Foot::of(&state.look.foot);
     let told = |key: &String| {
@@ -255,7 +255,7 @@ fn asked(
         false => keys.iter().map(told).collect(),
     };
     let group = group.map(|column| (column.key.clone(), most));
-    list::Asked { told, group, ..state.asked() }
+    list::ListRequest { told, group, ..state.asked() }
 }
 
 /// The keys of the columns that are shown.

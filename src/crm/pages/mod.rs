@@ -23,7 +23,7 @@ pub(crate) use paste::rehearsed;
 use std::sync::Arc;
 
 use entity::Column;
-use features::tasks::queries::scene::Scene;
+use features::tasks::queries::view_context::ViewContext;
 use kernel::Can;
 use store::Read;
 use uuid::Uuid;
@@ -88,7 +88,7 @@ struct Look<'r> {
 }
 
 impl<'r> Look<'r> {
-    fn new(scene: &Scene, read: &'r dyn Read, home: Home) -> Result<Self, CrmError> {
+    fn new(scene: &ViewContext, read: &'r dyn Read, home: Home) -> Result<Self, CrmError> {
         let known = Known::with(Arc::clone(&scene.people), read, scene.myself());
         Ok(Self { columns: columns::of(read, home)?, known })
     }
@@ -106,14 +106,23 @@ impl<'r> Look<'r> {
         keys.iter().filter_map(told).collect::<Vec<_>>().join(" · ")
     }
 
-    fn around(&self, scene: &Scene, read: &dyn Read, home: Home) -> Result<Around<'_>, CrmError> {
+    fn around(
+        &self,
+        scene: &ViewContext,
+        read: &dyn Read,
+        home: Home,
+    ) -> Result<Around<'_>, CrmError> {
         let seen = (scene.today.now, scene.today.zone.clone());
         Ok(Around::new(read, home, (&self.columns, &self.known), seen)?)
     }
 }
 
 /// The address of the list that rows belong to.
-fn list_url(kind: &'static RowKind, scene: &Scene, collection: Option<CollectionId>) -> String {
+fn list_url(
+    kind: &'static RowKind,
+    scene: &ViewContext,
+    collection: Option<CollectionId>,
+) -> String {
     match collection {
         Some(id) => scene.ws.url(&format!("collections/{id}")),
         None => scene.ws.url(kind.path),
@@ -121,6 +130,6 @@ fn list_url(kind: &'static RowKind, scene: &Scene, collection: Option<Collection
 }
 
 /// The address of a row's page.
-fn row_url(kind: &'static RowKind, scene: &Scene, id: Uuid) -> String {
+fn row_url(kind: &'static RowKind, scene: &ViewContext, id: Uuid) -> String {
     scene.ws.url(&format!("{}/{id}", kind.path))
 }

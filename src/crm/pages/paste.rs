@@ -3,7 +3,7 @@
 use app::{App, Who as _, Ws};
 use askama::Template;
 use axum::response::{IntoResponse as _, Response};
-use features::tasks::queries::scene::Scene;
+use features::tasks::queries::view_context::ViewContext;
 use serde_json::Value;
 use store::Snap;
 use uuid::Uuid;
@@ -23,7 +23,7 @@ use crate::model::{CollectionId, RowKind};
 use crate::path_kind::PathKind;
 use crate::queries;
 use crate::rules::{self, Block, Pasted, RefusedCell};
-use crate::typed::{Typed, text};
+use crate::typed::{FormValues, text};
 
 /// Refused cells that are listed.
 const LISTED: usize = 50;
@@ -53,7 +53,7 @@ pub(super) async fn paste(
     ws: Ws,
     who: Person,
     hx: Hx,
-    Form(typed): Form<Typed>,
+    Form(typed): Form<FormValues>,
 ) -> Result<Response, PageError> {
     answer(kind, (app, ws, who), hx, (None, typed)).await
 }
@@ -65,7 +65,7 @@ pub(super) async fn paste_records(
     who: Person,
     hx: Hx,
     Path(said): Path<String>,
-    Form(typed): Form<Typed>,
+    Form(typed): Form<FormValues>,
 ) -> Result<Response, PageError> {
     let id = ws.read(|snap| queries::collection(snap, &said))?.id;
     answer(RowKind::RECORDS, (app, ws, who), hx, (Some(id), typed)).await
@@ -75,10 +75,10 @@ async fn answer(
     kind: &'static RowKind,
     (app, ws, who): (App, Ws, Person),
     hx: Hx,
-    (collection, typed): (Option<CollectionId>, Typed),
+    (collection, typed): (Option<CollectionId>, FormValues),
 ) -> Result<Response, PageError> {
     let base = ws.read(|snap| {
-        let scene = Scene::new(&ws, &who, snap)?;
+        let scene = ViewContext::new(&ws, &who, snap)?;
         Ok::<_, CrmError>(list_url(kind, &scene, collection))
     })?;
     let (block, left) = block_of(kind, &typed);
@@ -108,7 +108,7 @@ async fn answer(
 }
 
 /// The block that a form means, and what of it stands outside of the table: rows and columns.
-fn block_of(kind: &'static RowKind, typed: &Typed) -> (Block, (usize, usize)) {
+fn block_of(kind: &'static RowKind, typed: &FormValues) -> (Block, (usize, usize)) {
     let rows: Vec<Uuid> = text(typed, "rows").split(',').filter_map(|id| id.parse().ok()).collect();
     let fields: Vec<String> = text(typed, "fields").split(',').map(str::to_owned).collect();
     let mut cells = cells_of(text(typed, "text"));
@@ -177,7 +177,7 @@ pub(crate) fn rehearsed(
 }
 
 fn dialog(
-    typed: &Typed,
+    typed: &FormValues,
     action: String,
     (mut pasted, (rows, columns)): (Pasted, (usize, usize)),
 ) -> PasteDialog {

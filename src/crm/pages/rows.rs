@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use entity::{Column, FieldValue};
 use features::tasks::queries::due as days;
-use features::tasks::queries::scene::Scene;
+use features::tasks::queries::view_context::ViewContext;
 use jiff::civil::Date;
 use kernel::TypedId as _;
 use store::Read;
@@ -90,7 +90,7 @@ pub(super) fn mark(rows: &Rows<'_>, column: &Column, value: Option<&FieldValue>)
 
 /// What rows are drawn with.
 pub(super) struct Rows<'a> {
-    pub scene: &'a Scene,
+    pub scene: &'a ViewContext,
     pub read: &'a dyn Read,
     pub look: &'a Look<'a>,
     /// The next follow-up of contacts.

@@ -13,7 +13,7 @@ use features::files::queries::{self as files, Line};
 use features::history::queries as history;
 use features::links::queries::{self as links, TaskLine};
 use features::places::{Place, Spot};
-use features::tasks::queries::scene::Scene;
+use features::tasks::queries::view_context::ViewContext;
 use kernel::{Assignee, FieldError, TypedId as _};
 use serde_json::Value;
 use store::{Read, ReadExt as _};
@@ -29,7 +29,7 @@ use web::session::Person;
 use web::shell::Shell;
 
 use super::draw::{self, From, Input, Shown, Suggested};
-use super::timeline::{self, Entry, TalkLine, Tell, Timeline, Wish};
+use super::timeline::{self, Entry, TalkLine, Tell, Timeline, TimelineRequest};
 use super::{Look, list_url, row_url};
 use crate::columns;
 use crate::error::CrmError;
@@ -38,7 +38,7 @@ use crate::model::{
 };
 use crate::path_kind::PathKind;
 use crate::queries;
-use crate::typed::{Typed, text};
+use crate::typed::{FormValues, text};
 
 /// What stands below the name, where a record has it.
 const SECOND: [&str; 5] = ["title", columns::ORGANIZATION, "type", "industry", "location"];
@@ -50,7 +50,7 @@ struct Part {
 }
 
 /// What stands below the name; an organization leads to its page.
-fn second(scene: &Scene, look: &Look<'_>, row: &Row) -> Vec<Part> {
+fn second(scene: &ViewContext, look: &Look<'_>, row: &Row) -> Vec<Part> {
     let part = |key: &&str| {
         let text = look.second(row, &[*key]);
         let href = match row.value(key) {
@@ -141,7 +141,7 @@ pub(super) struct ShowPage {
     takers: Vec<Choice>,
     history: String,
     wrong: String,
-    typed: Typed,
+    typed: FormValues,
     new_contact: String,
 }
 
@@ -170,7 +170,7 @@ impl ShowPage {
 /// What stands behind the question mark.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Asked {
+pub(super) struct RecordPageParams {
     part: String,
     key: String,
     /// The comment that the box begins with.
@@ -181,10 +181,10 @@ pub(super) struct Asked {
     tell: String,
 }
 
-impl Asked {
+impl RecordPageParams {
     /// How much of the timeline a page shows, or this region of it; none where it has none.
-    fn time(&self, part: &str) -> Option<Wish> {
-        let wish = Wish { looks: self.back, tell: Tell::of(&self.tell) };
+    fn time(&self, part: &str) -> Option<TimelineRequest> {
+        let wish = TimelineRequest { looks: self.back, tell: Tell::of(&self.tell) };
         (!["head", "cells", "tasks", "files"].contains(&part)).then_some(wish)
     }
 }
@@ -197,11 +197,11 @@ pub(super) async fn show(
     hx: Hx,
     shell: Shell,
     Path(said): Path<String>,
-    Query(asked): Query<Asked>,
+    Query(asked): Query<RecordPageParams>,
 ) -> Result<Response, PageError> {
     let part = if hx.is_partial() { asked.part.as_str() } else { "" };
     let page = ws.read(|snap| {
-        let scene = Scene::new(&ws, &who, snap)?;
+        let scene = ViewContext::new(&ws, &who, snap)?;
         let row = queries::resolve(kind, snap, &said)?;
         let begun = Begun::of(String::new(), &asked.quote, &asked.reply);
         page(&scene, snap, shell, (&row, begun, asked.time(part)))
@@ -219,25 +219,25 @@ pub(super) async fn show(
 /// The page with what is wrong with a form that came back.
 pub(super) fn refused(
     kind: &'static RowKind,
-    scene: &Scene,
+    scene: &ViewContext,
     read: &dyn Read,
     shell: Shell,
-    (id, wrong, typed): (Uuid, &str, Typed),
+    (id, wrong, typed): (Uuid, &str, FormValues),
 ) -> Result<Response, PageError> {
     let row = queries::get_rev(kind, read, id)?.0;
     let page = ShowPage {
         wrong: wrong.to_owned(),
         typed,
-        ..page(scene, read, shell, (&row, Begun::default(), Some(Wish::default())))?
+        ..page(scene, read, shell, (&row, Begun::default(), Some(TimelineRequest::default())))?
     };
     html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)
 }
 
 fn page(
-    scene: &Scene,
+    scene: &ViewContext,
     read: &dyn Read,
     shell: Shell,
-    (row, begun, wish): (&Row, Begun, Option<Wish>),
+    (row, begun, wish): (&Row, Begun, Option<TimelineRequest>),
 ) -> Result<ShowPage, CrmError> {
     let kind = row.kind;
     let look = Look::new(scene, read, row.home())?;
@@ -307,7 +307,7 @@ fn page(
         tasks,
         history: scene.ws.url(&history::path(scene.ws.store.schema(), &kind.root(row.id))),
         wrong: String::new(),
-        typed: Typed::new(),
+        typed: FormValues::new(),
         new_contact: match is_organization {
             true => scene
                 .ws
@@ -319,7 +319,7 @@ fn page(
 }
 
 fn groups(
-    scene: &Scene,
+    scene: &ViewContext,
     read: &dyn Read,
     look: &Look<'_>,
     row: &Row,
@@ -362,7 +362,7 @@ fn groups(
 }
 
 fn people(
-    scene: &Scene,
+    scene: &ViewContext,
     read: &dyn Read,
     organization: OrganizationId,
 ) -> Result<Vec<(String, String, Face, String)>, CrmError> {
@@ -380,7 +380,7 @@ fn people(
 }
 
 /// Who can get a task about the record; an agent is asked first.
-fn takers(scene: &Scene) -> Vec<Choice> {
+fn takers(scene: &ViewContext) -> Vec<Choice> {
     let first = scene.people.agents().next().map(|agent| Assignee::Agent(agent.id));
     scene.people.choices(first, scene.me)
 }
@@ -405,10 +405,10 @@ pub(super) async fn new(
     ws: Ws,
     who: Person,
     shell: Shell,
-    Query(typed): Query<Typed>,
+    Query(typed): Query<FormValues>,
 ) -> Result<Response, PageError> {
     ws.read(|snap| {
-        let scene = Scene::new(&ws, &who, snap)?;
+        let scene = ViewContext::new(&ws, &who, snap)?;
         new_form(kind, &scene, snap, shell, (None, &typed, &[]))
     })
 }
@@ -416,10 +416,10 @@ pub(super) async fn new(
 /// The form of a new record with what was typed, and what is wrong with it.
 pub(super) fn new_form(
     kind: &'static RowKind,
-    scene: &Scene,
+    scene: &ViewContext,
     read: &dyn Read,
     shell: Shell,
-    (collection, typed, wrong): (Option<CollectionId>, &Typed, &[FieldError]),
+    (collection, typed, wrong): (Option<CollectionId>, &FormValues, &[FieldError]),
 ) -> Result<Response, PageError> {
     let home = kind.home(collection);
     let look = Look::new(scene, read, home)?;
@@ -492,10 +492,10 @@ pub(super) async fn cell(
     ws: Ws,
     who: Person,
     Path(said): Path<String>,
-    Query(asked): Query<Asked>,
+    Query(asked): Query<RecordPageParams>,
 ) -> Result<Response, PageError> {
     let edit = ws.read(|snap| {
-        let scene = Scene::new(&ws, &who, snap)?;
+        let scene = ViewContext::new(&ws, &who, snap)?;
         let row = queries::resolve(kind, snap, &said)?;
         let look = Look::new(&scene, snap, row.home())?;
         let column = look.columns.iter().find(|column| column.key == asked.key);

@@ -19,7 +19,7 @@ use crate::views::{self as own, BOARD, path_of, pipeline, tidy};
 /// What stands behind the question mark. What is absent is as the view says.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Wish {
+pub(super) struct ListPageParams {
     /// The view, by its slug.
     pub view: String,
     /// The query.
@@ -94,7 +94,7 @@ impl State {
         read: &dyn Read,
         who: AccountId,
         (base, collection): (String, Option<CollectionId>),
-        wish: &Wish,
+        wish: &ListPageParams,
     ) -> Result<Self, StoreError> {
         let mut all = all_views(kind, read, who, collection)?;
         let at = match wish.view.as_str() {
@@ -108,7 +108,7 @@ impl State {
 
     /// What is asked, beginning with a view.
     pub fn of(
-        wish: &Wish,
+        wish: &ListPageParams,
         view: ListView,
         (base, collection): (String, Option<CollectionId>),
     ) -> Self {
@@ -134,12 +134,12 @@ impl State {
     }
 
     /// What it asks of the rows.
-    pub fn asked(&self) -> list::Asked {
-        list::Asked {
+    pub fn asked(&self) -> list::ListRequest {
+        list::ListRequest {
             q: self.look.q.clone(),
             sort: self.look.sort.clone(),
             collection: self.collection,
-            ..list::Asked::default()
+            ..list::ListRequest::default()
         }
     }
 
@@ -225,7 +225,7 @@ pub(super) fn menu_keys(home: Home, columns: &[Column]) -> Vec<String> {
 }
 
 /// Takes fields of their own into the query; says whether there were any.
-fn fold(query: &mut Query, wish: &Wish) -> bool {
+fn fold(query: &mut Query, wish: &ListPageParams) -> bool {
     let mut any = !wish.archived.is_empty() || !wish.menu.is_empty();
     if !wish.archived.is_empty() && !filters::asks_archived(query) {
         query.terms.push(Term::new("is", "archived"));
@@ -251,12 +251,12 @@ fn fold(query: &mut Query, wish: &Wish) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{State, Wish};
+    use super::{ListPageParams, State};
     use crate::model::Home;
     use crate::views::built_in;
 
     fn state(query: &str) -> State {
-        let wish: Wish = serde_json::from_value(pairs(query)).expect("an address");
+        let wish: ListPageParams = serde_json::from_value(pairs(query)).expect("an address");
         let view = built_in(Home::Contacts).swap_remove(0);
         State::of(&wish, view, ("/w/x/contacts".to_owned(), None))
     }

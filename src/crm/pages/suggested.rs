@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use app::{App, Ws};
 use features::runs::model::Run;
-use features::tasks::queries::scene::Scene;
+use features::tasks::queries::view_context::ViewContext;
 use kernel::Actor;
 use store::{Read, ReadExt as _};
 use web::error::PageError;
@@ -72,14 +72,14 @@ pub(super) async fn index(
     let page = ws
         .read_blocking(move |ws| {
             ws.read(|snap| {
-                let scene = Scene::new(ws, &who, snap)?;
+                let scene = ViewContext::new(ws, &who, snap)?;
                 let (groups, more) = groups(&scene, snap)?;
                 Ok::<_, CrmError>(SuggestedPage {
                     shell,
                     live: Live::new(ws.url("suggestions"))
                         .table("suggestions")
                         .table("fields")
-                        .calm(),
+                        .debounced(),
                     groups,
                     base: ws.url("suggestions"),
                     review_url: ws.url("review"),
@@ -96,7 +96,7 @@ pub(super) async fn index(
 }
 
 /// By run, what was suggested last first; and how many are too many to be shown.
-fn groups(scene: &Scene, read: &dyn Read) -> Result<(Vec<Group>, usize), CrmError> {
+fn groups(scene: &ViewContext, read: &dyn Read) -> Result<(Vec<Group>, usize), CrmError> {
     let (all, more) = queries::suggested(read)?;
     let (mut looks, mut groups) = (ByHome::new(), Vec::<Group>::new());
     for one in all {
@@ -119,7 +119,7 @@ fn groups(scene: &Scene, read: &dyn Read) -> Result<(Vec<Group>, usize), CrmErro
     Ok((groups, more))
 }
 
-fn group(scene: &Scene, read: &dyn Read, by: Actor) -> Result<Group, CrmError> {
+fn group(scene: &ViewContext, read: &dyn Read, by: Actor) -> Result<Group, CrmError> {
     let run = match by.run() {
         Some(id) => read.get::<Run>(id)?,
         None => None,
@@ -135,7 +135,7 @@ fn group(scene: &Scene, read: &dyn Read, by: Actor) -> Result<Group, CrmError> {
 
 /// What is suggested for a cell; nothing when its field is gone.
 fn line<'r>(
-    scene: &Scene,
+    scene: &ViewContext,
     read: &'r dyn Read,
     looks: &mut ByHome<Look<'r>>,
     one: &Suggestion,

@@ -14,8 +14,8 @@ use features::tasks::model::Task;
 use features::tasks::queries::due;
 use features::tasks::queries::facts::{FactView, bold, day_label, run_fact};
 use features::tasks::queries::people::assignee_of;
-use features::tasks::queries::scene::Scene;
 use features::tasks::queries::standing;
+use features::tasks::queries::view_context::ViewContext;
 use kernel::text::{capitalized, ellipsis, one_line};
 use kernel::{Actor, Cause, RunId, RunState, TaskStatus, Timestamp, TypedId as _};
 use store::history::{self, Image, Version};
@@ -128,7 +128,7 @@ pub(super) struct Timeline {
 
 /// How much of it is asked for: so many looks back, of these parts.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Wish {
+pub(super) struct TimelineRequest {
     pub looks: usize,
     pub tell: Tell,
 }
@@ -147,7 +147,7 @@ impl Gathered {
 
     fn fact(
         &mut self,
-        scene: &Scene,
+        scene: &ViewContext,
         (glyph, state, at): (&'static str, &'static str, Timestamp),
         words: String,
     ) {
@@ -158,10 +158,10 @@ impl Gathered {
 
 /// The timeline of a record.
 pub(super) fn timeline(
-    scene: &Scene,
+    scene: &ViewContext,
     read: &dyn Read,
     (look, row, base): (&Look<'_>, &Row, &str),
-    (wish, comments): (Wish, Vec<(Timestamp, CommentView)>),
+    (wish, comments): (TimelineRequest, Vec<(Timestamp, CommentView)>),
 ) -> Result<Timeline, CrmError> {
     let (looks, tell) = (wish.looks.clamp(1, MOST_LOOKS), wish.tell);
     let mut found = Gathered::default();
@@ -234,7 +234,7 @@ fn live(kind: &'static RowKind, id: Uuid, url: &str, (looks, about): (usize, &[L
     let live = Live::new(url).record(kind.table.name, id).table("interactions").table("task_links");
     let live = about.iter().fold(live, |live, link| live.record("tasks", link.task));
     // To look far back costs more: it waits until others have had their say.
-    if 1 < looks { live.calm() } else { live }
+    if 1 < looks { live.debounced() } else { live }
 }
 
 /// The talks with a contact, or those of an organization, the newest first.
@@ -256,7 +256,7 @@ pub(super) fn talks(
 /// A talk as the page of a record shows it; on the page of an organization it says with whom.
 pub(super) fn talk_line(
     kind: &'static RowKind,
-    scene: &Scene,
+    scene: &ViewContext,
     read: &dyn Read,
     look: &Look<'_>,
     talk: Talk,
@@ -296,7 +296,7 @@ pub(super) fn talk_line(
     })
 }
 
-fn with_days(scene: &Scene, all: Vec<(Timestamp, Entry)>) -> Vec<Entry> {
+fn with_days(scene: &ViewContext, all: Vec<(Timestamp, Entry)>) -> Vec<Entry> {
     let today = due::day(scene.today.now, &scene.today.zone);
     let (mut last, mut out) = (None, Vec::with_capacity(all.len() + 4));
     for (at, entry) in all {
@@ -339,7 +339,7 @@ struct CellChange {
 /// What became of a record, the newest first.
 fn changes(
     kind: &'static RowKind,
-    scene: &Scene,
+    scene: &ViewContext,
     read: &dyn Read,
     id: Uuid,
     (most, found): (usize, &mut Gathered),
@@ -429,7 +429,7 @@ impl Change {
     fn tell(
         &self,
         kind: &'static RowKind,
-        scene: &Scene,
+        scene: &ViewContext,
         look: &Look<'_>,
         (runs, found): (&[Run], &mut Gathered),
     ) {
@@ -448,7 +448,7 @@ impl Change {
                     cells.iter().map(|cell| bold(&label(look, &cell.key))).collect();
                 ("undo", format!("{by} undid a change of {}", names.join(", ")))
             }
-            (Deed::Cells(cells), _) => ("edit", format!("{by} {}", told(look, cells))),
+            (Deed::Cells(cells), _) => ("edit", format!("{by} {}", describe_cells(look, cells))),
         };
         let run = self.actor.run().and_then(|id| runs.iter().find(|run| run.id == id));
         if let Some(run) = run {
@@ -470,8 +470,9 @@ fn label(look: &Look<'_>, key: &str) -> String {
 }
 
 /// What became of some fields, as markup.
-fn told(look: &Look<'_>, cells: &[CellChange]) -> String {
-    let mut each: Vec<String> = cells.iter().take(SHOWN).map(|cell| said(look, cell)).collect();
+fn describe_cells(look: &Look<'_>, cells: &[CellChange]) -> String {
+    let mut each: Vec<String> =
+        cells.iter().take(SHOWN).map(|cell| describe_cell(look, cell)).collect();
     if SHOWN < cells.len() {
         let more = (cells.len() - SHOWN) as u64;
         each.push(format!("changed {}", format::count(more, "more field", "more fields")));
@@ -482,7 +483,7 @@ fn told(look: &Look<'_>, cells: &[CellChange]) -> String {
     }
 }
 
-fn said(look: &Look<'_>, cell: &CellChange) -> String {
+fn describe_cell(look: &Look<'_>, cell: &CellChange) -> String {
     let (column, name) = (column(look, &cell.key), bold(&label(look, &cell.key)));
     let value = |value: &FieldValue| {
         let text = match column {
@@ -509,7 +510,7 @@ fn said(look: &Look<'_>, cell: &CellChange) -> String {
 
 /// The tasks about a record as they were made, linked and done, and the runs that worked on them.
 fn tasks(
-    scene: &Scene,
+    scene: &ViewContext,
     read: &dyn Read,
     (about, most): (&[Link], usize),
     (worked, found): (&mut Vec<Run>, &mut Gathered),

@@ -39,7 +39,7 @@ pub use kinds::{
     Became, Caster, begin_conversion, conversion_back, conversion_of, convert_rows, convertible,
     fail_conversion, shaped, turn_conversion, written,
 };
-pub use rows::{Changed, Sent, add, change, create, expect_rev, remove, set_archived, upsert};
+pub use rows::{Changed, Sent, add, change, check_rev, create, remove, set_archived, upsert};
 pub(crate) use stored::{delete as delete_row, put as put_row};
 pub use suggestions::{Decided, Undecided, call_right, decide, decide_all, put_back, suggest};
 pub(crate) use tags::replace_label;

@@ -286,7 +286,7 @@ pub fn upsert(
 ///
 /// # Errors
 /// `Stale`, or when it is gone.
-pub fn expect_rev(
+pub fn check_rev(
     kind: &'static RowKind,
     tx: &WriteTx<'_>,
     id: Uuid,

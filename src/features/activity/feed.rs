@@ -65,7 +65,7 @@ impl Only {
 
 /// What a program asks for.
 #[derive(Clone, Debug)]
-pub struct Wish {
+pub struct FeedRequest {
     /// Who asks.
     pub who: Looker,
     /// At most so many entries.
@@ -103,7 +103,7 @@ pub fn changes(
     read: &dyn Read,
     schema: &Schema,
     after: Cursor,
-    wish: &Wish,
+    wish: &FeedRequest,
 ) -> Result<(Vec<Change>, Cursor), StoreError> {
     let mut teller = Teller { read, schema, eye: Eye::new(read, wish.who), told: HashMap::new() };
     let (mut out, mut next, mut size, mut looked) = (Vec::new(), after, 0, 0);
@@ -146,7 +146,7 @@ impl Teller<'_> {
         &mut self,
         entry: &Entry,
         place: Cursor,
-        wish: &Wish,
+        wish: &FeedRequest,
     ) -> Result<(Change, usize), StoreError> {
         let schema = self.schema;
         let (mut events, mut size) = (Vec::new(), CHANGE);

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use jiff::civil::Date;
 use serde_json::{Value, json};
 
-use crate::audit::queries::{Wish, cause_word, fired_in};
+use crate::audit::queries::{AuditQuery, cause_word, fired_in};
 use crate::cards;
 use crate::history::queries::names::Names;
 use crate::history::queries::readable::{Eye, Looker};
@@ -175,7 +175,7 @@ pub fn lines(ws: &Ws, (who, filter): (Looker, Filter), limit: usize) -> Result<F
 /// What a wish finds, in the same way.
 pub fn search(
     ws: &Ws,
-    wish: &Wish,
+    wish: &AuditQuery,
     of: (Looker, Option<Area>),
     limit: usize,
 ) -> Result<Found, StoreError> {
@@ -271,7 +271,7 @@ fn work_line(lines: &[Line], line: &Line) -> Option<usize> {
 /// to which was looked. May take a while.
 pub fn after(
     ws: &Ws,
-    wish: &Wish,
+    wish: &AuditQuery,
     of: (Looker, Option<Area>),
     (seq, limit): (u64, usize),
 ) -> Result<Found, StoreError> {

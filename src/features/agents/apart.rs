@@ -117,7 +117,7 @@ pub async fn all(ws: &Ws, agent: &Agent) -> Result<Vec<Apart>, FilesError> {
     blocking(move || {
         let repo = own.repo()?;
         let all = branches(repo, &slug)?.into_iter();
-        let told = |(branch, name): (Branch, String)| told(repo, &slug, &branch, name).transpose();
+        let told = |(branch, name): (Branch, String)| load(repo, &slug, &branch, name).transpose();
         Ok(all.filter_map(told).collect::<Result<Vec<_>, GitError>>()?)
     })
     .await
@@ -231,11 +231,11 @@ async fn tell(
 fn found(repo: &AgentsRepo, slug: &str, name: &str) -> Result<Apart, FilesError> {
     let one = branches(repo, slug)?.into_iter().find(|(_, other)| other == name);
     let (branch, _) = one.ok_or_else(|| FilesError::NotFound(name.to_owned()))?;
-    let told = told(repo, slug, &branch, name.to_owned())?;
+    let told = load(repo, slug, &branch, name.to_owned())?;
     told.ok_or_else(|| FilesError::NotFound(name.to_owned()))
 }
 
-fn told(
+fn load(
     repo: &AgentsRepo,
     slug: &str,
     branch: &Branch,

@@ -299,7 +299,7 @@ pub async fn find(
     in_folder(ws, agent, move |files| {
         let notes = look_through(files, &query, today, None, most)?;
         let may = |session: &Session| session.admits(by);
-        let wish = search::Wish {
+        let wish = search::ConversationSearch {
             agent: id,
             may: &may,
             query: &query,

@@ -41,7 +41,7 @@ const RESERVED: &[&str] = &[
 
 /// Which model an agent uses.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ModelWish {
+pub struct ModelChoice {
     /// The connection; none for practice or the workspace's.
     pub connection: Option<ConnectionId>,
     /// The model; none for the connection's or the workspace's.
@@ -58,7 +58,7 @@ pub struct NewAgent {
     /// The template that it is made from.
     pub template: String,
     /// Which model it uses.
-    pub model: ModelWish,
+    pub model: ModelChoice,
     /// How much it thinks; none for the least.
     pub thinking: Option<Thinking>,
     /// Whether it may run programs in the jail.
@@ -138,7 +138,7 @@ pub struct Changes {
     /// What it does.
     pub capabilities: Option<Vec<String>>,
     /// Which model it uses.
-    pub model: Option<ModelWish>,
+    pub model: Option<ModelChoice>,
     /// How much it thinks; `Some(None)` for the least.
     pub thinking: Option<Option<Thinking>>,
     /// Whether it may run programs.
@@ -498,7 +498,7 @@ pub fn good_output(tokens: u32) -> Result<u32, AgentError> {
     if OUTPUT.contains(&tokens) { Ok(tokens) } else { Err(AgentError::BadOutput) }
 }
 
-fn set_model(tx: &WriteTx<'_>, agent: &mut Agent, wish: ModelWish) -> Result<(), AgentError> {
+fn set_model(tx: &WriteTx<'_>, agent: &mut Agent, wish: ModelChoice) -> Result<(), AgentError> {
     let model = wish.model.map(|model| model.trim().to_owned()).filter(|model| !model.is_empty());
     let bad = |model: &String| {
         model.len() > 200 || model.chars().any(|c| c.is_whitespace() || c.is_control())

@@ -44,7 +44,7 @@ pub const NAMED: usize = 20;
 /// What home asks a host about the files of its agents.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Asked {
+pub enum FileQuestion {
     /// What lies there.
     Look(Wanted),
     /// A change that was made at home is to be laid there.
@@ -87,7 +87,7 @@ pub struct Lies {
     /// How many bytes the pack has of what is missing at home.
     pub total: u64,
     /// Some of them.
-    #[serde(with = "app::coded")]
+    #[serde(with = "app::base64_serde")]
     pub data: Vec<u8>,
     /// The first of the files that stay there; only where this is asked anew.
     #[serde(default)]
@@ -232,7 +232,7 @@ fn stands(ws: &Ws, branch: &Branch) -> Result<Option<CommitId>, FilesError> {
 
 /// Lays a change on the other machine. It is made with that; home's own branch follows.
 async fn lay(ws: &Ws, agent: &Agent, place: &Elsewhere, change: Change) -> Result<(), FilesError> {
-    ask::<Value>(ws, place, &Asked::Lay(change), LAYING).await?;
+    ask::<Value>(ws, place, &FileQuestion::Lay(change), LAYING).await?;
     if let Err(error) = go_on(ws, &agent.slug, change.draft).await {
         tracing::warn!(agent.id = %agent.id, %error, "a change is known here with the next look");
     }
@@ -317,7 +317,7 @@ pub async fn state(
 /// When the machine is silent or does not answer.
 pub async fn left(ws: &Ws, agent: &Agent, left: LeftOver) -> Result<(), FilesError> {
     let Some(place) = place(ws, agent)? else { return Ok(()) };
-    ask::<Value>(ws, &place, &Asked::Left(agent.id, left), LAYING).await.map(drop)
+    ask::<Value>(ws, &place, &FileQuestion::Left(agent.id, left), LAYING).await.map(drop)
 }
 
 fn place(ws: &Ws, agent: &Agent) -> Result<Option<Elsewhere>, FilesError> {
@@ -410,7 +410,7 @@ async fn fetched(
     let (mut of, mut stays, mut pack) = (None, Vec::new(), Vec::new());
     loop {
         let wanted = Wanted { agent, head, has, of, offset: pack.len() as u64 };
-        let lies: Lies = ask(ws, place, &Asked::Look(wanted), PATIENCE).await?;
+        let lies: Lies = ask(ws, place, &FileQuestion::Look(wanted), PATIENCE).await?;
         let piece = lies.data;
         let is_last = piece.is_empty() || lies.total <= (pack.len() + piece.len()) as u64;
         pack.extend(piece);
@@ -430,7 +430,7 @@ async fn fetched(
 async fn ask<T: DeserializeOwned>(
     ws: &Ws,
     place: &Elsewhere,
-    asked: &Asked,
+    asked: &FileQuestion,
     patience: Duration,
 ) -> Result<T, FilesError> {
     let what = json!({ FILES: asked });
@@ -506,9 +506,11 @@ mod tests {
         let change = Change { agent, head: id, now: id, draft: id };
         let paths = vec!["a.md".to_owned()];
         let left = LeftOver { run: RunId::from_bytes([6; 16]), name: "R-7".to_owned(), paths };
-        for asked in [Asked::Look(wanted), Asked::Lay(change), Asked::Left(agent, left)] {
+        for asked in
+            [FileQuestion::Look(wanted), FileQuestion::Lay(change), FileQuestion::Left(agent, left)]
+        {
             let said = serde_json::to_value(&asked).unwrap();
-            assert_eq!(serde_json::from_value::<Asked>(said).unwrap(), asked);
+            assert_eq!(serde_json::from_value::<FileQuestion>(said).unwrap(), asked);
         }
     }
 

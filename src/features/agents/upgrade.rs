@@ -289,7 +289,7 @@ fn made(ws: &Ws, agent: &Agent, template: &str, shelf: &mut Shelf) -> Result<Off
     let branch = At::Branch(Branch::agent(&agent.slug)?);
     let told = repo.read_file(&branch, MANIFEST)?;
     let before = told.map_or_else(|| now.clone(), |file| now.told(&file.bytes));
-    let (said, words) = said(agent, (manifest(&base), manifest(&theirs)), template, to);
+    let (said, words) = changed_words(agent, (manifest(&base), manifest(&theirs)), template, to);
     let then = provision::persona(ws, &said)?;
     let (base, theirs) = (filled(&base, &before), filled(&theirs, &then));
     let folder = there::last_folder(ws, agent)?;
@@ -359,7 +359,7 @@ fn manifest(files: &[File]) -> Option<Manifest> {
 }
 
 /// The record as it would be, and what is another in it: what nobody has changed follows the template.
-fn said(
+fn changed_words(
     agent: &Agent,
     (base, theirs): (Option<Manifest>, Option<Manifest>),
     template: &str,

@@ -133,7 +133,7 @@ pub fn seal(app: &App, name: &str, value: &Secret) -> rules::NewSecret {
 }
 
 /// What is wanted.
-pub struct Wish {
+pub struct BackupRequest {
     pub deed: Deed,
     pub trigger: Trigger,
     /// Who wants it, and because of what.
@@ -146,7 +146,7 @@ pub struct Wish {
     pub newness: Newness,
 }
 
-impl Wish {
+impl BackupRequest {
     /// Something at the place of the settings, because of a schedule.
     #[must_use]
     pub fn scheduled(deed: Deed) -> Self {
@@ -174,7 +174,7 @@ impl Wish {
 ///
 /// # Errors
 /// When something else is at work, or the place is none.
-pub async fn start(app: &App, wish: Wish) -> Result<BackupRun, BackupsError> {
+pub async fn start(app: &App, wish: BackupRequest) -> Result<BackupRun, BackupsError> {
     let (run, work) = prepare(app, wish).await?;
     let later = app.clone();
     app.spawn("backup", async move {
@@ -189,7 +189,7 @@ pub async fn start(app: &App, wish: Wish) -> Result<BackupRun, BackupsError> {
 ///
 /// # Errors
 /// When it failed; the row says so too.
-pub async fn run(app: &App, wish: Wish) -> Result<BackupRun, BackupsError> {
+pub async fn run(app: &App, wish: BackupRequest) -> Result<BackupRun, BackupsError> {
     let (_, work) = prepare(app, wish).await?;
     carry_out(app, work).await?
 }
@@ -213,7 +213,7 @@ struct Task {
     newness: Newness,
 }
 
-async fn prepare(app: &App, mut wish: Wish) -> Result<(BackupRun, Work), BackupsError> {
+async fn prepare(app: &App, mut wish: BackupRequest) -> Result<(BackupRun, Work), BackupsError> {
     // The desk before the row: who does not get it leaves none, and none that is at work is touched.
     let held = app.backups.take(wish.deed.noun(), app.clock.now())?;
     let (actor, cause) = wish.by;

@@ -201,7 +201,7 @@ pub fn in_place(
 ///
 /// # Errors
 /// `Stale`.
-pub fn expect_rev(read: &dyn Read, id: CommentId, rev: Option<u64>) -> Result<(), StoreError> {
+pub fn check_rev(read: &dyn Read, id: CommentId, rev: Option<u64>) -> Result<(), StoreError> {
     let now = read.get_rev::<Comment>(id)?.map(|(_, rev)| rev);
     if rev.is_none() || now.is_none() || rev == now { Ok(()) } else { Err(StoreError::Stale) }
 }

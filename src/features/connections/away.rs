@@ -28,10 +28,10 @@ use providers::oauth::tokens::{Hidden, Life};
 use store::{Read, ReadExt, StoreError};
 
 use super::accounts::{self, StoredAccount};
+use super::cooldown::Candidate;
 use super::model::{Offer, Offers};
 use super::provider;
 use super::queries::{Choice, turns};
-use super::rests::Candidate;
 use super::rules::ConnectionError;
 
 /// A token that is good for a while yet is used when home does not answer within this.
@@ -109,7 +109,7 @@ fn facts(up: &dyn Upstream, id: ConnectionId) -> Option<Facts> {
 }
 
 /// On a host: what the provider said of a model when home asked it last.
-pub(super) fn told(up: &dyn Upstream, id: ConnectionId, model: &str) -> Option<ModelInfo> {
+pub(super) fn model_info(up: &dyn Upstream, id: ConnectionId, model: &str) -> Option<ModelInfo> {
     let models = facts(up, id)?.models;
     models.into_iter().find(|offer| offer.id == model).map(turns::as_info)
 }
@@ -423,8 +423,8 @@ mod tests {
         let facts = Facts { slots: vec![2, 0], models: vec![offer] };
         let text = serde_json::to_string(&facts).unwrap();
         home.keys.lock().insert(facts_handle(id()), (1, text));
-        assert_eq!(told(&home, id(), "m").and_then(|info| info.window), Some(9_000));
-        assert!(told(&home, id(), "other").is_none());
+        assert_eq!(model_info(&home, id(), "m").and_then(|info| info.window), Some(9_000));
+        assert!(model_info(&home, id(), "other").is_none());
         let one = |connection, slot| Candidate { connection, slot, model: "m".into() };
         let other = Some(ConnectionId::from_bytes([8; 16]));
         let all = vec![one(Some(id()), 0), one(None, 0), one(other, 0)];

@@ -188,7 +188,7 @@ pub async fn begin(
             let pkce = Pkce::issue();
             let url = answer::authorize_url(&client, &pkce.challenge, &pkce.state);
             let pending = Pending {
-                url: url.map_err(|error| said(ws, &error))?,
+                url: url.map_err(|error| login_error(ws, &error))?,
                 code: String::new(),
                 verifier: Hidden::new(pkce.verifier.to_string()),
                 state: Hidden::new(pkce.state.to_string()),
@@ -198,7 +198,7 @@ pub async fn begin(
         }
         Flow::Device => {
             let device = desk(&ws.app, &client).device().await;
-            let device = device.map_err(|error| said(ws, &error))?;
+            let device = device.map_err(|error| login_error(ws, &error))?;
             let seconds = |n: u32| SignedDuration::from_secs(i64::from(n));
             let (life, pause) = (seconds(device.life), seconds(device.pause));
             let pending = Pending {
@@ -228,7 +228,7 @@ pub async fn begin(
 }
 
 /// What the maker said, without any secret.
-fn said(ws: &Ws, error: &AuthError) -> LoginError {
+fn login_error(ws: &Ws, error: &AuthError) -> LoginError {
     LoginError::Maker(ws.app.redactor.masked(Spot::Errors, &error.message).into_owned())
 }
 

@@ -13,7 +13,7 @@ pub mod presets;
 pub mod probes;
 pub mod provider;
 pub mod queries;
-pub mod rests;
+pub mod cooldown;
 pub mod rules;
 pub mod vectors;
 

@@ -22,10 +22,10 @@ use providers::error::ErrorClass;
 use store::{Entry, Range, ReadExt, StoreError};
 
 use super::checks;
+use super::cooldown::{self, Candidate};
 use super::model::{Connection, Cooldown};
 use super::provider::with_key;
-use super::queries::{self, Asked, offered, turns};
-use super::rests::{self, Candidate};
+use super::queries::{self, ModelRequest, offered, turns};
 use super::rules::turns::{self as rules, Failure};
 use super::rules::{ConnectionError, paid};
 
@@ -59,7 +59,7 @@ struct Plan {
 impl Plan {
     fn of(rest: &Cooldown, now: Timestamp) -> Self {
         // Of a rest that is seen late it is known how long it is at least.
-        let least = rests::rest(rest.class, rest.failures, None);
+        let least = cooldown::rest(rest.class, rest.failures, None);
         let least = SignedDuration::try_from(least).unwrap_or(SignedDuration::ZERO);
         let length = rest.until.duration_since(now).max(least);
         let last = rest.until - length / 10;
@@ -149,7 +149,7 @@ async fn changed(entries: &mut Receiver<Arc<Entry>>) -> bool {
 }
 
 fn is_tried(class: ErrorClass) -> bool {
-    rests::passes(class) || class == ErrorClass::Billing
+    cooldown::passes(class) || class == ErrorClass::Billing
 }
 
 /// Those who rest, would be asked first by some agent, and have others behind them.
@@ -163,7 +163,7 @@ fn resting(ws: &Ws, now: Timestamp) -> Result<Vec<Resting>, StoreError> {
         let mut found: Vec<Resting> = Vec::new();
         for agent in agents::all(snap)? {
             let choice =
-                queries::resolve(snap, Asked { message: None, task: None, agent: &agent })?;
+                queries::resolve(snap, ModelRequest { message: None, task: None, agent: &agent })?;
             let all = turns::candidates(snap, &choice, agent.id)?;
             let Some(first) = all.first().filter(|_| 1 < all.len()) else { continue };
             let same =

@@ -122,7 +122,7 @@ pub fn known(
 ) -> Result<Model, ConnectionError> {
     let known = provider.model(model);
     let Some(id) = connection else { return Ok(known) };
-    let told = ws.upstream.as_ref().and_then(|up| away::told(&**up, id, model));
+    let told = ws.upstream.as_ref().and_then(|up| away::model_info(&**up, id, model));
     ws.read(|snap| {
         let known = match &told {
             Some(told) => known.told(told),

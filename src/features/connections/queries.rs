@@ -61,7 +61,7 @@ pub fn key(tx: &dyn Read, id: ConnectionId) -> Result<Option<ConnectionKey>, Sto
 
 /// What is asked for: who may choose a model, from the strongest word to the weakest.
 #[derive(Clone, Copy)]
-pub struct Asked<'a> {
+pub struct ModelRequest<'a> {
     /// A model for this message alone.
     pub message: Option<&'a str>,
     /// The task that is worked on.
@@ -86,7 +86,7 @@ pub struct Choice {
 
 /// Which model wins: the message, else the task, else the agent, else the workspace, else practice.
 /// Model and thinking are decided each on its own.
-pub fn resolve(tx: &dyn Read, asked: Asked<'_>) -> Result<Choice, StoreError> {
+pub fn resolve(tx: &dyn Read, asked: ModelRequest<'_>) -> Result<Choice, StoreError> {
     let settings = tx.get::<Settings>(())?;
     let default = settings.as_ref().and_then(|settings| settings.default_connection);
     let (connection, model, source) = pick_model(tx, asked, settings.as_ref(), default)?;
@@ -118,7 +118,7 @@ type Picked = (Option<ConnectionId>, String, ModelSource);
 
 fn pick_model(
     tx: &dyn Read,
-    asked: Asked<'_>,
+    asked: ModelRequest<'_>,
     settings: Option<&Settings>,
     default: Option<ConnectionId>,
 ) -> Result<Picked, StoreError> {

@@ -10,9 +10,9 @@ use providers::error::ErrorClass;
 use providers::oauth::Client;
 use store::{ReadExt, StoreError, WriteTx};
 
+use super::cooldown::Candidate;
 use super::model::{BY_NAME, Connection, ConnectionKey, ListedModel, Offer, Tested, Wire};
 use super::queries::{self, PRACTICE};
-use super::rests::Candidate;
 
 pub mod paid;
 pub mod removal;

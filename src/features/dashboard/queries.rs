@@ -21,7 +21,7 @@ use web::session::Person;
 use web::time::RelTime;
 
 /// What all parts of the first page know.
-pub struct Scene<'a> {
+pub struct DashboardContext<'a> {
     /// The workspace.
     pub ws: &'a Ws,
     pub who: &'a Person,
@@ -37,7 +37,7 @@ pub struct Scene<'a> {
     pub called: Called,
 }
 
-impl<'a> Scene<'a> {
+impl<'a> DashboardContext<'a> {
     /// Reads it.
     pub fn new(tx: &dyn Read, ws: &'a Ws, who: &'a Person) -> Result<Self, StoreError> {
         let agents = agents::all(tx)?;

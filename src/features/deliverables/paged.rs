@@ -41,7 +41,7 @@ impl Paged {
 
 /// A page that is to be written.
 #[derive(Clone, Debug)]
-pub struct Wish {
+pub struct PageDraft {
     /// Who delivers it.
     pub by: Actor,
     /// What it should say.
@@ -61,7 +61,7 @@ pub struct Pages {
     /// Finds a page.
     pub named: Named,
     /// Makes ready what is to be written. Writes blobs, so it belongs on a thread that may block.
-    pub ready: fn(&Ws, Wish) -> Result<Write, ToolError>,
+    pub ready: fn(&Ws, PageDraft) -> Result<Write, ToolError>,
 }
 
 static PAGES: OnceLock<Pages> = OnceLock::new();
@@ -97,7 +97,7 @@ pub fn named(ws: &Ws, said: &str, agent: Option<AgentId>) -> Result<Option<Paged
 ///
 /// # Errors
 /// When it cannot be written as things stand.
-pub fn ready(ws: &Ws, wish: Wish) -> Result<Write, ToolError> {
+pub fn ready(ws: &Ws, wish: PageDraft) -> Result<Write, ToolError> {
     match PAGES.get() {
         Some(pages) => (pages.ready)(ws, wish),
         None => Err(ToolError::refused("no_pages", "there are no pages here; deliver a text")),

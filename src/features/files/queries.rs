@@ -3,7 +3,7 @@
 use super::model::{FILES_BY_TASK, TaskFile};
 use crate::places::Place;
 use crate::tasks::queries::error::TaskError;
-use crate::tasks::queries::scene::Scene;
+use crate::tasks::queries::view_context::ViewContext;
 use kernel::{FileId, Problem, ProblemKind};
 use store::{Range, Read, ReadExt, StoreError};
 use web::format;
@@ -86,7 +86,7 @@ pub struct Line {
 impl Line {
     /// The line of a file.
     #[must_use]
-    pub fn new(scene: &Scene, file: &TaskFile) -> Self {
+    pub fn new(scene: &ViewContext, file: &TaskFile) -> Self {
         let href = scene.ws.url(&format!("files/{}", file.id));
         let is_image = file.media.starts_with("image/");
         let is_pdf = file.media == "application/pdf";

@@ -183,7 +183,7 @@ fn obey(ws: &Ws, halt: &CancellationToken) -> Result<(), FollowError> {
 }
 
 fn carry_out(ws: &Ws, halt: &CancellationToken, damaged: bool) -> Result<(), FollowError> {
-    let told = ws.read(|snap| consumer::told(snap, NUMBER))?;
+    let told = ws.read(|snap| consumer::order_for(snap, NUMBER))?;
     match told {
         Some(Told::Back { incarnation, seq }) if !damaged => {
             go_back(ws, Cursor { incarnation, seq })?;

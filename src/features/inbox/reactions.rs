@@ -6,7 +6,7 @@ use crate::agents::model::Agent;
 use crate::comments::model::{COMMENTS, Comment};
 use crate::comments::queries as comments;
 use crate::deliverables::model::{self as deliverables, Deliverable, Review};
-use crate::deliverables::queries::told;
+use crate::deliverables::queries::describe;
 use crate::places::Spot;
 use crate::routines::model::{Firing, Routine};
 use crate::runs::model::{Child, Run, Session};
@@ -443,7 +443,7 @@ fn reviewed(
     };
     let reason = Reason {
         deliverable: Some(deliverable),
-        text: cut(&told(&review), 1024).to_owned(),
+        text: cut(&describe(&review), 1024).to_owned(),
         ..reason(tx.by(), summary)
     };
     let new = NewItem {

@@ -9,7 +9,7 @@ use crate::agents::model::Agent;
 use crate::routines::model::{item_key, of_item_key};
 use crate::runs::model::{Run, TAKEN_BACK};
 use crate::runs::queries::halt::held;
-use crate::runs::queries::outside;
+use crate::runs::queries::taint;
 use kernel::key::KeyBuf;
 use kernel::text::ellipsis;
 use kernel::{
@@ -101,7 +101,7 @@ pub struct NewItem {
 /// Whether whoever causes something is a run that has read untrusted content.
 fn is_tainted(tx: &WriteTx<'_>, by: Actor) -> Result<bool, StoreError> {
     match by.run().map(|run| tx.get::<Run>(run)).transpose()?.flatten() {
-        Some(run) => Ok(outside::of(tx, run.session)?.is_some()),
+        Some(run) => Ok(taint::of(tx, run.session)?.is_some()),
         None => Ok(false),
     }
 }

@@ -16,7 +16,7 @@ use store::{Read, ReadExt as _, StoreError};
 use super::model::Job;
 use super::queries::{self, MAX_READ, Written};
 use super::rules::JobError;
-use super::typing::{self, TextId, Typed};
+use super::typing::{self, TerminalInput, TextId};
 use crate::agents::queries::elsewhere::{self, Elsewhere};
 
 /// What home asks the machine of a program.
@@ -146,10 +146,10 @@ pub(super) async fn write(
     ws: &Ws,
     place: &Elsewhere,
     job: &Job,
-    typed: Typed,
+    typed: TerminalInput,
     number: TextId,
 ) -> Result<usize, JobError> {
-    let Typed { text, end } = typed;
+    let TerminalInput { text, end } = typed;
     let asks = Asks::Input { job: job.id, text, end, number: Some(number) };
     match ask::<Took>(ws, place, &asks).await {
         Ok(Took::All(bytes)) => Ok(bytes),
@@ -186,7 +186,7 @@ pub fn answer(ws: &Ws, asks: Asks) -> Result<Value, Refusal> {
             serde_json::to_value(Heard { text, from, next, reads })
         }
         Asks::Input { text, end, number, .. } => {
-            let typed = Typed { text, end };
+            let typed = TerminalInput { text, end };
             let taken = match number {
                 Some(number) => typing::write_once(ws, &job, &typed, number),
                 None => typing::write(ws, &job, &typed),

@@ -22,7 +22,7 @@ kernel::ids! {
 }
 
 /// What is written.
-pub struct Typed {
+pub struct TerminalInput {
     /// The text, with the end of its line.
     pub text: String,
     /// Whether nothing more will come.
@@ -33,7 +33,7 @@ pub struct Typed {
 ///
 /// # Errors
 /// `Ended`, `Deaf`, `LongInput`; `FullInput` when it took a part only.
-pub fn write(ws: &Ws, job: &Job, typed: &Typed) -> Result<usize, JobError> {
+pub fn write(ws: &Ws, job: &Job, typed: &TerminalInput) -> Result<usize, JobError> {
     whole(put(ws, job, typed)?, typed)
 }
 
@@ -44,13 +44,13 @@ pub fn write(ws: &Ws, job: &Job, typed: &Typed) -> Result<usize, JobError> {
 pub(super) fn write_once(
     ws: &Ws,
     job: &Job,
-    typed: &Typed,
+    typed: &TerminalInput,
     text: TextId,
 ) -> Result<usize, JobError> {
     whole(ws.inputs.once(text.uuid().into_bytes(), || put(ws, job, typed))?, typed)
 }
 
-fn whole(taken: usize, typed: &Typed) -> Result<usize, JobError> {
+fn whole(taken: usize, typed: &TerminalInput) -> Result<usize, JobError> {
     match typed.text.len() {
         of if taken < of => Err(JobError::FullInput { taken, of }),
         _ => Ok(taken),
@@ -58,7 +58,7 @@ fn whole(taken: usize, typed: &Typed) -> Result<usize, JobError> {
 }
 
 /// Gives a program as much of a text as it takes; once that is all of it, its input ends where that is wanted.
-fn put(ws: &Ws, job: &Job, typed: &Typed) -> Result<usize, JobError> {
+fn put(ws: &Ws, job: &Job, typed: &TerminalInput) -> Result<usize, JobError> {
     let input = open(ws, job, typed)?;
     let taken = match input.write(typed.text.as_bytes()) {
         Ok(taken) => taken,
@@ -75,13 +75,13 @@ fn put(ws: &Ws, job: &Job, typed: &Typed) -> Result<usize, JobError> {
 }
 
 /// What the program reads, if that can be written to it.
-fn open(ws: &Ws, job: &Job, typed: &Typed) -> Result<Arc<Stdin>, JobError> {
+fn open(ws: &Ws, job: &Job, typed: &TerminalInput) -> Result<Arc<Stdin>, JobError> {
     check(job, typed)?;
     ws.inputs.open(job.id).ok_or(JobError::Deaf(job.number))
 }
 
 /// Whether this can be written to the program at all.
-fn check(job: &Job, typed: &Typed) -> Result<(), JobError> {
+fn check(job: &Job, typed: &TerminalInput) -> Result<(), JobError> {
     match job.is_running() {
         _ if MAX_TYPED < typed.text.len() => Err(JobError::LongInput),
         true => Ok(()),
@@ -99,7 +99,7 @@ pub async fn send(
     ws: &Ws,
     who: &Person,
     job: &Job,
-    typed: Typed,
+    typed: TerminalInput,
     once: Once,
 ) -> Result<usize, JobError> {
     if typed.text.is_empty() && !typed.end {

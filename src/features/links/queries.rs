@@ -21,7 +21,7 @@ use crate::tasks::queries as tasks;
 use crate::tasks::queries::error::TaskError;
 use crate::tasks::queries::list::{self, Cut, Filter, Sort};
 use crate::tasks::queries::people::People;
-use crate::tasks::queries::scene::Scene;
+use crate::tasks::queries::view_context::ViewContext;
 use app::Ws;
 use kernel::key::KeyBuf;
 use kernel::text::{capitalized, ellipsis};
@@ -302,7 +302,7 @@ pub struct Section {
 
 /// Reads the links of a task's page.
 pub fn section(
-    scene: &Scene,
+    scene: &ViewContext,
     read: &dyn Read,
     task: &Task,
     live: Live,
@@ -328,7 +328,7 @@ pub fn section(
 }
 
 fn view(
-    scene: &Scene,
+    scene: &ViewContext,
     read: &dyn Read,
     target: &Target,
     (label, remove): (&str, String),
@@ -347,7 +347,7 @@ fn view(
 }
 
 /// What can be linked: the tasks that changed last, agents, streams, routines.
-fn offers(scene: &Scene, read: &dyn Read) -> Result<Vec<(String, String)>, TaskError> {
+fn offers(scene: &ViewContext, read: &dyn Read) -> Result<Vec<(String, String)>, TaskError> {
     let cut = Cut { after: None, limit: OFFERS };
     let filter = Filter { status: list::OPEN.to_vec(), ..Filter::default() };
     let found = list::page(read, &filter, Sort::Updated, &scene.today, &cut)?.items;
@@ -362,7 +362,7 @@ fn offers(scene: &Scene, read: &dyn Read) -> Result<Vec<(String, String)>, TaskE
 }
 
 /// A link in one line for a model.
-pub fn told(read: &dyn Read, link: &Link) -> Result<Option<String>, StoreError> {
+pub fn describe(read: &dyn Read, link: &Link) -> Result<Option<String>, StoreError> {
     let Some((name, _)) = name(read, &link.target)? else { return Ok(None) };
     // It stands outside of the marks around words from outside: it must not look like one.
     let name = name.replace("<<<", "‹‹‹").replace(">>>", "›››");
@@ -395,7 +395,7 @@ pub struct TaskLine {
 
 /// The tasks that link to something.
 pub fn tasks_to(
-    scene: &Scene,
+    scene: &ViewContext,
     read: &dyn Read,
     target: &Target,
 ) -> Result<Vec<TaskLine>, StoreError> {
@@ -449,7 +449,7 @@ pub fn install_said(of: SaidOf) {
 
 /// What the records that a task links to say about it, as far as an agent may see them. Reads their words, so it
 /// belongs on a thread that may block.
-pub fn said(
+pub fn suggestions(
     ws: &Ws,
     read: &dyn Read,
     agent: AgentId,

@@ -4,7 +4,7 @@ use crate::agents::model::Agent;
 use crate::agents::queries as agents;
 use crate::comments::model::{COMMENTS, Comment};
 use crate::deliverables::model::{Deliverable, Review, Version};
-use crate::deliverables::queries::told;
+use crate::deliverables::queries::describe;
 use crate::inbox::model::Item;
 use crate::inbox::queries::why::went_wrong;
 use crate::places::Spot;
@@ -274,7 +274,7 @@ fn reviewed(
     let title = format!("{} {verb} \u{201c}{}\u{201d}", queries::name(tx, tx.by())?, piece.title);
     let about = About::Task(piece.task);
     let notice = Notice::new(NoticeKind::DeliverableReviewed, about, title);
-    rules::notify(tx, notice.body(md::excerpt(&told(&review), MAX_BODY)).only().to(account))
+    rules::notify(tx, notice.body(md::excerpt(&describe(&review), MAX_BODY)).only().to(account))
         .map(drop)
 }
 
@@ -318,12 +318,12 @@ fn failed(tx: &mut WriteTx<'_>, item: ItemId) -> Result<(), NotificationError> {
         n => format!("{agent} failed after {n} attempts on {what}"),
     };
     let notice = Notice::new(NoticeKind::WorkFailed, about, title);
-    let notice = notice.body(said(&item)).or_admins();
+    let notice = notice.body(message(&item)).or_admins();
     rules::notify(tx, notice).map(drop)
 }
 
 /// What went wrong with an item, in a sentence.
-fn said(item: &Item) -> String {
+fn message(item: &Item) -> String {
     went_wrong(item.last_error.as_deref().unwrap_or_default())
 }
 
@@ -357,7 +357,7 @@ fn gets_nowhere(
     };
     let called = agents::called(tx, &agent)?;
     let title = format!("{called} failed {STALLED_AFTER} times in a row");
-    let error = tx.get::<Item>(item)?.map(|item| said(&item));
+    let error = tx.get::<Item>(item)?.map(|item| message(&item));
     let notice = Notice::new(NoticeKind::AgentStalled, About::Agent(agent.id), title);
     rules::notify(tx, notice.body(error.unwrap_or_default()).admins()).map(drop)
 }

@@ -3,12 +3,12 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::event_context::{self, Moment};
 use super::model::{ROUTINE_RULES, ROUTINES, Routine, Slot, Trigger};
 use super::queries::{self, origin};
 use super::registry::{self, Change, Happening, Kind, MOST_KINDS, Subject};
 use super::rules::happen::LONG_PAST;
 use super::rules::{self, happen, keep, writing};
-use super::scene::{self, Moment};
 use kernel::RoutineId;
 use kernel::key::decode;
 use store::consumer::{Consume, ConsumeError};
@@ -130,7 +130,7 @@ fn take(
     }
     let behind = origin::of(tx, entry, place, happening)?;
     let moment = Moment::of(entry);
-    let Some(scene) = scene::of(tx, happening, &moment)? else { return Ok(()) };
+    let Some(scene) = event_context::of(tx, happening, &moment)? else { return Ok(()) };
     let subject = match happening.subject {
         Subject::Agent(agent, _) => Some(agent),
         _ => None,

@@ -13,5 +13,5 @@ pub mod reactions;
 pub mod registry;
 pub mod render;
 pub mod rules;
-pub mod scene;
+pub mod event_context;
 pub mod wish;

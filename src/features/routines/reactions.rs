@@ -3,7 +3,7 @@
 use super::queries;
 use super::rules::keep::{self, Ended};
 use super::rules::{self, RoutineError};
-use super::wish::Wish;
+use super::wish::RoutineRequest;
 use crate::agents::model::Agent;
 use crate::agents::queries as agents;
 use crate::inbox::model::Item;
@@ -48,11 +48,11 @@ fn starters(tx: &mut WriteTx<'_>, id: AgentId) -> Result<(), RoutineError> {
         if has.iter().any(|routine| routine.name == starter.name) {
             continue;
         }
-        let wish = Wish {
+        let wish = RoutineRequest {
             name: starter.name.clone(),
             instruction: starter.instruction.clone(),
             schedule: Some(starter.schedule.clone()),
-            ..Wish::default()
+            ..RoutineRequest::default()
         };
         match rules::save(tx, None, id, &wish) {
             Ok(made) => drop(rules::pause(tx, made.id)?),

@@ -36,7 +36,7 @@ const MAX_BUDGET: i64 = 1_000_000_000;
 /// task to make.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-pub struct Wish {
+pub struct RoutineRequest {
     /// Whose it is: an agent's slug or id. Your own if you are an agent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub agent: Option<String>,
@@ -47,9 +47,9 @@ pub struct Wish {
     /// When it fires.
     pub schedule: Option<ScheduleFields>,
     /// Or after what.
-    pub event: Option<EventWish>,
+    pub event: Option<EventRequest>,
     /// Makes a task in place of waking the agent.
-    pub task: Option<TaskWish>,
+    pub task: Option<TaskRequest>,
     /// What becomes of times that passed while HQ was off; `one` if left out.
     pub catch_up: Option<CatchUp>,
     /// How old such a time may be, in minutes.
@@ -63,7 +63,7 @@ pub struct Wish {
     /// The most that one run may spend, in millionths of a dollar.
     pub budget_micros: Option<i64>,
     /// Hours in which its work waits.
-    pub quiet_hours: Option<QuietWish>,
+    pub quiet_hours: Option<QuietRequest>,
     /// A schedule fires within so many seconds after its time, each time at a moment of its own, so that not
     /// all routines of 9:00 begin at once; at most an hour, and less than its firings are apart.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -81,7 +81,7 @@ pub struct Wish {
 /// An event that a routine waits for.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-pub struct EventWish {
+pub struct EventRequest {
     /// Such as `task.status`.
     pub when: String,
     /// All must be true; one of them may be `{"any": […]}`.
@@ -93,7 +93,7 @@ pub struct EventWish {
 /// A task to be made.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-pub struct TaskWish {
+pub struct TaskRequest {
     /// May have fields as the instruction, which becomes the description. With a template the name of the
     /// routine if left out.
     pub title: String,
@@ -116,7 +116,7 @@ pub struct TaskWish {
 /// Quiet hours.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-pub struct QuietWish {
+pub struct QuietRequest {
     /// ISO numbers, 1 is Monday; every day if left out.
     pub days: Vec<u8>,
     /// Such as `22:00`.
@@ -141,7 +141,7 @@ pub struct Checked {
     pub quiet: Option<Quiet>,
 }
 
-impl Wish {
+impl RoutineRequest {
     /// Checks everything and names all that is wrong. `zone` is taken where none is given.
     ///
     /// # Errors
@@ -294,7 +294,7 @@ fn least_apart(instants: &[Timestamp]) -> Option<SignedDuration> {
     instants.windows(2).map(|pair| pair[1].duration_since(pair[0])).min()
 }
 
-impl TaskWish {
+impl TaskRequest {
     /// The template that is wished, if one is.
     #[must_use]
     pub fn template(&self) -> Option<&str> {
@@ -302,7 +302,7 @@ impl TaskWish {
     }
 }
 
-impl EventWish {
+impl EventRequest {
     fn read(&self) -> Result<Watch, Vec<FieldError>> {
         let word = self.when.trim();
         let Some(kind) = registry::kind(word) else {
@@ -319,12 +319,12 @@ impl EventWish {
     }
 }
 
-impl From<&Routine> for Wish {
+impl From<&Routine> for RoutineRequest {
     fn from(routine: &Routine) -> Self {
         let (schedule, event) = match &routine.trigger {
             Trigger::Schedule(schedule) => (Some(ScheduleFields::from(schedule)), None),
             Trigger::Event(watch) => {
-                let event = EventWish {
+                let event = EventRequest {
                     when: watch.event.clone(),
                     all: watch.conditions.written(),
                     own_changes: watch.own_changes,
@@ -340,7 +340,7 @@ impl From<&Routine> for Wish {
         };
         let tasks = routine.action.tasks();
         let roles = tasks.iter().flat_map(|form| &form.roles);
-        let task = routine.action.task().map(|form| TaskWish {
+        let task = routine.action.task().map(|form| TaskRequest {
             title: form.title.clone(),
             priority: Some(form.priority),
             unassigned: !form.assigned,
@@ -362,7 +362,7 @@ impl From<&Routine> for Wish {
             model: routine.model.clone(),
             thinking: routine.thinking,
             budget_micros: routine.budget_micros,
-            quiet_hours: routine.quiet.as_ref().map(|quiet| QuietWish {
+            quiet_hours: routine.quiet.as_ref().map(|quiet| QuietRequest {
                 days: quiet.days.numbers(),
                 from: clock(quiet.from),
                 until: clock(quiet.until),
@@ -382,29 +382,36 @@ mod tests {
 
     const NOW: i64 = 1_795_000_000_000;
 
-    fn daily() -> Wish {
+    fn daily() -> RoutineRequest {
         let schedule =
             ScheduleFields { cadence_type: Some(CadenceKind::Daily), ..ScheduleFields::default() };
-        Wish { name: "Look".into(), schedule: Some(schedule), ..Wish::default() }
+        RoutineRequest {
+            name: "Look".into(),
+            schedule: Some(schedule),
+            ..RoutineRequest::default()
+        }
     }
 
-    fn said(wish: &Wish) -> Vec<String> {
+    fn said(wish: &RoutineRequest) -> Vec<String> {
         let wrong = wish.read("UTC", from_ms(NOW)).unwrap_err();
         wrong.into_iter().map(|wrong| wrong.field).collect()
     }
 
     #[test]
     fn what_is_wrong_is_said_all_at_once() {
-        let wish = Wish {
+        let wish = RoutineRequest {
             name: " ".into(),
             instruction: "x".repeat(9_000),
-            event: Some(EventWish { when: "task.stratus".into(), ..EventWish::default() }),
+            event: Some(EventRequest { when: "task.stratus".into(), ..EventRequest::default() }),
             budget_micros: Some(0),
-            ..Wish::default()
+            ..RoutineRequest::default()
         };
         assert_eq!(said(&wish), ["name", "instruction", "event.when", "budget_micros"]);
-        assert_eq!(said(&Wish { schedule: None, ..daily() }), ["trigger"]);
-        assert_eq!(said(&Wish { instruction: "{title}".into(), ..daily() }), ["instruction"]);
+        assert_eq!(said(&RoutineRequest { schedule: None, ..daily() }), ["trigger"]);
+        assert_eq!(
+            said(&RoutineRequest { instruction: "{title}".into(), ..daily() }),
+            ["instruction"]
+        );
     }
 
     #[test]
@@ -415,15 +422,15 @@ mod tests {
                 interval_n: Some(interval_n),
                 ..ScheduleFields::default()
             };
-            Wish { schedule: Some(schedule), jitter_secs: Some(jitter_secs), ..daily() }
+            RoutineRequest { schedule: Some(schedule), jitter_secs: Some(jitter_secs), ..daily() }
         };
         let minutes = |secs| of(CadenceKind::EveryNMinutes, 10, secs);
         assert!(minutes(599).read("UTC", from_ms(NOW)).is_ok());
         assert_eq!(said(&minutes(600)), ["jitter_secs"]);
         assert!(of(CadenceKind::Daily, 1, 3_600).read("UTC", from_ms(NOW)).is_ok());
         assert_eq!(said(&of(CadenceKind::Daily, 1, 3_601)), ["jitter_secs"]);
-        let event = Some(EventWish { when: "task.status".into(), ..EventWish::default() });
-        let after = Wish { schedule: None, event, jitter_secs: Some(1), ..daily() };
+        let event = Some(EventRequest { when: "task.status".into(), ..EventRequest::default() });
+        let after = RoutineRequest { schedule: None, event, jitter_secs: Some(1), ..daily() };
         assert_eq!(said(&after), ["jitter_secs"]);
     }
 
@@ -434,17 +441,20 @@ mod tests {
             at: Some("2030-01-01T09:00:00Z".into()),
             ..ScheduleFields::default()
         };
-        let once = Wish { schedule: Some(schedule), delete_when_done: true, ..daily() };
+        let once = RoutineRequest { schedule: Some(schedule), delete_when_done: true, ..daily() };
         assert!(once.read("UTC", from_ms(NOW)).is_ok());
-        assert_eq!(said(&Wish { delete_when_done: true, ..daily() }), ["delete_when_done"]);
+        assert_eq!(
+            said(&RoutineRequest { delete_when_done: true, ..daily() }),
+            ["delete_when_done"]
+        );
     }
 
     #[test]
     fn quiet_hours_are_checked() {
         let quiet = |from: &str, until: &str| {
             let quiet_hours =
-                QuietWish { from: from.into(), until: until.into(), ..QuietWish::default() };
-            Wish { quiet_hours: Some(quiet_hours), ..daily() }
+                QuietRequest { from: from.into(), until: until.into(), ..QuietRequest::default() };
+            RoutineRequest { quiet_hours: Some(quiet_hours), ..daily() }
         };
         assert!(quiet("22:00", "07:00").read("Europe/Berlin", from_ms(NOW)).is_ok());
         assert_eq!(said(&quiet("late", "07:00")), ["quiet_hours.from"]);

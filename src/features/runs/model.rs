@@ -12,48 +12,48 @@ use store::codec::{self, DecodeError};
 use store::{Class, Index, Keys, OnDelete, Record, Refs, Table};
 
 mod attachment;
-mod bounds;
+mod run_limits;
 mod branch;
 mod child;
 mod context;
 mod demand;
 mod event;
 mod evidence;
-mod habits;
+mod preferences;
 mod halt;
 mod input;
 mod limits;
 mod marks;
-mod outside;
+mod taint;
 mod park;
 mod queue;
 mod session;
 
 pub use attachment::{Attachment, MAX_ATTACHED, MAX_ATTACHED_BYTES, MAX_SPILLED};
-pub use bounds::{RUN_LIMITS, RunBounds, RunLimits};
 pub use branch::{BRANCH_OF, BRANCH_PARENT, BRANCHES, Branch, BranchWhy};
 pub use child::{
     Awaited, CHILDREN, CHILDREN_BY_PARENT, CHILDREN_BY_ROOT, CHILDREN_BY_SESSION, Child,
 };
-pub use context::{Asked, CONTEXTS, Context};
+pub use context::{CONTEXTS, CompactionRequest, Context};
 pub use demand::{AnswerForm, ClientChoice, ClientTool, Demand, OTHERS};
 pub use event::{
     BROKEN_OFF, Body, CallStatus, Compaction, CompactionWhy, EventKind, FileMark, LeftOut,
     PromptPart, SeenFile, SessionEvent, SummaryBy,
 };
 pub use evidence::{Evidence, RUN_EVIDENCE};
-pub use habits::{Habits, NEVER, TALK_CHOICES, TalkChoice, TalkWish};
 pub use halt::{HALTS, Halt, HaltCause, HaltOf};
 pub use input::{COMMENT_BY, INPUT_KEPT, INPUT_OPEN, INPUTS, Input, InputState};
 pub use limits::{Bound, SUBAGENT_LIMITS, SubagentLimits};
 pub use marks::{MARKS_BY_MEMBER, READ_MARKS, ReadMark};
-pub use outside::{Brought, OUTSIDE, Outside, Place, SCRATCH, WRITTEN, Written};
 pub use park::{PARKS, PARKS_BY_TASK, Park};
+pub use preferences::{ConversationOptions, Habits, NEVER, TALK_CHOICES, TalkChoice};
 pub use queue::{
-    ChosenBy, MAX_CAP, MAX_DEBOUNCE_MS, QUEUE_CHOICES, QueueChoice, QueueOf, QueueWish, Queueing,
-    pause_ms,
+    ChosenBy, MAX_CAP, MAX_DEBOUNCE_MS, QUEUE_CHOICES, QueueChoice, QueueOf, QueueRequest,
+    Queueing, pause_ms,
 };
+pub use run_limits::{RUN_LIMITS, RunBounds, RunLimits};
 pub use session::{SESSION_BY_AGENT, SESSION_BY_KEY, SESSIONS, Session};
+pub use taint::{Brought, OUTSIDE, Outside, Place, SCRATCH, WRITTEN, Written};
 
 /// The code of a run that was taken back from another machine.
 pub const TAKEN_BACK: &str = "taken_back";

@@ -1,7 +1,7 @@
 //! Reads of sessions, runs and inputs.
 
 pub mod between;
-pub mod bounds;
+pub mod run_limits;
 pub mod branches;
 pub mod children;
 pub mod choice;
@@ -10,13 +10,13 @@ pub mod compare;
 pub mod doing;
 pub mod egress;
 pub mod evidence;
-pub mod habits;
+pub mod preferences;
 pub mod halt;
 pub mod limits;
 pub mod makeup;
 pub mod marks;
 pub mod onward;
-pub mod outside;
+pub mod taint;
 pub mod park;
 pub mod questions;
 pub mod queue;

@@ -83,20 +83,18 @@ pub fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), RunError> {
 /// Gives what somebody has written the label of whoever wrote it, or takes it away.
 fn label(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), StoreError> {
     match event {
-        Event::CommentAdded { comment, .. } => {
-            rules::outside::written(tx, Place::Comment(*comment))
-        }
-        Event::TaskCreated { task, .. } => rules::outside::written(tx, Place::Task(*task)),
+        Event::CommentAdded { comment, .. } => rules::taint::written(tx, Place::Comment(*comment)),
+        Event::TaskCreated { task, .. } => rules::taint::written(tx, Place::Task(*task)),
         Event::TaskChanged { task, fields }
             if fields
                 .iter()
                 .any(|field| matches!(field, TaskField::Title | TaskField::Description)) =>
         {
-            rules::outside::written(tx, Place::Task(*task))
+            rules::taint::written(tx, Place::Task(*task))
         }
         Event::ItemEnqueued { item, .. } => match tx.get::<Item>(*item)? {
             Some(item) if says_more_than_a_title(item.kind) => {
-                rules::outside::passed_on(tx, Place::of(item.id))
+                rules::taint::passed_on(tx, Place::of(item.id))
             }
             _ => Ok(()),
         },
@@ -108,40 +106,38 @@ fn label(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), StoreError> {
                 },
                 None => String::new(),
             };
-            rules::outside::delivered(tx, Place::of(*deliverable), &name)
+            rules::taint::delivered(tx, Place::of(*deliverable), &name)
         }
-        Event::FileAdded { file, name, .. } => {
-            rules::outside::delivered(tx, Place::of(*file), name)
-        }
+        Event::FileAdded { file, name, .. } => rules::taint::delivered(tx, Place::of(*file), name),
         Event::StreamCreated { stream } | Event::StreamChanged { stream } => {
-            rules::outside::written(tx, Place::of(*stream))
+            rules::taint::written(tx, Place::of(*stream))
         }
         Event::RoutineChanged {
             routine, act: RoutineAct::Created | RoutineAct::Changed, ..
-        } => rules::outside::written(tx, Place::of(*routine)),
+        } => rules::taint::written(tx, Place::of(*routine)),
         Event::Row { table, id, act: RowAct::Created | RowAct::Changed, .. } => {
             let place = match *table == COMMENTS.number {
                 true => decode(id).map(Place::Comment),
                 false => decode(id).map(Place::Record),
             };
             match place {
-                Some(place) => rules::outside::written(tx, place),
+                Some(place) => rules::taint::written(tx, place),
                 None => Ok(()),
             }
         }
         // The label goes with what bore it; taken back, both come back.
         Event::Row { id, act: RowAct::Deleted, .. } => match decode(id).map(Place::Record) {
-            Some(place) => rules::outside::accept(tx, &place).map(drop),
+            Some(place) => rules::taint::accept(tx, &place).map(drop),
             None => Ok(()),
         },
-        Event::FileRemoved { file, .. } => rules::outside::accept(tx, &Place::of(*file)).map(drop),
+        Event::FileRemoved { file, .. } => rules::taint::accept(tx, &Place::of(*file)).map(drop),
         Event::RoutineChanged { routine, act: RoutineAct::Deleted, .. } => {
-            rules::outside::accept(tx, &Place::of(*routine)).map(drop)
+            rules::taint::accept(tx, &Place::of(*routine)).map(drop)
         }
         // Runs tell of theirs in their events.
         Event::AgentFilesChanged { agent, path, .. } => {
             let place = Place::File { agent: *agent, path: path.clone() };
-            rules::outside::written(tx, place)
+            rules::taint::written(tx, place)
         }
         _ => Ok(()),
     }
@@ -197,7 +193,7 @@ fn hear(tx: &mut WriteTx<'_>, session: SessionId, job: &Job) -> Result<(), RunEr
 /// What the session of a job that has ended reads. What one prints that may hear anybody, or whose session carries the
 /// label, is marked.
 fn job_ended(tx: &dyn Read, job: &Job) -> Result<String, StoreError> {
-    let is_untrusted = queries::outside::is_of_job(tx, job.agent, job.session)?;
+    let is_untrusted = queries::taint::is_of_job(tx, job.agent, job.session)?;
     let how = job.outcome.as_ref().map(|outcome| outcome.told()).unwrap_or_default();
     let seconds = job.ended_at.map_or(0, |at| job.seconds(at));
     let command = ellipsis(job.command.trim(), 200);

@@ -231,7 +231,7 @@ fn set_archived(
 ///
 /// # Errors
 /// `Stale`, or when there is no such stream.
-pub fn expect_rev(tx: &WriteTx<'_>, id: StreamId, rev: Option<u64>) -> Result<(), StreamError> {
+pub fn check_rev(tx: &WriteTx<'_>, id: StreamId, rev: Option<u64>) -> Result<(), StreamError> {
     let Some(expected) = rev else { return Ok(()) };
     match queries::get_rev(tx, id)?.1 {
         now if now == expected => Ok(()),

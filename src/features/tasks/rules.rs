@@ -418,7 +418,7 @@ fn set_archived(
 ///
 /// # Errors
 /// `Stale`, or when there is no such task.
-pub fn expect_rev(tx: &WriteTx<'_>, id: TaskId, rev: Option<u64>) -> Result<(), TaskError> {
+pub fn check_rev(tx: &WriteTx<'_>, id: TaskId, rev: Option<u64>) -> Result<(), TaskError> {
     let Some(expected) = rev else { return Ok(()) };
     match queries::get_rev(tx, id)?.1 {
         now if now == expected => Ok(()),

@@ -9,9 +9,9 @@ use kernel::PermissionId;
 use store::columns::{self, Column};
 use store::{Read, StoreError};
 
+use super::authorize::{self, Facts};
 use super::model::{Permission, What};
 use super::queries::{self, ALL_TOOLS};
-use super::weigh::{self, Facts};
 
 /// A permission as it is kept in memory: as it is.
 pub(super) struct Kept(Permission);
@@ -87,7 +87,7 @@ fn tools(rows: &[Kept]) -> HashMap<String, OfTool> {
             What::Command(pattern) => By::Command(pattern.key()),
             What::Host { host, .. } => By::host(host),
         };
-        if weigh::forbids_commands(rule) {
+        if authorize::forbids_commands(rule) {
             of.forbidding.push(at);
         }
         of.by.entry(by).or_default().push(at);
@@ -100,7 +100,7 @@ impl Found {
     /// then those of all tools.
     fn of<'r>(&self, rows: &'r [Kept], facts: &Facts<'_>) -> Vec<&'r Permission> {
         let keys = keys(facts);
-        let is_opaque = weigh::is_opaque(facts);
+        let is_opaque = authorize::is_opaque(facts);
         let mut places: Vec<usize> = Vec::new();
         let own = (facts.tool != ALL_TOOLS).then_some(facts.tool);
         for of in own.into_iter().chain([ALL_TOOLS]).filter_map(|tool| self.tools.get(tool)) {
@@ -121,7 +121,9 @@ impl Found {
 /// What the permissions are found by that speak of a call.
 fn keys(facts: &Facts<'_>) -> Vec<By> {
     let mut keys = vec![By::Same(facts.digest)];
-    keys.extend(weigh::commands_of(facts).iter().flat_map(commands::Seen::keys).map(By::Command));
+    keys.extend(
+        authorize::commands_of(facts).iter().flat_map(commands::Seen::keys).map(By::Command),
+    );
     if let Some(asked) = facts.request {
         keys.push(By::host(&asked.host));
         keys.extend(asked.origin.as_deref().map(By::host));
@@ -166,12 +168,12 @@ impl Among {
 
 #[cfg(test)]
 mod tests {
-    use kernel::{AgentId, Leave, TrustMode, TypedId as _};
+    use kernel::{AccessDecision, AgentId, TrustMode, TypedId as _};
     use proptest::prelude::*;
     use store::Record as _;
     use tool::Effect;
 
-    use super::super::weigh::{Asked, Reach, Verdict};
+    use super::super::authorize::{OutgoingRequest, Reach, Verdict};
     use super::*;
 
     struct Bare;
@@ -223,7 +225,11 @@ mod tests {
 
     fn rule() -> impl Strategy<Value = Permission> {
         let tool = prop::sample::select(vec!["exec", "http_request", "*"]);
-        let leave = prop::sample::select(vec![Leave::Allow, Leave::Ask, Leave::Deny]);
+        let leave = prop::sample::select(vec![
+            AccessDecision::Allow,
+            AccessDecision::Ask,
+            AccessDecision::Deny,
+        ]);
         let agent = prop::option::of(0..2_u8);
         let ends = prop::option::of(-5..5_i64);
         (tool, leave, agent, what(), ends).prop_map(|(tool, leave, agent, what, ends)| {
@@ -251,7 +257,7 @@ mod tests {
             .filter(|rule| rule.expires_at.is_none_or(|until| facts.now < until))
             .filter(|rule| rule.agent.is_none_or(|of| of == agent))
             .collect();
-        weigh::one(mode, &rules, facts)
+        authorize::one(mode, &rules, facts)
     }
 
     proptest! {
@@ -271,7 +277,7 @@ mod tests {
             let line = seen(&command);
             let origin = (!is_usual).then(|| "http://shop.example:8080".to_owned());
             let (method, host) = (method.to_owned(), "shop.example".to_owned());
-            let asked = Asked { method, host, is_usual, origin };
+            let asked = OutgoingRequest { method, host, is_usual, origin };
             let facts = match is_exec {
                 true => Facts {
                     line: Some(&line), digest: [digest; 32], ..Facts::of("exec", Effect::Exec, Reach::AnyHost, now)
@@ -289,7 +295,7 @@ mod tests {
                 .into_iter()
                 .filter(|rule| rule.agent.is_none_or(|of| of == agent))
                 .collect();
-            prop_assert_eq!(weigh::one(mode, &found, &facts), plainly(&rules, mode, agent, &facts));
+            prop_assert_eq!(authorize::one(mode, &found, &facts), plainly(&rules, mode, agent, &facts));
         }
 
         #[test]
@@ -306,14 +312,14 @@ mod tests {
                 let agent = AgentId::from_bytes([n; 16]);
                 let verdict = plainly(&rules, mode, agent, &facts);
                 let refuses = |rule: &Permission| {
-                    rule.leave == Leave::Deny
+                    rule.leave == AccessDecision::Deny
                         && ["exec", ALL_TOOLS].contains(&rule.tool.as_str())
                         && rule.agent.is_none_or(|of| of == agent)
                         && rule.counts_at(now)
-                        && weigh::touches(&rule.what, &facts)
+                        && authorize::touches(&rule.what, &facts)
                 };
                 if mode == TrustMode::Locked || rules.iter().any(refuses) {
-                    prop_assert_eq!(verdict.leave, Leave::Deny);
+                    prop_assert_eq!(verdict.leave, AccessDecision::Deny);
                 }
                 verdicts.push(verdict);
             }

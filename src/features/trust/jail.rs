@@ -9,7 +9,7 @@ use sandbox::policy::{Limits, WithoutLandlock};
 use sandbox::posture::{Overall, Posture, SelfTest, Verdict};
 use store::{ReadExt as _, StoreError};
 
-use super::weigh::{self, Reach};
+use super::authorize::{self, Reach};
 use crate::agents::model::{Agent, ReachOf};
 use crate::agents::queries::reach;
 use crate::workspace::model::Settings;
@@ -65,7 +65,7 @@ pub fn tested(app: &App, without_landlock: WithoutLandlock) -> Result<Posture, S
 /// When the disk fails, or the sandbox cannot be tried.
 pub fn explain(ws: &Ws, agent: &Agent) -> Result<Explained, StoreError> {
     let (reach, hosts, settings) = ws.read(|snap| {
-        let reach = weigh::programs(snap, &[agent.id])?;
+        let reach = authorize::programs(snap, &[agent.id])?;
         let hosts = reach::of(snap, ReachOf::Agent(agent.id))?;
         Ok::<_, StoreError>((reach, hosts, snap.get::<Settings>(())?))
     })?;

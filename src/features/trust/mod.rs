@@ -12,4 +12,4 @@ pub mod recent;
 pub mod rules;
 pub mod sites;
 pub mod tools;
-pub mod weigh;
+pub mod authorize;

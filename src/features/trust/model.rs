@@ -10,8 +10,8 @@ use crate::agents::model::Agent;
 use crate::runs::model::Run;
 use kernel::text::ellipsis;
 use kernel::{
-    AccountId, Actor, AgentId, ApprovalAnswer, ApprovalId, Leave, Part, PermissionId, Risk, RunId,
-    Timestamp, TrustMode, TypedId,
+    AccessDecision, AccountId, Actor, AgentId, ApprovalAnswer, ApprovalId, Part, PermissionId,
+    Risk, RunId, Timestamp, TrustMode, TypedId,
 };
 use store::{Class, DecodeError, Index, Keys, OnDelete, Record, Refs, Root, Table, codec};
 
@@ -98,7 +98,7 @@ pub struct Permission {
     /// The calls.
     pub what: What,
     /// What becomes of them.
-    pub leave: Leave,
+    pub leave: AccessDecision,
     /// Why, in a person's words.
     pub note: String,
     pub by: Actor,
@@ -139,7 +139,7 @@ impl Record for Permission {
             run: None,
             tool: "exec".into(),
             what: What::All,
-            leave: Leave::Allow,
+            leave: AccessDecision::Allow,
             note: "It builds here".into(),
             by: Actor::System(Part::Setup),
             created_at: kernel::time::from_ms(1_700_000_000_000),

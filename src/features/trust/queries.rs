@@ -3,20 +3,22 @@
 pub mod widening;
 
 use kernel::key::KeyBuf;
-use kernel::{AgentId, ApprovalId, ConnectionId, Leave, RunId, SessionId, Timestamp, TrustMode};
+use kernel::{
+    AccessDecision, AgentId, ApprovalId, ConnectionId, RunId, SessionId, Timestamp, TrustMode,
+};
 use store::{Range, Read, ReadExt, StoreError};
 use tool::Effect;
 use url::Url;
 
+pub use super::authorize::IDENTITY;
+use super::authorize::{self, Facts, OutgoingRequest, Reach};
 use super::model::{AgentTrust, Approval, BROWSER, BY_CALL, BY_TOOL, OPEN, Permission};
 use super::rules::TrustError;
 use super::sites;
 pub use super::sites::SiteAct;
-pub use super::weigh::IDENTITY;
-use super::weigh::{self, Asked, Facts, Reach};
 use crate::inbox::model::Item;
 use crate::runs::model::Run;
-use crate::runs::queries::{children, outside};
+use crate::runs::queries::{children, taint};
 use crate::workspace::model::Settings;
 
 /// The most permissions of a tool that count.
@@ -102,7 +104,7 @@ pub fn may_review(
             TrustMode::Locked | TrustMode::Ask => return Ok(false),
         }
     }
-    Ok(is_auto && reviewer(tx)?.is_some() && outside::of(tx, session)?.is_none())
+    Ok(is_auto && reviewer(tx)?.is_some() && taint::of(tx, session)?.is_none())
 }
 
 /// What a conversation has read from outside, in a few words, as far as it counts for these agents: one that goes on by
@@ -112,10 +114,10 @@ pub fn heeded(
     agents: &[AgentId],
     session: SessionId,
 ) -> Result<Option<String>, StoreError> {
-    let Some(read) = outside::of(tx, session)? else { return Ok(None) };
+    let Some(read) = taint::of(tx, session)? else { return Ok(None) };
     for agent in agents {
         if !trust_of(tx, *agent)?.autonomous {
-            return outside::first(tx, &read).map(Some);
+            return taint::first(tx, &read).map(Some);
         }
     }
     Ok(None)
@@ -145,13 +147,13 @@ pub fn refused_in_browser(
     let asked = does.and_then(|(word, at)| {
         // ok: what has no address is asked of no site
         let at = Url::parse(at).ok()?;
-        Some(Asked { method: word.to_owned(), ..sites::asked(SiteAct::Act, &at)? })
+        Some(OutgoingRequest { method: word.to_owned(), ..sites::asked(SiteAct::Act, &at)? })
     });
     let facts =
         Facts { request: asked.as_ref(), ..Facts::of(BROWSER, Effect::External, Reach::Site, now) };
-    let verdict = weigh::weigh(tx, &[agent], None, &facts)?;
+    let verdict = authorize::weigh(tx, &[agent], None, &facts)?;
     // A mode says what an agent does by itself; a permission says what is not done there.
-    Ok((verdict.leave == Leave::Deny && verdict.rule.is_some()).then_some(verdict.why))
+    Ok((verdict.leave == AccessDecision::Deny && verdict.rule.is_some()).then_some(verdict.why))
 }
 
 /// The permissions that people keep: of one agent and of the workspace, or of the workspace alone; newest first.

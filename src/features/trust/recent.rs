@@ -9,15 +9,15 @@ use jiff::SignedDuration;
 use commands::{Seen, Why};
 use kernel::key::KeyBuf;
 use kernel::{
-    Actor, AgentId, Leave, Part, PermissionId, RunId, Timestamp, TrustMode, TypedId as _,
+    AccessDecision, Actor, AgentId, Part, PermissionId, RunId, Timestamp, TrustMode, TypedId as _,
 };
 use store::{Range, Read, ReadExt, StoreError, record};
 
+use super::authorize::{self, Facts, Reach};
 use super::compiled::Among;
 use super::model::{Approval, Became, JUDGED_CALLS, JudgedCall, Permission, What};
 use super::queries::ALL_TOOLS;
 use super::rules::NewPermission;
-use super::weigh::{self, Facts, Reach};
 
 /// How long calls are kept, in days.
 pub const DAYS: i64 = 7;
@@ -92,7 +92,7 @@ pub fn kept_since(now: Timestamp) -> Timestamp {
 }
 
 /// A call, and the commands of its line, which are taken out of it.
-type Judged<'c> = (&'c JudgedCall, Option<&'c Result<Vec<Seen>, Why>>);
+type JudgedLine<'c> = (&'c JudgedCall, Option<&'c Result<Vec<Seen>, Why>>);
 
 /// Permissions that are made together, and the calls that they would have decided.
 struct Trial {
@@ -122,13 +122,13 @@ impl Trial {
         SHOWN <= self.calls.len()
     }
 
-    fn take(&mut self, (call, line): Judged<'_>, at: Timestamp, kept: &Among) {
+    fn take(&mut self, (call, line): JudgedLine<'_>, at: Timestamp, kept: &Among) {
         if !self.is_full() && self.decides((call, line), kept) {
             self.calls.push(RecentCall { at, run: call.run, became: call.call.became });
         }
     }
 
-    fn decides(&self, (call, line): Judged<'_>, kept: &Among) -> bool {
+    fn decides(&self, (call, line): JudgedLine<'_>, kept: &Among) -> bool {
         let JudgedCall { agent, call, .. } = call;
         // By itself no call passes here: what does has been let through by a permission.
         let facts = Facts::of(&call.tool, call.effect, Reach::Elsewhere, self.now);
@@ -141,13 +141,13 @@ impl Trial {
                 && rule.counts_at(self.now)
         };
         let new: Vec<&Permission> = self.new.iter().filter(counts).collect();
-        let Some(leave) = new.iter().find(|rule| weigh::touches(&rule.what, &facts)) else {
+        let Some(leave) = new.iter().find(|rule| authorize::touches(&rule.what, &facts)) else {
             return false;
         };
         let leave = leave.leave;
         let kept = kept.speaking(&facts).into_iter();
         let rules: Vec<&Permission> = kept.filter(counts).chain(new).collect();
-        weigh::one(TrustMode::Ask, &rules, &facts).leave == leave
+        authorize::one(TrustMode::Ask, &rules, &facts).leave == leave
     }
 }
 
@@ -159,7 +159,7 @@ pub fn offered(approval: &Approval) -> Vec<(String, Vec<NewPermission>)> {
         run: None,
         tool: approval.tool.clone(),
         what: what.clone(),
-        leave: Leave::Allow,
+        leave: AccessDecision::Allow,
         note: String::new(),
         expires_at: None,
     };
@@ -216,17 +216,17 @@ mod tests {
         let line = seen(command);
         let facts = Facts::of("exec", Effect::Exec, Reach::Inside, now());
         let facts = Facts { line: Some(&line), ..facts };
-        let call = CallRecord::of(call_id, &facts, Leave::Allow, &Redactor::new());
+        let call = CallRecord::of(call_id, &facts, AccessDecision::Allow, &Redactor::new());
         CallRecord { became, ..call }
     }
 
-    fn rule(what: What, leave: Leave) -> NewPermission {
+    fn rule(what: What, leave: AccessDecision) -> NewPermission {
         let (tool, note) = ("exec".to_owned(), String::new());
         NewPermission { agent: None, run: None, tool, what, leave, note, expires_at: None }
     }
 
     /// A rule for exactly this command.
-    fn only(command: &str, leave: Leave) -> Vec<NewPermission> {
+    fn only(command: &str, leave: AccessDecision) -> Vec<NewPermission> {
         let scopes = commands::scopes(&seen(command).expect("it reduces"));
         let exact = scopes.into_iter().next().expect("it may be kept");
         exact.patterns.into_iter().map(|one| rule(What::Command(one), leave)).collect()
@@ -282,23 +282,34 @@ mod tests {
         }
         let newest: Vec<_> =
             (1..).map(run).zip(all).collect::<Vec<_>>().into_iter().rev().collect();
-        assert_eq!(stage.told((None, "exec"), only("echo a", Leave::Allow)), newest);
-        assert!(stage.told((Some(agent(2)), "exec"), only("echo a", Leave::Deny)).is_empty());
-        assert!(stage.told((None, "execute"), only("echo a", Leave::Allow)).is_empty());
-        assert_eq!(stage.told((None, ALL_TOOLS), only("echo b; echo a", Leave::Deny)).len(), 8);
+        assert_eq!(stage.told((None, "exec"), only("echo a", AccessDecision::Allow)), newest);
+        assert!(
+            stage.told((Some(agent(2)), "exec"), only("echo a", AccessDecision::Deny)).is_empty()
+        );
+        assert!(stage.told((None, "execute"), only("echo a", AccessDecision::Allow)).is_empty());
+        assert_eq!(
+            stage.told((None, ALL_TOOLS), only("echo b; echo a", AccessDecision::Deny)).len(),
+            8
+        );
 
         // Each part of a line needs a permission, and what is refused is refused.
         stage.judge((5, 1), now(), judged("both", "echo a; echo b", Became::Passed));
-        assert_eq!(stage.told((None, "exec"), only("echo a", Leave::Allow)).len(), 4);
-        assert_eq!(stage.told((None, "exec"), only("echo a; echo b", Leave::Allow)).len(), 9);
+        assert_eq!(stage.told((None, "exec"), only("echo a", AccessDecision::Allow)).len(), 4);
+        assert_eq!(
+            stage.told((None, "exec"), only("echo a; echo b", AccessDecision::Allow)).len(),
+            9
+        );
         let deny = Permission {
             agent: None,
-            leave: Leave::Deny,
-            what: only("echo b", Leave::Deny).remove(0).what,
+            leave: AccessDecision::Deny,
+            what: only("echo b", AccessDecision::Deny).remove(0).what,
             ..Permission::sample()
         };
         stage.write(move |tx| tx.put(&deny));
-        assert_eq!(stage.told((None, "exec"), only("echo a; echo b", Leave::Allow)).len(), 4);
+        assert_eq!(
+            stage.told((None, "exec"), only("echo a; echo b", AccessDecision::Allow)).len(),
+            4
+        );
     }
 
     #[test]
@@ -306,14 +317,14 @@ mod tests {
         let stage = Stage::set();
         stage.judge((1, 1), days_ago(2), judged("call", "echo a", Became::Asked));
         stage.judge((1, 1), days_ago(1), judged("call", "echo b", Became::Passed));
-        assert!(stage.told((None, "exec"), only("echo a", Leave::Allow)).is_empty());
-        assert_eq!(stage.told((None, "exec"), only("echo b", Leave::Allow)).len(), 1);
+        assert!(stage.told((None, "exec"), only("echo a", AccessDecision::Allow)).is_empty());
+        assert_eq!(stage.told((None, "exec"), only("echo b", AccessDecision::Allow)).len(), 1);
     }
 
     #[test]
     fn the_newest_calls_of_a_week_are_shown_and_older_ones_are_forgotten() {
         let stage = Stage::set();
-        let all = || vec![rule(What::All, Leave::Allow)];
+        let all = || vec![rule(What::All, AccessDecision::Allow)];
         stage.judge((2, 1), days_ago(8), judged("old", "echo a", Became::Passed));
         assert!(stage.told((None, "exec"), all()).is_empty());
         for n in 0..=SHOWN {

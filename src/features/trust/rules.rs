@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use kernel::key::KeyBuf;
 use kernel::{
-    AccountId, AgentId, ApprovalAnswer, ApprovalId, ConnectionId, Event, Leave, PermissionId,
-    Problem, ProblemKind, Risk, RowAct, RunId, Timestamp, TrustMode,
+    AccessDecision, AccountId, AgentId, ApprovalAnswer, ApprovalId, ConnectionId, Event,
+    PermissionId, Problem, ProblemKind, Risk, RowAct, RunId, Timestamp, TrustMode,
 };
 use store::{Range, ReadExt, Record as _, StoreError, WriteTx};
 
@@ -152,7 +152,7 @@ pub struct NewPermission {
     /// The calls.
     pub what: What,
     /// What becomes of them.
-    pub leave: Leave,
+    pub leave: AccessDecision,
     pub note: String,
     pub expires_at: Option<Timestamp>,
 }
@@ -171,7 +171,7 @@ pub fn permit(tx: &mut WriteTx<'_>, new: NewPermission) -> Result<Permission, Tr
     if tool.is_empty() || 64 < tool.len() {
         return Err(TrustError::Refused("say for which tool".to_owned()));
     }
-    if new.leave == Leave::Allow && tool == ALL_TOOLS && new.what == What::All {
+    if new.leave == AccessDecision::Allow && tool == ALL_TOOLS && new.what == What::All {
         let told = "a permission for everything is the mode Full; choose that instead";
         return Err(TrustError::Refused(told.to_owned()));
     }

@@ -3,8 +3,8 @@
 
 use url::Url;
 
+use super::authorize::OutgoingRequest;
 use super::model::{Offer, What};
-use super::weigh::Asked;
 
 /// What is done at a site.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -62,7 +62,7 @@ impl SiteAct {
 
 /// What a permission for a site is for, in words.
 #[must_use]
-pub fn told(word: &str, host: &str) -> String {
+pub fn describe(word: &str, host: &str) -> String {
     match SiteAct::of_word(word).map(SiteAct::label) {
         Some(label) => format!("{} at {host}", kernel::text::capitalized(label)),
         None => format!("All acts at {host}"),
@@ -71,16 +71,16 @@ pub fn told(word: &str, host: &str) -> String {
 
 /// What an act asks of the site at this address; nothing where the address names no site.
 #[must_use]
-pub fn asked(act: SiteAct, at: &Url) -> Option<Asked> {
+pub fn asked(act: SiteAct, at: &Url) -> Option<OutgoingRequest> {
     let host = at.host_str()?.trim_end_matches('.').to_ascii_lowercase();
     let is_usual = at.scheme() == "https" && at.port_or_known_default() == Some(443);
     let origin = (!is_usual).then(|| at.origin().ascii_serialization());
-    Some(Asked { method: act.word().to_owned(), host, is_usual, origin })
+    Some(OutgoingRequest { method: act.word().to_owned(), host, is_usual, origin })
 }
 
 /// The host as people read it, or the whole origin where it is reached in another way than usual.
 #[must_use]
-pub fn place(asked: &Asked) -> &str {
+pub fn place(asked: &OutgoingRequest) -> &str {
     asked.origin.as_deref().unwrap_or(&asked.host)
 }
 
@@ -92,24 +92,27 @@ pub fn is_origin(text: &str) -> bool {
 
 /// For what else a yes to these acts can count: the same at this site.
 #[must_use]
-pub fn offers(all: &[Asked]) -> Vec<Offer> {
+pub fn offers(all: &[OutgoingRequest]) -> Vec<Offer> {
     let Some(first) = all.first() else { return Vec::new() };
     let labels =
         SiteAct::ALL.into_iter().filter(|act| all.iter().any(|one| one.method == act.word()));
     let labels: Vec<&str> = labels.map(SiteAct::label).collect();
-    let what = |one: &Asked| What::Host { method: one.method.clone(), host: place(one).to_owned() };
+    let what = |one: &OutgoingRequest| What::Host {
+        method: one.method.clone(),
+        host: place(one).to_owned(),
+    };
     let label = format!("{} at {}", labels.join(", "), place(first));
     vec![Offer { label, whats: all.iter().map(what).collect() }]
 }
 
 /// What an approval was asked of a site, from what it offers.
 #[must_use]
-pub fn of_offers(offers: &[Offer]) -> Option<Asked> {
+pub fn of_offers(offers: &[Offer]) -> Option<OutgoingRequest> {
     let what = offers.first()?.whats.last()?;
     let What::Host { method, host } = what else { return None };
     let origin = host.contains("://").then(|| host.clone());
     let is_usual = origin.is_none();
-    Some(Asked { method: method.clone(), host: host.clone(), is_usual, origin })
+    Some(OutgoingRequest { method: method.clone(), host: host.clone(), is_usual, origin })
 }
 
 #[cfg(test)]
@@ -130,7 +133,7 @@ mod tests {
     #[test]
     fn an_offer_is_for_all_that_the_act_needs() {
         let at = Url::parse("https://shop.example/").expect("an address");
-        let all: Vec<Asked> =
+        let all: Vec<OutgoingRequest> =
             [SiteAct::Act, SiteAct::Send].iter().filter_map(|act| asked(*act, &at)).collect();
         let offers = offers(&all);
         assert_eq!(
@@ -140,9 +143,9 @@ mod tests {
         assert_eq!(offers[0].whats.len(), 2);
         assert_eq!(of_offers(&offers), all.last().cloned());
         assert_eq!(
-            told("SEND", "shop.example"),
+            describe("SEND", "shop.example"),
             "Forms with passwords, cards or files at shop.example"
         );
-        assert_eq!(told("", "shop.example"), "All acts at shop.example");
+        assert_eq!(describe("", "shop.example"), "All acts at shop.example");
     }
 }

@@ -311,12 +311,13 @@ mod tests {
     use super::{COLOURS, Series, draw, scale};
     use crate::usage::period::Month;
     use crate::usage::queries::report::Of;
-    use crate::usage::span::{Asked, Span, read};
+    use crate::usage::span::{Span, SpanParams, read};
     use std::collections::BTreeMap;
 
     fn days(query: &str) -> Span {
         let (month, range) = if query.contains('-') { (query, "") } else { ("", query) };
-        let asked = Asked { month: month.into(), range: range.into(), ..Asked::default() };
+        let asked =
+            SpanParams { month: month.into(), range: range.into(), ..SpanParams::default() };
         read(&asked, 20_000).unwrap()
     }
 
@@ -370,8 +371,11 @@ mod tests {
         let keys: Vec<String> = (0..12).map(|n| format!("k{n:02}")).collect();
         let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
         let cost = parts(&keys.iter().map(|key| (*key, 1_000_000)).collect::<Vec<_>>());
-        let asked =
-            Asked { from: "2023-10-07".into(), to: "2024-10-04".into(), ..Asked::default() };
+        let asked = SpanParams {
+            from: "2023-10-07".into(),
+            to: "2024-10-04".into(),
+            ..SpanParams::default()
+        };
         let span = read(&asked, 20_000).unwrap();
         let all = BTreeMap::from([(span.first, cost.clone()), (span.first + 6, cost)]);
         let chart = draw(span, span.count(), &all, &series(&keys), Of::Billed);

@@ -7,7 +7,7 @@ use kernel::{Event, ItemId, Outcome, Payer, Period, RunId};
 use store::{ReadExt, WriteTx};
 
 use super::model::budget::SOFT_PCT;
-use super::rules::budgets::{self, Wish};
+use super::rules::budgets::{self, BudgetRequest};
 use super::rules::{self, UsageError};
 
 /// Handles one event.
@@ -38,7 +38,7 @@ fn cap(tx: &mut WriteTx<'_>, run: RunId, item: ItemId) -> Result<(), UsageError>
     let Some(item) = tx.get::<Item>(item)? else { return Ok(()) };
     let routine = routines::routine_of(tx, &item)?;
     let Some(limit) = routine.and_then(|routine| routine.budget_micros) else { return Ok(()) };
-    let wish = Wish {
+    let wish = BudgetRequest {
         payer: Payer::Run(run),
         period: Period::Total,
         limit_micros: Some(limit),

@@ -15,7 +15,7 @@ pub const MAX_DAYS: u32 = 366;
 /// What an address says of them.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-pub struct Asked {
+pub struct SpanParams {
     /// `today`, `7`, `30`, `90` or `month`.
     pub range: String,
     /// Which month, such as `2026-11`.
@@ -88,7 +88,7 @@ fn number(date: Date) -> Option<u32> {
 ///
 /// # Errors
 /// What means no days.
-pub fn read(asked: &Asked, today: u32) -> Result<Span, NoSpan> {
+pub fn read(asked: &SpanParams, today: u32) -> Result<Span, NoSpan> {
     let (from, to) = (asked.from.trim(), asked.to.trim());
     if !from.is_empty() || !to.is_empty() {
         return between(from, to, today);
@@ -209,20 +209,20 @@ impl Span {
 
 #[cfg(test)]
 mod tests {
-    use super::{Asked, Kind, Month, day, read};
+    use super::{Kind, Month, SpanParams, day, read};
 
-    fn asked(range: &str, month: &str, from: &str, to: &str) -> Asked {
+    fn asked(range: &str, month: &str, from: &str, to: &str) -> SpanParams {
         let own = str::to_owned;
         let (range, month, from, to) = (own(range), own(month), own(from), own(to));
-        Asked { range, month, from, to, ..Asked::default() }
+        SpanParams { range, month, from, to, ..SpanParams::default() }
     }
 
     #[test]
     fn days_are_read_compared_and_written_as_they_are_asked_for() {
         let today = day("2026-11-20").unwrap();
-        let of = |asked: &Asked| read(asked, today).unwrap();
+        let of = |asked: &SpanParams| read(asked, today).unwrap();
         let date = |day: u32| Month::date_of(day).to_string();
-        let month = of(&Asked::default());
+        let month = of(&SpanParams::default());
         assert_eq!(
             (month.count(), month.past(today), month.query().as_str()),
             (30, 20, "month=2026-11")
@@ -250,7 +250,7 @@ mod tests {
         let later = of(&asked("", "", "2026-12-01", "2026-12-02"));
         assert_eq!(later.past(today), 0);
         for again in [month, week, one, some, past] {
-            let mut back = Asked::default();
+            let mut back = SpanParams::default();
             for pair in again.query().split('&') {
                 let (name, value) = pair.split_once('=').unwrap();
                 match name {

@@ -183,7 +183,7 @@ pub fn tokens_of(
 
 /// A master key that does not belong to this folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Misfit {
+pub struct MasterKeyMismatch {
     /// What it shuts, and what to do.
     pub words: String,
     /// Whether it fits nobody.
@@ -192,7 +192,10 @@ pub struct Misfit {
 
 /// That the master key is another one than the data needs; none when it fits: passwords rest on it, and
 /// everybody has one.
-pub fn key_trouble(read: &dyn Read, ring: &Keyring) -> Result<Option<Misfit>, StoreError> {
+pub fn key_trouble(
+    read: &dyn Read,
+    ring: &Keyring,
+) -> Result<Option<MasterKeyMismatch>, StoreError> {
     let all: Vec<Password> = read.list(&Range::all())?;
     let keys = all.iter().filter_map(|one| password::rests_on(&one.hash));
     let strange: Vec<String> = keys.filter(|key| !ring.knows(key)).collect();
@@ -207,7 +210,7 @@ pub fn key_trouble(read: &dyn Read, ring: &Keyring) -> Result<Option<Misfit>, St
         all.len(),
         ring.key_id()
     );
-    Ok((0 < count).then_some(Misfit { words, whole: count == all.len() }))
+    Ok((0 < count).then_some(MasterKeyMismatch { words, whole: count == all.len() }))
 }
 
 /// All workspaces, oldest first.

@@ -206,7 +206,7 @@ pub fn remove(tx: &mut WriteTx<'_>, me: AccountId, id: ViewId) -> Result<View, V
 ///
 /// # Errors
 /// `Stale`, or when there is no such view.
-pub fn expect_rev(
+pub fn check_rev(
     tx: &WriteTx<'_>,
     me: AccountId,
     id: ViewId,

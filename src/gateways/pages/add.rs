@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use app::{App, Ws};
 use crypto::token::{Token, TokenKind};
-use features::tasks::queries::scene::Scene;
+use features::tasks::queries::view_context::ViewContext;
 use store::WriteTx;
 use web::error::PageError;
 use web::extract::Path;
@@ -29,7 +29,7 @@ use crate::rules::{self, NewToken, labels_of};
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Typed {
+pub(super) struct InviteForm {
     label: String,
     labels: String,
     minutes: String,
@@ -42,7 +42,7 @@ struct NewPage {
     here: &'static str,
     base: String,
     nowhere: String,
-    typed: Typed,
+    typed: InviteForm,
     wrong: Wrong,
 }
 
@@ -71,11 +71,15 @@ struct Steps {
 
 /// `GET /settings/gateways/new`
 pub(super) async fn new(app: App, ws: Ws, shell: Shell) -> Result<Response, PageError> {
-    let typed = Typed { label: "Gateway".to_owned(), minutes: "15".to_owned(), ..Typed::default() };
+    let typed = InviteForm {
+        label: "Gateway".to_owned(),
+        minutes: "15".to_owned(),
+        ..InviteForm::default()
+    };
     html::page(&form(&app, &ws, shell, (typed, Wrong::none())))
 }
 
-fn form(app: &App, ws: &Ws, shell: Shell, (typed, wrong): (Typed, Wrong)) -> NewPage {
+fn form(app: &App, ws: &Ws, shell: Shell, (typed, wrong): (InviteForm, Wrong)) -> NewPage {
     let nowhere = Place::of(&app.config).why_not().to_owned();
     NewPage { shell, here: MENU, base: ws.url(HERE), nowhere, typed, wrong }
 }
@@ -86,7 +90,7 @@ pub(super) async fn create(
     ws: Ws,
     who: Person,
     shell: Shell,
-    FormOnce(typed, once): FormOnce<Typed>,
+    FormOnce(typed, once): FormOnce<InviteForm>,
 ) -> Result<Response, PageError> {
     let place = Place::of(&app.config);
     if place.address().is_none() {
@@ -136,7 +140,7 @@ pub(super) async fn create(
 async fn read_waits(ws: &Ws, who: Person, id: GatewayTokenId) -> Result<Waits, GatewayError> {
     ws.read_blocking(move |ws| {
         ws.read(|snap| {
-            let scene = Scene::new(ws, &who, snap)?;
+            let scene = ViewContext::new(ws, &who, snap)?;
             waits(&scene, snap, &queries::token_by_id(snap, id)?)
         })
     })

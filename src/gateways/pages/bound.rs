@@ -44,7 +44,7 @@ const WOULD_LACK: &str = "On another gateway it is not offered a browser.";
 
 /// What is chosen.
 #[derive(Deserialize)]
-pub(super) struct Typed {
+pub(super) struct GatewayBudgetForm {
     gateway: String,
 }
 
@@ -119,7 +119,7 @@ pub(super) async fn bind(
     who: Person,
     hx: Hx,
     Path(said): Path<String>,
-    Form(typed): Form<Typed>,
+    Form(typed): Form<GatewayBudgetForm>,
 ) -> Result<Response, PageError> {
     let (agent, to) = ws.read(|snap| {
         Ok::<_, GatewayError>((found(snap, &said)?, queries::gateway(snap, &typed.gateway)?))

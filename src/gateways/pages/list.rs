@@ -5,7 +5,7 @@ use axum::response::Response;
 use jiff::SignedDuration;
 
 use app::Ws;
-use features::tasks::queries::scene::Scene;
+use features::tasks::queries::view_context::ViewContext;
 use kernel::GatewayId;
 use store::Read;
 use web::error::PageError;
@@ -44,7 +44,7 @@ pub(super) async fn list(ws: Ws, who: Person, hx: Hx, shell: Shell) -> Result<Re
     let page = ws
         .read_blocking(move |ws| {
             ws.read(|snap| {
-                let scene = Scene::new(ws, &who, snap)?;
+                let scene = ViewContext::new(ws, &who, snap)?;
                 page(&scene, snap, shell)
             })
         })
@@ -55,7 +55,7 @@ pub(super) async fn list(ws: Ws, who: Person, hx: Hx, shell: Shell) -> Result<Re
     }
 }
 
-fn page(scene: &Scene, read: &dyn Read, shell: Shell) -> Result<ListPage, GatewayError> {
+fn page(scene: &ViewContext, read: &dyn Read, shell: Shell) -> Result<ListPage, GatewayError> {
     let now = scene.today.now;
     let all = queries::gateways(read)?;
     let is_there = |id: GatewayId| all.iter().any(|one| one.id == id);

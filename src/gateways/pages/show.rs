@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use app::{App, Ws};
 use features::history::queries as history;
-use features::tasks::queries::scene::Scene;
+use features::tasks::queries::view_context::ViewContext;
 use kernel::GatewayId;
 use mirror::MirrorError;
 use store::Read;
@@ -32,7 +32,7 @@ use crate::rules::{self, Patch, labels_of};
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Typed {
+pub(super) struct GatewayForm {
     label: String,
     labels: String,
     address: String,
@@ -60,7 +60,7 @@ struct ShowPage {
     sees: Vec<Seen>,
     /// What went on there lately: where it stands, what it is, how much.
     did: Vec<(String, &'static str, String)>,
-    typed: Typed,
+    typed: GatewayForm,
     wrong: Wrong,
     history: String,
 }
@@ -111,20 +111,20 @@ async fn looked(
     ws: &Ws,
     who: Person,
     shell: Shell,
-    (said, again): (String, Option<(Typed, Wrong)>),
+    (said, again): (String, Option<(GatewayForm, Wrong)>),
 ) -> Result<ShowPage, GatewayError> {
     ws.read_blocking(move |ws| {
         ws.read(|snap| {
-            let scene = Scene::new(ws, &who, snap)?;
+            let scene = ViewContext::new(ws, &who, snap)?;
             let one = queries::gateway(snap, &said)?;
-            let again = again.unwrap_or_else(|| (Typed::of(&one), Wrong::none()));
+            let again = again.unwrap_or_else(|| (GatewayForm::of(&one), Wrong::none()));
             page(&scene, snap, shell, (&one, again))
         })
     })
     .await
 }
 
-impl Typed {
+impl GatewayForm {
     fn of(one: &Gateway) -> Self {
         Self {
             label: one.label.clone(),
@@ -137,10 +137,10 @@ impl Typed {
 }
 
 fn page(
-    scene: &Scene,
+    scene: &ViewContext,
     read: &dyn Read,
     shell: Shell,
-    (one, (typed, wrong)): (&Gateway, (Typed, Wrong)),
+    (one, (typed, wrong)): (&Gateway, (GatewayForm, Wrong)),
 ) -> Result<ShowPage, GatewayError> {
     Ok(ShowPage {
         shell,
@@ -170,7 +170,7 @@ pub(super) async fn save(
     hx: Hx,
     shell: Shell,
     Path(said): Path<String>,
-    Form(typed): Form<Typed>,
+    Form(typed): Form<GatewayForm>,
 ) -> Result<Response, PageError> {
     let one = ws.read(|snap| queries::gateway(snap, &said))?;
     let patch = Patch {

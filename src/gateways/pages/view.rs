@@ -5,7 +5,7 @@ use app::copies::FolderCopy;
 use app::hosts::{Linked, Phase};
 use features::agents::queries as agents;
 use features::cards;
-use features::tasks::queries::scene::Scene;
+use features::tasks::queries::view_context::ViewContext;
 use kernel::{Assignee, GatewayId};
 use mirror::MirrorError;
 use store::{Read, ReadExt as _};
@@ -86,7 +86,11 @@ pub(super) struct Block {
 }
 
 /// A gateway as a block.
-pub(super) fn block(scene: &Scene, read: &dyn Read, one: &Gateway) -> Result<Block, GatewayError> {
+pub(super) fn block(
+    scene: &ViewContext,
+    read: &dyn Read,
+    one: &Gateway,
+) -> Result<Block, GatewayError> {
     let now = scene.today.now;
     let standing = queries::standing(read, one, now)?;
     let beat = queries::beat(read, one.id)?;
@@ -144,13 +148,13 @@ pub(super) fn block(scene: &Scene, read: &dyn Read, one: &Gateway) -> Result<Blo
     })
 }
 
-fn copy_line(scene: &Scene, copy: FolderCopy) -> CopyLine {
+fn copy_line(scene: &ViewContext, copy: FolderCopy) -> CopyLine {
     let FolderCopy { id, name, address, seen_at, .. } = copy;
     let name = if name.is_empty() { "A machine without a name".to_owned() } else { name };
     CopyLine { id, name, address, seen: scene.time(seen_at) }
 }
 
-fn here(scene: &Scene, read: &dyn Read, one: &Gateway) -> Result<Vec<Here>, GatewayError> {
+fn here(scene: &ViewContext, read: &dyn Read, one: &Gateway) -> Result<Vec<Here>, GatewayError> {
     let mut all = Vec::new();
     for agent in queries::agents_on(read, one.id)? {
         let activity = agents::activity(&read, &agent, scene.today.now)?;
@@ -270,7 +274,7 @@ pub(super) struct Waits {
 
 /// A token as the steps of the machine that joins with it.
 pub(super) fn waits(
-    scene: &Scene,
+    scene: &ViewContext,
     read: &dyn Read,
     one: &GatewayToken,
 ) -> Result<Waits, GatewayError> {

@@ -96,7 +96,7 @@ pub fn judge_join(
         labels: words::joined_labels(&found.labels, &facts.labels),
         addresses: words::said_addresses(&facts.addresses),
         host_key: Some(key),
-        version: words::said(&facts.version, MAX_SAID),
+        version: words::clip(&facts.version, MAX_SAID),
         joined_at: Some(tx.now()),
         ..Gateway::fresh(tx.new_id(), (found.label.as_str(), slug.as_str()), (found.by, tx.now()))
     };
@@ -222,7 +222,7 @@ pub fn hello(tx: &mut WriteTx<'_>, id: GatewayId, facts: &Facts) -> Result<Gatew
     heard(tx, id, &facts.load, Some(&facts.system))?;
     let new = Gateway {
         addresses: words::said_addresses(&facts.addresses),
-        version: words::said(&facts.version, MAX_SAID),
+        version: words::clip(&facts.version, MAX_SAID),
         hello_at: Some(tx.now()),
         goodbye_at: None,
         silent_at: None,
@@ -268,7 +268,7 @@ fn heard(
     let (at, old) = (tx.now(), queries::beat(tx, gateway)?);
     let minutes = old.as_ref().map_or(1, |old| old.with(at));
     let system = match system {
-        Some(said) => words::said(said, MAX_SAID),
+        Some(said) => words::clip(said, MAX_SAID),
         None => old.map(|old| old.system).unwrap_or_default(),
     };
     let load = Load { processor_percent: load.processor_percent.min(100), ..*load };

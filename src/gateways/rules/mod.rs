@@ -22,7 +22,7 @@ pub use joining::{
 };
 pub use places::{answered, bind, bind_off_silent, forget_answers};
 pub use tokens::{NewToken, called, mint, revoke_token};
-pub use trouble::{tell_trouble, told};
+pub use trouble::{clean, tell_trouble};
 pub use words::labels_of;
 
 /// Keeps the key of the workspace, unless there is one; answers with the one that is kept.

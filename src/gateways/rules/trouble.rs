@@ -16,8 +16,8 @@ const MAX_TOLD: usize = 240;
 
 /// A sentence of a host as far as it is kept.
 #[must_use]
-pub fn told(sentence: &str) -> String {
-    words::said(sentence, MAX_TOLD)
+pub fn clean(sentence: &str) -> String {
+    words::clip(sentence, MAX_TOLD)
 }
 
 /// Tells people what began, or marks as read what they were told when all is over.

@@ -128,7 +128,7 @@ fn is_address(text: &str) -> bool {
 }
 
 /// What a host says of itself, as far as it may: a line, cut.
-pub(super) fn said(text: &str, most: usize) -> String {
+pub(super) fn clip(text: &str, most: usize) -> String {
     ellipsis(one_line(text).trim(), most)
 }
 

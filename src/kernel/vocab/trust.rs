@@ -16,7 +16,7 @@ words! {
 
 words! {
     /// What becomes of a call before it is made.
-    Leave {
+    AccessDecision {
         /// It is made.
         Allow = "allow", "Allow";
         /// A person is asked.

@@ -25,7 +25,7 @@ use web::upload;
 use super::parts::{FileView, PassageView, UseView};
 use crate::cursor::Cursor;
 use crate::error::KnowledgeError;
-use crate::find::{self, By, Hit, Seer, Wish};
+use crate::find::{self, By, FindRequest, Hit, Seer};
 use crate::links;
 use crate::model::{Body, FolderId, Item, ItemKind, KnowledgeId, Reading, Scope, Text};
 use crate::queries::{self, Tree};
@@ -44,7 +44,7 @@ pub(super) fn routes() -> Routes {
             "/knowledge",
             list.needs(Can::Read).doc(|| {
                 Doc::new("Search knowledge; without words, what changed last")
-                    .query::<Asked>()
+                    .query::<ItemListParams>()
                     .returns::<Items>()
             }),
         )
@@ -105,7 +105,7 @@ pub(super) fn routes() -> Routes {
 /// What is looked for.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-struct Asked {
+struct ItemListParams {
     /// Words.
     q: String,
     kind: Option<ItemKind>,
@@ -228,11 +228,15 @@ pub(super) async fn whole_of(ws: &Ws, id: KnowledgeId) -> Result<Whole, Knowledg
         .await
 }
 
-async fn list(ws: Ws, who: Person, Query(asked): Query<Asked>) -> Result<Json<Items>, ApiError> {
+async fn list(
+    ws: Ws,
+    who: Person,
+    Query(asked): Query<ItemListParams>,
+) -> Result<Json<Items>, ApiError> {
     let folder = ws.read(|snap| queries::folder_given(snap, asked.folder.as_deref()))?;
     let after = asked.cursor.as_deref().filter(|text| !text.is_empty());
     let after = after.map(Cursor::read).transpose()?;
-    let wish = Wish {
+    let wish = FindRequest {
         q: asked.q,
         kind: asked.kind,
         folder,
@@ -497,7 +501,7 @@ async fn change(
         saved.map_err(|error| clashed("text", error))?;
     }
     let change = move |tx: &mut WriteTx<'_>| {
-        queries::expect_rev(tx, id, seen)?;
+        queries::check_rev(tx, id, seen)?;
         let title = rules::title_over(tx, id, body.title, title_base)?;
         rules::change(tx, id, Patch { title, encoding, ..patch })
     };

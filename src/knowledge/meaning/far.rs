@@ -12,7 +12,7 @@ use providers::embedding::{self, Purpose};
 use providers::model::Usage as Tokens;
 use store::{Range, ReadExt as _};
 
-use super::{Source, source, told};
+use super::{Source, embedding_text, source};
 use crate::cut::Cut;
 use crate::error::KnowledgeError;
 use crate::model::Item;
@@ -78,7 +78,7 @@ pub fn estimate(ws: &Ws, said: &str, model: &str) -> Result<Estimate, KnowledgeE
         let (mut passages, mut bytes) = (0, 0);
         for item in snap.list::<Item>(&Range::all())? {
             let cut = Cut::of(&ws.blobs, snap, item.id)?;
-            let texts = (0..).map_while(|n| told(&item, &cut, n));
+            let texts = (0..).map_while(|n| embedding_text(&item, &cut, n));
             for text in texts {
                 passages += 1;
                 bytes += text.len() as u64;

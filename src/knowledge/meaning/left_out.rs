@@ -109,7 +109,7 @@ impl LeftOut {
         }
         let (letters, told) = ws.read(|snap| {
             let letters = consumer::dead_letters(snap, NUMBER)?;
-            Ok::<_, StoreError>((letters, consumer::told(snap, NUMBER)?))
+            Ok::<_, StoreError>((letters, consumer::order_for(snap, NUMBER)?))
         })?;
         let letters: BTreeSet<u64> = letters.into_iter().map(|(seq, _)| seq).collect();
         self.given_up.retain(|_, seq| letters.contains(seq));

@@ -129,7 +129,7 @@ pub fn passage(id: &Id) -> (KnowledgeId, u32) {
 
 /// What is embedded for a passage.
 #[must_use]
-pub fn told(item: &Item, cut: &Cut, n: u32) -> Option<String> {
+pub fn embedding_text(item: &Item, cut: &Cut, n: u32) -> Option<String> {
     let words = cut.words(n)?;
     let above = cut.trail(n);
     let head = match above.is_empty() {

@@ -21,7 +21,7 @@ use tokio::sync::Semaphore;
 
 use super::left_out::{self, LeftOut};
 use super::pause::{LEAST, Pause};
-use super::{Source, hash, passage, place, source, told};
+use super::{Source, embedding_text, hash, passage, place, source};
 use crate::cut::Cut;
 use crate::error::KnowledgeError;
 use crate::model::{BODIES, ITEMS, Item, KnowledgeId, READINGS};
@@ -459,7 +459,7 @@ fn plan(
         None
     });
     if let Some((item, cut)) = words {
-        while let Some(text) = told(&item, &cut, n) {
+        while let Some(text) = embedding_text(&item, &cut, n) {
             let (wanted, vector) = (hash(&text), place(id, n));
             match arena.hash(&vector) {
                 Some(found) if found == wanted => {}
@@ -506,7 +506,7 @@ fn drawn(ws: &Ws, work: &mut Work, arena: &Arena, most: usize) -> Result<Vec<Fre
                     continue;
                 }
             };
-            fresh.extend(told(&item, &cut, job.n).map(|text| Fresh {
+            fresh.extend(embedding_text(&item, &cut, job.n).map(|text| Fresh {
                 id: place(job.item, job.n),
                 hash: hash(&text),
                 text,

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use app::{App, Ws};
-use features::tasks::queries::scene::Scene;
+use features::tasks::queries::view_context::ViewContext;
 use kernel::{AgentId, Problem as _, ProblemKind};
 use store::{Read, WriteTx};
 use web::error::PageError;
@@ -22,7 +22,7 @@ use web::shell::{Flash, Shell};
 use web::upload::{self, Arrived};
 use web::{flash, path_words};
 
-use super::show::{Typed, refused};
+use super::show::{ItemForm, refused};
 use crate::error::KnowledgeError;
 use crate::links;
 use crate::model::{FileBody, FolderId, Item, ItemKind, KnowledgeId, Text};
@@ -90,7 +90,7 @@ pub(super) async fn save(
     Path(id): Path<KnowledgeId>,
     Form(sent): Form<Sent>,
 ) -> Result<Response, PageError> {
-    let typed = Typed {
+    let typed = ItemForm {
         title: sent.title.clone().unwrap_or_default(),
         text: sent.text.clone().unwrap_or_default(),
         text_base: sent.text_base.clone().unwrap_or_default(),
@@ -103,7 +103,7 @@ pub(super) async fn save(
         Err(error) if matches!(error.kind(), ProblemKind::Invalid | ProblemKind::Conflict) => {
             let page = ws.read_blocking(move |ws| {
                 ws.read(|snap| {
-                    let scene = Scene::new(ws, &who, snap)?;
+                    let scene = ViewContext::new(ws, &who, snap)?;
                     let item = queries::item_by_id(snap, id)?;
                     refused(&scene, snap, shell, (item, &error, typed))
                 })
@@ -172,7 +172,7 @@ pub(super) async fn names(
                     return offered(snap, typed, &asked.of);
                 }
                 let typed = said.trim_start_matches('@');
-                let scene = Scene::new(ws, &who, snap)?;
+                let scene = ViewContext::new(ws, &who, snap)?;
                 let agent = |one: &features::agents::model::Agent| {
                     (one.slug.clone(), one.name.clone(), "Agent")
                 };

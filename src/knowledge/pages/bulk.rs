@@ -2,7 +2,7 @@
 
 use app::{App, Ws};
 use axum::response::{IntoResponse as _, Response};
-use features::tasks::queries::scene::Scene;
+use features::tasks::queries::view_context::ViewContext;
 use serde::Deserialize;
 use serde_json::Value;
 use store::WriteTx;
@@ -35,7 +35,7 @@ pub(super) struct BulkBar {
 }
 
 impl BulkBar {
-    pub(super) fn new(scene: &Scene, tree: &Tree, archived: bool) -> Self {
+    pub(super) fn new(scene: &ViewContext, tree: &Tree, archived: bool) -> Self {
         let mut folders = vec![Choice::new(NO_FOLDER, "No folder", false)];
         folders.extend(tree.in_order().into_iter().map(|(folder, _)| {
             Choice::new(folder.id.to_string(), tree.path(Some(folder.id)).join(" / "), false)

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use app::Ws;
 use features::global_search::queries::asking::{self, Asking};
 use features::global_search::queries::view::marked;
-use features::tasks::queries::scene::Scene;
+use features::tasks::queries::view_context::ViewContext;
 use kernel::{AgentId, Assignee};
 use search::Wanted;
 use store::{Read, ReadExt as _};
@@ -25,10 +25,10 @@ use web::shell::Shell;
 use web::time::RelTime;
 
 use super::bulk::BulkBar;
-use super::{Readers, sheet, told};
+use super::{Readers, badge, sheet};
 use crate::context::{self, BUDGET};
 use crate::error::KnowledgeError;
-use crate::find::{self, By, Found, Hit, Seer, Wish};
+use crate::find::{self, By, FindRequest, Found, Hit, Seer};
 use crate::lines;
 use crate::links;
 use crate::model::{
@@ -46,7 +46,7 @@ const LOOKED: usize = 2_000;
 /// What stands behind the question mark.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Asked {
+pub(super) struct KnowledgePageParams {
     q: String,
     kind: String,
     folder: String,
@@ -56,7 +56,7 @@ pub(super) struct Asked {
     page: usize,
 }
 
-impl Asked {
+impl KnowledgePageParams {
     /// The address of the list with one thing different.
     fn with(&self, base: &str, key: &str, value: &str) -> String {
         let pairs = [
@@ -170,9 +170,9 @@ pub(super) async fn list(
     who: Person,
     hx: Hx,
     shell: Shell,
-    Query(asked): Query<Asked>,
+    Query(asked): Query<KnowledgePageParams>,
 ) -> Result<Response, PageError> {
-    let wish = Wish {
+    let wish = FindRequest {
         q: asked.q.clone(),
         // ok: words of an address that mean nothing narrow nothing.
         kind: asked.kind.parse().ok(),
@@ -184,13 +184,13 @@ pub(super) async fn list(
         by: asked.by.parse().ok(),
         skip: asked.page.saturating_mul(PAGE),
         take: PAGE,
-        ..Wish::default()
+        ..FindRequest::default()
     };
     let found = find::find(&ws, Seer::Person(who.account), wish).await?;
     let page = ws
         .read_blocking(move |ws| {
             ws.read(|snap| {
-                let scene = Scene::new(ws, &who, snap)?;
+                let scene = ViewContext::new(ws, &who, snap)?;
                 page((&scene, &who), snap, shell, (asked, found))
             })
         })
@@ -202,10 +202,10 @@ pub(super) async fn list(
 }
 
 fn page(
-    (scene, who): (&Scene, &Person),
+    (scene, who): (&ViewContext, &Person),
     read: &dyn Read,
     shell: Shell,
-    (asked, found): (Asked, Found),
+    (asked, found): (KnowledgePageParams, Found),
 ) -> Result<ListPage, KnowledgeError> {
     let base = scene.ws.url("knowledge");
     let tree = Tree::read(read)?;
@@ -263,7 +263,7 @@ fn page(
         renew: if is_behind { here.clone() } else { String::new() },
         live: Live::new(here)
             .tables(&[ITEMS.name, FOLDERS.name, BODIES.name, READINGS.name])
-            .calm(),
+            .debounced(),
         kept: vec![
             ("kind", asked.kind.clone()),
             ("folder", asked.folder.clone()),
@@ -312,7 +312,7 @@ pub(super) fn plain(text: &str, most: usize) -> String {
 }
 
 fn row(
-    scene: &Scene,
+    scene: &ViewContext,
     read: &dyn Read,
     (tree, wanted): (&Tree, Option<&Wanted>),
     hit: &Hit,
@@ -350,7 +350,7 @@ fn row(
         readers: Readers::of(scene, item),
         tokens: format::tokens(text.map_or(0, |text| text.len().div_ceil(4)) as u64),
         meant: !hit.by_words,
-        told: told(scene, item, reading.as_ref()),
+        told: badge(scene, item, reading.as_ref()),
     })
 }
 
@@ -425,7 +425,7 @@ pub(super) async fn context(
     let page = ws
         .read_blocking(move |ws| {
             ws.read(|snap| {
-                let scene = Scene::new(ws, &who, snap)?;
+                let scene = ViewContext::new(ws, &who, snap)?;
                 let chosen = scene.people.agents().find(|agent| agent.slug == asked.agent);
                 let agents: Vec<AgentId> = match chosen {
                     Some(agent) => vec![agent.id],
@@ -440,7 +440,7 @@ pub(super) async fn context(
 }
 
 fn preview(
-    scene: &Scene,
+    scene: &ViewContext,
     read: &dyn Read,
     shell: Shell,
     (agent, readers): (Option<AgentId>, Vec<Reader>),

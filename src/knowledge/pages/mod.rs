@@ -13,7 +13,7 @@ mod versions;
 
 pub(crate) use acts::take;
 
-use features::tasks::queries::scene::Scene;
+use features::tasks::queries::view_context::ViewContext;
 use kernel::{Can, TypedId as _};
 use web::parts::Face;
 use web::routes::{Needs as _, Routes};
@@ -68,7 +68,7 @@ struct Readers {
 }
 
 impl Readers {
-    fn of(scene: &Scene, item: &Item) -> Self {
+    fn of(scene: &ViewContext, item: &Item) -> Self {
         let agents = item.agents.iter().filter_map(|id| scene.people.agent(*id));
         let agents: Vec<_> = agents.collect();
         let face = |agent: &&features::agents::model::Agent| {
@@ -97,8 +97,8 @@ fn sheet() -> &'static str {
 }
 
 /// What is still to be done before an item is found as it should be: icon, tone and words; nothing when all is done.
-fn told(
-    scene: &Scene,
+fn badge(
+    scene: &ViewContext,
     item: &Item,
     reading: Option<&Reading>,
 ) -> Option<(&'static str, &'static str, String)> {

@@ -112,7 +112,7 @@ struct Region {
 /// What is asked for its price.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Asked {
+pub(super) struct ModelsPageParams {
     /// A connection, by its id; empty for the model on this machine.
     connection: String,
     model: String,
@@ -123,7 +123,7 @@ pub(super) async fn show(
     who: Person,
     hx: Hx,
     shell: Shell,
-    Query(asked): Query<Asked>,
+    Query(asked): Query<ModelsPageParams>,
 ) -> Result<Response, PageError> {
     let may_choose = who.access.may(Can::Admin);
     let view = ws.read_blocking(move |ws| view(ws, &who)).await?;
@@ -214,7 +214,7 @@ pub(super) async fn connect(
     ws: Ws,
     who: Person,
     hx: Hx,
-    Form(asked): Form<Asked>,
+    Form(asked): Form<ModelsPageParams>,
 ) -> Result<Response, PageError> {
     let said = if asked.connection.is_empty() {
         far::choose_local(&ws, &who).await?;

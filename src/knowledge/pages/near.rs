@@ -13,7 +13,7 @@ use web::html;
 use web::session::Person;
 
 use super::list::plain;
-use crate::find::{By, Hit, Seer, Wish, find};
+use crate::find::{By, FindRequest, Hit, Seer, find};
 use crate::meaning::Standing;
 
 /// Hits that are looked at.
@@ -42,16 +42,21 @@ struct Near {
 /// What is looked for.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Asked {
+pub(super) struct NearbyParams {
     q: String,
 }
 
 pub(super) async fn near(
     ws: Ws,
     who: Person,
-    Query(asked): Query<Asked>,
+    Query(asked): Query<NearbyParams>,
 ) -> Result<Response, PageError> {
-    let wish = Wish { q: asked.q.clone(), by: Some(By::Meaning), take: LOOKED, ..Wish::default() };
+    let wish = FindRequest {
+        q: asked.q.clone(),
+        by: Some(By::Meaning),
+        take: LOOKED,
+        ..FindRequest::default()
+    };
     let found = find(&ws, Seer::Person(who.account), wish).await?;
     // Without a vector of the question all of it was found by words, and stands above.
     let is_meant = matches!(found.standing, Standing::On(_) | Standing::Former);

@@ -11,7 +11,7 @@ use extract::encoding;
 use features::history::queries as history;
 use features::links::model::Target;
 use features::links::queries::{self as task_links, TaskLine};
-use features::tasks::queries::scene::Scene;
+use features::tasks::queries::view_context::ViewContext;
 use kernel::key::KeyBuf;
 use store::{Read, ReadExt as _};
 use web::error::PageError;
@@ -27,7 +27,7 @@ use web::time::RelTime;
 
 use super::uses::{self, UseLine};
 use super::versions::{self, VersionLine};
-use super::{sheet, told};
+use super::{badge, sheet};
 use crate::cited;
 use crate::cut::{Cut, Quote};
 use crate::error::KnowledgeError;
@@ -102,7 +102,7 @@ pub(super) struct AgentChoice {
 
 /// What was typed, when a form came back.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Typed {
+pub(super) struct ItemForm {
     pub(super) title: String,
     pub(super) text: String,
     pub(super) text_base: String,
@@ -136,7 +136,7 @@ pub(super) struct ShowPage {
     headings: Vec<Heading>,
     file: Option<FileView>,
     cited: Option<Cited>,
-    typed: Option<Typed>,
+    typed: Option<ItemForm>,
     wrong: String,
     clash: String,
     text: String,
@@ -172,7 +172,7 @@ web::region!(ShowPage, as_rail, ShowRail, "knowledge/show-rail.html");
 /// What stands behind the question mark.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Asked {
+pub(super) struct ItemPageParams {
     part: String,
     /// Whether it is to be written.
     edit: String,
@@ -192,13 +192,13 @@ pub(super) async fn show(
     hx: Hx,
     shell: Shell,
     Path(said): Path<String>,
-    Query(asked): Query<Asked>,
+    Query(asked): Query<ItemPageParams>,
 ) -> Result<Response, PageError> {
     let part = asked.part.clone();
     let page = ws
         .read_blocking(move |ws| {
             ws.read(|snap| {
-                let scene = Scene::new(ws, &who, snap)?;
+                let scene = ViewContext::new(ws, &who, snap)?;
                 let item = queries::item(snap, &said, None)?;
                 page(&scene, snap, shell, (item, &asked))
             })
@@ -213,12 +213,12 @@ pub(super) async fn show(
 
 /// The page with the form that came back, and what is wrong with it.
 pub(super) fn refused(
-    scene: &Scene,
+    scene: &ViewContext,
     read: &dyn Read,
     shell: Shell,
-    (item, error, typed): (Item, &KnowledgeError, Typed),
+    (item, error, typed): (Item, &KnowledgeError, ItemForm),
 ) -> Result<Response, PageError> {
-    let asked = Asked { edit: "yes".to_owned(), ..Asked::default() };
+    let asked = ItemPageParams { edit: "yes".to_owned(), ..ItemPageParams::default() };
     let mut page = page(scene, read, shell, (item, &asked))?;
     page.typed = Some(typed);
     match error {
@@ -235,10 +235,10 @@ pub(super) fn refused(
 }
 
 fn page(
-    scene: &Scene,
+    scene: &ViewContext,
     read: &dyn Read,
     shell: Shell,
-    (item, asked): (Item, &Asked),
+    (item, asked): (Item, &ItemPageParams),
 ) -> Result<ShowPage, KnowledgeError> {
     let base = scene.ws.url(&format!("knowledge/{}", item.id));
     let list_url = scene.ws.url("knowledge");
@@ -286,7 +286,7 @@ fn page(
             .record(MARKS.name, item.id)
             .tables(&["agents", SUGGESTIONS.name]),
         kind: item.kind,
-        told: told(scene, &item, reading.as_ref()),
+        told: badge(scene, &item, reading.as_ref()),
         archived: item.archived_at.is_some(),
         may_write: scene.may_write,
         edits,
@@ -360,10 +360,10 @@ fn crumbs(
 }
 
 fn cited(
-    scene: &Scene,
+    scene: &ViewContext,
     read: &dyn Read,
     (id, cut, file): (KnowledgeId, &Cut, Option<&FileView>),
-    asked: &Asked,
+    asked: &ItemPageParams,
 ) -> Result<Option<Cited>, KnowledgeError> {
     let Some(n) = asked.p else { return Ok(None) };
     let shown = cited::shown(&scene.ws, read, (id, cut), (n, &asked.at))?;
@@ -379,7 +379,7 @@ fn cited(
 }
 
 fn origin_of(
-    scene: &Scene,
+    scene: &ViewContext,
     read: &dyn Read,
     id: KnowledgeId,
 ) -> Result<Option<Origin>, KnowledgeError> {
@@ -437,7 +437,7 @@ fn untitled<'t>(text: &'t str, item: &Item) -> &'t str {
 
 fn file(
     (item, reading): (&Item, Option<&Reading>),
-    (base, cut, asked): (&str, &Cut, &Asked),
+    (base, cut, asked): (&str, &Cut, &ItemPageParams),
 ) -> Option<FileView> {
     let file = item.file.as_ref()?;
     let paged = cut.text.contains(PAGE_END);

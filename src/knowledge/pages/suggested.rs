@@ -7,7 +7,7 @@ use serde::Deserialize;
 use app::{App, Ws};
 use features::deliverables::queries::diff::{self, Line};
 use features::runs::model::Run;
-use features::tasks::queries::scene::Scene;
+use features::tasks::queries::view_context::ViewContext;
 use store::{Read, ReadExt as _};
 use web::error::PageError;
 use web::extract::{Form, Path2};
@@ -76,7 +76,7 @@ pub(super) async fn index(
     let page = ws
         .read_blocking(move |ws| {
             ws.read(|snap| {
-                let scene = Scene::new(ws, &who, snap)?;
+                let scene = ViewContext::new(ws, &who, snap)?;
                 let (all, more) = suggested::all(&ws.blobs, snap)?;
                 let changes = all.into_iter().map(|one| change(&scene, snap, one));
                 let base = ws.url("knowledge/suggestions");
@@ -85,7 +85,7 @@ pub(super) async fn index(
                     sheet: sheet(),
                     live: Live::new(base.as_str())
                         .tables(&[SUGGESTIONS.name, BODIES.name, ITEMS.name])
-                        .calm(),
+                        .debounced(),
                     base,
                     list_url: ws.url("knowledge"),
                     review_url: ws.url("review"),
@@ -102,7 +102,7 @@ pub(super) async fn index(
     }
 }
 
-fn change(scene: &Scene, read: &dyn Read, shown: Shown) -> Result<Change, KnowledgeError> {
+fn change(scene: &ViewContext, read: &dyn Read, shown: Shown) -> Result<Change, KnowledgeError> {
     let Shown { one, rev, item, words, clash } = shown;
     let run = match one.by.run() {
         Some(id) => read.get::<Run>(id)?,

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 
 use features::tasks::model::Task;
-use features::tasks::queries::scene::Scene;
+use features::tasks::queries::view_context::ViewContext;
 use store::{Read, ReadExt as _, StoreError};
 use web::parts::Face;
 
@@ -22,7 +22,7 @@ pub(super) struct UseLine {
 
 /// The agents that do something with an item, who quotes it most first.
 pub(super) fn lines(
-    scene: &Scene,
+    scene: &ViewContext,
     read: &dyn Read,
     item: KnowledgeId,
 ) -> Result<Vec<UseLine>, StoreError> {
@@ -35,14 +35,14 @@ pub(super) fn lines(
         lines.push(UseLine {
             face: Face::agent(&agent.name, &agent.emoji, &agent.slug),
             href: scene.ws.url(&format!("agents/{}", agent.slug)),
-            told: told(&uses),
+            told: describe(&uses),
             quoted_in: task.map(|task| (scene.name(&task), scene.href(&task))),
         });
     }
     Ok(lines)
 }
 
-fn told(uses: &Uses) -> String {
+fn describe(uses: &Uses) -> String {
     let all =
         [("started with it", uses.starts), ("read it", uses.reads), ("quoted it", uses.quotes)];
     let told = |(did, n): (&str, u32)| match n {

@@ -7,7 +7,7 @@ use axum::response::Response;
 
 use app::{App, Ws};
 use features::deliverables::queries::diff::{self, Line};
-use features::tasks::queries::scene::Scene;
+use features::tasks::queries::view_context::ViewContext;
 use kernel::Cause;
 use serde::Deserialize;
 use store::{Read, ReadExt as _};
@@ -49,7 +49,7 @@ pub(super) struct VersionLine {
 
 /// The versions of an item, what stands now first: the last ones, or all that are marked.
 pub(super) fn lines(
-    scene: &Scene,
+    scene: &ViewContext,
     read: &dyn Read,
     item: &Item,
     (body, marked): (Option<&Body>, bool),
@@ -130,7 +130,7 @@ struct VersionPage {
 /// What stands behind the question mark.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Asked {
+pub(super) struct ItemVersionsParams {
     /// The version that it is compared with; the one before without a number.
     against: String,
 }
@@ -141,12 +141,12 @@ pub(super) async fn show(
     who: Person,
     shell: Shell,
     Path2(said, n): Path2<String, u32>,
-    Query(asked): Query<Asked>,
+    Query(asked): Query<ItemVersionsParams>,
 ) -> Result<Response, PageError> {
     let page = ws
         .read_blocking(move |ws| {
             ws.read(|snap| {
-                let scene = Scene::new(ws, &who, snap)?;
+                let scene = ViewContext::new(ws, &who, snap)?;
                 let item = queries::item(snap, &said, None)?;
                 page(&scene, snap, shell, (&item, n, asked.against.parse().ok()))
             })
@@ -156,7 +156,7 @@ pub(super) async fn show(
 }
 
 fn page(
-    scene: &Scene,
+    scene: &ViewContext,
     read: &dyn Read,
     shell: Shell,
     (item, n, against): (&Item, u32, Option<u32>),

@@ -1,7 +1,7 @@
 //! Pages that were made to be delivered: they have a folder of their own, and a rejected one is archived.
 
 use features::deliverables::model::{Content, Deliverable, Version};
-use features::deliverables::queries::{self as deliverables, Judged};
+use features::deliverables::queries::{self as deliverables, ReviewedVersion};
 use kernel::key::decode;
 use kernel::{DeliverableId, Verdict};
 use store::{ReadExt as _, WriteTx};
@@ -41,7 +41,7 @@ pub(crate) fn note_verdict(
         return Ok(());
     }
     let versions = deliverables::with_versions(tx, piece)?.versions;
-    let approved = |one: &Judged| {
+    let approved = |one: &ReviewedVersion| {
         one.review.as_ref().is_some_and(|review| review.verdict == Verdict::Approved)
     };
     let (Some(first), Some(last)) = (versions.first(), versions.last()) else { return Ok(()) };

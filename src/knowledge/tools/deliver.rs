@@ -1,7 +1,7 @@
 //! Pages as delivered work: a new one, or the page of the version before with other words.
 
 use app::Ws;
-use features::deliverables::paged::{Paged, Pages, Wish, Write};
+use features::deliverables::paged::{PageDraft, Paged, Pages, Write};
 use kernel::AgentId;
 use kernel::key::{KeyBuf, decode};
 use store::{ReadExt as _, StoreError};
@@ -37,7 +37,7 @@ fn named(ws: &Ws, said: &str, agent: Option<AgentId>) -> Result<Option<Paged>, S
     }
 }
 
-fn ready(ws: &Ws, wish: Wish) -> Result<Write, ToolError> {
+fn ready(ws: &Ws, wish: PageDraft) -> Result<Write, ToolError> {
     let text = cited::unmarked(&wish.text);
     let before = wish.before.filter(|page| page.table == ITEMS.number);
     if let Some(page) = before

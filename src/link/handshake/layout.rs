@@ -6,7 +6,7 @@ use bytes::Bytes;
 use kernel::{GatewayId, TypedId as _};
 use zeroize::Zeroizing;
 
-use super::{Admitted, Asked, Facts, Purpose, Refusal};
+use super::{Admitted, Facts, HostRequest, Purpose, Refusal};
 use crate::error::LinkError;
 use crate::field::{Fields, put};
 use crate::identity::{Identity, PublicKey};
@@ -191,7 +191,7 @@ pub(super) fn read_proof(
     message: &Bytes,
     version: String,
     said: &[u8],
-) -> Result<Asked, LinkError> {
+) -> Result<HostRequest, LinkError> {
     let mut fields = expected(Kind::Proof, message.clone())?;
     let key = PublicKey::from_bytes(fields.array()?);
     let purpose = match fields.byte()? {
@@ -207,7 +207,7 @@ pub(super) fn read_proof(
         return Err(LinkError::Unproven);
     }
     let facts = serde_json::from_slice(&facts).map_err(|_| LinkError::Garbled("facts are none"))?;
-    Ok(Asked { purpose, key, facts, version })
+    Ok(HostRequest { purpose, key, facts, version })
 }
 
 impl Admitted {

@@ -132,7 +132,7 @@ pub struct Door<'a> {
 
 /// What a home has to judge: a host that has proved that it holds `key`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Asked {
+pub struct HostRequest {
     /// What it wants.
     pub purpose: Purpose,
     pub key: PublicKey,

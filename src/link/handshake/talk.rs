@@ -7,7 +7,7 @@ use bytes::Bytes;
 use tokio::time::timeout;
 
 use super::layout::{Answer, Hello, Kind, expected, opened, read_proof, roomy, write_proof};
-use super::{Accepted, Admitted, Asked, Door, Knock, Linked, Pin, Refusal};
+use super::{Accepted, Admitted, Door, HostRequest, Knock, Linked, Pin, Refusal};
 use crate::carrier::Carrier;
 use crate::error::LinkError;
 use crate::identity::PublicKey;
@@ -46,7 +46,7 @@ impl Fresh {
 }
 
 /// The hash of what was said; where one message ends and the next begins belongs to it.
-fn said(messages: &[&[u8]]) -> Vec<u8> {
+fn transcript(messages: &[&[u8]]) -> Vec<u8> {
     let mut context = Context::new(&SHA256);
     for message in messages {
         let length = u64::try_from(message.len()).unwrap_or(u64::MAX);
@@ -81,7 +81,7 @@ pub(crate) async fn knocked(
     };
     let hello = hello.write()?;
     carrier.send(hello.clone().into()).await?;
-    let before = said(&[&hello]);
+    let before = transcript(&[&hello]);
 
     let message = carrier.receive(MAX_UNPROVEN).await?;
     let (answer, signed) = match opened(message.clone())? {
@@ -91,7 +91,7 @@ pub(crate) async fn knocked(
     };
     vouched(knock.pin, &answer.key, signed)?;
 
-    let said = said(&[&hello, &message]);
+    let said = transcript(&[&hello, &message]);
     let ways = fresh.ways(&answer.ephemeral, &said)?;
     let (mut sealer, mut opener) = (Sealer::new(ways.from_host), Opener::new(ways.from_home));
     let proof = write_proof(knock.identity, &knock.purpose, knock.facts, &said)?;
@@ -141,7 +141,7 @@ fn refused(message: &Bytes, pin: &Pin, before: &[u8]) -> LinkError {
 /// [`FloodGuard`](crate::FloodGuard) when [`LinkError::is_hostile`] says so.
 pub async fn accept<J, F>(carrier: Carrier, door: Door<'_>, judge: J) -> Result<Accepted, LinkError>
 where
-    J: FnOnce(Asked) -> F,
+    J: FnOnce(HostRequest) -> F,
     F: Future<Output = Result<Admitted, Refusal>>,
 {
     let limit = door.pace.handshake;
@@ -158,12 +158,12 @@ pub(crate) async fn answered<J, F>(
     judge: J,
 ) -> Result<Accepted, LinkError>
 where
-    J: FnOnce(Asked) -> F,
+    J: FnOnce(HostRequest) -> F,
     F: Future<Output = Result<Admitted, Refusal>>,
 {
     let message = carrier.receive(MAX_UNPROVEN).await?;
     let hello = Hello::read(message.clone())?;
-    let before = said(&[&message]);
+    let before = transcript(&[&message]);
     if hello.wire != fresh.wire {
         let refusal = Refusal::of_wire(hello.wire, &hello.version, door.version);
         let refusal = Refusal { version: door.version.to_owned(), ..refusal };
@@ -179,7 +179,7 @@ where
         version: door.version.to_owned(),
     };
     let answer = answer.write(&before, door.identity)?;
-    let said = said(&[&message, &answer]);
+    let said = transcript(&[&message, &answer]);
     let ways = fresh.ways(&hello.ephemeral, &said)?;
     carrier.send(answer.into()).await?;
 

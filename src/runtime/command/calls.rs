@@ -3,7 +3,7 @@
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
-use features::connections::rests::Candidate;
+use features::connections::cooldown::Candidate;
 use features::connections::rules::turns;
 use features::runs::model::{Attachment, EventKind};
 use features::runs::queries as runs;

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use features::agents::model::Agent;
-use features::connections::rests::Candidate;
+use features::connections::cooldown::Candidate;
 use features::connections::rules::turns::{self, Failure};
 use features::inbox::model::Item;
 use features::inbox::rules::{InboxError, waiting};
@@ -447,7 +447,7 @@ impl Order for JobFinished {
 
     fn carry_out(self, tx: &mut WriteTx<'_>) -> Result<(), JobError> {
         // Before its conversation hears of the end.
-        runs::outside::job_wrote(tx, self.id, &self.paths)?;
+        runs::taint::job_wrote(tx, self.id, &self.paths)?;
         jobs::finish(tx, self.id, self.end).map(drop)
     }
 }

@@ -20,7 +20,7 @@ use super::tool::ToolMade;
 use super::{Command, First, Hand, Line, Ordered, Place};
 use crate::journal::Unkept;
 use features::agents::model::Agent;
-use features::connections::rests::Candidate;
+use features::connections::cooldown::Candidate;
 use features::connections::rules::turns::Failure;
 use features::inbox::model::Item;
 use features::jobs::model::JobOutcome;

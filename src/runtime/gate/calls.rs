@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use features::agents::queries::reach;
-use features::trust::weigh::{self, Reach};
+use features::trust::authorize::{self, Reach};
 use kernel::AgentId;
 use tool::Effect;
 use tool::registry::Entry;
@@ -38,7 +38,7 @@ impl Turn {
         {
             return Ok((effect, named));
         }
-        Ok((effect, weigh::reach_of(name, effect, programs)))
+        Ok((effect, authorize::reach_of(name, effect, programs)))
     }
 
     /// Whether a call takes a secret to where it can leave: in a request, or as a variable of a program that has the

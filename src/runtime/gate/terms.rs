@@ -7,12 +7,12 @@ use serde_json::Value;
 
 use commands::{Level, Pattern};
 use crypto::redact::Redactor;
+use features::trust::authorize::{self, Facts, OutgoingRequest};
 use features::trust::line::Line;
 use features::trust::model::{BROWSER, CallRecord, Offer, Plan, What};
 use features::trust::sites;
-use features::trust::weigh::{self, Asked, Facts};
 use kernel::text::ellipsis;
-use kernel::{Leave, Risk};
+use kernel::{AccessDecision, Risk};
 
 use crate::toolbox::Call;
 use crate::tools::browser::AtSite;
@@ -108,8 +108,9 @@ pub(super) fn risk_of(line: &Line) -> Risk {
 /// code among their words, are asked for each time.
 pub(super) fn offers_of(line: &Line) -> Vec<Offer> {
     let seen = line.seen.as_deref().unwrap_or_default();
-    let loads =
-        |one: &commands::Seen| !one.files.is_empty() || weigh::does_what_files_say(&one.argv[0]);
+    let loads = |one: &commands::Seen| {
+        !one.files.is_empty() || authorize::does_what_files_say(&one.argv[0])
+    };
     if seen.iter().any(loads) {
         return Vec::new();
     }
@@ -126,17 +127,18 @@ pub(super) fn offers_of(line: &Line) -> Vec<Offer> {
 }
 
 pub(super) fn offers_of_request(
-    request: Option<Asked>,
+    request: Option<OutgoingRequest>,
     digest: [u8; 32],
     plan: &Plan,
 ) -> Vec<Offer> {
     let shown = ellipsis(&plan.shown, 400);
     let same =
         Offer { label: "exactly this call".to_owned(), whats: vec![What::Same { digest, shown }] };
-    let host = request.filter(|asked| asked.is_usual).map(|Asked { method, host, .. }| Offer {
-        label: format!("{method} requests to {host}"),
-        whats: vec![What::Host { method, host }],
-    });
+    let host =
+        request.filter(|asked| asked.is_usual).map(|OutgoingRequest { method, host, .. }| Offer {
+            label: format!("{method} requests to {host}"),
+            whats: vec![What::Host { method, host }],
+        });
     std::iter::once(same).chain(host).collect()
 }
 
@@ -145,7 +147,7 @@ pub(super) fn judged(
     call: &Call,
     facts: Facts<'_>,
     act: Option<&AtSite>,
-    leave: Leave,
+    leave: AccessDecision,
     redactor: &Redactor,
 ) -> CallRecord {
     // What is asked of a site is allowed for the browser, whichever of its tools asks.

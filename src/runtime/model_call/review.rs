@@ -7,11 +7,11 @@ use std::time::Duration;
 use tracing::Instrument;
 
 use commands::Seen;
-use features::connections::rests::Candidate;
+use features::connections::cooldown::Candidate;
+use features::trust::authorize;
 use features::trust::line::Line;
 use features::trust::queries as trust;
 use features::trust::rules::NewApproval;
-use features::trust::weigh;
 use kernel::{CallKind, Risk};
 use providers::bound::Size;
 use providers::model::{ChatRequest, Delta, Message, Received, SystemPart};
@@ -34,8 +34,9 @@ const SYSTEM: &str = include_str!("../prompts/review.md");
 /// Whether a call is one thing: one command whose words are all that it is, or one request. What does what files say is
 /// left to people: those files are not shown.
 pub(crate) fn is_one(tool: &str, bare: Option<&Line>) -> bool {
-    let is_whole =
-        |one: &Seen| one.keeps && one.files.is_empty() && !weigh::does_what_files_say(&one.argv[0]);
+    let is_whole = |one: &Seen| {
+        one.keeps && one.files.is_empty() && !authorize::does_what_files_say(&one.argv[0])
+    };
     match bare {
         Some(line) => {
             line.seen.as_ref().is_ok_and(|seen| matches!(seen.as_slice(), [one] if is_whole(one)))
@@ -81,7 +82,7 @@ impl Turn {
         let mut request = ChatRequest::new(chosen.model.clone(), most);
         request.system = vec![SystemPart { text: SYSTEM.trim().to_owned(), cache: false }];
         request.no_tools = !chosen.known.tools;
-        let told = self.talk.journal.ws.app.redactor.text(&told(new)).into_owned();
+        let told = self.talk.journal.ws.app.redactor.text(&describe(new)).into_owned();
         let id = untrusted::id_of(&format!("{}/{}/{}", new.run, self.setting.session, new.call_id));
         request.messages = vec![Message::user(question(&id, &told))];
         let size = Size::of(&request);
@@ -138,7 +139,7 @@ fn question(id: &str, told: &str) -> String {
 }
 
 /// What the reviewer reads of a call. An agent, a page or a file may have chosen any of it: names of folders, too.
-fn told(new: &NewApproval) -> String {
+fn describe(new: &NewApproval) -> String {
     let NewApproval { tool, why, plan, .. } = new;
     let mut told = format!("Tool: {tool}\nWhy it is asked: {why}\n");
     let lines = [
@@ -165,7 +166,7 @@ mod tests {
     use features::trust::rules::NewApproval;
     use kernel::{AgentId, Risk, RunId, TypedId as _};
 
-    use super::{is_yes, question, told};
+    use super::{describe, is_yes, question};
 
     #[test]
     fn everything_that_an_agent_chooses_stands_inside_the_marks() {
@@ -192,7 +193,7 @@ mod tests {
             until: None,
             judged: None,
         };
-        let sent = question("0a", &told(&new));
+        let sent = question("0a", &describe(&new));
         for field in ["tool", "shown", "folder", "variable", "file", "why"] {
             assert!(sent.contains(&format!("CANARY-{field}")), "{field}: {sent}");
         }

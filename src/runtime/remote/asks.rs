@@ -17,7 +17,7 @@ use super::{blocking, files, read};
 #[serde(rename_all = "snake_case")]
 enum Asks {
     /// Something about the files of an agent.
-    Files(there::Asked),
+    Files(there::FileQuestion),
     /// Something about a program that goes on.
     Job(programs::Asks),
 }

@@ -25,7 +25,7 @@ use kernel::{Actor, AgentId, Cause, GatewayId, JsonText, RunId, Timestamp, Typed
 use store::{BlobId, Read, ReadExt, StoreError};
 use tool::{AnyTool, ToolCx, ToolError};
 
-use super::{Asked, Found, Look, MOST, late, read, value};
+use super::{Found, Look, MOST, RemoteRequest, late, read, value};
 use crate::command::tool::{Ready, ToolMade};
 use crate::command::{About, Command, Line, Place};
 use crate::journal::blocking;
@@ -91,20 +91,20 @@ impl Desk for AtHome {
     ) -> Answered<'static> {
         let own = self.clone();
         Box::pin(async move {
-            let answer = match read::<Asked>(what)? {
-                Asked::Nothing => Ok(Value::Null),
-                Asked::Look(look) => own.look(&ws, from, look).await,
-                Asked::Piece(piece) => own.piece(&ws, from, piece).await,
-                Asked::Branch { agent, here, offset } => {
+            let answer = match read::<RemoteRequest>(what)? {
+                RemoteRequest::Nothing => Ok(Value::Null),
+                RemoteRequest::Look(look) => own.look(&ws, from, look).await,
+                RemoteRequest::Piece(piece) => own.piece(&ws, from, piece).await,
+                RemoteRequest::Branch { agent, here, offset } => {
                     super::files::branch(&ws, from, agent, here, offset).await
                 }
-                Asked::Draft { agent, draft, has, offset } => {
+                RemoteRequest::Draft { agent, draft, has, offset } => {
                     super::files::draft(&ws, from, agent, (draft, has), offset).await
                 }
-                Asked::Commits { agent, pack, head } => {
+                RemoteRequest::Commits { agent, pack, head } => {
                     super::files::commits(&ws, from, agent, pack, head).await
                 }
-                Asked::Write { by, why, command } => {
+                RemoteRequest::Write { by, why, command } => {
                     own.write(&ws, from, (about, said), (by, why), *command).await
                 }
             };

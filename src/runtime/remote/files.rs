@@ -26,7 +26,7 @@ pub(in crate::remote) use home::{branch, commits, draft};
 pub(crate) use owed::bring_home;
 pub(in crate::remote) use show::asked;
 
-use super::{Asked, OfHome, Stand, keep, read, say, value};
+use super::{OfHome, RemoteRequest, Stand, keep, read, say, value};
 use crate::EngineError;
 use crate::journal::blocking;
 
@@ -127,7 +127,7 @@ async fn send_held(
 ) -> Result<(), EngineError> {
     let Place { slug, branch, head } = stands(ws, agent).await?;
     let Some(here) = head else { return Ok(()) };
-    let asked = Asked::Branch { agent, here: Some(here.to_string()), offset: u64::MAX };
+    let asked = RemoteRequest::Branch { agent, here: Some(here.to_string()), offset: u64::MAX };
     let stand: Stand = ask(up, run, &asked).await?;
     let has = stand.head.as_deref().map(CommitId::parse).transpose()?;
     if has == Some(here) || stand.has {
@@ -140,7 +140,7 @@ async fn send_held(
         let pack = packed.await??;
         let id = BlobId::of(&pack);
         keep(up, run, id, &pack).await?;
-        let asked = Asked::Commits { agent, pack: id, head: here.to_string() };
+        let asked = RemoteRequest::Commits { agent, pack: id, head: here.to_string() };
         let answer: Value = ask(up, run, &asked).await?;
         if !matches!(answer.as_str(), Some(APART | KEPT)) {
             return Ok(());
@@ -188,7 +188,7 @@ async fn fetched(
     let mut pack = Vec::new();
     loop {
         let (here, offset) = (here.map(|id| id.to_string()), pack.len() as u64);
-        let stand: Stand = ask(up, run, &Asked::Branch { agent, here, offset }).await?;
+        let stand: Stand = ask(up, run, &RemoteRequest::Branch { agent, here, offset }).await?;
         if is_whole(&mut pack, &stand) {
             let head = stand.head.as_deref().map(CommitId::parse).transpose()?;
             return Ok((head, pack));
@@ -208,7 +208,7 @@ fn is_whole(pack: &mut Vec<u8>, stand: &Stand) -> bool {
 async fn ask<T: DeserializeOwned>(
     up: &dyn Upstream,
     run: Option<RunId>,
-    asked: &Asked,
+    asked: &RemoteRequest,
 ) -> Result<T, EngineError> {
     let answer = match run {
         Some(run) => say(up, Some(run), asked).await,

@@ -149,7 +149,7 @@ impl Evidence {
         if at.is_none() && spent.is_none() {
             return None;
         }
-        let (kind, text) = told(line);
+        let (kind, text) = describe(line);
         let text = cut(&text, MOST).to_owned();
         let (run, epoch, number) = (hand.run, hand.epoch, hand.number);
         Some(Self { run, epoch, number, at, kind, text, spent, begun: begun(line) })
@@ -181,7 +181,7 @@ impl Evidence {
                 return Ok(());
             }
             if let Some(Cost { held, call, spent }) = spent {
-                grants::told(tx, run, (held, call), spent)?;
+                grants::settle_reported(tx, run, (held, call), spent)?;
             }
             if let Some(begun) = begun {
                 grants::under_way(tx, run, begun)?;
@@ -231,7 +231,7 @@ fn spent(line: &Line) -> Option<Cost> {
 }
 
 /// The kind of a command, and what it says, for people.
-fn told(line: &Line) -> (String, String) {
+fn describe(line: &Line) -> (String, String) {
     let (kind, events): (&str, Vec<&EventKind>) = match line {
         Line::Append(one) => ("events", one.events.iter().collect()),
         Line::StepBegun(one) => ("step_begun", vec![&one.begun]),

@@ -14,7 +14,7 @@ use gateways::rules::outbox;
 use kernel::{Actor, Cause};
 use store::{ReadExt as _, WriteTx};
 
-use super::{AGAIN, Asked, keep_blobs, own_files, pieces, read, value};
+use super::{AGAIN, RemoteRequest, keep_blobs, own_files, pieces, read, value};
 use crate::command::{self, Command, Entry, Hand, Line, Noted};
 use crate::{EngineError, OfHome as _};
 
@@ -179,7 +179,7 @@ impl Kept {
         let noted = command::write(tx, hand, || Some(now), None)?.ok_or_else(of_home)?;
         later.answered(&noted.answer);
         let command = Box::new(Command::Entry { hand: late, line: later.into() });
-        let what = value(&Asked::Write { by, why, command }).map_err(EngineError::Home)?;
+        let what = value(&RemoteRequest::Write { by, why, command }).map_err(EngineError::Home)?;
         let body = json!({ "nonce": nonce, "what": what }).to_string();
         outbox::keep(tx, (run.id, run.session), body.as_bytes())?;
         Ok(noted)

@@ -5,7 +5,7 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 
 use features::runs::model::{Place, Written};
-use features::runs::queries::{self, outside};
+use features::runs::queries::{self, taint};
 use git::files::{AgentFiles, Scan};
 use git::{File, GitError};
 use kernel::SessionId;
@@ -38,11 +38,11 @@ pub(crate) fn marked(
     output: ToolOutput,
     has: impl Fn(&str, &str) -> bool,
 ) -> Result<ToolOutput, ToolError> {
-    let written = cx.ws.read(|snap| match outside::of(snap, cx.session)? {
+    let written = cx.ws.read(|snap| match taint::of(snap, cx.session)? {
         // Its conversation carries the label already.
         Some(_) => Ok((Vec::new(), false)),
         None => {
-            let files = outside::files_of(snap, cx.agent)?;
+            let files = taint::files_of(snap, cx.agent)?;
             Ok::<_, StoreError>((files, heard::is_written_now(snap, cx)?))
         }
     })?;
@@ -66,7 +66,7 @@ pub(crate) fn of_sessions(
 ) -> Result<ToolOutput, ToolError> {
     let is_labelled = cx.ws.read(|snap| {
         for session in sessions.iter().filter(|session| **session != cx.session) {
-            if outside::of(snap, *session)?.is_some() {
+            if taint::of(snap, *session)?.is_some() {
                 return Ok(true);
             }
         }

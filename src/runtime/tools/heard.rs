@@ -12,7 +12,7 @@ use features::agents::model::Agent;
 use features::jobs::model::Job;
 use features::jobs::queries as jobs;
 use features::runs::model::{Place, SCRATCH};
-use features::runs::queries::outside;
+use features::runs::queries::taint;
 use store::{Read, StoreError};
 use tool::{ToolCx, ToolError, untrusted};
 
@@ -79,7 +79,7 @@ impl Hears {
 
     /// What a program that was left running has heard.
     pub(super) fn of_job(cx: &ToolCx, job: &Job) -> Result<Self, ToolError> {
-        Ok(match cx.ws.read(|snap| outside::is_of_job(snap, job.agent, job.session))? {
+        Ok(match cx.ws.read(|snap| taint::is_of_job(snap, job.agent, job.session))? {
             true => Self::Anybody,
             false => Self::Itself(Vec::new()),
         })
@@ -122,8 +122,8 @@ struct Untrusted {
 impl Untrusted {
     fn of(tx: &dyn Read, cx: &ToolCx) -> Result<Self, StoreError> {
         let mut known = Self::default();
-        let all = outside::files_of(tx, cx.agent)?;
-        known.more = outside::MOST <= all.len() || is_written_now(tx, cx)?;
+        let all = taint::files_of(tx, cx.agent)?;
+        known.more = taint::MOST <= all.len() || is_written_now(tx, cx)?;
         for one in all {
             let Place::File { path, .. } = one.place else { continue };
             match path == SCRATCH {
@@ -170,7 +170,7 @@ impl Untrusted {
 /// Whether a program that another conversation has left running may write untrusted content into the folder now.
 pub(crate) fn is_written_now(tx: &dyn Read, cx: &ToolCx) -> Result<bool, StoreError> {
     for job in jobs::running(tx, Some(cx.agent))? {
-        if outside::of(tx, job.session)?.is_some() {
+        if taint::of(tx, job.session)?.is_some() {
             return Ok(true);
         }
     }

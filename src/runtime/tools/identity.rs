@@ -3,7 +3,7 @@
 
 use app::Ws;
 use features::agents::queries::drafts::PROPOSED;
-use features::trust::weigh::IDENTITY;
+use features::trust::authorize::IDENTITY;
 use git::files::AgentFiles;
 use git::history::At;
 use git::{Branch, File, GitError};

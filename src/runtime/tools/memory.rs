@@ -13,7 +13,7 @@ use serde::Deserialize;
 
 use features::agents::memory::{self, LASTING, MAX_LASTING};
 use features::runs::model::Session;
-use features::runs::queries::search::{self, Searched, Wish};
+use features::runs::queries::search::{self, ConversationSearch, Searched};
 use features::runs::queries::talk;
 use features::workspace::queries as workspace;
 use git::files::AgentFiles;
@@ -119,7 +119,7 @@ impl ReadTool for MemorySearch {
                 let now = ws.app.clock.now();
                 let may = |other: &Session| talk::may_tell(&own, other);
                 let since = since.and_then(|day| day.to_zoned(TimeZone::UTC).ok());
-                let wish = Wish {
+                let wish = ConversationSearch {
                     agent,
                     may: &may,
                     query: &query,
@@ -195,7 +195,7 @@ impl ReadTool for MemoryRead {
     async fn read(&self, cx: &ToolCx, args: ReadArgs) -> Result<ToolOutput, ToolError> {
         let path = args.path.as_deref().unwrap_or(LASTING).trim().to_owned();
         if let Some(place) = path.strip_prefix(SAID) {
-            return said(cx, place);
+            return read_note(cx, place);
         }
         let (from, lines) = (args.from.unwrap_or(1).max(1), args.lines.unwrap_or(LINES).max(1));
         let root = cx.folder.clone();
@@ -231,7 +231,7 @@ fn of_memory(files: &AgentFiles, written: &str) -> Result<String, ToolError> {
     Err(ToolError::refused("invalid_args", text))
 }
 
-fn said(cx: &ToolCx, place: &str) -> Result<ToolOutput, ToolError> {
+fn read_note(cx: &ToolCx, place: &str) -> Result<ToolOutput, ToolError> {
     let bad = || {
         let text = "write the place as memory_search gives it: session:<id>#<number>";
         ToolError::refused("invalid_args", text)

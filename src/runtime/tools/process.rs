@@ -8,14 +8,14 @@ use jiff::SignedDuration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::bring;
 use crate::command::orders::{JobCleared, JobStopped};
+use crate::fetch_blobs;
 use crate::jobs::{Jobs, Live};
 use crate::port::Port;
 use crypto::redact::Spot;
 use features::jobs::model::Job;
 use features::jobs::queries;
-use features::jobs::typing::{self, Typed};
+use features::jobs::typing::{self, TerminalInput};
 use features::runs::queries::talk;
 use kernel::text::ellipsis;
 use kernel::{Actor, Can, Cause};
@@ -228,7 +228,7 @@ impl Process {
         data: Option<String>,
         eof: Option<bool>,
     ) -> Result<ToolOutput, ToolError> {
-        let typed = Typed { text: data.unwrap_or_default(), end: eof == Some(true) };
+        let typed = TerminalInput { text: data.unwrap_or_default(), end: eof == Some(true) };
         let taken = typing::write(&cx.ws, job, &typed)?;
         if let Some(live) = self.jobs.get(job.id) {
             live.heard.lock().nothing = 0;
@@ -315,7 +315,7 @@ async fn end_of(cx: &ToolCx, job: &Job, most: usize) -> String {
 
 /// What was kept of an output may lie at home.
 async fn bring_output(cx: &ToolCx, job: &Job) {
-    bring::bring(&cx.ws, job.output.iter().map(|output| output.id).collect()).await;
+    fetch_blobs::bring(&cx.ws, job.output.iter().map(|output| output.id).collect()).await;
 }
 
 async fn log(

@@ -18,7 +18,7 @@ use tool::{
 };
 
 use super::folder::{self, blocking};
-use crate::bring::bring;
+use crate::fetch_blobs::bring;
 
 /// How many lines `read` gives unless asked.
 const LINES: usize = 2_000;

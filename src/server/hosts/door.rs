@@ -29,8 +29,8 @@ use gateways::queries;
 use gateways::rules::{self, Judgement, Refusal as Why};
 use kernel::{Actor, Cause, Clock, GatewayId, Part, ProblemKind};
 use link::{
-    Admitted, Asked, Carrier, Door, FloodGuard, Identity, LinkError, MAX_SEALED, Pace, PublicKey,
-    Purpose, Refusal, accept,
+    Admitted, Carrier, Door, FloodGuard, HostRequest, Identity, LinkError, MAX_SEALED, Pace,
+    PublicKey, Purpose, Refusal, accept,
 };
 use store::Entry;
 use web::error::{ApiError, Failure};
@@ -240,12 +240,12 @@ fn failed(error: axum::Error) -> LinkError {
 }
 
 /// Judges a host that has proved its key. What becomes of it stands on record, also where it is turned away.
-async fn judge(ws: &Ws, asked: Asked, call: Call) -> Result<Admitted, Refusal> {
+async fn judge(ws: &Ws, asked: HostRequest, call: Call) -> Result<Admitted, Refusal> {
     if let (Some(wait), Purpose::Join { .. }) = (call.wait, &asked.purpose) {
         let words = "Too many that came the same way were turned away. Try again in five minutes.";
         return Err(Refusal::new(CLOSED, words).after(wait));
     }
-    let (said, key, epoch) = (said(&asked), *asked.key.as_bytes(), ws.store.incarnation());
+    let (said, key, epoch) = (facts_of(&asked), *asked.key.as_bytes(), ws.store.incarnation());
     let machine = machine(&asked, call.from);
     let (purpose, facts) = (asked.purpose, said.clone());
     let judged = ws.write(&BY, move |tx| match purpose {
@@ -302,18 +302,18 @@ async fn tell_copied(ws: &Ws, id: GatewayId) {
 }
 
 /// What tells a host from a copy of it.
-fn machine(asked: &Asked, from: IpAddr) -> Machine {
+fn machine(asked: &HostRequest, from: IpAddr) -> Machine {
     let life = |said: &str| kernel::text::ellipsis(said, MAX_LIFE);
     Machine {
         life: life(&asked.facts.life),
         branch: life(&asked.facts.branch),
-        name: rules::told(&asked.facts.name),
+        name: rules::clean(&asked.facts.name),
         address: from.to_canonical().to_string(),
     }
 }
 
 /// What a host says of its machine, as gateways have it.
-fn said(asked: &Asked) -> Facts {
+fn facts_of(asked: &HostRequest) -> Facts {
     let facts = &asked.facts;
     Facts {
         version: asked.version.clone(),

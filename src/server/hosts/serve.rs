@@ -400,12 +400,12 @@ fn report(beat: &Beat, now: Timestamp) -> Report {
         // Its clock may be off: what counts is how long ago that was.
         let ago = beat.clock_ms.saturating_sub(broke.at_ms).max(0);
         let at = from_ms(now.as_millisecond().saturating_sub(ago));
-        (at, rules::told(&broke.why))
+        (at, rules::clean(&broke.why))
     });
     Report {
         clock_ms: says.map(|ms| ms.saturating_sub(now.as_millisecond())),
         disk_full: beat.disk_full,
-        stuck: rules::told(&beat.stuck),
+        stuck: rules::clean(&beat.stuck),
         unsent: beat.unsent,
         broke,
     }

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use app::{App, Ws};
 use features::agents::model::Agent;
 use features::agents::provision;
-use features::agents::rules::{self as agent_rules, AgentError, ModelWish, NewAgent};
+use features::agents::rules::{self as agent_rules, AgentError, ModelChoice, NewAgent};
 use features::agents::templates::{self, Template as Role};
 use features::connections::queries::{self as connections, fitting};
 use features::onboarding::model::{Intent, Onboarding, Step};
@@ -50,13 +50,13 @@ struct Page {
     rest_open: bool,
     role: &'static Role,
     model: String,
-    v: Typed,
+    v: FirstAgentForm,
     wrong: Wrong,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Typed {
+pub(super) struct FirstAgentForm {
     role: String,
     name: String,
     emoji: String,
@@ -65,14 +65,14 @@ pub(super) struct Typed {
 pub(super) async fn show(
     ws: Ws,
     headers: HeaderMap,
-    Query(typed): Query<Typed>,
+    Query(typed): Query<FirstAgentForm>,
 ) -> Result<Response, PageError> {
     let open = match at(&ws, Step::Agent)? {
         Ok(open) => open,
         Err(elsewhere) => return Ok(elsewhere),
     };
     let role = templates::find(&typed.role).unwrap_or_else(|| suggested(&open).1);
-    let v = Typed {
+    let v = FirstAgentForm {
         role: role.slug.clone(),
         name: called(&open, role),
         emoji: role.manifest.emoji.clone(),
@@ -101,7 +101,7 @@ fn page(
     ws: &Ws,
     headers: &HeaderMap,
     open: &Onboarding,
-    (role, v): (&'static Role, Typed),
+    (role, v): (&'static Role, FirstAgentForm),
     wrong: Wrong,
 ) -> Result<Response, PageError> {
     let here = address(ws, Step::Agent);
@@ -185,7 +185,7 @@ pub(super) async fn create(
     who: Person,
     hx: Hx,
     headers: HeaderMap,
-    FormOnce(typed, once): FormOnce<Typed>,
+    FormOnce(typed, once): FormOnce<FirstAgentForm>,
 ) -> Result<Response, PageError> {
     let open = match at(&ws, Step::Agent)? {
         Ok(open) => open,
@@ -205,7 +205,7 @@ pub(super) async fn create(
         return page(&ws, &headers, &open, (role, typed), wrong);
     }
     let fitting = ws.read(|snap| fitting::model(snap, role.manifest.model_class))?;
-    let model = fitting.map_or_else(ModelWish::default, |pick| ModelWish {
+    let model = fitting.map_or_else(ModelChoice::default, |pick| ModelChoice {
         connection: pick.connection,
         model: Some(pick.model),
     });

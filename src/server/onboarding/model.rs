@@ -19,9 +19,9 @@ use features::onboarding::rules::{self, OnboardingError};
 use features::usage::model::budget::Budget;
 use features::usage::queries::budgets as standing;
 use features::usage::rules::UsageError;
-use features::usage::rules::budgets::{self, Wish};
+use features::usage::rules::budgets::{self, BudgetRequest};
 use features::workspace::model::Settings;
-use interfaces_account::connections::pages::new::{self as settings, Typed};
+use interfaces_account::connections::pages::new::{self as settings, NewConnectionForm};
 use kernel::{Actor, Cause, ConnectionId, FieldError, Part, Payer, Period, Problem, ProblemKind};
 use providers::base;
 use store::{Read, ReadExt, StoreError, WriteTx};
@@ -104,7 +104,7 @@ struct Page {
 
 #[derive(Clone, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Asked {
+pub(super) struct ModelStepParams {
     kind: String,
     /// The address of a server that was found.
     at: String,
@@ -114,7 +114,7 @@ pub(super) struct Asked {
 }
 
 /// What the links of its cards take along.
-impl Asked {
+impl ModelStepParams {
     fn rest(&self) -> &'static str {
         match (self.all.is_empty(), self.another.is_empty()) {
             (true, true) => "",
@@ -129,7 +129,7 @@ pub(super) async fn show(
     app: App,
     ws: Ws,
     headers: HeaderMap,
-    Query(asked): Query<Asked>,
+    Query(asked): Query<ModelStepParams>,
 ) -> Result<Response, PageError> {
     match at(&ws, Step::Model)? {
         Ok(open) => page(&app, &ws, &headers, (&open, &asked), Wrong::none()).await,
@@ -141,7 +141,7 @@ async fn page(
     app: &App,
     ws: &Ws,
     headers: &HeaderMap,
-    (open, asked): (&Onboarding, &Asked),
+    (open, asked): (&Onboarding, &ModelStepParams),
     wrong: Wrong,
 ) -> Result<Response, PageError> {
     let works = ws.read(|snap| works(snap))?;
@@ -159,7 +159,7 @@ async fn page(
         (State::Choosing(_), true) => format!("Show all {} providers", PRESETS.len()),
         _ => String::new(),
     };
-    let all = Asked { all: "1".to_owned(), ..asked.clone() };
+    let all = ModelStepParams { all: "1".to_owned(), ..asked.clone() };
     let page = Page {
         theme: Theme::from_headers(headers),
         steps: Steps::of(ws, open, Step::Model),
@@ -211,7 +211,7 @@ fn limits(now: Option<i64>) -> Vec<Choice> {
 }
 
 /// The cards of what can be connected: servers that run here first when there are some, then the usual providers.
-fn offers(ws: &Ws, here: &str, asked: &Asked, found: &[Found]) -> (State, Vec<Card>) {
+fn offers(ws: &Ws, here: &str, asked: &ModelStepParams, found: &[Found]) -> (State, Vec<Card>) {
     let is_open = |kind: &str, at: &str| asked.kind == kind && asked.at == at;
     let mut cards: Vec<Card> = found
         .iter()
@@ -286,7 +286,7 @@ pub(super) async fn connect(
     who: Person,
     hx: Hx,
     headers: HeaderMap,
-    FormOnce(typed, once): FormOnce<Typed>,
+    FormOnce(typed, once): FormOnce<NewConnectionForm>,
 ) -> Result<Response, PageError> {
     let open = match at(&ws, Step::Model)? {
         Ok(open) => open,
@@ -317,7 +317,7 @@ pub(super) async fn connect(
     })?;
     let once = if is_gone { Once::without_key() } else { once };
     let made = loop {
-        let typed = Typed { name: free_name(&ws, preset.name)?, ..typed.clone() };
+        let typed = NewConnectionForm { name: free_name(&ws, preset.name)?, ..typed.clone() };
         match settings::connect(&app, &ws, &who, (preset, &typed), once.clone()).await? {
             // Another window was faster.
             Err(ConnectionError::NameTaken(_)) => {}
@@ -351,7 +351,12 @@ pub(super) async fn connect(
         return html::fragment_with(status(&wrong), &fields::summary(said));
     }
     let yes = || "1".to_owned();
-    let asked = Asked { kind: typed.kind, all: yes(), another: yes(), ..Asked::default() };
+    let asked = ModelStepParams {
+        kind: typed.kind,
+        all: yes(),
+        another: yes(),
+        ..ModelStepParams::default()
+    };
     page(&app, &ws, &headers, (&open, &asked), wrong).await
 }
 
@@ -381,7 +386,7 @@ fn answers_and_calls(one: &Connection) -> bool {
 fn is_there(
     app: &App,
     ws: &Ws,
-    (preset, typed): (&Preset, &Typed),
+    (preset, typed): (&Preset, &NewConnectionForm),
     is: impl Fn(&Connection) -> bool,
 ) -> Result<Option<ConnectionId>, StoreError> {
     let address = if preset.asks_address { typed.base_url.as_str() } else { preset.address };
@@ -450,7 +455,7 @@ pub(super) async fn choose(
     };
     let Some((connection, model)) = Pick::parse(&typed.pick) else {
         let wrong = Wrong::of(&ConnectionError::BadModel)?;
-        return page(&app, &ws, &headers, (&open, &Asked::default()), wrong).await;
+        return page(&app, &ws, &headers, (&open, &ModelStepParams::default()), wrong).await;
     };
     let limit = match typed.limit.as_str() {
         "" | KEEP => None,
@@ -458,7 +463,8 @@ pub(super) async fn choose(
             Some(dollars) => Some(dollars * MICROS),
             None => {
                 let wrong = Wrong::field("limit", "choose one of the limits");
-                return page(&app, &ws, &headers, (&open, &Asked::default()), wrong).await;
+                return page(&app, &ws, &headers, (&open, &ModelStepParams::default()), wrong)
+                    .await;
             }
         },
     };
@@ -524,7 +530,7 @@ fn limit_month(tx: &mut WriteTx<'_>, limit_micros: Option<i64>) -> Result<(), Us
     let now = standing::one(tx, Payer::Workspace, Period::Month)?;
     let now = now.unwrap_or_else(|| Budget::new(Payer::Workspace, Period::Month));
     let Budget { payer, period, limit_tokens, soft_pct, hard, .. } = now;
-    budgets::set(tx, Wish { payer, period, limit_micros, limit_tokens, soft_pct, hard })
+    budgets::set(tx, BudgetRequest { payer, period, limit_micros, limit_tokens, soft_pct, hard })
 }
 
 /// `POST /onboarding/model/skip`: agents use practice for now.

@@ -51,7 +51,7 @@ struct Page {
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Typed {
+pub(super) struct FirstTaskForm {
     intent: String,
     begins: String,
 }
@@ -120,7 +120,7 @@ pub(super) async fn choose(
     who: Person,
     hx: Hx,
     headers: HeaderMap,
-    FormOnce(typed, _): FormOnce<Typed>,
+    FormOnce(typed, _): FormOnce<FirstTaskForm>,
 ) -> Result<Response, PageError> {
     let open = match at(&ws, Step::Work)? {
         Ok(open) => open,

@@ -47,7 +47,7 @@ pub struct PlaceLine {
 /// What is to be done.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "act", rename_all = "snake_case")]
-pub enum Wish {
+pub enum PeopleRequest {
     /// Close it.
     Disable { email: String },
     /// Open it again.
@@ -74,14 +74,14 @@ pub fn lines(app: &App) -> Result<Vec<Line>, StoreError> {
 ///
 /// # Errors
 /// When it is refused.
-pub async fn carry_out(app: &App, by: Actor, wish: &Wish) -> Result<Line, PageError> {
+pub async fn carry_out(app: &App, by: Actor, wish: &PeopleRequest) -> Result<Line, PageError> {
     let (email, open) = match wish {
-        Wish::Disable { email } | Wish::Remove { email } => (email, false),
-        Wish::Enable { email } => (email, true),
+        PeopleRequest::Disable { email } | PeopleRequest::Remove { email } => (email, false),
+        PeopleRequest::Enable { email } => (email, true),
     };
     let known = app.system.read(|snap| users::queries::by_email(snap, email))?;
     let known = known.ok_or_else(|| UsersError::NoAccount(email.clone()))?;
-    if matches!(wish, Wish::Remove { .. }) {
+    if matches!(wish, PeopleRequest::Remove { .. }) {
         let was = line(app, known.clone())?;
         accounts::remove(app, (by, Cause::Setup), &known).await?;
         return Ok(was);
@@ -94,7 +94,11 @@ async fn show(app: App) -> Result<Json<Vec<Line>>, ApiError> {
     Ok(Json(lines(&app)?))
 }
 
-async fn act(app: App, peer: Peer, Json(wish): Json<Wish>) -> Result<Json<Line>, ApiError> {
+async fn act(
+    app: App,
+    peer: Peer,
+    Json(wish): Json<PeopleRequest>,
+) -> Result<Json<Line>, ApiError> {
     let by = local_actor(&app, peer)?;
     Ok(Json(carry_out(&app, by, &wish).await?))
 }

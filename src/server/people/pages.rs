@@ -324,7 +324,7 @@ struct RoleForm {
 }
 
 /// What a rule refused, as a message on the page that was left.
-fn said(app: &App, back: Response, error: WorkspaceError) -> Result<Response, PageError> {
+fn redisplay(app: &App, back: Response, error: WorkspaceError) -> Result<Response, PageError> {
     match error.kind() {
         ProblemKind::Conflict | ProblemKind::Invalid => {
             Ok(flash::say(app, Flash::danger(sentence(&error.to_string())), back))
@@ -345,7 +345,9 @@ async fn change_role(
     let back = hx.go_to(&ws.url("settings/members"));
     let role: Role = match form.role.parse() {
         Ok(role) => role,
-        Err(error) => return said(&app, back, WorkspaceError::field("role", error.to_string())),
+        Err(error) => {
+            return redisplay(&app, back, WorkspaceError::field("role", error.to_string()));
+        }
     };
     super::proved_for(role, proof)?;
     match super::change_role(&app, &ws, &who, (account, role), Once::without_key()).await {
@@ -353,7 +355,7 @@ async fn change_role(
             let text = format!("{} is {} now.", now.name, with_article(now.role));
             Ok(flash::say(&app, Flash::ok(text), back))
         }
-        Err(error) => said(&app, back, error),
+        Err(error) => redisplay(&app, back, error),
     }
 }
 

@@ -7,7 +7,7 @@ use backup::{BackupError, Manifest, Part, Repository};
 use crypto::keyring::Keyring;
 use kernel::Timestamp;
 
-use super::{Mode, RestoreWish, Which};
+use super::{Mode, RestoreRequest, Which};
 
 /// The backup that is restored, and how.
 pub(super) struct Chosen {
@@ -96,7 +96,7 @@ impl Chosen {
 }
 
 /// The backup that is asked for.
-pub(super) fn chosen(repo: &Repository, wish: &RestoreWish) -> Result<Chosen, BackupError> {
+pub(super) fn chosen(repo: &Repository, wish: &RestoreRequest) -> Result<Chosen, BackupError> {
     match &wish.backup {
         Which::Newest => chosen_newest(repo, wish),
         Which::Id(start) => repo.manifest(&repo.find(start)?).map(Chosen::whole),
@@ -105,14 +105,14 @@ pub(super) fn chosen(repo: &Repository, wish: &RestoreWish) -> Result<Chosen, Ba
 }
 
 /// Whether a backup holds what is asked for: the workspace, or all of them.
-fn holds(manifest: &Manifest, wish: &RestoreWish) -> bool {
+fn holds(manifest: &Manifest, wish: &RestoreRequest) -> bool {
     match &wish.workspace {
         Some(slug) => manifest.workspaces.contains(slug),
         None => manifest.is_complete(),
     }
 }
 
-fn lacks(manifest: &Manifest, wish: &RestoreWish) -> Vec<String> {
+fn lacks(manifest: &Manifest, wish: &RestoreRequest) -> Vec<String> {
     match &wish.workspace {
         Some(slug) => vec![slug.clone()],
         None => manifest.missing.clone(),
@@ -120,7 +120,7 @@ fn lacks(manifest: &Manifest, wish: &RestoreWish) -> Vec<String> {
 }
 
 /// The newest backup that holds what is asked for. Where none does, the newest of all.
-fn chosen_newest(repo: &Repository, wish: &RestoreWish) -> Result<Chosen, BackupError> {
+fn chosen_newest(repo: &Repository, wish: &RestoreRequest) -> Result<Chosen, BackupError> {
     let of = meant(repo, wish)?;
     let newest = repo.newest(of.as_deref())?;
     if holds(&newest, wish) {
@@ -137,7 +137,11 @@ fn chosen_newest(repo: &Repository, wish: &RestoreWish) -> Result<Chosen, Backup
 
 /// The first backup from a moment on that holds what is asked for, with all its pieces. Where none does, the
 /// first of all: then it is said what is wrong with that.
-fn chosen_at(repo: &Repository, at: Timestamp, wish: &RestoreWish) -> Result<Chosen, BackupError> {
+fn chosen_at(
+    repo: &Repository,
+    at: Timestamp,
+    wish: &RestoreRequest,
+) -> Result<Chosen, BackupError> {
     let of = meant(repo, wish)?;
     let (mut all, unreadable) = repo.states_of(&|part| is_written(part, wish))?;
     all.retain(|(one, _)| of.as_ref().is_none_or(|key_id| one.key_id == *key_id));
@@ -184,7 +188,7 @@ fn chosen_at(repo: &Repository, at: Timestamp, wish: &RestoreWish) -> Result<Cho
 }
 
 /// Whether a part of a backup is written by a restore.
-fn is_written(part: &Part, wish: &RestoreWish) -> bool {
+fn is_written(part: &Part, wish: &RestoreRequest) -> bool {
     match &wish.workspace {
         None => true,
         Some(slug) => {
@@ -199,7 +203,7 @@ fn no_backup(repo: &Repository, wanted: &str) -> BackupError {
 
 /// Whose backups are meant at a place that several HQs share: those of the master key that is there. None
 /// where all are of one.
-fn meant(repo: &Repository, wish: &RestoreWish) -> Result<Option<String>, BackupError> {
+fn meant(repo: &Repository, wish: &RestoreRequest) -> Result<Option<String>, BackupError> {
     let (all, _) = repo.outlines()?;
     let keys: BTreeSet<String> = all.into_iter().map(|one| one.key_id).collect();
     if keys.len() < 2 {

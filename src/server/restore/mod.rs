@@ -30,7 +30,7 @@ use choice::{Chosen, chosen};
 use stores::{Staged, awaken, former, listed, people, schema_of};
 
 /// What is to be restored.
-pub struct RestoreWish {
+pub struct RestoreRequest {
     /// The data folder.
     pub data: PathBuf,
     pub backup: Which,
@@ -99,7 +99,7 @@ pub struct Restored {
 /// When a byte is wrong, something is in the way, or HQ runs on the folder: then nothing has changed.
 pub fn restore(
     repo: &Repository,
-    wish: &RestoreWish,
+    wish: &RestoreRequest,
     meter: &Meter,
 ) -> Result<Restored, BackupError> {
     restore_on(repo, wish, meter, &NoFaults)
@@ -111,7 +111,7 @@ pub fn restore(
 /// As `restore`; when that was begun, the next start goes on with it.
 pub fn restore_on(
     repo: &Repository,
-    wish: &RestoreWish,
+    wish: &RestoreRequest,
     meter: &Meter,
     faults: &dyn Faults,
 ) -> Result<Restored, BackupError> {
@@ -204,7 +204,7 @@ type Narrowed<'w> = (Manifest, Option<&'w str>);
 /// one that is damaged: it goes back to the same moment.
 fn sound<'w>(
     repo: &Repository,
-    wish: &'w RestoreWish,
+    wish: &'w RestoreRequest,
     chosen: &mut Chosen,
     mut narrow: Narrowed<'w>,
     meter: &Meter,
@@ -223,7 +223,7 @@ fn sound<'w>(
 
 /// What of a backup is written: all, one workspace into the place of its former self, or one with the
 /// accounts as a folder of its own.
-fn narrowed<'w>(whole: &Manifest, wish: &'w RestoreWish) -> Result<Narrowed<'w>, BackupError> {
+fn narrowed<'w>(whole: &Manifest, wish: &'w RestoreRequest) -> Result<Narrowed<'w>, BackupError> {
     let known = store::FORMAT;
     let formats = whole.parts.iter().filter_map(|part| part.store.as_ref());
     if let Some(found) = formats.map(|store| store.format).max().filter(|found| known < *found) {
@@ -273,7 +273,7 @@ fn is_empty(folder: &Path) -> Result<bool, BackupError> {
 fn standing(
     data: &Path,
     manifest: &Manifest,
-    wish: &RestoreWish,
+    wish: &RestoreRequest,
     only: Option<&str>,
 ) -> Result<Vec<String>, BackupError> {
     let is_whole_place = matches!(wish.mode, Mode::Restore | Mode::DryRun) && only.is_none();

@@ -131,7 +131,7 @@ pub(super) fn awaken(staged: &Staged<'_>, done: &mut Restored) -> Result<(), Bac
         done.unreadable.extend(keys.into_iter().map(|name| format!("{slug}: the key of {name}")));
         news.extend(people_of(&store, staged, &slug)?);
         quieten(&store, &slug)?;
-        told(&store, staged.manifest)?;
+        check_manifest(&store, staged.manifest)?;
         there.push(slug);
     }
     if !there.is_empty() {
@@ -148,7 +148,7 @@ pub(super) fn awaken(staged: &Staged<'_>, done: &mut Restored) -> Result<(), Bac
             return Err(BackupError::Restore("nothing was there yet at that moment".to_owned()));
         }
         doors(&store, staged, news, done)?;
-        told(&store, staged.manifest)?;
+        check_manifest(&store, staged.manifest)?;
     }
     Ok(())
 }
@@ -346,7 +346,7 @@ fn sentences(closed: &Closed, others: &[String], former: bool) -> Vec<String> {
 }
 
 /// Notes the restore as an entry, checks the chain and closes the store.
-fn told(store: &Store, manifest: &Manifest) -> Result<(), BackupError> {
+fn check_manifest(store: &Store, manifest: &Manifest) -> Result<(), BackupError> {
     let (backup, taken_at): (String, Timestamp) = (manifest.id.clone(), manifest.taken_at);
     store.write_blocking(BY.0, BY.1, move |tx| {
         backups::note_restored(tx, backup, taken_at);

@@ -45,7 +45,7 @@ pub struct Line {
 /// What is to be done.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "act", rename_all = "snake_case")]
-pub enum Wish {
+pub enum WorkspaceRequest {
     Add {
         name: String,
         /// IANA time zone.
@@ -109,24 +109,24 @@ async fn show(app: App) -> Result<Json<Vec<Line>>, ApiError> {
 }
 
 /// Does it, and gives the address of the workspace.
-async fn carry_out(app: &App, actor: Actor, wish: Wish) -> Result<String, LifeError> {
+async fn carry_out(app: &App, actor: Actor, wish: WorkspaceRequest) -> Result<String, LifeError> {
     let by = (actor, Cause::Setup);
     match wish {
-        Wish::Add { name, zone, email } => {
+        WorkspaceRequest::Add { name, zone, email } => {
             let owner = chosen_account(app, email.as_deref())?;
             let zone = zone.unwrap_or_else(|| "UTC".to_owned());
             let new = NewWorkspace { name, emoji: None, zone, owner, guided: false };
             Ok(life::add(app, by, new).await?.slug.clone())
         }
-        Wish::Archive { slug } => {
+        WorkspaceRequest::Archive { slug } => {
             life::archive(app, by, &life::find(app, &slug)?).await?;
             Ok(slug)
         }
-        Wish::Restore { slug } => {
+        WorkspaceRequest::Restore { slug } => {
             life::restore(app, by, &life::find(app, &slug)?).await?;
             Ok(slug)
         }
-        Wish::Delete { slug, name } => {
+        WorkspaceRequest::Delete { slug, name } => {
             match life::find(app, &slug) {
                 Ok(ws) => life::delete(app, by, &ws, &name.unwrap_or_default()).await?,
                 Err(error) => match life::forget_missing(app, by, &slug).await {
@@ -137,14 +137,18 @@ async fn carry_out(app: &App, actor: Actor, wish: Wish) -> Result<String, LifeEr
             }
             Ok(slug)
         }
-        Wish::Move { slug, to } => {
+        WorkspaceRequest::Move { slug, to } => {
             life::move_to(app, by, &life::find(app, &slug)?, to).await?;
             Ok(slug)
         }
     }
 }
 
-async fn act(app: App, peer: Peer, Json(wish): Json<Wish>) -> Result<Response, ApiError> {
+async fn act(
+    app: App,
+    peer: Peer,
+    Json(wish): Json<WorkspaceRequest>,
+) -> Result<Response, ApiError> {
     let by = local_actor(&app, peer)?;
     let slug = carry_out(&app, by, wish).await?;
     Ok((StatusCode::OK, Json(serde_json::json!({ "slug": slug }))).into_response())

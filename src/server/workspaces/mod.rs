@@ -17,10 +17,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
+use app::cache::{Cache, Numbers};
 use app::downstream::Looks;
 use app::finding::Finding;
 use app::inputs::Inputs;
-use app::kept::{Kept, Numbers};
 use app::live::Hub;
 use app::meaning::Vectors;
 use app::paths::PathLocks;
@@ -208,7 +208,7 @@ pub fn open(app: &App, folder: PathBuf, cache: usize) -> Result<Ws, OpenError> {
         paths: PathLocks::default(),
         repo: OnceLock::new(),
         work: Work::new(&app.stopping),
-        people: Kept::default(),
+        people: Cache::default(),
         numbers: Numbers::default(),
         finding: Finding::at(folder.join("search")),
         vectors: Vectors::at(folder.join("vectors")),

@@ -184,7 +184,7 @@ async fn restore(app: App, ws: Ws, who: Person, hx: Hx) -> Result<Response, Page
 }
 
 #[derive(Deserialize)]
-struct Typed {
+struct WorkspaceForm {
     #[serde(default)]
     typed: String,
 }
@@ -194,7 +194,7 @@ async fn delete(
     ws: Ws,
     who: Person,
     hx: Hx,
-    Form(form): Form<Typed>,
+    Form(form): Form<WorkspaceForm>,
 ) -> Result<Response, PageError> {
     let mut back = hx.go_to(&ws.url("settings/general"));
     let done = match life::delete(&app, (who.actor(), who.cause()), &ws, &form.typed).await {

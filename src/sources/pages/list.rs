@@ -4,7 +4,7 @@ use askama::Template;
 use axum::response::Response;
 
 use app::Ws;
-use features::tasks::queries::scene::Scene;
+use features::tasks::queries::view_context::ViewContext;
 use kernel::Can;
 use store::Read;
 use web::error::PageError;
@@ -15,7 +15,7 @@ use web::session::Person;
 use web::shell::Shell;
 use web::time::RelTime;
 
-use super::{reads, sheet, told};
+use super::{badge, reads, sheet};
 use crate::error::SourceError;
 use crate::model::{RUNS, RunState, SOURCES, STATES};
 use crate::queries;
@@ -54,7 +54,7 @@ pub(super) async fn list(ws: Ws, who: Person, hx: Hx, shell: Shell) -> Result<Re
     let page = ws
         .read_blocking(move |ws| {
             ws.read(|snap| {
-                let scene = Scene::new(ws, &who, snap)?;
+                let scene = ViewContext::new(ws, &who, snap)?;
                 page(&scene, snap, shell, may_add)
             })
         })
@@ -66,7 +66,7 @@ pub(super) async fn list(ws: Ws, who: Person, hx: Hx, shell: Shell) -> Result<Re
 }
 
 fn page(
-    scene: &Scene,
+    scene: &ViewContext,
     read: &dyn Read,
     shell: Shell,
     may_add: bool,
@@ -82,7 +82,7 @@ fn page(
             icon: manifest.map(|one| one.icon.clone()).unwrap_or_default(),
             href: format!("{base}/{}", source.id),
             reads: reads(&source, manifest),
-            told: told(&source, &standing, running),
+            told: badge(&source, &standing, running),
             items: queries::count(read, source.id)?,
             label: manifest.map_or_else(|| "items".to_owned(), |one| one.item_label.to_lowercase()),
             synced: standing.synced_at.map(|at| scene.time(at)),
@@ -95,7 +95,7 @@ fn page(
         shell,
         sheet: sheet(),
         list_url: scene.ws.url("knowledge"),
-        live: Live::new(base.clone()).tables(&[SOURCES.name, STATES.name, RUNS.name]).calm(),
+        live: Live::new(base.clone()).tables(&[SOURCES.name, STATES.name, RUNS.name]).debounced(),
         base,
         rows,
         refused: if may_add { catalog.refused } else { Vec::new() },

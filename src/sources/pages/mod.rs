@@ -25,7 +25,7 @@ fn sheet() -> &'static str {
 }
 
 /// How it stands with a source: icon, tone and word.
-fn told(
+fn badge(
     source: &Source,
     standing: &Standing,
     running: bool,

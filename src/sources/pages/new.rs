@@ -30,7 +30,7 @@ use crate::rules::{self, NewSource, Patch};
 pub(super) const HOURS: [u32; 5] = [1, 6, 12, 24, 168];
 
 /// What a form sent, by the names of its fields.
-pub(super) type Typed = Map<String, Value>;
+pub(super) type FormValues = Map<String, Value>;
 
 /// A connector to choose.
 struct Offer {
@@ -88,7 +88,7 @@ pub(super) async fn new(
     shell: Shell,
     Query(chosen): Query<Chosen>,
 ) -> Result<Response, PageError> {
-    let none = Typed::new();
+    let none = FormValues::new();
     let page = ws.read_blocking(move |ws| page(ws, shell, (&chosen.connector, &none, &[])));
     html::page(&page.await?)
 }
@@ -96,7 +96,7 @@ pub(super) async fn new(
 fn page(
     ws: &Ws,
     shell: Shell,
-    (connector, typed, wrong): (&str, &Typed, &[FieldError]),
+    (connector, typed, wrong): (&str, &FormValues, &[FieldError]),
 ) -> Result<NewPage, SourceError> {
     let catalog = reach::catalog(&ws.app);
     let base = ws.url("knowledge/sources");
@@ -135,7 +135,7 @@ fn page(
 }
 
 /// The words of a field; nothing when it was not sent.
-pub(super) fn text<'t>(typed: &'t Typed, key: &str) -> &'t str {
+pub(super) fn text<'t>(typed: &'t FormValues, key: &str) -> &'t str {
     typed.get(key).and_then(Value::as_str).unwrap_or_default()
 }
 
@@ -144,7 +144,12 @@ fn error_of(wrong: &[FieldError], key: &str) -> String {
 }
 
 /// The values that a connector asks for.
-pub(super) fn asks(ws: &Ws, manifest: &Manifest, typed: &Typed, wrong: &[FieldError]) -> Vec<Asks> {
+pub(super) fn asks(
+    ws: &Ws,
+    manifest: &Manifest,
+    typed: &FormValues,
+    wrong: &[FieldError],
+) -> Vec<Asks> {
     let asked = manifest.reads.iter().filter(|field| field.fixed.is_none());
     let one = |field: &connect::Field| {
         let given = text(typed, &field.key).to_owned();
@@ -209,7 +214,7 @@ pub(super) fn folders(ws: &Ws, chosen: &str) -> Result<Vec<Choice>, SourceError>
 }
 
 /// What a form says is to be read.
-pub(super) fn reads_of(manifest: &Manifest, typed: &Typed) -> Reads {
+pub(super) fn reads_of(manifest: &Manifest, typed: &FormValues) -> Reads {
     let one = |field: &connect::Field| (field.key.clone(), text(typed, &field.key).to_owned());
     manifest.reads.iter().map(one).collect()
 }
@@ -221,7 +226,7 @@ pub(super) async fn create(
     who: Person,
     hx: Hx,
     shell: Shell,
-    FormOnce(typed, once): FormOnce<Typed>,
+    FormOnce(typed, once): FormOnce<FormValues>,
 ) -> Result<Response, PageError> {
     let made = async {
         let new = wanted(&ws, &typed).await?;
@@ -245,7 +250,7 @@ pub(super) async fn create(
     }
 }
 
-async fn wanted(ws: &Ws, typed: &Typed) -> Result<NewSource, SourceError> {
+async fn wanted(ws: &Ws, typed: &FormValues) -> Result<NewSource, SourceError> {
     let connector = text(typed, "connector");
     let manifest = api::manifest(ws, connector).await?;
     let reads = reads_of(&manifest, typed);

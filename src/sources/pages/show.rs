@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use app::{App, Ws};
 use features::history::queries as history;
-use features::tasks::queries::scene::Scene;
+use features::tasks::queries::view_context::ViewContext;
 use kernel::Can;
 use knowledge::model::{Item, KnowledgeId};
 use store::{Read, ReadExt as _};
@@ -21,8 +21,8 @@ use web::shell::{Flash, Shell};
 use web::time::RelTime;
 use web::{flash, html, path_words};
 
-use super::new::{Asks, Typed, asks, folders, intervals, reads_of, text};
-use super::{reads, sheet, told};
+use super::new::{Asks, FormValues, asks, folders, intervals, reads_of, text};
+use super::{badge, reads, sheet};
 use crate::api;
 use crate::error::SourceError;
 use crate::model::{
@@ -112,7 +112,7 @@ pub(super) fn routes() -> Routes {
 /// What stands behind the question mark.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-struct Asked {
+struct SourcePageParams {
     page: usize,
 }
 
@@ -123,13 +123,13 @@ async fn show(
     hx: Hx,
     shell: Shell,
     Path(said): Path<String>,
-    Query(asked): Query<Asked>,
+    Query(asked): Query<SourcePageParams>,
 ) -> Result<Response, PageError> {
     let may_change = who.access.may(Can::Admin);
     let page = ws
         .read_blocking(move |ws| {
             ws.read(|snap| {
-                let scene = Scene::new(ws, &who, snap)?;
+                let scene = ViewContext::new(ws, &who, snap)?;
                 let source = queries::source(snap, &said)?;
                 page(&scene, snap, (shell, source), (asked.page, may_change))
             })
@@ -142,7 +142,7 @@ async fn show(
 }
 
 fn page(
-    scene: &Scene,
+    scene: &ViewContext,
     read: &dyn Read,
     (shell, source): (Shell, Source),
     (at, may_change): (usize, bool),
@@ -164,7 +164,7 @@ fn page(
     let lines = entries.into_iter().skip(from).take(PAGE).map(|one| item(scene, read, one));
     let writes = queries::writes(read, source.id, SHOWN)?;
     let reading = reads(&source, manifest);
-    let typed: Typed =
+    let typed: FormValues =
         source.reads.iter().map(|(key, value)| (key.clone(), value.as_str().into())).collect();
     let fields = manifest.map(|one| asks(&scene.ws, one, &typed, &[])).unwrap_or_default();
     let leaf = |one: &Leaves| Choice::new(one.word(), one.label(), *one == Leaves::Keep);
@@ -173,7 +173,7 @@ fn page(
         .record(SOURCES.name, source.id)
         .record(STATES.name, source.id)
         .tables(&[RUNS.name, ENTRIES.name, WRITES.name])
-        .calm();
+        .debounced();
     Ok(ShowPage {
         shell,
         sheet: sheet(),
@@ -181,7 +181,7 @@ fn page(
         live,
         icon: manifest.map(|one| one.icon.clone()).unwrap_or_default(),
         reads: reading,
-        told: told(&source, &standing, running),
+        told: badge(&source, &standing, running),
         paused: source.paused,
         running,
         synced: standing.synced_at.map(|at| scene.time(at)),
@@ -225,7 +225,7 @@ fn page(
     })
 }
 
-fn item(scene: &Scene, read: &dyn Read, entry: Entry) -> Result<ItemLine, SourceError> {
+fn item(scene: &ViewContext, read: &dyn Read, entry: Entry) -> Result<ItemLine, SourceError> {
     let item: Option<Item> = read.get::<Item>(entry.item)?;
     let archived = item.as_ref().is_some_and(|item| item.archived_at.is_some());
     let told = match entry.state {
@@ -251,7 +251,7 @@ fn item(scene: &Scene, read: &dyn Read, entry: Entry) -> Result<ItemLine, Source
     })
 }
 
-fn run_line(scene: &Scene, run: &Run) -> RunLine {
+fn run_line(scene: &ViewContext, run: &Run) -> RunLine {
     let counts = &run.counts;
     let parts = [
         (counts.new, "new"),
@@ -284,7 +284,7 @@ async fn sync(
     who: Person,
     hx: Hx,
     Path(said): Path<String>,
-    Form(typed): Form<Typed>,
+    Form(typed): Form<FormValues>,
 ) -> Result<Response, PageError> {
     let id = ws.read(|snap| queries::source(snap, &said))?.id;
     // ok: without an item all of it is synced.
@@ -313,7 +313,7 @@ async fn act(
     who: Person,
     hx: Hx,
     Path2(said, verb): Path2<String, Verb>,
-    Form(typed): Form<Typed>,
+    Form(typed): Form<FormValues>,
 ) -> Result<Response, PageError> {
     let source = ws.read(|snap| queries::source(snap, &said))?;
     let (id, name) = (source.id, source.name.clone());
@@ -346,7 +346,7 @@ async fn act(
 }
 
 /// What a form changes.
-async fn changed(ws: &Ws, source: &Source, typed: &Typed) -> Result<Patch, SourceError> {
+async fn changed(ws: &Ws, source: &Source, typed: &FormValues) -> Result<Patch, SourceError> {
     let manifest = api::manifest(ws, &source.provider).await?;
     let mut reads = reads_of(&manifest, typed);
     // What tells one source from another is not asked again.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use connect::Fault;
+use connect::ConnectorError;
 use jiff::SignedDuration;
 use kernel::{About, Notice, NoticeKind};
 use store::{Range, ReadExt as _, StoreError, WriteTx};
@@ -90,7 +90,7 @@ pub enum Ended {
         asks: u32,
     },
     /// It did not, with a random number for the pause.
-    Ill(Fault, u64),
+    Ill(ConnectorError, u64),
 }
 
 /// Ends a sync.
@@ -125,7 +125,7 @@ pub fn end(
         let message = new.message.clone();
         tx.put(&Run { state, counts, message, ended_at: Some(now), ..run })?;
     }
-    if let Some(title) = told(&source, &begun.standing, &new) {
+    if let Some(title) = describe_change(&source, &begun.standing, &new) {
         let about = About::Workspace;
         let notice = Notice::new(NoticeKind::SourceFailed, about, title).body(&new.message);
         tx.emit(notice.admins().event());
@@ -135,14 +135,14 @@ pub fn end(
 }
 
 /// How it stands with a source whose sync failed.
-fn failed(old: Standing, now: jiff::Timestamp, fault: &Fault, random: u64) -> Standing {
+fn failed(old: Standing, now: jiff::Timestamp, fault: &ConnectorError, random: u64) -> Standing {
     let message = kernel::text::ellipsis(&fault.to_string(), MAX_MESSAGE);
     let failures = old.failures.saturating_add(1);
-    if matches!(fault, Fault::Denied(_)) {
+    if matches!(fault, ConnectorError::Denied(_)) {
         return Standing { status: Status::Expired, failures, message, ..old };
     }
     let asked = match fault {
-        Fault::Busy { after, .. } => *after,
+        ConnectorError::Busy { after, .. } => *after,
         _ => None,
     };
     let next_at = now + pause(failures, random).max(signed(asked));
@@ -164,7 +164,7 @@ fn pause(failures: u32, random: u64) -> SignedDuration {
 }
 
 /// What people are told of a sync, if anything.
-fn told(source: &Source, old: &Standing, new: &Standing) -> Option<String> {
+fn describe_change(source: &Source, old: &Standing, new: &Standing) -> Option<String> {
     let name = &source.name;
     match (old.status, new.status) {
         (Status::Active | Status::Error, Status::Expired) => {

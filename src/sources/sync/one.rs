@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use app::Ws;
-use connect::{Connector, Content, Fault, Fetched, Known, Mark, Page, Step};
+use connect::{Connector, ConnectorError, Content, Fetched, Known, Mark, Page, Step};
 use futures_util::FutureExt as _;
 use jiff::SignedDuration;
 use kernel::Timestamp;
@@ -44,15 +44,15 @@ const TOLD: u32 = 5;
 /// Why a sync does not go on.
 enum Stop {
     /// The source.
-    Fault(Fault),
+    Fault(ConnectorError),
     /// The store or the disk.
     Store(StoreError),
     /// The source was removed meanwhile.
     Removed,
 }
 
-impl From<Fault> for Stop {
-    fn from(fault: Fault) -> Self {
+impl From<ConnectorError> for Stop {
+    fn from(fault: ConnectorError) -> Self {
         Self::Fault(fault)
     }
 }
@@ -68,7 +68,7 @@ impl From<SourceError> for Stop {
         match error {
             SourceError::Store(error) => Self::Store(error),
             SourceError::NotFound { .. } => Self::Removed,
-            other => Self::Fault(Fault::Failed(web::form::sentence(&other.to_string()))),
+            other => Self::Fault(ConnectorError::Failed(web::form::sentence(&other.to_string()))),
         }
     }
 }
@@ -94,7 +94,7 @@ pub(super) async fn sync(ws: &Ws, id: crate::model::SourceId) -> Result<(), Stor
     let done = AssertUnwindSafe(sync.go()).catch_unwind().await.unwrap_or_else(|panic| {
         let words = kernel::text::panic_words(&*panic);
         tracing::error!(source.id = %id, "a source could not be synced: {words}");
-        Err(Stop::Fault(Fault::Failed("HQ stumbled over what it read there.".to_owned())))
+        Err(Stop::Fault(ConnectorError::Failed("HQ stumbled over what it read there.".to_owned())))
     });
     // What came before it broke off is kept.
     let flushed = sync.flush().await;
@@ -104,7 +104,7 @@ pub(super) async fn sync(ws: &Ws, id: crate::model::SourceId) -> Result<(), Stor
         Err(Stop::Removed) => return Ok(()),
         Err(Stop::Store(StoreError::Closed)) => return Err(StoreError::Closed),
         Err(Stop::Store(error)) => {
-            let why = Fault::Failed(web::form::sentence(&error.to_string()));
+            let why = ConnectorError::Failed(web::form::sentence(&error.to_string()));
             Ended::Ill(why, retry::random())
         }
     };
@@ -213,7 +213,7 @@ impl Sync<'_> {
         self.seen.insert(place);
     }
 
-    fn failed(&mut self, place: String, fault: &Fault) {
+    fn failed(&mut self, place: String, fault: &ConnectorError) {
         self.counts.failed += 1;
         if self.counts.failed <= TOLD {
             self.notes.push(format!("{place} could not be read: {}", lower(&fault.to_string())));
@@ -321,7 +321,7 @@ impl Sync<'_> {
                 Ok(Fetched::Page(page)) => self.take(Step::Page(page)).await?,
                 Ok(Fetched::Skipped(why)) => self.take(Step::Skipped(place, why)).await?,
                 Ok(Fetched::Gone) => {}
-                Err(fault @ Fault::Busy { .. }) => return Err(fault.into()),
+                Err(fault @ ConnectorError::Busy { .. }) => return Err(fault.into()),
                 Err(fault) => self.take(Step::Failed(place, fault)).await?,
             }
         }
@@ -338,7 +338,7 @@ impl Sync<'_> {
                 Ok(Fetched::Gone) => first.push(place),
                 Ok(Fetched::Page(page)) => self.take(Step::Page(page)).await?,
                 Ok(Fetched::Skipped(_)) => self.heard.push((place, Heard::Here)),
-                Err(fault @ Fault::Busy { .. }) => return Err(fault.into()),
+                Err(fault @ ConnectorError::Busy { .. }) => return Err(fault.into()),
                 Err(fault) => self.failed(place, &fault),
             }
         }
@@ -388,8 +388,8 @@ impl Sync<'_> {
 }
 
 /// Why a page is left out that HQ stumbles over.
-fn stumbled() -> Fault {
-    Fault::Failed("HQ stumbled over what it read there.".to_owned())
+fn stumbled() -> ConnectorError {
+    ConnectorError::Failed("HQ stumbled over what it read there.".to_owned())
 }
 
 /// Whether the store refused a write for what is in it, so that another one may go well.

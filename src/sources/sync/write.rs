@@ -2,7 +2,7 @@
 //! sync finds nothing new in it.
 
 use app::{Who, Ws};
-use connect::{Fault, Fetched, Hash, Page};
+use connect::{ConnectorError, Fetched, Hash, Page};
 use store::{Range, ReadExt as _, StoreError};
 
 use super::BY;
@@ -43,7 +43,7 @@ pub async fn write(ws: &Ws, who: &(impl Who + Sync), said: Said) -> Result<Hash,
         Ok(page) => done(ws, who, noted, *page).await,
         Err(fault) => {
             let state = match &fault {
-                Fault::Conflict(why) => WriteState::Conflict(why.clone()),
+                ConnectorError::Conflict(why) => WriteState::Conflict(why.clone()),
                 other => WriteState::Failed(other.to_string()),
             };
             let moved = matches!(state, WriteState::Conflict(_));

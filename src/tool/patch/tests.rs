@@ -40,7 +40,7 @@ impl Tree for Files {
     }
 }
 
-fn told(error: ToolError) -> String {
+fn message(error: ToolError) -> String {
     error.into_output().expect("a refusal").text
 }
 
@@ -49,8 +49,8 @@ fn patch(ops: &str) -> String {
 }
 
 fn run(files: &[(&str, &str)], ops: &str) -> Result<Applied, String> {
-    let read = parse(&patch(ops)).map_err(told)?;
-    apply(&read, &Files::of(files)).map_err(told)
+    let read = parse(&patch(ops)).map_err(message)?;
+    apply(&read, &Files::of(files)).map_err(message)
 }
 
 fn updated(before: &str, hunks: &str) -> Result<String, String> {
@@ -190,10 +190,10 @@ fn faults_name_their_line() {
         ("*** Begin Patch\n*** Update File: a\n@@\n?x\n*** End Patch", "line 4: a line of a hunk"),
         ("*** Begin Patch\n*** Delete File: a\n*** End Patch\nmore", "line 4: nothing may follow"),
     ] {
-        let error = told(parse(text).expect_err(text));
+        let error = message(parse(text).expect_err(text));
         assert!(error.starts_with("Error(invalid_patch)") && error.contains(wanted), "{error}");
     }
-    assert!(told(parse(&"x".repeat(MAX_PATCH + 1)).unwrap_err()).contains("Error(too_large)"));
+    assert!(message(parse(&"x".repeat(MAX_PATCH + 1)).unwrap_err()).contains("Error(too_large)"));
 }
 
 #[test]
@@ -267,7 +267,7 @@ proptest! {
     #[test]
     fn what_is_read_and_written_is_read_the_same(ops in prop::collection::vec(op(), 1..5)) {
         let written = Patch { ops }.to_string();
-        let read = parse(&written).map_err(|e| TestCaseError::fail(told(e)))?;
+        let read = parse(&written).map_err(|e| TestCaseError::fail(message(e)))?;
         prop_assert_eq!(read.to_string(), written);
     }
 

@@ -25,9 +25,9 @@ use crate::error::VaultError;
 use crate::given::follow;
 use crate::model::{Category, Owner, Places, Scope, Secret, SecretId, Way};
 use crate::queries;
-use crate::rules::{self, Entry, Existing, NewSecret, Patch, Verdict, Wish};
+use crate::rules::{self, Entry, Existing, ImportOptions, NewSecret, Patch, Verdict};
 use crate::sync::State;
-use crate::values::{self, Ends, NewValue, Typed};
+use crate::values::{self, Ends, NewValue, SecretInput};
 
 /// Routes below `/api/v1`.
 #[must_use]
@@ -191,7 +191,7 @@ struct NewBody {
     name: String,
     /// The variable; made from the name when it is left out.
     key: Option<String>,
-    value: Typed,
+    value: SecretInput,
     /// What becomes of line breaks at the ends of the value; such a value is asked about when this is left out.
     ends: Option<Ends>,
     note: Option<String>,
@@ -346,7 +346,7 @@ async fn restore(
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ValueBody {
-    value: Typed,
+    value: SecretInput,
     /// What becomes of line breaks at its ends.
     ends: Option<Ends>,
     /// Whether a value is meant that is an ordinary word or number: it is masked wherever it is written.
@@ -393,7 +393,7 @@ async fn put_back(
 #[serde(deny_unknown_fields)]
 struct ImportBody {
     /// Lines as Node's dotenv reads them.
-    text: Typed,
+    text: SecretInput,
     /// The agents that alone have them, by slug or id; all when this and `gateway` are left out.
     agents: Option<Vec<String>>,
     /// The gateway whose agents alone have them, by slug or id.
@@ -447,7 +447,7 @@ async fn import(
 ) -> Result<Json<Imported>, ApiError> {
     let scope = scope(&ws, body.agents.as_deref(), body.gateway.as_deref())?;
     let existing = body.existing.unwrap_or(Existing::Refuse);
-    let wish = Wish { existing, ordinary: body.ordinary };
+    let wish = ImportOptions { existing, ordinary: body.ordinary };
     let text = dotenv::read(body.text.text());
     let entries = ws.read(|snap| rules::judge(snap, &text, &scope, wish))?;
     if body.preview {

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use app::Ws;
 use features::agents::queries::head::{self, Head, Place};
 use features::tasks::queries::due;
-use features::tasks::queries::scene::Scene;
+use features::tasks::queries::view_context::ViewContext;
 use gateways::queries as places;
 use kernel::day::{self, Toward};
 use kernel::{AgentId, Can, Timestamp};
@@ -85,7 +85,7 @@ struct Used {
 /// Since when it is asked what was used.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Asked {
+pub(super) struct AgentSecretsParams {
     since: String,
 }
 
@@ -131,11 +131,11 @@ pub(super) async fn show(
     hx: Hx,
     shell: Shell,
     Path(slug): Path<String>,
-    Query(asked): Query<Asked>,
+    Query(asked): Query<AgentSecretsParams>,
 ) -> Result<Response, PageError> {
     let page = ws.read_blocking(move |ws| {
         ws.read(|snap| {
-            let scene = Scene::new(ws, &who, snap)?;
+            let scene = ViewContext::new(ws, &who, snap)?;
             page(&scene, snap, shell, (slug.as_str(), asked.since.as_str()))
         })
     });
@@ -147,7 +147,12 @@ pub(super) async fn show(
 }
 
 /// What an agent has used since a day, each secret once, the last first. A text that is no day means the usual one.
-fn used(scene: &Scene, read: &dyn Read, agent: AgentId, since: &str) -> Result<Used, VaultError> {
+fn used(
+    scene: &ViewContext,
+    read: &dyn Read,
+    agent: AgentId,
+    since: &str,
+) -> Result<Used, VaultError> {
     let zone = &scene.today.zone;
     let today = due::day(scene.today.now, zone);
     let usual = today.checked_sub(USUAL_DAYS.days()).unwrap_or(today);
@@ -206,7 +211,7 @@ fn called(secret: &Secret, gateway: &str) -> String {
 }
 
 fn page(
-    scene: &Scene,
+    scene: &ViewContext,
     read: &dyn Read,
     shell: Shell,
     (slug, since): (&str, &str),
@@ -269,7 +274,7 @@ fn page(
     };
     let here = format!("{}/secrets", head.base);
     let since = used.as_ref().map_or("", |used| used.since.as_str());
-    let live = Live::new(format!("{here}?since={since}")).tables(&TABLES).calm();
+    let live = Live::new(format!("{here}?since={since}")).tables(&TABLES).debounced();
     Ok(AgentPage {
         shell,
         live,

@@ -8,7 +8,7 @@ use axum::response::Response;
 use serde::Deserialize;
 
 use app::Ws;
-use features::tasks::queries::scene::Scene;
+use features::tasks::queries::view_context::ViewContext;
 use kernel::GatewayId;
 use store::Read;
 use web::error::PageError;
@@ -22,7 +22,7 @@ use web::session::Person;
 use web::shell::Shell;
 use web::time::{Due, RelTime, Work};
 
-use super::masks::Typed;
+use super::masks::MaskForm;
 use super::{HERE, MENU, TABLES, faces, who};
 use crate::error::VaultError;
 use crate::given;
@@ -89,7 +89,7 @@ struct ListPage {
     gone: Vec<Gone>,
     /// Patterns of one's own: name, pattern, and where it is removed.
     masks: Vec<(String, String, String)>,
-    typed: Typed,
+    typed: MaskForm,
     wrong: Wrong,
     audit: String,
 }
@@ -99,7 +99,7 @@ web::region!(ListPage, as_rows, ListRows, "vault/list-rows.html");
 /// What stands behind the question mark.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Asked {
+pub(super) struct SecretsPageParams {
     /// The secret that gets another value.
     replace: String,
 }
@@ -110,9 +110,9 @@ pub(super) async fn list(
     who: Person,
     hx: Hx,
     shell: Shell,
-    Query(asked): Query<Asked>,
+    Query(asked): Query<SecretsPageParams>,
 ) -> Result<Response, PageError> {
-    let fresh = (Typed::default(), Wrong::none());
+    let fresh = (MaskForm::default(), Wrong::none());
     let page = looked(ws, who, shell, asked.replace, fresh).await?;
     match hx.is_partial() {
         true => html::fragment(&page.as_rows()),
@@ -125,7 +125,7 @@ pub(super) async fn again(
     ws: Ws,
     who: Person,
     shell: Shell,
-    typed: (Typed, Wrong),
+    typed: (MaskForm, Wrong),
 ) -> Result<Response, PageError> {
     let page = looked(ws, who, shell, String::new(), typed).await?;
     html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)
@@ -136,11 +136,11 @@ async fn looked(
     who: Person,
     shell: Shell,
     replace: String,
-    typed: (Typed, Wrong),
+    typed: (MaskForm, Wrong),
 ) -> Result<ListPage, PageError> {
     let page = ws.read_blocking(move |ws| {
         ws.read(|snap| {
-            let scene = Scene::new(ws, &who, snap)?;
+            let scene = ViewContext::new(ws, &who, snap)?;
             page(&scene, snap, shell, &replace, typed)
         })
     });
@@ -148,11 +148,11 @@ async fn looked(
 }
 
 fn page(
-    scene: &Scene,
+    scene: &ViewContext,
     read: &dyn Read,
     shell: Shell,
     replace: &str,
-    (typed, wrong): (Typed, Wrong),
+    (typed, wrong): (MaskForm, Wrong),
 ) -> Result<ListPage, VaultError> {
     let base = scene.ws.url(HERE);
     let machines = Machines::read(read)?;
@@ -163,7 +163,7 @@ fn page(
         match secret.removed_at {
             Some(at) => gone.push(Gone {
                 at: scene.time(at),
-                on: said(scene, &machines, &machines.of(&scene.ws, read, &secret, true)?),
+                on: describe(scene, &machines, &machines.of(&scene.ws, read, &secret, true)?),
                 href: format!("{base}/{}", secret.id),
                 name: secret.name,
                 key: secret.key,
@@ -188,7 +188,7 @@ fn page(
     bands.push(Band { label: "Only some agents".to_owned(), glyph: "lock", lines: own });
     // While somebody types a value, nothing is drawn anew.
     let is_typing = bands.iter().flat_map(|band| &band.lines).any(|line| line.is_open);
-    let live = Live::new(base.clone()).tables(&TABLES).calm();
+    let live = Live::new(base.clone()).tables(&TABLES).debounced();
     Ok(ListPage {
         shell,
         here: MENU,
@@ -207,7 +207,7 @@ fn page(
 }
 
 fn line(
-    scene: &Scene,
+    scene: &ViewContext,
     read: &dyn Read,
     machines: &Machines,
     secret: Secret,
@@ -230,7 +230,7 @@ fn line(
         owners: faces(scene, secret.scope.agents().iter().copied()),
         used,
         dot: dot(sync::overall(&on, opens)),
-        on: said(scene, machines, &on),
+        on: describe(scene, machines, &on),
         last: uses.first().map(|one| scene.time(one.last_at)),
         renew,
         is_late: secret.expires_at.is_some_and(|at| at <= now),
@@ -267,9 +267,9 @@ pub(super) fn dot(state: State) -> Dot {
 }
 
 /// The same machine by machine, where there are several.
-pub(super) fn said(scene: &Scene, machines: &Machines, on: &[On]) -> String {
+pub(super) fn describe(scene: &ViewContext, machines: &Machines, on: &[On]) -> String {
     match machines.are_several() {
-        true => sync::told(on, scene.today.now, &scene.today.zone),
+        true => sync::describe(on, scene.today.now, &scene.today.zone),
         false => String::new(),
     }
 }

@@ -18,7 +18,7 @@ use crate::rules;
 /// What the form sends, as it was typed.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Typed {
+pub(super) struct MaskForm {
     pub name: String,
     pub pattern: String,
 }
@@ -30,9 +30,9 @@ pub(super) async fn add(
     who: Person,
     hx: Hx,
     shell: Shell,
-    FormOnce(typed, once): FormOnce<Typed>,
+    FormOnce(typed, once): FormOnce<MaskForm>,
 ) -> Result<Response, PageError> {
-    let Typed { name, pattern } = typed.clone();
+    let MaskForm { name, pattern } = typed.clone();
     let added = once.run(move |tx| rules::add_mask(tx, &name, &pattern).map(|mask| mask.name));
     match ws.write(&who, added).await {
         Ok(name) => done(&app, &ws, &hx, format!("{name}: masked from now on.")).await,

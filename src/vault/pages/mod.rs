@@ -10,7 +10,7 @@ mod typed;
 
 use app::{App, Ws};
 use axum::response::Response;
-use features::tasks::queries::scene::Scene;
+use features::tasks::queries::view_context::ViewContext;
 use gateways::model::{AGENT_PLACES, GATEWAYS};
 use kernel::{AgentId, Assignee, Can};
 use web::error::PageError;
@@ -74,7 +74,7 @@ async fn done(app: &App, ws: &Ws, hx: &Hx, words: String) -> Result<Response, Pa
 }
 
 /// The faces of these agents.
-fn faces(scene: &Scene, agents: impl IntoIterator<Item = AgentId>) -> Vec<Face> {
+fn faces(scene: &ViewContext, agents: impl IntoIterator<Item = AgentId>) -> Vec<Face> {
     let mut all: Vec<AgentId> = Vec::new();
     for agent in agents {
         if !all.contains(&agent) {
@@ -85,7 +85,7 @@ fn faces(scene: &Scene, agents: impl IntoIterator<Item = AgentId>) -> Vec<Face> 
 }
 
 /// Who may use a secret, in words.
-fn who(scene: &Scene, machines: &Machines, secret: &Secret) -> String {
+fn who(scene: &ViewContext, machines: &Machines, secret: &Secret) -> String {
     let name = |id: &AgentId| scene.people.name(Assignee::Agent(*id));
     match &secret.scope {
         Scope::Workspace => "All agents".to_owned(),

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use app::{App, Ws};
 use features::history::queries as history;
 use features::runs::model::Run;
-use features::tasks::queries::scene::Scene;
+use features::tasks::queries::view_context::ViewContext;
 use kernel::{Assignee, Problem as _};
 use store::{Read, ReadExt as _, WriteTx};
 use web::error::PageError;
@@ -23,7 +23,7 @@ use web::session::Person;
 use web::shell::Shell;
 use web::time::RelTime;
 
-use super::typed::{self, Typed};
+use super::typed::{self, SecretForm};
 use super::{HERE, MENU, TABLES, done, list, who};
 use crate::error::VaultError;
 use crate::given;
@@ -38,7 +38,7 @@ const USES: usize = 50;
 
 /// The fields of a secret.
 struct Fields {
-    v: Typed,
+    v: SecretForm,
     wrong: Wrong,
     agents: Vec<Choice>,
     gateways: Vec<Choice>,
@@ -48,7 +48,7 @@ struct Fields {
 }
 
 impl Fields {
-    fn new(ws: &Ws, v: Typed, wrong: Wrong) -> Result<Self, VaultError> {
+    fn new(ws: &Ws, v: SecretForm, wrong: Wrong) -> Result<Self, VaultError> {
         let gateways = v.gateways(ws)?;
         Ok(Self {
             agents: v.boxes(ws)?,
@@ -108,14 +108,14 @@ web::region!(OnePage, as_standing, OneStanding, "vault/one-standing.html");
 
 /// A form that comes back.
 struct Again {
-    v: Typed,
+    v: SecretForm,
     wrong: Wrong,
 }
 
 /// What stands behind the question mark.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Asked {
+pub(super) struct SecretPageParams {
     agent: String,
     gateway: String,
     key: String,
@@ -126,16 +126,16 @@ pub(super) struct Asked {
 pub(super) async fn new(
     ws: Ws,
     shell: Shell,
-    Query(asked): Query<Asked>,
+    Query(asked): Query<SecretPageParams>,
 ) -> Result<Response, PageError> {
-    let mut v = Typed::default().for_agent(&asked.agent).for_gateway(&asked.gateway);
+    let mut v = SecretForm::default().for_agent(&asked.agent).for_gateway(&asked.gateway);
     v.put("name", &asked.name);
     v.put("key", &asked.key);
     v.put("headers", "on");
     html::page(&new_page(&ws, shell, v, Wrong::none())?)
 }
 
-fn new_page(ws: &Ws, shell: Shell, v: Typed, wrong: Wrong) -> Result<NewPage, VaultError> {
+fn new_page(ws: &Ws, shell: Shell, v: SecretForm, wrong: Wrong) -> Result<NewPage, VaultError> {
     Ok(NewPage { shell, here: MENU, base: ws.url(HERE), f: Fields::new(ws, v, wrong)? })
 }
 
@@ -146,7 +146,7 @@ pub(super) async fn create(
     who: Person,
     hx: Hx,
     shell: Shell,
-    Form(typed): Form<Typed>,
+    Form(typed): Form<SecretForm>,
 ) -> Result<Response, PageError> {
     // A repeat is known by its name alone: not even the hash of a value is kept.
     let (key, name) = (typed.text("key").to_ascii_uppercase(), typed.text("name").to_owned());
@@ -160,7 +160,7 @@ pub(super) async fn create(
             patch: typed.patch(&ws, &who)?,
             value: sealed(&app, &typed, typed.has("plain"))?,
         };
-        let short = said(&new);
+        let short = message(&new);
         let make = once.run(move |tx: &mut WriteTx<'_>| rules::create(tx, new).map(|one| one.key));
         Ok::<_, VaultError>((ws.write(&who, make).await?, short))
     };
@@ -174,14 +174,14 @@ pub(super) async fn create(
     }
 }
 
-fn sealed(app: &App, typed: &Typed, is_plain: bool) -> Result<values::NewValue, VaultError> {
+fn sealed(app: &App, typed: &SecretForm, is_plain: bool) -> Result<values::NewValue, VaultError> {
     let (value, ends) = typed.value();
     values::ask(&value, is_plain, typed.has("ordinary"))?;
     values::seal(app, &value, ends)
 }
 
 /// A word of warning behind what was done.
-fn said(new: &NewSecret) -> String {
+fn message(new: &NewSecret) -> String {
     match new.value.is_short && !new.plain {
         true => format!(" {}", values::SHORT),
         false => String::new(),
@@ -215,11 +215,11 @@ async fn one_page(
         let secret = ws.read(|snap| queries::by_id(snap, id))?;
         let (v, wrong) = match again {
             Some(Again { v, wrong }) => (v.without_value(), wrong),
-            None => (Typed::of(ws, &who, &secret)?, Wrong::none()),
+            None => (SecretForm::of(ws, &who, &secret)?, Wrong::none()),
         };
         let f = Fields::new(ws, v, wrong)?;
         ws.read(|snap| {
-            let scene = Scene::new(ws, &who, snap)?;
+            let scene = ViewContext::new(ws, &who, snap)?;
             one(&scene, snap, shell, secret, f)
         })
     });
@@ -227,7 +227,7 @@ async fn one_page(
 }
 
 fn one(
-    scene: &Scene,
+    scene: &ViewContext,
     read: &dyn Read,
     shell: Shell,
     secret: Secret,
@@ -243,12 +243,12 @@ fn one(
     let href = format!("{}/{}", scene.ws.url(HERE), secret.id);
     Ok(OnePage {
         shell,
-        live: Live::new(href.clone()).tables(&TABLES).calm(),
+        live: Live::new(href.clone()).tables(&TABLES).debounced(),
         here: MENU,
         href,
         who: who(scene, &machines, &secret),
         dot: list::dot(sync::overall(&on, opens)),
-        on: list::said(scene, &machines, &on),
+        on: list::describe(scene, &machines, &on),
         opens,
         about: queries::reaches(&secret, opens),
         plain: given::plain(app, &secret, value.as_ref()),
@@ -262,7 +262,7 @@ fn one(
     })
 }
 
-fn use_line(scene: &Scene, read: &dyn Read, one: &Use) -> Result<UseLine, VaultError> {
+fn use_line(scene: &ViewContext, read: &dyn Read, one: &Use) -> Result<UseLine, VaultError> {
     let run: Option<Run> = read.get(one.run)?;
     let times = match one.count {
         1 => "once".to_owned(),
@@ -290,7 +290,7 @@ pub(super) async fn save(
     hx: Hx,
     shell: Shell,
     Path(id): Path<SecretId>,
-    Form(typed): Form<Typed>,
+    Form(typed): Form<SecretForm>,
 ) -> Result<Response, PageError> {
     let saved = async {
         let patch = typed.patch(&ws, &who)?;
@@ -324,7 +324,7 @@ pub(super) async fn set_value(
     hx: Hx,
     shell: Shell,
     Path(id): Path<SecretId>,
-    Form(typed): Form<Typed>,
+    Form(typed): Form<SecretForm>,
 ) -> Result<Response, PageError> {
     let note = typed.has("with_note").then(|| typed.text("note").to_owned());
     let set = async {
@@ -349,7 +349,7 @@ pub(super) async fn set_value(
         }
         Err(error) if !error.fields().is_empty() => {
             let secret = ws.read(|snap| queries::by_id(snap, id))?;
-            let (v, wrong) = (Typed::of(&ws, &who, &secret)?, Wrong::of(&error)?);
+            let (v, wrong) = (SecretForm::of(&ws, &who, &secret)?, Wrong::of(&error)?);
             again(&ws, &who, shell, id, Again { v, wrong }).await
         }
         Err(error) => Err(error.into()),

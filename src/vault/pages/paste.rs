@@ -15,12 +15,12 @@ use web::parts::Choice;
 use web::session::Person;
 use web::shell::Shell;
 
-use super::typed::Typed;
+use super::typed::SecretForm;
 use super::{HERE, MENU, done};
 use crate::api;
 use crate::dotenv;
 use crate::error::VaultError;
-use crate::rules::{self, Entry, Existing, Verdict, Wish};
+use crate::rules::{self, Entry, Existing, ImportOptions, Verdict};
 
 /// What would become of a line.
 struct Line {
@@ -36,7 +36,7 @@ struct PastePage {
     shell: Shell,
     here: &'static str,
     base: String,
-    v: Typed,
+    v: SecretForm,
     wrong: Wrong,
     agents: Vec<Choice>,
     gateways: Vec<Choice>,
@@ -53,16 +53,16 @@ web::region!(PastePage, as_preview, PastePreview, "vault/paste-preview.html");
 pub(super) async fn form(
     ws: Ws,
     shell: Shell,
-    Query(typed): Query<Typed>,
+    Query(typed): Query<SecretForm>,
 ) -> Result<Response, PageError> {
-    let v = Typed::default().for_agent(typed.text("agent")).for_gateway(typed.text("gateway"));
+    let v = SecretForm::default().for_agent(typed.text("agent")).for_gateway(typed.text("gateway"));
     html::page(&page(&ws, shell, v, Wrong::none(), None)?)
 }
 
 fn page(
     ws: &Ws,
     shell: Shell,
-    typed: Typed,
+    typed: SecretForm,
     wrong: Wrong,
     judged: Option<Vec<Entry>>,
 ) -> Result<PastePage, VaultError> {
@@ -113,10 +113,10 @@ pub(super) async fn send(
     who: Person,
     hx: Hx,
     shell: Shell,
-    Form(typed): Form<Typed>,
+    Form(typed): Form<SecretForm>,
 ) -> Result<Response, PageError> {
     let existing = if typed.has("replace") { Existing::Replace } else { Existing::Refuse };
-    let wish = Wish { existing, ordinary: typed.has("ordinary") };
+    let wish = ImportOptions { existing, ordinary: typed.has("ordinary") };
     let text = dotenv::read(typed.text("text"));
     let scope = match typed.scope(&ws) {
         Ok(scope) => scope,
@@ -145,7 +145,12 @@ pub(super) async fn send(
     }
 }
 
-fn again(ws: &Ws, shell: Shell, typed: Typed, error: &VaultError) -> Result<Response, PageError> {
+fn again(
+    ws: &Ws,
+    shell: Shell,
+    typed: SecretForm,
+    error: &VaultError,
+) -> Result<Response, PageError> {
     let wrong = Wrong::of(error)?;
     html::document(StatusCode::UNPROCESSABLE_ENTITY, &page(ws, shell, typed, wrong, None)?)
 }

@@ -31,9 +31,9 @@ const GATEWAY: &str = "gateway";
 /// What a form sent, by the names of its fields.
 #[derive(Clone, Default, Deserialize)]
 #[serde(transparent)]
-pub(super) struct Typed(BTreeMap<String, String>);
+pub(super) struct SecretForm(BTreeMap<String, String>);
 
-impl Typed {
+impl SecretForm {
     /// What is set of a secret, as a form would send it.
     pub(super) fn of(ws: &Ws, who: &Person, secret: &Secret) -> Result<Self, VaultError> {
         let mut typed = Self::default();

@@ -26,7 +26,7 @@ kernel::words! {
 
 /// What is wished of an import.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Wish {
+pub struct ImportOptions {
     /// What becomes of secrets that are there already.
     pub existing: Existing,
     /// Whether values that are ordinary text are meant.
@@ -91,7 +91,7 @@ pub fn judge(
     read: &dyn Read,
     text: &Text,
     scope: &Scope,
-    wish: Wish,
+    wish: ImportOptions,
 ) -> Result<Vec<Entry>, StoreError> {
     let mut first: BTreeMap<&str, usize> = BTreeMap::new();
     let mut entries = Vec::new();
@@ -149,7 +149,7 @@ pub fn import(
     text: &Text,
     sealed: Vec<NewValue>,
     scope: &Scope,
-    wish: Wish,
+    wish: ImportOptions,
 ) -> Result<Vec<SecretId>, VaultError> {
     let entries = judge(tx, text, scope, wish)?;
     fine(&entries)?;

@@ -8,7 +8,7 @@ mod secrets;
 mod uses;
 mod value;
 
-pub use import::{Entry, Existing, Verdict, Wish, fine, import, judge};
+pub use import::{Entry, Existing, ImportOptions, Verdict, fine, import, judge};
 pub use masks::{add_mask, remove_mask};
 pub use receipts::{confirmed, sent_to};
 pub use renewal::remind;

@@ -3,7 +3,7 @@
 use features::trust::model::{Approval, What};
 use features::trust::queries as trust;
 use features::trust::rules::{self, NewPermission};
-use kernel::{ApprovalAnswer, Leave, TrustMode};
+use kernel::{AccessDecision, ApprovalAnswer, TrustMode};
 use reqwest::StatusCode;
 use serde_json::json;
 
@@ -192,7 +192,7 @@ async fn a_refused_host_is_refused_however_it_is_written() {
         run: None,
         tool: "http_request".to_owned(),
         what,
-        leave: Leave::Deny,
+        leave: AccessDecision::Deny,
         note: "Not there".to_owned(),
         expires_at: None,
     };

@@ -83,7 +83,7 @@ fn pushed(office: &Office) -> Option<Value> {
     let asks = |row: &&Recipient| row.kind == NoticeKind::ApprovalRequested;
     let row = rows.iter().rfind(asks).expect("somebody is told");
     let (ws, now) = (office.ws(), office.hq.now());
-    ws.read(|snap| push::told(&ws, snap, row, now)).expect("a store")
+    ws.read(|snap| push::payload(&ws, snap, row, now)).expect("a store")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -2,7 +2,7 @@
 
 use features::comments::model::Comment;
 use features::runs::model::{Place, Run};
-use features::runs::queries::outside;
+use features::runs::queries::taint;
 use features::trust::model::Approval;
 use kernel::{ApprovalAnswer, CallKind, TrustMode};
 use reqwest::StatusCode;
@@ -90,7 +90,7 @@ async fn what_is_written_after_words_from_outside_labels_who_reads_it_until_some
     let comments: Vec<Comment> = office.all();
     let said = comments.iter().find(|one| one.body.contains("quokka")).expect("a comment");
     let place = Place::Comment(said.id);
-    let marked = || office.ws().read(|snap| outside::is_written(snap, &place)).expect("a store");
+    let marked = || office.ws().read(|snap| taint::is_written(snap, &place)).expect("a store");
     assert!(marked());
 
     // Somebody accepts it.

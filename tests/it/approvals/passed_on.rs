@@ -3,7 +3,7 @@
 
 use features::agents::model::Agent;
 use features::runs::model::{Brought, Place, Run, Written};
-use features::runs::queries::outside;
+use features::runs::queries::taint;
 use features::tasks::model::Task;
 use features::trust::model::Approval;
 use kernel::{RunId, TrustMode, TypedId as _};
@@ -188,7 +188,7 @@ async fn what_an_agent_asks_of_another_is_judged_by_the_stricter_of_both_modes()
     assert!(approval.why.contains("acts outside HQ"), "{}", approval.why);
     let label = office.ws().read(|snap| {
         let run: Run = snap.get(first)?.expect("a run");
-        outside::of(snap, run.session)
+        taint::of(snap, run.session)
     });
     assert_eq!(label.expect("a store"), None, "nobody has read anything");
     answer(&office, &approval, json!({ "answer": "denied" })).await;

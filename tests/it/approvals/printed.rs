@@ -3,7 +3,7 @@
 use features::agents::model::Agent;
 use features::agents::rules as agents;
 use features::runs::model::{Place, Run};
-use features::runs::queries::outside;
+use features::runs::queries::taint;
 use kernel::{RunId, TrustMode};
 use serde_json::json;
 use store::ReadExt as _;
@@ -16,14 +16,14 @@ use super::runs;
 fn is_labelled(office: &Office, run: RunId) -> bool {
     let label = office.ws().read(|snap| {
         let run: Run = snap.get(run)?.expect("a run");
-        outside::of(snap, run.session)
+        taint::of(snap, run.session)
     });
     label.expect("a store").is_some()
 }
 
 fn is_untrusted(office: &Office, agent: &Agent, path: &str) -> bool {
     let place = Place::File { agent: agent.id, path: path.to_owned() };
-    office.ws().read(|snap| outside::is_written(snap, &place)).expect("a store")
+    office.ws().read(|snap| taint::is_written(snap, &place)).expect("a store")
 }
 
 /// Runs a line in a conversation of its own; answers whether that carries the label after it.
@@ -94,9 +94,8 @@ async fn what_a_program_with_the_network_prints_and_writes_is_untrusted() {
     office.model.usually(Turn::text("Done."));
     let run = office.say(&ada, "Fetch it").await;
     let place = Place::File { agent: ada.id, path: "later.html".to_owned() };
-    let written = office
-        .until("the file", |snap| Ok(outside::is_written(snap, &place)?.then_some(true)))
-        .await;
+    let written =
+        office.until("the file", |snap| Ok(taint::is_written(snap, &place)?.then_some(true))).await;
     assert!(written && is_labelled(&office, run));
     office.hq.settle().await;
     assert!(labels(&office, &ada, "cat later.html").await);
@@ -115,9 +114,8 @@ async fn what_a_program_writes_after_its_conversation_got_the_label_is_untrusted
     office.model.push(Turn::call("process", says)).usually(Turn::text("Done."));
     let run = office.say(&ada, "Look and note it").await;
     let place = Place::File { agent: ada.id, path: "later.txt".to_owned() };
-    let written = office
-        .until("the file", |snap| Ok(outside::is_written(snap, &place)?.then_some(true)))
-        .await;
+    let written =
+        office.until("the file", |snap| Ok(taint::is_written(snap, &place)?.then_some(true))).await;
     assert!(written && is_labelled(&office, run));
     office.hq.settle().await;
     office.hq.finish().await;

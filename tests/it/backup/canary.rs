@@ -12,7 +12,7 @@ use features::agents::model::Agent;
 use kernel::{RunId, TrustMode};
 use serde_json::{Value, json};
 use server::portable::export;
-use server::restore::{Mode, RestoreWish, Which, restore};
+use server::restore::{Mode, RestoreRequest, Which, restore};
 
 use super::{back_up, repository};
 use support::hq::everything_in;
@@ -151,7 +151,7 @@ async fn one_look_at_every_place_finds_no_value() {
 
     let repo = repository(&beside.path().join("backups"), None);
     tokio::task::block_in_place(|| back_up(&office.hq, &repo));
-    let wish = RestoreWish {
+    let wish = RestoreRequest {
         data: beside.path().join("restored"),
         backup: Which::Newest,
         workspace: None,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use app::consumers::Consumers;
 use backup::{Meter, Repository};
-use features::backups::job::{self, Wish};
+use features::backups::job::{self, BackupRequest};
 use features::backups::model::{Deed, Outcome};
 use features::backups::queries;
 use features::users;
@@ -16,7 +16,7 @@ use jiff::SignedDuration;
 use kernel::time::SystemClock;
 use kernel::{Actor, Cause, Clock as _, Part, PasskeyId, Role, TypedId as _, WorkspaceState};
 use serde_json::json;
-use server::restore::{Mode, RestoreWish, Restored, Which, restore};
+use server::restore::{Mode, RestoreRequest, Restored, Which, restore};
 use store::consumer::{self, Consume, ConsumeError};
 use store::{Cursor, Entry, Range, ReadExt as _, Record as _, WriteTx};
 
@@ -26,7 +26,7 @@ use support::hq::{OWNER, Person, Setup, TestHq};
 use support::work;
 
 fn put_back(hq: &TestHq, repo: &Repository) -> Restored {
-    let wish = RestoreWish {
+    let wish = RestoreRequest {
         data: hq.data(),
         backup: Which::Newest,
         workspace: None,
@@ -124,7 +124,7 @@ async fn doors_that_were_closed_since_the_backup_stay_closed_and_everybody_signs
 async fn the_backup_that_was_restored_is_none_that_failed() {
     let mut hq = TestHq::start().await;
     let app = hq.running().app.clone();
-    job::run(&app, Wish::commanded(Deed::Backup)).await.expect("a backup");
+    job::run(&app, BackupRequest::commanded(Deed::Backup)).await.expect("a backup");
     drop(app);
     let repo = repository(&hq.data().join("backups/local"), None);
     let id = repo.newest(None).expect("a backup").id;

@@ -11,7 +11,7 @@ use backup::{Folder, Meter, Repository, verify};
 use features::tasks::model::Task;
 use redb::{ReadableDatabase as _, ReadableTable as _, TableHandle as _};
 use serde_json::{Value, json};
-use server::restore::{Mode, RestoreWish, Restored, Which, restore};
+use server::restore::{Mode, RestoreRequest, Restored, Which, restore};
 use sha2::{Digest as _, Sha256};
 use store::{FORMAT, Range, ReadExt as _, migrate};
 
@@ -124,7 +124,7 @@ fn first(folder: &Path, format: u32) -> (PathBuf, Repository) {
 }
 
 fn put_into(repo: &Repository, data: &Path) -> Result<Restored, String> {
-    let wish = RestoreWish {
+    let wish = RestoreRequest {
         data: data.to_owned(),
         backup: Which::Newest,
         workspace: None,

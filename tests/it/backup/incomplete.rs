@@ -7,11 +7,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use backup::{Meter, Repository, make};
-use features::backups::job::{self, Wish};
+use features::backups::job::{self, BackupRequest};
 use features::backups::model::{BackupRun, Deed, INCOMPLETE, Outcome};
 use features::users::queries as users;
 use serde_json::{Value, json};
-use server::restore::{Mode, RestoreWish, Restored, Which, restore};
+use server::restore::{Mode, RestoreRequest, Restored, Which, restore};
 
 use super::page::{PAGE, settings};
 use super::{repository, source};
@@ -19,11 +19,11 @@ use support::hq::TestHq;
 
 async fn backup(hq: &TestHq) -> BackupRun {
     let app = hq.running().app.clone();
-    job::run(&app, Wish::commanded(Deed::Backup)).await.expect("a backup that is there")
+    job::run(&app, BackupRequest::commanded(Deed::Backup)).await.expect("a backup that is there")
 }
 
 fn put_back(hq: &TestHq, repo: &Repository, backup: Which, mode: Mode) -> Restored {
-    let wish = RestoreWish {
+    let wish = RestoreRequest {
         data: hq.data(),
         backup,
         workspace: None,
@@ -91,8 +91,10 @@ async fn a_backup_without_a_workspace_is_kept_told_as_incomplete_and_takes_no_on
     let page = owner.get(PAGE).await.text;
     assert!(page.contains("Backup is incomplete") && page.contains("without northwind"), "{page}");
     // All that is in it is right, and it lacks the same still. The beginning of its name is enough.
-    let check =
-        Wish { backup: Some(id[..id.len() - 2].to_owned()), ..Wish::commanded(Deed::Verify) };
+    let check = BackupRequest {
+        backup: Some(id[..id.len() - 2].to_owned()),
+        ..BackupRequest::commanded(Deed::Verify)
+    };
     let checked = job::run(&hq.running().app.clone(), check).await.expect("it is right");
     assert_eq!(checked.backup.as_ref(), Some(&id));
     let list = api.get("/api/v1/backups").await.json();
@@ -107,7 +109,7 @@ async fn a_backup_without_a_workspace_is_kept_told_as_incomplete_and_takes_no_on
     let ids = repo.ids().expect("a list");
     assert!(ids.contains(&complete) && !ids.contains(&id), "{ids:?}");
     assert_eq!(repo.newest_complete(None).expect("one").id, complete);
-    let drill = job::run(&hq.running().app.clone(), Wish::commanded(Deed::Drill)).await;
+    let drill = job::run(&hq.running().app.clone(), BackupRequest::commanded(Deed::Drill)).await;
     assert_eq!(drill.expect("it can be restored").backup, Some(complete));
     hq.finish().await;
 }
@@ -208,7 +210,8 @@ async fn a_data_folder_that_was_moved_away_is_not_begun_anew_by_a_backup() {
     let (data, away) = (hq.data(), hq.data().with_extension("away"));
     fs::rename(&data, &away).expect("moved");
     let app = hq.running().app.clone();
-    let error = job::run(&app, Wish::commanded(Deed::Backup)).await.expect_err("nothing is there");
+    let error =
+        job::run(&app, BackupRequest::commanded(Deed::Backup)).await.expect_err("nothing is there");
     assert!(error.to_string().contains("is not there any more"), "{error}");
     assert!(!data.join("backups").exists(), "nothing was made in its place");
     drop(app);

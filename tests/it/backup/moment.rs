@@ -14,7 +14,7 @@ use git::history::{At, LogQuery};
 use git::{AgentsRepo, Branch};
 use kernel::{Actor, Cause, Part, Timestamp, Verdict};
 use serde_json::json;
-use server::restore::{Mode, RestoreWish, Restored, Which, restore};
+use server::restore::{Mode, RestoreRequest, Restored, Which, restore};
 use server::schema;
 use store::consumer;
 use store::{Class, Range, Read as _, ReadExt as _, Store, StoreError, WriteTx, keep};
@@ -51,7 +51,7 @@ fn answer(tx: &mut WriteTx<'_>, key: &str, fresh: u32) -> Result<u32, StoreError
 }
 
 fn back_to(repo: &Repository, at: Timestamp, into: &Path) -> Result<Restored, String> {
-    let wish = RestoreWish {
+    let wish = RestoreRequest {
         data: into.to_owned(),
         backup: Which::At(at),
         workspace: None,
@@ -199,7 +199,7 @@ async fn a_moment_whose_images_are_gone_is_refused_with_the_backups_near_it() {
 
 /// What would be restored of a moment.
 fn looked(repo: &Repository, at: Timestamp, data: &Path, workspace: Option<&str>) -> Restored {
-    let wish = RestoreWish {
+    let wish = RestoreRequest {
         data: data.to_owned(),
         backup: Which::At(at),
         workspace: workspace.map(str::to_owned),

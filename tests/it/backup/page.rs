@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use app::Broken;
 use backup::BackupError;
-use features::backups::job::{self, Wish};
+use features::backups::job::{self, BackupRequest};
 use features::backups::model::{BackupRun, Deed, Outcome, Trigger};
 use features::backups::queries;
 use features::backups::rules::{self, BackupsError, Ended};
@@ -84,7 +84,7 @@ async fn files_of_agents_that_hold_keys_are_named_since_backups_have_them() {
 async fn of_two_starts_at_once_one_works_and_the_other_leaves_no_trace() {
     let hq = TestHq::start().await;
     let app = hq.running().app.clone();
-    let start = || job::start(&app, Wish::commanded(Deed::Backup));
+    let start = || job::start(&app, BackupRequest::commanded(Deed::Backup));
     let (one, other) = tokio::join!(start(), start());
     let refused = [one, other].into_iter().filter_map(Result::err).collect::<Vec<_>>();
     assert!(matches!(refused[..], [BackupsError::Backup(BackupError::Busy { .. })]), "{refused:?}");
@@ -213,7 +213,7 @@ async fn who_looks_after_a_workspace_is_told_of_a_failure_once_for_all_in_a_row(
     let mut hq = TestHq::start().await;
     let (mira, tom) = (hq.owner(), hq.another("Tom", Some(Role::Member)).await);
     let app = hq.running().app.clone();
-    let run = |deed| job::run(&app, Wish::commanded(deed));
+    let run = |deed| job::run(&app, BackupRequest::commanded(deed));
     run(Deed::Backup).await.expect("a backup");
     assert!(told(&mira).await.is_empty());
     damage(&hq);
@@ -330,7 +330,7 @@ async fn backups_that_are_made_by_hand_are_tried_once_a_week_where_they_lie() {
         due.expect("a read")
     };
     assert_eq!(due(), None, "there is nothing to try");
-    let made = job::run(&app, Wish::commanded(Deed::Backup)).await.expect("a backup");
+    let made = job::run(&app, BackupRequest::commanded(Deed::Backup)).await.expect("a backup");
     let week = jiff::SignedDuration::from_hours(7 * 24);
     assert_eq!(due(), Some(made.started_at + week));
     hq.advance(WEEK).await;
@@ -394,7 +394,7 @@ async fn what_failed_under_a_clock_that_ran_ahead_hides_nothing_that_comes_after
     let mut hq = TestHq::start().await;
     settings(&hq.api().await, |body| body["schedule"] = "off".into()).await;
     let app = hq.running().app.clone();
-    let run = |deed| job::run(&app, Wish::commanded(deed));
+    let run = |deed| job::run(&app, BackupRequest::commanded(deed));
     run(Deed::Backup).await.expect("a backup");
     hq.advance(AHEAD).await;
     damage(&hq);
@@ -406,7 +406,7 @@ async fn what_failed_under_a_clock_that_ran_ahead_hides_nothing_that_comes_after
     hq.set_back(AHEAD).await;
     hq.restart().await;
     let app = hq.running().app.clone();
-    let run = |deed| job::run(&app, Wish::commanded(deed));
+    let run = |deed| job::run(&app, BackupRequest::commanded(deed));
     let trouble = || {
         let place = queries::usual_place(&app).expect("a place");
         let trouble = app.system.read(|snap| queries::trouble(snap, &place));
@@ -432,7 +432,7 @@ async fn the_last_backup_and_the_last_drill_are_told_however_much_was_done_since
     let hq = TestHq::start().await;
     let app = hq.running().app.clone();
     for deed in [Deed::Backup, Deed::Drill] {
-        job::run(&app, Wish::commanded(deed)).await.expect("it works");
+        job::run(&app, BackupRequest::commanded(deed)).await.expect("it works");
     }
     let by = (Actor::System(Part::Timer), Cause::Timer);
     let now = hq.now();

@@ -10,7 +10,7 @@ use features::workspace::model::{Invite, InviteSecret, Member};
 use features::workspace::queries;
 use features::workspace::rules::members::{self, Shut};
 use kernel::{AccountId, Actor, Cause, Part, Role};
-use server::restore::{Mode, RestoreWish, Restored, Which, restore};
+use server::restore::{Mode, RestoreRequest, Restored, Which, restore};
 use server::workspaces::life;
 use store::{Range, ReadExt as _, Record as _};
 
@@ -28,7 +28,7 @@ fn put_back_as(
     repo: &Repository,
     (workspace, mode): (Option<&str>, Mode),
 ) -> Restored {
-    let wish = RestoreWish {
+    let wish = RestoreRequest {
         data: hq.data(),
         backup: Which::Newest,
         workspace: workspace.map(str::to_owned),
@@ -140,7 +140,7 @@ async fn a_workspace_alone_does_not_take_the_place_of_another_that_has_its_addre
     let other = made(&hq).await.id;
     assert_ne!(other, former);
     hq.stop().await;
-    let wish = RestoreWish {
+    let wish = RestoreRequest {
         data: hq.data(),
         backup: Which::Newest,
         workspace: Some("northwind".to_owned()),

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use backup::{BackupError, Folder, Manifest, Meter, Repository, Target, make, verify};
-use features::backups::job::{self, Newness, Place, Wish};
+use features::backups::job::{self, BackupRequest, Newness, Place};
 use features::backups::model::{BackupRun, Deed, Outcome, Trigger};
 use features::backups::queries;
 use features::backups::rules;
@@ -17,7 +17,7 @@ use kernel::{Actor, Cause, Part};
 use net::message::Policy;
 use parking_lot::Mutex;
 use serde_json::json;
-use server::restore::{Mode, RestoreWish, Which, restore};
+use server::restore::{Mode, RestoreRequest, Which, restore};
 use store::Store;
 
 use super::page::{PAGE, done, settings};
@@ -161,7 +161,11 @@ pub fn at(folder: &Path) -> Place {
 
 /// What `hq backup --to` does, with `--new-place` or without.
 pub async fn to(hq: &TestHq, folder: &Path, newness: Newness) -> Result<BackupRun, String> {
-    let wish = Wish { place: Some(at(folder)), newness, ..Wish::commanded(Deed::Backup) };
+    let wish = BackupRequest {
+        place: Some(at(folder)),
+        newness,
+        ..BackupRequest::commanded(Deed::Backup)
+    };
     job::run(&hq.running().app, wish).await.map_err(|error| error.to_string())
 }
 
@@ -293,7 +297,7 @@ async fn a_folder_of_a_newer_version_and_one_that_cannot_be_written_say_what_to_
     let folder = tempfile::tempdir().expect("a folder");
     let repo = repository(folder.path(), None);
     back_up(&hq, &repo);
-    let wish = |data: &Path| RestoreWish {
+    let wish = |data: &Path| RestoreRequest {
         data: data.to_owned(),
         backup: Which::Newest,
         workspace: None,

@@ -10,7 +10,7 @@ use features::backups::model::Restoration;
 use features::tasks::model::Task;
 use parking_lot::Mutex;
 use serde_json::json;
-use server::restore::{Mode, RestoreWish, Which, restore_on};
+use server::restore::{Mode, RestoreRequest, Which, restore_on};
 use server::schema;
 use store::{Faults, NoFaults, Range, ReadExt as _, Step};
 
@@ -115,7 +115,7 @@ async fn the_power_may_go_at_any_step_of_a_restore() {
     for left in 0.. {
         let data = folder.path().join(format!("data-{left}"));
         copy(&hq.data(), &data);
-        let wish = RestoreWish {
+        let wish = RestoreRequest {
             data: data.clone(),
             backup: Which::Newest,
             workspace: None,

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use backup::BackupError;
-use features::backups::job::{self, Newness, Wish};
+use features::backups::job::{self, BackupRequest, Newness};
 use features::backups::model::{Deed, Outcome};
 use serde_json::json;
-use server::restore::{Mode, RestoreWish, Which, restore};
+use server::restore::{Mode, RestoreRequest, Which, restore};
 
 use super::page::{PAGE, done, settings};
 use super::places::{at, to};
@@ -64,11 +64,11 @@ async fn a_place_of_another_hq_is_refused_until_somebody_says_so_and_its_backups
     }
 
     // The last one there is the other's: each tries and brings back its own.
-    let drill = Wish { place: Some(at(place)), ..Wish::commanded(Deed::Drill) };
+    let drill = BackupRequest { place: Some(at(place)), ..BackupRequest::commanded(Deed::Drill) };
     let drill = job::run(&one.running().app, drill).await.expect("it can be restored");
     assert_eq!(drill.backup, second.backup);
     let last = |key_file: PathBuf| {
-        let wish = RestoreWish {
+        let wish = RestoreRequest {
             data: place.join("into"),
             backup: Which::Newest,
             workspace: None,

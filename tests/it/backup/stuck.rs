@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use backup::{BackupError, Meter, Owner, Retention, Taken, forget, prune};
-use features::backups::job::{self, Wish};
+use features::backups::job::{self, BackupRequest};
 use features::backups::model::{BackupRun, Deed, Outcome, STUCK};
 use features::backups::queries;
 use serde_json::{Value, json};
@@ -44,7 +44,7 @@ async fn a_manifest_that_cannot_be_read_is_told_until_somebody_puts_it_aside() {
     let (owner, api) = (hq.owner(), hq.api().await);
     settings(&api, |body| body["schedule"] = "off".into()).await;
     let app = hq.running().app.clone();
-    let run = |deed| job::run(&app, Wish::commanded(deed));
+    let run = |deed| job::run(&app, BackupRequest::commanded(deed));
     let first = run(Deed::Backup).await.expect("a backup").backup.expect("its name");
     hq.advance(LATER).await;
     run(Deed::Prune).await.expect("nothing is in the way");
@@ -117,7 +117,7 @@ async fn a_manifest_that_is_mended_lets_the_next_backup_tidy_up_and_ends_the_tro
     let api = hq.api().await;
     settings(&api, |body| body["schedule"] = "off".into()).await;
     let app = hq.running().app.clone();
-    let run = |deed| job::run(&app, Wish::commanded(deed));
+    let run = |deed| job::run(&app, BackupRequest::commanded(deed));
     let first = run(Deed::Backup).await.expect("a backup").backup.expect("its name");
     let manifest = hq.data().join("backups/local/manifests").join(&first);
     flip(&manifest);

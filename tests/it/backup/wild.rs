@@ -12,7 +12,7 @@ use features::backups::model::{Deed, Outcome};
 use parking_lot::Mutex;
 use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
 use serde_json::json;
-use server::restore::{Mode, RestoreWish, Which, restore};
+use server::restore::{Mode, RestoreRequest, Which, restore};
 
 use super::page::{PAGE, done};
 use super::{repository, source};
@@ -53,7 +53,7 @@ fn is_whole(repo: &Repository, made: &Manifest) {
 
 /// Restores into a folder and gives that of Ada's files in it.
 fn put_into(repo: &Repository, data: &Path) -> PathBuf {
-    let wish = RestoreWish {
+    let wish = RestoreRequest {
         data: data.to_owned(),
         backup: Which::Newest,
         workspace: None,

@@ -10,14 +10,14 @@ use features::runs::rules::halt;
 use features::tasks::model::Task;
 use features::tasks::rules::{self as tasks, NewTask};
 use serde_json::json;
-use server::restore::{Mode, RestoreWish, Which, restore};
+use server::restore::{Mode, RestoreRequest, Which, restore};
 
 use super::{filled, repository, source};
 use support::model::{Gate, Turn};
 use support::office::Office;
 
 fn bring_back(repo: &Repository, data: &std::path::Path) {
-    let wish = RestoreWish {
+    let wish = RestoreRequest {
         data: data.to_owned(),
         backup: Which::Newest,
         workspace: None,

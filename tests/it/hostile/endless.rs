@@ -2,7 +2,7 @@
 
 use features::runs::model::{Child, Run, SubagentLimits};
 use features::runs::rules::limits;
-use features::usage::rules::budgets::{self, Wish};
+use features::usage::rules::budgets::{self, BudgetRequest};
 use kernel::{Outcome, Payer, Period, RunId, RunState};
 use serde_json::json;
 
@@ -97,7 +97,7 @@ async fn many_pages(office: &Office) -> RunId {
 async fn orders_to_go_on_use_no_more_tokens_than_a_run_may() {
     let office = Office::open().await;
     office.model.answering(obey_dearly);
-    let wish = Wish {
+    let wish = BudgetRequest {
         payer: Payer::Workspace,
         period: Period::Run,
         limit_micros: None,

@@ -11,7 +11,7 @@ use features::notifications::model::sending::Delivery;
 use features::routines::model::{Clock, Firing};
 use features::runs::model::HaltOf;
 use features::runs::rules::halt;
-use server::restore::{Mode, RestoreWish, Which, restore};
+use server::restore::{Mode, RestoreRequest, Which, restore};
 use store::consumer::standing;
 
 use super::out::{MailStandIn, until, wants};
@@ -26,7 +26,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 /// Puts a backup in place of what is there.
 fn bring_back(repo: &Repository, backup: Which, data: &Path) {
-    let wish = RestoreWish {
+    let wish = RestoreRequest {
         data: data.to_owned(),
         backup,
         workspace: None,

@@ -2,7 +2,7 @@
 
 use features::routines::model::Routine;
 use features::routines::rules::{self as routines, RoutineError};
-use features::routines::wish::Wish;
+use features::routines::wish::RoutineRequest;
 use kernel::cadence::ScheduleFields;
 use kernel::{Actor, AgentId, CadenceKind, Cause, RunId, TypedId as _};
 use reqwest::StatusCode;
@@ -20,7 +20,11 @@ async fn what_an_agent_makes_is_its_own_and_waits_for_a_person() {
     let api = office.hq.api().await;
     let daily =
         ScheduleFields { cadence_type: Some(CadenceKind::Daily), ..ScheduleFields::default() };
-    let wish = Wish { name: "My look".into(), schedule: Some(daily), ..Wish::default() };
+    let wish = RoutineRequest {
+        name: "My look".into(),
+        schedule: Some(daily),
+        ..RoutineRequest::default()
+    };
     let by = |agent: AgentId| {
         let run = RunId::from_bytes([9; 16]);
         (Actor::Agent { agent, run }, Cause::Step(run, 1))

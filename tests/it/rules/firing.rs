@@ -16,8 +16,8 @@ use features::routines::queries;
 use features::routines::queries::view;
 use features::routines::registry;
 use features::routines::rules::*;
-use features::routines::wish::Wish;
-use features::routines::wish::{EventWish, TaskWish};
+use features::routines::wish::RoutineRequest;
+use features::routines::wish::{EventRequest, TaskRequest};
 use features::streams::model::Stream;
 use features::tasks::model::Task;
 use features::tasks::model::template::TemplateItem;
@@ -116,7 +116,7 @@ impl Bench {
         bench
     }
 
-    fn save(&self, agent: u8, wish: Wish) -> Routine {
+    fn save(&self, agent: u8, wish: RoutineRequest) -> Routine {
         self.write(move |tx| save(tx, None, agent_id(agent), &wish))
     }
 
@@ -162,35 +162,35 @@ impl Bench {
     }
 }
 
-fn every_half_hour(catch_up: CatchUp) -> Wish {
+fn every_half_hour(catch_up: CatchUp) -> RoutineRequest {
     let schedule = ScheduleFields {
         cadence_type: Some(CadenceKind::EveryNMinutes),
         interval_n: Some(30),
         ..ScheduleFields::default()
     };
-    Wish {
+    RoutineRequest {
         name: "Look".into(),
         schedule: Some(schedule),
         catch_up: Some(catch_up),
         overlap: Some(Overlap::Allow),
-        ..Wish::default()
+        ..RoutineRequest::default()
     }
 }
 
-fn after(event: &str, all: Vec<Written>) -> Wish {
-    let event = EventWish { when: event.into(), all, own_changes: false };
-    Wish { name: "Follow".into(), event: Some(event), ..Wish::default() }
+fn after(event: &str, all: Vec<Written>) -> RoutineRequest {
+    let event = EventRequest { when: event.into(), all, own_changes: false };
+    RoutineRequest { name: "Follow".into(), event: Some(event), ..RoutineRequest::default() }
 }
 
 /// Makes the tasks of the template that each bench has.
-fn with_template(wish: Wish) -> Wish {
-    let task = TaskWish {
+fn with_template(wish: RoutineRequest) -> RoutineRequest {
+    let task = TaskRequest {
         title: "Look after it".into(),
         unassigned: true,
         template: Some("rounds".into()),
-        ..TaskWish::default()
+        ..TaskRequest::default()
     };
-    Wish { task: Some(task), ..wish }
+    RoutineRequest { task: Some(task), ..wish }
 }
 
 fn item(key: &str, title: &str, blocked_by: &[&str]) -> TemplateItem {
@@ -238,7 +238,7 @@ fn catch_up() -> impl Strategy<Value = CatchUp> {
     proptest::sample::select(CatchUp::ALL.to_vec())
 }
 
-fn play(wish: Wish, moves: &[Move]) -> (Bench, RoutineId) {
+fn play(wish: RoutineRequest, moves: &[Move]) -> (Bench, RoutineId) {
     let mut bench = Bench::new();
     let id = bench.save(0, wish).id;
     for one in moves {
@@ -273,7 +273,7 @@ proptest! {
         jitter_secs in 0..1_800_u32,
         moves in moves(false),
     ) {
-        let (bench, id) = play(Wish { jitter_secs: Some(jitter_secs), ..every_half_hour(catch_up) }, &moves);
+        let (bench, id) = play(RoutineRequest { jitter_secs: Some(jitter_secs), ..every_half_hour(catch_up) }, &moves);
         let routine: Routine = bench.store.read(|snap| queries::get(snap, id)).unwrap();
         let schedule = routine.schedule().unwrap().clone();
         let (now, clock) = (bench.clock.now(), bench.clock_of(id));
@@ -313,12 +313,12 @@ proptest! {
         deeds in proptest::collection::vec(0..6_u8, 1..24),
     ) {
         let mut bench = Bench::new();
-        let task = TaskWish {
+        let task = TaskRequest {
             title: "{old_title} to {title}".into(),
             unassigned: true,
-            ..TaskWish::default()
+            ..TaskRequest::default()
         };
-        let wish = Wish { task: Some(task), ..after("stream.changed", Vec::new()) };
+        let wish = RoutineRequest { task: Some(task), ..after("stream.changed", Vec::new()) };
         let id = bench.save(0, wish).id;
         let stream = |n: u32| Stream { name: (n % 2).to_string(), lead: None, ..Stream::sample() };
         let (mut named, first) = (0_u32, stream(0));
@@ -377,9 +377,12 @@ proptest! {
 fn of_a_thousand_events_some_fire_one_by_one_and_all_others_once() {
     let bench = Bench::new();
     let all = vec![if_("priority", Op::Greater, "medium")];
-    let wish =
-        |task| Wish { overlap: Some(Overlap::Allow), task, ..after("task.created", all.clone()) };
-    let silent = TaskWish { title: "Look".into(), unassigned: true, ..TaskWish::default() };
+    let wish = |task| RoutineRequest {
+        overlap: Some(Overlap::Allow),
+        task,
+        ..after("task.created", all.clone())
+    };
+    let silent = TaskRequest { title: "Look".into(), unassigned: true, ..TaskRequest::default() };
     let wakes = bench.save(0, wish(None)).id;
     let makes = bench.save(1, wish(Some(silent))).id;
     for piece in 0..10 {
@@ -417,9 +420,9 @@ fn of_a_thousand_events_some_fire_one_by_one_and_all_others_once() {
 fn routines_that_cause_each_other_come_to_an_end() {
     let bench = Bench::new();
     let answer = |agent: u8, heard: &str, said: &str| {
-        let task = TaskWish { title: said.into(), unassigned: true, ..TaskWish::default() };
+        let task = TaskRequest { title: said.into(), unassigned: true, ..TaskRequest::default() };
         let wish = after("task.created", vec![if_("title", Op::Contains, heard)]);
-        bench.save(agent, Wish { task: Some(task), ..wish }).id
+        bench.save(agent, RoutineRequest { task: Some(task), ..wish }).id
     };
     let (ping, pong) = (answer(0, "ping", "pong"), answer(1, "pong", "ping"));
     bench.write(|tx| tasks::create(tx, NewTask::titled("ping")).map(|_| ()));
@@ -535,7 +538,7 @@ fn what_was_missed_is_made_up_for_as_the_routine_says() {
     // The oldest that is made up for is one interval old.
     assert_eq!(missed(CatchUp::All).0, 1);
     let bench = Bench::new();
-    let wish = Wish { catch_up_minutes: Some(24 * 60), ..every_half_hour(CatchUp::All) };
+    let wish = RoutineRequest { catch_up_minutes: Some(24 * 60), ..every_half_hour(CatchUp::All) };
     let id = bench.save(0, wish).id;
     bench.advance(10 * 60 + 10);
     bench.tick();
@@ -550,7 +553,7 @@ fn what_was_missed_is_made_up_for_as_the_routine_says() {
 #[test]
 fn a_firing_waits_for_the_end_of_the_one_before_unless_it_may_begin() {
     let bench = Bench::new();
-    let wish = Wish { overlap: Some(Overlap::Skip), ..every_half_hour(CatchUp::One) };
+    let wish = RoutineRequest { overlap: Some(Overlap::Skip), ..every_half_hour(CatchUp::One) };
     let id = bench.save(0, wish).id;
     for _ in 0..3 {
         bench.advance(30);
@@ -566,8 +569,8 @@ fn a_firing_waits_for_the_end_of_the_one_before_unless_it_may_begin() {
 #[test]
 fn old_firings_go_but_not_those_that_say_who_pays_for_a_task() {
     let bench = Bench::new();
-    let task = TaskWish { title: "look".into(), unassigned: true, ..TaskWish::default() };
-    let id = bench.save(0, Wish { task: Some(task), ..every_half_hour(CatchUp::One) }).id;
+    let task = TaskRequest { title: "look".into(), unassigned: true, ..TaskRequest::default() };
+    let id = bench.save(0, RoutineRequest { task: Some(task), ..every_half_hour(CatchUp::One) }).id;
     let first = bench.write(move |tx| run_now(tx, id, None));
     let made = first.made.expect("a task");
     bench.advance(1);

@@ -22,7 +22,7 @@ use features::usage::model::budget::{Budget, BudgetNotice};
 use features::usage::model::{Reservation, Usage};
 use features::usage::queries::budgets::Lack;
 use features::usage::queries::{self, budgets as standing, payers};
-use features::usage::rules::budgets::{Wish, remove, set};
+use features::usage::rules::budgets::{BudgetRequest, remove, set};
 use features::usage::rules::*;
 use features::workspace::model::Settings;
 use kernel::id::SeededIds;
@@ -261,7 +261,7 @@ impl Bench {
         })
     }
 
-    fn set(&self, wish: Wish) {
+    fn set(&self, wish: BudgetRequest) {
         self.write(move |tx| set(tx, wish)).unwrap();
     }
 
@@ -276,9 +276,9 @@ impl Bench {
 }
 
 /// A hard budget of money.
-fn money(payer: Payer, period: Period, micros: i64) -> Wish {
+fn money(payer: Payer, period: Period, micros: i64) -> BudgetRequest {
     let limit_micros = Some(micros);
-    Wish { payer, period, limit_micros, limit_tokens: None, soft_pct: 80, hard: true }
+    BudgetRequest { payer, period, limit_micros, limit_tokens: None, soft_pct: 80, hard: true }
 }
 
 fn lack(error: &UsageError) -> &Lack {
@@ -405,7 +405,7 @@ fn a_model_without_a_price_is_free_to_go_where_nothing_limits_money() {
     let (price, held) = ask(&bench, 0).unwrap();
     assert_eq!((price, held.micros, held.priced_by), (None, 0, PricedBy::Nobody));
     // A limit of tokens needs no price.
-    let tokens = Wish {
+    let tokens = BudgetRequest {
         limit_micros: None,
         limit_tokens: Some(1_000),
         ..money(Payer::Agent(agent_id(0)), Period::Day, 0)
@@ -448,7 +448,7 @@ fn a_request_that_had_more_tokens_than_expected_raises_the_ratio() {
 #[test]
 fn a_provider_that_lies_without_shame_fills_no_budget_again() {
     let bench = Bench::new(Some(2_000_000), None, 0);
-    let tokens = Wish {
+    let tokens = BudgetRequest {
         limit_micros: None,
         limit_tokens: Some(1_000_000),
         ..money(Payer::Agent(agent_id(0)), Period::Day, 0)
@@ -529,7 +529,7 @@ fn a_warning_comes_once_in_a_period_and_again_for_another_limit() {
     spend(150);
     assert!(told().unwrap().reached && told().unwrap().seen_at.is_none());
     // A higher limit is another one.
-    bench.set(Wish { soft_pct: 80, ..money(payer, Period::Month, 1_200) });
+    bench.set(BudgetRequest { soft_pct: 80, ..money(payer, Period::Month, 1_200) });
     assert!(!told().unwrap().reached, "1,000 of 1,200 is more than 80 percent");
     bench.set(money(payer, Period::Month, 10_000));
     assert_eq!(told(), None);
@@ -580,17 +580,17 @@ fn each_limit_of_money_that_somebody_set_holds_for_models_without_a_price() {
 fn what_cannot_be_a_budget_is_refused_in_words() {
     let bench = Bench::new(None, None, 0);
     let agent = Payer::Agent(agent_id(0));
-    let error = |wish: Wish| bench.write(move |tx| set(tx, wish)).unwrap_err().to_string();
+    let error = |wish: BudgetRequest| bench.write(move |tx| set(tx, wish)).unwrap_err().to_string();
     let plain = money(agent, Period::Month, 5);
     assert_eq!(
-        error(Wish { soft_pct: 0, ..plain }),
+        error(BudgetRequest { soft_pct: 0, ..plain }),
         "the warning comes at 1 to 100 percent of the budget"
     );
     assert_eq!(
-        error(Wish { limit_micros: Some(-1), ..plain }),
+        error(BudgetRequest { limit_micros: Some(-1), ..plain }),
         "a budget is between $0.00 and $10000000.00"
     );
-    assert!(error(Wish { limit_tokens: Some(-1), ..plain }).contains("tokens"));
+    assert!(error(BudgetRequest { limit_tokens: Some(-1), ..plain }).contains("tokens"));
     assert_eq!(error(money(Payer::Run(run_id(0)), Period::Day, 5)), "a run has one budget in all");
     assert_eq!(
         error(money(Payer::Agent(agent_id(9)), Period::Day, 5)),

@@ -3,7 +3,7 @@
 use axum::http::StatusCode;
 use features::agents::model::ReachOf;
 use features::runs::model::{Run, RunLimits};
-use features::runs::rules::bounds;
+use features::runs::rules::run_limits;
 use kernel::Outcome;
 use serde_json::json;
 
@@ -81,7 +81,7 @@ async fn a_limit_that_changes_counts_from_the_next_step_and_the_run_says_how_far
     let choose = async |calls: u32, tool_calls: u32| {
         let values = [Some(calls), Some(tool_calls), Some(90)];
         let limits = RunLimits::of_values(ReachOf::Workspace, values);
-        office.act(move |tx| bounds::set(tx, limits)).await;
+        office.act(move |tx| run_limits::set(tx, limits)).await;
     };
     choose(1, 5).await;
     let gate = Gate::new();

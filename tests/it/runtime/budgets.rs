@@ -4,7 +4,7 @@ use features::connections::model::Wire;
 use features::runs::model::EventKind;
 use features::tasks::rules::{self as tasks, NewTask};
 use features::usage::model::budget::{Budget, BudgetNotice, BudgetWait};
-use features::usage::rules::budgets::{self, Wish};
+use features::usage::rules::budgets::{self, BudgetRequest};
 use kernel::{Assignee, CallEnd, CallKind, Outcome, Payer, Period, Route, RunState, WaitFor};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
@@ -16,15 +16,22 @@ use support::office::Office;
 /// A hundred dollars a million tokens: the request alone is bound at about half a dollar.
 const DEAR: (i64, i64) = (100_000_000, 100_000_000);
 
-fn wish(payer: Payer, period: Period) -> Wish {
-    Wish { payer, period, limit_micros: None, limit_tokens: None, soft_pct: 80, hard: true }
+fn wish(payer: Payer, period: Period) -> BudgetRequest {
+    BudgetRequest {
+        payer,
+        period,
+        limit_micros: None,
+        limit_tokens: None,
+        soft_pct: 80,
+        hard: true,
+    }
 }
 
-fn cents(wish: Wish, cents: i64) -> Wish {
-    Wish { limit_micros: Some(cents * 10_000), ..wish }
+fn cents(wish: BudgetRequest, cents: i64) -> BudgetRequest {
+    BudgetRequest { limit_micros: Some(cents * 10_000), ..wish }
 }
 
-async fn set(office: &Office, wish: Wish) {
+async fn set(office: &Office, wish: BudgetRequest) {
     office.act(move |tx| budgets::set(tx, wish)).await;
 }
 
@@ -72,7 +79,7 @@ async fn a_limit_of_tokens_binds_what_costs_nothing_and_ends_with_its_day() {
     office.price(0, 0).await;
     let ada = office.agent("Ada").await;
     let day = wish(Payer::Agent(ada.id), Period::Day);
-    set(&office, Wish { limit_tokens: Some(30_000), ..day }).await;
+    set(&office, BudgetRequest { limit_tokens: Some(30_000), ..day }).await;
     let tokens = Tokens { input: 4_000, cache_read: 0, cache_write: 0, output: 22_000 };
     office.model.push(Turn::text("That was long.").usage(tokens));
     let first = office.say(&ada, "Begin").await;

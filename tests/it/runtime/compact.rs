@@ -2,8 +2,8 @@
 
 use features::connections::model::Cooldown;
 use features::runs::model::{
-    Asked, Compaction, CompactionWhy, Context, EventKind, Input, InputState, Run, Session,
-    SummaryBy,
+    Compaction, CompactionRequest, CompactionWhy, Context, EventKind, Input, InputState, Run,
+    Session, SummaryBy,
 };
 use features::runs::rules::{context, queue as dropped};
 use kernel::{Outcome, RunId, RunState};
@@ -485,7 +485,7 @@ async fn a_compaction_that_was_asked_for_too_late_gets_a_run_of_its_own() {
         })
         .await;
     assert_eq!(compacted(&office.events(next.id)).len(), 1);
-    let none: Option<Asked> = office.get::<Context>(next.session).asked;
+    let none: Option<CompactionRequest> = office.get::<Context>(next.session).asked;
     assert_eq!(none, None);
     office.hq.finish().await;
 }

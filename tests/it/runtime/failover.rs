@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use features::agents::model::Agent;
-use features::agents::rules::{Changes, ModelWish};
+use features::agents::rules::{Changes, ModelChoice};
 use features::connections::model::{ConnectionKey, Cooldown, Named, Wire};
 use features::connections::provider::seal_key;
 use features::connections::rules::turns;
@@ -393,7 +393,7 @@ async fn a_key_that_does_not_open_is_as_good_as_none_wherever_it_stands_in_the_l
     let (third, last) = second_called(&office, "Third", "third").await;
     fall_back(&office, Some(&ada), vec![named(office.connection, "mock"), named(last, "third")])
         .await;
-    let wish = ModelWish { connection: Some(id), model: Some("spare".to_owned()) };
+    let wish = ModelChoice { connection: Some(id), model: Some("spare".to_owned()) };
     office.change(ada.id, Changes { model: Some(wish), ..Changes::default() }).await;
     office.hq.advance(Duration::from_secs(3_600 * 3)).await;
     other.push(Turn::error(529, "overloaded_error", "Busy"));

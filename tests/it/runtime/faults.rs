@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use features::agents::rules::{Changes, ModelWish};
+use features::agents::rules::{Changes, ModelChoice};
 use features::connections::model::{ConnectionKey, Wire};
 use features::runs::model::{EventKind, Input, InputState, Run};
 use features::usage::model::{Reservation, Usage};
@@ -326,7 +326,7 @@ async fn what_a_model_has_signed_goes_to_no_other_and_comes_back_to_it() {
     let ada = office.agent("Ada").await;
     let (connection, id) = (Some(office.connection), ada.id);
     let use_model = async |model: &str| {
-        let model = Some(ModelWish { connection, model: Some(model.to_owned()) });
+        let model = Some(ModelChoice { connection, model: Some(model.to_owned()) });
         office.change(id, Changes { model, ..Changes::default() }).await;
     };
     let says = async |thought: &str, signature: &str| {

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use features::runs::model::{Context, EventKind, Run, Session};
-use features::runs::queries::search::{Searched, Wish, search};
+use features::runs::queries::search::{ConversationSearch, Searched, search};
 use features::runs::rules::context;
 use features::runs::rules::{NewInput, SessionSpec, sessions, talk};
 use kernel::Role;
@@ -77,7 +77,15 @@ async fn what_is_older_than_a_search_reads_is_found_by_the_index_under_the_same_
     let (ws, query) = (office.ws(), Query::of("zebra crossing").expect("words"));
     let look = |events: u32, may: &dyn Fn(&Session) -> bool| -> Searched {
         let now = ws.app.clock.now();
-        let wish = Wish { agent: ada.id, may, query: &query, since: None, most: 5, events, now };
+        let wish = ConversationSearch {
+            agent: ada.id,
+            may,
+            query: &query,
+            since: None,
+            most: 5,
+            events,
+            now,
+        };
         search(&ws, &wish).expect("a readable store")
     };
     let read = look(1_000, &|_| true);

@@ -1,6 +1,6 @@
 //! Budgets: reserved before a call, settled after it, waited for when they are used up.
 
-use features::agents::rules::{Changes, ModelWish};
+use features::agents::rules::{Changes, ModelChoice};
 use features::inbox::model::Item;
 use features::runs::model::{EventKind, Run};
 use features::usage::model::{Reservation, Usage};
@@ -228,7 +228,7 @@ async fn a_cheaper_model_ends_the_wait_for_a_budget() {
             .push(Turn::call("work_done", json!({ "summary": "Done.", "task_state": "complete" })));
     }
     let cheap =
-        ModelWish { connection: Some(office.connection), model: Some("claude-haiku-4-5".into()) };
+        ModelChoice { connection: Some(office.connection), model: Some("claude-haiku-4-5".into()) };
     office.change(ada.id, Changes { model: Some(cheap), ..Changes::default() }).await;
     assert_eq!(office.ended(run).await.outcome, Some(Outcome::Done));
     office.worked(second.id, 1).await;

@@ -4,7 +4,7 @@ use axum::http::StatusCode;
 use features::inbox::model::Item;
 use features::runs::model::Run;
 use features::usage::model::budget::Budget;
-use features::usage::rules::budgets::{self, Wish};
+use features::usage::rules::budgets::{self, BudgetRequest};
 use kernel::{ItemState, Outcome, Payer, Period, RunId};
 use serde_json::{Value, json};
 
@@ -37,7 +37,7 @@ async fn work_that_cost_too_much_goes_on_with_as_much_again() {
     let task = office.task("Compare three offers", &ada).await;
     let first = office.worked(task.id, 1).await;
     assert_eq!(first.outcome, Some(Outcome::Limit { which: "cost".into() }));
-    let own = Wish {
+    let own = BudgetRequest {
         payer: Payer::Run(first.id),
         period: Period::Total,
         limit_micros: Some(TWO),
@@ -123,7 +123,7 @@ async fn a_limit_of_tokens_is_called_so_and_a_stopped_run_goes_on() {
     let office = Office::open().await;
     office.price(0, 0).await;
     let ada = office.agent("Ada").await;
-    let each = Wish {
+    let each = BudgetRequest {
         payer: Payer::Workspace,
         period: Period::Run,
         limit_micros: None,

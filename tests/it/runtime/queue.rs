@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use features::runs::model::{EventKind, Input, InputState, QueueOf, QueueWish, Run};
+use features::runs::model::{EventKind, Input, InputState, QueueOf, QueueRequest, Run};
 use features::runs::queries::queue as reading;
 use features::runs::rules::{self as runs, RunError};
 use kernel::{DropPolicy, InputId, Outcome, Placed, QueueMode, RunId, RunState};
@@ -147,7 +147,7 @@ async fn too_many_messages_are_told_in_a_line_and_can_be_brought_back() {
     office.model.usually(Turn::text("Well."));
     let first = office.say(&ada, "Begin").await;
     gate.reached().await;
-    let wish = QueueWish { cap: Some(2), ..QueueWish::default() };
+    let wish = QueueRequest { cap: Some(2), ..QueueRequest::default() };
     let session = office.get::<Run>(first).session;
     office.act(move |tx| runs::queue::choose(tx, QueueOf::Session(session), wish)).await;
     let mut sent = Vec::new();
@@ -197,7 +197,7 @@ async fn the_newest_may_be_refused_and_the_oldest_may_go_without_a_word() {
     let first = office.say(&ada, "Begin").await;
     gate.reached().await;
     let id = ada.id;
-    let choose = |drop| QueueWish { cap: Some(1), drop: Some(drop), ..QueueWish::default() };
+    let choose = |drop| QueueRequest { cap: Some(1), drop: Some(drop), ..QueueRequest::default() };
     let refuse = choose(DropPolicy::New);
     office.act(move |tx| runs::queue::choose(tx, QueueOf::Agent(id), refuse)).await;
     let one = office.send(&ada, "One", Some(QueueMode::Followup)).await;
@@ -215,7 +215,7 @@ async fn the_newest_may_be_refused_and_the_oldest_may_go_without_a_word() {
     office.hq.settle().await;
     assert!(!office.model.last().text().contains("did not fit"));
     // What cannot be is said.
-    let bad = QueueWish { cap: Some(0), ..QueueWish::default() };
+    let bad = QueueRequest { cap: Some(0), ..QueueRequest::default() };
     let bad = office.try_act(move |tx| runs::queue::choose(tx, QueueOf::Agent(id), bad)).await;
     assert!(matches!(bad, Err(RunError::BadCap)));
     office.hq.finish().await;

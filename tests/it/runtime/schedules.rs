@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use features::agents::model::Agent;
 use features::runs::model::{
-    Body, EventKind, Input, InputState, QueueOf, QueueWish, Run, Session, SessionEvent,
+    Body, EventKind, Input, InputState, QueueOf, QueueRequest, Run, Session, SessionEvent,
 };
 use features::runs::queries::{self, queue as reading};
 use features::runs::rules::{self, NewInput, RunError, RunWriter, SessionSpec};
@@ -251,7 +251,7 @@ impl Scene {
 
     fn choose(&mut self) {
         let session = self.session().id;
-        let wish = QueueWish {
+        let wish = QueueRequest {
             mode: None,
             debounce_ms: Some(u32::try_from(self.dice.below(700)).expect("a pause")),
             cap: Some(1 + u32::try_from(self.dice.below(6)).expect("a few")),

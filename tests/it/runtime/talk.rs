@@ -1,6 +1,6 @@
 //! Talk: what is said to an agent, when it is read, and what it costs the disk.
 
-use features::agents::rules::{self as agents, Changes, ModelWish};
+use features::agents::rules::{self as agents, Changes, ModelChoice};
 use features::connections::model::Wire;
 use features::inbox::model::Item;
 use features::runs::model::{EventKind, Input, InputState, ModelSource, Run, Session};
@@ -277,7 +277,7 @@ async fn a_model_that_is_chosen_while_a_run_works_counts_from_its_next_call() {
     office.model.push(Turn::text("Nothing to do.").for_model("better"));
     let run = office.say(&ada, "What is there to do?").await;
     gate.reached().await;
-    let model = ModelWish { connection: Some(office.connection), model: Some("better".into()) };
+    let model = ModelChoice { connection: Some(office.connection), model: Some("better".into()) };
     office.change(ada.id, Changes { model: Some(model), ..Changes::default() }).await;
     // Runs hear of the choice in its turn: what was said after it, and is answered, was heard after it.
     office.model.push(Turn::text("Yes.").for_model("another"));

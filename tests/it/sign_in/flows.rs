@@ -202,7 +202,7 @@ async fn a_code_is_typed_at_the_makers_and_a_short_token_makes_the_calls() {
         let connection = Some(scene.id);
         move |new: &mut features::agents::rules::NewAgent| {
             let model = Some("codes".to_owned());
-            new.model = features::agents::rules::ModelWish { connection, model };
+            new.model = features::agents::rules::ModelChoice { connection, model };
         }
     });
     let ada = ada.await;

@@ -2,7 +2,7 @@
 
 use features::streams::queries::StreamError;
 use features::streams::rules::{self as streams, NewStream, StreamPatch};
-use features::tasks::queries::labels::{self as label_queries, Asked, Moved};
+use features::tasks::queries::labels::{self as label_queries, LabelFilter, Moved};
 use features::tasks::queries::{marks, relations};
 use features::tasks::rules::labels::{self, NewLabel};
 use features::tasks::rules::{order, relations as ties};
@@ -114,7 +114,7 @@ fn labels_are_told_apart_by_their_names_in_any_case() {
     let desk = Desk::new();
     let task = desk.task(NewTask::titled("one")).id;
     let ask = |text: &'static str| {
-        desk.by(mira(), move |tx| labels::ask(tx, task, Asked::read(text))).map(|_| ())
+        desk.by(mira(), move |tx| labels::ask(tx, task, LabelFilter::read(text))).map(|_| ())
     };
     let own = || -> Vec<String> {
         let labels = desk.store.read(|snap| label_queries::of(snap, task)).unwrap();
@@ -136,7 +136,7 @@ fn labels_are_told_apart_by_their_names_in_any_case() {
         assert!(desk.by(mira(), |tx| labels::create(tx, new)).is_err(), "{name}");
     }
     let many: Vec<String> = (0..21).map(|n| format!("l{n}")).collect();
-    let many = Asked::Exactly(many);
+    let many = LabelFilter::Exactly(many);
     let error = desk.by(mira(), move |tx| labels::ask(tx, task, many)).unwrap_err();
     assert_eq!(error.code(), "too_many_labels");
     let bug = desk.store.read(|snap| label_queries::resolve(snap, "bug")).unwrap();
@@ -151,13 +151,13 @@ fn what_happened_to_labels_and_relations_stands_in_the_history() {
     let desk = Desk::new();
     let (task, other) = (desk.task(NewTask::titled("a")).id, desk.task(NewTask::titled("b")).id);
     desk.clock.advance_ms(60_000);
-    desk.by(mira(), move |tx| labels::ask(tx, task, Asked::read("bug"))).unwrap();
+    desk.by(mira(), move |tx| labels::ask(tx, task, LabelFilter::read("bug"))).unwrap();
     desk.clock.advance_ms(20 * 60_000);
     later(&desk, task, other).unwrap();
     // What is put on and off by one person in a row is one line; what came and went is none.
     for names in ["+idea", "+late,-bug", "-late,+other"] {
         desk.clock.advance_ms(1);
-        desk.by(mira(), move |tx| labels::ask(tx, task, Asked::read(names))).unwrap();
+        desk.by(mira(), move |tx| labels::ask(tx, task, LabelFilter::read(names))).unwrap();
     }
     let told = desk.store.read(|snap| history(snap, task, 1)).unwrap();
     let kinds: Vec<_> = told.facts.into_iter().map(|fact| fact.kind).collect();

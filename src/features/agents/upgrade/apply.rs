@@ -31,7 +31,7 @@ const BEFORE: &str = "Before: ";
 
 /// What is to be taken over.
 #[derive(Clone, Debug, Default)]
-pub struct Wish {
+pub struct UpgradeRequest {
     /// Another template than the agent's own.
     pub template: Option<String>,
     /// The mark of the offer that was looked at; without one, whatever it is now.
@@ -54,7 +54,7 @@ pub struct Applied {
 ///
 /// # Errors
 /// When somebody has still to choose, the agent is at work, or the offer is another by now.
-pub async fn apply(hand: Hand<'_>, wish: Wish) -> Result<Applied, UpgradeError> {
+pub async fn apply(hand: Hand<'_>, wish: UpgradeRequest) -> Result<Applied, UpgradeError> {
     let Hand { ws, agent, who } = hand;
     let seen = offer(ws, agent, wish.template.as_deref()).await?;
     let mut held: BTreeSet<String> = seen.changes.iter().map(|one| one.path.clone()).collect();
@@ -96,7 +96,7 @@ fn take(
     desk: &Desk,
     agent: &Agent,
     offer: &Offer,
-    wish: &Wish,
+    wish: &UpgradeRequest,
 ) -> Result<(Applied, Agent), UpgradeError> {
     let rest = wish.rest.map(Choice::All);
     let (mut outcomes, mut undecided) = (Vec::new(), Vec::new());
@@ -282,7 +282,7 @@ pub async fn apply_clean(ws: &Ws, who: &Person) -> Result<Vec<Each>, UpgradeErro
     let mut all = Vec::new();
     for (agent, offer) in offers(ws).await? {
         if offer.is_clean() {
-            let wish = Wish { mark: Some(offer.mark), ..Wish::default() };
+            let wish = UpgradeRequest { mark: Some(offer.mark), ..UpgradeRequest::default() };
             let came = apply(Hand { ws, agent: &agent, who }, wish).await;
             all.push(Each { agent, came });
         }

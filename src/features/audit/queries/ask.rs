@@ -42,7 +42,7 @@ pub enum Source {
 /// What stands behind the question mark. Empty words are the same as none.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Asked {
+pub struct AuditParams {
     /// `workspace` (default), or `accounts` for sign-ins, tokens and accounts of its members, and for
     /// what became of workspaces and backups.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -83,7 +83,7 @@ pub struct Asked {
     pub limit: Option<usize>,
 }
 
-impl Asked {
+impl AuditParams {
     /// The same without empty words, which forms send.
     #[must_use]
     pub fn tidy(self) -> Self {
@@ -167,7 +167,7 @@ impl Because {
 }
 
 /// What is asked for, understood.
-pub struct Wish {
+pub struct AuditQuery {
     /// Whose feed.
     pub source: Source,
     pub(super) record: Option<Root>,
@@ -193,7 +193,7 @@ pub struct Wish {
     of_values: Option<BTreeSet<WorkspaceId>>,
 }
 
-impl Wish {
+impl AuditQuery {
     /// Understands what is asked for, by people in this time zone. Without an account it is the machine's
     /// owner who asks.
     ///
@@ -201,7 +201,7 @@ impl Wish {
     /// Names the word that means nothing.
     pub fn new(
         ws: &Ws,
-        asked: &Asked,
+        asked: &AuditParams,
         (by, zone): (Option<AccountId>, &TimeZone),
     ) -> Result<Self, AuditError> {
         let source = asked.source();
@@ -369,7 +369,7 @@ impl Wish {
     }
 
     /// The same, with place and time: for what reads everything in order. What began a run is asked of
-    /// [`Begun`], made with [`Wish::begun`].
+    /// [`Begun`], made with [`AuditQuery::begun`].
     #[must_use]
     pub fn covers(&self, entry: &Entry) -> bool {
         let names = |record: &Root| {

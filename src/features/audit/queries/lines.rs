@@ -16,7 +16,7 @@ use store::keep::{self, Taken};
 use store::{Cursor, Entry, Op, Read, ReadExt, Schema, StoreError, feed};
 use web::parts::Face;
 
-use super::ask::{Source, Wish, cause_word, store_of};
+use super::ask::{AuditQuery, Source, cause_word, store_of};
 use super::values::Values;
 
 /// How many rows of an entry a line names.
@@ -84,7 +84,7 @@ pub struct Page {
 }
 
 /// A page of what a wish finds.
-pub fn lines(ws: &Ws, wish: &Wish, limit: usize) -> Result<Page, StoreError> {
+pub fn lines(ws: &Ws, wish: &AuditQuery, limit: usize) -> Result<Page, StoreError> {
     let found = wish.search(ws, limit)?;
     let store = store_of(ws, wish.source);
     let incarnation = store.incarnation();

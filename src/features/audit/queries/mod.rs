@@ -11,7 +11,7 @@ use store::{Read, ReadExt, StoreError};
 
 use super::model::Keeping;
 
-pub use ask::{Asked, Source, Wish, cause_word};
+pub use ask::{AuditParams, AuditQuery, Source, cause_word};
 pub use choices::{causes, events, routines, whose};
 pub use lines::{Line, Page, RowLine, Teller, as_json_now, lines};
 pub use through::{Begun, fired_in};

@@ -15,7 +15,7 @@ use kernel::{Cause, Event, RoutineId, RunId};
 use store::{Entry, Read, ReadExt as _, Root, StoreError, audit};
 
 use super::super::rules::AuditError;
-use super::ask::{self, Asked, Wish};
+use super::ask::{self, AuditParams, AuditQuery};
 
 /// So much of what belongs to a record is looked at: the youngest.
 const MOST_PARTS: usize = 500;
@@ -129,14 +129,19 @@ impl<'w> Begun<'w> {
     }
 }
 
-impl Wish {
+impl AuditQuery {
     /// The same, if this person may ask for it: whose run a private one was, and what happened to a row
     /// that is not theirs to read, is not told by whether anything is found. What belongs to the record that
     /// is asked for, as comments belong to a task, counts as itself from then on.
     ///
     /// # Errors
     /// As if the run or the record were not there.
-    pub fn asked_by(mut self, ws: &Ws, who: Looker, asked: &Asked) -> Result<Self, AuditError> {
+    pub fn asked_by(
+        mut self,
+        ws: &Ws,
+        who: Looker,
+        asked: &AuditParams,
+    ) -> Result<Self, AuditError> {
         let (run, record, parts) = ws.read(|snap| {
             let eye = Eye::new(snap, who);
             let run = match self.run {

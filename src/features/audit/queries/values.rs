@@ -6,19 +6,19 @@ use std::cell::RefCell;
 use crate::history::queries::fields::{FieldDiff, Speaker};
 use crate::history::queries::names::{Names, Word};
 use crate::history::queries::shown::FieldView;
-use crate::history::queries::versions::{fields_of, told};
+use crate::history::queries::versions::{describe, fields_of};
 use app::Ws;
 use store::history::{Steps, at};
 use store::{Change, Class, Read, Root, Schema, StoreError};
 
-use super::ask::Wish;
+use super::ask::AuditQuery;
 
 /// Tells values of records of the accounts, as far as whoever asks may read them.
 pub struct Values<'r> {
     ws: &'r Ws,
     of: &'r dyn Read,
     schema: &'r Schema,
-    wish: &'r Wish,
+    wish: &'r AuditQuery,
     names: Names<'r>,
     steps: RefCell<Steps>,
 }
@@ -29,7 +29,7 @@ impl<'r> Values<'r> {
         ws: &'r Ws,
         read: &'r dyn Read,
         (of, schema): (&'r dyn Read, &'r Schema),
-        wish: &'r Wish,
+        wish: &'r AuditQuery,
     ) -> Result<Self, StoreError> {
         let names = Names::new(read)?;
         for place in ws.app.workspaces.read().iter() {
@@ -54,7 +54,7 @@ impl<'r> Values<'r> {
             }
         }
         let speaker = Speaker { names: &self.names, zone: self.wish.zone.clone() };
-        told(&speaker, self.schema, record.table, &version).map(|told| told.fields)
+        describe(&speaker, self.schema, record.table, &version).map(|told| told.fields)
     }
 
     /// The same as pages show it.

@@ -13,7 +13,7 @@ use store::{Class, Store, StoreError, feed, keep};
 
 use super::super::model::Keeping;
 use super::super::rules::{AuditError, tell_faults};
-use super::ask::{Wish, store_of};
+use super::ask::{AuditQuery, store_of};
 use super::lines::as_json;
 
 /// The kind of the job.
@@ -100,7 +100,7 @@ fn tell(ws: &Ws, found: &Both) {
 /// The lines of an export after an entry, and the last entry that was looked at, if there was one.
 pub fn export_piece(
     ws: &Ws,
-    wish: &Wish,
+    wish: &AuditQuery,
     after: u64,
     limit: usize,
 ) -> Result<(String, Option<u64>), StoreError> {

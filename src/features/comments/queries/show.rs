@@ -8,7 +8,7 @@ use crate::places::{Place, Spot};
 use crate::tasks::queries as tasks;
 use crate::tasks::queries::error::TaskError;
 use crate::tasks::queries::people::assignee_of;
-use crate::tasks::queries::scene::Scene;
+use crate::tasks::queries::view_context::ViewContext;
 use kernel::text::cut;
 use kernel::{CommentId, ReactionKind};
 use store::{Read, StoreError};
@@ -75,7 +75,7 @@ impl Begun {
 
 /// The composer of a page.
 pub fn composer(
-    scene: &Scene,
+    scene: &ViewContext,
     read: &dyn Read,
     spot: &Spot,
     begun: Begun,
@@ -185,7 +185,7 @@ pub struct CommentView {
 
 /// A comment on a page, without what answers it.
 pub fn view(
-    scene: &Scene,
+    scene: &ViewContext,
     read: &dyn Read,
     spot: &Spot,
     comment: Comment,
@@ -225,7 +225,7 @@ pub fn view(
 }
 
 fn reactions(
-    scene: &Scene,
+    scene: &ViewContext,
     read: &dyn Read,
     comment: CommentId,
 ) -> Result<Vec<ReactionView>, StoreError> {
@@ -250,7 +250,7 @@ fn reactions(
 
 /// The talks on something, each with the moment at which it begins; an answer stands with what it answers.
 pub fn talks(
-    scene: &Scene,
+    scene: &ViewContext,
     read: &dyn Read,
     spot: &Spot,
 ) -> Result<Vec<(Timestamp, CommentView)>, StoreError> {

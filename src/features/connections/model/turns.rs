@@ -5,7 +5,7 @@ use jiff::SignedDuration;
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
-use super::super::rests::LONGEST;
+use super::super::cooldown::LONGEST;
 use super::Connection;
 use crate::agents::model::Agent;
 use kernel::{AgentId, ConnectionId, Thinking, Timestamp, TypedId};

@@ -1,7 +1,7 @@
 //! How connections stand, in the eight words that commands, the API and the status share.
 
+use crate::connections::cooldown::Candidate;
 use crate::connections::model::{Connection, Cooldown};
-use crate::connections::rests::Candidate;
 use crypto::keyring::Keyring;
 use kernel::{ConnectionId, Route, Timestamp};
 use providers::error::ErrorClass;

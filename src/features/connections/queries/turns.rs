@@ -5,10 +5,10 @@ use std::collections::HashMap;
 use jiff::SignedDuration;
 
 use crate::agents::model::Agent;
+use crate::connections::cooldown::{Candidate, LONGEST};
 use crate::connections::model::{
     Connection, ConnectionKey, Cooldown, Fallbacks, Named, Offer, Offers, SpareKeys,
 };
-use crate::connections::rests::{Candidate, LONGEST};
 use crate::runs::model::ModelSource;
 use kernel::{AgentId, ConnectionId, Thinking, Timestamp};
 use providers::catalog::{self, Model, Price};

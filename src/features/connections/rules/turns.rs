@@ -6,12 +6,12 @@ use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
 use crate::agents::model::Agent;
+use crate::connections::cooldown::{Candidate, Scope, rest, scope};
 use crate::connections::model::{
     Connection, Cooldown, Fallbacks, Named, Offer, Offers, SpareKey, SpareKeys, UsualThinking,
     Window,
 };
 use crate::connections::queries::PRACTICE;
-use crate::connections::rests::{Candidate, Scope, rest, scope};
 use kernel::text::ellipsis;
 use kernel::{AgentId, ConnectionId, Event, ReservationId, Thinking, Timestamp};
 use providers::error::ErrorClass;

@@ -3,7 +3,7 @@
 
 use jiff::{SignedDuration, ToSpan as _};
 
-use super::Scene;
+use super::DashboardContext;
 use super::away::Hidden;
 use super::needs::{Act, Menu, Row, named};
 use super::tally::{COUNTED, Found};
@@ -22,7 +22,7 @@ const TOLD_DAYS: i64 = 7;
 /// Open tasks whose due date has passed.
 pub(super) fn overdue(
     tx: &dyn Read,
-    scene: &Scene<'_>,
+    scene: &DashboardContext<'_>,
     hidden: &Hidden,
 ) -> Result<Found, StoreError> {
     let mut found = passed(tx, scene)?;
@@ -44,7 +44,7 @@ pub(super) fn overdue(
 /// again. A task of a series is left out: the next one of it comes.
 pub(super) fn missed(
     tx: &dyn Read,
-    scene: &Scene<'_>,
+    scene: &DashboardContext<'_>,
     hidden: &Hidden,
 ) -> Result<Found, StoreError> {
     let since = scene.midnight() - SignedDuration::from_hours(24 * TOLD_DAYS);
@@ -76,7 +76,7 @@ fn of(task: &Task, what: &str) -> (String, Option<TaskId>) {
     (format!("{what}-{}-{due}", task.number), Some(task.id))
 }
 
-fn row_of(scene: &Scene<'_>, task: &Task, word: &'static str) -> Row {
+fn row_of(scene: &DashboardContext<'_>, task: &Task, word: &'static str) -> Row {
     let agent = task.assignee.and_then(Assignee::agent).and_then(|agent| scene.agent(agent));
     let mine = task.assignee.and_then(Assignee::person) == Some(scene.who.account);
     let mut facts = named(scene, agent, Some(task));
@@ -109,7 +109,7 @@ fn place(status: TaskStatus, priority: Priority) -> KeyBuf {
     from
 }
 
-fn passed(tx: &dyn Read, scene: &Scene<'_>) -> Result<Vec<Task>, StoreError> {
+fn passed(tx: &dyn Read, scene: &DashboardContext<'_>) -> Result<Vec<Task>, StoreError> {
     let (midnight, passed) = (scene.midnight(), Passed::at(scene.now, &scene.zone));
     let mut found: Vec<Task> = Vec::new();
     for status in [TaskStatus::InProgress, TaskStatus::Todo, TaskStatus::Blocked] {
@@ -127,7 +127,7 @@ fn passed(tx: &dyn Read, scene: &Scene<'_>) -> Result<Vec<Task>, StoreError> {
     Ok(found)
 }
 
-fn another_date(scene: &Scene<'_>, task: &Task, href: &str) -> Act {
+fn another_date(scene: &DashboardContext<'_>, task: &Task, href: &str) -> Act {
     let lines = [(0, "Today"), (1, "Tomorrow"), (7, "In a week")];
     let mut lines: Vec<_> = lines.map(|(days, label)| day(scene, days, label)).into();
     lines.push(("none".to_owned(), "No date".to_owned()));
@@ -136,13 +136,13 @@ fn another_date(scene: &Scene<'_>, task: &Task, href: &str) -> Act {
 }
 
 /// A day from today on, as a line of a menu.
-fn day(scene: &Scene<'_>, days: i64, label: &str) -> (String, String) {
+fn day(scene: &DashboardContext<'_>, days: i64, label: &str) -> (String, String) {
     let today = due::day(scene.now, &scene.zone);
     let day = today.checked_add(days.days()).unwrap_or(today);
     (day.to_string(), label.to_owned())
 }
 
-fn somebody_else(scene: &Scene<'_>, people: &People, task: &Task, href: &str) -> Act {
+fn somebody_else(scene: &DashboardContext<'_>, people: &People, task: &Task, href: &str) -> Act {
     let others = people.choices(task.assignee, scene.who.account);
     let others = others.into_iter().filter(|one| !one.chosen);
     let lines = others.map(|one| match one.value.is_empty() {

@@ -3,7 +3,7 @@
 
 use std::ops::ControlFlow;
 
-use super::Scene;
+use super::DashboardContext;
 use crate::agents::model::AGENTS;
 use crate::cards;
 use crate::deliverables::model::{DELIVERABLES, REVIEWS, Review, Version};
@@ -20,7 +20,7 @@ use store::{Range, Read, ReadExt as _, StoreError, Table};
 const FIRST: usize = 200;
 
 /// Whether something was done.
-type Done = fn(&dyn Read, &Scene<'_>) -> Result<bool, StoreError>;
+type Done = fn(&dyn Read, &DashboardContext<'_>) -> Result<bool, StoreError>;
 
 /// A line of the table.
 struct Entry {
@@ -193,7 +193,7 @@ impl Mission {
 
 /// What is worth a try for this person; nothing when all is done, when the person has put it away, and where nobody was
 /// led through a set-up.
-pub fn read(read: &dyn Read, scene: &Scene<'_>) -> Result<Option<Mission>, StoreError> {
+pub fn read(read: &dyn Read, scene: &DashboardContext<'_>) -> Result<Option<Mission>, StoreError> {
     if !onboarding::shows_mission(read, scene.who.account)? {
         return Ok(None);
     }
@@ -213,7 +213,7 @@ pub fn read(read: &dyn Read, scene: &Scene<'_>) -> Result<Option<Mission>, Store
 }
 
 /// The page where something is done.
-fn path(entry: &Entry, scene: &Scene<'_>) -> String {
+fn path(entry: &Entry, scene: &DashboardContext<'_>) -> String {
     match scene.agents.as_slice() {
         [only] if !entry.of_agent.is_empty() => format!("agents/{}/{}", only.slug, entry.of_agent),
         _ => entry.path.to_owned(),
@@ -234,7 +234,7 @@ fn any(read: &dyn Read, noun: &str) -> Result<bool, StoreError> {
 /// Whether an agent has a task, or one that stands so.
 fn has_task(
     read: &dyn Read,
-    scene: &Scene<'_>,
+    scene: &DashboardContext<'_>,
     status: Option<TaskStatus>,
 ) -> Result<bool, StoreError> {
     for agent in &scene.agents {

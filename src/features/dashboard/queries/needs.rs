@@ -25,7 +25,7 @@ use web::parts::{Face, Tone};
 
 use super::away::Hidden;
 use super::tally::{COUNTED, Found, Kind, Needs, tally};
-use super::{Scene, late, waiting};
+use super::{DashboardContext, late, waiting};
 
 /// From this share on the workspace's budget is told; an agent has its own.
 const SOFT_PCT: u8 = 80;
@@ -138,7 +138,7 @@ pub const TABLES: [Table; 9] =
     [DELIVERABLES, INBOX, RUNS, AGENTS, TASKS, CONNECTIONS, GRANTS, SETTINGS, USAGE];
 
 /// What waits for the person: as many rows as fit the page, and how many things there are.
-pub fn read(tx: &dyn Read, scene: &Scene<'_>) -> Result<Needs, StoreError> {
+pub fn read(tx: &dyn Read, scene: &DashboardContext<'_>) -> Result<Needs, StoreError> {
     let kind = |label, path, found| Kind { label, path, is_told: false, found };
     let told = |label, path, found| Kind { is_told: true, ..kind(label, path, found) };
     let hidden = &Hidden::read(tx, scene.who.account, scene.now)?;
@@ -156,11 +156,19 @@ pub fn read(tx: &dyn Read, scene: &Scene<'_>) -> Result<Needs, StoreError> {
 }
 
 /// The row with this id; none when it is not among those that are shown, or says something else by now.
-pub fn find(tx: &dyn Read, scene: &Scene<'_>, id: &str) -> Result<Option<Row>, StoreError> {
+pub fn find(
+    tx: &dyn Read,
+    scene: &DashboardContext<'_>,
+    id: &str,
+) -> Result<Option<Row>, StoreError> {
     Ok(read(tx, scene)?.rows.into_iter().find(|row| row.id == id))
 }
 
-pub(super) fn named(scene: &Scene<'_>, agent: Option<&Agent>, task: Option<&Task>) -> Vec<String> {
+pub(super) fn named(
+    scene: &DashboardContext<'_>,
+    agent: Option<&Agent>,
+    task: Option<&Task>,
+) -> Vec<String> {
     let agent = agent.map(|agent| scene.called.name(agent));
     let task = task.map(|task| scene.task_name(task.number));
     agent.into_iter().chain(task).collect()
@@ -174,7 +182,7 @@ pub(super) fn task_of(tx: &dyn Read, id: Option<TaskId>) -> Result<Option<Task>,
 }
 
 /// A backup or a restore drill that failed, for who can mend it.
-fn backups_trouble(scene: &Scene<'_>) -> Result<Option<Row>, StoreError> {
+fn backups_trouble(scene: &DashboardContext<'_>) -> Result<Option<Row>, StoreError> {
     let app = &scene.ws.app;
     if !backups::may_manage(app, scene.who.account)? {
         return Ok(None);
@@ -198,7 +206,11 @@ fn backups_trouble(scene: &Scene<'_>) -> Result<Option<Row>, StoreError> {
 }
 
 /// Agents and connections that cannot work.
-fn out_of_order(tx: &dyn Read, scene: &Scene<'_>, hidden: &Hidden) -> Result<Found, StoreError> {
+fn out_of_order(
+    tx: &dyn Read,
+    scene: &DashboardContext<'_>,
+    hidden: &Hidden,
+) -> Result<Found, StoreError> {
     let mut rows = Vec::new();
     let admin = scene.who.access.may(Can::Admin);
     for connection in connections::all(tx)? {
@@ -257,7 +269,11 @@ fn out_of_order(tx: &dyn Read, scene: &Scene<'_>, hidden: &Hidden) -> Result<Fou
 }
 
 /// Delivered work.
-fn to_review(tx: &dyn Read, scene: &Scene<'_>, hidden: &Hidden) -> Result<Found, StoreError> {
+fn to_review(
+    tx: &dyn Read,
+    scene: &DashboardContext<'_>,
+    hidden: &Hidden,
+) -> Result<Found, StoreError> {
     let pieces: Vec<Deliverable> = tx.scan(IN_REVIEW, &Range::all().limit(COUNTED))?;
     Found::draw(
         hidden,
@@ -306,7 +322,11 @@ fn to_review(tx: &dyn Read, scene: &Scene<'_>, hidden: &Hidden) -> Result<Found,
 }
 
 /// Work that failed and is not tried again by itself.
-fn failed(tx: &dyn Read, scene: &Scene<'_>, hidden: &Hidden) -> Result<Found, StoreError> {
+fn failed(
+    tx: &dyn Read,
+    scene: &DashboardContext<'_>,
+    hidden: &Hidden,
+) -> Result<Found, StoreError> {
     let found = broken::of(tx, &scene.agents, scene.now)?;
     let found = found.into_iter().filter_map(|one| Some((scene.agent(one.agent)?, one)));
     Found::draw(
@@ -322,7 +342,7 @@ fn failed(tx: &dyn Read, scene: &Scene<'_>, hidden: &Hidden) -> Result<Found, St
 
 fn failed_row(
     tx: &dyn Read,
-    scene: &Scene<'_>,
+    scene: &DashboardContext<'_>,
     agent: &Agent,
     item: &Item,
     task: Option<&Task>,
@@ -382,7 +402,11 @@ fn failed_row(
 }
 
 /// Tasks that have an agent, and nothing that will wake it.
-fn alone(tx: &dyn Read, scene: &Scene<'_>, hidden: &Hidden) -> Result<Found, StoreError> {
+fn alone(
+    tx: &dyn Read,
+    scene: &DashboardContext<'_>,
+    hidden: &Hidden,
+) -> Result<Found, StoreError> {
     let me = Assignee::Person(scene.who.account);
     let may = scene.who.access.may(Can::Write);
     let found = tasks::alone(tx, me, scene.now, COUNTED)?;
@@ -421,7 +445,11 @@ fn alone(tx: &dyn Read, scene: &Scene<'_>, hidden: &Hidden) -> Result<Found, Sto
 }
 
 /// Budgets that are used up or nearly so: the workspace's, then those of agents.
-fn budgets(tx: &dyn Read, scene: &Scene<'_>, hidden: &Hidden) -> Result<Found, StoreError> {
+fn budgets(
+    tx: &dyn Read,
+    scene: &DashboardContext<'_>,
+    hidden: &Hidden,
+) -> Result<Found, StoreError> {
     let mut rows = Vec::new();
     let settings = tx.get::<Settings>(())?;
     if let Some(limit) = settings.as_ref().and_then(|settings| settings.budget_micros) {

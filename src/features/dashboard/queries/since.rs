@@ -2,7 +2,7 @@
 
 use jiff::SignedDuration;
 
-use super::Scene;
+use super::DashboardContext;
 use crate::activity::model::Visit;
 use crate::deliverables::model::{VERSIONS, Version};
 use crate::runs::model::RUNS;
@@ -44,7 +44,7 @@ pub struct Since {
 }
 
 /// What happened since this person was last here.
-pub fn read(snap: &Snap<'_>, scene: &Scene<'_>) -> Result<Since, StoreError> {
+pub fn read(snap: &Snap<'_>, scene: &DashboardContext<'_>) -> Result<Since, StoreError> {
     let visit = snap.get::<Visit>(scene.who.account)?;
     let Some(at) = visit.and_then(|visit| visit.since(scene.now)) else {
         return Ok(Since::default());
@@ -75,11 +75,15 @@ pub fn read(snap: &Snap<'_>, scene: &Scene<'_>) -> Result<Since, StoreError> {
         let path = format!("settings/usage?from={}&to={}", day(at), day(scene.now));
         add(format!("{} spent", format::money(spent)), path);
     }
-    Ok(Since { since: format!("Since {}", told(scene, at)), figures })
+    Ok(Since { since: format!("Since {}", describe(scene, at)), figures })
 }
 
 /// Exactly the tasks that the list of the same query has.
-fn tasks_done(snap: &Snap<'_>, scene: &Scene<'_>, at: Timestamp) -> Result<u64, StoreError> {
+fn tasks_done(
+    snap: &Snap<'_>,
+    scene: &DashboardContext<'_>,
+    at: Timestamp,
+) -> Result<u64, StoreError> {
     let mut terms = Terms::default().between(Dated::Done, at.as_millisecond(), i64::MAX);
     terms.push(Sign::Is, Test::Status(status_bit(TaskStatus::Done)));
     let today = Today { now: scene.now, zone: scene.zone.clone() };
@@ -92,7 +96,11 @@ fn delivered(snap: &Snap<'_>, at: Timestamp) -> Result<u64, StoreError> {
     Ok(snap.rows::<Version>(&newer.limit(COUNTED))?.len() as u64)
 }
 
-fn runs_failed(snap: &Snap<'_>, scene: &Scene<'_>, at: Timestamp) -> Result<u64, StoreError> {
+fn runs_failed(
+    snap: &Snap<'_>,
+    scene: &DashboardContext<'_>,
+    at: Timestamp,
+) -> Result<u64, StoreError> {
     let (account, role) = (scene.who.account, scene.who.role);
     let mut failed = 0;
     for hit in runs::all(snap, None, RUNS_OF_AN_ABSENCE)? {
@@ -112,7 +120,7 @@ fn runs_failed(snap: &Snap<'_>, scene: &Scene<'_>, at: Timestamp) -> Result<u64,
 }
 
 /// "yesterday evening", "this morning", "Friday afternoon", "12 November".
-fn told(scene: &Scene<'_>, at: Timestamp) -> String {
+fn describe(scene: &DashboardContext<'_>, at: Timestamp) -> String {
     let (then, now) = (at.to_zoned(scene.zone.clone()), scene.now.to_zoned(scene.zone.clone()));
     let part = match then.hour() {
         5..12 => "morning",

@@ -6,7 +6,7 @@ use kernel::TaskId;
 use store::StoreError;
 use web::format;
 
-use super::Scene;
+use super::DashboardContext;
 use super::away::Hidden;
 use super::needs::Row;
 
@@ -127,7 +127,7 @@ pub(super) struct Kind {
 }
 
 /// One row a task: it stands where it is the most urgent, and says there what else it waits for.
-pub(super) fn tally(scene: &Scene<'_>, kinds: Vec<Kind>) -> Needs {
+pub(super) fn tally(scene: &DashboardContext<'_>, kinds: Vec<Kind>) -> Needs {
     let mut rows: Vec<(usize, Row)> = Vec::new();
     let mut counts = vec![0; kinds.len()];
     let mut beyond = false;

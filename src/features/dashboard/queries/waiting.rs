@@ -1,6 +1,6 @@
 //! Runs that wait for something that a person could help with, with the answers that a question offers.
 
-use super::Scene;
+use super::DashboardContext;
 use super::away::Hidden;
 use super::needs::{Act, Row, from_here, named, task_of};
 use super::tally::Found;
@@ -19,7 +19,7 @@ const OFFERED: usize = 3;
 /// Runs that wait: a moment comes, and a sub-agent ends, by itself.
 pub(super) fn found(
     tx: &dyn Read,
-    scene: &Scene<'_>,
+    scene: &DashboardContext<'_>,
     hidden: &Hidden,
 ) -> Result<Found, StoreError> {
     let by_itself = |run: &Run| {
@@ -71,7 +71,7 @@ pub(super) fn found(
 
 /// A question of a run, with the answers that it offers.
 fn question(
-    scene: &Scene<'_>,
+    scene: &DashboardContext<'_>,
     (agent, task): (Option<&Agent>, Option<&Task>),
     run: &str,
     park: Park,

@@ -2,7 +2,7 @@
 
 use crate::deliverables::model::{Content, Deliverable};
 use crate::links::queries as links;
-use crate::tasks::queries::scene::Scene;
+use crate::tasks::queries::view_context::ViewContext;
 use kernel::{Assignee, DeliverableState, TypedId as _, Verdict};
 use store::Read;
 use web::format;
@@ -10,7 +10,7 @@ use web::html::SafeHtml;
 use web::parts::Face;
 use web::time::RelTime;
 
-use super::{Judged, Piece};
+use super::{Piece, ReviewedVersion};
 
 /// What a person said of a version.
 #[derive(Clone, Debug)]
@@ -91,7 +91,7 @@ pub struct Card {
 impl Card {
     /// The card of a piece at its newest version.
     #[must_use]
-    pub fn new(scene: &Scene, read: &dyn Read, piece: Piece) -> Self {
+    pub fn new(scene: &ViewContext, read: &dyn Read, piece: Piece) -> Self {
         let Piece { deliverable, mut versions } = piece;
         let newest = versions.pop();
         Self::at(scene, read, &deliverable, newest)
@@ -99,7 +99,12 @@ impl Card {
 
     /// The card of a piece at one of its versions.
     #[must_use]
-    pub fn at(scene: &Scene, read: &dyn Read, piece: &Deliverable, judged: Option<Judged>) -> Self {
+    pub fn at(
+        scene: &ViewContext,
+        read: &dyn Read,
+        piece: &Deliverable,
+        judged: Option<ReviewedVersion>,
+    ) -> Self {
         let action = scene.ws.url(&format!("deliverables/{}/review", piece.id));
         let mut card = Self {
             id: piece.id.to_string(),
@@ -124,7 +129,7 @@ impl Card {
             },
             open: piece.state == DeliverableState::InReview && scene.may_review,
         };
-        let Some(Judged { version, review }) = judged else { return card };
+        let Some(ReviewedVersion { version, review }) = judged else { return card };
         card.version = version.number;
         card.version_id = version.id.to_string();
         card.open &= version.id == piece.version;

@@ -14,7 +14,7 @@ const LOOK_BACK: usize = 200;
 
 /// A version with what was said of it.
 #[derive(Clone, Debug)]
-pub struct Judged {
+pub struct ReviewedVersion {
     pub version: Version,
     /// What a person said of it.
     pub review: Option<Review>,
@@ -25,7 +25,7 @@ pub struct Judged {
 pub struct Piece {
     /// The piece.
     pub deliverable: Deliverable,
-    pub versions: Vec<Judged>,
+    pub versions: Vec<ReviewedVersion>,
 }
 
 impl Piece {
@@ -37,7 +37,7 @@ impl Piece {
 
     /// The version that counts.
     #[must_use]
-    pub fn newest(&self) -> Option<&Judged> {
+    pub fn newest(&self) -> Option<&ReviewedVersion> {
         self.versions.last()
     }
 
@@ -45,14 +45,14 @@ impl Piece {
     #[must_use]
     pub fn last_note(&self) -> Option<String> {
         let review = self.versions.iter().rev().find_map(|judged| judged.review.as_ref())?;
-        let told = told(review);
+        let told = describe(review);
         (review.verdict != Verdict::Approved && !told.is_empty()).then_some(told)
     }
 }
 
 /// The note of a review with its remarks, as a model reads them.
 #[must_use]
-pub fn told(review: &Review) -> String {
+pub fn describe(review: &Review) -> String {
     let mut text = review.note.clone();
     for remark in &review.remarks {
         if !text.is_empty() {
@@ -118,7 +118,7 @@ pub fn with_versions(read: &dyn Read, deliverable: Deliverable) -> Result<Piece,
     let mut versions = Vec::new();
     for version in read.scan::<Version>(VERSIONS_BY_DELIVERABLE, &range)? {
         let review = read.get::<Review>(version.id)?;
-        versions.push(Judged { version, review });
+        versions.push(ReviewedVersion { version, review });
     }
     Ok(Piece { deliverable, versions })
 }
@@ -197,7 +197,7 @@ pub fn decided(
 
 #[cfg(test)]
 mod tests {
-    use super::{asks, told};
+    use super::{asks, describe};
     use crate::deliverables::model::{Remark, Review};
     use kernel::Verdict;
     use store::Record as _;
@@ -213,7 +213,7 @@ mod tests {
         let asked =
             ["Please:", "add VAT", "say when", "36 months", "“per month”: Which?", "Shorter"];
         assert_eq!(asks(&review), asked);
-        assert!(told(&review).ends_with("\n- On “per month”: Which?\n- Shorter"));
+        assert!(describe(&review).ends_with("\n- On “per month”: Which?\n- Shorter"));
         assert!(asks(&Review { verdict: Verdict::Rejected, ..review }).is_empty());
     }
 }

@@ -9,7 +9,7 @@ use crate::agents::queries::{self as agents, Called};
 use app::Ws;
 
 /// An agent that can be asked.
-pub struct Asked {
+pub struct AskableAgent {
     /// Its face and name.
     pub face: Face,
     /// Where a message to it is sent.
@@ -21,7 +21,7 @@ pub struct Asking {
     /// The message.
     pub body: String,
     /// The agents, by name.
-    pub agents: Vec<Asked>,
+    pub agents: Vec<AskableAgent>,
 }
 
 /// Who can be asked what somebody looks for: nobody when nothing is looked for, or this person may not speak with agents.
@@ -37,11 +37,11 @@ pub fn of(
     }
     let all = agents::all(&read)?;
     let called = Called::among(&all);
-    let asked = |agent: &crate::agents::model::Agent| Asked {
+    let asked = |agent: &crate::agents::model::Agent| AskableAgent {
         face: called.face(agent),
         action: ws.url(&format!("agents/{}/chat", agent.slug)),
     };
-    let agents: Vec<Asked> = all.iter().map(asked).collect();
+    let agents: Vec<AskableAgent> = all.iter().map(asked).collect();
     let body = match words.ends_with('?') {
         true => words.to_owned(),
         false => format!("What do we know about “{words}”?"),

@@ -288,7 +288,7 @@ impl<'a> Reader<'a> {
 
     /// What was said in a conversation that somebody has among theirs.
     fn message(&mut self, event: SessionEvent) -> Result<Option<Document>, StoreError> {
-        let Some(text) = said(&event.kind) else { return Ok(None) };
+        let Some(text) = text_of(&event.kind) else { return Ok(None) };
         let session = match self.sessions.get(&event.session) {
             Some(known) => known.clone(),
             None => {
@@ -324,7 +324,7 @@ pub fn audience(session: &Session) -> Option<String> {
 
 /// What an event says, unless it is HQ's own card of a task.
 #[must_use]
-pub fn said(kind: &EventKind) -> Option<String> {
+pub fn text_of(kind: &EventKind) -> Option<String> {
     if matches!(kind, EventKind::Input { input: None, .. }) {
         return None;
     }

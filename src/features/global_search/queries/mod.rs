@@ -41,7 +41,7 @@ const SPARE: usize = 20;
 
 /// What somebody looks for.
 #[derive(Clone, Debug)]
-pub struct Wish {
+pub struct SearchRequest {
     pub words: String,
     /// Only these kinds; empty for all.
     pub kinds: Vec<Kind>,
@@ -95,7 +95,7 @@ impl Page {
 }
 
 /// Finds what a person may see.
-pub async fn find(ws: &Ws, who: &Person, wish: Wish) -> Result<Page, StoreError> {
+pub async fn find(ws: &Ws, who: &Person, wish: SearchRequest) -> Result<Page, StoreError> {
     let Some(wanted) = Wanted::of(&wish.words) else { return Ok(Page::default()) };
     reach(ws, wish.patience).await;
     let who = who.clone();
@@ -120,7 +120,12 @@ pub async fn reach(ws: &Ws, patience: Duration) -> bool {
     index.until(head, patience).await
 }
 
-fn answer(ws: &Ws, who: &Person, wish: &Wish, wanted: &Wanted) -> Result<Page, StoreError> {
+fn answer(
+    ws: &Ws,
+    who: &Person,
+    wish: &SearchRequest,
+    wanted: &Wanted,
+) -> Result<Page, StoreError> {
     let head = ws.store.head();
     let fresh_from = match ws.finding.seen() {
         Some(seen) if seen.incarnation == head.incarnation => seen.seq,
@@ -194,7 +199,7 @@ fn answer(ws: &Ws, who: &Person, wish: &Wish, wanted: &Wanted) -> Result<Page, S
 /// Asks the index; one that is damaged is made anew, and what is fresh is found meanwhile.
 fn ask(
     ws: &Ws,
-    wish: &Wish,
+    wish: &SearchRequest,
     (wanted, audiences, any): (&Wanted, &[String], bool),
 ) -> search::Found {
     let ask = Ask {
@@ -250,7 +255,7 @@ fn readable<T>(read: Result<T, StoreError>) -> Result<Option<T>, StoreError> {
 struct Gathering<'a> {
     reader: Reader<'a>,
     audiences: &'a [String],
-    wish: &'a Wish,
+    wish: &'a SearchRequest,
     /// Modules of which nothing is found.
     off: Off,
     passed: usize,

@@ -28,7 +28,7 @@ use super::super::model::{Found, Kind};
 use super::document::Reader;
 use super::places::{self, Place};
 use super::view::{self, Hit};
-use super::{Wish, find, recent};
+use super::{SearchRequest, find, recent};
 
 /// How many lines a group has.
 const GROUP: usize = 5;
@@ -157,7 +157,7 @@ async fn of_kinds(ws: &Ws, who: &Person, words: &str, kinds: &[Kind]) -> Result<
         }
         return Ok(offer);
     }
-    let wish = Wish {
+    let wish = SearchRequest {
         words: words.to_owned(),
         kinds: kinds.to_vec(),
         status: None,
@@ -205,7 +205,7 @@ async fn everything(ws: &Ws, who: &Person, words: &str) -> Result<Offer, StoreEr
     let named = ws.read(|snap| view::of_name(snap, words))?;
     let first = named.as_ref().map(|hit| hit.path.clone());
     offer.add("Go to", named.into_iter().map(|hit| line(ws, hit)).collect());
-    let wish = Wish {
+    let wish = SearchRequest {
         words: words.to_owned(),
         kinds: Vec::new(),
         status: None,

@@ -36,7 +36,7 @@ pub struct Letters {
 /// Which of them.
 #[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-pub struct Asked {
+pub struct LetterParams {
     /// The `next` of the page before: only those behind this entry.
     pub after: Option<u64>,
     /// 1 to 100; 100 unless said otherwise.
@@ -44,7 +44,7 @@ pub struct Asked {
 }
 
 /// A page of the entries that the consumer of this number gave up. May take a while.
-pub fn page(ws: &Ws, number: u16, asked: Asked) -> Result<Letters, StoreError> {
+pub fn page(ws: &Ws, number: u16, asked: LetterParams) -> Result<Letters, StoreError> {
     let limit = asked.limit.unwrap_or(MAX_LIMIT).clamp(1, MAX_LIMIT);
     ws.read(|snap| {
         let mut dead = dead_letters_after(snap, number, asked.after.unwrap_or(0), limit + 1)?;

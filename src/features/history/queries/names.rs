@@ -159,7 +159,7 @@ impl<'r> Names<'r> {
 
     /// What a comment or a file is on.
     fn place(&self, fields: &Map<String, Value>) -> Result<Word, StoreError> {
-        match places::said(fields) {
+        match places::place_of(fields) {
             Some(Said::Task(id)) => self.of("task", id),
             Some(Said::Row(noun, id)) => self.of(noun.word, id),
             None => Ok(Word::plain("")),

@@ -63,7 +63,7 @@ pub fn verb(op: Op) -> &'static str {
 }
 
 /// Puts one change into words.
-pub fn told(
+pub fn describe(
     speaker: &Speaker<'_>,
     schema: &Schema,
     table: u16,

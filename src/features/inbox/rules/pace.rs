@@ -53,7 +53,7 @@ impl Problem for PaceError {
 
 /// Hours as somebody has typed them.
 #[derive(Clone, Debug)]
-pub struct QuietWish {
+pub struct QuietRequest {
     /// Days by number, 1 for Monday; none for every day.
     pub days: Vec<u8>,
     /// `22:00`
@@ -66,9 +66,9 @@ pub struct QuietWish {
 
 /// What is to be kept.
 #[derive(Clone, Debug, Default)]
-pub struct Wish {
+pub struct PaceRequest {
     /// Hours, if any.
-    pub quiet: Option<QuietWish>,
+    pub quiet: Option<QuietRequest>,
     /// How many within an hour; as usual when there is none.
     pub per_hour: Option<u32>,
 }
@@ -77,7 +77,7 @@ pub struct Wish {
 ///
 /// # Errors
 /// The first field that is wrong.
-pub fn checked(agent: AgentId, wish: &Wish) -> Result<Pace, PaceError> {
+pub fn checked(agent: AgentId, wish: &PaceRequest) -> Result<Pace, PaceError> {
     let quiet = wish.quiet.as_ref().map(quiet).transpose().map_err(PaceError::Field)?;
     let per_hour = match wish.per_hour {
         None => None,
@@ -92,7 +92,7 @@ pub fn checked(agent: AgentId, wish: &Wish) -> Result<Pace, PaceError> {
     Ok(Pace { agent, quiet, per_hour: per_hour.filter(|n| *n != PER_HOUR) })
 }
 
-fn quiet(wish: &QuietWish) -> Result<Quiet, FieldError> {
+fn quiet(wish: &QuietRequest) -> Result<Quiet, FieldError> {
     let hours = Hours::read(&wish.days, &wish.from, &wish.until)?;
     let zone = wish.zone.trim();
     if !zone.is_empty() && TimeZone::get(zone).is_err() {
@@ -106,7 +106,7 @@ fn quiet(wish: &QuietWish) -> Result<Quiet, FieldError> {
 ///
 /// # Errors
 /// `NotFound`, `Field`.
-pub fn set(tx: &mut WriteTx<'_>, agent: AgentId, wish: &Wish) -> Result<(), PaceError> {
+pub fn set(tx: &mut WriteTx<'_>, agent: AgentId, wish: &PaceRequest) -> Result<(), PaceError> {
     if tx.get::<Agent>(agent)?.is_none() {
         return Err(PaceError::NotFound(agent));
     }

@@ -95,7 +95,7 @@ fn message(ws: &Ws, delivery: &Delivery) -> Result<Option<Message>, StoreError> 
     ws.read(|snap| {
         let row = snap.get::<Recipient>((delivery.member, delivery.row))?;
         let Some(row) = row.filter(|row| row.read_at.is_none()) else { return Ok(None) };
-        let Some(told) = told(ws, snap, &row, now)? else { return Ok(None) };
+        let Some(told) = payload(ws, snap, &row, now)? else { return Ok(None) };
         let urgent = row.kind.group() == NoticeGroup::Questions;
         Ok(Some(Message { body: told.to_string().into_bytes(), topic: view::topic(&row), urgent }))
     })
@@ -104,7 +104,7 @@ fn message(ws: &Ws, delivery: &Delivery) -> Result<Option<Message>, StoreError> 
 /// What a browser shows of a row, as JSON; nothing when what it tells is gone. Of a call that waits for a yes it says
 /// which tool and how much is at stake, never what it would do; where the person may answer, and little enough is at
 /// stake, it can be answered from there.
-pub fn told(
+pub fn payload(
     ws: &Ws,
     snap: &dyn Read,
     row: &Recipient,

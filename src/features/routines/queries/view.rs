@@ -7,12 +7,12 @@ use serde::Serialize;
 use crate::agents::model::Agent;
 use crate::inbox::model::Item;
 use crate::routines::conditions::{Checked, Values};
+use crate::routines::event_context::{self, Moment};
 use crate::routines::model::{Action, Clock, Firing, Routine, TaskForm, Trigger};
 use crate::routines::queries::plan;
 use crate::routines::registry;
 use crate::routines::rules::RoutineError;
 use crate::routines::rules::fire::quiet_until;
-use crate::routines::scene::{self, Moment};
 use crate::routines::{queries, render};
 use crate::runs::model::Run;
 use crate::tasks::model::Task;
@@ -52,7 +52,7 @@ pub fn when(routine: &Routine) -> String {
 
 /// When a routine fires, as pages tell it to a reader in this zone, with its delay.
 #[must_use]
-pub fn told(trigger: &Trigger, jitter_secs: u32, zone: &str) -> String {
+pub fn describe(trigger: &Trigger, jitter_secs: u32, zone: &str) -> String {
     let sentence = match trigger {
         Trigger::Schedule(schedule) => schedule.told(zone),
         Trigger::Event(_) => sentence(trigger),
@@ -282,18 +282,18 @@ pub fn trial(
     if let Some(watch) = routine.watch() {
         let kind = registry::kind(&watch.event);
         let happening = match kind {
-            Some(kind) => scene::pretend(read, kind, record)?,
+            Some(kind) => event_context::pretend(read, kind, record)?,
             None => None,
         };
         let moment = Moment { actor: by, at: now, entry: None };
         let found = match &happening {
-            Some(happening) => scene::of(read, happening, &moment)?,
+            Some(happening) => event_context::of(read, happening, &moment)?,
             None => None,
         };
         let what = if record.is_empty() { "record" } else { record };
         values = found.ok_or_else(|| RoutineError::NoRecord(what.to_owned()))?.values;
-        scene::add_budget(read, &mut values, routine.agent, now)?;
-        scene::add_counts(read, &mut values, &watch.conditions, (routine.agent, now))?;
+        event_context::add_budget(read, &mut values, routine.agent, now)?;
+        event_context::add_counts(read, &mut values, &watch.conditions, (routine.agent, now))?;
         fires = watch.conditions.hold(&values);
         conditions = watch.conditions.check(kind, &values);
     }

@@ -3,10 +3,10 @@
 use jiff::SignedDuration;
 
 use crate::routines::conditions::Values;
+use crate::routines::event_context::{self, EventContext};
 use crate::routines::model::{Action, Clock, Gathered, Routine, Slot, Watch};
 use crate::routines::queries;
 use crate::routines::rules::fire::{self, Shot};
-use crate::routines::scene::{self, Scene};
 use kernel::{FiredBy, TypedId as _};
 use store::{StoreError, WriteTx};
 use tool::untrusted;
@@ -34,14 +34,14 @@ pub fn holds(
     tx: &WriteTx<'_>,
     routine: &Routine,
     watch: &Watch,
-    scene: &mut Scene,
+    scene: &mut EventContext,
 ) -> Result<bool, StoreError> {
-    scene::add_budget(tx, &mut scene.values, routine.agent, tx.now())?;
+    event_context::add_budget(tx, &mut scene.values, routine.agent, tx.now())?;
     if watch.conditions.fail_without_views(&scene.values) {
         return Ok(false);
     }
     let at = (routine.agent, tx.now());
-    scene::add_counts(tx, &mut scene.values, &watch.conditions, at)?;
+    event_context::add_counts(tx, &mut scene.values, &watch.conditions, at)?;
     Ok(watch.conditions.hold(&scene.values))
 }
 
@@ -49,7 +49,7 @@ pub fn holds(
 pub fn happened(
     tx: &mut WriteTx<'_>,
     routine: &Routine,
-    scene: Scene,
+    scene: EventContext,
     slot: Slot,
     depth: u8,
 ) -> Result<(), StoreError> {
@@ -62,7 +62,7 @@ pub fn happened(
 pub(super) fn count(
     tx: &mut WriteTx<'_>,
     (routine, clock): (&Routine, &mut Clock),
-    scene: Scene,
+    scene: EventContext,
     slot: Slot,
     depth: u8,
 ) -> Result<(), StoreError> {

@@ -18,11 +18,11 @@ use kernel::{
 use store::{Range, ReadExt, StoreError, WriteTx};
 
 use super::conditions::Values;
+use super::event_context::{self, Moment};
 use super::model::{BY_AGENT, Clock, Firing, Routine, RoutineRules, Slot};
 use super::queries;
 use super::registry;
-use super::scene::{self, Moment};
-use super::wish::{Checked, Wish};
+use super::wish::{Checked, RoutineRequest};
 
 pub use error::RoutineError;
 
@@ -39,7 +39,7 @@ pub fn save(
     tx: &mut WriteTx<'_>,
     id: Option<RoutineId>,
     agent: AgentId,
-    wish: &Wish,
+    wish: &RoutineRequest,
 ) -> Result<Routine, RoutineError> {
     let own = tx.by().agent();
     if own.is_some_and(|own| own != agent) {
@@ -105,13 +105,13 @@ pub fn save(
     }
     tx.put(&routine)?;
     let act = if before.is_some() { RoutineAct::Changed } else { RoutineAct::Created };
-    told(tx, &routine, act);
+    emit(tx, &routine, act);
     keep::settle(tx, routine.id)?;
     Ok(routine)
 }
 
 /// Tells of what was done with a routine.
-fn told(tx: &mut WriteTx<'_>, routine: &Routine, act: RoutineAct) {
+fn emit(tx: &mut WriteTx<'_>, routine: &Routine, act: RoutineAct) {
     tx.emit(Event::RoutineChanged { routine: routine.id, name: routine.name.clone(), act });
 }
 
@@ -128,7 +128,7 @@ fn owned(tx: &WriteTx<'_>, id: RoutineId) -> Result<Routine, RoutineError> {
 ///
 /// # Errors
 /// `Stale`, or when there is no such routine.
-pub fn expect_rev(tx: &WriteTx<'_>, id: RoutineId, rev: Option<u64>) -> Result<(), RoutineError> {
+pub fn check_rev(tx: &WriteTx<'_>, id: RoutineId, rev: Option<u64>) -> Result<(), RoutineError> {
     let Some(expected) = rev else { return Ok(()) };
     match queries::get_rev(tx, id)?.1 {
         now if now == expected => Ok(()),
@@ -144,7 +144,7 @@ pub fn delete(tx: &mut WriteTx<'_>, id: RoutineId) -> Result<(), RoutineError> {
     let routine = owned(tx, id)?;
     // Its firings go in the same transaction, so that only as many are kept as fit into one.
     tx.delete::<Routine>(id)?;
-    told(tx, &routine, RoutineAct::Deleted);
+    emit(tx, &routine, RoutineAct::Deleted);
     Ok(())
 }
 
@@ -201,7 +201,7 @@ fn change(
 ) -> Result<Routine, RoutineError> {
     routine.updated_at = tx.now();
     tx.put(&routine)?;
-    told(tx, &routine, act);
+    emit(tx, &routine, act);
     keep::settle(tx, routine.id)?;
     Ok(routine)
 }
@@ -249,12 +249,12 @@ pub fn run_now(
     if let (Some(name), Some(watch)) = (record, routine.watch()) {
         let kind = registry::kind(&watch.event);
         let happening = match kind {
-            Some(kind) => scene::pretend(tx, kind, name)?,
+            Some(kind) => event_context::pretend(tx, kind, name)?,
             None => None,
         };
         let moment = Moment { actor: tx.by(), at: tx.now(), entry: None };
         let found = match &happening {
-            Some(happening) => scene::of(tx, happening, &moment)?,
+            Some(happening) => event_context::of(tx, happening, &moment)?,
             None => None,
         };
         let found = found.ok_or_else(|| RoutineError::NoRecord(name.to_owned()))?;

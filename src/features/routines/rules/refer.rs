@@ -1,10 +1,10 @@
 //! What a wish refers to by name: a task template, who has its roles, saved views. A name that nothing has
 //! is told when the routine is saved.
 
+use crate::routines::event_context;
 use crate::routines::model::{Action, TasksForm, Trigger};
 use crate::routines::rules::RoutineError;
-use crate::routines::scene;
-use crate::routines::wish::{Checked, Wish};
+use crate::routines::wish::{Checked, RoutineRequest};
 use crate::tasks::model::template::Template;
 use crate::tasks::queries::error::TaskError;
 use crate::tasks::queries::people::People;
@@ -18,13 +18,13 @@ use store::Read;
 /// When something is named that is not there.
 pub fn resolve(
     read: &dyn Read,
-    wish: &Wish,
+    wish: &RoutineRequest,
     (own, mut checked): (AgentId, Checked),
 ) -> Result<Checked, RoutineError> {
     let mut wrong = Vec::new();
     if let Trigger::Event(watch) = &checked.trigger {
         for view in watch.conditions.views() {
-            if scene::view_query(read, view)?.is_none() {
+            if event_context::view_query(read, view)?.is_none() {
                 let text = format!("there is no saved view \"{view}\" that all members see");
                 wrong.push(FieldError::new("conditions", text));
             }

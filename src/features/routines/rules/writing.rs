@@ -4,11 +4,11 @@
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::routines::event_context::{self, Moment};
 use crate::routines::model::{Clock, Routine, Slot, Writing};
 use crate::routines::queries;
 use crate::routines::registry::{self, Change, Happening, Subject};
 use crate::routines::rules::happen::{self, LONG_PAST};
-use crate::routines::scene::{self, Moment};
 use crate::tasks::model::{TASKS, Task};
 use crate::tasks::queries::people::assignee_of;
 use kernel::key::KeyBuf;
@@ -72,7 +72,9 @@ pub fn rest(tx: &mut WriteTx<'_>, routine: &Routine, clock: &mut Clock) -> Resul
         subject: Subject::Row(TASKS.number, KeyBuf::of(&writing.task).into_bytes()),
         change: Change::Written(writing.first, writing.fields),
     };
-    let Some(mut scene) = scene::of(tx, &happening, &Moment::of(&entry))? else { return Ok(()) };
+    let Some(mut scene) = event_context::of(tx, &happening, &Moment::of(&entry))? else {
+        return Ok(());
+    };
     if !happen::holds(tx, routine, watch, &mut scene)? {
         return Ok(());
     }

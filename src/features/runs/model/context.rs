@@ -28,12 +28,12 @@ pub struct Context {
     /// How often it was compacted.
     pub compactions: u32,
     /// A compaction that somebody wants.
-    pub asked: Option<Asked>,
+    pub asked: Option<CompactionRequest>,
 }
 
 /// Somebody wants a conversation compacted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Asked {
+pub struct CompactionRequest {
     pub by: Actor,
     /// What the summary should look at above all; often nothing.
     pub focus: String,
@@ -80,7 +80,7 @@ impl Record for Context {
             cleared: 145,
             pruned_at: 160,
             compactions: 2,
-            asked: Some(Asked {
+            asked: Some(CompactionRequest {
                 by: Actor::System(Part::Setup),
                 focus: "the prices".into(),
                 at: kernel::time::from_ms(1_700_000_000_000),

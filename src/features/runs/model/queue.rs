@@ -51,7 +51,7 @@ impl Key for QueueOf {
 
 /// What somebody chose; what is left out is decided elsewhere.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct QueueWish {
+pub struct QueueRequest {
     /// What a message does.
     pub mode: Option<QueueMode>,
     /// How long it must be quiet before collected messages get their turn, in milliseconds.
@@ -65,7 +65,7 @@ pub struct QueueWish {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QueueChoice {
     pub of: QueueOf,
-    pub wish: QueueWish,
+    pub wish: QueueRequest,
 }
 
 impl Record for QueueChoice {
@@ -85,7 +85,7 @@ impl Record for QueueChoice {
     fn sample() -> Self {
         Self {
             of: QueueOf::Agent(AgentId::from_bytes([5; 16])),
-            wish: QueueWish {
+            wish: QueueRequest {
                 mode: Some(QueueMode::Collect),
                 debounce_ms: Some(1_500),
                 cap: None,
@@ -137,7 +137,7 @@ pub struct Queueing {
 impl Queueing {
     /// What wishes come to, the strongest first.
     #[must_use]
-    pub fn of(wishes: &[(ChosenBy, QueueWish)]) -> Self {
+    pub fn of(wishes: &[(ChosenBy, QueueRequest)]) -> Self {
         let first = wishes.iter().find_map(|(by, wish)| wish.mode.map(|mode| (mode, *by)));
         let (mode, by) = first.unwrap_or((QueueMode::Steer, ChosenBy::Usual));
         let debounce = wishes.iter().find_map(|(_, wish)| wish.debounce_ms).unwrap_or(DEBOUNCE_MS);
@@ -174,17 +174,17 @@ pub fn pause_ms(text: &str) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
-    use super::{ChosenBy, QueueWish, Queueing, pause_ms};
+    use super::{ChosenBy, QueueRequest, Queueing, pause_ms};
     use kernel::{DropPolicy, QueueMode};
 
     #[test]
     fn the_nearest_choice_wins_and_each_part_on_its_own() {
-        let session = QueueWish { cap: Some(3), ..QueueWish::default() };
-        let agent = QueueWish {
+        let session = QueueRequest { cap: Some(3), ..QueueRequest::default() };
+        let agent = QueueRequest {
             mode: Some(QueueMode::Collect),
             cap: Some(50),
             drop: Some(DropPolicy::New),
-            ..QueueWish::default()
+            ..QueueRequest::default()
         };
         let all = Queueing::of(&[(ChosenBy::Session, session), (ChosenBy::Agent, agent)]);
         assert_eq!((all.mode, all.by, all.cap), (QueueMode::Collect, ChosenBy::Agent, 3));

@@ -2,20 +2,20 @@
 //! chosen for the conversation, else what counts for its task, its agent and the workspace.
 
 use crate::agents::model::Agent;
-use crate::connections::queries::{self as connections, Asked, Choice};
+use crate::connections::queries::{self as connections, Choice, ModelRequest};
 use crate::runs::model::{EventKind, Input, ModelSource, Run, Session};
 use crate::tasks::model::Task;
 use kernel::{Fast, Thinking};
 use store::{Read, ReadExt, StoreError};
 
-use super::{habits, queue};
+use super::{preferences, queue};
 
 /// How many of a run's newest events are looked at for a message with a wish.
 const LOOKED_AT: u32 = 400;
 
 /// What a message asks for.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Wish<'a> {
+pub struct MessageOptions<'a> {
     pub model: Option<&'a str>,
     /// How much it thinks.
     pub thinking: Option<Thinking>,
@@ -27,10 +27,11 @@ pub fn in_session(
     session: Option<&Session>,
     agent: &Agent,
     task: Option<&Task>,
-    wish: Wish<'_>,
+    wish: MessageOptions<'_>,
 ) -> Result<Choice, StoreError> {
     let own = session.and_then(|session| session.model.as_deref()).filter(|_| wish.model.is_none());
-    let mut choice = connections::resolve(tx, Asked { message: wish.model.or(own), task, agent })?;
+    let mut choice =
+        connections::resolve(tx, ModelRequest { message: wish.model.or(own), task, agent })?;
     if own.is_some() {
         choice.source = ModelSource::Session;
     }
@@ -55,7 +56,7 @@ pub fn fast(tx: &dyn Read, run: &Run) -> Result<Option<Fast>, StoreError> {
         return Ok(Some(fast));
     }
     match tx.get::<Session>(run.session)? {
-        Some(session) => Ok(habits::of_session(tx, &session)?.fast),
+        Some(session) => Ok(preferences::of_session(tx, &session)?.fast),
         None => Ok(None),
     }
 }

@@ -14,7 +14,7 @@ use store::{Read, ReadExt, StoreError};
 use tool::untrusted;
 use url::Url;
 
-use super::{children, events, outside};
+use super::{children, events, taint};
 use crate::runs::model::{Body, CallStatus, EventKind, Outside, Run, Session, SessionEvent};
 
 /// How many events are read at once.
@@ -79,7 +79,7 @@ impl Known {
     /// its beginning and its end: pieces of several would spell anything.
     #[must_use]
     pub fn new_bytes(&self, url: &Url) -> usize {
-        let asked = told(url);
+        let asked = describe(url);
         let rest = |link: &String| {
             let same = |pair: &(u8, u8)| pair.0 == pair.1;
             let front = asked.bytes().zip(link.bytes()).take_while(same).count();
@@ -99,13 +99,13 @@ impl Known {
 
     fn add_link(&mut self, url: &Url) {
         if self.links.len() < MAX_LINKS {
-            self.links.insert(told(url));
+            self.links.insert(describe(url));
         }
     }
 }
 
 /// What of an address a server is told beside its host.
-fn told(url: &Url) -> String {
+fn describe(url: &Url) -> String {
     match url.query() {
         Some(query) => format!("{}?{query}", url.path()),
         None => url.path().to_owned(),
@@ -134,7 +134,7 @@ struct Reader<'k> {
 
 impl<'k> Reader<'k> {
     fn new(tx: &dyn Read, session: SessionId, known: &'k mut Known) -> Result<Self, StoreError> {
-        let label = outside::of(tx, session)?;
+        let label = taint::of(tx, session)?;
         let is_inherited = match label.as_ref().and_then(|label| label.brought.first()) {
             Some(first) => tx.get::<Run>(first.run)?.is_none_or(|run| run.session != session),
             None => false,

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::runs::model::{Attachment, EventKind, PromptPart, Run, Session, SessionEvent};
-use crate::runs::rules::again::context_at;
+use crate::runs::rules::retry::context_at;
 use providers::catalog;
 use providers::model::Part;
 use store::{Read, ReadExt, StoreError};

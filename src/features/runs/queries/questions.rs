@@ -34,7 +34,7 @@ pub struct Reader<'a> {
 
 /// A call that waits for a person's yes.
 #[derive(Clone, Debug)]
-pub struct Asked {
+pub struct PendingApproval {
     /// The id of the approval.
     pub id: String,
     /// The name of the tool.
@@ -86,9 +86,9 @@ pub struct Card {
     /// The question; of a call what it would do, in a line.
     pub question: String,
     /// The call, when it is one that waits for a yes; of several the first.
-    pub asked: Option<Asked>,
+    pub asked: Option<PendingApproval>,
     /// All of them, when several calls of one message wait.
-    pub batch: Vec<Asked>,
+    pub batch: Vec<PendingApproval>,
     /// Where a person acts in the browser, when that is asked for; handing it back answers.
     pub browser: String,
     /// Answers to choose from; others are fine too.
@@ -171,7 +171,7 @@ pub fn card(tx: &dyn Read, reader: &Reader<'_>, run: &Run) -> Result<Option<Card
             let mut batch = Vec::with_capacity(all.len());
             for one in all {
                 let picture = pictured(tx, &one, &href)?;
-                batch.push(Asked { picture, ..asked(one, keeps) });
+                batch.push(PendingApproval { picture, ..asked(one, keeps) });
             }
             let asked = batch.first().cloned();
             if batch.len() == 1 {
@@ -214,9 +214,9 @@ pub fn laid_open(text: &str) -> String {
 
 /// A call as its card shows it.
 #[must_use]
-pub fn asked(approval: Approval, may_keep: bool) -> Asked {
+pub fn asked(approval: Approval, may_keep: bool) -> PendingApproval {
     let Approval { id, tool, plan, risk, why, offers, .. } = approval;
-    Asked {
+    PendingApproval {
         id: id.to_string(),
         is_command: tool == "exec",
         is_rewriting: plan.is_rewriting(&tool),

@@ -1,8 +1,8 @@
 //! What waits in a session, and what counts there.
 
 use crate::runs::model::{
-    ChosenBy, INPUT_KEPT, INPUT_OPEN, Input, InputState, QueueChoice, QueueOf, QueueWish, Queueing,
-    Session,
+    ChosenBy, INPUT_KEPT, INPUT_OPEN, Input, InputState, QueueChoice, QueueOf, QueueRequest,
+    Queueing, Session,
 };
 use kernel::key::KeyBuf;
 use kernel::{AgentId, DropPolicy, QueueMode, RunId, SessionId};
@@ -54,7 +54,7 @@ pub fn dropped(tx: &dyn Read, session: SessionId) -> Result<Vec<Input>, StoreErr
 }
 
 /// What was chosen for something alone.
-pub fn chosen(tx: &dyn Read, of: QueueOf) -> Result<QueueWish, StoreError> {
+pub fn chosen(tx: &dyn Read, of: QueueOf) -> Result<QueueRequest, StoreError> {
     Ok(tx.get::<QueueChoice>(of)?.map(|choice| choice.wish).unwrap_or_default())
 }
 
@@ -76,7 +76,7 @@ pub fn of_workspace(tx: &dyn Read) -> Result<Queueing, StoreError> {
     Ok(Queueing::of(&[(ChosenBy::Workspace, chosen(tx, QueueOf::Workspace)?)]))
 }
 
-fn above(tx: &dyn Read, agent: AgentId) -> Result<[(ChosenBy, QueueWish); 2], StoreError> {
+fn above(tx: &dyn Read, agent: AgentId) -> Result<[(ChosenBy, QueueRequest); 2], StoreError> {
     Ok([
         (ChosenBy::Agent, chosen(tx, QueueOf::Agent(agent))?),
         (ChosenBy::Workspace, chosen(tx, QueueOf::Workspace)?),

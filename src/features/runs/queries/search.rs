@@ -75,7 +75,7 @@ impl Searched {
 }
 
 /// What is searched.
-pub struct Wish<'a> {
+pub struct ConversationSearch<'a> {
     pub agent: AgentId,
     /// Which conversations may be seen.
     pub may: &'a dyn Fn(&Session) -> bool,
@@ -92,11 +92,15 @@ pub struct Wish<'a> {
 }
 
 /// Looks through the conversations of an agent. Blocking.
-pub fn search(ws: &Ws, wish: &Wish<'_>) -> Result<Searched, StoreError> {
+pub fn search(ws: &Ws, wish: &ConversationSearch<'_>) -> Result<Searched, StoreError> {
     ws.read(|snap| look_through(ws, snap, wish))
 }
 
-fn look_through(ws: &Ws, tx: &dyn Read, wish: &Wish<'_>) -> Result<Searched, StoreError> {
+fn look_through(
+    ws: &Ws,
+    tx: &dyn Read,
+    wish: &ConversationSearch<'_>,
+) -> Result<Searched, StoreError> {
     let (mut all, complete) = talk::newest(tx, wish.agent, wish.may)?;
     let mut searched = Searched { complete, ..Searched::default() };
     all.sort_by_key(|session| std::cmp::Reverse(session.last_at));
@@ -141,7 +145,7 @@ pub async fn among_theirs(
         let may = |session: &Session| sessions::is_listed(session, account);
         let now = ws.app.clock.now();
         let (may, query) = (&may, &query);
-        let wish = Wish { agent, may, query, since: None, most, events: EVENTS, now };
+        let wish = ConversationSearch { agent, may, query, since: None, most, events: EVENTS, now };
         search(ws, &wish)
     })
     .await
@@ -159,7 +163,7 @@ impl Looking {
     fn through(
         &mut self,
         tx: &dyn Read,
-        wish: &Wish<'_>,
+        wish: &ConversationSearch<'_>,
         session: &Session,
     ) -> Result<bool, StoreError> {
         // What it shares with another conversation is found there.
@@ -195,7 +199,7 @@ impl Looking {
         &mut self,
         ws: &Ws,
         tx: &dyn Read,
-        wish: &Wish<'_>,
+        wish: &ConversationSearch<'_>,
         left: &[Session],
     ) -> Result<bool, StoreError> {
         let finding = &ws.finding;
@@ -258,7 +262,7 @@ impl Looking {
         Ok(true)
     }
 
-    fn look(&mut self, event: SessionEvent, wish: &Wish<'_>) {
+    fn look(&mut self, event: SessionEvent, wish: &ConversationSearch<'_>) {
         let Some((by, text)) = words(&event.kind) else { return };
         let days = wish.now.duration_since(event.at).as_secs() / 86_400;
         if self.ranking.look(&text, Some(days)).is_some() {
@@ -268,7 +272,7 @@ impl Looking {
         }
     }
 
-    fn best(self, wish: &Wish<'_>) -> Vec<Said> {
+    fn best(self, wish: &ConversationSearch<'_>) -> Vec<Said> {
         let best = self.ranking.best(wish.most).into_iter();
         best.map(|(at, score)| {
             let (said, whole) = &self.known[at];

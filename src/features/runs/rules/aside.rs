@@ -6,7 +6,7 @@ use crate::runs::queries;
 use kernel::{AccountId, SessionId};
 use store::{ReadExt, WriteTx};
 
-use super::{NewInput, RunError, Sent, again, queue};
+use super::{NewInput, RunError, Sent, queue, retry};
 
 /// How many of the last events are looked through for the run that they are of.
 const LAST: usize = 200;
@@ -27,11 +27,11 @@ pub fn ask(
     let of = parent.active_run.or_else(|| last.find_map(|event| event.run));
     let of = of.filter(|_| 0 < parent.events).ok_or(RunError::Silent)?;
     let upto = parent.events;
-    let (mut session, _) = again::open(tx, &parent, BranchWhy::Aside)?;
+    let (mut session, _) = retry::open(tx, &parent, BranchWhy::Aside)?;
     (session.events, session.shared) = (upto, false);
     session.loaded_tools.clone_from(&parent.loaded_tools);
     (session.model, session.thinking) = (parent.model.clone(), parent.thinking);
-    let context = again::context_at(tx, &parent, upto)?;
+    let context = retry::context_at(tx, &parent, upto)?;
     tx.put(&Context { session: session.id, ..context })?;
     tx.put(&session)?;
     let sent = queue(tx, session.id, NewInput::chat(text))?;

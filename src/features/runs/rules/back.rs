@@ -54,7 +54,7 @@ pub fn take(tx: &mut WriteTx<'_>, id: RunId, from: &str, why: Why) -> Result<Run
         .collect();
     begun.dedup();
     let grant = tx.get::<RunGrant>(id)?.filter(|grant| run.is_at_work() && grant.lost.is_none());
-    let mut reason = told(from, why, run.state == RunState::Queued, &begun);
+    let mut reason = describe(from, why, run.state == RunState::Queued, &begun);
     // A machine that is cut off does not hear of it at once.
     if let Some(grant) = grant.filter(|grant| why != Why::Silent && 0 < grant.micros) {
         let most = format::money(grant.micros);
@@ -70,7 +70,7 @@ pub fn take(tx: &mut WriteTx<'_>, id: RunId, from: &str, why: Why) -> Result<Run
 }
 
 /// What may have happened there, in words.
-fn told(from: &str, why: Why, waited: bool, begun: &[String]) -> String {
+fn describe(from: &str, why: Why, waited: bool, begun: &[String]) -> String {
     let there = match (begun, waited) {
         ([], true) => "It did not work at that moment, as far as is known here.".to_owned(),
         ([], false) => "What it did there since the last step is not known.".to_owned(),
@@ -86,13 +86,13 @@ fn told(from: &str, why: Why, waited: bool, begun: &[String]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Why, told};
+    use super::{Why, describe};
 
     #[test]
     fn an_end_says_what_may_have_happened_there() {
         let begun = |names: &[&str]| {
             let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-            told("GPU box", Why::Silent, false, &names)
+            describe("GPU box", Why::Silent, false, &names)
         };
         let first = "Taken back from GPU box, of which nothing was heard. ";
         assert_eq!(
@@ -101,8 +101,8 @@ mod tests {
         );
         assert!(begun(&["exec", "web_fetch"]).contains("exec, web_fetch were begun"));
         assert!(begun(&[]).ends_with("is not known."));
-        assert!(told("GPU box", Why::Silent, true, &[]).starts_with(first));
-        let revoked = told("GPU box", Why::Revoked, false, &[]);
+        assert!(describe("GPU box", Why::Silent, true, &[]).starts_with(first));
+        let revoked = describe("GPU box", Why::Revoked, false, &[]);
         assert!(revoked.starts_with("The gateway GPU box was revoked. What"), "{revoked}");
     }
 }

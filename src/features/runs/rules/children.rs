@@ -21,9 +21,9 @@ use super::RunError;
 use super::fork;
 use super::input::{SessionSpec, open_session};
 use super::life::{self, RunSpec};
-use super::outside;
 use super::park;
 use super::queue::SPOKEN;
+use super::taint;
 
 /// The most of a task for a sub-agent, in bytes.
 const MAX_TASK: usize = 32 * 1024;
@@ -162,7 +162,7 @@ pub fn spawn(tx: &mut WriteTx<'_>, new: NewChild) -> Result<(Child, Run), RunErr
     let spec = RunSpec { trigger: RunTrigger::Child, item: None, task: parent.task, title };
     let run = life::make_run(tx, &mut session, spec)?;
     tx.put(&session)?;
-    outside::inherit(tx, home.id, session.id)?;
+    taint::inherit(tx, home.id, session.id)?;
     let run = tx.get::<Run>(run)?.ok_or_else(|| RunError::NotFound(run.to_string()))?;
     let before = if new.fork { FORKED } else { "" };
     let text = format!(
@@ -249,7 +249,7 @@ pub(super) fn ended(tx: &mut WriteTx<'_>, run: &Run, text: &str) -> Result<(), R
     child.result = head_tail(&text, MAX_RESULT, &rest_of(run));
     child.ended_at = Some(tx.now());
     tx.put(&child)?;
-    outside::inherit(tx, run.session, child.session)?;
+    taint::inherit(tx, run.session, child.session)?;
     tx.emit(Event::ChildEnded {
         run: run.id,
         parent: child.parent,
@@ -346,7 +346,7 @@ pub fn report(tx: &mut WriteTx<'_>, by: RunId, all: Vec<Child>) -> Result<String
             true => {
                 format!("[{} is {}.]", called(&child, &run), words::state(&run).1.to_lowercase())
             }
-            false => head_tail(&told(tx, &child, &run)?, share, &rest_of(&run)),
+            false => head_tail(&describe(tx, &child, &run)?, share, &rest_of(&run)),
         });
         child.awaited = None;
         if !child.is_live() {
@@ -386,7 +386,7 @@ pub fn called(child: &Child, run: &Run) -> String {
 }
 
 /// What the parent of a sub-agent that has ended reads.
-fn told(tx: &WriteTx<'_>, child: &Child, run: &Run) -> Result<String, StoreError> {
+fn describe(tx: &WriteTx<'_>, child: &Child, run: &Run) -> Result<String, StoreError> {
     let end = run.outcome.as_ref().map_or("ended", words::end).to_lowercase();
     let cost = format::money(usage::run_cost(tx, run.id)?);
     let seconds = run.worked_ms / 1_000;
@@ -406,7 +406,7 @@ fn tell(tx: &mut WriteTx<'_>, mut child: Child, run: &Run) -> Result<(), RunErro
         // It began anew meanwhile; a sub-agent's own is over.
         match queries::session_by_key(tx, &session.key)? {
             Some(anew) => {
-                outside::inherit(tx, run.session, anew.id)?;
+                taint::inherit(tx, run.session, anew.id)?;
                 session = anew;
             }
             None => return Ok(()),
@@ -415,7 +415,7 @@ fn tell(tx: &mut WriteTx<'_>, mut child: Child, run: &Run) -> Result<(), RunErro
     if tx.get::<Agent>(session.agent)?.is_none_or(|agent| agent.archived_at.is_some()) {
         return Ok(());
     }
-    let text = told(tx, &child, run)?;
+    let text = describe(tx, &child, run)?;
     let mut state = InputState::Accepted;
     if session.active_run.is_none() && session.owner.is_some() {
         let title = format!("{} has ended", called(&child, run));

@@ -1,7 +1,7 @@
 //! What of a session its model is shown: asking for a compaction, and what came of one.
 
 use crate::agents::model::Agent;
-use crate::runs::model::{Asked, Session};
+use crate::runs::model::{CompactionRequest, Session};
 use crate::runs::queries;
 use kernel::text::cut;
 use kernel::{Event, RunId, RunTrigger, SessionId};
@@ -32,7 +32,7 @@ pub fn ask_compaction(tx: &mut WriteTx<'_>, id: SessionId, focus: &str) -> Resul
     }
     let mut context = queries::context(tx, id)?;
     let focus = cut(focus.trim(), MAX_FOCUS).to_owned();
-    context.asked = Some(Asked { by: tx.by(), focus, at: tx.now() });
+    context.asked = Some(CompactionRequest { by: tx.by(), focus, at: tx.now() });
     tx.put(&context)?;
     match session.active_run {
         Some(run) => Ok(run),

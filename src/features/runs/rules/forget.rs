@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use jiff::SignedDuration;
 
 use crate::runs::model::{Habits, Session, SessionEvent};
-use crate::runs::queries::{self, children, habits, talk};
+use crate::runs::queries::{self, children, preferences, talk};
 use crate::tasks::model::Task;
 use kernel::key::KeyBuf;
 use kernel::{AgentId, SessionId, Timestamp};
@@ -120,7 +120,7 @@ pub fn forget(
     }
     let goes = match why {
         Why::Age => {
-            let keep = habits::of_workspace(tx)?;
+            let keep = preferences::of_workspace(tx)?;
             goes(tx, &session, &keep, tx.now())?
         }
         // One whose parent may still ask for it is not touched.

@@ -13,7 +13,7 @@ use super::RunError;
 const PAGE: usize = 400;
 
 /// Counts something that was said for all who take part in a conversation but whoever said it.
-pub(super) fn said(
+pub(super) fn mark_spoken(
     tx: &mut WriteTx<'_>,
     session: &Session,
     by: Option<AccountId>,
@@ -41,7 +41,7 @@ pub(super) fn answered(
         return Ok(());
     }
     let read_by = session.owner.filter(|_| run.trigger == RunTrigger::Api);
-    said(tx, session, read_by)
+    mark_spoken(tx, session, read_by)
 }
 
 /// Counts the end of a run that did not end as it should: nobody has said so yet.
@@ -56,7 +56,7 @@ pub(super) fn ended(
         | Outcome::NoOutcome
         | Outcome::Limit { .. }
         | Outcome::Interrupted
-        | Outcome::CrashLoop => said(tx, session, None),
+        | Outcome::CrashLoop => mark_spoken(tx, session, None),
     }
 }
 
@@ -68,7 +68,7 @@ pub(super) fn spoke(
     how: RunTrigger,
 ) -> Result<(), RunError> {
     let by = tx.by().account();
-    said(tx, session, by)?;
+    mark_spoken(tx, session, by)?;
     match by.filter(|_| how == RunTrigger::Chat) {
         Some(account) if reading::must_mark(tx, session, account)? => mark(tx, session, account),
         _ => Ok(()),

@@ -1,10 +1,10 @@
 //! All writes of sessions, runs and inputs: talk, the life of a run, and the [`RunWriter`] with which the
 //! engine appends, which is the fence.
 
-pub mod again;
+pub mod retry;
 pub mod aside;
 pub mod back;
-pub mod bounds;
+pub mod run_limits;
 pub mod children;
 pub mod client;
 pub mod context;
@@ -13,7 +13,7 @@ mod earlier;
 pub mod evidence;
 pub mod forget;
 mod fork;
-pub mod habits;
+pub mod preferences;
 pub mod halt;
 mod input;
 mod life;
@@ -21,7 +21,7 @@ pub mod limits;
 pub mod link;
 pub mod marks;
 pub mod onward;
-pub mod outside;
+pub mod taint;
 pub mod park;
 mod run_writer;
 pub mod queue;

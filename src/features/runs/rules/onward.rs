@@ -12,7 +12,7 @@ use store::{Read, ReadExt, StoreError, WriteTx};
 
 use super::life::{self, RunSpec};
 use super::queue::NewInput;
-use super::{RunError, again};
+use super::{RunError, retry};
 
 /// How many events are looked through for the last one that is more than somebody's look or an answer that came too late.
 const LATEST: usize = 50;
@@ -52,7 +52,7 @@ pub fn check(tx: &dyn Read, of: RunId, by: AccountId) -> Result<(Run, Session), 
     if run.is_live() {
         return Err(RunError::Live(run.name()));
     }
-    again::is_whole(tx, &run)?;
+    retry::is_whole(tx, &run)?;
     if !broke_off(tx, &run)? {
         return Err(RunError::CameToEnd(run.name()));
     }
@@ -81,7 +81,7 @@ pub fn check(tx: &dyn Read, of: RunId, by: AccountId) -> Result<(Run, Session), 
     if last.is_none_or(|event| event.run != Some(run.id)) {
         return Err(RunError::Overtaken(run.name()));
     }
-    again::is_workable(tx, &run)?;
+    retry::is_workable(tx, &run)?;
     if let Some(item) = run.item {
         let failed = |item: &Item| matches!(item.state, ItemState::Failed | ItemState::DeadLetter);
         let item = tx.get::<Item>(item)?.filter(|item| item.run == Some(run.id) && failed(item));

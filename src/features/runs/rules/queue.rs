@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use crate::agents::model::Agent;
 use crate::runs::model::{
     Attachment, Demand, Input, InputState, MAX_ATTACHED, MAX_ATTACHED_BYTES, MAX_CAP,
-    MAX_DEBOUNCE_MS, MAX_SPILLED, QueueChoice, QueueOf, QueueWish, Queueing, Run, Session, Waiting,
+    MAX_DEBOUNCE_MS, MAX_SPILLED, QueueChoice, QueueOf, QueueRequest, Queueing, Run, Session,
+    Waiting,
 };
 use crate::runs::queries::{park as reading_park, queue as reading};
 use kernel::text::MAX_TEXT;
@@ -447,10 +448,10 @@ pub(super) fn bring_over(
 ///
 /// # Errors
 /// When a number is out of its bounds, `Private` for somebody else's conversation.
-pub fn choose(tx: &mut WriteTx<'_>, of: QueueOf, wish: QueueWish) -> Result<(), RunError> {
+pub fn choose(tx: &mut WriteTx<'_>, of: QueueOf, wish: QueueRequest) -> Result<(), RunError> {
     good_queue(&wish)?;
     may_choose(tx, of)?;
-    if wish == QueueWish::default() {
+    if wish == QueueRequest::default() {
         if tx.get::<QueueChoice>(of)?.is_some() {
             tx.delete::<QueueChoice>(of)?;
         }
@@ -481,7 +482,7 @@ pub(super) fn may_choose(tx: &WriteTx<'_>, of: QueueOf) -> Result<(), RunError> 
 ///
 /// # Errors
 /// When a number is out of its bounds.
-pub fn good_queue(wish: &QueueWish) -> Result<(), RunError> {
+pub fn good_queue(wish: &QueueRequest) -> Result<(), RunError> {
     if wish.debounce_ms.is_some_and(|ms| MAX_DEBOUNCE_MS < ms) {
         return Err(RunError::BadPause);
     }

@@ -8,7 +8,7 @@ use kernel::{AccountId, InputId};
 use store::{ReadExt, WriteTx};
 
 use super::life::RunSpec;
-use super::{NewInput, RunError, Sent, again, queue, talk};
+use super::{NewInput, RunError, Sent, queue, retry, talk};
 
 /// A message that is said once more.
 #[derive(Clone, Debug)]
@@ -45,13 +45,13 @@ pub fn resend(tx: &mut WriteTx<'_>, new: Resend, by: AccountId) -> Result<Sent, 
         return Err(RunError::Busy);
     }
     let shared = versions::owner_of(tx, parent.id, event)?;
-    let (mut session, replaced) = again::open(tx, &parent, BranchWhy::Edit)?;
+    let (mut session, replaced) = retry::open(tx, &parent, BranchWhy::Edit)?;
     session.events = event;
     session.loaded_tools.clone_from(&parent.loaded_tools);
     session.name.clone_from(&parent.name);
     (session.model, session.thinking) = (parent.model.clone(), parent.thinking);
     session.lasting = parent.lasting;
-    let context = again::context_at(tx, &parent, event)?;
+    let context = retry::context_at(tx, &parent, event)?;
     tx.put(&Context { session: session.id, ..context })?;
     tx.put(&session)?;
     let said = NewInput {

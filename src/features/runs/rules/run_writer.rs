@@ -16,8 +16,8 @@ use super::children;
 use super::dropped::{close_unread, tell_overflowed};
 use super::link;
 use super::marks;
-use super::outside;
 use super::queue::hand_over;
+use super::taint;
 
 /// An open run.
 pub struct RunWriter {
@@ -130,7 +130,7 @@ impl RunWriter {
         if let EventKind::Assistant { parts, .. } = &kind {
             marks::answered(tx, &self.session, &self.run, parts)?;
         }
-        outside::note(tx, self.session.id, &self.run, &kind)?;
+        taint::note(tx, self.session.id, &self.run, &kind)?;
         let at = self.moment(tx.now());
         let event = SessionEvent {
             session: self.session.id,
@@ -303,7 +303,7 @@ impl RunWriter {
         self.rest(tx.now());
         self.append(tx, EventKind::Waiting { waits_for, detail: detail.clone(), until })?;
         if matches!(waits_for, WaitFor::Question | WaitFor::Browser) {
-            marks::said(tx, &self.session, None)?;
+            marks::mark_spoken(tx, &self.session, None)?;
         }
         self.run.state = RunState::Waiting;
         self.run.waiting =

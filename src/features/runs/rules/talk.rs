@@ -6,8 +6,8 @@ use kernel::{AccountId, InputId, Outcome, QueueMode, RunId, SessionId};
 use store::{ReadExt, WriteTx};
 
 use super::{
-    Earlier, NewInput, RunError, Sent, SessionSpec, context, earlier, force_end, habits,
-    open_session, queue,
+    Earlier, NewInput, RunError, Sent, SessionSpec, context, earlier, force_end, open_session,
+    preferences, queue,
 };
 
 /// Opens the session if need be and queues a message in it. A person's own conversation that is over
@@ -31,7 +31,7 @@ pub fn say_after(
     if tx.by().account().is_some_and(|by| !session.admits(by)) {
         return Err(RunError::Private);
     }
-    let session = habits::fresh(tx, session)?;
+    let session = preferences::fresh(tx, session)?;
     let id = session.id;
     earlier::recount(tx, session, before)?;
     queue(tx, id, new)

@@ -11,7 +11,7 @@ use crate::comments::queries as comments;
 use crate::deliverables::queries as deliverables;
 use crate::links::queries as links;
 use crate::runs::model::Place;
-use crate::runs::queries::outside;
+use crate::runs::queries::taint;
 use crate::streams::model::Stream;
 use crate::tasks::model::Task;
 use crate::workspace::model::Settings;
@@ -158,7 +158,7 @@ impl Names {
 
 /// A description as models read it.
 #[must_use]
-pub fn told(description: &str) -> String {
+pub fn summarise(description: &str) -> String {
     let mut told = cut(description, MAX_DESCRIPTION).to_owned();
     if told.len() < description.len() {
         told.push_str("\n[…the rest is cut]");
@@ -200,7 +200,7 @@ pub fn brief(
     let mut linked = Vec::new();
     for link in links::of_task(read, task.id)? {
         if links::is_for(read, &link.target, agent)? {
-            linked.extend(links::told(read, &link)?);
+            linked.extend(links::describe(read, &link)?);
         }
     }
     let said = |comment: &Comment| {
@@ -211,7 +211,7 @@ pub fn brief(
             settled: comment.settled_by.is_some(),
             by: names.people.actor_handle(comment.author),
             at: comment.created_at.to_string(),
-            text: outside::marked(&read, &Place::Comment(comment.id), &text)?,
+            text: taint::marked(&read, &Place::Comment(comment.id), &text)?,
         })
     };
     let called = |tasks: Vec<Task>| tasks.iter().map(|t| names.of(t)).collect();
@@ -223,7 +223,7 @@ pub fn brief(
         blocks: called(relations::waiting_for(read, task.id)?),
         relates_to: called(relations::related(read, task.id)?),
         rev: read.get_rev::<Task>(task.id)?.map_or(0, |(_, rev)| rev),
-        description: outside::marked(&read, &Place::Task(task.id), &told(&task.description))?,
+        description: taint::marked(&read, &Place::Task(task.id), &summarise(&task.description))?,
         part_of: chain.iter().map(|t| format!("{} {}", names.of(t), t.title)).collect(),
         parts: parts.iter().map(|part| names.line(part)).collect(),
         deliverables: pieces

@@ -80,7 +80,7 @@ impl Waiting {
         Err(match parts {
             0 => TaskError::WaitCycle { task, blocker },
             all if all == way.len() => TaskError::WaitsForWhole { task, whole: blocker },
-            _ => TaskError::WaitsAround { task, blocker, way: told(read, &way)? },
+            _ => TaskError::WaitsAround { task, blocker, way: describe(read, &way)? },
         })
     }
 
@@ -94,7 +94,7 @@ impl Waiting {
             return self.is_seen(read, "parent");
         }
         let (part, whole) = (called(read, part)?, called(read, self.on)?);
-        Err(TaskError::PartCycle { part, whole, way: told(read, &way)? })
+        Err(TaskError::PartCycle { part, whole, way: describe(read, &way)? })
     }
 
     /// How a task waits for this one, step by step; nothing when it does not.
@@ -122,7 +122,7 @@ fn called(read: &dyn Read, id: TaskId) -> Result<String, TaskError> {
 }
 
 /// The steps in words, the first ones of many.
-fn told(read: &dyn Read, way: &[(TaskId, Step)]) -> Result<String, TaskError> {
+fn describe(read: &dyn Read, way: &[(TaskId, Step)]) -> Result<String, TaskError> {
     let mut words = Vec::new();
     for (id, step) in way.iter().take(MOST_TOLD) {
         let (who, on) = (called(read, *id)?, called(read, step.on)?);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::civil::Date;
 
-use super::scene::Scene;
+use super::view_context::ViewContext;
 use crate::runs::model::Run;
 use kernel::{Assignee, Outcome};
 use web::format;
@@ -47,7 +47,7 @@ pub fn bold(text: &str) -> String {
 
 /// A run in a line, with what came of it in the agent's words, or nothing.
 #[must_use]
-pub fn run_fact(scene: &Scene, run: &Run, result: &str) -> FactView {
+pub fn run_fact(scene: &ViewContext, run: &Run, result: &str) -> FactView {
     let by = bold(&scene.people.name(Assignee::Agent(run.agent)));
     let (glyph, state, verb) = match &run.outcome {
         Some(Outcome::Done) => ("done", "done", "finished a run"),
@@ -73,7 +73,7 @@ pub fn run_fact(scene: &Scene, run: &Run, result: &str) -> FactView {
 
 /// How long a run has worked, in words.
 #[must_use]
-pub fn took(scene: &Scene, run: &Run) -> Option<String> {
+pub fn took(scene: &ViewContext, run: &Run) -> Option<String> {
     let end = run.ended_at.unwrap_or(scene.today.now);
     let ms = end.as_millisecond() - run.started_at?.as_millisecond();
     Some(format::duration(Duration::from_millis(u64::try_from(ms).unwrap_or(0))))

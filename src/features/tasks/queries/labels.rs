@@ -170,7 +170,7 @@ pub fn moved(read: &dyn Read, entry: &Entry, task: TaskId) -> Result<Moved, Stor
 /// What a list of names asks: to be the labels of a task, or to come to them (`+name`) and go
 /// (`-name`).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Asked {
+pub enum LabelFilter {
     /// Exactly these.
     Exactly(Vec<String>),
     /// These come and those go.
@@ -182,7 +182,7 @@ pub enum Asked {
     },
 }
 
-impl Asked {
+impl LabelFilter {
     /// Reads names with commas between them. As soon as one has a sign, one without is meant to come.
     #[must_use]
     pub fn read(text: &str) -> Self {
@@ -205,7 +205,7 @@ impl Asked {
 
 #[cfg(test)]
 mod tests {
-    use super::{Asked, Moved};
+    use super::{LabelFilter, Moved};
 
     #[test]
     fn what_came_and_went_again_is_not_told() {
@@ -227,9 +227,10 @@ mod tests {
     #[test]
     fn signs_say_what_comes_and_what_goes() {
         let names = |all: &[&str]| all.iter().map(|one| (*one).to_owned()).collect::<Vec<_>>();
-        assert_eq!(Asked::read("bug, idea"), Asked::Exactly(names(&["bug", "idea"])));
-        assert_eq!(Asked::read(" none "), Asked::Exactly(Vec::new()));
-        let change = Asked::Change { add: names(&["bug", "new"]), remove: names(&["old one"]) };
-        assert_eq!(Asked::read("+bug, -old one,,new"), change);
+        assert_eq!(LabelFilter::read("bug, idea"), LabelFilter::Exactly(names(&["bug", "idea"])));
+        assert_eq!(LabelFilter::read(" none "), LabelFilter::Exactly(Vec::new()));
+        let change =
+            LabelFilter::Change { add: names(&["bug", "new"]), remove: names(&["old one"]) };
+        assert_eq!(LabelFilter::read("+bug, -old one,,new"), change);
     }
 }

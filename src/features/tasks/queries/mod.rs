@@ -27,7 +27,7 @@ pub mod overdue;
 pub mod parts;
 pub mod people;
 pub mod relations;
-pub mod scene;
+pub mod view_context;
 pub mod series;
 pub mod standing;
 pub mod summary;

@@ -5,7 +5,7 @@ use jiff::tz::TimeZone;
 use super::labels;
 use super::{TaskPatch, archive, assign, complete, restore, set_status, update};
 use crate::tasks::queries::error::TaskError;
-use crate::tasks::queries::labels::Asked;
+use crate::tasks::queries::labels::LabelFilter;
 use kernel::{Assignee, Priority, StreamId, TaskId, TaskStatus, Timestamp};
 use store::WriteTx;
 
@@ -78,7 +78,7 @@ fn one(tx: &mut WriteTx<'_>, id: TaskId, bulk: &Bulk) -> Result<(), TaskError> {
     }
     if !bulk.add_labels.is_empty() || !bulk.remove_labels.is_empty() {
         let (add, remove) = (bulk.add_labels.clone(), bulk.remove_labels.clone());
-        labels::ask(tx, id, Asked::Change { add, remove })?;
+        labels::ask(tx, id, LabelFilter::Change { add, remove })?;
     }
     match bulk.status {
         Some(TaskStatus::Done) if bulk.careful => complete(tx, id).map(|_| ())?,

@@ -2,7 +2,7 @@
 
 use super::super::queries::checks::{self, MAX_LABELS};
 use super::super::queries::error::TaskError;
-use super::super::queries::labels::{self, Asked};
+use super::super::queries::labels::{self, LabelFilter};
 use crate::cards;
 use crate::tasks::card::LABEL;
 use crate::tasks::model::Task;
@@ -169,17 +169,17 @@ pub fn find_or_create(tx: &mut WriteTx<'_>, name: &str) -> Result<LabelId, TaskE
 ///
 /// # Errors
 /// When the task is archived, a name is wrong, or one that should go is not known.
-pub fn ask(tx: &mut WriteTx<'_>, task: TaskId, asked: Asked) -> Result<Task, TaskError> {
+pub fn ask(tx: &mut WriteTx<'_>, task: TaskId, asked: LabelFilter) -> Result<Task, TaskError> {
     let (mut add, mut remove) = (Vec::new(), Vec::new());
     match asked {
-        Asked::Exactly(names) => {
+        LabelFilter::Exactly(names) => {
             for name in names {
                 add.push(find_or_create(tx, &name)?);
             }
             remove = labels::ids_of(tx, task)?;
             remove.retain(|id| !add.contains(id));
         }
-        Asked::Change { add: come, remove: go } => {
+        LabelFilter::Change { add: come, remove: go } => {
             for name in come {
                 add.push(find_or_create(tx, &name)?);
             }

@@ -9,7 +9,7 @@ use crate::agents::model::Agent;
 use crate::tasks::model::Task;
 use crate::tasks::model::series::{DueAfter, Going, Occurrence, Series};
 use crate::tasks::queries::error::TaskError;
-use crate::tasks::queries::labels::Asked;
+use crate::tasks::queries::labels::LabelFilter;
 use crate::tasks::queries::series::Common;
 use crate::tasks::queries::{self, checks, overdue, series as reads};
 use kernel::cadence::{day_number, midnight};
@@ -223,7 +223,7 @@ pub fn follow(tx: &mut WriteTx<'_>, task: TaskId, fields: &[Common]) -> Result<S
 ///
 /// # Errors
 /// `Stale`, or when there is no such series.
-pub fn expect_rev(tx: &WriteTx<'_>, id: SeriesId, rev: Option<u64>) -> Result<(), TaskError> {
+pub fn check_rev(tx: &WriteTx<'_>, id: SeriesId, rev: Option<u64>) -> Result<(), TaskError> {
     let Some(expected) = rev else { return Ok(()) };
     let (series, now) = reads::get_rev(tx, id)?;
     match now == expected || reads::says_as_after(tx, tx.schema(), &series, expected)? {
@@ -360,7 +360,7 @@ fn make(
     };
     let task = super::create(tx, new)?;
     if !series.labels.is_empty() {
-        let asked = Asked::Exactly(series.labels.clone());
+        let asked = LabelFilter::Exactly(series.labels.clone());
         // What cannot be a label any more keeps no task from being made.
         match tx.attempt(|tx| labels::ask(tx, task.id, asked)) {
             Ok(_) => {}

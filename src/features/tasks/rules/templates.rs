@@ -8,7 +8,7 @@ use crate::tasks::model::Task;
 use crate::tasks::model::template::{Template, TemplateItem};
 use crate::tasks::queries::checks;
 use crate::tasks::queries::error::TaskError;
-use crate::tasks::queries::labels::Asked;
+use crate::tasks::queries::labels::LabelFilter;
 use crate::tasks::queries::lines;
 use crate::tasks::queries::people::People;
 use crate::tasks::queries::templates as reads;
@@ -105,7 +105,7 @@ pub fn delete(tx: &mut WriteTx<'_>, id: TemplateId) -> Result<Template, TaskErro
 ///
 /// # Errors
 /// `Stale`, or when there is no such template.
-pub fn expect_rev(tx: &WriteTx<'_>, id: TemplateId, rev: Option<u64>) -> Result<(), TaskError> {
+pub fn check_rev(tx: &WriteTx<'_>, id: TemplateId, rev: Option<u64>) -> Result<(), TaskError> {
     let Some(expected) = rev else { return Ok(()) };
     match reads::get_rev(tx, id)?.1 {
         now if now == expected => Ok(()),
@@ -158,7 +158,7 @@ pub fn make(
             relations::relate(tx, *task, RelationKind::BlockedBy, *blocker)?;
         }
         if !item.labels.is_empty() {
-            labels::ask(tx, *task, Asked::Exactly(item.labels.clone()))?;
+            labels::ask(tx, *task, LabelFilter::Exactly(item.labels.clone()))?;
         }
     }
     for (item, task) in all.iter().filter(|(item, _)| !item.role.is_empty()) {

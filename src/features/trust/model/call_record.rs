@@ -9,12 +9,12 @@ use serde::{Deserialize, Serialize};
 use commands::Seen;
 use crypto::redact::Redactor;
 use kernel::key::KeyBuf;
-use kernel::{AgentId, Leave, RunId, Timestamp, TypedId as _};
+use kernel::{AccessDecision, AgentId, RunId, Timestamp, TypedId as _};
 use store::{Class, Record, Table, codec};
 use tool::Effect;
 
 use super::Approval;
-use crate::trust::weigh::{Asked, Facts};
+use crate::trust::authorize::{Facts, OutgoingRequest};
 
 /// Calls that were judged lately.
 pub const JUDGED_CALLS: Table = Table::new(408, "judged_calls");
@@ -57,14 +57,19 @@ pub struct CallRecord {
     /// where that could not be taken apart, is too long, or names a secret by its value.
     pub commands: Option<Vec<Seen>>,
     /// What it asked of whom; none where that is too long, or names a secret by its value.
-    pub request: Option<Asked>,
+    pub request: Option<OutgoingRequest>,
     pub became: Became,
 }
 
 impl CallRecord {
     /// What is kept of a call that was judged by these facts.
     #[must_use]
-    pub fn of(call_id: &str, facts: &Facts<'_>, leave: Leave, redactor: &Redactor) -> Self {
+    pub fn of(
+        call_id: &str,
+        facts: &Facts<'_>,
+        leave: AccessDecision,
+        redactor: &Redactor,
+    ) -> Self {
         let is_plain = |text: &str| matches!(redactor.text(text), Cow::Borrowed(_));
         let seen = facts.line.and_then(|line| line.as_ref().ok());
         let commands: Option<Vec<Seen>> = seen.map(|all| all.iter().map(Seen::reduced).collect());
@@ -83,9 +88,9 @@ impl CallRecord {
             commands,
             request: request.cloned(),
             became: match leave {
-                Leave::Allow => Became::Passed,
-                Leave::Ask => Became::Asked,
-                Leave::Deny => Became::Refused,
+                AccessDecision::Allow => Became::Passed,
+                AccessDecision::Ask => Became::Asked,
+                AccessDecision::Deny => Became::Refused,
             },
         }
     }
@@ -146,7 +151,7 @@ impl Record for JudgedCall {
                 effect: Effect::Exec,
                 digest: [4; 32],
                 commands: Some(vec![Seen::sample()]),
-                request: Some(Asked {
+                request: Some(OutgoingRequest {
                     method: "GET".into(),
                     host: "shop.example".into(),
                     is_usual: false,
@@ -165,14 +170,14 @@ mod tests {
     use crypto::keyring::Secret;
 
     use super::*;
+    use crate::trust::authorize::Reach;
     use crate::trust::line;
-    use crate::trust::weigh::Reach;
 
     fn judged(line: &str, redactor: &Redactor) -> CallRecord {
         let (line, _) = line::looked_at(line.to_owned(), Path::new("/none"), "");
         let facts = Facts::of("exec", Effect::Exec, Reach::AnyHost, Timestamp::UNIX_EPOCH);
         let facts = Facts { line: Some(&line.seen), digest: [7; 32], ..facts };
-        CallRecord::of("call_1", &facts, Leave::Allow, redactor)
+        CallRecord::of("call_1", &facts, AccessDecision::Allow, redactor)
     }
 
     #[test]
@@ -198,7 +203,7 @@ mod tests {
         assert!(judged("./another-value x", &redactor).commands.is_some());
         let host = |host: &str| {
             let (method, host) = ("GET".to_owned(), host.to_owned());
-            let asked = Asked { method, host, is_usual: true, origin: None };
+            let asked = OutgoingRequest { method, host, is_usual: true, origin: None };
             let facts = Facts::of(
                 "http_request",
                 Effect::External,
@@ -206,7 +211,7 @@ mod tests {
                 Timestamp::UNIX_EPOCH,
             );
             let facts = Facts { request: Some(&asked), ..facts };
-            CallRecord::of("call_1", &facts, Leave::Ask, &redactor).request
+            CallRecord::of("call_1", &facts, AccessDecision::Ask, &redactor).request
         };
         assert_eq!(host("a-value-that-is-secret.example"), None);
         assert!(host("shop.example").is_some());

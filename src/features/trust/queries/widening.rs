@@ -4,7 +4,9 @@
 
 use std::collections::BTreeMap;
 
-use kernel::{AgentId, Can, ConnectionId, FieldError, Leave, Problem, ProblemKind, TrustMode};
+use kernel::{
+    AccessDecision, AgentId, Can, ConnectionId, FieldError, Problem, ProblemKind, TrustMode,
+};
 use store::{Range, Read, ReadExt, StoreError, WriteTx};
 use web::session::{PROOF_REQUIRED, Person};
 
@@ -218,7 +220,7 @@ impl Freedom {
                 self.agents.get(id).cloned().unwrap_or_else(|| now.at_first()).widened(now)
             })
         };
-        let allows = |rule: &&Permission| rule.leave == Leave::Allow;
+        let allows = |rule: &&Permission| rule.leave == AccessDecision::Allow;
         let is_in = |rule: &Permission, all: &[Permission]| all.contains(rule);
         let more =
             after.permissions.iter().filter(allows).any(|one| !is_in(one, &self.permissions));

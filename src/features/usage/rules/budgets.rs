@@ -25,7 +25,7 @@ pub const MORE_TOKENS: i64 = 500_000;
 
 /// A budget as somebody wants it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Wish {
+pub struct BudgetRequest {
     /// Who pays.
     pub payer: Payer,
     pub period: Period,
@@ -44,8 +44,8 @@ pub struct Wish {
 ///
 /// # Errors
 /// When the payer does not exist, or an amount, share or period cannot be one.
-pub fn set(tx: &mut WriteTx<'_>, wish: Wish) -> Result<(), UsageError> {
-    let Wish { payer, period, limit_micros, limit_tokens, soft_pct, hard } = wish;
+pub fn set(tx: &mut WriteTx<'_>, wish: BudgetRequest) -> Result<(), UsageError> {
+    let BudgetRequest { payer, period, limit_micros, limit_tokens, soft_pct, hard } = wish;
     check(tx, &wish)?;
     let before = standing::one(tx, payer, period)?;
     let wanted = Budget {
@@ -76,7 +76,8 @@ pub fn set(tx: &mut WriteTx<'_>, wish: Wish) -> Result<(), UsageError> {
 pub fn remove(tx: &mut WriteTx<'_>, payer: Payer, period: Period) -> Result<bool, UsageError> {
     let Some(budget) = standing::one(tx, payer, period)? else { return Ok(false) };
     let Budget { soft_pct, hard, .. } = budget;
-    let wish = Wish { payer, period, limit_micros: None, limit_tokens: None, soft_pct, hard };
+    let wish =
+        BudgetRequest { payer, period, limit_micros: None, limit_tokens: None, soft_pct, hard };
     set(tx, wish).map(|()| true)
 }
 
@@ -99,7 +100,7 @@ pub fn raise(tx: &mut WriteTx<'_>, payer: Payer, period: Period) -> Result<bool,
             false => level.limit,
         })
     };
-    let wish = Wish {
+    let wish = BudgetRequest {
         payer,
         period,
         limit_micros: raised(one.micros, micros, MORE_MICROS, MAX_BUDGET),
@@ -115,7 +116,7 @@ pub fn raise(tx: &mut WriteTx<'_>, payer: Payer, period: Period) -> Result<bool,
     Ok(is_raised)
 }
 
-fn check(tx: &WriteTx<'_>, wish: &Wish) -> Result<(), UsageError> {
+fn check(tx: &WriteTx<'_>, wish: &BudgetRequest) -> Result<(), UsageError> {
     let fits = |most: i64| move |n: i64| (0..=most).contains(&n);
     if !wish.limit_micros.is_none_or(fits(MAX_BUDGET)) {
         return Err(UsageError::BadAmount { field: "limit" });
@@ -209,7 +210,7 @@ pub fn set_limits(tx: &mut WriteTx<'_>, limits: Limits) -> Result<(), UsageError
             continue;
         }
         let Budget { payer, period, limit_tokens, soft_pct, hard, .. } = now;
-        let wish = Wish { payer, period, limit_micros, limit_tokens, soft_pct, hard };
+        let wish = BudgetRequest { payer, period, limit_micros, limit_tokens, soft_pct, hard };
         set(tx, wish).map_err(|error| match error {
             UsageError::BadAmount { .. } => UsageError::BadAmount { field },
             other => other,

@@ -371,7 +371,7 @@ fn correct(
 
 /// Books what such a machine says that a call of a run has cost which was taken from it, in place of what was booked without
 /// it. By what was held back for it, it is told whether it was booked: what was is not booked again.
-pub fn told(
+pub fn settle_reported(
     tx: &mut WriteTx<'_>,
     run: RunId,
     (held, call): (ReservationId, u32),

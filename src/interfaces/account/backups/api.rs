@@ -14,7 +14,7 @@ use web::idempotency::Once;
 use web::routes::{Doc, Needs, Routes};
 use web::session::Person;
 
-use features::backups::job::{self, Newness, Wish};
+use features::backups::job::{self, BackupRequest, Newness};
 use features::backups::model::{
     BackupRun, BackupSettings, Deed, Encryption, Kept, Outcome, PASSPHRASE, Reach, S3_SECRET,
     Schedule,
@@ -268,7 +268,7 @@ fn all(app: &App) -> Result<List, BackupsError> {
 
 async fn begin(app: App, who: Person, Json(body): Json<Begin>) -> Result<Response, ApiError> {
     only_managers(&app, &who)?;
-    let mut wish = Wish::of(body.deed, &who);
+    let mut wish = BackupRequest::of(body.deed, &who);
     wish.backup = body.backup;
     if body.new_place {
         wish.newness = Newness::Accepted;
@@ -278,10 +278,10 @@ async fn begin(app: App, who: Person, Json(body): Json<Begin>) -> Result<Respons
 
 async fn forget(app: App, who: Person, Path(id): Path<String>) -> Result<Response, ApiError> {
     only_managers(&app, &who)?;
-    started(&app, Wish { backup: Some(id), ..Wish::of(Deed::Forget, &who) }).await
+    started(&app, BackupRequest { backup: Some(id), ..BackupRequest::of(Deed::Forget, &who) }).await
 }
 
-async fn started(app: &App, wish: Wish) -> Result<Response, ApiError> {
+async fn started(app: &App, wish: BackupRequest) -> Result<Response, ApiError> {
     let run = job::start(app, wish).await?;
     Ok((StatusCode::ACCEPTED, Json(RunView::of(app, run))).into_response())
 }

@@ -25,7 +25,7 @@ use web::shell::{Flash, Shell};
 use web::time::{RelTime, zones};
 
 use features::agents::queries::exposed;
-use features::backups::job::{self, Newness, Wish};
+use features::backups::job::{self, BackupRequest, Newness};
 use features::backups::model::{
     BackupRun, BackupSettings, Deed, Encryption, Kept, Outcome, PASSPHRASE, Reach, Restoration,
     S3_SECRET, Schedule,
@@ -116,7 +116,7 @@ struct View {
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-struct Typed {
+struct BackupSettingsForm {
     schedule: String,
     time: String,
     zone: String,
@@ -138,7 +138,7 @@ struct BackupsPage {
     here: &'static str,
     manages: bool,
     view: View,
-    v: Typed,
+    v: BackupSettingsForm,
     zones: Vec<Choice>,
     schedules: Vec<Choice>,
     wrong: Wrong,
@@ -171,7 +171,7 @@ fn page(
     ws: &Ws,
     who: &Person,
     shell: Shell,
-    (v, wrong): (Typed, Wrong),
+    (v, wrong): (BackupSettingsForm, Wrong),
 ) -> Result<BackupsPage, PageError> {
     let view = view(app, ws, who)?;
     let mut choices = vec![Choice::new("", "As the workspace", v.zone.is_empty())];
@@ -195,9 +195,9 @@ fn page(
     })
 }
 
-fn typed(settings: &BackupSettings) -> Typed {
+fn typed(settings: &BackupSettings) -> BackupSettingsForm {
     let mark = |on: bool| if on { "on".to_owned() } else { String::new() };
-    Typed {
+    BackupSettingsForm {
         schedule: if settings.schedule == Schedule::Off { "off" } else { "daily" }.to_owned(),
         time: format!("{:02}:{:02}", settings.hour, settings.minute),
         zone: settings.zone.clone().unwrap_or_default(),
@@ -208,7 +208,7 @@ fn typed(settings: &BackupSettings) -> Typed {
         weekly: settings.weekly.to_string(),
         monthly: settings.monthly.to_string(),
         encrypt: mark(settings.encryption == Encryption::Passphrase),
-        ..Typed::default()
+        ..BackupSettingsForm::default()
     }
 }
 
@@ -346,7 +346,13 @@ fn only_managers(app: &App, who: &Person) -> Result<(), BackupsError> {
     if queries::may_manage(app, who.account)? { Ok(()) } else { Err(BackupsError::NotAll) }
 }
 
-async fn begin(app: App, ws: Ws, who: Person, hx: Hx, wish: Wish) -> Result<Response, PageError> {
+async fn begin(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    wish: BackupRequest,
+) -> Result<Response, PageError> {
     only_managers(&app, &who)?;
     let said = match job::start(&app, wish).await {
         Ok(run) => Flash::ok(format!("{} has begun.", run.deed.label())),
@@ -368,7 +374,7 @@ async fn run_now(
     hx: Hx,
     Form(form): Form<RunForm>,
 ) -> Result<Response, PageError> {
-    let mut wish = Wish::of(Deed::Backup, &who);
+    let mut wish = BackupRequest::of(Deed::Backup, &who);
     if !form.new_place.is_empty() {
         wish.newness = Newness::Accepted;
     }
@@ -376,12 +382,12 @@ async fn run_now(
 }
 
 async fn drill_now(app: App, ws: Ws, who: Person, hx: Hx) -> Result<Response, PageError> {
-    let wish = Wish::of(Deed::Drill, &who);
+    let wish = BackupRequest::of(Deed::Drill, &who);
     begin(app, ws, who, hx, wish).await
 }
 
 async fn prune_now(app: App, ws: Ws, who: Person, hx: Hx) -> Result<Response, PageError> {
-    let wish = Wish::of(Deed::Prune, &who);
+    let wish = BackupRequest::of(Deed::Prune, &who);
     begin(app, ws, who, hx, wish).await
 }
 
@@ -392,7 +398,7 @@ async fn verify_now(
     hx: Hx,
     Path(id): Path<String>,
 ) -> Result<Response, PageError> {
-    let wish = Wish { backup: Some(id), ..Wish::of(Deed::Verify, &who) };
+    let wish = BackupRequest { backup: Some(id), ..BackupRequest::of(Deed::Verify, &who) };
     begin(app, ws, who, hx, wish).await
 }
 
@@ -403,7 +409,7 @@ async fn forget_now(
     hx: Hx,
     Path(id): Path<String>,
 ) -> Result<Response, PageError> {
-    let wish = Wish { backup: Some(id), ..Wish::of(Deed::Forget, &who) };
+    let wish = BackupRequest { backup: Some(id), ..BackupRequest::of(Deed::Forget, &who) };
     begin(app, ws, who, hx, wish).await
 }
 
@@ -413,7 +419,7 @@ async fn save(
     who: Person,
     hx: Hx,
     shell: Shell,
-    Form(typed): Form<Typed>,
+    Form(typed): Form<BackupSettingsForm>,
 ) -> Result<Response, PageError> {
     only_managers(&app, &who)?;
     let (here, form) = (app.clone(), typed.clone());
@@ -432,12 +438,12 @@ async fn save(
         }
         Err(wrong) => wrong,
     };
-    let v = Typed { passphrase: String::new(), s3_secret: String::new(), ..typed };
+    let v = BackupSettingsForm { passphrase: String::new(), s3_secret: String::new(), ..typed };
     let page = ws.read_blocking(move |ws| page(&app, ws, &who, shell, (v, wrong)));
     html::document(StatusCode::UNPROCESSABLE_ENTITY, &page.await?)
 }
 
-fn new_settings(app: &App, typed: &Typed) -> Result<NewSettings, Wrong> {
+fn new_settings(app: &App, typed: &BackupSettingsForm) -> Result<NewSettings, Wrong> {
     let mut wrong = Wrong::none();
     let time = clock::read(&typed.time).and_then(|time| {
         Some((u8::try_from(time.hour()).ok()?, u8::try_from(time.minute()).ok()?))

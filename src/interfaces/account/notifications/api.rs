@@ -38,7 +38,9 @@ pub fn routes() -> Routes {
         .get(
             "/notifications",
             list.needs(Can::Read).doc(|| {
-                Doc::new("Your notifications, newest first").query::<Asked>().returns::<Listing>()
+                Doc::new("Your notifications, newest first")
+                    .query::<NotificationListParams>()
+                    .returns::<Listing>()
             }),
         )
         .patch(
@@ -100,7 +102,7 @@ fn watching() -> Routes {
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-struct Asked {
+struct NotificationListParams {
     /// Only unread ones.
     unread: bool,
     /// Only those of a group.
@@ -174,7 +176,11 @@ struct Listing {
     next: Option<String>,
 }
 
-async fn list(ws: Ws, who: Person, Query(asked): Query<Asked>) -> Result<Json<Listing>, ApiError> {
+async fn list(
+    ws: Ws,
+    who: Person,
+    Query(asked): Query<NotificationListParams>,
+) -> Result<Json<Listing>, ApiError> {
     let limit = asked.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
     let after = match asked.after.as_deref() {
         None => None,

@@ -16,12 +16,12 @@ use store::{WriteTx, cursor_key, key_cursor};
 use web::error::PageError;
 use web::extract::{Form, Path, Query};
 use web::flash;
-use web::have::Have;
 use web::html;
 use web::hx::{Ask, Hx};
 use web::live::Live;
 use web::parts::{Tab, Tone};
 use web::routes::{Needs, Routes};
+use web::scroll_state::Have;
 use web::session::Person;
 use web::shell::{Flash, Shell};
 
@@ -65,7 +65,7 @@ pub fn routes() -> Routes {
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-struct Asked {
+struct NotificationsPageParams {
     /// `unread`, `later`, or the word of a group.
     show: String,
     after: String,
@@ -73,7 +73,7 @@ struct Asked {
     have: Have,
 }
 
-impl Asked {
+impl NotificationsPageParams {
     fn wanted(&self) -> Wanted {
         Wanted { unread: self.show == "unread", group: self.show.parse().ok() }
     }
@@ -145,7 +145,7 @@ async fn show(
     who: Person,
     hx: Hx,
     shell: Shell,
-    Query(asked): Query<Asked>,
+    Query(asked): Query<NotificationsPageParams>,
 ) -> Result<Response, PageError> {
     let view = view(&ws, &who, &asked)?;
     if hx.wants("notices") {
@@ -158,7 +158,7 @@ async fn show(
     html::page(&ShowPage { shell, view, reach: choices::group_rows(&own) })
 }
 
-fn view(ws: &Ws, who: &Person, asked: &Asked) -> Result<View, PageError> {
+fn view(ws: &Ws, who: &Person, asked: &NotificationsPageParams) -> Result<View, PageError> {
     let (now, zone) = (ws.app.clock.now(), who.time_zone());
     let after = match asked.after.as_str() {
         "" => None,
@@ -330,7 +330,7 @@ async fn read_all(
     ws: Ws,
     who: Person,
     hx: Hx,
-    Form(asked): Form<Asked>,
+    Form(asked): Form<NotificationsPageParams>,
 ) -> Result<Response, PageError> {
     open(&ws)?;
     let (count, (from, to)) = read_them(&ws, &who, asked.wanted()).await?;

@@ -39,7 +39,7 @@ pub fn routes() -> Routes {
             "/usage",
             month.needs(Can::Read).doc(|| {
                 Doc::new("What a month cost: in all, by agent and by day (UTC)")
-                    .query::<Asked>()
+                    .query::<UsageParams>()
                     .returns::<MonthView>()
             }),
         )
@@ -49,7 +49,7 @@ pub fn routes() -> Routes {
                 Doc::new(
                     "Calls, tokens and cost by day, agent, model, task, stream, routine and machine",
                 )
-                .query::<days::Asked>()
+                .query::<days::UsageDaysParams>()
                 .returns::<days::Page>()
             }),
         )
@@ -77,7 +77,7 @@ pub fn routes() -> Routes {
 
 #[derive(Deserialize, JsonSchema, Default)]
 #[serde(default, deny_unknown_fields)]
-struct Asked {
+struct UsageParams {
     /// `2026-11`; this month when it is left out.
     month: Option<String>,
 }
@@ -173,7 +173,7 @@ fn call(usage: Usage) -> CallView {
     }
 }
 
-async fn month(ws: Ws, Query(asked): Query<Asked>) -> Result<Json<MonthView>, ApiError> {
+async fn month(ws: Ws, Query(asked): Query<UsageParams>) -> Result<Json<MonthView>, ApiError> {
     let now = ws.app.clock.now();
     let month = match asked.month.as_deref() {
         None | Some("") => Month::of(now),

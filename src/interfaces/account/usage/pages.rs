@@ -22,7 +22,7 @@ use web::shell::{Flash, Shell};
 
 use super::api::files;
 use features::usage::rules::budgets::{Limits, set_limits};
-use features::usage::span::Asked;
+use features::usage::span::SpanParams;
 
 mod budgets;
 mod figures;
@@ -47,7 +47,7 @@ pub fn routes() -> Routes {
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-struct Typed {
+struct UsageForm {
     month: String,
     run: String,
 }
@@ -59,7 +59,7 @@ struct UsagePage {
     here: &'static str,
     manages: bool,
     view: View,
-    v: Typed,
+    v: UsageForm,
     wrong: Wrong,
 }
 
@@ -74,14 +74,14 @@ async fn show(
     who: Person,
     shell: Shell,
     hx: Hx,
-    Query(asked): Query<Asked>,
+    Query(asked): Query<SpanParams>,
 ) -> Result<Response, PageError> {
     let view = ws.read_blocking(move |ws| ws.read(|snap| view(ws, snap, &asked))).await?;
     if hx.wants("usage") {
         return html::fragment(&Figures { view });
     }
     let settings = ws.read(|snap| snap.get::<Settings>(()))?;
-    let v = settings.map_or_else(Typed::default, |settings| Typed {
+    let v = settings.map_or_else(UsageForm::default, |settings| UsageForm {
         month: settings.budget_micros.map_or_else(String::new, format::plain_dollars),
         run: match settings.run_cap_micros {
             0 => String::new(),
@@ -93,11 +93,15 @@ async fn show(
     html::page(&UsagePage { shell, here: MENU, manages, view, v, wrong })
 }
 
-async fn days(ws: Ws, Query(asked): Query<Asked>) -> Result<Response, PageError> {
+async fn days(ws: Ws, Query(asked): Query<SpanParams>) -> Result<Response, PageError> {
     files::days(ws, asked).await
 }
 
-async fn calls(ws: Ws, alive: Alive, Query(asked): Query<Asked>) -> Result<Response, PageError> {
+async fn calls(
+    ws: Ws,
+    alive: Alive,
+    Query(asked): Query<SpanParams>,
+) -> Result<Response, PageError> {
     files::calls(ws, alive, asked).await
 }
 
@@ -107,7 +111,7 @@ async fn save(
     who: Person,
     shell: Shell,
     hx: Hx,
-    Form(typed): Form<Typed>,
+    Form(typed): Form<UsageForm>,
 ) -> Result<Response, PageError> {
     let wrong = match limits(&typed) {
         Ok(limits) => match ws.write(&who, move |tx| set_limits(tx, limits)).await {
@@ -119,13 +123,14 @@ async fn save(
         },
         Err(wrong) => wrong,
     };
-    let view = ws.read_blocking(|ws| ws.read(|snap| view(ws, snap, &Asked::default()))).await?;
+    let view =
+        ws.read_blocking(|ws| ws.read(|snap| view(ws, snap, &SpanParams::default()))).await?;
     let manages = who.access.may(Can::Admin);
     let page = UsagePage { shell, here: MENU, manages, view, v: typed, wrong };
     html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)
 }
 
-fn limits(typed: &Typed) -> Result<Limits, Wrong> {
+fn limits(typed: &UsageForm) -> Result<Limits, Wrong> {
     let amount = |field: &str, text: &str| match text.trim() {
         "" => Ok(None),
         text => match format::parse_dollars(text) {

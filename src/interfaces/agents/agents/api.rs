@@ -2,7 +2,7 @@
 
 mod drafts;
 mod files;
-mod kept;
+mod diverged;
 mod memory;
 mod reach;
 mod upgrade;
@@ -25,7 +25,7 @@ use web::session::Person;
 
 use features::agents::model::Agent;
 use features::agents::queries::lines;
-use features::agents::rules::{self, AgentError, Changes, ModelWish, NewAgent};
+use features::agents::rules::{self, AgentError, Changes, ModelChoice, NewAgent};
 use features::agents::{provision, queries, templates};
 use features::trust::queries::widening;
 
@@ -41,7 +41,7 @@ pub fn routes() -> Routes {
             "/agents",
             list.needs(Can::Read).doc(|| {
                 Doc::new("All agents and what each does now")
-                    .query::<ListAsked>()
+                    .query::<AgentListParams>()
                     .returns::<Listing>()
             }),
         )
@@ -102,7 +102,7 @@ pub fn routes() -> Routes {
                 .doc(|| Doc::new("Take it out of the archive").returns::<View>()),
         )
         .merge(files::routes())
-        .merge(kept::routes())
+        .merge(diverged::routes())
         .merge(memory::routes())
         .merge(drafts::routes())
         .merge(reach::routes())
@@ -163,7 +163,7 @@ struct ManagerView {
 
 #[derive(Deserialize, JsonSchema, Default)]
 #[serde(default, deny_unknown_fields)]
-struct ListAsked {
+struct AgentListParams {
     /// The archived agents in place of the others.
     archived: bool,
 }
@@ -338,7 +338,7 @@ fn tagged(ws: &Ws, id: AgentId) -> Result<Tagged<View>, ApiError> {
     })
 }
 
-async fn list(ws: Ws, Query(asked): Query<ListAsked>) -> Result<Json<Listing>, ApiError> {
+async fn list(ws: Ws, Query(asked): Query<AgentListParams>) -> Result<Json<Listing>, ApiError> {
     let items = ws.read(|snap| {
         let agents = if asked.archived { queries::archived(snap)? } else { queries::all(snap)? };
         agents.into_iter().map(|agent| view(&ws, snap, agent)).collect::<Result<_, StoreError>>()
@@ -387,7 +387,7 @@ async fn create(
             .description
             .or_else(|| manifest.map(|m| m.description.clone()))
             .unwrap_or_default(),
-        model: ModelWish { connection: body.connection, model: body.model },
+        model: ModelChoice { connection: body.connection, model: body.model },
         thinking: body.thinking.or_else(|| manifest.map(|m| m.thinking)),
         exec: body.exec.unwrap_or_else(|| manifest.is_none_or(|manifest| manifest.exec)),
         budget_micros: body.budget_micros,
@@ -410,7 +410,7 @@ async fn patch(
     let model = match (body.connection, body.model) {
         (None, None) => None,
         (connection, model) => {
-            Some(ModelWish { connection: connection.flatten(), model: model.flatten() })
+            Some(ModelChoice { connection: connection.flatten(), model: model.flatten() })
         }
     };
     let reports_to = match &body.reports_to {

@@ -229,7 +229,7 @@ async fn download(
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Typed {
+struct BrowserInputForm {
     /// Empty for off.
     on: String,
 }
@@ -260,7 +260,7 @@ async fn switch(
     who: Person,
     hx: Hx,
     Path(slug): Path<String>,
-    Form(typed): Form<Typed>,
+    Form(typed): Form<BrowserInputForm>,
 ) -> Result<Response, PageError> {
     let id = found(&ws, &slug)?.id;
     let (to, says) = match typed.on.as_str() {
@@ -277,7 +277,7 @@ async fn switch(
 /// What the form of the rules sends.
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct RulesTyped {
+struct RulesInput {
     /// Empty for off.
     scripts: String,
     allowed_hosts: String,
@@ -292,7 +292,7 @@ async fn set_rules(
     shell: Shell,
     hx: Hx,
     Path(slug): Path<String>,
-    Form(typed): Form<RulesTyped>,
+    Form(typed): Form<RulesInput>,
 ) -> Result<Response, PageError> {
     let agent = found(&ws, &slug)?;
     let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();

@@ -78,7 +78,7 @@ pub(super) async fn read(ws: &Ws, who: &Person, agent: &Agent) -> Result<Side, S
         run,
         acts,
         downloads: came.collect(),
-        live: Live::new(page.clone()).table(RUNS.name).table(BROWSER_SHOTS.name).calm(),
+        live: Live::new(page.clone()).table(RUNS.name).table(BROWSER_SHOTS.name).debounced(),
     })
 }
 

@@ -29,7 +29,7 @@ pub fn routes() -> Routes {
             "/agents/{agent}/inbox",
             list.needs(Can::Read).doc(|| {
                 Doc::new("Inbox items of an agent, newest first: open ones, or those that are over")
-                    .query::<Asked>()
+                    .query::<InboxParams>()
                     .returns::<Listing>()
             }),
         )
@@ -37,7 +37,7 @@ pub fn routes() -> Routes {
             "/inbox",
             all.needs(Can::Read).doc(|| {
                 Doc::new("Inbox items of all agents, newest first")
-                    .query::<AskedOfAll>()
+                    .query::<AllInboxesParams>()
                     .returns::<Listing>()
             }),
         )
@@ -74,7 +74,7 @@ pub fn routes() -> Routes {
 
 #[derive(Deserialize, JsonSchema, Default)]
 #[serde(default, deny_unknown_fields)]
-struct AskedOfAll {
+struct AllInboxesParams {
     /// Of this agent: its name in mentions, or its id.
     agent: Option<String>,
     /// Only those that stand here.
@@ -89,7 +89,7 @@ struct AskedOfAll {
 
 #[derive(Deserialize, JsonSchema, Default)]
 #[serde(default, deny_unknown_fields)]
-struct Asked {
+struct InboxParams {
     /// The items that are over, in place of the open ones.
     over: bool,
     /// The `next` of the page before.
@@ -163,7 +163,7 @@ fn view(item: Item) -> View {
 async fn list(
     ws: Ws,
     Path(agent): Path<String>,
-    Query(asked): Query<Asked>,
+    Query(asked): Query<InboxParams>,
 ) -> Result<Json<Listing>, ApiError> {
     let limit = asked.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
     let after = after(asked.after.as_deref())?;
@@ -180,7 +180,7 @@ async fn list(
     Ok(Json(page))
 }
 
-async fn all(ws: Ws, Query(asked): Query<AskedOfAll>) -> Result<Json<Listing>, ApiError> {
+async fn all(ws: Ws, Query(asked): Query<AllInboxesParams>) -> Result<Json<Listing>, ApiError> {
     let limit = asked.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
     let after = after(asked.after.as_deref())?;
     let read = move |snap: &Snap<'_>| {

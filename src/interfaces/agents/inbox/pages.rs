@@ -52,7 +52,7 @@ pub fn routes() -> Routes {
 
 #[derive(Clone, Debug, Deserialize, Default)]
 #[serde(default)]
-struct Asked {
+struct InboxPageParams {
     agent: String,
     show: String,
     after: String,
@@ -70,7 +70,7 @@ const SHOWS: [(&str, &str, &str); 6] = [
     ("cancelled", "Cancelled", "Nothing was cancelled"),
 ];
 
-impl Asked {
+impl InboxPageParams {
     fn shown(&self) -> (&'static str, &'static str, &'static str) {
         SHOWS.into_iter().find(|(word, ..)| *word == self.show).unwrap_or(SHOWS[0])
     }
@@ -166,7 +166,7 @@ async fn show(
     shell: Shell,
     hx: Hx,
     Path(slug): Path<String>,
-    Query(asked): Query<Asked>,
+    Query(asked): Query<InboxPageParams>,
 ) -> Result<Response, PageError> {
     let now = ws.app.clock.now();
     let read = move |ws: &Ws| {
@@ -191,12 +191,12 @@ fn view(
     snap: &Snap<'_>,
     agent: &Agent,
     head: &Head,
-    asked: &Asked,
+    asked: &InboxPageParams,
 ) -> Result<View, PageError> {
     let zone = TimeZone::get(&who.zone).unwrap_or(TimeZone::UTC);
     let now = ws.app.clock.now();
     // The address says which agent.
-    let asked = Asked { agent: String::new(), ..asked.clone() };
+    let asked = InboxPageParams { agent: String::new(), ..asked.clone() };
     let base = format!("{}/inbox", head.base);
     let (items, next) = asked.items(snap, Some(agent.id), &base, now)?;
     let (show, _, none) = asked.shown();

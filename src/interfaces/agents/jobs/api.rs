@@ -21,7 +21,7 @@ use features::jobs::model::Job;
 use features::jobs::queries::upkeep::Upkeep;
 use features::jobs::queries::{self, MAX_READ, Written};
 use features::jobs::rules;
-use features::jobs::typing::{self, Typed};
+use features::jobs::typing::{self, TerminalInput};
 
 /// Routes below `/api/v1`.
 #[must_use]
@@ -390,7 +390,7 @@ async fn type_in(
     Json(given): Json<InputIn>,
 ) -> Result<Json<InputOut>, ApiError> {
     let job = find(&ws, &who, &name)?;
-    let typed = Typed { text: given.text, end: given.end };
+    let typed = TerminalInput { text: given.text, end: given.end };
     let written = typing::send(&ws, &who, &job, typed, once).await?;
     Ok(Json(InputOut { written }))
 }

@@ -39,7 +39,7 @@ use features::jobs::away::{self, Seen};
 use features::jobs::model::{JOBS, Job, JobOutcome};
 use features::jobs::queries::now::{Going, Kind};
 use features::jobs::queries::upkeep::Upkeep;
-use features::jobs::typing::{self, Typed};
+use features::jobs::typing::{self, TerminalInput};
 use features::jobs::{queries, rules};
 
 /// How much of the end of an output a page shows, in bytes.
@@ -198,7 +198,7 @@ struct Line {
 /// What a person types.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct TypedLine {
+struct InputLineForm {
     line: String,
     /// Not empty when nothing more will come.
     end: String,
@@ -482,7 +482,7 @@ async fn type_in(
     hx: Hx,
     shell: Shell,
     Path(name): Path<String>,
-    Form(said): Form<TypedLine>,
+    Form(said): Form<InputLineForm>,
 ) -> Result<Response, PageError> {
     let job = find(&ws, &who, &name)?;
     let end = !said.end.is_empty();
@@ -492,7 +492,7 @@ async fn type_in(
     };
     let content = [said.line.as_str(), said.end.as_str()];
     let once = Once::of_form(&who, &format!("job {}", job.id), &said.key, &content);
-    let sent = typing::send(&ws, &who, &job, Typed { text, end }, once).await;
+    let sent = typing::send(&ws, &who, &job, TerminalInput { text, end }, once).await;
     match sent {
         Ok(_) if end && hx.is_partial() => {
             let changed = Ask::new().changed(JOBS.name, job.id);

@@ -21,19 +21,19 @@ use web::session::Person;
 use features::routines::model::{Firing, Routine};
 use features::routines::queries::view::{self, Trial};
 use features::routines::rules::{self, RoutineError};
-use features::routines::wish::Wish;
+use features::routines::wish::RoutineRequest;
 use features::routines::{queries, registry};
 
 /// The routes of this noun below `/api/v1`.
 #[must_use]
 pub fn routes() -> Routes {
     let one = "/routines/{routine}";
-    let listed = || Doc::new("List routines").query::<Asked>().returns::<Listing>();
-    let made = || Doc::new("Make a routine").body::<Wish>().returns::<View>().status(201);
+    let listed = || Doc::new("List routines").query::<RoutineListParams>().returns::<Listing>();
+    let made = || Doc::new("Make a routine").body::<RoutineRequest>().returns::<View>().status(201);
     let changed = || {
         Doc::new("Change a routine; what is left out gets its usual value")
             .if_match()
-            .body::<Wish>()
+            .body::<RoutineRequest>()
             .returns::<View>()
     };
     let approved = || Doc::new("Let a routine begin that an agent made").returns::<View>();
@@ -95,7 +95,7 @@ pub fn routes() -> Routes {
             "/routines/{routine}/runs",
             runs.needs(Can::Read).doc(|| {
                 Doc::new("What became of its times and events, newest first")
-                    .query::<PageAsked>()
+                    .query::<FiringListParams>()
                     .returns::<Firings>()
             }),
         )
@@ -104,7 +104,7 @@ pub fn routes() -> Routes {
 /// Which routines.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-struct Asked {
+struct RoutineListParams {
     /// Of this agent only.
     agent: Option<String>,
     /// Those that are put away, in place of the others.
@@ -114,7 +114,7 @@ struct Asked {
 /// Which part of a history.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-struct PageAsked {
+struct FiringListParams {
     /// The `next` of the page before.
     after: Option<String>,
     /// At most 100.
@@ -144,7 +144,7 @@ struct View {
     /// When it fires, in words.
     sentence: String,
     /// As it was saved.
-    routine: Wish,
+    routine: RoutineRequest,
     /// The next instant of its schedule.
     next_at: Option<String>,
     /// The next five by the clock of whoever asks, such as `2026-11-20T09:00:00+01:00`; none while it stands still.
@@ -277,7 +277,7 @@ fn view(
         asks: routine.asks,
         stopped: routine.stopped.clone(),
         sentence: view::when(routine),
-        routine: Wish::from(routine),
+        routine: RoutineRequest::from(routine),
         next_at: text(clock.next_at),
         next: next.into_iter().map(|at| local_text(at, &zone)).collect(),
         fires_at: text(clock.next_at.map(|at| clock.fires_at(at))),
@@ -300,7 +300,11 @@ fn tagged(ws: &Ws, who: &Person, id: RoutineId) -> Result<Tagged<View>, ApiError
     Ok(Tagged::ok(rev, view))
 }
 
-async fn list(ws: Ws, who: Person, Query(asked): Query<Asked>) -> Result<Json<Listing>, ApiError> {
+async fn list(
+    ws: Ws,
+    who: Person,
+    Query(asked): Query<RoutineListParams>,
+) -> Result<Json<Listing>, ApiError> {
     let items = ws.read(|snap| {
         let of = match asked.agent.as_deref() {
             Some(name) => Some(agent(snap, name)?),
@@ -329,7 +333,7 @@ async fn create(
     ws: Ws,
     who: Person,
     once: Once,
-    Json(wish): Json<Wish>,
+    Json(wish): Json<RoutineRequest>,
 ) -> Result<Tagged<View>, ApiError> {
     let made = once.run(move |tx: &mut WriteTx<'_>| {
         let agent = agent(tx, wish.agent.as_deref().unwrap_or_default())?;
@@ -349,10 +353,10 @@ async fn change(
     once: Once,
     IfMatch(rev): IfMatch,
     Path(id): Path<RoutineId>,
-    Json(wish): Json<Wish>,
+    Json(wish): Json<RoutineRequest>,
 ) -> Result<Tagged<View>, ApiError> {
     let changed = once.run(move |tx: &mut WriteTx<'_>| {
-        rules::expect_rev(tx, id, rev)?;
+        rules::check_rev(tx, id, rev)?;
         let agent = match wish.agent.as_deref() {
             Some(name) => agent(tx, name)?,
             None => queries::get(tx, id)?.agent,
@@ -466,7 +470,7 @@ fn firing_view(
 async fn runs(
     ws: Ws,
     Path(id): Path<RoutineId>,
-    Query(asked): Query<PageAsked>,
+    Query(asked): Query<FiringListParams>,
 ) -> Result<Json<Firings>, ApiError> {
     let limit = asked.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
     let after = match asked.after.as_deref() {

@@ -7,7 +7,7 @@ use features::routines::model::Routine;
 use features::routines::queries::{self, view};
 use features::routines::registry::{self, Kind};
 use features::routines::rules::{self, RoutineError};
-use features::routines::wish::Wish;
+use features::routines::wish::RoutineRequest;
 use kernel::{Can, RoutineId};
 use store::{Read, WriteTx};
 use tool::{Effect, Group, ReadTool, Registry, ToolCx, ToolError, ToolOutput, ToolSpec, WriteTool};
@@ -40,7 +40,7 @@ struct Line {
     #[serde(skip_serializing_if = "Option::is_none")]
     stopped: Option<String>,
     runs: u32,
-    routine: Wish,
+    routine: RoutineRequest,
 }
 
 fn line(read: &dyn Read, routine: &Routine) -> Result<Line, RoutineError> {
@@ -55,7 +55,7 @@ fn line(read: &dyn Read, routine: &Routine) -> Result<Line, RoutineError> {
         writing: writing.map(|one| format!("{} {}", one.task, one.due_at)).collect(),
         stopped: routine.stopped.clone(),
         runs: clock.count,
-        routine: Wish { agent: None, ..Wish::from(routine) },
+        routine: RoutineRequest { agent: None, ..RoutineRequest::from(routine) },
     })
 }
 
@@ -141,7 +141,7 @@ pub struct SaveArgs {
     /// Changes this one; makes a new one if left out.
     id: Option<RoutineId>,
     /// All of it: what is left out gets its usual value.
-    routine: Wish,
+    routine: RoutineRequest,
 }
 
 impl WriteTool for RoutineSave {

@@ -3,7 +3,7 @@
 mod api;
 mod attach;
 pub mod commands;
-mod lifting;
+mod taint;
 mod looking;
 mod pages;
 mod resending;
@@ -20,13 +20,13 @@ pub use resending::done_after;
 /// Pages, below `/w/{ws}`.
 #[must_use]
 pub fn routes() -> Routes {
-    lifting::pages(pages::routes())
+    taint::pages(pages::routes())
 }
 
 /// The JSON API, below `/api/v1`.
 #[must_use]
 pub fn api() -> Routes {
-    lifting::api(api::routes())
+    taint::api(api::routes())
 }
 
 /// The OpenAI-compatible API, below `/v1`.

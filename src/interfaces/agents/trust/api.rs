@@ -14,8 +14,8 @@ use features::trust::queries;
 use features::trust::queries::widening;
 use features::trust::rules::{self, Decision, TrustError};
 use kernel::{
-    AgentId, ApprovalAnswer, ApprovalId, Assignee, Can, Leave, PermissionId, Risk, Timestamp,
-    TrustMode,
+    AccessDecision, AgentId, ApprovalAnswer, ApprovalId, Assignee, Can, PermissionId, Risk,
+    Timestamp, TrustMode,
 };
 use store::{ReadExt as _, StoreError};
 use web::error::ApiError;
@@ -24,8 +24,8 @@ use web::idempotency::Once;
 use web::routes::{Doc, Needs, Routes};
 use web::session::Person;
 
-use super::permits::{self, Wish};
-use super::{batch, explain, outside, presets, recent, reviewer, sandbox};
+use super::permits::{self, PermissionBody};
+use super::{batch, explain, presets, recent, reviewer, sandbox, taint};
 
 /// So many that wait are listed.
 const OPEN: usize = 1_000;
@@ -50,7 +50,7 @@ pub fn routes() -> Routes {
             .query::<PermissionQuery>()
             .returns::<Permissions>()
     };
-    let routes = recent::api(outside::api(batch::api(reviewer::api(Routes::new()))));
+    let routes = recent::api(taint::api(batch::api(reviewer::api(Routes::new()))));
     let routes = explain::api(routes);
     presets::api(sandbox::api(routes))
         .get("/approvals", list.needs(Can::Read).doc(listed))
@@ -78,7 +78,7 @@ pub fn routes() -> Routes {
             "/permissions",
             permit.needs(Can::Admin).doc(|| {
                 Doc::new("Add a permission; one that says the same is there once")
-                    .body::<Wish>()
+                    .body::<PermissionBody>()
                     .returns::<PermissionOut>()
                     .status(201)
             }),
@@ -323,7 +323,7 @@ struct PermissionOut {
     agent: Option<AgentId>,
     /// The tool; `*` for all.
     tool: String,
-    leave: Leave,
+    leave: AccessDecision,
     /// The calls, in words.
     calls: String,
     /// The host of requests.
@@ -390,7 +390,7 @@ async fn permit(
     ws: Ws,
     who: Person,
     once: Once,
-    Json(wish): Json<Wish>,
+    Json(wish): Json<PermissionBody>,
 ) -> Result<(StatusCode, Json<PermissionOut>), ApiError> {
     let agent = ws.read(|snap| permits::agent_named(snap, wish.agent.as_deref()))?;
     let now = ws.app.clock.now();

@@ -90,7 +90,7 @@ impl Said {
 }
 
 /// What became of the answers, in a line: `2 allowed. 1 not taken: this has been answered already`.
-fn told(answer: ApprovalAnswer, outcomes: &[(ApprovalId, Option<String>)]) -> (Tone, String) {
+fn summarise(answer: ApprovalAnswer, outcomes: &[(ApprovalId, Option<String>)]) -> (Tone, String) {
     let word = if answer == ApprovalAnswer::Denied { "denied" } else { "allowed" };
     let refused: Vec<&String> = outcomes.iter().filter_map(|(_, why)| why.as_ref()).collect();
     let taken = outcomes.len() - refused.len();
@@ -113,7 +113,7 @@ async fn answer(
         Ok(all) => {
             let (id, answer) = (all[0].0, all[0].1.answer);
             let outcomes = super::decide_all(&ws, &who, all, Once::without_key()).await?;
-            let (tone, text) = told(answer, &outcomes);
+            let (tone, text) = summarise(answer, &outcomes);
             (tone, text, Some(id))
         }
     };
@@ -192,7 +192,7 @@ async fn api_answer(
 
 #[cfg(test)]
 mod tests {
-    use super::{Said, told};
+    use super::{Said, summarise};
     use kernel::{ApprovalAnswer, ApprovalId, TypedId as _};
 
     #[test]
@@ -218,9 +218,9 @@ mod tests {
     #[test]
     fn it_is_told_what_was_not_taken() {
         let id = ApprovalId::from_bytes([1; 16]);
-        assert_eq!(told(ApprovalAnswer::Once, &[(id, None), (id, None)]).1, "2 allowed");
+        assert_eq!(summarise(ApprovalAnswer::Once, &[(id, None), (id, None)]).1, "2 allowed");
         let late = [(id, None), (id, Some("this has been answered already".to_owned()))];
-        let late = told(ApprovalAnswer::Denied, &late);
+        let late = summarise(ApprovalAnswer::Denied, &late);
         assert_eq!(late.1, "1 denied. 1 not taken: this has been answered already");
     }
 }

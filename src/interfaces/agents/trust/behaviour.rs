@@ -11,7 +11,7 @@ use features::agents::queries::head::{self, Head, Place};
 use features::agents::queries::{self as agents, reach};
 use features::history::queries as history;
 use features::tasks::queries::error::TaskError;
-use features::tasks::queries::scene::Scene;
+use features::tasks::queries::view_context::ViewContext;
 use features::trust::model::AgentTrust;
 use features::trust::queries::{self, widening};
 use features::trust::rules;
@@ -27,7 +27,7 @@ use web::session::Person;
 use web::shell::{Flash, Shell};
 use web::{flash, html};
 
-use super::permits::{self, Permits, Typed};
+use super::permits::{self, PermissionForm, Permits};
 use super::table::{self, Part};
 
 /// What a mode means, in a sentence.
@@ -94,7 +94,7 @@ pub(super) async fn show(
     Path(slug): Path<String>,
 ) -> Result<Response, PageError> {
     let agent = found(&ws, &slug)?;
-    let page = page(&ws, &who, shell, &agent, (Typed::default(), Wrong::none()))?;
+    let page = page(&ws, &who, shell, &agent, (PermissionForm::default(), Wrong::none()))?;
     match hx.is_partial() {
         true => html::fragment(&page.as_standing()),
         false => html::page(&page),
@@ -107,7 +107,7 @@ pub(super) fn again(
     who: &Person,
     shell: Shell,
     agent: &Agent,
-    typed: (Typed, Wrong),
+    typed: (PermissionForm, Wrong),
 ) -> Result<Response, PageError> {
     let page = page(ws, who, shell, agent, typed)?;
     html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)
@@ -118,7 +118,7 @@ fn page(
     who: &Person,
     shell: Shell,
     agent: &Agent,
-    typed: (Typed, Wrong),
+    typed: (PermissionForm, Wrong),
 ) -> Result<BehaviourPage, PageError> {
     Ok(ws.read(|snap| view(ws, who, snap, (shell, agent), typed))?)
 }
@@ -128,9 +128,9 @@ fn view(
     who: &Person,
     snap: &Snap<'_>,
     (shell, agent): (Shell, &Agent),
-    typed: (Typed, Wrong),
+    typed: (PermissionForm, Wrong),
 ) -> Result<BehaviourPage, TaskError> {
-    let scene = Scene::new(ws, who, snap)?;
+    let scene = ViewContext::new(ws, who, snap)?;
     let now = scene.today.now;
     let head = head::head(ws, snap, agent, Place::Behaviour, who.access, now)?;
     let may = who.access.may(Can::Admin) && !head.is_archived;
@@ -150,7 +150,7 @@ fn view(
         live: Live::new(format!("{}/{}", head.base, Place::Behaviour.word()))
             .record("agents", agent.id)
             .tables(&["trust_modes", "permissions", "permission_uses", "agent_browsers"])
-            .calm(),
+            .debounced(),
         mode,
         modes: modes.collect(),
         autonomous,

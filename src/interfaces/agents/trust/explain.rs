@@ -9,12 +9,12 @@ use serde::{Deserialize, Serialize};
 use app::Ws;
 use features::agents::model::Agent;
 use features::agents::queries::{self as agents, reach};
+use features::trust::authorize::{self, Facts, OutgoingRequest, Reach, Verdict};
 use features::trust::line;
 use features::trust::model::{BROWSER, Permission};
 use features::trust::queries;
 use features::trust::sites::{self, SiteAct};
-use features::trust::weigh::{self, Asked, Facts, Reach, Verdict};
-use kernel::{AgentId, Can, Leave, PermissionId, TrustMode};
+use kernel::{AccessDecision, AgentId, Can, PermissionId, TrustMode};
 use store::{Read, ReadExt, StoreError};
 use tool::ToolSpec;
 use web::error::{ApiError, PageError};
@@ -71,7 +71,7 @@ struct ExplainQuery {
 /// The same, of the agent on whose page somebody asks, as it was typed.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Typed {
+struct ExplainForm {
     tool: String,
     command: String,
     host: String,
@@ -82,7 +82,7 @@ struct Typed {
 #[derive(Serialize, JsonSchema)]
 struct Explained {
     /// Whether it is made, asked for or refused.
-    verdict: Leave,
+    verdict: AccessDecision,
     /// Why.
     why: String,
     /// The permission that decides; none when the mode does.
@@ -104,7 +104,7 @@ impl Explained {
 struct Meant {
     spec: &'static ToolSpec,
     command: Option<String>,
-    asked: Option<Asked>,
+    asked: Option<OutgoingRequest>,
 }
 
 impl Meant {
@@ -112,7 +112,7 @@ impl Meant {
     ///
     /// # Errors
     /// The field that does not fit, and why.
-    fn read(typed: &Typed) -> Result<Self, (&'static str, String)> {
+    fn read(typed: &ExplainForm) -> Result<Self, (&'static str, String)> {
         let spec = tool_named(typed.tool.trim()).map_err(|told| ("tool", told))?;
         let (command, host) = (typed.command.trim(), typed.host.trim());
         if !command.is_empty() && spec.name != PROGRAMS {
@@ -136,7 +136,11 @@ impl Meant {
         Ok(Self { spec, command, asked })
     }
 
-    fn asked(spec: &ToolSpec, host: &str, method: &str) -> Result<Asked, (&'static str, String)> {
+    fn asked(
+        spec: &ToolSpec,
+        host: &str,
+        method: &str,
+    ) -> Result<OutgoingRequest, (&'static str, String)> {
         let is_site = spec.name == BROWSER;
         if !(is_host(host) || is_site && sites::is_origin(host)) {
             return Err(("host", "write the name of a host, such as api.example.com".to_owned()));
@@ -152,12 +156,12 @@ impl Meant {
         let host = host.split_once("://").map_or(host, |(_, rest)| rest);
         let host = host.split(':').next().unwrap_or_default();
         let host = host.trim_end_matches('.').to_ascii_lowercase();
-        Ok(Asked { method, host, is_usual: origin.is_none(), origin })
+        Ok(OutgoingRequest { method, host, is_usual: origin.is_none(), origin })
     }
 
     /// How far it reaches, when programs of the agent reach so far.
     fn reach(&self, tx: &dyn Read, agent: AgentId, programs: Reach) -> Result<Reach, StoreError> {
-        let reach = weigh::reach_of(self.spec.name, self.spec.effect, programs);
+        let reach = authorize::reach_of(self.spec.name, self.spec.effect, programs);
         let Some(asked) = &self.asked else { return Ok(reach) };
         if self.spec.name == BROWSER {
             return Ok(Reach::Site);
@@ -181,15 +185,21 @@ fn explained(ws: &Ws, agent: &Agent, meant: &Meant) -> Result<Explained, StoreEr
         let spec = meant.spec;
         if !tools_of(snap, agent)?.iter().any(|one| one.name == spec.name) {
             let why = "The agent does not have this tool: its switch is off.".to_owned();
-            return Ok(Explained { verdict: Leave::Deny, why, rule: None, calls: None, mode });
+            return Ok(Explained {
+                verdict: AccessDecision::Deny,
+                why,
+                rule: None,
+                calls: None,
+                mode,
+            });
         }
-        let reach = meant.reach(snap, agent.id, weigh::programs(snap, &[agent.id])?)?;
+        let reach = meant.reach(snap, agent.id, authorize::programs(snap, &[agent.id])?)?;
         let facts = Facts {
             line: line.as_ref(),
             request: meant.asked.as_ref(),
             ..Facts::of(spec.name, spec.effect, reach, ws.app.clock.now())
         };
-        let Verdict { leave, why, rule, .. } = weigh::weigh(snap, &[agent.id], None, &facts)?;
+        let Verdict { leave, why, rule, .. } = authorize::weigh(snap, &[agent.id], None, &facts)?;
         let permission = match rule {
             Some(rule) => snap.get::<Permission>(rule)?,
             None => None,
@@ -197,7 +207,7 @@ fn explained(ws: &Ws, agent: &Agent, meant: &Meant) -> Result<Explained, StoreEr
         let is_by_mode = rule.is_none() && matches!(mode, TrustMode::Ask | TrustMode::Auto);
         // A request that may go out leaves this machine all the same.
         let why = match leave {
-            Leave::Allow if is_by_mode && meant.asked.is_some() => {
+            AccessDecision::Allow if is_by_mode && meant.asked.is_some() => {
                 "It only fetches, or its host is on the agent's list".to_owned()
             }
             _ => why,
@@ -221,7 +231,7 @@ async fn explain(
     let ExplainQuery { agent, tool, command, host, method } = query;
     let agent = ws.read(|snap| agents::by_name(snap, &agent))?;
     let agent = agent.ok_or_else(|| ApiError::not_found("This agent"))?;
-    let meant = Meant::read(&Typed { tool, command, host, method });
+    let meant = Meant::read(&ExplainForm { tool, command, host, method });
     let meant = meant.map_err(|(field, told)| ApiError::invalid(field, told))?;
     Ok(Json(ws.read_blocking(move |ws| explained(ws, &agent, &meant)).await?))
 }
@@ -234,7 +244,7 @@ struct ExplainPage {
     back: String,
     here: String,
     tools: Vec<Choice>,
-    typed: Typed,
+    typed: ExplainForm,
     wrong: Wrong,
     told: Option<Explained>,
 }
@@ -245,7 +255,7 @@ async fn show(
     _: Person,
     shell: Shell,
     Path(slug): Path<String>,
-    Query(typed): Query<Typed>,
+    Query(typed): Query<ExplainForm>,
 ) -> Result<Response, PageError> {
     let agent = ws.read(|snap| agents::by_name(snap, &slug))?;
     let agent = agent.ok_or_else(|| PageError::not_found("This agent"))?;
@@ -272,11 +282,11 @@ async fn show(
 
 #[cfg(test)]
 mod tests {
-    use super::{Meant, Typed};
+    use super::{ExplainForm, Meant};
 
     fn wrong(tool: &str, command: &str, host: &str, method: &str) -> Option<&'static str> {
         let [tool, command, host, method] = [tool, command, host, method].map(str::to_owned);
-        Meant::read(&Typed { tool, command, host, method }).err().map(|(field, _)| field)
+        Meant::read(&ExplainForm { tool, command, host, method }).err().map(|(field, _)| field)
     }
 
     #[test]

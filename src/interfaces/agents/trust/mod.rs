@@ -5,7 +5,7 @@ pub mod api;
 mod batch;
 mod behaviour;
 mod explain;
-mod outside;
+mod taint;
 pub mod pages;
 mod permits;
 mod policy;

@@ -9,7 +9,7 @@ use features::runs::model::Run;
 use features::runs::queries::questions::{self, Card, Reader};
 use features::runs::queries::talk;
 use features::tasks::queries::error::TaskError;
-use features::tasks::queries::scene::Scene;
+use features::tasks::queries::view_context::ViewContext;
 use features::trust::model::Approval;
 use features::trust::queries;
 use features::trust::rules::{Decision, TrustError};
@@ -29,7 +29,7 @@ use web::shell::{Flash, Shell};
 use web::time::RelTime;
 use web::{flash, html};
 
-use super::{batch, behaviour, explain, outside, policy, presets, recent, reviewer, sandbox};
+use super::{batch, behaviour, explain, policy, presets, recent, reviewer, sandbox, taint};
 
 /// Of so many that were asked last, those that were answered are shown.
 const ANSWERED: usize = 100;
@@ -37,7 +37,7 @@ const ANSWERED: usize = 100;
 /// Routes below the workspace.
 #[must_use]
 pub fn routes() -> Routes {
-    let routes = recent::pages(outside::pages(batch::pages(reviewer::pages(Routes::new()))));
+    let routes = recent::pages(taint::pages(batch::pages(reviewer::pages(Routes::new()))));
     explain::pages(presets::pages(sandbox::pages(routes)))
         .get("/approvals", index.needs(Can::Read))
         .post("/approvals/{id}", answer.needs(Can::Approve))
@@ -87,7 +87,7 @@ async fn index(ws: Ws, who: Person, hx: Hx, shell: Shell) -> Result<Response, Pa
 }
 
 fn view(ws: &Ws, who: &Person, snap: &Snap<'_>, shell: Shell) -> Result<ApprovalsPage, TaskError> {
-    let scene = Scene::new(ws, who, snap)?;
+    let scene = ViewContext::new(ws, who, snap)?;
     let (now, zone) = (scene.today.now, &scene.today.zone);
     let reader = Reader { ws, now, zone, access: who.access, me: who.account };
     let sees = |run: &Run| talk::may_see_run(snap, run, who.account, who.role);
@@ -115,7 +115,7 @@ fn view(ws: &Ws, who: &Person, snap: &Snap<'_>, shell: Shell) -> Result<Approval
     })
 }
 
-fn answered(scene: &Scene, approval: Approval, run: &Run, again: String) -> Option<Past> {
+fn answered(scene: &ViewContext, approval: Approval, run: &Run, again: String) -> Option<Past> {
     let answer = approval.answer?;
     let by = answer.by.map(|by| scene.people.name(Assignee::Person(by)));
     Some(Past {

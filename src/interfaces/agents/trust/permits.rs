@@ -6,14 +6,14 @@ use serde::Deserialize;
 
 use features::agents::model::Agent;
 use features::agents::queries as agents;
-use features::tasks::queries::scene::Scene;
+use features::tasks::queries::view_context::ViewContext;
 use features::trust::model::{BROWSER, Permission, PermissionUse, What};
 use features::trust::queries::{self, ALL_TOOLS};
 use features::trust::rules::{NewPermission, TrustError};
 use features::trust::sites::{self, SiteAct};
 use features::trust::tools;
 use kernel::text::one_line;
-use kernel::{AgentId, Leave, Timestamp};
+use kernel::{AccessDecision, AgentId, Timestamp};
 use store::{Read, ReadExt, StoreError};
 use tool::ToolSpec;
 use web::form::Wrong;
@@ -61,7 +61,7 @@ pub(super) struct Permits {
     pub leaves: Vec<Choice>,
     /// Whether there are requests, which have hosts.
     pub has_requests: bool,
-    pub typed: Typed,
+    pub typed: PermissionForm,
     pub wrong: Wrong,
     pub presets: &'static [Preset],
 }
@@ -69,7 +69,7 @@ pub(super) struct Permits {
 /// What the form sends, as it was typed.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Typed {
+pub(super) struct PermissionForm {
     pub agent: String,
     tool: String,
     leave: String,
@@ -78,8 +78,8 @@ pub(super) struct Typed {
     pub days: String,
 }
 
-impl Typed {
-    pub fn wish(&self) -> Result<Wish, Wrong> {
+impl PermissionForm {
+    pub fn wish(&self) -> Result<PermissionBody, Wrong> {
         let leave = self.leave.parse().map_err(|_| Wrong::field("leave", "choose an answer"))?;
         let days = match self.days.trim() {
             "" => None,
@@ -88,7 +88,7 @@ impl Typed {
                 Err(_) => return Err(Wrong::field("days", "write a whole number of days")),
             },
         };
-        Ok(Wish {
+        Ok(PermissionBody {
             agent: None,
             tool: self.tool.clone(),
             leave,
@@ -103,14 +103,14 @@ impl Typed {
 /// A permission to be made.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Wish {
+pub(super) struct PermissionBody {
     /// Slug or id of the agent; without it, all agents of the workspace.
     #[serde(default)]
     pub agent: Option<String>,
     /// The tool; `*` for all.
     pub tool: String,
     /// What becomes of the calls.
-    pub leave: Leave,
+    pub leave: AccessDecision,
     /// Only requests to this host, or acts at this site; for `http_request` and `browser` alone.
     #[serde(default)]
     pub host: Option<String>,
@@ -126,7 +126,7 @@ pub(super) struct Wish {
     pub days: Option<u16>,
 }
 
-impl Wish {
+impl PermissionBody {
     /// The permission that is meant, of the agent that was found.
     ///
     /// # Errors
@@ -202,7 +202,7 @@ pub(super) fn calls(tool: &str, what: &What) -> String {
         What::All => "Every call".to_owned(),
         What::Same { shown, .. } => format!("Exactly {}", one_line(shown)),
         What::Command(pattern) => one_line(&pattern.shown()),
-        What::Host { method, host } if tool == BROWSER => sites::told(method, host),
+        What::Host { method, host } if tool == BROWSER => sites::describe(method, host),
         What::Host { method, host } if method.is_empty() => format!("Requests to {host}"),
         What::Host { method, host } => format!("{method} requests to {host}"),
     }
@@ -211,10 +211,10 @@ pub(super) fn calls(tool: &str, what: &What) -> String {
 /// The permissions that count for an agent, or those of the workspace, with the form that adds one.
 pub(super) fn permits(
     tx: &dyn Read,
-    scene: &Scene,
+    scene: &ViewContext,
     (agent, specs): (Option<&Agent>, &[&ToolSpec]),
     may: bool,
-    (typed, wrong): (Typed, Wrong),
+    (typed, wrong): (PermissionForm, Wrong),
 ) -> Result<Permits, StoreError> {
     let now = scene.today.now;
     let kept = queries::kept(tx, agent.map(|agent| agent.id))?;
@@ -242,8 +242,8 @@ pub(super) fn permits(
     let mut tools: Vec<Choice> =
         specs.iter().map(|spec| Choice::new(spec.name, spec.name, is_chosen(spec.name))).collect();
     tools.push(Choice::new(ALL_TOOLS, "All tools", is_chosen(ALL_TOOLS)));
-    let leaves = [Leave::Allow, Leave::Ask, Leave::Deny];
-    let chosen = typed.leave.parse().unwrap_or(Leave::Allow);
+    let leaves = [AccessDecision::Allow, AccessDecision::Ask, AccessDecision::Deny];
+    let chosen = typed.leave.parse().unwrap_or(AccessDecision::Allow);
     let leaves = leaves.map(|leave| Choice::new(leave.word(), leave.label(), leave == chosen));
     Ok(Permits {
         lines: kept.into_iter().map(line).collect::<Result<_, StoreError>>()?,
@@ -272,8 +272,8 @@ pub(super) fn agent_named(tx: &dyn Read, name: Option<&str>) -> Result<Option<Ag
 
 #[cfg(test)]
 mod tests {
-    use super::{Wish, is_host};
-    use kernel::Leave;
+    use super::{PermissionBody, is_host};
+    use kernel::AccessDecision;
 
     #[test]
     fn a_host_is_a_name_and_nothing_more() {
@@ -287,10 +287,10 @@ mod tests {
 
     #[test]
     fn a_permission_ends_within_a_year_or_never() {
-        let wish = |days| Wish {
+        let wish = |days| PermissionBody {
             agent: None,
             tool: "*".to_owned(),
-            leave: Leave::Ask,
+            leave: AccessDecision::Ask,
             host: None,
             method: None,
             note: String::new(),

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use app::{App, Ws};
 use features::tasks::queries::error::TaskError;
-use features::tasks::queries::scene::Scene;
+use features::tasks::queries::view_context::ViewContext;
 use features::trust::queries::widening::{self, Refused};
 use features::trust::{rules, tools};
 use kernel::{Can, PermissionId};
@@ -25,7 +25,7 @@ use web::shell::{Flash, Shell};
 use web::{flash, html};
 
 use super::behaviour;
-use super::permits::{self, Permits, Typed};
+use super::permits::{self, PermissionForm, Permits};
 use super::reviewer;
 
 /// Where it stands among the settings.
@@ -47,7 +47,7 @@ web::region!(PolicyPage, as_rows, PolicyRows, "trust/policy-rows.html");
 
 /// `GET /settings/policy`
 pub(super) async fn show(ws: Ws, who: Person, hx: Hx, shell: Shell) -> Result<Response, PageError> {
-    let page = page(&ws, &who, shell, (Typed::default(), Wrong::none()))?;
+    let page = page(&ws, &who, shell, (PermissionForm::default(), Wrong::none()))?;
     match hx.is_partial() {
         true => html::fragment(&page.as_rows()),
         false => html::page(&page),
@@ -58,7 +58,7 @@ fn page(
     ws: &Ws,
     who: &Person,
     shell: Shell,
-    typed: (Typed, Wrong),
+    typed: (PermissionForm, Wrong),
 ) -> Result<PolicyPage, PageError> {
     Ok(ws.read(|snap| view(ws, who, snap, shell, typed))?)
 }
@@ -68,9 +68,9 @@ fn view(
     who: &Person,
     snap: &Snap<'_>,
     shell: Shell,
-    typed: (Typed, Wrong),
+    typed: (PermissionForm, Wrong),
 ) -> Result<PolicyPage, TaskError> {
-    let scene = Scene::new(ws, who, snap)?;
+    let scene = ViewContext::new(ws, who, snap)?;
     let specs: Vec<&ToolSpec> = tools::all().iter().collect();
     let may = who.access.may(Can::Admin);
     Ok(PolicyPage {
@@ -98,7 +98,7 @@ pub(super) async fn permit(
     who: Person,
     shell: Shell,
     hx: Hx,
-    FormOnce(typed, once): FormOnce<Typed>,
+    FormOnce(typed, once): FormOnce<PermissionForm>,
 ) -> Result<Response, PageError> {
     let agent = ws.read(|snap| permits::agent_named(snap, Some(&typed.agent)))?;
     let (id, now) = (agent.as_ref().map(|agent| agent.id), ws.app.clock.now());

@@ -10,7 +10,7 @@ use features::trust::model::What;
 use features::trust::queries;
 use features::trust::queries::widening::{self, Refused};
 use features::trust::rules::{self, NewPermission, TrustError};
-use kernel::{AgentId, Can, Leave};
+use kernel::{AccessDecision, AgentId, Can};
 use store::WriteTx;
 use web::error::{ApiError, PageError};
 use web::extract::{Form, Json, Path};
@@ -52,7 +52,7 @@ pub(super) struct Preset {
     pub name: &'static str,
     pub label: &'static str,
     pub about: &'static str,
-    rules: &'static [(&'static str, Leave)],
+    rules: &'static [(&'static str, AccessDecision)],
 }
 
 /// From the most careful to the freest.
@@ -62,11 +62,11 @@ pub(super) static PRESETS: [Preset; 3] = [
         label: "Reads and drafts",
         about: "Asks before requests, websites and programs, and changes no routines.",
         rules: &[
-            ("http_request", Leave::Ask),
-            ("browser", Leave::Ask),
-            ("exec", Leave::Ask),
-            ("routine_save", Leave::Deny),
-            ("routine_delete", Leave::Deny),
+            ("http_request", AccessDecision::Ask),
+            ("browser", AccessDecision::Ask),
+            ("exec", AccessDecision::Ask),
+            ("routine_save", AccessDecision::Deny),
+            ("routine_delete", AccessDecision::Deny),
         ],
     },
     Preset {
@@ -74,16 +74,16 @@ pub(super) static PRESETS: [Preset; 3] = [
         label: "Sends when asked to",
         about: "Asks before requests and before changes to routines.",
         rules: &[
-            ("http_request", Leave::Ask),
-            ("routine_save", Leave::Ask),
-            ("routine_delete", Leave::Ask),
+            ("http_request", AccessDecision::Ask),
+            ("routine_save", AccessDecision::Ask),
+            ("routine_delete", AccessDecision::Ask),
         ],
     },
     Preset {
         name: "goes_ahead",
         label: "Goes ahead",
         about: "For the mode Full: asks before it saves a routine, and deletes none.",
-        rules: &[("routine_delete", Leave::Deny), ("routine_save", Leave::Ask)],
+        rules: &[("routine_delete", AccessDecision::Deny), ("routine_save", AccessDecision::Ask)],
     },
 ];
 
@@ -179,7 +179,7 @@ struct PresetView {
 #[derive(Serialize, JsonSchema)]
 struct PresetRule {
     tool: &'static str,
-    leave: Leave,
+    leave: AccessDecision,
 }
 
 async fn api_list(_: Ws, _: Person) -> Json<PresetList> {

@@ -10,11 +10,11 @@ use app::Ws;
 use features::runs::model::Run;
 use features::runs::queries::talk;
 use features::tasks::queries::error::TaskError;
-use features::tasks::queries::scene::Scene;
+use features::tasks::queries::view_context::ViewContext;
 use features::trust::model::Became;
 use features::trust::recent::{self, DAYS, RecentCall, SHOWN};
 use features::trust::rules::{NewPermission, TrustError};
-use kernel::{ApprovalId, Can, Leave, Timestamp};
+use kernel::{AccessDecision, ApprovalId, Can, Timestamp};
 use store::{Read, ReadExt, Snap, StoreError};
 use web::error::{ApiError, PageError};
 use web::extract::{Json, Path, Query};
@@ -26,7 +26,7 @@ use web::session::Person;
 use web::shell::Shell;
 use web::time::RelTime;
 
-use super::permits::{self, Typed, Wish};
+use super::permits::{self, PermissionBody, PermissionForm};
 
 /// Routes below the workspace.
 pub(super) fn pages(routes: Routes) -> Routes {
@@ -49,7 +49,7 @@ pub(super) fn api(routes: Routes) -> Routes {
             "/permissions/preview",
             api_of_wish.needs(Can::Admin).doc(|| {
                 Doc::new("The last calls that a permission would have decided; nothing is added")
-                    .body::<Wish>()
+                    .body::<PermissionBody>()
                     .returns::<Preview>()
             }),
         )
@@ -102,11 +102,11 @@ fn outcome(became: Became) -> &'static str {
     }
 }
 
-fn summary(leave: Leave, calls: usize) -> String {
+fn summary(leave: AccessDecision, calls: usize) -> String {
     let verb = match leave {
-        Leave::Allow => "allowed",
-        Leave::Deny => "refused",
-        Leave::Ask => "asked for",
+        AccessDecision::Allow => "allowed",
+        AccessDecision::Deny => "refused",
+        AccessDecision::Ask => "asked for",
     };
     match calls {
         0 => format!("No call of the last {DAYS} days matches."),
@@ -117,8 +117,8 @@ fn summary(leave: Leave, calls: usize) -> String {
 }
 
 fn offer(
-    (tx, scene, who): (&Snap<'_>, &Scene, &Person),
-    (label, leave): (String, Leave),
+    (tx, scene, who): (&Snap<'_>, &ViewContext, &Person),
+    (label, leave): (String, AccessDecision),
     calls: &[RecentCall],
 ) -> Result<Offer, StoreError> {
     let line = |call: &RecentCall| {
@@ -173,9 +173,10 @@ async fn of_approval(
 ) -> Result<Response, PageError> {
     let offers = offers(&ws, &who, id).await?;
     let all = ws.read(|snap| {
-        let scene = Scene::new(&ws, &who, snap)?;
+        let scene = ViewContext::new(&ws, &who, snap)?;
         let offers = offers.into_iter().map(|(label, calls)| {
-            offer((snap, &scene, &who), (label, Leave::Allow), &calls).map_err(TaskError::from)
+            offer((snap, &scene, &who), (label, AccessDecision::Allow), &calls)
+                .map_err(TaskError::from)
         });
         offers.collect::<Result<Vec<Offer>, TaskError>>()
     })?;
@@ -187,7 +188,11 @@ async fn of_approval(
 }
 
 /// `GET /permissions/preview`: below the form, while it is filled in. What cannot be added yet says nothing.
-async fn of_form(ws: Ws, who: Person, Query(typed): Query<Typed>) -> Result<Response, PageError> {
+async fn of_form(
+    ws: Ws,
+    who: Person,
+    Query(typed): Query<PermissionForm>,
+) -> Result<Response, PageError> {
     let agent = ws.read(|snap| permits::agent_named(snap, Some(&typed.agent)))?;
     let wish = typed.wish().and_then(|wish| {
         let new = wish.permission(agent.map(|agent| agent.id), ws.app.clock.now());
@@ -197,7 +202,7 @@ async fn of_form(ws: Ws, who: Person, Query(typed): Query<Typed>) -> Result<Resp
     let leave = new.leave;
     let calls = one(&ws, new).await?;
     let offer = ws.read(|snap| {
-        let scene = Scene::new(&ws, &who, snap)?;
+        let scene = ViewContext::new(&ws, &who, snap)?;
         offer((snap, &scene, &who), (String::new(), leave), &calls).map_err(TaskError::from)
     })?;
     html::fragment(&Lines { all: vec![offer] })
@@ -255,7 +260,7 @@ async fn api_of_approval(
 async fn api_of_wish(
     ws: Ws,
     who: Person,
-    Json(wish): Json<Wish>,
+    Json(wish): Json<PermissionBody>,
 ) -> Result<Json<Preview>, ApiError> {
     let agent = ws.read(|snap| permits::agent_named(snap, wish.agent.as_deref()))?;
     let new = wish.permission(agent.map(|agent| agent.id), ws.app.clock.now())?;
@@ -266,13 +271,16 @@ async fn api_of_wish(
 #[cfg(test)]
 mod tests {
     use super::{SHOWN, summary};
-    use kernel::Leave;
+    use kernel::AccessDecision;
 
     #[test]
     fn a_summary_counts_the_calls() {
-        assert_eq!(summary(Leave::Allow, 0), "No call of the last 7 days matches.");
-        assert_eq!(summary(Leave::Deny, 1), "It would have refused one call of the last 7 days.");
+        assert_eq!(summary(AccessDecision::Allow, 0), "No call of the last 7 days matches.");
+        assert_eq!(
+            summary(AccessDecision::Deny, 1),
+            "It would have refused one call of the last 7 days."
+        );
         let many = "It would have allowed at least 20 calls of the last 7 days.";
-        assert_eq!(summary(Leave::Allow, SHOWN), many);
+        assert_eq!(summary(AccessDecision::Allow, SHOWN), many);
     }
 }

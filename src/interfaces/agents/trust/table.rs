@@ -2,11 +2,11 @@
 
 use features::agents::model::Agent;
 use features::browsers::queries as browsers;
+use features::trust::authorize::{self, Facts, Reach, Verdict};
 use features::trust::model::{BROWSER, What};
 use features::trust::queries::{self, ALL_TOOLS};
 use features::trust::tools;
-use features::trust::weigh::{self, Facts, Reach, Verdict};
-use kernel::{AgentId, Leave, PermissionId, Timestamp, TrustMode};
+use kernel::{AccessDecision, AgentId, PermissionId, Timestamp, TrustMode};
 use store::{Read, StoreError};
 use tool::args::nearest;
 use tool::{Effect, Group, ToolSpec};
@@ -44,15 +44,15 @@ pub(super) struct Row {
     pub tone: &'static str,
     pub word: &'static str,
     pub why: String,
-    leave: Leave,
+    leave: AccessDecision,
 }
 
 /// What an answer is called in a table, and its tone.
-pub(super) fn word_of(leave: Leave) -> (&'static str, &'static str) {
+pub(super) fn word_of(leave: AccessDecision) -> (&'static str, &'static str) {
     match leave {
-        Leave::Allow => ("Allowed", "ok"),
-        Leave::Ask => ("Asks", "warn"),
-        Leave::Deny => ("Refused", "danger"),
+        AccessDecision::Allow => ("Allowed", "ok"),
+        AccessDecision::Ask => ("Asks", "warn"),
+        AccessDecision::Deny => ("Refused", "danger"),
     }
 }
 
@@ -84,13 +84,13 @@ fn verdict(
     (spec, programs): (&ToolSpec, Reach),
     now: Timestamp,
 ) -> Result<Verdict, StoreError> {
-    let reach = weigh::reach_of(spec.name, spec.effect, programs);
-    weigh::weigh(tx, &[agent], None, &Facts::of(spec.name, spec.effect, reach, now))
+    let reach = authorize::reach_of(spec.name, spec.effect, programs);
+    authorize::weigh(tx, &[agent], None, &Facts::of(spec.name, spec.effect, reach, now))
 }
 
 /// All tools of an agent by group, each with what becomes of its calls.
 pub(super) fn parts(tx: &dyn Read, agent: &Agent, now: Timestamp) -> Result<Vec<Part>, StoreError> {
-    let programs = weigh::programs(tx, &[agent.id])?;
+    let programs = authorize::programs(tx, &[agent.id])?;
     let kept = queries::kept(tx, Some(agent.id))?;
     let is_kept_for_some = |tool: &str| {
         kept.iter().any(|rule| {
@@ -117,7 +117,7 @@ pub(super) fn parts(tx: &dyn Read, agent: &Agent, now: Timestamp) -> Result<Vec<
             parts.push(Part {
                 title,
                 summary: summary(&rows),
-                open: rows.iter().any(|row| row.leave != Leave::Allow),
+                open: rows.iter().any(|row| row.leave != AccessDecision::Allow),
                 rows,
             });
         }
@@ -128,19 +128,19 @@ pub(super) fn parts(tx: &dyn Read, agent: &Agent, now: Timestamp) -> Result<Vec<
 /// What else is true of the calls of a tool, behind what its mode makes of it; empty for most.
 pub(super) fn besides(
     spec: &ToolSpec,
-    (leave, rule): (Leave, Option<PermissionId>),
+    (leave, rule): (AccessDecision, Option<PermissionId>),
     mode: TrustMode,
 ) -> &'static str {
     let asks = matches!(mode, TrustMode::Ask | TrustMode::Auto);
     match (spec.name, leave) {
         _ if rule.is_some() || !asks => "",
-        (BROWSER, Leave::Allow) => {
+        (BROWSER, AccessDecision::Allow) => {
             " It asks before it acts at a site, sends passwords, cards or files, and fills in secrets."
         }
-        (REQUESTS, Leave::Ask) => {
+        (REQUESTS, AccessDecision::Ask) => {
             " Requests that only look, and those to hosts of its list, are made without."
         }
-        (_, Leave::Allow) if spec.effect == Effect::File => {
+        (_, AccessDecision::Allow) if spec.effect == Effect::File => {
             " It asks before it changes the files that say who it is."
         }
         _ => "",
@@ -148,11 +148,11 @@ pub(super) fn besides(
 }
 
 fn summary(rows: &[Row]) -> String {
-    let count = |leave: Leave| rows.iter().filter(|row| row.leave == leave).count() as u64;
+    let count = |leave: AccessDecision| rows.iter().filter(|row| row.leave == leave).count() as u64;
     let told = [
-        (count(Leave::Allow), "allowed", "allowed"),
-        (count(Leave::Ask), "asks", "ask"),
-        (count(Leave::Deny), "refused", "refused"),
+        (count(AccessDecision::Allow), "allowed", "allowed"),
+        (count(AccessDecision::Ask), "asks", "ask"),
+        (count(AccessDecision::Deny), "refused", "refused"),
     ];
     let told = told.into_iter().filter(|(n, ..)| 0 < *n);
     let told: Vec<String> = told.map(|(n, one, many)| format::count(n, one, many)).collect();
@@ -164,7 +164,7 @@ pub(super) fn programs(tx: &dyn Read, agent: &Agent) -> Result<&'static str, Sto
     if !agent.exec {
         return Ok("It runs no programs.");
     }
-    Ok(match weigh::programs(tx, &[agent.id])? {
+    Ok(match authorize::programs(tx, &[agent.id])? {
         Reach::Unjailed => "They run outside the sandbox and reach all that HQ itself reaches.",
         Reach::AnyHost => "They run in the sandbox and reach any public host.",
         Reach::Listed => "They run in the sandbox and reach these hosts alone:",
@@ -177,7 +177,7 @@ pub(super) fn programs(tx: &dyn Read, agent: &Agent) -> Result<&'static str, Sto
 #[cfg(test)]
 mod tests {
     use super::{Row, summary, word_of};
-    use kernel::Leave;
+    use kernel::AccessDecision;
 
     #[test]
     fn a_group_says_how_many_of_its_tools_do_what() {
@@ -185,7 +185,13 @@ mod tests {
             let (word, tone) = word_of(leave);
             Row { tool: "exec", tone, word, why: String::new(), leave }
         };
-        let all = [Leave::Allow, Leave::Ask, Leave::Allow, Leave::Deny].map(row);
+        let all = [
+            AccessDecision::Allow,
+            AccessDecision::Ask,
+            AccessDecision::Allow,
+            AccessDecision::Deny,
+        ]
+        .map(row);
         assert_eq!(summary(&all), "2 allowed, 1 asks, 1 refused");
         assert_eq!(summary(&all[..1]), "1 allowed");
     }

@@ -2,7 +2,7 @@
 //! `/api/v1/activity`, what happened in words.
 
 mod poll;
-mod told;
+mod events;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -32,7 +32,7 @@ use web::sse;
 
 use poll::Poll;
 
-use features::activity::feed::{self, Change, Only, Part, Wish};
+use features::activity::feed::{self, Change, FeedRequest, Only, Part};
 
 /// Entries of one answer, unless asked for fewer.
 const LIMIT: usize = 100;
@@ -48,7 +48,7 @@ pub fn routes() -> Routes {
         let about = "All rows that you may read, table by table in the order of their keys; a page \
                      may have fewer than asked for, the last one has no `next`. Keep the `cursor` of \
                      the first page: /api/v1/changes after it tells what happened meanwhile";
-        Doc::new(about).query::<SnapshotAsked>().returns::<SnapshotDoc>()
+        Doc::new(about).query::<SnapshotParams>().returns::<SnapshotDoc>()
     };
     Routes::new()
         .get("/snapshot", snapshot_page.needs(Can::Read).doc(snapshot))
@@ -61,17 +61,17 @@ pub fn routes() -> Routes {
                  `next`. With `Accept: text/event-stream` a stream that can be resumed by \
                  `Last-Event-ID`",
                 )
-                .query::<Asked>()
+                .query::<ActivityParams>()
                 .returns::<PageDoc>()
                 .media("text/event-stream")
             }),
         )
-        .merge(told::routes())
+        .merge(events::routes())
 }
 
 #[derive(Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Asked {
+struct ActivityParams {
     /// The cursor of the last entry seen, or `start`. Absent: begin now.
     after: Option<String>,
     /// 1 to 500; of a stream, how many are looked at in one go.
@@ -147,7 +147,7 @@ async fn changes(
     who: Person,
     alive: Alive,
     headers: HeaderMap,
-    Query(asked): Query<Asked>,
+    Query(asked): Query<ActivityParams>,
 ) -> Result<Response, ApiError> {
     let limit = asked.limit.unwrap_or(LIMIT);
     if limit == 0 || MAX_LIMIT < limit {
@@ -171,11 +171,11 @@ async fn changes(
     let accepts = headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if accepts.contains("text/event-stream") {
         let places = web::sse::places(&ws, &who)?;
-        let wish = Wish { who: Looker::of(&who), limit, rows, only };
+        let wish = FeedRequest { who: Looker::of(&who), limit, rows, only };
         let reader = Reader::new(ws, alive, (after, wish), places);
         return Ok(sse::respond(reader.frames()));
     }
-    let wish = Arc::new(Wish { who: Looker::of(&who), limit, rows, only });
+    let wish = Arc::new(FeedRequest { who: Looker::of(&who), limit, rows, only });
     let wait = Duration::from_secs(asked.wait.unwrap_or(0).min(MAX_WAIT));
     let mut poll = Poll::new(&app, &ws, &alive, wait);
     let mut after = after;
@@ -196,14 +196,14 @@ async fn changes(
 async fn read(
     ws: &Ws,
     after: Cursor,
-    wish: Arc<Wish>,
+    wish: Arc<FeedRequest>,
 ) -> Result<(Vec<Change>, Cursor), StoreError> {
     ws.read_blocking(move |ws| ws.read(|snap| feed::changes(snap, ws.store.schema(), after, &wish)))
         .await
 }
 
 /// What is wanted of the entries.
-fn only(ws: &Ws, asked: &Asked) -> Result<Only, ApiError> {
+fn only(ws: &Ws, asked: &ActivityParams) -> Result<Only, ApiError> {
     let words = |text: &Option<String>| -> Vec<String> {
         let text = text.as_deref().unwrap_or_default();
         let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
@@ -243,14 +243,14 @@ struct Reader {
     head: watch::Receiver<u64>,
     accounts: watch::Receiver<u64>,
     after: Cursor,
-    wish: Arc<Wish>,
+    wish: Arc<FeedRequest>,
     queue: VecDeque<Bytes>,
     end: Instant,
     _places: Vec<Place>,
 }
 
 impl Reader {
-    fn new(ws: Ws, alive: Alive, (after, wish): (Cursor, Wish), places: Vec<Place>) -> Self {
+    fn new(ws: Ws, alive: Alive, (after, wish): (Cursor, FeedRequest), places: Vec<Place>) -> Self {
         Self {
             head: ws.store.watch(),
             accounts: ws.app.system.watch(),
@@ -333,7 +333,7 @@ const SNAPSHOT: usize = 500;
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct SnapshotAsked {
+struct SnapshotParams {
     /// Only these tables, such as `tasks,comments`.
     tables: Option<String>,
     /// Go on behind this place, as it came in `next`.
@@ -365,7 +365,7 @@ struct SnapshotDoc {
 async fn snapshot_page(
     ws: Ws,
     who: Person,
-    Query(asked): Query<SnapshotAsked>,
+    Query(asked): Query<SnapshotParams>,
 ) -> Result<Json<SnapshotPage>, ApiError> {
     let limit = asked.limit.unwrap_or(SNAPSHOT);
     if limit == 0 || SNAPSHOT < limit {

@@ -20,12 +20,12 @@ use web::extract::Query;
 use web::flash;
 use web::form::Wrong;
 use web::format;
-use web::have::Have;
 use web::html;
 use web::hx::Hx;
 use web::live::Live;
 use web::parts::{Choice, Face, Tab};
 use web::routes::{Needs, Routes};
+use web::scroll_state::Have;
 use web::session::{Alive, Person};
 use web::shell::{Flash, Shell};
 use web::sse::{self, Hears, PageStream};
@@ -54,7 +54,7 @@ pub fn routes() -> Routes {
 
 #[derive(Clone, Default, Deserialize, Serialize)]
 #[serde(default)]
-struct Asked {
+struct ActivityPageParams {
     #[serde(skip_serializing_if = "Option::is_none")]
     area: Option<String>,
     /// `people`, `agents`, `system`, or a handle or slug.
@@ -88,7 +88,7 @@ struct Asked {
     have: Have,
 }
 
-impl Asked {
+impl ActivityPageParams {
     /// The same without empty words, which forms send.
     fn tidy(self) -> Self {
         let word = |text: Option<String>| {
@@ -110,12 +110,12 @@ impl Asked {
     }
 
     /// What the audit's search is asked for, where the simple filters do not do.
-    fn narrow(&self) -> Option<audit::Asked> {
+    fn narrow(&self) -> Option<audit::AuditParams> {
         let by = self.by.clone();
         let one = by.as_deref().is_some_and(|by| By::ALL.iter().all(|known| known.word() != by));
         let what = [&self.event, &self.record, &self.cause, &self.run, &self.routine];
         let mut more = what.into_iter().chain([&self.from, &self.to]);
-        (one || more.any(Option::is_some)).then(|| audit::Asked {
+        (one || more.any(Option::is_some)).then(|| audit::AuditParams {
             by,
             record: self.record.clone(),
             event: self.event.clone(),
@@ -125,7 +125,7 @@ impl Asked {
             from: self.from.clone(),
             to: self.to.clone(),
             before: self.before.clone(),
-            ..audit::Asked::default()
+            ..audit::AuditParams::default()
         })
     }
 
@@ -141,7 +141,7 @@ impl Asked {
 }
 
 /// The page with these filters.
-fn address(ws: &Ws, asked: &Asked) -> String {
+fn address(ws: &Ws, asked: &ActivityPageParams) -> String {
     let query = serde_urlencoded::to_string(asked).unwrap_or_default();
     match query.is_empty() {
         true => ws.url("activity"),
@@ -177,7 +177,7 @@ struct Show {
     events: Vec<Choice>,
     causes: Vec<Choice>,
     routines: Vec<Choice>,
-    asked: Asked,
+    asked: ActivityPageParams,
     /// What is wrong with a filter.
     wrong: Wrong,
     /// Whether more than the simple filters is asked for.
@@ -208,7 +208,7 @@ async fn show(
     who: Person,
     hx: Hx,
     shell: Shell,
-    Query(asked): Query<Asked>,
+    Query(asked): Query<ActivityPageParams>,
 ) -> Result<Response, PageError> {
     let asked = asked.tidy();
     let zone = TimeZone::get(&who.zone).unwrap_or(TimeZone::UTC);
@@ -225,7 +225,7 @@ async fn show(
     let days = by_day(&ws, found.lines, (app.clock.now(), &zone));
     let at = |before: Option<u64>| {
         let before = before.map(|seq| history::next_place(&ws.store, seq));
-        address(&ws, &Asked { before, ..asked.clone() })
+        address(&ws, &ActivityPageParams { before, ..asked.clone() })
     };
     let next = found.next.map(|seq| at(Some(seq))).unwrap_or_default();
     // Only the first page grows at its top.
@@ -277,14 +277,14 @@ async fn simple(ws: &Ws, who: &Person, filter: Filter, limit: usize) -> Result<F
 async fn search(
     ws: &Ws,
     who: &Person,
-    (asked, more): (&Asked, audit::Asked),
+    (asked, more): (&ActivityPageParams, audit::AuditParams),
     zone: &TimeZone,
 ) -> Result<Result<Found, Wrong>, PageError> {
     let area = Area::ALL.into_iter().find(|one| Some(one.word()) == asked.area.as_deref());
     let (looker, account, zone) = (Looker::of(who), who.account, zone.clone());
     let limit = asked.have.of("", PAGE);
     ws.read_blocking(move |ws| {
-        let wish = audit::Wish::new(ws, &more, (Some(account), &zone));
+        let wish = audit::AuditQuery::new(ws, &more, (Some(account), &zone));
         let wish = match wish.and_then(|wish| wish.asked_by(ws, looker, &more)) {
             Ok(wish) => wish,
             Err(error) => return Ok(Err(Wrong::of(&error)?)),
@@ -311,21 +311,29 @@ fn passed(ws: &Ws, found: &Found, (is_first, zone): (bool, &TimeZone)) -> String
     }
 }
 
-fn areas(ws: &Ws, asked: &Asked) -> Vec<Tab> {
+fn areas(ws: &Ws, asked: &ActivityPageParams) -> Vec<Tab> {
     let tab = |label: &str, word: Option<&str>| {
         let area = word.map(str::to_owned);
         let current = asked.area == area;
-        Tab::new(label, address(ws, &Asked { area, before: None, ..asked.clone() }), current)
+        Tab::new(
+            label,
+            address(ws, &ActivityPageParams { area, before: None, ..asked.clone() }),
+            current,
+        )
     };
     let each = Area::ALL.into_iter().map(|one| tab(one.label(), Some(one.word())));
     std::iter::once(tab("Everything", None)).chain(each).collect()
 }
 
-fn groups(ws: &Ws, asked: &Asked) -> Vec<Tab> {
+fn groups(ws: &Ws, asked: &ActivityPageParams) -> Vec<Tab> {
     let tab = |label: &str, word: Option<&str>| {
         let by = word.map(str::to_owned);
         let current = asked.by == by;
-        Tab::new(label, address(ws, &Asked { by, before: None, ..asked.clone() }), current)
+        Tab::new(
+            label,
+            address(ws, &ActivityPageParams { by, before: None, ..asked.clone() }),
+            current,
+        )
     };
     let each = By::ALL.into_iter().map(|one| tab(one.label(), Some(one.word())));
     std::iter::once(tab("Anyone", None)).chain(each).collect()

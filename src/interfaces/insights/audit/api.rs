@@ -24,7 +24,7 @@ use web::session::{Alive, Person};
 
 use features::activity::queries as activity;
 use features::audit::model::Keeping;
-use features::audit::queries::{self, Asked, Reach, Source, Values, Wish};
+use features::audit::queries::{self, AuditParams, AuditQuery, Reach, Source, Values};
 use features::audit::rules::{self, AuditError};
 
 /// Entries of one answer, unless asked for fewer.
@@ -40,11 +40,11 @@ pub fn routes() -> Routes {
     let search = || {
         let about = "Who did what: entries of the feed, newest first. `searched` says how far back \
                      was looked; go on with `next`";
-        Doc::new(about).query::<Asked>().returns::<PageDoc>()
+        Doc::new(about).query::<AuditParams>().returns::<PageDoc>()
     };
     let export = || {
         Doc::new("Everything that was done, oldest first, as JSON Lines")
-            .query::<Asked>()
+            .query::<AuditParams>()
             .media("application/jsonl")
     };
     let verify = || {
@@ -117,7 +117,11 @@ struct PageDoc {
     searched: Searched,
 }
 
-async fn list(ws: Ws, who: Person, Query(asked): Query<Asked>) -> Result<Json<PageView>, ApiError> {
+async fn list(
+    ws: Ws,
+    who: Person,
+    Query(asked): Query<AuditParams>,
+) -> Result<Json<PageView>, ApiError> {
     let asked = asked.tidy();
     let limit = asked.limit.unwrap_or(LIMIT);
     if limit == 0 || MAX_LIMIT < limit {
@@ -127,8 +131,8 @@ async fn list(ws: Ws, who: Person, Query(asked): Query<Asked>) -> Result<Json<Pa
 }
 
 /// Looks for entries. May take a while.
-fn found(ws: &Ws, who: &Person, asked: &Asked, limit: usize) -> Result<PageView, AuditError> {
-    let wish = Wish::new(ws, asked, (Some(who.account), &who.time_zone()))?.through(who.via);
+fn found(ws: &Ws, who: &Person, asked: &AuditParams, limit: usize) -> Result<PageView, AuditError> {
+    let wish = AuditQuery::new(ws, asked, (Some(who.account), &who.time_zone()))?.through(who.via);
     let store = store_of(ws, wish.source);
     let (found, incarnation) = (wish.search(ws, limit)?, store.incarnation());
     let items = store.read(|snap| {
@@ -215,7 +219,7 @@ async fn send(
     ws: Ws,
     who: Person,
     alive: Alive,
-    Query(asked): Query<Asked>,
+    Query(asked): Query<AuditParams>,
 ) -> Result<Response, ApiError> {
     Ok(export(ws, who, alive, asked).await?)
 }
@@ -228,11 +232,11 @@ pub(super) async fn export(
     ws: Ws,
     who: Person,
     alive: Alive,
-    asked: Asked,
+    asked: AuditParams,
 ) -> Result<Response, PageError> {
     let asked = asked.tidy();
     let wish = ws.read_blocking(move |ws| {
-        let wish = Wish::new(ws, &asked, (Some(who.account), &who.time_zone()))?;
+        let wish = AuditQuery::new(ws, &asked, (Some(who.account), &who.time_zone()))?;
         Ok::<_, AuditError>(wish.through(who.via))
     });
     let wish = wish.await?;
@@ -250,7 +254,11 @@ pub(super) async fn export(
     Ok(response)
 }
 
-fn lines(ws: Ws, wish: Wish, alive: Alive) -> impl Stream<Item = Result<Bytes, StoreError>> + Send {
+fn lines(
+    ws: Ws,
+    wish: AuditQuery,
+    alive: Alive,
+) -> impl Stream<Item = Result<Bytes, StoreError>> + Send {
     let (until, wish) = (store_of(&ws, wish.source).head().seq, Arc::new(wish));
     let pieces = stream::unfold((ws, wish, alive, 0), move |(ws, wish, alive, after)| async move {
         if until <= after {

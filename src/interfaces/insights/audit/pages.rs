@@ -29,7 +29,7 @@ use web::time::RelTime;
 
 use super::api::export;
 use features::audit::model::Keeping;
-use features::audit::queries::{self, Asked, Line, Reach, Source, Wish};
+use features::audit::queries::{self, AuditParams, AuditQuery, Line, Reach, Source};
 use features::audit::rules::{self, AuditError};
 
 /// Lines of one page.
@@ -50,7 +50,7 @@ pub fn routes() -> Routes {
         .post("/settings/audit/retention", keep.needs(Can::Admin))
 }
 
-fn address(ws: &Ws, asked: &Asked) -> String {
+fn address(ws: &Ws, asked: &AuditParams) -> String {
     let query = asked.query();
     match query.is_empty() {
         true => ws.url("settings/audit"),
@@ -100,7 +100,7 @@ struct Show {
     shell: Shell,
     here: &'static str,
     sources: Vec<Tab>,
-    asked: Asked,
+    asked: AuditParams,
     e: Wrong,
     whose: Vec<Choice>,
     causes: Vec<Choice>,
@@ -127,7 +127,7 @@ async fn show(
     who: Person,
     hx: Hx,
     shell: Shell,
-    Query(asked): Query<Asked>,
+    Query(asked): Query<AuditParams>,
 ) -> Result<Response, PageError> {
     let asked = asked.tidy();
     if hx.is_partial() {
@@ -137,9 +137,9 @@ async fn show(
     html::page(&page(&app, &ws, &who, shell, asked).await?)
 }
 
-fn days(app: &App, ws: &Ws, who: &Person, asked: &Asked) -> Result<Days, AuditError> {
+fn days(app: &App, ws: &Ws, who: &Person, asked: &AuditParams) -> Result<Days, AuditError> {
     let zone = who.time_zone();
-    let wish = Wish::new(ws, asked, (Some(who.account), &zone))?;
+    let wish = AuditQuery::new(ws, asked, (Some(who.account), &zone))?;
     let found = queries::lines(ws, &wish, PAGE)?;
     let looked = format::count(found.looked, "entry", "entries");
     let searched = match (&found.next, found.reached) {
@@ -149,7 +149,7 @@ fn days(app: &App, ws: &Ws, who: &Person, asked: &Asked) -> Result<Days, AuditEr
         }
         _ => format!("Searched {looked}, back to the first."),
     };
-    let next = found.next.map(|next| Asked { before: Some(next), ..asked.clone() });
+    let next = found.next.map(|next| AuditParams { before: Some(next), ..asked.clone() });
     let next = next.map(|asked| address(ws, &asked)).unwrap_or_default();
     let narrow = asked.is_narrow();
     Ok(Days {
@@ -163,7 +163,7 @@ fn days(app: &App, ws: &Ws, who: &Person, asked: &Asked) -> Result<Days, AuditEr
 
 fn by_day(
     ws: &Ws,
-    asked: &Asked,
+    asked: &AuditParams,
     lines: Vec<Line>,
     (now, zone): (Timestamp, &TimeZone),
 ) -> Vec<Day> {
@@ -187,7 +187,7 @@ fn by_day(
                 same => {
                     let source = asked.source.clone();
                     let cause = Some(same.to_owned());
-                    address(ws, &Asked { source, cause, ..Asked::default() })
+                    address(ws, &AuditParams { source, cause, ..AuditParams::default() })
                 }
             },
             said: said.collect(),
@@ -207,13 +207,19 @@ async fn page(
     ws: &Ws,
     who: &Person,
     shell: Shell,
-    asked: Asked,
+    asked: AuditParams,
 ) -> Result<Show, PageError> {
     let (app, who) = (app.clone(), who.clone());
     ws.read_blocking(move |ws| made(&app, ws, &who, shell, asked)).await
 }
 
-fn made(app: &App, ws: &Ws, who: &Person, shell: Shell, asked: Asked) -> Result<Show, PageError> {
+fn made(
+    app: &App,
+    ws: &Ws,
+    who: &Person,
+    shell: Shell,
+    asked: AuditParams,
+) -> Result<Show, PageError> {
     let (found, e) = match days(app, ws, who, &asked) {
         Ok(found) => (found, Wrong::none()),
         Err(AuditError::Store(error)) => return Err(error.into()),
@@ -231,12 +237,12 @@ fn made(app: &App, ws: &Ws, who: &Person, shell: Shell, asked: Asked) -> Result<
     let (people, keeping) =
         ws.read(|snap| Ok::<_, StoreError>((People::read(snap)?, queries::keeping(snap)?)))?;
     let tab = |label: &str, source: Option<&str>| {
-        let to = Asked { source: source.map(str::to_owned), ..Asked::default() };
+        let to = AuditParams { source: source.map(str::to_owned), ..AuditParams::default() };
         let current = (asked.source() == Source::Accounts) == source.is_some();
         Tab::new(label, address(ws, &to), current)
     };
-    let export = Asked { before: None, ..asked.clone() }.query();
-    let clear = Asked { source: asked.source.clone(), ..Asked::default() };
+    let export = AuditParams { before: None, ..asked.clone() }.query();
+    let clear = AuditParams { source: asked.source.clone(), ..AuditParams::default() };
     Ok(Show {
         here: "audit",
         sources: vec![tab("Workspace", None), tab("Sign-ins and tokens", Some("accounts"))],
@@ -306,7 +312,7 @@ async fn send(
     ws: Ws,
     who: Person,
     alive: Alive,
-    Query(asked): Query<Asked>,
+    Query(asked): Query<AuditParams>,
 ) -> Result<Response, PageError> {
     export(ws, who, alive, asked).await
 }
@@ -454,7 +460,7 @@ async fn keep(
         }
         Err(error) => {
             let wrong = Wrong::of(&error)?;
-            let mut page = page(&app, &ws, &who, shell, Asked::default()).await?;
+            let mut page = page(&app, &ws, &who, shell, AuditParams::default()).await?;
             (page.keeping, page.wrong) = (form, wrong);
             html::document(axum::http::StatusCode::UNPROCESSABLE_ENTITY, &page)
         }
@@ -500,7 +506,7 @@ async fn redact(
                 }
                 error => Wrong::of(error as &dyn Problem)?,
             };
-            let mut page = page(&app, &ws, &who, shell, Asked::default()).await?;
+            let mut page = page(&app, &ws, &who, shell, AuditParams::default()).await?;
             page.tables = tables(&ws, Reach::of(&app, who.account)?, &form.table);
             (page.redact, page.wrong) = (form, wrong);
             html::document(axum::http::StatusCode::UNPROCESSABLE_ENTITY, &page)

@@ -7,7 +7,7 @@ use super::putting;
 use app::Ws;
 use features::dashboard::model::PutAway;
 use features::dashboard::queries::needs::Row;
-use features::dashboard::queries::{Scene, away, needs};
+use features::dashboard::queries::{DashboardContext, away, needs};
 use features::dashboard::rules::NeedError;
 use features::notifications::queries::snooze;
 use kernel::{Can, Timestamp};
@@ -120,7 +120,7 @@ impl AwayView {
 async fn list(ws: Ws, who: Person) -> Result<Json<NeedsView>, ApiError> {
     let seen = move |ws: &Ws| {
         ws.read(|snap| {
-            let scene = Scene::new(snap, ws, &who)?;
+            let scene = DashboardContext::new(snap, ws, &who)?;
             let found = needs::read(snap, &scene)?;
             let (count, more) = found.count.counted();
             let put_away = away::of(snap, who.account)?.into_iter();

@@ -2,7 +2,7 @@
 
 use app::Ws;
 use features::dashboard::model::PutAway;
-use features::dashboard::queries::{Scene, needs};
+use features::dashboard::queries::{DashboardContext, needs};
 use features::dashboard::rules::{self, NeedError, NewAway};
 use kernel::Timestamp;
 use web::session::Person;
@@ -18,7 +18,7 @@ pub(super) async fn put_away(
     let (looker, id) = (who.clone(), id.to_owned());
     let seen = move |ws: &Ws| {
         ws.read(|snap| {
-            let scene = Scene::new(snap, ws, &looker)?;
+            let scene = DashboardContext::new(snap, ws, &looker)?;
             let row = needs::find(snap, &scene, &id)?.ok_or(NeedError::NotFound)?;
             NewAway::of(&row, until)
         })

@@ -11,7 +11,7 @@ use web::routes::{Doc, Needs, Routes};
 use web::session::Person;
 
 use features::global_search::model::Kind;
-use features::global_search::queries::{self, DEEPEST, NEAR, Wish};
+use features::global_search::queries::{self, DEEPEST, NEAR, SearchRequest};
 
 /// Hits of one answer, unless asked for fewer.
 const LIMIT: usize = 25;
@@ -31,7 +31,7 @@ pub fn routes() -> Routes {
                  looked at. All words must fit, or where nothing has all of a question, what it has beside its \
                  fillers; the last one may be a beginning, words of five letters may have a typo, words in quotation marks stand together",
             )
-            .query::<Asked>()
+            .query::<SearchParams>()
             .returns::<Answer>()
         }),
     )
@@ -39,7 +39,7 @@ pub fn routes() -> Routes {
 
 #[derive(Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Asked {
+struct SearchParams {
     /// The words.
     q: String,
     /// Only these kinds, such as `task,comment`.
@@ -105,7 +105,11 @@ struct Answer {
     next: Option<String>,
 }
 
-async fn search(ws: Ws, who: Person, Query(asked): Query<Asked>) -> Result<Json<Answer>, ApiError> {
+async fn search(
+    ws: Ws,
+    who: Person,
+    Query(asked): Query<SearchParams>,
+) -> Result<Json<Answer>, ApiError> {
     let take = asked.limit.unwrap_or(LIMIT);
     if take == 0 || MAX_LIMIT < take {
         return Err(ApiError::invalid("limit", format!("ask for 1 to {MAX_LIMIT} hits")));
@@ -123,7 +127,8 @@ async fn search(ws: Ws, who: Person, Query(asked): Query<Asked>) -> Result<Json<
         kinds.push(known.ok_or_else(|| unknown(word))?);
     }
     let status = asked.status.filter(|status| !status.is_empty());
-    let wish = Wish { words: asked.q, kinds, status, skip, take, each: None, patience: NEAR };
+    let wish =
+        SearchRequest { words: asked.q, kinds, status, skip, take, each: None, patience: NEAR };
     let page = queries::find(&ws, &who, wish).await?;
     let next = skip + page.hits.len();
     let items = page.hits.into_iter().map(|hit| Item {

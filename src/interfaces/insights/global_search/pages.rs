@@ -23,7 +23,7 @@ use features::global_search::model::Kind;
 use features::global_search::queries::asking::{self, Asking};
 use features::global_search::queries::palette::{self, Offer};
 use features::global_search::queries::view::{self, Hit};
-use features::global_search::queries::{self, DEEPEST, NEAR, Page, Wish, places};
+use features::global_search::queries::{self, DEEPEST, NEAR, Page, SearchRequest, places};
 use features::workspace::queries::modules::Off;
 
 /// Hits of one page.
@@ -39,7 +39,7 @@ pub fn routes() -> Routes {
 
 #[derive(Clone, Default, Deserialize)]
 #[serde(default)]
-struct Asked {
+struct SearchPageParams {
     q: String,
     #[serde(rename = "type")]
     kind: String,
@@ -102,11 +102,11 @@ async fn show(
     who: Person,
     hx: Hx,
     shell: Shell,
-    Query(asked): Query<Asked>,
+    Query(asked): Query<SearchPageParams>,
 ) -> Result<Response, PageError> {
     let (q, only) = (asked.q.trim().to_owned(), Kind::of_word(&asked.kind));
     let skip = asked.after.min(DEEPEST);
-    let wish = Wish {
+    let wish = SearchRequest {
         words: q.clone(),
         kinds: only.into_iter().collect(),
         status: None,
@@ -125,7 +125,7 @@ async fn show(
     let shown = skip + page.hits.len();
     let more = page.more && shown <= DEEPEST;
     let next = if more { address(&ws, &q, kind, shown) } else { String::new() };
-    let said = said(&page, &q);
+    let said = summary(&page, &q);
     let zone = TimeZone::get(&who.zone).unwrap_or(TimeZone::UTC);
     let mut tabs = vec![tab(&ws, &q, None, (only, page.total()))];
     for kind in Kind::all() {
@@ -199,7 +199,7 @@ fn row(ws: &Ws, hit: Hit, now: Timestamp, zone: &TimeZone) -> Row {
     }
 }
 
-fn said(page: &Page, q: &str) -> String {
+fn summary(page: &Page, q: &str) -> String {
     if let Some(records) = page.building {
         return format!(
             "The search index is being built ({} so far). Some results may be missing until it is \
@@ -217,7 +217,7 @@ fn said(page: &Page, q: &str) -> String {
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Typed {
+struct SearchForm {
     q: String,
     /// Addresses in the workspace that were opened before, with commas, the last first.
     seen: String,
@@ -229,7 +229,11 @@ struct Palette {
     offer: Offer,
 }
 
-async fn offered(ws: Ws, who: Person, Query(typed): Query<Typed>) -> Result<Response, PageError> {
+async fn offered(
+    ws: Ws,
+    who: Person,
+    Query(typed): Query<SearchForm>,
+) -> Result<Response, PageError> {
     let offer = palette::offer(&ws, &who, &typed.q, &typed.seen).await?;
     html::fragment(&Palette { offer })
 }

@@ -21,7 +21,7 @@ use web::session::Person;
 use features::audit::queries::Reach;
 use features::global_search::queries::standing as index;
 
-use features::health::queries::letters::{self, Asked, Letters};
+use features::health::queries::letters::{self, LetterParams, Letters};
 use features::health::queries::{self, How};
 use features::health::rules::{self, Act, HealthError};
 
@@ -37,7 +37,7 @@ pub fn routes() -> Routes {
     };
     let letters = || {
         Doc::new("Entries that a consumer gave up, oldest first")
-            .query::<Asked>()
+            .query::<LetterParams>()
             .returns::<Letters>()
     };
     let again = || {
@@ -260,7 +260,7 @@ async fn dead_letters(
     app: App,
     ws: Ws,
     Path(name): Path<String>,
-    Query(asked): Query<Asked>,
+    Query(asked): Query<LetterParams>,
 ) -> Result<Json<Letters>, ApiError> {
     let number = giving_up(&app, &name)?.number();
     Ok(Json(ws.read_blocking(move |ws| letters::page(ws, number, asked)).await?))

@@ -60,7 +60,7 @@ pub fn routes() -> Routes {
                      people, usual_thinking and subagent_limits (id `-`). Also of records that are \
                      gone",
                 )
-                .query::<Asked>()
+                .query::<HistoryParams>()
                 .returns::<Versions>()
             }),
         )
@@ -89,7 +89,7 @@ pub fn routes() -> Routes {
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Asked {
+struct HistoryParams {
     /// The `next` of the page before.
     before: Option<String>,
     /// 1 to 100; 25 unless said otherwise. A page ends earlier behind about 2 MB.
@@ -161,15 +161,17 @@ async fn history(
     ws: Ws,
     who: Person,
     Path2(table, id): Path2<String, String>,
-    Query(asked): Query<Asked>,
+    Query(asked): Query<HistoryParams>,
 ) -> Result<Json<Versions>, ApiError> {
     let limit = asked.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
     let named = (table, id);
-    Ok(Json(ws.read_blocking(move |ws| told(ws, &who, &named, (asked.before, limit))).await?))
+    Ok(Json(
+        ws.read_blocking(move |ws| version_page(ws, &who, &named, (asked.before, limit))).await?,
+    ))
 }
 
 /// Looks a record's versions up and tells them. May take a while.
-fn told(
+fn version_page(
     ws: &Ws,
     who: &Person,
     (table, id): &(String, String),
@@ -213,7 +215,7 @@ impl<'a> Teller<'a> {
 
     fn version(&self, record: &Root, version: &Version) -> Result<VersionView, HistoryError> {
         let schema = self.ws.store.schema();
-        let told = versions::told(&self.speaker(), schema, record.table, version)?;
+        let told = versions::describe(&self.speaker(), schema, record.table, version)?;
         let (actor, cause) = (version.actor, version.cause);
         let by = versions::byline(&self.ws.app, &self.names, actor, cause)?;
         let missing = match (&version.before, &version.after) {

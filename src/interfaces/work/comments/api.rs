@@ -30,7 +30,9 @@ pub fn api() -> Routes {
         .get(
             "/tasks/{task}/comments",
             list.needs(Can::Read).doc(|| {
-                Doc::new("Comments on a task, oldest first").query::<Asked>().returns::<Comments>()
+                Doc::new("Comments on a task, oldest first")
+                    .query::<CommentListParams>()
+                    .returns::<Comments>()
             }),
         )
         .post(
@@ -46,7 +48,7 @@ pub fn api() -> Routes {
             "/on/{place}/comments",
             list.needs(Can::Read).doc(|| {
                 Doc::new("Comments on a record such as contact:0192…, oldest first")
-                    .query::<Asked>()
+                    .query::<CommentListParams>()
                     .returns::<Comments>()
             }),
         )
@@ -166,7 +168,7 @@ fn view(read: &dyn Read, names: &Names, comment: Comment) -> Result<CommentView,
 /// Which comments.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-struct Asked {
+struct CommentListParams {
     /// The `next` of the page before.
     after: Option<String>,
     /// 1 to 100; 25 unless said otherwise.
@@ -183,7 +185,7 @@ struct Comments {
 async fn list(
     ws: Ws,
     Path(text): Path<String>,
-    Query(asked): Query<Asked>,
+    Query(asked): Query<CommentListParams>,
 ) -> Result<Json<Comments>, ApiError> {
     let limit = asked.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
     let page = ws.read(|snap| {
@@ -267,7 +269,7 @@ async fn change(
     Json(body): Json<ChangeBody>,
 ) -> Result<Tagged<CommentView>, ApiError> {
     let changed = once.run(move |tx: &mut WriteTx<'_>| {
-        queries::expect_rev(tx, id, rev)?;
+        queries::check_rev(tx, id, rev)?;
         rules::edit(tx, id, &body.body).map(|_| ())
     });
     ws.write(&who, changed).await?;
@@ -283,7 +285,7 @@ async fn remove(
 ) -> Result<Json<CommentView>, ApiError> {
     let power = Power::of(who.access);
     let remove = once.run(move |tx: &mut WriteTx<'_>| {
-        queries::expect_rev(tx, id, rev)?;
+        queries::check_rev(tx, id, rev)?;
         rules::remove(tx, id, power)
     });
     let gone = ws.write(&who, remove).await?;

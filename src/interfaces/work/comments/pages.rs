@@ -15,7 +15,7 @@ use features::tasks::model::Task;
 use features::tasks::queries as tasks;
 use features::tasks::queries::error::TaskError;
 use features::tasks::queries::list::{self, Cut, Filter, Sort};
-use features::tasks::queries::scene::Scene;
+use features::tasks::queries::view_context::ViewContext;
 use kernel::{Can, CommentId, Problem as _, ProblemKind};
 use store::Read;
 use web::error::PageError;
@@ -108,7 +108,7 @@ struct WritePage {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Typed {
+struct CommentForm {
     body: String,
     note_only: String,
     /// The comment that is answered.
@@ -120,7 +120,7 @@ struct Typed {
 }
 
 /// The page of what is commented on, at one of its comments or not.
-fn at(scene: &Scene, spot: &Spot, id: Option<CommentId>) -> String {
+fn at(scene: &ViewContext, spot: &Spot, id: Option<CommentId>) -> String {
     let page = scene.ws.url(&spot.path);
     id.map_or(page.clone(), |id| format!("{page}#c-{id}"))
 }
@@ -147,7 +147,7 @@ async fn add(
     hx: Hx,
     shell: Shell,
     Path(text): Path<String>,
-    Form(typed): Form<Typed>,
+    Form(typed): Form<CommentForm>,
 ) -> Result<Response, PageError> {
     let spot = ws.read(|snap| Spot::resolve(snap, &text))?;
     let (id, body) = (spot.place, typed.body.clone());
@@ -163,7 +163,7 @@ async fn add(
         None => rules::add(tx, id, &body, note).map(|comment| comment.id),
     });
     let added = ws.write(&who, add).await;
-    let scene = ws.read(|snap| Scene::new(&ws, &who, snap))?;
+    let scene = ws.read(|snap| ViewContext::new(&ws, &who, snap))?;
     match added {
         Ok(_) if hx.is_partial() => {
             let composer = ws.read(|snap| show::composer(&scene, snap, &spot, Begun::default()))?;
@@ -207,11 +207,11 @@ async fn compose(
     hx: Hx,
     Path(text): Path<String>,
     Query(with): Query<With>,
-    Form(typed): Form<Typed>,
+    Form(typed): Form<CommentForm>,
 ) -> Result<Response, PageError> {
     let (composer, href) = ws.read(|snap| {
         let spot = Spot::resolve(snap, &text)?;
-        let scene = Scene::new(&ws, &who, snap)?;
+        let scene = ViewContext::new(&ws, &who, snap)?;
         // An answer goes on quoting: only another comment, or nothing, takes its place.
         let reply = if with.quote.is_empty() { &with.reply } else { &typed.parent };
         let begun = Begun::of(typed.body, &with.quote, reply);
@@ -226,7 +226,7 @@ async fn compose(
 }
 
 fn page(
-    scene: &Scene,
+    scene: &ViewContext,
     shell: Shell,
     spot: &Spot,
     (title, verb, action): (&'static str, &'static str, String),
@@ -263,7 +263,7 @@ fn refused(
 async fn reach(ws: Ws, who: Person, Path(text): Path<String>) -> Result<Response, PageError> {
     let composer = ws.read(|snap| {
         let spot = Spot::resolve(snap, &text)?;
-        show::composer(&Scene::new(&ws, &who, snap)?, snap, &spot, Begun::default())
+        show::composer(&ViewContext::new(&ws, &who, snap)?, snap, &spot, Begun::default())
     })?;
     html::fragment(&ReachPart { composer })
 }
@@ -274,11 +274,11 @@ fn found(
     who: &Person,
     text: &str,
     id: CommentId,
-) -> Result<(Scene, Spot, features::comments::model::Comment), CommentError> {
+) -> Result<(ViewContext, Spot, features::comments::model::Comment), CommentError> {
     ws.read(|snap| {
         let spot = Spot::resolve(snap, text)?;
         let comment = queries::in_place(snap, spot.place, id)?.ok_or(CommentError::NotFound)?;
-        Ok((Scene::new(ws, who, snap)?, spot, comment))
+        Ok((ViewContext::new(ws, who, snap)?, spot, comment))
     })
 }
 
@@ -314,12 +314,12 @@ async fn editor(
     html::page(&WritePage { body: comment.body, was, ..page })
 }
 
-fn edit_page(scene: &Scene, shell: Shell, spot: &Spot, id: CommentId) -> WritePage {
+fn edit_page(scene: &ViewContext, shell: Shell, spot: &Spot, id: CommentId) -> WritePage {
     let action = format!("{}/comments/{id}", scene.ws.url(&spot.base));
     page(scene, shell, spot, ("Edit comment", "Save", action))
 }
 
-fn edit_part(scene: &Scene, spot: &Spot, id: CommentId) -> EditPart {
+fn edit_part(scene: &ViewContext, spot: &Spot, id: CommentId) -> EditPart {
     EditPart {
         id,
         action: format!("{}/comments/{id}", scene.ws.url(&spot.base)),
@@ -339,7 +339,7 @@ async fn edit(
     hx: Hx,
     shell: Shell,
     Path2(text, id): Path2<String, CommentId>,
-    Form(typed): Form<Typed>,
+    Form(typed): Form<CommentForm>,
 ) -> Result<Response, PageError> {
     let (scene, spot, _) = found(&ws, &who, &text, id)?;
     let (body, was) = (typed.body.clone(), typed.was.clone());
@@ -372,7 +372,7 @@ async fn edit(
 }
 
 /// Where an act on a comment ends: in place, or at the comment.
-fn done(hx: &Hx, scene: &Scene, spot: &Spot, id: CommentId) -> Response {
+fn done(hx: &Hx, scene: &ViewContext, spot: &Spot, id: CommentId) -> Response {
     if hx.is_partial() {
         let ask = spot.changed().reswap("none");
         return (ask, html::answer(StatusCode::OK, String::new())).into_response();
@@ -460,7 +460,7 @@ async fn names(
     Query(typing): Query<Typing>,
 ) -> Result<Json<Vec<Offer>>, PageError> {
     let offers = ws.read(|snap| {
-        let scene = Scene::new(&ws, &who, snap)?;
+        let scene = ViewContext::new(&ws, &who, snap)?;
         let mut letters = typing.q.chars();
         match letters.next() {
             Some('@') => Ok(called(&scene, letters.as_str())),
@@ -472,7 +472,7 @@ async fn names(
 }
 
 /// Everybody whose name or handle begins so, agents first; then those whose name has it somewhere.
-fn called(scene: &Scene, text: &str) -> Vec<Offer> {
+fn called(scene: &ViewContext, text: &str) -> Vec<Offer> {
     let text = text.to_lowercase();
     let mut offers: Vec<(bool, Offer)> = Vec::new();
     for (handle, name) in scene.people.names() {
@@ -487,7 +487,7 @@ fn called(scene: &Scene, text: &str) -> Vec<Offer> {
 }
 
 /// The task of that number, then those with these words, the last changed first.
-fn meant(scene: &Scene, read: &dyn Read, text: &str) -> Result<Vec<Offer>, TaskError> {
+fn meant(scene: &ViewContext, read: &dyn Read, text: &str) -> Result<Vec<Offer>, TaskError> {
     let filter = Filter { q: text.to_owned(), ..Filter::default() };
     let cut = Cut { after: None, limit: OFFERS };
     let mut found = list::page(read, &filter, Sort::Updated, &scene.today, &cut)?.items;

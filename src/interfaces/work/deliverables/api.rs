@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use app::Ws;
 use features::deliverables::model::{Answer, Content, Deliverable, Remark};
 use features::deliverables::paged::{self, Paged};
-use features::deliverables::queries::{self, Judged, Piece};
+use features::deliverables::queries::{self, Piece, ReviewedVersion};
 use features::deliverables::rules::{self, DeliverableError, NewDelivery, NewReview};
 use features::files::model::TaskFile;
 use features::files::queries as files;
@@ -181,9 +181,9 @@ fn view(read: &dyn Read, names: &Names, piece: Piece) -> Result<PieceView, Deliv
 fn version(
     read: &dyn Read,
     names: &Names,
-    judged: Judged,
+    judged: ReviewedVersion,
 ) -> Result<VersionView, DeliverableError> {
-    let Judged { version, review } = judged;
+    let ReviewedVersion { version, review } = judged;
     let page = match version.content.page() {
         Some(page) => links::name(read, &page)?,
         None => None,

@@ -23,8 +23,8 @@ use features::runs::queries::talk;
 use features::tasks::model::Task;
 use features::tasks::queries as tasks;
 use features::tasks::queries::open_ends::OpenEnds;
-use features::tasks::queries::scene::Scene;
 use features::tasks::queries::standing;
+use features::tasks::queries::view_context::ViewContext;
 use kernel::text::ellipsis;
 use kernel::{
     Can, DeliverableId, DeliverableState, Problem as _, ProblemKind, TaskId, Verdict, VersionId,
@@ -43,7 +43,7 @@ use web::sse::AGENT_FILES;
 use web::time::RelTime;
 use web::{flash, html};
 
-use compare::{AskedFor, Changes, asked_for, changes, texts_before};
+use compare::{Changes, CompareParams, asked_for, changes, texts_before};
 
 /// How many waiting pieces the queue shows.
 const QUEUE: usize = 100;
@@ -95,7 +95,7 @@ struct Desk {
     /// The versions with which it can be compared.
     against: Vec<Tab>,
     /// What was asked for before this version.
-    asked: Option<AskedFor>,
+    asked: Option<CompareParams>,
     /// The version to decide about, when an older one is shown.
     newer: Option<NewerVersion>,
     /// What approval does to the task.
@@ -131,7 +131,7 @@ web::region!(ReviewPage, as_desk, ReviewDesk, "deliverables/review-desk.html");
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Asked {
+struct DeliverablePageParams {
     piece: String,
     version: u32,
     /// Whether the comparison with a version before is shown.
@@ -147,7 +147,7 @@ async fn queue(
     who: Person,
     hx: Hx,
     shell: Shell,
-    Query(asked): Query<Asked>,
+    Query(asked): Query<DeliverablePageParams>,
 ) -> Result<Response, PageError> {
     let part = asked.part.clone();
     let mut page = ws.read_blocking(move |ws| ws.read(|snap| view(ws, &who, snap, &asked))).await?;
@@ -165,9 +165,9 @@ fn view(
     ws: &Ws,
     who: &Person,
     read: &dyn Read,
-    asked: &Asked,
+    asked: &DeliverablePageParams,
 ) -> Result<ReviewPage, DeliverableError> {
-    let scene = Scene::new(ws, who, read)?;
+    let scene = ViewContext::new(ws, who, read)?;
     let waiting = queries::in_review(read, QUEUE)?;
     let week = scene.today.now.checked_sub(168.hours()).unwrap_or(scene.today.now);
     let (back, decided) = queries::decided(read, week)?;
@@ -237,7 +237,7 @@ fn view(
 }
 
 fn line(
-    scene: &Scene,
+    scene: &ViewContext,
     read: &dyn Read,
     piece: &Deliverable,
     chosen: Option<DeliverableId>,
@@ -268,7 +268,11 @@ fn line(
 }
 
 /// What agents ask people, as far as this person may see it.
-fn asks(scene: &Scene, who: &Person, read: &dyn Read) -> Result<Vec<Waiting>, DeliverableError> {
+fn asks(
+    scene: &ViewContext,
+    who: &Person,
+    read: &dyn Read,
+) -> Result<Vec<Waiting>, DeliverableError> {
     let (now, zone) = (scene.today.now, &scene.today.zone);
     let reader = Reader { ws: &scene.ws, now, zone, access: scene.access, me: scene.me };
     let sees = |run: &Run| talk::may_see_run(&read, run, who.account, who.role);
@@ -291,10 +295,10 @@ fn asks(scene: &Scene, who: &Person, read: &dyn Read) -> Result<Vec<Waiting>, De
 }
 
 fn desk(
-    scene: &Scene,
+    scene: &ViewContext,
     read: &dyn Read,
     piece: &Deliverable,
-    (waiting, asked): (&[Deliverable], &Asked),
+    (waiting, asked): (&[Deliverable], &DeliverablePageParams),
 ) -> Result<Desk, DeliverableError> {
     let Piece { deliverable, mut versions } = queries::with_versions(read, piece.clone())?;
     let task = tasks::get(read, piece.task)?;
@@ -374,7 +378,7 @@ fn desk(
 
 /// What will become of the task when this piece is approved.
 fn after(
-    scene: &Scene,
+    scene: &ViewContext,
     read: &dyn Read,
     task: &Task,
     piece: &Deliverable,
@@ -397,7 +401,7 @@ fn after(
 }
 
 #[derive(Debug, Default)]
-struct Typed {
+struct ReviewForm {
     verdict: String,
     note: String,
     version: String,
@@ -406,7 +410,7 @@ struct Typed {
     remarks: Vec<Remark>,
 }
 
-impl From<Vec<(String, String)>> for Typed {
+impl From<Vec<(String, String)>> for ReviewForm {
     fn from(pairs: Vec<(String, String)>) -> Self {
         let mut typed = Self::default();
         for (name, value) in pairs {
@@ -437,7 +441,7 @@ async fn review(
     Path(id): Path<DeliverableId>,
     Form(pairs): Form<Vec<(String, String)>>,
 ) -> Result<Response, PageError> {
-    let typed = Typed::from(pairs);
+    let typed = ReviewForm::from(pairs);
     let Ok(verdict) = typed.verdict.parse::<Verdict>() else {
         let wrong = "choose approve, ask for changes or reject".to_owned();
         return Err(DeliverableError::Invalid("verdict", wrong).into());
@@ -457,7 +461,7 @@ async fn review(
         }
         Err(error) => return Err(error.into()),
     };
-    let (words, href) = ws.read(|snap| said(&ws, snap, verdict, &piece))?;
+    let (words, href) = ws.read(|snap| message(&ws, snap, verdict, &piece))?;
     if hx.is_partial() {
         let ask = changed(piece.task).toast(Tone::Ok, &words).close_dialog();
         return Ok((ask, html::answer(StatusCode::OK, String::new())).into_response());
@@ -471,7 +475,7 @@ async fn review(
 }
 
 /// What happened, in one sentence, and where the task is.
-fn said(
+fn message(
     ws: &Ws,
     read: &dyn Read,
     verdict: Verdict,
@@ -506,12 +510,12 @@ fn refused(
     (ws, who): (&Ws, &Person),
     (hx, shell): (&Hx, Shell),
     id: DeliverableId,
-    (typed, error): (&Typed, &DeliverableError),
+    (typed, error): (&ReviewForm, &DeliverableError),
 ) -> Result<Response, PageError> {
     if hx.is_partial() {
         return Err(PageError(web::error::Failure::of(error)));
     }
-    let asked = Asked { piece: id.to_string(), ..Asked::default() };
+    let asked = DeliverablePageParams { piece: id.to_string(), ..DeliverablePageParams::default() };
     let mut page = ws.read(|snap| view(ws, who, snap, &asked))?;
     page.shell = shell;
     if let Some(desk) = &mut page.desk {

@@ -8,11 +8,11 @@ use serde::{Deserialize, Serialize};
 
 use super::api::record_of;
 use features::deliverables::model::{Answer, Content, Deliverable, Version};
-use features::deliverables::paged::{self, Paged, Wish, Write};
+use features::deliverables::paged::{self, PageDraft, Paged, Write};
 use features::deliverables::queries;
 use features::deliverables::rules::{self, MAX_FILE, NewDelivery};
 use features::runs::model::Place;
-use features::runs::queries::outside;
+use features::runs::queries::taint;
 use features::tasks::model::Task;
 use features::tasks::queries as tasks;
 use features::tasks::queries::brief::Names;
@@ -235,7 +235,7 @@ async fn stored(
                     Some(page) => {
                         Ok(Box::new(move |_: &mut WriteTx<'_>, _: &str| Ok(page)) as Write)
                     }
-                    None => paged::ready(ws, Wish { by, text, before }),
+                    None => paged::ready(ws, PageDraft { by, text, before }),
                 }
             });
             Ok(Stored::Page(ready.await?))
@@ -312,7 +312,7 @@ impl ReadTool for DeliverableList {
                 }
             }
             let places = all.iter().take(SHOWN).map(|piece| Place::of(piece.id));
-            Ok::<_, ToolError>(outside::shown(snap, cx, places, ToolOutput::of(&lines))?)
+            Ok::<_, ToolError>(taint::shown(snap, cx, places, ToolOutput::of(&lines))?)
         })
     }
 }
@@ -394,11 +394,11 @@ impl ReadTool for DeliverableGet {
                 note: judged.version.note.clone(),
                 review: judged.review.as_ref().map(|review| Said {
                     verdict: review.verdict,
-                    note: queries::told(review),
+                    note: queries::describe(review),
                     asks: queries::asks(review),
                 }),
             });
-            Ok(outside::shown(snap, cx, [Place::of(piece.deliverable.id)], output)?)
+            Ok(taint::shown(snap, cx, [Place::of(piece.deliverable.id)], output)?)
         })
     }
 }

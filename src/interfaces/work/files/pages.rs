@@ -13,7 +13,7 @@ use features::files::queries::{self, FileError, Line};
 use features::files::rules::{self, NewFile};
 use features::places::{Place, Spot};
 use features::tasks::queries::error::TaskError;
-use features::tasks::queries::scene::Scene;
+use features::tasks::queries::view_context::ViewContext;
 use kernel::{Can, FileId};
 use store::WriteTx;
 use web::error::PageError;
@@ -123,7 +123,7 @@ async fn show(
     let file = found(&ws, id)?;
     let (scene, spot) = ws.read(|snap| {
         let spot = Spot::here(snap, file.on)?;
-        Ok::<_, TaskError>((Scene::new(&ws, &who, snap)?, spot))
+        Ok::<_, TaskError>((ViewContext::new(&ws, &who, snap)?, spot))
     })?;
     html::page(&ShowPage {
         shell,

@@ -8,7 +8,7 @@ use features::files::queries::{self, FileError};
 use features::files::rules::{self, NewFile};
 use features::places::Spot;
 use features::runs::model::Place;
-use features::runs::queries::outside;
+use features::runs::queries::taint;
 use features::tasks::queries::brief::Names;
 use kernel::text::cut;
 use kernel::{Can, TypedId as _};
@@ -84,7 +84,7 @@ impl ReadTool for FileList {
                 by: names.people.actor(file.by).name,
             });
             let output = ToolOutput::of(&lines.collect::<Vec<_>>());
-            Ok(outside::shown(snap, cx, places, output)?)
+            Ok(taint::shown(snap, cx, places, output)?)
         })
     }
 }
@@ -142,7 +142,7 @@ impl ReadTool for FileRead {
         };
         let shown = |text: &str| {
             let output = ToolOutput::text(window(text, args.offset, args.limit));
-            cx.ws.read(|snap| outside::shown(snap, cx, [Place::of(file.id)], output))
+            cx.ws.read(|snap| taint::shown(snap, cx, [Place::of(file.id)], output))
         };
         if let Some(text) = words {
             return Ok(shown(&text)?);

@@ -27,7 +27,7 @@ pub fn routes() -> Routes {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Typed {
+struct LinkForm {
     target: String,
     label: String,
 }
@@ -37,7 +37,7 @@ async fn add(
     who: Person,
     hx: Hx,
     Path(text): Path<String>,
-    Form(typed): Form<Typed>,
+    Form(typed): Form<LinkForm>,
 ) -> Result<Response, PageError> {
     let (task, target) = ws.read(|snap| {
         let task = tasks::resolve(snap, &text)?;

@@ -18,7 +18,7 @@ use features::tasks::model::Task;
 use features::tasks::queries::error::TaskError;
 use features::tasks::queries::grouping::{self, Bucket, GroupBy};
 use features::tasks::queries::list::{Filter, Sort};
-use features::tasks::queries::scene::Scene;
+use features::tasks::queries::view_context::ViewContext;
 use features::tasks::queries::{due, marks};
 use features::usage::model::PAYER_DAY;
 use features::usage::queries::purse::{self, Purse};
@@ -42,7 +42,7 @@ use web::{flash, format};
 
 mod form;
 
-use form::{Fields, Typed, new};
+use form::{Fields, StreamForm, new};
 
 /// How much delivered work is shown, and how far back it is looked for.
 const DELIVERED: usize = 6;
@@ -89,7 +89,7 @@ web::region!(ListPage, as_rows, ListRows, "streams/index-rows.html");
 /// What stands behind the question mark.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Asked {
+struct StreamPageParams {
     archived: String,
     part: String,
 }
@@ -99,11 +99,11 @@ async fn list(
     who: Person,
     hx: Hx,
     shell: Shell,
-    Query(asked): Query<Asked>,
+    Query(asked): Query<StreamPageParams>,
 ) -> Result<Response, PageError> {
     let page = ws.read(|snap| {
-        let scene = Scene::new(&ws, &who, snap)?;
-        all(&scene, snap, shell, (!asked.archived.is_empty(), Typed::default()))
+        let scene = ViewContext::new(&ws, &who, snap)?;
+        all(&scene, snap, shell, (!asked.archived.is_empty(), StreamForm::default()))
     })?;
     match hx.is_partial() {
         true => html::fragment(&page.as_rows()),
@@ -112,10 +112,10 @@ async fn list(
 }
 
 fn all(
-    scene: &Scene,
+    scene: &ViewContext,
     read: &dyn Read,
     shell: Shell,
-    (archived, typed): (bool, Typed),
+    (archived, typed): (bool, StreamForm),
 ) -> Result<ListPage, TaskError> {
     let mut rows = Vec::new();
     for stream in queries::all(read)? {
@@ -145,7 +145,7 @@ fn progress(read: &dyn Read, id: StreamId) -> Result<(usize, usize), StoreError>
     Ok((count(TaskStatus::Done), all - count(TaskStatus::Cancelled)))
 }
 
-fn line(scene: &Scene, read: &dyn Read, stream: Stream) -> Result<Line, StoreError> {
+fn line(scene: &ViewContext, read: &dyn Read, stream: Stream) -> Result<Line, StoreError> {
     let (done, total) = progress(read, stream.id)?;
     Ok(Line {
         href: href(scene, stream.id),
@@ -167,7 +167,7 @@ fn line(scene: &Scene, read: &dyn Read, stream: Stream) -> Result<Line, StoreErr
     })
 }
 
-fn href(scene: &Scene, id: StreamId) -> String {
+fn href(scene: &ViewContext, id: StreamId) -> String {
     scene.ws.url(&format!("streams/{id}"))
 }
 
@@ -254,13 +254,13 @@ async fn show(
     hx: Hx,
     shell: Shell,
     Path(text): Path<String>,
-    Query(asked): Query<Asked>,
+    Query(asked): Query<StreamPageParams>,
 ) -> Result<Response, PageError> {
     let page = ws.read(|snap| {
-        let scene = Scene::new(&ws, &who, snap)?;
+        let scene = ViewContext::new(&ws, &who, snap)?;
         let id = queries::resolve(snap, &text).map_err(PageError::from)?.id;
         let (stream, rev) = queries::get_rev(snap, id).map_err(PageError::from)?;
-        let fields = Fields::new(&scene, href(&scene, id), Typed::of(&scene, &stream, rev));
+        let fields = Fields::new(&scene, href(&scene, id), StreamForm::of(&scene, &stream, rev));
         one(&scene, snap, shell, &stream, fields).map_err(PageError::from)
     })?;
     match (hx.is_partial(), asked.part.as_str()) {
@@ -274,7 +274,7 @@ async fn show(
 }
 
 fn one(
-    scene: &Scene,
+    scene: &ViewContext,
     read: &dyn Read,
     shell: Shell,
     stream: &Stream,
@@ -320,7 +320,7 @@ fn one(
 }
 
 /// The list of its tasks, of one status or of all.
-fn tasks_url(scene: &Scene, stream: &Stream, status: &str) -> String {
+fn tasks_url(scene: &ViewContext, stream: &Stream, status: &str) -> String {
     let mut query = format!("stream:\"{}\"", stream.name.replace('"', ""));
     if !status.is_empty() {
         query.push_str(&format!(" status:{status}"));
@@ -328,7 +328,7 @@ fn tasks_url(scene: &Scene, stream: &Stream, status: &str) -> String {
     scene.ws.url(&format!("tasks?q={}", format::query_value(&query)))
 }
 
-fn head(scene: &Scene, read: &dyn Read, stream: &Stream, live: Live) -> Head {
+fn head(scene: &ViewContext, read: &dyn Read, stream: &Stream, live: Live) -> Head {
     let today = due::day(scene.today.now, &scene.today.zone);
     Head {
         live,
@@ -349,7 +349,7 @@ fn head(scene: &Scene, read: &dyn Read, stream: &Stream, live: Live) -> Head {
 }
 
 fn numbers(
-    scene: &Scene,
+    scene: &ViewContext,
     read: &dyn Read,
     stream: &Stream,
     live: Live,
@@ -394,7 +394,7 @@ fn numbers(
 }
 
 /// What runs ask about its tasks.
-fn asked(scene: &Scene, read: &dyn Read, id: StreamId) -> Result<Vec<Card>, StoreError> {
+fn asked(scene: &ViewContext, read: &dyn Read, id: StreamId) -> Result<Vec<Card>, StoreError> {
     let (now, zone) = (scene.today.now, &scene.today.zone);
     let reader = Reader { ws: &scene.ws, now, zone, access: scene.access, me: scene.me };
     questions::all(&read, &reader, &|run: &Run| match run.task {
@@ -403,7 +403,7 @@ fn asked(scene: &Scene, read: &dyn Read, id: StreamId) -> Result<Vec<Card>, Stor
     })
 }
 
-fn delivered(scene: &Scene, read: &dyn Read, id: StreamId) -> Result<Vec<Piece>, StoreError> {
+fn delivered(scene: &ViewContext, read: &dyn Read, id: StreamId) -> Result<Vec<Piece>, StoreError> {
     let newest: Vec<Deliverable> = read.list(&Range::all().reverse().limit(LOOK_BACK))?;
     let mut pieces = Vec::new();
     for piece in newest {
@@ -431,9 +431,9 @@ async fn create(
     who: Person,
     hx: Hx,
     shell: Shell,
-    FormOnce(typed, once): FormOnce<Typed>,
+    FormOnce(typed, once): FormOnce<StreamForm>,
 ) -> Result<Response, PageError> {
-    let scene = ws.read(|snap| Scene::new(&ws, &who, snap))?;
+    let scene = ws.read(|snap| ViewContext::new(&ws, &who, snap))?;
     let made = match typed.clone().read(&scene) {
         Ok(patch) => ws.write(&who, once.run(move |tx| rules::create(tx, new(patch)))).await,
         Err(error) => Err(error),
@@ -460,15 +460,15 @@ async fn save(
     hx: Hx,
     shell: Shell,
     Path(text): Path<String>,
-    Form(typed): Form<Typed>,
+    Form(typed): Form<StreamForm>,
 ) -> Result<Response, PageError> {
-    let scene = ws.read(|snap| Scene::new(&ws, &who, snap))?;
+    let scene = ws.read(|snap| ViewContext::new(&ws, &who, snap))?;
     let id = ws.read(|snap| queries::resolve(snap, &text))?.id;
     let rev = typed.rev.parse().ok();
     let saved = match typed.clone().read(&scene) {
         Ok(patch) => {
             ws.write(&who, move |tx| {
-                rules::expect_rev(tx, id, rev)?;
+                rules::check_rev(tx, id, rev)?;
                 rules::update(tx, id, patch)
             })
             .await

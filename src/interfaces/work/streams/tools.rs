@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use features::runs::model::Place;
-use features::runs::queries::outside;
+use features::runs::queries::taint;
 use features::streams::model::Stream;
 use features::streams::queries::{self, StreamError};
 use features::streams::rules::{self, NewStream, StreamPatch};
@@ -92,7 +92,7 @@ impl ReadTool for StreamList {
                     lines.push(line(snap, &names, stream)?);
                 }
             }
-            Ok::<_, ToolError>(outside::shown(snap, cx, places, ToolOutput::of(&lines))?)
+            Ok::<_, ToolError>(taint::shown(snap, cx, places, ToolOutput::of(&lines))?)
         })
     }
 }

@@ -23,7 +23,7 @@ use features::tasks::queries::{self, due, labels};
 use features::tasks::rules::words::Words;
 use features::tasks::rules::{self, NewTask, TaskPatch};
 use kernel::cursor::{DEFAULT_LIMIT, MAX_LIMIT};
-use kernel::filter::Query as Typed;
+use kernel::filter::Query as FilterQuery;
 use kernel::{Assignee, Can, Priority, TaskId, TaskStatus, Thinking};
 use store::{Read, WriteTx, cursor_key};
 use web::error::ApiError;
@@ -41,7 +41,7 @@ pub fn api() -> Routes {
             "/tasks",
             list_all
                 .needs(Can::Read)
-                .doc(|| Doc::new("List tasks").query::<Asked>().returns::<Tasks>()),
+                .doc(|| Doc::new("List tasks").query::<TaskListParams>().returns::<Tasks>()),
         )
         .post(
             "/tasks",
@@ -76,7 +76,7 @@ pub fn api() -> Routes {
 /// Which tasks, in which order.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-struct Asked {
+struct TaskListParams {
     /// Words in the title or description, a key, or terms: `assignee:me due:<7d -label:launch`.
     q: String,
     /// `open`, `closed`, `all` (the default), or status words with commas, as they are stored.
@@ -115,7 +115,7 @@ struct Tasks {
 async fn list_all(
     ws: Ws,
     who: Person,
-    Query(asked): Query<Asked>,
+    Query(asked): Query<TaskListParams>,
 ) -> Result<Json<Tasks>, ApiError> {
     let now = ws.app.clock.now();
     let tasks = ws.read(|snap| {
@@ -138,7 +138,7 @@ async fn list_all(
 fn filter(
     read: &dyn Read,
     names: &Names,
-    asked: &Asked,
+    asked: &TaskListParams,
     (me, today): (kernel::AccountId, &Today),
 ) -> Result<(Filter, Sort), TaskError> {
     let me = Assignee::Person(me);
@@ -184,7 +184,7 @@ fn filter(
         .collect::<Result<_, _>>()?;
     let blocked = asked.blocked;
     let asker = Asker { read, people: &names.people, me, today };
-    let terms = asker.understand(&Typed::parse(&asked.q))?.strict()?;
+    let terms = asker.understand(&FilterQuery::parse(&asked.q))?.strict()?;
     let archived = asked.archived;
     let filter = Filter {
         status,
@@ -280,7 +280,7 @@ async fn create(
             ..NewTask::titled(body.title)
         };
         let task = rules::create(tx, new)?;
-        rules::labels::ask(tx, task.id, labels::Asked::Exactly(body.labels))?;
+        rules::labels::ask(tx, task.id, labels::LabelFilter::Exactly(body.labels))?;
         Ok::<_, TaskError>(task.id)
     });
     let id = ws.write(&who, made).await.map_err(TaskError::in_api)?;
@@ -400,7 +400,7 @@ async fn change(
     let words =
         ws.read(|snap| words::read(snap, ws.store.schema(), id, (texts, body.base.take())))?;
     let changed = once.run(move |tx: &mut WriteTx<'_>| {
-        rules::expect_rev(tx, id, rev)?;
+        rules::check_rev(tx, id, rev)?;
         apply(tx, id, (body, words), (me, &zone))?;
         match follows {
             Some(fields) if fields.is_empty() => {
@@ -468,7 +468,7 @@ fn apply(
         rules::update(tx, id, patch)?;
     }
     if let Some(names) = body.labels {
-        rules::labels::ask(tx, id, labels::Asked::Exactly(names.unwrap_or_default()))?;
+        rules::labels::ask(tx, id, labels::LabelFilter::Exactly(names.unwrap_or_default()))?;
     }
     if let Some(text) = body.assignee {
         let names = Names::read(tx)?;

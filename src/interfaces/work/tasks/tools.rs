@@ -11,12 +11,12 @@ use serde::{Deserialize, Serialize};
 
 use features::links::queries as links;
 use features::runs::model::Place;
-use features::runs::queries::outside;
+use features::runs::queries::taint;
 use features::streams::model::Stream;
 use features::tasks::model::Task;
 use features::tasks::queries::error::TaskError;
 use features::tasks::queries::filter::Asker;
-use features::tasks::queries::labels::Asked;
+use features::tasks::queries::labels::LabelFilter;
 use features::tasks::queries::{self, brief, due, list};
 use features::tasks::rules::templates::Spawn;
 use features::tasks::rules::{self, NewTask, TaskPatch};
@@ -130,7 +130,7 @@ impl ReadTool for TaskList {
             let tasks = page.items.iter().map(|task| names.line(task)).collect();
             let more = page.next.map(|_| "there are more; narrow the search");
             let places = page.items.iter().map(|task| Place::Task(task.id));
-            Ok(outside::shown(snap, cx, places, ToolOutput::of(&Listed { tasks, more }))?)
+            Ok(taint::shown(snap, cx, places, ToolOutput::of(&Listed { tasks, more }))?)
         })
     }
 }
@@ -174,7 +174,7 @@ impl ReadTool for TaskGet {
                 ws.read(|snap| {
                     let task = queries::meant(snap, args.task.as_deref(), here)?;
                     let names = brief::Names::read(snap)?;
-                    let said = links::said(ws, snap, agent, &task)?;
+                    let said = links::suggestions(ws, snap, agent, &task)?;
                     let brief = brief::brief(snap, &names, (&task, agent))?;
                     Ok::<_, TaskError>((brief, said, brief::places(snap, &task)?))
                 })
@@ -186,7 +186,7 @@ impl ReadTool for TaskGet {
             let words = serde_json::to_string(&said).unwrap_or_default();
             answer["linked_knowledge"] = untrusted::wrap(&untrusted::id_for(cx), &words).into();
         }
-        Ok(cx.ws.read(|snap| outside::shown(snap, cx, places, ToolOutput::of(&answer)))?)
+        Ok(cx.ws.read(|snap| taint::shown(snap, cx, places, ToolOutput::of(&answer)))?)
     }
 }
 
@@ -281,7 +281,7 @@ impl WriteTool for TaskCreate {
         };
         let mut task = rules::parts::create(tx, new)?;
         if let Some(labels) = args.labels {
-            task = rules::labels::ask(tx, task.id, Asked::read(&labels.join(",")))?;
+            task = rules::labels::ask(tx, task.id, LabelFilter::read(&labels.join(",")))?;
         }
         let line = names.line(&task);
         if args.items.is_empty() {
@@ -427,7 +427,7 @@ impl WriteTool for TaskUpdate {
         };
         let mut task = rules::update(tx, id, patch)?;
         if let Some(labels) = args.labels {
-            task = rules::labels::ask(tx, id, Asked::read(&labels.join(",")))?;
+            task = rules::labels::ask(tx, id, LabelFilter::read(&labels.join(",")))?;
         }
         relate(tx, id, RelationKind::BlockedBy, args.blocked_by)?;
         relate(tx, id, RelationKind::RelatesTo, args.relates_to)?;

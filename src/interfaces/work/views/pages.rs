@@ -35,7 +35,7 @@ pub fn routes() -> Routes {
 /// What the forms send.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Typed {
+struct ViewForm {
     /// The revision that was read; none for a new one.
     rev: String,
     noun: String,
@@ -56,7 +56,7 @@ struct Typed {
     foot: String,
 }
 
-impl Typed {
+impl ViewForm {
     /// The icon that was chosen or typed.
     fn icon(&self) -> Option<String> {
         self.icon.as_deref().map(|chosen| emoji::meant(chosen, &self.icon_other))
@@ -126,7 +126,7 @@ async fn create(
     ws: Ws,
     who: Person,
     hx: Hx,
-    FormOnce(typed, once): FormOnce<Typed>,
+    FormOnce(typed, once): FormOnce<ViewForm>,
 ) -> Result<Response, PageError> {
     let me = who.account;
     let new = NewView {
@@ -159,7 +159,7 @@ async fn act(
     hx: Hx,
     shell: Shell,
     Path2(id, verb): Path2<ViewId, Verb>,
-    Form(typed): Form<Typed>,
+    Form(typed): Form<ViewForm>,
 ) -> Result<Response, PageError> {
     let me = who.account;
     let patch = match verb {
@@ -188,7 +188,7 @@ async fn act(
     };
     let changed = ws
         .write(&who, move |tx| {
-            rules::expect_rev(tx, me, id, rev)?;
+            rules::check_rev(tx, me, id, rev)?;
             rules::update(tx, me, id, patch)
         })
         .await;
@@ -232,7 +232,7 @@ fn again(
     (ws, who): (&Ws, &Person),
     shell: Shell,
     (id, verb): (ViewId, Verb),
-    mut typed: Typed,
+    mut typed: ViewForm,
     error: &ViewError,
 ) -> Result<Response, PageError> {
     let (view, listing, since) = ws.read(|snap| {

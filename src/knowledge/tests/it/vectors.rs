@@ -41,7 +41,7 @@ fn vector(text: &str) -> [f32; 4] {
 }
 
 /// What the server says to a request; `slow` is a model that has no time for pages.
-fn said(request: &str, does: Does) -> Vec<Step> {
+fn script(request: &str, does: Does) -> Vec<Step> {
     let (head, body) = request.split_once("\r\n\r\n").expect("a request");
     if !head.starts_with("POST /v1/embeddings") {
         return answer("404 Not Found", "", "{}");
@@ -142,7 +142,7 @@ async fn titles(api: &Person, query: &str) -> Vec<String> {
 async fn a_connection_makes_vectors_that_are_paid_and_a_pause_loses_none() {
     let does = Mutex::new(Does::Answers);
     serving(
-        |request| said(request, *does.lock()),
+        |request| script(request, *does.lock()),
         async |address| {
             let hq = TestHq::start().await;
             let (api, owner) = (hq.api().await, hq.owner());
@@ -244,7 +244,7 @@ async fn a_connection_makes_vectors_that_are_paid_and_a_pause_loses_none() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_former_vectors_answer_until_those_of_another_model_are_made() {
     serving(
-        |request| said(request, Does::Answers),
+        |request| script(request, Does::Answers),
         async |address| {
             let hq = TestHq::start().await;
             let api = hq.api().await;

@@ -7,7 +7,9 @@ use serde_json::Value;
 use app::Ws;
 use app::downstream::Stays;
 use app::upstream::Refusal;
-use features::agents::there::{Asked, Change, HELD_BACK, Lies, Lying, NAMED, OVERTAKEN, Wanted};
+use features::agents::there::{
+    Change, FileQuestion, HELD_BACK, Lies, Lying, NAMED, OVERTAKEN, Wanted,
+};
 use git::pack::Moved;
 use git::snapshot::Skipped;
 use git::{Branch, GitError};
@@ -15,7 +17,7 @@ use tool::leaks;
 
 use super::{Here, Place, fetch_held, is_whole, stands};
 use crate::journal::blocking;
-use crate::remote::{Asked as Said, OfHome as _, Stand, read, value};
+use crate::remote::{OfHome as _, RemoteRequest as Said, Stand, read, value};
 use crate::{EngineError, commit};
 
 /// A look waits so long while files are on their way.
@@ -24,18 +26,18 @@ const TURN: Duration = Duration::from_secs(2);
 const SHOWN: usize = 8 << 20;
 
 /// Answers what home asks about files.
-pub(in crate::remote) async fn asked(ws: &Ws, asked: Asked) -> Result<Value, Refusal> {
+pub(in crate::remote) async fn asked(ws: &Ws, asked: FileQuestion) -> Result<Value, Refusal> {
     let Some(up) = ws.upstream.clone() else {
         return Err(Refusal::new("no_host", "this is a home, and nobody asks it"));
     };
     let at: Here<'_> = (ws, &*up);
     let done = match asked {
-        Asked::Look(wanted) => match look(at, wanted).await {
+        FileQuestion::Look(wanted) => match look(at, wanted).await {
             Ok(lies) => return value(&lies),
             Err(error) => Err(error),
         },
-        Asked::Lay(change) => lay(at, change).await,
-        Asked::Left(agent, left) => commit::left_there(ws, agent, left).await,
+        FileQuestion::Lay(change) => lay(at, change).await,
+        FileQuestion::Left(agent, left) => commit::left_there(ws, agent, left).await,
     };
     done.map(|()| Value::Null).map_err(|error| Refusal::from(&error))
 }

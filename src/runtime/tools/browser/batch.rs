@@ -8,19 +8,19 @@ use std::sync::{Arc, LazyLock};
 use browser::hang;
 use features::agents::queries::reach;
 use features::runs::queries::egress::{self as known_hosts, Known};
+use features::trust::authorize::{self, Facts, OutgoingRequest, Reach};
 use features::trust::model::BROWSER;
 use features::trust::queries as trust;
-use features::trust::weigh::{self, Asked, Facts, Reach};
-use kernel::Leave;
+use kernel::AccessDecision;
 use serde_json::{Value, json};
 use tool::{Effect, Registry, ToolError};
 
 use crate::egress::{self, Sender, Sent};
 use crate::tools::folder;
 
+use super::answer::{Told, Trouble, count, missing};
 use super::args::{Action, Args};
 use super::plan::Act;
-use super::told::{Told, Trouble, count, missing};
 use super::{Browse, Hand, address_of, no_secrets};
 
 /// So many acts are done in one call.
@@ -211,7 +211,7 @@ impl Hand<'_> {
     /// Refuses what a call by itself would be refused or asked for.
     fn weigh(&self, act: Option<&Act>, known: Option<&Known>) -> Result<(), ToolError> {
         let cx = self.cx;
-        let request = self.url.as_ref().and_then(|url| Asked::of(&json!({ "url": url })));
+        let request = self.url.as_ref().and_then(|url| OutgoingRequest::of(&json!({ "url": url })));
         let verdict = cx.ws.read(|snap| {
             let agents = reach::agents_of(snap, cx.agent, cx.run)?;
             let read = trust::heeded(snap, &agents, cx.session)?;
@@ -232,14 +232,14 @@ impl Hand<'_> {
             };
             match act {
                 Some(act) => act.verdict(snap, &agents, cx.run, &facts),
-                None => weigh::weigh(snap, &agents, Some(cx.run), &facts),
+                None => authorize::weigh(snap, &agents, Some(cx.run), &facts),
             }
         })?;
         let why = verdict.why;
         match verdict.leave {
-            Leave::Allow => Ok(()),
-            Leave::Deny => Err(ToolError::refused("denied", why)),
-            Leave::Ask => {
+            AccessDecision::Allow => Ok(()),
+            AccessDecision::Deny => Err(ToolError::refused("denied", why)),
+            AccessDecision::Ask => {
                 let text = format!("a person is asked first: make it a call by itself. {why}");
                 Err(ToolError::refused("ask_first", text))
             }

@@ -13,7 +13,7 @@ use kernel::TaskId;
 use tool::{ToolError, leaks};
 use web::format;
 
-use super::told::missing;
+use super::answer::missing;
 use crate::tools::folder::{self, blocking};
 
 /// So many files are given at once.

@@ -6,7 +6,7 @@ use browser::page::{Opened, Page};
 use kernel::TypedId as _;
 
 use super::Hand;
-use super::told::{Told, Trouble, missing};
+use super::answer::{Told, Trouble, missing};
 
 impl Hand<'_> {
     pub(super) async fn open(&self) -> Result<Told, Trouble> {

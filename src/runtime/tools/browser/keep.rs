@@ -8,12 +8,12 @@ use url::Url;
 
 use app::Ws;
 use browser::downloads::{Download, DownloadState};
+use browser::live_view::Expected;
 use browser::snapshot::escape::{self, Quoted};
-use browser::stage::Expected;
+use features::trust::authorize::{self, Facts, OutgoingRequest, Reach, Verdict};
 use features::trust::model::{BROWSER, Offer, Plan, Witness};
 use features::trust::sites::{self, SiteAct};
-use features::trust::weigh::{self, Asked, Facts, Reach, Verdict};
-use kernel::{AgentId, Leave, Risk, RunId, TypedId as _};
+use kernel::{AccessDecision, AgentId, Risk, RunId, TypedId as _};
 use store::{Read, StoreError};
 use tool::Effect;
 use web::format;
@@ -36,7 +36,7 @@ pub(crate) enum AtSite {
 /// A download, as it would be kept now.
 pub(crate) struct Keep {
     download: Download,
-    asked: Asked,
+    asked: OutgoingRequest,
     /// Whether it began with an act that was allowed to begin one.
     is_agreed: bool,
     path: Option<String>,
@@ -151,12 +151,12 @@ impl Keep {
         run: RunId,
         facts: &Facts<'_>,
     ) -> Result<Verdict, StoreError> {
-        let itself = weigh::weigh(tx, agents, Some(run), facts)?;
+        let itself = authorize::weigh(tx, agents, Some(run), facts)?;
         if self.is_agreed {
             return Ok(itself);
         }
-        let mut site = weigh::weigh(tx, agents, Some(run), &self.facts(facts))?;
-        if site.leave == Leave::Ask && site.rule.is_none() {
+        let mut site = authorize::weigh(tx, agents, Some(run), &self.facts(facts))?;
+        if site.leave == AccessDecision::Ask && site.rule.is_none() {
             site.why = format!("Nobody has allowed it to keep what {} sends yet", self.place());
         }
         Ok(itself.and(site))
@@ -227,10 +227,10 @@ pub(super) fn address(download: &Download) -> &str {
 }
 
 /// What keeping a download asks of the site that it comes from.
-pub(super) fn asked(download: &Download) -> Asked {
+pub(super) fn asked(download: &Download) -> OutgoingRequest {
     let at = Url::parse(address(download)).ok(); // ok: what has no address is asked for each time
     let asked = at.and_then(|at| sites::asked(SiteAct::Download, &at));
-    asked.unwrap_or_else(|| Asked {
+    asked.unwrap_or_else(|| OutgoingRequest {
         method: SiteAct::Download.word().to_owned(),
         host: String::new(),
         is_usual: false,

@@ -14,7 +14,7 @@ mod reading;
 mod save;
 mod secret;
 mod shots;
-mod told;
+mod answer;
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -24,10 +24,10 @@ use browser::act::{Click, Point, Spot, Wait};
 use browser::fleet::{Key, Last};
 use browser::hang;
 use browser::launch::Browser;
+use browser::live_view::{Handed, Stage};
 use browser::page::{self, Page};
 use browser::refs;
 use browser::snapshot::escape::Quoted;
-use browser::stage::{Handed, Stage};
 use browser::tabs::TabInfo;
 use features::agents::model::Agent;
 use features::agents::queries::reach;
@@ -42,13 +42,13 @@ use tokio::time::timeout;
 use tool::{ActTool, Aliases, Effect, Group, ToolCx, ToolError, ToolOutput, ToolSpec, leaks};
 
 use super::fetch::hosts_of;
+use answer::{Told, Trouble, count, hidden, left_by, listed, missing, refusal, with_news};
 use args::{Action, Args};
 use files::{Given, Source};
 pub(crate) use keep::AtSite;
 use plan::Act;
 pub(crate) use save::Save;
 pub(crate) use shots::keep_asked;
-use told::{Told, Trouble, count, hidden, left_by, listed, missing, refusal, with_news};
 
 /// How long `wait` waits unless asked, in seconds, and at most.
 const SECONDS: u64 = 10;

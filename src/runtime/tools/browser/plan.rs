@@ -5,24 +5,24 @@ use sha2::{Digest, Sha256};
 
 use app::Ws;
 use browser::act::{Aim, Does, Point, Stake};
+use browser::live_view::{Expected, Stage};
 use browser::page::Page;
 use browser::refs;
 use browser::snapshot::Part;
 use browser::snapshot::escape::{self, Quoted};
-use browser::stage::{Expected, Stage};
 use features::agents::model::Agent;
 use features::browsers::queries as browsers;
 use features::runs::model::Run;
+use features::trust::authorize::{self, Facts, OutgoingRequest, Reach, Verdict};
 use features::trust::model::{self, Offer, Witness};
 use features::trust::sites::{self, SiteAct};
-use features::trust::weigh::{self, Asked, Facts, Reach, Verdict};
 use kernel::text::{capitalized, listed};
-use kernel::{AgentId, Leave, Risk, RunId};
+use kernel::{AccessDecision, AgentId, Risk, RunId};
 use store::{Read, ReadExt, StoreError};
 
+use super::answer::{Trouble, missing};
 use super::args::{Action, Args};
 use super::files::{self, Given, Source};
-use super::told::{Trouble, missing};
 
 /// The longest name, value and address that a card shows, in characters.
 const MAX_NAME: usize = 100;
@@ -37,7 +37,7 @@ pub(crate) struct Act {
     pub(super) page: Page,
     stake: Stake,
     /// What it asks of the site; the first for any act.
-    asked: Vec<Asked>,
+    asked: Vec<OutgoingRequest>,
     /// Whether it only sends what a secret was filled in for, which somebody has allowed.
     sends_filled: bool,
     /// Whether nothing of the page may be told.
@@ -153,18 +153,18 @@ impl Act {
         let mut strictest: Option<Verdict> = None;
         for asked in &self.asked {
             let facts = Facts { reach: Reach::Site, request: Some(asked), ..facts.clone() };
-            let one = weigh::weigh(tx, agents, Some(run), &facts)?;
+            let one = authorize::weigh(tx, agents, Some(run), &facts)?;
             strictest = Some(match strictest {
                 Some(so_far) => so_far.and(one),
                 None => one,
             });
         }
         let Some(mut verdict) = strictest else {
-            return weigh::weigh(tx, agents, Some(run), facts);
+            return authorize::weigh(tx, agents, Some(run), facts);
         };
-        if verdict.leave == Leave::Ask && verdict.rule.is_none() {
+        if verdict.leave == AccessDecision::Ask && verdict.rule.is_none() {
             if self.sends_filled {
-                verdict.leave = Leave::Allow;
+                verdict.leave = AccessDecision::Allow;
             }
             verdict.why = self.why();
         }
@@ -189,7 +189,7 @@ impl Act {
     }
 
     /// The site of which it may begin a download.
-    pub(super) fn downloads(&self) -> Option<&Asked> {
+    pub(super) fn downloads(&self) -> Option<&OutgoingRequest> {
         self.asked.iter().find(|asked| asked.method == SiteAct::Download.word())
     }
 
@@ -408,10 +408,10 @@ fn sends(args: &Args, stake: &Stake) -> bool {
     })
 }
 
-fn asked(act: SiteAct, stake: &Stake) -> Asked {
+fn asked(act: SiteAct, stake: &Stake) -> OutgoingRequest {
     let asked = stake.site().and_then(|at| sites::asked(act, &at));
     // What has no address is asked for each time.
-    asked.unwrap_or_else(|| Asked {
+    asked.unwrap_or_else(|| OutgoingRequest {
         method: act.word().to_owned(),
         host: String::new(),
         is_usual: false,

@@ -13,8 +13,8 @@ use kernel::TypedId as _;
 use net::readable::{self, Form, Source};
 use tool::{Picture, ToolError, document};
 
+use super::answer::{Told, Trouble};
 use super::args::Action;
-use super::told::{Told, Trouble};
 use super::{Hand, MAX_NAME};
 use crate::tools::folder::blocking;
 

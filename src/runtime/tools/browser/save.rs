@@ -11,18 +11,18 @@ use browser::downloads::{Download, DownloadState};
 use browser::launch::Browser;
 use browser::snapshot::escape::Quoted;
 use features::agents::queries::reach;
+use features::trust::authorize::{Facts, OutgoingRequest, Reach};
 use features::trust::queries::{self as trust, SiteAct};
 use features::trust::sites;
-use features::trust::weigh::{Asked, Facts, Reach};
-use kernel::{Can, Leave, TypedId as _};
+use kernel::{AccessDecision, Can, TypedId as _};
 use tool::{
     Aliases, Effect, FileChange, FilePlan, FileTool, Group, ToolCx, ToolError, ToolOutput,
     ToolSpec, untrusted,
 };
 use web::format;
 
+use super::answer::Told;
 use super::keep::{self, Keep};
-use super::told::Told;
 use super::{Hand, allowed};
 use crate::tools::folder::{self, Current, MAX_FILE, blocking};
 
@@ -114,7 +114,7 @@ fn is_allowed(cx: &ToolCx, one: &Download) -> Result<(), ToolError> {
         let agents = reach::agents_of(snap, cx.agent, cx.run)?;
         keep.verdict(snap, &agents, cx.run, &facts)
     })?;
-    if verdict.leave == Leave::Allow {
+    if verdict.leave == AccessDecision::Allow {
         return Ok(());
     }
     let text = format!("a person is asked for it first: call {NAME} again. {}", verdict.why);
@@ -157,7 +157,7 @@ impl Hand<'_> {
 
     /// Keeps in mind which downloads an act has begun that was allowed to begin one of this site: nobody is asked for them
     /// once more.
-    pub(super) fn agree_to_downloads(&self, newest: Option<&str>, site: &Asked) {
+    pub(super) fn agree_to_downloads(&self, newest: Option<&str>, site: &OutgoingRequest) {
         for one in self.downloads_since(newest) {
             if sites::place(&keep::asked(&one)) == sites::place(site) {
                 self.stage.agree(one.file);

@@ -11,8 +11,8 @@ use features::agents::queries::reach;
 use tool::ToolError;
 
 use super::Hand;
+use super::answer::{Told, Trouble, missing};
 use super::args::Action;
-use super::told::{Told, Trouble, missing};
 use crate::tools::request::named;
 use crate::tools::secrets::note;
 

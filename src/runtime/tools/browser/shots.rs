@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use app::Ws;
 use browser::BrowserError;
-use browser::stage::Stage;
+use browser::live_view::Stage;
 use features::browsers::model::Picture;
 use features::browsers::rules::{self, Taken};
 use kernel::{Actor, AgentId, Cause, RunId};

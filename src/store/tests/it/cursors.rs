@@ -121,7 +121,7 @@ fn drop_piece(toys: &Toys, until: u64) {
 /// What nobody may lose of an entry.
 type Told = (u64, [u8; 32], Vec<Change>);
 
-fn told(toys: &Toys, after: u64) -> Vec<Told> {
+fn received(toys: &Toys, after: u64) -> Vec<Told> {
     let entries = toys.store.entries_after(after, usize::MAX).expect("the feed");
     entries.iter().map(|entry| (entry.seq, entry.hash, entry.changes.clone())).collect()
 }
@@ -161,12 +161,12 @@ proptest! {
         for act in acts {
             toys = step(toys, act);
             // As they were told when they were young.
-            all.extend(told(&toys, all.len() as u64));
+            all.extend(received(&toys, all.len() as u64));
         }
         // From the disk, and not from what is in memory.
         let toys = toys.reopen();
         for cursor in 0..=all.len() {
-            assert_eq!(told(&toys, cursor as u64), all[cursor..], "from {cursor}");
+            assert_eq!(received(&toys, cursor as u64), all[cursor..], "from {cursor}");
         }
         assert_eq!(by_pages(&toys), (1..=all.len() as u64).collect::<Vec<_>>());
         for reader in 0..READERS {

@@ -4,8 +4,8 @@ use super::end::once;
 use super::*;
 use kernel::Timestamp;
 
-fn delayed(jitter_secs: u32) -> Wish {
-    Wish { jitter_secs: Some(jitter_secs), ..every_half_hour(CatchUp::One) }
+fn delayed(jitter_secs: u32) -> RoutineRequest {
+    RoutineRequest { jitter_secs: Some(jitter_secs), ..every_half_hour(CatchUp::One) }
 }
 
 #[test]
@@ -64,7 +64,7 @@ fn another_delay_moves_the_firing_that_waits_and_makes_no_second_one() {
 #[test]
 fn one_moment_fires_late_and_once() {
     let bench = Bench::new();
-    let id = bench.save(0, Wish { jitter_secs: Some(3_600), ..once(10) }).id;
+    let id = bench.save(0, RoutineRequest { jitter_secs: Some(3_600), ..once(10) }).id;
     let clock = bench.clock_of(id);
     bench.advance(10);
     let now = view::coming(

@@ -7,13 +7,13 @@ use kernel::{ItemState, Notice};
 use store::feed;
 
 /// A wish for one moment, so many minutes from the start on.
-pub(super) fn once(minutes: i64) -> Wish {
+pub(super) fn once(minutes: i64) -> RoutineRequest {
     let schedule = ScheduleFields {
         cadence_type: Some(CadenceKind::Once),
         at: Some(from_ms(START + minutes * 60_000).to_string()),
         ..ScheduleFields::default()
     };
-    Wish { schedule: Some(schedule), ..every_half_hour(CatchUp::One) }
+    RoutineRequest { schedule: Some(schedule), ..every_half_hour(CatchUp::One) }
 }
 
 impl Bench {
@@ -127,7 +127,7 @@ fn what_was_given_up_is_not_told_twice() {
 #[test]
 fn what_fires_once_and_fails_is_told_and_stays_in_the_list() {
     let bench = Bench::new();
-    let id = bench.save(0, Wish { delete_when_done: true, ..once(10) }).id;
+    let id = bench.save(0, RoutineRequest { delete_when_done: true, ..once(10) }).id;
     bench.advance(10);
     bench.tick();
     bench.end_work(id, ItemState::Failed);
@@ -138,7 +138,7 @@ fn what_fires_once_and_fails_is_told_and_stays_in_the_list() {
 #[test]
 fn what_fires_once_is_put_away_when_its_work_is_done_and_its_history_stays() {
     let bench = Bench::new();
-    let id = bench.save(0, Wish { delete_when_done: true, ..once(10) }).id;
+    let id = bench.save(0, RoutineRequest { delete_when_done: true, ..once(10) }).id;
     bench.write(move |tx| run_now(tx, id, None));
     bench.end_work(id, ItemState::Done);
     assert_eq!(bench.lists(id), (true, false), "its time is still to come");
@@ -164,8 +164,8 @@ fn what_fires_once_is_put_away_when_its_work_is_done_and_its_history_stays() {
 #[test]
 fn what_makes_a_task_once_is_put_away_with_it_and_stays_as_long_as_the_task() {
     let bench = Bench::new();
-    let task = TaskWish { title: "look".into(), unassigned: true, ..TaskWish::default() };
-    let wish = Wish { task: Some(task), delete_when_done: true, ..once(10) };
+    let task = TaskRequest { title: "look".into(), unassigned: true, ..TaskRequest::default() };
+    let wish = RoutineRequest { task: Some(task), delete_when_done: true, ..once(10) };
     let id = bench.save(0, wish).id;
     bench.advance(10);
     bench.tick();
@@ -182,7 +182,8 @@ fn what_makes_a_task_once_is_put_away_with_it_and_stays_as_long_as_the_task() {
 #[test]
 fn what_was_missed_or_is_to_stay_is_not_put_away() {
     let bench = Bench::new();
-    let missed = Wish { delete_when_done: true, catch_up: Some(CatchUp::None), ..once(10) };
+    let missed =
+        RoutineRequest { delete_when_done: true, catch_up: Some(CatchUp::None), ..once(10) };
     let (missed, kept) = (bench.save(0, missed).id, bench.save(0, once(10)).id);
     bench.advance(30);
     bench.tick();
@@ -195,11 +196,11 @@ fn what_was_missed_or_is_to_stay_is_not_put_away() {
 #[test]
 fn another_moment_brings_back_what_was_put_away() {
     let bench = Bench::new();
-    let id = bench.save(0, Wish { delete_when_done: true, ..once(10) }).id;
+    let id = bench.save(0, RoutineRequest { delete_when_done: true, ..once(10) }).id;
     bench.advance(10);
     bench.tick();
     bench.end_work(id, ItemState::Done);
-    let wish = Wish { delete_when_done: true, ..once(60) };
+    let wish = RoutineRequest { delete_when_done: true, ..once(60) };
     bench.write(move |tx| save(tx, Some(id), agent_id(0), &wish));
     assert_eq!(bench.lists(id), (true, false));
     bench.advance(50);

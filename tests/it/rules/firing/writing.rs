@@ -10,13 +10,13 @@ fn another() -> Actor {
 }
 
 /// A routine that makes a task for each change of a task, which says what changed and what was before.
-fn said(all: Vec<Written>) -> Wish {
-    let task = TaskWish {
+fn said(all: Vec<Written>) -> RoutineRequest {
+    let task = TaskRequest {
         title: "{changed}: {old_title} to {title}".into(),
         unassigned: true,
-        ..TaskWish::default()
+        ..TaskRequest::default()
     };
-    Wish { task: Some(task), ..after("task.changed", all) }
+    RoutineRequest { task: Some(task), ..after("task.changed", all) }
 }
 
 impl Bench {

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use features::usage::model::grant::RunGrant;
 use features::usage::rules::grants::{
-    Terms, committed, drawn, fit, holds, is_anothers, longest, lose, regain, release, told,
+    Terms, committed, drawn, fit, holds, is_anothers, longest, lose, regain, release,
+    settle_reported,
 };
 use kernel::GatewayId;
 use proptest::prelude::{
@@ -165,7 +166,7 @@ fn what_was_granted_is_booked_whole_when_a_run_is_taken_away_until_its_machine_s
     // It has made a call of which home had heard nothing: that is known now, and the rest is not.
     let held = ReservationId::from_bytes([3; 16]);
     for _ in 0..2 {
-        bench.write(move |tx| told(tx, run_id(0), (held, 4), spent(120))).unwrap();
+        bench.write(move |tx| settle_reported(tx, run_id(0), (held, 4), spent(120))).unwrap();
         assert_eq!((cost(), left_of_month(&bench)), (500, 9_500));
     }
     // Another machine says that it has said all, and then the one that had the run does.
@@ -178,7 +179,7 @@ fn what_was_granted_is_booked_whole_when_a_run_is_taken_away_until_its_machine_s
     // What comes later all the same is booked, once.
     let other = ReservationId::from_bytes([5; 16]);
     for _ in 0..2 {
-        bench.write(move |tx| told(tx, run_id(0), (other, 5), spent(7))).unwrap();
+        bench.write(move |tx| settle_reported(tx, run_id(0), (other, 5), spent(7))).unwrap();
         assert_eq!(cost(), 127);
     }
 }
@@ -187,7 +188,7 @@ fn what_was_granted_is_booked_whole_when_a_run_is_taken_away_until_its_machine_s
 fn cost_of_question(bench: &Bench, held: ReservationId) -> [i64; 2] {
     [(); 2].map(|()| {
         // The number of a question that is no part of the conversation is not said.
-        bench.write(move |tx| told(tx, run_id(0), (held, 0), spent(30))).unwrap();
+        bench.write(move |tx| settle_reported(tx, run_id(0), (held, 0), spent(30))).unwrap();
         bench.write(|tx| Ok(queries::run_cost(tx, run_id(0))?)).unwrap()
     })
 }
@@ -215,7 +216,7 @@ fn a_question_is_booked_once_whatever_home_knew_of_it_and_how_often_its_machine_
         let left = bench.write(move |tx| Ok(tx.get::<Reservation>(held)?)).unwrap();
         assert_eq!(left, None, "nothing is held back for it any more");
         // What is said in the name of another run is nothing to it.
-        bench.write(move |tx| told(tx, run_id(1), (held, 0), spent(30))).unwrap();
+        bench.write(move |tx| settle_reported(tx, run_id(1), (held, 0), spent(30))).unwrap();
         assert_eq!(bench.write(|tx| Ok(queries::run_cost(tx, run_id(0))?)).unwrap(), 30);
     }
 }

@@ -10,7 +10,7 @@ fn budgets_of_agents_and_of_the_workspace_stand_where_they_stood() {
     let agent = Payer::Agent(agent_id(0));
     let of = |payer| bench.store.read(|s| standing::of(s, payer)).unwrap();
     assert_eq!(of(agent).len(), 1);
-    bench.set(Wish {
+    bench.set(BudgetRequest {
         limit_tokens: Some(5_000),
         soft_pct: 50,
         hard: false,
@@ -22,7 +22,7 @@ fn budgets_of_agents_and_of_the_workspace_stand_where_they_stood() {
     assert_eq!((one.limit_micros, one.limit_tokens), (Some(2_000), Some(5_000)));
     assert_eq!((one.soft_pct, one.hard), (50, false));
     // A soft budget stops nothing.
-    bench.set(Wish { hard: false, ..money(Payer::Workspace, Period::Month, 100) });
+    bench.set(BudgetRequest { hard: false, ..money(Payer::Workspace, Period::Month, 100) });
     let id = bench.reserve(0, 250).unwrap();
     bench.write(move |tx| settle(tx, id, spent(250))).unwrap();
     assert!(
@@ -65,7 +65,7 @@ fn what_each_run_may_cost_limits_calls_without_a_price_once_somebody_has_chosen_
     limits(None, RUN_CAP_MICROS);
     assert_eq!(priced(0).unwrap(), PricedBy::Nobody);
     // Nor is one that only warns.
-    bench.set(Wish { hard: false, ..money(Payer::Workspace, Period::Run, 50_000_000) });
+    bench.set(BudgetRequest { hard: false, ..money(Payer::Workspace, Period::Run, 50_000_000) });
     assert_eq!(priced(0).unwrap(), PricedBy::Nobody);
     bench.set(money(Payer::Workspace, Period::Run, 50_000_000));
     assert_eq!(priced(0).unwrap(), PricedBy::Dearest);

@@ -364,7 +364,7 @@ fn walk(steps: Vec<Step>) -> Result<(), TestCaseError> {
                 let payer = whose.payer();
                 // Nothing stands for "no limit" of a run.
                 let micros = micros.filter(|micros| period != Period::Run || 0 < *micros);
-                let wish = Wish {
+                let wish = BudgetRequest {
                     payer,
                     period,
                     limit_micros: micros,

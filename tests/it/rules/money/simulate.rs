@@ -456,7 +456,7 @@ impl<'s> Life<'s> {
                     grants::made(tx, &ask(&run, &model(), question), &call.admitted)?;
                 }
                 Said::Ended { call, billed, .. } if is_gone => {
-                    return grants::told(tx, run.id, (id, call.number), spent(billed));
+                    return grants::settle_reported(tx, run.id, (id, call.number), spent(billed));
                 }
                 Said::Ended { billed, is_lost: true, .. } => {
                     book_lost(tx, id, spent(billed))?;

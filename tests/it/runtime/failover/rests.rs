@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use features::connections::cooldown::Candidate;
 use features::connections::model::Cooldown;
 use features::connections::provider::seal_key;
-use features::connections::rests::Candidate;
 use features::connections::rules::turns::{self, Failure};
 use features::connections::rules::{self as connections, ConnectionError, Found, KeyChange};
 use features::runs::model::{EventKind, Run};

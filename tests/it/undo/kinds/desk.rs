@@ -22,7 +22,7 @@ use features::notifications::model::sending::MailSettings;
 use features::notifications::rules::sending;
 use features::routines::model::Routine;
 use features::routines::rules as routines;
-use features::routines::wish::Wish;
+use features::routines::wish::RoutineRequest;
 use features::runs::model::SubagentLimits;
 use features::runs::rules::limits;
 use features::streams::model::Stream;
@@ -284,7 +284,7 @@ fn agent(name: String) -> agents::NewAgent {
         emoji: "🔭".to_owned(),
         description: "Does what tests need".to_owned(),
         template: "default".to_owned(),
-        model: agents::ModelWish::default(),
+        model: agents::ModelChoice::default(),
         thinking: None,
         exec: false,
         budget_micros: None,
@@ -313,7 +313,7 @@ fn change_agent(tx: &mut WriteTx<'_>, [a, b, c]: Pick) -> Acted {
         _ => {
             let connection = one::<Connection>(tx, c)?.id;
             let model = Some(format!("model-{}", c % 3));
-            changes.model = Some(agents::ModelWish { connection: Some(connection), model });
+            changes.model = Some(agents::ModelChoice { connection: Some(connection), model });
         }
     }
     by_rule(agents::update(tx, id, None, changes))
@@ -390,13 +390,13 @@ fn reach(tx: &mut WriteTx<'_>, [a, _, c]: Pick) -> Acted {
 
 fn pace(tx: &mut WriteTx<'_>, [a, b, c]: Pick) -> Acted {
     let agent = one::<Agent>(tx, a)?.id;
-    let quiet = (b % 2 == 0).then(|| paces::QuietWish {
+    let quiet = (b % 2 == 0).then(|| paces::QuietRequest {
         days: Vec::new(),
         from: format!("{:02}:00", 20 + b % 4),
         until: "07:00".to_owned(),
         zone: String::new(),
     });
-    let wish = paces::Wish { quiet, per_hour: (c % 3 != 0).then(|| 10 + u32::from(c % 4)) };
+    let wish = paces::PaceRequest { quiet, per_hour: (c % 3 != 0).then(|| 10 + u32::from(c % 4)) };
     by_rule(paces::set(tx, agent, &wish))
 }
 
@@ -413,7 +413,8 @@ fn routine(tx: &mut WriteTx<'_>, [a, b, c]: Pick) -> Acted {
             1 => by_rule(routines::pause(tx, old.id)),
             2 => by_rule(routines::resume(tx, old.id)),
             _ => {
-                let wish = Wish { name: format!("Routine {c}"), ..Wish::from(&old) };
+                let wish =
+                    RoutineRequest { name: format!("Routine {c}"), ..RoutineRequest::from(&old) };
                 by_rule(routines::save(tx, Some(old.id), old.agent, &wish))
             }
         };
@@ -424,7 +425,8 @@ fn routine(tx: &mut WriteTx<'_>, [a, b, c]: Pick) -> Acted {
         interval_n: Some(1 + u32::from(c % 3)),
         ..ScheduleFields::default()
     };
-    let wish = Wish { name: "Look".into(), schedule: Some(daily), ..Wish::default() };
+    let wish =
+        RoutineRequest { name: "Look".into(), schedule: Some(daily), ..RoutineRequest::default() };
     by_rule(routines::save(tx, None, agent, &wish))
 }
 

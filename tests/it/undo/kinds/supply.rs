@@ -7,14 +7,14 @@ use features::connections::model::{Connection, Named, Wire};
 use features::connections::rules::{self as connections, turns};
 use features::routines::model::Routine;
 use features::runs::model::RunLimits;
-use features::runs::rules::bounds;
+use features::runs::rules::run_limits;
 use features::streams::model::Stream;
 use features::tasks::model::Task;
 use features::trust::model::{Permission, What};
 use features::trust::rules as trust;
 use features::usage::rules::{budgets, prices};
 use kernel::time::from_ms;
-use kernel::{Leave, Payer, Period, Thinking, TrustMode};
+use kernel::{AccessDecision, Payer, Period, Thinking, TrustMode};
 use store::WriteTx;
 
 use super::desk::{Acted, Pick, by_rule, one};
@@ -83,7 +83,7 @@ pub fn budget(tx: &mut WriteTx<'_>, [a, b, c]: Pick) -> Acted {
         _ => Payer::Task(one::<Task>(tx, a / 5)?.id),
     };
     let periods = [Period::Day, Period::Month, Period::Total];
-    let wish = budgets::Wish {
+    let wish = budgets::BudgetRequest {
         payer,
         period: periods[usize::from(b) % periods.len()],
         limit_micros: (c % 3 != 0).then(|| 1_000_000 * i64::from(c % 4 + 1)),
@@ -124,7 +124,7 @@ pub fn permission(tx: &mut WriteTx<'_>, [a, b, c]: Pick) -> Acted {
         run: None,
         tool: ["exec", "browser", "write"][usize::from(b) % 3].to_owned(),
         what: What::All,
-        leave: Leave::ALL[usize::from(c) % Leave::ALL.len()],
+        leave: AccessDecision::ALL[usize::from(c) % AccessDecision::ALL.len()],
         note: String::new(),
         expires_at: None,
     };
@@ -137,7 +137,7 @@ pub fn run_limits(tx: &mut WriteTx<'_>, [a, b, c]: Pick) -> Acted {
         _ => ReachOf::Agent(one::<Agent>(tx, a / 3)?.id),
     };
     let number = |n: u8| (!n.is_multiple_of(3)).then(|| 10 + u32::from(n % 4));
-    by_rule(bounds::set(tx, RunLimits::of_values(of, [number(b), number(c), None])))
+    by_rule(run_limits::set(tx, RunLimits::of_values(of, [number(b), number(c), None])))
 }
 
 pub fn price(tx: &mut WriteTx<'_>, [a, b, c]: Pick) -> Acted {

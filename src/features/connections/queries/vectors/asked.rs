@@ -83,11 +83,11 @@ impl Line {
             Err(error) => checks::ended(call, Some(error.class)),
         };
         ws.write(&BY, move |tx| paid::close(tx, id, (held, spent))).await?;
-        answer.map_err(|error| told(ws, &error))
+        answer.map_err(|error| vector_error(ws, &error))
     }
 }
 
-fn told(ws: &Ws, error: &ProviderError) -> VectorError {
+fn vector_error(ws: &Ws, error: &ProviderError) -> VectorError {
     let said = error.class.explained(&error.message);
     VectorError::Provider {
         class: error.class,

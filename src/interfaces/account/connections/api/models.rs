@@ -28,7 +28,7 @@ pub(super) fn routes() -> Routes {
                 Doc::new(
                     "The models that can be chosen: what each can do, what it costs, who offers it",
                 )
-                .query::<Wish>()
+                .query::<ModelListParams>()
                 .returns::<Models>()
             }),
         )
@@ -45,7 +45,7 @@ pub(super) fn routes() -> Routes {
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Wish {
+struct ModelListParams {
     /// Only those of this connection, by its name or id.
     connection: Option<String>,
     /// Only those whose id or name holds these words.
@@ -171,7 +171,7 @@ impl From<Standing> for StandingView {
     }
 }
 
-impl Wish {
+impl ModelListParams {
     fn is_of(&self, id: ConnectionId, name: &str) -> bool {
         let Some(wanted) = self.connection.as_deref() else { return true };
         let wanted = wanted.trim().to_lowercase();
@@ -204,7 +204,7 @@ fn practice(default: bool) -> ModelRow {
     }
 }
 
-async fn list(ws: Ws, Query(wish): Query<Wish>) -> Result<Json<Models>, ApiError> {
+async fn list(ws: Ws, Query(wish): Query<ModelListParams>) -> Result<Json<Models>, ApiError> {
     let most = wish.limit.unwrap_or(USUAL).min(MOST);
     let now = ws.app.clock.now();
     let all = ws.read_blocking(move |ws| {

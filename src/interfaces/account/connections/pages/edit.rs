@@ -29,7 +29,7 @@ use super::{HERE, MENU};
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Typed {
+pub(super) struct ConnectionForm {
     rev: String,
     name: String,
     base_url: String,
@@ -51,11 +51,11 @@ pub(super) struct Typed {
     redirect_url: String,
 }
 
-impl Typed {
+impl ConnectionForm {
     /// What was typed about where people sign in.
-    fn account(&self) -> sign_in::Typed {
+    fn account(&self) -> sign_in::ProviderSignInForm {
         let typed = self.clone();
-        sign_in::Typed {
+        sign_in::ProviderSignInForm {
             client_id: typed.client_id,
             integration: typed.integration,
             base_url: typed.base_url,
@@ -64,7 +64,7 @@ impl Typed {
             device_url: typed.device_url,
             exchange_url: typed.exchange_url,
             redirect_url: typed.redirect_url,
-            ..sign_in::Typed::default()
+            ..sign_in::ProviderSignInForm::default()
         }
     }
 }
@@ -84,7 +84,7 @@ struct EditPage {
     about: String,
     failed: String,
     rev: String,
-    v: Typed,
+    v: ConnectionForm,
     wrong: Wrong,
     has_key: bool,
     key_hint: String,
@@ -117,7 +117,7 @@ pub(super) async fn form(
     let (connection, rev) = stored(&ws, id)?;
     let client = connection.sign_in.clone();
     let ends = client.as_ref().map(|client| client.endpoints.clone()).unwrap_or_default();
-    let v = Typed {
+    let v = ConnectionForm {
         integration: client.as_ref().and_then(|c| c.integration.clone()).unwrap_or_default(),
         client_id: client.map_or_else(String::new, |client| client.id),
         authorize_url: ends.authorize,
@@ -142,7 +142,7 @@ pub(super) async fn form(
             true => "on".to_owned(),
             false => String::new(),
         },
-        ..Typed::default()
+        ..ConnectionForm::default()
     };
     html::page(&page(&ws, shell, &connection, v, Wrong::none())?)
 }
@@ -155,7 +155,7 @@ fn page(
     ws: &Ws,
     shell: Shell,
     connection: &Connection,
-    v: Typed,
+    v: ConnectionForm,
     wrong: Wrong,
 ) -> Result<EditPage, PageError> {
     let id = connection.id;
@@ -256,7 +256,7 @@ pub(super) async fn save(
     shell: Shell,
     hx: Hx,
     Path(id): Path<ConnectionId>,
-    Form(typed): Form<Typed>,
+    Form(typed): Form<ConnectionForm>,
 ) -> Result<Response, PageError> {
     let (connection, _) = stored(&ws, id)?;
     let price = match price(&typed) {
@@ -328,15 +328,15 @@ fn again(
     ws: &Ws,
     shell: Shell,
     connection: &Connection,
-    typed: Typed,
+    typed: ConnectionForm,
     wrong: Wrong,
 ) -> Result<Response, PageError> {
-    let v = Typed { key: String::new(), ..typed };
+    let v = ConnectionForm { key: String::new(), ..typed };
     let page = page(ws, shell, connection, v, wrong)?;
     html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)
 }
 
-fn price(typed: &Typed) -> Result<Option<(i64, i64)>, Wrong> {
+fn price(typed: &ConnectionForm) -> Result<Option<(i64, i64)>, Wrong> {
     let bad = || Wrong::field("price", "write both prices in dollars, such as 3.00, or neither");
     match (typed.price_input.trim(), typed.price_output.trim()) {
         ("", "") => Ok(None),

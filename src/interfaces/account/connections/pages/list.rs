@@ -11,7 +11,7 @@ use features::connections::model::{
     Connection, Cooldown, Fallbacks, Grant, ListedModel, Offers, UsualThinking,
 };
 use features::connections::queries::eligible::{self, Reason};
-use features::connections::queries::{self, Asked, Choice as Chosen, PRACTICE_LABEL, turns};
+use features::connections::queries::{self, Choice as Chosen, ModelRequest, PRACTICE_LABEL, turns};
 use features::history::queries as history;
 use features::usage::model::price::EnteredPrice;
 use features::usage::queries::prices::{self, Offered};
@@ -142,7 +142,7 @@ struct OnePart {
 }
 
 /// What the page reads once.
-struct Scene {
+struct ConnectionsContext {
     settings: Option<Settings>,
     connections: Vec<Connection>,
     uses: Vec<(Agent, Chosen)>,
@@ -156,7 +156,7 @@ struct Scene {
     now: Timestamp,
 }
 
-impl Scene {
+impl ConnectionsContext {
     fn read(ws: &Ws) -> Result<Self, StoreError> {
         let now = ws.app.clock.now();
         ws.read(|snap| {
@@ -164,7 +164,7 @@ impl Scene {
             let all = agents::all(snap)?;
             let called = Called::among(&all);
             for agent in all {
-                let asked = Asked { message: None, task: None, agent: &agent };
+                let asked = ModelRequest { message: None, task: None, agent: &agent };
                 let choice = queries::resolve(snap, asked)?;
                 uses.push((agent, choice));
             }
@@ -205,7 +205,7 @@ impl Scene {
 }
 
 pub(super) async fn show(ws: Ws, who: Person, shell: Shell, hx: Hx) -> Result<Response, PageError> {
-    let scene = Scene::read(&ws)?;
+    let scene = ConnectionsContext::read(&ws)?;
     let manages = who.access.may(Can::Admin);
     let zone = TimeZone::get(&who.zone).unwrap_or(TimeZone::UTC);
     let conns = scene.connections.iter().map(|c| view(&ws, &scene, c, &zone)).collect();
@@ -280,7 +280,7 @@ fn thinking(
 
 /// One connection, after a test of it.
 pub(super) fn one(ws: &Ws, who: &Person, id: ConnectionId) -> Result<Response, PageError> {
-    let scene = Scene::read(ws)?;
+    let scene = ConnectionsContext::read(ws)?;
     let zone = TimeZone::get(&who.zone).unwrap_or(TimeZone::UTC);
     let found = scene.connections.iter().find(|connection| connection.id == id);
     let found = found.ok_or_else(|| PageError::not_found("This connection"))?;
@@ -315,7 +315,7 @@ fn outcome(connection: &Connection) -> (Dot, Dot, &'static str, String, String) 
     }
 }
 
-fn view(ws: &Ws, scene: &Scene, connection: &Connection, zone: &TimeZone) -> ConnView {
+fn view(ws: &Ws, scene: &ConnectionsContext, connection: &Connection, zone: &TimeZone) -> ConnView {
     let (default_id, default_model) = scene.default();
     let id = connection.id;
     let is_own = queries::is_own(connection);
@@ -401,7 +401,7 @@ fn view(ws: &Ws, scene: &Scene, connection: &Connection, zone: &TimeZone) -> Con
     }
 }
 
-fn keys(scene: &Scene, connection: &Connection) -> String {
+fn keys(scene: &ConnectionsContext, connection: &Connection) -> String {
     if connection.sign_in.is_some() {
         return match scene.labels.iter().find(|(id, _)| *id == connection.id) {
             Some((_, Some(label))) => format!("the account {label}"),
@@ -423,7 +423,7 @@ fn keys(scene: &Scene, connection: &Connection) -> String {
 /// What rests after failures, and why, unless the last test of the connection has told that.
 fn rests(
     ws: &Ws,
-    scene: &Scene,
+    scene: &ConnectionsContext,
     (id, told): (ConnectionId, &str),
     zone: &TimeZone,
 ) -> Vec<RestView> {
@@ -474,7 +474,12 @@ fn abilities(model: &Model) -> String {
     words.join(", ")
 }
 
-fn model_view(scene: &Scene, connection: &Connection, id: &str, is_default: bool) -> ModelView {
+fn model_view(
+    scene: &ConnectionsContext,
+    connection: &Connection,
+    id: &str,
+    is_default: bool,
+) -> ModelView {
     let described = match queries::base_of(connection) {
         Ok(base) => catalog::describe(id).at(&base),
         Err(_) => catalog::describe(id),

@@ -60,7 +60,7 @@ pub fn routes() -> Routes {
 }
 
 /// What a person reads after a test.
-fn told(checked: &Checked) -> Flash {
+fn to_flash(checked: &Checked) -> Flash {
     let name = &checked.connection.name;
     match (checked.tested.ok, checked.effect) {
         (false, _) => {
@@ -80,7 +80,7 @@ fn told(checked: &Checked) -> Flash {
 /// When the connection is gone.
 async fn try_out(ws: &Ws, who: &Person, id: ConnectionId) -> Result<(Flash, bool), PageError> {
     match checks::test(ws, who, id).await {
-        Ok(checked) => Ok((told(&checked), checked.tested.ok)),
+        Ok(checked) => Ok((to_flash(&checked), checked.tested.ok)),
         Err(error @ ConnectionError::OverBudget) => {
             let words = format!("Saved, but not tested: {error}.");
             Ok((Flash::danger(words), false))
@@ -100,7 +100,7 @@ async fn test(
     if hx.is_partial() {
         return list::one(&ws, &who, id);
     }
-    Ok(flash::say(&app, told(&checked), hx.go_to(&ws.url(HERE))))
+    Ok(flash::say(&app, to_flash(&checked), hx.go_to(&ws.url(HERE))))
 }
 
 async fn refresh(

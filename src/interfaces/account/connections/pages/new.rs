@@ -86,7 +86,7 @@ impl From<&Preset> for KindView {
 /// A connection as a form sends it.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-pub struct Typed {
+pub struct NewConnectionForm {
     /// The word of its preset.
     pub kind: String,
     pub name: String,
@@ -105,7 +105,7 @@ struct NewPage {
     shell: Shell,
     here: &'static str,
     preset: KindView,
-    v: Typed,
+    v: NewConnectionForm,
     wrong: Wrong,
     /// Whether agents without a model of their own use Practice.
     on_practice: bool,
@@ -114,15 +114,19 @@ struct NewPage {
 pub(super) async fn form(
     ws: Ws,
     shell: Shell,
-    Query(typed): Query<Typed>,
+    Query(typed): Query<NewConnectionForm>,
 ) -> Result<Response, PageError> {
     let Some(preset) = presets::find(&typed.kind) else { return kinds(&ws, shell) };
     let taken = ws.read(|snap| queries::by_name(snap, preset.name))?.is_some();
     let name = if taken { String::new() } else { preset.name.to_owned() };
     if let Some(vendor) = preset.sign_in {
-        return sign_in::form(shell, vendor, sign_in::Typed { name, ..Default::default() });
+        return sign_in::form(
+            shell,
+            vendor,
+            sign_in::ProviderSignInForm { name, ..Default::default() },
+        );
     }
-    let v = Typed { name, base_url: preset.address.to_owned(), ..typed };
+    let v = NewConnectionForm { name, base_url: preset.address.to_owned(), ..typed };
     let on_practice = ws.read(|snap| queries::on_practice(snap))?;
     let (preset, wrong) = (preset.into(), Wrong::none());
     html::page(&NewPage { shell, here: MENU, preset, v, wrong, on_practice })
@@ -152,7 +156,7 @@ pub(super) async fn create(
     who: Person,
     shell: Shell,
     hx: Hx,
-    FormOnce(typed, once): FormOnce<Typed>,
+    FormOnce(typed, once): FormOnce<NewConnectionForm>,
 ) -> Result<Response, PageError> {
     let Some(preset) = presets::find(&typed.kind) else { return kinds(&ws, shell) };
     let Connected { id, told, works } =
@@ -183,7 +187,7 @@ pub async fn connect(
     app: &App,
     ws: &Ws,
     who: &Person,
-    (preset, typed): (&Preset, &Typed),
+    (preset, typed): (&Preset, &NewConnectionForm),
     once: Once,
 ) -> Result<Result<Connected, ConnectionError>, PageError> {
     let new = match new_connection(app, preset, typed) {
@@ -213,7 +217,7 @@ pub async fn connect(
 fn new_connection(
     app: &App,
     preset: &Preset,
-    typed: &Typed,
+    typed: &NewConnectionForm,
 ) -> Result<NewConnection, ConnectionError> {
     let key = seal_key(app, &typed.key);
     if preset.key == KeyNeed::Needed && key.is_none() {
@@ -237,11 +241,11 @@ fn again(
     ws: &Ws,
     shell: Shell,
     preset: &Preset,
-    typed: Typed,
+    typed: NewConnectionForm,
     error: &ConnectionError,
 ) -> Result<Response, PageError> {
     let wrong = Wrong::of(error)?;
-    let v = Typed { key: String::new(), ..typed };
+    let v = NewConnectionForm { key: String::new(), ..typed };
     let on_practice = ws.read(|snap| queries::on_practice(snap))?;
     let page = NewPage { shell, here: MENU, preset: preset.into(), v, wrong, on_practice };
     html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)

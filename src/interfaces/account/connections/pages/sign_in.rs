@@ -297,7 +297,7 @@ pub(super) async fn sign_out(
 /// What a person types about where people sign in.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Typed {
+pub(super) struct ProviderSignInForm {
     pub kind: String,
     pub name: String,
     pub client_id: String,
@@ -311,7 +311,7 @@ pub(super) struct Typed {
     pub default_model: String,
 }
 
-impl Typed {
+impl ProviderSignInForm {
     /// As a client is kept.
     pub(super) fn client(&self, vendor: Vendor) -> Client {
         Client {
@@ -347,7 +347,7 @@ pub(super) struct ClientFields {
 
 impl ClientFields {
     /// Those of a maker; open when one of the addresses is wrong or another than the maker's.
-    pub(super) fn of(vendor: Vendor, v: &Typed, wrong: &Wrong) -> Self {
+    pub(super) fn of(vendor: Vendor, v: &ProviderSignInForm, wrong: &Wrong) -> Self {
         let about = vendor.about();
         let all = [
             ("authorize_url", "Sign-in page", &v.authorize_url, about.authorize),
@@ -390,20 +390,24 @@ struct NewPage {
     here: &'static str,
     slug: &'static str,
     name: &'static str,
-    v: Typed,
+    v: ProviderSignInForm,
     client: ClientFields,
     wrong: Wrong,
 }
 
 /// The form of a new account.
-pub(super) fn form(shell: Shell, vendor: Vendor, v: Typed) -> Result<Response, PageError> {
+pub(super) fn form(
+    shell: Shell,
+    vendor: Vendor,
+    v: ProviderSignInForm,
+) -> Result<Response, PageError> {
     fields(shell, vendor, v, Wrong::none(), StatusCode::OK)
 }
 
 fn fields(
     shell: Shell,
     vendor: Vendor,
-    v: Typed,
+    v: ProviderSignInForm,
     wrong: Wrong,
     status: StatusCode,
 ) -> Result<Response, PageError> {
@@ -419,7 +423,7 @@ pub(super) async fn create(
     who: Person,
     shell: Shell,
     hx: Hx,
-    FormOnce(typed, once): FormOnce<Typed>,
+    FormOnce(typed, once): FormOnce<ProviderSignInForm>,
 ) -> Result<Response, PageError> {
     let Some(vendor) = Vendor::of(&typed.kind) else {
         return Err(PageError::not_found("This provider"));

@@ -107,7 +107,7 @@ pub fn group_rows(own: &Choices) -> Vec<GroupRow> {
             label: group.label(),
             hint: hint(*group),
             ways,
-            said: said(ways),
+            said: describe(ways),
             kinds: kinds.map(|kind| kind_row(own, *kind)).collect(),
         }
     };
@@ -117,13 +117,13 @@ pub fn group_rows(own: &Choices) -> Vec<GroupRow> {
 fn kind_row(own: &Choices, kind: NoticeKind) -> KindRow {
     let chosen = own.kinds.iter().find(|(one, _)| *one == kind).map(|(_, ways)| *ways);
     let usual = match queries::unusual(kind) {
-        Some(ways) => format!("Default: {}", said(ways).to_lowercase()),
+        Some(ways) => format!("Default: {}", describe(ways).to_lowercase()),
         None => "Same as its group".to_owned(),
     };
     let mut choices = vec![Choice::new("", usual, chosen.is_none())];
     let known = KINDS.iter().any(|(.., ways)| Some(*ways) == chosen);
     if let Some(ways) = chosen.filter(|_| !known) {
-        choices.push(Choice::new("keep", said(ways), true));
+        choices.push(Choice::new("keep", describe(ways), true));
     }
     choices.extend(
         KINDS.iter().map(|(word, label, ways)| Choice::new(*word, *label, Some(*ways) == chosen)),
@@ -143,7 +143,7 @@ fn hint(group: NoticeGroup) -> &'static str {
 }
 
 /// `App, push and digest`.
-fn said(ways: Ways) -> String {
+fn describe(ways: Ways) -> String {
     let all = [
         (ways.app, "app"),
         (ways.push, "push"),
@@ -228,7 +228,7 @@ fn chosen(own: Choices, typed: &BTreeMap<String, String>, zone: &str) -> Choices
 mod tests {
     use std::collections::BTreeMap;
 
-    use super::{chosen, group_rows, said, ways};
+    use super::{chosen, describe, group_rows, ways};
     use features::notifications::model::Choices;
     use features::notifications::queries;
     use kernel::{AccountId, NoticeGroup, NoticeKind, TypedId as _};
@@ -276,8 +276,8 @@ mod tests {
 
     #[test]
     fn ways_are_said_in_words() {
-        assert_eq!(said(ways(true, true, false, true)), "App, push and daily email");
-        assert_eq!(said(ways(false, false, false, false)), "Off");
-        assert_eq!(said(ways(false, false, true, false)), "Email");
+        assert_eq!(describe(ways(true, true, false, true)), "App, push and daily email");
+        assert_eq!(describe(ways(false, false, false, false)), "Off");
+        assert_eq!(describe(ways(false, false, true, false)), "Email");
     }
 }

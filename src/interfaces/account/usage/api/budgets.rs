@@ -7,7 +7,7 @@ use app::Ws;
 use features::usage::model::budget::{BudgetWait, SOFT_PCT};
 use features::usage::queries::budgets::{self as standing, Level, Standing};
 use features::usage::queries::{payers, waiting};
-use features::usage::rules::budgets::{self, Wish};
+use features::usage::rules::budgets::{self, BudgetRequest};
 use kernel::{Can, Payer, Period, Timestamp};
 use store::{Snap, StoreError};
 use web::error::ApiError;
@@ -22,7 +22,7 @@ pub(super) fn routes() -> Routes {
             "/budgets",
             list.needs(Can::Read).doc(|| {
                 Doc::new("Budgets and how they stand; `payer` shows those of one")
-                    .query::<Asked>()
+                    .query::<BudgetListParams>()
                     .returns::<Budgets>()
             }),
         )
@@ -56,7 +56,7 @@ pub(super) fn routes() -> Routes {
 
 #[derive(Deserialize, JsonSchema, Default)]
 #[serde(default, deny_unknown_fields)]
-struct Asked {
+struct BudgetListParams {
     /// `workspace`, `agent:ada`, `task:MC-12`, `run:R-7`, `stream:Launch` or `routine:Morning look`; the
     /// last two also with an id.
     payer: Option<String>,
@@ -162,7 +162,7 @@ fn view(
     })
 }
 
-async fn list(ws: Ws, Query(asked): Query<Asked>) -> Result<Json<Budgets>, ApiError> {
+async fn list(ws: Ws, Query(asked): Query<BudgetListParams>) -> Result<Json<Budgets>, ApiError> {
     let now = ws.app.clock.now();
     ws.read(|snap| {
         let all = match asked.payer.as_deref() {
@@ -226,7 +226,7 @@ async fn set(
         let text = "give a limit of money or of tokens; DELETE takes a budget away";
         return Err(ApiError::invalid("limit_micros", text));
     }
-    let wish = Wish {
+    let wish = BudgetRequest {
         payer,
         period,
         limit_micros: body.limit_micros,

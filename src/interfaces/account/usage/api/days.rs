@@ -22,7 +22,7 @@ const MAX: usize = 500;
 
 #[derive(Deserialize, JsonSchema, Default)]
 #[serde(default, deny_unknown_fields)]
-pub(super) struct Asked {
+pub(super) struct UsageDaysParams {
     /// The first day, `2026-11-01`; the first of this month when it is left out.
     from: Option<String>,
     /// The last day; today when it is left out.
@@ -77,7 +77,10 @@ fn day(field: &'static str, text: &str) -> Result<u32, ApiError> {
     span::day(text).ok_or_else(|| ApiError::invalid(field, "write a day like 2026-11-20"))
 }
 
-pub(super) async fn list(ws: Ws, Query(asked): Query<Asked>) -> Result<Json<Page>, ApiError> {
+pub(super) async fn list(
+    ws: Ws,
+    Query(asked): Query<UsageDaysParams>,
+) -> Result<Json<Page>, ApiError> {
     let after = match asked.after.as_deref() {
         None | Some("") => Vec::new(),
         Some(text) => cursor_key(text)

@@ -28,7 +28,7 @@ use features::usage::model::day::{Purpose, Sums, UsageDay, day_in};
 use features::usage::model::nobody;
 use features::usage::period::Month;
 use features::usage::queries::daily;
-use features::usage::span::{self, Asked, Span};
+use features::usage::span::{self, Span, SpanParams};
 
 /// Calls of one piece of a file.
 const PIECE: usize = 500;
@@ -42,7 +42,7 @@ const CALLS_HEAD: &str = "at,date,agent,task,stream,routine,run,call,kind,provid
                           route,end,estimated,input,cache_read,cache_write,cache_write_1h,output,\
                           reasoning,billed_usd,list_usd,priced_by,gateway";
 
-fn wanted(ws: &Ws, snap: &Snap<'_>, asked: &Asked) -> Result<(Span, TimeZone), PageError> {
+fn wanted(ws: &Ws, snap: &Snap<'_>, asked: &SpanParams) -> Result<(Span, TimeZone), PageError> {
     let zone = daily::zone(snap)?;
     let today = day_in(ws.app.clock.now(), &zone);
     Ok((span::read(asked, today)?, zone))
@@ -60,7 +60,7 @@ fn file(ws: &Ws, what: &str, span: Span, body: Body) -> Response {
 }
 
 /// The days, one line for each agent, model, task, stream, routine and machine.
-pub(in crate::usage) async fn days(ws: Ws, asked: Asked) -> Result<Response, PageError> {
+pub(in crate::usage) async fn days(ws: Ws, asked: SpanParams) -> Result<Response, PageError> {
     let made = ws.read_blocking(move |ws| {
         ws.read(|snap| {
             let (span, _) = wanted(ws, snap, &asked)?;
@@ -102,7 +102,7 @@ fn day_line(
 pub(in crate::usage) async fn calls(
     ws: Ws,
     alive: Alive,
-    asked: Asked,
+    asked: SpanParams,
 ) -> Result<Response, PageError> {
     let (span, zone) = ws.read(|snap| wanted(&ws, snap, &asked))?;
     let lines = lines(ws.clone(), alive, span, zone);

@@ -10,7 +10,7 @@ use features::usage::model::day::{Sums, day_in};
 use features::usage::period::Month;
 use features::usage::queries::daily;
 use features::usage::queries::report::{By, Of, report};
-use features::usage::span::{self, Asked};
+use features::usage::span::{self, SpanParams};
 use kernel::Can;
 use web::error::ApiError;
 use web::extract::{Json, Query};
@@ -27,7 +27,7 @@ pub(super) fn routes() -> Routes {
                 Doc::new(
                     "What the calls of some days came to, by agent, model, task, machine and so on",
                 )
-                .query::<ReportAsked>()
+                .query::<ReportParams>()
                 .returns::<ReportView>()
             }),
         )
@@ -37,7 +37,7 @@ pub(super) fn routes() -> Routes {
                 Doc::new(
                     "The days as a file: a line for each agent, model, task, stream, routine and machine",
                 )
-                .query::<DaysAsked>()
+                .query::<ReportDaysParams>()
                 .media("text/csv")
             }),
         )
@@ -45,7 +45,7 @@ pub(super) fn routes() -> Routes {
             "/usage/calls.csv",
             calls.needs(Can::Read).doc(|| {
                 Doc::new("Every call of some days as a file, oldest first")
-                    .query::<DaysAsked>()
+                    .query::<ReportDaysParams>()
                     .media("text/csv")
             }),
         )
@@ -53,7 +53,7 @@ pub(super) fn routes() -> Routes {
 
 #[derive(Deserialize, JsonSchema, Default)]
 #[serde(default, deny_unknown_fields)]
-struct DaysAsked {
+struct ReportDaysParams {
     /// `today`, `7`, `30`, `90` (days, today among them) or `month`, which it is when nothing is said.
     range: String,
     /// Which month, such as `2026-11`; this one when it is left out.
@@ -66,7 +66,7 @@ struct DaysAsked {
 
 #[derive(Deserialize, JsonSchema, Default)]
 #[serde(default, deny_unknown_fields)]
-struct ReportAsked {
+struct ReportParams {
     /// As for the files: `today`, `7`, `30`, `90` or `month`.
     range: String,
     /// Which month, such as `2026-11`.
@@ -80,14 +80,14 @@ struct ReportAsked {
     by: String,
 }
 
-impl From<DaysAsked> for Asked {
-    fn from(DaysAsked { range, month, from, to }: DaysAsked) -> Self {
+impl From<ReportDaysParams> for SpanParams {
+    fn from(ReportDaysParams { range, month, from, to }: ReportDaysParams) -> Self {
         Self { range, month, from, to, ..Self::default() }
     }
 }
 
-impl From<ReportAsked> for Asked {
-    fn from(ReportAsked { range, month, from, to, by }: ReportAsked) -> Self {
+impl From<ReportParams> for SpanParams {
+    fn from(ReportParams { range, month, from, to, by }: ReportParams) -> Self {
         Self { range, month, from, to, by, ..Self::default() }
     }
 }
@@ -152,8 +152,8 @@ fn sums(sums: Sums) -> SumsView {
     }
 }
 
-async fn sum_up(ws: Ws, Query(asked): Query<ReportAsked>) -> Result<Json<ReportView>, ApiError> {
-    let asked = Asked::from(asked);
+async fn sum_up(ws: Ws, Query(asked): Query<ReportParams>) -> Result<Json<ReportView>, ApiError> {
+    let asked = SpanParams::from(asked);
     let made = ws.read_blocking(move |ws| {
         ws.read(|snap| {
             let by = match asked.by.as_str() {
@@ -192,10 +192,14 @@ async fn sum_up(ws: Ws, Query(asked): Query<ReportAsked>) -> Result<Json<ReportV
     Ok(Json(made.await?))
 }
 
-async fn days(ws: Ws, Query(asked): Query<DaysAsked>) -> Result<Response, ApiError> {
+async fn days(ws: Ws, Query(asked): Query<ReportDaysParams>) -> Result<Response, ApiError> {
     Ok(files::days(ws, asked.into()).await?)
 }
 
-async fn calls(ws: Ws, alive: Alive, Query(asked): Query<DaysAsked>) -> Result<Response, ApiError> {
+async fn calls(
+    ws: Ws,
+    alive: Alive,
+    Query(asked): Query<ReportDaysParams>,
+) -> Result<Response, ApiError> {
     Ok(files::calls(ws, alive, asked.into()).await?)
 }

@@ -17,7 +17,7 @@ use features::usage::queries::budgets::{self as standing, Level, Standing};
 use features::usage::queries::payers::{self, lasting};
 use features::usage::queries::purse::notes;
 use features::usage::queries::waiting;
-use features::usage::rules::budgets::{self, Wish};
+use features::usage::rules::budgets::{self, BudgetRequest};
 use features::workspace::model::Settings;
 use kernel::{Can, Payer, Period, ProblemKind};
 use store::{Record as _, Snap, StoreError};
@@ -73,7 +73,7 @@ struct View {
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-struct Typed {
+struct BudgetForm {
     payer: String,
     task: String,
     period: String,
@@ -102,7 +102,7 @@ struct BudgetsPage {
     view: View,
     payers: Vec<Choice>,
     periods: Vec<Choice>,
-    v: Typed,
+    v: BudgetForm,
     wrong: Wrong,
 }
 
@@ -118,14 +118,14 @@ async fn show(ws: Ws, who: Person, shell: Shell, hx: Hx) -> Result<Response, Pag
         let view = ws.read(|snap| view(&ws, &who, snap))?;
         return html::fragment(&List { shell, view });
     }
-    html::page(&page(&ws, &who, shell, Typed::default(), Wrong::none())?)
+    html::page(&page(&ws, &who, shell, BudgetForm::default(), Wrong::none())?)
 }
 
 fn page(
     ws: &Ws,
     who: &Person,
     shell: Shell,
-    typed: Typed,
+    typed: BudgetForm,
     wrong: Wrong,
 ) -> Result<BudgetsPage, PageError> {
     let (view, people, streams, routines) = ws.read(|snap| {
@@ -244,7 +244,7 @@ fn row(
 }
 
 /// What is typed as a wish.
-fn read(typed: &Typed) -> Result<(String, Option<i64>, Option<i64>, u8), Wrong> {
+fn read(typed: &BudgetForm) -> Result<(String, Option<i64>, Option<i64>, u8), Wrong> {
     let handle = match (typed.payer.as_str(), typed.task.trim()) {
         ("task", "") => {
             return Err(Wrong::field("task", "write the key of a task, such as MC-12"));
@@ -283,7 +283,7 @@ async fn set(
     who: Person,
     shell: Shell,
     hx: Hx,
-    Form(typed): Form<Typed>,
+    Form(typed): Form<BudgetForm>,
 ) -> Result<Response, PageError> {
     let wrong = match read(&typed) {
         Err(wrong) => wrong,
@@ -292,7 +292,8 @@ async fn set(
             let chosen = may_change(&ws, &who, &handle, &typed.period);
             let done = match chosen {
                 Ok((payer, period)) => {
-                    let wish = Wish { payer, period, limit_micros, limit_tokens, soft_pct, hard };
+                    let wish =
+                        BudgetRequest { payer, period, limit_micros, limit_tokens, soft_pct, hard };
                     let done = ws.write(&who, move |tx| budgets::set(tx, wish)).await;
                     done.map(|()| payer).map_err(|error| Wrong::of(&error))
                 }

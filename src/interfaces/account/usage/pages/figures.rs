@@ -10,7 +10,7 @@ use features::usage::period::Month;
 use features::usage::queries::daily::{self, Rolled, at_pace};
 use features::usage::queries::report::{ALL, By, Of, Report, report};
 use features::usage::queries::{self, unmetered};
-use features::usage::span::{self, Asked, Kind, NoSpan, Span};
+use features::usage::span::{self, Kind, NoSpan, Span, SpanParams};
 use features::workspace::model::Settings;
 use kernel::AgentId;
 use store::{ReadExt, Snap, StoreError};
@@ -104,7 +104,7 @@ impl View {
     }
 }
 
-pub(super) fn view(ws: &Ws, snap: &Snap<'_>, asked: &Asked) -> Result<View, StoreError> {
+pub(super) fn view(ws: &Ws, snap: &Snap<'_>, asked: &SpanParams) -> Result<View, StoreError> {
     let now = ws.app.clock.now();
     let today = day_in(now, &daily::zone(snap)?);
     let month = Month::of_day(today);

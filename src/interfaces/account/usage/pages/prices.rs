@@ -102,7 +102,7 @@ struct View {
 /// What a form or an address says.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-struct Typed {
+struct PriceForm {
     model: String,
     connection: String,
     begins: String,
@@ -130,7 +130,7 @@ struct PricesPage {
     view: View,
     begins_hint: String,
     places: Vec<Choice>,
-    v: Typed,
+    v: PriceForm,
     wrong: Wrong,
 }
 
@@ -146,7 +146,7 @@ async fn show(
     who: Person,
     shell: Shell,
     hx: Hx,
-    Query(typed): Query<Typed>,
+    Query(typed): Query<PriceForm>,
 ) -> Result<Response, PageError> {
     if hx.wants("all-prices") {
         let manages = who.access.may(Can::Admin);
@@ -160,7 +160,7 @@ async fn page(
     ws: &Ws,
     who: &Person,
     shell: Shell,
-    typed: Typed,
+    typed: PriceForm,
     wrong: Wrong,
 ) -> Result<PricesPage, PageError> {
     let manages = who.access.may(Can::Admin);
@@ -296,7 +296,7 @@ fn dollars(micros: u64) -> String {
 }
 
 /// What is typed as a price, but for the connection.
-fn read(typed: &Typed, (zone, now): (&TimeZone, Timestamp)) -> Result<NewPrice, Wrong> {
+fn read(typed: &PriceForm, (zone, now): (&TimeZone, Timestamp)) -> Result<NewPrice, Wrong> {
     let mut wrong = Wrong::none();
     let texts = [&typed.input, &typed.cache_read, &typed.cache_write, &typed.output];
     let mut amounts = [None; 4];
@@ -327,7 +327,7 @@ async fn set(
     who: Person,
     shell: Shell,
     hx: Hx,
-    FormOnce(typed, once): FormOnce<Typed>,
+    FormOnce(typed, once): FormOnce<PriceForm>,
 ) -> Result<Response, PageError> {
     let word = if typed.connection.is_empty() { ANY } else { &typed.connection };
     let connection = ws.read(|snap| place(snap, word)).map_err(|refused| PageError(refused.0))?;

@@ -123,7 +123,7 @@ impl Profile {
 }
 
 #[derive(Deserialize)]
-struct Typed {
+struct AccountForm {
     /// A name that was refused.
     name: Option<String>,
 }
@@ -133,7 +133,7 @@ async fn profile(
     caller: Caller,
     who: Person,
     shell: Shell,
-    Query(typed): Query<Typed>,
+    Query(typed): Query<AccountForm>,
 ) -> Result<Response, PageError> {
     let page = Profile::of(shell, &who, caller.account.zone.as_deref());
     let mut page = page.with_tokens(&app, &who)?;

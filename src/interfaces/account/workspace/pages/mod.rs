@@ -13,7 +13,7 @@ use features::agents::model::ReachOf;
 use features::agents::queries::reach;
 use features::history::queries as history;
 use features::runs::model::{QueueOf, RunLimits, SubagentLimits};
-use features::runs::queries::{bounds, habits, limits, queue};
+use features::runs::queries::{limits, preferences, queue, run_limits};
 use kernel::{Can, Problem, WorkspaceState, text};
 use store::StoreError;
 use web::error::PageError;
@@ -165,9 +165,9 @@ struct Beside {
     queue: queue::Fields,
     subagents: SubagentLimits,
     /// What bounds runs.
-    bounds: bounds::Fields,
+    bounds: run_limits::Fields,
     bounds_history: String,
-    talk: habits::Fields,
+    talk: preferences::Fields,
     /// Hosts in private networks that agents reach, one a line.
     hosts: String,
 }
@@ -179,9 +179,9 @@ impl Beside {
             Ok::<_, StoreError>(Self {
                 queue: queue::fields(snap, of)?,
                 subagents: limits::of(snap)?,
-                bounds: bounds::fields(snap, ReachOf::Workspace)?,
+                bounds: run_limits::fields(snap, ReachOf::Workspace)?,
                 bounds_history: history::href_if_any::<RunLimits>(ws, snap, ReachOf::Workspace)?,
-                talk: habits::fields(snap, of)?,
+                talk: preferences::fields(snap, of)?,
                 hosts: reach::of(snap, ReachOf::Workspace)?.join("\n"),
             })
         });

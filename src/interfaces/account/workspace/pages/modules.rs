@@ -45,7 +45,7 @@ pub(super) async fn show(ws: Ws, who: Person, shell: Shell) -> Result<Response, 
 
 /// What is on; a switch that is off is not sent.
 #[derive(Deserialize)]
-pub(super) struct Typed {
+pub(super) struct ModulesForm {
     customers: Option<String>,
     collections: Option<String>,
     knowledge: Option<String>,
@@ -57,7 +57,7 @@ pub(super) async fn save(
     ws: Ws,
     who: Person,
     hx: Hx,
-    Form(typed): Form<Typed>,
+    Form(typed): Form<ModulesForm>,
 ) -> Result<Response, PageError> {
     let is_off = |word: &str| match word {
         "customers" => typed.customers.is_none(),

@@ -37,7 +37,7 @@ pub(super) fn routes() -> Routes {
             "/agents/{agent}/files",
             list.needs(Can::Read).doc(|| {
                 Doc::new("Its files, two folders deep and along the path")
-                    .query::<FileAsked>()
+                    .query::<FileListParams>()
                     .returns::<FileListing>()
             }),
         )
@@ -45,7 +45,7 @@ pub(super) fn routes() -> Routes {
             "/agents/{agent}/file",
             beginning.needs(Can::Read).doc(|| {
                 Doc::new("The beginning of one file, as text")
-                    .query::<FileAsked>()
+                    .query::<FileListParams>()
                     .returns::<FileView>()
             }),
         )
@@ -53,7 +53,7 @@ pub(super) fn routes() -> Routes {
             "/agents/{agent}/file-search",
             search.needs(Can::Read).doc(|| {
                 Doc::new("Files with all words in their name or in one line, whatever the case")
-                    .query::<SearchAsked>()
+                    .query::<FileSearchParams>()
                     .returns::<SearchOut>()
             }),
         )
@@ -71,7 +71,7 @@ fn one() -> Routes {
                     "One file with its text; its bytes with raw=1 or when application/octet-stream \
                      is accepted",
                 )
-                .query::<ReadAsked>()
+                .query::<FileReadParams>()
                 .returns::<FileOut>()
                 .media(BYTES)
             }),
@@ -122,13 +122,13 @@ fn one() -> Routes {
 
 #[derive(Deserialize, JsonSchema, Default)]
 #[serde(default, deny_unknown_fields)]
-struct FileAsked {
+struct FileListParams {
     path: String,
 }
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct SearchAsked {
+struct FileSearchParams {
     /// The words, up to eight.
     q: String,
 }
@@ -263,7 +263,7 @@ struct FileView {
 
 #[derive(Deserialize, JsonSchema, Default)]
 #[serde(default, deny_unknown_fields)]
-struct ReadAsked {
+struct FileReadParams {
     /// `1` for its bytes.
     raw: String,
 }
@@ -340,7 +340,7 @@ struct DoneOut {
 }
 
 async fn list(
-    Query(asked): Query<FileAsked>,
+    Query(asked): Query<FileListParams>,
     At { ws, who, agent, .. }: At<ApiError>,
 ) -> Result<Json<FileListing>, ApiError> {
     let zone = TimeZone::get(&who.zone).unwrap_or(TimeZone::UTC);
@@ -358,7 +358,7 @@ async fn list(
 }
 
 async fn search(
-    Query(asked): Query<SearchAsked>,
+    Query(asked): Query<FileSearchParams>,
     At { ws, agent, .. }: At<ApiError>,
 ) -> Result<Json<SearchOut>, ApiError> {
     let found = found::search(&ws, &agent, &asked.q).await?;
@@ -372,7 +372,7 @@ async fn search(
 }
 
 async fn beginning(
-    Query(asked): Query<FileAsked>,
+    Query(asked): Query<FileListParams>,
     At { ws, agent, .. }: At<ApiError>,
 ) -> Result<Json<FileView>, ApiError> {
     let content = files::read(&ws, &agent, &asked.path, files::MAX_SHOWN).await?;
@@ -388,7 +388,7 @@ async fn beginning(
 async fn read(
     headers: HeaderMap,
     Path2(_, path): Path2<String, String>,
-    Query(asked): Query<ReadAsked>,
+    Query(asked): Query<FileReadParams>,
     At { ws, agent, .. }: At<ApiError>,
 ) -> Result<Response, ApiError> {
     let accepts = headers.get(ACCEPT).is_some_and(|media| media.as_bytes() == BYTES.as_bytes());

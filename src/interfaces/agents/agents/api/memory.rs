@@ -30,7 +30,7 @@ pub(super) fn routes() -> Routes {
         .get(
             "/agents/{agent}/memory/note",
             read.needs(Can::Read).doc(|| {
-                Doc::new("One file of its memory").query::<NoteAsked>().returns::<NoteOut>()
+                Doc::new("One file of its memory").query::<NoteParams>().returns::<NoteOut>()
             }),
         )
         .put(
@@ -46,7 +46,7 @@ pub(super) fn routes() -> Routes {
             "/agents/{agent}/memory/search",
             search.needs(Can::Read).doc(|| {
                 Doc::new("Look through its memory, your conversations and those about tasks")
-                    .query::<SearchAsked>()
+                    .query::<MemorySearchParams>()
                     .returns::<Found>()
             }),
         )
@@ -69,7 +69,7 @@ struct Notes {
 /// Which file.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct NoteAsked {
+struct NoteParams {
     /// `MEMORY.md` or `memory/<day>.md`.
     path: String,
 }
@@ -98,7 +98,7 @@ struct NoteBody {
 /// What is looked for.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct SearchAsked {
+struct MemorySearchParams {
     /// Words.
     q: String,
     /// At most so many of each kind, up to 50.
@@ -153,7 +153,7 @@ async fn list(At { ws, agent, .. }: At<ApiError>) -> Result<Json<Notes>, ApiErro
 }
 
 async fn read(
-    Query(asked): Query<NoteAsked>,
+    Query(asked): Query<NoteParams>,
     At { ws, agent, .. }: At<ApiError>,
 ) -> Result<Json<NoteOut>, ApiError> {
     let memory::Read { text, hash } = memory::read(&ws, &agent, &asked.path).await?;
@@ -168,7 +168,7 @@ async fn write(at: At<ApiError>, Json(body): Json<NoteBody>) -> Result<Json<Note
 }
 
 async fn search(
-    Query(asked): Query<SearchAsked>,
+    Query(asked): Query<MemorySearchParams>,
     At { ws, who, agent, .. }: At<ApiError>,
 ) -> Result<Json<Found>, ApiError> {
     let words = Words::of(&asked.q);

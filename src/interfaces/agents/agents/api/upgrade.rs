@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use app::Ws;
 use features::agents::model::Agent;
-use features::agents::upgrade::apply::{self, Wish};
+use features::agents::upgrade::apply::{self, UpgradeRequest};
 use features::agents::upgrade::compare::{Change, Choice};
 use features::agents::upgrade::{self, Offer, Version, Word};
 use git::CommitId;
@@ -46,7 +46,7 @@ pub(super) fn routes() -> Routes {
             one,
             show.needs(Can::Read).doc(|| {
                 Doc::new("What an agent could take over from its template, or from another one")
-                    .query::<Asked>()
+                    .query::<UpgradeParams>()
                     .returns::<OfferOut>()
             }),
         )
@@ -81,7 +81,7 @@ pub(super) fn routes() -> Routes {
 #[derive(Deserialize, JsonSchema, Default)]
 #[serde(default, deny_unknown_fields)]
 #[schemars(rename = "UpgradeAsked")]
-struct Asked {
+struct UpgradeParams {
     /// Another template than the agent's own.
     template: Option<String>,
 }
@@ -331,7 +331,7 @@ async fn apply_clean(ws: Ws, who: Person) -> Result<Json<Applied>, ApiError> {
 }
 
 async fn show(
-    Query(asked): Query<Asked>,
+    Query(asked): Query<UpgradeParams>,
     At { ws, agent, .. }: At<ApiError>,
 ) -> Result<Json<OfferOut>, ApiError> {
     let offer = upgrade::offer(&ws, &agent, asked.template.as_deref()).await?;
@@ -340,7 +340,7 @@ async fn show(
 
 async fn take(at: At<ApiError>, Json(body): Json<TakeBody>) -> Result<Json<TakenOut>, ApiError> {
     let choices = body.choices.into_iter().map(|(path, choice)| (path, choice.into()));
-    let wish = Wish {
+    let wish = UpgradeRequest {
         template: body.template,
         mark: body.mark,
         choices: choices.collect(),

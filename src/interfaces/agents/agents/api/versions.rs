@@ -22,7 +22,7 @@ pub(super) fn routes() -> Routes {
             "/agents/{agent}/history",
             log.needs(Can::Read).doc(|| {
                 Doc::new("The commits of its files, newest first; with a path those of one of them")
-                    .query::<Asked>()
+                    .query::<VersionListParams>()
                     .returns::<Log>()
             }),
         )
@@ -30,7 +30,7 @@ pub(super) fn routes() -> Routes {
             "/agents/{agent}/history/{commit}",
             show.needs(Can::Read).doc(|| {
                 Doc::new("What a commit changed; with a path also the file as it was then")
-                    .query::<FileAsked>()
+                    .query::<FileVersionParams>()
                     .returns::<CommitOut>()
             }),
         )
@@ -47,7 +47,7 @@ pub(super) fn routes() -> Routes {
 
 #[derive(Deserialize, JsonSchema, Default)]
 #[serde(default, deny_unknown_fields)]
-struct Asked {
+struct VersionListParams {
     /// A file or folder; all files when it is left out.
     path: String,
     /// The `next` of the page before.
@@ -58,7 +58,7 @@ struct Asked {
 
 #[derive(Deserialize, JsonSchema, Default)]
 #[serde(default, deny_unknown_fields)]
-struct FileAsked {
+struct FileVersionParams {
     /// A file or folder; all files when it is left out.
     path: String,
 }
@@ -175,29 +175,33 @@ struct Back {
 }
 
 /// Commits as this person may read them.
-async fn told(ws: &Ws, who: &Person, commits: Vec<Logged>) -> Result<Vec<CommitLine>, ApiError> {
+async fn commit_lines(
+    ws: &Ws,
+    who: &Person,
+    commits: Vec<Logged>,
+) -> Result<Vec<CommitLine>, ApiError> {
     let eye = (who.account, who.role);
     let told = ws.read_blocking(move |ws| ws.read(|snap| versions::tell(snap, eye, commits)));
     Ok(told.await?.into_iter().map(CommitLine::from).collect())
 }
 
 async fn log(
-    Query(asked): Query<Asked>,
+    Query(asked): Query<VersionListParams>,
     At { ws, who, agent, .. }: At<ApiError>,
 ) -> Result<Json<Log>, ApiError> {
     let limit = asked.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
     let log = versions::log(&ws, &agent, &asked.path, asked.before.as_deref(), limit).await?;
-    let items = told(&ws, &who, log.commits).await?;
+    let items = commit_lines(&ws, &who, log.commits).await?;
     Ok(Json(Log { items, next: log.next.map(|next| next.to_string()) }))
 }
 
 async fn show(
     Path2(_, id): Path2<String, String>,
-    Query(asked): Query<FileAsked>,
+    Query(asked): Query<FileVersionParams>,
     At { ws, who, agent, .. }: At<ApiError>,
 ) -> Result<Json<CommitOut>, ApiError> {
     let change = versions::change(&ws, &agent, &id, &asked.path).await?;
-    let commit = told(&ws, &who, vec![change.commit]).await?.pop();
+    let commit = commit_lines(&ws, &who, vec![change.commit]).await?.pop();
     let is_now = change.is_now;
     Ok(Json(CommitOut {
         commit: commit.ok_or_else(|| PageError::not_found("This commit"))?,

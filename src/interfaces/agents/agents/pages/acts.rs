@@ -86,11 +86,11 @@ pub(super) async fn retry(
     let id = agent.id;
     ws.write(&who, move |tx| rules::retry(tx, id)).await?;
     let agent = provision::make(&ws, &who, id).await?;
-    Ok(flash::say(&app, told(&agent), hx.go_to(&ws.url(&format!("agents/{}", agent.slug)))))
+    Ok(flash::say(&app, to_flash(&agent), hx.go_to(&ws.url(&format!("agents/{}", agent.slug)))))
 }
 
 /// What a person reads when the files of an agent were made, or were not.
-pub(super) fn told(agent: &Agent) -> Flash {
+pub(super) fn to_flash(agent: &Agent) -> Flash {
     match agent.status {
         AgentStatus::Error => {
             let why = agent.status_reason.as_deref().unwrap_or("for a reason that was not kept");

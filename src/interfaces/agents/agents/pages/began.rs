@@ -2,7 +2,7 @@
 //! has changed meanwhile.
 
 use features::agents::model::Agent;
-use features::agents::rules::{self, AgentError, Changes, ModelWish};
+use features::agents::rules::{self, AgentError, Changes, ModelChoice};
 use kernel::{AgentId, ConnectionId, Thinking};
 use serde::{Deserialize, Serialize};
 use store::{ReadExt, WriteTx};
@@ -52,8 +52,8 @@ impl Began {
         serde_json::from_str(json).ok() // ok: such a form is compared as a whole
     }
 
-    fn wish(&self) -> ModelWish {
-        ModelWish { connection: self.connection, model: self.model.clone() }
+    fn wish(&self) -> ModelChoice {
+        ModelChoice { connection: self.connection, model: self.model.clone() }
     }
 
     /// Leaves out what stands as it began. Answers whether somebody else has changed what is left, too.

@@ -26,7 +26,7 @@ use web::session::Person;
 use web::shell::Shell;
 
 use super::When;
-use super::list::{Asked, Filter, filters_of, switch};
+use super::list::{AgentsPageParams, Filter, filters_of, switch};
 
 /// How many open tasks of one agent are looked at for what is handed over.
 const LOOKED_AT: usize = 50;
@@ -92,7 +92,7 @@ pub(super) fn show(
     who: &Person,
     shell: Shell,
     hx: &Hx,
-    asked: &Asked,
+    asked: &AgentsPageParams,
 ) -> Result<Response, PageError> {
     let when = When::of(ws, who);
     let fleet = ws.read(|snap| chart(ws, who, snap, &when, asked))?;
@@ -118,7 +118,7 @@ fn chart(
     who: &Person,
     snap: &Snap<'_>,
     when: &When,
-    asked: &Asked,
+    asked: &AgentsPageParams,
 ) -> Result<Chart, StoreError> {
     let wanted = Group::ALL.into_iter().find(|group| group.word() == asked.state);
     let all = queries::all(snap)?;

@@ -67,7 +67,7 @@ web::region!(DraftsPage, as_all, DraftsAll, "agents/drafts-all.html");
 pub(super) async fn show(ws: Ws, who: Person, hx: Hx, shell: Shell) -> Result<Response, PageError> {
     let (may, when) = (who.access.may(Can::Agents), When::of(&ws, &who));
     let cards = ws.read_blocking(move |ws| cards(ws, &who, &when)).await?;
-    let live = Live::new(ws.url(HERE)).tables(&["agents", "runs", AGENT_FILES]).calm();
+    let live = Live::new(ws.url(HERE)).tables(&["agents", "runs", AGENT_FILES]).debounced();
     let page = DraftsPage { shell, live, review_url: ws.url("review"), cards, may };
     match hx.is_partial() {
         true => html::fragment(&page.as_all()),
@@ -124,7 +124,7 @@ pub(super) async fn accept(
     Form(Chosen { hash }): Form<Chosen>,
 ) -> Result<Response, PageError> {
     let taken = drafts::take(at.hand(), &name, &hash).await;
-    let told = told(taken, format!("{name} says that now, from its next turn on."))?;
+    let told = to_flash(taken, format!("{name} says that now, from its next turn on."))?;
     Ok(flash::say(&app, told, hx.go_to(&at.ws.url(HERE))))
 }
 
@@ -136,12 +136,12 @@ pub(super) async fn refuse(
     Path2(_, name): Path2<String, String>,
 ) -> Result<Response, PageError> {
     let refused = drafts::refuse(at.hand(), &name).await;
-    let told = told(refused, format!("{name} stays as it is; the draft is in the history."))?;
+    let told = to_flash(refused, format!("{name} stays as it is; the draft is in the history."))?;
     Ok(flash::say(&app, told, hx.go_to(&at.ws.url(HERE))))
 }
 
 /// What is said of a decision: also why it was not taken, where a person can mend that.
-fn told(done: Result<(), EditError>, words: String) -> Result<Flash, PageError> {
+fn to_flash(done: Result<(), EditError>, words: String) -> Result<Flash, PageError> {
     match done {
         Ok(()) => Ok(Flash::ok(words)),
         Err(error) => match error.kind() {

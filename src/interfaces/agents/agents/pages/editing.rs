@@ -137,7 +137,7 @@ impl EditSheet {
 }
 
 #[derive(Deserialize)]
-pub(super) struct Typed {
+pub(super) struct FileForm {
     path: String,
     /// The text as it was opened.
     rev: String,
@@ -152,10 +152,10 @@ pub(super) async fn save(
     shell: Shell,
     hx: Hx,
     Path(slug): Path<String>,
-    Form(typed): Form<Typed>,
+    Form(typed): Form<FileForm>,
 ) -> Result<Response, PageError> {
     let visit = visit(ws, who, &slug).await?;
-    let Typed { path, rev, text } = typed;
+    let FileForm { path, rev, text } = typed;
     let base: String = serde_json::from_str(&rev).map_err(|_| {
         let why = "the form does not say what it began with; open it again";
         PageError(Failure::new(ProblemKind::Invalid, "bad_form", why))

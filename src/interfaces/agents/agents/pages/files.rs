@@ -162,7 +162,7 @@ struct FilePart {
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
-pub(super) struct Asked {
+pub(super) struct FilesPageParams {
     /// A file or folder.
     path: String,
     /// What a person does with it: `edit`, `rename`, `remove`, `new`, `send`.
@@ -224,7 +224,7 @@ pub(super) async fn show(
     shell: Shell,
     hx: Hx,
     Path(slug): Path<String>,
-    Query(asked): Query<Asked>,
+    Query(asked): Query<FilesPageParams>,
 ) -> Result<Response, PageError> {
     let visit = visit(ws, who, &slug).await?;
     let path = asked.path.trim_matches('/').to_owned();

@@ -126,7 +126,7 @@ pub(super) fn choices(
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Asked {
+pub(super) struct ManagerForm {
     to: String,
 }
 
@@ -135,7 +135,7 @@ pub(super) async fn save(
     app: App,
     At { ws, who, agent: before, .. }: At<PageError>,
     hx: Hx,
-    Form(asked): Form<Asked>,
+    Form(asked): Form<ManagerForm>,
 ) -> Result<Response, PageError> {
     let id = before.id;
     let to = ws.read(|snap| lines::meant(snap, &asked.to))?.map_err(AgentError::NoManager)?;

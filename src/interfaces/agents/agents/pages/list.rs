@@ -10,7 +10,7 @@ use features::agents::model::Agent;
 use features::agents::queries::{self, Activity, Called, Group, elsewhere};
 use features::agents::{templates, upgrade};
 use features::connections::queries::PRACTICE;
-use features::dashboard::queries::{Scene, needs};
+use features::dashboard::queries::{DashboardContext, needs};
 use features::runs::queries as runs;
 use features::tasks::queries as tasks;
 use features::usage::queries as usage;
@@ -138,7 +138,7 @@ struct FleetPart {
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Asked {
+pub(super) struct AgentsPageParams {
     /// The group that is shown.
     pub state: String,
     /// `chart`, or the list.
@@ -150,7 +150,7 @@ pub(super) async fn show(
     who: Person,
     shell: Shell,
     hx: Hx,
-    Query(asked): Query<Asked>,
+    Query(asked): Query<AgentsPageParams>,
 ) -> Result<Response, PageError> {
     if asked.view == "chart" {
         return chart::show(&ws, &who, shell, &hx, &asked);
@@ -169,7 +169,7 @@ fn fleet(
     who: &Person,
     snap: &Snap<'_>,
     when: &When,
-    asked: &Asked,
+    asked: &AgentsPageParams,
 ) -> Result<Fleet, StoreError> {
     let wanted = Group::ALL.into_iter().find(|group| group.word() == asked.state);
     let archived = queries::archived(snap)?;
@@ -438,7 +438,7 @@ fn summary(
     };
     let (slices, bar_label) = slices(costs, called, limit);
     let (runs_today, hours) = runs_of_today(snap, when)?;
-    let needs = needs::read(snap, &Scene::new(snap, ws, who)?)?.count;
+    let needs = needs::read(snap, &DashboardContext::new(snap, ws, who)?)?.count;
     let waits = needs.told().is_some();
     Ok(Summary {
         spent: format::money(spent),

@@ -9,7 +9,7 @@ use features::agents::editing::EditError;
 use features::agents::memory::{self, LASTING, MemoryError, Note, Searched};
 use features::agents::queries::head::{self, Head, Place};
 use features::runs::model::{Place as Written, Run};
-use features::runs::queries::outside;
+use features::runs::queries::taint;
 use kernel::{Can, Problem as _, ProblemKind};
 use store::{Read, ReadExt, StoreError};
 use tool::rank::Query as Words;
@@ -32,7 +32,7 @@ const SHOWN: usize = 12;
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
-pub(super) struct Asked {
+pub(super) struct MemoryPageParams {
     /// A file of memory.
     path: String,
     /// What is looked for.
@@ -104,7 +104,7 @@ pub(super) async fn show(
     who: Person,
     shell: Shell,
     Path(slug): Path<String>,
-    Query(asked): Query<Asked>,
+    Query(asked): Query<MemoryPageParams>,
 ) -> Result<Response, PageError> {
     page(&ws, &who, shell, &slug, asked, None).await
 }
@@ -117,7 +117,7 @@ async fn page(
     who: &Person,
     shell: Shell,
     slug: &str,
-    asked: Asked,
+    asked: MemoryPageParams,
     refused: Option<Refused>,
 ) -> Result<Response, PageError> {
     let when = When::of(ws, who);
@@ -149,7 +149,7 @@ async fn page(
         let history = format!("{}/history?path={}", head.base, query_value(path));
         let (path, hash) = (path.to_owned(), read.hash);
         let written = Written::File { agent: agent.id, path: path.clone() };
-        let writer = ws.read(|snap| outside::writer(snap, &written))?;
+        let writer = ws.read(|snap| taint::writer(snap, &written))?;
         let waits = writer.map(|run| {
             let href = ws.url(&format!("runs/{run}"));
             (run, href)
@@ -217,7 +217,7 @@ fn found_in(
 }
 
 #[derive(Deserialize)]
-pub(super) struct Typed {
+pub(super) struct MemoryForm {
     path: String,
     hash: String,
     text: String,
@@ -237,9 +237,9 @@ pub(super) async fn save(
     at: At<PageError>,
     shell: Shell,
     hx: Hx,
-    Form(typed): Form<Typed>,
+    Form(typed): Form<MemoryForm>,
 ) -> Result<Response, PageError> {
-    let Typed { path, hash, text } = typed;
+    let MemoryForm { path, hash, text } = typed;
     let hand = at.hand();
     match memory::write(hand, &path, (text.clone(), &hash)).await {
         Ok(_) => {
@@ -248,7 +248,8 @@ pub(super) async fn save(
             Ok(flash::say(&app, Flash::ok(format!("{path} is saved.")), hx.go_to(&url)))
         }
         Err(MemoryError::Edit(error)) if is_of_form(&error) => {
-            let asked = Asked { path, edit: "1".to_owned(), ..Asked::default() };
+            let asked =
+                MemoryPageParams { path, edit: "1".to_owned(), ..MemoryPageParams::default() };
             page(&at.ws, &at.who, shell, &at.agent.slug, asked, Some((text, error.to_string())))
                 .await
         }

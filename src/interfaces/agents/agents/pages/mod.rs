@@ -6,7 +6,7 @@ mod chart;
 mod drafts;
 mod editing;
 mod files;
-mod kept;
+mod diverged;
 mod knows;
 mod line;
 mod list;
@@ -26,7 +26,7 @@ use axum::extract::DefaultBodyLimit;
 use jiff::tz::TimeZone;
 
 use app::Ws;
-use features::connections::queries::{self as connections, Asked, Choice as Chosen, Pick};
+use features::connections::queries::{self as connections, Choice as Chosen, ModelRequest, Pick};
 use kernel::{Can, Thinking, Timestamp};
 use store::{Read, Snap, StoreError};
 use web::error::PageError;
@@ -37,7 +37,7 @@ use web::time::RelTime;
 
 use features::agents::model::Agent;
 use features::agents::queries;
-use features::agents::rules::ModelWish;
+use features::agents::rules::ModelChoice;
 
 use super::at::Finds;
 
@@ -64,9 +64,9 @@ pub fn routes() -> Routes {
         .post("/agents/{slug}/files/rename", editing::rename.needs(Can::Agents))
         .post("/agents/{slug}/files/remove", editing::remove.needs(Can::Agents))
         .post("/agents/{slug}/files/send", editing::send.needs(Can::Agents))
-        .get("/agents/{slug}/kept/{name}", kept::show.needs(Can::Read))
-        .post("/agents/{slug}/kept/{name}/take", kept::take.needs(Can::Agents))
-        .post("/agents/{slug}/kept/{name}/drop", kept::forget.needs(Can::Agents))
+        .get("/agents/{slug}/kept/{name}", diverged::show.needs(Can::Read))
+        .post("/agents/{slug}/kept/{name}/take", diverged::take.needs(Can::Agents))
+        .post("/agents/{slug}/kept/{name}/drop", diverged::forget.needs(Can::Agents))
         .get("/agents/{slug}/history", versions::show.needs(Can::Read))
         .post("/agents/{slug}/history", versions::bring_back.needs(Can::Agents))
         .get("/drafts", drafts::show.needs(Can::Read))
@@ -134,12 +134,12 @@ impl When {
 
 /// Which model an agent uses when nothing else is asked for.
 fn chosen(tx: &dyn Read, agent: &Agent) -> Result<Chosen, StoreError> {
-    connections::resolve(tx, Asked { message: None, task: None, agent })
+    connections::resolve(tx, ModelRequest { message: None, task: None, agent })
 }
 
 /// What a form shows for a model: the workspace's first, then all that are connected.
-fn model_choices(tx: &dyn Read, now: Option<&ModelWish>) -> Result<Vec<Choice>, StoreError> {
-    let none = ModelWish::default();
+fn model_choices(tx: &dyn Read, now: Option<&ModelChoice>) -> Result<Vec<Choice>, StoreError> {
+    let none = ModelChoice::default();
     let now = now.unwrap_or(&none);
     let default = connections::resolve_default(tx)?;
     let mut choices =
@@ -164,14 +164,14 @@ fn model_choices(tx: &dyn Read, now: Option<&ModelWish>) -> Result<Vec<Choice>, 
 }
 
 /// What a form sent for a model.
-fn model_wish(value: &str) -> ModelWish {
+fn model_wish(value: &str) -> ModelChoice {
     let value = value.trim();
     if value.is_empty() {
-        return ModelWish::default();
+        return ModelChoice::default();
     }
     match Pick::parse(value) {
-        Some((connection, model)) => ModelWish { connection, model: Some(model) },
-        None => ModelWish { connection: None, model: Some(value.to_owned()) },
+        Some((connection, model)) => ModelChoice { connection, model: Some(model) },
+        None => ModelChoice { connection: None, model: Some(value.to_owned()) },
     }
 }
 

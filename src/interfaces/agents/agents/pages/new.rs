@@ -41,7 +41,7 @@ pub(super) fn budget(typed: &str) -> Result<Option<i64>, Wrong> {
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Typed {
+pub(super) struct NewAgentForm {
     template: String,
     name: String,
     slug: String,
@@ -73,7 +73,7 @@ struct RoleCard {
 #[template(path = "agents/new.html")]
 struct NewPage {
     shell: Shell,
-    v: Typed,
+    v: NewAgentForm,
     wrong: Wrong,
     /// The roles by team.
     teams: Vec<(&'static str, Vec<RoleCard>)>,
@@ -94,7 +94,7 @@ pub(super) async fn form(
     ws: Ws,
     who: Person,
     shell: Shell,
-    Query(typed): Query<Typed>,
+    Query(typed): Query<NewAgentForm>,
 ) -> Result<Response, PageError> {
     let choosing = typed.template.is_empty() || !typed.search.is_empty();
     let template = templates::find(&typed.template).or_else(|| templates::find("default"));
@@ -105,7 +105,7 @@ pub(super) async fn form(
         }
         _ => None,
     };
-    let v = Typed {
+    let v = NewAgentForm {
         model: fitting.map_or_else(|| typed.model.clone(), |pick| pick.value()),
         template: template.map_or_else(String::new, |template| template.slug.clone()),
         emoji: manifest.map_or_else(String::new, |manifest| manifest.emoji.clone()),
@@ -116,7 +116,13 @@ pub(super) async fn form(
     html::page(&NewPage { choosing, ..page(&ws, &who, shell, v, Wrong::none())? })
 }
 
-fn page(ws: &Ws, who: &Person, shell: Shell, v: Typed, wrong: Wrong) -> Result<NewPage, PageError> {
+fn page(
+    ws: &Ws,
+    who: &Person,
+    shell: Shell,
+    v: NewAgentForm,
+    wrong: Wrong,
+) -> Result<NewPage, PageError> {
     let wish = model_wish(&v.model);
     let role = templates::find(&v.template).map(|template| &template.manifest);
     let (models, fitting, managers) = ws.read(|snap| {
@@ -178,7 +184,7 @@ pub(super) async fn create(
     who: Person,
     shell: Shell,
     hx: Hx,
-    FormOnce(typed, once): FormOnce<Typed>,
+    FormOnce(typed, once): FormOnce<NewAgentForm>,
 ) -> Result<Response, PageError> {
     let (budget, mut wrong) = checked(&typed);
     let manager = ws.read(|snap| asked_manager(snap, &who, &typed.reports_to))?;
@@ -217,11 +223,11 @@ pub(super) async fn create(
     };
     let agent = provision::make(&ws, &who, id).await?;
     let url = ws.url(&format!("agents/{}", agent.slug));
-    Ok(flash::say(&app, acts::told(&agent), hx.go_to(&url)))
+    Ok(flash::say(&app, acts::to_flash(&agent), hx.go_to(&url)))
 }
 
 /// All that is wrong with the form at once, and the budget.
-fn checked(typed: &Typed) -> (Option<i64>, Wrong) {
+fn checked(typed: &NewAgentForm) -> (Option<i64>, Wrong) {
     let mut wrong = Wrong::none();
     wrong.note(rules::good_name(&typed.name));
     if !typed.slug.trim().is_empty() {
@@ -241,7 +247,7 @@ fn again(
     ws: &Ws,
     who: &Person,
     shell: Shell,
-    typed: Typed,
+    typed: NewAgentForm,
     wrong: Wrong,
 ) -> Result<Response, PageError> {
     html::document(StatusCode::UNPROCESSABLE_ENTITY, &page(ws, who, shell, typed, wrong)?)

@@ -184,7 +184,7 @@ pub(crate) fn drawn(head: &Head) -> HeadPart<'_> {
 #[derive(Deserialize)]
 #[serde(default)]
 #[derive(Default)]
-pub(super) struct TabAsked {
+pub(super) struct TabParams {
     tab: String,
 }
 
@@ -193,7 +193,7 @@ pub(super) async fn head(
     ws: Ws,
     who: Person,
     Path(slug): Path<String>,
-    Query(asked): Query<TabAsked>,
+    Query(asked): Query<TabParams>,
 ) -> Result<Response, PageError> {
     let place = Place::of(&asked.tab).unwrap_or(Place::Overview);
     let head = ws.read(|snap| {
@@ -262,7 +262,7 @@ fn routine_rows(
         let (state, label) = routines::view::standing(&routine, paused);
         rows.push(RoutineRow {
             href: ws.url(&format!("routines/{}", routine.id)),
-            sentence: routines::view::told(
+            sentence: routines::view::describe(
                 &routine.trigger,
                 routine.jitter_secs,
                 when.zone.iana_name().unwrap_or_default(),

@@ -23,7 +23,7 @@ use super::{find, overview};
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Typed {
+pub(super) struct ProfileForm {
     pub description: String,
     pub role: String,
     pub domains: String,
@@ -51,7 +51,7 @@ impl Said {
         }
     }
 
-    fn typed(typed: &Typed) -> Self {
+    fn typed(typed: &ProfileForm) -> Self {
         Self {
             description: typed.description.replace("\r\n", "\n").trim().to_owned(),
             role: typed.role.trim().to_owned(),
@@ -61,7 +61,7 @@ impl Said {
     }
 
     /// As the form shows it, with these words as what it began with.
-    fn shown(&self, began: &Self) -> Typed {
+    fn shown(&self, began: &Self) -> ProfileForm {
         let Self { description, role, domains, capabilities } = began;
         let began = json!({
             "description": description,
@@ -69,7 +69,7 @@ impl Said {
             "domains": domains,
             "capabilities": capabilities,
         });
-        Typed {
+        ProfileForm {
             description: self.description.clone(),
             role: self.role.clone(),
             domains: self.domains.join(", "),
@@ -81,7 +81,7 @@ impl Said {
 
 /// The form, which stands closed below what it edits.
 pub(super) struct Profile {
-    pub v: Typed,
+    pub v: ProfileForm,
     pub wrong: Wrong,
 }
 
@@ -105,7 +105,7 @@ pub(super) async fn save(
     shell: Shell,
     hx: Hx,
     Path(slug): Path<String>,
-    Form(v): Form<Typed>,
+    Form(v): Form<ProfileForm>,
 ) -> Result<Response, PageError> {
     let (before, rev) = ws.read(|snap| {
         let agent = find(snap, &slug)?;

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use app::{App, Ws};
 use features::agents::model::Agent;
 use features::agents::queries;
-use features::agents::rules::{self, Changes, ModelWish};
+use features::agents::rules::{self, Changes, ModelChoice};
 use features::connections::queries::{Choice as Chosen, turns};
 use store::{Snap, StoreError};
 use web::error::PageError;
@@ -38,7 +38,7 @@ pub(super) fn offered(
     agent: &Agent,
     now: &Chosen,
 ) -> Result<Offered, StoreError> {
-    let wish = ModelWish { connection: agent.connection, model: agent.model.clone() };
+    let wish = ModelChoice { connection: agent.connection, model: agent.model.clone() };
     let mut place = 0..;
     let mut models = model_choices(snap, Some(&wish))?;
     models.retain(|choice| choice.chosen || place.next().is_some_and(|place| place < MODELS));
@@ -53,7 +53,7 @@ pub(super) fn offered(
 /// One of both.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Asked {
+pub(super) struct ThinkingForm {
     model: Option<String>,
     thinking: Option<String>,
 }
@@ -63,7 +63,7 @@ pub(super) async fn save(
     app: App,
     At { ws, who, agent, .. }: At<PageError>,
     hx: Hx,
-    Form(asked): Form<Asked>,
+    Form(asked): Form<ThinkingForm>,
 ) -> Result<Response, PageError> {
     let id = agent.id;
     let changes = Changes {

@@ -21,7 +21,7 @@ use crate::agents::at::At;
 /// What a form says: a host a line.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Typed {
+pub(super) struct ReachForm {
     hosts: String,
 }
 
@@ -30,7 +30,7 @@ pub(super) async fn save(
     app: App,
     At { ws, who, agent, .. }: At<PageError>,
     hx: Hx,
-    Form(typed): Form<Typed>,
+    Form(typed): Form<ReachForm>,
 ) -> Result<Response, PageError> {
     let flash = set(&ws, &who, ReachOf::Agent(agent.id), &typed).await?;
     let back = ws.url(&format!("agents/{}/settings", agent.slug));
@@ -43,13 +43,13 @@ pub(super) async fn save_opened(
     ws: Ws,
     who: Person,
     hx: Hx,
-    Form(typed): Form<Typed>,
+    Form(typed): Form<ReachForm>,
 ) -> Result<Response, PageError> {
     let flash = set(&ws, &who, ReachOf::Workspace, &typed).await?;
     Ok(flash::say(&app, flash, hx.go_to(&ws.url("settings/general"))))
 }
 
-async fn set(ws: &Ws, who: &Person, of: ReachOf, typed: &Typed) -> Result<Flash, PageError> {
+async fn set(ws: &Ws, who: &Person, of: ReachOf, typed: &ReachForm) -> Result<Flash, PageError> {
     let lines: Vec<String> = typed.hosts.lines().map(str::to_owned).collect();
     let set = widening::checked(who, move |tx| rules::reach::set(tx, of, &lines));
     match ws.write(who, set).await {

@@ -61,7 +61,7 @@ struct RunsPart {
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
-pub(super) struct Asked {
+pub(super) struct RunsPageParams {
     after: String,
 }
 
@@ -71,7 +71,7 @@ pub(super) async fn show(
     shell: Shell,
     hx: Hx,
     Path(slug): Path<String>,
-    Query(asked): Query<Asked>,
+    Query(asked): Query<RunsPageParams>,
 ) -> Result<Response, PageError> {
     let when = When::of(&ws, &who);
     let (head, view) = ws.read(|snap| {

@@ -9,7 +9,7 @@ use features::agents::model::{Agent, Reach, ReachOf};
 use features::agents::provision;
 use features::agents::queries::head::{self, Head, Place};
 use features::agents::queries::{self as agents, Called, lines, reach};
-use features::agents::rules::{self, Changes, ModelWish};
+use features::agents::rules::{self, Changes, ModelChoice};
 use features::connections::model::Fallbacks;
 use features::connections::queries::turns;
 use features::history::queries::{self as history, meanwhile};
@@ -17,7 +17,7 @@ use features::inbox::model::pace::Pace;
 use features::inbox::queries::pace;
 use features::routines::queries as routines;
 use features::runs::model::{QueueOf, RunLimits};
-use features::runs::queries::{bounds, habits, queue};
+use features::runs::queries::{preferences, queue, run_limits};
 use features::tasks::queries as tasks;
 use features::trust::queries::widening::{self, Refused};
 use git::Author;
@@ -42,7 +42,7 @@ use super::{chosen, find, line, model_choices, model_wish, thinking_choices};
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Typed {
+pub(super) struct AgentSettingsForm {
     rev: String,
     /// What the fields began with, as [`Began`].
     began: String,
@@ -67,7 +67,7 @@ struct SettingsPage {
     head: Head,
     handle_hint: String,
     history: String,
-    v: Typed,
+    v: AgentSettingsForm,
     wrong: Wrong,
     since: EditConflict,
     emojis: Vec<Choice>,
@@ -80,10 +80,10 @@ struct SettingsPage {
     order_history: String,
     queue: queue::Fields,
     queue_href: String,
-    talk: habits::Fields,
+    talk: preferences::Fields,
     talk_href: String,
     /// What bounds its runs.
-    bounds: bounds::Fields,
+    bounds: run_limits::Fields,
     bounds_history: String,
     /// The hosts that it reaches, one a line.
     only: String,
@@ -169,7 +169,7 @@ pub(super) async fn form(
     Path(slug): Path<String>,
 ) -> Result<Response, PageError> {
     let (agent, rev) = stored(&ws, &slug)?;
-    let v = Typed {
+    let v = AgentSettingsForm {
         rev: rev.to_string(),
         began: Began::of(&agent).json(),
         name: agent.name.clone(),
@@ -181,9 +181,9 @@ pub(super) async fn form(
         budget_soft: agent.budget_soft_pct.to_string(),
         exec: on(agent.exec),
         network: on(agent.network),
-        ..Typed::default()
+        ..AgentSettingsForm::default()
     };
-    let wish = ModelWish { connection: agent.connection, model: agent.model.clone() };
+    let wish = ModelChoice { connection: agent.connection, model: agent.model.clone() };
     html::page(&page(&ws, &who, shell, &agent, v, &wish, Wrong::none())?)
 }
 
@@ -199,8 +199,8 @@ fn page(
     who: &Person,
     shell: Shell,
     agent: &Agent,
-    v: Typed,
-    wish: &ModelWish,
+    v: AgentSettingsForm,
+    wish: &ModelChoice,
     wrong: Wrong,
 ) -> Result<SettingsPage, PageError> {
     let now = ws.app.clock.now();
@@ -213,9 +213,10 @@ fn page(
             let of = QueueOf::Agent(agent.id);
             let only = reach::of(snap, ReachOf::Agent(agent.id))?.join("\n");
             let whose = ReachOf::Agent(agent.id);
-            let bounds = bounds::fields(snap, whose)?;
+            let bounds = run_limits::fields(snap, whose)?;
             let pace = pace::fields(snap, agent.id)?;
-            let own = (queue::fields(snap, of)?, habits::fields(snap, of)?, bounds, only, pace);
+            let own =
+                (queue::fields(snap, of)?, preferences::fields(snap, of)?, bounds, only, pace);
             let order = Fallbacks::key(Some(agent.id));
             let histories = (
                 history::href_if_any::<Fallbacks>(ws, snap, order)?,
@@ -266,7 +267,7 @@ fn page(
 }
 
 /// What the form asks for, or all that is wrong with it at once.
-fn changes(typed: &Typed) -> Result<Changes, Wrong> {
+fn changes(typed: &AgentSettingsForm) -> Result<Changes, Wrong> {
     let whole = |field: &str, text: &str| {
         let message = "write a whole number";
         text.trim().parse::<u32>().map_err(|_| Wrong::field(field, message))
@@ -289,7 +290,7 @@ fn changes(typed: &Typed) -> Result<Changes, Wrong> {
     }
     let model = match typed.model_other.trim() {
         "" => model_wish(&typed.model),
-        other => ModelWish { model: Some(other.to_owned()), ..model_wish(&typed.model) },
+        other => ModelChoice { model: Some(other.to_owned()), ..model_wish(&typed.model) },
     };
     Ok(Changes {
         name: Some(typed.name.clone()),
@@ -314,7 +315,7 @@ pub(super) async fn save(
     shell: Shell,
     hx: Hx,
     Path(slug): Path<String>,
-    Form(mut typed): Form<Typed>,
+    Form(mut typed): Form<AgentSettingsForm>,
 ) -> Result<Response, PageError> {
     let (before, _) = stored(&ws, &slug)?;
     let id = before.id;

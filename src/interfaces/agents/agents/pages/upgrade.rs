@@ -11,7 +11,7 @@ use features::agents::model::Agent;
 use features::agents::queries::head::{self, Head, Place};
 use features::agents::queries::{self as agents, Called};
 use features::agents::templates;
-use features::agents::upgrade::apply::{self, Wish};
+use features::agents::upgrade::apply::{self, UpgradeRequest};
 use features::agents::upgrade::compare::{Change, Choice as Chosen, Fate};
 use features::agents::upgrade::{self, Offer, UpgradeError, Version, Word};
 use git::{CommitId, GitError};
@@ -159,11 +159,11 @@ const GROUPS: [(&[Fate], &str, &str); 5] = [
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
-pub(super) struct Asked {
+pub(super) struct UpgradePageParams {
     template: String,
 }
 
-impl Asked {
+impl UpgradePageParams {
     fn template(&self) -> Option<&str> {
         Some(self.template.trim()).filter(|template| !template.is_empty())
     }
@@ -175,7 +175,7 @@ pub(super) async fn show(
     who: Person,
     shell: Shell,
     Path(slug): Path<String>,
-    Query(asked): Query<Asked>,
+    Query(asked): Query<UpgradePageParams>,
 ) -> Result<Response, PageError> {
     let when = When::of(&ws, &who);
     let (agent, head) = ws.read(|snap| {
@@ -279,7 +279,7 @@ pub(super) async fn take(
         let sides = (0..change.places.len()).map(|m| side(n, m)).collect();
         (change.path.clone(), Chosen::Each(sides))
     });
-    let wish = Wish {
+    let wish = UpgradeRequest {
         template,
         mark: Some(word("mark").to_owned()),
         choices: chosen.collect(),

@@ -33,7 +33,7 @@ const MAX_LINES: usize = 1_000;
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
-pub(super) struct Asked {
+pub(super) struct VersionsPageParams {
     /// A file or folder; all files when it is empty.
     path: String,
     /// The commit that is looked at; the newest when it is empty.
@@ -121,7 +121,7 @@ pub(super) async fn show(
     who: Person,
     shell: Shell,
     Path(slug): Path<String>,
-    Query(asked): Query<Asked>,
+    Query(asked): Query<VersionsPageParams>,
 ) -> Result<Response, PageError> {
     let when = When::of(&ws, &who);
     let (agent, head) = files::top(&ws, &who, &when, (&slug, Place::History))?;

@@ -18,10 +18,10 @@ use browser::BrowserError;
 use browser::act::Shot;
 use browser::hang;
 use browser::launch::Browser;
+use browser::live_view::Stage;
 use browser::page::Page;
 use browser::refs;
 use browser::snapshot::Want;
-use browser::stage::Stage;
 use browser::tabs::TabInfo;
 use features::agents::model::Agent;
 use features::browsers::{queries, rules};
@@ -92,14 +92,14 @@ pub(super) fn routes() -> Routes {
             "/agents/{agent}/browser/snapshot",
             snapshot.needs(Can::Browser).doc(|| {
                 Doc::new("What a page shows, a line a part with its ref; the words are those of the page")
-                    .query::<LookAsked>()
+                    .query::<SnapshotParams>()
                     .returns::<LookView>()
             }),
         )
         .get(
             "/agents/{agent}/browser/screenshot",
             screenshot.needs(Can::Browser).doc(|| {
-                Doc::new("A picture of what a page shows").query::<ShotAsked>().media("image/jpeg")
+                Doc::new("A picture of what a page shows").query::<ScreenshotParams>().media("image/jpeg")
             }),
         )
         .post(
@@ -138,14 +138,14 @@ struct OpenBody {
 
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-pub(super) struct TabAsked {
+pub(super) struct TabBody {
     /// The number of the tab; without it the one at work.
     pub(super) tab: Option<u32>,
 }
 
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-struct LookAsked {
+struct SnapshotParams {
     /// The number of the tab; without it the one at work.
     tab: Option<u32>,
     /// Only parts with these words.
@@ -160,7 +160,7 @@ struct LookAsked {
 
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-struct ShotAsked {
+struct ScreenshotParams {
     /// The number of the tab; without it the one at work.
     tab: Option<u32>,
     /// The whole page instead of what is in view, down to 8,000 pixels.
@@ -525,7 +525,7 @@ async fn snapshot(
     ws: Ws,
     who: Person,
     Path(name): Path<String>,
-    Query(asked): Query<LookAsked>,
+    Query(asked): Query<SnapshotParams>,
 ) -> Result<Json<LookView>, ApiError> {
     let agent = found(&ws, &name)?;
     let page = page(&ws, &who, &agent, asked.tab)?;
@@ -547,7 +547,7 @@ async fn screenshot(
     ws: Ws,
     who: Person,
     Path(name): Path<String>,
-    Query(asked): Query<ShotAsked>,
+    Query(asked): Query<ScreenshotParams>,
 ) -> Result<Response, ApiError> {
     let agent = found(&ws, &name)?;
     let page = page(&ws, &who, &agent, asked.tab)?;

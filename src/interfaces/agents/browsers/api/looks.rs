@@ -10,8 +10,8 @@ use app::Ws;
 use browser::BrowserError;
 use browser::hang;
 use browser::heard::{Fetched, Said};
-use browser::kept::{Change, Cookie, Item, Storage};
 use browser::page::Page;
+use browser::storage::{Change, Cookie, Item, Storage};
 use features::agents::model::Agent;
 use kernel::{Can, ProblemKind};
 use web::error::{ApiError, Failure};
@@ -19,7 +19,7 @@ use web::extract::{Json, Path, Path2, Query};
 use web::routes::{Doc, Needs, Routes};
 use web::session::Person;
 
-use super::acts::{ONCE, TabAsked, Turn, page};
+use super::acts::{ONCE, TabBody, Turn, page};
 use super::found;
 
 /// Routes below `/api/v1`.
@@ -29,14 +29,14 @@ pub(super) fn routes() -> Routes {
             "/agents/{agent}/browser/console",
             console.needs(Can::Browser).doc(|| {
                 Doc::new("What a page has said to its console")
-                    .query::<TabAsked>()
+                    .query::<TabBody>()
                     .returns::<Lines>()
             }),
         )
         .get(
             "/agents/{agent}/browser/errors",
             errors.needs(Can::Browser).doc(|| {
-                Doc::new("Of the console what went wrong").query::<TabAsked>().returns::<Lines>()
+                Doc::new("Of the console what went wrong").query::<TabBody>().returns::<Lines>()
             }),
         )
         .get(
@@ -45,7 +45,7 @@ pub(super) fn routes() -> Routes {
                 Doc::new(
                     "What a tab has fetched since this was asked first; of queries the names alone",
                 )
-                .query::<TabAsked>()
+                .query::<TabBody>()
                 .returns::<Requests>()
             }),
         )
@@ -57,7 +57,7 @@ pub(super) fn routes() -> Routes {
         .get(
             "/agents/{agent}/browser/pdf",
             pdf.needs(Can::Browser)
-                .doc(|| Doc::new("A page as a PDF").query::<TabAsked>().media("application/pdf")),
+                .doc(|| Doc::new("A page as a PDF").query::<TabBody>().media("application/pdf")),
         )
         .get(
             "/agents/{agent}/browser/cookies",
@@ -75,7 +75,7 @@ pub(super) fn routes() -> Routes {
             "/agents/{agent}/browser/cookies",
             drop_cookies.needs(Can::Browser).doc(|| {
                 Doc::new("Forget the cookies of a name at a host, or all of them")
-                    .query::<CookieAsked>()
+                    .query::<CookieParams>()
                     .no_key("a repeat finds nothing more to forget")
                     .returns::<Cookies>()
             }),
@@ -84,7 +84,7 @@ pub(super) fn routes() -> Routes {
             "/agents/{agent}/browser/storage/{kind}",
             stored.needs(Can::Browser).doc(|| {
                 Doc::new("What a page keeps in its local or session storage, without the values")
-                    .query::<TabAsked>()
+                    .query::<TabBody>()
                     .returns::<Stored>()
             }),
         )
@@ -101,7 +101,7 @@ pub(super) fn routes() -> Routes {
             "/agents/{agent}/browser/storage/{kind}",
             unstore.needs(Can::Browser).doc(|| {
                 Doc::new("Forget a name in a storage of a page, or all of it")
-                    .query::<ItemAsked>()
+                    .query::<StorageItemParams>()
                     .no_key("a repeat finds nothing more to forget")
                     .returns::<Stored>()
             }),
@@ -183,7 +183,7 @@ struct NewCookie {
 
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-struct CookieAsked {
+struct CookieParams {
     /// With `host`: only this one.
     name: Option<String>,
     host: Option<String>,
@@ -219,7 +219,7 @@ struct NewItem {
 
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-struct ItemAsked {
+struct StorageItemParams {
     /// The number of the tab; without it the one at work.
     tab: Option<u32>,
     /// Only this one.
@@ -284,9 +284,9 @@ pub(super) async fn in_light<T>(
     }
 }
 
-async fn said(
+async fn console_lines(
     (ws, who, name): (&Ws, &Person, &str),
-    asked: &TabAsked,
+    asked: &TabBody,
     is_wanted: fn(&Said) -> bool,
 ) -> Result<Json<Lines>, ApiError> {
     let agent = found(ws, name)?;
@@ -301,25 +301,25 @@ async fn console(
     ws: Ws,
     who: Person,
     Path(name): Path<String>,
-    Query(asked): Query<TabAsked>,
+    Query(asked): Query<TabBody>,
 ) -> Result<Json<Lines>, ApiError> {
-    said((&ws, &who, &name), &asked, |_| true).await
+    console_lines((&ws, &who, &name), &asked, |_| true).await
 }
 
 async fn errors(
     ws: Ws,
     who: Person,
     Path(name): Path<String>,
-    Query(asked): Query<TabAsked>,
+    Query(asked): Query<TabBody>,
 ) -> Result<Json<Lines>, ApiError> {
-    said((&ws, &who, &name), &asked, Said::is_error).await
+    console_lines((&ws, &who, &name), &asked, Said::is_error).await
 }
 
 async fn requests(
     ws: Ws,
     who: Person,
     Path(name): Path<String>,
-    Query(asked): Query<TabAsked>,
+    Query(asked): Query<TabBody>,
 ) -> Result<Json<Requests>, ApiError> {
     let agent = found(&ws, &name)?;
     let page = page(&ws, &who, &agent, asked.tab)?;
@@ -344,7 +344,7 @@ async fn pdf(
     ws: Ws,
     who: Person,
     Path(name): Path<String>,
-    Query(asked): Query<TabAsked>,
+    Query(asked): Query<TabBody>,
 ) -> Result<Response, ApiError> {
     let agent = found(&ws, &name)?;
     let page = page(&ws, &who, &agent, asked.tab)?;
@@ -397,7 +397,7 @@ async fn drop_cookies(
     ws: Ws,
     who: Person,
     Path(name): Path<String>,
-    Query(asked): Query<CookieAsked>,
+    Query(asked): Query<CookieParams>,
 ) -> Result<Json<Cookies>, ApiError> {
     let agent = found(&ws, &name)?;
     if asked.name.is_some() != asked.host.is_some() {
@@ -421,7 +421,7 @@ async fn stored(
     ws: Ws,
     who: Person,
     Path2(name, kind): Path2<String, Kind>,
-    Query(asked): Query<TabAsked>,
+    Query(asked): Query<TabBody>,
 ) -> Result<Json<Stored>, ApiError> {
     let agent = found(&ws, &name)?;
     let page = page(&ws, &who, &agent, asked.tab)?;
@@ -443,7 +443,7 @@ async fn unstore(
     ws: Ws,
     who: Person,
     Path2(name, kind): Path2<String, Kind>,
-    Query(asked): Query<ItemAsked>,
+    Query(asked): Query<StorageItemParams>,
 ) -> Result<Json<Stored>, ApiError> {
     let agent = found(&ws, &name)?;
     let change = asked.name.as_deref().map_or(Change::Clear, Change::Drop);

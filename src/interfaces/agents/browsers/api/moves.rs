@@ -10,7 +10,7 @@ use web::extract::{Json, Path};
 use web::routes::{Doc, Needs, Routes};
 use web::session::Person;
 
-use super::acts::{ActView, ONCE, TabAsked, act};
+use super::acts::{ActView, ONCE, TabBody, act};
 use super::body::{ActBody, Kind};
 
 /// Routes below `/api/v1`.
@@ -29,7 +29,7 @@ pub(super) fn routes() -> Routes {
             "/agents/{agent}/browser/back",
             back.needs(Can::Browser).doc(|| {
                 Doc::new("Go back to the page before")
-                    .body::<TabAsked>()
+                    .body::<TabBody>()
                     .no_key(ONCE)
                     .returns::<ActView>()
             }),
@@ -38,7 +38,7 @@ pub(super) fn routes() -> Routes {
             "/agents/{agent}/browser/forward",
             forward.needs(Can::Browser).doc(|| {
                 Doc::new("Go forward to the next page")
-                    .body::<TabAsked>()
+                    .body::<TabBody>()
                     .no_key(ONCE)
                     .returns::<ActView>()
             }),
@@ -46,7 +46,7 @@ pub(super) fn routes() -> Routes {
         .post(
             "/agents/{agent}/browser/reload",
             reload.needs(Can::Browser).doc(|| {
-                Doc::new("Load a page anew").body::<TabAsked>().no_key(ONCE).returns::<ActView>()
+                Doc::new("Load a page anew").body::<TabBody>().no_key(ONCE).returns::<ActView>()
             }),
         )
 }
@@ -75,7 +75,7 @@ async fn back(
     ws: Ws,
     who: Person,
     name: Path<String>,
-    Json(TabAsked { tab }): Json<TabAsked>,
+    Json(TabBody { tab }): Json<TabBody>,
 ) -> Result<Json<ActView>, ApiError> {
     act(ws, who, name, Json(ActBody::moving(Kind::Back, tab, None))).await
 }
@@ -84,7 +84,7 @@ async fn forward(
     ws: Ws,
     who: Person,
     name: Path<String>,
-    Json(TabAsked { tab }): Json<TabAsked>,
+    Json(TabBody { tab }): Json<TabBody>,
 ) -> Result<Json<ActView>, ApiError> {
     act(ws, who, name, Json(ActBody::moving(Kind::Forward, tab, None))).await
 }
@@ -93,7 +93,7 @@ async fn reload(
     ws: Ws,
     who: Person,
     name: Path<String>,
-    Json(TabAsked { tab }): Json<TabAsked>,
+    Json(TabBody { tab }): Json<TabBody>,
 ) -> Result<Json<ActView>, ApiError> {
     act(ws, who, name, Json(ActBody::moving(Kind::Reload, tab, None))).await
 }

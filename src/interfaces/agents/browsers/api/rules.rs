@@ -56,7 +56,7 @@ pub(super) fn routes() -> Routes {
             "/agents/{agent}/browser/upload",
             upload.needs(Can::Browser).doc(|| {
                 Doc::new("Give files to a field of a page; a form with the files as its parts")
-                    .query::<UploadAsked>()
+                    .query::<UploadParams>()
                     .no_key(ONCE)
                     .returns::<Given>()
             }),
@@ -147,7 +147,7 @@ struct Emulated {
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct UploadAsked {
+struct UploadParams {
     /// The field for files, such as e12; without it the one that the page asks for.
     #[serde(rename = "ref")]
     part: Option<String>,
@@ -295,7 +295,7 @@ async fn upload(
     ws: Ws,
     who: Person,
     Path(name): Path<String>,
-    Query(asked): Query<UploadAsked>,
+    Query(asked): Query<UploadParams>,
     request: Request,
 ) -> Result<Json<Given>, ApiError> {
     let agent = found(&ws, &name)?;

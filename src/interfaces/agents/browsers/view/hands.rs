@@ -8,11 +8,11 @@ use tokio::sync::mpsc;
 
 use app::Ws;
 use browser::BrowserError;
-use browser::cast::Input;
 use browser::fleet::Key;
 use browser::launch::Browser;
+use browser::live_view::{Driver, Stage, Take, Watcher};
 use browser::page::{self, Page};
-use browser::stage::{Driver, Stage, Take, Watcher};
+use browser::screencast::Input;
 use features::browsers::{queries, rules};
 use kernel::text::cut;
 use kernel::{Can, TypedId as _, WheelAct};

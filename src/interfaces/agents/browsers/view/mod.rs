@@ -29,7 +29,7 @@ use tokio::sync::mpsc;
 use app::Ws;
 use app::tickets::Ticket;
 use browser::BrowserError;
-use browser::stage::{Shown, Standing, Watcher, Why};
+use browser::live_view::{Shown, Standing, Watcher, Why};
 use browser::tabs::TabInfo;
 use features::agents::model::Agent;
 use kernel::{Can, ProblemKind, TypedId as _};

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use browser::cast::{Button, Input, Key, Mouse, MouseAct, TouchAct, TouchPoint};
+use browser::screencast::{Button, Input, Key, Mouse, MouseAct, TouchAct, TouchPoint};
 
 /// One thing that is to be done.
 #[derive(Debug, Deserialize)]
@@ -183,7 +183,7 @@ impl Stroke {
 #[cfg(test)]
 mod tests {
     use super::Order;
-    use browser::cast::{Input, MouseAct};
+    use browser::screencast::{Input, MouseAct};
 
     fn order(text: &str) -> Order {
         serde_json::from_str(text).unwrap_or_else(|error| panic!("{text}: {error}"))

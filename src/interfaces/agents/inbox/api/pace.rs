@@ -7,7 +7,7 @@ use app::Ws;
 use features::agents::queries as agents;
 use features::inbox::queries::pace::{self, PER_HOUR};
 use features::inbox::rules;
-use features::inbox::rules::pace::{QuietWish, Wish};
+use features::inbox::rules::pace::{PaceRequest, QuietRequest};
 use kernel::{AgentId, Can};
 use web::error::ApiError;
 use web::extract::{Json, Path};
@@ -104,13 +104,13 @@ async fn set(
     Json(body): Json<PaceBody>,
 ) -> Result<Json<PaceView>, ApiError> {
     let agent = found(&ws, &name)?;
-    let quiet = body.quiet_hours.map(|hours| QuietWish {
+    let quiet = body.quiet_hours.map(|hours| QuietRequest {
         days: hours.days,
         from: hours.from,
         until: hours.until,
         zone: hours.timezone.unwrap_or_default(),
     });
-    let wish = Wish { quiet, per_hour: body.per_hour };
+    let wish = PaceRequest { quiet, per_hour: body.per_hour };
     ws.write(&who, once.run(move |tx| rules::pace::set(tx, agent, &wish))).await?;
     view(&ws, agent)
 }

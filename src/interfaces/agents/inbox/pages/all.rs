@@ -20,7 +20,7 @@ use web::parts::Choice;
 use web::session::Person;
 use web::shell::Shell;
 
-use super::{Asked, View};
+use super::{InboxPageParams, View};
 
 #[derive(Template)]
 #[template(path = "inbox/index.html")]
@@ -44,7 +44,7 @@ pub(super) async fn index(
     who: Person,
     shell: Shell,
     hx: Hx,
-    Query(asked): Query<Asked>,
+    Query(asked): Query<InboxPageParams>,
 ) -> Result<Response, PageError> {
     let (view, agents) = ws.read(|snap| {
         let all: Vec<Agent> = snap.list(&Range::all())?;
@@ -72,7 +72,7 @@ fn view(
     who: &Person,
     snap: &Snap<'_>,
     all: &[Agent],
-    asked: &Asked,
+    asked: &InboxPageParams,
 ) -> Result<View, PageError> {
     let zone = TimeZone::get(&who.zone).unwrap_or(TimeZone::UTC);
     let now = ws.app.clock.now();

@@ -7,7 +7,7 @@ use axum::response::Response;
 use app::{App, Ws};
 use features::agents::queries as agents;
 use features::inbox::rules;
-use features::inbox::rules::pace::{PaceError, QuietWish, Wish};
+use features::inbox::rules::pace::{PaceError, PaceRequest, QuietRequest};
 use web::error::PageError;
 use web::extract::{Form, Path};
 use web::flash;
@@ -17,9 +17,9 @@ use web::session::Person;
 use web::shell::Flash;
 
 /// What a form says; each day is a field.
-type Typed = BTreeMap<String, String>;
+type FormValues = BTreeMap<String, String>;
 
-fn wish(typed: &Typed) -> Result<Wish, &'static str> {
+fn wish(typed: &FormValues) -> Result<PaceRequest, &'static str> {
     let at = |field: &str| typed.get(field).map_or("", |text| text.trim());
     let quiet = !(at("quiet_from").is_empty() && at("quiet_until").is_empty());
     let days = (1..=7).filter(|day| !at(&format!("day_{day}")).is_empty());
@@ -27,8 +27,8 @@ fn wish(typed: &Typed) -> Result<Wish, &'static str> {
         "" => None,
         text => Some(text.parse().map_err(|_| "Use a whole number of items an hour.")?),
     };
-    Ok(Wish {
-        quiet: quiet.then(|| QuietWish {
+    Ok(PaceRequest {
+        quiet: quiet.then(|| QuietRequest {
             days: days.collect(),
             from: at("quiet_from").to_owned(),
             until: at("quiet_until").to_owned(),
@@ -45,7 +45,7 @@ pub(super) async fn save(
     who: Person,
     hx: Hx,
     Path(slug): Path<String>,
-    Form(typed): Form<Typed>,
+    Form(typed): Form<FormValues>,
 ) -> Result<Response, PageError> {
     let agent = ws.read(|snap| agents::by_name(snap, &slug))?;
     let agent = agent.ok_or_else(|| PageError::not_found("This agent"))?;

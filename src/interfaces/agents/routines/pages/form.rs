@@ -36,7 +36,7 @@ use web::shell::{Flash, Shell};
 use web::time::zones;
 use web::{flash, format, html};
 
-use super::typed::{ANY_ROWS, ROWS, Typed};
+use super::typed::{ANY_ROWS, ROWS, RoutineForm};
 
 /// How a schedule repeats, in the order of the form.
 const CADENCES: [(CadenceKind, &str); 9] = [
@@ -72,7 +72,7 @@ struct FormPage {
     back: String,
     preview_url: String,
     button: &'static str,
-    v: Typed,
+    v: RoutineForm,
     wrong: Wrong,
     since: EditConflict,
     wrong_condition: String,
@@ -133,7 +133,7 @@ fn choices<'a>(all: impl IntoIterator<Item = (&'a str, &'a str)>, chosen: &str) 
 }
 
 fn condition_row(
-    typed: &Typed,
+    typed: &RoutineForm,
     (kind, more): (Option<&'static Kind>, &[(String, String)]),
     (row, label): (String, String),
 ) -> ConditionRow {
@@ -201,7 +201,11 @@ fn template_choices(all: &[TaskTemplate], chosen: &str) -> Vec<Choice> {
 }
 
 /// The roles of the chosen template, with who may have each.
-fn roles(read: &dyn Read, all: &[TaskTemplate], typed: &Typed) -> Result<Vec<Role>, RoutineError> {
+fn roles(
+    read: &dyn Read,
+    all: &[TaskTemplate],
+    typed: &RoutineForm,
+) -> Result<Vec<Role>, RoutineError> {
     let wanted = typed.at("template");
     let is = |template: &&TaskTemplate| {
         template.id.to_string() == wanted || template.name.eq_ignore_ascii_case(wanted)
@@ -235,7 +239,7 @@ fn roles(read: &dyn Read, all: &[TaskTemplate], typed: &Typed) -> Result<Vec<Rol
 fn page(
     ws: &Ws,
     read: &dyn Read,
-    (shell, typed, me): (Shell, Typed, AccountId),
+    (shell, typed, me): (Shell, RoutineForm, AccountId),
     id: Option<RoutineId>,
 ) -> Result<FormPage, RoutineError> {
     let all_templates = templates::all(read)?;
@@ -350,14 +354,15 @@ pub(super) async fn new(
     ws: Ws,
     who: Person,
     shell: Shell,
-    Query(typed): Query<Typed>,
+    Query(typed): Query<RoutineForm>,
 ) -> Result<Response, PageError> {
     let page = ws.read(|snap| {
         let typed = match typed.at("copy").parse::<RoutineId>() {
             Ok(id) => {
                 let routine = queries::get(snap, id)?;
                 let agent = view::agent_of(snap, &routine)?;
-                let mut copy = Typed::of(&routine, &agent.map_or_else(String::new, |one| one.slug));
+                let mut copy =
+                    RoutineForm::of(&routine, &agent.map_or_else(String::new, |one| one.slug));
                 copy.set("name", format!("Copy of {}", routine.name));
                 copy
             }
@@ -369,7 +374,12 @@ pub(super) async fn new(
 }
 
 /// The form as it is filled in so far.
-fn of_typed(ws: &Ws, who: &Person, shell: Shell, typed: Typed) -> Result<FormPage, RoutineError> {
+fn of_typed(
+    ws: &Ws,
+    who: &Person,
+    shell: Shell,
+    typed: RoutineForm,
+) -> Result<FormPage, RoutineError> {
     ws.read(|snap| page(ws, snap, (shell, typed, who.account), None))
 }
 
@@ -378,7 +388,7 @@ pub(super) async fn fields(
     ws: Ws,
     who: Person,
     shell: Shell,
-    Query(typed): Query<Typed>,
+    Query(typed): Query<RoutineForm>,
 ) -> Result<Response, PageError> {
     html::fragment(&of_typed(&ws, &who, shell, typed)?.as_conditions())
 }
@@ -388,7 +398,7 @@ pub(super) async fn roles_of(
     ws: Ws,
     who: Person,
     shell: Shell,
-    Query(typed): Query<Typed>,
+    Query(typed): Query<RoutineForm>,
 ) -> Result<Response, PageError> {
     html::fragment(&of_typed(&ws, &who, shell, typed)?.as_roles())
 }
@@ -403,7 +413,7 @@ pub(super) async fn edit(
     let page = ws.read(|snap| {
         let (routine, rev) = queries::get_rev(snap, id)?;
         let agent = view::agent_of(snap, &routine)?.map_or_else(String::new, |agent| agent.slug);
-        let mut typed = Typed::of(&routine, &agent);
+        let mut typed = RoutineForm::of(&routine, &agent);
         typed.set("rev", rev.to_string());
         page(&ws, snap, (shell, typed, who.account), Some(id))
     })?;
@@ -471,7 +481,7 @@ fn often(
 pub(super) async fn preview(
     ws: Ws,
     who: Person,
-    Query(typed): Query<Typed>,
+    Query(typed): Query<RoutineForm>,
 ) -> Result<Response, PageError> {
     let now = ws.app.clock.now();
     let (zone, wish, template) = ws.read(|snap| {
@@ -494,7 +504,7 @@ pub(super) async fn preview(
             })?;
             let name = agent.map_or_else(|| "an agent".to_owned(), |agent| agent.name);
             PreviewPart {
-                words: view::told(&trigger, wish.jitter_secs.unwrap_or_default(), &who.zone),
+                words: view::describe(&trigger, wish.jitter_secs.unwrap_or_default(), &who.zone),
                 does: match &wish.task {
                     Some(task) if task.unassigned => "a task is created".to_owned(),
                     Some(_) => format!("{name} gets a task"),
@@ -518,7 +528,7 @@ pub(super) async fn create(
     who: Person,
     hx: Hx,
     shell: Shell,
-    FormOnce(typed, once): FormOnce<Typed>,
+    FormOnce(typed, once): FormOnce<RoutineForm>,
 ) -> Result<Response, PageError> {
     keep(app, (ws, who), (hx, shell), (typed, once), None).await
 }
@@ -531,7 +541,7 @@ pub(super) async fn save(
     hx: Hx,
     shell: Shell,
     Path(id): Path<RoutineId>,
-    Form(typed): Form<Typed>,
+    Form(typed): Form<RoutineForm>,
 ) -> Result<Response, PageError> {
     keep(app, (ws, who), (hx, shell), (typed, Once::without_key()), Some(id)).await
 }
@@ -540,7 +550,7 @@ async fn keep(
     app: App,
     (ws, who): (Ws, Person),
     (hx, shell): (Hx, Shell),
-    (mut typed, once): (Typed, Once),
+    (mut typed, once): (RoutineForm, Once),
     id: Option<RoutineId>,
 ) -> Result<Response, PageError> {
     let zone = ws.read(|snap| zone(snap))?;
@@ -550,7 +560,7 @@ async fn keep(
         true => {
             let save = move |tx: &mut WriteTx<'_>| {
                 if let Some(id) = id {
-                    rules::expect_rev(tx, id, rev)?;
+                    rules::check_rev(tx, id, rev)?;
                 }
                 let agent = agent(tx, wish.agent.as_deref().unwrap_or_default())?;
                 rules::save(tx, id, agent, &wish)
@@ -561,7 +571,7 @@ async fn keep(
     };
     let error = match kept {
         Ok(routine) => {
-            let when = view::told(&routine.trigger, routine.jitter_secs, &who.zone);
+            let when = view::describe(&routine.trigger, routine.jitter_secs, &who.zone);
             let words = format!("Saved: {when}.");
             let to = ws.url(&format!("routines/{}", routine.id));
             return Ok(flash::say(&app, Flash::ok(words), hx.go_to(&to)));

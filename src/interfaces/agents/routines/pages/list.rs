@@ -30,7 +30,7 @@ const DONE: &str = "done";
 /// What stands behind the question mark.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Asked {
+pub(super) struct RoutinesPageParams {
     q: String,
     kind: String,
     agent: String,
@@ -91,7 +91,7 @@ pub(super) async fn list(
     who: Person,
     hx: Hx,
     shell: Shell,
-    Query(asked): Query<Asked>,
+    Query(asked): Query<RoutinesPageParams>,
 ) -> Result<Response, PageError> {
     let view = ws.read(|snap| view(&ws, &who, snap, &asked))?;
     let base = ws.url("routines");
@@ -111,7 +111,12 @@ pub(super) async fn list(
     }
 }
 
-fn view(ws: &Ws, who: &Person, read: &dyn Read, asked: &Asked) -> Result<View, RoutineError> {
+fn view(
+    ws: &Ws,
+    who: &Person,
+    read: &dyn Read,
+    asked: &RoutinesPageParams,
+) -> Result<View, RoutineError> {
     let rules = queries::rules(read)?;
     let wanted = match asked.agent.as_str() {
         "" => Some(None),
@@ -180,7 +185,7 @@ pub(super) fn row(
     Ok(Row {
         name: routine.name.clone(),
         href: ws.url(&format!("routines/{}", routine.id)),
-        sentence: view::told(
+        sentence: view::describe(
             &routine.trigger,
             routine.jitter_secs,
             zone.iana_name().unwrap_or_default(),

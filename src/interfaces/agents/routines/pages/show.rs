@@ -34,7 +34,7 @@ use web::{flash, format, html};
 /// What stands behind the question mark.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Asked {
+pub(super) struct RoutinePageParams {
     after: String,
 }
 
@@ -114,7 +114,7 @@ pub(super) async fn show(
     hx: Hx,
     shell: Shell,
     Path(id): Path<RoutineId>,
-    Query(asked): Query<Asked>,
+    Query(asked): Query<RoutinePageParams>,
 ) -> Result<Response, PageError> {
     let (view, purse) = ws.read(|snap| {
         let view = view(&ws, &who, snap, id, &asked)?;
@@ -133,7 +133,7 @@ fn view(
     who: &Person,
     read: &dyn Read,
     id: RoutineId,
-    asked: &Asked,
+    asked: &RoutinePageParams,
 ) -> Result<View, RoutineError> {
     let routine = queries::get(read, id)?;
     let clock = queries::clock(read, id)?;
@@ -175,7 +175,7 @@ fn view(
             .table("usage")
             .table("budgets"),
         name: routine.name.clone(),
-        sentence: view::told(&routine.trigger, routine.jitter_secs, &who.zone),
+        sentence: view::describe(&routine.trigger, routine.jitter_secs, &who.zone),
         action: view::action_words(
             &routine.action,
             face.as_ref().map_or("an agent", |face| &face.name),

@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use features::routines::conditions::{Alternative, MOST, Op, Written};
 use features::routines::model::Routine;
-use features::routines::wish::{EventWish, QuietWish, TaskWish, Wish};
+use features::routines::wish::{EventRequest, QuietRequest, RoutineRequest, TaskRequest};
 use features::tasks::queries::due;
 use kernel::cadence::ScheduleFields;
 use kernel::day::{self, Toward};
@@ -57,9 +57,9 @@ const MORE_WRONG: [&str; 8] = [
 /// What was typed, by field: a form has many, and what is not sent is empty.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(transparent)]
-pub(super) struct Typed(BTreeMap<String, String>);
+pub(super) struct RoutineForm(BTreeMap<String, String>);
 
-impl Typed {
+impl RoutineForm {
     pub(super) fn at(&self, field: &str) -> &str {
         self.0.get(field).map_or("", |value| value.trim())
     }
@@ -123,7 +123,7 @@ impl Typed {
 
     /// What was typed as a wish; everything that is no number or amount is named. Days are those of the routine's
     /// zone, of this one where it has none.
-    pub(super) fn wish(&self, zone: &str, now: Timestamp) -> (Wish, Vec<FieldError>) {
+    pub(super) fn wish(&self, zone: &str, now: Timestamp) -> (RoutineRequest, Vec<FieldError>) {
         let mut wrong = Vec::new();
         let is_event = self.at("when") == "event";
         let zone = self.given("timezone").map_or_else(|| due::zone(zone), |own| due::zone(&own));
@@ -157,7 +157,7 @@ impl Typed {
         };
         let task = (self.at("action") == "task").then(|| {
             let template = self.given("template");
-            TaskWish {
+            TaskRequest {
                 title: self.at("task_title").to_owned(),
                 priority: self.word("task_priority"),
                 unassigned: !self.at("task_unassigned").is_empty(),
@@ -167,12 +167,12 @@ impl Typed {
             }
         });
         let quiet = !(self.at("quiet_from").is_empty() && self.at("quiet_until").is_empty());
-        let wish = Wish {
+        let wish = RoutineRequest {
             agent: self.given("agent"),
             name: self.at("name").to_owned(),
             instruction: self.0.get("instruction").cloned().unwrap_or_default(),
             schedule,
-            event: is_event.then(|| EventWish {
+            event: is_event.then(|| EventRequest {
                 when: self.at("event").to_owned(),
                 all: self.conditions(),
                 own_changes: !self.at("own_changes").is_empty(),
@@ -184,7 +184,7 @@ impl Typed {
             model: self.given("model"),
             thinking: self.word("thinking"),
             budget_micros,
-            quiet_hours: quiet.then(|| QuietWish {
+            quiet_hours: quiet.then(|| QuietRequest {
                 days: self.days("quiet_day_"),
                 from: self.at("quiet_from").to_owned(),
                 until: self.at("quiet_until").to_owned(),
@@ -246,7 +246,7 @@ impl Typed {
 
     /// As a routine is.
     pub(super) fn of(routine: &Routine, agent: &str) -> Self {
-        let (wish, mut typed) = (Wish::from(routine), Self::default());
+        let (wish, mut typed) = (RoutineRequest::from(routine), Self::default());
         typed.set("agent", agent);
         typed.set("name", wish.name);
         typed.set("instruction", wish.instruction);

@@ -96,7 +96,7 @@ fn piece(ws: &Ws, run: &Run, from: u32, until: u32) -> Result<(Bytes, bool), Sto
     for event in events.into_iter().filter(|event| event.run == Some(run.id)) {
         over = matches!(event.kind, EventKind::RunEnded { .. });
         let long = long_text(&event.kind);
-        let mut line = told(run, event);
+        let mut line = event_json(run, event);
         if let Some(whole) = long.and_then(|id| ws.blobs.get(id, WHOLE).ok()) {
             line["content"]["text"] = Value::from(String::from_utf8_lossy(&whole).into_owned());
             line["content"]["shortened"] = Value::from(false);
@@ -121,7 +121,7 @@ fn long_text(kind: &EventKind) -> Option<BlobId> {
 }
 
 /// An event as the API tells it, with the number of its step on the page of the run.
-pub(in crate::runs) fn told(run: &Run, event: SessionEvent) -> Value {
+pub(in crate::runs) fn event_json(run: &Run, event: SessionEvent) -> Value {
     let step = event.n.saturating_sub(run.first_event) + 1;
     let mut line = serde_json::to_value(StepOut::of(event)).unwrap_or_default();
     line["step"] = Value::from(step);

@@ -1,10 +1,10 @@
 //! JSON routes of runs, and the OpenAI-compatible API.
 
-mod bounds;
+mod run_limits;
 mod compare;
 mod context;
 pub(super) mod export;
-mod habits;
+mod preferences;
 mod halt;
 mod limits;
 pub mod openai;
@@ -137,8 +137,8 @@ pub fn routes() -> Routes {
         .merge(queue::routes())
         .merge(halt::routes())
         .merge(limits::routes())
-        .merge(bounds::routes())
-        .merge(habits::routes())
+        .merge(run_limits::routes())
+        .merge(preferences::routes())
 }
 
 /// Which runs.

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use app::Ws;
-use features::runs::model::{Input, QueueOf, QueueWish, Queueing, Session};
+use features::runs::model::{Input, QueueOf, QueueRequest, Queueing, Session};
 use features::runs::queries::queue as reading;
 use features::runs::rules::{self, RunError};
 use kernel::{Can, DropPolicy, InputId, QueueMode, SessionId};
@@ -131,9 +131,9 @@ struct QueueBody {
 }
 
 impl QueueBody {
-    fn wish(self) -> QueueWish {
+    fn wish(self) -> QueueRequest {
         let Self { mode, debounce_ms, cap, drop } = self;
-        QueueWish { mode, debounce_ms, cap, drop }
+        QueueRequest { mode, debounce_ms, cap, drop }
     }
 }
 

@@ -321,7 +321,7 @@ fn view(
         state,
         leaf: reading::leaf(Some(&session)),
         thinking: session.thinking,
-        fast: queries::habits::chosen(tx, QueueOf::Session(session.id))?.fast,
+        fast: queries::preferences::chosen(tx, QueueOf::Session(session.id))?.fast,
         id: session.id,
         agent: session.agent,
         task: session.task,

@@ -272,7 +272,7 @@ fn said_out(ws: &Ws, sent: Sent) -> Result<SaidOut, ApiError> {
 }
 
 /// The message that a body is; its files are kept.
-async fn said(ws: &Ws, body: SayBody) -> Result<NewInput, ApiError> {
+async fn new_input(ws: &Ws, body: SayBody) -> Result<NewInput, ApiError> {
     if MAX_ATTACHED < body.attachments.len() {
         return Err(RunError::TooManyFiles.into());
     }
@@ -332,7 +332,7 @@ async fn say_in(
 async fn say_at(place: Place<'_>, once: Once, body: SayBody) -> Result<Response, ApiError> {
     let (ws, who, spec) = (place.ws, place.who, place.spec()?);
     let expected = body.expected_leaf.clone();
-    let new = said(ws, body).await?;
+    let new = new_input(ws, body).await?;
     let say = once.run(move |tx| -> Result<_, RunError> {
         if let Some(leaf) = &expected {
             let session = queries::session_by_key(tx, &spec.key)?;
@@ -426,7 +426,7 @@ async fn say_to_run(
 ) -> Result<Response, ApiError> {
     let run = super::find(&ws, &who, &name)?;
     let expected = body.expected_leaf.clone();
-    let new = said(&ws, body).await?;
+    let new = new_input(&ws, body).await?;
     let say = once.run(move |tx| -> Result<_, RunError> {
         if let Some(leaf) = &expected {
             rules::talk::expect(tx.get::<Session>(run.session)?.as_ref(), leaf)?;

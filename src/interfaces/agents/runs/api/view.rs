@@ -10,7 +10,7 @@ use features::runs::model::{
     Attachment, Body, Branch, Child, Compaction, EventKind, PromptPart, Run, RunBounds,
     SessionEvent,
 };
-use features::runs::queries::{bounds, branches, children, onward, talk, waits, words};
+use features::runs::queries::{branches, children, onward, run_limits, talk, waits, words};
 use features::usage::queries as usage;
 use features::usage::queries::cap::{self, Cap};
 use kernel::{
@@ -114,7 +114,7 @@ impl RunBoundsOut {
         if !run.is_live() {
             return Ok(None);
         }
-        let RunBounds { calls, tool_calls, working_minutes } = bounds::of_run(tx, run)?;
+        let RunBounds { calls, tool_calls, working_minutes } = run_limits::of_run(tx, run)?;
         let Cap { micros, tokens, .. } = cap::of_run(tx, run)?;
         Ok(Some(Self { calls, tool_calls, working_minutes, cost_micros: micros, tokens }))
     }

@@ -3,8 +3,8 @@
 use app::Ws;
 use features::agents::model::Agent;
 use features::connections::queries::named::{self, Named};
-use features::runs::model::{QueueOf, QueueWish, Run, Session, TalkWish};
-use features::runs::queries::{self, habits, queue as reading, talk};
+use features::runs::model::{ConversationOptions, QueueOf, QueueRequest, Run, Session};
+use features::runs::queries::{self, preferences, queue as reading, talk};
 use features::runs::rules::sessions::Lasts;
 use features::runs::rules::{self, NewInput, RunError, Sent, SessionSpec};
 use kernel::{AccountId, RunId, SessionId, Thinking};
@@ -140,7 +140,7 @@ impl Place<'_> {
             }
             Command::Fast(None) => self.look(tell::fast)?,
             Command::Fast(Some(fast)) => {
-                self.talk(once, move |wish| TalkWish { fast, ..wish }).await?;
+                self.talk(once, move |wish| ConversationOptions { fast, ..wish }).await?;
                 self.look(tell::fast)?
             }
             Command::Queue(None) => self.look(tell::queue)?,
@@ -152,12 +152,14 @@ impl Place<'_> {
             Command::Jobs => self.look(tell::jobs)?,
             Command::Reasoning(None) => self.look(tell::reasoning)?,
             Command::Reasoning(Some(shown)) => {
-                self.talk(once, move |wish| TalkWish { shows_thoughts: shown, ..wish }).await?;
+                self.talk(once, move |wish| ConversationOptions { shows_thoughts: shown, ..wish })
+                    .await?;
                 self.look(tell::reasoning)?
             }
             Command::Verbose(None) => self.look(tell::verbose)?,
             Command::Verbose(Some(shown)) => {
-                self.talk(once, move |wish| TalkWish { shows_tools: shown, ..wish }).await?;
+                self.talk(once, move |wish| ConversationOptions { shows_tools: shown, ..wish })
+                    .await?;
                 self.look(tell::verbose)?
             }
             Command::Answer(run, text) => self.answer(run, text, once).await?,
@@ -180,13 +182,13 @@ impl Place<'_> {
     /// What is told of the conversation as it is now.
     fn look(
         &self,
-        tell: impl FnOnce(&tell::Scene<'_>) -> Result<String, StoreError>,
+        tell: impl FnOnce(&tell::CommandContext<'_>) -> Result<String, StoreError>,
     ) -> Result<String, RunError> {
         let session = self.session()?;
         let told = self.ws.read(|snap| {
             let now = self.ws.app.clock.now();
             let (agent, session) = (self.agent, session.as_ref());
-            tell(&tell::Scene { tx: snap, who: self.who, agent, session, now })
+            tell(&tell::CommandContext { tx: snap, who: self.who, agent, session, now })
         });
         Ok(told?)
     }
@@ -229,14 +231,14 @@ impl Place<'_> {
         .await
     }
 
-    async fn queue(&self, wish: QueueWish, once: Once) -> Result<(), CommandError> {
-        let whole = wish == QueueWish::default();
+    async fn queue(&self, wish: QueueRequest, once: Once) -> Result<(), CommandError> {
+        let whole = wish == QueueRequest::default();
         self.choose(once, move |tx, id, _| {
             let of = QueueOf::Session(id);
             let before = reading::chosen(tx, of)?;
             let wish = match whole {
                 true => wish,
-                false => QueueWish {
+                false => QueueRequest {
                     mode: wish.mode.or(before.mode),
                     debounce_ms: wish.debounce_ms.or(before.debounce_ms),
                     cap: wish.cap.or(before.cap),
@@ -302,12 +304,12 @@ impl Place<'_> {
     async fn talk(
         &self,
         once: Once,
-        change: impl FnOnce(TalkWish) -> TalkWish + Send + 'static,
+        change: impl FnOnce(ConversationOptions) -> ConversationOptions + Send + 'static,
     ) -> Result<(), CommandError> {
         self.choose(once, move |tx, id, _| {
             let of = QueueOf::Session(id);
-            let wish = change(habits::chosen(tx, of)?);
-            rules::habits::choose(tx, of, wish)
+            let wish = change(preferences::chosen(tx, of)?);
+            rules::preferences::choose(tx, of, wish)
         })
         .await
     }

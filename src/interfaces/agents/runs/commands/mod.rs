@@ -9,7 +9,7 @@ mod around;
 mod decide;
 mod tell;
 
-use features::runs::model::{QueueWish, pause_ms};
+use features::runs::model::{QueueRequest, pause_ms};
 use features::runs::rules::RunError;
 use kernel::{
     ApprovalAnswer, DropPolicy, Fast, Problem, ProblemKind, QueueMode, Thinking, Verbosity,
@@ -127,7 +127,7 @@ pub enum Command {
     /// `/fast`: shows it, or chooses; none within takes the choice back.
     Fast(Option<Option<Fast>>),
     /// `/queue`: shows it, or chooses.
-    Queue(Option<QueueWish>),
+    Queue(Option<QueueRequest>),
     /// `/usage`
     Usage,
     /// `/context`: whether part by part.
@@ -448,18 +448,18 @@ fn approve(spec: &Spec, rest: &str) -> Result<Option<Approve>, CommandError> {
 }
 
 /// `collect debounce:2s cap:25 drop:old`, or `default`.
-fn queue(spec: &Spec, rest: &str) -> Result<Option<QueueWish>, CommandError> {
+fn queue(spec: &Spec, rest: &str) -> Result<Option<QueueRequest>, CommandError> {
     if rest.is_empty() {
         return Ok(None);
     }
-    let mut wish = QueueWish::default();
+    let mut wish = QueueRequest::default();
     for word in rest.split_whitespace() {
         let lower = word.to_ascii_lowercase();
         let Some((key, value)) = lower.split_once(':') else {
             match lower.parse::<QueueMode>() {
                 Ok(mode) => wish.mode = Some(mode),
                 Err(_) if matches!(lower.as_str(), "default" | "reset") => {
-                    return Ok(Some(QueueWish::default()));
+                    return Ok(Some(QueueRequest::default()));
                 }
                 Err(error) => return Err(wrong(spec, error.to_string())),
             }
@@ -479,7 +479,7 @@ fn queue(spec: &Spec, rest: &str) -> Result<Option<QueueWish>, CommandError> {
 #[cfg(test)]
 mod tests {
     use super::{ALL, Approve, Command, CommandError, Spoken, Words, find, read};
-    use features::runs::model::QueueWish;
+    use features::runs::model::QueueRequest;
     use kernel::{ApprovalAnswer, DropPolicy, Fast, QueueMode, Thinking, Verbosity};
 
     fn command(text: &str) -> Command {
@@ -557,7 +557,7 @@ mod tests {
         assert_eq!((command("/pause"), command("/resume")), (Command::Pause, Command::Resume));
         assert_eq!(command("/agent @otto"), Command::Agent(Some("@otto".into())));
         assert_eq!(command("/queue"), Command::Queue(None));
-        let wish = QueueWish {
+        let wish = QueueRequest {
             mode: Some(QueueMode::Collect),
             debounce_ms: Some(500),
             cap: Some(25),
@@ -565,7 +565,7 @@ mod tests {
         };
         let all = "/queue collect debounce:0.5s cap:25 drop:summarize";
         assert_eq!(command(all), Command::Queue(Some(wish)));
-        assert_eq!(command("/queue reset"), Command::Queue(Some(QueueWish::default())));
+        assert_eq!(command("/queue reset"), Command::Queue(Some(QueueRequest::default())));
     }
 
     #[test]

@@ -8,9 +8,9 @@ use features::connections::model::Connection;
 use features::connections::queries::turns;
 use features::jobs::queries::now::going;
 use features::runs::model::{EventKind, Habits, Run, Session};
-use features::runs::queries::choice::{self, Wish};
+use features::runs::queries::choice::{self, MessageOptions};
 use features::runs::queries::makeup::{self, Group, Makeup, Share};
-use features::runs::queries::{self, habits, queue as reading, sessions, talk, words};
+use features::runs::queries::{self, preferences, queue as reading, sessions, talk, words};
 use features::usage::queries as usage;
 use kernel::text::ellipsis;
 use kernel::{Fast, RunId, Timestamp, Verbosity};
@@ -28,7 +28,7 @@ const RUNS: usize = 500;
 const LAST: usize = 200;
 
 /// What is told of: one conversation now.
-pub struct Scene<'s> {
+pub struct CommandContext<'s> {
     pub tx: &'s Snap<'s>,
     pub who: &'s Person,
     pub agent: &'s Agent,
@@ -55,7 +55,7 @@ pub fn help() -> String {
 }
 
 /// What the conversation is called.
-pub fn title(scene: &Scene<'_>) -> Result<String, StoreError> {
+pub fn title(scene: &CommandContext<'_>) -> Result<String, StoreError> {
     Ok(match scene.session {
         Some(session) => format!("It is called “{}”.", sessions::title(scene.tx, session)?),
         None => "There is no conversation yet.".to_owned(),
@@ -63,9 +63,9 @@ pub fn title(scene: &Scene<'_>) -> Result<String, StoreError> {
 }
 
 /// Model and thinking.
-pub fn model(scene: &Scene<'_>) -> Result<String, StoreError> {
-    let Scene { tx, agent, session, .. } = *scene;
-    let choice = choice::in_session(tx, session, agent, None, Wish::default())?;
+pub fn model(scene: &CommandContext<'_>) -> Result<String, StoreError> {
+    let CommandContext { tx, agent, session, .. } = *scene;
+    let choice = choice::in_session(tx, session, agent, None, MessageOptions::default())?;
     let by = match choice.connection {
         Some(id) => tx.get::<Connection>(id)?.map(|connection| connection.name),
         None => None,
@@ -88,10 +88,10 @@ pub fn model(scene: &Scene<'_>) -> Result<String, StoreError> {
 }
 
 /// Whether the model is asked to answer sooner than others are answered, and what that costs.
-pub fn fast(scene: &Scene<'_>) -> Result<String, StoreError> {
-    let Scene { tx, agent, session, .. } = *scene;
+pub fn fast(scene: &CommandContext<'_>) -> Result<String, StoreError> {
+    let CommandContext { tx, agent, session, .. } = *scene;
     let habits = habits(scene)?;
-    let choice = choice::in_session(tx, session, agent, None, Wish::default())?;
+    let choice = choice::in_session(tx, session, agent, None, MessageOptions::default())?;
     let costs = match turns::fast_percent(tx, choice.connection)? {
         Some(100) => {
             "It uses the priority that was bought from the provider and costs no more".to_owned()
@@ -112,8 +112,8 @@ pub fn fast(scene: &Scene<'_>) -> Result<String, StoreError> {
 }
 
 /// What messages do while a run works.
-pub fn queue(scene: &Scene<'_>) -> Result<String, StoreError> {
-    let Scene { tx, agent, session, .. } = *scene;
+pub fn queue(scene: &CommandContext<'_>) -> Result<String, StoreError> {
+    let CommandContext { tx, agent, session, .. } = *scene;
     let (queueing, waiting) = match session {
         Some(session) => {
             (reading::of_session(tx, session)?, reading::open_inputs(tx, session.id)?.len())
@@ -137,8 +137,8 @@ pub fn queue(scene: &Scene<'_>) -> Result<String, StoreError> {
 }
 
 /// What goes on besides the conversation, and is the agent's.
-pub fn jobs(scene: &Scene<'_>) -> Result<String, StoreError> {
-    let Scene { tx, who, agent, now, .. } = *scene;
+pub fn jobs(scene: &CommandContext<'_>) -> Result<String, StoreError> {
+    let CommandContext { tx, who, agent, now, .. } = *scene;
     let sees = |run: &Run| talk::may_see_run(tx, run, who.account, who.role);
     let mut all = going(tx, &sees)?;
     all.retain(|one| one.agent.as_ref().is_some_and(|of| of.id == agent.id));
@@ -162,7 +162,7 @@ pub fn jobs(scene: &Scene<'_>) -> Result<String, StoreError> {
 }
 
 /// Whether what the model thinks is shown.
-pub fn reasoning(scene: &Scene<'_>) -> Result<String, StoreError> {
+pub fn reasoning(scene: &CommandContext<'_>) -> Result<String, StoreError> {
     let words = match habits(scene)?.shows_thoughts {
         Some(true) => "What it thinks stands unfolded in the conversation.",
         Some(false) => "What it thinks is left out here; the steps of a run have it.",
@@ -172,7 +172,7 @@ pub fn reasoning(scene: &Scene<'_>) -> Result<String, StoreError> {
 }
 
 /// How much of what its tools do is shown.
-pub fn verbose(scene: &Scene<'_>) -> Result<String, StoreError> {
+pub fn verbose(scene: &CommandContext<'_>) -> Result<String, StoreError> {
     let words = match habits(scene)?.shows_tools {
         Some(Verbosity::On) => "What its tools do stands unfolded in the conversation.",
         Some(Verbosity::Full) => {
@@ -186,16 +186,16 @@ pub fn verbose(scene: &Scene<'_>) -> Result<String, StoreError> {
 }
 
 /// What counts here, also before anything was said.
-fn habits(scene: &Scene<'_>) -> Result<Habits, StoreError> {
+fn habits(scene: &CommandContext<'_>) -> Result<Habits, StoreError> {
     match scene.session {
-        Some(session) => habits::of_session(scene.tx, session),
-        None => habits::of_agent(scene.tx, scene.agent.id),
+        Some(session) => preferences::of_session(scene.tx, session),
+        None => preferences::of_agent(scene.tx, scene.agent.id),
     }
 }
 
 /// The context of the last answer: tokens, and the window of its model.
-fn context(scene: &Scene<'_>) -> Result<String, StoreError> {
-    let Scene { tx, agent, session, .. } = *scene;
+fn context(scene: &CommandContext<'_>) -> Result<String, StoreError> {
+    let CommandContext { tx, agent, session, .. } = *scene;
     let Some(session) = session else { return Ok("nothing yet".to_owned()) };
     let last = queries::last_events(tx, session.id, LAST)?;
     let used = last.into_iter().rev().find_map(|event| match event.kind {
@@ -206,7 +206,7 @@ fn context(scene: &Scene<'_>) -> Result<String, StoreError> {
         _ => None,
     });
     let Some(used) = used else { return Ok("nothing yet".to_owned()) };
-    let choice = choice::in_session(tx, Some(session), agent, None, Wish::default())?;
+    let choice = choice::in_session(tx, Some(session), agent, None, MessageOptions::default())?;
     let window = catalog::find(&choice.model).map(|model| u64::from(model.window));
     let times = queries::context(tx, session.id)?.compactions;
     let mut out = match window {
@@ -226,8 +226,8 @@ fn context(scene: &Scene<'_>) -> Result<String, StoreError> {
 }
 
 /// What fills the context: by kind, or part by part.
-pub fn makeup(scene: &Scene<'_>, detail: bool) -> Result<String, StoreError> {
-    let Scene { tx, session, .. } = *scene;
+pub fn makeup(scene: &CommandContext<'_>, detail: bool) -> Result<String, StoreError> {
+    let CommandContext { tx, session, .. } = *scene;
     let made = match session {
         Some(session) => asked_last(tx, session)?,
         None => None,
@@ -282,8 +282,8 @@ fn asked_last(tx: &Snap<'_>, session: &Session) -> Result<Option<(Run, Makeup)>,
 }
 
 /// How everything stands.
-pub fn status(scene: &Scene<'_>) -> Result<String, StoreError> {
-    let Scene { tx, agent, session, now, .. } = *scene;
+pub fn status(scene: &CommandContext<'_>) -> Result<String, StoreError> {
+    let CommandContext { tx, agent, session, now, .. } = *scene;
     let does = match queries::halt::held(tx, agent)? {
         Some(why) => why.replace('_', " "),
         None => agent.status.label().to_lowercase(),
@@ -317,8 +317,8 @@ pub fn status(scene: &Scene<'_>) -> Result<String, StoreError> {
 }
 
 /// Tokens and cost.
-pub fn usage(scene: &Scene<'_>) -> Result<String, StoreError> {
-    let Scene { tx, agent, session, now, .. } = *scene;
+pub fn usage(scene: &CommandContext<'_>) -> Result<String, StoreError> {
+    let CommandContext { tx, agent, session, now, .. } = *scene;
     let mut out = String::new();
     if let Some(session) = session {
         let newest = queries::of_agent(tx, agent.id, None, RUNS)?.into_iter();

@@ -9,7 +9,7 @@ use web::format;
 use web::live::Live;
 use web::parts::Dot;
 
-use super::look::Look;
+use super::display::Look;
 
 /// The sub-agents of a run.
 pub(super) struct Below {

@@ -16,7 +16,7 @@ use features::runs::model::{
     Input, QUEUE_CHOICES, Queueing, RUNS, Run, SESSIONS, Session, SessionEvent, TALK_CHOICES,
 };
 use features::runs::queries::between::{self, Between};
-use features::runs::queries::choice::{self, Wish};
+use features::runs::queries::choice::{self, MessageOptions};
 use features::runs::queries::steps::Steps;
 use features::runs::queries::{self, talk, versions, words};
 use features::runs::rules;
@@ -32,7 +32,7 @@ use web::parts::{Choice, Face};
 use web::session::Person;
 use web::shell::Shell;
 
-use super::look::Look;
+use super::display::Look;
 use super::note::{Note, Why, note};
 use super::place::{Place, Shown, Spot, address, shown, talk_of, with};
 use super::queue;
@@ -236,7 +236,7 @@ fn parts(
         None => queries::queue::of_agent(tx, agent.id)?,
     };
     let over = match session.as_ref().filter(|_| open) {
-        Some(session) => queries::habits::is_over(tx, session, look.now)?,
+        Some(session) => queries::preferences::is_over(tx, session, look.now)?,
         None => false,
     };
     let first = match may {
@@ -319,13 +319,13 @@ fn transcript(
                 waiting.extend(queries::queue::dropped(tx, session.id)?);
             }
             let editing = editing(tx, session, (may, look.may_write), place)?;
-            let habits = queries::habits::of_session(tx, session)?;
+            let habits = queries::preferences::of_session(tx, session)?;
             let telling = Telling::new(look, face, (here, at), editing).showing(&habits);
             entries = telling.tell(tx, &steps, &waiting, rules::held(tx, agent)?)?;
             earlier = (0 < from).then(|| format!("{here}?session={}&before={from}", session.id));
         }
     }
-    let practice = match choice::in_session(tx, session, agent, None, Wish::default()) {
+    let practice = match choice::in_session(tx, session, agent, None, MessageOptions::default()) {
         Ok(choice) => words::is_practice(&choice.model),
         Err(_) => false,
     };

@@ -24,7 +24,7 @@ use web::parts::{Dot, Face};
 use web::session::Person;
 use web::shell::Shell;
 
-use super::look::Look;
+use super::display::Look;
 use super::show::find;
 
 /// Which two.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use features::agents::queries::machines::Machines;
 use features::runs::model::Run;
-use features::runs::queries::bounds;
+use features::runs::queries::run_limits;
 use features::usage::model::{BY_RUN, RUN_COST, Usage};
 use features::usage::queries::cap::{self, Cap};
 use kernel::Thinking;
@@ -13,7 +13,7 @@ use store::{Range, Read, ReadExt, StoreError};
 use web::format;
 use web::parts::percent;
 
-use super::look::Look;
+use super::display::Look;
 
 /// A fact in the head.
 pub(super) struct Fact {
@@ -86,7 +86,7 @@ pub(super) fn limits(tx: &dyn Read, run: &Run) -> Result<Vec<(&'static str, Stri
     if !run.is_live() {
         return Ok(vec![("Calls", format!("{calls} model, {steps} tool"))]);
     }
-    let most = bounds::of_run(tx, run)?;
+    let most = run_limits::of_run(tx, run)?;
     let calls = format!("{calls} of {} model, {steps} of {} tool", most.calls, most.tool_calls);
     let works = Duration::from_mins(u64::from(most.working_minutes));
     Ok(vec![("Calls", calls), ("May work", format::duration(works))])

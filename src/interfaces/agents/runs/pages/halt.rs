@@ -23,7 +23,7 @@ use web::shell::{Flash, Shell};
 use web::time::RelTime;
 
 use super::chat::find;
-use super::look::Look;
+use super::display::Look;
 
 /// How the workspace stands still.
 struct Still {
@@ -79,7 +79,7 @@ pub(super) async fn show(ws: Ws, who: Person, shell: Shell) -> Result<Response, 
         let still = reading::of_workspace(snap)?;
         let still = still.map(|halt| -> Result<_, StoreError> {
             let (by, at) = (reading::by(snap, &halt)?, look.time(halt.at));
-            Ok(Still { by, at, how: told(&halt) })
+            Ok(Still { by, at, how: describe(&halt) })
         });
         let live = queries::live(snap)?;
         let count = |which: &dyn Fn(&RunState) -> bool| {
@@ -93,7 +93,7 @@ pub(super) async fn show(ws: Ws, who: Person, shell: Shell) -> Result<Response, 
     html::page(&Show { shell, still, may: who.access.may(Can::Admin), works, kept, suspects })
 }
 
-fn told(halt: &Halt) -> &'static str {
+fn describe(halt: &Halt) -> &'static str {
     match (halt.cause(), halt.how) {
         (HaltCause::Copy, _) => {
             "This workspace was restored or copied, or came in from a file, and the one it comes from may \

@@ -11,7 +11,7 @@ use store::{Read, StoreError};
 use web::live::Live;
 use web::parts::Face;
 
-use super::look::Look;
+use super::display::Look;
 use super::steps::{Drawing, Shape, StepView};
 use super::tools::{Line as DiffLine, Piece as Detail};
 

@@ -17,7 +17,7 @@ use web::shell::Flash;
 /// What a form says of sub-agents; what is empty is as usual.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Typed {
+pub(super) struct AgentLimitsForm {
     depth: String,
     fan_out: String,
     live: String,
@@ -25,7 +25,7 @@ pub(super) struct Typed {
     minutes: String,
 }
 
-impl Typed {
+impl AgentLimitsForm {
     fn limits(&self) -> Result<SubagentLimits, RunError> {
         let typed = [&self.depth, &self.fan_out, &self.live, &self.total, &self.minutes];
         let mut values = SubagentLimits::default().values();
@@ -61,7 +61,7 @@ pub(super) async fn save(
     ws: Ws,
     who: Person,
     hx: Hx,
-    Form(typed): Form<Typed>,
+    Form(typed): Form<AgentLimitsForm>,
 ) -> Result<Response, PageError> {
     let done = match typed.limits() {
         Ok(limits) => ws.write(&who, move |tx| rules::limits::set(tx, limits)).await,
@@ -89,16 +89,20 @@ pub(super) fn saved(
 
 #[cfg(test)]
 mod tests {
-    use super::Typed;
+    use super::AgentLimitsForm;
     use features::runs::model::SubagentLimits;
 
     #[test]
     fn what_is_left_empty_is_as_usual_and_what_is_no_number_is_named() {
-        assert_eq!(Typed::default().limits().unwrap(), SubagentLimits::default());
-        let typed = Typed { live: " 3 ".to_owned(), depth: "2".to_owned(), ..Typed::default() };
+        assert_eq!(AgentLimitsForm::default().limits().unwrap(), SubagentLimits::default());
+        let typed = AgentLimitsForm {
+            live: " 3 ".to_owned(),
+            depth: "2".to_owned(),
+            ..AgentLimitsForm::default()
+        };
         let expected = SubagentLimits { live: 3, depth: 2, ..SubagentLimits::default() };
         assert_eq!(typed.limits().unwrap(), expected);
-        let wrong = Typed { total: "many".to_owned(), ..Typed::default() };
+        let wrong = AgentLimitsForm { total: "many".to_owned(), ..AgentLimitsForm::default() };
         assert_eq!(wrong.limits().unwrap_err().to_string(), "total is a number from 1 to 100");
     }
 }

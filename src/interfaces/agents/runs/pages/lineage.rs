@@ -5,7 +5,7 @@ use features::runs::queries::branches;
 use kernel::RunTrigger;
 use store::{Read, ReadExt, StoreError};
 
-use super::look::Look;
+use super::display::Look;
 
 /// Another run of the same beginning.
 pub(super) struct Kin {

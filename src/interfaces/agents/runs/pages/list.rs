@@ -31,7 +31,7 @@ use web::shell::Shell;
 use web::sse::HOSTS;
 use web::time::RelTime;
 
-use super::look::Look;
+use super::display::Look;
 use super::waits;
 
 /// How many runs a filter looks through for one page.

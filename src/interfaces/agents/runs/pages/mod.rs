@@ -2,19 +2,19 @@
 
 mod acts;
 mod below;
-mod bounds;
+mod run_limits;
 mod chat;
 mod compare;
 mod context;
 mod facts;
-mod habits;
+mod preferences;
 mod halt;
-mod lane;
+mod trace_bar;
 mod late;
 mod limits;
 mod lineage;
 mod list;
-mod look;
+mod display;
 mod nested;
 mod note;
 mod place;
@@ -82,9 +82,9 @@ pub fn routes() -> Routes {
         .post("/runs/{name}/messages/{input}", queue::act.needs(Can::Chat))
         .post("/agents/{slug}/queue", queue::of_agent.needs(Can::Agents))
         .post("/settings/queue", queue::of_workspace.needs(Can::Admin))
-        .post("/agents/{slug}/conversations", habits::of_agent.needs(Can::Agents))
-        .post("/settings/conversations", habits::of_workspace.needs(Can::Admin))
+        .post("/agents/{slug}/conversations", preferences::of_agent.needs(Can::Agents))
+        .post("/settings/conversations", preferences::of_workspace.needs(Can::Admin))
         .post("/settings/subagents", limits::save.needs(Can::Admin))
-        .post("/agents/{slug}/limits", bounds::of_agent.needs(Can::Agents))
-        .post("/settings/limits", bounds::of_workspace.needs(Can::Admin))
+        .post("/agents/{slug}/limits", run_limits::of_agent.needs(Can::Agents))
+        .post("/settings/limits", run_limits::of_workspace.needs(Can::Admin))
 }

@@ -15,7 +15,7 @@ use web::live::Live;
 use web::md;
 use web::parts::Dot;
 
-use super::look::Look;
+use super::display::Look;
 use super::waits;
 
 /// How many of its last events are looked at.

@@ -9,7 +9,7 @@ use kernel::AgentStatus;
 use web::live::Live;
 use web::sse::HOSTS;
 
-use super::look::Look;
+use super::display::Look;
 
 #[derive(Template)]
 #[template(path = "chat/_note.html")]
@@ -57,7 +57,7 @@ pub(super) fn note(look: &Look<'_>, agent: &Agent, here: &str, why: &Why) -> Not
             );
             (text, None)
         }
-        (held, ..) => told(&name, agent, (held, resume), why),
+        (held, ..) => describe(&name, agent, (held, resume), why),
     };
     debug_assert!(resume.is_none() || agent.status == AgentStatus::Paused);
     let live = Live::new(here).record(AGENTS.name, agent.id).table(HALTS.name).table(HOSTS);
@@ -71,7 +71,7 @@ pub(super) fn note(look: &Look<'_>, agent: &Agent, here: &str, why: &Why) -> Not
 }
 
 /// The same in words, with where a paused agent resumes.
-fn told(
+fn describe(
     name: &str,
     agent: &Agent,
     (held, resume): (Option<&'static str>, String),

@@ -10,7 +10,7 @@ use kernel::{InputId, SessionId};
 use store::{Read, ReadExt, StoreError};
 use web::session::Person;
 
-use super::look::Look;
+use super::display::Look;
 
 /// What the address says.
 #[derive(Debug, Default, Deserialize)]

@@ -6,7 +6,9 @@ use serde::Deserialize;
 
 use crate::runs::commands;
 use app::{App, Ws};
-use features::runs::model::{INPUTS, Input, InputState, QueueOf, QueueWish, RUNS, Run, pause_ms};
+use features::runs::model::{
+    INPUTS, Input, InputState, QueueOf, QueueRequest, RUNS, Run, pause_ms,
+};
 use features::runs::queries::{queue as reading, words};
 use features::runs::rules::{self, RunError};
 use kernel::{AccountId, InputId, QueueMode};
@@ -21,8 +23,8 @@ use web::time::RelTime;
 
 use super::acts::Said;
 use super::chat;
+use super::display::Look;
 use super::limits::saved;
-use super::look::Look;
 use super::place::{Spot, address};
 use super::show::find;
 
@@ -184,15 +186,15 @@ pub(super) async fn go_on(
 /// What a form says of queues.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Typed {
+pub(super) struct QueueForm {
     mode: String,
     debounce: String,
     cap: String,
     drop: String,
 }
 
-impl Typed {
-    fn wish(&self) -> Result<QueueWish, RunError> {
+impl QueueForm {
+    fn wish(&self) -> Result<QueueRequest, RunError> {
         let debounce_ms = match self.debounce.trim() {
             "" => None,
             text => Some(pause_ms(text).ok_or(RunError::BadPause)?),
@@ -202,14 +204,14 @@ impl Typed {
             text => Some(text.parse().map_err(|_| RunError::BadCap)?),
         };
         let (mode, drop) = (self.mode.parse().ok(), self.drop.parse().ok());
-        Ok(QueueWish { mode, debounce_ms, cap, drop })
+        Ok(QueueRequest { mode, debounce_ms, cap, drop })
     }
 }
 
 async fn choose(
     (app, ws, who, hx): (&App, &Ws, &Person, &Hx),
     of: QueueOf,
-    typed: &Typed,
+    typed: &QueueForm,
     back: &str,
 ) -> Result<Response, PageError> {
     let done = match typed.wish() {
@@ -226,7 +228,7 @@ pub(super) async fn of_agent(
     who: Person,
     hx: Hx,
     Path(slug): Path<String>,
-    Form(typed): Form<Typed>,
+    Form(typed): Form<QueueForm>,
 ) -> Result<Response, PageError> {
     let agent = chat::find(&ws, &slug)?;
     let back = format!("agents/{slug}/settings");
@@ -239,7 +241,7 @@ pub(super) async fn of_workspace(
     ws: Ws,
     who: Person,
     hx: Hx,
-    Form(typed): Form<Typed>,
+    Form(typed): Form<QueueForm>,
 ) -> Result<Response, PageError> {
     choose((&app, &ws, &who, &hx), QueueOf::Workspace, &typed, "settings/general").await
 }
@@ -251,7 +253,7 @@ pub(super) async fn of_chat(
     hx: Hx,
     Path(slug): Path<String>,
     Query(Spot { talk }): Query<Spot>,
-    Form(typed): Form<Typed>,
+    Form(typed): Form<QueueForm>,
 ) -> Result<Response, PageError> {
     let agent = chat::find(&ws, &slug)?;
     let spec = commands::Place { ws: &ws, who: &who, agent: &agent, talk }.spec()?;
@@ -259,7 +261,7 @@ pub(super) async fn of_chat(
     let chosen = ws.write(&who, move |tx| -> Result<_, RunError> {
         let session = rules::open_session(tx, spec)?;
         let of = QueueOf::Session(session.id);
-        let wish = QueueWish { mode, ..reading::chosen(tx, of)? };
+        let wish = QueueRequest { mode, ..reading::chosen(tx, of)? };
         rules::queue::choose(tx, of, wish)?;
         Ok(reading::of_session(tx, &session)?.mode)
     });

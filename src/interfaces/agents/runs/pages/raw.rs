@@ -7,7 +7,7 @@ use axum::http::header::{
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
-use crate::runs::api::export::told;
+use crate::runs::api::export::event_json;
 use crate::runs::looking;
 use app::Ws;
 use features::runs::model::{Body, EventKind, Run, SessionEvent};
@@ -22,7 +22,7 @@ use web::session::Person;
 use web::shell::Shell;
 use web::time::RelTime;
 
-use super::look::Look;
+use super::display::Look;
 use super::show::find;
 
 /// The largest text that is handed out whole.
@@ -80,7 +80,7 @@ pub(super) async fn events(
             .into_iter()
             .map(|event| {
                 let (n, at) = (event.n, look.time(event.at));
-                let json = told(&run, event);
+                let json = event_json(&run, event);
                 let kind = json["kind"].as_str().unwrap_or_default().replace('_', " ");
                 Kept { n, kind, at, json: serde_json::to_string_pretty(&json).unwrap_or_default() }
             })

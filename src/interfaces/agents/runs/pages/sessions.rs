@@ -29,7 +29,7 @@ use web::shell::{Flash, Shell};
 use web::time::RelTime;
 
 use super::chat::{WINDOW, find};
-use super::look::Look;
+use super::display::Look;
 use super::place::{Spot, address};
 
 /// How many conversations the page of all of them shows.
@@ -211,7 +211,7 @@ fn groups(
 
 /// What the address of the page says.
 #[derive(Debug, Default, Deserialize)]
-pub(super) struct Asked {
+pub(super) struct SessionsPageParams {
     /// Words to look for.
     #[serde(default)]
     q: String,
@@ -261,7 +261,7 @@ pub(super) async fn index(
     shell: Shell,
     hx: Hx,
     Path(slug): Path<String>,
-    Query(asked): Query<Asked>,
+    Query(asked): Query<SessionsPageParams>,
 ) -> Result<Response, PageError> {
     let agent = find(&ws, &slug)?;
     let here = ws.url(&format!("agents/{slug}/chat"));

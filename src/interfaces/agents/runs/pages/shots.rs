@@ -27,7 +27,7 @@ use web::session::Person;
 use web::shell::Shell;
 use web::time::RelTime;
 
-use super::look::Look;
+use super::display::Look;
 use super::show::find;
 
 /// Why there is no picture.

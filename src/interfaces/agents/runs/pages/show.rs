@@ -35,16 +35,16 @@ use web::sse::HOSTS;
 use web::time::RelTime;
 
 use super::below::{self, Below};
+use super::display::Look;
 use super::facts::{self, Fact};
-use super::lane::{Helpers, Lane};
 use super::late::Late;
 use super::lineage::{self, Kin};
-use super::look::Look;
 use super::nested;
 use super::place;
 use super::queue::Queue;
 use super::shots;
 use super::steps::{Drawing, StepList, one_line};
+use super::trace_bar::{Helpers, Lane};
 use super::waits::{self, Waits};
 use super::writing::HEARD;
 

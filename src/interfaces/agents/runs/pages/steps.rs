@@ -21,7 +21,7 @@ use web::md;
 use web::parts::Face;
 use web::time::RelTime;
 
-use super::look::{Look, between};
+use super::display::{Look, between};
 use super::nested::{self, Nested};
 use super::prompt::Prompt;
 use super::shots;

@@ -17,7 +17,7 @@ use web::html::SafeHtml;
 use web::parts::Face;
 use web::time::RelTime;
 
-use super::look::Look;
+use super::display::Look;
 use super::place::with;
 use super::steps::{Drawing, StepView, compacted, spent};
 use super::writing::Writing;

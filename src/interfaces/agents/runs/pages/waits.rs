@@ -16,7 +16,7 @@ use web::hx::Hx;
 use web::idempotency::Once;
 use web::session::Person;
 
-use super::look::Look;
+use super::display::Look;
 use super::show::find;
 
 /// Why a run does not go on.

@@ -5,7 +5,7 @@ use kernel::RunId;
 use store::Read;
 use web::html::SafeHtml;
 
-use super::look::Look;
+use super::display::Look;
 
 /// The name under which a page hears that text of a run is worth drawing anew.
 pub(super) const HEARD: &str = "text";

@@ -12,7 +12,7 @@ use web::format;
 use web::live::Live;
 use web::parts::{Dot, Face};
 
-use features::dashboard::queries::Scene;
+use features::dashboard::queries::DashboardContext;
 
 /// How many of the last runs are looked at for what was done today.
 const RUNS_OF_TODAY: usize = 200;
@@ -28,7 +28,11 @@ pub(super) struct Brief {
     crew: Vec<(Face, Dot, String)>,
 }
 
-pub(super) fn read(tx: &dyn Read, scene: &Scene<'_>, needs: Count) -> Result<Brief, StoreError> {
+pub(super) fn read(
+    tx: &dyn Read,
+    scene: &DashboardContext<'_>,
+    needs: Count,
+) -> Result<Brief, StoreError> {
     let hour = scene.now.to_zoned(scene.zone.clone()).hour();
     let mut crew = Vec::new();
     let mut working = 0_u64;
@@ -63,7 +67,7 @@ pub(super) fn read(tx: &dyn Read, scene: &Scene<'_>, needs: Count) -> Result<Bri
 }
 
 /// "Today Ada finished 3 runs and Otto 1."
-fn done_today(tx: &dyn Read, scene: &Scene<'_>) -> Result<Option<String>, StoreError> {
+fn done_today(tx: &dyn Read, scene: &DashboardContext<'_>) -> Result<Option<String>, StoreError> {
     let midnight = scene.midnight();
     let mut done: Vec<(AgentId, u64)> = Vec::new();
     for hit in runs::all(tx, None, RUNS_OF_TODAY)? {

@@ -16,7 +16,7 @@ use web::live::Live;
 use web::parts::{Dot, Face};
 use web::sse::HOSTS;
 
-use features::dashboard::queries::Scene;
+use features::dashboard::queries::DashboardContext;
 
 /// How many agents stand on the dashboard; the others are on their own page.
 const SHOWN: usize = 12;
@@ -71,7 +71,7 @@ pub(super) struct Fleet {
     anew: Option<String>,
 }
 
-pub(super) fn read(tx: &dyn Read, scene: &Scene<'_>) -> Result<Fleet, StoreError> {
+pub(super) fn read(tx: &dyn Read, scene: &DashboardContext<'_>) -> Result<Fleet, StoreError> {
     let mut groups = [0_u64; RANKS.len()];
     let mut found = Vec::with_capacity(scene.agents.len());
     for agent in &scene.agents {
@@ -117,7 +117,12 @@ pub(super) fn read(tx: &dyn Read, scene: &Scene<'_>) -> Result<Fleet, StoreError
 }
 
 /// What an agent's live run is about, and how far it is.
-fn doing(tx: &dyn Read, scene: &Scene<'_>, run: &Run, detail: &str) -> Result<Doing, StoreError> {
+fn doing(
+    tx: &dyn Read,
+    scene: &DashboardContext<'_>,
+    run: &Run,
+    detail: &str,
+) -> Result<Doing, StoreError> {
     let task = match run.task {
         Some(task) => tx.get::<Task>(task)?,
         None => None,
@@ -154,7 +159,7 @@ fn doing(tx: &dyn Read, scene: &Scene<'_>, run: &Run, detail: &str) -> Result<Do
 /// What an agent without a live run last did.
 fn resting(
     tx: &dyn Read,
-    scene: &Scene<'_>,
+    scene: &DashboardContext<'_>,
     agent: kernel::AgentId,
     activity: &agents::Activity,
 ) -> Result<String, StoreError> {

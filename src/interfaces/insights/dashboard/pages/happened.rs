@@ -9,12 +9,12 @@ use features::history::queries::error::HistoryError;
 use features::history::queries::{self as history, readable::Looker};
 use store::StoreError;
 use web::format;
-use web::have::Have;
 use web::live::Live;
 use web::parts::Face;
+use web::scroll_state::Have;
 use web::time::RelTime;
 
-use features::dashboard::queries::Scene;
+use features::dashboard::queries::DashboardContext;
 
 /// How many lines at once.
 const LINES: usize = 10;
@@ -23,7 +23,7 @@ const LIST: &str = "happened";
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Asked {
+pub(super) struct RecentEventsParams {
     /// What lies before this place.
     before: String,
     /// The day under which the last line stands already.
@@ -32,7 +32,7 @@ pub(super) struct Asked {
     have: Have,
 }
 
-impl Asked {
+impl RecentEventsParams {
     /// Whether further lines are asked for.
     pub(super) fn is_more(&self) -> bool {
         !self.before.is_empty()
@@ -77,7 +77,10 @@ pub(super) struct More {
 }
 
 /// The newest lines, as many as the page shows already.
-pub(super) fn read(scene: &Scene<'_>, asked: &Asked) -> Result<Happened, StoreError> {
+pub(super) fn read(
+    scene: &DashboardContext<'_>,
+    asked: &RecentEventsParams,
+) -> Result<Happened, StoreError> {
     let part = lines(scene, None, (asked.have.of(LIST, LINES), ""))?;
     let tables = ["tasks", "comments", "deliverables", "reviews", "agents", "runs"];
     Ok(Happened {
@@ -89,13 +92,16 @@ pub(super) fn read(scene: &Scene<'_>, asked: &Asked) -> Result<Happened, StoreEr
 }
 
 /// Further lines.
-pub(super) fn more(scene: &Scene<'_>, asked: &Asked) -> Result<More, HistoryError> {
+pub(super) fn more(
+    scene: &DashboardContext<'_>,
+    asked: &RecentEventsParams,
+) -> Result<More, HistoryError> {
     let before = history::place(&scene.ws.store, Some(&asked.before))?;
     Ok(lines(scene, before, (LINES, &asked.day))?)
 }
 
 fn lines(
-    scene: &Scene<'_>,
+    scene: &DashboardContext<'_>,
     before: Option<u64>,
     (limit, shown): (usize, &str),
 ) -> Result<More, StoreError> {

@@ -2,7 +2,7 @@
 
 use askama::Template;
 
-use features::dashboard::queries::Scene;
+use features::dashboard::queries::DashboardContext;
 use features::dashboard::queries::hosts::{self, Host};
 use kernel::Can;
 use store::{Read, StoreError};
@@ -19,7 +19,7 @@ pub(super) struct Hosts {
     all: String,
 }
 
-pub(super) fn read(read: &dyn Read, scene: &Scene<'_>) -> Result<Hosts, StoreError> {
+pub(super) fn read(read: &dyn Read, scene: &DashboardContext<'_>) -> Result<Hosts, StoreError> {
     let may = scene.who.access.may(Can::Admin);
     let mut rows = hosts::of(read, scene.ws, scene.now)?;
     if !may {

@@ -2,7 +2,7 @@
 
 use askama::Template;
 
-use features::dashboard::queries::Scene;
+use features::dashboard::queries::DashboardContext;
 use features::dashboard::queries::mission;
 use store::{Read, StoreError};
 use web::live::Live;
@@ -30,7 +30,10 @@ pub(super) struct Mission {
     away: String,
 }
 
-pub(super) fn read(read: &dyn Read, scene: &Scene<'_>) -> Result<Option<Mission>, StoreError> {
+pub(super) fn read(
+    read: &dyn Read,
+    scene: &DashboardContext<'_>,
+) -> Result<Option<Mission>, StoreError> {
     let Some(found) = mission::read(read, scene)? else { return Ok(None) };
     let (done, all) = (found.done(), found.lines.len());
     let next = found.lines.iter().position(|line| !line.done);

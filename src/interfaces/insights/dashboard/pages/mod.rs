@@ -19,7 +19,7 @@ use askama::Template;
 use axum::http::StatusCode;
 use axum::response::Response;
 use features::agents::queries as agents;
-use features::dashboard::queries::{self as dashboard, Scene};
+use features::dashboard::queries::{self as dashboard, DashboardContext};
 use features::onboarding::queries as onboarding;
 use features::tasks::model::BY_NUMBER;
 use kernel::{AgentStatus, Can};
@@ -102,7 +102,7 @@ async fn show(
     who: Person,
     shell: Shell,
     hx: Hx,
-    Query(asked): Query<happened::Asked>,
+    Query(asked): Query<happened::RecentEventsParams>,
 ) -> Result<Response, PageError> {
     ws.read_blocking(move |ws| ws.read(|snap| drawn((ws, &who), snap, shell, (&hx, &asked)))).await
 }
@@ -111,9 +111,9 @@ fn drawn(
     (ws, who): (&Ws, &Person),
     snap: &Snap<'_>,
     shell: Shell,
-    (hx, asked): (&Hx, &happened::Asked),
+    (hx, asked): (&Hx, &happened::RecentEventsParams),
 ) -> Result<Response, PageError> {
-    let scene = Scene::new(snap, ws, who)?;
+    let scene = DashboardContext::new(snap, ws, who)?;
     if hx.is_partial() && asked.is_more() {
         return html::fragment(&happened::more(&scene, asked)?);
     }
@@ -160,8 +160,8 @@ fn drawn(
 /// One region alone; none when the page has no such region.
 fn region_of(
     tx: &Snap<'_>,
-    scene: &Scene<'_>,
-    (region, asked): (&str, &happened::Asked),
+    scene: &DashboardContext<'_>,
+    (region, asked): (&str, &happened::RecentEventsParams),
 ) -> Result<Option<String>, RenderError> {
     let waiting = || dashboard::needs::read(tx, scene);
     let drawn = match region {
@@ -191,7 +191,7 @@ fn region_of(
 
 /// A part of the page as it was read. One that could not be says so in its place, and is asked for again alone.
 fn part(
-    scene: &Scene<'_>,
+    scene: &DashboardContext<'_>,
     id: &'static str,
     made: Result<impl Template, StoreError>,
 ) -> Result<String, RenderError> {
@@ -209,7 +209,7 @@ fn failed(id: &'static str, again: String) -> Result<String, RenderError> {
 }
 
 /// Offered while there is no task at all.
-fn starter(tx: &dyn Read, scene: &Scene<'_>) -> Result<Option<Starter>, StoreError> {
+fn starter(tx: &dyn Read, scene: &DashboardContext<'_>) -> Result<Option<Starter>, StoreError> {
     let any = tx.len(BY_NUMBER, &Range::all().limit(1))?;
     if 0 < any || !scene.who.access.may(Can::Write) {
         return Ok(None);

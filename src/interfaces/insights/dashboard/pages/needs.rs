@@ -7,7 +7,7 @@ use serde::Deserialize;
 use crate::dashboard::putting;
 use app::{App, Ws};
 use features::dashboard::model::NEEDS_AWAY;
-use features::dashboard::queries::Scene;
+use features::dashboard::queries::DashboardContext;
 use features::dashboard::queries::away;
 use features::dashboard::queries::needs::{self, Row};
 use features::dashboard::queries::tally::{self, More};
@@ -53,7 +53,7 @@ pub(super) struct Needs {
 
 pub(super) fn draw(
     read: &dyn Read,
-    scene: &Scene<'_>,
+    scene: &DashboardContext<'_>,
     found: tally::Needs,
 ) -> Result<Needs, StoreError> {
     let base = scene.ws.url("needs");
@@ -78,7 +78,7 @@ pub(super) fn draw(
 }
 
 /// How what needs the person, or how much that is, renews itself.
-pub(super) fn live(scene: &Scene<'_>) -> Live {
+pub(super) fn live(scene: &DashboardContext<'_>) -> Live {
     let live = Live::new(scene.ws.url("")).record(NEEDS_AWAY.name, scene.who.account);
     needs::TABLES.iter().fold(live, |live, table| live.table(table.name))
 }

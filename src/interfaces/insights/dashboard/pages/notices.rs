@@ -2,7 +2,7 @@
 
 use askama::Template;
 
-use features::dashboard::queries::Scene;
+use features::dashboard::queries::DashboardContext;
 use features::notifications::model::CHOICES;
 use features::notifications::queries::view::{Lens, Line};
 use features::notifications::queries::{self as notifications, MANY, Wanted};
@@ -24,7 +24,7 @@ pub(super) struct Notices {
     home: String,
 }
 
-pub(super) fn read(read: &dyn Read, scene: &Scene<'_>) -> Result<Notices, StoreError> {
+pub(super) fn read(read: &dyn Read, scene: &DashboardContext<'_>) -> Result<Notices, StoreError> {
     let me = (scene.who.account, scene.now);
     let wanted = Wanted { unread: true, ..Wanted::default() };
     let (rows, _) = notifications::list(read, me, wanted, (None, LATEST))?;

@@ -2,7 +2,7 @@
 
 use askama::Template;
 
-use features::dashboard::queries::Scene;
+use features::dashboard::queries::DashboardContext;
 use features::dashboard::queries::since::{self, Figure, TABLES};
 use store::{Snap, StoreError};
 use web::live::Live;
@@ -16,9 +16,9 @@ pub(super) struct Since {
     away: String,
 }
 
-pub(super) fn read(snap: &Snap<'_>, scene: &Scene<'_>) -> Result<Since, StoreError> {
+pub(super) fn read(snap: &Snap<'_>, scene: &DashboardContext<'_>) -> Result<Since, StoreError> {
     let found = since::read(snap, scene)?;
-    let live = Live::new(scene.ws.url("")).calm();
+    let live = Live::new(scene.ws.url("")).debounced();
     Ok(Since {
         live: TABLES.iter().fold(live, |live, table| live.table(table.name)),
         since: found.since,

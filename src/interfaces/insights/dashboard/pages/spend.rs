@@ -9,7 +9,7 @@ use web::format;
 use web::live::Live;
 use web::parts::{Face, Tone, percent};
 
-use features::dashboard::queries::Scene;
+use features::dashboard::queries::DashboardContext;
 
 /// How many agents are named.
 const NAMED: usize = 5;
@@ -58,7 +58,7 @@ pub(super) struct Spend {
     bars: Vec<Bar>,
 }
 
-pub(super) fn read(tx: &dyn Read, scene: &Scene<'_>) -> Result<Spend, StoreError> {
+pub(super) fn read(tx: &dyn Read, scene: &DashboardContext<'_>) -> Result<Spend, StoreError> {
     // Months and days of money are those of UTC, as budgets count them.
     let today = scene.now.to_zoned(jiff::tz::TimeZone::UTC);
     let total = usage::month_total(tx, scene.now)?;
@@ -98,7 +98,7 @@ fn share(part: i64, whole: i64) -> u8 {
     percent(u64::try_from(part).unwrap_or(0), u64::try_from(whole).unwrap_or(0))
 }
 
-fn bars(tx: &dyn Read, scene: &Scene<'_>) -> Result<Vec<Bar>, StoreError> {
+fn bars(tx: &dyn Read, scene: &DashboardContext<'_>) -> Result<Vec<Bar>, StoreError> {
     let spent = usage::by_agent(tx, scene.now)?;
     let mut bars = Vec::new();
     for (id, sum) in spent.into_iter().take(NAMED) {

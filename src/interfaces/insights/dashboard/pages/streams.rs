@@ -2,7 +2,7 @@
 
 use askama::Template;
 
-use features::dashboard::queries::Scene;
+use features::dashboard::queries::DashboardContext;
 use features::streams::queries as streams;
 use features::tasks::queries::marks;
 use features::tasks::queries::overdue::Passed;
@@ -35,7 +35,7 @@ pub(super) struct Streams {
     all: String,
 }
 
-pub(super) fn read(read: &dyn Read, scene: &Scene<'_>) -> Result<Streams, StoreError> {
+pub(super) fn read(read: &dyn Read, scene: &DashboardContext<'_>) -> Result<Streams, StoreError> {
     let open = marks::open_by_stream(read, Passed::at(scene.now, &scene.zone))?;
     let used = streams::in_use(read)?.into_iter();
     let mut rows: Vec<_> = used.filter_map(|one| Some((*open.get(&one.id)?, one))).collect();

@@ -39,7 +39,7 @@ pub(super) async fn show(
     Path(seq): Path<u64>,
 ) -> Result<Response, PageError> {
     let (place, person) = (app.clone(), who.clone());
-    let told = ws.read_blocking(move |ws| told(&Look::new(&place, ws, &person), seq));
+    let told = ws.read_blocking(move |ws| describe(&Look::new(&place, ws, &person), seq));
     let (entry, by, changes) = told.await?;
     let look = Look::new(&app, &ws, &who);
     let undoable = changes.iter().any(|change| !change.undo.is_empty());
@@ -50,7 +50,7 @@ pub(super) async fn show(
 }
 
 /// Looks an entry up and puts it into words. May take a while.
-fn told(
+fn describe(
     look: &Look<'_>,
     seq: u64,
 ) -> Result<(EntryView, BylineView, Vec<ChangeView>), HistoryError> {

@@ -143,7 +143,7 @@ impl<'a> Look<'a> {
         version: &Version,
     ) -> Result<ChangeView, StoreError> {
         let schema = self.ws.store.schema();
-        let told = versions::told(&self.speaker(names), schema, record.table, version)?;
+        let told = versions::describe(&self.speaker(names), schema, record.table, version)?;
         Ok(self.change_told(told, record, version))
     }
 

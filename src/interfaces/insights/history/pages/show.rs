@@ -29,7 +29,7 @@ const PAGE: usize = 20;
 const LOOKS: usize = 10;
 
 #[derive(Deserialize)]
-pub(super) struct Asked {
+pub(super) struct HistoryPageParams {
     before: Option<String>,
     /// The name of a field in the record's JSON: only its changes are told.
     #[serde(default)]
@@ -64,9 +64,10 @@ pub(super) async fn show(
     hx: Hx,
     shell: Shell,
     Path2(table, id): Path2<String, String>,
-    Query(asked): Query<Asked>,
+    Query(asked): Query<HistoryPageParams>,
 ) -> Result<Response, PageError> {
-    let told = ws.read_blocking(move |ws| told(&Look::new(&app, ws, &who), (&table, &id), &asked));
+    let told =
+        ws.read_blocking(move |ws| version_list(&Look::new(&app, ws, &who), (&table, &id), &asked));
     let (list, title, noun) = told.await?;
     match hx.is_partial() {
         true => html::fragment(&list),
@@ -76,10 +77,10 @@ pub(super) async fn show(
 
 /// Looks a record's versions up and puts them into words, with what it is called and what it is. May
 /// take a while.
-fn told(
+fn version_list(
     look: &Look<'_>,
     named: (&str, &str),
-    asked: &Asked,
+    asked: &HistoryPageParams,
 ) -> Result<(List, Cell, &'static str), HistoryError> {
     let (ws, schema) = (look.ws, look.ws.store.schema());
     let before = place(&ws.store, asked.before.as_deref())?;
@@ -138,7 +139,7 @@ fn list(
         let page = page.ok_or(HistoryError::BadCursor)?;
         let mut views = Vec::new();
         for version in &page.versions {
-            let mut told = versions::told(&look.speaker(names), schema, record.table, version)?;
+            let mut told = versions::describe(&look.speaker(names), schema, record.table, version)?;
             if !field.is_empty() {
                 told.fields.retain(|one| one.name == field);
                 match told.fields.first() {

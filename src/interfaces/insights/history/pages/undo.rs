@@ -38,7 +38,7 @@ const MAX_TOLD: usize = 200;
 /// What the address, or the form, asks for.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Asked {
+pub(super) struct UndoParams {
     entry: Option<u64>,
     table: Option<String>,
     id: Option<String>,
@@ -109,7 +109,7 @@ struct Show {
     hidden: Vec<(&'static str, String)>,
 }
 
-impl Asked {
+impl UndoParams {
     fn wanted(&self, read: &Snap<'_>, ws: &Ws, who: &Person) -> Result<Wanted, HistoryError> {
         match (self.entry, &self.run) {
             (Some(seq), None) => match (&self.table, &self.id) {
@@ -168,7 +168,7 @@ pub(super) async fn preview(
     who: Person,
     shell: Shell,
     headers: HeaderMap,
-    Query(mut asked): Query<Asked>,
+    Query(mut asked): Query<UndoParams>,
 ) -> Result<Response, PageError> {
     if asked.from.is_empty() {
         asked.from = referer(&headers).unwrap_or_default().to_owned();
@@ -185,7 +185,7 @@ pub(super) async fn apply(
     who: Person,
     hx: Hx,
     shell: Shell,
-    Form(asked): Form<Asked>,
+    Form(asked): Form<UndoParams>,
 ) -> Result<Response, PageError> {
     let basis = asked.basis.parse().map_err(|_| HistoryError::BadBasis)?;
     let (own, person) = (asked.clone(), who.clone());
@@ -196,7 +196,7 @@ pub(super) async fn apply(
             let entry = || ws.url(&format!("history/entry/{}", undone.seq));
             let back = way_back(&ws, &asked.from).map_or_else(entry, str::to_owned);
             let answer = hx.go_to(&back);
-            Ok(flash::say(&app, Flash::ok(said(&undone)), answer))
+            Ok(flash::say(&app, Flash::ok(message(&undone)), answer))
         }
         Err(HistoryError::Differs(what)) => {
             let page =
@@ -219,12 +219,14 @@ pub(super) async fn at_once(
     let wanted = (Wanted::Entry(seq), None);
     let undone = undo::undo(&ws, &who, wanted, Once::without_key()).await?;
     if hx.is_partial() {
-        return Ok((Ask::new().reswap("none").toast(Tone::Ok, &said(&undone)), "").into_response());
+        return Ok(
+            (Ask::new().reswap("none").toast(Tone::Ok, &message(&undone)), "").into_response()
+        );
     }
     let entry = || ws.url(&format!("history/entry/{}", undone.seq));
     let back = referer(&headers).and_then(|from| way_back(&ws, from));
     let back = back.map_or_else(entry, str::to_owned);
-    Ok(flash::say(&app, Flash::ok(said(&undone)), hx.go_to(&back)))
+    Ok(flash::say(&app, Flash::ok(message(&undone)), hx.go_to(&back)))
 }
 
 /// Path and query of the page that somebody comes from.
@@ -242,7 +244,7 @@ fn way_back<'a>(ws: &Ws, from: &'a str) -> Option<&'a str> {
 }
 
 /// What was undone, in a sentence.
-fn said(undone: &Undone) -> String {
+fn message(undone: &Undone) -> String {
     let count = |n: usize, one: &str, many: &str| match n {
         1 => format!("one {one}"),
         n => format!("{n} {many}"),
@@ -264,7 +266,7 @@ fn said(undone: &Undone) -> String {
 fn page(
     look: &Look<'_>,
     shell: Shell,
-    asked: &Asked,
+    asked: &UndoParams,
     differs: String,
 ) -> Result<Show, HistoryError> {
     let (ws, who) = (look.ws, look.who);
@@ -366,7 +368,7 @@ fn kept(look: &Look<'_>, fields: Vec<StayingField>) -> Vec<KeptView> {
 fn caused(
     read: &dyn Read,
     look: &Look<'_>,
-    asked: &Asked,
+    asked: &UndoParams,
     wanted: &Wanted,
 ) -> Result<Vec<CausedView>, HistoryError> {
     let (Wanted::Runs(all), Some(name)) = (wanted, &asked.run) else { return Ok(Vec::new()) };

@@ -1,8 +1,8 @@
 //! Comparisons of a version with those before it, and the answers to what was asked for.
 
 use features::deliverables::queries::diff::{self, Line};
-use features::deliverables::queries::{self, Judged};
-use features::tasks::queries::scene::Scene;
+use features::deliverables::queries::{self, ReviewedVersion};
+use features::tasks::queries::view_context::ViewContext;
 use kernel::Assignee;
 use web::time::RelTime;
 
@@ -18,13 +18,13 @@ pub(super) struct Changes {
 }
 
 /// What was asked for in the version before, and what its maker says to it now.
-pub(super) struct AskedFor {
+pub(super) struct CompareParams {
     pub(super) head: String,
-    pub(super) lines: Vec<AskedLine>,
+    pub(super) lines: Vec<CompareLineParams>,
 }
 
 /// One thing that was asked for.
-pub(super) struct AskedLine {
+pub(super) struct CompareLineParams {
     pub(super) ask: String,
     pub(super) state: &'static str,
     pub(super) tone: &'static str,
@@ -33,8 +33,8 @@ pub(super) struct AskedLine {
 }
 
 /// The numbers of the texts before a version, if it is one itself.
-pub(super) fn texts_before(versions: &[Judged], at: usize) -> Vec<u32> {
-    let is_text = |judged: &&Judged| judged.version.content.text().is_some();
+pub(super) fn texts_before(versions: &[ReviewedVersion], at: usize) -> Vec<u32> {
+    let is_text = |judged: &&ReviewedVersion| judged.version.content.text().is_some();
     match is_text(&&versions[at]) {
         true => versions[..at].iter().filter(is_text).map(|one| one.version.number).collect(),
         false => Vec::new(),
@@ -43,8 +43,8 @@ pub(super) fn texts_before(versions: &[Judged], at: usize) -> Vec<u32> {
 
 /// What changed in a text since one of those before it: the one that is named, else the last.
 pub(super) fn changes(
-    scene: &Scene,
-    versions: &[Judged],
+    scene: &ViewContext,
+    versions: &[ReviewedVersion],
     at: usize,
     against: u32,
 ) -> Option<Changes> {
@@ -57,7 +57,11 @@ pub(super) fn changes(
 }
 
 /// What was asked for in the version before, with what its maker says to it.
-pub(super) fn asked_for(scene: &Scene, versions: &[Judged], at: usize) -> Option<AskedFor> {
+pub(super) fn asked_for(
+    scene: &ViewContext,
+    versions: &[ReviewedVersion],
+    at: usize,
+) -> Option<CompareParams> {
     let review = versions[at.checked_sub(1)?].review.as_ref()?;
     let asks = queries::asks(review);
     if asks.is_empty() {
@@ -76,8 +80,8 @@ pub(super) fn asked_for(scene: &Scene, versions: &[Judged], at: usize) -> Option
             None => ("todo", "", "Not answered"),
         };
         let note = answer.map(|answer| answer.note.clone()).unwrap_or_default();
-        AskedLine { ask, state, tone, word, note }
+        CompareLineParams { ask, state, tone, word, note }
     };
     let head = format!("{who} asked for, {}", scene.time(review.created_at).text);
-    Some(AskedFor { head, lines: asks.into_iter().enumerate().map(line).collect() })
+    Some(CompareParams { head, lines: asks.into_iter().enumerate().map(line).collect() })
 }

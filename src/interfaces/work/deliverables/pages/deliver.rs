@@ -15,7 +15,7 @@ use features::links::model::Target;
 use features::links::queries as links;
 use features::tasks::model::Task;
 use features::tasks::queries as tasks;
-use features::tasks::queries::scene::Scene;
+use features::tasks::queries::view_context::ViewContext;
 use kernel::{DeliverableId, FieldError, Problem as _, ProblemKind};
 use store::schema::id_text;
 use store::{Read, StoreError};
@@ -49,7 +49,7 @@ struct DeliverPage {
     revises: Option<(String, String, u32)>,
     asks: Vec<Ask>,
     kinds: Vec<Choice>,
-    typed: Typed,
+    typed: DeliverForm,
     wrong: Vec<FieldError>,
 }
 
@@ -60,7 +60,7 @@ impl DeliverPage {
 }
 
 #[derive(Clone, Debug, Default)]
-struct Typed {
+struct DeliverForm {
     title: String,
     kind: String,
     text: String,
@@ -75,7 +75,7 @@ struct Typed {
     answers: Vec<Answer>,
 }
 
-impl From<Vec<(String, String)>> for Typed {
+impl From<Vec<(String, String)>> for DeliverForm {
     fn from(pairs: Vec<(String, String)>) -> Self {
         let mut typed = Self::default();
         for (name, value) in pairs {
@@ -112,7 +112,7 @@ pub async fn form(
 ) -> Result<Response, PageError> {
     let page = ws.read(|snap| {
         let task = tasks::resolve(snap, &text)?;
-        page((&ws, &who), snap, &task, Typed::default())
+        page((&ws, &who), snap, &task, DeliverForm::default())
     })?;
     html::page(&DeliverPage { shell, ..page })
 }
@@ -144,7 +144,8 @@ pub async fn revise(
         };
         let paged = paged.map(|(title, _)| title).unwrap_or_default();
         let revises = id.to_string();
-        let typed = Typed { kind, text, url, page: paged, record, revises, ..Typed::default() };
+        let typed =
+            DeliverForm { kind, text, url, page: paged, record, revises, ..DeliverForm::default() };
         page((&ws, &who), snap, &task, typed)
     })?;
     html::page(&DeliverPage { shell, ..page })
@@ -154,9 +155,9 @@ fn page(
     (ws, who): (&Ws, &Person),
     read: &dyn Read,
     task: &Task,
-    typed: Typed,
+    typed: DeliverForm,
 ) -> Result<DeliverPage, DeliverableError> {
-    let scene = Scene::new(ws, who, read)?;
+    let scene = ViewContext::new(ws, who, read)?;
     let (mut revises, mut asks) = (None, Vec::new());
     if let Ok(id) = typed.revises.parse::<DeliverableId>() {
         let piece = queries::get(read, id)?;
@@ -201,7 +202,11 @@ fn named(read: &dyn Read, target: &Target) -> Result<String, StoreError> {
     Ok(if there { format!("{}:{}", noun.word, id_text(key)) } else { String::new() })
 }
 
-fn content(ws: &Ws, typed: &Typed, file: Option<Arrived>) -> Result<Content, DeliverableError> {
+fn content(
+    ws: &Ws,
+    typed: &DeliverForm,
+    file: Option<Arrived>,
+) -> Result<Content, DeliverableError> {
     let wrong = |field, text: &str| Err(DeliverableError::Invalid(field, text.to_owned()));
     match (typed.kind.as_str(), file) {
         ("file", Some(file)) => {
@@ -246,7 +251,7 @@ pub async fn send(
     let (parts, body) = request.into_parts();
     let limit = app.config.limits.upload_bytes().min(MAX_FILE);
     let (pairs, files) = upload::form_with_fields(&ws, (&parts.headers, body), 1, limit).await?;
-    let typed = Typed::from(pairs);
+    let typed = DeliverForm::from(pairs);
     let id = task.id;
     let (own, file) = (typed.clone(), files.into_iter().next());
     let delivered = match ws.read_blocking(move |ws| content(ws, &own, file)).await {
@@ -277,7 +282,7 @@ pub async fn send(
         }
     };
     let hx = Hx::from_headers(&parts.headers);
-    let scene = ws.read(|snap| Scene::new(&ws, &who, snap))?;
+    let scene = ws.read(|snap| ViewContext::new(&ws, &who, snap))?;
     match delivered {
         Ok(title) => {
             let words = format!("Delivered “{title}”. It waits for a review.");

@@ -6,7 +6,7 @@ use features::streams::model::Stream;
 use features::streams::queries::StreamError;
 use features::streams::rules::{NewStream, StreamPatch};
 use features::tasks::queries::due;
-use features::tasks::queries::scene::Scene;
+use features::tasks::queries::view_context::ViewContext;
 use kernel::day::{self, Toward};
 use kernel::{FieldError, Hue, Problem as _, StreamKind};
 use web::form::EditConflict;
@@ -15,7 +15,7 @@ use web::parts::Choice;
 /// What the form sends, as it was typed.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Typed {
+pub(super) struct StreamForm {
     /// The revision that was read; none for a new one.
     pub rev: String,
     pub name: String,
@@ -28,9 +28,9 @@ pub(super) struct Typed {
     pub target_date: String,
 }
 
-impl Typed {
+impl StreamForm {
     /// What is kept of a stream.
-    pub fn of(scene: &Scene, stream: &Stream, rev: u64) -> Self {
+    pub fn of(scene: &ViewContext, stream: &Stream, rev: u64) -> Self {
         Self {
             rev: rev.to_string(),
             name: stream.name.clone(),
@@ -45,7 +45,7 @@ impl Typed {
     }
 
     /// What is to be kept; all that cannot be read at once.
-    pub fn read(self, scene: &Scene) -> Result<StreamPatch, StreamError> {
+    pub fn read(self, scene: &ViewContext) -> Result<StreamPatch, StreamError> {
         let mut wrong = Vec::new();
         let lead = scene.people.find(&self.lead, scene.myself());
         if let Err(error) = &lead {
@@ -76,7 +76,7 @@ impl Typed {
 /// The form of a stream.
 pub(super) struct Fields {
     pub action: String,
-    pub typed: Typed,
+    pub typed: StreamForm,
     pub wrong: Vec<FieldError>,
     pub summary: String,
     pub since: EditConflict,
@@ -87,7 +87,7 @@ pub(super) struct Fields {
 
 impl Fields {
     /// With what was typed.
-    pub fn new(scene: &Scene, action: String, typed: Typed) -> Self {
+    pub fn new(scene: &ViewContext, action: String, typed: StreamForm) -> Self {
         let colour: Option<Hue> = typed.colour.parse().ok();
         let kind = typed.kind.parse().unwrap_or(StreamKind::Custom);
         // ok: a name that is not known chooses nobody; sending the form says what is wrong with it.

@@ -117,7 +117,7 @@ async fn mark(
     Json(body): Json<MarkBody>,
 ) -> Result<Json<Labels>, ApiError> {
     let id = ws.read(|snap| queries::resolve(snap, &text))?.id;
-    let asked = labels::Asked::Change { add: body.add, remove: body.remove };
+    let asked = labels::LabelFilter::Change { add: body.add, remove: body.remove };
     let marked =
         once.run(move |tx: &mut WriteTx<'_>| rules::labels::ask(tx, id, asked).map(|_| ()));
     ws.write(&who, marked).await?;

@@ -286,7 +286,7 @@ async fn change(
 ) -> Result<Tagged<SeriesView>, ApiError> {
     let me = Assignee::Person(who.account);
     let changed = once.run(move |tx: &mut WriteTx<'_>| {
-        rules::expect_rev(tx, id, rev)?;
+        rules::check_rev(tx, id, rev)?;
         let patch = patch(tx, body, me)?;
         rules::update(tx, id, patch).map(|_| ())
     });

@@ -164,7 +164,7 @@ async fn change(
 ) -> Result<Tagged<TemplateView>, ApiError> {
     let id = id_of(&ws, &text)?;
     let changed = once.run(move |tx: &mut WriteTx<'_>| {
-        rules::expect_rev(tx, id, rev)?;
+        rules::check_rev(tx, id, rev)?;
         let old = templates::get_rev(tx, id)?.0;
         let new = NewTemplate {
             name: body.name.unwrap_or(old.name),

@@ -120,7 +120,7 @@ async fn tick(
 ) -> Result<Tagged<TaskView>, ApiError> {
     let id = ws.read(|snap| queries::resolve(snap, &text))?.id;
     let ticked = once.run(move |tx: &mut WriteTx<'_>| {
-        rules::expect_rev(tx, id, rev)?;
+        rules::check_rev(tx, id, rev)?;
         let item = (body.item, body.text.as_deref());
         rules::words::tick_number(tx, id, item, body.done).map(|_| ())
     });

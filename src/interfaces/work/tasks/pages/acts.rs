@@ -11,9 +11,9 @@ use app::{App, Ws};
 use features::tasks::model::Task;
 use features::tasks::queries::due::{self, Deadline};
 use features::tasks::queries::error::TaskError;
-use features::tasks::queries::labels::Asked;
+use features::tasks::queries::labels::LabelFilter;
 use features::tasks::queries::open_ends::OpenEnds;
-use features::tasks::queries::{self, scene::Scene, standing};
+use features::tasks::queries::{self, standing, view_context::ViewContext};
 use features::tasks::rules::{self, TaskPatch};
 use kernel::{Priority, TaskId, TaskStatus, Thinking};
 use store::WriteTx;
@@ -108,7 +108,7 @@ pub async fn act(
     Form(value): Form<Value>,
 ) -> Result<Response, PageError> {
     let (id, back) = (ws.read(|snap| queries::resolve(snap, &text))?.id, value.back.clone());
-    let scene = ws.read(|snap| Scene::new(&ws, &who, snap))?;
+    let scene = ws.read(|snap| ViewContext::new(&ws, &who, snap))?;
     let change = match verb {
         Verb::Tie | Verb::Untie => {
             let tie = Tie::from_word(&value.kind)?;
@@ -155,7 +155,7 @@ pub async fn act(
 /// too, since the page goes on to show it there.
 pub(super) fn stands(
     ask: Ask,
-    scene: &Scene,
+    scene: &ViewContext,
     task: &Task,
     entry: Option<u64>,
 ) -> Result<Ask, TaskError> {
@@ -183,7 +183,7 @@ enum Change {
     Assign(Option<kernel::Assignee>),
     Patch(Box<TaskPatch>),
     Parent(String),
-    Labels(Asked),
+    Labels(LabelFilter),
     /// Tied to another task, or not any more.
     Tie(Tie, TaskId, bool),
     Run,
@@ -227,7 +227,7 @@ impl Change {
     }
 }
 
-fn read(scene: &Scene, verb: Verb, value: &Value) -> Result<Change, TaskError> {
+fn read(scene: &ViewContext, verb: Verb, value: &Value) -> Result<Change, TaskError> {
     let patch = |patch: TaskPatch| Ok(Change::Patch(Box::new(patch)));
     let none = TaskPatch::default();
     match verb {
@@ -270,9 +270,9 @@ fn read(scene: &Scene, verb: Verb, value: &Value) -> Result<Change, TaskError> {
             "" => {
                 let names = value.names.split(',').map(str::trim).filter(|name| !name.is_empty());
                 let add = names.map(|name| name.trim_start_matches('+').to_owned()).collect();
-                Asked::Change { add, remove: Vec::new() }
+                LabelFilter::Change { add, remove: Vec::new() }
             }
-            label => Asked::read(label),
+            label => LabelFilter::read(label),
         })),
         Verb::Start => {
             let start = due::parse_start(&value.start, &scene.today.zone, scene.today.now)?;

@@ -7,7 +7,7 @@ use super::frame::asker;
 use features::tasks::model::label::Label;
 use features::tasks::queries::due;
 use features::tasks::queries::error::TaskError;
-use features::tasks::queries::scene::Scene;
+use features::tasks::queries::view_context::ViewContext;
 use features::tasks::rules::bulk::MOST;
 use kernel::{Assignee, Priority, TaskStatus};
 use store::{Range, Read, ReadExt as _};
@@ -48,7 +48,7 @@ pub struct Taker {
 ///
 /// # Errors
 /// When a name means nobody.
-pub fn takers(scene: &Scene, now: Option<Assignee>) -> Result<Vec<Taker>, TaskError> {
+pub fn takers(scene: &ViewContext, now: Option<Assignee>) -> Result<Vec<Taker>, TaskError> {
     let taker = |choice: Choice| {
         let who = scene.people.find(&choice.value, scene.myself())?;
         let value = if who.is_none() { "none".to_owned() } else { choice.value };
@@ -72,7 +72,7 @@ pub struct Day {
 
 /// The days that are offered, and that there is none. A time of day that a task keeps, such as `14:30`, is said
 /// with them; empty is the whole day.
-pub fn days(scene: &Scene, time: &str) -> Vec<Day> {
+pub fn days(scene: &ViewContext, time: &str) -> Vec<Day> {
     let today = due::day(scene.today.now, &scene.today.zone);
     let day = |days: i64, value: Option<&str>, label| {
         let day = today.checked_add(days.days()).unwrap_or(today);
@@ -96,7 +96,7 @@ pub fn days(scene: &Scene, time: &str) -> Vec<Day> {
 
 impl BulkBar {
     /// What can be chosen.
-    pub fn new(scene: &Scene, read: &dyn Read) -> Result<Self, TaskError> {
+    pub fn new(scene: &ViewContext, read: &dyn Read) -> Result<Self, TaskError> {
         let mut streams = asker(scene, read).names("stream")?;
         if !streams.is_empty() {
             streams.push(("none".to_owned(), "No stream".to_owned()));

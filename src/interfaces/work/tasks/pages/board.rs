@@ -14,8 +14,8 @@ use features::tasks::queries::error::TaskError;
 use features::tasks::queries::grouping::{self, Bucket, Cell, GroupBy};
 use features::tasks::queries::list::{Filter, Sort};
 use features::tasks::queries::looks::{Columns, Layout};
-use features::tasks::queries::scene::Scene;
 use features::tasks::queries::terms::{Dated, OneOf, Sign, Terms, Test};
+use features::tasks::queries::view_context::ViewContext;
 use features::views::model::Look;
 use jiff::ToSpan as _;
 use kernel::TaskStatus;
@@ -104,7 +104,7 @@ fn view(
     state: &State,
     counts: Counts,
 ) -> Result<BoardPage, TaskError> {
-    let scene = Scene::new(ws, who, read)?;
+    let scene = ViewContext::new(ws, who, read)?;
     let understood = frame::understand(&scene, read, &state.query)?;
     let frame = Frame::new(&scene, read, state, (&understood, counts))?;
     let (by, across) = (state.group(), state.lanes());
@@ -134,7 +134,7 @@ fn view(
         hidden: match (shows_hidden, by == GroupBy::Status && state.asks_open()) {
             (_, true) => "Hidden: closed tasks".to_owned(),
             (true, false) => "Missed and cancelled are shown".to_owned(),
-            (false, false) => said(&away),
+            (false, false) => describe(&away),
         },
         hidden_url: match state.asks_open() {
             true => state.url_asking(ws, &state.query.without(&Term::new("is", "open"))),
@@ -157,7 +157,7 @@ fn shorten(cells: &mut [Cell]) {
 }
 
 /// What was done stays for some days.
-fn fresh(scene: &Scene, mut terms: Terms) -> Terms {
+fn fresh(scene: &ViewContext, mut terms: Terms) -> Terms {
     let today = due::day(scene.today.now, &scene.today.zone);
     let from = today.checked_sub((DONE_DAYS - 1).days()).ok();
     let (from, to) = Days { from, to: None }.span(&scene.today.zone);
@@ -166,7 +166,7 @@ fn fresh(scene: &Scene, mut terms: Terms) -> Terms {
     terms
 }
 
-fn said(away: &[Cell]) -> String {
+fn describe(away: &[Cell]) -> String {
     let count = |status: TaskStatus| -> usize {
         let same = away.iter().filter(|cell| cell.column == Bucket::Status(status));
         same.map(|cell| cell.total).sum()
@@ -199,7 +199,7 @@ fn columns(by: GroupBy, cells: &[Cell], heads: &Heads<'_>) -> Vec<(Bucket, Head)
 }
 
 fn lanes(
-    (scene, read): (&Scene, &dyn Read),
+    (scene, read): (&ViewContext, &dyn Read),
     state: &State,
     (heads, dresser): (&Heads<'_>, &Dresser<'_>),
     columns: Vec<(Bucket, Head)>,
@@ -248,7 +248,7 @@ fn order(lane: &Lane) -> Option<&(usize, String)> {
 }
 
 fn column(
-    (scene, read): (&Scene, &dyn Read),
+    (scene, read): (&ViewContext, &dyn Read),
     state: &State,
     dresser: &Dresser<'_>,
     (head, lane, cell): (&Head, &str, Option<Cell>),

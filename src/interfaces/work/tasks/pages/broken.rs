@@ -4,7 +4,7 @@
 use features::runs::model::Run;
 use features::runs::queries::{self as runs, onward};
 use features::tasks::queries::error::TaskError;
-use features::tasks::queries::scene::Scene;
+use features::tasks::queries::view_context::ViewContext;
 use kernel::{Outcome, RunTrigger};
 use store::Read;
 
@@ -23,7 +23,7 @@ pub struct Deeds {
 
 impl Deeds {
     /// Looks what can be done.
-    pub fn of(scene: &Scene, read: &dyn Read, run: &Run) -> Result<Self, TaskError> {
+    pub fn of(scene: &ViewContext, read: &dyn Read, run: &Run) -> Result<Self, TaskError> {
         let over = matches!(run.outcome, None | Some(Outcome::Done | Outcome::Snoozed { .. }));
         if !scene.may_write || run.is_live() || over {
             return Ok(Self::default());

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use features::streams::model::Stream;
 use features::tasks::queries::error::TaskError;
 use features::tasks::queries::grouping::{Bucket, Cell, GroupBy, Nearness};
-use features::tasks::queries::scene::Scene;
 use features::tasks::queries::standing;
+use features::tasks::queries::view_context::ViewContext;
 use kernel::filter::{Query, Term};
 use kernel::{Assignee, Priority, StreamId, TaskStatus};
 use store::{Range, Read, ReadExt as _};
@@ -37,13 +37,13 @@ pub struct Head {
 
 /// Names for groups.
 pub struct Heads<'a> {
-    scene: &'a Scene,
+    scene: &'a ViewContext,
     streams: HashMap<StreamId, Stream>,
 }
 
 impl<'a> Heads<'a> {
     /// Reads what is needed.
-    pub fn new(scene: &'a Scene, read: &dyn Read) -> Result<Self, TaskError> {
+    pub fn new(scene: &'a ViewContext, read: &dyn Read) -> Result<Self, TaskError> {
         let streams: Vec<Stream> = read.list(&Range::all())?;
         let streams = streams.into_iter().map(|stream| (stream.id, stream)).collect();
         Ok(Self { scene, streams })

@@ -20,9 +20,9 @@ use features::tasks::queries::grouping::{self, GroupBy};
 use features::tasks::queries::keys::KEYS;
 use features::tasks::queries::list::Filter;
 use features::tasks::queries::looks::Layout;
-use features::tasks::queries::scene::Scene;
 use features::tasks::queries::taskset::TaskSet;
 use features::tasks::queries::terms::Dated;
+use features::tasks::queries::view_context::ViewContext;
 use features::tasks::queries::{marks, standing};
 use features::views::model::Look;
 use kernel::TaskId;
@@ -149,7 +149,7 @@ fn view(
     (state, week): (&State, WeekStart),
     counts: Counts,
 ) -> Result<CalendarPage, TaskError> {
-    let scene = Scene::new(ws, who, read)?;
+    let scene = ViewContext::new(ws, who, read)?;
     let zone = &scene.today.zone;
     let today = due::day(scene.today.now, zone);
     let first = first_of(&state.month, today);
@@ -204,7 +204,7 @@ fn back(day: Date, days: i64) -> Date {
 }
 
 /// The open tasks without a date that fit otherwise.
-fn rail(scene: &Scene, read: &dyn Read, state: &State) -> Result<Option<Rail>, TaskError> {
+fn rail(scene: &ViewContext, read: &dyn Read, state: &State) -> Result<Option<Rail>, TaskError> {
     let mut undated = state.query.with(Term::new("due", "none"));
     if !state.asks_open() {
         undated.terms.push(Term::new("is", "open"));
@@ -233,7 +233,7 @@ fn rail(scene: &Scene, read: &dyn Read, state: &State) -> Result<Option<Rail>, T
 }
 
 fn cell(
-    scene: &Scene,
+    scene: &ViewContext,
     state: &State,
     (day, first, today): (Date, Date, Date),
     (own, signs): (&DueOn, &Signs),
@@ -273,7 +273,7 @@ impl Signs {
     }
 }
 
-fn pill(scene: &Scene, task: &Task, signs: &Signs) -> Pill {
+fn pill(scene: &ViewContext, task: &Task, signs: &Signs) -> Pill {
     Pill {
         id: task.id.to_string(),
         name: scene.name(task),

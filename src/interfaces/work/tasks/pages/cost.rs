@@ -4,7 +4,7 @@ use askama::Template;
 
 use super::show::live;
 use features::tasks::model::Task;
-use features::tasks::queries::scene::Scene;
+use features::tasks::queries::view_context::ViewContext;
 use features::usage::queries::budgets::{self, Standing};
 use features::usage::queries::payers::lasting;
 use features::usage::queries::purse::notes;
@@ -41,7 +41,7 @@ pub(super) struct CostPart {
 }
 
 /// What a task has cost.
-pub(super) fn cost(scene: &Scene, read: &dyn Read, task: &Task) -> Result<Cost, StoreError> {
+pub(super) fn cost(scene: &ViewContext, read: &dyn Read, task: &Task) -> Result<Cost, StoreError> {
     let (payer, now) = (Payer::Task(task.id), scene.today.now);
     let spent = budgets::spent(&read, payer, Period::Total, now)?;
     let tokens = budgets::tokens(&read, payer, Period::Total, now)?.max(0).unsigned_abs();
@@ -56,7 +56,7 @@ pub(super) fn cost(scene: &Scene, read: &dyn Read, task: &Task) -> Result<Cost, 
     let may_set = scene.access.may(Can::Agents) && task.archived_at.is_none();
     let has_agent = task.assignee.is_some_and(|who| who.agent().is_some());
     Ok(Cost {
-        live: live(scene, task, "cost").table("usage").table("budgets").calm(),
+        live: live(scene, task, "cost").table("usage").table("budgets").debounced(),
         spent: whole.map_or_else(|| format::money(spent), Standing::words),
         tokens: match tokens {
             0 => String::new(),

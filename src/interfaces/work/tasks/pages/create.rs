@@ -8,11 +8,11 @@ use serde::Deserialize;
 use super::list::{self, Quick};
 use super::recurring;
 use super::repeat::{self, Repeat, RepeatView};
-use super::state::Asked;
+use super::state::TasksPageParams;
 use app::{App, Ws};
 use features::streams::queries as streams;
 use features::tasks::queries::error::TaskError;
-use features::tasks::queries::{self, due, labels, scene::Scene};
+use features::tasks::queries::{self, due, labels, view_context::ViewContext};
 use features::tasks::rules::{self, NewTask};
 use kernel::{Priority, Problem as _, ProblemKind, TaskStatus, Thinking};
 use store::{Read, WriteTx};
@@ -28,7 +28,7 @@ use web::{flash, html};
 /// What the form sends, as it was typed.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-pub struct Typed {
+pub struct NewTaskForm {
     title: String,
     description: String,
     status: String,
@@ -56,7 +56,7 @@ pub struct Typed {
     layer: String,
 }
 
-impl Typed {
+impl NewTaskForm {
     pub(super) fn label_names(&self) -> Vec<String> {
         label_names(&self.labels)
     }
@@ -76,7 +76,7 @@ struct NewPage {
     list_url: String,
     /// Under which name the script keeps what is typed.
     draft: String,
-    typed: Typed,
+    typed: NewTaskForm,
     wrong: Vec<(String, String)>,
     summary: String,
     statuses: Vec<Choice>,
@@ -108,10 +108,11 @@ pub async fn form(
     who: Person,
     hx: Hx,
     shell: Shell,
-    Query(mut typed): Query<Typed>,
+    Query(mut typed): Query<NewTaskForm>,
 ) -> Result<Response, PageError> {
     if !typed.replaces.is_empty() {
-        typed = ws.read(|snap| again(&Scene::new(&ws, &who, snap)?, snap, &typed.replaces))?;
+        typed =
+            ws.read(|snap| again(&ViewContext::new(&ws, &who, snap)?, snap, &typed.replaces))?;
     }
     let over = hx.wants("layer");
     typed.layer = if over { "1".to_owned() } else { String::new() };
@@ -130,13 +131,13 @@ fn region(page: &NewPage) -> Result<String, PageError> {
 }
 
 /// A form that makes a task repeat which does not do so yet.
-fn again(scene: &Scene, read: &dyn Read, text: &str) -> Result<Typed, TaskError> {
+fn again(scene: &ViewContext, read: &dyn Read, text: &str) -> Result<NewTaskForm, TaskError> {
     let task = queries::resolve(read, text)?;
     let mut repeat = Repeat::weekdays();
     if let Some(due) = due::Deadline::of(&task) {
         repeat.due_at_time = due.time(&due::zone(&repeat::zone(read)?));
     }
-    Ok(Typed {
+    Ok(NewTaskForm {
         replaces: scene.name(&task),
         title: task.title,
         description: task.description,
@@ -146,14 +147,14 @@ fn again(scene: &Scene, read: &dyn Read, text: &str) -> Result<Typed, TaskError>
         thinking: task.thinking.map(|level| level.word().to_owned()).unwrap_or_default(),
         stream: task.stream.map(|stream| stream.to_string()).unwrap_or_default(),
         repeat,
-        ..Typed::default()
+        ..NewTaskForm::default()
     })
 }
 
-fn page(ws: &Ws, who: &Person, shell: Shell, typed: Typed) -> Result<NewPage, PageError> {
+fn page(ws: &Ws, who: &Person, shell: Shell, typed: NewTaskForm) -> Result<NewPage, PageError> {
     let (scene, zone, streams) = ws.read(|snap| {
         let streams = stream_choices(snap, &typed.stream)?;
-        Ok::<_, TaskError>((Scene::new(ws, who, snap)?, repeat::zone(snap)?, streams))
+        Ok::<_, TaskError>((ViewContext::new(ws, who, snap)?, repeat::zone(snap)?, streams))
     })?;
     // ok: a name that is not known chooses nobody; sending the form says what is wrong with it.
     let assignee = scene.people.find(&typed.assignee, scene.myself()).ok().flatten();
@@ -218,18 +219,18 @@ pub async fn create(
     who: Person,
     hx: Hx,
     shell: Shell,
-    FormOnce(typed, once): FormOnce<Typed>,
+    FormOnce(typed, once): FormOnce<NewTaskForm>,
 ) -> Result<Response, PageError> {
     if typed.quick.is_empty() && typed.repeat.repeats() {
         return recurring::create(app, (ws, who), (hx, shell), (typed, once)).await;
     }
-    let scene = ws.read(|snap| Scene::new(&ws, &who, snap))?;
+    let scene = ws.read(|snap| ViewContext::new(&ws, &who, snap))?;
     let made = match ws.read(|snap| new_task(&scene, snap, &typed)) {
         Ok(new) => {
             let names = typed.label_names();
             let make = move |tx: &mut WriteTx<'_>| {
                 let task = rules::create(tx, new)?;
-                let marked = rules::labels::ask(tx, task.id, labels::Asked::Exactly(names));
+                let marked = rules::labels::ask(tx, task.id, labels::LabelFilter::Exactly(names));
                 marked.map_err(|error| match error {
                     TaskError::Store(_) => error,
                     other => TaskError::field("labels", other.to_string()),
@@ -272,7 +273,7 @@ pub(super) struct Made {
 impl Made {
     /// Leads to it; a page under the form stays, shows it and says where it is, unless it is that of the task in whose
     /// place this one stands.
-    pub(super) fn answer(self, app: &App, hx: &Hx, typed: &Typed) -> Response {
+    pub(super) fn answer(self, app: &App, hx: &Hx, typed: &NewTaskForm) -> Response {
         let stays = !typed.layer.is_empty() && typed.replaces.is_empty();
         if !stays || !hx.is_partial() {
             return flash::say(app, Flash::ok(self.words), hx.go_to(&self.href));
@@ -283,7 +284,7 @@ impl Made {
 }
 
 /// The quick line as it was, empty.
-fn quick(ws: &Ws, typed: &Typed) -> Quick {
+fn quick(ws: &Ws, typed: &NewTaskForm) -> Quick {
     if !typed.parent.is_empty() {
         return part_line(ws, &typed.parent, typed.quick.clone());
     }
@@ -309,9 +310,9 @@ pub(super) fn part_line(ws: &Ws, parent: &str, back: String) -> Quick {
 
 /// Reads the form; all that is wrong at once.
 pub(super) fn new_task(
-    scene: &Scene,
+    scene: &ViewContext,
     read: &dyn Read,
-    typed: &Typed,
+    typed: &NewTaskForm,
 ) -> Result<NewTask, TaskError> {
     let mut wrong = Vec::new();
     let assignee = scene.people.find(&typed.assignee, scene.myself());
@@ -378,7 +379,7 @@ pub(super) fn refused(
     ws: &Ws,
     who: &Person,
     (hx, shell): (Hx, Shell),
-    typed: Typed,
+    typed: NewTaskForm,
     error: &TaskError,
 ) -> Result<Response, PageError> {
     if !typed.quick.is_empty() {
@@ -390,7 +391,7 @@ pub(super) fn refused(
         }
         let query = typed.quick.split_once('?').map_or("", |(_, query)| query);
         // ok: an address that cannot be read is the plain list.
-        let asked: Asked = serde_urlencoded::from_str(query).unwrap_or_default();
+        let asked: TasksPageParams = serde_urlencoded::from_str(query).unwrap_or_default();
         return list::refused(ws, who, shell, &asked, (typed.title, error.to_string()));
     }
     let mut page = page(ws, who, shell, typed)?;

@@ -4,7 +4,7 @@ use list::complete::{self, Offer, Typing};
 use list::frame::{Chip, Saved, Tabs, asked_of, choices, written};
 
 use super::bar::BulkBar;
-use super::state::{Asked, State, WHOLE};
+use super::state::{State, TasksPageParams, WHOLE};
 use super::tabs;
 use app::Ws;
 use features::tasks::queries::error::TaskError;
@@ -13,8 +13,8 @@ use features::tasks::queries::grouping::GroupBy;
 use features::tasks::queries::keys::KEYS;
 use features::tasks::queries::list::Sort;
 use features::tasks::queries::looks::{self, COLUMNS, Columns, Layout, NOUN};
-use features::tasks::queries::scene::Scene;
 use features::tasks::queries::standing;
+use features::tasks::queries::view_context::ViewContext;
 use features::views::model::Look;
 use features::views::queries as saved_views;
 use kernel::filter::{self, Kind, Query, Term};
@@ -23,7 +23,7 @@ use kernel::{AccountId, Priority, TaskStatus};
 use store::{Read, StoreError};
 use web::emoji;
 use web::error::PageError;
-use web::extract::{Json, Query as Typed};
+use web::extract::{Json, Query as Params};
 use web::hx::Hx;
 use web::parts::{Choice, Tab};
 use web::session::Person;
@@ -100,18 +100,26 @@ impl Counts {
 }
 
 /// What a query asks, as somebody who looks at a page means it.
-pub fn understand(scene: &Scene, read: &dyn Read, query: &Query) -> Result<Understood, TaskError> {
+pub fn understand(
+    scene: &ViewContext,
+    read: &dyn Read,
+    query: &Query,
+) -> Result<Understood, TaskError> {
     asker(scene, read).understand(query)
 }
 
 /// What reads a query for somebody.
-pub(super) fn asker<'a>(scene: &'a Scene, read: &'a dyn Read) -> Asker<'a> {
+pub(super) fn asker<'a>(scene: &'a ViewContext, read: &'a dyn Read) -> Asker<'a> {
     Asker { read, people: &scene.people, me: scene.myself(), today: &scene.today }
 }
 
 /// The list that is asked for, as somebody sees it: beginning with the view that is named, or with the
 /// first one when there is none of that name.
-pub fn state(read: &dyn Read, who: AccountId, asked: &Asked) -> Result<State, StoreError> {
+pub fn state(
+    read: &dyn Read,
+    who: AccountId,
+    asked: &TasksPageParams,
+) -> Result<State, StoreError> {
     let mut views = looks::all(read, who)?;
     let at = views.iter().position(|view| view.slug == asked.view);
     let view = views.swap_remove(at.unwrap_or(0));
@@ -122,7 +130,7 @@ pub fn state(read: &dyn Read, who: AccountId, asked: &Asked) -> Result<State, St
 impl Frame {
     /// Everything around a layout.
     pub fn new(
-        scene: &Scene,
+        scene: &ViewContext,
         read: &dyn Read,
         state: &State,
         (asked, counts): (&Understood, Counts),
@@ -217,7 +225,7 @@ pub struct Top {
 impl Top {
     /// The frame of recurring tasks, from which every layout leads back to the tasks that were asked for.
     pub fn new(
-        scene: &Scene,
+        scene: &ViewContext,
         read: &dyn Read,
         state: &State,
         counts: Counts,
@@ -229,7 +237,7 @@ impl Top {
 
 /// The saved view that is shown, for who may change it.
 fn saved(
-    scene: &Scene,
+    scene: &ViewContext,
     read: &dyn Read,
     state: &State,
     (left, right): (bool, bool),
@@ -261,7 +269,7 @@ fn layouts(ws: &Ws, state: &State, now: Option<Layout>) -> Vec<Tab> {
     tabs
 }
 
-fn chips(scene: &Scene, state: &State, asked: &Understood) -> Vec<Chip> {
+fn chips(scene: &ViewContext, state: &State, asked: &Understood) -> Vec<Chip> {
     let chip = |(term, wrong): &(Term, String)| {
         let key = filter::key(KEYS, &term.key);
         let label = match (key, term.is_words()) {
@@ -321,7 +329,7 @@ fn status_choices(query: &Query) -> Vec<Choice> {
 
 /// The choices of a key whose values are names; none when nothing has a name and none is asked.
 fn name_choices(
-    scene: &Scene,
+    scene: &ViewContext,
     read: &dyn Read,
     query: &Query,
     (key, none): (&str, &str),
@@ -338,7 +346,7 @@ fn name_choices(
     Ok(choices(query, key, list))
 }
 
-fn assignee_choices(scene: &Scene, query: &Query) -> Vec<Choice> {
+fn assignee_choices(scene: &ViewContext, query: &Query) -> Vec<Choice> {
     let mut list = vec![
         Choice::new("", "Anybody", false),
         Choice::new("none", "Nobody", false),
@@ -371,10 +379,10 @@ fn due_choices(query: &Query) -> Vec<Choice> {
 pub async fn complete(
     ws: Ws,
     who: Person,
-    Typed(typing): Typed<Typing>,
+    Params(typing): Params<Typing>,
 ) -> Result<Json<Vec<Offer>>, PageError> {
     let offers = ws.read(|snap| {
-        let scene = Scene::new(&ws, &who, snap)?;
+        let scene = ViewContext::new(&ws, &who, snap)?;
         complete::offers(&typing, KEYS, |key| {
             asker(&scene, snap).names(key).map_err(TaskError::from)
         })

@@ -18,9 +18,9 @@ use features::tasks::queries::error::TaskError;
 use features::tasks::queries::grouping::{self, GroupBy};
 use features::tasks::queries::list::{self, Filter, Today};
 use features::tasks::queries::looks::Layout;
-use features::tasks::queries::scene::Scene;
 use features::tasks::queries::taskset::TaskSet;
 use features::tasks::queries::terms::{Terms, Window};
+use features::tasks::queries::view_context::ViewContext;
 use features::tasks::queries::{marks, standing};
 use features::views::model::Look;
 use kernel::TaskId;
@@ -28,11 +28,11 @@ use kernel::filter::{Days, Term};
 use kernel::key::KeyBuf;
 use store::{Range, Read, ReadExt as _};
 use web::error::PageError;
-use web::have::{self, Have};
 use web::html;
 use web::hx::Hx;
 use web::live::Live;
 use web::parts::Face;
+use web::scroll_state::{self, Have};
 use web::session::Person;
 use web::shell::Shell;
 
@@ -176,7 +176,7 @@ struct Found {
 
 /// The tasks of the weeks from this day on.
 fn found(
-    scene: &Scene,
+    scene: &ViewContext,
     read: &dyn Read,
     terms: Terms,
     (state, have): (&State, &Have),
@@ -191,13 +191,14 @@ fn found(
     let cells = grouping::cells(read, &filter, all, state.sort(), &scene.today, limit)?;
     let cell = cells.into_iter().next().map(|cell| (cell.total, cell.page.items));
     let (total, tasks) = cell.unwrap_or_default();
-    let next = (limit < total && limit < have::MOST).then(|| (limit + BARS).min(have::MOST));
+    let next = (limit < total && limit < scroll_state::MOST)
+        .then(|| (limit + BARS).min(scroll_state::MOST));
     Ok(Found { total, tasks, next })
 }
 
 /// The bars of tasks in their order, and what waits for what among them.
 fn drawn(
-    scene: &Scene,
+    scene: &ViewContext,
     read: &dyn Read,
     tasks: &[Task],
     start: Date,
@@ -231,7 +232,7 @@ fn view(
     (state, have): (&State, &Have),
     counts: Counts,
 ) -> Result<TimelinePage, TaskError> {
-    let scene = Scene::new(ws, who, read)?;
+    let scene = ViewContext::new(ws, who, read)?;
     let today = due::day(scene.today.now, &scene.today.zone);
     let anchor = super::calendar::month_of(&state.month).unwrap_or_else(|| on(today, -14));
     let start = on(anchor, -i64::from(anchor.weekday().to_monday_zero_offset()));
@@ -296,7 +297,7 @@ fn x(start: Date, day: Date) -> i32 {
     days.clamp(-7, DAYS + 7) * DAY
 }
 
-fn bar(scene: &Scene, task: &Task, at: &Stretch, (start, y): (Date, i32)) -> Bar {
+fn bar(scene: &ViewContext, task: &Task, at: &Stretch, (start, y): (Date, i32)) -> Bar {
     let left = x(start, at.first).clamp(0, DAYS * DAY);
     let right = (x(start, at.last) + DAY).clamp(0, DAYS * DAY);
     let zone = &scene.today.zone;

@@ -11,14 +11,14 @@ use super::calendar;
 use super::frame::{self, Counts, Frame, SHOWN};
 use super::gantt;
 use super::rows::{Dresser, Row};
-use super::state::{Asked, State};
+use super::state::{State, TasksPageParams};
 use super::tabs;
 use app::Ws;
 use features::tasks::queries::error::TaskError;
 use features::tasks::queries::grouping::{self, GroupBy, Room};
 use features::tasks::queries::list::{self, Cut, Filter};
 use features::tasks::queries::looks::{Columns, Layout};
-use features::tasks::queries::scene::Scene;
+use features::tasks::queries::view_context::ViewContext;
 use kernel::filter::Term;
 use store::Read;
 use web::error::PageError;
@@ -97,7 +97,7 @@ pub async fn list(
     shell: Shell,
     week: WeekStart,
     (uri, headers): (Uri, HeaderMap),
-    Query(mut asked): Query<Asked>,
+    Query(mut asked): Query<TasksPageParams>,
 ) -> Result<Response, PageError> {
     if uri.query().is_none() {
         // The side bar leads to tasks as they were looked at last.
@@ -118,7 +118,7 @@ fn laid_out(
     hx: &Hx,
     shell: Shell,
     week: WeekStart,
-    (asked, state): (&Asked, &State),
+    (asked, state): (&TasksPageParams, &State),
 ) -> Result<Response, PageError> {
     if asked.part == tabs::PART && hx.is_partial() {
         return tabs::show(ws, who, state);
@@ -147,7 +147,7 @@ pub fn refused(
     ws: &Ws,
     who: &Person,
     shell: Shell,
-    asked: &Asked,
+    asked: &TasksPageParams,
     (typed, wrong): (String, String),
 ) -> Result<Response, PageError> {
     let state = ws.read(|snap| frame::state(snap, who.account, asked))?;
@@ -160,9 +160,14 @@ pub fn refused(
 }
 
 /// The further rows of one group.
-fn more(ws: &Ws, who: &Person, asked: &Asked, state: &State) -> Result<Response, PageError> {
+fn more(
+    ws: &Ws,
+    who: &Person,
+    asked: &TasksPageParams,
+    state: &State,
+) -> Result<Response, PageError> {
     let page = ws.read(|snap| {
-        let scene = Scene::new(ws, who, snap)?;
+        let scene = ViewContext::new(ws, who, snap)?;
         let query = buckets::narrowed(&state.query, state.group(), &asked.of);
         let filter = Filter::of(frame::understand(&scene, snap, &query)?.terms);
         let cut = Cut { after: Some(asked.after.clone()), limit: GROUP };
@@ -184,10 +189,10 @@ fn more_url(ws: &Ws, state: &State, of: &str, after: &str) -> String {
 fn view(
     (ws, who): (&Ws, &Person),
     read: &dyn Read,
-    (asked, state): (&Asked, &State),
+    (asked, state): (&TasksPageParams, &State),
     counts: Counts,
 ) -> Result<ListPage, TaskError> {
-    let scene = Scene::new(ws, who, read)?;
+    let scene = ViewContext::new(ws, who, read)?;
     let understood = frame::understand(&scene, read, &state.query)?;
     let frame = Frame::new(&scene, read, state, (&understood, counts))?;
     let heads = Heads::new(&scene, read)?;
@@ -214,9 +219,9 @@ fn view(
 }
 
 fn groups(
-    scene: &Scene,
+    scene: &ViewContext,
     read: &dyn Read,
-    (asked, state): (&Asked, &State),
+    (asked, state): (&TasksPageParams, &State),
     heads: &Heads<'_>,
     filter: &Filter,
 ) -> Result<Vec<Group>, TaskError> {
@@ -258,7 +263,7 @@ fn groups(
 }
 
 /// The form for a new task with one field filled in.
-pub(super) fn add_url(scene: &Scene, (field, value): (&'static str, String)) -> String {
+pub(super) fn add_url(scene: &ViewContext, (field, value): (&'static str, String)) -> String {
     let query = serde_urlencoded::to_string([(field, value)]).unwrap_or_default();
     scene.ws.url(&format!("tasks/new?{query}"))
 }

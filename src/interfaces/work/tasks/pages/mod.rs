@@ -10,7 +10,7 @@ mod cost;
 mod create;
 mod frame;
 mod gantt;
-mod habits;
+mod preferences;
 mod list;
 mod moves;
 mod recurring;
@@ -44,8 +44,8 @@ pub fn routes() -> Routes {
         .post("/tasks/recurring/{id}", recurring::save.needs(Can::Write))
         .post("/tasks/recurring/{id}/{verb}", recurring::act.needs(Can::Write))
         .merge(templates::routes())
-        .get("/settings/tasks", habits::show.needs(Can::Read))
-        .post("/settings/tasks", habits::save.needs(Can::Admin))
+        .get("/settings/tasks", preferences::show.needs(Can::Read))
+        .post("/settings/tasks", preferences::save.needs(Can::Admin))
         .get("/tasks/{task}", show::show.needs(Can::Read))
         .post("/tasks/{task}", words::save.needs(Can::Write))
         .post("/tasks/{task}/preview", words::preview.needs(Can::Write))

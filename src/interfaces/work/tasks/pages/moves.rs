@@ -9,7 +9,7 @@ use super::frame::asker;
 use app::{App, Ws};
 use features::tasks::queries::error::TaskError;
 use features::tasks::queries::matching::matching;
-use features::tasks::queries::scene::Scene;
+use features::tasks::queries::view_context::ViewContext;
 use features::tasks::queries::{self, due, marks, standing};
 use features::tasks::rules::bulk::{self, Bulk, MOST};
 use features::tasks::rules::order;
@@ -25,7 +25,7 @@ use web::{flash, format, html};
 /// What is to change, under the names of the fields; what is absent stays.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub struct Wish {
+pub struct BulkChangeForm {
     /// The names of the tasks, with commas.
     tasks: String,
     /// In their place: every task that this query finds, also those that no page shows.
@@ -53,9 +53,9 @@ pub struct Wish {
     back: String,
 }
 
-impl Wish {
+impl BulkChangeForm {
     /// The tasks that are to change.
-    fn meant(&self, scene: &Scene, read: &dyn Read) -> Result<Vec<TaskId>, TaskError> {
+    fn meant(&self, scene: &ViewContext, read: &dyn Read) -> Result<Vec<TaskId>, TaskError> {
         if let Some(q) = &self.q {
             return matching(&asker(scene, read), q, MOST);
         }
@@ -63,7 +63,7 @@ impl Wish {
         names.take(MOST + 1).map(|name| Ok(queries::resolve(read, name)?.id)).collect()
     }
 
-    fn read(&self, scene: &Scene, read: &dyn Read) -> Result<Bulk, TaskError> {
+    fn read(&self, scene: &ViewContext, read: &dyn Read) -> Result<Bulk, TaskError> {
         let zone = &scene.today.zone;
         let now = scene.today.now;
         let names = |label: &Option<String>| {
@@ -114,7 +114,7 @@ fn status(text: &str) -> Result<TaskStatus, TaskError> {
 }
 
 /// How many of these tasks stay in review whatever open status they are given, in words behind others.
-fn told(read: &dyn Read, ids: &[TaskId]) -> Result<String, TaskError> {
+fn describe(read: &dyn Read, ids: &[TaskId]) -> Result<String, TaskError> {
     let review = marks::in_review(read)?;
     Ok(match ids.iter().filter(|id| review.contains(**id)).count() {
         0 => String::new(),
@@ -130,9 +130,9 @@ pub async fn one(
     who: Person,
     hx: Hx,
     Path(text): Path<String>,
-    Form(wish): Form<Wish>,
+    Form(wish): Form<BulkChangeForm>,
 ) -> Result<Response, PageError> {
-    let scene = ws.read(|snap| Scene::new(&ws, &who, snap))?;
+    let scene = ws.read(|snap| ViewContext::new(&ws, &who, snap))?;
     let (id, bulk, after, before) = ws.read(|snap| {
         let id = queries::resolve(snap, &text)?.id;
         let (after, before) = (task(snap, &wish.after)?, task(snap, &wish.before)?);
@@ -164,10 +164,10 @@ pub async fn many(
     ws: Ws,
     who: Person,
     hx: Hx,
-    Form(wish): Form<Wish>,
+    Form(wish): Form<BulkChangeForm>,
 ) -> Result<Response, PageError> {
     let (ids, bulk) = ws.read(|snap| {
-        let scene = Scene::new(&ws, &who, snap)?;
+        let scene = ViewContext::new(&ws, &who, snap)?;
         let ids = wish.meant(&scene, snap)?;
         // Who finishes many at once has seen them.
         Ok::<_, TaskError>((ids, Bulk { careful: false, ..wish.read(&scene, snap)? }))
@@ -176,7 +176,7 @@ pub async fn many(
     let changed = ws.write(&who, move |tx| {
         bulk::apply(tx, &ids, &bulk)?;
         let stay = match bulk.status.is_some_and(TaskStatus::is_open) {
-            true => told(tx, &ids)?,
+            true => describe(tx, &ids)?,
             false => String::new(),
         };
         // ok: when everything was so already, there is nothing to undo.

@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::create::{self, Made, Typed, thinking_choices, word};
+use super::create::{self, Made, NewTaskForm, thinking_choices, word};
 use super::frame::{self, Counts, Top};
 use super::repeat::{self, Repeat, RepeatView};
 use super::state;
@@ -18,8 +18,8 @@ use features::tasks::model::series::{Going, Occurrence, Series};
 use features::tasks::queries;
 use features::tasks::queries::due;
 use features::tasks::queries::error::TaskError;
-use features::tasks::queries::scene::Scene;
 use features::tasks::queries::series::{self as reads, Tally};
+use features::tasks::queries::view_context::ViewContext;
 use features::tasks::rules::series::{self as rules, NewSeries, SeriesPatch};
 use kernel::{Priority, Problem as _, ProblemKind, SeriesId, Thinking};
 use store::{Read, ReadExt as _, WriteTx};
@@ -70,11 +70,11 @@ pub async fn list(
     who: Person,
     hx: Hx,
     shell: Shell,
-    Query(asked): Query<state::Asked>,
+    Query(asked): Query<state::TasksPageParams>,
 ) -> Result<Response, PageError> {
     let page = ws.read(|snap| {
         let state = frame::state(snap, who.account, &asked)?;
-        let scene = Scene::new(&ws, &who, snap)?;
+        let scene = ViewContext::new(&ws, &who, snap)?;
         let all = reads::all(snap)?.into_iter();
         let rows = all.map(|one| row(&scene, snap, &one)).collect::<Result<_, TaskError>>()?;
         Ok::<_, TaskError>(ListPage {
@@ -96,7 +96,7 @@ pub async fn list(
     }
 }
 
-fn row(scene: &Scene, read: &dyn Read, series: &Series) -> Result<Row, TaskError> {
+fn row(scene: &ViewContext, read: &dyn Read, series: &Series) -> Result<Row, TaskError> {
     let spawned = reads::spawned(read, series.id)?;
     Ok(Row {
         title: series.title.clone(),
@@ -113,7 +113,7 @@ fn row(scene: &Scene, read: &dyn Read, series: &Series) -> Result<Row, TaskError
     })
 }
 
-fn href(scene: &Scene, id: SeriesId) -> String {
+fn href(scene: &ViewContext, id: SeriesId) -> String {
     scene.ws.url(&format!("tasks/recurring/{id}"))
 }
 
@@ -216,7 +216,7 @@ impl SeriesPage {
 /// What stands behind the question mark.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub struct Asked {
+pub struct SeriesPageParams {
     part: String,
 }
 
@@ -227,7 +227,7 @@ pub async fn show(
     hx: Hx,
     shell: Shell,
     Path(id): Path<SeriesId>,
-    Query(asked): Query<Asked>,
+    Query(asked): Query<SeriesPageParams>,
 ) -> Result<Response, PageError> {
     let page = ws.read(|snap| view(&ws, &who, snap, id, (shell, None)))?;
     match (hx.is_partial(), asked.part.as_str()) {
@@ -244,7 +244,7 @@ fn view(
     id: SeriesId,
     (shell, typed): (Shell, Option<Words>),
 ) -> Result<SeriesPage, TaskError> {
-    let scene = Scene::new(ws, who, read)?;
+    let scene = ViewContext::new(ws, who, read)?;
     let (series, rev) = reads::get_rev(read, id)?;
     let (base, zone) = (href(&scene, id), repeat::zone(read)?);
     let typed = typed.unwrap_or_else(|| Words {
@@ -299,7 +299,7 @@ fn view(
     })
 }
 
-fn turn(scene: &Scene, read: &dyn Read, slot: &Occurrence) -> Result<Turn, TaskError> {
+fn turn(scene: &ViewContext, read: &dyn Read, slot: &Occurrence) -> Result<Turn, TaskError> {
     let task = match slot.task {
         Some(id) => read.get::<Task>(id)?,
         None => None,
@@ -322,12 +322,12 @@ pub async fn save(
     Path(id): Path<SeriesId>,
     Form(mut typed): Form<Words>,
 ) -> Result<Response, PageError> {
-    let scene = ws.read(|snap| Scene::new(&ws, &who, snap))?;
+    let scene = ws.read(|snap| ViewContext::new(&ws, &who, snap))?;
     let rev = typed.rev.parse().ok();
     let saved = match ws.read(|snap| patch(&scene, snap, &typed)) {
         Ok(patch) => {
             ws.write(&who, move |tx| {
-                rules::expect_rev(tx, id, rev)?;
+                rules::check_rev(tx, id, rev)?;
                 rules::update(tx, id, patch)
             })
             .await
@@ -357,7 +357,7 @@ pub async fn save(
     }
 }
 
-fn patch(scene: &Scene, read: &dyn Read, typed: &Words) -> Result<SeriesPatch, TaskError> {
+fn patch(scene: &ViewContext, read: &dyn Read, typed: &Words) -> Result<SeriesPatch, TaskError> {
     let wanted = typed.repeat.read(&repeat::zone(read)?, scene.today.now);
     let wanted = wanted.map_err(TaskError::Invalid)?;
     Ok(SeriesPatch {
@@ -399,7 +399,7 @@ pub async fn act(
     Path2(id, verb): Path2<SeriesId, Verb>,
     FormOnce(IgnoredAny, once): FormOnce<IgnoredAny>,
 ) -> Result<Response, PageError> {
-    let scene = ws.read(|snap| Scene::new(&ws, &who, snap))?;
+    let scene = ws.read(|snap| ViewContext::new(&ws, &who, snap))?;
     let here = href(&scene, id);
     let (words, to) = match verb {
         Verb::Pause => {
@@ -456,9 +456,9 @@ pub(super) async fn create(
     app: App,
     (ws, who): (Ws, Person),
     (hx, shell): (Hx, Shell),
-    (typed, once): (Typed, Once),
+    (typed, once): (NewTaskForm, Once),
 ) -> Result<Response, PageError> {
-    let scene = ws.read(|snap| Scene::new(&ws, &who, snap))?;
+    let scene = ws.read(|snap| ViewContext::new(&ws, &who, snap))?;
     let made = match ws.read(|snap| new_series(&scene, snap, &typed)) {
         Ok(new) => {
             let replaces = typed.replaces.clone();
@@ -491,7 +491,11 @@ pub(super) async fn create(
     }
 }
 
-fn new_series(scene: &Scene, read: &dyn Read, typed: &Typed) -> Result<NewSeries, TaskError> {
+fn new_series(
+    scene: &ViewContext,
+    read: &dyn Read,
+    typed: &NewTaskForm,
+) -> Result<NewSeries, TaskError> {
     let task = create::new_task(scene, read, typed);
     let wanted = typed.repeat.read(&repeat::zone(read)?, scene.today.now);
     match (task, wanted) {

@@ -11,10 +11,10 @@ use features::tasks::queries::due;
 use features::tasks::queries::error::TaskError;
 use features::tasks::queries::looks::Columns;
 use features::tasks::queries::marks;
-use features::tasks::queries::scene::{Chip, Scene};
 use features::tasks::queries::standing::{self, Standing};
 use features::tasks::queries::summary::{self, Summary};
 use features::tasks::queries::taskset::TaskSet;
+use features::tasks::queries::view_context::{Chip, ViewContext};
 use kernel::{TaskId, TaskStatus, Timestamp};
 use store::{Range, Read, ReadExt as _};
 use web::checklist;
@@ -124,14 +124,14 @@ impl<'a> Dresser<'a> {
     /// Rows for tasks.
     pub fn rows(
         &self,
-        scene: &Scene,
+        scene: &ViewContext,
         read: &dyn Read,
         tasks: Vec<Task>,
     ) -> Result<Vec<Row>, TaskError> {
         tasks.into_iter().map(|task| self.row(scene, read, task)).collect()
     }
 
-    fn row(&self, scene: &Scene, read: &dyn Read, task: Task) -> Result<Row, TaskError> {
+    fn row(&self, scene: &ViewContext, read: &dyn Read, task: Task) -> Result<Row, TaskError> {
         let stream = task.stream.and_then(|id| self.heads.stream(id));
         let labels = self.marks.get(&task.id).into_iter().flatten();
         let labels = labels.filter_map(|label| self.labels.get(label).cloned());
@@ -175,7 +175,7 @@ impl Row {
     }
 
     /// A row for a task.
-    pub fn new(scene: &Scene, read: &dyn Read, summary: Summary) -> Result<Self, TaskError> {
+    pub fn new(scene: &ViewContext, read: &dyn Read, summary: Summary) -> Result<Self, TaskError> {
         let Summary { task, comments, parts, parts_done, in_review, standing } = summary;
         let part_of = match task.parent {
             Some(id) => read.get::<Task>(id)?.map(|t| scene.name(&t)).unwrap_or_default(),

@@ -27,8 +27,8 @@ use features::tasks::model::Task;
 use features::tasks::queries::checks::MAX_DEPTH;
 use features::tasks::queries::due::Deadline;
 use features::tasks::queries::error::TaskError;
-use features::tasks::queries::scene::{Chip, Scene};
 use features::tasks::queries::standing::Standing;
+use features::tasks::queries::view_context::{Chip, ViewContext};
 use features::tasks::queries::{self, marks, series, standing, summary};
 use kernel::{About, Priority, RunState, TaskId, TaskStatus};
 use store::Read;
@@ -52,7 +52,7 @@ const MOST_PARTS: usize = 200;
 /// What stands behind the question mark.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub struct Asked {
+pub struct TaskPageParams {
     /// The region that is asked for.
     part: String,
     /// Whether title and description are to be edited, and which of them first.
@@ -217,7 +217,7 @@ pub async fn show(
     shell: Shell,
     kept: Telling,
     Path(text): Path<String>,
-    Query(asked): Query<Asked>,
+    Query(asked): Query<TaskPageParams>,
 ) -> Result<Response, PageError> {
     let time = (asked.back, kept.or_asked(&asked.tell));
     let task = ws.read(|snap| queries::resolve(snap, &text))?;
@@ -225,7 +225,7 @@ pub async fn show(
     let part = if hx.is_partial() { asked.part.as_str() } else { "" };
     if part == "run" {
         let run =
-            ws.read(|snap| timeline::newest_run(&Scene::new(&ws, &who, snap)?, snap, &task))?;
+            ws.read(|snap| timeline::newest_run(&ViewContext::new(&ws, &who, snap)?, snap, &task))?;
         return html::fragment(&RunPart { run: run.unwrap_or_default() });
     }
     let mut page = ws.read(|snap| view(&ws, &who, snap, &task, (part, edit), time))?;
@@ -246,7 +246,7 @@ pub async fn show(
         _ => {
             let begun = Begun::of(String::new(), &asked.quote, &asked.reply);
             page.composer = ws.read(|snap| {
-                let scene = Scene::new(&ws, &who, snap)?;
+                let scene = ViewContext::new(&ws, &who, snap)?;
                 let spot = Spot::of_task(scene.name(&task), &task);
                 comments::composer(&scene, snap, &spot, begun)
             })?;
@@ -283,7 +283,7 @@ fn view(
     (part, edit): (&str, Option<Edit>),
     (looks, telling): (usize, Telling),
 ) -> Result<ShowPage, TaskError> {
-    let scene = Scene::new(ws, who, read)?;
+    let scene = ViewContext::new(ws, who, read)?;
     let wants = |name: &str| part.is_empty() || part == name;
     let mut page = ShowPage {
         name: scene.name(task),
@@ -338,13 +338,13 @@ fn view(
 }
 
 /// A region of this task's page that renews itself with the task.
-pub(super) fn live(scene: &Scene, task: &Task, part: &str) -> Live {
+pub(super) fn live(scene: &ViewContext, task: &Task, part: &str) -> Live {
     let url = format!("{}?part={part}", scene.href(task));
     Live::new(url).record("tasks", task.id)
 }
 
 fn time(
-    scene: &Scene,
+    scene: &ViewContext,
     read: &dyn Read,
     task: &Task,
     (looks, telling): (usize, Telling),
@@ -354,7 +354,7 @@ fn time(
     let live = match looks {
         1 => live(scene, task, "time"),
         // To look far back costs more: it waits until others have had their say.
-        _ => live(scene, task, &format!("time&back={looks}")).calm(),
+        _ => live(scene, task, &format!("time&back={looks}")).debounced(),
     };
     Ok(Time {
         live: live.table("inbox"),
@@ -368,7 +368,7 @@ fn time(
 }
 
 fn words(
-    scene: &Scene,
+    scene: &ViewContext,
     read: &dyn Read,
     task: &Task,
     (may_write, edit): (bool, Option<Edit>),
@@ -388,7 +388,7 @@ fn words(
     }
 }
 
-fn head(scene: &Scene, read: &dyn Read, task: &Task) -> Result<Head, TaskError> {
+fn head(scene: &ViewContext, read: &dyn Read, task: &Task) -> Result<Head, TaskError> {
     let standing = standing::standing(read, task, scene.today.now)?;
     let mut live = live(scene, task, "head").table("inbox").table("task_relations");
     for run in standing::newest_runs(read, task.id, 3)? {
@@ -428,13 +428,17 @@ fn head(scene: &Scene, read: &dyn Read, task: &Task) -> Result<Head, TaskError> 
     })
 }
 
-fn stopped(scene: &Scene, read: &dyn Read, number: u32) -> Result<Option<Stopped>, TaskError> {
+fn stopped(
+    scene: &ViewContext,
+    read: &dyn Read,
+    number: u32,
+) -> Result<Option<Stopped>, TaskError> {
     let Some(run) = runs::by_name(&read, &number.to_string())? else { return Ok(None) };
     let text = format!("{} was stopped. What it did stays.", run.name());
     Ok(Some(Stopped { text, deeds: Deeds::of(scene, read, &run)? }))
 }
 
-fn asks(scene: &Scene, read: &dyn Read, task: &Task) -> Result<Asks, TaskError> {
+fn asks(scene: &ViewContext, read: &dyn Read, task: &Task) -> Result<Asks, TaskError> {
     let (now, zone) = (scene.today.now, &scene.today.zone);
     let reader = Reader { ws: &scene.ws, now, zone, access: scene.access, me: scene.me };
     let questions = questions::of_task(&read, &reader, task)?;
@@ -443,7 +447,7 @@ fn asks(scene: &Scene, read: &dyn Read, task: &Task) -> Result<Asks, TaskError> 
     Ok(Asks { live, questions })
 }
 
-fn props(scene: &Scene, read: &dyn Read, task: &Task) -> Result<Props, TaskError> {
+fn props(scene: &ViewContext, read: &dyn Read, task: &Task) -> Result<Props, TaskError> {
     let agent = task.assignee.and_then(|who| who.agent());
     let due = scene.due(task);
     let time = due.as_ref().map_or("", |due| due.time.as_str());
@@ -499,7 +503,7 @@ fn props(scene: &Scene, read: &dyn Read, task: &Task) -> Result<Props, TaskError
     })
 }
 
-fn files_of(scene: &Scene, read: &dyn Read, task: &Task) -> Result<Files, TaskError> {
+fn files_of(scene: &ViewContext, read: &dyn Read, task: &Task) -> Result<Files, TaskError> {
     let all = files::of(read, task.id.into())?;
     Ok(Files {
         live: live(scene, task, "files").table("task_files"),
@@ -526,7 +530,7 @@ fn below(
     Ok(())
 }
 
-fn parts(scene: &Scene, read: &dyn Read, task: &Task) -> Result<Parts, TaskError> {
+fn parts(scene: &ViewContext, read: &dyn Read, task: &Task) -> Result<Parts, TaskError> {
     let mut all = Vec::new();
     below(read, task.id, 0, &mut all)?;
     let total = all.len();

@@ -10,7 +10,7 @@ use features::tasks::queries::list::Sort;
 use features::tasks::queries::looks::{self, Layout, View};
 use features::views::model::Look;
 use kernel::filter::{Query, Term};
-use web::have::Have;
+use web::scroll_state::Have;
 
 /// States that stand among the statuses of the menu.
 pub const WHOLE: [&str; 4] = ["open", "in-review", "closed", "archived"];
@@ -18,7 +18,7 @@ pub const WHOLE: [&str; 4] = ["open", "in-review", "closed", "archived"];
 /// What stands behind the question mark. What is absent is as the view says.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-pub struct Asked {
+pub struct TasksPageParams {
     /// The view, by its slug.
     pub view: String,
     /// The query.
@@ -81,7 +81,7 @@ pub struct State {
 impl State {
     /// What is asked, beginning with a view.
     #[must_use]
-    pub fn of(asked: &Asked, view: View) -> Self {
+    pub fn of(asked: &TasksPageParams, view: View) -> Self {
         let own = &view.look;
         let typed = |given: &Option<String>, own: &str| {
             given.as_deref().map_or_else(|| own.to_owned(), |text| text.trim().to_owned())
@@ -226,7 +226,7 @@ impl State {
 }
 
 /// Takes fields of their own into the query; says whether there were any.
-fn fold(query: &mut Query, asked: &Asked) -> bool {
+fn fold(query: &mut Query, asked: &TasksPageParams) -> bool {
     let menu = !asked.menu.is_empty();
     let fields = [
         ("assignee", &asked.assignee),
@@ -286,11 +286,11 @@ fn several(key: &str, values: &str) -> Term {
 
 #[cfg(test)]
 mod tests {
-    use super::{Asked, State};
+    use super::{State, TasksPageParams};
     use features::tasks::queries::looks;
 
     fn state(query: &str) -> State {
-        let asked: Asked = serde_urlencoded::from_str(query).expect("an address");
+        let asked: TasksPageParams = serde_urlencoded::from_str(query).expect("an address");
         State::of(&asked, looks::built_in().into_iter().next().expect("the first view"))
     }
 

@@ -6,14 +6,14 @@ use std::sync::Arc;
 use axum::response::Response;
 
 use super::frame::{Counts, understand};
-use super::state::{Asked, State};
+use super::state::{State, TasksPageParams};
 use ::list::frame::{Tabs, ViewTab};
 use app::Ws;
 use features::tasks::queries::due;
 use features::tasks::queries::error::TaskError;
 use features::tasks::queries::list::{self, Filter};
 use features::tasks::queries::looks;
-use features::tasks::queries::scene::Scene;
+use features::tasks::queries::view_context::ViewContext;
 use kernel::filter::{Query, Term};
 use store::Read;
 use web::error::PageError;
@@ -43,7 +43,7 @@ const COUNTED_BY: &[(&str, &str, &[&str])] = &[
 
 /// The views that somebody sees, those that every workspace has first.
 pub fn new(
-    scene: &Scene,
+    scene: &ViewContext,
     read: &dyn Read,
     state: &State,
     counts: Counts,
@@ -60,7 +60,7 @@ pub fn new(
     let mut tabs = Vec::new();
     for (view, &count) in all.into_iter().zip(totals.iter()) {
         let current = view.slug == state.view.slug;
-        let plain = State::of(&Asked::default(), view.clone());
+        let plain = State::of(&TasksPageParams::default(), view.clone());
         tabs.push(ViewTab {
             count,
             href: plain.url(ws),
@@ -70,13 +70,13 @@ pub fn new(
             saved: view.id.is_some(),
         });
     }
-    Ok(Tabs { id: "task-views", live: live.calm(), tabs })
+    Ok(Tabs { id: "task-views", live: live.debounced(), tabs })
 }
 
 /// The views alone, counted anew.
 pub fn show(ws: &Ws, who: &Person, state: &State) -> Result<Response, PageError> {
     let tabs = ws.read(|snap| {
-        let scene = Scene::new(ws, who, snap)?;
+        let scene = ViewContext::new(ws, who, snap)?;
         new(&scene, snap, state, Counts::Shown)
     })?;
     html::fragment(&tabs)
@@ -84,7 +84,7 @@ pub fn show(ws: &Ws, who: &Person, state: &State) -> Result<Response, PageError>
 
 /// How many tasks each of these queries finds; kept for as long as nothing has changed by which they are counted.
 fn totals(
-    scene: &Scene,
+    scene: &ViewContext,
     read: &dyn Read,
     queries: &[Query],
     tables: &[&str],

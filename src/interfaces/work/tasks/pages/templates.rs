@@ -11,8 +11,8 @@ use features::history::queries::meanwhile;
 use features::streams::queries as streams;
 use features::tasks::model::template::{Template, TemplateItem};
 use features::tasks::queries::error::TaskError;
-use features::tasks::queries::scene::Scene;
 use features::tasks::queries::templates as reads;
+use features::tasks::queries::view_context::ViewContext;
 use features::tasks::rules::templates::{self as rules, NewTemplate, Spawn};
 use kernel::{Can, Priority, Problem as _, ProblemKind, TemplateId};
 use store::{Read, WriteTx};
@@ -319,7 +319,7 @@ async fn keep(
         Some((id, rev)) => {
             let (id, rev) = (*id, rev.parse().ok());
             ws.write(&who, move |tx| {
-                rules::expect_rev(tx, id, rev)?;
+                rules::check_rev(tx, id, rev)?;
                 rules::update(tx, id, kept)
             })
             .await
@@ -442,7 +442,7 @@ fn plan(
     id: TemplateId,
     shell: Shell,
 ) -> Result<PreviewPage, TaskError> {
-    let (scene, template) = (Scene::new(ws, who, read)?, reads::get_rev(read, id)?.0);
+    let (scene, template) = (ViewContext::new(ws, who, read)?, reads::get_rev(read, id)?.0);
     let at = reads::steps(&template.items).unwrap_or_else(|_| vec![0; template.items.len()]);
     let title = |key: &String| {
         let item = template.items.iter().find(|item| item.key == *key);
@@ -531,7 +531,7 @@ fn wish(
     id: TemplateId,
     pairs: &[(String, String)],
 ) -> Result<Spawn, TaskError> {
-    let (scene, template) = (Scene::new(ws, who, read)?, reads::get_rev(read, id)?.0);
+    let (scene, template) = (ViewContext::new(ws, who, read)?, reads::get_rev(read, id)?.0);
     let get = |name: &str| pairs.iter().find(|(known, _)| known == name).map(|(_, text)| text);
     let mut how = Spawn::default();
     if let Some(text) = get("stream").filter(|text| !text.is_empty()) {

@@ -7,7 +7,7 @@ use features::tasks::model::Task;
 use features::tasks::queries::error::TaskError;
 use features::tasks::queries::list::{self, Cut, Filter, Sort};
 use features::tasks::queries::relations::is_unfinished;
-use features::tasks::queries::scene::Scene;
+use features::tasks::queries::view_context::ViewContext;
 use features::tasks::queries::{self, due, labels, marks, relations, standing};
 use features::tasks::rules::{self, TaskPatch};
 use kernel::{Colour, RelationKind, TaskId};
@@ -46,7 +46,7 @@ fn tag(name: &str, colour: impl Into<Colour>) -> Tag {
 }
 
 /// Reads them.
-pub(super) fn rail(scene: &Scene, read: &dyn Read, task: &Task) -> Result<Rail, StoreError> {
+pub(super) fn rail(scene: &ViewContext, read: &dyn Read, task: &Task) -> Result<Rail, StoreError> {
     let own = match task.stream {
         Some(stream) => read.get::<Stream>(stream)?,
         None => None,
@@ -113,7 +113,7 @@ pub(super) struct Ties {
 
 /// Reads them, what it waits for first.
 pub(super) fn ties(
-    scene: &Scene,
+    scene: &ViewContext,
     read: &dyn Read,
     task: &Task,
     live: Live,
@@ -160,7 +160,11 @@ pub(super) fn ties(
 }
 
 /// What keeps a task from being begun, in a sentence; empty when nothing does.
-pub(super) fn held(scene: &Scene, read: &dyn Read, task: &Task) -> Result<String, StoreError> {
+pub(super) fn held(
+    scene: &ViewContext,
+    read: &dyn Read,
+    task: &Task,
+) -> Result<String, StoreError> {
     let blockers = relations::open_blockers(read, task.id)?;
     if blockers.is_empty() || !task.status.is_open() {
         return Ok(String::new());
@@ -241,7 +245,7 @@ impl Tie {
 }
 
 /// The task that somebody means: by its name, or by words that stand in one title alone.
-pub(super) fn meant(scene: &Scene, read: &dyn Read, text: &str) -> Result<TaskId, TaskError> {
+pub(super) fn meant(scene: &ViewContext, read: &dyn Read, text: &str) -> Result<TaskId, TaskError> {
     let text = text.trim();
     if let Ok(task) = queries::resolve(read, text) {
         return Ok(task.id);

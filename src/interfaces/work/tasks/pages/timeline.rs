@@ -16,8 +16,8 @@ use features::tasks::queries::due::{self, Deadline};
 use features::tasks::queries::error::TaskError;
 use features::tasks::queries::facts::{FactView, bold, day_label, run_fact, took};
 use features::tasks::queries::history::{self, Back, Fact, FactKind, History};
-use features::tasks::queries::scene::{Chip, Scene};
 use features::tasks::queries::standing::{self, Standing};
+use features::tasks::queries::view_context::{Chip, ViewContext};
 use kernel::text::ellipsis;
 use kernel::{Actor, Assignee, Outcome, RunState, TaskField, Verdict};
 use store::Read;
@@ -98,7 +98,7 @@ pub struct RunView {
 /// What happened, oldest first, with a line for each day, and whether something is before that: one look back, or
 /// so many looks further. Comments, delivered work and the newest run are there in any case, from the first on.
 pub fn entries(
-    scene: &Scene,
+    scene: &ViewContext,
     read: &dyn Read,
     task: &Task,
     (looks, telling): (usize, Telling),
@@ -144,7 +144,7 @@ pub fn entries(
 
 /// The run of a task that is shown with its steps.
 pub fn newest_run(
-    scene: &Scene,
+    scene: &ViewContext,
     read: &dyn Read,
     task: &Task,
 ) -> Result<Option<RunView>, TaskError> {
@@ -164,7 +164,7 @@ fn chosen(runs: &[Run]) -> Option<usize> {
     live.or((!runs.is_empty()).then_some(0))
 }
 
-fn with_days(scene: &Scene, all: Vec<(Timestamp, Entry)>) -> Vec<Entry> {
+fn with_days(scene: &ViewContext, all: Vec<(Timestamp, Entry)>) -> Vec<Entry> {
     let today = due::day(scene.today.now, &scene.today.zone);
     let mut day = None;
     let mut out = Vec::with_capacity(all.len() + 4);
@@ -181,7 +181,7 @@ fn with_days(scene: &Scene, all: Vec<(Timestamp, Entry)>) -> Vec<Entry> {
 
 /// The card of a piece at its newest version, and facts about the versions before.
 fn delivered(
-    scene: &Scene,
+    scene: &ViewContext,
     read: &dyn Read,
     piece: deliverables::Piece,
     all: &mut Vec<(Timestamp, Entry)>,
@@ -215,7 +215,7 @@ fn delivered(
 }
 
 fn fact(
-    scene: &Scene,
+    scene: &ViewContext,
     glyph: &'static str,
     state: &'static str,
     words: String,
@@ -224,11 +224,11 @@ fn fact(
     Entry::Fact(FactView { glyph, state, words: SafeHtml::vouched(words), at: scene.time(at) })
 }
 
-fn actor(scene: &Scene, actor: Actor) -> String {
+fn actor(scene: &ViewContext, actor: Actor) -> String {
     bold(&scene.people.actor(actor).name)
 }
 
-fn fact_view(scene: &Scene, fact: &Fact) -> FactView {
+fn fact_view(scene: &ViewContext, fact: &Fact) -> FactView {
     let by = actor(scene, fact.actor);
     let name = |who: &Assignee| bold(&scene.people.name(*who));
     let day = |due: &Deadline| due.words(&scene.today.zone, "%-d %b");
@@ -294,7 +294,12 @@ fn fact_view(scene: &Scene, fact: &Fact) -> FactView {
     FactView { glyph, state, words: SafeHtml::vouched(words), at: scene.time(fact.at) }
 }
 
-fn run_view(scene: &Scene, read: &dyn Read, task: &Task, run: &Run) -> Result<RunView, TaskError> {
+fn run_view(
+    scene: &ViewContext,
+    read: &dyn Read,
+    task: &Task,
+    run: &Run,
+) -> Result<RunView, TaskError> {
     let who = Assignee::Agent(run.agent);
     let name = scene.people.name(who);
     let steps = Steps::fold(run.first_event, steps::events_of(read, run)?, &|_| None);

@@ -11,7 +11,7 @@ use app::Ws;
 use features::tasks::model::Task;
 use features::tasks::queries::error::{FieldClash, TaskError};
 use features::tasks::queries::series::Common;
-use features::tasks::queries::{self, scene::Scene};
+use features::tasks::queries::{self, view_context::ViewContext};
 use features::tasks::rules;
 use features::tasks::rules::words::{Words, Written};
 use kernel::text::MAX_TEXT;
@@ -104,7 +104,7 @@ pub struct Place {
 
 impl Place {
     /// Of a task, for whoever looks.
-    pub fn of(scene: &Scene, task: &Task) -> Self {
+    pub fn of(scene: &ViewContext, task: &Task) -> Self {
         Self {
             api: format!("/api/v1/tasks/{}", scene.name(task)),
             draft: format!("{}:{}", scene.me, task.id),
@@ -118,7 +118,7 @@ impl Place {
 /// Title and description as they were edited.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub struct Typed {
+pub struct TaskTextForm {
     title: String,
     description: String,
     title_base: Option<String>,
@@ -135,7 +135,7 @@ pub async fn save(
     hx: Hx,
     shell: Shell,
     Path(text): Path<String>,
-    Form(typed): Form<Typed>,
+    Form(typed): Form<TaskTextForm>,
 ) -> Result<Response, PageError> {
     let task = ws.read(|snap| queries::resolve(snap, &text))?;
     let (id, follows) = (task.id, typed.scope == "following" && task.series.is_some());
@@ -192,12 +192,16 @@ struct Drawn {
 }
 
 /// Draws a description as the page would, while it is written.
-pub async fn preview(ws: Ws, who: Person, Form(typed): Form<Typed>) -> Result<Response, PageError> {
+pub async fn preview(
+    ws: Ws,
+    who: Person,
+    Form(typed): Form<TaskTextForm>,
+) -> Result<Response, PageError> {
     if MAX_TEXT < typed.description.len() {
         return Err(TaskError::field("description", "at most 64 KB of text").into());
     }
     let html = ws.read(|snap| {
-        Ok::<_, TaskError>(Scene::new(&ws, &who, snap)?.md(snap, &typed.description))
+        Ok::<_, TaskError>(ViewContext::new(&ws, &who, snap)?.md(snap, &typed.description))
     })?;
     html::fragment(&Drawn { html })
 }

@@ -1,7 +1,7 @@
 //! What agents write into a task begins with what they have read of it.
 
 use features::runs::model::Run;
-use features::tasks::queries::brief::told;
+use features::tasks::queries::brief::summarise;
 use features::tasks::queries::error::TaskError;
 use features::tasks::queries::{self, words as versions};
 use features::tasks::rules::TaskPatch;
@@ -46,7 +46,7 @@ pub(super) fn words(
     }
     let mut message = String::from("somebody else has changed this since you read it:");
     for clash in &clashes {
-        message.push_str(&format!("\n\n{} now:\n{}", clash.field, told(&clash.clash.now)));
+        message.push_str(&format!("\n\n{} now:\n{}", clash.field, summarise(&clash.clash.now)));
     }
     message.push_str(&format!(
         "\n\nDecide what should stay, and call task_update once more with all of the text and rev {now_rev}."

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::spec;
 use features::runs::model::Place;
-use features::runs::queries::outside;
+use features::runs::queries::taint;
 use features::tasks::model::Task;
 use features::tasks::queries::due::Deadline;
 use features::tasks::queries::error::TaskError;
@@ -243,7 +243,7 @@ impl ReadTool for TaskHistory {
             let from = facts.len().saturating_sub(most);
             let steps: Vec<Step> = facts[from..].iter().map(|fact| step(&names, fact)).collect();
             let output = ToolOutput::of(&steps);
-            Ok::<_, ToolError>(outside::shown(snap, cx, [Place::Task(task.id)], output)?)
+            Ok::<_, ToolError>(taint::shown(snap, cx, [Place::Task(task.id)], output)?)
         })
     }
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{own_stream, spec};
 use features::runs::model::Place;
-use features::runs::queries::outside;
+use features::runs::queries::taint;
 use features::tasks::model::template::{Template, TemplateItem};
 use features::tasks::queries::error::TaskError;
 use features::tasks::queries::people::People;
@@ -67,7 +67,7 @@ impl ReadTool for TemplateList {
                 words.split_whitespace().all(|word| text.contains(word))
             });
             let output = ToolOutput::of(&all.iter().map(Line::of).collect::<Vec<_>>());
-            Ok(outside::shown(snap, cx, all.iter().map(|one| Place::of(one.id)), output)?)
+            Ok(taint::shown(snap, cx, all.iter().map(|one| Place::of(one.id)), output)?)
         })
     }
 }
@@ -152,7 +152,7 @@ impl ReadTool for TemplateGet {
                 });
             }
             let output = ToolOutput::of(&Plan { line: Line::of(&template), plan, warnings });
-            Ok(outside::shown(snap, cx, [Place::of(template.id)], output)?)
+            Ok(taint::shown(snap, cx, [Place::of(template.id)], output)?)
         })
     }
 }

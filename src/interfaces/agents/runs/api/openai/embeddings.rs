@@ -78,7 +78,7 @@ struct Usage {
 }
 
 /// What is asked for, checked.
-struct Asked {
+struct EmbeddingsBody {
     texts: Vec<String>,
     is_base64: bool,
     dimensions: Option<usize>,
@@ -95,7 +95,7 @@ impl EmbeddingsRequest {
         self.model.trim()
     }
 
-    fn checked(self) -> Result<Asked, ChatError> {
+    fn checked(self) -> Result<EmbeddingsBody, ChatError> {
         let is_base64 = match self.encoding_format.as_deref() {
             None | Some("float") => false,
             Some("base64") => true,
@@ -114,7 +114,7 @@ impl EmbeddingsRequest {
         if texts.iter().any(|text| text.trim().is_empty()) {
             return Err(ChatError::invalid("input", "must have no empty text"));
         }
-        Ok(Asked { texts, is_base64, dimensions: self.dimensions })
+        Ok(EmbeddingsBody { texts, is_base64, dimensions: self.dimensions })
     }
 }
 
@@ -175,7 +175,7 @@ struct Batch {
     tokens: usize,
 }
 
-async fn on_this_machine(app: &App, asked: &Arc<Asked>) -> Result<Batch, ChatError> {
+async fn on_this_machine(app: &App, asked: &Arc<EmbeddingsBody>) -> Result<Batch, ChatError> {
     let mut all = Batch { vectors: Vec::new(), tokens: 0 };
     while all.vectors.len() < asked.texts.len() {
         let (own, app, from) = (asked.clone(), app.clone(), all.vectors.len());
@@ -188,7 +188,7 @@ async fn on_this_machine(app: &App, asked: &Arc<Asked>) -> Result<Batch, ChatErr
     Ok(all)
 }
 
-async fn by_connection(ws: &Ws, maker: &Maker, asked: &Asked) -> Result<Batch, ChatError> {
+async fn by_connection(ws: &Ws, maker: &Maker, asked: &EmbeddingsBody) -> Result<Batch, ChatError> {
     fits(asked, maker.length())?;
     let texts = asked.texts.clone();
     let made =
@@ -218,14 +218,14 @@ fn refused(error: &VectorError) -> ChatError {
 }
 
 /// Whether so many numbers can be had as were asked for.
-fn fits(asked: &Asked, length: usize) -> Result<(), ChatError> {
+fn fits(asked: &EmbeddingsBody, length: usize) -> Result<(), ChatError> {
     match asked.dimensions.is_some_and(|wanted| !(1..=length).contains(&wanted)) {
         true => Err(ChatError::invalid("dimensions", format!("must be 1 to {length}"))),
         false => Ok(()),
     }
 }
 
-fn vectors(app: &App, asked: &Asked, from: usize) -> Result<Batch, ChatError> {
+fn vectors(app: &App, asked: &EmbeddingsBody, from: usize) -> Result<Batch, ChatError> {
     let embedder = app.meaning.needed().map_err(|why| match why {
         NoModel::Off => {
             let (status, why) = (StatusCode::SERVICE_UNAVAILABLE, why.to_string());

@@ -33,7 +33,7 @@ use features::connections::queries as connections;
 use features::connections::queries::named::{self, Named};
 use features::connections::queries::vectors;
 use features::runs::model::{AnswerForm, Demand, Run, Session};
-use features::runs::queries::choice::{Wish, in_session};
+use features::runs::queries::choice::{MessageOptions, in_session};
 use features::runs::queries::{self, talk as own};
 use features::runs::rules::{self, NewInput, RunError, SessionSpec};
 use kernel::{AgentId, Can, InputId, RunId, RunTrigger, Thinking};
@@ -218,7 +218,7 @@ struct Question {
 
 /// A question that has its place. It is kept for a repeat with the same key.
 #[derive(Serialize, Deserialize)]
-struct Asked {
+struct PlacedRequest {
     /// The message.
     input: InputId,
     run: RunId,
@@ -320,7 +320,7 @@ async fn answer(
         Some(asked) => asked,
         None => begin(&ws, &who, headers, once, &mut question).await?,
     };
-    let Asked { input, run, since, bound, name, created } = asked;
+    let PlacedRequest { input, run, since, bound, name, created } = asked;
     let mut guard = bound.then(|| StopOnDrop::new(ws.clone(), who.clone(), run));
     let form = form(Head { id: name, created, model: question.model });
     let demand = question.demand.unwrap_or_default();
@@ -361,9 +361,9 @@ async fn answer(
 ///
 /// # Errors
 /// When it was something else, or nothing is left of its run.
-fn asked_before(ws: &Ws, once: &Once) -> Result<Option<Asked>, ChatError> {
+fn asked_before(ws: &Ws, once: &Once) -> Result<Option<PlacedRequest>, ChatError> {
     let found = ws.read(|snap| -> Result<_, StoreError> {
-        let Some(asked) = once.answered::<Asked>(snap)? else { return Ok(None) };
+        let Some(asked) = once.answered::<PlacedRequest>(snap)? else { return Ok(None) };
         let is_there = snap.get::<Run>(asked.run)?.is_some();
         Ok(Some((asked, is_there)))
     })?;
@@ -384,7 +384,7 @@ async fn begin(
     headers: &HeaderMap,
     once: Once,
     question: &mut Question,
-) -> Result<Asked, ChatError> {
+) -> Result<PlacedRequest, ChatError> {
     let target = match header(headers, "agent-id") {
         Some(agent) => Target::Named(agent.to_owned()),
         None => Target::of(&question.model)?,
@@ -450,7 +450,7 @@ async fn ask(
     once: Once,
     (thread, model): (&Thread, Option<String>),
     question: &mut Question,
-) -> Result<Asked, ChatError> {
+) -> Result<PlacedRequest, ChatError> {
     let slug = &agent.slug;
     let key = match thread {
         Thread::Single => {
@@ -495,7 +495,7 @@ async fn ask(
         let sent = rules::talk::say_after(tx, spec, before, new)?;
         rules::client::bind(tx, sent.run, bound)?;
         let (input, run, name) = (sent.message, sent.run, sent.run.to_string());
-        Ok(Asked { input, run, since: (0, 0), bound, name, created })
+        Ok(PlacedRequest { input, run, since: (0, 0), bound, name, created })
     });
     Ok(ws.write(who, say).await?)
 }
@@ -507,7 +507,7 @@ fn takes_form(
     (session, model): (Option<&Session>, Option<&str>),
     (param, form): (&str, &AnswerForm),
 ) -> Result<(), ChatError> {
-    let wish = Wish { model, thinking: None };
+    let wish = MessageOptions { model, thinking: None };
     let choice = ws.read(|snap| in_session(snap, session, agent, None, wish))?;
     // ok: why a connection cannot be used its run says.
     let Ok(provider) = connections::with_key(ws, choice.connection, 0) else { return Ok(()) };

@@ -15,7 +15,7 @@ use web::session::Person;
 
 use super::content;
 use super::error::ChatError;
-use super::{Asked, Question};
+use super::{PlacedRequest, Question};
 
 /// Gives results to the run that waits for them. Nothing when no run of this person and agent does:
 /// then they are a part of what is said.
@@ -28,7 +28,7 @@ pub(super) async fn go_on(
     agent: &Agent,
     once: Once,
     question: &mut Question,
-) -> Result<Option<Asked>, ChatError> {
+) -> Result<Option<PlacedRequest>, ChatError> {
     let results = question.talk.results();
     let Some(run) = one_run(&results) else { return Ok(None) };
     let found = ws.read(|snap| -> Result<_, StoreError> {
@@ -56,7 +56,7 @@ pub(super) async fn go_on(
         let resumed = rules::answer(tx, id, answered)?;
         rules::bind(tx, id, bound)?;
         let (since, name) = ((resumed.event, resumed.calls), format!("{id}_{}", resumed.event));
-        Ok(Asked { input: resumed.message, run: id, since, bound, name, created })
+        Ok(PlacedRequest { input: resumed.message, run: id, since, bound, name, created })
     });
     Ok(Some(ws.write(who, answer).await?))
 }

@@ -101,7 +101,7 @@ async fn tell(telling: Telling, out: mpsc::Sender<Bytes>) -> Result<(), Gone> {
                 }
             }
             seen = activity::more(&mut activity) => match seen {
-                Ok(seen) => send(&out, told(&mut *form, &seen)).await?,
+                Ok(seen) => send(&out, tool_lines(&mut *form, &seen)).await?,
                 Err(error) => break Err(error.into()),
             },
             ended = turn.ended() => break ended,
@@ -119,7 +119,7 @@ async fn tell(telling: Telling, out: mpsc::Sender<Bytes>) -> Result<(), Gone> {
         guard.disarm();
     }
     if let Some(Ok(seen)) = activity.as_mut().map(Activity::read) {
-        send(&out, told(&mut *form, &seen)).await?;
+        send(&out, tool_lines(&mut *form, &seen)).await?;
     }
     let answer = ended.and_then(|run| turn.answer(&run));
     match answer {
@@ -134,7 +134,7 @@ async fn tell(telling: Telling, out: mpsc::Sender<Bytes>) -> Result<(), Gone> {
     out.send(Bytes::from_static(b"data: [DONE]\n\n")).await.map_err(|_| Gone)
 }
 
-fn told(form: &mut dyn Form, seen: &[ToolSeen]) -> String {
+fn tool_lines(form: &mut dyn Form, seen: &[ToolSeen]) -> String {
     seen.iter().map(|seen| form.tool(seen)).collect()
 }
 
@@ -233,7 +233,7 @@ mod tests {
         Piece { run, step, kind: BlockKind::Text, at, text: text.to_owned() }
     }
 
-    fn told(relay: &mut Relay, piece: &Piece) -> String {
+    fn tool_lines(relay: &mut Relay, piece: &Piece) -> String {
         match relay.take(piece) {
             Took::Text(text) => text,
             Took::Nothing => String::new(),
@@ -244,8 +244,8 @@ mod tests {
     #[test]
     fn pieces_are_passed_on_and_the_rest_at_the_end() {
         let mut relay = Relay::default();
-        assert_eq!(told(&mut relay, &piece(1, 0, "Hel")), "Hel");
-        assert_eq!(told(&mut relay, &piece(1, 3, "lo")), "lo");
+        assert_eq!(tool_lines(&mut relay, &piece(1, 0, "Hel")), "Hel");
+        assert_eq!(tool_lines(&mut relay, &piece(1, 3, "lo")), "lo");
         assert_eq!(relay.rest("Hello there"), Some(" there".to_owned()));
         assert_eq!(relay.rest("Hello there"), None);
     }
@@ -253,27 +253,27 @@ mod tests {
     #[test]
     fn a_gap_is_filled_from_the_block_without_saying_anything_twice() {
         let mut relay = Relay::default();
-        assert_eq!(told(&mut relay, &piece(1, 0, "ab")), "ab");
-        assert_eq!(told(&mut relay, &piece(1, 4, "ef")), "GAP");
-        assert_eq!(told(&mut relay, &piece(1, 0, "abcdef")), "cdef");
-        assert_eq!(told(&mut relay, &piece(1, 4, "ef")), "");
-        assert_eq!(told(&mut relay, &piece(1, 6, "g")), "g");
+        assert_eq!(tool_lines(&mut relay, &piece(1, 0, "ab")), "ab");
+        assert_eq!(tool_lines(&mut relay, &piece(1, 4, "ef")), "GAP");
+        assert_eq!(tool_lines(&mut relay, &piece(1, 0, "abcdef")), "cdef");
+        assert_eq!(tool_lines(&mut relay, &piece(1, 4, "ef")), "");
+        assert_eq!(tool_lines(&mut relay, &piece(1, 6, "g")), "g");
     }
 
     #[test]
     fn a_call_made_again_says_only_what_is_new() {
         let mut relay = Relay::default();
-        assert_eq!(told(&mut relay, &piece(1, 0, "The answer")), "The answer");
-        assert_eq!(told(&mut relay, &piece(1, 0, "The ")), "");
-        assert_eq!(told(&mut relay, &piece(1, 4, "other")), "\n\nThe other");
+        assert_eq!(tool_lines(&mut relay, &piece(1, 0, "The answer")), "The answer");
+        assert_eq!(tool_lines(&mut relay, &piece(1, 0, "The ")), "");
+        assert_eq!(tool_lines(&mut relay, &piece(1, 4, "other")), "\n\nThe other");
     }
 
     #[test]
     fn words_before_a_tool_and_after_it_are_two_paragraphs() {
         let mut relay = Relay::default();
-        assert_eq!(told(&mut relay, &piece(1, 0, "I look.")), "I look.");
-        assert_eq!(told(&mut relay, &piece(2, 0, "Found")), "\n\nFound");
-        assert_eq!(told(&mut relay, &piece(2, 5, " it")), " it");
+        assert_eq!(tool_lines(&mut relay, &piece(1, 0, "I look.")), "I look.");
+        assert_eq!(tool_lines(&mut relay, &piece(2, 0, "Found")), "\n\nFound");
+        assert_eq!(tool_lines(&mut relay, &piece(2, 5, " it")), " it");
     }
 
     #[test]

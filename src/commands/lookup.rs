@@ -1,0 +1,254 @@
+//! What the names in a line mean on this machine.
+
+use std::collections::HashMap;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::reduce::{Reduced, joined};
+use super::unwrap::{self, Command, Unwrapped};
+use super::{MAX_SEGMENTS, Pattern, Why, inside, pattern, programs};
+
+/// Where programs of the system are.
+const SYSTEM: &[&str] = &["/bin/", "/usr/bin/", "/usr/local/bin/"];
+
+/// What is asked of the machine on which a line would run.
+pub trait Machine {
+    /// The program that a bare name finds on the path, as an absolute path.
+    fn resolve(&self, name: &str) -> Option<String>;
+    /// An absolute path, which may have `..` in it, with all links followed; parts that do not exist stay
+    /// as they are. Nothing if it cannot be told.
+    fn real(&self, path: &str) -> Option<String>;
+    /// The SHA-256 of a file, in hexadecimal digits.
+    fn hash(&self, path: &str) -> Option<String>;
+}
+
+/// Where a line would run.
+#[derive(Clone, Copy)]
+pub struct Place<'a> {
+    /// The folder that rules are bound to: absolute, without links.
+    pub folder: &'a str,
+    /// The folder in which the line starts: absolute, without links.
+    pub start: &'a str,
+    pub machine: &'a dyn Machine,
+}
+
+/// One command of a line in one of the folders in which it may run, compared with rules many times. Records keep it, so
+/// that a released layout is frozen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seen {
+    /// The program's name and its words.
+    pub argv: Vec<String>,
+    /// Files of code that it runs, with what they hold now.
+    pub files: Vec<Bound>,
+    /// Whether a rule may be kept for it; otherwise none lets it through.
+    pub keeps: bool,
+    pub(crate) hash: String,
+    /// What may be left open of it.
+    pub(crate) open: Option<Open>,
+}
+
+/// A file of code, bound to what it holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bound {
+    /// The path, with all links followed.
+    pub path: String,
+    /// The SHA-256 of its bytes, in hexadecimal digits.
+    pub hash: String,
+}
+
+/// A command whose words may differ as long as what it does stays the same.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Open {
+    pub program: String,
+    /// How many words after the program say what it does.
+    pub act: usize,
+    /// The names of its options, sorted.
+    pub options: Vec<String>,
+}
+
+/// The commands that a line will run, as this machine would run them.
+pub fn look(line: &Reduced, place: &Place<'_>) -> Result<Vec<Seen>, Why> {
+    let segments = match line {
+        Reduced::Plan(segments) => segments,
+        Reduced::Opaque(why) => return Err(*why),
+    };
+    let (mut seen, mut asked) = (Vec::new(), LineFacts::of(place));
+    for segment in segments {
+        let commands = match unwrap::unwrap(&segment.argv) {
+            Unwrapped::Commands(commands) => commands,
+            Unwrapped::Opaque(why) => return Err(why),
+        };
+        for command in &commands {
+            let program = asked.program(&command.argv[0]);
+            for outer in &segment.folders {
+                for inner in &command.folders {
+                    let at = asked.folder(joined(place.start, &joined(outer, inner)));
+                    seen.push(Seen::of(command, program, at, place));
+                }
+            }
+            if seen.len() > MAX_SEGMENTS {
+                return Err(Why::Long);
+            }
+        }
+    }
+    Ok(seen)
+}
+
+/// What was asked of the machine for one line, whose commands share programs and folders.
+struct LineFacts<'a> {
+    place: &'a Place<'a>,
+    /// Names of programs as they are written, each with whether its bare name finds it.
+    programs: HashMap<String, bool>,
+    folders: Vec<Folder>,
+}
+
+/// A folder in which commands run.
+struct Folder {
+    path: String,
+    /// The same with all links followed.
+    real: Option<String>,
+    /// Whether it lies in the place's folder.
+    is_inside: bool,
+}
+
+impl<'a> LineFacts<'a> {
+    fn of(place: &'a Place<'a>) -> Self {
+        Self { place, programs: HashMap::new(), folders: Vec::new() }
+    }
+
+    /// The bare name of a program that the path finds, outside of the folder in which an agent writes.
+    fn program<'p>(&mut self, written: &'p str) -> Option<&'p str> {
+        let name = written.rsplit('/').next().unwrap_or(written);
+        let known = match self.programs.get(written) {
+            Some(known) => *known,
+            None => {
+                let known = finds(name, written, self.place);
+                self.programs.insert(written.to_owned(), known);
+                known
+            }
+        };
+        known.then_some(name)
+    }
+
+    fn folder(&mut self, path: String) -> &Folder {
+        let at = match self.folders.iter().position(|folder| folder.path == path) {
+            Some(at) => at,
+            None => {
+                let real = self.place.machine.real(&path);
+                let is_inside =
+                    real.as_ref().is_some_and(|real| inside::within(self.place.folder, real));
+                self.folders.push(Folder { path, real, is_inside });
+                self.folders.len() - 1
+            }
+        };
+        &self.folders[at]
+    }
+}
+
+/// The commands of a line that no rule lets through; the line passes if there are none.
+#[must_use]
+pub fn misses<'a>(seen: &'a [Seen], rules: &[Pattern]) -> Vec<&'a Seen> {
+    seen.iter().filter(|seen| !rules.iter().any(|rule| seen.matches(rule))).collect()
+}
+
+impl Seen {
+    /// The same to each rule, with fewer words: those stay that a rule looks at one by one, and all others are in its
+    /// fingerprint alone.
+    #[must_use]
+    pub fn reduced(&self) -> Self {
+        let words = self.open.as_ref().map_or(1, |open| 1 + open.act);
+        Self {
+            argv: self.argv.iter().take(words).cloned().collect(),
+            files: self.files.clone(),
+            keeps: self.keeps,
+            hash: self.hash.clone(),
+            open: self.open.clone(),
+        }
+    }
+
+    /// A fixed value for the golden tests of records that keep it.
+    #[must_use]
+    pub fn sample() -> Self {
+        let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+        Self {
+            argv: texts(&["git", "log"]),
+            files: vec![Bound { path: "/w/a.py".to_owned(), hash: "00ff".to_owned() }],
+            keeps: true,
+            hash: "ab12".to_owned(),
+            open: Some(Open { program: "git".to_owned(), act: 1, options: texts(&["--all"]) }),
+        }
+    }
+
+    /// All that stands in it as words: of the command, of its options, and the paths of files.
+    pub fn texts(&self) -> impl Iterator<Item = &str> {
+        let options = self.open.iter().flat_map(|open| &open.options);
+        let words = self.argv.iter().chain(options).map(String::as_str);
+        words.chain(self.files.iter().map(|file| file.path.as_str()))
+    }
+
+    /// Whether it does what its words say and no more: its program is a known one of the system that reads no files for
+    /// what it does. All others may load files that the line does not name.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        let Some((program, words)) = self.argv.split_first() else { return false };
+        let name = SYSTEM.iter().find_map(|folder| program.strip_prefix(folder)).unwrap_or(program);
+        self.keeps
+            && self.files.is_empty()
+            && programs::is_plain_program(name)
+            && !words.iter().any(|word| programs::runs_for_each(word))
+            && !words.iter().any(|word| word.starts_with("--") && programs::carries(word))
+    }
+
+    /// A command whose program is this one, if the path finds it, in a folder.
+    fn of(command: &Command, program: Option<&str>, folder: &Folder, place: &Place<'_>) -> Self {
+        let (argv, at) = (&command.argv, folder.path.as_str());
+        let by_path =
+            program.is_none().then_some(argv[0].as_str()).filter(|name| name.contains('/'));
+        let code: Vec<&str> = by_path.into_iter().chain(programs::script(argv)).collect();
+        let files: Vec<Bound> =
+            code.iter().filter_map(|path| Bound::of(&joined(at, path), place)).collect();
+        let known = (program.is_some() || by_path.is_some()) && files.len() == code.len();
+        let keeps = known && !command.inline && folder.real.is_some();
+        let open = program.filter(|_| keeps && files.is_empty() && folder.is_inside);
+        let open = open.and_then(|program| pattern::open(program, command));
+        let words = command.argv[1..].iter().chain(&command.touches);
+        let open = open.filter(|_| inside::all(place, at, words));
+        let hash = fingerprint(command, folder.real.as_deref().unwrap_or(at), place.folder);
+        Self { argv: argv.clone(), files, keeps, hash, open }
+    }
+}
+
+impl Bound {
+    fn of(path: &str, place: &Place<'_>) -> Option<Self> {
+        let path = place.machine.real(path)?;
+        let hash = place.machine.hash(&path)?;
+        Some(Self { path, hash })
+    }
+}
+
+/// Whether the path finds by its bare name what is written, outside of the folder in which an agent writes.
+fn finds(name: &str, written: &str, place: &Place<'_>) -> bool {
+    match place.machine.resolve(name) {
+        Some(path) => (written == name || written == path) && !inside::holds(place, &path),
+        None => written == name && programs::is_builtin(name),
+    }
+}
+
+/// What makes a command the same one again: its words, the folder it runs in, and what its wrappers open.
+fn fingerprint(command: &Command, at: &str, folder: &str) -> String {
+    // Each workspace's folder has another path on another machine.
+    let at = match inside::within(folder, at) {
+        true => at[folder.trim_end_matches('/').len()..].trim_start_matches('/'),
+        false => at,
+    };
+    let mut sum = Sha256::new();
+    for list in [&[at.to_owned()][..], &command.touches, &command.argv] {
+        sum.update((list.len() as u64).to_le_bytes());
+        for word in list {
+            sum.update((word.len() as u64).to_le_bytes());
+            sum.update(word);
+        }
+    }
+    hex::encode(sum.finalize())
+}

@@ -1,0 +1,540 @@
+//! What is known when something happens: the fields that conditions and templates name, read from the
+//! records. A record that is gone since makes no scene, unless that is what is waited for.
+
+mod counts;
+mod record;
+
+use std::borrow::Cow;
+
+use jiff::tz::TimeZone;
+
+use super::conditions::{Datum, Values, value_of};
+use super::registry::{Change, Happening, Kind, Subject};
+use crate::agents::model::Agent;
+use crate::agents::queries as agents;
+use crate::comments::model::{BY_TASK as COMMENTS_BY_TASK, Comment};
+use crate::deliverables::model::{BY_TASK as DELIVERABLES_BY_TASK, Deliverable, Review};
+use crate::inbox::model::Item;
+use crate::routines::model::Routine;
+use crate::runs::model::{Run, Session};
+use crate::runs::queries::children;
+use crate::streams::model::Stream;
+use crate::tasks::model::label::{Label, TaskLabel};
+use crate::tasks::model::{TASKS, Task};
+use crate::tasks::queries as tasks;
+use crate::tasks::queries::people::{People, assignee_of};
+use crate::usage::queries::budgets;
+use crate::usage::queries::payers;
+use entity::Type;
+use kernel::key::KeyBuf;
+use kernel::text::ellipsis;
+use kernel::{
+    AccountId, Actor, AgentId, Assignee, ItemId, Payer, RunId, TaskField, TaskId, Timestamp,
+};
+use store::record::read as read_row;
+use store::{Change as RowChange, Entry, Range, Read, ReadExt, StoreError, feed};
+
+pub use counts::{add_counts, query as view_query};
+
+/// The longest line that says what it was about, in characters.
+const MAX_SUBJECT: usize = 120;
+/// How many labels of a task are known.
+const MAX_LABELS: usize = 50;
+
+/// What is known.
+#[derive(Clone, Debug, Default)]
+pub struct EventContext {
+    /// By field.
+    pub values: Values,
+    /// What it is about, in one line.
+    pub subject: String,
+    /// The task that it is about.
+    pub task: Option<TaskId>,
+    /// The words of a task that changed, which somebody may still be writing; empty where anything else did.
+    pub written: Vec<String>,
+}
+
+/// What is being put together.
+struct Stage {
+    zone: TimeZone,
+    people: People,
+    told: EventContext,
+}
+
+/// Who did it, when, and where what was before lies.
+#[derive(Clone, Copy)]
+pub struct Moment<'e> {
+    pub actor: Actor,
+    pub at: Timestamp,
+    /// The entry that it stands in; none when it is only tried out.
+    pub entry: Option<&'e Entry>,
+}
+
+impl<'e> Moment<'e> {
+    /// That of an entry.
+    #[must_use]
+    pub fn of(entry: &'e Entry) -> Self {
+        let at = kernel::time::from_ms(entry.at);
+        Self { actor: entry.actor, at, entry: Some(entry) }
+    }
+}
+
+/// What is known of something that happened; nothing when it was not what its kind says, or is gone.
+pub fn of(
+    read: &dyn Read,
+    happening: &Happening,
+    moment: &Moment<'_>,
+) -> Result<Option<EventContext>, StoreError> {
+    let mut scene =
+        Stage { zone: zone(read)?, people: People::read(read)?, told: EventContext::default() };
+    let there = match &happening.subject {
+        Subject::Task(id) => scene.task(read, *id, moment)?,
+        Subject::Comment(id, task) => {
+            let Some(comment) = read.get::<Comment>(*id)? else { return Ok(None) };
+            let mentioned = comment.mentions.iter().map(|id| Assignee::Agent(*id));
+            let people_too = comment.people.iter().map(|id| Assignee::Person(*id));
+            let named: Vec<String> =
+                mentioned.chain(people_too).map(|who| scene.people.handle(who)).collect();
+            if happening.kind.word == "mention.added" && named.is_empty() {
+                return Ok(None);
+            }
+            scene.set("text", Datum::text(comment.body));
+            scene.set("mentions", list(named));
+            scene.task(read, *task, moment)?
+        }
+        Subject::Deliverable(id, task) => {
+            let Some(work) = read.get::<Deliverable>(*id)? else { return Ok(None) };
+            if let Some(review) = read.get::<Review>(work.version)? {
+                scene.put("text", review.note);
+                scene.put("verdict", review.verdict.word());
+            }
+            scene.put("deliverable", work.title);
+            scene.task(read, *task, moment)?
+        }
+        Subject::Agent(id, _) => scene.agent(read, *id, happening)?,
+        Subject::Member(account) => scene.member(*account),
+        Subject::Row(table, key) => scene.record(read, happening, (*table, key), moment)?,
+        Subject::Workspace => true,
+    };
+    if !there || !scene.changed(read, happening, moment)? {
+        return Ok(None);
+    }
+    scene.common(moment);
+    Ok(Some(scene.told))
+}
+
+/// The zone in which days are days.
+fn zone(read: &dyn Read) -> Result<TimeZone, StoreError> {
+    let settings = read.get::<crate::workspace::model::Settings>(())?;
+    Ok(settings.map_or(TimeZone::UTC, |one| tasks::due::zone(&one.zone)))
+}
+
+/// Adds what depends on whose the routine is.
+pub fn add_budget(
+    read: &dyn Read,
+    values: &mut Values,
+    agent: AgentId,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let standings = budgets::standings(&read, &[Payer::Workspace, Payer::Agent(agent)], now)?;
+    let left = budgets::left(&standings).micros.map(|micros| {
+        // Whole cents are enough for a comparison, and exact.
+        f64::from(u32::try_from(micros / 10_000).unwrap_or(u32::MAX)) / 100.0
+    });
+    values.insert(Cow::Borrowed("budget_left"), left.map_or(Datum::Nothing, Datum::Number));
+    Ok(())
+}
+
+/// A record that a kind of event is about, as if it had just happened: for trying out. The record is
+/// named as people name it; the newest comment or deliverable of a task counts.
+pub fn pretend(
+    read: &dyn Read,
+    kind: &'static Kind,
+    name: &str,
+) -> Result<Option<Happening>, StoreError> {
+    let happening = |subject| Some(Happening { kind, subject, change: Change::None });
+    if let Some(rows) = kind.rows().filter(|_| !kind.word.starts_with("task.")) {
+        let mut key = rows.find(read, name)?;
+        if key.is_none()
+            && let Ok(task) = tasks::resolve(read, name)
+        {
+            key = rows.find(read, &task.id.to_string())?;
+        }
+        return Ok(key.and_then(|key| happening(Subject::Row(rows.table, key))));
+    }
+    match kind.word.split('.').next().unwrap_or_default() {
+        "agent" | "run" | "subagent" | "item" | "input" | "session" | "job" => {
+            let agent = agents::by_name(&read, name)?;
+            return Ok(agent.and_then(|agent| happening(Subject::Agent(agent.id, None))));
+        }
+        "member" | "invite" => {
+            let people = People::read(read)?;
+            let member = people.member_called(name.trim().trim_start_matches('@'));
+            return Ok(member.and_then(|member| happening(Subject::Member(member.account))));
+        }
+        "task" | "comment" | "mention" | "deliverable" | "file" => {}
+        _ => return Ok(happening(Subject::Workspace)),
+    }
+    let Ok(task) = tasks::resolve(read, name) else { return Ok(None) };
+    let newest = || Range::prefix(KeyBuf::of(&task.id)).reverse().limit(1);
+    Ok(match kind.word.split('.').next() {
+        Some("comment" | "mention") => {
+            let last: Vec<Comment> = read.scan(COMMENTS_BY_TASK, &newest())?;
+            last.first().and_then(|one| happening(Subject::Comment(one.id, task.id)))
+        }
+        Some("deliverable") => {
+            let last: Vec<Deliverable> = read.scan(DELIVERABLES_BY_TASK, &newest())?;
+            last.first().and_then(|one| happening(Subject::Deliverable(one.id, task.id)))
+        }
+        _ => happening(Subject::Task(task.id)),
+    })
+}
+
+/// Several words as one value; each of them is it, too.
+fn list(words: Vec<String>) -> Datum {
+    match words.is_empty() {
+        true => Datum::Nothing,
+        false => {
+            let all = words.join(", ");
+            Datum::Words(std::iter::once(all).chain(words).collect())
+        }
+    }
+}
+
+/// Somebody by name, handle and kind.
+fn somebody(people: &People, who: Option<Assignee>) -> Datum {
+    let Some(who) = who else { return Datum::Nothing };
+    Datum::Words(vec![people.name(who), people.handle(who), kind_of(who).to_owned()])
+}
+
+fn kind_of(who: Assignee) -> &'static str {
+    match who {
+        Assignee::Person(_) => "person",
+        Assignee::Agent(_) => "agent",
+        Assignee::System => "system",
+    }
+}
+
+impl Stage {
+    fn put(&mut self, name: &'static str, value: impl Into<String>) {
+        self.set(name, Datum::text(value));
+    }
+
+    fn set(&mut self, name: &'static str, value: Datum) {
+        self.told.values.insert(Cow::Borrowed(name), value);
+    }
+
+    fn moment(&self, at: Option<Timestamp>) -> Datum {
+        at.map_or(Datum::Nothing, |at| Datum::Moment(at, tasks::due::day(at, &self.zone)))
+    }
+
+    fn task(
+        &mut self,
+        read: &dyn Read,
+        id: TaskId,
+        moment: &Moment<'_>,
+    ) -> Result<bool, StoreError> {
+        let Some(task) = read.get::<Task>(id)? else { return Ok(false) };
+        let name = tasks::name(read, task.number)?;
+        self.told.subject = ellipsis(&format!("{name} {}", task.title), MAX_SUBJECT);
+        self.told.task = Some(id);
+        let days = task.due_at.map_or(Datum::Nothing, |due| {
+            let days = due.duration_since(moment.at).as_secs().div_euclid(86_400);
+            Datum::Number(f64::from(i32::try_from(days).unwrap_or(i32::MAX)))
+        });
+        self.set("due_in_days", days);
+        self.set("due", self.moment(task.due_at));
+        self.set("start", self.moment(task.start_at));
+        self.set("assignee", somebody(&self.people, task.assignee));
+        self.set("creator", somebody(&self.people, Some(assignee_of(task.created_by))));
+        if let Some(parent) = task.parent
+            && let Some(parent) = read.get::<Task>(parent)?
+        {
+            let name = tasks::name(read, parent.number)?;
+            self.set("parent", Datum::Words(vec![name, parent.title]));
+        }
+        if let Some(stream) = task.stream
+            && let Some(stream) = read.get::<Stream>(stream)?
+        {
+            self.put("stream", stream.name);
+        }
+        let range = Range::prefix(KeyBuf::of(&id)).limit(MAX_LABELS);
+        let mut labels = Vec::new();
+        for mark in read.list::<TaskLabel>(&range)? {
+            labels.extend(read.get::<Label>(mark.label)?.map(|label| label.name));
+        }
+        self.set("labels", list(labels));
+        self.put("url", format!("tasks/{name}"));
+        self.put("task", name);
+        self.put("title", task.title);
+        self.put("description", task.description);
+        self.put("status", task.status.word());
+        self.put("priority", task.priority.word());
+        self.put("model", task.model.unwrap_or_default());
+        self.put("thinking", task.thinking.map(|level| level.word()).unwrap_or_default());
+        Ok(true)
+    }
+
+    fn agent(
+        &mut self,
+        read: &dyn Read,
+        id: AgentId,
+        happening: &Happening,
+    ) -> Result<bool, StoreError> {
+        let Some(agent) = read.get::<Agent>(id)? else { return Ok(false) };
+        let run = match happening.subject {
+            Subject::Agent(_, Some(run)) => read.get::<Run>(run)?,
+            _ => None,
+        };
+        // What is said in a private conversation stays there.
+        let told = match &run {
+            Some(run) if !is_private(read, run)? => Some(run),
+            _ => None,
+        };
+        let reason = match &happening.change {
+            Change::ItemFailed(item) => {
+                let item = read.get::<Item>(*item)?;
+                let Some(item) = item.filter(Item::has_failed) else {
+                    return Ok(false);
+                };
+                item.last_error.unwrap_or_default()
+            }
+            Change::Reason(word) => match told.filter(|run| !run.summary.is_empty()) {
+                Some(run) => run.summary.clone(),
+                None => agent.status_reason.clone().unwrap_or_else(|| word.clone()),
+            },
+            _ => match (told, &run) {
+                (Some(run), _) => run.summary.clone(),
+                (None, Some(_)) => String::new(),
+                (None, None) => agent.status_reason.clone().unwrap_or_default(),
+            },
+        };
+        self.told.subject = ellipsis(&agent.name, MAX_SUBJECT);
+        self.put("url", format!("agents/{}", agent.slug));
+        if let Some(run) = run {
+            self.run(read, run)?;
+            let subject =
+                format!("{} in {}", agent.name, value_of(&self.told.values, "run").shown());
+            self.told.subject = ellipsis(&subject, MAX_SUBJECT);
+        }
+        self.put("reason", reason);
+        self.set("agent", Datum::Words(vec![agent.name, agent.slug]));
+        Ok(true)
+    }
+
+    /// The run that something is about.
+    fn run(&mut self, read: &dyn Read, run: Run) -> Result<(), StoreError> {
+        self.put("url", format!("runs/{}", run.name()));
+        self.put("run", run.name());
+        if let Some(task) = run.task
+            && let Some(task) = read.get::<Task>(task)?
+        {
+            self.put("task", tasks::name(read, task.number)?);
+        }
+        if !is_private(read, &run)? {
+            self.put("title", run.title);
+        }
+        Ok(())
+    }
+
+    fn member(&mut self, account: AccountId) -> bool {
+        let who = Assignee::Person(account);
+        self.told.subject = ellipsis(&self.people.name(who), MAX_SUBJECT);
+        self.set("title", somebody(&self.people, Some(who)));
+        self.put("url", "settings/members");
+        true
+    }
+
+    /// What changed; says whether it is what its kind waits for.
+    fn changed(
+        &mut self,
+        read: &dyn Read,
+        happening: &Happening,
+        moment: &Moment<'_>,
+    ) -> Result<bool, StoreError> {
+        match &happening.change {
+            Change::Words(_, to) if happening.kind.word.starts_with("deliverable.") => {
+                self.put("verdict", *to);
+            }
+            Change::Words(from, to) => {
+                self.put("old", *from);
+                self.put("new", *to);
+            }
+            Change::Whose(from, to) => {
+                self.set("old", somebody(&self.people, *from));
+                self.set("new", somebody(&self.people, *to));
+            }
+            Change::Field(TaskField::Archived) => {
+                let task = task_after(read, moment, &happening.subject)?;
+                let archived = task.is_some_and(|task| task.archived_at.is_some());
+                return Ok(archived == (happening.kind.word == "task.archived"));
+            }
+            Change::Field(field) => {
+                let before = match moment.entry {
+                    Some(entry) => task_before(read, entry, &happening.subject)?,
+                    None => None,
+                };
+                let old = before.map_or(Datum::Nothing, |task| self.field_of(&task, *field));
+                let new = task_after(read, moment, &happening.subject)?;
+                let new = new.map(|task| self.field_of(&task, *field));
+                self.set("old", old);
+                self.set("new", new.unwrap_or_default());
+            }
+            // Tried out: what is now is what it became.
+            Change::None => {
+                let field = match happening.kind.word {
+                    "task.status" => "status",
+                    "task.assignee" => "assignee",
+                    "task.priority" => "priority",
+                    "task.due" => "due",
+                    _ => return Ok(true),
+                };
+                let value = value_of(&self.told.values, field).clone();
+                self.set("new", value);
+            }
+            Change::Item(item) => self.item(read, *item)?,
+            Change::Facts(facts) => self.facts(read, happening.kind, facts)?,
+            Change::Budget(payer, period) => {
+                let whose = payers::whose(read, *payer)?;
+                self.told.subject = ellipsis(&format!("Budget of {whose}"), MAX_SUBJECT);
+                self.put("title", whose);
+                self.put("period", period.word());
+                self.put("url", "settings/usage");
+            }
+            Change::Reason(_) | Change::ItemFailed(_) | Change::Row(_) | Change::Written(..) => {}
+        }
+        Ok(true)
+    }
+
+    fn item(&mut self, read: &dyn Read, id: ItemId) -> Result<(), StoreError> {
+        let Some(item) = read.get::<Item>(id)? else { return Ok(()) };
+        self.put("kind", item.kind.word());
+        self.put("state", item.state.word());
+        self.put("priority", item.priority.word());
+        self.put("reason", item.last_error.unwrap_or_default());
+        if let Some(task) = item.task
+            && let Some(task) = read.get::<Task>(task)?
+        {
+            self.put("task", tasks::name(read, task.number)?);
+        }
+        Ok(())
+    }
+
+    /// What an event says of itself; ids become names.
+    fn facts(
+        &mut self,
+        read: &dyn Read,
+        kind: &Kind,
+        facts: &[(&'static str, String)],
+    ) -> Result<(), StoreError> {
+        for (name, text) in facts {
+            let name: &'static str = name;
+            let number = kind.field(name).is_some_and(|field| field.of == Type::Number);
+            let datum = match name {
+                _ if number => text.parse().map_or(Datum::Nothing, Datum::Number),
+                "agent" | "to" => {
+                    let agent = text.parse().map(Assignee::Agent).ok();
+                    let agent = agent.filter(|who| {
+                        who.agent().is_some_and(|id| self.people.agent(id).is_some())
+                    });
+                    let person = text.parse().map(Assignee::Person).ok();
+                    somebody(&self.people, agent.or(person))
+                }
+                "blocker" => match text.parse::<TaskId>().ok() {
+                    Some(id) => match read.get::<Task>(id)? {
+                        Some(task) => {
+                            Datum::Words(vec![tasks::name(read, task.number)?, task.title])
+                        }
+                        None => Datum::Nothing,
+                    },
+                    None => Datum::Nothing,
+                },
+                "run" => {
+                    let run = match text.parse::<RunId>().ok() {
+                        Some(id) => read.get::<Run>(id)?,
+                        None => None,
+                    };
+                    if let Some(run) = run {
+                        let who = somebody(&self.people, Some(Assignee::Agent(run.agent)));
+                        self.set("agent", who);
+                        self.run(read, run)?;
+                    }
+                    continue;
+                }
+                "title" => match text.parse().ok() {
+                    Some(id) => {
+                        let routine = read.get::<Routine>(id)?;
+                        Datum::text(routine.map_or_else(String::new, |routine| routine.name))
+                    }
+                    None => Datum::text(text),
+                },
+                _ => Datum::text(text),
+            };
+            if self.told.subject.is_empty() {
+                self.told.subject = ellipsis(&datum.shown(), MAX_SUBJECT);
+            }
+            self.set(name, datum);
+        }
+        Ok(())
+    }
+
+    fn common(&mut self, moment: &Moment<'_>) {
+        let who = assignee_of(moment.actor);
+        self.set("actor", somebody(&self.people, Some(who)));
+        self.put("actor_kind", kind_of(who));
+        let wall = moment.at.to_zoned(self.zone.clone());
+        self.put("weekday", wall.strftime("%A").to_string().to_lowercase());
+        self.put("time", wall.strftime("%H:%M").to_string());
+    }
+
+    fn field_of(&self, task: &Task, field: TaskField) -> Datum {
+        match field {
+            TaskField::Priority => Datum::text(task.priority.word()),
+            TaskField::Due => self.moment(task.due_at),
+            _ => Datum::Nothing,
+        }
+    }
+}
+
+/// Whether a run, or one that it is a sub-agent of, belongs to somebody's own conversation.
+fn is_private(read: &dyn Read, run: &Run) -> Result<bool, StoreError> {
+    for id in [run.id].into_iter().chain(children::above(&read, run.id)?) {
+        let Some(run) = read.get::<Run>(id)? else { continue };
+        let session = read.get::<Session>(run.session)?;
+        if session.is_some_and(|session| session.owner.is_some()) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// A task as an entry left it.
+fn task_after(
+    read: &dyn Read,
+    moment: &Moment<'_>,
+    subject: &Subject,
+) -> Result<Option<Task>, StoreError> {
+    let (Subject::Task(id), Some(entry)) = (subject, moment.entry) else { return Ok(None) };
+    let key = KeyBuf::of(id);
+    match record::as_of(read, (TASKS.number, key.bytes()), entry.seq)? {
+        Some(row) => Ok(Some(read_row::<Task>(&row)?.0)),
+        None => Ok(None),
+    }
+}
+
+/// A task as it was before an entry, if that is still kept.
+fn task_before(
+    read: &dyn Read,
+    entry: &Entry,
+    subject: &Subject,
+) -> Result<Option<Task>, StoreError> {
+    let Subject::Task(id) = subject else { return Ok(None) };
+    let key = KeyBuf::of(id);
+    let own = |change: &RowChange| change.table == TASKS.number && change.key == key.bytes();
+    let Some(n) = entry.changes.iter().position(own) else { return Ok(None) };
+    let image = feed::before_image(read, entry.seq, u16::try_from(n).unwrap_or(u16::MAX))?;
+    Ok(match image {
+        Some(row) => Some(read_row::<Task>(&row)?.0),
+        None => None,
+    })
+}

@@ -1,0 +1,227 @@
+//! Records of any kind as conditions and templates see them: their fields in words, with what they were
+//! before, and which of them changed.
+
+use std::borrow::Cow;
+
+use serde_json::{Map, Value};
+
+use super::{MAX_SUBJECT, Moment, Stage, list};
+use crate::cards;
+use crate::history::queries::fields::Speaker;
+use crate::history::queries::names::Names;
+use crate::places::{self, Said};
+use crate::routines::conditions::{Datum, value_of};
+use crate::routines::registry::{self, Change, Happening, OLD, OWN};
+use crate::tasks::model::TASKS;
+use entity::Type;
+use kernel::text::ellipsis;
+use store::{Read, StoreError, codec, feed};
+
+/// How many later changes of a row are looked through for what it was.
+const LOOKED_AT: usize = 100;
+
+/// Whether a row is for everybody who sees what a routine makes of it. What somebody keeps for
+/// themselves is not: to a routine it is not there.
+fn is_open(table: u16, row: &[u8]) -> bool {
+    cards::of_table(table).is_none_or(|noun| noun.owner(row).is_none())
+}
+
+/// A row as an entry left it: what the next change of it found. As it is now where that is not kept.
+pub(super) fn as_of(
+    read: &dyn Read,
+    (table, key): (u16, &[u8]),
+    seq: u64,
+) -> Result<Option<Vec<u8>>, StoreError> {
+    let mut row = read.raw_get(table, key)?;
+    for _ in 0..LOOKED_AT {
+        let Some(bytes) = &row else { break };
+        let rev = codec::unwrap(bytes)?.1;
+        if rev <= seq {
+            break;
+        }
+        let Some(entry) = feed::entry(read, rev)? else { break };
+        let own = entry.changes.iter().position(|one| one.table == table && one.key == key);
+        let Some(n) = own.and_then(|n| u16::try_from(n).ok()) else { break };
+        match feed::before_image(read, rev, n)? {
+            Some(older) => row = Some(older),
+            None => break,
+        }
+    }
+    Ok(row)
+}
+
+/// A task as it is now, with some words of a former one: all else has told of itself when it changed.
+fn with_words(
+    now: &Map<String, Value>,
+    former: &Map<String, Value>,
+    words: &[String],
+) -> Map<String, Value> {
+    let mut task = now.clone();
+    for name in words {
+        task.insert(name.clone(), former.get(name).cloned().unwrap_or_default());
+    }
+    task
+}
+
+impl Stage {
+    /// A record that came, changed or went; says whether anything that people see of it changed.
+    pub(super) fn record(
+        &mut self,
+        read: &dyn Read,
+        happening: &Happening,
+        (table, key): (u16, &[u8]),
+        moment: &Moment<'_>,
+    ) -> Result<bool, StoreError> {
+        let Some(rows) = registry::rows_of(table) else { return Ok(false) };
+        let before = match (&happening.change, moment.entry) {
+            (Change::Row(n), Some(entry)) => {
+                feed::before_image(read, entry.seq, u16::try_from(*n).unwrap_or(u16::MAX))?
+            }
+            (Change::Written((seq, n), _), _) => feed::before_image(read, *seq, *n)?,
+            _ => None,
+        };
+        let before = before.filter(|row| is_open(table, row)).and_then(|row| (rows.json)(&row));
+        let current = read.raw_get(table, key)?;
+        let row = match moment.entry {
+            Some(entry) => as_of(read, (table, key), entry.seq)?,
+            None => current.clone(),
+        };
+        // It has changed again since.
+        let stale = row != current;
+        let now = row.filter(|row| is_open(table, row)).and_then(|row| (rows.json)(&row));
+        let before = match (&happening.change, &now) {
+            (Change::Written(_, words), Some(now)) => {
+                Some(with_words(now, &before.unwrap_or_default(), words))
+            }
+            _ => before,
+        };
+        let Some(fields) = now.as_ref().or(before.as_ref()) else { return Ok(false) };
+        let names = Names::new(read)?;
+        let speaker = Speaker { names: &names, zone: self.zone.clone() };
+        let word = names.title(table, fields)?;
+        self.put("url", word.path);
+        self.put("title", word.text);
+        let is_task = table == TASKS.number;
+        let id = if is_task { "id" } else { "task" };
+        let on = || match places::place_of(fields)? {
+            Said::Task(id) => Some(id),
+            Said::Row(..) => None,
+        };
+        let task = fields.get(id).and_then(Value::as_str).or_else(on);
+        let task = task.and_then(|id| id.parse().ok());
+        // It may have gone with its record.
+        let there = match task {
+            Some(task) => self.task(read, task, moment)?,
+            None => false,
+        };
+        for field in happening.kind.fields() {
+            let former = field.name.starts_with(OLD);
+            let own = match is_task {
+                true => stale || !there,
+                false => task.is_none() || !registry::is_of_task(field.name),
+            };
+            let side = if former { before.as_ref() } else { Some(fields).filter(|_| own) };
+            if let Some(side) = side
+                && let Some(key) = rows.key_of(side, field.name)
+            {
+                let value = side.get(&key).unwrap_or(&Value::Null);
+                let datum = self.datum(&speaker, (table, &key, field.of), value)?;
+                self.set(field.name, datum);
+            }
+        }
+        for key in rows.own_keys(fields) {
+            let value = fields.get(key).unwrap_or(&Value::Null);
+            let datum = self.datum(&speaker, (table, key, Type::Text), value)?;
+            self.told.values.insert(Cow::Owned(format!("{OWN}{key}")), datum);
+        }
+        if self.told.subject.is_empty() {
+            let title = value_of(&self.told.values, "title").shown().into_owned();
+            self.told.subject = ellipsis(&title, MAX_SUBJECT);
+        }
+        if !happening.kind.is_change() {
+            return Ok(true);
+        }
+        let (mut compared, mut changed) = (false, Vec::new());
+        let empty = Map::new();
+        let (old, new) = (before.as_ref().unwrap_or(&empty), now.as_ref().unwrap_or(&empty));
+        for field in happening.kind.fields() {
+            let Some(name) = field.name.strip_prefix(OLD) else { continue };
+            compared = true;
+            let key = rows.key_of(fields, name).unwrap_or_default();
+            if old.get(&key).unwrap_or(&Value::Null) != new.get(&key).unwrap_or(&Value::Null) {
+                changed.push(name.to_owned());
+            }
+        }
+        let mut own = [rows.own_keys(old), rows.own_keys(new)].concat();
+        own.sort_unstable();
+        own.dedup();
+        for key in own {
+            if old.get(key).unwrap_or(&Value::Null) != new.get(key).unwrap_or(&Value::Null) {
+                changed.push(format!("{OWN}{key}"));
+            }
+        }
+        // What is only tried out has not changed; of some records nothing is told but that they did.
+        let counts = !compared || !changed.is_empty() || moment.entry.is_none();
+        let is_words = |name: &String| registry::WRITTEN.contains(&name.as_str());
+        if is_task && changed.iter().all(is_words) {
+            self.told.written.clone_from(&changed);
+        }
+        self.set("changed", list(changed));
+        Ok(counts)
+    }
+
+    /// A value of a record, by all that it is called.
+    fn datum(
+        &self,
+        speaker: &Speaker<'_>,
+        (table, key, of): (u16, &str, Type),
+        value: &Value,
+    ) -> Result<Datum, StoreError> {
+        let spoken = |value: &Value| {
+            let said = speaker.field(table, key, (Value::Null, value.clone()))?;
+            Ok::<_, StoreError>(said.after.map(|word| word.text))
+        };
+        Ok(match value {
+            Value::Null => Datum::Nothing,
+            Value::Bool(yes) => Datum::text(if *yes { "yes" } else { "no" }),
+            Value::Number(number) if of == Type::Moment => {
+                let at = number.as_i64().map(kernel::time::from_ms);
+                self.moment(at)
+            }
+            Value::Number(number) => {
+                let number = number.as_f64().unwrap_or_default();
+                let unit = if key.ends_with("_micros") { 1e6 } else { 1.0 };
+                Datum::Number(number / unit)
+            }
+            Value::String(text) if of == Type::Moment => match text.parse() {
+                Ok(day) => self.day(day),
+                Err(_) => Datum::text(text),
+            },
+            // Closed lists are compared by their words on the wire.
+            Value::String(text) if !of.words().is_empty() => Datum::text(text),
+            Value::String(text) => {
+                let said = spoken(value)?.filter(|said| said != text);
+                match said {
+                    Some(said) => Datum::Words(vec![said, text.clone()]),
+                    None => Datum::text(text),
+                }
+            }
+            Value::Array(all) => {
+                let mut words = Vec::new();
+                for one in all.iter().take(20) {
+                    words.extend(spoken(one)?);
+                }
+                list(words)
+            }
+            Value::Object(_) => spoken(value)?.map_or(Datum::Nothing, Datum::text),
+        })
+    }
+
+    /// A day as a moment: its beginning.
+    fn day(&self, day: jiff::civil::Date) -> Datum {
+        match day.to_zoned(self.zone.clone()) {
+            Ok(begin) => Datum::Moment(begin.timestamp(), day),
+            Err(_) => Datum::Nothing,
+        }
+    }
+}

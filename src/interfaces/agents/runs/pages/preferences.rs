@@ -1,0 +1,76 @@
+//! How conversations go on by themselves, on the pages of the workspace's and an agent's settings.
+
+use axum::response::Response;
+use serde::Deserialize;
+
+use app::{App, Ws};
+use features::runs::model::{ConversationOptions, QueueOf};
+use features::runs::queries::preferences as reading;
+use features::runs::rules::{self, RunError};
+use web::error::PageError;
+use web::extract::{Form, Path};
+use web::hx::Hx;
+use web::session::Person;
+
+use super::chat::find;
+use super::limits::{numbers, saved};
+
+/// What a form says; what is empty is as usual.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct PreferencesForm {
+    daily_hour: String,
+    idle_minutes: String,
+    parts_days: String,
+    steps_days: String,
+}
+
+impl PreferencesForm {
+    fn wish(&self, before: ConversationOptions) -> Result<ConversationOptions, RunError> {
+        let typed = [&self.daily_hour, &self.idle_minutes, &self.parts_days, &self.steps_days];
+        let [daily_hour, idle_minutes, parts_days, steps_days] =
+            numbers(ConversationOptions::BOUNDS, typed)?;
+        // A number that is no hour is none that can be chosen.
+        let daily_hour = daily_hour.map(|hour| u8::try_from(hour).unwrap_or(u8::MAX));
+        Ok(ConversationOptions { daily_hour, idle_minutes, parts_days, steps_days, ..before })
+    }
+}
+
+async fn choose(
+    (app, ws, who, hx): (&App, &Ws, &Person, &Hx),
+    of: QueueOf,
+    typed: &PreferencesForm,
+    back: &str,
+) -> Result<Response, PageError> {
+    let before = ws.read(|snap| reading::chosen(snap, of))?;
+    let done = match typed.wish(before) {
+        Ok(wish) => ws.write(who, move |tx| rules::preferences::choose(tx, of, wish)).await,
+        Err(error) => Err(error),
+    };
+    saved((app, ws, hx), done, back)
+}
+
+/// `POST /settings/conversations`
+pub(super) async fn of_workspace(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Form(typed): Form<PreferencesForm>,
+) -> Result<Response, PageError> {
+    choose((&app, &ws, &who, &hx), QueueOf::Workspace, &typed, "settings/general").await
+}
+
+/// `POST /agents/{slug}/conversations`
+pub(super) async fn of_agent(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(slug): Path<String>,
+    Form(typed): Form<PreferencesForm>,
+) -> Result<Response, PageError> {
+    let agent = find(&ws, &slug)?;
+    let back = format!("agents/{slug}/settings");
+    choose((&app, &ws, &who, &hx), QueueOf::Agent(agent.id), &typed, &back).await
+}

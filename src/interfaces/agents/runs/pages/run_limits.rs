@@ -1,0 +1,70 @@
+//! What bounds runs, on the pages of the workspace's and an agent's settings.
+
+use axum::response::Response;
+use serde::Deserialize;
+
+use app::{App, Ws};
+use features::agents::model::ReachOf;
+use features::runs::model::RunLimits;
+use features::runs::rules::{self, RunError};
+use web::error::PageError;
+use web::extract::{Form, Path};
+use web::hx::Hx;
+use web::session::Person;
+
+use super::chat::find;
+use super::limits::{numbers, saved};
+
+/// What a form says; what is empty is decided elsewhere.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct RunLimitsForm {
+    calls: String,
+    tool_calls: String,
+    working_minutes: String,
+}
+
+impl RunLimitsForm {
+    fn limits(&self, of: ReachOf) -> Result<RunLimits, RunError> {
+        let typed = [&self.calls, &self.tool_calls, &self.working_minutes];
+        Ok(RunLimits::of_values(of, numbers(RunLimits::BOUNDS, typed)?))
+    }
+}
+
+async fn choose(
+    (app, ws, who, hx): (&App, &Ws, &Person, &Hx),
+    of: ReachOf,
+    typed: &RunLimitsForm,
+    back: &str,
+) -> Result<Response, PageError> {
+    let done = match typed.limits(of) {
+        Ok(limits) => ws.write(who, move |tx| rules::run_limits::set(tx, limits)).await,
+        Err(error) => Err(error),
+    };
+    saved((app, ws, hx), done, back)
+}
+
+/// `POST /settings/limits`
+pub(super) async fn of_workspace(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Form(typed): Form<RunLimitsForm>,
+) -> Result<Response, PageError> {
+    choose((&app, &ws, &who, &hx), ReachOf::Workspace, &typed, "settings/general").await
+}
+
+/// `POST /agents/{slug}/limits`
+pub(super) async fn of_agent(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(slug): Path<String>,
+    Form(typed): Form<RunLimitsForm>,
+) -> Result<Response, PageError> {
+    let agent = find(&ws, &slug)?;
+    let back = format!("agents/{slug}/settings");
+    choose((&app, &ws, &who, &hx), ReachOf::Agent(agent.id), &typed, &back).await
+}

@@ -1,0 +1,141 @@
+//! Settings, tasks: to whom agents give work, and after how long a task that nobody is at is missed.
+
+use askama::Template;
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Deserialize;
+
+use app::{App, Ws};
+use features::tasks::model::overdue::TaskRules;
+use features::tasks::queries::error::TaskError;
+use features::tasks::rules::overdue as rules;
+use kernel::{Can, Delegation};
+use store::{ReadExt as _, WriteTx};
+use web::error::PageError;
+use web::extract::Form;
+use web::form::Wrong;
+use web::hx::Hx;
+use web::live::Live;
+use web::parts::Choice;
+use web::session::Person;
+use web::shell::{Flash, Shell};
+use web::{flash, html};
+
+const HERE: &str = "settings/tasks";
+
+/// What the form sends, as it was typed.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct TaskPreferencesForm {
+    delegation: String,
+    missed_after_days: String,
+}
+
+impl TaskPreferencesForm {
+    fn of(rules: &TaskRules) -> Self {
+        Self {
+            delegation: rules.delegation.word().to_owned(),
+            missed_after_days: rules.missed_after_days.to_string(),
+        }
+    }
+
+    /// The rules as they are meant; all that is wrong at once.
+    fn read(&self) -> Result<TaskRules, Wrong> {
+        let mut wrong = Wrong::none();
+        let days = self.missed_after_days.trim().parse::<u16>();
+        let days = wrong.note(days.map_err(|_| TaskError::field("missed_after_days", DAYS)));
+        let word = self.delegation.parse::<Delegation>();
+        let delegation = wrong.note(word.map_err(|_| TaskError::field("delegation", WHOM)));
+        match (days, delegation) {
+            (Some(missed_after_days), Some(delegation)) => {
+                Ok(TaskRules { missed_after_days, delegation })
+            }
+            _ => Err(wrong),
+        }
+    }
+}
+
+const DAYS: &str = "Write a whole number of days, 0 to 365.";
+const WHOM: &str = "Choose one of these.";
+
+#[derive(Template)]
+#[template(path = "tasks/habits.html")]
+struct HabitsPage {
+    shell: Shell,
+    here: &'static str,
+    live: Live,
+    typed: TaskPreferencesForm,
+    wrong: Wrong,
+    delegations: Vec<Choice>,
+    /// To whom agents give work, for who may only read it.
+    now: &'static str,
+    may_admin: bool,
+    /// Whether somebody has chosen them, so that they have a history.
+    saved: bool,
+}
+
+web::region!(HabitsPage, as_rules, HabitsRules, "tasks/habits-rules.html");
+
+fn page(
+    (ws, who): (&Ws, &Person),
+    shell: Shell,
+    filled: Option<(TaskPreferencesForm, Wrong)>,
+) -> Result<HabitsPage, TaskError> {
+    let kept = ws.read(|snap| snap.get::<TaskRules>(()))?;
+    let (saved, rules) = (kept.is_some(), kept.unwrap_or_default());
+    let (typed, wrong) = filled.unwrap_or_else(|| (TaskPreferencesForm::of(&rules), Wrong::none()));
+    let choice = |one: &Delegation| {
+        let hint = match one {
+            Delegation::Reports => "Anything further goes through their manager.",
+            Delegation::Line => "And to everyone below those.",
+            Delegation::Open => "Whoever it reports to.",
+        };
+        Choice::new(one.word(), one.label(), one.word() == typed.delegation).hint(hint)
+    };
+    // The usual one first.
+    let order = [Delegation::Reports, Delegation::Line, Delegation::Open];
+    Ok(HabitsPage {
+        shell,
+        here: "tasks",
+        live: Live::new(ws.url(HERE)).table("task_rules"),
+        delegations: order.iter().map(choice).collect(),
+        typed,
+        wrong,
+        now: rules.delegation.label(),
+        may_admin: who.access.may(Can::Admin),
+        saved,
+    })
+}
+
+/// Shows the rules.
+pub async fn show(ws: Ws, who: Person, hx: Hx, shell: Shell) -> Result<Response, PageError> {
+    let page = page((&ws, &who), shell, None)?;
+    match hx.is_partial() {
+        true => html::fragment(&page.as_rules()),
+        false => html::page(&page),
+    }
+}
+
+/// Changes them.
+pub async fn save(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    shell: Shell,
+    Form(typed): Form<TaskPreferencesForm>,
+) -> Result<Response, PageError> {
+    let wrong = match typed.read() {
+        Ok(new) => {
+            match ws.write(&who, move |tx: &mut WriteTx<'_>| rules::set_rules(tx, new)).await {
+                Ok(_) => {
+                    return Ok(flash::say(&app, Flash::ok("Saved."), hx.go_to(&ws.url(HERE))));
+                }
+                Err(error) => Wrong::of(&error)?,
+            }
+        }
+        Err(wrong) => wrong,
+    };
+    let page = page((&ws, &who), shell, Some((typed, wrong)))?;
+    html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)
+}
