@@ -46,13 +46,16 @@ impl Names for Known {
     }
 }
 
+fn is_person(field: &entity::Field) -> bool {
+    matches!(field.input.kind, entity::InputKind::Person)
+}
+
 /// The names that some fields need.
 pub(crate) fn for_fields(
     fields: &[entity::Field],
     read: &dyn Read,
     me: Assignee,
 ) -> Result<Box<dyn Names>, StoreError> {
-    let is_person = |field: &entity::Field| matches!(field.input.kind, entity::InputKind::Person);
     match fields.iter().any(is_person) {
         true => Ok(Box::new(Known::read(read, me)?)),
         false => Ok(Box::new(NoNames)),
@@ -69,5 +72,9 @@ pub(crate) fn values(
     mode: Mode,
     (read, me): (&dyn Read, Assignee),
 ) -> Result<Values, Error> {
-    read_input(fields, sent, mode, &*for_fields(fields, read, me)?)
+    let is_sent = |field: &&entity::Field| sent.get(field.key).is_some_and(|value| !value.is_null());
+    match fields.iter().filter(is_sent).any(is_person) {
+        true => read_input(fields, sent, mode, &Known::read(read, me)?),
+        false => read_input(fields, sent, mode, &NoNames),
+    }
 }

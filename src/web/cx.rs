@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::{FromRequestParts as _, RawPathParams, Request};
+use axum::http::Method;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse as _, Response};
 use kernel::{Can, FieldError, ProblemKind};
@@ -209,10 +210,16 @@ async fn prepared(request: Request, app: App) -> Result<Cx, Failure> {
     let Ok(hx) = Hx::from_request_parts(&mut parts, &()).await;
     let (ws, who) = (extension::<Ws>(&parts), extension::<Person>(&parts));
     let (ws, who) = (ws.map_err(|error| error.0)?, who.map_err(|error| error.0)?);
-    let mut whole = Request::new(body);
-    whole.headers_mut().clone_from(&parts.headers);
-    *whole.extensions_mut() = parts.extensions.clone();
-    let body = extract::body(whole, &()).await.map_err(|error| error.0)?;
+    let body = match parts.method {
+        Method::GET | Method::HEAD => Bytes::new(),
+        _ => {
+            // The limit of the body is in the extensions.
+            let mut whole = Request::new(body);
+            whole.headers_mut().clone_from(&parts.headers);
+            *whole.extensions_mut() = parts.extensions.clone();
+            extract::body(whole, &()).await.map_err(|error| error.0)?
+        }
+    };
     Ok(Cx { app, ws, who, hx, parts, params, body, runtime: Handle::current() })
 }
 
