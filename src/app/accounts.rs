@@ -1,5 +1,5 @@
-//! Connections to providers, as the process shares them: one turn at the account of each, so that no two ask its
-//! maker for new tokens at the same time, and what was learned of its server and models.
+//! Process-wide state of provider connections: a lock per account, so that only one task refreshes its tokens, and
+//! what was learned about its server and models.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,21 +12,21 @@ use providers::Lessons;
 use providers::account::Ways;
 use providers::quota::Gauge;
 
-/// What is shared of one account.
+/// Shared state of one account.
 #[derive(Default)]
 pub struct Account {
-    /// Held by whoever asks the maker for tokens, until the answer is kept.
+    /// Held during a token refresh, until the new tokens are stored.
     pub turn: tokio::sync::Mutex<()>,
-    /// Over which protocol its models answer.
+    /// Protocol of each model.
     pub ways: Arc<Ways>,
-    /// What is left of what its account allows.
+    /// Remaining quota.
     pub gauge: Gauge,
-    /// The address of its server, and what that has taught.
+    /// Server address and what was learned about this server.
     taught: Mutex<(String, Lessons)>,
 }
 
 impl Account {
-    /// What the server at this address has taught; another server has taught nothing yet.
+    /// What was learned about the server at this address. Starts empty when the address changes.
     #[must_use]
     pub fn lessons(&self, address: &str) -> Lessons {
         let mut taught = self.taught.lock();
@@ -36,13 +36,13 @@ impl Account {
         taught.1.clone()
     }
 
-    /// Forgets what its server has taught.
+    /// Forgets what was learned about the server.
     pub fn forget_lessons(&self) {
         self.taught.lock().1.forget();
     }
 }
 
-/// All accounts of this process.
+/// Accounts of the process by connection.
 pub struct Accounts {
     all: Mutex<HashMap<ConnectionId, Arc<Account>>>,
     begun: watch::Sender<u64>,
@@ -55,18 +55,18 @@ impl Default for Accounts {
 }
 
 impl Accounts {
-    /// What is shared of the account of a connection.
+    /// Shared state of a connection's account.
     #[must_use]
     pub fn of(&self, connection: ConnectionId) -> Arc<Account> {
         Arc::clone(self.all.lock().entry(connection).or_default())
     }
 
-    /// Wakes whoever waits for sign-ins: one began or ended.
+    /// Announces that a sign-in started or ended.
     pub fn nudge(&self) {
         self.begun.send_modify(|n| *n += 1);
     }
 
-    /// Hears of sign-ins that begin and end.
+    /// Notifies about sign-ins that start or end.
     #[must_use]
     pub fn nudges(&self) -> watch::Receiver<u64> {
         self.begun.subscribe()

@@ -1,4 +1,4 @@
-//! Where the browser of an agent lies and what it is started with.
+//! Folder and launch settings of an agent's browser.
 
 use std::io;
 use std::path::PathBuf;
@@ -12,25 +12,25 @@ use kernel::{AgentId, TypedId as _};
 
 use super::{App, Ws};
 
-/// Opens a way out for the browser of an agent, and answers its port and who serves it.
+/// Opens network egress for an agent's browser. Returns its port and the server.
 pub type OpenWay =
     Arc<dyn Fn(App, Ws, AgentId) -> BoxFuture<'static, io::Result<(u16, ServeWay)>> + Send + Sync>;
 
 impl Ws {
-    /// The folder of an agent's browser: its profile with its sign-ins, its downloads. It lies outside of the agent's
-    /// own folder, so that no program of the agent reads cookies.
+    /// Browser folder of an agent: profile with sign-ins, and downloads. It is outside the agent's own folder, so
+    /// that the agent's programs cannot read cookies.
     #[must_use]
     pub fn browser_folder(&self, slug: &str) -> PathBuf {
         self.browsers_folder().join(slug)
     }
 
-    /// Where the folders of all browsers lie.
+    /// Parent folder of all browser folders.
     #[must_use]
     pub fn browsers_folder(&self) -> PathBuf {
         self.folder.join("browsers")
     }
 
-    /// What an agent's browser is started with, without a way out.
+    /// Launch settings of an agent's browser, without network egress.
     #[must_use]
     pub fn browser_setup(&self, slug: &str) -> Setup {
         let mut setup = Setup::new(self.app.sandbox.clone(), self.browser_folder(slug));
@@ -39,16 +39,16 @@ impl Ws {
         setup
     }
 
-    /// By what the browser of an agent is found among all.
+    /// Key of an agent's browser in the fleet.
     #[must_use]
     pub fn browser_of(&self, agent: AgentId) -> Key {
         (self.id.uuid(), agent.uuid())
     }
 
-    /// The browser of an agent with its way out. It starts at its first use.
+    /// The browser of an agent, with network egress. Chromium starts at its first use.
     ///
     /// # Errors
-    /// When no way out can be opened.
+    /// When no egress can be opened.
     pub async fn browser(&self, agent: AgentId, slug: &str) -> io::Result<Browser> {
         let key = self.browser_of(agent);
         if let Some(browser) =

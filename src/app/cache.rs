@@ -1,4 +1,4 @@
-//! What is kept in memory of a workspace's records: as true as a read, without one for each question.
+//! In-memory caches of values derived from a workspace's records. A value is always as current as a read.
 
 use std::any::Any;
 use std::collections::VecDeque;
@@ -9,20 +9,19 @@ use parking_lot::Mutex;
 
 use store::{Read as _, Snap, Store, StoreError};
 
-/// With so many entries since the last look it is read anew.
+/// Number of entries since the last check above which the value is read again.
 const FAR: usize = 256;
-/// For how many questions numbers are kept.
+/// Maximum number of cached queries.
 const QUESTIONS: usize = 64;
-/// For so long they hold while none of their tables changes: some of them depend on what time it is.
+/// Maximum age of cached counts: some of them depend on the current time.
 const FRESH: SignedDuration = SignedDuration::from_secs(30);
 
-/// One value that is made of some tables, and as of which entry.
+/// One cached value derived from some tables, with its feed sequence number.
 #[derive(Default)]
 pub struct Cache(Mutex<Option<(u64, Arc<dyn Any + Send + Sync>)>>);
 
 impl Cache {
-    /// The value, read again when one of its tables has changed since. Who is answered after a write
-    /// finds that write in it.
+    /// Returns the value, and reads it again if one of its tables has changed. A caller sees its own earlier writes.
     pub fn get<T: Send + Sync + 'static>(
         &self,
         store: &Store,
@@ -46,11 +45,11 @@ impl Cache {
     }
 }
 
-/// The numbers that answer a question about some tables, for the questions that were asked last.
+/// Cached counts of the most recent queries.
 #[derive(Default)]
 pub struct Numbers(Mutex<VecDeque<Answered>>);
 
-/// An answer, as of which entry and of when.
+/// Cached counts, with the feed sequence number and the time of the count.
 struct Answered {
     question: String,
     seq: u64,
@@ -59,8 +58,8 @@ struct Answered {
 }
 
 impl Numbers {
-    /// The numbers as of a snapshot's last entry, counted in it again when one of their tables has changed since
-    /// they were, or a while has passed.
+    /// Counts as of the sequence number of a snapshot. Runs `count` if one of the tables has changed or the cached
+    /// counts are too old.
     pub fn get<E: From<StoreError>>(
         &self,
         (store, seq, now): (&Store, u64, Timestamp),
@@ -83,25 +82,25 @@ impl Numbers {
         Ok(numbers)
     }
 
-    /// As of which entry a question was answered last, and what the answer was.
+    /// Cached counts of a query and their sequence number.
     fn known(&self, question: &str, now: Timestamp) -> Option<(u64, Arc<[usize]>)> {
         let kept = self.0.lock();
         let known = kept.iter().find(|one| one.question == question)?;
-        // A clock that was set back makes nothing hold for longer.
+        // A clock that was set back does not extend the age limit.
         let age = now.duration_since(known.at);
         let holds = !age.is_negative() && age < FRESH;
         holds.then(|| (known.seq, Arc::clone(&known.numbers)))
     }
 }
 
-/// Whether none of the tables was touched between two entries.
+/// Whether no entry in between changed one of the tables.
 fn is_same(store: &Store, from: u64, to: u64, tables: &[u16]) -> Result<bool, StoreError> {
     if to <= from {
         return Ok(from == to);
     }
     let since = store.entries_after(from, FAR + 1)?;
     let touched = |table: u16| tables.contains(&table);
-    // A snapshot shows a commit a moment before its entry is among the recent ones.
+    // A snapshot shows a commit shortly before its entry is among the recent ones.
     let reaches = since.last().is_some_and(|last| to <= last.seq) && since.len() <= FAR;
     Ok(reaches && !since.iter().any(|one| one.changes.iter().any(|c| touched(c.table))))
 }

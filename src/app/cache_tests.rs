@@ -1,4 +1,4 @@
-//! Numbers that are counted again only when they may have changed, on a store with two kinds of records.
+//! Tests of cached counts, on a store with two record types.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -54,7 +54,7 @@ fn id<T: TypedId>(n: u64) -> T {
     T::from_bytes(bytes)
 }
 
-/// How often it was counted, and what the answer was.
+/// A store, cached counts and the number of times they were computed.
 struct Counted {
     store: Store,
     numbers: Numbers,
@@ -83,7 +83,7 @@ impl Counted {
         self.store.write_blocking(Actor::System(Part::Cli), Cause::Setup, put).expect("a write");
     }
 
-    /// How many notes there are, as somebody asks it at a moment.
+    /// Returns the number of notes for a query at a given time.
     fn ask(&self, question: &str, at_ms: i64) -> usize {
         let tables = [Note::TABLE.number];
         let answer = self.store.read(|snap| {
@@ -112,7 +112,7 @@ fn numbers_are_counted_once_until_one_of_their_tables_changes() {
     assert_eq!((asked.ask("all", 0), asked.counted()), (1, 0));
     asked.put(Note { id: id(2) });
     assert_eq!((asked.ask("all", 0), asked.counted()), (2, 1));
-    // More than it looks through.
+    // More entries than the cache checks.
     for n in 0..300 {
         asked.put(Folder { id: id(n) });
     }

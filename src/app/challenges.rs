@@ -1,5 +1,5 @@
-//! Questions that a browser's device has to answer, each good once and for five minutes. In memory
-//! only: after a restart one asks again.
+//! WebAuthn challenges. Each can be used once within five minutes. In memory only: after a restart, a new challenge
+//! is needed.
 
 use std::collections::HashMap;
 
@@ -7,17 +7,16 @@ use parking_lot::Mutex;
 
 use kernel::AccountId;
 
-/// How long a question is good, in milliseconds.
+/// Lifetime of a challenge in milliseconds.
 const LIFE_MS: i64 = 5 * 60 * 1000;
-/// How many are kept; then the oldest go.
+/// Maximum number of challenges. The oldest are evicted.
 const MANY: usize = 1_000;
 
-/// Open questions, and whose they are: a person's who adds a passkey, or nobody's yet who signs in.
+/// Open challenges with owner and expiry. The owner is the person who adds a passkey, or `None` during sign-in.
 #[derive(Default)]
 pub struct Challenges(Mutex<HashMap<String, (Option<AccountId>, i64)>>);
 
 impl Challenges {
-    /// Keeps a question.
     pub fn keep(&self, challenge: &str, owner: Option<AccountId>, now_ms: i64) {
         let mut all = self.0.lock();
         all.retain(|_, (_, until)| is_open(*until, now_ms));
@@ -28,7 +27,7 @@ impl Challenges {
         all.insert(challenge.to_owned(), (owner, now_ms.saturating_add(LIFE_MS)));
     }
 
-    /// Uses a question up; says whether it was open and this person's.
+    /// Redeems a challenge. Returns whether it was open and had this owner.
     #[must_use]
     pub fn take(&self, challenge: &str, owner: Option<AccountId>, now_ms: i64) -> bool {
         let found = self.0.lock().remove(challenge);
@@ -36,7 +35,7 @@ impl Challenges {
     }
 }
 
-/// Not for longer than its life, also when the clock was set back.
+/// The upper bound keeps the lifetime when the clock is set back.
 fn is_open(until: i64, now_ms: i64) -> bool {
     (1..=LIFE_MS).contains(&until.saturating_sub(now_ms))
 }

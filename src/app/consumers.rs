@@ -1,5 +1,5 @@
-//! The durable consumers of this program: each has a task of its own in every workspace, woken by the
-//! feed. `server` runs them; pages show where they stand.
+//! The durable consumers of the feed. Each has one task per workspace, woken by the feed. `server` runs them; pages
+//! show their state.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,18 +11,18 @@ use store::consumer::{Consume, Standing};
 
 use crate::Ws;
 
-/// The first pause before an entry that failed is tried again.
+/// The first pause before a failed entry is retried.
 const PAUSE: Duration = Duration::from_millis(500);
-/// The pause doubles with each try, up to this many times.
+/// The pause doubles with each retry, at most this many times.
 const DOUBLINGS: u32 = 7;
 
-/// Somebody who follows the feed in a way of its own, such as what keeps vectors beside the store, and puts what it cannot
-/// take to dead letters as a consumer does.
+/// A custom feed follower, such as the one that updates vectors outside the store. It uses dead letters like a
+/// consumer.
 #[derive(Clone)]
 pub struct Follower {
-    /// Its dead letters: its number and name, and what is done when a person wants one tried again.
+    /// Its number and name, and the handler for retried dead letters.
     pub letters: Arc<dyn Consume>,
-    /// Where it stands; none where there is nothing to follow.
+    /// Its state; `None` if there is nothing to follow.
     pub standing: fn(&Ws) -> Result<Option<Standing>, StoreError>,
 }
 
@@ -40,10 +40,10 @@ impl Default for Consumers {
 }
 
 impl Consumers {
-    /// These consumers. Numbers and names are never used twice.
+    /// Registers consumers.
     ///
     /// # Panics
-    /// When they are: a mistake of the program's source that must be seen at the first start.
+    /// When a number or name is used twice. This is a programming error that must stop the first start.
     #[must_use]
     pub fn new(all: Vec<Arc<dyn Consume>>) -> Self {
         for (at, one) in all.iter().enumerate() {
@@ -55,14 +55,14 @@ impl Consumers {
         Self { all, followers: Vec::new(), pause: PAUSE, nudges: watch::Sender::new(0) }
     }
 
-    /// The same with these followers beside them.
+    /// Adds custom followers.
     #[must_use]
     pub fn beside(mut self, followers: Vec<Follower>) -> Self {
         self.followers = followers;
         self
     }
 
-    /// The same with another first pause.
+    /// Sets the first pause.
     #[must_use]
     pub fn pausing(mut self, pause: Duration) -> Self {
         self.pause = pause;
@@ -74,36 +74,34 @@ impl Consumers {
         &self.all
     }
 
-    /// The one of this name.
     #[must_use]
     pub fn named(&self, name: &str) -> Option<&Arc<dyn Consume>> {
         self.all.iter().find(|one| one.name() == name)
     }
 
-    /// Those who follow the feed in a way of their own.
+    /// Custom followers.
     #[must_use]
     pub fn followers(&self) -> &[Follower] {
         &self.followers
     }
 
-    /// The follower of this name.
     #[must_use]
     pub fn follower(&self, name: &str) -> Option<&Follower> {
         self.followers.iter().find(|one| one.letters.name() == name)
     }
 
-    /// Wakes all of them: somebody moved one, or let it go on, which is no entry of the feed.
+    /// Wakes all consumers after a person moved or resumed one, which is no feed entry.
     pub fn nudge(&self) {
         self.nudges.send_modify(|n| *n += 1);
     }
 
-    /// Hears nudges.
+    /// Notifies about [`Consumers::nudge`].
     #[must_use]
     pub fn nudges(&self) -> watch::Receiver<u64> {
         self.nudges.subscribe()
     }
 
-    /// How long to wait after so many tries of an entry.
+    /// Pause after this many tries of an entry.
     #[must_use]
     pub fn pause_after(&self, tries: u32) -> Duration {
         self.pause * 2_u32.pow(tries.saturating_sub(1).min(DOUBLINGS))

@@ -1,40 +1,40 @@
-//! Finds two machines that are one gateway because its folder was copied. Each start of `hq replica` has an id of its own, its
-//! *life*. A restart ends a life for good, so one that calls again after another was let in still runs, and so may the other:
-//! nobody can say which is right. Both are held, until a person chooses one. Kept in memory alone: after a start of HQ it is
-//! found anew.
+//! Detects two machines that use copies of one gateway folder.
+//!
+//! Each start of `hq replica` has an id, its *life*. A restart ends a life permanently. If a life calls again after
+//! another life was admitted, both processes are running, and nothing shows which one is right. Both are held until a
+//! person chooses one. In memory only: after a restart of HQ, copies are detected again.
 
 use kernel::Timestamp;
 
-/// So many lives of a gateway are remembered.
+/// Number of remembered lives per gateway.
 const LIVES: usize = 32;
-/// So many machines are offered for a choice.
+/// Number of machines offered for the choice.
 const CHOICES: usize = 8;
 
-/// What a machine says when it calls that tells it from a copy.
+/// Identification that a calling machine sends, used to detect copies.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Caller {
-    /// Empty where its program is too old to say it.
+    /// Id of this process start; empty if the program is too old to send one.
     pub life: String,
-    /// The life in which its folder was held last: later lives are told from those of other copies by it. Empty before.
+    /// The life in which the folder was last held; empty if never. It distinguishes later lives of several copies.
     pub branch: String,
-    /// The name of the machine, as its system says.
+    /// Host name reported by the machine.
     pub name: String,
-    /// The address that it calls from.
     pub address: String,
 }
 
-/// One of the machines that are one gateway.
+/// One of several machines with the same gateway folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FolderCopy {
-    /// Names it for a choice: its present life.
+    /// Current life of the machine; identifies it in the choice.
     pub id: String,
-    /// The life in which it was seen first. It still names it where the machine has not heard that it is held.
+    /// First known life of the machine. A machine that has not learned that it is held still identifies itself by
+    /// this life.
     former: String,
-    /// The name of the machine.
+    /// Host name reported by the machine.
     pub name: String,
-    /// The address that it called from.
     pub address: String,
-    /// When it called last.
+    /// Time of the last call.
     pub seen_at: Timestamp,
 }
 
@@ -49,31 +49,31 @@ impl FolderCopy {
     }
 }
 
-/// What becomes of a machine that calls.
+/// Decision about a calling machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admission {
-    /// It may link.
+    /// The machine may link.
     Admitted,
-    /// Another life was let in since it called: it may be over, and calls again if it is not.
+    /// Another life was admitted after this call began. This life has probably ended; otherwise it calls again.
     Late,
-    /// It waits for a choice, as do all others of this gateway.
+    /// The machine waits for the choice, as do all others of this gateway.
     Held {
-        /// Whether people were told.
+        /// Whether people have been notified.
         is_told: bool,
     },
-    /// Another one was chosen.
+    /// Another machine was chosen.
     Refused,
 }
 
-/// The machines of one gateway, as far as they have called.
+/// Known machines of one gateway.
 #[derive(Debug, Default)]
 pub(crate) struct Lives {
-    /// Those that were let in, the present one last.
+    /// Admitted machines, current one last.
     seen: Vec<FolderCopy>,
-    /// The number of the call by which one was let in last.
+    /// Sequence number of the last admitted call.
     admitted: u64,
     held: Option<Held>,
-    /// The ids and lives of those that were not chosen.
+    /// Ids and lives of the machines that were not chosen.
     refused: Vec<String>,
 }
 
@@ -84,8 +84,8 @@ struct Held {
 }
 
 impl Held {
-    /// One of them calls again, maybe after a restart; or one more. A machine that hears that it is held takes its life
-    /// for its branch, so after each restart it says the life that it had before.
+    /// Records a call while held: by a known machine, possibly after a restart, or by a new one. A machine that
+    /// learns that it is held stores its life as its branch, so after a restart it sends its previous life.
     fn note(&mut self, caller: Caller, now: Timestamp) {
         let by_life = self.copies.iter().position(|one| one.id == caller.life);
         let by_branch = || self.copies.iter().position(|one| one.id == caller.branch);
@@ -102,7 +102,7 @@ impl Held {
 }
 
 impl Lives {
-    /// Decides about a machine that has proved its key. Its call began with one number and is decided with another.
+    /// Decides about a machine that has proved its key. `began` and `decided` are call sequence numbers.
     pub(crate) fn admit(
         &mut self,
         caller: Caller,
@@ -144,7 +144,7 @@ impl Lives {
         Admission::Admitted
     }
 
-    /// Whether one that was let in may still have a link.
+    /// Whether an admitted machine may keep its link.
     pub(crate) fn may_stay(&self, life: &str, branch: &str) -> bool {
         self.held.is_none() && !self.is_refused(life, branch)
     }
@@ -154,7 +154,7 @@ impl Lives {
         is(life) || is(branch)
     }
 
-    /// The machines that wait for a choice; none while there is nothing to choose.
+    /// The machines that wait for a choice; empty if there is none.
     pub(crate) fn copies(&self) -> &[FolderCopy] {
         self.held.as_ref().map_or(&[], |held| &held.copies)
     }
@@ -165,7 +165,7 @@ impl Lives {
         }
     }
 
-    /// One is chosen: it goes on, and the others are refused. Says whether it was among them.
+    /// Keeps the chosen machine and refuses the others. Returns whether `id` was one of them.
     pub(crate) fn keep(&mut self, id: &str) -> bool {
         let Some(held) = self.held.take_if(|held| held.copies.iter().any(|one| one.is(id))) else {
             return false;
@@ -185,7 +185,7 @@ mod tests {
     use super::{Admission, Caller, Lives};
     use kernel::time::from_ms;
 
-    /// Calls that are decided at once, in their order.
+    /// Decides calls immediately, in order.
     #[derive(Default)]
     struct Door {
         lives: Lives,
@@ -228,7 +228,7 @@ mod tests {
         for life in ["a", "a", "b", "b", "b", "c", "", "c", "d"] {
             assert_eq!(door.calls(life, ""), Admission::Admitted, "{life}");
         }
-        // The last call of a life that is over is decided after the next one was let in.
+        // The last call of an ended life is decided after the next life was admitted.
         let began = door.knocks();
         assert_eq!(door.calls("e", ""), Admission::Admitted);
         assert_eq!(door.decides("d", "", began), Admission::Late);
@@ -253,11 +253,11 @@ mod tests {
         for life in ["b", "a", "", "c"] {
             assert_eq!(door.calls(life, ""), told, "{life}");
         }
-        // It was told that it is held, and starts again.
+        // A held machine restarts.
         assert_eq!(door.calls("a2", "a"), told);
         assert_eq!(door.copies(), ["b", "a2", "c"]);
         assert_eq!(door.lives.copies()[1].name, "name of a2");
-        // And twice more; once it ended before it heard that it is still held.
+        // Two more restarts, one before the machine learned that it is still held.
         assert_eq!(door.calls("a3", "a2"), told);
         assert_eq!(door.calls("a4", "a3"), told);
         assert_eq!(door.calls("a5", "a"), told);
@@ -275,7 +275,7 @@ mod tests {
         }
         assert_eq!(door.calls("a6", "a5"), Admission::Admitted, "that is no reason to hold it");
 
-        // One that was refused has never heard of it and starts again: nobody knows who it is.
+        // A refused machine that never learned of it restarts. Nothing identifies it.
         assert_eq!(door.calls("b3", ""), Admission::Admitted);
         assert_eq!(door.calls("a6", "a5"), HELD);
         assert_eq!(door.copies(), ["b3", "a6"]);

@@ -1,5 +1,5 @@
-//! The way from home to a host that is linked: home asks there what only the host knows or can do, and waits a while for the
-//! answer. A program that is no home has no hosts, and asks nobody.
+//! Requests from the primary to a linked host. The primary asks a host for files and actions that only the host has,
+//! and waits a limited time for each part of the response. A process that is not a primary has no hosts.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
@@ -14,68 +14,67 @@ use tokio::sync::mpsc;
 
 use crate::upstream::{Answered, Refusal};
 
-/// Home waits so long for the next piece of an answer.
+/// Timeout for the next part of a response.
 pub const PATIENCE: Duration = Duration::from_secs(10);
-/// The code of the refusal where the host is not linked, or its line was cut meanwhile.
+/// Refusal code: the host is not linked, or the link broke during the request.
 pub const SILENT: &str = "host_silent";
-/// The code of the refusal where it is linked and does not answer.
+/// Refusal code: the host is linked and does not respond.
 pub const MUTE: &str = "host_mute";
-/// An answer goes in pieces of so many bytes; quoted, each stays below the longest message of a link.
+/// Bytes per part of a response. Quoted as JSON, a part stays below the maximum size of a link message.
 const PIECE: usize = 256 * 1024;
-/// A machine that did not answer is not asked for the same again so soon.
+/// After a timeout, the same request is not repeated for this time.
 const MUTED: Duration = Duration::from_secs(5);
-/// No answer is longer.
+/// Maximum length of a response in bytes.
 const MOST: usize = 64 * 1024 * 1024;
-/// So many questions may wait for the line.
+/// Capacity of the queue of requests to a link.
 const WAITING: usize = 64;
-/// So many packs are kept while they are given out.
+/// Maximum number of cached packs.
 const PACKS: usize = 4;
-/// And no more bytes of them, unless one alone has more.
+/// Maximum total size of cached packs in bytes. A single pack may be larger.
 const PACKED: usize = 256 << 20;
 
-/// Something that home asks a host.
+/// A request from the primary to a host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tell {
-    /// What tells it apart from all else that is asked.
+    /// Unique id of the request.
     pub number: String,
-    /// What is asked.
     pub what: Value,
 }
 
-/// What home wants done, as it stands in a control message.
+/// Value of `do` in the control message.
 const DO: &str = "tell";
 
 impl Tell {
-    /// The same as it goes over the line.
+    /// Encodes the request.
     #[must_use]
     pub fn said(&self) -> Value {
         json!({ "do": DO, "number": self.number, "what": self.what })
     }
 
-    /// What is asked, if that is what is said.
+    /// Decodes a request; `None` if the message is of another kind.
     #[must_use]
     pub fn of(said: &Value) -> Option<Self> {
         if said["do"].as_str() != Some(DO) {
             return None;
         }
-        // ok: what cannot be read is not answered, and home waits no longer than it wants to.
+        // ok: an unreadable request gets no response, and the primary times out.
         Self::deserialize(said).ok()
     }
 }
 
-/// A piece of what a host answers.
+/// A part of a host's response.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Told {
-    /// What was asked.
+    /// Id of the request.
     pub number: String,
-    /// Some of the answer, which is JSON.
+    /// A part of the JSON text of the response.
     pub piece: String,
-    /// Whether more comes.
+    /// Whether more parts follow.
     pub more: bool,
 }
 
 impl Told {
-    /// An answer in the pieces in which it goes.
+    /// Splits a response into parts.
     #[must_use]
     pub fn all(number: &str, answer: &Result<Value, Refusal>) -> Vec<Self> {
         let said = match answer {
@@ -96,7 +95,7 @@ impl Told {
     }
 }
 
-/// Reads an answer of which all pieces are there.
+/// Decodes the complete text of a response.
 fn read(text: &str) -> Result<Value, Refusal> {
     let garbled =
         || Refusal::new("garbled", "what the other machine answered cannot be understood");
@@ -107,32 +106,31 @@ fn read(text: &str) -> Result<Value, Refusal> {
     }
 }
 
-/// A file that stays on the machine where it lies.
+/// A file that remains on its host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stays {
     pub path: String,
-    /// Why, as a sentence without its end: "it is larger than 25 MiB".
+    /// The reason, as a sentence without a full stop: "it is larger than 25 MiB".
     pub why: String,
 }
 
-/// What home has seen last of the files of an agent on another machine.
+/// State of a remote agent's files, as the primary last saw it.
 #[derive(Clone, Debug)]
 pub struct Look {
     pub at: Instant,
-    /// Where the branch stands there.
+    /// Head of the agent's branch on the host.
     pub head: CommitId,
-    /// What lies there, as a commit.
+    /// Working files on the host, as a commit.
     pub now: CommitId,
-    /// Whether a folder here holds just that.
+    /// Whether a local folder contains exactly this commit.
     pub is_laid: bool,
-    /// How many files stay there: they are too large, or must not get into a commit.
+    /// Number of files that remain on the host: too large, or excluded from commits.
     pub left_out: usize,
-    /// The first of them, with why.
+    /// The first of these files, with reasons.
     pub stays: Vec<Stays>,
 }
 
-/// What home has seen last, of each agent whose files lie on another machine, and packs of files on their way. Kept in
-/// memory alone.
+/// Last known state of remote agents' files, and cached packs. In memory only.
 #[derive(Default)]
 pub struct Looks {
     seen: Mutex<HashMap<AgentId, Look>>,
@@ -141,10 +139,10 @@ pub struct Looks {
     mute: Mutex<HashMap<AgentId, (Instant, String)>>,
 }
 
-/// What a pack is of: a commit, beside what the other side has.
+/// Key of a pack: its commit, and the commit that the receiver has.
 pub type Packed = (CommitId, Option<CommitId>);
 
-/// Packs that are given out, the one that was asked for last at the end.
+/// Cached packs, least recently used first.
 #[derive(Default)]
 struct Packs(VecDeque<(Packed, Arc<Vec<u8>>)>);
 
@@ -157,7 +155,7 @@ impl Packs {
         Some(pack)
     }
 
-    /// Keeps one, and drops those that nobody has asked for longest where there are too many.
+    /// Adds a pack and evicts the least recently used ones above the limits.
     fn keep(&mut self, of: Packed, pack: Arc<Vec<u8>>) {
         self.forget(of);
         self.0.push_back((of, pack));
@@ -176,37 +174,37 @@ impl Packs {
 }
 
 impl Looks {
-    /// What was seen last of an agent's files.
+    /// Last known state of an agent's files.
     #[must_use]
     pub fn last(&self, agent: AgentId) -> Option<Look> {
         self.seen.lock().get(&agent).cloned()
     }
 
-    /// Notes what is seen now.
+    /// Stores the current state of an agent's files.
     pub fn note(&self, agent: AgentId, look: Look) {
         self.mute.lock().remove(&agent);
         self.seen.lock().insert(agent, look);
     }
 
-    /// Forgets an agent; says whether anything was seen of it.
+    /// Forgets an agent's state. Returns whether there was any.
     #[must_use]
     pub fn forget(&self, agent: AgentId) -> bool {
         self.seen.lock().remove(&agent).is_some()
     }
 
-    /// What was seen is not what is there any more.
+    /// Marks the local folder of an agent as outdated.
     pub fn is_over(&self, agent: AgentId) {
         if let Some(look) = self.seen.lock().get_mut(&agent) {
             look.is_laid = false;
         }
     }
 
-    /// The machine of an agent shows nothing of its files now, for a reason.
+    /// Records that the host does not show the agent's files now, with the reason.
     pub fn is_mute(&self, agent: AgentId, why: String) {
         self.mute.lock().insert(agent, (Instant::now(), why));
     }
 
-    /// The reason why it showed nothing a moment ago, if it did not.
+    /// The reason, if the host failed to show the agent's files a moment ago.
     #[must_use]
     pub fn mute(&self, agent: AgentId) -> Option<String> {
         let mut mute = self.mute.lock();
@@ -214,10 +212,7 @@ impl Looks {
         mute.get(&agent).map(|(_, why)| why.clone())
     }
 
-    /// A pack that is given out piece by piece: it is made once, also while some others are given out.
-    ///
-    /// # Errors
-    /// What making it comes to.
+    /// Returns a pack for transfer in parts. `make` runs only if the pack is not cached.
     pub fn pack<E>(
         &self,
         of: Packed,
@@ -232,52 +227,51 @@ impl Looks {
         Ok(pack)
     }
 
-    /// All of a pack has been given out.
+    /// Removes a pack after its last part was sent.
     pub fn is_out(&self, of: Packed) {
         self.packs.lock().forget(of);
     }
 
-    /// Commits of these agents may not be at home yet.
+    /// Records agents whose commits may be missing on the primary.
     pub fn owe(&self, agents: impl IntoIterator<Item = AgentId>) {
         self.owed.lock().extend(agents);
     }
 
-    /// Whether there are such.
+    /// Whether commits may be missing.
     #[must_use]
     pub fn owes(&self) -> bool {
         !self.owed.lock().is_empty()
     }
 
-    /// Takes them, to bring their commits home.
+    /// Takes the recorded agents, to fetch their commits.
     #[must_use]
     pub fn take_owed(&self) -> BTreeSet<AgentId> {
         std::mem::take(&mut *self.owed.lock())
     }
 }
 
-/// Who answers home on a host; the engine gives it.
+/// Handles requests of the primary on a host. The engine provides the implementation.
 pub trait Hears: Send + Sync {
-    /// Answers what home asks.
     fn hear(&self, what: Value) -> Answered<'static>;
 }
 
-/// Questions to one host: those that wait for the line, and those that wait for their answer.
+/// Requests to one host: those queued for the link, and those that wait for a response.
 pub(crate) struct Questions {
     out: mpsc::Sender<Tell>,
     open: Mutex<HashMap<String, mpsc::UnboundedSender<Told>>>,
 }
 
-/// Questions on their way to the line.
+/// Receiver of requests that are queued for the link.
 pub(crate) type Out = mpsc::Receiver<Tell>;
 
 impl Questions {
-    /// None yet, and where they come out that are asked.
+    /// Creates an empty set of requests, and the receiver of queued ones.
     pub(crate) fn new() -> (Self, Out) {
         let (out, waiting) = mpsc::channel(WAITING);
         (Self { out, open: Mutex::default() }, waiting)
     }
 
-    /// Asks, and waits at most `patience` for each piece of the answer.
+    /// Sends a request. Waits at most `patience` for each part of the response.
     pub(crate) async fn ask(&self, tell: Tell, patience: Duration) -> Result<Value, Refusal> {
         let (piece, mut pieces) = mpsc::unbounded_channel();
         let _open = Open::new(self, tell.number.clone(), piece);
@@ -297,21 +291,21 @@ impl Questions {
         }
     }
 
-    /// A piece of an answer has come; what nobody waits for any more is dropped.
+    /// Delivers a part of a response. Drops it if the request has ended.
     pub(crate) fn told(&self, told: Told) {
         if let Some(wait) = self.open.lock().get(&told.number) {
-            // ok: whoever asked has gone away a moment ago.
+            // ok: the request has just ended.
             let _ = wait.send(told);
         }
     }
 
-    /// The line is gone: nothing of what is open is answered any more.
+    /// Ends all open requests after the link broke.
     pub(crate) fn close(&self) {
         self.open.lock().clear();
     }
 }
 
-/// A question that waits for its answer, until this is dropped.
+/// An open request. Dropping it closes the request.
 struct Open<'q> {
     questions: &'q Questions,
     number: String,
@@ -330,7 +324,6 @@ impl Drop for Open<'_> {
     }
 }
 
-/// The host is not linked.
 pub(crate) fn silent() -> Refusal {
     Refusal::new(SILENT, "the other machine is not linked")
 }
@@ -401,7 +394,7 @@ mod tests {
             assert!((1..=4).all(ask), "each has its own");
         }
         assert_eq!(made.get(), 4, "each is made once");
-        // The first was asked for a moment ago: the second goes.
+        // Pack 1 was requested last, so pack 2 is evicted.
         assert!(ask(1) && ask(5) && ask(1));
         assert_eq!(made.get(), 5);
         assert!(ask(2));

@@ -1,5 +1,5 @@
-//! How a handler takes `App` and `Ws`. A layer of the router puts the workspace into the request; a missing one is a
-//! mistake in the router.
+//! Axum extractors for `App` and `Ws`. A router layer puts the workspace into the request; a missing workspace is a
+//! bug in the router.
 
 use std::convert::Infallible;
 
@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 
 use crate::{App, Ws};
 
-/// A workspace was asked for on a route that has none.
+/// Rejection: a handler takes a workspace on a route without one.
 #[derive(Clone, Copy, Debug)]
 pub struct NoWorkspace;
 

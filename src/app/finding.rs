@@ -1,4 +1,4 @@
-//! The search index of a workspace, with how far it has followed the feed and who waits for it.
+//! The search index of a workspace: its feed position, rebuilds, and callers that wait for it.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,25 +10,25 @@ use tokio::sync::watch;
 use search::Search;
 use store::Cursor;
 
-/// The search index of a workspace, and how it is kept up.
+/// Search index with its indexing state.
 pub struct Finding {
     pub index: Search,
-    /// Up to where everything can be found.
+    /// Feed position up to which the index is complete.
     seen: watch::Sender<Option<Cursor>>,
-    /// Counts questions: who follows the feed need not wait for more.
+    /// Counts queries. A query makes the indexer commit without waiting for more entries.
     asked: watch::Sender<u64>,
     asked_at: Mutex<Option<Instant>>,
-    /// Whether something was told that the follower has not looked at.
+    /// Whether the indexer must read its state again, for example because an operator changed it.
     told: AtomicBool,
-    /// Whether the index was found damaged.
+    /// Whether a rebuild was requested because the index is damaged.
     anew: AtomicBool,
-    /// How many records a new index holds so far, while one is made.
+    /// Number of records in an index that is being rebuilt.
     building: Mutex<Option<u64>>,
     error: Mutex<Option<String>>,
 }
 
 impl Finding {
-    /// The index in this folder; nothing is opened.
+    /// Uses the index in this folder. Opens nothing.
     #[must_use]
     pub fn at(folder: PathBuf) -> Self {
         Self {
@@ -43,41 +43,41 @@ impl Finding {
         }
     }
 
-    /// Somebody asks: what is not in the index yet should come in now.
+    /// Announces a query, so that pending changes are indexed now.
     pub fn ask(&self) {
         *self.asked_at.lock() = Some(Instant::now());
         self.asked.send_modify(|count| *count += 1);
     }
 
-    /// Hears questions.
+    /// Notifies about queries.
     #[must_use]
     pub fn questions(&self) -> watch::Receiver<u64> {
         self.asked.subscribe()
     }
 
-    /// For how long nobody has asked; nothing when nobody ever has.
+    /// Time since the last query; `None` if there was none.
     #[must_use]
     pub fn quiet(&self) -> Option<Duration> {
         self.asked_at.lock().map(|at| at.elapsed())
     }
 
-    /// Up to where everything can be found, as far as that was looked at.
+    /// Known feed position up to which the index is complete.
     #[must_use]
     pub fn seen(&self) -> Option<Cursor> {
         *self.seen.borrow()
     }
 
-    /// Everything up to here can be found.
+    /// Sets the feed position up to which the index is complete.
     pub fn saw(&self, place: Cursor) {
         self.seen.send_replace(Some(place));
     }
 
-    /// How far it goes has to be read from the index again.
+    /// Forgets the position; it must be read from the index again.
     pub fn forget(&self) {
         self.seen.send_replace(None);
     }
 
-    /// Waits, at most so long, until everything up to here can be found; says whether it can.
+    /// Waits at most `patience` until the index is complete up to `place`. Returns whether it is.
     pub async fn until(&self, place: Cursor, patience: Duration) -> bool {
         let mut seen = self.seen.subscribe();
         let reached = seen.wait_for(|seen| {
@@ -86,8 +86,8 @@ impl Finding {
         matches!(tokio::time::timeout(patience, reached).await, Ok(Ok(_)))
     }
 
-    /// Asks for a new index in the place of one that is damaged. Where nobody follows the feed the old one goes,
-    /// so that the next who does makes one.
+    /// Requests a rebuild of a damaged index. Without a running indexer, the old index is deleted, so that the next
+    /// indexer rebuilds it.
     pub fn begin_anew(&self) {
         if self.asked.receiver_count() == 0 {
             self.forget();
@@ -100,47 +100,46 @@ impl Finding {
         self.tell();
     }
 
-    /// Whether a new index was asked for; asking is over with the answer.
+    /// Whether a rebuild was requested. Clears the request.
     #[must_use]
     pub fn take_anew(&self) -> bool {
         self.anew.swap(false, Ordering::AcqRel)
     }
 
-    /// Says that the follower has been told something in the store: it looks what that is.
+    /// Makes the indexer read its state again: the stored settings and a requested rebuild.
     pub fn tell(&self) {
         self.told.store(true, Ordering::Release);
         self.ask();
     }
 
-    /// Whether the follower has been told something since it looked.
+    /// Whether the indexer must read its state again.
     #[must_use]
     pub fn is_told(&self) -> bool {
         self.told.load(Ordering::Acquire)
     }
 
-    /// The follower looks what it has been told.
+    /// Called by the indexer before it reads its state.
     pub fn listen(&self) {
         self.told.store(false, Ordering::Release);
     }
 
-    /// How many records a new index holds so far, while one is made.
+    /// Number of records in an index that is being rebuilt.
     #[must_use]
     pub fn building(&self) -> Option<u64> {
         *self.building.lock()
     }
 
-    /// Says how far a new index is.
     pub fn build(&self, records: Option<u64>) {
         *self.building.lock() = records;
     }
 
-    /// What went wrong last, until something has gone well.
+    /// The last error; `None` after a success.
     #[must_use]
     pub fn error(&self) -> Option<String> {
         self.error.lock().clone()
     }
 
-    /// Notes what went wrong, or that nothing does any more.
+    /// Sets or clears the last error.
     pub fn note(&self, error: Option<String>) {
         *self.error.lock() = error;
     }

@@ -1,4 +1,4 @@
-//! The hosts that are linked now, for whoever shows them. Kept in memory alone: after a start each links anew.
+//! The hosts that are linked now. In memory only: after a restart, each host links again.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,33 +18,32 @@ use crate::downstream::{Out, PATIENCE, Questions, Tell, Told, silent};
 use crate::troubles::{Known, News, Report, Trouble};
 use crate::upstream::{Desk, Refusal};
 
-/// What a host is at.
+/// Replication phase of a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
-    /// It has not said yet what it has.
+    /// The host has not reported its position yet.
     Asked,
-    /// It takes a snapshot; so many rows are on their way or there.
+    /// The host receives a snapshot; the number of rows sent so far.
     Taking(u64),
-    /// It follows what changes.
+    /// The host follows the feed.
     Following,
 }
 
-/// How far a host is that is linked.
+/// Replication progress of a linked host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Linked {
     pub since: Timestamp,
-    /// What it is at.
     pub phase: Phase,
-    /// The entry of the feed that it has when all has come that was sent.
+    /// Feed entry that the host has once everything sent has arrived.
     pub sent: u64,
-    /// The entry up to which it has all, as it says itself.
+    /// Feed entry up to which the host has acknowledged all changes.
     pub acked: u64,
-    /// The entry up to which nothing concerns it beyond what was sent.
+    /// Feed entry up to which the primary has checked for changes that concern the host. All of them have been sent.
     pub seen: u64,
 }
 
 impl Linked {
-    /// How many entries of the feed, whose last is `head`, it does not have yet.
+    /// Number of feed entries that the host lacks; `head` is the last entry.
     #[must_use]
     pub fn behind(&self, head: u64) -> u64 {
         let has = if self.acked < self.sent { self.acked } else { self.acked.max(self.seen) };
@@ -54,7 +53,7 @@ impl Linked {
 
 type Of = (WorkspaceId, GatewayId);
 
-/// A link, for whoever serves it and for whoever comes after.
+/// State of a link, shared by its owner and by a replacing link.
 struct Shared {
     linked: watch::Sender<Linked>,
     replaced: CancellationToken,
@@ -69,25 +68,25 @@ pub struct Hosts(Arc<All>);
 #[derive(Default)]
 struct All {
     linked: Mutex<HashMap<Of, Arc<Shared>>>,
-    /// Who answers them.
+    /// Handles messages from hosts.
     desk: RwLock<Option<Arc<dyn Desk>>>,
-    /// Whom home has turned away because its program speaks otherwise: when, and what it was told.
+    /// Hosts that were rejected because of an incompatible program: the time and the message sent.
     odds: Mutex<HashMap<Of, (Timestamp, String)>>,
-    /// What hosts say of themselves. It outlives a link, so that a line that breaks tells nothing twice.
+    /// Last reports of hosts. They outlive a link, so that a reconnect does not repeat notifications.
     known: Mutex<HashMap<Of, Known>>,
-    /// Which starts of their programs were let in.
+    /// Known process starts of each host, to detect copied folders.
     lives: Mutex<HashMap<Of, Lives>>,
-    /// Numbers calls.
+    /// Sequence number of incoming calls.
     calls: AtomicU64,
-    /// Counts links that came and went.
+    /// Counts changes of links and reports.
     moves: watch::Sender<u64>,
 }
 
-/// A host that is turned away knocks every minute; what is older than this is over.
+/// A rejected host retries every minute. An older rejection has expired.
 const KNOCKS: SignedDuration = SignedDuration::from_mins(5);
 
 impl Hosts {
-    /// A host has linked. Another link that it has is told to end: the newest counts.
+    /// Registers a new link of a host. An existing link of the same host is asked to end.
     #[must_use]
     pub fn enter(&self, ws: WorkspaceId, gateway: GatewayId, now: Timestamp) -> Line {
         let linked = Linked { since: now, phase: Phase::Asked, sent: 0, acked: 0, seen: 0 };
@@ -108,15 +107,15 @@ impl Hosts {
         Line { hosts: self.clone(), of: (ws, gateway), shared, out }
     }
 
-    /// Asks a host that is linked, and waits for its answer; no longer than [`PATIENCE`] for each piece of it.
+    /// Sends a request to a linked host. Waits at most [`PATIENCE`] for each part of the response.
     ///
     /// # Errors
-    /// What the host refuses, or that it is not linked (`host_silent`) or does not answer (`host_mute`).
+    /// The host's refusal, `host_silent` if the host is not linked, or `host_mute` if it does not respond.
     pub async fn ask(&self, ws: &Ws, gateway: GatewayId, what: Value) -> Result<Value, Refusal> {
         self.ask_within(ws, gateway, what, PATIENCE).await
     }
 
-    /// The same with a patience of its own, where the host has much to do before it can answer.
+    /// Like [`Hosts::ask`], with a custom timeout for requests that take the host long.
     pub async fn ask_within(
         &self,
         ws: &Ws,
@@ -129,19 +128,18 @@ impl Hosts {
         shared.questions.ask(Tell { number, what }, patience).await
     }
 
-    /// How far a host is; none when it is not linked.
+    /// Replication progress of a host; `None` if it is not linked.
     #[must_use]
     pub fn linked(&self, ws: WorkspaceId, gateway: GatewayId) -> Option<Linked> {
         self.0.linked.lock().get(&(ws, gateway)).map(|shared| shared.linked.borrow().clone())
     }
 
-    /// Whether a host is linked.
     #[must_use]
     pub fn is_linked(&self, ws: WorkspaceId, gateway: GatewayId) -> bool {
         self.0.linked.lock().contains_key(&(ws, gateway))
     }
 
-    /// A program that speaks otherwise has called as a host, and was told this.
+    /// Records that an incompatible program has called as this host and received the message `told`.
     pub fn is_at_odds(&self, ws: WorkspaceId, gateway: GatewayId, now: Timestamp, told: &str) {
         if self.is_linked(ws, gateway) {
             return;
@@ -156,14 +154,15 @@ impl Hosts {
         }
     }
 
-    /// What a host is told whose program speaks otherwise, while it knocks again and again.
+    /// The message to an incompatible host while it keeps retrying.
     #[must_use]
     pub fn odds(&self, ws: WorkspaceId, gateway: GatewayId, now: Timestamp) -> Option<String> {
         let odds = self.0.odds.lock().get(&(ws, gateway)).cloned();
         odds.filter(|(at, _)| now <= *at + KNOCKS).map(|(_, told)| told)
     }
 
-    /// A host says how it is; gives what people are to be told of that, until they [were](Self::are_told).
+    /// Stores a report of a host. Returns the news for people; the same news are returned again until
+    /// [`Hosts::are_told`] is called.
     pub fn reports(&self, ws: WorkspaceId, gateway: GatewayId, report: Report) -> News {
         let news = self.0.known.lock().entry((ws, gateway)).or_default().hear(report);
         if news != News::Same {
@@ -172,27 +171,27 @@ impl Hosts {
         news
     }
 
-    /// People were told what is wrong with a host.
+    /// Marks the current troubles of a host as notified.
     pub fn are_told(&self, ws: WorkspaceId, gateway: GatewayId) {
         if let Some(known) = self.0.known.lock().get_mut(&(ws, gateway)) {
             known.are_told();
         }
     }
 
-    /// What a host said of itself is of no interest any more.
+    /// Forgets the reports and process starts of a host.
     pub fn forgets(&self, ws: WorkspaceId, gateway: GatewayId) {
         self.0.known.lock().remove(&(ws, gateway));
         self.0.lives.lock().remove(&(ws, gateway));
     }
 
-    /// A machine calls; gives the number of its call.
+    /// Returns the sequence number of a new incoming call.
     #[must_use]
     pub fn calls(&self) -> u64 {
         self.0.calls.fetch_add(1, Ordering::SeqCst) + 1
     }
 
-    /// Decides whether a machine that has proved its key may link, or is one of two with one folder: then the link that its
-    /// gateway has is told to end. `began` is the number of its call.
+    /// Decides whether a machine that has proved its key may link. If two machines share one folder, the existing
+    /// link of the gateway is asked to end. `began` is the sequence number of the call.
     #[must_use]
     pub fn admit(
         &self,
@@ -217,48 +216,49 @@ impl Hosts {
         admission
     }
 
-    /// Whether a machine that was let in may still link: it may have become one of two meanwhile.
+    /// Whether an admitted machine may still link. A copy of it may have appeared meanwhile.
     #[must_use]
     pub fn may_stay(&self, ws: WorkspaceId, gateway: GatewayId, caller: (&str, &str)) -> bool {
         let (life, branch) = caller;
         self.0.lives.lock().get(&(ws, gateway)).is_none_or(|lives| lives.may_stay(life, branch))
     }
 
-    /// The machines of a gateway among which a person has to choose; none while there is nothing to choose.
+    /// The copies of a gateway's folder among which a person has to choose; empty if there is no choice.
     #[must_use]
     pub fn copies(&self, ws: WorkspaceId, gateway: GatewayId) -> Vec<FolderCopy> {
         let lives = self.0.lives.lock();
         lives.get(&(ws, gateway)).map(|lives| lives.copies().to_vec()).unwrap_or_default()
     }
 
-    /// Whether a gateway waits for that choice.
+    /// Whether a gateway waits for this choice.
     #[must_use]
     pub fn is_held(&self, ws: WorkspaceId, gateway: GatewayId) -> bool {
         let lives = self.0.lives.lock();
         lives.get(&(ws, gateway)).is_some_and(|lives| !lives.copies().is_empty())
     }
 
-    /// People were told that there is something to choose.
+    /// Marks the choice as notified.
     pub fn copies_are_told(&self, ws: WorkspaceId, gateway: GatewayId) {
         if let Some(lives) = self.0.lives.lock().get_mut(&(ws, gateway)) {
             lives.are_told();
         }
     }
 
-    /// A person has chosen a machine: it may link, and the others may not any more. Says whether it was one of them.
+    /// Keeps the copy that a person chose. The other copies can no longer link. Returns whether `id` was one of the
+    /// copies.
     #[must_use]
     pub fn keep_copy(&self, ws: WorkspaceId, gateway: GatewayId, id: &str) -> bool {
         let is_one =
             self.0.lives.lock().get_mut(&(ws, gateway)).is_some_and(|lives| lives.keep(id));
         if is_one {
-            // What else was wrong is told once more: its notice was read with this one.
+            // Other troubles are reported again: their notice was replaced by this one.
             self.0.known.lock().remove(&(ws, gateway));
             self.0.moves.send_modify(|count| *count += 1);
         }
         is_one
     }
 
-    /// The last report of a host; none while it is not linked.
+    /// The last report of a host; `None` while it is not linked.
     #[must_use]
     pub fn report(&self, ws: WorkspaceId, gateway: GatewayId) -> Option<Report> {
         let is_linked = self.is_linked(ws, gateway);
@@ -266,7 +266,7 @@ impl Hosts {
         known.get(&(ws, gateway)).filter(|_| is_linked).map(|known| known.report().clone())
     }
 
-    /// What is wrong with a host that is linked or held.
+    /// Troubles of a host that is linked or held.
     #[must_use]
     pub fn troubles(&self, ws: WorkspaceId, gateway: GatewayId) -> Vec<Trouble> {
         if self.is_held(ws, gateway) {
@@ -277,25 +277,25 @@ impl Hosts {
         known.get(&(ws, gateway)).filter(|_| is_linked).map(Known::troubles).unwrap_or_default()
     }
 
-    /// Counts links that came and went, of all workspaces, and beats with news.
+    /// Notifies about changed links and reports, for all workspaces.
     #[must_use]
     pub fn moves(&self) -> watch::Receiver<u64> {
         self.0.moves.subscribe()
     }
 
-    /// Says who answers hosts from now on.
+    /// Sets the handler of host messages.
     pub fn are_answered_by(&self, desk: Option<Arc<dyn Desk>>) {
         *self.0.desk.write() = desk;
     }
 
-    /// Who answers hosts, once somebody does.
+    /// The handler of host messages, once set.
     #[must_use]
     pub fn desk(&self) -> Option<Arc<dyn Desk>> {
         self.0.desk.read().clone()
     }
 }
 
-/// The link of one host. It counts as linked until this is dropped.
+/// The link of one host. The host counts as linked until this is dropped.
 pub struct Line {
     hosts: Hosts,
     of: Of,
@@ -304,35 +304,35 @@ pub struct Line {
 }
 
 impl Line {
-    /// Notes how far the host is.
+    /// Updates the replication progress of the host.
     pub fn note(&self, change: impl FnOnce(&mut Linked)) {
         self.shared.linked.send_modify(change);
     }
 
-    /// Waits until all has been looked at up to an entry; gives the entry that the host has when all has come that was sent.
+    /// Waits until the feed has been checked up to an entry. Returns the last entry that was sent to the host.
     pub async fn looked(&self, upto: u64) -> u64 {
         let mut linked = self.shared.linked.subscribe();
         let is_there = |linked: &Linked| linked.phase == Phase::Following && upto <= linked.seen;
-        // ok: the sender is part of what is waited on, so it is there.
+        // ok: `self` owns the sender, so it cannot be closed.
         linked.wait_for(is_there).await.map_or(0, |linked| linked.sent)
     }
 
-    /// Waits for what is to be asked next.
+    /// Waits for the next queued request.
     pub async fn asks(&self) -> Option<Tell> {
         self.out.lock().await.recv().await
     }
 
-    /// A piece of an answer has come.
+    /// Delivers a part of a response.
     pub fn told(&self, told: Told) {
         self.shared.questions.told(told);
     }
 
-    /// Waits until the same host has linked anew.
+    /// Waits until the same host has linked again.
     pub async fn replaced(&self) {
         self.shared.replaced.cancelled().await;
     }
 
-    /// The host is held.
+    /// Marks the host as held.
     pub fn hold(&self) {
         self.shared.held.cancel();
     }

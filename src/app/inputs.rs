@@ -1,5 +1,5 @@
-//! What the programs that go on read: the ends to which their agents, pages and the API write. The engine
-//! that runs a program brings its end here, and takes it away when the program is over.
+//! Standard inputs of running background programs. Agents, pages and the API write to them. The engine adds an input
+//! when it starts a program and removes the input when the program ends.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -9,45 +9,46 @@ use parking_lot::Mutex;
 use kernel::JobId;
 use sandbox::input::Stdin;
 
-/// So many texts are known again that were written.
+/// Number of remembered writes for deduplication.
 const KNOWN: usize = 1_000;
 
-/// Of all programs of a workspace.
+/// Inputs of a workspace's programs.
 #[derive(Default)]
 pub struct Inputs {
     open: Mutex<HashMap<JobId, Arc<Stdin>>>,
-    /// The numbers of texts, each with how many bytes were taken of it, the newest last. No program outlives them.
+    /// Ids of writes with the number of accepted bytes, newest last. Not persisted: no program survives a restart.
     written: Mutex<VecDeque<([u8; 16], usize)>>,
 }
 
 impl Inputs {
-    /// A program has begun.
+    /// Registers the input of a started program.
     pub fn add(&self, job: JobId, input: Arc<Stdin>) {
         self.open.lock().insert(job, input);
     }
 
-    /// A program is over.
+    /// Closes and removes the input of an ended program.
     pub fn remove(&self, job: JobId) {
         if let Some(input) = self.open.lock().remove(&job) {
             input.close();
         }
     }
 
-    /// What a program reads, if it runs and its input is open.
+    /// The input of a program, if it is open.
     pub fn open(&self, job: JobId) -> Option<Arc<Stdin>> {
         self.open.lock().get(&job).filter(|input| input.is_open()).cloned()
     }
 
-    /// Writes a text once, however often it comes; answers how many bytes were taken of it then.
+    /// Runs `write` once per id. A repetition returns the number of bytes accepted the first time.
     ///
     /// # Errors
-    /// What writing comes to; a text that was not written may come again.
+    /// The error of `write`. A failed write may be repeated with the same id.
     pub fn once<E>(
         &self,
         number: [u8; 16],
         write: impl FnOnce() -> Result<usize, E>,
     ) -> Result<usize, E> {
-        // Held meanwhile, so that the same text does not come in between. A pipe is not waited for.
+        // The lock is held during the write, so that the same text is not written twice. Writing to the pipe does not
+        // block.
         let mut written = self.written.lock();
         if let Some((_, taken)) = written.iter().find(|(known, _)| *known == number) {
             return Ok(*taken);

@@ -1,5 +1,5 @@
-//! Long pieces of work that somebody asked for: at most one of a kind in a place at a time, with how
-//! far it has come and what came of it. In memory: after a restart it is asked for again.
+//! Long-running jobs that users start: at most one of a kind per place, with progress and result. In memory only:
+//! jobs do not survive a restart.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -15,25 +15,23 @@ use kernel::{Problem, ProblemKind, Timestamp};
 use store::StoreError;
 use store::verify::Progress;
 
-/// How a piece of work stands.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct JobState {
     pub began: Timestamp,
-    /// When it ended, if it has.
     pub ended: Option<Timestamp>,
-    /// What is being done, for people.
+    /// Current step, for people.
     pub what: String,
-    /// How much of that is done.
+    /// Progress of the current step.
     pub done: u64,
-    /// How much there is; 0 when that is not known.
+    /// Total of the current step; 0 if unknown.
     pub total: u64,
     pub result: Option<Value>,
-    /// Why nothing came of it.
+    /// Why the job failed.
     pub error: Option<String>,
 }
 
 impl JobState {
-    /// The same without a part of its result.
+    /// Returns the state without one field of its result.
     #[must_use]
     pub fn without(mut self, part: &str) -> Self {
         if let Some(Value::Object(result)) = &mut self.result {
@@ -48,12 +46,12 @@ struct Job {
     called_off: AtomicBool,
 }
 
-/// All pieces of work of this process, by place and kind. A place is the name of a workspace, which another one
-/// may have later: [`Jobs::forget`] is called in between.
+/// All jobs of the process by place and kind. A place is a workspace slug. Slugs can be reused, so [`Jobs::forget`]
+/// must be called when a workspace goes.
 #[derive(Default)]
 pub struct Jobs(Mutex<BTreeMap<(String, &'static str), Arc<Job>>>);
 
-/// The same work is under way already.
+/// The same job is running already.
 #[derive(Debug, thiserror::Error)]
 #[error("this is under way already; wait until it ends")]
 pub struct UnderWay;
@@ -67,12 +65,12 @@ impl Problem for UnderWay {
     }
 }
 
-/// What a piece of work tells of itself.
+/// Progress reporter of a job.
 #[derive(Clone)]
 pub struct JobWatch(Arc<Job>);
 
 impl JobWatch {
-    /// Notes how far it has come; breaks when it was called off or the program ends.
+    /// Reports progress. Breaks when the job was cancelled or the process stops.
     pub fn tell(&self, progress: Progress) -> ControlFlow<()> {
         let mut state = self.0.state.lock();
         progress.what.clone_into(&mut state.what);
@@ -85,7 +83,7 @@ impl JobWatch {
 }
 
 impl Jobs {
-    /// How the last piece of work of this kind stands, if there was one.
+    /// State of the last job of this kind.
     #[must_use]
     pub fn state(&self, place: &str, kind: &str) -> Option<JobState> {
         let all = self.0.lock();
@@ -96,7 +94,7 @@ impl Jobs {
         job.map(|job| job.state.lock().clone())
     }
 
-    /// What is under way in a place: its kind, and how it stands.
+    /// Running jobs of a place: kind and state.
     #[must_use]
     pub fn under_way(&self, place: &str) -> Vec<(&'static str, JobState)> {
         let all = self.0.lock();
@@ -107,7 +105,7 @@ impl Jobs {
         states.filter(|(_, state)| state.ended.is_none()).collect()
     }
 
-    /// Asks a piece of work to end early; says whether it was under way.
+    /// Requests cancellation. Returns whether the job was running.
     pub fn call_off(&self, place: &str, kind: &'static str) -> bool {
         let job = self.0.lock().get(&(place.to_owned(), kind)).cloned();
         let running = job.filter(|job| job.state.lock().ended.is_none());
@@ -117,7 +115,7 @@ impl Jobs {
         })
     }
 
-    /// Forgets all of a place that is not there any more, and calls off what is under way in it.
+    /// Forgets all jobs of a removed place and cancels the running ones.
     pub fn forget(&self, place: &str) {
         self.0.lock().retain(|(at, _), job| {
             let stays = at != place;
@@ -150,10 +148,10 @@ impl Jobs {
 }
 
 impl App {
-    /// Begins a piece of work that blocks, on a thread of its own.
+    /// Starts a blocking job on its own thread.
     ///
     /// # Errors
-    /// When the same is under way in this place.
+    /// When the same job is running in this place.
     pub fn begin_job<T: Serialize>(
         &self,
         place: &str,
@@ -202,7 +200,7 @@ mod tests {
         jobs.forget("acme");
         assert!(old.called_off.load(Ordering::Relaxed), "it ends early");
         assert!(jobs.state("acme", "stats").is_none() && jobs.state("other", "stats").is_some());
-        // What comes of the old one is not told of the new one.
+        // The result of the old job must not appear in the new one.
         jobs.begin("acme", "stats", now).unwrap();
         old.state.lock().result = Some(Value::Null);
         assert!(jobs.state("acme", "stats").is_some_and(|state| state.result.is_none()));

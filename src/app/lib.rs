@@ -1,6 +1,6 @@
-//! `App`, what the process has once, and `Ws`, one open workspace.
+//! [`App`] holds the parts that exist once per process, [`Ws`] those of one open workspace.
 //!
-//! Both are cheap to clone. Handlers, tools and the engine take a `Ws`, never a global store.
+//! Both are cheap to clone. Handlers, tools and the engine receive a `Ws`; there is no global store.
 
 pub mod accounts;
 pub mod browsers;
@@ -56,129 +56,120 @@ use store::{Blobs, Faults, Opening, Pending, Snap, Store, StoreError, WriteTx};
 
 pub use panics::blocking;
 
-/// A task of the async runtime, handed to the supervised spawner.
 pub type BoxTask = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Starts named tasks; `server` gives one that supervises them.
+/// Starts named tasks. `server` provides an implementation that supervises them.
 pub type Spawn = Arc<dyn Fn(&'static str, BoxTask) + Send + Sync>;
 
-/// What begins when a workspace is opened; `server` gives it.
+/// Starts background work when a workspace opens. `server` provides the implementation.
 pub type OnOpen = Arc<dyn Fn(&Ws) + Send + Sync>;
 
-/// Told what takes long while a store is opened: the name of its folder or file, and what.
+/// Reports slow steps while a store opens: the name of its folder or file, and the step.
 pub type OpenProgress = Arc<dyn Fn(&str, Opening) + Send + Sync>;
-/// Restores a backup into a folder, opens what is there, checks it and removes it; `server` gives
-/// it, since it knows all records. Says what was found.
+/// Rehearses a restore: restores a backup into a folder, opens and checks its stores, then removes the folder.
+/// Returns a summary of the check. `server` provides the implementation because it knows all record types.
 pub type Rehearse =
     Arc<dyn Fn(&Repository, &Manifest, &Path, &Meter) -> Result<String, BackupError> + Send + Sync>;
 
-/// What the process has once.
+/// Process-wide state.
 #[derive(Clone)]
 pub struct App(Arc<AppParts>);
 
-/// The parts of an [`App`].
 pub struct AppParts {
-    /// Bootstrap settings.
     pub config: Config,
     pub clock: Arc<dyn Clock>,
-    /// Where ids come from.
     pub ids: Arc<dyn IdSource>,
-    /// Told what takes long while a store is opened: which one, and what.
+    /// Reports slow steps while a store opens.
     pub onlooker: OpenProgress,
-    /// What may happen to disks; nothing is injected in the program.
+    /// Fault injection for disk operations. Production injects none.
     pub faults: Arc<dyn Faults>,
-    /// Accounts, sign-ins, tokens, the list of workspaces.
+    /// The system store: accounts, sign-ins, tokens and the list of workspaces.
     pub system: Store,
     /// Seals and opens secrets.
     pub keyring: Arc<Keyring>,
-    /// Takes live secrets out of text.
+    /// Removes live secrets from text.
     pub redactor: Arc<Redactor>,
-    /// Makes requests to the outside.
+    /// HTTP client for outbound requests.
     pub http: HttpClient,
-    /// Starts the programs of agents, in the jail.
+    /// Starts agents' programs in the jail.
     pub sandbox: Spawner,
-    /// How long practice pauses between two words; zero in tests.
+    /// Pause of the practice provider between two words. Zero in tests.
     pub practice_pause: Duration,
-    /// How long an answer looks for what is rare before it says where to go on; zero in tests.
+    /// Maximum time that a request searches for rare matches before it returns a cursor for the rest. Zero in tests.
     pub look: Duration,
-    /// Hashes passwords.
     pub hasher: Arc<passwords::Hasher>,
-    /// How often somebody may do something.
     pub limiter: limits::Limiter,
-    /// Long pieces of work that somebody asked for.
+    /// Long-running jobs that a user started.
     pub jobs: jobs::Jobs,
-    /// The durable consumers of the feed.
+    /// The durable feed consumers.
     pub consumers: consumers::Consumers,
-    /// Held by whoever writes a search index, with the one whose writer may still be open.
+    /// Held while a search index is written. Contains the last index, whose writer may still be open.
     pub indexing: tokio::sync::Mutex<Option<search::Search>>,
-    /// The browsers of agents.
     pub browsers: Browsers,
-    /// Opens the ways out of browsers; the engine gives it.
+    /// Opens network egress for browsers. The engine provides the implementation.
     pub open_way: browsers::OpenWay,
-    /// Tickets for those who watch them.
+    /// Tickets for browser screencasts.
     pub tickets: tickets::Tickets,
-    /// The hosts that are linked.
+    /// The hosts that are linked now.
     pub hosts: hosts::Hosts,
-    /// The model that search by meaning uses.
+    /// The embedding model for semantic search.
     pub meaning: meaning::Meaning,
-    /// Accounts that people signed in to at providers.
+    /// Shared state of provider connections.
     pub accounts: accounts::Accounts,
-    /// What browsers' devices are asked.
+    /// Open WebAuthn challenges.
     pub challenges: challenges::Challenges,
-    /// Which browsers have proved a moment ago whose they are.
+    /// Recent re-authentications by sign-in.
     pub proofs: proofs::Proofs,
-    /// The backup that is being made, if one is.
+    /// The running backup, if any.
     pub backups: Desk,
-    /// How a restore is tried.
+    /// Rehearses a restore.
     pub rehearse: Rehearse,
     /// Starts supervised tasks.
     pub spawn: Spawn,
-    /// Set when the program is to end.
+    /// Cancelled when the process stops.
     pub stopping: CancellationToken,
-    /// Set before that, and with it at the latest: what is under way may end, and no work is begun.
+    /// Cancelled before `stopping`, or together with it. Running work may finish; no new work starts.
     pub closing: CancellationToken,
-    /// Raised when a test moves the clock: timers look again.
+    /// Notified when a test moves the clock, so that timers check again.
     pub clock_moved: Notify,
-    /// Open workspaces by slug.
+    /// Open workspaces.
     pub workspaces: RwLock<Vec<Ws>>,
-    /// Workspaces that are here and cannot be opened.
+    /// Workspaces that exist on disk and cannot be opened.
     pub broken: RwLock<Vec<Broken>>,
-    /// Whether the data folder is where it was.
+    /// Detects a replaced data directory.
     pub anchor: Box<dyn DataDirGuard>,
-    /// Held by whoever adds or takes away a workspace.
+    /// Held while a workspace is added or removed.
     pub list_turn: tokio::sync::Mutex<()>,
-    /// Held by whoever closes an account or takes away an owner: whether a workspace keeps one that
-    /// can sign in is told by two stores.
+    /// Held while an account is closed or an owner is removed. Two stores together decide whether a workspace keeps
+    /// an owner that can sign in.
     pub people_turn: tokio::sync::Mutex<()>,
-    /// What begins when a workspace is opened.
+    /// Starts background work when a workspace opens.
     pub on_open: RwLock<Option<OnOpen>>,
 }
 
-/// What the program stands on: its data folder.
+/// Detects that the data directory was replaced while the process runs.
 pub trait DataDirGuard: Send + Sync {
-    /// Whether it is still the folder that was opened; once it was not, never again.
+    /// Returns `false` permanently once the data directory has been replaced.
     fn is_here(&self) -> bool;
 }
 
-/// A workspace that cannot be opened.
 #[derive(Clone, Debug)]
 pub struct Broken {
-    /// Its name in addresses, which is the name of its folder.
+    /// Slug in URLs; equal to the folder name.
     pub slug: String,
-    /// Why, and, where no backup brings it back, what to do.
+    /// The reason. If a backup cannot restore the workspace, the text also says what to do.
     pub reason: String,
-    /// Whether a backup brings it back.
+    /// Whether a backup can restore the workspace.
     pub restore: bool,
-    /// Accounts that belonged to it when that was looked at last.
+    /// Its members when the workspace was last readable.
     pub people: Vec<AccountId>,
 }
 
-/// Whether a workspace is worked in, and until when it is kept.
+/// State of a workspace: active, archived or scheduled for deletion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Standing {
-    /// Whether it is worked in.
     pub state: WorkspaceState,
-    /// When it goes, if it is to be deleted.
+    /// Scheduled deletion time.
     pub delete_after: Option<Timestamp>,
 }
 
@@ -196,40 +187,37 @@ impl std::ops::Deref for App {
 }
 
 impl App {
-    /// Shares the parts.
     #[must_use]
     pub fn new(parts: AppParts) -> Self {
         Self(Arc::new(parts))
     }
 
-    /// An open workspace by its slug.
     #[must_use]
     pub fn workspace(&self, slug: &str) -> Option<Ws> {
         self.workspaces.read().iter().find(|ws| ws.slug == slug).cloned()
     }
 
-    /// Whether the data folder is still the one that was opened.
+    /// Whether the data directory is still the one that was opened.
     #[must_use]
     pub fn is_here(&self) -> bool {
         self.anchor.is_here()
     }
 
-    /// The workspace of this slug, if it is here and cannot be opened.
+    /// Returns the workspace with this slug if it exists and cannot be opened.
     #[must_use]
     pub fn broken_workspace(&self, slug: &str) -> Option<Broken> {
         self.broken.read().iter().find(|broken| broken.slug == slug).cloned()
     }
 
-    /// An open workspace by its id.
     #[must_use]
     pub fn workspace_by_id(&self, id: WorkspaceId) -> Option<Ws> {
         self.workspaces.read().iter().find(|ws| ws.id == id).cloned()
     }
 
-    /// What each open workspace answers. One that was closed while it was asked is none of them any more.
+    /// Calls `ask` for each open workspace and collects the results. Skips a workspace that is closed meanwhile.
     ///
     /// # Errors
-    /// When the disk fails, or the program ends.
+    /// Returns `StoreError::Closed` while the process stops.
     pub fn ask_each<T>(
         &self,
         ask: impl Fn(&Ws) -> Result<T, StoreError>,
@@ -247,18 +235,18 @@ impl App {
         Ok(answers)
     }
 
-    /// Takes in a workspace that was opened just now.
+    /// Registers a newly opened workspace and starts its background work.
     pub fn add_workspace(&self, ws: &Ws) {
         self.workspaces.write().push(ws.clone());
         self.begin_work(ws);
     }
 
-    /// Forgets an open workspace; its store stays open until it is closed.
+    /// Removes a workspace from the list of open ones. Its store stays open until it is closed.
     pub fn drop_workspace(&self, id: WorkspaceId) {
         self.workspaces.write().retain(|ws| ws.id != id);
     }
 
-    /// Lets agents work in a workspace, if it is active.
+    /// Starts background work in a workspace if the workspace is active.
     pub fn begin_work(&self, ws: &Ws) {
         let begin = self.on_open.read().clone();
         if let Some(begin) = begin.filter(|_| ws.is_active()) {
@@ -266,16 +254,16 @@ impl App {
         }
     }
 
-    /// Waits until the clock has reached a moment; a test that moves the clock is noticed. When the
-    /// clock is set back meanwhile, no more is left to wait than before.
+    /// Waits until the clock reaches `at`. Reacts when a test moves the clock. If the clock is set back during the
+    /// wait, the remaining time stays the same.
     pub async fn sleep_until(&self, at: Timestamp) {
         self.sleep_from(self.clock.now(), at).await;
     }
 
-    /// As [`App::sleep_until`], by a clock that was looked at a while ago.
+    /// Like [`App::sleep_until`], with `seen` as the last time that the caller read from the clock.
     pub async fn sleep_from(&self, mut seen: Timestamp, mut at: Timestamp) {
         loop {
-            // Registered before the clock is read, so that a move in between is not missed.
+            // Register before reading the clock, so that a move in between is not missed.
             let moved = self.clock_moved.notified();
             tokio::pin!(moved);
             moved.as_mut().enable();
@@ -295,10 +283,10 @@ impl App {
         }
     }
 
-    /// Does something to its end, also when whoever asked for it goes away meanwhile.
+    /// Runs `work` to completion even if the caller's future is dropped.
     ///
     /// # Errors
-    /// When a bug ended it.
+    /// Returns `StoreError::Panicked` if the task panicked.
     pub async fn see_through<T: Send + 'static>(
         &self,
         name: &'static str,
@@ -307,19 +295,18 @@ impl App {
         let (tell, told) = oneshot::channel();
         let work = work.in_current_span();
         self.spawn(name, async move {
-            // ok: nobody waits for it any more.
+            // ok: the caller has gone.
             let _ = tell.send(work.await);
         });
         told.await.map_err(|_| StoreError::Panicked(format!("{name} was not brought to its end")))
     }
 
-    /// Starts a supervised task.
     pub fn spawn(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
         (self.0.spawn)(name, Box::pin(task));
     }
 }
 
-/// Who does something and why: what `Ws::write` needs to know.
+/// Actor and cause of a write. [`Ws::write`] records both.
 pub trait Who {
     fn actor(&self) -> Actor;
     fn cause(&self) -> Cause;
@@ -338,51 +325,48 @@ impl Who for (Actor, Cause) {
 #[derive(Clone)]
 pub struct Ws(Arc<WsParts>);
 
-/// The parts of a [`Ws`].
 pub struct WsParts {
-    /// The program.
     pub app: App,
     pub id: WorkspaceId,
-    /// Its name in addresses; never changes.
+    /// Slug in URLs; never changes.
     pub slug: String,
     pub folder: PathBuf,
-    /// All its records.
     pub store: Store,
     pub blobs: Blobs,
-    /// Running text.
+    /// Live model output.
     pub live: Hub,
     /// One lock for each file path that is being written.
     pub paths: paths::PathLocks,
-    /// The agents' repository, opened at first use through [`Ws::repo`].
+    /// The agents' repository. [`Ws::repo`] opens it at first use.
     pub repo: OnceLock<AgentsRepo>,
-    /// Its own work, which can be halted without the program.
+    /// Background work, which can stop while the process runs.
     pub work: Work,
-    /// Its people, as requests of all of them ask for them.
+    /// Cached members of the workspace.
     pub people: cache::Cache,
-    /// How many tasks its views hold, as pages ask for it again and again.
+    /// Cached task counts of saved views.
     pub numbers: cache::Numbers,
-    /// Its search index, made when the first text arrives or somebody asks.
+    /// The search index, created when the first text arrives or at the first query.
     pub finding: finding::Finding,
-    /// The vectors of its passages.
+    /// Embedding vectors of the workspace's passages.
     pub vectors: meaning::Vectors,
-    /// What its programs that go on read.
+    /// Standard inputs of running background programs.
     pub inputs: inputs::Inputs,
-    /// What was seen last of files of agents on other machines.
+    /// Last known state of agents' files on remote hosts.
     pub looks: downstream::Looks,
-    /// The way to home, where this is what a host has of a workspace.
+    /// Connection to the primary. `Some` only on a host.
     pub upstream: Option<Arc<dyn upstream::Upstream>>,
 }
 
-/// What goes on in a workspace by itself, and whether it may.
+/// Background work of a workspace: state, cancellation and tasks.
 pub struct Work {
     standing: RwLock<Standing>,
     halt: RwLock<CancellationToken>,
     tasks: TaskTracker,
-    /// What is being done with the workspace as a whole, for people.
+    /// The running maintenance operation, as UI text.
     shown: Arc<RwLock<Option<&'static str>>>,
 }
 
-/// What is being done with a workspace is shown until this is dropped.
+/// Guard of [`Ws::shows`]: clears the displayed operation on drop.
 pub struct Shown(Arc<RwLock<Option<&'static str>>>);
 
 impl Drop for Shown {
@@ -392,7 +376,7 @@ impl Drop for Shown {
 }
 
 impl Work {
-    /// Nothing yet; it ends with the program.
+    /// Creates a work handle without tasks. `stopping` cancels its work.
     #[must_use]
     pub fn new(stopping: &CancellationToken) -> Self {
         Self {
@@ -412,49 +396,46 @@ impl std::ops::Deref for Ws {
 }
 
 impl Ws {
-    /// Shares the parts.
     #[must_use]
     pub fn new(parts: WsParts) -> Self {
         Self(Arc::new(parts))
     }
 
-    /// The address of a page of this workspace: `url("tasks")` is `/w/acme/tasks`.
+    /// URL of a page of this workspace: `url("tasks")` is `/w/acme/tasks`.
     #[must_use]
     pub fn url(&self, path: &str) -> String {
         format!("/w/{}/{path}", self.slug)
     }
 
-    /// Whether it is worked in, and until when it is kept.
     #[must_use]
     pub fn standing(&self) -> Standing {
         *self.work.standing.read()
     }
 
-    /// Says whether it is worked in; what it means for the work, the caller sees to.
+    /// Sets the state only. The caller starts or stops the work.
     pub fn stand(&self, standing: Standing) {
         *self.work.standing.write() = standing;
     }
 
-    /// Whether it is worked in.
     #[must_use]
     pub fn is_active(&self) -> bool {
         self.standing().state == WorkspaceState::Active
     }
 
-    /// Shows people what is being done with the workspace as a whole, until the guard goes.
+    /// Displays a maintenance operation to users until the guard is dropped.
     #[must_use]
     pub fn shows(&self, what: &'static str) -> Shown {
         *self.work.shown.write() = Some(what);
         Shown(Arc::clone(&self.work.shown))
     }
 
-    /// What is being done with the workspace as a whole right now.
+    /// The maintenance operation that is running now.
     #[must_use]
     pub fn shown(&self) -> Option<&'static str> {
         *self.work.shown.read()
     }
 
-    /// Why nothing changes here, for a workspace that nobody works in.
+    /// Explains why the workspace is read-only; `None` if it is active.
     #[must_use]
     pub fn closed_words(&self) -> Option<String> {
         let Standing { state, delete_after } = self.standing();
@@ -474,18 +455,19 @@ impl Ws {
         }
     }
 
-    /// Set when the program ends or the workspace is archived: its work stops at the next step.
+    /// Token that is cancelled when the process stops or the workspace is archived. Work stops at its next step.
     #[must_use]
     pub fn halt(&self) -> CancellationToken {
         self.work.halt.read().clone()
     }
 
-    /// Starts a task of its own work, which [`Ws::rest`] waits for.
+    /// Starts a task that [`Ws::rest`] waits for.
     pub fn spawn(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
         self.app.spawn(name, self.work.tasks.track_future(task));
     }
 
-    /// Halts its work and waits, at most so long, until it has come to rest. Says whether it has.
+    /// Cancels the work and waits at most `patience` for its tasks to end. Returns whether all have ended. Closes the
+    /// workspace's browsers.
     pub async fn rest(&self, patience: Duration) -> bool {
         self.halt().cancel();
         self.work.tasks.close();
@@ -495,7 +477,7 @@ impl Ws {
         rested
     }
 
-    /// Lets work begin again after a rest.
+    /// Allows new work after [`Ws::rest`].
     pub fn wake(&self) {
         *self.work.halt.write() = self.app.stopping.child_token();
     }
@@ -503,12 +485,13 @@ impl Ws {
     /// The agents' repository. Blocking: call from `spawn_blocking`.
     ///
     /// # Errors
-    /// When it cannot be opened or made.
+    /// When the repository cannot be opened or created.
     pub fn repo(&self) -> Result<&AgentsRepo, GitError> {
         if let Some(repo) = self.repo.get() {
             return Ok(repo);
         }
-        // One after the other: opening takes what lies half made for left over, also what another is making now.
+        // Serialised: opening removes unfinished repositories as leftovers, including one that another thread is
+        // creating.
         static OPENING: Mutex<()> = Mutex::new(());
         let _alone = OPENING.lock();
         if let Some(repo) = self.repo.get() {
@@ -523,20 +506,20 @@ impl Ws {
         self.folder.join("agents").join(slug).join("files")
     }
 
-    /// Where the programs of agents keep what HQ reads: their output, the marks of their sessions.
-    /// It lies outside of everything that a program may write to.
+    /// Folder for output and session markers of agents' programs. HQ reads these files, so programs cannot write to
+    /// this folder directly.
     #[must_use]
     pub fn jobs_folder(&self) -> PathBuf {
         self.folder.join("jobs")
     }
 
-    /// The scratch folder of an agent: temporary files of its programs; never in its commits.
+    /// Scratch folder of an agent: temporary files of its programs. Never committed.
     #[must_use]
     pub fn agent_scratch(&self, slug: &str) -> PathBuf {
         self.folder.join("agents").join(slug).join("scratch")
     }
 
-    /// Runs a transaction as somebody.
+    /// Runs a write transaction with this actor and cause.
     pub fn write<T, E>(
         &self,
         who: &dyn Who,
@@ -549,7 +532,7 @@ impl Ws {
         self.store.write(who.actor(), who.cause(), body)
     }
 
-    /// Reads on a snapshot.
+    /// Runs `body` on a snapshot.
     pub fn read<T, E: From<StoreError>>(
         &self,
         body: impl FnOnce(&Snap<'_>) -> Result<T, E>,
@@ -557,10 +540,10 @@ impl Ws {
         self.store.read(body)
     }
 
-    /// Does what reads for long on a thread that may block, so that nobody else waits for it.
+    /// Runs a long read on a blocking thread.
     ///
     /// # Errors
-    /// What the body answers, or that it ended early.
+    /// Returns the error of `body`, or `StoreError::Panicked`.
     pub fn read_blocking<T, E>(
         &self,
         body: impl FnOnce(&Self) -> Result<T, E> + Send + 'static,

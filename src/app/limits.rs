@@ -1,8 +1,7 @@
-//! How often: token buckets, lock-outs that grow, and places for open streams. In memory only: what a
-//! guesser gains from a restart is one more burst.
+//! Rate limits: token buckets, growing lock-outs and slots for open streams. In memory only: a restart gives an
+//! attacker one extra burst.
 //!
-//! Times are those of the clock on the wall, which somebody may set back. What was noted then lies in a
-//! time to come; no wait is longer for it than it would have been.
+//! Times are wall-clock times, and the clock may be set back. No wait becomes longer because of that.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -11,37 +10,36 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-/// How many keys are kept before those at rest are dropped.
+/// Number of keys above which idle keys are dropped.
 const MANY: usize = 10_000;
 
-/// So many in a stretch of time, evenly filled up again.
+/// A rate. The bucket refills evenly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
-    /// How many in `per`; 0 switches the limit off.
+    /// Tokens per `per`; 0 disables the limit.
     pub amount: u32,
-    /// The stretch.
     pub per: Duration,
-    /// How many at once.
+    /// Maximum burst.
     pub burst: u32,
 }
 
-/// What is left after a request was let through.
+/// State of a bucket after an allowed request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Left {
-    /// How many more at once.
+    /// Tokens left for a burst.
     pub remaining: u32,
-    /// Until all is filled up again.
+    /// Time until the bucket is full.
     pub reset: Duration,
 }
 
-/// How guessing is slowed down.
+/// Lock-out policy against guessing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Patience {
-    /// How many failures are free within `window`.
+    /// Failures within `window` that cause no wait.
     pub free: u32,
-    /// After so much time without a failure all is forgotten.
+    /// Failures are forgotten after this time without a new one.
     pub window: Duration,
-    /// The first wait; each further failure doubles it.
+    /// The first wait. Each further failure doubles it.
     pub first: Duration,
     /// The longest wait.
     pub longest: Duration,
@@ -57,8 +55,7 @@ struct Strikes {
 }
 
 impl Strikes {
-    /// How long is left to wait. When the clock was set back since the last failure, that failure
-    /// counts as having been now: the wait begins anew and is no longer than it was.
+    /// Remaining wait. If the clock was set back since the last failure, the wait restarts with the same length.
     fn left(&mut self, now_ms: i64) -> Result<(), Duration> {
         if now_ms < self.last_ms {
             let wait = self.until_ms.saturating_sub(self.last_ms).max(0);
@@ -70,23 +67,23 @@ impl Strikes {
         }
     }
 
-    /// When all is forgotten, if nothing more happens.
+    /// When the failures are forgotten, if no more happen.
     fn at_rest(&self, rest: i64) -> i64 {
         self.last_ms.max(self.until_ms).saturating_add(rest)
     }
 }
 
-/// What can be taken, in microseconds of the clock.
+/// A token bucket. Times are in microseconds.
 #[derive(Clone, Copy)]
 struct Bucket {
-    /// When it is full again.
+    /// When the bucket will be full.
     full_at: i64,
-    /// When it was last taken from.
+    /// When the bucket was last used.
     seen: i64,
 }
 
 impl Bucket {
-    /// When the clock was set back since, as much is in it as there was.
+    /// Keeps the fill level if the clock was set back since the last use.
     fn at(&mut self, now: i64) {
         if now < self.seen {
             self.full_at = self.full_at.saturating_sub(self.seen.saturating_sub(now));
@@ -118,10 +115,10 @@ fn make_room<K: Eq + Hash, V>(map: &mut HashMap<K, V>, keep: impl Fn(&V) -> bool
 }
 
 impl Limiter {
-    /// Takes one from a bucket.
+    /// Takes one token from a bucket.
     ///
     /// # Errors
-    /// How long to wait, when it is empty.
+    /// The time to wait, if the bucket is empty.
     pub fn take(
         &self,
         what: &'static str,
@@ -140,7 +137,7 @@ impl Limiter {
         let bucket =
             buckets.entry((what, who.to_owned())).or_insert(Bucket { full_at: now, seen: now });
         bucket.at(now);
-        // It is never emptier than empty.
+        // A bucket cannot be emptier than empty.
         let full_at = bucket.full_at.clamp(now, now.saturating_add(room));
         let next = full_at.saturating_add(each);
         if room < next - now {
@@ -151,7 +148,7 @@ impl Limiter {
         Ok(Left { remaining, reset: length(next - now) })
     }
 
-    /// Puts one back into a bucket: what was let through did not count.
+    /// Returns a token, for a request that does not count.
     pub fn give_back(&self, what: &'static str, who: &str, rate: Rate) {
         if rate.amount == 0 {
             return;
@@ -162,11 +159,10 @@ impl Limiter {
         }
     }
 
-    /// Counts a try as failed until [`Limiter::forgive`] says otherwise, so that many at once gain
-    /// nothing.
+    /// Counts an attempt as failed until [`Limiter::forgive`] is called, so that parallel attempts gain nothing.
     ///
     /// # Errors
-    /// How long to wait, when there were too many.
+    /// The time to wait, after too many failures.
     pub fn strike(
         &self,
         what: &'static str,
@@ -198,7 +194,7 @@ impl Limiter {
         self.strikes.lock().remove(&(what, who.to_owned()));
     }
 
-    /// A place among at most `most`, kept until it is dropped; 0 means no limit.
+    /// Takes one of at most `most` slots; 0 means no limit. Returns `None` if all are taken.
     #[must_use]
     pub fn place(&self, what: &'static str, who: &str, most: u32) -> Option<Place> {
         let key = (what, who.to_owned());
@@ -213,7 +209,7 @@ impl Limiter {
     }
 }
 
-/// A taken place.
+/// A taken slot. Dropping it frees the slot.
 pub struct Place {
     places: Arc<Mutex<HashMap<Key, u32>>>,
     key: Key,

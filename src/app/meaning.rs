@@ -1,6 +1,6 @@
-//! Search by meaning: the model of the process, and the vectors of a workspace.
+//! Semantic search: the embedding model of the process and the vectors of a workspace.
 //!
-//! Nothing is loaded before somebody has chosen a model, and a model that nobody needs for a while leaves memory.
+//! Nothing is loaded before a person has chosen a model. A model that is idle for a while is unloaded.
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -16,27 +16,27 @@ use embed::shelf::{Given, Kept, Shelf};
 use embed::vectors::{ArenaError, Home};
 use embed::{Arena, Embedder, Refused};
 
-/// The model of the process.
+/// The embedding model of the process.
 pub struct Meaning {
-    /// The models on this machine.
+    /// Models on this machine.
     pub shelf: Shelf,
-    /// Which one is in use; looked up once after each change.
+    /// The selected model, cached until the next change.
     used: Mutex<Option<Option<Kept>>>,
     loaded: Mutex<Option<Loaded>>,
-    /// Held while a model is loaded, so that it is loaded once.
+    /// Held while a model loads, so that it is loaded once.
     loading: Mutex<()>,
     trouble: Mutex<Option<Refused>>,
     changes: watch::Sender<u64>,
     coming: Mutex<Coming>,
 }
 
-/// Why there is no model.
+/// Why no model is available.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoModel {
-    /// Nobody has chosen one.
+    /// No model is selected.
     #[error("no model is in use here; choose one under Settings, Search by meaning")]
     Off,
-    /// Its files do not fit.
+    /// The files of the model are invalid.
     #[error(transparent)]
     Refused(#[from] Refused),
 }
@@ -46,21 +46,21 @@ struct Loaded {
     used: Instant,
 }
 
-/// A model that is being fetched.
+/// A model download.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Coming {
-    /// Its id; empty when none is.
+    /// Model id; empty if no download is running.
     pub id: String,
-    /// Bytes that are here.
+    /// Bytes received.
     pub have: u64,
-    /// Bytes that it has in all, as far as that is known.
+    /// Total bytes, as far as known.
     pub all: u64,
-    /// Why the last one did not come.
+    /// Error of the last download.
     pub trouble: String,
 }
 
 impl Meaning {
-    /// The models below a folder, and the one in a folder that a setting names. Nothing is read.
+    /// Uses the models below `root` and the model in `given`, a configured folder. Reads nothing yet.
     #[must_use]
     pub fn at(root: PathBuf, given: Option<PathBuf>) -> Self {
         Self {
@@ -74,15 +74,16 @@ impl Meaning {
         }
     }
 
-    /// The model in use: the one that a person chose, else the one in the folder that a setting names. May take a
-    /// second after a change, so it belongs on a thread that may block.
+    /// The selected model: a person's choice, otherwise the model in the configured folder. Blocking: may take a
+    /// second after a change.
     #[must_use]
     pub fn used(&self) -> Option<Kept> {
         let mut used = self.used.lock();
         used.get_or_insert_with(|| self.look()).clone()
     }
 
-    /// Whether a model is known to be in use. It waits for nothing, so it says no while that is looked up.
+    /// Whether a model is known to be selected. Never blocks; returns `false` while [`Meaning::used`] looks the model
+    /// up.
     #[must_use]
     pub fn is_on(&self) -> bool {
         self.used.try_lock().is_some_and(|used| matches!(&*used, Some(Some(_))))
@@ -94,13 +95,13 @@ impl Meaning {
             _ => None,
         };
         let Some(chosen) = self.shelf.chosen() else { return given() };
-        // ok: a folder that cannot be listed has no models; the page of models says why.
+        // ok: a folder that cannot be listed has no models. The models page shows the error.
         let all = self.shelf.models().unwrap_or_default();
         let found = all.into_iter().find(|kept| kept.model.id == chosen);
         found.or_else(|| given().filter(|kept| kept.model.id == chosen))
     }
 
-    /// Says that models have come, gone or been chosen.
+    /// Invalidates the cached state after models were added, removed or selected.
     pub fn changed(&self) {
         *self.used.lock() = None;
         *self.loaded.lock() = None;
@@ -108,7 +109,7 @@ impl Meaning {
         self.changes.send_modify(|count| *count += 1);
     }
 
-    /// Hears changes of the models.
+    /// Notifies about changes of the models.
     #[must_use]
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()
@@ -120,7 +121,7 @@ impl Meaning {
         self.loaded.lock().is_some()
     }
 
-    /// The model in memory, if it is there.
+    /// The model in memory, if any. Counts as a use.
     #[must_use]
     pub fn loaded(&self) -> Option<Arc<dyn Embedder>> {
         let mut loaded = self.loaded.lock();
@@ -129,10 +130,10 @@ impl Meaning {
         Some(loaded.embedder.clone())
     }
 
-    /// The model in use, loaded if it is not; none when none is in use. May take a second.
+    /// The selected model, loaded if necessary; `None` if no model is selected. Blocking: may take a second.
     ///
     /// # Errors
-    /// If its files do not fit any more.
+    /// When the files of the model are no longer valid.
     pub fn embedder(&self) -> Result<Option<Arc<dyn Embedder>>, Refused> {
         let _loading = self.loading.lock();
         if let Some(embedder) = self.loaded() {
@@ -146,21 +147,21 @@ impl Meaning {
         Ok(Some(embedder))
     }
 
-    /// The model in use, loaded if it is not, for who can do nothing without. May take a second.
+    /// Like [`Meaning::embedder`], for callers that cannot work without a model.
     ///
     /// # Errors
-    /// If none is in use, or its files do not fit any more.
+    /// When no model is selected or its files are no longer valid.
     pub fn needed(&self) -> Result<Arc<dyn Embedder>, NoModel> {
         self.embedder()?.ok_or(NoModel::Off)
     }
 
-    /// Why the model in use could not be loaded.
+    /// Why the selected model could not be loaded.
     #[must_use]
     pub fn trouble(&self) -> Option<Refused> {
         self.trouble.lock().clone()
     }
 
-    /// Takes a model out of memory that nobody has needed for so long.
+    /// Unloads the model if it has been idle for `quiet`.
     pub fn rest(&self, quiet: Duration) {
         let mut loaded = self.loaded.lock();
         if loaded.as_ref().is_some_and(|loaded| quiet <= loaded.used.elapsed()) {
@@ -168,18 +169,18 @@ impl Meaning {
         }
     }
 
-    /// The model that is being fetched.
+    /// The running download.
     #[must_use]
     pub fn coming(&self) -> Coming {
         self.coming.lock().clone()
     }
 
-    /// Says how far a model is that is being fetched.
+    /// Updates the progress of the download.
     pub fn comes(&self, coming: Coming) {
         *self.coming.lock() = coming;
     }
 
-    /// Begins to fetch a model; false when one is being fetched.
+    /// Starts a download; returns `false` if one is running.
     #[must_use]
     pub fn begins(&self, id: &str) -> bool {
         let mut coming = self.coming.lock();
@@ -191,30 +192,30 @@ impl Meaning {
     }
 }
 
-/// One thread for two cores: others work here, too.
+/// Half of the cores: other work shares the machine.
 fn threads() -> usize {
     std::thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2))
 }
 
-/// The vectors of a workspace.
+/// Embedding vectors of a workspace.
 pub struct Vectors {
     home: Home,
-    /// Those that serve, and those that are being made in their place.
+    /// Open vector files: the active one and one that is being built to replace it.
     open: Mutex<Vec<Open>>,
-    /// Passages that have no vector yet.
+    /// Passages without a vector.
     waiting: AtomicUsize,
-    /// What they are of.
+    /// Items of these passages.
     behind: Mutex<HashSet<Uuid>>,
-    /// Items that were tried in vain and are left out.
+    /// Items that failed repeatedly and are excluded.
     left_out: AtomicUsize,
-    /// Up to where the feed was looked at.
+    /// Feed position up to which changes were read.
     seen: Mutex<Option<store::Cursor>>,
     trouble: Mutex<Option<String>>,
-    /// The model whose server is left alone, and until when.
+    /// The model whose server is in cooldown, and the end of the cooldown.
     left: Mutex<Option<(String, Instant)>>,
 }
 
-/// Vectors of so many models are open at once.
+/// Maximum number of open vector files.
 const OPEN: usize = 2;
 
 struct Open {
@@ -224,7 +225,7 @@ struct Open {
 }
 
 impl Vectors {
-    /// The vectors in a folder; nothing is opened.
+    /// Uses the vector files in a folder. Opens nothing.
     #[must_use]
     pub fn at(folder: PathBuf) -> Self {
         Self {
@@ -239,8 +240,7 @@ impl Vectors {
         }
     }
 
-    /// The vectors of a model, opened if they are not. A file that is none is begun anew. Reads all of them, so it
-    /// belongs on a thread that may block.
+    /// Opens the vectors of a model. An invalid file is replaced by an empty one. Blocking: reads the whole file.
     pub fn open(&self, model: &str, dimensions: usize) -> Result<Arc<Arena>, ArenaError> {
         let mut open = self.open.lock();
         if let Some(open) = open.iter_mut().find(|open| open.model == model) {
@@ -254,88 +254,86 @@ impl Vectors {
         Ok(arena)
     }
 
-    /// Closes what nobody has needed for so long.
+    /// Closes vector files that have been idle for `quiet`.
     pub fn rest(&self, quiet: Duration) {
         self.open.lock().retain(|open| open.used.elapsed() < quiet);
     }
 
-    /// Up to where the vectors of a model follow the feed, as it was kept.
+    /// The stored feed position of a model's vectors.
     #[must_use]
     pub fn place(&self, model: &str) -> Option<store::Cursor> {
-        // ok: with a broken place all passages are compared anew, as without one.
+        // ok: without a valid position, all passages are compared again.
         self.home.place(model)?.parse().ok()
     }
 
-    /// Keeps up to where the vectors of a model follow the feed, and removes those of all other models.
+    /// Stores the feed position of a model's vectors and removes the vectors of all other models.
     pub fn keep_place(&self, model: &str, place: store::Cursor) -> std::io::Result<()> {
         self.home.keep_place(model, &place.to_string())?;
         self.open.lock().retain(|open| open.model == model);
         self.home.keep_only(model)
     }
 
-    /// Leaves the server of a model alone for so long. Another one is asked meanwhile.
+    /// Starts a cooldown for the server of a model. Other models are not affected.
     pub fn leave(&self, model: &str, pause: Duration) {
         *self.left.lock() = Some((model.to_owned(), Instant::now() + pause));
     }
 
-    /// Leaves no server alone any more.
+    /// Ends the cooldown.
     pub fn go_on(&self) {
         *self.left.lock() = None;
     }
 
-    /// Whether the server of a model is left alone.
+    /// Whether the server of a model is in cooldown.
     #[must_use]
     pub fn is_left(&self, model: &str) -> bool {
         self.left.lock().as_ref().is_some_and(|(of, until)| of == model && Instant::now() < *until)
     }
 
-    /// How many passages have no vector yet.
+    /// Number of passages without a vector.
     #[must_use]
     pub fn waiting(&self) -> usize {
         self.waiting.load(Ordering::Relaxed)
     }
 
-    /// Whether a passage of this item has no vector yet.
+    /// Whether a passage of this item has no vector.
     #[must_use]
     pub fn is_behind(&self, item: Uuid) -> bool {
         self.behind.lock().contains(&item)
     }
 
-    /// Says which passages have no vector yet: how many, and of which items.
+    /// Sets the number of passages without a vector, and their items.
     pub fn wait(&self, passages: usize, items: impl IntoIterator<Item = Uuid>) {
         self.waiting.store(passages, Ordering::Relaxed);
         *self.behind.lock() = items.into_iter().collect();
     }
 
-    /// How many items are left out, since they were tried in vain.
+    /// Number of items that failed repeatedly and are excluded.
     #[must_use]
     pub fn left_out(&self) -> usize {
         self.left_out.load(Ordering::Relaxed)
     }
 
-    /// Says how many items are left out.
     pub fn leave_out(&self, items: usize) {
         self.left_out.store(items, Ordering::Relaxed);
     }
 
-    /// Up to where the feed was looked at since the start.
+    /// Feed position up to which changes were read since the start.
     #[must_use]
     pub fn seen(&self) -> Option<store::Cursor> {
         *self.seen.lock()
     }
 
-    /// Says up to where the feed was looked at.
     pub fn saw(&self, place: Option<store::Cursor>) {
         *self.seen.lock() = place;
     }
 
-    /// What went wrong last, until something has gone well.
+    /// The last error; `None` after a success.
     #[must_use]
     pub fn trouble(&self) -> Option<String> {
         self.trouble.lock().clone()
     }
 
-    /// Notes what went wrong, or that nothing does any more.
+    /// Sets or clears the last error.
     pub fn note(&self, trouble: Option<String>) {
         *self.trouble.lock() = trouble;
     }

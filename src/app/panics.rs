@@ -1,4 +1,5 @@
-//! Work that panics: it ends alone, is told without what it was about, and what goes on for good begins anew.
+//! Panic handling: a panic ends only the work in which it happens, is logged without user data, and permanent tasks
+//! restart.
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
@@ -13,12 +14,12 @@ use parking_lot::Mutex;
 use crate::Ws;
 use store::StoreError;
 
-/// The pause before work that panicked begins anew.
+/// Pause before a panicked task restarts.
 const AGAIN: Duration = Duration::from_millis(500);
 
 impl Ws {
-    /// Starts work that goes on until the workspace comes to rest: after a panic, which is logged, it begins anew. So one
-    /// item that HQ stumbles over does not end what is done for all others.
+    /// Starts work that runs until the workspace stops. After a panic, which is logged, the work restarts. One item
+    /// that triggers a bug does not stop the work for all others.
     pub fn keep<F>(&self, name: &'static str, work: impl Fn(Self) -> F + Send + 'static)
     where
         F: Future<Output = ()> + Send + 'static,
@@ -37,11 +38,8 @@ impl Ws {
     }
 }
 
-/// Does what blocks on a thread that may; `early` says of it that it panicked, and why. Nothing happens before
-/// the first poll.
-///
-/// # Errors
-/// What `early` says.
+/// Runs `work` on a blocking thread. `early` creates the error after a panic, from the panic message. Nothing runs
+/// before the first poll.
 pub fn blocking<T: Send + 'static, E>(
     work: impl FnOnce() -> T + Send + 'static,
     early: impl FnOnce(String) -> E + Send + 'static,
@@ -50,7 +48,7 @@ pub fn blocking<T: Send + 'static, E>(
     Blocking { done: Box::pin(run_blocking(job)), slot, early: Some(Box::new(early)) }
 }
 
-/// Work that leaves its result in a slot.
+/// Wraps `work` in a job that stores its result in a slot.
 pub(crate) fn into_slot<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> (Job, Arc<Mutex<Option<T>>>) {
@@ -72,7 +70,7 @@ pub(crate) fn read_blocking(
     Box::pin(async { run_blocking(job).await.map_err(StoreError::Panicked) })
 }
 
-/// Work on a thread that may block: a future of its result.
+/// Future of work on a blocking thread.
 #[must_use = "nothing is done before the first poll"]
 pub struct Blocking<T, E> {
     done: Pin<Box<dyn Future<Output = Result<(), String>> + Send>>,
@@ -95,7 +93,7 @@ impl<T, E> Future for Blocking<T, E> {
     }
 }
 
-/// The one place that hands work to a thread that may block.
+/// The only place that starts blocking work.
 async fn run_blocking(job: Job) -> Result<(), String> {
     let done = tokio::task::spawn_blocking(job).await;
     done.map_err(|error| match error.try_into_panic() {

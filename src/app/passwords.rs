@@ -1,5 +1,5 @@
-//! Hashing off the async threads, two at a time, since each hash takes 19 MiB. The hasher is made at
-//! first use: a start does not pay for it.
+//! Password hashing on blocking threads, two at a time, since each hash takes 19 MiB. The hasher is created at first
+//! use to keep the start fast.
 
 use std::sync::Arc;
 
@@ -10,19 +10,19 @@ use zeroize::Zeroizing;
 use crypto::keyring::Keyring;
 use crypto::password::{PasswordError, Passwords, Verdict};
 
-/// How many hashes are made at once.
+/// Maximum number of concurrent hashes.
 const AT_ONCE: usize = 2;
 
 /// Hashes and checks passwords.
 pub struct Hasher {
     ring: Arc<Keyring>,
-    /// Of the master key that was the current one when it was made.
+    /// Hasher for the master key that was current when it was created.
     made: Mutex<Option<Arc<Passwords>>>,
     permits: Arc<Semaphore>,
 }
 
 impl Hasher {
-    /// A hasher with the peppers of this ring.
+    /// Creates a hasher that uses the peppers of this key ring.
     #[must_use]
     pub fn new(ring: Arc<Keyring>) -> Self {
         Self { ring, made: Mutex::new(None), permits: Arc::new(Semaphore::new(AT_ONCE)) }
@@ -37,10 +37,7 @@ impl Hasher {
         Ok(made)
     }
 
-    /// The text to store for a password.
-    ///
-    /// # Errors
-    /// When there is no memory for it.
+    /// Returns the password hash to store.
     pub async fn hash(
         self: &Arc<Self>,
         password: Zeroizing<String>,
@@ -48,10 +45,7 @@ impl Hasher {
         self.off_thread(move |this| this.passwords()?.hash(&password)).await
     }
 
-    /// Checks a password against what is stored, or against nothing at the same cost.
-    ///
-    /// # Errors
-    /// When it cannot be checked.
+    /// Checks a password against a stored hash. Without a stored hash, takes the same time and fails.
     pub async fn verify(
         self: &Arc<Self>,
         stored: Option<String>,

@@ -1,4 +1,4 @@
-//! Turns at files.
+//! Locks by file path.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-/// Locks by path, so that two writers of one file take turns.
+/// One lock per path, so that writers of the same file take turns.
 #[derive(Default)]
 pub struct PathLocks(Mutex<HashMap<PathBuf, Arc<tokio::sync::Mutex<()>>>>);
 
 impl PathLocks {
-    /// Waits for the path and holds it until the guard is dropped.
+    /// Waits for the lock of the path. Dropping the guard releases it.
     pub async fn hold(&self, path: &Path) -> tokio::sync::OwnedMutexGuard<()> {
         let lock = {
             let mut locks = self.0.lock();

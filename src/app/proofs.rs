@@ -1,5 +1,5 @@
-//! Which browsers have proved a moment ago whose they are: asked for before what cannot be taken back.
-//! In memory only: after a restart one proves it again.
+//! Recent re-authentications by sign-in, required before irreversible actions. In memory only: after a restart, a
+//! person re-authenticates.
 
 use std::collections::HashMap;
 
@@ -7,15 +7,15 @@ use parking_lot::Mutex;
 
 use kernel::{SignInId, Timestamp};
 
-/// How long a proof counts, in milliseconds.
+/// Validity of a re-authentication in milliseconds.
 pub const LIFE_MS: i64 = 10 * 60 * 1000;
 
-/// When each browser gave its last proof after it signed in.
+/// Time of the last re-authentication by sign-in.
 #[derive(Default)]
 pub struct Proofs(Mutex<HashMap<SignInId, i64>>);
 
 impl Proofs {
-    /// Notes a proof.
+    /// Records a re-authentication.
     pub fn note(&self, sign_in: SignInId, now: Timestamp) {
         let now_ms = now.as_millisecond();
         let mut all = self.0.lock();
@@ -23,7 +23,7 @@ impl Proofs {
         all.insert(sign_in, now_ms);
     }
 
-    /// Until when the last proof counts; signing in is one. None when there is none.
+    /// End of validity of the last proof. Signing in counts as a proof. `None` if no proof is valid.
     #[must_use]
     pub fn until(&self, sign_in: SignInId, since: Timestamp, now: Timestamp) -> Option<Timestamp> {
         let given = self.0.lock().get(&sign_in).copied();
@@ -33,7 +33,7 @@ impl Proofs {
     }
 }
 
-/// One from a time to come, before a clock was set back, does not.
+/// A proof from the future, before a clock was set back, does not count.
 fn counts(at: i64, now_ms: i64) -> bool {
     (0..LIFE_MS).contains(&now_ms.saturating_sub(at))
 }

@@ -1,5 +1,5 @@
-//! Tickets for what a page opens beside itself and cannot send a form for: each good once, for half a minute, for one
-//! person and one thing. In memory only.
+//! Single-use tickets for connections that a page opens and cannot authenticate with a form. A ticket is valid for 30
+//! seconds, one person and one target. In memory only.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -9,27 +9,24 @@ use parking_lot::Mutex;
 use crypto::token::{Token, TokenKind};
 use kernel::{AccountId, AgentId, WorkspaceId};
 
-/// How long a ticket is good.
+/// Lifetime of a ticket.
 const LIFE: Duration = Duration::from_secs(30);
-/// How many are kept; then the oldest go.
+/// Maximum number of tickets. The oldest are evicted.
 const MANY: usize = 1_000;
 
-/// What a ticket is for: the browser of an agent, for one person.
+/// Scope of a ticket: one person and the browser of one agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ticket {
-    /// Whose ticket.
     pub account: AccountId,
     pub workspace: WorkspaceId,
-    /// Whose browser.
     pub agent: AgentId,
 }
 
-/// Tickets that were given out.
+/// Issued tickets.
 #[derive(Default)]
 pub struct Tickets(Mutex<HashMap<String, (Ticket, Instant)>>);
 
 impl Tickets {
-    /// Gives out a ticket.
     #[must_use]
     pub fn issue(&self, ticket: Ticket) -> String {
         let word = Token::issue(TokenKind::Agent).reveal().to_owned();
@@ -43,7 +40,7 @@ impl Tickets {
         word
     }
 
-    /// Uses a ticket up; says whether it was good for this.
+    /// Redeems a ticket. Returns whether it was valid for this scope.
     #[must_use]
     pub fn take(&self, word: &str, ticket: Ticket) -> bool {
         let found = self.0.lock().remove(word);

@@ -1,34 +1,34 @@
-//! What is wrong with hosts: what each says with its beats, and that two have one key. Kept in memory alone: each says it
-//! again.
+//! Problems of hosts: those that a host reports with its heartbeats, and copied folders. In memory only: hosts report
+//! them again after a restart.
 
 use kernel::Timestamp;
 
-/// A clock that is off by more than this, in milliseconds, is trouble ...
+/// Clock offset in milliseconds above which a clock is wrong.
 const OFF: i64 = 5_000;
-/// ... until it is off by no more than this.
+/// Clock offset in milliseconds below which a wrong clock counts as right again.
 const AGREES: i64 = 3_000;
-/// A beat that was held up on its way makes a clock look behind: so many in a row have to say so.
+/// A delayed heartbeat makes a clock look slow, so this many heartbeats in a row must show the offset.
 const LATE: u32 = 2;
-/// After so many beats in a row with which no fewer writes wait than before, they do not get through.
+/// Number of heartbeats in a row without progress after which unsent writes count as stalled.
 const STALLED: u32 = 2;
 
-/// What a host says of itself with a beat.
+/// Report in a host's heartbeat.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
-    /// How far its clock is ahead of home's, in milliseconds; none where it does not say.
+    /// Offset of the host's clock to the primary's in milliseconds; positive if the host is ahead.
     pub clock_ms: Option<i64>,
-    /// Whether its disk is too full to save what it is sent.
+    /// Whether the host's disk is too full to save replicated data.
     pub disk_full: bool,
-    /// Any other reason why it cannot work; empty if there is none.
+    /// Any other reason why the host cannot work; empty if there is none.
     pub stuck: String,
-    /// So many writes of runs wait to be sent.
+    /// Number of run writes that wait to be sent.
     pub unsent: u64,
-    /// When it last had no link, and why.
+    /// Time and reason of the last outage.
     pub broke: Option<(Timestamp, String)>,
 }
 
 impl Report {
-    /// How much waits to be sent, in words; nothing where nothing does.
+    /// The amount of unsent changes as text; empty if there are none.
     #[must_use]
     pub fn waits(&self) -> String {
         match self.unsent {
@@ -39,23 +39,22 @@ impl Report {
     }
 }
 
-/// Something that is wrong with a host.
+/// A problem of a host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Trouble {
-    /// Its disk takes nothing more.
     DiskFull,
-    /// Its clock is ahead of home's by so many milliseconds, or behind.
+    /// Offset of the host's clock in milliseconds; positive if the host is ahead.
     Clock(i64),
-    /// It says itself what keeps it from its work.
+    /// Reason reported by the host.
     Stuck(String),
-    /// So many writes wait to be sent, and none gets through.
+    /// Number of unsent writes; none gets through.
     Unsent(u64),
-    /// Its folder was copied: two machines have its key, and all of them are held.
+    /// The folder was copied: several machines have the same key, and all are held.
     Copied,
 }
 
 impl Trouble {
-    /// The word on the wire.
+    /// Name on the wire.
     #[must_use]
     pub fn word(&self) -> &'static str {
         match self {
@@ -67,7 +66,7 @@ impl Trouble {
         }
     }
 
-    /// A sentence for people about the host of this name.
+    /// Sentence for people; `label` is the name of the host.
     #[must_use]
     pub fn describe(&self, label: &str) -> String {
         match self {
@@ -91,7 +90,7 @@ impl Trouble {
         }
     }
 
-    /// What people can do about it.
+    /// What people can do about the problem.
     #[must_use]
     pub fn help(&self) -> &'static str {
         match self {
@@ -108,7 +107,7 @@ impl Trouble {
     }
 }
 
-/// A length of time in whole units.
+/// Formats a duration in whole units.
 fn span(ms: u64) -> String {
     let secs = ms / 1_000;
     let (n, one, many) = match secs {
@@ -120,32 +119,32 @@ fn span(ms: u64) -> String {
     format!("{n} {}", if n == 1 { one } else { many })
 }
 
-/// What people are to be told after a beat.
+/// Notification due after a heartbeat.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum News {
-    /// Nothing that they were not told.
+    /// Nothing new.
     Same,
-    /// Something is wrong that was not before. All that is wrong, the new first.
+    /// A new problem. Contains all current problems, new ones first.
     Began(Vec<Trouble>),
-    /// Nothing is wrong any more.
+    /// The last problem has ended.
     Over,
 }
 
-/// What is known of one host.
+/// State of one host.
 #[derive(Debug, Default)]
 pub(crate) struct Known {
     report: Report,
-    /// So many beats in a row made its clock look behind.
+    /// Heartbeats in a row that made the clock look slow.
     late: u32,
     is_off: bool,
-    /// So many beats in a row of its writes that wait none got through.
+    /// Heartbeats in a row without progress of unsent writes.
     stalled: u32,
-    /// The troubles that people were notified of; none before the first beat after a start of HQ.
+    /// Names of the problems that people were notified of; `None` before the first heartbeat after a start of HQ.
     told: Option<Vec<&'static str>>,
 }
 
 impl Known {
-    /// It says how it is; gives what people are to be told.
+    /// Stores a report and returns the notification due.
     pub(crate) fn hear(&mut self, report: Report) -> News {
         let (off, limit) =
             (report.clock_ms.unwrap_or_default(), if self.is_off { AGREES } else { OFF });
@@ -166,18 +165,17 @@ impl Known {
                 all.sort_by_key(|one| !is_new(one));
                 News::Began(all)
             }
-            // What was told before home was started may be over.
+            // A problem notified before the last restart may have ended.
             (_, true, None | Some([_, ..])) => News::Over,
             _ => News::Same,
         }
     }
 
-    /// People were told what is new.
+    /// Marks the current problems as notified.
     pub(crate) fn are_told(&mut self) {
         self.told = Some(self.troubles().iter().map(Trouble::word).collect());
     }
 
-    /// What is wrong with it.
     pub(crate) fn troubles(&self) -> Vec<Trouble> {
         let report = &self.report;
         let mut all = Vec::new();
@@ -240,7 +238,7 @@ mod tests {
         let mut known = Known::default();
         let full = || Report { disk_full: true, ..Report::default() };
         assert_eq!(known.hear(full()), News::Began(vec![Trouble::DiskFull]));
-        // Until people were told: the store may have refused.
+        // The news repeat until people were told: the notification may have failed.
         assert_eq!(known.hear(full()), News::Began(vec![Trouble::DiskFull]));
         known.are_told();
         assert_eq!(known.hear(full()), News::Same);
@@ -254,7 +252,7 @@ mod tests {
         known.are_told();
         assert_eq!(known.hear(Report::default()), News::Same);
         assert_eq!(known.hear(full()), News::Began(vec![Trouble::DiskFull]), "a new trouble");
-        // Home was started while something was wrong that is over.
+        // A problem ended while the primary was down.
         assert_eq!(Known::default().hear(Report::default()), News::Over);
     }
 

@@ -1,5 +1,7 @@
-//! The way from a host to the workspace that it belongs to. What the engine writes on a host it says there and waits; while
-//! the line is cut, what happens in a run is written on the host and said later. A workspace at home has none.
+//! Connection from a host to the primary of its workspace.
+//!
+//! On a host, the engine sends each write to the primary and waits for the response. While the link is down, the host
+//! journals the writes of a run locally and sends them later. On the primary, a workspace has no [`Upstream`].
 
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -17,39 +19,39 @@ use crate::Ws;
 use crate::downstream::{Tell, Told};
 use crate::live::Piece;
 
-/// Why home has not done what it was told.
+/// Error response of the primary or a host to a message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refusal {
-    /// A stable word.
+    /// Stable machine-readable code.
     pub code: String,
-    /// A sentence for people and models.
+    /// Message for people and models.
     pub sentence: String,
-    /// What else has to be known of it.
+    /// Structured details; `Null` if there are none.
     pub with: Value,
 }
 
 impl Refusal {
-    /// A refusal of which nothing else has to be known.
+    /// Creates a refusal without details.
     pub fn new(code: impl Into<String>, sentence: impl Into<String>) -> Self {
         Self { code: code.into(), sentence: sentence.into(), with: Value::Null }
     }
 }
 
-/// What home answers, once it does.
+/// Future of a response.
 pub type Answered<'a> = Pin<Box<dyn Future<Output = Result<Value, Refusal>> + Send + 'a>>;
 
-/// What home answers while there is a line; nothing once that has been cut for a while.
+/// Future of a response; `None` once the link has been down for a while.
 pub type Tried<'a> = Pin<Box<dyn Future<Output = Option<Result<Value, Refusal>>> + Send + 'a>>;
 
-/// That something may be written here, because the line is cut. It comes back only when this is dropped.
+/// Permission to write locally while the link is down. The link cannot come back before this is dropped.
 pub struct Alone {
-    /// For how long the line has been cut, by the worse of two clocks.
+    /// Duration of the outage; the longer of wall clock and monotonic clock.
     pub cut_for: Duration,
-    /// Holds the next link back.
+    /// Blocks the next link.
     pub gate: OwnedRwLockReadGuard<()>,
 }
 
-/// A line that is cut, by the clock and by what has passed since.
+/// Start of an outage, in wall-clock and monotonic time.
 #[derive(Clone, Copy, Debug)]
 pub struct Cut {
     at: Timestamp,
@@ -57,13 +59,13 @@ pub struct Cut {
 }
 
 impl Cut {
-    /// It is cut now.
     #[must_use]
     pub fn now(clock: &dyn Clock) -> Self {
         Self { at: clock.now(), passed: clock.passed() }
     }
 
-    /// For how long it has been, by the worse of two clocks: one that is set back gives nothing anew.
+    /// Duration of the outage: the longer of wall clock and monotonic clock, so that setting the clock back does not
+    /// extend offline time.
     #[must_use]
     pub fn lasts(&self, clock: &dyn Clock) -> Duration {
         let passed = clock.passed().saturating_sub(self.passed);
@@ -72,157 +74,157 @@ impl Cut {
     }
 }
 
-/// Whether that is so, once nothing else is under way.
+/// Future of [`Alone`]; `None` if the link is up. Resolves once nothing else is in progress.
 pub type MayAlone<'a> = Pin<Box<dyn Future<Output = Option<Alone>> + Send + 'a>>;
 
-/// The way to home.
+/// Connection to the primary.
 pub trait Upstream: Send + Sync {
-    /// Says something about a run, or about none, and waits for the answer. What was answered is in the mirror then. About
-    /// one run only one thing is said at a time.
+    /// Sends a message about a run, or about none, and waits for the response. The mirror contains the result when
+    /// this resolves. Messages about the same run are sent one at a time.
     fn say(&self, about: Option<RunId>, what: Value) -> Answered<'_>;
-    /// Something as it is said each time: by this home knows what it has heard before.
+    /// Encodes a message with a unique nonce. Sending the same encoding again has no further effect: the primary
+    /// recognises a repetition.
     fn words(&self, what: Value) -> Value;
-    /// Says such words about a run, and waits for the answer as [`Upstream::say`] does.
+    /// Sends an encoded message about a run and waits for the response, as [`Upstream::say`] does.
     fn says(&self, run: RunId, words: Value) -> Answered<'_>;
-    /// The same as long as there is a line, or there was one a moment ago.
+    /// Like [`Upstream::says`], but gives up once the link has been down for a while.
     fn tries(&self, run: RunId, words: Value) -> Tried<'_>;
-    /// Whether what a run writes is written here for now: the line is cut, and all that was written here before waits for it.
+    /// Returns whether writes of a run go to the local journal now: the link is down and all earlier local writes are
+    /// still queued.
     fn alone(&self, run: RunId) -> MayAlone<'_>;
-    /// Something was written here of a run, and waits for home to hear it.
+    /// Announces that a local write of a run is queued for the primary.
     fn wrote(&self, run: RunId);
-    /// How often home has heard all that was written here of a run, or the keys were dropped that it works with: it is taken
-    /// up anew from then on.
+    /// Counter that increases when the primary has received all local writes of a run, or when keys were dropped. The
+    /// run is reloaded after each change.
     fn drained(&self, run: RunId) -> u64;
-    /// The agents that work here.
+    /// Agents that run on this host.
     fn agents(&self) -> BTreeSet<AgentId>;
-    /// Whether no new work is begun.
+    /// Whether no new work is started.
     fn is_paused(&self) -> bool;
-    /// Whether there is a line now.
     fn is_linked(&self) -> bool;
-    /// Counts what has come of the mirror, and each other change that work may wait for.
+    /// Counts mirror updates and other changes that work may wait for.
     fn moves(&self) -> watch::Receiver<u64>;
-    /// Shows home what a model says as it says it; what finds no room is not shown.
+    /// Streams live model output to the primary. Drops pieces for which there is no room.
     fn shows(&self, piece: Piece) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
-    /// Asks for something that changes nothing at home, whatever else is said meanwhile.
+    /// Sends a read-only request. Does not wait for other messages.
     fn asks(&self, what: Value) -> Answered<'_>;
-    /// Hands over what home asks from now on; each question is answered by [`Upstream::asks`].
+    /// Sets the receiver of requests from the primary. Responses are sent with [`Upstream::asks`].
     fn is_heard_by(&self, ears: mpsc::UnboundedSender<Tell>);
-    /// What home has sent to be kept in memory alone, and which version of it.
+    /// In-memory value from the primary and its version.
     fn key(&self, handle: &str) -> Option<(u64, Zeroizing<String>)>;
-    /// All that home has sent of which the names begin so, by their names.
+    /// All in-memory values whose names begin with `begins`, ordered by name.
     fn keys(&self, begins: &str) -> Vec<Zeroizing<String>>;
-    /// Whether that was dropped, since the line was cut for too long or home lets this machine in no more, and has not all
-    /// come anew.
+    /// Whether in-memory keys were dropped and not all of them have been sent again. Keys are dropped after a long
+    /// outage or when the primary denies access.
     fn lacks_keys(&self) -> bool;
 }
 
-/// By what the key of a connection is named on the way.
+/// Wire name of a connection's key.
 #[must_use]
 pub fn handle(connection: ConnectionId, slot: u32) -> String {
     format!("{connection}/{slot}")
 }
 
-/// By what the token of a connection's sign-in is named.
+/// Wire name of a connection's access token.
 #[must_use]
 pub fn access_handle(connection: ConnectionId) -> String {
     format!("{connection}/access")
 }
 
-/// By what is named that a host has to know of a connection besides.
+/// Wire name of other data that a host needs about a connection.
 #[must_use]
 pub fn facts_handle(connection: ConnectionId) -> String {
     format!("{connection}{FACTS}")
 }
 
-/// How the names of secrets begin.
+/// Prefix of the wire names of secrets.
 pub const SECRETS: &str = "secret/";
-/// By what the patterns are named that nothing may let through.
+/// Wire name of the redaction patterns.
 pub const MASKS: &str = "masks";
 
-/// How the names of what a host has to know of connections end.
+/// Suffix of the wire names of connection data.
 const FACTS: &str = "/facts";
 
-/// Whether what has this name lets in whoever has it, as keys, tokens and secrets do.
+/// Whether the named value is a credential (key, token or secret).
 #[must_use]
 pub fn lets_in(handle: &str) -> bool {
     handle.starts_with(SECRETS) || (handle != MASKS && !handle.ends_with(FACTS))
 }
 
-/// Why nothing is begun that may need such a thing.
+/// Reason shown while work that may need credentials cannot start.
 pub const KEYS_GONE: &str = "what this machine may spend without a line has ended, and with it the use of the keys and secrets \
                              of its agents; they come anew with the line";
 
-/// A token that calls are made with, wanted by a host: one that is good, and another one than its server has refused.
+/// Request of a host for a valid access token. The token must differ from the refused one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wanted {
-    /// Whose sign-in.
+    /// Connection to which the token belongs.
     pub connection: ConnectionId,
-    /// The version of a token that its server has refused.
+    /// Version of the token that the server refused.
     pub refused: Option<u64>,
 }
 
-/// A file that lies at home, wanted by a host from a byte on.
+/// Request of a host for a blob, starting at an offset.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Missing {
     pub file: BlobId,
-    /// The first byte that is missing.
+    /// First missing byte.
     pub offset: u64,
 }
 
-/// A piece of a file.
+/// A chunk of a blob.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Part {
-    /// How many bytes the file has.
+    /// Size of the whole blob in bytes.
     pub total: u64,
-    /// Some of them.
+    /// The bytes of the chunk.
     #[serde(with = "crate::base64_serde")]
     pub data: Vec<u8>,
 }
 
-/// A piece of a file of a host that something names which is written next.
+/// A chunk of a host's blob. The next write refers to this blob.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sent {
-    /// Which file.
     pub id: BlobId,
-    /// The first byte of the piece.
+    /// First byte of the chunk.
     pub offset: u64,
-    /// How many bytes the file has.
+    /// Size of the whole blob in bytes.
     pub total: u64,
-    /// The piece.
+    /// The bytes of the chunk.
     #[serde(with = "crate::base64_serde")]
     pub data: Vec<u8>,
 }
 
-/// What a host says to home beside what its engine writes and asks, as it is said.
+/// Messages of a host that are not engine writes or engine requests, in wire format.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Aside {
-    /// A token is wanted.
+    /// Requests an access token.
     Access(Wanted),
-    /// A file of home is.
+    /// Requests a blob of the primary.
     File(Missing),
-    /// A piece of a file comes. The engine of home takes it, in its turn.
+    /// Uploads a chunk of a blob. The engine of the primary handles it in sequence.
     Piece(Sent),
-    /// A piece of an answer comes to what home has asked.
+    /// A part of a response to a request of the primary.
     Told(Told),
 }
 
 impl Aside {
-    /// The same as it is said.
+    /// Encodes the message.
     #[must_use]
     pub fn said(&self) -> Value {
         json!(self)
     }
 
-    /// What is said, if it is one of these.
+    /// Decodes a message; `None` if it is of another kind.
     #[must_use]
     pub fn of(what: &Value) -> Option<Self> {
-        // ok: what is something else is said to somebody else.
+        // ok: another handler takes other kinds of messages.
         Self::deserialize(what).ok()
     }
 }
 
-/// The files that are named in what is said, as far as it looks so.
+/// Blob ids that appear in a message. May include values that only look like blob ids.
 #[must_use]
 pub fn files_in(said: &Value) -> BTreeSet<BlobId> {
     let mut found = BTreeSet::new();
@@ -233,7 +235,7 @@ pub fn files_in(said: &Value) -> BTreeSet<BlobId> {
 fn name_files(said: &Value, found: &mut BTreeSet<BlobId>) {
     match said {
         Value::String(text) if text.len() == 64 => found.extend(text.parse::<BlobId>()),
-        // As records name one: by its 32 bytes.
+        // Records store a blob id as an array of 32 bytes.
         Value::Array(all) if all.len() == 32 && all[0].is_u64() => {
             found.extend(BlobId::deserialize(said));
         }
@@ -243,12 +245,13 @@ fn name_files(said: &Value, found: &mut BTreeSet<BlobId>) {
     }
 }
 
-/// By what a host marks what it has written while its line was cut: it waits for no mirror.
+/// Field that marks a write from an outage. Such a write does not wait for the mirror.
 pub const LATE: &str = "late";
 
-/// Who answers hosts at home; the engine gives it.
+/// Handles messages from hosts on the primary. The engine provides the implementation.
 pub trait Desk: Send + Sync {
-    /// Does what a host says. `said` is the digest of all of it: what was said before is answered as before.
+    /// Executes a message of a host. `said` is the digest of the whole message: a repeated message gets the stored
+    /// response.
     fn hear(
         &self,
         ws: Ws,

@@ -1,4 +1,4 @@
-//! The chooser of files that a page opens. The browser shows none: whoever has the wheel is asked in its place.
+//! File choosers that a page opens. The browser shows none; the person in control is asked instead.
 
 use std::fs::File;
 use std::io;
@@ -15,18 +15,18 @@ use crate::tabs::Tab;
 /// A page waits for files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Chooser {
-    /// The ref of the field.
+    /// Ref of the field.
     pub number: u32,
-    /// Whether it takes several.
+    /// Whether it accepts several files.
     pub takes_many: bool,
 }
 
-/// A file for it, that is copied to where the browser reads it.
+/// A file to copy to where the browser can read it.
 #[derive(Debug)]
 pub struct Chosen {
-    /// What the page hears as its name.
+    /// The name that the page sees.
     pub name: String,
-    /// What is in it, read from here on.
+    /// The content, read from the current position.
     pub file: File,
 }
 
@@ -42,25 +42,25 @@ impl Tab {
 }
 
 impl Page {
-    /// The chooser that waits for files. To ask is no use of the browser.
+    /// The open chooser. Does not count as a use.
     #[must_use]
     pub fn chooser(&self) -> Option<Chooser> {
         let known = self.running.tabs.lock();
         let tab = known.tab(self.number)?;
         let chooser = tab.chooser?;
-        // Another document may have come meanwhile.
+        // Another document may have been loaded.
         let node = tab.refs.node(chooser.number)?;
         let frame = tab.frames.get(&node.frame)?;
         (frame.loader == node.loader).then_some(chooser)
     }
 
-    /// Gives files to the chooser that waits.
+    /// Gives files to the open chooser.
     pub async fn choose(&self, files: Vec<Chosen>) -> Result<(), BrowserError> {
         let chooser = self.chooser().ok_or(BrowserError::NoChooser)?;
         self.give(chooser.number, files).await
     }
 
-    /// Gives files to a field for files.
+    /// Gives files to a file field.
     pub async fn give(&self, number: u32, files: Vec<Chosen>) -> Result<(), BrowserError> {
         self.node(number).await?;
         let folder = self.running.uploads.clone();
@@ -77,7 +77,7 @@ impl Page {
         self.set_files(number, &paths).await
     }
 
-    /// Chooses nothing.
+    /// Closes the chooser without files.
     pub fn close_chooser(&self) -> Result<(), BrowserError> {
         self.with_tab(|tab| tab.chooser = None)
     }

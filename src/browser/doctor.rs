@@ -1,4 +1,4 @@
-//! What a host lacks for a browser, found out without starting one.
+//! Checks what this host lacks for a browser, without starting one.
 
 use std::fs;
 use std::io::Read as _;
@@ -10,35 +10,33 @@ use sandbox::policy::WithoutLandlock;
 
 use crate::setup::Setup;
 
-/// Where other packages put a Chromium.
+/// Paths of Chromium in other packages.
 const ELSEWHERE: &[&str] = &[
     "/opt/google/chrome/chrome",
     "/usr/lib64/chromium-browser/chromium-browser",
     "/usr/lib/chromium-browser/chromium-browser",
 ];
-/// The programs of a snap, which start in no other jail.
+/// Snap programs, which cannot start in another jail.
 const SNAPS: &[&str] = &["/snap/bin/chromium", "/var/lib/snapd/snap/bin/chromium"];
-/// Where memory lies that processes share, if they ask for it by name.
+/// Folder of named shared memory.
 const SHARED: &str = "/dev/shm";
-/// How many namespaces somebody who is not root may make, as the kernel and as Debian and Ubuntu say it.
+/// Kernel settings for user namespaces of unprivileged users, of the kernel and of Debian and Ubuntu.
 const NAMESPACES: &[&str] =
     &["/proc/sys/user/max_user_namespaces", "/proc/sys/kernel/unprivileged_userns_clone"];
-/// Where fonts lie.
 const FONTS: &[&str] = &["/usr/share/fonts", "/usr/local/share/fonts"];
-/// Folders within folders that are looked through for a font.
+/// How many levels of folders are searched for a font.
 const DEPTH: usize = 4;
 
-/// One thing that a browser needs.
+/// One requirement of a browser.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Need {
     pub name: &'static str,
-    /// Whether it is there.
     pub is_met: bool,
     /// What was found, and what would help.
     pub says: String,
 }
 
-/// Looks at the program, its folder, the fonts, the jail, and at what Chromium asks for elsewhere. Blocking.
+/// Checks the program, its folder, fonts, the jail, and other requirements of Chromium. Blocking.
 #[must_use]
 pub fn look(setup: &Setup) -> Vec<Need> {
     vec![
@@ -71,7 +69,7 @@ fn program(path: &Path) -> Need {
     Need { name: "program", is_met: false, says }
 }
 
-/// What helps where the program is not.
+/// Advice when the program is missing.
 fn instead() -> String {
     if let Some(other) = ELSEWHERE.iter().find(|path| Path::new(path).is_file()) {
         return format!("set HQ_CHROMIUM to {other}, or install Debian's package `chromium`");
@@ -82,7 +80,7 @@ fn instead() -> String {
 }
 
 fn is_of_a_snap(path: &Path) -> bool {
-    // A link of the system may lead there.
+    // The path may be a symbolic link to a snap.
     let leads_to = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     [path, leads_to.as_path()].iter().any(|path| {
         ["/snap", "/var/lib/snapd", "/usr/bin/snap"].iter().any(|snap| path.starts_with(snap))
@@ -146,7 +144,7 @@ fn jail(setup: &Setup) -> Need {
     }
 }
 
-/// Never a lack: Chromium is told to keep its shared memory in its own folder.
+/// Always met: Chromium is told to use its own folder for shared memory.
 fn shared_memory() -> Need {
     let says = match Path::new(SHARED).is_dir() {
         true => format!("{SHARED} is not used, the browser's own folder is"),
@@ -155,7 +153,7 @@ fn shared_memory() -> Need {
     met("shared memory", says)
 }
 
-/// Never a lack: the jail allows no new namespaces, and stands in for Chromium's own sandbox.
+/// Always met: the jail refuses new namespaces and replaces Chromium's own sandbox.
 fn own_sandbox() -> Need {
     let is_refused = |path: &&str| fs::read_to_string(path).is_ok_and(|text| text.trim() == "0");
     let host = match NAMESPACES.iter().any(is_refused) {
@@ -165,7 +163,7 @@ fn own_sandbox() -> Need {
     met("own sandbox", format!("off; {host}"))
 }
 
-/// Never a lack; but what breaks out of a browser of root's is root.
+/// Always met; but an escape from a browser of root would have root's rights.
 fn user() -> Need {
     let says = match uid() {
         Some(0) => "HQ runs as root; the jail holds all the same, a user of its own is safer",
@@ -174,9 +172,9 @@ fn user() -> Need {
     met("user", says.to_owned())
 }
 
-/// The number of the user that this program runs as.
+/// The user id of this process.
 fn uid() -> Option<u32> {
-    // ok: where the kernel tells nothing of processes, nothing is said of the user
+    // ok: without `/proc` nothing is reported
     fs::metadata("/proc/self").ok().map(|meta| meta.uid())
 }
 

@@ -1,39 +1,35 @@
-//! What pages download: into one folder, within a limit of bytes for all of them together.
+//! Downloads of pages, into one folder, with a limit on their total size.
 
 use crate::protocol::{DownloadBegins, DownloadProgress};
 
-/// Downloads that are remembered; the oldest ended one goes first.
+/// Maximum number of listed downloads; the oldest finished one is dropped.
 const KEPT: usize = 100;
 
-/// Characters of an address that are remembered.
+/// Maximum characters of an address.
 const MAX_URL: usize = 2_000;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Download {
-    /// The name of its file in the folder of downloads.
+    /// File name in the downloads folder.
     pub file: String,
-    /// The name that the page suggests, without folders.
+    /// Name suggested by the page, without folders.
     pub name: String,
-    /// Where it comes from.
+    /// Source address.
     pub url: String,
-    /// The tab whose page it belongs to; none when that was closed already.
+    /// The tab of the page; `None` if it was already closed.
     pub tab: Option<u32>,
-    /// Bytes that have come.
+    /// Bytes received.
     pub bytes: u64,
-    /// How far it is.
     pub state: DownloadState,
 }
 
-/// How far a download is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DownloadState {
-    /// It is coming.
     Running,
-    /// All of it is there.
     Done,
-    /// It broke off.
+    /// The download was interrupted.
     Failed,
-    /// It was ended: all downloads together would be larger than allowed.
+    /// Cancelled, because the total size would exceed the limit.
     TooLarge,
 }
 
@@ -41,7 +37,7 @@ pub enum DownloadState {
 pub(crate) struct Downloads {
     list: Vec<Download>,
     limit: u64,
-    /// Bytes of downloads that are no longer in the list, and of those before the start.
+    /// Bytes of downloads that are no longer listed, and of those before the start.
     before: u64,
 }
 
@@ -50,7 +46,7 @@ impl Downloads {
         Self { list: Vec::new(), limit, before }
     }
 
-    /// With those of the browser before it, which are among the bytes before the start.
+    /// Adds the downloads of the previous process, whose bytes are already counted.
     pub(crate) fn with(mut self, kept: Vec<Download>) -> Self {
         let bytes: u64 = kept.iter().map(|one| one.bytes).sum();
         self.before = self.before.saturating_sub(bytes);
@@ -78,12 +74,12 @@ impl Downloads {
         });
     }
 
-    /// Notes how far one is; answers whether it has to be ended.
+    /// Updates the progress of a download; returns whether it must be cancelled.
     pub(crate) fn progress(&mut self, progress: &DownloadProgress) -> bool {
         let Some(at) = self.list.iter().position(|one| one.file == progress.guid) else {
-            return true; // one that was not told to begin
+            return true; // its start was not reported
         };
-        // Chromium counts in floating point; neither figure is negative.
+        // Chromium sends floating-point numbers; neither is negative.
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bytes")]
         let [received, total] = [progress.received_bytes, progress.total_bytes].map(|n| n as u64);
         self.list[at].bytes = received;
@@ -101,7 +97,7 @@ impl Downloads {
     }
 }
 
-/// The last part of a name from a page, without what is no part of a file's name.
+/// The last path component of a suggested name, without invalid characters.
 fn file_name(suggested: &str) -> String {
     let last = suggested.rsplit(['/', '\\']).next().unwrap_or_default();
     let name: String = last.chars().filter(|c| !c.is_control()).take(120).collect();
@@ -153,7 +149,7 @@ mod tests {
         assert!(!downloads.progress(&at("2", 10.0, 31.0, "canceled")));
         assert_eq!(downloads.list()[1].state, DownloadState::TooLarge);
 
-        // Those of the browser before count once.
+        // Downloads of the previous browser count once.
         let kept = downloads.list()[..1].to_vec();
         let mut anew = Downloads::new(100, 60).with(kept);
         anew.begin(begins("3", "c"), None);

@@ -1,5 +1,5 @@
-//! What a tab is told of the machine that it is on: its size, its zone, its language, whether there is a network. It
-//! holds for the tab until it is changed or the tab is closed.
+//! Emulated properties of a tab's machine: size, time zone, language, network. They apply until they are changed or the
+//! tab is closed.
 
 use crate::BrowserError;
 use crate::page::Page;
@@ -11,45 +11,43 @@ use crate::transport::USUAL;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-/// What no tab is larger than, in pixels, to the right and downwards.
+/// Maximum width and height in pixels.
 pub const MAX_SIDE: u32 = 4_000;
-/// What none is smaller than.
+/// Minimum width and height in pixels.
 pub const MIN_SIDE: u32 = 100;
 
-/// The size of a page.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Size {
-    /// Pixels of the page to the right.
+    /// In CSS pixels.
     pub width: u32,
-    /// Downwards.
+    /// In CSS pixels.
     pub height: u32,
-    /// Pixels of the screen for one of the page.
+    /// Device pixels per CSS pixel.
     pub scale: f64,
-    /// Whether it is a phone, with fingers in place of a mouse.
+    /// Whether it is a phone, with touch instead of a mouse.
     pub is_phone: bool,
 }
 
-/// What a tab is told. What is none is as usual.
+/// Properties of a tab; `None` means the default.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Emulation {
     pub size: Option<Size>,
-    /// Its zone, by its IANA name.
+    /// IANA name of the time zone.
     pub zone: Option<String>,
-    /// Its language, such as `de-DE`.
+    /// Language, such as `de-DE`.
     pub locale: Option<String>,
     /// `screen` or `print`.
     pub media: Option<String>,
     /// `light` or `dark`.
     pub scheme: Option<String>,
-    /// Whether it has no network.
     pub is_offline: bool,
 }
 
 impl Page {
-    /// Tells the tab all of that anew.
+    /// Applies all properties.
     ///
     /// # Errors
-    /// When a size is none, or the browser knows no such zone or language.
+    /// When a size is out of range, or the browser does not know the zone or language.
     pub async fn emulate(&self, to: &Emulation) -> Result<(), BrowserError> {
         let wrong = |why: String| Err(BrowserError::Wrong(why));
         if let Some(Size { width, height, scale, .. }) = to.size {
@@ -62,11 +60,11 @@ impl Page {
             }
         }
         let zone = to.zone.as_deref().unwrap_or_default();
-        // Not every Chromium refuses a zone that there is not.
+        // Not every Chromium refuses an unknown zone.
         if !zone.is_empty() && jiff::tz::TimeZone::get(zone).is_err() {
             return wrong(format!("there is no zone {zone}"));
         }
-        // The zone first: what the browser refuses changes nothing else then.
+        // The zone first, so that a refusal changes nothing else.
         known("zone", zone, self.call(&SetZone { timezone_id: zone }, USUAL).await)?;
         let locale = to.locale.as_deref().unwrap_or_default();
         known("locale", locale, self.call(&SetLocale { locale }, USUAL).await)?;
@@ -111,7 +109,7 @@ impl Page {
     }
 }
 
-/// What the browser does not know is the caller's to mend.
+/// A value that the browser does not know is an error of the caller.
 fn known<T>(what: &str, said: &str, done: Result<T, BrowserError>) -> Result<(), BrowserError> {
     match done {
         Err(BrowserError::Refused { message, .. }) => {

@@ -1,5 +1,5 @@
-//! Events of the browser, folded into what is known of the tabs. Runs on the reading thread: a new target is set up
-//! here before its first script runs, and a dialog is answered here, so that it blocks nothing.
+//! Applies events of the browser to the known state of the tabs. Runs on the reading thread: a new target is set up
+//! here before its first script runs, and dialogs are answered here, so that they block nothing.
 
 use std::sync::Arc;
 
@@ -16,14 +16,14 @@ use crate::screencast::Picture;
 use crate::tabs::{Dialog, DialogAnswer, Frame, Known, MAX_TABS, Tab, Tabs, without_query};
 use crate::transport::{Event, Link, Listener};
 
-/// After so many dialogs without an act between them the script that asks is ended.
+/// After this many dialogs without an act between them the script is terminated.
 const FLOOD: u32 = 50;
-/// Addresses of a tab that are known to hold a credential.
+/// Maximum number of remembered private addresses per tab.
 const MAX_PRIVATE: usize = 64;
-/// Characters of a dialog that are remembered.
+/// Maximum number of remembered characters of a dialog.
 const MAX_WORDS: usize = 2_000;
 
-/// Keeps [`Tabs`] up.
+/// Updates [`Tabs`] from events.
 pub(crate) struct Fold(pub(crate) Arc<Tabs>);
 
 impl Listener for Fold {
@@ -48,7 +48,7 @@ impl Listener for Fold {
     }
 }
 
-/// What is told when a frame is about to go elsewhere.
+/// Events that announce the navigation of a frame.
 const LEAVES: [&str; 2] = ["Page.frameStartedNavigating", "Page.frameRequestedNavigation"];
 
 impl Fold {
@@ -128,7 +128,7 @@ impl Fold {
                     tab.refs.forget(&frame.frame_id);
                 }
             }
-            // That of a page is told as `Target.targetCrashed`, once.
+            // The crash of the page itself is reported once, as `Target.targetCrashed`.
             "Inspector.targetCrashed" if session != tab.session => link.crash(&session),
             "Page.javascriptDialogOpening" => answer(link, &session, tab, read(event)?),
             "Page.fileChooserOpened" => tab.opens_chooser(read(event)?, &session),
@@ -146,7 +146,7 @@ impl Fold {
                     Some(cast) if cast.is_wanted() => {
                         link.tell(Some(&session), &AckFrame { session_id: number });
                     }
-                    // Whoever began it has gone.
+                    // The receiver of the screencast is gone.
                     Some(_) | None => {
                         tab.cast = None;
                         link.tell(Some(&session), &StopCast {});
@@ -160,7 +160,7 @@ impl Fold {
             | "Page.frameStartedLoading"
             | "Page.frameStoppedLoading" => {
                 tab.frame_event(event.method, read(event)?, is_dark);
-                // What is cached under an address that may hold a credential goes, whenever it comes again.
+                // Clears the cache when a private address has loaded, also later.
                 let is_private = tab.main().is_some_and(|frame| frame.is_private);
                 if is_private && !is_dark && event.method == "Page.frameStoppedLoading" {
                     link.tell(Some(&session), &ClearCache {});
@@ -173,14 +173,14 @@ impl Fold {
         Ok(())
     }
 
-    /// A tab has come: one that we opened, or one that a page did.
+    /// Handles a new tab, opened by the driver or by a page.
     fn page_attached(&self, link: &Link, attached: Attached) {
         let session: Arc<str> = attached.session_id.into();
         let info = attached.target_info;
         let mut known = self.0.lock();
         if info.kind != "page" || MAX_TABS <= known.tabs.len() {
             known.refused_popups += u32::from(info.kind == "page");
-            // First, because the page that opens it waits for it.
+            // First, because the opening page waits for it.
             link.tell(Some(&session), &GoOn {});
             link.tell(None, &CloseTarget { target_id: &info.target_id });
             return;
@@ -206,7 +206,7 @@ impl Fold {
         self.set_up(link, &session);
     }
 
-    /// A frame of a tab has a process of its own now.
+    /// Handles a frame that moved to its own process.
     fn frame_attached(&self, link: &Link, parent: &str, attached: Attached) {
         let session: Arc<str> = attached.session_id.into();
         {
@@ -279,7 +279,7 @@ fn crashed(link: &Link, tab: &mut Tab) {
     link.crash(&tab.session);
 }
 
-/// What the caller has said before, or else what does the least: questions are answered with no.
+/// Answers a dialog as the caller has prepared; otherwise questions get Cancel.
 fn answer(link: &Link, session: &Arc<str>, tab: &mut Tab, opening: DialogOpening) {
     let asks = matches!(opening.kind.as_str(), "confirm" | "prompt");
     let answer = match asks.then(|| tab.next_answer.take()).flatten() {
@@ -324,7 +324,7 @@ impl Tab {
             (self.has_crashed, self.is_scripted) = (false, false);
             self.heard.forget_words();
             self.is_loading = true;
-            // Whoever has prepared an answer knew the page before.
+            // A prepared answer was meant for the previous page.
             self.next_answer = None;
         }
         let known = self.frames.remove(&info.id);
@@ -336,7 +336,7 @@ impl Tab {
         self.frames.insert(info.id, frame);
     }
 
-    /// Takes what a session has at its start; what events have told since is newer.
+    /// Adds the frames of a new session; data from events is newer.
     fn add(&mut self, node: FrameNode, session: &Arc<str>, is_dark: bool) {
         let info = node.frame;
         let parent = info.parent_id.clone();
@@ -357,7 +357,7 @@ impl Tab {
         }
     }
 
-    /// Forgets what a session spoke for, as far as no other does by now.
+    /// Removes the frames of a session that no other session has taken over.
     fn lose(&mut self, session: &Arc<str>) {
         let gone: Vec<String> = self
             .frames
@@ -371,7 +371,7 @@ impl Tab {
         }
     }
 
-    /// Whether an address may hold a credential: it came while one was typed, now or before.
+    /// Whether an address may contain a credential, because it occurred while one was typed.
     fn is_private(&mut self, url: &str, is_dark: bool) -> bool {
         if is_dark && url.contains(['?', '#']) && self.private_urls.len() < MAX_PRIVATE {
             self.private_urls.insert(url.to_owned());
@@ -394,7 +394,7 @@ impl Tab {
         let url = event.url.as_deref().filter(|_| within);
         let is_private = url.is_some_and(|url| self.is_private(url, is_dark));
         let Some(frame) = self.frames.get_mut(&event.frame_id) else { return };
-        // It may come when nothing is typed any more.
+        // The navigation may finish after the typing has ended.
         frame.leaves_private |= is_dark && LEAVES.contains(&method);
         match (method, event.name.as_deref()) {
             ("Page.navigatedWithinDocument", _) => {
@@ -413,7 +413,7 @@ impl Tab {
 }
 
 impl Known {
-    /// Whether the page of a tab has come and its load is over.
+    /// Whether the page of a tab has arrived and finished loading.
     pub(crate) fn is_settled(&self, number: u32) -> bool {
         self.tab(number).is_none_or(|tab| {
             tab.has_crashed || (!tab.is_loading && tab.main().is_some_and(|frame| frame.is_loaded))

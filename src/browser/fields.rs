@@ -1,6 +1,6 @@
-//! Fields for credentials: which one the keyboard writes to, in whatever frame, and how what is in it stays unseen.
+//! Fields for credentials: finds the focused one in any frame, and hides values.
 //!
-//! A hidden field shows no value in any snapshot from then on, also when its page shows the letters.
+//! No snapshot shows the value of a hidden field, even if its page shows the characters.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::protocol::{Describe, EvaluateIn};
 use crate::refs::Node;
 use crate::transport::USUAL;
 
-/// The element that has the keyboard in this frame itself, through open shadow roots.
+/// The focused element of this frame itself, through open shadow roots.
 const FOCUSED: &str = "(() => {
     if (!document.hasFocus()) return null;
     let at = document.activeElement;
@@ -23,42 +23,40 @@ const FOCUSED: &str = "(() => {
     return at && at !== document.body && !['IFRAME', 'FRAME'].includes(at.tagName) ? at : null;
 })()";
 const LOOK: &str = include_str!("act/field.js");
-/// How long a frame may take to say whether it has the keyboard.
+/// How long a frame may take to report its focus.
 const WITHIN: Duration = Duration::from_secs(3);
 
-/// What a field is for, as far as its page says.
+/// Purpose of a field according to its page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FieldKind {
     Password,
-    /// A code that is used once.
+    /// A one-time code.
     Code,
-    /// A name to sign in with.
+    /// A name for signing in.
     Name,
-    /// Something else.
     Other,
 }
 
-/// A field, as it is now.
+/// The current state of a field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Field {
     /// Its ref.
     pub number: u32,
     pub kind: FieldKind,
-    /// Whether nothing is in it.
     pub is_empty: bool,
-    /// The address of its frame.
+    /// Address of its frame.
     pub frame_url: String,
 }
 
 impl Page {
-    /// The field that the keyboard writes to.
+    /// The focused field.
     pub async fn focused_field(&self) -> Result<Option<Field>, BrowserError> {
         let Some(node) = self.focused().await? else { return Ok(None) };
         let number = self.with_tab(|tab| tab.refs.number(&node))?;
         self.field(number).await
     }
 
-    /// A field by its ref; none when it is no longer in the page, or no field.
+    /// A field by its ref; `None` if it is no longer in the page or no field.
     pub async fn field(&self, number: u32) -> Result<Option<Field>, BrowserError> {
         let node = self.with_tab(|tab| {
             let node = tab.refs.node(number)?.clone();
@@ -81,20 +79,20 @@ impl Page {
         Ok(Some(Field { number, kind, is_empty, frame_url }))
     }
 
-    /// Shows no value of this field in any snapshot, as long as its document lives.
+    /// Hides the value of this field in all snapshots while its document exists.
     pub fn hide_value(&self, number: u32) -> Result<(), BrowserError> {
         self.with_tab(|tab| {
             tab.hidden.insert(number);
         })
     }
 
-    /// What has the keyboard, in whatever frame; none for the page itself.
+    /// The focused node in any frame; `None` for the page itself.
     pub(crate) async fn focused(&self) -> Result<Option<Node>, BrowserError> {
         let frames = self.with_tab(|tab| tab.frames.keys().cloned().collect::<Vec<_>>())?;
         let found = frames.iter().map(|frame| timeout(WITHIN, self.found_in(frame, FOCUSED)));
         let found = future::join_all(found).await;
         let hangs = found.iter().any(Result::is_err);
-        // A frame that went meanwhile has no focus; one that does not answer may have it.
+        // A frame that is gone has no focus; one that does not answer may have it.
         let focused = found.into_iter().filter_map(|found| found.ok()?.ok()).flatten().next();
         match focused {
             None if hangs => Err(self.hangs()),

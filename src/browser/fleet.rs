@@ -1,4 +1,4 @@
-//! The browsers of a program, one for each who has one: made at first use, few at once, looked after together.
+//! All browsers of the program, one per agent: created at first use, few running at once, monitored together.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -14,13 +14,13 @@ use crate::launch::{Browser, Tended};
 use crate::live_view::{Driver, Stage, Take, Watcher};
 use crate::setup::Setup;
 
-/// So many run at once.
+/// Maximum number of running browsers.
 pub const MOST_RUNNING: usize = 2;
 
-/// How long whoever wants the wheel waits for it.
+/// How long a person waits for control.
 const WAITS: Duration = Duration::from_secs(5);
 
-/// Whose a browser is: a workspace, and an agent in it.
+/// Workspace and agent of a browser.
 pub type Key = (Uuid, Uuid);
 
 /// The last use of a browser.
@@ -33,25 +33,25 @@ pub struct Last {
 
 struct Place {
     browser: Browser,
-    /// Held by whoever acts.
+    /// Held by the acting caller.
     turn: Arc<tokio::sync::Mutex<()>>,
     last: Option<Last>,
-    /// What people see of it and do in it.
+    /// State of the live view.
     stage: Arc<Stage>,
 }
 
-/// All of them by whose they are.
+/// Browsers by workspace and agent.
 #[derive(Default)]
 pub struct Browsers(Mutex<HashMap<Key, Place>>);
 
 impl Browsers {
-    /// Somebody's browser, if it was made.
+    /// The agent's browser, if it was created.
     #[must_use]
     pub fn get(&self, key: Key) -> Option<Browser> {
         self.0.lock().get(&key).map(|place| place.browser.clone())
     }
 
-    /// Somebody's browser, made if there is none. It starts at its first use.
+    /// The agent's browser, created if needed. It starts at its first use.
     pub fn of(&self, key: Key, make: impl FnOnce() -> Setup) -> Browser {
         let mut all = self.0.lock();
         let place = all.entry(key).or_insert_with(|| Place {
@@ -63,32 +63,29 @@ impl Browsers {
         place.browser.clone()
     }
 
-    /// Whose browsers there are.
     #[must_use]
     pub fn keys(&self) -> Vec<Key> {
         self.0.lock().keys().copied().collect()
     }
 
-    /// Waits until nobody else acts in a browser, and keeps others from it as long as the guard lives. None when there
-    /// is no such browser.
+    /// Waits for exclusive use of a browser; the guard keeps others from acting. `None` if there is no such browser.
     pub async fn turn(&self, key: Key) -> Option<OwnedMutexGuard<()>> {
         let turn = self.0.lock().get(&key).map(|place| Arc::clone(&place.turn))?;
         Some(turn.lock_owned().await)
     }
 
-    /// What a browser was used for last.
     #[must_use]
     pub fn last(&self, key: Key) -> Option<Last> {
         self.0.lock().get(&key).and_then(|place| place.last)
     }
 
-    /// Which run used which tab last.
+    /// The last run that used each tab.
     #[must_use]
     pub fn runs(&self, key: Key) -> BTreeMap<u32, Uuid> {
         self.get(key).map(|browser| browser.runs()).unwrap_or_default()
     }
 
-    /// Takes note of a use.
+    /// Records a use.
     pub fn note(&self, key: Key, last: Last) {
         if let Some(place) = self.0.lock().get_mut(&key) {
             place.last = Some(last);
@@ -97,13 +94,12 @@ impl Browsers {
         }
     }
 
-    /// What people see of a browser and do in it.
     #[must_use]
     pub fn stage(&self, key: Key) -> Option<Arc<Stage>> {
         self.0.lock().get(&key).map(|place| Arc::clone(&place.stage))
     }
 
-    /// Lets somebody watch a browser.
+    /// Creates a watcher of a browser.
     #[must_use]
     pub fn watch(&self, key: Key, who: Uuid) -> Option<Watcher> {
         let (stage, browser) = {
@@ -114,10 +110,10 @@ impl Browsers {
         Some(Watcher::new(stage, browser, who))
     }
 
-    /// Gives somebody the wheel, once the agent has ended what it does.
+    /// Gives a person control once the agent's current act has ended.
     ///
     /// # Errors
-    /// When somebody else has it, or the browser is no longer there.
+    /// When somebody else is in control, or the browser no longer exists.
     pub async fn take_wheel(
         &self,
         key: Key,
@@ -140,7 +136,7 @@ impl Browsers {
                 stage.give(driver, turn);
                 Ok(())
             }
-            // Somebody else was quicker.
+            // Somebody else was faster.
             Err(_elapsed) => {
                 let late = BrowserError::TimedOut { method: "the wheel", within: WAITS };
                 stage.pass_to(&driver, how).unwrap_or(Err(late))
@@ -148,7 +144,7 @@ impl Browsers {
         }
     }
 
-    /// Hands back the wheels of those who have done nothing for too long. Answers whose they were.
+    /// Takes control from people who were idle for too long; returns them.
     pub fn take_idle_wheels(&self) -> Vec<(Key, Driver)> {
         let stages: Vec<(Key, Arc<Stage>)> = {
             let all = self.0.lock();
@@ -158,7 +154,7 @@ impl Browsers {
         stages.into_iter().filter_map(idle).collect()
     }
 
-    /// Stops others until this one has room: those in which nobody acts first, of these the longest unused.
+    /// Stops other browsers until this one may run: first those without an act, of these the longest unused.
     pub async fn make_room(&self, key: Key) {
         let mut others: Vec<_> = {
             let all = self.0.lock();
@@ -177,7 +173,7 @@ impl Browsers {
         }
     }
 
-    /// Looks after all of them. Called every few seconds.
+    /// Monitors all browsers. Call this every few seconds.
     pub async fn tend(&self) {
         let all: Vec<(Key, Browser, Arc<Stage>)> = {
             let all = self.0.lock();
@@ -201,7 +197,7 @@ impl Browsers {
         future::join_all(each).await;
     }
 
-    /// Stops a browser and forgets of it; what it keeps on the disk stays.
+    /// Stops a browser and removes it from the list; its files stay.
     pub async fn forget(&self, key: Key) {
         let place = self.0.lock().remove(&key);
         if let Some(place) = place {
@@ -209,7 +205,7 @@ impl Browsers {
         }
     }
 
-    /// Stops and forgets those of a workspace.
+    /// Stops and removes the browsers of a workspace.
     pub async fn forget_of(&self, workspace: Uuid) {
         let keys = self.keys().into_iter().filter(|(of, _)| *of == workspace);
         future::join_all(keys.map(|key| self.forget(key))).await;

@@ -1,5 +1,5 @@
-//! Pages that do not answer: a script without an end, dialogs without an end, a process that is stuck. Each is found by
-//! a question that any other page answers at once, and left by ending its script, or else its process.
+//! Pages that do not answer: endless scripts, endless dialogs, stuck processes. They are detected by a trivial request
+//! and freed by terminating the script or else the process.
 
 use std::time::Duration;
 
@@ -10,19 +10,19 @@ use crate::BrowserError;
 use crate::page::Page;
 use crate::protocol::{Crash, Evaluate, StopLoading, Terminate};
 
-/// How long an act may take with all that belongs to it, unless it waits for something by its own words.
+/// Maximum duration of an act, unless it waits explicitly.
 pub const ACT_WITHIN: Duration = Duration::from_secs(11);
-/// How long it may take to open a tab where none is: the browser may be started twice for it.
+/// Maximum time to open the first tab: the browser may be started twice for it.
 pub const OPEN_WITHIN: Duration = Duration::from_secs(45);
-/// How long a page may take for a question that costs nothing.
+/// Timeout for a trivial request.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
-/// The same for one whose script was ended.
+/// Timeout for a trivial request after the script was terminated.
 const CALMS_WITHIN: Duration = Duration::from_secs(1);
 
-/// Does something within this time.
+/// Runs an act with a timeout.
 ///
 /// # Errors
-/// [`BrowserError::Late`] when it takes longer: it may or may not have happened then.
+/// [`BrowserError::Late`] after the timeout; the act may or may not have happened.
 pub async fn in_time<T, E: From<BrowserError>>(
     within: Duration,
     act: impl Future<Output = Result<T, E>>,
@@ -34,7 +34,7 @@ pub async fn in_time<T, E: From<BrowserError>>(
 }
 
 impl Page {
-    /// Says who acts next: answers to dialogs that others have prepared, in whatever tab, are dropped.
+    /// Sets the acting caller: drops dialog answers that others have prepared in any tab.
     pub fn acts_for(&self, who: Uuid) {
         let mut known = self.running.tabs.lock();
         for tab in &mut known.tabs {
@@ -45,10 +45,10 @@ impl Page {
         }
     }
 
-    /// Makes sure that the page takes what is done next.
+    /// Ensures that the page will accept the next act.
     ///
     /// # Errors
-    /// When it does not answer.
+    /// When the page does not answer.
     pub async fn ready(&self) -> Result<(), BrowserError> {
         match self.answers(ANSWERS_WITHIN).await {
             true => Ok(()),
@@ -56,7 +56,7 @@ impl Page {
         }
     }
 
-    /// Whether scripts of the page leave time for others. One that has crashed says so in its own way.
+    /// Whether the page answers. A crashed page counts as answering; calls on it return their own error.
     pub(crate) async fn answers(&self, within: Duration) -> bool {
         let ask = Evaluate {
             expression: "1",
@@ -68,14 +68,14 @@ impl Page {
         !matches!(answer, Err(BrowserError::TimedOut { .. }))
     }
 
-    /// That it does not answer, with the dialogs that it has shown last.
+    /// The error for a page that does not answer, with its last dialogs.
     pub(crate) fn hangs(&self) -> BrowserError {
-        // ok: a tab that is gone has shown none
+        // ok: a closed tab has none
         let dialogs = self.dialogs_since(0).unwrap_or_default();
         BrowserError::Hangs { dialogs: dialogs.join("\n") }
     }
 
-    /// Frees the tab of a page that does not answer, so that it can go elsewhere.
+    /// Frees the tab of a page that does not answer, so that it can navigate.
     pub(crate) async fn free(&self) -> Result<(), BrowserError> {
         if self.answers(ANSWERS_WITHIN).await {
             return Ok(());
@@ -95,7 +95,7 @@ impl Page {
         self.forget_crash()
     }
 
-    /// Ends when the page does not answer: one that is to be left may run a script about that.
+    /// Returns when the page does not answer: it may run a script when it is left.
     pub(crate) async fn stuck(&self) {
         loop {
             sleep(ANSWERS_WITHIN).await;

@@ -1,7 +1,6 @@
-//! What the pages of a tab say to the console and what they fetch, from the moment on at which somebody asks. Nobody pays
-//! for it before.
+//! Console lines and requests of the pages of a tab, recorded from the first query on; before that there is no cost.
 //!
-//! Values are left out of addresses, and what was said or fetched while a credential was typed is forgotten.
+//! Addresses are stored without values. Records made while a credential was typed are dropped.
 
 use std::collections::VecDeque;
 
@@ -15,47 +14,45 @@ use crate::protocol::{
 };
 use crate::transport::USUAL;
 
-/// So many of each are remembered; the oldest goes first.
+/// Maximum number of lines, and of requests; the oldest are dropped.
 const KEPT: usize = 200;
-/// The longest line of the console, in characters.
+/// Maximum characters of a console line.
 const MAX_WORDS: usize = 1_000;
-/// The longest address, in characters.
+/// Maximum characters of an address.
 const MAX_URL: usize = 500;
 
-/// A line of the console.
+/// A console line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Said {
-    /// `log`, `warning`, `error` and so on; `exception` for one that nobody caught.
+    /// `log`, `warning`, `error` and so on; `exception` for an uncaught exception.
     pub kind: String,
-    /// Its words.
     pub text: String,
 }
 
 impl Said {
-    /// Whether it tells of something that went wrong.
+    /// Whether it reports an error.
     #[must_use]
     pub fn is_error(&self) -> bool {
         matches!(self.kind.as_str(), "error" | "assert" | "exception")
     }
 }
 
-/// Something that a page has fetched.
+/// A request of a page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fetched {
-    /// The method of HTTP.
     pub method: String,
-    /// The address; of a query only the names.
+    /// Only names of the query are kept.
     pub url: String,
     /// `Document`, `Image`, `XHR` and so on.
     pub kind: String,
-    /// The status of HTTP; none while nothing has come.
+    /// HTTP status; `None` before the response.
     pub status: Option<u16>,
-    /// Why nothing came.
+    /// Why the request failed.
     pub failed: Option<String>,
     id: String,
 }
 
-/// What was heard of a tab.
+/// Records of a tab.
 #[derive(Default)]
 pub(crate) struct Heard {
     listens: bool,
@@ -88,7 +85,7 @@ impl Heard {
         if !self.listens {
             return;
         }
-        // One that is led elsewhere keeps its id, and is told once, by where it went.
+        // A redirected request keeps its id and is listed once, with its final address.
         self.fetched.retain(|one| one.id != sent.request_id);
         let fetched = Fetched {
             method: sent.request.method,
@@ -113,7 +110,7 @@ impl Heard {
         }
     }
 
-    /// Forgets the words of a document that is gone.
+    /// Drops the console lines of a document that is gone.
     pub(crate) fn forget_words(&mut self) {
         self.said.clear();
     }
@@ -131,13 +128,13 @@ fn push<T>(list: &mut VecDeque<T>, one: T) {
     list.push_back(one);
 }
 
-/// An address without what may be a secret in it: of a query the names, of one that holds its content nothing more.
+/// The address without possible secrets: only the names of a query; only the scheme if the address contains data.
 fn bare(text: &str) -> String {
     let Ok(mut url) = Url::parse(text) else { return String::new() };
     if url.cannot_be_a_base() {
         return format!("{}:…", url.scheme());
     }
-    // ok: an address of this kind takes all of it
+    // ok: cannot fail for an address with a host
     url.set_username("").ok();
     url.set_password(None).ok(); // ok: as before
     url.set_fragment(None);
@@ -148,25 +145,25 @@ fn bare(text: &str) -> String {
 }
 
 impl Page {
-    /// What its page has said to the console, the oldest first.
+    /// Console lines of the page, oldest first.
     ///
     /// # Errors
-    /// When a credential was typed into the page, or it is gone.
+    /// When a credential was typed into the page.
     pub async fn console(&self) -> Result<Vec<Said>, BrowserError> {
         self.listen().await?;
         self.with_tab(|tab| tab.heard.said.iter().cloned().collect())
     }
 
-    /// What its pages have fetched since somebody asked first, the oldest first.
+    /// Requests of the tab's pages since the first query, oldest first.
     ///
     /// # Errors
-    /// When a credential was typed into the page, or it is gone.
+    /// When a credential was typed into the page.
     pub async fn fetched(&self) -> Result<Vec<Fetched>, BrowserError> {
         self.listen().await?;
         self.with_tab(|tab| tab.heard.fetched.iter().cloned().collect())
     }
 
-    /// Listens from now on; the page tells then also what it has said before.
+    /// Starts recording; the page also reports earlier console lines.
     async fn listen(&self) -> Result<(), BrowserError> {
         let listens = self.with_tab(|tab| match tab.knows_secret() {
             true => Err(BrowserError::KnowsSecret),
@@ -180,7 +177,7 @@ impl Page {
     }
 
     pub(crate) async fn hear_requests(&self) -> Result<(), BrowserError> {
-        // Nothing of what comes is kept for anybody.
+        // The browser need not buffer response bodies.
         let hear = HearRequests { max_total_buffer_size: 0, max_resource_buffer_size: 0 };
         self.call(&hear, USUAL).await.map(drop)
     }

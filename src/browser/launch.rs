@@ -1,7 +1,8 @@
-//! The life of a browser: started at first use, watched, stopped when nobody needs it, started anew after a crash with
-//! the tabs that were open.
+//! Lifecycle of a browser: started at first use, monitored, stopped when idle, restarted after a crash with the tabs
+//! that were open.
 //!
-//! It ends with whoever holds the pipe, and what a former start of HQ left behind is ended before the next.
+//! The browser ends when its pipe is closed. Processes that an earlier run of HQ left behind are ended before the next
+//! start.
 
 mod tabs;
 
@@ -33,24 +34,24 @@ use crate::tabs::{MAX_TABS, TabInfo, Tabs};
 use crate::transport::{Link, USUAL};
 use crate::visits;
 
-/// Where a new tab is.
+/// Address of a new tab.
 const BLANK: &str = "about:blank";
-/// How long a start may take.
+/// Maximum duration of a start.
 const READY_WITHIN: Duration = Duration::from_secs(20);
-/// How long the first tab may take: a program that has just begun loads its parts from a cold disk.
+/// Maximum time for the first tab: a program that has just started loads its parts from a cold disk.
 const FIRST_TAB_WITHIN: Duration = Duration::from_secs(20);
-/// How long a start may take to make its first tab before another start is tried.
+/// A start that makes no first tab within this time is tried again.
 const STALLED_AFTER: Duration = Duration::from_secs(5);
-/// How long it may take to end by itself.
+/// How long the browser may take to exit by itself.
 const END_WITHIN: Duration = Duration::from_secs(2);
-/// After so many failures in a row it is not started again by itself.
+/// After this many consecutive failures the browser is not restarted automatically.
 const MAX_FAILURES: u32 = 5;
-/// Whoever ran this long has not failed in a row.
+/// A failure after this running time does not count as consecutive.
 const RAN_WELL: Duration = Duration::from_mins(1);
-/// A browser that says nothing for so long hangs.
+/// A browser that does not answer for this long hangs.
 const HANGS_AFTER: Duration = Duration::from_secs(10);
 
-/// A profile folder and, while somebody needs it, a running Chromium. Clones share it.
+/// A profile folder and, while in use, a running Chromium. Clones share it.
 #[derive(Clone)]
 pub struct Browser(Arc<Keeper>);
 
@@ -64,7 +65,7 @@ struct Keeper {
 #[derive(Default)]
 struct Life {
     failures: u32,
-    /// What is opened again at the next start; none before it was looked up.
+    /// Tabs to reopen at the next start; `None` before they were loaded.
     tabs: Option<reopen::Tabs>,
 }
 
@@ -72,15 +73,15 @@ struct Life {
 struct Now {
     running: Option<Arc<Running>>,
     news: Vec<String>,
-    /// What those before it have downloaded, while it does not run.
+    /// Finished downloads of earlier processes, while the browser is not running.
     downloads: Vec<Download>,
-    /// The runs that used tabs last.
+    /// The last run that used each tab.
     runs: BTreeMap<u32, Uuid>,
-    /// The tabs as they were written down last.
+    /// The tabs as they were last saved.
     saved: Option<reopen::Tabs>,
 }
 
-/// One running Chromium. Ends with the last that holds it.
+/// One running Chromium. Ends when the last holder is dropped.
 pub(crate) struct Running {
     pub(crate) link: Link,
     pub(crate) tabs: Arc<Tabs>,
@@ -91,41 +92,38 @@ pub(crate) struct Running {
     used: Mutex<Instant>,
 }
 
-/// How a browser is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Health {
-    /// Its name and version.
+    /// Name and version.
     pub version: String,
     pub processes: usize,
-    /// Their memory, in bytes.
+    /// In bytes.
     pub memory: u64,
-    /// Its first process.
+    /// The first process.
     pub pid: i32,
-    /// How long it has run.
     pub runs_for: Duration,
 }
 
-/// What looking after a browser has done.
+/// Result of [`Browser::tend`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Tended {
-    /// It does not run.
+    /// The browser is not running.
     Stopped,
-    /// It runs well.
+    /// The browser runs normally.
     Fine(Health),
-    /// It was stopped because nobody used it.
+    /// Stopped because nobody used it.
     Idle,
-    /// It had to be ended, for this reason; its next use starts it anew.
+    /// Ended for this reason; the next use restarts it.
     Ended(String),
 }
 
 impl Browser {
-    /// A browser that starts at its first use.
+    /// Creates a browser that starts at its first use.
     #[must_use]
     pub fn new(setup: Setup) -> Self {
         Self(Arc::new(Keeper { setup, life: tokio::sync::Mutex::default(), now: Mutex::default() }))
     }
 
-    /// What it is started with.
     #[must_use]
     pub fn setup(&self) -> &Setup {
         &self.0.setup
@@ -138,27 +136,26 @@ impl Browser {
         Ok(page)
     }
 
-    /// One of the open tabs.
     pub async fn page(&self, number: u32) -> Result<Page, BrowserError> {
         let running = self.running().await?;
         Page::of(running, number)
     }
 
-    /// The open tabs, or those that will be open after the next start.
+    /// The open tabs. Starts the browser if needed.
     pub async fn tabs(&self) -> Result<Vec<TabInfo>, BrowserError> {
         let running = self.running().await?;
         let tabs = running.tabs.lock().infos();
         Ok(tabs)
     }
 
-    /// The open tabs while it runs. To ask for them is no use of it and starts nothing.
+    /// The open tabs, or none if the browser is not running. Does not start the browser or count as a use.
     #[must_use]
     pub fn open_tabs(&self) -> Vec<TabInfo> {
         let running = self.current().filter(|running| !running.link.has_ended());
         running.map_or_else(Vec::new, |running| running.tabs.lock().infos())
     }
 
-    /// The tab in front while it runs, as far as that is known.
+    /// The tab in front, if known, while the browser is running.
     #[must_use]
     pub fn front(&self) -> Option<u32> {
         let running = self.current().filter(|running| !running.link.has_ended())?;
@@ -166,14 +163,14 @@ impl Browser {
         known.front.filter(|number| known.tab(*number).is_some())
     }
 
-    /// One of the open tabs while it runs, as little a use of it as [`Browser::open_tabs`].
+    /// An open tab while the browser is running. Does not count as a use, like [`Browser::open_tabs`].
     #[must_use]
     pub fn open_page(&self, number: u32) -> Option<Page> {
         let running = self.current().filter(|running| !running.link.has_ended())?;
-        Page::of(running, number).ok() // ok: a tab that is closed is none
+        Page::of(running, number).ok() // ok: a closed tab is none
     }
 
-    /// Forgets what pages have said and fetched.
+    /// Clears recorded console lines and requests of all pages.
     pub(crate) fn forget_heard(&self) {
         if let Some(running) = self.current() {
             for tab in &mut running.tabs.lock().tabs {
@@ -182,14 +179,14 @@ impl Browser {
         }
     }
 
-    /// From now on addresses may hold a credential that is being typed.
+    /// Starts to treat addresses as private, because a credential is being typed.
     pub(crate) fn pause_capture(&self) {
         if let Some(running) = self.current() {
             running.tabs.lock().is_dark = true;
         }
     }
 
-    /// It has been typed. What was fetched meanwhile is cached under addresses that may hold it.
+    /// Ends that. Clears the cache, because its addresses may contain the credential.
     pub(crate) fn resume_capture(&self) {
         let Some(running) = self.current() else { return };
         let mut known = running.tabs.lock();
@@ -199,7 +196,7 @@ impl Browser {
         }
     }
 
-    /// What was downloaded since HQ runs.
+    /// Downloads since HQ was started.
     #[must_use]
     pub fn downloads(&self) -> Vec<Download> {
         match self.current() {
@@ -208,7 +205,7 @@ impl Browser {
         }
     }
 
-    /// How many downloads are all there.
+    /// Number of finished downloads.
     #[must_use]
     pub fn has_downloaded(&self) -> usize {
         let done =
@@ -219,7 +216,7 @@ impl Browser {
         }
     }
 
-    /// Which run used which tab last, also before HQ was started.
+    /// The last run that used each tab, also before HQ was started.
     #[must_use]
     pub fn runs(&self) -> BTreeMap<u32, Uuid> {
         self.0.now.lock().runs.clone()
@@ -229,24 +226,23 @@ impl Browser {
         self.0.now.lock().runs.insert(tab, run);
     }
 
-    /// Whether it runs.
     #[must_use]
     pub fn is_running(&self) -> bool {
         self.current().is_some_and(|running| !running.link.has_ended())
     }
 
-    /// What happened that whoever uses it did not do: each once.
+    /// Messages about unexpected events; each is returned once.
     #[must_use]
     pub fn take_news(&self) -> Vec<String> {
         std::mem::take(&mut self.0.now.lock().news)
     }
 
-    /// Starts it if it does not run.
+    /// Starts the browser if it is not running.
     pub async fn start(&self) -> Result<(), BrowserError> {
         self.running().await.map(drop)
     }
 
-    /// Looks after it: ends it when it is idle, hangs or needs too much memory. Called every few seconds.
+    /// Ends the browser if it is idle, hangs or uses too much memory. Call this every few seconds.
     pub async fn tend(&self) -> Tended {
         let Some(running) = self.current() else { return Tended::Stopped };
         if running.link.has_ended() {
@@ -268,7 +264,7 @@ impl Browser {
             return Tended::Fine(health);
         };
         let mut life = self.0.life.lock().await;
-        // Somebody else may have noticed meanwhile.
+        // Another task may have handled this meanwhile.
         if self.current().is_some_and(|now| Arc::ptr_eq(&now, &running)) {
             self.put_down(&mut life, &running, &why);
             running.end().await;
@@ -276,7 +272,7 @@ impl Browser {
         Tended::Ended(why)
     }
 
-    /// Stops it. Its next use starts it with the same tabs, whatever failed before.
+    /// Stops the browser. The next use starts it with the same tabs and a failure count of zero.
     pub async fn stop(&self) {
         let mut life = self.0.life.lock().await;
         life.failures = 0;
@@ -289,7 +285,7 @@ impl Browser {
         }
     }
 
-    /// Stops it and forgets everything: sign-ins, tabs, downloads.
+    /// Stops the browser and deletes sign-ins, tabs and downloads.
     pub async fn reset(&self) -> Result<(), BrowserError> {
         self.stop().await;
         let mut life = self.0.life.lock().await;
@@ -310,7 +306,7 @@ impl Browser {
         .await
     }
 
-    /// When somebody used it last, while it runs.
+    /// Time of the last use, while the browser is running.
     pub(crate) fn used(&self) -> Option<Instant> {
         self.current().map(|running| *running.used.lock())
     }
@@ -356,7 +352,7 @@ impl Browser {
         Ok(running)
     }
 
-    /// Takes note of a browser that failed.
+    /// Records the failure of a browser.
     fn put_down(&self, life: &mut Life, running: &Running, why: &str) {
         life.failures = if RAN_WELL <= running.started.elapsed() { 1 } else { life.failures + 1 };
         life.tabs = Some(running.open_tabs());
@@ -428,7 +424,7 @@ impl Running {
         self.new_tab_within(if is_first { FIRST_TAB_WITHIN } else { USUAL }).await
     }
 
-    /// A new tab of a browser that is restarted if it has none after this time.
+    /// Opens a new tab. The first tab of a browser gets less time, so that a stalled browser is restarted.
     async fn first_tab(self: &Arc<Self>) -> Result<Page, BrowserError> {
         let is_first = self.tabs.lock().tabs.is_empty();
         if is_first { self.new_tab_within(STALLED_AFTER).await } else { self.new_tab().await }
@@ -447,7 +443,7 @@ impl Running {
         Page::of(Arc::clone(self), number.ok_or_else(late)?)
     }
 
-    /// Somebody uses it.
+    /// Records a use.
     pub(crate) fn touch(&self) {
         *self.used.lock() = Instant::now();
     }
@@ -463,17 +459,17 @@ impl Running {
         }
     }
 
-    /// What it has downloaded and is all there.
+    /// The finished downloads.
     fn downloaded(&self) -> Vec<Download> {
         let known = self.tabs.lock();
         let all = known.downloads.list().iter();
         all.filter(|one| one.state == DownloadState::Done).cloned().collect()
     }
 
-    /// Lets it write down what it keeps, and ends what is left.
+    /// Lets the browser save its state, then ends what is left.
     async fn end(&self) {
         if !self.link.has_ended() {
-            // ok: it ends one way or the other
+            // ok: the browser is ended either way
             self.link.call(None, &CloseBrowser {}, END_WITHIN).await.ok();
             self.job.wait_for(END_WITHIN).await;
         }
@@ -515,7 +511,7 @@ async fn get_ready(link: &Link, setup: &Setup) -> Result<String, BrowserError> {
     Ok(version?.product)
 }
 
-/// Makes the folders, and ends what a former start of HQ left behind. Answers where complaints go.
+/// Creates the folders and ends processes that an earlier run of HQ left behind. Returns the path for error output.
 fn prepare(setup: &Setup) -> io::Result<PathBuf> {
     let runs = setup.runs();
     fs::create_dir_all(&runs)?;
@@ -525,7 +521,7 @@ fn prepare(setup: &Setup) -> io::Result<PathBuf> {
     }
     let own = runs.join("own");
     left_over::make(&own)?;
-    // What was given to pages, and what the last browser needed while it ran, is of no use to this one.
+    // Delete uploads and temporary files of the previous browser.
     for folder in [setup.uploads(), setup.scratch()] {
         unless_missing(fs::remove_dir_all(folder))?;
     }
@@ -533,7 +529,7 @@ fn prepare(setup: &Setup) -> io::Result<PathBuf> {
         fs::create_dir_all(folder)?;
     }
     visits::forget(&setup.profile().join("Default"))?;
-    // Nobody else uses the profile: a lock was left by a crash, perhaps under another name of the host.
+    // Nothing else uses the profile: a lock is left from a crash, perhaps under another host name.
     for lock in ["SingletonLock", "SingletonCookie", "SingletonSocket"] {
         unless_missing(fs::remove_file(setup.profile().join(lock)))?;
     }
@@ -547,7 +543,7 @@ pub(crate) fn unless_missing(done: io::Result<()>) -> io::Result<()> {
     }
 }
 
-/// Does what waits for the disk on a thread that may.
+/// Runs blocking file operations on a blocking thread.
 pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> Result<T, BrowserError> {
@@ -555,11 +551,11 @@ pub(crate) async fn blocking<T: Send + 'static>(
     done.map_err(io::Error::other).flatten().map_err(BrowserError::Folder)
 }
 
-/// Why a browser did not get ready, in its own words or in those of the jail.
+/// Why a browser did not start, from its own output or from the jail.
 fn why_not(job: &Job, error: &BrowserError) -> BrowserError {
     let said = job.end().and_then(|end| end.not_started);
     let said = said.or_else(|| {
-        let excerpt = job.excerpt(0, 600).ok()?; // ok: then the error itself has to do
+        let excerpt = job.excerpt(0, 600).ok()?; // ok: then the error itself is used
         let text = excerpt.text();
         let last = text.lines().rfind(|line| !line.trim().is_empty())?;
         Some(last.trim().to_owned())
@@ -567,7 +563,7 @@ fn why_not(job: &Job, error: &BrowserError) -> BrowserError {
     BrowserError::NotReady(said.unwrap_or_else(|| error.to_string()))
 }
 
-/// Removes the files of which nobody knows any more what they are called.
+/// Deletes files that the list of downloads does not name.
 fn tidy(folder: &Path, known: &HashSet<String>) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
@@ -583,9 +579,9 @@ fn size_of(folder: &Path) -> u64 {
     entries.flatten().filter_map(|entry| entry.metadata().ok()).map(|meta| meta.len()).sum()
 }
 
-/// What a process has for itself, in bytes: pages of programs and files are shared with others.
+/// Private memory of a process in bytes, without shared pages of programs and files.
 fn memory_of(pid: i32) -> u64 {
-    // It may have ended meanwhile.
+    // The process may have ended.
     let Ok(status) = fs::read_to_string(format!("/proc/{pid}/status")) else { return 0 };
     let of = |name: &str| {
         let line = status.lines().find_map(|line| line.strip_prefix(name))?;

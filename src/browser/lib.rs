@@ -1,13 +1,10 @@
 //! Starts and drives a Chromium over two pipes, in the jail of `sandbox`.
 //!
-//! A [`Browser`](launch::Browser) is a profile folder and, while somebody needs it, a process tree. Its tabs are
-//! [`Page`](page::Page)s: they open addresses, tell in few words what they show ([`snapshot`]), take acts by the refs of
-//! those words ([`act`]), and show pictures to those who watch ([`cast`], [`stage`]).
-//!
-//! [`Browsers`](fleet::Browsers) keeps one for each who has one, and few running at once.
-//!
-//! Invariants: the driver listens on no port; every call has an end, by an answer, a crash or its time; what a page
-//! says is escaped before anybody reads it; nothing of the browser outlives who started it.
+//! A [`Browser`](launch::Browser) is a profile folder and, while in use, a process tree. Its [`Page`](page::Page)s
+//! navigate, return text snapshots ([`snapshot`]), act on refs of these ([`act`]), and stream pictures ([`screencast`],
+//! [`live_view`]). [`Browsers`](fleet::Browsers) has one per agent and limits how many run. The driver listens on no
+//! port; every call ends, by a response, a crash or a timeout; page content is escaped before anybody reads it; no
+//! process outlives HQ.
 
 pub mod transport;
 mod visits;
@@ -43,85 +40,79 @@ use std::time::Duration;
 use kernel::problem::{Problem, ProblemKind};
 use sandbox::SandboxError;
 
-/// What can go wrong with a browser, in sentences for people and models.
+/// Errors of a browser, in sentences for people and models.
 #[derive(Debug, thiserror::Error)]
 pub enum BrowserError {
     /// The jail could not start the program.
     #[error("the browser cannot be started: {0}")]
     Start(#[from] SandboxError),
-    /// A folder or file of the browser cannot be made or read.
+    /// A folder or file of the browser cannot be created or read.
     #[error("the browser's folder cannot be used: {0}; check that the disk has room")]
     Folder(#[source] io::Error),
-    /// It was started and was not ready in time, or ended before.
+    /// The browser was not ready in time, or ended before.
     #[error("the browser did not get ready: {0}; run `hq browser doctor`")]
     NotReady(String),
-    /// It failed too often in a row.
+    /// Too many consecutive failures.
     #[error(
         "the browser failed {0} times in a row and is not started again by itself; stop it to try anew"
     )]
     GaveUp(u32),
-    /// It ended, or was ended, while a call was under way.
+    /// The browser ended during a call.
     #[error("the browser has ended; what was under way may or may not have happened, look first")]
     Ended,
-    /// The page's process crashed.
+    /// The process of the page crashed.
     #[error("the page has crashed; open its address again")]
     Crashed,
     #[error("the tab is closed; choose another of the open tabs")]
     TabClosed,
-    /// There is no such tab.
     #[error("there is no tab t{0}; ask for the open tabs")]
     NoTab(u32),
-    /// All tabs are in use.
     #[error("{0} tabs are open, and that is the limit; close one first")]
     TooManyTabs(usize),
-    /// No answer came in time.
     #[error("the page did not answer within {} s ({method}); reload it or close the tab", within.as_secs_f32())]
     TimedOut {
-        /// The call.
+        /// Method of the call.
         method: &'static str,
-        /// How long was waited.
         within: Duration,
     },
-    /// The page's answer is larger than one message may be.
+    /// The response exceeds the size limit of a message.
     #[error("the page's answer is larger than 64 MB; ask for less, for example `within` a part")]
     TooLarge,
-    /// Chromium refused a call.
+    /// Chromium returned an error.
     #[error("the browser refused {method}: {message}")]
     Refused {
-        /// The call.
+        /// Method of the call.
         method: &'static str,
-        /// Its words.
+        /// Chromium's message.
         message: String,
     },
-    /// An answer is not what the protocol says.
+    /// A response does not match the protocol.
     #[error(
         "the browser's answer to {method} is not understood: {source}; its version may be too new"
     )]
     Unclear {
-        /// The call.
+        /// Method of the call.
         method: &'static str,
         #[source]
         source: serde_json::Error,
     },
-    /// Addresses of this kind are not opened.
+    /// Addresses of this kind are not allowed.
     #[error("{0} is not opened here; use an http or https address")]
     Address(String),
-    /// The address was tried and did not come.
+    /// The navigation failed.
     #[error("{url} did not open: {reason}")]
     Navigation {
-        /// The address.
         url: String,
-        /// Chromium's word for it.
+        /// Chromium's error code.
         reason: String,
     },
-    /// The address was tried, and nobody has answered so far.
+    /// The address has not responded yet.
     #[error(
         "{url} has not come within {} s; the tab still waits for it: look again later, or go elsewhere", within.as_secs_f32()
     )]
     NotCome {
-        /// The address.
         url: String,
-        /// How long was waited.
+        /// How long the call waited.
         within: Duration,
     },
     /// The page does not answer.
@@ -130,64 +121,60 @@ pub enum BrowserError {
         if dialogs.is_empty() { "" } else { ". It has shown:\n" }
     )]
     Hangs {
-        /// Its last dialogs, a line each, escaped.
+        /// Its last dialogs, one per line, escaped.
         dialogs: String,
     },
-    /// An act has taken too long.
+    /// An act took too long.
     #[error(
         "this took longer than {} s and was given up; it may or may not have happened: look first. Where a page does not answer: navigate, reload or close the tab", .0.as_secs_f32()
     )]
     Late(Duration),
-    /// There is nothing to go back to.
     #[error("there is no page before this one in the tab")]
     NoHistory,
-    /// There is nothing to go forward to.
     #[error("there is no page behind this one in the tab")]
     NoFuture,
-    /// What was given is no ref.
+    /// The argument is no ref.
     #[error("{0:?} is no ref; use one of the last snapshot, such as e12")]
     NotARef(String),
     /// The part is no longer in the page.
     #[error("e{number} is no longer in the page, which has now:\n{lines}")]
     Stale {
         number: u32,
-        /// Lines of a snapshot of this moment.
+        /// Lines of a current snapshot.
         lines: String,
     },
-    /// The part cannot be acted on as it is now.
+    /// The part cannot be acted on in its current state.
     #[error("e{number} {why}")]
     NotActionable {
         number: u32,
         /// Why, and what would help.
         why: String,
     },
-    /// The key is not known.
     #[error("{0:?} is no key; use names such as Enter, ArrowDown, Control+A")]
     NotAKey(String),
-    /// What was waited for did not come.
+    /// The awaited event did not happen.
     #[error("{what} did not happen within {} s", within.as_secs_f32())]
     NotSeen {
-        /// What was waited for.
+        /// The awaited event in words.
         what: String,
-        /// How long.
         within: Duration,
     },
-    /// The script of the caller failed.
+    /// The caller's script failed.
     #[error("the script failed: {0}")]
     Script(String),
-    /// A person acts in it.
+    /// A person is in control.
     #[error("{0} has the wheel of this browser; nobody else acts in it until it is handed back")]
     HumanInControl(String),
-    /// Somebody else acts in it at this moment.
+    /// Somebody else is acting.
     #[error("this browser is being used at this moment; try again in some seconds")]
     Busy,
-    /// Whoever wants to act does not have the wheel.
+    /// The requester is not in control.
     #[error("you do not have the wheel of this browser; take it first")]
     NotDriving,
     /// No page waits for files.
     #[error("the page waits for no file; press its field for files first")]
     NoChooser,
-    /// A script of the agent may look at what is typed.
+    /// A script of the agent might observe typed text.
     #[error(
         "a script of the agent has run in t{0}; load that tab anew or close it before a password goes into a page"
     )]
@@ -195,10 +182,10 @@ pub enum BrowserError {
     /// The PDF of a page cannot be read.
     #[error("this PDF cannot be read as text: {0}; take a screenshot of it")]
     Pdf(String),
-    /// The page may still know a credential.
+    /// The page may still contain a credential.
     #[error("a password was typed into this page; load it anew first")]
     KnowsSecret,
-    /// The address or the word is none.
+    /// An argument is invalid.
     #[error("{0}")]
     Wrong(String),
     /// A credential is being typed.

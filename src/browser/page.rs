@@ -1,4 +1,4 @@
-//! One tab: where it goes, and how it is asked.
+//! One tab: navigation and script evaluation.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,25 +18,25 @@ use crate::refs::Node;
 use crate::tabs::{Dialog, DialogAnswer, Tab, TabInfo};
 use crate::transport::{Command, USUAL};
 
-/// How long a page may take to come: an act is over soon after that.
+/// How long a page may take to arrive; an act ends soon after that.
 pub const OPENS_WITHIN: Duration = Duration::from_secs(8);
 
-/// How long a page may take to leave for another of the history where nothing is loaded.
+/// How long a page may take to leave for a history entry that loads nothing.
 const LEAVES_WITHIN: Duration = Duration::from_secs(2);
-/// How long a page that has come may take to tell its title.
+/// How long an arrived page may take to return its title.
 const TITLE_WITHIN: Duration = Duration::from_secs(1);
-/// How long a tab may take to close before its page is ended.
+/// How long a tab may take to close before its process is crashed.
 const CLOSES_WITHIN: Duration = Duration::from_secs(2);
-/// The largest answer of a script, in bytes.
+/// Maximum size of a script's result in bytes.
 pub(crate) const MAX_VALUE: usize = 64 * 1024;
-/// What the browser says of a navigation that another one took the place of.
+/// Chromium's error for a navigation that another one replaced.
 const ABORTED: &str = "net::ERR_ABORTED";
 const WORLD: &str = "hq";
-/// The browser tells a title some time after the page has it.
+/// The browser reports a title later than the page has it.
 const TITLE_AND_STATUS: &str =
     "[document.title, performance.getEntriesByType('navigation')[0]?.responseStatus ?? 0]";
 
-/// At most two million characters of it are read.
+/// Reads at most two million characters.
 const HTML: &str = "document.documentElement?.outerHTML.slice(0, 2_000_000) ?? ''";
 
 /// One tab of a running browser. Clones share it.
@@ -48,17 +48,17 @@ pub struct Page {
     pub(crate) target: Arc<str>,
 }
 
-/// What became of an address that was opened.
+/// The result of a navigation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Opened {
-    /// Where the page is now.
+    /// Current address of the page.
     pub url: String,
     pub title: String,
-    /// The status of HTTP; 0 when there is none.
+    /// HTTP status; 0 if there is none.
     pub status: u16,
-    /// Whether all of it has come; otherwise it still loads.
+    /// Whether loading has finished.
     pub is_loaded: bool,
-    /// Whether it is a file that is being downloaded; the page stays what it was.
+    /// Whether the address is a download; the page is then unchanged.
     pub is_download: bool,
 }
 
@@ -72,39 +72,37 @@ impl Page {
         Ok(Self { running, number, session, target })
     }
 
-    /// The number of the tab.
     #[must_use]
     pub fn number(&self) -> u32 {
         self.number
     }
 
-    /// What the tab shows.
     pub fn info(&self) -> Result<TabInfo, BrowserError> {
         self.with_tab(|tab| tab.info())
     }
 
-    /// The last dialogs of its pages, and how they were answered.
+    /// The last dialogs of its pages, with the answers.
     pub fn dialogs(&self) -> Result<Vec<Dialog>, BrowserError> {
         self.with_tab(|tab| tab.dialogs.clone())
     }
 
-    /// Says how the next question of a page is answered; without that, with no.
-    /// It counts for acts of the same caller, in this document alone.
+    /// Sets the answer for the next question of a page; the default is Cancel. Applies to acts of the same caller in
+    /// the current document only.
     pub fn answer_next_dialog(&self, who: Uuid, answer: DialogAnswer) -> Result<(), BrowserError> {
         self.with_tab(|tab| tab.next_answer = Some((who, answer)))
     }
 
-    /// How many dialogs its pages have shown.
+    /// Number of dialogs shown so far.
     pub fn dialog_count(&self) -> Result<u64, BrowserError> {
         self.with_tab(|tab| tab.dialogs_seen)
     }
 
-    /// Opens an address and waits until it has come.
+    /// Opens an address and waits until the page has arrived.
     pub async fn navigate(&self, url: &str) -> Result<Opened, BrowserError> {
         self.navigate_within(url, OPENS_WITHIN).await
     }
 
-    /// Opens an address and waits for it, at most this long. A page that has come and still loads is no error.
+    /// Opens an address and waits for it, at most for `within`. A page that arrived and is still loading is no error.
     pub async fn navigate_within(
         &self,
         url: &str,
@@ -134,13 +132,13 @@ impl Page {
             return self.opened(true, true).await;
         }
         if let Some(reason) = came.error_text.filter(|text| !text.is_empty()) {
-            // It was on its way there already.
+            // The tab was already loading this address.
             if reason == ABORTED && self.is_at(&url, left(end)).await? {
                 return self.opened(true, false).await;
             }
             return Err(failed(reason));
         }
-        // Without a loader it only went to another place of the same page.
+        // Without a loader the navigation stayed within the same document.
         let is_loaded = match came.loader_id {
             None => true,
             Some(loader) => self.loaded(Some(&loader), left(end)).await?,
@@ -148,14 +146,13 @@ impl Page {
         self.opened(is_loaded, false).await
     }
 
-    /// Waits until the tab has loaded what it loads; answers whether that is this address.
+    /// Waits until the tab has finished loading; returns whether it shows this address.
     async fn is_at(&self, url: &str, within: Duration) -> Result<bool, BrowserError> {
         let number = self.number;
         self.running.tabs.until(within, |known| known.is_settled(number).then_some(())).await?;
         self.with_tab(|tab| tab.main().is_some_and(|frame| frame.url == url))
     }
 
-    /// Loads the page anew.
     pub async fn reload(&self) -> Result<Opened, BrowserError> {
         self.forget_crash()?;
         self.free().await?;
@@ -164,7 +161,6 @@ impl Page {
         self.arrived(&before).await
     }
 
-    /// Goes to the page before this one.
     pub async fn back(&self) -> Result<Opened, BrowserError> {
         let history = self.call(&History {}, USUAL).await?;
         let before = history.current_index.checked_sub(1).ok_or(BrowserError::NoHistory)?;
@@ -175,7 +171,6 @@ impl Page {
         self.to_history(entry.id).await
     }
 
-    /// Goes to the page from which it was gone back.
     pub async fn forward(&self) -> Result<Opened, BrowserError> {
         let history = self.call(&History {}, USUAL).await?;
         let next = history.entries.get(history.current_index + 1);
@@ -191,19 +186,19 @@ impl Page {
         self.arrived(&from).await
     }
 
-    /// A page that crashed can only be loaded anew.
+    /// A crashed page can only be reloaded.
     pub(crate) fn forget_crash(&self) -> Result<(), BrowserError> {
         self.with_tab(|tab| tab.has_crashed = false)?;
         self.running.link.revive(&self.session);
         Ok(())
     }
 
-    /// Waits until the tab is elsewhere and has loaded.
+    /// Waits until the tab has left `from` and has loaded.
     async fn arrived(&self, from: &(u64, String)) -> Result<Opened, BrowserError> {
         let end = Instant::now() + OPENS_WITHIN;
         let is_elsewhere = |tab: &Tab| (place(tab) != *from).then_some(());
         let mut has_left = self.until(LEAVES_WITHIN, is_elsewhere).await?;
-        // What leads to no page, such as a download, has loaded nothing by now.
+        // A navigation without a page, such as a download, is not loading anything by now.
         if has_left.is_none() && self.with_tab(|tab| tab.is_loading)? {
             has_left = self.until(left(end), is_elsewhere).await?;
             if has_left.is_none() {
@@ -215,7 +210,7 @@ impl Page {
         self.opened(is_loaded, false).await
     }
 
-    /// Waits until the page has loaded, or another one than this loader's has come instead.
+    /// Waits until the page of this loader, or another page instead, has loaded.
     async fn loaded(&self, loader: Option<&str>, within: Duration) -> Result<bool, BrowserError> {
         let came = self
             .until(within, |tab| {
@@ -227,14 +222,14 @@ impl Page {
                 (main.is_loaded && (is_this || !tab.is_loading)).then_some(Ok(()))
             })
             .await?;
-        // Acts do not wait for what has been waited for here.
+        // Later acts need not wait for this load again.
         self.with_tab(|tab| tab.waited_loads = tab.loads)?;
         came.transpose().map(|came| came.is_some())
     }
 
     async fn opened(&self, is_loaded: bool, is_download: bool) -> Result<Opened, BrowserError> {
         let asked = timeout(TITLE_WITHIN, self.evaluate_own(TITLE_AND_STATUS)).await;
-        // ok: the page is on its way to the next, or does not answer
+        // ok: the page is about to leave, or does not answer
         let asked = asked.map(Result::unwrap_or_default).unwrap_or_default();
         let info = self.with_tab(|tab| {
             if let Some(title) = asked[0].as_str() {
@@ -252,20 +247,20 @@ impl Page {
         })
     }
 
-    /// From now on addresses may hold a credential that is being typed.
+    /// Starts to treat addresses as private, because a credential is being typed.
     pub(crate) fn pause_capture(&self) {
         self.running.tabs.lock().is_dark = true;
     }
 
-    /// Begins to open an address that was open before. Nobody waits for it.
+    /// Starts to open an address without waiting for it.
     pub(crate) fn begin_navigation(&self, url: &str) {
         if let Ok(url) = address(url) {
             self.tell(&Navigate { url: &url });
         }
     }
 
-    /// Learns the title anew: the browser tells of one only when another page comes. It is no use of the browser, and
-    /// answered whatever the page does.
+    /// Reads the title, which the browser reports only for new pages. Does not count as a use, and works even if the
+    /// page does not answer.
     pub(crate) async fn learn_title(&self) -> Result<(), BrowserError> {
         let asked = GetTarget { target_id: &self.target };
         let title = self.running.link.call(None, &asked, USUAL).await?.target_info.title;
@@ -275,7 +270,7 @@ impl Page {
         Ok(())
     }
 
-    /// Shows this tab in front of the others, as every act does.
+    /// Brings this tab to the front, as every act does.
     pub async fn bring_to_front(&self) -> Result<(), BrowserError> {
         if self.running.tabs.lock().front == Some(self.number) {
             return Ok(());
@@ -285,7 +280,7 @@ impl Page {
         Ok(())
     }
 
-    /// Closes the tab, whatever its page does.
+    /// Closes the tab, even if its page does not answer.
     pub async fn close(&self) -> Result<(), BrowserError> {
         let close = CloseTarget { target_id: &self.target };
         let number = self.number;
@@ -293,7 +288,7 @@ impl Page {
         for is_last in [false, true] {
             match self.running.link.call(None, &close, CLOSES_WITHIN).await {
                 Err(BrowserError::TimedOut { .. }) => {}
-                // It has gone by the first of them.
+                // The first attempt has closed it.
                 Err(BrowserError::Refused { .. }) if is_last => {}
                 Err(error) => return Err(error),
                 Ok(_done) => {}
@@ -308,7 +303,7 @@ impl Page {
         Err(BrowserError::TimedOut { method: "Target.closeTarget", within: CLOSES_WITHIN })
     }
 
-    /// Runs a script of the caller in the page and answers its value as JSON.
+    /// Runs a script of the caller in the page and returns its value as JSON.
     pub async fn evaluate(&self, script: &str, within: Duration) -> Result<String, BrowserError> {
         let evaluate = Evaluate {
             expression: script,
@@ -327,7 +322,7 @@ impl Page {
         Ok(text)
     }
 
-    /// Runs a script of the driver beside those of the page, in its main frame.
+    /// Runs a script of the driver in an isolated world of the main frame.
     pub(crate) async fn evaluate_own(&self, script: &str) -> Result<Value, BrowserError> {
         let context_id = self.world(&self.target).await?;
         let evaluate = EvaluateIn {
@@ -339,8 +334,8 @@ impl Page {
         value_of(self.call(&evaluate, USUAL).await?)
     }
 
-    /// The source of its main frame as it is now, cut where it is very long. None of a page into which a credential was
-    /// typed: it may stand in there.
+    /// The current HTML of the main frame, cut at two million characters. Fails for a page into which a credential was
+    /// typed, because the HTML may contain it.
     pub async fn html(&self) -> Result<String, BrowserError> {
         let refused = || match self.with_tab(|tab| tab.knows_secret())? {
             true => Err(BrowserError::KnowsSecret),
@@ -377,7 +372,7 @@ impl Page {
         value_of(answer?)
     }
 
-    /// Where scripts of the driver run in a frame's document.
+    /// The isolated world of the driver in a frame's document.
     pub(crate) async fn world(&self, frame: &str) -> Result<i64, BrowserError> {
         let (session, loader, world) = self
             .with_tab(|tab| {
@@ -423,7 +418,7 @@ impl Page {
         }
     }
 
-    /// Waits until the tab shows something, for at most this long.
+    /// Waits until `look` returns a value for the tab, at most for `within`.
     pub(crate) async fn until<T>(
         &self,
         within: Duration,
@@ -437,12 +432,12 @@ impl Page {
     }
 }
 
-/// Which document a tab has, and where in it it is.
+/// Identifies the document of a tab and its address.
 fn place(tab: &Tab) -> (u64, String) {
     (tab.documents, tab.main().map(|frame| frame.url.clone()).unwrap_or_default())
 }
 
-/// A node or document that is no longer there, in the words that Chromium uses for it.
+/// The error for a missing node or document, in Chromium's words.
 pub(crate) fn gone() -> BrowserError {
     BrowserError::Refused {
         method: "DOM.resolveNode",
@@ -460,10 +455,10 @@ pub(crate) fn value_of(evaluated: Evaluated) -> Result<Value, BrowserError> {
     Err(BrowserError::Script(said.unwrap_or(exception.text).chars().take(500).collect()))
 }
 
-/// The address, if it is one of the web. An address without a scheme is one of https.
+/// Normalises a web address; an address without a scheme gets `https`.
 ///
 /// # Errors
-/// When it is of another kind: files, the browser's own pages, scripts.
+/// For other schemes: files, pages of the browser, scripts.
 pub fn address(text: &str) -> Result<String, BrowserError> {
     let text = text.trim();
     if text == "about:blank" {

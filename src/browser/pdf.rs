@@ -1,7 +1,7 @@
-//! A PDF that a tab shows: its bytes, for those who read it as text.
+//! Reads the bytes of a PDF that a tab shows, for conversion to text.
 //!
-//! Chromium gives its viewer's bytes to nobody, so they are fetched once more: by the frame itself, with the cookies of
-//! its site and through the same way out, from the cache where that has them.
+//! Chromium does not expose the bytes of its viewer, so the frame fetches them again, with the cookies of its site,
+//! through the same proxy and from the cache if possible.
 
 use std::time::{Duration, Instant};
 
@@ -13,13 +13,13 @@ use crate::page::{Page, left};
 use crate::protocol::{CloseStream, LoadOptions, LoadResource, ReadStream};
 use crate::transport::USUAL;
 
-/// The largest PDF that is read, in bytes.
+/// Maximum size of a PDF in bytes.
 pub const MAX_PDF: usize = 20 << 20;
-/// How long it may take to come.
+/// Timeout of the download.
 const WITHIN: Duration = Duration::from_secs(5);
-/// How much of it comes at once, in bytes.
+/// Size of a chunk in bytes.
 const PIECE: u32 = 1 << 20;
-/// What a PDF begins with, within its first KB.
+/// Start of a PDF, within its first KB.
 const MAGIC: &[u8] = b"%PDF-";
 
 impl Page {
@@ -29,7 +29,7 @@ impl Page {
         Ok(kind.as_str() == Some("application/pdf"))
     }
 
-    /// The bytes of the PDF that the page is. None of a page into which a credential was typed.
+    /// The bytes of the PDF. Fails for a page into which a credential was typed.
     pub async fn pdf_bytes(&self) -> Result<Vec<u8>, BrowserError> {
         let url = self.with_tab(|tab| match tab.knows_secret() {
             true => Err(BrowserError::KnowsSecret),

@@ -1,5 +1,5 @@
-//! The part of Chromium's protocol that the driver speaks: commands, and what is used of answers and events. An event
-//! that nobody asks for is never decoded.
+//! The used part of the Chrome DevTools Protocol: commands, and the used fields of responses and events. Unused events
+//! are never decoded.
 
 use std::borrow::Cow;
 
@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use crate::screencast::TouchPoint;
 use crate::transport::Command;
 
-/// Declares a command: its fields, its name and the form of its answer.
+/// Declares a command: its fields, method and response type.
 macro_rules! command {
     ($name:ident $(<$life:lifetime>)? { $($field:ident : $kind:ty),* $(,)? } = $method:literal -> $answer:ty) => {
         #[derive(Serialize)]
@@ -26,7 +26,7 @@ macro_rules! command {
     };
 }
 
-/// An answer of which nothing is used.
+/// A response without used fields.
 #[derive(Deserialize)]
 pub struct Done {}
 
@@ -146,7 +146,7 @@ command!(DragEvent<'a> {
     r#type: &'a str, x: f64, y: f64, data: &'a RawValue,
 } = "Input.dispatchDragEvent" -> Done);
 
-/// How a resource is fetched anew.
+/// How a resource is fetched again.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LoadOptions {
@@ -154,7 +154,7 @@ pub struct LoadOptions {
     pub include_credentials: bool,
 }
 
-/// Which targets are attached to by themselves.
+/// Which targets are attached automatically.
 #[derive(Serialize)]
 pub struct TargetFilter {
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
@@ -168,7 +168,7 @@ pub struct Argument {
     pub value: Value,
 }
 
-/// A cookie that is written.
+/// A cookie to write.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct NewCookie<'a> {
@@ -180,14 +180,14 @@ pub struct NewCookie<'a> {
     pub http_only: bool,
 }
 
-/// How a page is shown, such as `prefers-color-scheme`.
+/// A media feature, such as `prefers-color-scheme`.
 #[derive(Serialize)]
 pub struct MediaFeature<'a> {
     pub name: &'a str,
     pub value: &'a str,
 }
 
-/// A part of the page, in its own pixels.
+/// A region of the page in CSS pixels.
 #[derive(Serialize)]
 pub struct Clip {
     pub x: f64,
@@ -197,7 +197,7 @@ pub struct Clip {
     pub scale: f64,
 }
 
-/// An answer that is decoded by who asked.
+/// A response that the caller decodes.
 pub type AnyAnswer = Box<RawValue>;
 
 #[derive(Deserialize)]
@@ -232,7 +232,7 @@ pub struct FrameInfo {
     pub parent_id: Option<String>,
     pub loader_id: String,
     pub url: String,
-    /// What was asked for, where the browser shows its own page instead.
+    /// The requested address if the browser shows its own error page.
     pub unreachable_url: Option<String>,
 }
 
@@ -326,14 +326,14 @@ pub struct CookieInfo {
     pub name: String,
     pub domain: String,
     pub path: String,
-    /// Seconds since 1970; -1 until the browser ends.
+    /// Unix time in seconds; -1 for a session cookie.
     #[serde(default)]
     pub expires: f64,
     pub http_only: bool,
     pub secure: bool,
 }
 
-/// What a page says to the console.
+/// A console message of a page.
 #[derive(Deserialize)]
 pub struct ConsoleCalled {
     #[serde(rename = "type")]
@@ -419,7 +419,7 @@ pub struct Exception {
     pub exception: Option<RemoteObject>,
 }
 
-/// The tree as the browser tells it to screen readers.
+/// The accessibility tree.
 #[derive(Deserialize)]
 pub struct AxNodes<'a> {
     #[serde(borrow)]
@@ -454,7 +454,7 @@ pub struct AxProperty<'a> {
     pub value: AxWord<'a>,
 }
 
-/// A word of the tree; lists of nodes stay as they are.
+/// A value of the tree; lists of nodes stay undecoded.
 #[derive(Deserialize)]
 pub struct AxWord<'a> {
     #[serde(borrow)]

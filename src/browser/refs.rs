@@ -1,22 +1,22 @@
-//! Refs: short names of parts of a page. A ref belongs to a node of one document and stays the same while that lives;
-//! its number is never given to another in the same tab.
+//! Refs: short names of parts of a page. A ref belongs to a node of one document for its lifetime; its number is never
+//! reused in the same tab.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::BrowserError;
 
-/// Refs of a tab beyond which those are forgotten that the last look has not seen.
+/// Above this number, refs that the last look has not seen are dropped.
 const MAX_REFS: usize = 100_000;
 
-/// What a ref stands for.
+/// The node of a ref.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Node {
     pub session: Arc<str>,
     pub frame: String,
     /// The document.
     pub loader: String,
-    /// The node's number in its process.
+    /// The backend node id in its process.
     pub backend: i64,
 }
 
@@ -29,7 +29,7 @@ pub(crate) struct Refs {
 }
 
 impl Refs {
-    /// The number of a node, as before or new.
+    /// The number of a node, assigned if needed.
     pub(crate) fn number(&mut self, node: &Node) -> u32 {
         let key = (Arc::clone(&node.session), node.backend);
         if let Some(number) = self.numbers.get(&key) {
@@ -41,7 +41,7 @@ impl Refs {
         self.last
     }
 
-    /// Forgets all but these when there are very many: nodes that went one by one in a page that stayed.
+    /// If there are too many, drops all refs but these: nodes may vanish one by one while the page stays.
     pub(crate) fn keep(&mut self, seen: &HashSet<u32>) {
         if MAX_REFS < self.nodes.len() {
             self.nodes.retain(|number, _| seen.contains(number));
@@ -53,7 +53,7 @@ impl Refs {
         self.nodes.get(&number)
     }
 
-    /// Forgets the refs of a frame whose document is gone.
+    /// Drops the refs of a frame whose document is gone.
     pub(crate) fn forget(&mut self, frame: &str) {
         self.nodes.retain(|_, node| node.frame != frame);
         self.forget_numbers();
@@ -65,10 +65,7 @@ impl Refs {
     }
 }
 
-/// Reads `e31`, `ax31` and `31`, with or without brackets.
-///
-/// # Errors
-/// When it is none of these.
+/// Parses `e31`, `ax31` and `31`, with or without brackets.
 pub fn parse(text: &str) -> Result<u32, BrowserError> {
     let bare = text.trim().trim_start_matches('[').trim_end_matches(']');
     let digits = bare.strip_prefix("ax").or_else(|| bare.strip_prefix('e')).unwrap_or(bare);

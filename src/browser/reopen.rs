@@ -1,7 +1,7 @@
-//! The open tabs as a file in the browser's folder, so that they come back after a restart of HQ.
+//! The list of open tabs in a file of the browser's folder, so that they come back after a restart of HQ.
 //!
-//! The file lies beside the profile, where nothing in the jail writes, and in no backup. A page into which a
-//! credential was typed, and an address that may hold one, are never in it.
+//! The file is beside the profile, where nothing in the jail can write, and is not part of backups. It never lists
+//! pages into which a credential was typed, or addresses that may contain one.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,22 +17,22 @@ use crate::page::address;
 use crate::setup::Setup;
 use crate::tabs::{Known, MAX_TABS};
 
-/// The longest address that is kept, in bytes.
+/// Maximum length of a stored address in bytes.
 const MAX_URL: usize = 4096;
-/// Runs that are kept, those of the newest tabs.
+/// Maximum number of stored runs; those of the newest tabs are kept.
 const MAX_RUNS: usize = 200;
-/// A file that is larger is none of HQ's.
+/// A larger file was not written by HQ.
 const MAX_FILE: u64 = 64 * 1024;
 
-/// The tabs of a browser, as they were last.
+/// The last known tabs of a browser.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Tabs {
-    /// Number and address of each.
+    /// Number and address of each tab.
     pub tabs: Vec<(u32, String)>,
     pub next_tab: u32,
     /// The tab in front.
     pub front: Option<u32>,
-    /// The runs that used tabs last, of closed ones too: who may see a tab depends on them.
+    /// The last run of each tab, also of closed ones: it determines who may see the tab.
     pub runs: BTreeMap<u32, Uuid>,
 }
 
@@ -43,7 +43,7 @@ impl Default for Tabs {
 }
 
 impl Tabs {
-    /// What may be kept of the open tabs; nothing while a credential is typed.
+    /// The part of the open tabs that may be stored; `None` while a credential is typed.
     pub(crate) fn kept_of(known: &Known, mut runs: BTreeMap<u32, Uuid>) -> Option<Self> {
         if known.is_dark {
             return None;
@@ -60,7 +60,7 @@ impl Tabs {
         Some(Self { tabs, next_tab: known.next_tab, front: known.front, runs })
     }
 
-    /// The tabs of a browser that has not run in this process; none where the file is none of HQ's.
+    /// Loads the stored tabs; none if HQ did not write the file.
     pub(crate) fn load(setup: &Setup) -> Self {
         let path = place(setup);
         let is_ours = |found: &fs::Metadata| found.is_file() && found.len() <= MAX_FILE;

@@ -1,6 +1,6 @@
-//! Pictures of a tab for those who watch, and what they do with mouse, fingers and keys.
+//! Screencast of a tab, and manual input by mouse, touch and keys.
 //!
-//! The browser draws the next picture only when the last one was taken, so whoever takes pictures sets the pace.
+//! The browser draws the next picture only after the last one was acknowledged, so the receiver sets the pace.
 
 use std::sync::Arc;
 
@@ -16,14 +16,14 @@ use crate::protocol::{
 };
 use crate::transport::USUAL;
 
-/// How a cast looks.
+/// Parameters of a screencast.
 #[derive(Clone, Copy, Debug)]
 pub struct Look {
     /// JPEG quality, up to 100.
     pub quality: u8,
-    /// Pixels.
+    /// In pixels.
     pub max_width: u32,
-    /// Pixels.
+    /// In pixels.
     pub max_height: u32,
 }
 
@@ -38,13 +38,13 @@ impl Default for Look {
 pub struct Picture {
     /// JPEG.
     pub bytes: Arc<[u8]>,
-    /// The page's own width, to which the coordinates of input belong.
+    /// Width of the page in CSS pixels, the unit of input coordinates.
     pub page_width: f64,
-    /// The page's own height.
+    /// Height of the page in CSS pixels.
     pub page_height: f64,
-    /// How much the page is enlarged.
+    /// Zoom factor of the page.
     pub scale: f64,
-    /// How far the page is scrolled.
+    /// Scroll offset of the page.
     pub scrolled: (f64, f64),
     number: i64,
 }
@@ -66,11 +66,11 @@ impl From<CastFrame> for Picture {
     }
 }
 
-/// Where the reading thread puts pictures; the newest is kept.
+/// Sender of pictures for the reading thread; only the newest is kept.
 pub(crate) struct Frames(watch::Sender<Option<Picture>>);
 
 impl Frames {
-    /// Answers whether somebody will take it.
+    /// Returns whether somebody will receive the picture.
     pub(crate) fn put(&self, picture: Picture) -> bool {
         !picture.bytes.is_empty() && self.0.send(Some(picture)).is_ok()
     }
@@ -81,17 +81,17 @@ impl Frames {
     }
 }
 
-/// The running pictures of a tab, until it is dropped. One a tab: a second one ends the first.
+/// A running screencast; stops when it is dropped. A tab has at most one: a second one ends the first.
 pub struct Cast {
     page: Page,
     pictures: watch::Receiver<Option<Picture>>,
 }
 
 impl Page {
-    /// Begins to draw pictures of the tab.
+    /// Starts a screencast of the tab.
     pub async fn cast(&self, look: Look) -> Result<Cast, BrowserError> {
         self.bring_to_front().await?;
-        // Pictures of a former cast are on their way until this is answered.
+        // Pictures of an earlier screencast may arrive until this is acknowledged.
         self.with_tab(|tab| tab.cast = None)?;
         self.call(&StopCast {}, USUAL).await?;
         let (sender, pictures) = watch::channel(None);
@@ -109,13 +109,11 @@ impl Page {
 }
 
 impl Cast {
-    /// What is drawn.
     pub(crate) fn page(&self) -> &Page {
         &self.page
     }
 
-    /// The next picture, as soon as the page has changed; none when the tab is closed or the cast was ended. The
-    /// browser draws another one from now on.
+    /// Waits for the next picture and requests another one; `None` when the tab is closed or the screencast was ended.
     pub async fn next(&mut self) -> Option<Picture> {
         self.pictures.changed().await.ok()?;
         let picture = self.pictures.borrow_and_update().clone()?;
@@ -128,57 +126,46 @@ impl Drop for Cast {
     fn drop(&mut self) {
         let ours = |cast: &mut Frames| cast.0.subscribe().same_channel(&self.pictures);
         let ended = self.page.with_tab(|tab| tab.cast.take_if(ours).is_some());
-        // A tab that is gone draws no more either.
+        // A closed tab has stopped by itself.
         if ended.unwrap_or(false) {
             self.page.tell(&StopCast {});
         }
     }
 }
 
-/// What a person does with the page, in the page's own pixels.
+/// Input of a person, in CSS pixels of the page.
 #[derive(Clone, Debug)]
 pub enum Input {
-    /// The mouse moves, is pressed, let go or turned.
     Mouse(Mouse),
-    /// Fingers touch, move or leave.
     Touch {
-        /// What they do.
         act: TouchAct,
-        /// Where those are that touch.
+        /// Positions of the touching fingers.
         points: Vec<TouchPoint>,
     },
-    /// A key goes down.
     KeyDown(Key),
-    /// A key goes up.
     KeyUp(Key),
-    /// Text that was composed or pasted.
+    /// Composed or pasted text.
     Text(String),
 }
 
-/// One event of the mouse.
 #[derive(Clone, Copy, Debug)]
 pub struct Mouse {
-    /// What it does.
     pub act: MouseAct,
     pub x: f64,
     pub y: f64,
     pub button: Button,
-    /// How often in a row it was pressed.
+    /// Number of consecutive clicks.
     pub clicks: u8,
-    /// Alt 1, Control 2, Meta 4, Shift 8.
+    /// Bit set: Alt 1, Control 2, Meta 4, Shift 8.
     pub modifiers: u8,
 }
 
-/// What the mouse does.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum MouseAct {
-    /// It moves.
     Move,
-    /// A button goes down.
     Down,
-    /// A button goes up.
     Up,
-    /// The wheel turns.
+    /// The mouse wheel turns.
     Wheel {
         /// To the right, in pixels.
         x: f64,
@@ -187,62 +174,55 @@ pub enum MouseAct {
     },
 }
 
-/// A button of the mouse.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Button {
-    /// None is held.
+    /// No button is held.
     None,
-    /// The usual one.
     #[default]
     Left,
-    /// The wheel.
     Middle,
-    /// The one for menus.
     Right,
 }
 
-/// A finger on the page.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct TouchPoint {
     pub x: f64,
     pub y: f64,
-    /// Which finger.
+    /// Identifies the finger.
     pub id: u8,
 }
 
-/// What fingers do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TouchAct {
-    /// Another one touches.
+    /// Another finger touches.
     Start,
-    /// They move.
     Move,
-    /// One leaves.
+    /// One finger is lifted.
     End,
-    /// The touch is taken back.
+    /// The touch is cancelled.
     Cancel,
-    /// One finger touches and leaves at once. A start and an end of their own become a long press when the end comes late.
+    /// One finger touches and is lifted at once. A separate start and end become a long press if the end is late.
     Tap,
 }
 
-/// A key as browsers name it.
+/// A key in terms of DOM keyboard events.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Key {
-    /// What it means: `a`, `Enter`.
+    /// Meaning: `a`, `Enter`.
     pub key: String,
-    /// Where it lies: `KeyA`.
+    /// Physical position: `KeyA`.
     pub code: String,
-    /// What it types.
+    /// Typed text.
     pub text: String,
     pub number: u32,
-    /// Alt 1, Control 2, Meta 4, Shift 8.
+    /// Bit set: Alt 1, Control 2, Meta 4, Shift 8.
     pub modifiers: u8,
-    /// Whether it is held.
+    /// Whether the key is held down.
     pub repeats: bool,
 }
 
 impl Input {
-    /// Whether letters may come of it.
+    /// Whether the input may type text.
     pub(crate) fn writes(&self) -> bool {
         match self {
             Self::KeyDown(key) => !key.text.is_empty() || key.modifiers != 0,
@@ -251,7 +231,7 @@ impl Input {
         }
     }
 
-    /// Whether another part may have the keyboard behind it.
+    /// Whether the input may move the keyboard focus.
     pub(crate) fn may_move_focus(&self) -> bool {
         match self {
             Self::Mouse(mouse) => mouse.act == MouseAct::Up,
@@ -263,7 +243,7 @@ impl Input {
 }
 
 impl Page {
-    /// Does what a person does.
+    /// Sends input of a person.
     pub async fn input(&self, input: &Input) -> Result<(), BrowserError> {
         self.bring_to_front().await?;
         match input {
@@ -274,7 +254,7 @@ impl Page {
                 TouchAct::End => self.touch("touchEnd", points).await,
                 TouchAct::Cancel => self.touch("touchCancel", points).await,
                 TouchAct::Tap => {
-                    // The end is on its way before the page has answered the start.
+                    // Sends the end before the page has answered the start.
                     let (start, end) =
                         tokio::join!(self.touch("touchStart", points), self.touch("touchEnd", &[]));
                     start.and(end)

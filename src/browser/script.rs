@@ -1,8 +1,8 @@
-//! Scripts of agents in pages: in a world of their own, where they see the page's parts and neither its variables nor
-//! what the driver keeps there.
+//! Scripts of agents in pages: in an isolated world that sees the DOM, but neither the page's variables nor the
+//! driver's.
 //!
-//! A script may stay behind and listen. So none runs where a credential was typed, and none is typed while one may
-//! listen: a document in which a script has run has to go first.
+//! A script may leave a listener behind. So no script runs in a document where a credential was typed, and none is
+//! typed while a script may listen: a document in which a script has run must be left first.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,17 +12,18 @@ use crate::page::{MAX_VALUE, Page, gone, value_of};
 use crate::protocol::{CallOn, EvaluateIn, IsolatedWorld, ReleaseObject, Resolve, Terminate};
 use crate::transport::USUAL;
 
-/// The name of that world.
+/// Name of the isolated world.
 const WORLD: &str = "agent";
-/// The longest script, in bytes.
+/// Maximum size of a script in bytes.
 pub const MAX_SCRIPT: usize = 20_000;
 
 impl Page {
-    /// Runs a script of somebody else than the driver, and answers its value as JSON. With a part it is one expression,
+    /// Runs a script of an agent and returns its value as JSON. With a part the script must be one expression; it runs
     /// in the frame of the part, which is `this`.
     ///
     /// # Errors
-    /// When it is too long, throws, takes too long or answers too much, or when a credential was typed into this page.
+    /// When the script is too long, throws, takes too long or returns too much, or when a credential was typed into
+    /// this page.
     pub async fn run_script(
         &self,
         part: Option<u32>,
@@ -78,7 +79,7 @@ impl Page {
             }
         };
         if matches!(answer, Err(BrowserError::TimedOut { .. })) {
-            // It may run without an end.
+            // The script may never end.
             link.tell(Some(&session), &Terminate {});
         }
         let text = value_of(answer?)?.to_string();
@@ -90,7 +91,7 @@ impl Page {
         }
     }
 
-    /// Refuses what must stay unseen while a script may look on, in this tab or in another that reaches it.
+    /// Refuses to continue while a script may observe this tab or another one that can reach it.
     pub(crate) fn no_script_looks_on(&self) -> Result<(), BrowserError> {
         let known = self.running.tabs.lock();
         match known.tabs.iter().find(|tab| tab.is_scripted) {

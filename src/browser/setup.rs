@@ -1,7 +1,7 @@
-//! What a browser is started with: its folder, its limits, its jail and its arguments.
+//! Parameters of a browser: its folder, limits, jail and command line.
 //!
-//! The program runs in the jail: it writes to its own folder and reaches one port. The host's shell places the ends of
-//! the pipes at the numbers that Chromium looks for (3 and 4), whatever HQ itself has inherited under them.
+//! The program runs in the jail: it writes to its own folder and can reach one port. The host's shell moves the pipes
+//! to file descriptors 3 and 4, where Chromium expects them, whatever HQ has inherited there.
 
 use std::ffi::OsString;
 use std::fs;
@@ -15,26 +15,26 @@ use sandbox::job::Job;
 use sandbox::policy::{Limits, Network, OwnNetwork, Policy, Ports, WithoutLandlock};
 use sandbox::spawn::{Command, Input, Output, Spawner};
 
-/// Debian's Chromium itself. The script of this name in `/usr/bin` reads more of the host than the jail shows.
+/// Debian's Chromium binary. The script of the same name in `/usr/bin` reads files that the jail hides.
 pub const PROGRAM: &str = "/usr/lib/chromium/chromium";
 
-/// Puts what it reads from and writes to where Chromium looks for it, and becomes Chromium.
+/// Moves stdin and stdout to the descriptors that Chromium uses, and executes Chromium.
 const PLACE_PIPES: &str = r#"exec "$@" 3<&0 4>&1 </dev/null >/dev/null"#;
-/// The folder that it starts in, in few characters: it makes a socket there, whose path may have 107.
+/// A short path for the working folder: Chromium creates a socket there, whose path is limited to 107 characters.
 const SCRATCH: &str = "/proc/self/cwd";
 const SHELL: &str = "/bin/sh";
-/// More than a browser with eight tabs has.
+/// More processes than a browser with eight tabs has.
 const MAX_PROCESSES: usize = 200;
-/// Caches and databases of the profile are never larger, in bytes a file.
+/// Maximum size of a file in the profile in bytes.
 const MAX_FILE: u64 = 1 << 30;
 
-/// Read by Chromium besides what every program may read, where it is there.
+/// Paths that Chromium may read in addition to those of every program, if they exist.
 const READABLE: &[&str] = &["/etc/chromium", "/etc/chromium.d", "/etc/fonts"];
 
 const ARGUMENTS: &[&str] = &[
     "--headless=new",
     "--remote-debugging-pipe",
-    // The jail refuses the namespaces that Chromium's own sandbox is made of, and stands in for it.
+    // The jail refuses the namespaces of Chromium's own sandbox and replaces it.
     "--no-sandbox",
     "--test-type",
     "--disable-dev-shm-usage",
@@ -58,7 +58,7 @@ const ARGUMENTS: &[&str] = &[
     "--disable-sync",
     "--disable-features=AutofillServerCommunication,BackForwardCache,DialMediaRouteProvider,HttpsUpgrades,MediaRouter,\
      OptimizationHints,Translate",
-    // There is a mouse, although no device shows it: `:hover` counts.
+    // Declares a mouse, although no device has one, so that `:hover` works.
     "--blink-settings=primaryHoverType=2,availableHoverTypes=2,primaryPointerType=4,\
      availablePointerTypes=4",
     "--force-webrtc-ip-handling-policy=disable_non_proxied_udp",
@@ -67,53 +67,51 @@ const ARGUMENTS: &[&str] = &[
     "--password-store=basic",
 ];
 
-/// Serves the way out of a browser that was started: what listens in its own network, or the port on this machine where
-/// it has none.
+/// Serves the egress proxy of a started browser: on the listener in its own network, or on the port of this machine
+/// without one.
 pub type ServeWay = Arc<dyn Fn(Option<TcpListener>, &Job) + Send + Sync>;
 
-/// What a browser is started with.
 #[derive(Clone)]
 pub struct Setup {
-    /// Starts it in the jail.
+    /// Starts the browser in the jail.
     pub spawner: Spawner,
-    /// Chromium; usually [`PROGRAM`].
+    /// Path of Chromium; usually [`PROGRAM`].
     pub program: PathBuf,
-    /// The browser's own folder; profile, downloads and uploads lie in it.
+    /// The browser's own folder with profile, downloads and uploads.
     pub folder: PathBuf,
-    /// Folders that stay unreadable although they lie below one of the system.
+    /// Folders that stay unreadable although a system folder contains them.
     pub concealed: Vec<PathBuf>,
-    /// The port of the way out on this machine; without one it reaches nothing.
+    /// Port of the egress proxy on this machine; without it the browser has no network.
     pub way_out: Option<u16>,
-    /// Serves that, also in a network of the browser's own; without it the browser shares the network of the machine.
+    /// Serves the proxy in the browser's own network; without it the browser shares the network of the machine.
     pub serve_way: Option<ServeWay>,
-    /// What happens on a kernel without Landlock.
     pub without_landlock: WithoutLandlock,
-    /// Width and height of a page, in pixels.
+    /// Width and height of a page in pixels.
     pub window: (u32, u32),
-    /// All downloads together, in bytes.
+    /// Total size of all downloads in bytes.
     pub max_downloads: u64,
-    /// Memory of all its processes, in bytes; above it is started anew.
+    /// Memory of all processes in bytes; above it the browser is restarted.
     pub max_memory: u64,
-    /// It is stopped when nobody used it for so long.
+    /// The browser is stopped after this time without use.
     pub idle: Duration,
 }
 
-/// Where the mark of a running browser lies below its folder.
+/// Where the marker of a running browser is stored below its folder.
 #[must_use]
 pub fn runs_in(folder: &Path) -> PathBuf {
     folder.join("run")
 }
 
-/// The same of all browsers in a folder, where there is such a folder.
+/// The same for all browsers in a folder.
 #[must_use]
 pub fn all_runs_in(browsers: &Path) -> Vec<PathBuf> {
-    // ok: where there is no such folder, no browser has run.
+    // ok: without the folder no browser has run.
     let folders = fs::read_dir(browsers).into_iter().flatten().flatten();
     folders.map(|folder| runs_in(&folder.path())).collect()
 }
 
 impl Setup {
-    /// Usual limits.
+    /// Creates a setup with the usual limits.
     #[must_use]
     pub fn new(spawner: Spawner, folder: PathBuf) -> Self {
         Self {
@@ -131,13 +129,12 @@ impl Setup {
         }
     }
 
-    /// Where downloads lie.
     #[must_use]
     pub fn downloads(&self) -> PathBuf {
         self.folder.join("downloads")
     }
 
-    /// Where files lie that are given to pages. The browser reads them and cannot change them.
+    /// The folder of files for pages. The browser can only read it.
     #[must_use]
     pub fn uploads(&self) -> PathBuf {
         self.folder.join("uploads")
@@ -147,12 +144,12 @@ impl Setup {
         self.folder.join("profile")
     }
 
-    /// Where it starts, and keeps what it needs while it runs.
+    /// Working folder with temporary files of a running browser.
     pub(crate) fn scratch(&self) -> PathBuf {
         self.folder.join("tmp")
     }
 
-    /// Where the mark of the running browser lies; nothing in the jail can write here.
+    /// The folder with the marker of the running browser; not writable from the jail.
     pub(crate) fn runs(&self) -> PathBuf {
         runs_in(&self.folder)
     }
@@ -194,7 +191,7 @@ impl Setup {
         command.args.push(profile);
         command.args.push(format!("--window-size={width},{height}").into());
         if let Some(port) = self.way_out {
-            // Names are looked up behind the way out; addresses of this machine go through it as well.
+            // The proxy resolves names; loopback addresses go through it as well.
             command.args.push(format!("--proxy-server=http://127.0.0.1:{port}").into());
             command.args.push("--proxy-bypass-list=<-loopback>".into());
         }

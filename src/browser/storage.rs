@@ -1,4 +1,4 @@
-//! What pages keep in a browser: cookies and the two storages, told by their names. No value leaves it.
+//! Cookies and web storage of pages, listed by name. No value leaves the browser.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -9,60 +9,56 @@ use crate::page::Page;
 use crate::protocol::{AllCookies, ClearCookies, DropCookie, NewCookie, PutCookies};
 use crate::transport::USUAL;
 
-/// So many names are told.
+/// Maximum number of listed names.
 const MOST: usize = 500;
-/// The longest name, in characters.
+/// Maximum characters of a name.
 const MAX_NAME: usize = 200;
 
 /// A cookie without its value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cookie {
     pub name: String,
-    /// The host that gets it; with a point in front also all below that.
+    /// The receiving host; with a leading dot also its subdomains.
     pub host: String,
-    /// The path below which it goes along.
     pub path: String,
-    /// Whether it goes over https alone.
+    /// Sent over https only.
     pub is_secure: bool,
-    /// Whether scripts of pages do not see it.
+    /// Invisible to scripts of pages.
     pub is_http_only: bool,
-    /// Whether it stays when the browser ends.
+    /// Persists when the browser ends.
     pub is_lasting: bool,
 }
 
-/// One of the storages of a page.
+/// The kinds of web storage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Storage {
-    /// The one that stays.
+    /// `localStorage`.
     Local,
-    /// The one that goes with its tab.
+    /// `sessionStorage`.
     Session,
 }
 
-/// Something in a storage, without its value.
+/// An entry of a storage without its value.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Item {
     pub name: String,
-    /// The length of its value, in characters.
+    /// Length of the value in characters.
     pub length: usize,
 }
 
-/// What is done with a storage.
+/// A change of a storage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change<'a> {
-    /// A name gets this value.
+    /// Sets the value of a name.
     Put(&'a str, &'a str),
-    /// A name goes.
+    /// Removes a name.
     Drop(&'a str),
-    /// All go.
+    /// Removes all names.
     Clear,
 }
 
 impl Browser {
     /// The cookies of all sites.
-    ///
-    /// # Errors
-    /// When the browser does not answer.
     pub async fn cookies(&self) -> Result<Vec<Cookie>, BrowserError> {
         let running = self.running().await?;
         let all = running.link.call(None, &AllCookies {}, USUAL).await?.cookies;
@@ -80,7 +76,7 @@ impl Browser {
     /// Writes a cookie.
     ///
     /// # Errors
-    /// When the browser takes no such cookie.
+    /// When the browser rejects the cookie.
     pub async fn put_cookie(&self, cookie: &Cookie, value: &str) -> Result<(), BrowserError> {
         let running = self.running().await?;
         let new = NewCookie {
@@ -100,10 +96,7 @@ impl Browser {
         }
     }
 
-    /// Forgets all cookies.
-    ///
-    /// # Errors
-    /// When the browser does not answer.
+    /// Deletes all cookies.
     pub async fn clear_cookies(&self) -> Result<(), BrowserError> {
         let running = self.running().await?;
         running.link.call(None, &ClearCookies {}, USUAL).await.map(drop)
@@ -111,10 +104,7 @@ impl Browser {
 }
 
 impl Page {
-    /// Forgets the cookies of this name at a host.
-    ///
-    /// # Errors
-    /// When the page does not answer.
+    /// Deletes the cookies of this name at a host.
     pub async fn drop_cookie(
         &self,
         name: &str,
@@ -124,10 +114,10 @@ impl Page {
         self.call(&DropCookie { name, domain: host, path }, USUAL).await.map(drop)
     }
 
-    /// What lies in a storage of its page.
+    /// The entries of a storage of the page.
     ///
     /// # Errors
-    /// When the page has none, or does not answer.
+    /// When the page has no storage.
     pub async fn stored(&self, storage: Storage) -> Result<Vec<Item>, BrowserError> {
         let script = format!(
             "(() => {{ const all = {}; return Object.keys(all).slice(0, {MOST}).map((name) => (
@@ -139,10 +129,10 @@ impl Page {
             .map_err(|source| BrowserError::Unclear { method: "Runtime.evaluate", source })
     }
 
-    /// Changes a storage of its page.
+    /// Changes a storage of the page.
     ///
     /// # Errors
-    /// When the page has none, there is no room, or it does not answer.
+    /// When the page has no storage, or the storage is full.
     pub async fn store(&self, storage: Storage, change: Change<'_>) -> Result<(), BrowserError> {
         let (of, text) = (storage.word(), |text: &str| json!(text).to_string());
         let script = match change {
@@ -163,7 +153,7 @@ impl Storage {
     }
 }
 
-/// A page without an address has no storage.
+/// Converts the error of a page without storage.
 fn none(answer: Result<Value, BrowserError>) -> Result<Value, BrowserError> {
     match answer {
         Err(BrowserError::Script(why)) => {

@@ -1,4 +1,4 @@
-//! What is known of the tabs of a running browser: kept up by its events, read by everybody else.
+//! State of the tabs of a running browser: updated by events, read by everything else.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -17,47 +17,41 @@ use crate::refs::Refs;
 use crate::screencast::Frames;
 use crate::snapshot::Seen;
 
-/// As many tabs are open at once; what a page opens beyond that is closed again.
+/// Maximum number of open tabs; further ones that a page opens are closed.
 pub const MAX_TABS: usize = 8;
-/// Dialogs of a tab that are remembered.
+/// Number of remembered dialogs per tab.
 const KEPT_DIALOGS: usize = 5;
 
-/// One tab, as people and models see it.
+/// One tab, for people and models.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TabInfo {
-    /// Its number; it is called `t1`.
+    /// Shown as `t1`.
     pub number: u32,
-    /// The title of its page.
     pub title: String,
-    /// The address of its page.
     pub url: String,
-    /// The tab whose page opened it.
+    /// The tab whose page opened this one.
     pub opened_by: Option<u32>,
-    /// Whether its page has crashed.
     pub has_crashed: bool,
 }
 
-/// A dialog of a page, and how it was answered.
+/// A dialog of a page with its answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dialog {
     /// `alert`, `confirm`, `prompt` or `beforeunload`.
     pub kind: String,
-    /// What it says.
     pub message: String,
-    /// Whether it was accepted.
     pub accepted: bool,
 }
 
-/// How the next dialog of a page is to be answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DialogAnswer {
-    /// OK, with this text if it asks for one.
+    /// OK, with this text for a prompt.
     Accept(String),
     /// Cancel.
     Dismiss,
 }
 
-/// What is known of all tabs, and a bell that rings when it changes.
+/// State of all tabs with a change notification.
 pub(crate) struct Tabs {
     state: Mutex<Known>,
     bell: watch::Sender<u64>,
@@ -66,16 +60,16 @@ pub(crate) struct Tabs {
 pub(crate) struct Known {
     pub tabs: Vec<Tab>,
     pub next_tab: u32,
-    /// Which tab a session belongs to.
+    /// Tab number by session.
     pub sessions: HashMap<Arc<str>, u32>,
     pub downloads: Downloads,
-    /// Pages that were closed because there were too many.
+    /// Number of pages closed because there were too many.
     pub refused_popups: u32,
-    /// The tab in front; pages behind it draw nothing.
+    /// The tab in front; pages behind it are not drawn.
     pub front: Option<u32>,
-    /// Tabs that whoever acts knows of.
+    /// Tabs that the acting caller knows of.
     pub told: HashSet<u32>,
-    /// Whether capture is paused: a credential is being typed. Addresses that come meanwhile may hold it.
+    /// Whether capture is paused: a credential is being typed, and new addresses may contain it.
     pub is_dark: bool,
     pub has_ended: bool,
 }
@@ -88,52 +82,52 @@ pub(crate) struct Tab {
     pub url: String,
     pub opened_by: Option<u32>,
     pub has_crashed: bool,
-    /// Whether its first frames are known.
+    /// Whether the initial frames are known.
     pub is_ready: bool,
     pub frames: HashMap<String, Frame>,
     pub is_loading: bool,
-    /// How often something began to load, and up to which of these loads acts have waited.
+    /// Number of loads, and how many of them acts have waited for.
     pub loads: u64,
     pub waited_loads: u64,
-    /// Addresses that came while a credential was typed: nobody is told their query, whenever they come again.
+    /// Addresses seen while a credential was typed. Their query is never shown, even when they occur again.
     pub private_urls: HashSet<String>,
-    /// How many documents its main frame has had.
+    /// Number of documents of the main frame so far.
     pub documents: u64,
     pub refs: Refs,
-    /// Parts whose value nobody is told.
+    /// Parts whose value is never shown.
     pub hidden: HashSet<u32>,
-    /// What whoever acts has seen of it.
+    /// What the acting caller has last seen.
     pub seen: Option<Seen>,
     pub dialogs: Vec<Dialog>,
-    /// How many there were.
+    /// Number of dialogs so far.
     pub dialogs_seen: u64,
-    /// How many there were since somebody acted last.
+    /// Number of dialogs since the last act.
     pub dialogs_in_a_row: u32,
-    /// How the next question is answered, and who has said so.
+    /// The prepared answer for the next question, and its author.
     pub next_answer: Option<(Uuid, DialogAnswer)>,
     pub drag: Option<Box<RawValue>>,
-    /// The chooser of files that its page has opened.
+    /// The open file chooser.
     pub chooser: Option<Chooser>,
-    /// Whether a script of somebody else than the page and the driver has run in its document.
+    /// Whether a script of an agent has run in the document.
     pub is_scripted: bool,
-    /// What its pages say and fetch, once somebody asked for that.
+    /// Recorded console lines and requests, once requested.
     pub heard: Heard,
     pub cast: Option<Frames>,
 }
 
 pub(crate) struct Frame {
     pub parent: Option<String>,
-    /// The session that speaks for its process.
+    /// The session of its process.
     pub session: Arc<str>,
-    /// Its document.
+    /// The document.
     pub loader: String,
     pub url: String,
-    /// Whether its address may hold a credential, and whether the one that it is on its way to may.
+    /// Whether the address may contain a credential, and whether the next one may.
     pub is_private: bool,
     pub leaves_private: bool,
     pub is_loaded: bool,
     pub is_idle: bool,
-    /// Where scripts of the driver run in this document, apart from those of the page.
+    /// Isolated world for scripts of the driver in this document.
     pub world: Option<i64>,
 }
 
@@ -163,7 +157,7 @@ impl Tabs {
         self.bell.send_modify(|count| *count = count.wrapping_add(1));
     }
 
-    /// Waits until `look` finds something, for at most this long.
+    /// Waits until `look` returns a value, at most for `within`.
     pub(crate) async fn until<T>(
         &self,
         within: Duration,
@@ -182,7 +176,7 @@ impl Tabs {
                         return Err(BrowserError::Ended);
                     }
                 }
-                // The bell hangs here as long as somebody waits for it.
+                // `self` keeps the sender alive while somebody waits.
                 bell.changed().await.map_err(|_gone| BrowserError::Ended)?;
             }
         };
@@ -254,18 +248,18 @@ impl Tab {
         }
     }
 
-    /// The frame of the page itself; its name is that of the target.
+    /// The main frame; its id equals the target id.
     pub(crate) fn main(&self) -> Option<&Frame> {
         self.frames.get(&self.target)
     }
 
-    /// Whether a credential was typed into a document that is still there.
+    /// Whether a credential was typed into a document that still exists.
     pub(crate) fn knows_secret(&self) -> bool {
         self.hidden.iter().any(|number| self.refs.node(*number).is_some())
     }
 
-    /// Takes a title, unless it may hold what was typed: a page may write that there, and where it has no title of its
-    /// own the browser takes its address.
+    /// Sets the title unless it may contain a credential: the page may copy it there, and a page without a title shows
+    /// its address.
     pub(crate) fn set_title(&mut self, title: String) {
         let private = self.main().filter(|frame| frame.is_private && !frame.url.is_empty());
         let names_address = private.is_some_and(|frame| {
@@ -290,13 +284,13 @@ impl Tab {
 }
 
 impl Frame {
-    /// Its address for those who look: one that may hold a credential without its query.
+    /// The address to show; a private one without its query.
     pub(crate) fn shown_url(&self) -> String {
         if self.is_private { without_query(&self.url) } else { self.url.clone() }
     }
 }
 
-/// An address without what forms write into it.
+/// Removes query and fragment, which may contain form values.
 pub(crate) fn without_query(url: &str) -> String {
     url.split(['?', '#']).next().unwrap_or_default().to_owned()
 }

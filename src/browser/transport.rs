@@ -1,7 +1,7 @@
-//! Messages over two pipes: JSON, each ended by a zero byte, numbered, for the browser or one of its sessions.
+//! Messages over two pipes: JSON terminated by a zero byte, numbered, for the browser or one of its sessions.
 //!
-//! Two threads of its own read and write, so that whoever waits for an answer needs no runtime that serves it. Every
-//! call ends: with its answer, with the crash of its session, with the end of the pipe, or with its time.
+//! Two dedicated threads read and write, so callers need no particular runtime. Every call ends: with its response, a
+//! crash of its session, the end of the pipe, or a timeout.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -19,44 +19,41 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::BrowserError;
 
-/// The largest message, in bytes.
+/// Maximum size of a message in bytes.
 pub const MAX_MESSAGE: usize = 64 << 20;
-/// How long a call waits when nobody says otherwise.
+/// Default timeout of a call.
 pub const USUAL: Duration = Duration::from_secs(15);
 
 const STACK: usize = 256 * 1024;
-/// Messages on their way to the browser; more wait.
+/// Maximum number of messages queued for the browser; further callers wait.
 const QUEUE: usize = 256;
-/// A buffer that once held a large message is given back.
+/// Capacity in bytes down to which the read buffer shrinks after a large message.
 const KEPT_BUFFER: usize = 1 << 20;
 
-/// A command of the protocol and the form of its answer.
+/// A command of the protocol with its response type.
 pub trait Command: Serialize + Sync {
-    /// Its name.
     const METHOD: &'static str;
-    /// What is used of the answer.
+    /// The used part of the response.
     type Answer: DeserializeOwned;
 }
 
-/// What the browser says unasked.
+/// An event of the browser.
 pub struct Event<'a> {
-    /// The session that it happened in; none for the browser itself.
+    /// The session of the event; `None` for the browser itself.
     pub session: Option<&'a str>,
-    /// Its name.
     pub method: &'a str,
-    /// What it says, as JSON.
+    /// Parameters as JSON.
     pub params: &'a str,
 }
 
-/// Hears what the browser says unasked, on the reading thread: quickly, and without waiting for any answer.
+/// Handles events on the reading thread. Must be quick and must not wait for a response.
 pub trait Listener: Send + Sync + 'static {
-    /// Something happened.
     fn heard(&self, link: &Link, event: &Event<'_>);
-    /// The pipe has ended; nothing comes any more.
+    /// Called when the pipe has ended; no more events follow.
     fn ended(&self);
 }
 
-/// One end of the pipes. Clones share it; the browser ends when the last one is gone.
+/// One end of the pipes. Clones share it; the browser ends when the last one is dropped.
 #[derive(Clone)]
 pub struct Link(Arc<Wire>);
 
@@ -129,7 +126,7 @@ impl Link {
     /// Starts the two threads on the pipes of a browser.
     ///
     /// # Errors
-    /// When the host has no more threads.
+    /// When the host cannot start another thread.
     pub fn open(
         write: impl Write + Send + 'static,
         read: impl Read + Send + 'static,
@@ -153,13 +150,12 @@ impl Link {
         Ok(Self(wire))
     }
 
-    /// Whether the pipe has ended.
     #[must_use]
     pub fn has_ended(&self) -> bool {
         self.0.shared.0.lock().has_ended
     }
 
-    /// Asks the browser, or one of its sessions, and waits for the answer.
+    /// Sends a command to the browser or one of its sessions and waits for the response.
     pub async fn call<C: Command>(
         &self,
         session: Option<&Arc<str>>,
@@ -171,7 +167,7 @@ impl Link {
             .map_err(|source| BrowserError::Unclear { method: C::METHOD, source })
     }
 
-    /// The same with the answer as it came: one of megabytes is not read once more before it is used.
+    /// Like [`call`](Self::call), but returns the raw response, so that megabytes are not parsed twice.
     pub(crate) async fn call_unread<C: Command>(
         &self,
         session: Option<&Arc<str>>,
@@ -197,19 +193,19 @@ impl Link {
     ) -> Result<Box<RawValue>, Fault> {
         let (reply, answer) = oneshot::channel();
         self.0.shared.wait(id, waits(reply))?;
-        // A call that nobody waits for any more is forgotten.
+        // Remove the call when nobody waits for it any more.
         let _forget = Forget { shared: &self.0.shared, id };
         // Both fail only when the browser has ended.
         self.0.orders.send(order).await.map_err(|_ended| Fault::Ended)?;
         answer.await.map_err(|_ended| Fault::Ended)?
     }
 
-    /// Tells a session something without waiting for the answer. For the reading thread.
+    /// Sends a command without waiting for the response. For the reading thread.
     pub(crate) fn tell<C: Command>(&self, session: Option<&Arc<str>>, command: &C) {
         self.tell_then(session, command, |_answer| {});
     }
 
-    /// Tells a session something; the answer is handed over on the reading thread.
+    /// Sends a command; the response is passed to `then` on the reading thread.
     pub(crate) fn tell_then<C: Command>(
         &self,
         session: Option<&Arc<str>>,
@@ -227,19 +223,19 @@ impl Link {
         }
     }
 
-    /// Ends all calls of a session whose process crashed, and those to come.
+    /// Fails all present and future calls of a session whose process crashed.
     pub(crate) fn crash(&self, session: &Arc<str>) {
         self.0.shared.0.lock().crashed.insert(Arc::clone(session));
         self.0.shared.fail(Some(session), || Fault::Crashed);
     }
 
-    /// Ends all calls of a session that is closed.
+    /// Fails all calls of a closed session.
     pub(crate) fn close(&self, session: &Arc<str>) {
         self.0.shared.0.lock().crashed.remove(session);
         self.0.shared.fail(Some(session), || Fault::Closed);
     }
 
-    /// Lets a session whose page was loaded anew be asked again.
+    /// Allows calls of a crashed session again, once its page is being reloaded.
     pub(crate) fn revive(&self, session: &str) {
         self.0.shared.0.lock().crashed.remove(session);
     }
@@ -382,7 +378,7 @@ fn take(bytes: &[u8], shared: &Shared, hear: &impl Fn(&Event<'_>)) {
     }
 }
 
-/// The number of an answer whose rest is too large to be read. Chromium writes it first.
+/// Extracts the number of a response that is too large to read. Chromium writes it first.
 fn number_of(bytes: &[u8]) -> Option<u64> {
     let digits = bytes.strip_prefix(b"{\"id\":")?;
     let end = digits.iter().position(|byte| !byte.is_ascii_digit())?;

@@ -1,5 +1,4 @@
-//! What the profile of a browser knows of the addresses that were opened: nothing. They may hold what was typed into a
-//! form.
+//! Removes visited addresses from the profile of a browser, because they may contain form values.
 
 use std::fs;
 use std::io;
@@ -9,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::launch::unless_missing;
 
-/// What Chromium would write. HQ itself knows the tabs, and needs none of it.
+/// Files that Chromium would write. HQ does not need them.
 const VISITS: [&str; 8] = [
     "History",
     "History-journal",
@@ -20,11 +19,11 @@ const VISITS: [&str; 8] = [
     "Network Action Predictor",
     "Cache",
 ];
-/// Where it would keep the tabs of a session.
+/// Where Chromium would store the tabs of a session.
 const SESSIONS: &str = "Sessions";
 
-/// Takes away what a profile knows of visits, and has none written any more. Chromium, which is not running, may have
-/// put links in the places of folders and files: none is followed.
+/// Deletes the history of a profile and prevents a new one. Chromium, which is not running, may have replaced folders
+/// and files by symbolic links: none is followed.
 pub(crate) fn forget(profile: &Path) -> io::Result<()> {
     if fs::symlink_metadata(profile).is_ok_and(|found| !found.is_dir()) {
         fs::remove_file(profile)?;
@@ -38,13 +37,13 @@ pub(crate) fn forget(profile: &Path) -> io::Result<()> {
             Err(_missing) => {}
         }
     }
-    // Where a file stands it makes no folder, and keeps nothing.
+    // A file in place of the folder keeps Chromium from writing sessions.
     fs::write(profile.join(SESSIONS), "")?;
     let path = profile.join("Preferences");
     let is_file = fs::symlink_metadata(&path).is_ok_and(|found| found.is_file());
     let read = is_file.then(|| fs::read(&path).ok()).flatten();
     let read = read.and_then(|bytes| serde_json::from_slice(&bytes).ok());
-    // What cannot be read Chromium would make anew as well.
+    // Chromium would replace an unreadable file as well.
     let mut preferences: Map<String, Value> = read.unwrap_or_default();
     let history = preferences.entry("history").or_insert_with(|| json!({}));
     if !history.is_object() {

@@ -1,4 +1,4 @@
-//! The cards: all that the rest of HQ knows of contacts, organizations and collections.
+//! Entity descriptors of contacts, organizations, collections, fields, suggestions and interactions.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::ControlFlow;
@@ -27,7 +27,7 @@ use crate::views;
 pub static NOUNS: [&Entity; 7] =
     [&CONTACT, &ORGANIZATION, &RECORD, &COLLECTION, &FIELD, &TALK, &SUGGESTION];
 
-/// What history and routines call the fields that HQ brings along.
+/// Names of built-in fields in history and routines.
 const ROW_FIELDS: &[Field] = &[
     Field::text(NAME, "name").called("title"),
     Field::text("stage", "stage"),
@@ -50,7 +50,7 @@ const ROW_FIELDS: &[Field] = &[
     Field::new("archived_at", "archived", Type::Moment),
 ];
 
-/// The fields of a stored row with plain values in place of cells: as titles, conditions and templates read them.
+/// The fields of a stored row with plain values instead of cells, for titles, conditions and templates.
 fn plain(kind: &'static RowKind, row: &[u8]) -> Option<Fields> {
     kind.typed(row).map(|row| plain_of(&row))
 }
@@ -90,7 +90,7 @@ fn list(
     Ok(all.iter().map(keyed).collect())
 }
 
-/// How many rows of a kind have each label, by its id.
+/// Number of rows of a kind per label id.
 fn tagged(kind: &'static RowKind, read: &dyn Read) -> Result<BTreeMap<Uuid, usize>, StoreError> {
     let chosen = crate::list::chosen(kind, read, columns::TAGS)?;
     let mut counts = BTreeMap::new();
@@ -103,14 +103,14 @@ fn tagged(kind: &'static RowKind, read: &dyn Read) -> Result<BTreeMap<Uuid, usiz
     Ok(counts)
 }
 
-/// The fields of a kind that hold labels.
+/// The tag fields of a kind.
 fn label_fields(kind: &'static RowKind, read: &dyn Read) -> Result<Vec<FieldDef>, StoreError> {
     let mut all: Vec<FieldDef> = read.list(&Range::all())?;
     all.retain(|def| def.home.table() == kind.table && columns::holds_labels(def));
     Ok(all)
 }
 
-/// What the tags of rows are called now.
+/// Current names of rows' tags.
 fn label_names(kind: &'static RowKind, read: &dyn Read) -> Result<LabelNames, StoreError> {
     let mut names = HashMap::new();
     for def in label_fields(kind, read)? {
@@ -130,7 +130,7 @@ fn label_names(kind: &'static RowKind, read: &dyn Read) -> Result<LabelNames, St
     }))
 }
 
-/// The keys of the rows that have one of some labels, or any.
+/// Keys of the rows with one of these labels, or with any.
 fn having(
     kind: &'static RowKind,
     read: &dyn Read,
@@ -147,7 +147,7 @@ fn having(
         return Ok(keys);
     }
     read.raw_scan(kind.table.number, &Range::all(), &mut |key, row| {
-        // ok: what cannot be read has no words, either.
+        // ok: an unreadable row has no words either.
         if let Some(row) = kind.typed(row)
             && let Some(FieldValue::Choices(all)) = row.value(columns::TAGS)
             && all.iter().any(|one| asked.contains(&(row.collection, one.clone())))
@@ -159,13 +159,13 @@ fn having(
     Ok(keys)
 }
 
-/// The page of a list of rows with a label of some name.
+/// Address of the list of rows with a label of this name.
 fn with_tag(at: &str, name: &str) -> String {
     let term = format!("tag:\"{}\"", name.replace('"', ""));
     format!("{at}?q={}", web::format::query_value(&term))
 }
 
-/// The fields that people gave the rows of a kind; of records those of all collections.
+/// Custom fields of a kind; for records, those of all collections.
 fn own_fields(
     kind: &'static RowKind,
     read: &dyn Read,
@@ -204,7 +204,7 @@ const fn labelled<K: StoredKind>(path: fn(&str) -> String) -> Labelled {
     }
 }
 
-/// The card of contacts.
+/// Descriptor of contacts.
 pub static CONTACT: Entity = Entity {
     path: |row| format!("contacts/{}", text_of(row, "id")),
     finds: Some(Finds {
@@ -221,7 +221,7 @@ pub static CONTACT: Entity = Entity {
     ..rows::<Contacts>("contact", "contact", "contacts")
 };
 
-/// The card of organizations.
+/// Descriptor of organizations.
 pub static ORGANIZATION: Entity = Entity {
     path: |row| format!("organizations/{}", text_of(row, "id")),
     finds: Some(Finds {
@@ -237,7 +237,7 @@ pub static ORGANIZATION: Entity = Entity {
     ..rows::<Organizations>("organization", "organization", "organizations")
 };
 
-/// The card of records of collections.
+/// Descriptor of records of collections.
 pub static RECORD: Entity = Entity {
     path: |row| format!("records/{}", text_of(row, "id")),
     finds: Some(Finds {
@@ -252,7 +252,7 @@ pub static RECORD: Entity = Entity {
     ..rows::<Records>("record", "record", "records")
 };
 
-/// The card of collections.
+/// Descriptor of collections.
 pub static COLLECTION: Entity = Entity {
     area: Area::Customers,
     fields: &[
@@ -285,7 +285,7 @@ pub static COLLECTION: Entity = Entity {
     ..Entity::of::<Collection>("collection", "collection", "collections")
 };
 
-/// The card of fields.
+/// Descriptor of fields.
 pub static FIELD: Entity = Entity {
     area: Area::Customers,
     fields: &[Field::text("label", "name").called("title")],
@@ -297,7 +297,7 @@ pub static FIELD: Entity = Entity {
     ..Entity::of::<FieldDef>("field", "field", "fields")
 };
 
-/// The card of suggestions.
+/// Descriptor of suggestions.
 pub static SUGGESTION: Entity = Entity {
     area: Area::Customers,
     fields: &[Field::text("field", "field").called("title")],
@@ -308,7 +308,7 @@ pub static SUGGESTION: Entity = Entity {
     ..Entity::of::<Suggestion>("suggestion", "suggested value", "suggested values")
 };
 
-/// The card of talks.
+/// Descriptor of interactions.
 pub static TALK: Entity = Entity {
     area: Area::Customers,
     fields: &[
@@ -355,7 +355,7 @@ fn talk_path(row: &Fields) -> String {
     }
 }
 
-/// What tells a record from another of the same name.
+/// The line that distinguishes records of the same name.
 fn second_line(row: &Fields) -> String {
     let told = ["email", "company", "industry", "location", "phone"];
     told.iter()
@@ -365,17 +365,17 @@ fn second_line(row: &Fields) -> String {
         .to_owned()
 }
 
-/// The fewest digits at the end of a telephone number by which it is found.
+/// Minimum number of last digits by which a phone number is found.
 const FEWEST_DIGITS: usize = 4;
 
-/// All words of a row. Search shows the body, so words that only serve to find the row are tags: keys of choices, and the
-/// digits of a telephone number and how they end, by which it is found as anybody would type it.
+/// The search document of a row. Search shows the body, so words that only help to find the row are tags: keys of
+/// choices, and the digits of phone numbers with all their endings.
 fn document(row: Row) -> Document {
     let (mut body, mut tags) = (String::new(), Vec::new());
     for (key, cell) in &row.cells {
         let Some(value) = &cell.value else { continue };
         match value {
-            // Labels are told by their names, which change.
+            // Labels are indexed by their names, which change.
             FieldValue::Choices(_) if key == columns::TAGS => {}
             FieldValue::Choices(all) => tags.extend(all.iter().cloned()),
             FieldValue::Choice(choice) => tags.push(choice.clone()),
@@ -404,7 +404,7 @@ fn document(row: Row) -> Document {
     }
 }
 
-/// A row as delivered work: its fields, each with its name.
+/// A row as deliverable text: its fields with their labels.
 fn spoken(kind: &'static RowKind, read: &dyn Read, row: &[u8]) -> Result<String, StoreError> {
     let Some(row) = kind.typed(row) else { return Ok(String::new()) };
     let known = Known::new(read, assignee_of(Actor::System(Part::Engine)))?;
@@ -420,7 +420,7 @@ fn spoken(kind: &'static RowKind, read: &dyn Read, row: &[u8]) -> Result<String,
     Ok(out)
 }
 
-/// A cell as history shows it: its value in words, without its origin.
+/// A cell in the form for history: its value in words, without its origin.
 fn display_value(kind: &'static RowKind, read: &dyn Read, field: &str, value: &Value) -> Value {
     let Ok(cell) = serde_json::from_value::<Cell>(value.clone()) else { return value.clone() };
     match cell.value {
@@ -440,11 +440,11 @@ fn display_value(kind: &'static RowKind, read: &dyn Read, field: &str, value: &V
     }
 }
 
-/// What people call choices. Of a record, whose collection is not told here, what follows from their keys.
+/// Labels of choices. For records, whose collection is not known here, they are derived from the keys.
 fn labels(kind: &'static RowKind, read: &dyn Read, field: &str, keys: &[String]) -> Vec<String> {
     let all = match kind.table == RECORDS {
         true => Vec::new(),
-        // ok: fields that cannot be read call nothing, as those that are gone.
+        // ok: without readable fields there are no labels, as for deleted fields.
         false => columns::of(read, kind.home(None)).unwrap_or_default(),
     };
     let column = all.into_iter().find(|column| column.key == field);

@@ -1,5 +1,4 @@
-//! The columns of contacts, organizations and collections: those that HQ brings along, what people made of them, and
-//! those that people made.
+//! The columns of contacts, organizations and collections: built-in ones with their changes, and custom ones.
 
 use entity::{Choice, Column, FieldValue, Kind, Look, Names, Stands};
 use features::tasks::model::label::Label;
@@ -11,9 +10,9 @@ use crate::model::{BY_KEY, FieldDef, Home, NAME, ORGANIZATIONS};
 
 /// The key of the pipeline.
 pub const STAGE: &str = "stage";
-/// The key of whoever looks after a record.
+/// The key of the owner of a record.
 pub const OWNER: &str = "owner";
-/// The key of the tags: the labels of the workspace, which come into being when somebody writes them.
+/// The key of the tags. They are labels of the workspace, created when somebody writes them.
 pub const TAGS: &str = "tags";
 /// The key of a contact's organization.
 pub const ORGANIZATION: &str = "organization";
@@ -47,7 +46,7 @@ pub(crate) fn are_labels(column: &Column) -> bool {
     column.key == TAGS && column.kind == Kind::MultiSelect
 }
 
-/// The labels behind the tags of a field, and what is to become some.
+/// The labels of a tag field, and its choices that are not labels yet.
 pub(crate) fn tags(read: &dyn Read, def: &FieldDef) -> Result<Vec<Choice>, StoreError> {
     let mut all = def.choices.clone();
     for one in &def.tags {
@@ -57,7 +56,7 @@ pub(crate) fn tags(read: &dyn Read, def: &FieldDef) -> Result<Vec<Choice>, Store
     Ok(all)
 }
 
-/// A label as a choice. A colour of its own is told by the nearest thing that a choice has: the one of its name.
+/// A label as a choice. A custom colour is replaced by the colour derived from its name.
 pub(crate) fn tag(key: String, label: &Label) -> Choice {
     let colour = match label.colour {
         Colour::Named(hue) => hue,
@@ -66,7 +65,7 @@ pub(crate) fn tag(key: String, label: &Label) -> Choice {
     Choice { key, colour, ..Choice::called(&label.name) }
 }
 
-/// A value for programs. Tags are told by the names of their labels, as those of tasks are.
+/// A value as JSON. Tags are given by the names of their labels, as for tasks.
 pub(crate) fn json(column: &Column, value: &FieldValue, names: &dyn Names) -> Value {
     match value {
         FieldValue::Choices(keys) if are_labels(column) => json!(labels_of(column, keys)),
@@ -74,12 +73,12 @@ pub(crate) fn json(column: &Column, value: &FieldValue, names: &dyn Names) -> Va
     }
 }
 
-/// What the choices of these keys are called: what is sent of tags, whose keys may be the names of others.
+/// The labels of these choices; used to send tags, because their keys may equal the names of others.
 pub(crate) fn labels_of(column: &Column, keys: &[String]) -> Vec<String> {
     keys.iter().map(|key| column.label_of(key)).collect()
 }
 
-/// The JSON schema of what may be sent. A tag comes into being when somebody names it.
+/// The JSON schema of accepted values. Naming a new tag creates it.
 pub(crate) fn schema(column: &Column) -> Value {
     let mut schema = column.schema();
     if are_labels(column) {
@@ -89,7 +88,7 @@ pub(crate) fn schema(column: &Column) -> Value {
     schema
 }
 
-/// What to say of a field that is not there.
+/// The error message for an unknown field.
 #[must_use]
 pub fn unknown(key: &str, columns: &[Column]) -> String {
     match kernel::text::nearest(key, columns.iter().map(|column| column.key.as_str())) {
@@ -98,7 +97,7 @@ pub fn unknown(key: &str, columns: &[Column]) -> String {
     }
 }
 
-/// The column that says what a deal is worth: money, else the first number.
+/// The column with the value of a deal: a currency, else the first number.
 #[must_use]
 pub fn money(columns: &[Column]) -> Option<&Column> {
     let is_money = |column: &&Column| matches!(column.look, Look::Currency(_));
@@ -106,7 +105,7 @@ pub fn money(columns: &[Column]) -> Option<&Column> {
     columns.iter().find(is_money).or_else(first)
 }
 
-/// What people made of a column that HQ brings along.
+/// Applies changes to a built-in column.
 fn over(column: &mut Column, def: FieldDef) {
     column.label = def.label;
     column.look = def.look;
@@ -132,7 +131,7 @@ fn column_of(def: FieldDef) -> Column {
     }
 }
 
-/// The columns that HQ brings along.
+/// The built-in columns.
 #[must_use]
 pub fn own(home: Home) -> Vec<Column> {
     let name = Column { required: true, ..Column::new(NAME, "Name", Kind::Text) };
@@ -212,10 +211,10 @@ fn priorities() -> Vec<Choice> {
     all.map(|(label, colour)| Choice { colour, ..Choice::called(label) }).to_vec()
 }
 
-/// Label, colour, what it means for a deal, and the chance of one.
+/// Label, colour, meaning and chance in percent of a stage.
 pub type StageRow = (&'static str, Hue, Stands, u8);
 
-/// The stages of a sale.
+/// Stages of a sale.
 pub const SALES: &[StageRow] = &[
     ("Lead", Hue::C9, Stands::Open, 10),
     ("Qualified", Hue::C10, Stands::Open, 25),
@@ -237,7 +236,7 @@ pub fn stages(rows: &[StageRow]) -> Vec<Choice> {
     rows.iter().map(stage).collect()
 }
 
-/// The columns that a list shows when nobody chose others.
+/// The default columns of a list.
 #[must_use]
 pub fn shown_first(home: Home, columns: &[Column]) -> Vec<String> {
     let own: &[&str] = match home {
@@ -247,23 +246,22 @@ pub fn shown_first(home: Home, columns: &[Column]) -> Vec<String> {
     };
     let made = columns.iter().filter(|column| !column.own && column.kind != Kind::LongText);
     let mut keys: Vec<String> = own.iter().map(|key| (*key).to_owned()).collect();
-    // A person's own fields are what the list is about; the last of HQ's own stands at its end.
+    // Custom fields are the subject of a list; the last built-in one stays at the end.
     let at = keys.len().saturating_sub(usize::from(!own.is_empty()));
     let made: Vec<String> = made.take(6).map(|column| column.key.clone()).collect();
     keys.splice(at..at, made);
     keys
 }
 
-/// Something that is made once for each kind of rows, such as their columns.
+/// A cache of one value per home, such as its columns.
 pub(crate) struct ByHome<T>(Vec<(Home, T)>);
 
 impl<T> ByHome<T> {
-    /// Nothing yet.
     pub(crate) fn new() -> Self {
         Self(Vec::new())
     }
 
-    /// That of these rows, made when it is asked for first.
+    /// The value of a home, created at first use.
     pub(crate) fn of<E>(
         &mut self,
         home: Home,

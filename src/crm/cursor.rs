@@ -1,5 +1,5 @@
-//! Cursors of lists. A cursor keeps where the last row of a page stands in its order, not how many rows lie before it, so
-//! that rows which are added or removed between two pages neither repeat nor hide others.
+//! Cursors of lists. A cursor has the sort key of the last row of a page, not the number of rows before it, so that
+//! concurrent insertions and deletions neither repeat nor hide rows.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -9,19 +9,19 @@ use uuid::Uuid;
 
 use crate::error::CrmError;
 
-/// What a row is sorted by.
+/// A sort key.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Mark {
-    /// A size, or the place of a choice among its choices.
+    /// A number, or the rank of a choice.
     Number(i64),
-    /// Words in small letters.
+    /// Lower-case text.
     Words(String),
 }
 
-/// Where a row stands in the order of a list.
+/// Position of a row in the order of a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cursor {
-    /// What it is sorted by; none when it has nothing there, or its id says it.
+    /// Sort key; `None` if the field is empty, or the order is that of ids.
     pub mark: Option<Mark>,
     pub id: Uuid,
 }
@@ -29,19 +29,19 @@ pub struct Cursor {
 /// A page of a list.
 #[derive(Clone, Debug, Default)]
 pub struct Paging {
-    /// Where the page before ended; none for the first one.
+    /// End of the previous page; `None` for the first page.
     pub after: Option<Cursor>,
-    /// How many rows it has.
+    /// Maximum number of rows.
     pub limit: usize,
 }
 
-/// What is said of a cursor that no list gave.
+/// The error for an invalid cursor.
 pub(crate) fn unknown() -> CrmError {
     CrmError::field("cursor", "Give back the cursor of the page before as it came.")
 }
 
 impl Cursor {
-    /// The order of a row to this place: by marks, largest first where that is asked for, then by ids; rows without a mark
+    /// Compares a row with this position: by sort key, descending if `is_down`, then by id; rows without a sort key
     /// come last.
     pub(crate) fn compare(&self, row: &Self, is_down: bool) -> Ordering {
         let marks = match (&row.mark, &self.mark) {
@@ -85,7 +85,7 @@ impl FromStr for Cursor {
             Some(mark) => Some(read(mark).ok_or(())?),
             None => None,
         };
-        // Thirty-two digits: a number is none.
+        // Thirty-two digits, which is no number.
         let id = Uuid::try_parse(id).ok().filter(|_| id.len() == 32);
         id.map(|id| Self { mark, id }).ok_or(())
     }

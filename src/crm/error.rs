@@ -1,28 +1,28 @@
-//! Why something about contacts, organizations or collections is as it was.
+//! Errors of contacts, organizations and collections.
 
 use features::links::queries::LinkError;
 use features::tasks::queries::error::TaskError;
 use kernel::{FieldError, Problem, ProblemKind};
 use store::StoreError;
 
-/// Why nothing was done.
+/// Why an operation failed.
 #[derive(Debug, thiserror::Error)]
 pub enum CrmError {
-    /// No such record.
+    /// There is no such record.
     #[error("there is no {what} \"{said}\"")]
     NotFound {
-        /// The word for one.
+        /// The noun.
         what: &'static str,
-        /// What was asked for.
+        /// The requested id or name.
         said: String,
     },
-    /// It is out of the way.
+    /// The record is archived.
     #[error("\"{0}\" is archived; restore it first")]
     Archived(String),
-    /// It cannot be done as things stand.
+    /// The operation is not possible at present.
     #[error("{0}")]
     Refused(String),
-    /// Something in the input is wrong.
+    /// The input is invalid.
     #[error("{}", .0.iter().map(|f| f.message.as_str()).collect::<Vec<_>>().join(" "))]
     Invalid(Vec<FieldError>),
     #[error(transparent)]
@@ -30,12 +30,12 @@ pub enum CrmError {
 }
 
 impl CrmError {
-    /// One field is wrong.
+    /// An error of one field.
     pub fn field(field: &str, message: impl Into<String>) -> Self {
         Self::Invalid(vec![FieldError::new(field, message)])
     }
 
-    /// There is no such thing.
+    /// The error for a missing record.
     #[must_use]
     pub fn no(what: &'static str, said: &str) -> Self {
         Self::NotFound { what, said: kernel::text::ellipsis(said, 60) }

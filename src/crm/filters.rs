@@ -1,4 +1,4 @@
-//! Conditions of a list: what each may be called, what could come next where somebody types, and whether it holds.
+//! Conditions of a list: their names, completion, and their evaluation.
 
 use entity::{Column, Decimal, FieldValue, Kind, Names};
 use features::tasks::queries::people::People;
@@ -13,9 +13,9 @@ use crate::list_cache::{Held, Memo, Places, Raw, Shared, Slim, Sort, keys_in};
 use crate::model::{ContactId, Home};
 use crate::touches;
 
-/// The field that notes when somebody was in touch before HQ.
+/// The field with the date of the last contact before HQ.
 const LAST_CONTACT: &str = "last_contact_date";
-/// The condition that asks for how long nobody was in touch.
+/// The condition on the days since the last contact.
 pub(crate) const QUIET: &str = "quiet";
 const ARCHIVED: &str = "archived";
 const UNCHECKED: &str = "unchecked";
@@ -26,7 +26,7 @@ const DUE_WORDS: Words =
 const SOMEBODY: Words = &[("me", "Me"), ("none", "Nobody"), ("any", "Somebody")];
 const NEVER: Words = &[("never", "Never in touch"), ("any", "In touch once")];
 
-/// What a list can be asked for: the fields of its rows, and what follows from them.
+/// The keys of the conditions of a list: the fields of its rows, and derived keys.
 #[must_use]
 pub fn keys(home: Home, columns: &[Column]) -> Vec<Key> {
     let of = |column: &Column| {
@@ -52,7 +52,7 @@ pub fn keys(home: Home, columns: &[Column]) -> Vec<Key> {
     keys
 }
 
-/// The names that could stand behind a key, each with what people read.
+/// The names that may follow a key, each with its label.
 #[must_use]
 pub fn names(
     key: &str,
@@ -74,7 +74,7 @@ pub fn names(
     }
 }
 
-/// Whether conditions ask for what is archived.
+/// Whether the conditions ask for archived rows.
 #[must_use]
 pub fn asks_archived(query: &Query) -> bool {
     let archived = |term: &Term| {
@@ -83,7 +83,7 @@ pub fn asks_archived(query: &Query) -> bool {
     query.terms.iter().any(archived)
 }
 
-/// A condition of a query in words: what it asks, of which values.
+/// A condition in words: its subject and its values.
 #[must_use]
 pub fn told_of(term: &Term, columns: &[Column], names: &dyn Names) -> (String, String) {
     if term.is_words() {
@@ -121,7 +121,7 @@ pub fn told_of(term: &Term, columns: &[Column], names: &dyn Names) -> (String, S
     (label, term.values.iter().map(word).collect::<Vec<_>>().join(", "))
 }
 
-/// The word by which filters call a field: short where people say it often.
+/// The short name of a field in filters.
 #[must_use]
 pub fn short(key: &str) -> &str {
     match key {
@@ -131,7 +131,7 @@ pub fn short(key: &str) -> &str {
     }
 }
 
-/// The key of a field that filters call otherwise.
+/// The field key for a name in filters.
 pub(crate) fn called(key: &str) -> &str {
     match key {
         "tag" | "label" => TAGS,
@@ -142,24 +142,24 @@ pub(crate) fn called(key: &str) -> &str {
     }
 }
 
-/// The field that a condition means: one with that very key, else the one that filters call so.
+/// The field of a condition: one with this key, else one with this name in filters.
 pub(crate) fn column<'c>(key: &str, columns: &'c [Column]) -> Option<&'c Column> {
     let with = |key: &str| columns.iter().find(|column| column.key == key);
     with(key).or_else(|| with(called(key)))
 }
 
-/// A word that is looked for anywhere, as words are searched.
+/// A search word, normalised for search.
 pub(crate) struct Word {
     text: String,
-    /// Where the words of cells have it.
+    /// Texts of cells that contain the word.
     places: Places,
-    /// Its digits, when it may be a part of a phone number.
+    /// Its digits, if it may be part of a phone number.
     phone: Option<String>,
-    /// Whether a number or a moment may have it: none has a letter.
+    /// Whether numbers and timestamps may match: they contain no letters.
     has_no_letters: bool,
-    /// What was found out of phone numbers, of people and of records before.
+    /// Memoised results for phone numbers, people and records.
     known: [Memo; 3],
-    /// The choices whose labels have it: the places of their fields, and their keys.
+    /// Choices whose labels contain the word: field index and key.
     choices: Vec<(u16, String)>,
 }
 
@@ -183,7 +183,7 @@ impl Word {
         }
     }
 
-    /// Whether a value has it. Only what the places of words do not tell is looked at.
+    /// Whether a value contains the word. Only values that `places` does not cover are examined.
     fn is_in(&mut self, at: u16, raw: Raw, (shared, seen): (&Shared, &Seen<'_>)) -> bool {
         let [phones, people, records] = &mut self.known;
         let (text, place) = (self.text.as_str(), raw.place());
@@ -221,16 +221,16 @@ impl Word {
         }
     }
 
-    /// Whether a choice is called so.
+    /// Whether the label of a choice contains the word.
     fn calls(&self, field: u16, key: &str) -> bool {
         self.choices.iter().any(|(at, one)| *at == field && one == key)
     }
 }
 
-/// A condition, ready to be asked; none when it is asked elsewhere.
+/// Compiles a condition; `None` if it is evaluated elsewhere.
 ///
 /// # Errors
-/// A sentence that says why it means nothing.
+/// A sentence that says why the condition is invalid.
 pub(crate) fn test(term: &Term, shared: &Shared, seen: &Seen<'_>) -> Result<Option<Test>, String> {
     if term.is_words() {
         let word = |word: &String| Word::of(word, shared, seen.around.columns);
@@ -286,13 +286,13 @@ fn numbers(values: &[String]) -> Result<Vec<Numbers>, String> {
     values.iter().map(read).collect()
 }
 
-/// Days since somebody was in touch: `>10d`.
+/// Days since the last contact: `>10d`.
 fn quiet(value: &String) -> Result<Numbers, String> {
     filter::numbers(value.trim_end_matches(['d', 'D']))
         .ok_or_else(|| format!("\"{value}\" are no days; write >10d, <7d or never."))
 }
 
-/// The condition of a field.
+/// Compiles the condition of a field.
 fn of_field(term: &Term, name: &str, shared: &Shared, seen: &Seen<'_>) -> Result<Test, String> {
     let around = seen.around;
     let Some(column) = column(name, around.columns) else {
@@ -328,7 +328,7 @@ fn of_field(term: &Term, name: &str, shared: &Shared, seen: &Seen<'_>) -> Result
     })
 }
 
-/// One condition, ready to be asked. What looks for words remembers what it found out of those that many rows have.
+/// A compiled condition. Text conditions memoise results for values that many rows share.
 pub(crate) enum Test {
     Words(Vec<Word>),
     Empty(u16, bool),
@@ -340,20 +340,20 @@ pub(crate) enum Test {
     Created(Vec<Days>),
     Updated(Vec<Days>),
     Unchecked,
-    /// Somebody wrote one of the values.
+    /// One of these people wrote a value.
     By(Vec<u32>),
-    /// So many days ago somebody was in touch, or nobody ever was. With the field that notes when that was before HQ.
+    /// Days since the last contact, or no contact at all. `noted` is the field with the last contact before HQ.
     Quiet {
         days: Vec<Numbers>,
         never: bool,
         noted: Option<u16>,
     },
-    /// Somebody was in touch once.
+    /// There was a contact.
     Touched(Option<u16>),
     Nothing,
 }
 
-/// What a value of a condition is in cells.
+/// The form of a condition's value as it is stored in cells.
 fn describe_value(column: &Column, value: &str, names: &dyn Names) -> Result<String, String> {
     Ok(match column.kind {
         Kind::Select | Kind::MultiSelect | Kind::Person | Kind::Relation | Kind::Boolean => {
@@ -363,8 +363,7 @@ fn describe_value(column: &Column, value: &str, names: &dyn Names) -> Result<Str
     })
 }
 
-/// The records that a value of a condition means, as they are in cells: the one of that name, else all with it in their
-/// names.
+/// The ids of the records that a condition's value names: the one with this name, else all whose names contain it.
 fn meant(column: &Column, value: &str, seen: &Seen<'_>) -> Result<Vec<String>, String> {
     let none = match describe_value(column, value, seen.around.names) {
         Ok(one) => return Ok(vec![one]),
@@ -376,7 +375,7 @@ fn meant(column: &Column, value: &str, seen: &Seen<'_>) -> Result<Vec<String>, S
     if all.is_empty() { Err(none) } else { Ok(all) }
 }
 
-/// A value in letters by which conditions compare.
+/// The text form of a value for comparisons.
 pub(crate) fn plain(value: &FieldValue) -> String {
     match value {
         FieldValue::Choice(key) => key.clone(),
@@ -391,7 +390,7 @@ pub(crate) fn plain(value: &FieldValue) -> String {
     }
 }
 
-/// Whether a value of a field is one of those that a condition wants.
+/// Whether a value is one of those that a condition asks for.
 fn is_wanted(wanted: &[String], held: Held<'_>, memo: &mut Memo) -> bool {
     match held {
         Held::Choice(said) => wanted.iter().any(|one| one == said.text),
@@ -409,7 +408,7 @@ fn is_wanted(wanted: &[String], held: Held<'_>, memo: &mut Memo) -> bool {
     }
 }
 
-/// Whether a text has a part, which is written as words are searched.
+/// Whether a text contains a part that is normalised for search.
 fn has(text: &str, part: &str) -> bool {
     if !text.is_ascii() {
         return entity::searched(text).contains(part);
@@ -459,7 +458,7 @@ pub(crate) fn holds(test: &mut Test, row: &Slim, shared: &Shared, seen: &Seen<'_
     }
 }
 
-/// The days since somebody was in touch with a contact last; none when nobody ever was.
+/// Days since the last contact; `None` if there was none.
 fn quiet_days(
     row: &Slim,
     noted: Option<u16>,
@@ -478,7 +477,7 @@ fn quiet_days(
     }
 }
 
-/// The digits of a word that is a part of a phone number as people write it: three at least, and no letters.
+/// The digits of a word that may be part of a phone number: at least three, and no letters.
 fn part_of_phone(word: &str) -> Option<String> {
     let fits = word.chars().all(|c| c.is_ascii_digit() || "+-/().".contains(c));
     let digits = entity::digits(word);

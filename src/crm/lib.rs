@@ -1,7 +1,7 @@
-//! Contacts, organizations and collections. A record is a set of cells; each cell says who put its value there, when,
-//! through what and on which grounds. What differs between the three is a table, a card and the fields that HQ brings.
+//! Contacts, organizations and collections. A record is a set of cells; each cell has the origin of its value: author,
+//! time, channel and sources. The three differ only in their table, descriptor and built-in fields.
 
-// Templates name what stands here by its full path.
+// Templates name items of this package by their full path.
 extern crate self as crm;
 
 pub mod api;
@@ -33,9 +33,8 @@ pub use cards::NOUNS;
 use app::Ws;
 use kernel::{Actor, Cause, Part};
 
-/// What contacts, organizations and collections do by themselves when a workspace is opened: imports and
-/// conversions go on, and tags
-/// from before they were labels become some.
+/// Background work when a workspace is opened: resumes imports and conversions, and converts tags from before they were
+/// labels.
 pub fn begin(ws: &Ws) {
     import::begin(ws);
     convert::begin(ws);

@@ -1,5 +1,5 @@
-//! Lists: rows filtered, sorted, grouped and counted by what stands in their cells. The values by which that is done
-//! are kept in memory by the store's columns; a page decodes only the rows that it shows.
+//! Lists: filters, sorts, groups and counts rows by the values of their cells. It uses the store's in-memory columns; a
+//! page decodes only the rows that it shows.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -24,40 +24,40 @@ use crate::order;
 use crate::queries;
 use crate::touches::{self, Touched};
 
-/// What a list asks.
+/// The request of a list.
 #[derive(Clone, Debug, Default)]
 pub struct ListRequest {
     /// Conditions: `stage:lead -tag:vip bikes_wanted:>3 rosa`.
     pub q: String,
-    /// The key of a field to sort by, with `-` in front from the largest; the newest first when empty.
+    /// Field key to sort by, with `-` in front for descending order; empty for newest first.
     pub sort: String,
     pub collection: Option<CollectionId>,
-    /// The archived ones in place of the others; so does `is:archived` among the conditions.
+    /// Archived rows instead of the others; equivalent to the condition `is:archived`.
     pub archived: bool,
-    /// The keys of the columns of which figures are told; an empty one for a column of which none is.
+    /// Keys of the columns with figures; empty for a column without.
     pub told: Vec<String>,
-    /// The key of the field by which rows are put together, and how many of each group are shown.
+    /// Key of the field to group by, and the number of rows shown per group.
     pub group: Option<(String, usize)>,
-    /// The page of the list; none for all of it.
+    /// The page of the list; `None` for all of it.
     pub page: Option<Paging>,
 }
 
-/// What stands around a list.
+/// Context of a list.
 pub struct Around<'a> {
-    /// The columns of the rows.
+    /// Columns of the rows.
     pub columns: &'a [Column],
-    /// Names in filters and for sorting.
+    /// Names for filters and sorting.
     pub names: &'a dyn Names,
-    /// Today, where the asker is.
+    /// Today in the requester's time zone.
     pub today: Date,
-    /// Where the asker is.
+    /// The requester's time zone.
     pub zone: TimeZone,
     /// The next follow-up of contacts.
     pub due: BTreeMap<ContactId, Date>,
 }
 
 impl<'a> Around<'a> {
-    /// What stands around a list of these records, seen at a moment in a zone.
+    /// The context of a list at a time in a time zone.
     pub fn new(
         read: &dyn Read,
         home: Home,
@@ -72,30 +72,29 @@ impl<'a> Around<'a> {
     }
 }
 
-/// What a list found.
+/// The result of a list.
 #[derive(Default)]
 pub struct Found {
-    /// The ids in order.
+    /// Ids in order.
     pub ids: Vec<Uuid>,
-    /// How many rows there are without conditions.
+    /// Number of rows without conditions.
     pub all: usize,
-    /// The conditions as they were understood, each with what is wrong with it, or nothing.
+    /// The parsed conditions, each with its error or an empty text.
     pub said: Vec<(Term, String)>,
-    /// The figures of the columns of which they were asked.
+    /// Figures of the requested columns.
     pub tallies: Vec<Tally>,
-    /// The groups in order.
+    /// Groups in order.
     pub groups: Vec<Group<Uuid>>,
-    /// How many days passed from making a record to its being won, in the middle; of stages alone, and none where no
-    /// record became won.
+    /// Median days from creation to won; `None` without a stage field or won records.
     pub days_to_won: Option<i64>,
-    /// How many of the ids come before the page that was asked for.
+    /// Number of ids before the requested page.
     pub before: usize,
-    /// Where that page ends; none when nothing comes behind it.
+    /// End of the page; `None` if no rows follow.
     pub next: Option<Cursor>,
 }
 
 impl Found {
-    /// The ids of a page of so many rows.
+    /// Up to `limit` ids of the page.
     #[must_use]
     pub fn page(&self, limit: usize) -> Vec<Uuid> {
         self.ids.iter().skip(self.before).take(limit).copied().collect()
@@ -103,10 +102,10 @@ impl Found {
 }
 
 impl Found {
-    /// Refuses a list with a condition that means nothing.
+    /// Fails if a condition is invalid.
     ///
     /// # Errors
-    /// What the first of them is.
+    /// The first error.
     pub fn understood(self) -> Result<Self, CrmError> {
         match self.said.iter().find(|(_, wrong)| !wrong.is_empty()) {
             Some((_, wrong)) => Err(CrmError::field("q", wrong)),
@@ -115,13 +114,13 @@ impl Found {
     }
 }
 
-/// What conditions and the order ask for beside the rows themselves.
+/// Data for conditions and sorting other than the rows themselves.
 pub(crate) struct Seen<'a> {
-    /// What stands around the list.
+    /// Context of the list.
     pub around: &'a Around<'a>,
-    /// The names of records that cells lead to.
+    /// Names of records that cells refer to.
     pub titles: Titles,
-    /// When somebody was in touch with each contact last.
+    /// Last contact with each contact.
     pub touched: Touched,
 }
 
@@ -150,7 +149,7 @@ pub fn find(
     Ok(found)
 }
 
-/// The ids of the rows of a home that have a value in a field, archived ones too, in the order of their keys.
+/// Ids of the rows of a home with a value in a field, including archived ones, ordered by key.
 pub(crate) fn filled(read: &dyn Read, home: Home, field: &str) -> Result<Vec<Uuid>, StoreError> {
     let Some(kept) = read.columns() else { return Ok(Vec::new()) };
     let mut ids = home.kind().with_columns(&kept, |rows, shared| {
@@ -163,10 +162,10 @@ pub(crate) fn filled(read: &dyn Read, home: Home, field: &str) -> Result<Vec<Uui
     Ok(ids)
 }
 
-/// How many rows in use have each of the choices of a field, by their collection.
+/// Number of active rows per collection and choice.
 pub(crate) type Chosen = BTreeMap<(Option<CollectionId>, String), usize>;
 
-/// How many rows of a kind in use have each of the choices of a field.
+/// Number of active rows of a kind per choice of a field.
 pub(crate) fn chosen(
     kind: &'static RowKind,
     read: &dyn Read,
@@ -185,14 +184,14 @@ pub(crate) fn chosen(
     })
 }
 
-/// Whether rows can be put together by a column.
+/// Whether rows can be grouped by a column.
 #[must_use]
 pub fn groups_by(column: &Column) -> bool {
     column.kind.has_choices()
         || matches!(column.kind, Kind::Person | Kind::Relation | Kind::Boolean)
 }
 
-/// Puts groups into the order of their column: choices as they are kept, others by their names, what has no value last.
+/// Sorts groups: choices in their order, others by name, the group without a value last.
 fn in_order(groups: &mut [Group<Uuid>], column: &Column, names: &dyn Names) {
     groups.sort_by_cached_key(|group| {
         let place = match &group.value {
@@ -208,7 +207,7 @@ fn in_order(groups: &mut [Group<Uuid>], column: &Column, names: &dyn Names) {
     });
 }
 
-/// The names that words and the order ask for; none where neither does.
+/// The names that search words and sorting need; empty if neither does.
 fn titles(
     read: &dyn Read,
     (asked, query): (&ListRequest, &Query),
@@ -300,11 +299,11 @@ fn gather(
     found
 }
 
-/// The columns of which figures are told.
+/// The columns with figures.
 struct Told {
-    /// The columns of which a row has something to tell: their places among all that were asked for, and their fields.
+    /// Columns that some rows have values in: position in the request, and field.
     fields: Vec<(usize, u16)>,
-    /// The places of the others.
+    /// Positions of the other columns.
     others: Vec<usize>,
 }
 
@@ -337,7 +336,7 @@ impl Told {
         }
     }
 
-    /// Counts all rows in the columns that no row has anything in.
+    /// Counts all rows for the columns without values.
     fn rest(&self, tallies: &mut [Tally], rows: usize) {
         for at in &self.others {
             tallies[*at].empty(rows);
@@ -345,23 +344,23 @@ impl Told {
     }
 }
 
-/// Rows that are put into groups, and the groups of values that were met before.
+/// Rows by group, with the groups of values seen so far.
 struct Groups {
     grouper: Grouper<Uuid>,
     met: Vec<(Option<Raw>, Vec<usize>)>,
-    /// Where each value is among those that were met.
+    /// Index of each value in `met`.
     places: HashMap<Option<Raw>, usize>,
 }
 
 impl Groups {
-    /// So many values are looked through one by one.
+    /// Up to this many values are searched linearly.
     const FEW: usize = 16;
 
     fn new(grouper: Grouper<Uuid>) -> Self {
         Self { grouper, met: Vec::new(), places: HashMap::new() }
     }
 
-    /// Where a value is among those that were met.
+    /// The index of a value in `met`.
     fn of(&mut self, raw: Option<Raw>, shared: &Shared) -> usize {
         let met = match self.met.len() <= Self::FEW {
             true => self.met.iter().position(|(one, _)| *one == raw),
@@ -376,7 +375,7 @@ impl Groups {
     }
 }
 
-/// The groups of a value. A row with several tags stands in the group of each.
+/// The groups of a value. A row with several tags is in several groups.
 fn of_value(raw: Option<Raw>, shared: &Shared, groups: &mut Grouper<Uuid>) -> Vec<usize> {
     let held = raw.and_then(|raw| shared.held(raw));
     if let Some(Held::Choices(keys)) = held {
@@ -391,13 +390,13 @@ fn of_value(raw: Option<Raw>, shared: &Shared, groups: &mut Grouper<Uuid>) -> Ve
     vec![groups.place(value.as_ref(), key)]
 }
 
-/// The median of the days from making a record to its being won. What began as won says nothing.
+/// Median days from creation to won. Records created as won do not count.
 fn days_to_won(
     rows: &[&Slim],
     (shared, stage): (&Shared, Option<u16>),
     columns: &[Column],
 ) -> Option<i64> {
-    /// Milliseconds of a day.
+    /// Milliseconds per day.
     const DAY: i64 = 86_400_000;
     let column = columns.iter().find(|column| column.key == STAGE)?;
     let wins =
@@ -417,10 +416,10 @@ fn days_to_won(
     Some((*median + DAY / 2) / DAY)
 }
 
-/// The key under which lists sort by the next follow-up.
+/// The sort key of the next follow-up.
 pub const DUE: &str = "due";
 
-/// What is wrong with an order, such as `-name`; nothing when rows can be put into it.
+/// Why rows cannot be sorted by `by`, such as `-name`; `None` if they can.
 #[must_use]
 pub fn unsorted(by: &str, columns: &[Column]) -> Option<String> {
     let key = by.strip_prefix('-').unwrap_or(by);
@@ -429,7 +428,7 @@ pub fn unsorted(by: &str, columns: &[Column]) -> Option<String> {
     (!is_known).then(|| columns::unknown(key, columns))
 }
 
-/// The rows of some ids, in their order; those that are gone are left out.
+/// The rows with these ids, in order; deleted ones are left out.
 pub fn rows(kind: &'static RowKind, read: &dyn Read, ids: &[Uuid]) -> Result<Vec<Row>, StoreError> {
     let mut all = Vec::with_capacity(ids.len());
     for id in ids {

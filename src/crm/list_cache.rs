@@ -1,6 +1,5 @@
-//! What lists keep of rows in memory. The values of each field stand beside each other, a few bytes each, so that a
-//! list of a hundred thousand rows reads the fields that it asks for and no others; words that many rows have are kept
-//! once.
+//! In-memory columns of CRM lists. The values of each field are stored contiguously, a few bytes each, so that a list
+//! of 100,000 rows reads only the fields it needs. Words shared by many rows are stored once.
 
 mod once;
 mod recall;
@@ -21,15 +20,14 @@ pub(crate) use self::recall::{Order, Places, Titles};
 use crate::columns::STAGE;
 use crate::model::{CollectionId, Contact, Glance, NAME, Plain, Row, RowKind, View};
 
-/// The longest text of a cell that is kept in memory, in bytes: filters look no further.
+/// Maximum bytes of a cell's text in memory; filters see no more.
 const KEPT: usize = 400;
-/// So many slots lie together. Rows of one collection share them with no others, so that a field takes no room for
-/// rows that cannot have it.
+/// Number of slots per run. A run belongs to one collection, so a field uses no memory for rows that cannot have it.
 const RUN: usize = 256;
-/// What stands between the keys of several choices.
+/// Separator between the keys of several choices.
 const BETWEEN: &str = "\0";
 
-/// What is kept of a row beside its values.
+/// Properties of a row other than its values.
 pub struct Slim {
     pub(crate) id: Uuid,
     pub(crate) collection: Option<CollectionId>,
@@ -37,21 +35,21 @@ pub struct Slim {
     pub(crate) unchecked: bool,
     pub(crate) created: i64,
     pub(crate) updated: i64,
-    /// When it came into the stage in which it is; when it was made, where it has none.
+    /// Unix time in milliseconds since when it is in its stage; without a stage, when it was created.
     pub(crate) staged: i64,
-    /// The place of those who wrote a value or more.
+    /// Index of the set of people who wrote its values.
     by: u32,
     slot: Slot,
 }
 
-/// Where the values of a row stand in each field.
+/// Position of a row's values in each field.
 #[derive(Clone, Copy)]
 struct Slot {
     run: u32,
     at: u8,
 }
 
-/// How the word of a cell is to be read.
+/// How the word of a cell is interpreted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Sort {
     Empty,
@@ -69,16 +67,14 @@ pub(crate) enum Sort {
     Refers,
 }
 
-/// A value as it is kept: equal ones of one field mean the same, which different ones may do too.
+/// A value as stored: equal words of one field mean equal values, but equal values may have different words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Raw(pub(crate) Sort, i64);
 
-/// Words with their place, by which what was found out of them can be remembered.
+/// A text with its index, under which results can be memoised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Said<'s> {
-    /// Their place.
     pub place: u32,
-    /// The words.
     pub text: &'s str,
 }
 
@@ -126,7 +122,7 @@ pub(crate) fn keys_in(words: &str) -> impl Iterator<Item = &str> {
     words.split(BETWEEN).filter(|key| !key.is_empty())
 }
 
-/// The values of the rows of a run.
+/// Values of one field for the rows of a run.
 struct Run {
     sorts: [Sort; RUN],
     words: [i64; RUN],
@@ -156,7 +152,7 @@ impl Field {
         (run.sorts[at], run.words[at]) = (sort, word);
     }
 
-    /// Takes the value of a slot out.
+    /// Removes and returns the value of a slot.
     fn take(&mut self, slot: Slot) -> Raw {
         let raw = self.get(slot);
         if raw.0 != Sort::Empty {
@@ -166,42 +162,42 @@ impl Field {
     }
 }
 
-/// What the rows of a kind have in one place: the values of their fields.
+/// Shared storage of all rows of a kind: the values of their fields.
 #[derive(Default)]
 pub struct Shared {
     fields: Vec<Field>,
-    /// The field that stood behind each in the row that came last.
+    /// For each field, the field that followed it in the latest row.
     follows: Vec<u16>,
     words: Words,
     people: Once<Assignee>,
     targets: Once<Target>,
-    /// Those who wrote the values of a row, by their places among people.
+    /// Sets of people who wrote the values of a row.
     writers: Once<Box<[u32]>>,
-    /// The slots that are free, by collections.
+    /// Free slots by collection.
     free: HashMap<Option<CollectionId>, Vec<Slot>>,
-    /// How many runs of slots were given away.
+    /// Number of allocated runs.
     runs: u32,
     recall: Recall,
 }
 
 impl Shared {
-    /// Takes out what is of no use, when that is worth it.
+    /// Collects garbage if that pays off.
     pub(crate) fn tidy(&mut self) {
         self.words.tidy();
     }
 
-    /// The place of a field.
+    /// The index of a field.
     pub(crate) fn find(&self, key: &str) -> Option<u16> {
         let at = self.fields.iter().position(|field| field.key == key);
         at.and_then(|at| u16::try_from(at).ok())
     }
 
-    /// The places of words that have this part, which is written as words are searched.
+    /// Indexes of the texts that contain this part, which is normalised for search.
     pub(crate) fn places_with(&self, part: &str) -> Places {
         self.recall.lower(&self.words).find(part)
     }
 
-    /// The names of all rows, as they are searched.
+    /// The names of all rows, normalised for search.
     pub(crate) fn names(&self, rows: &[&Slim]) -> Arc<Names> {
         let name = self.find(NAME);
         let named = |row: &Slim| {
@@ -214,7 +210,7 @@ impl Shared {
         self.recall.names(|| rows.iter().copied().map(named).collect())
     }
 
-    /// The places of rows in an order; made by `make` unless it is kept.
+    /// Indexes of rows in an order; computed by `make` unless cached.
     pub(crate) fn order(
         &self,
         order: &Order,
@@ -224,18 +220,17 @@ impl Shared {
         self.recall.order(order, titles, make)
     }
 
-    /// Everybody in cells, by their places.
+    /// All people in cells, by index.
     pub(crate) fn people(&self) -> &[Assignee] {
         self.people.all()
     }
 
-    /// The place of somebody who wrote a value.
+    /// The index of a person who wrote a value.
     pub(crate) fn writer(&self, who: Assignee) -> Option<u32> {
         self.people.find(&who)
     }
 
-    /// The place of a field, a new one where there is none: mostly the one that stood behind the field before in
-    /// another row.
+    /// The index of a field, added if new. First tries the field that followed `before` in another row.
     fn field(&mut self, key: &str, before: Option<u16>) -> Option<u16> {
         let guess = before.and_then(|before| self.follows.get(usize::from(before)).copied());
         let is_it = |at: &u16| self.fields.get(usize::from(*at)).is_some_and(|one| one.key == key);
@@ -257,7 +252,7 @@ impl Shared {
         Some(at)
     }
 
-    /// A slot for a row.
+    /// Allocates a slot for a row.
     fn slot(&mut self, collection: Option<CollectionId>) -> Slot {
         let free = self.free.entry(collection).or_default();
         if let Some(slot) = free.pop() {
@@ -269,7 +264,7 @@ impl Shared {
         Slot { run, at: 0 }
     }
 
-    /// A value as it is kept.
+    /// Encodes a value.
     fn raw(&mut self, key: &str, value: &View<'_>) -> Raw {
         let words = &mut self.words;
         let (sort, place) = match value {
@@ -289,13 +284,13 @@ impl Shared {
         Raw(sort, i64::from(place))
     }
 
-    /// The value of a row in a field as it is kept; none where it has none.
+    /// The encoded value of a row in a field; `None` if empty.
     pub(crate) fn raw_of(&self, row: &Slim, field: Option<u16>) -> Option<Raw> {
         let raw = self.fields.get(usize::from(field?))?.get(row.slot);
         (raw.0 != Sort::Empty).then_some(raw)
     }
 
-    /// The value that is kept so.
+    /// Decodes a value.
     pub(crate) fn held(&self, Raw(sort, word): Raw) -> Option<Held<'_>> {
         let place = u32::try_from(word).unwrap_or(u32::MAX);
         let said = || Said { place, text: self.words.get(place) };
@@ -321,21 +316,21 @@ impl Shared {
         self.raw_of(row, field).and_then(|raw| self.held(raw))
     }
 
-    /// The values of a row as they are kept, each with its field.
+    /// The encoded values of a row, each with its field.
     pub(crate) fn raws(&self, row: &Slim) -> impl Iterator<Item = (u16, Raw)> {
         let slot = row.slot;
         let all = (0_u16..).zip(&self.fields).map(move |(at, field)| (at, field.get(slot)));
         all.filter(|(_, raw)| raw.0 != Sort::Empty)
     }
 
-    /// Whether somebody wrote one of the values of a row.
+    /// Whether a person wrote one of the values of a row.
     pub(crate) fn is_by(&self, row: &Slim, writer: u32) -> bool {
         self.writers.get(row.by).is_some_and(|all| all.contains(&writer))
     }
 }
 
 impl Raw {
-    /// What puts values into order where their size does: numbers, days, moments, yes and no.
+    /// The sort key of values with a natural order: numbers, days, timestamps, booleans.
     pub(crate) fn size(self) -> Option<i64> {
         let Self(sort, word) = self;
         matches!(sort, Sort::Number | Sort::Day | Sort::At | Sort::YesNo).then_some(word)
@@ -346,18 +341,18 @@ impl Raw {
         (sort == Sort::Number).then(|| Decimal::of_millionths(word))
     }
 
-    /// The place of its words, of somebody or of a record, where the value is such a place.
+    /// The index of the value's text, person or record, for kinds with an index.
     pub(crate) fn place(self) -> u32 {
         u32::try_from(self.1).unwrap_or(u32::MAX)
     }
 
-    /// Whether the value has a least and a most that are told of.
+    /// Whether minimum and maximum of such values are shown.
     pub(crate) fn is_time(self) -> bool {
         matches!(self.0, Sort::Day | Sort::At)
     }
 }
 
-/// A day in a number, in the order of days.
+/// A day as a number in chronological order.
 pub(crate) fn packed(day: Date) -> i64 {
     (i64::from(day.year()) * 16 + i64::from(day.month())) * 32 + i64::from(day.day())
 }
@@ -370,7 +365,7 @@ fn unpacked(word: i64) -> Option<Date> {
     Date::new(year, month, day).ok()
 }
 
-/// What is kept of where a value comes from.
+/// The stored part of a value's origin.
 struct Stamp {
     by: Assignee,
     at: i64,
@@ -385,7 +380,7 @@ impl Stamp {
 }
 
 impl Slim {
-    /// Puts the values of a row into their fields.
+    /// Stores the values of a row in their fields.
     fn laid<'c, C>(
         row: &Plain<C>,
         cells: impl Iterator<Item = (&'c str, Option<View<'c>>, Stamp)>,
@@ -402,7 +397,7 @@ impl Slim {
             }
             let Some(value) = value else { continue };
             unchecked |= stamp.unchecked;
-            // Mostly all values of a row were written by one.
+            // Usually one person wrote all values of a row.
             if last != Some(stamp.by) {
                 last = Some(stamp.by);
                 let writer = shared.people.add(stamp.by);
@@ -436,7 +431,7 @@ impl Slim {
         Self::laid(&row.plain(), cells, shared)
     }
 
-    /// The values of a stored row of a kind.
+    /// Stores the values of a serialised row.
     pub(crate) fn read(
         kind: &RowKind,
         row: &[u8],
@@ -455,7 +450,7 @@ impl Slim {
         Ok(Self::laid(&plain, cells, shared))
     }
 
-    /// Gives back what the row has in the shared place.
+    /// Releases the row's part of the shared storage.
     pub(crate) fn leave(&self, shared: &mut Shared) {
         shared.recall.clear();
         let Shared { fields, words, free, .. } = shared;
@@ -470,7 +465,7 @@ impl Slim {
 }
 
 impl Sort {
-    /// Whether the word of a cell is a place of words.
+    /// Whether the word of a cell is the index of a text.
     fn has_words(self) -> bool {
         match self {
             Self::Text | Self::Choice | Self::Choices | Self::Email | Self::Phone | Self::Url => {
@@ -487,17 +482,17 @@ impl Sort {
     }
 }
 
-/// What was found out before of words, people or records, by their places.
+/// Memoised results for texts, people or records, by index.
 #[derive(Default)]
 pub(crate) struct Memo(Vec<Option<bool>>);
 
 impl Memo {
-    /// Whether it holds for words; found out when they are met first.
+    /// The memoised result for a text; evaluated at first use.
     pub(crate) fn of(&mut self, said: Said<'_>, holds: impl FnOnce(&str) -> bool) -> bool {
         self.at(said.place, || holds(said.text))
     }
 
-    /// Whether it holds for what has this place; found out when it is met first.
+    /// The memoised result for an index; evaluated at first use.
     pub(crate) fn at(&mut self, place: u32, holds: impl FnOnce() -> bool) -> bool {
         let at = place as usize;
         if self.0.len() <= at {

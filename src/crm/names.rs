@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::model::{CollectionId, ContactId, Row, RowKind, name_keys};
 
-/// Everybody and everything that a cell may name, read from one snapshot.
+/// People, agents and records that a cell may name, from one snapshot.
 pub struct Known<'r> {
     /// Members and agents.
     pub people: Arc<People>,
@@ -21,12 +21,12 @@ pub struct Known<'r> {
 }
 
 impl<'r> Known<'r> {
-    /// Reads everybody. `me` is who is meant by "me".
+    /// Reads all people and agents. `me` is the meaning of "me".
     pub fn new(read: &'r dyn Read, me: Assignee) -> Result<Self, StoreError> {
         Ok(Self::with(Arc::new(People::read(read)?), read, me))
     }
 
-    /// Members and agents with this full name, or the one with this email address, as other products export owners.
+    /// Members and agents with this full name or email address, as other products export owners.
     fn who_is_named(&self, said: &str) -> Vec<Assignee> {
         let (name, address) = (folded(said), mail_address(said).map(|one| one.to_lowercase()));
         let is_meant = |who: &Assignee| match *who {
@@ -42,40 +42,40 @@ impl<'r> Known<'r> {
         self.people.takers().into_iter().filter(is_meant).collect()
     }
 
-    /// The same with people who were read before.
+    /// Like [`new`](Self::new), with people that were already read.
     #[must_use]
     pub fn with(people: Arc<People>, read: &'r dyn Read, me: Assignee) -> Self {
         Self { people, read, me }
     }
 }
 
-/// The card of a record, and its fields; none when it is gone.
+/// The descriptor and fields of a record; `None` if it is deleted.
 #[must_use]
 pub fn fields_of(read: &dyn Read, target: Target) -> Option<(&'static Entity, Fields)> {
     let key = KeyBuf::of(&ContactId::from_uuid(target.id)).into_bytes();
-    // ok: a record that cannot be read has no title, as one that is gone.
+    // ok: an unreadable record has no title, like a deleted one.
     cards::of_table(target.table).and_then(|noun| Some((noun, noun.get(read, &key).ok()??)))
 }
 
-/// The title of a record; empty when it is gone.
+/// The title of a record; empty if it is deleted.
 #[must_use]
 pub fn title_of(read: &dyn Read, target: Target) -> String {
     fields_of(read, target).map(|(noun, fields)| (noun.title)(&fields)).unwrap_or_default()
 }
 
-/// What an id or a name means among the rows of a kind.
+/// The result of a lookup by id or name.
 pub enum Called {
     /// No row.
     None,
     One(Row),
-    /// Only rows that are out of the way, such as this one.
+    /// Only archived rows, such as this one.
     Archived(Row),
-    /// So many rows.
+    /// This many rows.
     Several(usize),
 }
 
 impl Called {
-    /// Why a name means no row, in a sentence; none when it means one.
+    /// Why a name matches no single row, as a sentence; `None` if it does.
     fn why_not(&self, kind: &RowKind, said: &str) -> Option<String> {
         let said = kernel::text::ellipsis(said, 60);
         match self {
@@ -92,7 +92,7 @@ impl Called {
     }
 }
 
-/// The rows with a name in any writing. Where some have it in this very writing, or at least in its letters, they alone.
+/// The rows with a name, ignoring spelling variants. Exact matches take precedence, then those ignoring case.
 pub fn rows_named(
     kind: &'static RowKind,
     read: &dyn Read,
@@ -119,7 +119,7 @@ pub fn rows_named(
     Ok(found)
 }
 
-/// What an id or a name means among the rows of a kind.
+/// Looks up a row of a kind by id or name.
 pub fn called(kind: &'static RowKind, read: &dyn Read, said: &str) -> Result<Called, StoreError> {
     if let Ok(id) = said.trim().parse::<Uuid>() {
         return Ok(kind.get(read, id)?.map_or(Called::None, Called::One));
@@ -143,7 +143,7 @@ impl Names for Known<'_> {
             Err(error) => match self.who_is_named(name).as_slice() {
                 [who] => Ok(*who),
                 [] => {
-                    // To make an agent is no way to name a person.
+                    // The advice to create an agent does not help to name a person.
                     let told = error.to_string();
                     let told = told.strip_suffix("; create an agent first").unwrap_or(&told);
                     Err(kernel::text::capitalized(told))
@@ -180,7 +180,7 @@ impl Names for Known<'_> {
     }
 }
 
-/// Who is meant by "me" when this person asks.
+/// The meaning of "me" for this person.
 #[must_use]
 pub fn person(account: AccountId) -> Assignee {
     Assignee::Person(account)

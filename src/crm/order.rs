@@ -1,4 +1,4 @@
-//! Puts the rows of a list into their order. Orders that take long to make are kept until a row changes.
+//! Sorts the rows of a list. Expensive orders are cached until a row changes.
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,11 +10,11 @@ use crate::list::{DUE, Seen};
 use crate::list_cache::{Held, Order, Raw, Shared, Slim, packed};
 use crate::model::CollectionId;
 
-/// So few rows are put into order at once; more are looked up in the order of all rows.
+/// Up to this many rows are sorted directly; more are looked up in the order of all rows.
 const FEW: usize = 1_000;
 
-/// The rows at these places, which rise, in the order that `by` asks for. The scope is what all of them have in
-/// common: their collection, and whether they are archived.
+/// Sorts the rows at these ascending indexes by `by`. The scope is what they have in common: collection, and whether
+/// they are archived.
 pub(crate) fn sorted<'r>(
     (rows, fitting): (&[&'r Slim], Vec<usize>),
     shared: &Shared,
@@ -53,7 +53,7 @@ pub(crate) fn sorted<'r>(
     order.into_iter().map(|at| found[at]).collect()
 }
 
-/// How many of these rows, which stand in the order that `by` asks for, come before the first one behind a place.
+/// Number of these rows, sorted by `by`, up to a cursor.
 pub(crate) fn before(
     sorted: &[&Slim],
     shared: &Shared,
@@ -71,7 +71,7 @@ pub(crate) fn before(
     })
 }
 
-/// Where a row stands in the order that `by` asks for.
+/// The cursor of a row in the order of `by`.
 pub(crate) fn cursor(
     row: &Slim,
     shared: &Shared,
@@ -110,7 +110,7 @@ pub(crate) fn cursor(
     Cursor { mark, id: row.id }
 }
 
-/// The places of all rows of a scope in the order of a field.
+/// Indexes of all rows of a scope, sorted by a field.
 fn of_all(
     rows: &[&Slim],
     shared: &Shared,
@@ -142,7 +142,7 @@ fn of_all(
     })
 }
 
-/// The places of rows among these, in the order of a field.
+/// Indexes into these rows, sorted by a field.
 fn by_values(
     rows: &[&Slim],
     shared: &Shared,
@@ -156,13 +156,12 @@ fn by_values(
     })
 }
 
-/// The places of rows in the order of a number; those with equal ones stay as they are to each other. What has none
-/// comes last, whichever way the others stand.
+/// Indexes of rows sorted by a number. Stable; rows without a number come last in both directions.
 fn in_order(rows: &[&Slim], down: bool, number: impl Fn(&Slim) -> Option<i64>) -> Vec<usize> {
     let (mut filled, mut empty) = (Vec::with_capacity(rows.len()), Vec::new());
     for (at, row) in rows.iter().enumerate() {
         match number(row) {
-            // All bits turned are the numbers in the other order.
+            // Bitwise negation reverses the order.
             Some(number) => filled.push((if down { !number } else { number }, at)),
             None => empty.push(at),
         }
@@ -171,8 +170,8 @@ fn in_order(rows: &[&Slim], down: bool, number: impl Fn(&Slim) -> Option<i64>) -
     filled.into_iter().map(|(_, at)| at).chain(empty).collect()
 }
 
-/// The places of values in their order, where it does not follow from their size: choices as they are kept, others by
-/// their words in any case. Each value is looked at once, however many rows have it.
+/// Ranks of values without a natural order: choices in their order, others by text, ignoring case. Each distinct value
+/// is examined once.
 fn places(
     rows: &[&Slim],
     (shared, at): (&Shared, Option<u16>),

@@ -1,4 +1,4 @@
-//! The kind of rows that a route is about, so that contacts, organizations and records share their handlers.
+//! The kind of rows of a route, so that contacts, organizations and records share their handlers.
 
 use std::convert::Infallible;
 

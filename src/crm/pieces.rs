@@ -1,5 +1,5 @@
-//! Work on many rows that goes on piece by piece, each in a transaction of its own behind a cursor: taken up again after
-//! a kill, taken back entry by entry. Imports and conversions are such work.
+//! Background work on many rows, in pieces of one transaction each with a cursor: resumed after a crash, undone entry
+//! by entry. Imports and conversions use it.
 
 use std::collections::HashSet;
 use std::fmt::Display;
@@ -31,38 +31,38 @@ use crate::model::back::{self, Turn};
 use crate::model::{ImportState, MAX_STAYED, Stayed};
 use crate::rules::Stays;
 
-/// Rows of a transaction.
+/// Number of rows per transaction.
 pub(crate) const PIECE: usize = 500;
-/// How long whoever asks waits for the end of what is taken back.
+/// How long a requester waits for the end of an undo.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// How often a piece is tried that the store refuses.
+/// Number of retries of a piece that the store refuses.
 const TRIES: u32 = 5;
 
-/// Work that goes on piece by piece, by the id of its record.
+/// Work in pieces, identified by the id of its record.
 pub(crate) trait Pieces: TypedId + Display + Send + Sync + 'static {
-    /// The name of its task, in a sentence: "an import".
+    /// Name of its task in sentences: "an import".
     const NAME: &'static str;
 
-    /// Goes on from where it stands, to the end or until the work of the workspace halts: the next start takes it up.
+    /// Continues from the cursor to the end, or until the workspace stops; the next start resumes it.
     fn run(self, ws: Ws) -> impl Future<Output = Result<(), CrmError>> + Send + 'static;
 
-    /// Who it acts as.
+    /// The actor and cause of its writes.
     fn by(self, ws: &Ws) -> (Actor, Cause);
 
-    /// Notes that it cannot go on.
+    /// Records why it failed.
     fn fail(self, tx: &mut WriteTx<'_>, why: String) -> Result<(), CrmError>;
 
-    /// Its state, the entries that it made, and the entry in which that was last noted.
+    /// Its state, the entries that it made, and the entry in which these were last stored.
     fn made(self, read: &dyn Read) -> Result<(ImportState, Vec<u64>, u64), CrmError>;
 
-    /// The entry that is taken back next; none when nothing is to be. With the entry in which that was last noted.
+    /// The entry to undo next, and the entry in which that was last stored; `None` if there is nothing to undo.
     fn next_back(self, read: &dyn Read) -> Result<Option<(u64, u64)>, CrmError> {
         let (state, entries, noted) = self.made(read)?;
         let next = back::left(&entries).last().filter(|_| state == ImportState::Undoing);
         Ok(next.map(|entry| (*entry, noted)))
     }
 
-    /// Notes that an entry of it was taken back, by which one, if anything of it was left, and what stayed.
+    /// Records that an entry was undone, by which entry if anything was changed, and what stayed.
     fn taken_back(
         self,
         tx: &mut WriteTx<'_>,
@@ -70,7 +70,7 @@ pub(crate) trait Pieces: TypedId + Display + Send + Sync + 'static {
     ) -> Result<(), CrmError>;
 }
 
-/// Lets work go on, from where it stands.
+/// Continues work from its cursor in the background.
 pub(crate) fn go_on<P: Pieces>(ws: &Ws, id: P) {
     let own = ws.clone();
     ws.spawn(P::NAME, async move {
@@ -80,8 +80,8 @@ pub(crate) fn go_on<P: Pieces>(ws: &Ws, id: P) {
     });
 }
 
-/// Notes why work cannot go on. What only the store refused stands where it stood, and goes on at the next start or when
-/// somebody asks.
+/// Records why work failed. After an error of the store the work keeps its position, and continues at the next start or
+/// on request.
 async fn failed<P: Pieces>(ws: &Ws, id: P, error: CrmError) {
     let error = match error {
         CrmError::Store(error) => CrmError::Store(error),
@@ -96,8 +96,8 @@ async fn failed<P: Pieces>(ws: &Ws, id: P, error: CrmError) {
     tracing::warn!(%error, %id, "{} rests", P::NAME);
 }
 
-/// Takes work back whose record says so, or brings it forth again, piece by piece: to the end, or until the work of the
-/// workspace halts; the next start goes on. Whoever asks hears of the end if that comes soon.
+/// Undoes or redoes the work of a record in the background, to the end or until the workspace stops; the next start
+/// resumes it. Returns early if it finishes soon.
 pub(crate) async fn turn<P: Pieces>(ws: &Ws, id: P, who: Option<Person>) {
     let own = ws.clone();
     let (tell, told) = oneshot::channel::<()>();
@@ -108,11 +108,11 @@ pub(crate) async fn turn<P: Pieces>(ws: &Ws, id: P, who: Option<Person>) {
         }
         drop(tell);
     });
-    // ok: what takes longer goes on without whoever asked, who sees how far it is.
+    // ok: longer work continues without the requester, who can see its progress.
     let _ = tokio::time::timeout(PATIENCE, told).await;
 }
 
-/// How far something is that is taken back or brought forth again, in a sentence.
+/// Progress of an undo or redo as a sentence.
 pub(crate) fn turning(entries: &[u64]) -> String {
     let (done, all) = back::done_of(entries);
     let what = match back::turn(entries) {
@@ -125,13 +125,13 @@ pub(crate) fn turning(entries: &[u64]) -> String {
     }
 }
 
-/// The same in percent.
+/// The progress in percent.
 pub(crate) fn turned(entries: &[u64]) -> u8 {
     let (done, all) = back::done_of(entries);
     u8::try_from((done * 100).checked_div(all).unwrap_or(100)).unwrap_or(100)
 }
 
-/// Takes up what the program left in the middle: of these records those that are being taken back.
+/// Resumes interrupted undos of these records.
 pub(crate) fn turn_on<P: Pieces>(
     ws: &Ws,
     found: impl FnOnce(&Ws) -> Result<Vec<P>, StoreError> + Send + 'static,
@@ -149,7 +149,7 @@ pub(crate) fn turn_on<P: Pieces>(
     });
 }
 
-/// What is being taken back in this program, so that nothing is twice at once.
+/// Work being undone in this process, so that nothing is undone twice concurrently.
 static BUSY: LazyLock<Mutex<HashSet<(Uuid, Uuid)>>> = LazyLock::new(Mutex::default);
 
 struct Busy((Uuid, Uuid));
@@ -160,7 +160,7 @@ impl Busy {
     }
 
     fn of(key: (Uuid, Uuid)) -> Option<Self> {
-        // Not `then_some`: its value would be made, and dropped, also where somebody else is at it; and the drop locks.
+        // Not `then_some`, which would create and drop the value in any case, and the drop takes the lock.
         let is_first = busy().insert(key);
         is_first.then(|| Self(key))
     }
@@ -173,12 +173,12 @@ impl Drop for Busy {
 }
 
 fn busy() -> MutexGuard<'static, HashSet<(Uuid, Uuid)>> {
-    // ok: a thread that panicked with it in hand left whole entries.
+    // ok: a thread that panicked while holding it left consistent entries.
     BUSY.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Takes back, newest entry first: rows that it made and nobody touched go, cells that it changed go back, what others
-/// have changed since stays.
+/// Undoes entries, newest first: untouched new records are deleted and changed cells reverted; later changes by others
+/// stay.
 async fn back<P: Pieces>(ws: &Ws, id: P, who: Option<Person>) -> Result<(), CrmError> {
     let (halt, mut tries) = (ws.halt(), 0);
     let Some((_, noted)) = ws.read(|snap| id.next_back(snap))? else { return Ok(()) };
@@ -186,12 +186,12 @@ async fn back<P: Pieces>(ws: &Ws, id: P, who: Option<Person>) -> Result<(), CrmE
         Some(who) => who,
         None => ws.read(|snap| undoer(snap, id, noted))?,
     };
-    // A stop waits for a piece, never for all of them.
+    // A shutdown waits for one piece, not for all of them.
     while !halt.is_cancelled() {
         let Some((entry, _)) = ws.read(|snap| id.next_back(snap))? else { return Ok(()) };
         match one_back(ws, id, (&who, entry)).await {
             Ok(()) => tries = 0,
-            // What the store could not do now it may do later.
+            // The store may recover.
             Err(CrmError::Store(error))
                 if !matches!(error, StoreError::Closed) && tries < TRIES =>
             {
@@ -213,7 +213,7 @@ async fn one_back<P: Pieces>(ws: &Ws, id: P, (who, entry): (&Person, u64)) -> Re
     let kept = stays.clone();
     let note = move |tx: &mut WriteTx<'_>, by: Option<u64>| {
         match id.taken_back(tx, (entry, by, kept.clone())) {
-            // It has gone with its collection.
+            // The record was deleted with its collection.
             Ok(()) | Err(CrmError::NotFound { .. }) => Ok(()),
             Err(CrmError::Store(error)) => Err(error),
             Err(error) => Err(StoreError::Failed(error.to_string())),
@@ -224,15 +224,15 @@ async fn one_back<P: Pieces>(ws: &Ws, id: P, (who, entry): (&Person, u64)) -> Re
     let wanted = (Wanted::Entry(entry), None);
     match undo::undo_and(ws, who, wanted, Once::without_key(), also).await {
         Ok(_) => Ok(()),
-        // It went back before, or nothing of it is left.
+        // It was undone before, or nothing of it is left.
         Err(HistoryError::Nothing) => Ok(ws.write(who, move |tx| note(tx, None)).await?),
         Err(HistoryError::Store(error)) => Err(error.into()),
         Err(error) => Err(CrmError::Refused(error.to_string())),
     }
 }
 
-/// Whoever began to take it back, by the entry in which that was last noted: with the rights of a member, whatever the
-/// request had.
+/// The person who started the undo, from the entry in which it was last stored, with the rights of a member, whatever
+/// rights the request had.
 fn undoer<P: Pieces>(read: &dyn Read, id: P, noted: u64) -> Result<Person, CrmError> {
     let gone = || {
         let text = "whoever wanted this is no member any more who may change records";
@@ -257,7 +257,7 @@ fn undoer<P: Pieces>(read: &dyn Read, id: P, noted: u64) -> Result<Person, CrmEr
     })
 }
 
-/// What stays when an entry is taken back now.
+/// What would stay if an entry were undone now.
 async fn stays(ws: &Ws, who: &Person, entry: u64) -> Result<Stays, CrmError> {
     let who = who.clone();
     ws.read_blocking(move |ws| {
@@ -267,7 +267,7 @@ async fn stays(ws: &Ws, who: &Person, entry: u64) -> Result<Stays, CrmError> {
             let outlook = match Outlook::of(snap, schema, &Wanted::Entry(entry), &by) {
                 Ok(outlook) => outlook,
                 Err(HistoryError::Store(error)) => return Err(error.into()),
-                // The undo itself says what is wrong.
+                // The undo itself reports the error.
                 Err(_) => return Ok(Stays::default()),
             };
             let names = Names::new(snap)?;
@@ -279,11 +279,11 @@ async fn stays(ws: &Ws, who: &Person, entry: u64) -> Result<Stays, CrmError> {
     .await
 }
 
-/// What stays of a plan, counted, with the first lines of it.
+/// Counts what stays of a plan; includes the first lines of it.
 fn page_end(kept: &[Keeps], most: usize) -> Stays {
     let mut stays = Stays::default();
     for one in kept {
-        // ok: what has no id of this kind has no page either, and is counted alone.
+        // ok: a record without such an id has no page and is only counted.
         let id = Uuid::from_slice(&one.record.key).ok();
         let mut tell = |field: &str, says: &str| {
             if let (Some(id), true) = (id, stays.told.len() < most) {

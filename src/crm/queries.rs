@@ -1,4 +1,4 @@
-//! Reads of contacts, organizations, collections, their talks and what is suggested for them.
+//! Reads of contacts, organizations, collections, interactions and suggestions.
 
 use std::collections::BTreeMap;
 
@@ -21,16 +21,16 @@ pub fn get_rev(kind: &'static RowKind, read: &dyn Read, id: Uuid) -> Result<(Row
     kind.get_rev(read, id)?.ok_or_else(|| CrmError::no(kind.entity().one, &id.to_string()))
 }
 
-/// What stood in a cell before its value of now; none when there was nothing.
+/// The previous value of a cell; `None` if it was empty.
 ///
 /// # Errors
-/// When that is not kept any more.
+/// When the previous value is no longer stored.
 pub fn cell_before(
     read: &dyn Read,
     schema: &Schema,
     (row, field): (&Row, &str),
 ) -> Result<Option<Cell>, CrmError> {
-    /// Versions that are looked through.
+    /// Maximum number of examined versions.
     const MOST: usize = 200;
     let root = row.kind.root(row.id);
     let page = history::of(read, schema, &root, None, MOST)?.unwrap_or_default();
@@ -48,7 +48,7 @@ pub fn cell_before(
     Err(CrmError::Refused("what stood there before is not kept any more".to_owned()))
 }
 
-/// A row by its id, by its name, or by an address of mail.
+/// A row by id, name or email address.
 ///
 /// # Errors
 /// When there is none, or several have that name.
@@ -89,12 +89,12 @@ pub fn collection(read: &dyn Read, said: &str) -> Result<Collection, CrmError> {
     found.ok_or_else(|| CrmError::no("collection", said))
 }
 
-/// All collections in use by name.
+/// All active collections by name.
 pub fn collections(read: &dyn Read) -> Result<Vec<Collection>, StoreError> {
     read.scan(BY_NAME, &Range::all())
 }
 
-/// The talks with a contact, newest first.
+/// The interactions with a contact, newest first.
 pub fn talks_with(
     read: &dyn Read,
     contact: ContactId,
@@ -103,7 +103,7 @@ pub fn talks_with(
     read.scan(BY_CONTACT, &Range::prefix(KeyBuf::of(&contact)).reverse().limit(most))
 }
 
-/// The talks with an organization that name no contact, and those with its contacts; newest first.
+/// The interactions with an organization itself and with its contacts, newest first.
 pub fn talks_of(
     read: &dyn Read,
     organization: OrganizationId,
@@ -129,12 +129,12 @@ pub fn contacts_of(read: &dyn Read, organization: OrganizationId) -> Result<Vec<
     Ok(all)
 }
 
-/// The newest talk with a contact that was more than a note.
+/// The latest interaction with a contact other than a note.
 pub fn last_touch(
     read: &dyn Read,
     contact: ContactId,
 ) -> Result<Option<(TalkKind, Timestamp)>, StoreError> {
-    /// Notes before the newest talk that are passed over.
+    /// Maximum number of newer notes that are skipped.
     const MOST: usize = 20;
     let newest = talks_with(read, contact, MOST)?;
     Ok(newest
@@ -143,7 +143,7 @@ pub fn last_touch(
         .map(|talk| (talk.kind, talk.occurred_at)))
 }
 
-/// The day of the next follow-up of each contact that has one.
+/// The date of the next follow-up of each contact that has one.
 pub fn follow_ups(read: &dyn Read) -> Result<BTreeMap<ContactId, Date>, StoreError> {
     let mut days = BTreeMap::new();
     for talk in read.scan::<Talk>(BY_DUE, &Range::all())? {
@@ -155,10 +155,10 @@ pub fn follow_ups(read: &dyn Read) -> Result<BTreeMap<ContactId, Date>, StoreErr
     Ok(days)
 }
 
-/// The most suggestions that are told, or decided on, at once.
+/// Maximum number of suggestions that are listed or decided at once.
 pub const MOST_SUGGESTED: usize = 500;
 
-/// What is suggested last, newest first, and how many more there are.
+/// The newest suggestions, and how many more there are.
 pub fn suggested(read: &dyn Read) -> Result<(Vec<Suggestion>, usize), StoreError> {
     let mut all: Vec<Suggestion> = read.list(&Range::all().reverse())?;
     let more = all.len().saturating_sub(MOST_SUGGESTED);
@@ -166,7 +166,7 @@ pub fn suggested(read: &dyn Read) -> Result<(Vec<Suggestion>, usize), StoreError
     Ok((all, more))
 }
 
-/// What is suggested for a row, by field.
+/// The suggestions for a row, by field.
 pub fn suggestions(
     kind: &'static RowKind,
     read: &dyn Read,

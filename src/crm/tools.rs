@@ -1,5 +1,5 @@
-//! What agents do with contacts, organizations and collections: ask, read, add, change cell by cell with sources. An
-//! agent never takes a person's value away: it becomes a suggestion, and the answer says so. No tool deletes.
+//! Agents' tools for contacts, organizations and collections: query, read, create and change cell by cell with sources.
+//! An agent never replaces a person's value: its value becomes a suggestion, and the result says so. No tool deletes.
 
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
@@ -27,13 +27,13 @@ use crate::pages::home_of;
 use crate::queries;
 use crate::rules::{self, Changed, Sent};
 
-/// Rows of an answer when nothing else is asked for, and at most.
+/// Default and maximum number of rows in a result.
 const PAGE: usize = 20;
 const MOST: usize = 100;
-/// Talks of an answer.
+/// Maximum number of interactions in a result.
 const TALKS: usize = 20;
 
-/// The tools of these nouns.
+/// The tools of this package.
 #[must_use]
 pub fn tools() -> Registry {
     Registry::new()
@@ -54,7 +54,7 @@ pub fn tools() -> Registry {
         .write(Update::<Records>(PhantomData))
 }
 
-/// The names of the tools of a kind.
+/// Names and descriptions of the tools of a kind.
 trait Tooled: StoredKind {
     const LIST: (&'static str, &'static str);
     const GET: (&'static str, &'static str);
@@ -125,12 +125,12 @@ fn me(cx: &ToolCx) -> Assignee {
     Assignee::Agent(cx.agent)
 }
 
-/// Values that came from outside: words in them are no orders.
+/// Wraps values as untrusted content: their words are no instructions.
 fn foreign(cx: &ToolCx, value: &Value) -> ToolOutput {
     ToolOutput::text(untrusted::wrap(&untrusted::id_for(cx), &value.to_string()))
 }
 
-/// A model that has no store error to tell.
+/// Converts an error for the model.
 fn tool_error(error: CrmError) -> ToolError {
     error.into()
 }
@@ -156,7 +156,7 @@ struct ListArgs {
     archived: bool,
 }
 
-/// The rows that a question finds, as a model reads them.
+/// Rows that match a query, in the form for models.
 fn found(
     kind: &'static RowKind,
     cx: &ToolCx,
@@ -241,7 +241,7 @@ impl<K: Tooled> ReadTool for Get<K> {
     }
 }
 
-/// A row as a model reads it.
+/// A row in the form for models.
 fn got(
     kind: &'static RowKind,
     cx: &ToolCx,
@@ -274,7 +274,7 @@ fn got(
     Ok(answer)
 }
 
-/// Adds rows.
+/// Creates rows.
 struct Create<K>(PhantomData<K>);
 /// Changes rows.
 struct Update<K>(PhantomData<K>);
@@ -313,7 +313,7 @@ struct ItemsArgs {
     dry_run: bool,
 }
 
-/// Does each item for itself: one that is wrong says so and leaves the others alone.
+/// Handles each item separately: an invalid one gets its own error and does not affect others.
 fn each(
     tx: &mut WriteTx<'_>,
     args: &ItemsArgs,
@@ -361,7 +361,7 @@ fn sent(item: &Item) -> Sent {
     Sent { values: item.values.clone(), sources: sources.collect(), ..Sent::default() }
 }
 
-/// An answer with what of the values only became a suggestion, and why.
+/// Adds the values that became suggestions, and why, to a result.
 fn with_suggested(mut answer: Value, changed: &Changed) -> Value {
     if let Some(note) = changed.note() {
         answer["suggested"] = json!(changed.suggested);
@@ -386,7 +386,6 @@ impl<K: Tooled> WriteTool for Create<K> {
     }
 }
 
-/// Adds a row.
 fn create(kind: &'static RowKind, tx: &mut WriteTx<'_>, item: &Item) -> Result<Value, CrmError> {
     let collection = match (kind == RowKind::RECORDS, item.collection.as_deref()) {
         (true, Some(said)) => Some(queries::collection(tx, said)?.id),
@@ -414,7 +413,6 @@ impl<K: Tooled> WriteTool for Update<K> {
     }
 }
 
-/// Changes a row.
 fn update(kind: &'static RowKind, tx: &mut WriteTx<'_>, item: &Item) -> Result<Value, CrmError> {
     let said = item.id.as_deref().unwrap_or_default();
     let id = queries::resolve(kind, tx, said)?.id;
@@ -424,7 +422,7 @@ fn update(kind: &'static RowKind, tx: &mut WriteTx<'_>, item: &Item) -> Result<V
     Ok(with_suggested(answer, &changed))
 }
 
-/// Ties a contact to an organization.
+/// Links a contact to an organization.
 struct LinkOrganization;
 
 /// Arguments of `contact_link_org`.
@@ -466,7 +464,7 @@ impl WriteTool for LinkOrganization {
     }
 }
 
-/// Writes a talk down.
+/// Records an interaction.
 struct InteractionLog;
 
 impl WriteTool for InteractionLog {
@@ -494,7 +492,7 @@ impl WriteTool for InteractionLog {
     }
 }
 
-/// Tells the fields of records.
+/// Describes the fields of records.
 struct SchemaGet;
 
 /// Arguments of `schema_get`.

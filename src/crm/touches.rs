@@ -1,4 +1,4 @@
-//! When somebody was in touch with each contact last, kept in memory by the store's columns.
+//! Time of the last contact with each contact, kept in the store's in-memory columns.
 
 use std::collections::HashMap;
 
@@ -10,10 +10,10 @@ use store::{Read, StoreError};
 use crate::list::Around;
 use crate::model::{ContactId, Talk, TalkId};
 
-/// The contacts with whom anybody ever was in touch: when that was last, in milliseconds.
+/// Contacts with a last contact: Unix time in milliseconds.
 pub(crate) type Touched = HashMap<ContactId, i64>;
 
-/// What is kept of a talk.
+/// The cached part of an interaction.
 struct Touch {
     id: TalkId,
     contact: Option<ContactId>,
@@ -32,7 +32,7 @@ impl Kept for Touch {
     }
 }
 
-/// When somebody was in touch with each contact last; a note alone is no touch.
+/// Time of the last contact with each contact; notes do not count.
 pub(crate) fn all(read: &dyn Read) -> Result<Touched, StoreError> {
     let Some(columns) = read.columns() else { return Ok(Touched::default()) };
     columns.with::<Touch, _>(|talks, ()| {
@@ -47,13 +47,13 @@ pub(crate) fn all(read: &dyn Read) -> Result<Touched, StoreError> {
     })
 }
 
-/// The days from a moment to today, as the asker counts days.
+/// Days from a time to today, in the requester's time zone.
 pub(crate) fn days_since(at: i64, around: &Around<'_>) -> f64 {
     days_between(day(kernel::time::from_ms(at), &around.zone), around)
 }
 
-/// The days from a day to today.
+/// Days from a date to today.
 pub(crate) fn days_between(then: Date, around: &Around<'_>) -> f64 {
-    // ok: days of a calendar are never so far apart that their number is lost.
+    // ok: calendar days never overflow.
     around.today.since(then).map_or(0.0, |span| f64::from(span.get_days()))
 }

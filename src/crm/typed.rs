@@ -1,17 +1,17 @@
-//! What a form sent, by the names of its fields, where fields are known only at run time.
+//! Values of a submitted form by field name, for fields that are known only at run time.
 
 use serde_json::{Map, Value};
 
-/// What a form sent.
+/// Values of a submitted form.
 pub type FormValues = Map<String, Value>;
 
-/// The words of a field; nothing when it was not sent.
+/// The text of a field; empty if it was not sent.
 #[must_use]
 pub fn text<'t>(typed: &'t FormValues, key: &str) -> &'t str {
     typed.get(key).and_then(Value::as_str).unwrap_or_default()
 }
 
-/// The words of a field; none when it was not sent.
+/// The text of a field; `None` if it was not sent.
 #[must_use]
 pub fn given(typed: &FormValues, key: &str) -> Option<String> {
     typed.get(key).and_then(Value::as_str).map(str::to_owned)

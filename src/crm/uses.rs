@@ -1,4 +1,4 @@
-//! Whether records use a field, or its choices: what they use is not taken back.
+//! Checks whether records use a field or its choices; these are not reverted then.
 
 use entity::{Choice, FieldValue};
 use store::{Read, StoreError};
@@ -7,8 +7,8 @@ use crate::columns::{self, TAGS};
 use crate::model::{FieldDef, Row};
 use crate::rules::rows_of;
 
-/// Why a field does not go back to what it was: records would keep values that it has no place for. `after` is the
-/// store as it would be then.
+/// Why a field cannot be reverted: records would keep values that it does not allow. `after` is the store as it would
+/// be then.
 pub(crate) fn field(
     after: &dyn Read,
     now: Option<&[u8]>,
@@ -17,7 +17,7 @@ pub(crate) fn field(
     let Some(now) = now.and_then(entity::typed::<FieldDef>).filter(|now| now.key != TAGS) else {
         return Ok(None);
     };
-    // What people made of a field of HQ goes, and the field stays.
+    // Only the changes of a built-in field are reverted, and the field stays.
     let own = || columns::own(now.home).into_iter().find(|column| column.key == now.key);
     let left: Option<Vec<Choice>> = match to.and_then(entity::typed::<FieldDef>) {
         Some(to) => Some(to.choices),

@@ -1,4 +1,4 @@
-//! Views of lists of rows: those that every workspace has, and what a list knows of the words of a saved one.
+//! Views of lists of rows: built-in views, and validation of saved ones.
 
 use ::list::figures::Foot;
 use entity::{Column, Listing, Lists, LookWords, Target};
@@ -14,7 +14,7 @@ use crate::{columns, filters, list, queries};
 
 /// The word of the board in addresses; a table has none.
 pub const BOARD: &str = "board";
-/// The word of cards.
+/// The word of the cards layout in addresses.
 pub const CARDS: &str = "cards";
 
 const KEPT: &[&str] = &["all", "due", "check", "archived"];
@@ -33,7 +33,7 @@ pub const ORGANIZATIONS: Lists = Lists {
     faults: |read, _, words| faults(read, Home::Organizations, words),
 };
 
-/// The lists of the records of collections.
+/// The lists of collections' records.
 pub const COLLECTIONS: Lists = Lists {
     paths: "a collection by its name",
     kept: KEPT,
@@ -44,7 +44,7 @@ pub const COLLECTIONS: Lists = Lists {
     },
 };
 
-/// The path of the list of a collection's records.
+/// The path of a collection's list.
 #[must_use]
 pub fn path_of(id: CollectionId) -> String {
     format!("collections/{id}")
@@ -61,7 +61,7 @@ fn of_collection(read: &dyn Read, path: &str) -> Result<Option<Listing>, StoreEr
     Ok(Some(Listing { path: path_of(one.id), title: one.name, within: Some(within) }))
 }
 
-/// The views that every workspace has; the first is shown when an address names none.
+/// The built-in views; the first is the default.
 #[must_use]
 pub fn built_in(home: Home) -> Vec<ListView> {
     let mut all = vec![ListView { first: true, ..ListView::built_in("all", "All", "") }];
@@ -73,7 +73,7 @@ pub fn built_in(home: Home) -> Vec<ListView> {
     all
 }
 
-/// The same look with empty words where it is as usual.
+/// Replaces default words by empty ones.
 #[must_use]
 pub fn tidy(mut look: Look) -> Look {
     for (word, usual) in [(&mut look.layout, &["list", "table"][..]), (&mut look.group, &["none"])]
@@ -85,7 +85,7 @@ pub fn tidy(mut look: Look) -> Look {
     look
 }
 
-/// The column by which a board is laid out unless another is chosen: the stages, else the first choice.
+/// The default column of a board: the stages, else the first custom select field.
 #[must_use]
 pub fn pipeline(columns: &[Column]) -> Option<&Column> {
     let is_choice = |column: &&Column| column.kind == entity::Kind::Select;
@@ -93,7 +93,7 @@ pub fn pipeline(columns: &[Column]) -> Option<&Column> {
     stage.or_else(|| columns.iter().filter(|column| !column.own).find(is_choice))
 }
 
-/// What a look says that no list of these rows knows.
+/// Words of a look that are invalid for these rows.
 fn faults(
     read: &dyn Read,
     home: Home,

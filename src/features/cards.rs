@@ -1,6 +1,5 @@
-//! The cards of all nouns that have one. Questions about a record by the number of its table come here first.
-//! A package above this one adds its cards before the first store is opened: a process has one set of nouns, as it has
-//! one bundle of style and script.
+//! Registry of the entity descriptors of all nouns. Lookups by table number start here. A higher package adds its
+//! descriptors before the first store is opened: a process has one set of nouns.
 
 use std::borrow::Cow;
 use std::ops::ControlFlow;
@@ -19,50 +18,49 @@ use crate::tasks::card::LABEL;
 use crate::trust::card::{AGENT_TRUST, PERMISSION};
 use crate::views::card::VIEW;
 
-/// The cards of this package.
+/// Descriptors of this package.
 static OWN: [&Entity; 7] =
     [&LABEL, &VIEW, &AGENT_BROWSER, &BROWSER_POLICY, &AGENT_TRUST, &PERMISSION, &VECTOR_SOURCE];
-/// So many waiting records of a noun are counted.
+/// Limit of the count of waiting records per noun.
 pub const MOST_WAITING: usize = 1_000;
 static MORE: OnceLock<&'static [&'static Entity]> = OnceLock::new();
 
-/// Adds the cards of packages above this one; only the first call counts.
+/// Adds the descriptors of higher packages. Only the first call has an effect.
 pub fn install(more: &'static [&'static Entity]) {
     // ok: a second call comes from a second server in the same process, with the same list.
     let _ = MORE.set(more);
 }
 
-/// All cards, in the order of forms and groups.
+/// All descriptors, in the order of forms and groups.
 pub fn all() -> impl Iterator<Item = &'static Entity> + Clone {
     OWN.into_iter().chain(MORE.get().copied().unwrap_or_default().iter().copied())
 }
 
-/// The card of the records of a table.
+/// Descriptor of a table's records.
 #[must_use]
 pub fn of_table(table: u16) -> Option<&'static Entity> {
     all().find(|noun| noun.table == table)
 }
 
-/// Whether records of a table may be somebody's own.
+/// Returns `true` if records of the table may be private.
 #[must_use]
 pub fn may_be_own(table: u16) -> bool {
     of_table(table).is_some_and(|noun| noun.own.is_some())
 }
 
-/// The card with this word.
 #[must_use]
 pub fn of_word(word: &str) -> Option<&'static Entity> {
     all().find(|noun| noun.word == word)
 }
 
-/// The card whose records have this number in indexes.
+/// Descriptor with this index number.
 #[must_use]
 pub fn of_number(number: u8) -> Option<&'static Entity> {
     all().find(|noun| noun.finds.is_some_and(|finds| finds.number == number))
 }
 
-/// The nouns whose records wait in Review for a person's yes or no, each with how many do, counted up to
-/// [`MOST_WAITING`], and the page below the workspace.
+/// The nouns with records that wait for approval in Review: the number of records, counted up to [`MOST_WAITING`], and
+/// the path of the page below the workspace.
 pub fn waiting(read: &dyn Read) -> Result<Vec<(&'static Entity, usize, &'static str)>, StoreError> {
     let mut found = Vec::new();
     for noun in all() {
@@ -82,7 +80,7 @@ pub fn waiting(read: &dyn Read) -> Result<Vec<(&'static Entity, usize, &'static 
     Ok(found)
 }
 
-/// Adds the tables of all nouns, and doctor's questions to them.
+/// Adds the tables of all nouns and their doctor checks.
 #[must_use]
 pub fn tables(schema: Schema) -> Schema {
     all().fold(schema, |schema, noun| {
@@ -94,29 +92,28 @@ pub fn tables(schema: Schema) -> Schema {
     })
 }
 
-/// An event of a record of a noun with a card.
+/// A record event of a noun with a descriptor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RowEvent<'e> {
-    /// The card.
     pub noun: &'static Entity,
-    /// The bytes of the record's key.
+    /// Key bytes of the record.
     pub id: Cow<'e, [u8]>,
     pub act: RowAct,
-    /// The names of the fields that changed.
+    /// Names of the changed fields.
     pub fields: &'e [String],
-    /// The name that the event itself gives it.
+    /// Title in the event itself.
     pub title: Option<&'e str>,
 }
 
 impl RowEvent<'_> {
-    /// The event for programs: `{"label": "0192…", "fields": ["colour"]}`.
+    /// API form, such as `{"label": "0192…", "fields": ["colour"]}`.
     #[must_use]
     pub fn json(&self) -> Value {
         json!({ (self.noun.word): id_text(&self.id), "fields": self.fields })
     }
 }
 
-/// An event as that of a record of a noun with a card, also in the words of former programs.
+/// Converts an event to a record event, including event kinds of former HQ versions.
 #[must_use]
 pub fn row_of(event: &Event) -> Option<RowEvent<'_>> {
     let former = |id, act| RowEvent {
@@ -140,14 +137,14 @@ pub fn row_of(event: &Event) -> Option<RowEvent<'_>> {
     }
 }
 
-/// The name of an event: `task.created`.
+/// Name of an event, such as `task.created`.
 #[must_use]
 pub fn event_name(event: &Event) -> &'static str {
     let named = |row: RowEvent<'_>| name(row.noun, row.act);
     row_of(event).and_then(named).unwrap_or_else(|| event.name())
 }
 
-/// The names of an entry's events, each once, in the order in which they come first.
+/// Distinct names of an entry's events, in order of first occurrence.
 #[must_use]
 pub fn event_kinds(entry: &Entry) -> Vec<&'static str> {
     let mut kinds = Vec::new();
@@ -159,7 +156,7 @@ pub fn event_kinds(entry: &Entry) -> Vec<&'static str> {
     kinds
 }
 
-/// The names of all events, in the order in which they came to HQ.
+/// Names of all events, in the order in which they were introduced.
 pub fn event_names() -> impl Iterator<Item = &'static str> + Clone {
     let is_own = |name: &&str| name.contains('.') && !ROW_NAMES.iter().any(|row| row.1 == *name);
     Event::NAMES.into_iter().filter(is_own).chain(ROW_NAMES.iter().map(|row| row.1))
@@ -169,8 +166,8 @@ fn name(noun: &Entity, act: RowAct) -> Option<&'static str> {
     ROW_NAMES.iter().find(|(of, _)| *of == (noun.table, act)).map(|(_, name)| *name)
 }
 
-/// The names of the events of nouns with cards, but for those that somebody may keep for themselves: of these no event
-/// tells. Made once, for the life of the process.
+/// Event names of nouns with descriptors, except nouns with private records, which emit no named events. Built once per
+/// process.
 static ROW_NAMES: LazyLock<Vec<((u16, RowAct), &'static str)>> = LazyLock::new(|| {
     let named = |noun: &Entity, act: RowAct| {
         let name: &'static str = format!("{}.{}", noun.word, act.word()).leak();
@@ -180,7 +177,7 @@ static ROW_NAMES: LazyLock<Vec<((u16, RowAct), &'static str)>> = LazyLock::new(|
     telling.flat_map(|noun| RowAct::ALL.iter().map(move |act| named(noun, *act))).collect()
 });
 
-/// The fields of a record as an entry left it; of one that it deleted, as they were.
+/// Fields of a record after a feed entry, or before it if the entry deleted the record.
 pub fn fields_in(
     read: &dyn Read,
     entry: &Entry,

@@ -1,4 +1,4 @@
-//! What comments and files are on: a task, or a record of a noun with a card.
+//! Subjects of comments and files: a task, or a record of a noun with a descriptor.
 
 use serde::{Deserialize, Serialize};
 
@@ -15,12 +15,12 @@ use store::schema::id_text;
 use store::{Read, ReadExt as _, Root, StoreError};
 use web::hx::Ask;
 
-/// What a comment or a file is on. Stored by position: variants are only appended.
+/// Subject of a comment or file. Stored by position: append only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Place {
     Task(TaskId),
-    /// A record of a noun with a card.
+    /// A record of a noun with a descriptor.
     Row(Target),
 }
 
@@ -31,7 +31,6 @@ impl From<TaskId> for Place {
 }
 
 impl Place {
-    /// The task, if it is one.
     #[must_use]
     pub fn task(self) -> Option<TaskId> {
         match self {
@@ -40,7 +39,7 @@ impl Place {
         }
     }
 
-    /// What stands in indexes for it. Ids of tasks and of records never meet.
+    /// Index key. Ids of tasks and records are disjoint.
     #[must_use]
     pub fn key(self) -> KeyBuf {
         match self {
@@ -49,7 +48,7 @@ impl Place {
         }
     }
 
-    /// The record in whose history it stands.
+    /// The record whose history includes it.
     #[must_use]
     pub fn root(self) -> Root {
         match self {
@@ -58,7 +57,7 @@ impl Place {
         }
     }
 
-    /// What people who watch it watch.
+    /// Subject of its watches.
     #[must_use]
     pub fn about(self) -> About {
         match self {
@@ -68,26 +67,25 @@ impl Place {
     }
 }
 
-/// A place as people know it.
+/// A subject for display.
 #[derive(Clone, Debug)]
 pub struct Spot {
     pub place: Place,
     /// `MC-12`, or the name of a record.
     pub name: String,
-    /// The title of a task; of a record what kind it is.
+    /// Title of a task, or the noun of a record.
     pub title: String,
-    /// Its page below the workspace.
+    /// Path below the workspace.
     pub path: String,
-    /// What acts on its comments and files begin with, below the workspace; `contact:0192…` names it in calls.
+    /// Base path of comment and file actions, below the workspace. For a record, without the prefix `on/`, also its API
+    /// name: `contact:0192…`.
     pub base: String,
-    /// What open pages call its table.
+    /// Live update topic of its table.
     pub topic: &'static str,
-    /// Whether it is out of the way.
     pub archived: bool,
 }
 
 impl Spot {
-    /// A task, by its name.
     #[must_use]
     pub fn of_task(name: String, task: &Task) -> Self {
         let path = format!("tasks/{name}");
@@ -102,7 +100,7 @@ impl Spot {
         }
     }
 
-    /// Tells the regions of a page that what is on it has changed.
+    /// Triggers the live regions that show the subject.
     #[must_use]
     pub fn changed(&self) -> Ask {
         match self.place {
@@ -111,7 +109,7 @@ impl Spot {
         }
     }
 
-    /// What a place is now; none when it is gone.
+    /// Loads a subject. `None` if it is deleted.
     pub fn read(read: &dyn Read, place: Place) -> Result<Option<Self>, StoreError> {
         match place {
             Place::Task(id) => match read.get::<Task>(id)? {
@@ -125,7 +123,7 @@ impl Spot {
         }
     }
 
-    /// The same, where it has to be there.
+    /// Like `read`, but fails if the subject is deleted.
     pub fn here(read: &dyn Read, place: Place) -> Result<Self, TaskError> {
         match (Self::read(read, place)?, place) {
             (Some(spot), _) => Ok(spot),
@@ -148,7 +146,7 @@ impl Spot {
         }))
     }
 
-    /// The place that is named: a task, or a record as `contact:Name` or `contact:0192…`.
+    /// Resolves a task name, or a record as `contact:Name` or `contact:0192…`.
     pub fn resolve(read: &dyn Read, text: &str) -> Result<Self, TaskError> {
         let row = text.split_once(':').and_then(|(word, name)| {
             let noun = cards::of_word(word.trim()).filter(|noun| noun.discussed)?;
@@ -164,7 +162,7 @@ impl Spot {
         Self::of_row(read, noun, Target { table: noun.table, id })?.ok_or_else(none)
     }
 
-    /// The place that a tool call means: the one it names, else the task that its run works on.
+    /// Subject of a tool call: the named one, else the task of the run.
     pub fn meant(
         read: &dyn Read,
         text: Option<&str>,
@@ -177,7 +175,7 @@ impl Spot {
         Ok(Self::of_task(tasks::name(read, task.number)?, &task))
     }
 
-    /// `MC-142 “Compare leasing prices”`, `Brandt Bakery`.
+    /// Such as `MC-142 “Compare leasing prices”` or `Brandt Bakery`.
     #[must_use]
     pub fn called(&self) -> String {
         match self.place {
@@ -186,7 +184,7 @@ impl Spot {
         }
     }
 
-    /// What stands above words on it, and what it is behind that.
+    /// Heading and subheading.
     #[must_use]
     pub fn headed(self) -> (String, String) {
         match self.place {
@@ -195,7 +193,7 @@ impl Spot {
         }
     }
 
-    /// How tools and the API name it: `MC-12`, `contact:0192…`.
+    /// Name for tools and the API: `MC-12` or `contact:0192…`.
     #[must_use]
     pub fn word(&self) -> &str {
         match self.place {
@@ -205,13 +203,13 @@ impl Spot {
     }
 }
 
-/// The place of a comment or a file in its JSON: the id of a task, or the card and the id of a record.
+/// Subject in the JSON of a comment or file: task id, or descriptor and record id.
 pub(crate) enum Said<'v> {
     Task(&'v str),
     Row(&'static Entity, &'v str),
 }
 
-/// Reads it.
+/// Parses the subject of a comment or file.
 pub(crate) fn place_of(fields: &entity::Fields) -> Option<Said<'_>> {
     let on = fields.get("on")?;
     if let Some(task) = on.get("task").and_then(Value::as_str) {

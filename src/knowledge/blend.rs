@@ -1,51 +1,51 @@
-//! Makes one order of what was found by words and what was found by meaning. How much words count depends on what was
-//! asked: an identifier means itself alone, a few words that all stand together are meant as they are, and of a question
-//! in prose the meaning tells more than the words that happen to stand somewhere.
+//! Combines text and semantic matches into one ranking. The weight of text depends on the query: an identifier must
+//! match exactly, all words of a short query are meant literally, and for a question in prose the meaning counts more
+//! than single words.
 
 use std::collections::HashMap;
 use std::hash::Hash;
 
-/// What the nearest in meaning is worth.
+/// Score of the nearest semantic match.
 const MEANT: f32 = 0.85;
-/// What the best by its words is worth. Rare words weigh more in it.
+/// Score of the best text match, in which rare words weigh more.
 const WORDS: f32 = 0.15;
-/// What is added where all words stand as they were asked for.
+/// Bonus if all words match as requested.
 const ALL: f32 = 0.4;
-/// What an identifier that stands there whole is worth: more than all else, so that it comes first.
+/// Bonus for an exact identifier; larger than all other scores, so that it ranks first.
 const NAMED: f32 = 10.0;
-/// The share of what there is above the floor of a model from which on the nearest counts in full.
+/// The share of the range above the model's floor from which on the nearest match gets the full score.
 const NEAR: f32 = 0.4;
 
-/// A place that holds words.
+/// A text match.
 #[derive(Clone, Copy, Debug)]
 pub struct Held<P> {
     pub place: P,
-    /// How well the words fit; comparable in one list alone.
+    /// Text score; comparable within one list only.
     pub score: f32,
-    /// Whether all words stand there, as they were asked for.
+    /// Whether all words match as requested.
     pub all: bool,
-    /// Whether an identifier that was asked for stands there whole.
+    /// Whether a requested identifier matches exactly.
     pub named: bool,
 }
 
-/// A place that is near in meaning.
+/// A semantic match.
 #[derive(Clone, Copy, Debug)]
 pub struct Near<P> {
     pub place: P,
-    /// How near.
+    /// Similarity.
     pub score: f32,
 }
 
-/// What a place is worth, and what it was found by.
+/// Combined score of a match, and what it was found by.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Worth {
-    /// More is better.
+    /// Higher is better.
     pub score: f32,
-    /// Whether words of the question stand there.
+    /// Whether words of the query match.
     pub by_words: bool,
 }
 
-/// Places of two lists, each best first, as one, best first. What is nearer than the floor is about the same.
+/// Merges two lists, each best first, into one, best first. Similarities above `floor` count as the same meaning.
 pub fn blended<P: Copy + Eq + Hash + Ord>(
     held: &[Held<P>],
     near: &[Near<P>],

@@ -1,4 +1,4 @@
-//! The cards: all that the rest of HQ knows of folders, items and their words.
+//! Descriptors of folders, items and related records for the rest of HQ.
 
 use entity::{Area, Entity, Field, Fields, Finds, Meaning, Parts, Piece, Type, named_as, text_of};
 use features::global_search::queries::document::{PEOPLE, of_agent};
@@ -17,13 +17,13 @@ use crate::{passages, queries, rules};
 
 pub static NOUNS: [&Entity; 7] = [&ITEM, &FOLDER, &BODY, &VERSION, &MARK, &MODEL, &SUGGESTION];
 
-/// The number of passages in indexes.
+/// Number of passages as a kind in indexes.
 pub const PASSAGES: u8 = 23;
 
-/// How many passages are looked through for the one that a hit shows.
+/// How many passages are searched for the one that a result shows.
 const LOOKED: u32 = 64;
 
-/// The card of items.
+/// Descriptor of items.
 pub static ITEM: Entity = Entity {
     area: Area::Work,
     tables: |schema| schema.with::<Item>().with::<Reading>().with::<Uses>().with::<Opening>(),
@@ -45,7 +45,7 @@ pub static ITEM: Entity = Entity {
         label: "Knowledge",
         glyph: "doc",
         document: |row| {
-            // What stands in a page is found through the page.
+            // An attached file is found through its page.
             let item = entity::typed::<Item>(row).filter(|item| item.page.is_none());
             item.map(|item| document(&item))
         },
@@ -64,7 +64,7 @@ pub static ITEM: Entity = Entity {
     ..Entity::of::<Item>("knowledge", "item", "items")
 };
 
-/// The card of folders.
+/// Descriptor of folders.
 pub static FOLDER: Entity = Entity {
     area: Area::Work,
     fields: &[
@@ -77,7 +77,7 @@ pub static FOLDER: Entity = Entity {
     ..Entity::of::<Folder>("folder", "folder", "folders")
 };
 
-/// The card of words.
+/// Descriptor of texts.
 pub static BODY: Entity = Entity {
     area: Area::Work,
     fields: &[
@@ -98,7 +98,7 @@ pub static BODY: Entity = Entity {
     ..Entity::of::<Body>("knowledge_text", "text", "texts")
 };
 
-/// The card of former versions.
+/// Descriptor of former versions.
 pub static VERSION: Entity = Entity {
     area: Area::Work,
     fields: &[Field::text("title", "title").called("title"), Field::text("text", "text")],
@@ -109,7 +109,7 @@ pub static VERSION: Entity = Entity {
     ..Entity::of::<Version>("knowledge_version", "version", "versions")
 };
 
-/// The card of marked versions.
+/// Descriptor of marks on versions.
 pub static MARK: Entity = Entity {
     area: Area::Work,
     fields: &[
@@ -123,7 +123,7 @@ pub static MARK: Entity = Entity {
     ..Entity::of::<Marks>("knowledge_mark", "mark of a version", "marks of versions")
 };
 
-/// The card of changes that agents suggest.
+/// Descriptor of suggestions.
 pub static SUGGESTION: Entity = Entity {
     area: Area::Work,
     fields: &[
@@ -145,7 +145,7 @@ pub static SUGGESTION: Entity = Entity {
     ..Entity::of::<Suggestion>("knowledge_suggestion", "suggested change", "suggested changes")
 };
 
-/// The card of choices of the model for search by meaning.
+/// Descriptor of choices of the embedding model.
 pub static MODEL: Entity = Entity {
     fields: &[Field::text("model", "model").called("title"), Field::text("act", "what was done")],
     title: |row| match (text_of(row, "act"), text_of(row, "model")) {
@@ -164,7 +164,7 @@ pub static MODEL: Entity = Entity {
     )
 };
 
-/// Counts what agents do with items; archives the page of a rejected deliverable.
+/// Counts the use of items by agents; archives the page of a rejected deliverable.
 fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), ReactionError> {
     if let Event::DeliverableReviewed { deliverable, verdict, .. } = event {
         return named_as("knowledge", rules::note_verdict(tx, *deliverable, *verdict));
@@ -180,7 +180,7 @@ fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), ReactionError> {
     named_as("knowledge", counted)
 }
 
-/// Who finds an item: everybody, or all people and the chosen agents.
+/// Audiences of an item: everyone (empty), or all people and the selected agents.
 fn seen_by(item: &Item) -> Vec<String> {
     match item.scope {
         Scope::Agent => {
@@ -202,7 +202,7 @@ fn document(item: &Item) -> Document {
     }
 }
 
-/// The words of a stored item; of one that is archived none, as it is found by its name alone.
+/// The text of a stored item for the index; empty for an archived item, which is found by title only.
 fn text(read: &dyn Read, blobs: &Blobs, row: &[u8]) -> Result<String, StoreError> {
     let is_found = |item: &Item| item.archived_at.is_none() && item.page.is_none();
     let Some(item) = entity::typed::<Item>(row).filter(is_found) else { return Ok(String::new()) };
@@ -217,7 +217,7 @@ fn text(read: &dyn Read, blobs: &Blobs, row: &[u8]) -> Result<String, StoreError
     }
 }
 
-/// The passages of a stored item with these words.
+/// The passages of a stored item as documents for the index.
 fn cut(row: &[u8], text: &str) -> Vec<Document> {
     let Some(item) = entity::typed::<Item>(row) else { return Vec::new() };
     let piece = |passage: &passages::Passage| Document {
@@ -230,7 +230,7 @@ fn cut(row: &[u8], text: &str) -> Vec<Document> {
     passages::cut(text).iter().map(piece).collect()
 }
 
-/// The passage of a stored item that holds some words: the one of this number, else the first of those at the beginning.
+/// The passage that a result shows: the one with this number, else the first matching one near the beginning.
 fn piece(
     read: &dyn Read,
     blobs: &Blobs,
@@ -257,7 +257,7 @@ fn piece(
     }))
 }
 
-/// What tells an item from another of the same title.
+/// Distinguishes items with the same title.
 fn second_line(row: &Fields) -> String {
     match text_of(row, "kind") {
         "file" => "File".to_owned(),
@@ -267,7 +267,7 @@ fn second_line(row: &Fields) -> String {
     }
 }
 
-/// Marks as history shows them: the numbers of the versions and their names.
+/// Marks as history shows them: version numbers and names.
 fn marks_told(_: &dyn Read, _: &str, value: &Value) -> Value {
     let Value::Array(marks) = value else { return value.clone() };
     let line = |mark: &Value| {
@@ -277,7 +277,7 @@ fn marks_told(_: &dyn Read, _: &str, value: &Value) -> Value {
     marks.iter().map(line).collect()
 }
 
-/// A text as history shows it: itself where it is short.
+/// A text as history shows it, if it is short.
 fn display_value(_: &dyn Read, _: &str, value: &Value) -> Value {
     match value {
         Value::Object(map) => match (map.get("Inline"), map.get("Blob")) {

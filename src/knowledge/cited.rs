@@ -1,5 +1,6 @@
-//! Cites of passages, such as `[[know:<item>#3@9f86d0]]`: the number of the passage, and what its words are known by. A
-//! cite of what its run never had before it is a guess, and says so; one whose words have changed since says that.
+//! Citations of passages, such as `[[know:<item>#3@9f86d0]]`: the number of the passage, and a stamp of its text. A
+//! citation of a passage that its run never received is a guess and is marked. A citation whose text has changed says
+//! so.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::RangeInclusive;
@@ -19,22 +20,22 @@ use crate::model::{Item, KnowledgeId};
 use crate::recent::Recent;
 use crate::{context, passages, queries};
 
-/// Runs that are over: their texts are shown again and again.
+/// Cache for ended runs, whose texts are rendered repeatedly.
 static KEPT: Recent<RunId, Seen> = Recent::new(64);
-/// A cite in an answer of JSON. In the words of a passage the quotation marks have a stroke before them.
+/// A citation field in a JSON response. Inside a quoted passage the quotation marks are escaped, so it does not match.
 const FIELD: &str = "\"cite\":\"[[know:";
-/// What stands in the first words of an answer of `knowledge_read`, between the item and the first passage.
+/// In the first line of a `knowledge_read` response, between the item and the passage numbers.
 const GIVES: &str = "] passages ";
-/// So many former versions are looked through for words that were cited.
+/// Number of former versions searched for a cited text.
 const VERSIONS: usize = 10;
 
-/// What a passage is cited by.
+/// The citation of a passage.
 #[must_use]
 pub fn cite(id: KnowledgeId, cut: &Cut, n: u32) -> String {
     format!("[[{CITE}{id}#{}]]", named(cut, n))
 }
 
-/// The mark that stands in front of a passage where an agent reads it, and is cited by.
+/// The mark before a passage in a tool result, which citations refer to.
 #[must_use]
 pub fn mark(cut: &Cut, n: u32) -> String {
     format!("[#{}] ", named(cut, n))
@@ -47,7 +48,7 @@ fn named(cut: &Cut, n: u32) -> String {
     }
 }
 
-/// A text without the marks in front of passages: who writes back what it has read does not mean them.
+/// Removes the marks before passages from a text that an agent writes back.
 #[must_use]
 pub fn unmarked(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
@@ -63,7 +64,7 @@ pub fn unmarked(text: &str) -> String {
     out
 }
 
-/// What stands behind a mark of which the first two signs are taken off.
+/// The text after a mark whose first two characters are already removed; `None` if it is no mark.
 fn after_mark(from: &str) -> Option<&str> {
     let (inner, rest) = from.split_once(']')?;
     let (n, stamp) = inner.split_once('@')?;
@@ -72,16 +73,16 @@ fn after_mark(from: &str) -> Option<&str> {
     is.then(|| rest.strip_prefix(' ').unwrap_or(rest))
 }
 
-/// The passage that a cite names behind the item: its number, and what its words are known by, as far as it says so.
+/// Parses the place of a citation: number and stamp, as far as present.
 #[must_use]
 pub fn place(section: &str) -> (Option<u32>, &str) {
     let (n, stamp) = section.split_once('@').unwrap_or((section, ""));
     let is_stamp = stamp.len() <= 12 && stamp.bytes().all(|byte| byte.is_ascii_hexdigit());
-    // ok: what is no number names the item alone.
+    // ok: without a valid number the citation names the item only
     (n.trim().parse().ok(), if is_stamp { stamp } else { "" })
 }
 
-/// The first words of an answer that gives these passages of an item. A title stands behind them: it may say anything.
+/// First line of a response that contains these passages. The title follows later, because it can contain any text.
 #[must_use]
 pub fn given(item: &Item, passages: Option<&RangeInclusive<u32>>) -> String {
     let (kind, id) = (item.kind.word(), item.id);
@@ -91,33 +92,33 @@ pub fn given(item: &Item, passages: Option<&RangeInclusive<u32>>) -> String {
     }
 }
 
-/// The passages that such an answer gives.
+/// Parses the first line of such a response.
 fn gives(answer: &str) -> Option<(KnowledgeId, RangeInclusive<u32>)> {
     let (named, rest) = answer.strip_prefix('[')?.split_once(GIVES)?;
     let (_, id) = named.split_once(' ')?;
     let (from, rest) = rest.split_once(" to ")?;
     let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
-    // ok: what does not read so was not written by `given`.
+    // ok: another format was not written by `given`
     Some((id.parse().ok()?, from.parse().ok()?..=rest[..digits].parse().ok()?))
 }
 
-/// What stood in the conversation of a run.
+/// The passages that a run's conversation contained.
 #[derive(Debug, Default)]
 pub struct Seen {
     passages: HashSet<(KnowledgeId, u32)>,
-    /// Items that stand in full in front of its agent when it starts, with how many passages each has.
+    /// Items whose full text is in the agent's context, with their numbers of passages.
     whole: HashMap<KnowledgeId, u32>,
 }
 
 impl Seen {
-    /// What stood in a run's conversation, up to now or to its end.
+    /// The passages in a run's conversation, up to now or up to its end.
     pub fn of(ws: &Ws, read: &dyn Read, run: RunId) -> Result<Arc<Self>, StoreError> {
         if let Some(seen) = KEPT.get(|of| *of == run) {
             return Ok(seen);
         }
         let found: Option<Run> = read.get(run)?;
         let Some(found) = found else { return Ok(Arc::default()) };
-        // What earlier runs of the conversation have read stands in it, too.
+        // Reads of earlier runs in the conversation count, too.
         let events: Vec<SessionEvent> = read.list(&Range::prefix(KeyBuf::of(&found.session)))?;
         let mut seen = Self::default();
         for event in events {
@@ -127,7 +128,7 @@ impl Seen {
                 seen.take(name, result.head());
             }
         }
-        // A part of another run starts without it.
+        // A sub-agent starts without the context.
         if found.trigger != RunTrigger::Child {
             let shares = context::of(read, &ws.blobs, Some(found.agent))
                 .map_err(|error| StoreError::Failed(error.to_string()))?;
@@ -144,7 +145,7 @@ impl Seen {
         Ok(seen)
     }
 
-    /// Takes what a tool itself says that it gave. A cite in the words that it gave is somebody else's.
+    /// Records the passages that a tool returned. Citations inside the returned text are ignored.
     fn take(&mut self, tool: &str, result: &str) {
         match tool {
             "knowledge_read" => {
@@ -154,7 +155,7 @@ impl Seen {
             }
             "knowledge_search" => self.take_fields(result),
             "task_get" => {
-                // A warning may stand behind it.
+                // A warning may follow the JSON.
                 let mut values = serde_json::Deserializer::from_str(result).into_iter::<Value>();
                 if let Some(Ok(task)) = values.next() {
                     self.take_fields(task["linked_knowledge"].as_str().unwrap_or_default());
@@ -168,14 +169,14 @@ impl Seen {
         for piece in answer.split(FIELD).skip(1) {
             let cited = piece.split_once("]]").and_then(|(inner, _)| inner.split_once('#'));
             let Some((id, section)) = cited else { continue };
-            // ok: what is no cite cites nothing.
+            // ok: an invalid citation cites nothing
             if let (Ok(id), (Some(n), _)) = (id.parse(), place(section)) {
                 self.passages.insert((id, n));
             }
         }
     }
 
-    /// Whether a passage stood there; of a cite without a number, whether any of the item did.
+    /// Whether the conversation contained a passage; without a number, any passage of the item.
     #[must_use]
     pub fn has(&self, id: KnowledgeId, n: Option<u32>) -> bool {
         match n {
@@ -188,19 +189,19 @@ impl Seen {
     }
 }
 
-/// A cited passage as the page of its item shows it.
+/// A cited passage for the item's page.
 #[derive(Clone, Debug, Default)]
 pub struct Shown {
     /// The passage, if it can be shown.
     pub quote: Option<Quote>,
-    /// Whether it stands in the text as it is now.
+    /// Whether the current text contains it.
     pub stands: bool,
-    /// What has become of it; empty when it is as it was cited.
+    /// What changed since; empty if nothing.
     pub told: &'static str,
 }
 
-/// Where a cited passage stands in a text: by its words, since what comes or goes above it changes its number; by its
-/// number where a cite says no more.
+/// Current number of a cited passage: by stamp, because changes above it shift the numbers; by number if there is no
+/// stamp.
 #[must_use]
 pub fn now(cut: &Cut, (n, stamp): (u32, &str)) -> Option<u32> {
     if stamp.is_empty() {
@@ -210,8 +211,8 @@ pub fn now(cut: &Cut, (n, stamp): (u32, &str)) -> Option<u32> {
     std::iter::once(n).chain(0..cut.len()).find(is)
 }
 
-/// What a cite means now: the passage with its words, wherever it stands; else as a former version has it. Words that
-/// stand nowhere are not shown: those of another passage were never cited.
+/// Resolves a citation: the passage with its stamp in the current text, else in a former version. If the text is not
+/// found, nothing is shown, because another passage was never cited.
 pub fn shown(
     ws: &Ws,
     read: &dyn Read,

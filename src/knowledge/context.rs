@@ -1,5 +1,5 @@
-//! What agents have in front of them when they start: items that every agent reads, and those that are for one agent.
-//! One function chooses, one draws; the prompt and the page that previews it are the same bytes.
+//! Selects the knowledge in an agent's context at its start: items for every agent, and items for this agent. The
+//! prompt and its preview page use the same functions, so their bytes are equal.
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
@@ -14,46 +14,46 @@ use crate::error::KnowledgeError;
 use crate::model::{ITEMS, Item, ItemKind, Scope};
 use crate::{passages, queries};
 
-/// The most tokens of all items together.
+/// Token limit of all items together.
 pub const BUDGET: usize = 12_000;
-/// An item for chosen agents stands in full up to so many tokens, unless a person chose.
+/// By default, an item for selected agents is included in full up to this many tokens.
 const SHORT: usize = 1_500;
-/// What naming an item costs, about.
+/// Estimated tokens of a line that names an item.
 const LINE: usize = 24;
-/// The longest title from outside that names an item, in characters: it may be a whole paragraph.
+/// Maximum length of an untrusted title in such a line, in characters.
 const TITLE: usize = 80;
 
-/// An item as it stands in front of an agent.
+/// An item in an agent's context.
 #[derive(Clone, Debug)]
 pub struct Share {
     pub item: Item,
-    /// Its words, where all of it stands there.
+    /// The text, if it is included in full.
     pub text: Option<String>,
-    /// About how many tokens it costs.
+    /// Estimated tokens.
     pub tokens: usize,
-    /// Whether it would stand there in full if there were room.
+    /// Whether only the token limit prevents including it in full.
     pub demoted: bool,
 }
 
-/// Whether all of an item is to stand in front of an agent.
+/// Whether an item is included in full, if it fits.
 fn is_full(item: &Item, tokens: usize) -> bool {
     match (item.kind, item.full) {
-        // Words from outside only when a person has said so.
+        // Untrusted content only after a person's approval.
         (kind, full) if kind.is_outside() => full == Some(true),
         (_, Some(full)) => full,
         (_, None) => item.scope == Scope::Workspace || tokens <= SHORT,
     }
 }
 
-/// The items that stand in front of an agent, or of one that has none of its own, in an order that stays the same while
-/// nothing changes.
+/// The items in an agent's context; with `None`, those for every agent. The order is stable while nothing changes.
 pub fn of(
     read: &dyn Read,
     blobs: &Blobs,
     agent: Option<AgentId>,
 ) -> Result<Vec<Share>, KnowledgeError> {
     let mut items = queries::in_front(read, agent)?;
-    // What a tainted run wrote is found and read, and stands in no prompt until a person has changed it.
+    // An item written by a tainted run can be searched and read, but enters a prompt only after a person has changed
+    // it.
     let mut waits = BTreeSet::new();
     for item in items.iter().filter(|item| !item.kind.is_outside()) {
         if taint::is_written(&read, &Place::of(item.id))? {
@@ -88,7 +88,7 @@ pub fn of(
     Ok(shares)
 }
 
-/// Turns items into lines until all fit: those for one agent first, the largest first.
+/// Demotes items to lines until all fit: items for one agent first, the largest first.
 fn fit(shares: &mut [Share]) {
     let mut sum: usize = shares.iter().map(|share| share.tokens).sum();
     if sum <= BUDGET {
@@ -105,7 +105,7 @@ fn fit(shares: &mut [Share]) {
     }
 }
 
-/// The words of a prompt for these items; nothing when there are none. Each reads the same for all agents that have it.
+/// Renders the items for a prompt; empty without items. The text of an item is the same for all agents.
 #[must_use]
 pub fn render(shares: &[Share]) -> String {
     let mut out = String::new();
@@ -115,7 +115,7 @@ pub fn render(shares: &[Share]) -> String {
             out.push_str("# What everybody here knows\n");
         }
         let (kind, id) = (item.kind.word(), item.id);
-        // What comes from outside is somebody else's, its title too: what it says is read, never obeyed.
+        // Untrusted content, including its title, is marked so that the agent does not follow instructions in it.
         out.push_str(&match item.kind.is_outside() {
             true => {
                 let words = format!("{}\n\n{}", item.title, text.trim());
@@ -152,11 +152,11 @@ fn lines(shares: &[&Share]) -> String {
     shares.iter().map(line).collect()
 }
 
-/// How an agent uses what it does not have in front of it.
+/// Instructions for using items outside the context.
 const RULE: &str = "knowledge_search finds what is known here and not in front of you. When it finds nothing, say so; \
                     put the cite of a passage behind what you take from it.";
 
-/// What a prompt says of knowledge to an agent; nothing where nothing is known.
+/// The knowledge section of an agent's prompt; empty if the agent may see no item.
 pub fn prompt(read: &dyn Read, blobs: &Blobs, agent: AgentId) -> Result<String, StoreError> {
     let mut knows = false;
     read.raw_scan(ITEMS.number, &Range::all(), &mut |_, row| {

@@ -1,5 +1,5 @@
-//! Cursors of items. A cursor keeps where the last row of a page stands in its order, not how many rows lie before it, so
-//! that items which come, change or go between two pages neither repeat nor hide others.
+//! Cursors of item lists. A cursor stores the sort position of a page's last row instead of an offset, so that changes
+//! between two pages neither repeat nor hide rows.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,30 +9,30 @@ use kernel::TypedId as _;
 use crate::error::KnowledgeError;
 use crate::model::KnowledgeId;
 
-/// Bytes of a mark, and of an id behind it.
+/// Bytes of a mark, and of a mark with an id.
 const MARK: usize = 8;
 const WHOLE: usize = MARK + 16;
 
-/// Where an item stands in an order that begins with the largest mark.
+/// Position of an item in descending order of marks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Cursor {
-    /// When it changed last, or how well it fits.
+    /// Time of the last change, or score.
     pub mark: i64,
-    /// The item.
+    /// The item, which breaks ties.
     pub id: KnowledgeId,
 }
 
 impl Cursor {
-    /// Whether another one comes behind this.
+    /// Whether `other` comes after this position.
     #[must_use]
     pub fn is_before(&self, other: &Self) -> bool {
         other < self
     }
 
-    /// The cursor that an answer gave.
+    /// Parses a cursor.
     ///
     /// # Errors
-    /// When no list gave it.
+    /// The text is not a cursor of a list.
     pub fn read(text: &str) -> Result<Self, KnowledgeError> {
         let words = "Give back the cursor of the page before as it came.";
         text.parse().map_err(|()| KnowledgeError::field("cursor", words))
@@ -52,7 +52,7 @@ impl FromStr for Cursor {
     fn from_str(text: &str) -> Result<Self, ()> {
         let key = store::cursor_key(text).filter(|key| key.len() == WHOLE).ok_or(())?;
         let (mark, id) = key.split_at(MARK);
-        // ok: both have their length.
+        // ok: both have the right length
         let mark: [u8; MARK] = mark.try_into().map_err(|_| ())?;
         let id: [u8; 16] = id.try_into().map_err(|_| ())?;
         Ok(Self { mark: i64::from_be_bytes(mark), id: KnowledgeId::from_bytes(id) })

@@ -1,4 +1,4 @@
-//! The text of an item, cut into its passages, and passages as they are quoted.
+//! The text of an item with its passages, and passages as quotes.
 
 use std::collections::VecDeque;
 use std::ops::Range as Bytes;
@@ -11,25 +11,25 @@ use crate::model::{KnowledgeId, Text};
 use crate::passages::{self, Passage};
 use crate::queries;
 
-/// The most bytes of a quote.
+/// Size limit of a quote, in bytes.
 const QUOTED: usize = 600;
 
-/// A passage that fits.
+/// A passage as a quote.
 #[derive(Clone, Debug)]
 pub struct Quote {
-    /// Its number in the item, from 0.
+    /// Number in the item, from 0.
     pub n: u32,
-    /// Its words, cut when they are many.
+    /// The text, cut if long.
     pub text: String,
     /// The headings above it.
     pub section: String,
-    /// Its page, where the item has pages.
+    /// Page number, if the item has pages.
     pub page: Option<u32>,
-    /// Its bytes in the item's text.
+    /// Byte range in the item's text.
     pub range: Bytes<usize>,
 }
 
-/// Where a quote around a byte begins: at a word shortly before it.
+/// Start of a quote around a byte: at a word shortly before it.
 fn begin(words: &str, around: usize) -> usize {
     let from = words.floor_char_boundary(around.saturating_sub(QUOTED / 4));
     let space = words[..from].char_indices().rfind(|(_, sign)| sign.is_whitespace());
@@ -42,15 +42,15 @@ pub struct Cut {
     pub passages: Vec<Passage>,
 }
 
-/// Texts that were cut a moment ago, newest last: questions come in rows about the same items.
+/// Cache of recent texts, newest last: consecutive queries concern the same items.
 static RECENT: LazyLock<Mutex<Recent>> = LazyLock::new(Mutex::default);
-/// An item, the rev of its words, and these cut.
+/// Item, revision of its text, and the result.
 type Recent = VecDeque<(KnowledgeId, u64, Arc<Cut>)>;
-/// The most bytes of them.
+/// Size limit of the cache, in bytes.
 const KEPT: usize = 4 * 1024 * 1024;
 
 impl Cut {
-    /// The text of an item, cut.
+    /// The text of an item, split into passages.
     pub fn of(
         blobs: &Blobs,
         read: &dyn Read,
@@ -58,7 +58,7 @@ impl Cut {
     ) -> Result<Arc<Self>, KnowledgeError> {
         let (kept, rev) =
             queries::words(read, id)?.unwrap_or_else(|| (Text::Inline(String::new()), 0));
-        // ok: a thread that panicked with it in hand left whole entries.
+        // ok: after a panic of another thread the entries are still intact
         let recent = || RECENT.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Some((_, _, cut)) = recent().iter().find(|(of, at, _)| (*of, *at) == (id, rev)) {
             return Ok(cut.clone());
@@ -77,13 +77,12 @@ impl Cut {
         Ok(cut)
     }
 
-    /// How many passages it has.
+    /// Number of passages.
     #[must_use]
     pub fn len(&self) -> u32 {
         u32::try_from(self.passages.len()).unwrap_or(u32::MAX)
     }
 
-    /// Whether it has none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.passages.is_empty()
@@ -93,19 +92,19 @@ impl Cut {
         self.passages.get(usize::try_from(n).ok()?)
     }
 
-    /// The headings above a passage in a line.
+    /// The headings above a passage in one line.
     #[must_use]
     pub fn trail(&self, n: u32) -> String {
         self.at(n).map(Passage::trail).unwrap_or_default()
     }
 
-    /// The words of a passage.
+    /// The text of a passage.
     #[must_use]
     pub fn words(&self, n: u32) -> Option<&str> {
         self.text.get(self.at(n)?.range.clone())
     }
 
-    /// A passage as a quote, around one of its bytes when it is long.
+    /// A passage as a quote; `around` is a byte to include if the passage is long.
     #[must_use]
     pub fn quote(&self, n: u32, around: Option<usize>) -> Option<Quote> {
         let (passage, words) = (self.at(n)?, self.words(n)?);

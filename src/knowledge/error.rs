@@ -1,53 +1,53 @@
-//! Why something about knowledge is as it was.
+//! Errors of knowledge.
 
 use features::connections::queries::vectors::VectorError;
 use features::tasks::queries::error::TaskError;
 use kernel::{FieldError, Problem, ProblemKind};
 use store::StoreError;
 
-/// Why nothing was done.
+/// Why an operation failed.
 #[derive(Debug, thiserror::Error)]
 pub enum KnowledgeError {
     /// No such record.
     #[error("there is no {what} \"{said}\"")]
     NotFound {
-        /// The word for one.
+        /// The kind of record.
         what: &'static str,
-        /// What was asked for.
+        /// The name or id in the request.
         said: String,
     },
-    /// No such model; these are there.
+    /// No such model.
     #[error("there is no model \"{said}\"; {}", match .known.as_slice() {
         [] => "none is here".to_owned(),
         known => format!("take {}", known.join(" or ")),
     })]
     NoModel {
-        /// What was asked for.
+        /// The name or id in the request.
         said: String,
-        /// The names of those that are taken.
+        /// The accepted names.
         known: Vec<String>,
     },
-    /// It is out of the way.
+    /// The item is archived.
     #[error("\"{0}\" is archived; restore it first")]
     Archived(String),
     /// An agent may not write it.
     #[error("{0}")]
     NotYours(String),
-    /// It cannot be done as things stand.
+    /// The current state forbids it.
     #[error("{0}")]
     Refused(String),
-    /// Somebody else wrote the same lines meanwhile.
+    /// A conflicting concurrent change.
     #[error(
         "somebody else has changed the same lines; read it again and make your change on what stands there now"
     )]
     Clash(Box<tool::merge::Clash>),
-    /// The value that stands there would be lost.
+    /// A mask would replace the current value.
     #[error("{0}")]
     Mask(tool::masks::Masked),
-    /// It changed between two looks.
+    /// Changed between read and write; retry.
     #[error("it has just changed; try again")]
     Moved,
-    /// Something in the input is wrong.
+    /// Invalid input.
     #[error("{}", .0.iter().map(|f| f.message.as_str()).collect::<Vec<_>>().join(" "))]
     Invalid(Vec<FieldError>),
     #[error(transparent)]
@@ -55,24 +55,24 @@ pub enum KnowledgeError {
 }
 
 impl KnowledgeError {
-    /// One field is wrong.
+    /// An error of one field.
     pub fn field(field: &str, message: impl Into<String>) -> Self {
         Self::Invalid(vec![FieldError::new(field, message)])
     }
 
-    /// There is no such thing.
+    /// A missing record.
     #[must_use]
     pub fn no(what: &'static str, said: &str) -> Self {
         Self::NotFound { what, said: kernel::text::ellipsis(said, 60) }
     }
 
-    /// There is no such model among these.
+    /// A missing model; `known` are the accepted names.
     pub fn no_model(said: &str, known: impl IntoIterator<Item = String>) -> Self {
         let said = kernel::text::ellipsis(said, 60);
         Self::NoModel { said, known: known.into_iter().collect() }
     }
 
-    /// The disk failed.
+    /// A disk error.
     #[must_use]
     pub fn disk(error: &std::io::Error) -> Self {
         Self::Store(StoreError::of_file(error))

@@ -1,5 +1,5 @@
-//! The one search of knowledge, for pages, API and agents. What it finds by words comes from the index of the workspace;
-//! each hit is looked at again as it stands now, and only what the asker may see is counted.
+//! The search in knowledge for pages, API and agents. Text matches come from the workspace's index. Each result is
+//! checked against its current row, and only what the caller may see is counted.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -23,22 +23,22 @@ use crate::meaning::{self, Question, Standing};
 use crate::model::{FolderId, Item, ItemKind, KnowledgeId, Reading, ReadingState, Scope};
 use crate::queries::{self, Tree};
 
-/// How many passages are taken that are near in meaning.
+/// Number of nearest passages considered.
 const NEAREST: usize = 100;
-/// How many places of each kind are looked at in one go.
+/// Initial number of matches of each kind considered.
 const LOOKED: usize = 200;
-/// The most of them, where few of those that hold the words fit what else is asked for.
+/// Maximum number of matches considered, if few of them pass the other filters.
 const ENOUGH: usize = 25_600;
-/// Passages of a hit.
+/// Passages per result.
 const QUOTES: usize = 2;
-/// How long the index is waited for.
+/// How long to wait for the index.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// How much the second passage of an item adds to it.
+/// Weight of an item's second passage.
 const SECOND: f32 = 0.2;
-/// What a title that is exactly what was asked for is worth.
+/// Score of a title that equals the query.
 const NAMED: f32 = 1.1;
 
-/// Who asks.
+/// The caller.
 #[derive(Clone, Copy, Debug)]
 pub enum Seer {
     Person(AccountId),
@@ -46,7 +46,6 @@ pub enum Seer {
 }
 
 impl Seer {
-    /// The agent, if it is one.
     #[must_use]
     pub fn agent(self) -> Option<AgentId> {
         match self {
@@ -75,76 +74,76 @@ kernel::words! {
     }
 }
 
-/// What is looked for.
+/// A search request.
 #[derive(Clone, Debug, Default)]
 pub struct FindRequest {
-    /// Words; nothing gives what changed last.
+    /// Search text; if empty, the most recently changed items.
     pub q: String,
     /// Only this kind.
     pub kind: Option<ItemKind>,
-    /// Only what lies in this folder, or below it.
+    /// Only items in this folder or below.
     pub folder: Option<FolderId>,
-    /// Only what has one of these tags.
+    /// Only items with at least one of these tags.
     pub tags: Vec<String>,
-    /// Only what has these readers.
+    /// Only items with this scope.
     pub scope: Option<Scope>,
-    /// The archived ones in place of the others.
+    /// Archived items instead of the others.
     pub archived: bool,
-    /// What they are found by, if only one thing.
+    /// Restricts the search to text or meaning.
     pub by: Option<By>,
-    /// How many hits are passed over.
+    /// Number of results to skip.
     pub skip: usize,
-    /// Where the page before ended, in place of a number that is passed over.
+    /// Cursor of the previous page, instead of `skip`.
     pub after: Option<Cursor>,
-    /// Whether pages follow each other by cursors, so that all of them must have one order.
+    /// Whether pages use cursors, which requires the same order on all pages.
     pub is_paged: bool,
-    /// How many are given.
+    /// Number of results.
     pub take: usize,
 }
 
-/// An item that fits.
+/// A matching item.
 #[derive(Clone, Debug)]
 pub struct Hit {
     pub item: Item,
     /// Its best passages.
     pub quotes: Vec<Quote>,
-    /// How well it fits; comparable within one answer alone.
+    /// Score; comparable within one response only.
     pub score: f32,
-    /// Whether words of the question stand in it; else it is about the same in other words.
+    /// Whether the item contains words of the query; otherwise it matches by meaning.
     pub by_words: bool,
 }
 
 #[derive(Clone, Debug, Default)]
 pub struct Found {
-    /// The hits, best first.
+    /// Results, best first.
     pub hits: Vec<Hit>,
-    /// How many fit of each kind, whatever kind was asked for.
+    /// Number of matches by kind, regardless of the requested kind.
     pub counts: Vec<(ItemKind, usize)>,
-    /// Whether there may be more than were counted.
+    /// Whether there may be more matches than counted.
     pub cut: bool,
-    /// Whether there are more.
+    /// Whether there are more results.
     pub more: bool,
-    /// Where this page ends, if there are more.
+    /// Cursor of the next page, if there are more results.
     pub next: Option<Cursor>,
-    /// Files whose words are not known yet.
+    /// Number of files whose text is not extracted yet.
     pub unread: usize,
-    /// Whether the index is still being made, so that hits may be missing.
+    /// Whether the index is still being built, so that results may be missing.
     pub building: bool,
-    /// Whether what was written last is not in the index yet.
+    /// Whether the latest changes are not indexed yet.
     pub behind: bool,
-    /// How far search by meaning is, where it was asked for.
+    /// State of semantic search, if requested.
     pub standing: Standing,
 }
 
 impl Found {
-    /// How many fit, of all kinds or of one.
+    /// Number of matches, of one kind or of all.
     #[must_use]
     pub fn total(&self, kind: Option<ItemKind>) -> usize {
         let counts = self.counts.iter().filter(|(of, _)| kind.is_none_or(|kind| kind == *of));
         counts.map(|(_, count)| count).sum()
     }
 
-    /// What the answer does not know yet, in sentences; nothing when it knows all.
+    /// Known gaps of the results, in sentences; may be empty.
     #[must_use]
     pub fn unknown(&self) -> String {
         let words = match (self.building, self.unread) {
@@ -169,7 +168,7 @@ impl Found {
     }
 }
 
-/// Finds items.
+/// Searches items.
 pub async fn find(ws: &Ws, seer: Seer, wish: FindRequest) -> Result<Found, KnowledgeError> {
     let wanted = Wanted::of(&wish.q);
     let late = wanted.is_some() && !finder::reach(ws, PATIENCE).await;
@@ -194,7 +193,7 @@ pub async fn find(ws: &Ws, seer: Seer, wish: FindRequest) -> Result<Found, Knowl
                 }
                 None => newest(snap, (seer, &wish))?,
             };
-            // What was read in a file since the index was waited for is in what is looked at, and not in the index.
+            // Text extracted after the wait is in the snapshot but not in the index.
             let head = snap.last_seq()?;
             let is_behind = ws.finding.seen().is_some_and(|seen| seen.seq < head);
             let behind = late || (wanted.is_some() && is_behind);
@@ -204,12 +203,12 @@ pub async fn find(ws: &Ws, seer: Seer, wish: FindRequest) -> Result<Found, Knowl
     .await
 }
 
-/// What a wish asks of an item.
+/// The filters of a request.
 struct Filter<'w> {
     seer: Seer,
     wish: &'w FindRequest,
     folders: Option<Vec<FolderId>>,
-    /// The tags of the wish in small letters.
+    /// The requested tags in lower case.
     tags: Vec<String>,
 }
 
@@ -223,7 +222,7 @@ impl<'w> Filter<'w> {
         Ok(Self { seer, wish, folders, tags })
     }
 
-    /// Whether an item fits, whatever its kind.
+    /// Whether an item passes the filters, regardless of its kind.
     fn admits(&self, line: &Line) -> bool {
         let lies = |folders: &Vec<FolderId>| line.folder.is_some_and(|one| folders.contains(&one));
         line.is_archived == self.wish.archived
@@ -234,12 +233,12 @@ impl<'w> Filter<'w> {
             && (self.tags.is_empty() || self.tags.iter().any(|tag| line.has_tag(tag)))
     }
 
-    /// Gathers those that fit in their order; reads those alone that are given.
+    /// Collects the matches in order; reads only those on the page.
     fn gather(&self, read: &dyn Read, all: Vec<Fit>) -> Result<Found, StoreError> {
         let mut found = Found::default();
         let (mut passed, mut last) = (0, None);
         let begin = self.wish.after.map_or(0, |after| {
-            // Worth may have changed since; the row itself is the better place while it is there.
+            // Scores may have changed since, so the position of the row itself is preferred.
             let itself = all.iter().position(|fit| fit.id == after.id).map(|at| at + 1);
             itself.unwrap_or_else(|| all.partition_point(|fit| !after.is_before(&fit.place())))
         });
@@ -262,7 +261,7 @@ impl<'w> Filter<'w> {
     }
 }
 
-/// An item that fits, before it is read.
+/// A match that is not read yet.
 struct Fit {
     id: KnowledgeId,
     kind: ItemKind,
@@ -271,12 +270,12 @@ struct Fit {
 }
 
 impl Fit {
-    /// Where it stands among others, best first. Worth is never negative, so that its bits have its order.
+    /// Sort position, best first. Scores are never negative, so their bits have the same order.
     fn place(&self) -> Cursor {
         Cursor { mark: i64::from(self.score.to_bits()), id: self.id }
     }
 
-    /// The item as it stands now; nothing where it is gone.
+    /// Reads the item; `None` if it is gone.
     fn hit(&self, read: &dyn Read) -> Result<Option<Hit>, StoreError> {
         let item = read.get::<Item>(self.id)?;
         let Self { score, by_words, .. } = *self;
@@ -284,7 +283,6 @@ impl Fit {
     }
 }
 
-/// One more of a kind.
 fn count(counts: &mut Vec<(ItemKind, usize)>, kind: ItemKind) {
     match counts.iter_mut().find(|(of, _)| *of == kind) {
         Some((_, count)) => *count += 1,
@@ -292,7 +290,7 @@ fn count(counts: &mut Vec<(ItemKind, usize)>, kind: ItemKind) {
     }
 }
 
-/// What changed last.
+/// The most recently changed items.
 fn newest(read: &dyn Read, (seer, wish): (Seer, &FindRequest)) -> Result<Found, KnowledgeError> {
     let filter = Filter::new(read, (seer, wish))?;
     let mut found = Found { unread: queries::unread(read, seer.agent())?, ..Found::default() };
@@ -328,20 +326,20 @@ fn newest(read: &dyn Read, (seer, wish): (Seer, &FindRequest)) -> Result<Found, 
     Ok(found)
 }
 
-/// Who looks for what, with the question's vector where there is one.
+/// Context of a search; `question` is the vector of the query, if there is one.
 struct FindContext<'a> {
     seer: Seer,
     wish: &'a FindRequest,
     wanted: &'a Wanted,
-    /// Its essence, see [`Wanted::essence`].
+    /// The essential words of the query, see [`Wanted::essence`].
     loose: &'a Wanted,
     question: Option<&'a Question>,
 }
 
-/// A place in an item: one of its passages, or the item as such.
+/// A match: a passage of an item, or the item itself.
 type Place = (KnowledgeId, Option<u32>);
 
-/// An item that was found, with the places of its passages, best first.
+/// A matching item with its passages, best first.
 struct Named {
     fit: Fit,
     passages: Vec<u32>,
@@ -350,7 +348,8 @@ struct Named {
 fn ranked(ws: &Ws, read: &dyn Read, asked: &FindContext<'_>) -> Result<Found, KnowledgeError> {
     let filter = Filter::new(read, (asked.seer, asked.wish))?;
     let near = near(read, &filter, asked.question)?;
-    // What is found further down counts for what was found before, so that the order depends on how far is looked.
+    // Later matches raise the scores of earlier ones, so the order depends on the number considered. Pages therefore
+    // use the same number.
     let mut looked = if asked.wish.is_paged { LOOKED * 8 } else { LOOKED };
     let (mut found, places) = loop {
         let (words, cut) = match asked.wish.by {
@@ -360,7 +359,7 @@ fn ranked(ws: &Ws, read: &dyn Read, asked: &FindContext<'_>) -> Result<Found, Kn
         let floor = asked.question.map_or(0.0, |question| question.floor);
         let blended = blend::blended(&words, &near, floor);
         let (found, places) = fitting(ws, read, (&filter, asked), blended)?;
-        // The index knows words and readers alone: of many places that hold the words few may fit.
+        // The index filters only by words and audience, so few of many matches may pass the other filters.
         if !cut || found.more || ENOUGH <= looked {
             break (Found { cut, ..found }, places);
         }
@@ -372,7 +371,7 @@ fn ranked(ws: &Ws, read: &dyn Read, asked: &FindContext<'_>) -> Result<Found, Kn
         if hit.by_words || asked.wish.by == Some(By::Meaning) {
             continue;
         }
-        // They may stand behind the places that were looked at by words.
+        // The words may be in passages beyond those considered.
         let marked = |quote: &Quote| !asked.loose.marks(&quote.text).is_empty();
         hit.by_words = asked.wanted.has_phrases() || hit.quotes.iter().any(marked);
     }
@@ -381,7 +380,7 @@ fn ranked(ws: &Ws, read: &dyn Read, asked: &FindContext<'_>) -> Result<Found, Kn
     Ok(Found { unread, building: !is_made, ..found })
 }
 
-/// Of places, best first, the items that fit, with the best passages of each.
+/// From matches, best first, the items that pass the filters, with the best passages of each.
 fn fitting(
     ws: &Ws,
     read: &dyn Read,
@@ -424,7 +423,7 @@ fn fitting(
     Ok((filter.gather(read, fits)?, places))
 }
 
-/// Of the items of these places those that fit, with their kinds.
+/// The items of these matches that pass the filters, with their kinds.
 fn kinds(
     read: &dyn Read,
     filter: &Filter<'_>,
@@ -439,8 +438,7 @@ fn kinds(
     })
 }
 
-/// Whether an item as a whole holds what is meant word for word, and nothing that must not be there: its passages are
-/// looked for one by one.
+/// Whether an item as a whole satisfies phrases and exclusions. The index checks each passage separately.
 fn is_kept(
     ws: &Ws,
     read: &dyn Read,
@@ -455,7 +453,7 @@ fn is_kept(
     Ok(wanted.is_kept(&[&item.title, &item.tags.join(" "), &cut.text]))
 }
 
-/// The passages that are nearest to a question in meaning, of items that the asker may see, nearest first.
+/// The passages nearest in meaning, of items that the caller may see, nearest first.
 fn near(
     read: &dyn Read,
     filter: &Filter<'_>,
@@ -468,7 +466,7 @@ fn near(
     let allow = |id: &Id| fits.contains(&meaning::passage(id).0);
     let found = question.arena.search(&question.vector, NEAREST, allow);
     let found = found.unwrap_or_else(|error| {
-        // Words are found all the same.
+        // The text search still works.
         tracing::warn!(%error, "the vectors did not answer");
         Vec::new()
     });
@@ -480,8 +478,8 @@ fn near(
     Ok(enough.map(|one| near(&one.id, one.score)).collect())
 }
 
-/// The items and passages that hold the words, best first, at most so many of each kind, and whether there are more.
-/// Words that do not all stand in one passage are looked for one by one.
+/// Items and passages that contain the words, best first, at most `most` of each kind, and whether there are more. If
+/// no passage contains all words, each word is searched separately.
 fn places(ws: &Ws, asked: &FindContext<'_>, most: usize) -> (Vec<Held<Place>>, bool) {
     let audiences = asked.seer.audiences();
     let number = ITEM.finds.map_or(PASSAGES, |finds| finds.number);
@@ -528,8 +526,8 @@ fn places(ws: &Ws, asked: &FindContext<'_>, most: usize) -> (Vec<Held<Place>>, b
     (all, cut)
 }
 
-/// The passages of an item with these numbers, as they stand now. A number may be of an older text: then those that
-/// hold the words are looked for.
+/// The current passages with these numbers. A number may belong to an older text; then passages that contain the words
+/// are used.
 fn quotes(
     ws: &Ws,
     read: &dyn Read,
@@ -538,7 +536,7 @@ fn quotes(
     asked: &FindContext<'_>,
 ) -> Result<Vec<Quote>, KnowledgeError> {
     let cut = Cut::of(&ws.blobs, read, item.id)?;
-    // Where the first of the words stands in a passage, if any does.
+    // Position of the first search word in a passage, if any.
     let first = |n: u32| {
         let marks = asked.loose.marks(cut.words(n)?);
         marks.first().map(|mark| mark.start)
@@ -559,7 +557,7 @@ fn quotes(
     Ok(chosen.into_iter().filter_map(|(n, at)| cut.quote(n, at)).collect())
 }
 
-/// Whether the words of an item are still to come, such as those of a file that is being read.
+/// Whether an item's text is still being extracted.
 pub fn is_waiting(read: &dyn Read, id: KnowledgeId) -> Result<bool, StoreError> {
     let reading: Option<Reading> = read.get(id)?;
     Ok(reading.is_some_and(|reading| reading.state == ReadingState::Waiting))

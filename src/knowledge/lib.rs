@@ -1,7 +1,7 @@
-//! Knowledge: pages and skills that people and agents write, files with the words that are read in them. Each item says
-//! who has it in front of them at the start of work; all of it is found by words.
+//! Knowledge: pages and skills that people and agents write, and files with their extracted text. Each item states
+//! which agents have it in their context at the start. All items are searchable.
 
-// Templates name what stands here by its full path.
+// Templates use absolute paths into this crate.
 extern crate self as knowledge;
 
 pub mod api;

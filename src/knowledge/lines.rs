@@ -1,5 +1,4 @@
-//! Of each item the few values by which it is found, listed and counted, kept in memory: a list of some items reads
-//! none of the others.
+//! In-memory columns of all items for searching, listing and counting, so that a list reads only the items it shows.
 
 use store::columns::{self, Column};
 use store::{Read, StoreError};
@@ -7,19 +6,19 @@ use store::{Read, StoreError};
 use crate::model::{self, FolderId, Item, ItemKind, KnowledgeId, Scope};
 use kernel::AgentId;
 
-/// An item by what it is found, listed and counted by.
+/// The columns of an item.
 pub(crate) struct Line {
     pub(crate) id: KnowledgeId,
     pub(crate) kind: ItemKind,
     pub(crate) scope: Scope,
     pub(crate) folder: Option<FolderId>,
-    /// When it, or its words, last changed, in milliseconds since 1970.
+    /// Time of the last change of the item or its text, in Unix milliseconds.
     pub(crate) updated_ms: i64,
     pub(crate) is_archived: bool,
-    /// Whether it is a file that stands in a page.
+    /// Whether it is a file attached to a page.
     pub(crate) is_inside: bool,
     agents: Box<[AgentId]>,
-    /// Its tags in small letters.
+    /// Tags in lower case.
     tags: Box<[Box<str>]>,
 }
 
@@ -47,18 +46,18 @@ impl Column for Line {
 }
 
 impl Line {
-    /// Whether an agent may see it at all.
+    /// Whether an agent may see it.
     pub(crate) fn is_for(&self, agent: AgentId) -> bool {
         model::is_for(self.scope, &self.agents, agent)
     }
 
-    /// Whether it has a tag, which is said in small letters.
+    /// Whether it has a tag, given in lower case.
     pub(crate) fn has_tag(&self, tag: &str) -> bool {
         self.tags.iter().any(|one| **one == *tag)
     }
 }
 
-/// Gives the body the lines of all items, in the order of their ids.
+/// Passes the lines of all items, ordered by id, to `body`.
 pub(crate) fn with<T>(read: &dyn Read, body: impl FnOnce(&[Line]) -> T) -> Result<T, StoreError> {
     columns::with(read, body)
 }

@@ -1,4 +1,4 @@
-//! What the items that a task links to say about it: an agent that takes the task on has their best passages at once.
+//! Best passages of the items that a task links to, for the agent that claims the task.
 
 use app::Ws;
 use features::links::model::Target;
@@ -13,18 +13,18 @@ use crate::cited::cite;
 use crate::cut::Cut;
 use crate::model::{ITEMS, Item};
 
-/// Items that passages are taken of, and the passages of each.
+/// Number of items considered, and passages per item.
 const ITEMS_READ: usize = 5;
 const PASSAGES: usize = 2;
 
-/// The best passages of linked items, in the order of the links. An item that the agent may not see says nothing.
+/// The best passages of linked items, in the order of the links. Items that the agent may not see are left out.
 pub fn suggestions(
     ws: &Ws,
     read: &dyn Read,
     agent: AgentId,
     task: &Task,
 ) -> Result<Vec<Said>, StoreError> {
-    // A task quotes and lists; it asks for nothing word for word.
+    // Quotation marks in a task do not request phrases.
     let words = format!("{} {}", task.title, task.description);
     let wanted = Wanted::essence(&words.replace(['"', '“', '”', '„', '«', '»'], " "));
     let (mut all, mut items) = (Vec::new(), 0);
@@ -52,7 +52,7 @@ pub fn suggestions(
     Ok(all)
 }
 
-/// The passages with most of what is wanted, in their order; the first where none has any.
+/// The passages with the most matching words, in text order; the first one if none matches.
 fn best(cut: &Cut, wanted: Option<&Wanted>) -> Vec<u32> {
     let marks = |n: u32| {
         let words = cut.words(n).unwrap_or_default();

@@ -1,5 +1,5 @@
-//! Links from one item to another: `[[Lease terms]]`, `[[Lease terms#Deposit]]`, `[[Lease terms|the terms]]`, and cites
-//! of a passage, `[[know:<id>#<number>@<stamp>]]`. In code they are words like others.
+//! Links between items: `[[Lease terms]]`, `[[Lease terms#Deposit]]`, `[[Lease terms|the terms]]`, and citations of a
+//! passage, `[[know:<id>#<number>@<stamp>]]`. In code blocks they are plain text.
 
 use std::ops::Range as Bytes;
 
@@ -13,31 +13,31 @@ use crate::cut::Cut;
 use crate::model::{BODIES_BY_LINK, Body, Item, KnowledgeId};
 use crate::queries;
 
-/// What stands in front of the id in a cite.
+/// Prefix of the id in a citation.
 pub const CITE: &str = "know:";
-/// What in a title would be read as a part of the link.
+/// Characters with a meaning in the link syntax.
 const SIGNS: [char; 4] = ['|', '#', '[', ']'];
-/// What stands behind a cite of what its writer never read.
+/// Added to a citation whose author never read the passage.
 const UNREAD: &str = " *(cited without having read it)*";
-/// The longest link, in bytes.
+/// Maximum length of a link, in bytes.
 const LONGEST: usize = 600;
-/// The most links of a text that are kept.
+/// Maximum number of links stored per text.
 const MOST: usize = 500;
 
 /// A link in a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Link {
-    /// Its bytes, with its brackets.
+    /// Byte range, including the brackets.
     pub range: Bytes<usize>,
-    /// The title or cite that it names.
+    /// The title, or the id with its citation prefix.
     pub name: String,
-    /// The heading in it, or the place of a passage; may be empty.
+    /// A heading, or the place of a passage; may be empty.
     pub section: String,
-    /// The words that stand in its place; may be empty.
+    /// Text to show instead; may be empty.
     pub label: String,
 }
 
-/// The links of a text in their order.
+/// The links of a text, in order.
 #[must_use]
 pub fn of(text: &str) -> Vec<Link> {
     let mut links = Vec::new();
@@ -74,7 +74,7 @@ fn in_line(line: &str, at: usize, links: &mut Vec<Link>) {
             continue;
         }
         let (target, label) = inner.split_once('|').unwrap_or((inner, ""));
-        // In a table the line between the two is escaped.
+        // In a table, the `|` is escaped.
         let target = target.strip_suffix('\\').unwrap_or(target);
         let (name, section) = target.split_once('#').unwrap_or((target, ""));
         from = place + 2 + end + 2;
@@ -87,7 +87,7 @@ fn in_line(line: &str, at: usize, links: &mut Vec<Link>) {
     }
 }
 
-/// The names that a text leads to, each once.
+/// The names that a text links to, in lower case, sorted, without duplicates.
 #[must_use]
 pub fn names(text: &str) -> Vec<String> {
     let mut names: Vec<String> =
@@ -98,7 +98,7 @@ pub fn names(text: &str) -> Vec<String> {
     names
 }
 
-/// The items that names mean. A name that means nothing any more keeps what it meant before.
+/// Resolves names to items. A name that no longer resolves keeps its former item.
 pub fn resolved(
     read: &dyn Read,
     names: &[String],
@@ -116,7 +116,7 @@ pub fn resolved(
     Ok(links)
 }
 
-/// What leads to an item: its title, or its id where that is the title of others, too.
+/// The link to an item: by title, or by id if the title is ambiguous or contains link syntax.
 pub fn leading_to(read: &dyn Read, item: &Item) -> Result<String, StoreError> {
     let is_plain =
         !item.title.contains(SIGNS) && !item.title.starts_with(CITE) && item.title.len() < LONGEST;
@@ -127,7 +127,7 @@ pub fn leading_to(read: &dyn Read, item: &Item) -> Result<String, StoreError> {
     Ok(format!("[[{CITE}{}|{}]]", item.id, kernel::text::cut(&label, LONGEST / 2).trim()))
 }
 
-/// Why a name means no item.
+/// Why a name does not resolve.
 fn unknown(read: &dyn Read, name: &str) -> Result<String, StoreError> {
     if name.starts_with(CITE) {
         return Ok("This item is gone.".to_owned());
@@ -140,7 +140,7 @@ fn unknown(read: &dyn Read, name: &str) -> Result<String, StoreError> {
     })
 }
 
-/// The item that a name means: a cite by its id, a title when one item alone has it.
+/// Resolves a name: a citation by id, or a title that exactly one active item has.
 fn named(read: &dyn Read, name: &str) -> Result<Option<Item>, StoreError> {
     if let Some(id) = name.strip_prefix(CITE) {
         return match id.parse::<KnowledgeId>() {
@@ -153,7 +153,7 @@ fn named(read: &dyn Read, name: &str) -> Result<Option<Item>, StoreError> {
     Ok(if all.len() == 1 { all.pop() } else { None })
 }
 
-/// The items whose words lead to this one, the last changed first.
+/// The items that link to this one, last changed first.
 pub fn to(read: &dyn Read, id: KnowledgeId) -> Result<Vec<Item>, StoreError> {
     let bodies: Vec<Body> =
         read.scan(BODIES_BY_LINK, &Range::prefix(KeyBuf::of(&id)).limit(MOST))?;
@@ -165,18 +165,18 @@ pub fn to(read: &dyn Read, id: KnowledgeId) -> Result<Vec<Item>, StoreError> {
     Ok(items)
 }
 
-/// A link that a record has kept: its name in small letters, and what it meant.
+/// A stored link: its name in lower case, and the item.
 pub type Kept = (String, KnowledgeId);
 
-/// A text in which each link is one of Markdown. `before` are the links that its record has kept, if it keeps some: then a
-/// name that means nothing says why. A cite of what the run that wrote it has never read says so, too.
+/// Replaces links by Markdown links. `before` are the stored links of the text's record, if it stores some; an
+/// unresolved name is then annotated with the reason. A citation that the writing run `by` has not read is marked.
 pub fn linked(
     ws: &Ws,
     read: &dyn Read,
     text: &str,
     (before, by): (Option<&[Kept]>, Option<RunId>),
 ) -> Result<String, StoreError> {
-    // Only a text that cites something has to know what its run has read.
+    // The run's reads are loaded only for a text with citations.
     let cites = text.contains("[[know:");
     let seen = by.filter(|_| cites).map(|run| Seen::of(ws, read, run)).transpose()?;
     let mut out = String::with_capacity(text.len());
@@ -193,7 +193,7 @@ pub fn linked(
         out.push_str(&text[at..link.range.start]);
         at = link.range.end;
         let Some(item) = item else {
-            // Nothing is called so yet: the words stay as they were written.
+            // An unresolved name stays as written.
             out.push_str(&escaped(&text[link.range.clone()]));
             if before.is_some() {
                 out.push_str(&format!(" *({})*", unknown(read, &name)?));
@@ -228,9 +228,9 @@ pub fn linked(
     Ok(out)
 }
 
-/// What a cite of a passage says: the item with the page of a file, else with the heading above the passage.
+/// Text of a citation: the item's title with the page of a file, or the heading above the passage.
 fn cited_as(ws: &Ws, read: &dyn Read, item: &Item, at: (u32, &str)) -> String {
-    // ok: a link that says no more than the title leads there, too.
+    // ok: without the passage, the title alone still links to the item.
     let cut = Cut::of(&ws.blobs, read, item.id).ok();
     let page = cut.as_ref().filter(|_| item.file.is_some()).and_then(|cut| {
         let shown = cited::shown(ws, read, (item.id, cut), at).ok()?;
@@ -246,7 +246,7 @@ fn cited_as(ws: &Ws, read: &dyn Read, item: &Item, at: (u32, &str)) -> String {
     }
 }
 
-/// The same for words that keep no links of their own, such as those of a comment.
+/// The same for a text without stored links, such as a comment.
 pub fn in_text(
     read: &dyn Read,
     ws: &Ws,
@@ -256,7 +256,7 @@ pub fn in_text(
     linked(ws, read, text, (None, by))
 }
 
-/// The anchor of a heading, in whatever script.
+/// The anchor of a heading, in any script.
 #[must_use]
 pub fn anchor(heading: &str) -> String {
     let mut out = "s".to_owned();
@@ -270,7 +270,7 @@ pub fn anchor(heading: &str) -> String {
     out
 }
 
-/// Words that are no Markdown.
+/// Escapes Markdown.
 fn escaped(words: &str) -> String {
     let mut out = String::with_capacity(words.len());
     for sign in words.chars() {

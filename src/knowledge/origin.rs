@@ -1,4 +1,4 @@
-//! Where the words of an item come from that nobody writes here. Sources stand above knowledge and say it.
+//! Origin of synchronised text. The package `sources` depends on this one and installs the lookup.
 
 use std::sync::OnceLock;
 
@@ -7,27 +7,27 @@ use store::{Read, StoreError};
 
 use crate::model::KnowledgeId;
 
-/// Where words come from.
+/// The origin of a text.
 #[derive(Clone, Debug)]
 pub struct Origin {
-    /// What the source is called.
+    /// Name of the source.
     pub source: String,
-    /// The page of the source, below the workspace.
+    /// Path of the source's page, below the workspace.
     pub path: String,
-    /// What people open.
+    /// Address or location of the original.
     pub address: String,
-    /// Whether a browser opens it.
+    /// Whether a browser can open the address.
     pub is_link: bool,
-    /// What agents write it by, where the source is written to: the source, the place in it, the hash of its words.
+    /// For a writable source: source, path in it, and hash of the text, as agents pass them to write.
     pub writable: Option<(String, String, String)>,
-    /// When it was last as it stands there.
+    /// Time of the last synchronisation.
     pub synced_at: Option<Timestamp>,
-    /// What is wrong with it, in a sentence.
+    /// The problem in a sentence; may be empty.
     pub told: String,
 }
 
 impl Origin {
-    /// What an agent is told of it.
+    /// The description for agents.
     #[must_use]
     pub fn told_to_agents(&self) -> String {
         let mut words = format!("{} ({})", self.address, self.source);
@@ -42,18 +42,18 @@ impl Origin {
     }
 }
 
-/// Finds where the words of an item come from.
+/// Looks up the origin of an item's text.
 pub type OriginOf = fn(&dyn Read, KnowledgeId) -> Result<Option<Origin>, StoreError>;
 
 static OF: OnceLock<OriginOf> = OnceLock::new();
 
-/// Says who knows where words come from, before the first page; only the first call counts.
+/// Installs the lookup before the first page; only the first call counts.
 pub fn install(of: OriginOf) {
-    // ok: the first call counts.
+    // ok: only the first call counts
     let _ = OF.set(of);
 }
 
-/// Where the words of an item come from, if they come from a source.
+/// The origin of an item's text, if it belongs to a source.
 pub fn of(read: &dyn Read, id: KnowledgeId) -> Result<Option<Origin>, StoreError> {
     OF.get().map_or(Ok(None), |of| of(read, id))
 }

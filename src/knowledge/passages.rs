@@ -1,42 +1,42 @@
-//! Passages: the pieces of a text that are found and quoted. A text is cut along its headings and blocks, never over the
-//! end of a page; what is too long for one passage is cut between sentences, or between words.
+//! Splits a text into passages, the units of search and citation. Splits at headings and blocks, never across pages; a
+//! long block is split between sentences or words.
 
 use std::ops::Range;
 
 use sha2::{Digest, Sha256};
 use web::blocks;
 
-/// About how many tokens of a model a passage has.
+/// Target size of a passage, in estimated tokens.
 const TOKENS: usize = 256;
-/// A heading begins a passage anew when this much stands before it.
+/// A heading starts a new passage if at least this much precedes it.
 const ENOUGH: usize = 64;
-/// So much of a long block stands in two passages.
+/// Overlap of two passages of a long block.
 const OVERLAP: usize = 32;
-/// The most passages of a text.
+/// Maximum number of passages of a text.
 const MOST: usize = 2_000;
-/// What stands between two pages of a file.
+/// Separates the pages of a file.
 pub const PAGE_END: char = '\u{c}';
 
-/// A piece of a text.
+/// A passage.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Passage {
-    /// Its bytes in the text.
+    /// Byte range in the text.
     pub range: Range<usize>,
-    /// Its page, from 1, where the text has pages.
+    /// Page number from 1, if the text has pages.
     pub page: Option<u32>,
     /// The headings above it, outermost first.
     pub section: Vec<String>,
 }
 
 impl Passage {
-    /// The headings above it in a line.
+    /// The headings above it in one line.
     #[must_use]
     pub fn trail(&self) -> String {
         self.section.join(" › ")
     }
 }
 
-/// About how many tokens a text costs: four bytes of a Latin script each, a sign of other scripts each.
+/// Estimates tokens: one per four bytes, but one per character from U+2E80 on (such as CJK).
 #[must_use]
 pub fn tokens(text: &str) -> usize {
     let (mut wide, mut bytes) = (0, 0_usize);
@@ -49,13 +49,13 @@ pub fn tokens(text: &str) -> usize {
     wide + bytes.div_ceil(4)
 }
 
-/// What the words of a passage are known by when they are cited: other words have another one.
+/// Identifies the text of a passage in a citation; changes with the text.
 #[must_use]
 pub fn stamp(words: &str) -> String {
     hex::encode(&Sha256::digest(words)[..3])
 }
 
-/// Cuts a text into passages.
+/// Splits a text into passages.
 #[must_use]
 pub fn cut(text: &str) -> Vec<Passage> {
     let paged = text.contains(PAGE_END);
@@ -91,7 +91,7 @@ impl Cutter<'_> {
             self.close();
         }
         if let Some((level, words)) = heading {
-            // What stands open above a heading of its rank belongs to another section.
+            // Text above a heading of the same or a higher level belongs to another section.
             let rises = self.trail.iter().any(|(above, _)| level <= *above);
             if rises {
                 self.close();
@@ -109,7 +109,7 @@ impl Cutter<'_> {
         }
     }
 
-    /// A block that is longer than a passage.
+    /// Splits a block that is longer than a passage.
     fn long(&mut self, range: Range<usize>) {
         let mut from = range.start;
         while from < range.end {
@@ -134,7 +134,7 @@ impl Cutter<'_> {
     }
 }
 
-/// How many bytes of a text a passage takes: up to the end of its last whole sentence, or word.
+/// Number of bytes for a passage: up to the end of the last complete sentence, or word.
 fn fitting(text: &str, most: usize) -> usize {
     if tokens(text) <= most {
         return text.len();
@@ -154,12 +154,12 @@ fn fitting(text: &str, most: usize) -> usize {
         .map(|(at, sign)| at + sign.len())
         .find(|at| end / 2 <= *at && text[*at..].starts_with(|next: char| next.is_whitespace()));
     let word = || piece.rfind(char::is_whitespace).filter(|at| end / 2 <= *at);
-    // A white space may have several bytes.
+    // White space may have several bytes.
     let word = || word().map(|at| text.ceil_char_boundary(at + 1));
     sentence.or_else(word).unwrap_or(end).max(1)
 }
 
-/// Where the passage behind one begins: a little before its end, between two words.
+/// Start of the next passage: between two words, shortly before the end of this one.
 fn back(text: &str, from: usize, end: usize) -> usize {
     let least = end.saturating_sub(4 * OVERLAP).max(from + 1);
     let piece = &text[text.ceil_char_boundary(least)..end];

@@ -1,4 +1,4 @@
-//! Reads of knowledge.
+//! Queries on knowledge.
 
 use std::collections::HashMap;
 
@@ -17,7 +17,7 @@ pub fn item_by_id(read: &dyn Read, id: KnowledgeId) -> Result<Item, KnowledgeErr
     read.get(id)?.ok_or_else(|| KnowledgeError::no("item", &id.to_string()))
 }
 
-/// The rev of an item: that of what is set of it or of its words, whichever changed last.
+/// The revision of an item: the later one of its settings and its text.
 pub fn rev(read: &dyn Read, id: KnowledgeId) -> Result<u64, KnowledgeError> {
     let none = || KnowledgeError::no("item", &id.to_string());
     let (_, set) = read.get_rev::<Item>(id)?.ok_or_else(none)?;
@@ -25,10 +25,10 @@ pub fn rev(read: &dyn Read, id: KnowledgeId) -> Result<u64, KnowledgeError> {
     Ok(set.max(words))
 }
 
-/// Refuses an item that is not as somebody has read it.
+/// Checks that an item is unchanged since it was read.
 ///
 /// # Errors
-/// `Stale`, or when there is no such item.
+/// `Stale`, or no such item.
 pub fn check_rev(
     read: &dyn Read,
     id: KnowledgeId,
@@ -40,7 +40,7 @@ pub fn check_rev(
     }
 }
 
-/// Why nobody writes the words of an item that has none of its own.
+/// The error for editing an item whose text cannot be edited.
 #[must_use]
 pub fn unwritten(item: &Item) -> KnowledgeError {
     KnowledgeError::Refused(match item.kind {
@@ -51,10 +51,10 @@ pub fn unwritten(item: &Item) -> KnowledgeError {
     })
 }
 
-/// An item by its id or its title. For an agent there are those alone that it may see.
+/// An item by id or title. With `agent`, only items that the agent may see.
 ///
 /// # Errors
-/// When there is none, or several have that title.
+/// No item matches, or several have the title.
 pub fn item(read: &dyn Read, said: &str, agent: Option<AgentId>) -> Result<Item, KnowledgeError> {
     let sees = |item: &Item| agent.is_none_or(|agent| item.is_for(agent));
     if let Ok(id) = said.trim().parse::<KnowledgeId>() {
@@ -72,21 +72,21 @@ pub fn item(read: &dyn Read, said: &str, agent: Option<AgentId>) -> Result<Item,
     named.pop().ok_or_else(|| KnowledgeError::no("item", said))
 }
 
-/// Items with this title, in whatever case.
+/// Items with this title, ignoring case; at most 50.
 pub fn titled(read: &dyn Read, title: &str) -> Result<Vec<Item>, StoreError> {
     let wanted = title.trim().to_lowercase();
     let mut named: Vec<Item> = read.scan(BY_TITLE, &Range::prefix(title_key(title)).limit(50))?;
-    // A key may be the beginning of a longer one.
+    // Index keys are cut, so a key may match longer titles.
     named.retain(|item| item.title.to_lowercase() == wanted);
     Ok(named)
 }
 
-/// The files that stand in a page.
+/// The files attached to a page.
 pub fn files_in(read: &dyn Read, page: KnowledgeId) -> Result<Vec<Item>, StoreError> {
     read.scan(BY_FOLDER, &Range::prefix(KeyBuf::of(&page)))
 }
 
-/// All items that are in use, or all that are archived, the last changed first; what stands in a page is left out.
+/// All active or all archived items, last changed first, without files attached to pages.
 pub fn items(read: &dyn Read, archived: bool) -> Result<Vec<Item>, StoreError> {
     let mut all: Vec<Item> = read.list(&Range::all())?;
     all.retain(|item| item.archived_at.is_some() == archived && item.page.is_none());
@@ -94,7 +94,7 @@ pub fn items(read: &dyn Read, archived: bool) -> Result<Vec<Item>, StoreError> {
     Ok(all)
 }
 
-/// The words of an item: what was written, or what was read in its file.
+/// The text of an item: written, or extracted from its file.
 pub fn text(read: &dyn Read, blobs: &Blobs, id: KnowledgeId) -> Result<String, KnowledgeError> {
     match words(read, id)? {
         Some((text, _)) => text.read(blobs).map_err(|error| KnowledgeError::disk(&error)),
@@ -102,7 +102,7 @@ pub fn text(read: &dyn Read, blobs: &Blobs, id: KnowledgeId) -> Result<String, K
     }
 }
 
-/// The words of an item as they are kept, and their rev: what was written, or what was read in its file.
+/// The stored text of an item and its revision: written, or extracted from its file.
 pub fn words(read: &dyn Read, id: KnowledgeId) -> Result<Option<(Text, u64)>, StoreError> {
     if let Some((body, rev)) = read.get_rev::<Body>(id)? {
         return Ok(Some((body.text, rev)));
@@ -111,10 +111,10 @@ pub fn words(read: &dyn Read, id: KnowledgeId) -> Result<Option<(Text, u64)>, St
     Ok(reading.map(|(reading, rev)| (reading.text, rev)))
 }
 
-/// The folder that somebody named, if they named one; see [`folder`].
+/// Resolves an optional folder; see [`folder`].
 ///
 /// # Errors
-/// When there is none, or several have that name.
+/// No folder matches, or several have the name.
 pub fn folder_given(
     read: &dyn Read,
     said: Option<&str>,
@@ -130,7 +130,7 @@ pub fn version(read: &dyn Read, item: KnowledgeId, n: u32) -> Result<Option<Vers
     read.find(VERSIONS_BY_ITEM, &key)
 }
 
-/// The former versions of an item, newest first, at most so many.
+/// Former versions of an item, newest first, at most `most`.
 pub fn versions(
     read: &dyn Read,
     item: KnowledgeId,
@@ -139,13 +139,13 @@ pub fn versions(
     read.scan(VERSIONS_BY_ITEM, &Range::prefix(KeyBuf::of(&item)).reverse().limit(most))
 }
 
-/// The marked versions of an item.
+/// The marks on an item's versions.
 pub fn marks(read: &dyn Read, item: KnowledgeId) -> Result<Marks, StoreError> {
     let marks: Option<Marks> = read.get(item)?;
     Ok(marks.unwrap_or_else(|| Marks { item, marks: Vec::new() }))
 }
 
-/// The former versions of an item that are marked, newest first.
+/// Marked former versions of an item, newest first.
 pub fn marked(read: &dyn Read, item: KnowledgeId) -> Result<Vec<Version>, StoreError> {
     let mut found = Vec::new();
     for mark in marks(read, item)?.marks {
@@ -154,10 +154,10 @@ pub fn marked(read: &dyn Read, item: KnowledgeId) -> Result<Vec<Version>, StoreE
     Ok(found)
 }
 
-/// The words of a version of an item, also of the one that stands now.
+/// The text of a version of an item, including the current one.
 ///
 /// # Errors
-/// When there is no such version, or the disk fails.
+/// The version does not exist, or the disk fails.
 pub fn said_in(
     read: &dyn Read,
     blobs: &Blobs,
@@ -172,7 +172,7 @@ pub fn said_in(
     text.read(blobs).map_err(|error| KnowledgeError::disk(&error))
 }
 
-/// What an agent suggests, and its rev.
+/// A suggestion and its revision.
 pub fn suggestion(
     read: &dyn Read,
     id: KnowledgeSuggestionId,
@@ -181,12 +181,12 @@ pub fn suggestion(
     read.get_rev(id)?.ok_or_else(gone)
 }
 
-/// What agents suggest for an item.
+/// Suggestions for an item.
 pub fn suggestions(read: &dyn Read, item: KnowledgeId) -> Result<Vec<Suggestion>, StoreError> {
     read.scan(SUGGESTIONS_BY_ITEM, &Range::prefix(KeyBuf::of(&item)))
 }
 
-/// The items that stand in front of an agent when it starts, or of one that has none of its own.
+/// The items in an agent's context at its start; with `None`, those for every agent.
 pub fn in_front(read: &dyn Read, agent: Option<AgentId>) -> Result<Vec<Item>, StoreError> {
     let mut items: Vec<Item> = Vec::new();
     for reader in [Some(AgentId::from_bytes(EVERY_AGENT)), agent].into_iter().flatten() {
@@ -196,7 +196,7 @@ pub fn in_front(read: &dyn Read, agent: Option<AgentId>) -> Result<Vec<Item>, St
     Ok(items)
 }
 
-/// The same of an agent, as its last start keeps it: another answer says that something has changed.
+/// Fingerprint of an agent's context, as its last start stores it; a different value means a change.
 pub fn had(read: &dyn Read, agent: AgentId) -> Result<Vec<Had>, StoreError> {
     let mut had = Vec::new();
     for item in in_front(read, Some(agent))? {
@@ -206,12 +206,12 @@ pub fn had(read: &dyn Read, agent: AgentId) -> Result<Vec<Had>, StoreError> {
     Ok(had)
 }
 
-/// What agents do with an item.
+/// Use of an item by agents.
 pub fn uses(read: &dyn Read, item: KnowledgeId) -> Result<Vec<Uses>, StoreError> {
     read.list(&Range::prefix(KeyBuf::of(&item)))
 }
 
-/// How many files are still to be read; for an agent, of those that it may see.
+/// Number of files that are not read yet; with `agent`, of those that it may see.
 pub fn unread(read: &dyn Read, agent: Option<AgentId>) -> Result<usize, StoreError> {
     let Some(agent) = agent else { return read.len(READING_WAITS, &Range::all()) };
     let mut count = 0;
@@ -225,10 +225,10 @@ pub fn folder_by_id(read: &dyn Read, id: FolderId) -> Result<Folder, KnowledgeEr
     read.get(id)?.ok_or_else(|| KnowledgeError::no("folder", &id.to_string()))
 }
 
-/// A folder by its id, its name, or its path such as `Contracts/Leases`.
+/// A folder by id, name, or path such as `Contracts/Leases`.
 ///
 /// # Errors
-/// When there is none, or several have that name.
+/// No folder matches, or several have the name.
 pub fn folder(read: &dyn Read, said: &str) -> Result<Folder, KnowledgeError> {
     if let Ok(id) = said.trim().parse::<FolderId>() {
         return folder_by_id(read, id);
@@ -250,11 +250,11 @@ pub fn folder(read: &dyn Read, said: &str) -> Result<Folder, KnowledgeError> {
     }
 }
 
-/// A folder and those above it, itself first.
+/// A folder and its ancestors, itself first.
 pub fn trail(read: &dyn Read, id: FolderId) -> Result<Vec<Folder>, KnowledgeError> {
     let mut all = vec![folder_by_id(read, id)?];
     while let Some(parent) = all.last().and_then(|folder| folder.parent) {
-        // Two writers can't make a ring; a ring in the data ends here all the same.
+        // The rules prevent cycles; a cycle in the data must still terminate.
         if all.iter().any(|folder| folder.id == parent) {
             break;
         }
@@ -266,12 +266,11 @@ pub fn trail(read: &dyn Read, id: FolderId) -> Result<Vec<Folder>, KnowledgeErro
 /// All folders.
 #[derive(Clone, Debug, Default)]
 pub struct Tree {
-    /// By parent and name.
+    /// Sorted by parent and name.
     pub all: Vec<Folder>,
 }
 
 impl Tree {
-    /// Reads all folders.
     pub fn read(read: &dyn Read) -> Result<Self, StoreError> {
         Ok(Self { all: read.scan(BY_PARENT, &Range::all())? })
     }
@@ -280,7 +279,7 @@ impl Tree {
         self.all.iter().find(|folder| folder.id == id)
     }
 
-    /// The names of a folder and those above it, outermost first.
+    /// The names of a folder and its ancestors, outermost first.
     #[must_use]
     pub fn path(&self, folder: Option<FolderId>) -> Vec<String> {
         let (mut names, mut at) = (Vec::new(), folder);
@@ -292,7 +291,7 @@ impl Tree {
         names
     }
 
-    /// A folder and all below it.
+    /// A folder and all its descendants.
     #[must_use]
     pub fn with_below(&self, id: FolderId) -> Vec<FolderId> {
         let mut found = vec![id];
@@ -307,7 +306,7 @@ impl Tree {
         found
     }
 
-    /// The folders in the order of a tree, each with how deep it lies.
+    /// The folders in tree order, each with its depth.
     #[must_use]
     pub fn in_order(&self) -> Vec<(&Folder, usize)> {
         let mut children: HashMap<Option<FolderId>, Vec<&Folder>> = HashMap::new();

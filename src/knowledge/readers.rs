@@ -1,5 +1,5 @@
-//! Who reads what stands in front of agents: how often they begin to work, how often they send it, and what that costs.
-//! All of it counts from the first start that had just what stands there now.
+//! Cost of an agent's knowledge context: number of starts, number of model calls that include it, and their cost,
+//! counted from the first start with the current context.
 
 use app::Ws;
 use features::usage::model::day::{UsageDay, day_in};
@@ -13,38 +13,38 @@ use crate::error::KnowledgeError;
 use crate::model::Opening;
 use crate::{context, queries};
 
-/// The days that are looked at, today among them.
+/// Number of days considered, including today.
 pub const DAYS: u32 = 7;
-/// The most agents that are looked at.
+/// Maximum number of agents considered.
 const MOST: usize = 50;
-/// The seconds of a day.
+/// Seconds per day.
 const DAY: i64 = 86_400;
 
-/// An agent that begins with what stands in front of it.
+/// An agent with its context.
 #[derive(Clone, Debug)]
 pub struct Reader {
     pub agent: AgentId,
-    /// About how many tokens stand in front of it.
+    /// Estimated tokens of the context.
     pub tokens: usize,
-    /// Since when it was counted.
+    /// Start of the counting period.
     pub since: Timestamp,
-    /// The seconds since then.
+    /// Length of the period, in seconds.
     pub secs: i64,
-    /// How often it began to work.
+    /// Number of starts.
     pub starts: usize,
-    /// What these tokens came to in its calls.
+    /// Use of these tokens in the agent's calls.
     pub repeated: Repeated,
 }
 
 impl Reader {
-    /// What that cost, in micro-dollars; none where no price is known.
+    /// The cost in micro-dollars; `None` without a price.
     #[must_use]
     pub fn cost(&self) -> Option<i64> {
         let known = self.repeated.calls == 0 || self.repeated.unpriced < self.repeated.calls;
         known.then_some(self.repeated.micros)
     }
 
-    /// What it costs a day, in micro-dollars; none where no price is known, and before a day is over.
+    /// Cost per day in micro-dollars; `None` without a price or before a full day.
     #[must_use]
     pub fn a_day(&self) -> Option<i64> {
         let cost = self.cost().filter(|_| DAY <= self.secs)?;
@@ -52,7 +52,7 @@ impl Reader {
     }
 }
 
-/// Of these agents those that have started with just what stands in front of them now, the one with the most calls first.
+/// Those of the agents that have started with their current context, most calls first.
 pub fn of(
     ws: &Ws,
     snap: &Snap<'_>,
@@ -76,7 +76,7 @@ pub fn of(
         }
         let had = queries::had(snap, agent)?;
         let opening: Option<Opening> = snap.get(agent)?;
-        // Once something has changed, nobody has read it yet.
+        // After a change, no agent has read the new context yet.
         let Some(opening) = opening.filter(|one| !had.is_empty() && one.had == had) else {
             continue;
         };

@@ -1,4 +1,4 @@
-//! Reads the words in files: one file at a time in the whole program, in a worker that begins with each workspace.
+//! Extracts the text of files, one file at a time per process, in a worker per workspace.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
@@ -17,18 +17,18 @@ use crate::model::{ITEMS, Item, KnowledgeId, LETTERS, READING_WAITS, Reading, Re
 use crate::passages::PAGE_END;
 use crate::{queries, rules};
 
-/// Who reads.
+/// Actor and cause of the worker's writes.
 const BY: (Actor, Cause) = (Actor::System(Part::Engine), Cause::Timer);
-/// How long to wait when the store or the disk refuses.
+/// Delay after a store or disk error.
 const REFUSED: Duration = Duration::from_secs(5);
-/// So many entries of the feed are looked at in one go.
+/// Feed entries per read.
 const STEP: usize = 500;
-/// Bytes of a file that are tried in an encoding before it is chosen.
+/// Bytes of a file that are decoded to validate an encoding.
 const TRIED: usize = 1 << 20;
-/// One file is read at a time, however many workspaces there are: each may take much memory.
+/// One file at a time for all workspaces, since each may need much memory.
 static TURN: Semaphore = Semaphore::const_new(1);
 
-/// Begins to read the files of a workspace.
+/// Starts the worker of a workspace.
 pub fn begin(ws: &Ws) {
     ws.keep("file reading", |ws| async move { keep_up(&ws).await });
 }
@@ -38,10 +38,10 @@ async fn keep_up(ws: &Ws) {
     let mut feed = ws.store.watch();
     let mut seen = None;
     loop {
-        // Looked at before the work, so that what comes meanwhile is heard.
+        // Read before the step, so that changes during it cause another step.
         let head = *feed.borrow_and_update();
         match step(ws, &mut seen, head).await {
-            // A stop waits for one file, never for all of them.
+            // A stop waits for one file, not for all of them.
             Ok(true) if halt.is_cancelled() => return,
             Ok(true) => continue,
             Ok(false) => {}
@@ -61,15 +61,15 @@ async fn keep_up(ws: &Ws) {
     }
 }
 
-/// Finds files of which nothing is known yet, and reads one file; says whether there may be more to do. `seen` is how
-/// far the feed was looked at.
+/// Finds files without extracted text and reads one file. Returns whether there may be more work. `seen` is the feed
+/// position processed so far.
 async fn step(ws: &Ws, seen: &mut Option<u64>, head: u64) -> Result<bool, StoreError> {
     if *seen != Some(head) {
         let (come, upto) = match *seen {
             Some(from) => come(ws, from).map(|(ids, upto)| (Some(ids), upto))?,
             None => (None, None),
         };
-        // Most changes are of something else: no thread is taken for them.
+        // Most changes are unrelated and need no blocking thread.
         if come.as_ref().is_none_or(|ids| !ids.is_empty()) {
             let unread = ws.read_blocking(move |ws| unread(ws, come)).await?;
             if !unread.is_empty() {
@@ -81,8 +81,7 @@ async fn step(ws: &Ws, seen: &mut Option<u64>, head: u64) -> Result<bool, StoreE
     Ok(next(ws).await? || seen.is_some_and(|seen| seen < head))
 }
 
-/// Those of these items, or of all, that have a file of which nothing is known, or which was read in another encoding
-/// than is chosen now.
+/// Of these items, or of all, those whose file is unread or was read in another encoding than the selected one.
 fn unread(ws: &Ws, ids: Option<Vec<KnowledgeId>>) -> Result<Vec<KnowledgeId>, StoreError> {
     ws.read(|snap| {
         let items: Vec<Item> = match &ids {
@@ -102,7 +101,7 @@ fn unread(ws: &Ws, ids: Option<Vec<KnowledgeId>>) -> Result<Vec<KnowledgeId>, St
     })
 }
 
-/// Items that came or changed since a place in the feed, and how far it was looked at.
+/// Items that were created or changed after a feed position, and the position reached.
 fn come(ws: &Ws, from: u64) -> Result<(Vec<KnowledgeId>, Option<u64>), StoreError> {
     let entries = ws.store.entries_after(from, STEP)?;
     let changes = entries.iter().flat_map(|entry| &entry.changes);
@@ -111,7 +110,7 @@ fn come(ws: &Ws, from: u64) -> Result<(Vec<KnowledgeId>, Option<u64>), StoreErro
     Ok((ids, entries.last().map(|last| last.seq)))
 }
 
-/// Reads one file; says whether there was one.
+/// Reads one file; returns whether there was one.
 async fn next(ws: &Ws) -> Result<bool, StoreError> {
     let waiting = |snap: &store::Snap<'_>| {
         snap.ids::<Reading>(READING_WAITS, &Range::all().limit(1)).map(|ids| ids.first().copied())
@@ -138,7 +137,7 @@ async fn next(ws: &Ws) -> Result<bool, StoreError> {
     Ok(true)
 }
 
-/// What stands in the file of an item; nothing when the item is gone, or the disk refuses for now.
+/// Extracts the file of an item; `None` if the item is gone or the disk fails for now.
 fn read(ws: &Ws, id: KnowledgeId) -> Option<Reading> {
     let item: Option<Item> = ws.read(|snap| snap.get(id)).unwrap_or_else(|error: StoreError| {
         tracing::warn!(%error, item = %id, "a file is not read");
@@ -155,7 +154,7 @@ fn read(ws: &Ws, id: KnowledgeId) -> Option<Reading> {
         Err(error) => return failed(web::form::sentence(&error.to_string())),
     };
     match found {
-        // In what nobody reads there may be words: why it is not read says more than that there are none.
+        // An unsupported file may contain text, so the reason is reported instead of an empty text.
         Ok(Extracted { kind: Kind::Other, notes, .. }) if !notes.is_empty() => {
             failed(web::form::sentence(&notes.join("; ")))
         }
@@ -170,7 +169,7 @@ fn read(ws: &Ws, id: KnowledgeId) -> Option<Reading> {
             }),
             Err(error) => failed(format!("The words could not be kept: {error}.")),
         },
-        // Another encoding may fit.
+        // Another encoding may work.
         Err(error @ (Refused::Letters | Refused::Unfit(_))) => {
             let read = failed(web::form::sentence(&error.to_string()));
             read.map(|read| Reading { media: LETTERS.to_owned(), ..read })
@@ -187,7 +186,7 @@ fn state_of(found: &Extracted) -> ReadingState {
     }
 }
 
-/// What these bytes say, in the encoding that was chosen.
+/// Extracts text from bytes, in the selected encoding.
 fn read_bytes(bytes: &[u8], (name, encoding): (&str, Option<&str>)) -> Result<Extracted, Refused> {
     extract::apart(bytes, Source { name, encoding }, &Limits::default())
 }
@@ -203,11 +202,10 @@ fn bytes_of<'i>(ws: &Ws, item: &'i Item) -> Result<(Vec<u8>, &'i str), Knowledge
     Ok((bytes, &file.name))
 }
 
-/// The label of the encoding in which the file of an item is to be read; none when HQ is to find it, which an empty word
-/// says.
+/// Validates an encoding for the file of an item. `None` (for an empty text) detects it.
 ///
 /// # Errors
-/// When there is no such encoding, or the letters of the file are broken in it.
+/// The encoding is unknown, or the file is not valid in it.
 pub(crate) async fn chosen(
     ws: &Ws,
     id: KnowledgeId,
@@ -223,7 +221,7 @@ pub(crate) async fn chosen(
     let label = encoding::known(&said).ok_or_else(|| wrong(EncodingError::NoSuch(said)))?;
     ws.read_blocking(move |ws| {
         let item: Item = ws.read(|snap| queries::item_by_id(snap, id))?;
-        // Whether it has a file that is a text is the rule's to say.
+        // The rule checks whether the file is a text.
         if item.file.is_some() {
             let (bytes, _) = bytes_of(ws, &item)?;
             let beginning = &bytes[..bytes.len().min(TRIED)];
@@ -235,7 +233,7 @@ pub(crate) async fn chosen(
     .await
 }
 
-/// The media type with the encoding of a text, as HTTP writes it.
+/// The media type with charset, in HTTP syntax.
 fn media_of(found: &Extracted) -> String {
     match (media(found.kind), &found.encoding) {
         ("", _) => String::new(),
@@ -244,7 +242,7 @@ fn media_of(found: &Extracted) -> String {
     }
 }
 
-/// The media type of a kind; nothing where the first bytes of a file say more.
+/// The media type of a kind; empty if the file's first bytes are more specific.
 fn media(kind: Kind) -> &'static str {
     match kind {
         Kind::Pdf => "application/pdf",
@@ -270,13 +268,13 @@ fn refused(error: &Refused) -> KnowledgeError {
     KnowledgeError::Refused(web::form::sentence(&error.to_string()))
 }
 
-/// The parts in one text, each page in its place: a page without words is empty.
+/// Joins the parts to one text with page separators; a page without text is empty.
 fn joined(found: &Extracted) -> String {
     let mut text = String::new();
     let mut page = 1;
     for part in &found.parts {
         if let Some(at) = part.page {
-            // A file that counts its pages oddly does not fill the disk with empty ones.
+            // Limits empty pages in a file with wrong page numbers.
             while page < at.min(20_000) {
                 text.push(PAGE_END);
                 page += 1;

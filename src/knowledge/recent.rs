@@ -1,33 +1,33 @@
-//! A few answers that were given a moment ago: who draws a page again asks the same again.
+//! A small cache of recent results, for pages that are drawn repeatedly.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// The last answers by their questions, newest last.
+/// Recent results by key, newest last.
 pub struct Recent<K, V> {
     all: Mutex<VecDeque<(K, Arc<V>)>>,
     most: usize,
 }
 
 impl<K: PartialEq, V> Recent<K, V> {
-    /// So many answers at most; none yet.
+    /// An empty cache for at most `most` results.
     #[must_use]
     pub const fn new(most: usize) -> Self {
         Self { all: Mutex::new(VecDeque::new()), most }
     }
 
     fn all(&self) -> MutexGuard<'_, VecDeque<(K, Arc<V>)>> {
-        // ok: a thread that panicked with it in hand left whole entries.
+        // ok: after a panic of another thread the entries are still intact
         self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The answer to a question, if it was given a moment ago.
+    /// A cached result.
     #[must_use]
     pub fn get(&self, is: impl Fn(&K) -> bool) -> Option<Arc<V>> {
         self.all().iter().find(|(key, _)| is(key)).map(|(_, value)| value.clone())
     }
 
-    /// Keeps an answer in the place of the oldest one.
+    /// Caches a result; evicts the oldest one if full.
     pub fn keep(&self, key: K, value: Arc<V>) {
         let mut all = self.all();
         all.push_back((key, value));

@@ -1,4 +1,4 @@
-//! What agents suggest, beside what stands there now; and taking it over, made one with what others wrote meanwhile.
+//! Suggestions compared with the current text, and accepting one, merged with concurrent changes.
 
 use app::{Who, Ws};
 use store::{Blobs, Range, Read, ReadExt as _};
@@ -10,25 +10,25 @@ use crate::queries;
 use crate::rules;
 use crate::words::{self, Written};
 
-/// So often a text that others change at the same moment is made one anew.
+/// Number of attempts to merge with concurrent changes.
 const TRIES: usize = 5;
-/// The most suggestions that are told at once.
+/// Maximum number of suggestions returned.
 const MOST: usize = 100;
 
-/// A suggestion beside what it would change.
+/// A suggestion with its effect.
 #[derive(Clone, Debug)]
 pub struct Shown {
     pub one: Suggestion,
-    /// Its rev, by which somebody says what they have seen.
+    /// Revision of the suggestion, which identifies what a person has seen.
     pub rev: u64,
     pub item: Item,
-    /// What the item says now, and what it would say; nothing where the words stay.
+    /// The current and the new text; `None` if the text stays.
     pub words: Option<(String, String)>,
-    /// Whether somebody has changed the same lines since: then it cannot be taken over as it is.
+    /// Whether it conflicts with a later change and cannot be accepted as it is.
     pub clash: bool,
 }
 
-/// All suggestions, newest first; and how many more there are.
+/// All suggestions, newest first, and the number of further ones.
 pub fn all(blobs: &Blobs, read: &dyn Read) -> Result<(Vec<Shown>, usize), KnowledgeError> {
     let mut all: Vec<Suggestion> = read.list(&Range::all())?;
     all.sort_by(|a, b| b.created_at.cmp(&a.created_at).then_with(|| b.id.cmp(&a.id)));
@@ -47,18 +47,18 @@ fn shown(
     let item = queries::item_by_id(read, one.item)?;
     let (words, clash) = match settled(blobs, read, &one) {
         Ok(settled) => (settled.map(|settled| (settled.now, settled.then)), false),
-        // Both sides are shown as they were meant.
+        // Both sides are shown unmerged.
         Err(KnowledgeError::Clash(clash)) => (Some((clash.now.clone(), clash.mine.clone())), true),
         Err(error) => return Err(error),
     };
     Ok(Shown { one, rev, item, words, clash })
 }
 
-/// Words that are suggested, made one with what stands there now.
+/// A suggested text, merged with the current one.
 struct Settled {
     now: String,
     then: String,
-    /// The rev of what stands there now.
+    /// Revision of the current text.
     rev: u64,
 }
 
@@ -78,11 +78,10 @@ fn settled(
     Ok(Some(Settled { now, then, rev }))
 }
 
-/// Takes a suggestion over. `seen` is the rev of what somebody has looked at, where they say it.
+/// Accepts a suggestion. `seen` is the revision that the person has seen, if known.
 ///
 /// # Errors
-/// [`KnowledgeError::Clash`] when somebody has changed the same lines since; when it is gone, or another one than was
-/// seen.
+/// [`KnowledgeError::Clash`] if it conflicts with a later change. Also a suggestion that is gone or was replaced.
 pub async fn take(
     ws: &Ws,
     who: &(impl Who + Sync),

@@ -1,5 +1,5 @@
-//! What agents do with knowledge: search, read, write pages and skills of their own. What they find names its passage,
-//! so that a quote can be checked. No tool deletes, and none lets every agent read something.
+//! Knowledge tools for agents: search, read, and write own pages and skills. Results name their passage, so that a
+//! citation can be verified. No tool deletes, and none puts an item into every agent's context.
 
 pub mod deliver;
 mod write;
@@ -22,16 +22,15 @@ use crate::queries::{self, Tree};
 use crate::{cited, origin, rules};
 use write::{PageCreate, PageUpdate, SkillSave};
 
-/// Hits of an answer when nothing else is asked for, and at most.
+/// Default and maximum number of results.
 const HITS: usize = 8;
 const MOST: usize = 20;
-/// The most bytes of a text in one answer, and what stands around it at most.
+/// Size limit of a text in a response, and of its surroundings, in bytes.
 const PIECE: usize = 12 * 1024;
 const AROUND: usize = 5 * 1024;
-/// The most passages in one answer: each has its mark.
+/// Maximum number of passages in a response; each has a mark.
 const PASSAGES: usize = 200;
 
-/// The tools of this noun.
 #[must_use]
 pub fn tools() -> Registry {
     Registry::new().read(Search).read(Read).write(PageCreate).write(PageUpdate).write(SkillSave)
@@ -45,7 +44,7 @@ const fn spec(name: &'static str, effect: Effect, about: &'static str) -> ToolSp
     ToolSpec { name, group: Group::Knowledge, needs, effect, about }
 }
 
-/// Finds passages.
+/// `knowledge_search`: finds passages.
 struct Search;
 
 /// Arguments of `knowledge_search`.
@@ -155,12 +154,12 @@ fn passage(hit: &find::Hit, cut: &Cut, quote: &Quote) -> Value {
     one
 }
 
-/// Words that somebody else wrote are no orders.
+/// Marks text of other authors as untrusted.
 fn foreign(cx: &ToolCx, words: &str) -> ToolOutput {
     ToolOutput::text(untrusted::wrap(&untrusted::id_for(cx), words))
 }
 
-/// Reads an item.
+/// `knowledge_read`: reads an item.
 struct Read;
 
 /// Arguments of `knowledge_read`.
@@ -197,7 +196,7 @@ impl ReadTool for Read {
                     };
                     let (head, mut text) = piece.told((args.page, args.from), most)?;
                     if item.kind.is_outside() {
-                        // What it is called and where it lies is somebody else's, too.
+                        // Title and origin are untrusted, too.
                         let origin = origin::of(snap, item.id)?.map_or_else(String::new, |one| {
                             format!("It comes from {}.\n", one.told_to_agents())
                         });
@@ -214,7 +213,7 @@ impl ReadTool for Read {
     }
 }
 
-/// Counts that the agent of a call has read an item. What can't be counted is read all the same.
+/// Counts that an agent has read an item. A failure to count does not fail the read.
 async fn count(cx: &ToolCx, id: KnowledgeId) {
     let (agent, run) = (cx.agent, cx.run);
     let by = (Actor::Agent { agent, run }, Cause::Step(run, cx.step));
@@ -224,20 +223,20 @@ async fn count(cx: &ToolCx, id: KnowledgeId) {
     }
 }
 
-/// An item of which a part is given.
+/// A part of an item.
 struct Piece<'a> {
     item: &'a Item,
     cut: &'a Cut,
-    /// What was read in its file.
+    /// Result of reading its file.
     reading: Option<Reading>,
-    /// Whether its words are still to come.
+    /// Whether its text is still being extracted.
     waits: bool,
-    /// What its words are changed from, where somebody writes them.
+    /// Revision to base a change on; `None` for a text that cannot be edited.
     version: Option<u64>,
 }
 
 impl Piece<'_> {
-    /// A line about a part of its text, and that part with a mark before each passage.
+    /// A description of the part, and its text with a mark before each passage.
     fn told(
         &self,
         (page, from): (Option<usize>, Option<usize>),
@@ -295,7 +294,7 @@ impl Piece<'_> {
         Ok((head, marked.replace(PAGE_END, "\n\n— next page —\n\n")))
     }
 
-    /// The passages of which some stands in this part of the text, and where each begins in it.
+    /// The passages that overlap this part, with their offsets in it.
     fn passages(&self, from: usize, len: usize) -> Vec<(u32, usize)> {
         let all = (0..self.cut.len()).zip(&self.cut.passages);
         all.filter(|(_, one)| one.range.start < from + len && from < one.range.end)
@@ -303,7 +302,7 @@ impl Piece<'_> {
             .collect()
     }
 
-    /// A page of the text, and where it begins.
+    /// A page of the text, and its offset.
     fn on_page(&self, page: usize) -> Result<(usize, &str), KnowledgeError> {
         let known = self.reading.as_ref().and_then(|reading| reading.pages);
         let known = known.and_then(|pages| usize::try_from(pages).ok());
@@ -323,7 +322,7 @@ impl Piece<'_> {
             }
             start += text.len() + PAGE_END.len_utf8();
         }
-        // The last pages have no words.
+        // Trailing pages without text.
         Ok((self.cut.text.len(), ""))
     }
 }

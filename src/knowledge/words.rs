@@ -1,5 +1,4 @@
-//! The words of an item as somebody has written them: what others wrote meanwhile stays, and nobody's words go over
-//! another's unseen.
+//! Writing an item's text. Concurrent changes are merged; a text is never overwritten unseen.
 
 use app::{Who, Ws};
 use store::{ReadExt as _, WriteTx};
@@ -12,25 +11,25 @@ use crate::model::{Body, KnowledgeId, LARGEST, Text};
 use crate::queries;
 use crate::rules;
 
-/// So often a text that others change at the same moment is made one anew.
+/// Number of attempts to merge with concurrent changes.
 const TRIES: usize = 5;
 
-/// Words that were written.
+/// A text to write.
 #[derive(Clone, Debug)]
 pub struct Written {
-    /// What the item should say.
+    /// The new text.
     pub text: String,
-    /// What it said when the writing began; what stands there now is replaced when this is not known.
+    /// The text when editing began. If unknown, the current text is replaced.
     pub base: Option<String>,
-    /// Why, in a line.
+    /// Reason, in one line.
     pub reason: String,
 }
 
-/// Writes the words of an item, unless it is not as it was `seen`. Returns what it says now.
+/// Writes an item's text if its revision is `seen`. Returns the stored text.
 ///
 /// # Errors
-/// [`KnowledgeError::Clash`] when somebody must choose; [`KnowledgeError::Mask`] where a mask came back in the place of
-/// its value; when the item is archived, or the text too long.
+/// [`KnowledgeError::Clash`] for a conflict that a person must resolve; [`KnowledgeError::Mask`] if the text contains a
+/// mask instead of its value. Also an archived item or a text that is too long.
 pub async fn save(
     ws: &Ws,
     who: &(impl Who + Sync),
@@ -41,10 +40,10 @@ pub async fn save(
     put(ws, who, id, (written, seen, unmasked)).await
 }
 
-/// Refuses words with the mask of a value that stands there now.
+/// Rejects a text that contains the mask of a value in the current text.
 ///
 /// # Errors
-/// [`KnowledgeError::Mask`], with the line.
+/// [`KnowledgeError::Mask`] with the line.
 pub(crate) fn unmasked(ws: &Ws, now: &str, text: &str) -> Result<(), KnowledgeError> {
     let found = masks::written(&ws.app.redactor, &[now], &[text]);
     found.map_or(Ok(()), |masked| Err(KnowledgeError::Mask(masked)))
@@ -88,10 +87,10 @@ async fn put(
     Err(KnowledgeError::Moved)
 }
 
-/// Puts a former version in the place of what stands now, which becomes a version, too. Returns the item.
+/// Restores a former version; the current text becomes a version. Returns the item.
 ///
 /// # Errors
-/// When there is no such version, or the item is archived.
+/// The version does not exist, or the item is archived.
 pub async fn restore(
     ws: &Ws,
     who: &(impl Who + Sync),
@@ -112,21 +111,21 @@ pub async fn restore(
         })
         .await?;
     let written = Written { text, base: None, reason: format!("Version {n} restored") };
-    // What stood there once comes back as it was.
+    // A former text is restored as it was, including masks.
     put(ws, who, id, (written, None, |_, _, _| Ok(()))).await?;
     Ok(id)
 }
 
-/// What was written, made one with what stands there now.
+/// Merges the written text with the current one.
 ///
 /// # Errors
-/// [`KnowledgeError::Clash`] when somebody must choose; when the text is too long.
+/// [`KnowledgeError::Clash`] for a conflict that a person must resolve. Also a text that is too long.
 pub(crate) fn settle(written: &Written, now: &str) -> Result<String, KnowledgeError> {
     if LARGEST < written.text.len() {
         return Err(rules::too_long());
     }
     let Some(base) = &written.base else { return Ok(merge::dressed(now, &written.text)) };
-    // Forms send other ends of lines than a text may have.
+    // Forms send other line ends than the text may have.
     let (base, mine) = (merge::dressed(now, base), merge::dressed(now, &written.text));
     if base == now {
         return Ok(mine);

@@ -1,17 +1,17 @@
-//! When a host knocks again: after 1 to 15 seconds, longer each time, and not all hosts at once.
+//! Reconnection delays of a host: 1 to 15 seconds, increasing and randomised.
 
 use std::time::Duration;
 
-/// The shortest pause.
+/// The base of the first delay.
 const FIRST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(15);
-/// A link that stood for so long was a good one.
+/// A link that lasted this long counts as good.
 const GOOD: Duration = Duration::from_secs(60);
-/// Doubled so often, every pause is the longest.
+/// After this many doublings every delay is the longest.
 const MAX_DOUBLED: u32 = 4;
 
-/// The pauses of one host. Times are those of [`Clock::passed`](kernel::Clock::passed), so that a clock that is put
-/// right neither hurries nor holds it.
+/// The reconnection delays of one host. Times are those of [`Clock::passed`](kernel::Clock::passed), so clock changes
+/// have no effect.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Backoff {
     failed: u32,
@@ -19,13 +19,13 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// A link stands.
+    /// Records an established link.
     pub fn linked(&mut self, now: Duration) {
         self.linked = Some(now);
     }
 
-    /// The link is gone, or there was none: how long to wait before the next. It begins anew after a link that stood
-    /// for a minute. `random` is any random number; `asked` is the pause that home asked for, kept if it is longer.
+    /// The delay after the end of a link or a failed attempt. The sequence restarts after a link that lasted a minute.
+    /// `random` is any random number; `asked` is the delay demanded by the primary, used if longer.
     pub fn pause(&mut self, now: Duration, random: u64, asked: Option<Duration>) -> Duration {
         if self.linked.take().is_some_and(|since| GOOD <= now.saturating_sub(since)) {
             self.failed = 0;

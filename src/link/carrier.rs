@@ -1,4 +1,4 @@
-//! What moves messages from one side to the other: in order where all goes well, and nothing more is asked of it.
+//! The transport of messages. It should keep their order; the layers above check everything.
 
 use std::fmt;
 use std::future::ready;
@@ -9,19 +9,19 @@ use futures_util::{Sink, SinkExt as _, Stream, StreamExt as _};
 
 use super::error::LinkError;
 
-/// The half that sends.
+/// The sending half.
 pub(crate) type Out = Pin<Box<dyn Sink<Bytes, Error = LinkError> + Send>>;
-/// The half that receives.
+/// The receiving half.
 pub(crate) type Incoming = Pin<Box<dyn Stream<Item = Result<Bytes, LinkError>> + Send>>;
 
-/// A connection that carries binary messages, whatever it is made of.
+/// A connection for binary messages.
 pub struct Carrier {
     pub(crate) out: Out,
     pub(crate) incoming: Incoming,
 }
 
 impl Carrier {
-    /// Of two halves.
+    /// Combines two halves.
     pub fn new(
         out: impl Sink<Bytes, Error = LinkError> + Send + 'static,
         incoming: impl Stream<Item = Result<Bytes, LinkError>> + Send + 'static,
@@ -29,8 +29,8 @@ impl Carrier {
         Self { out: Box::pin(out), incoming: Box::pin(incoming) }
     }
 
-    /// Of a socket of some library, whose messages are `M`: `wrap` makes one of bytes, and `read` gives the bytes of
-    /// a binary one, and nothing for others, which are passed over. For a server over axum's sockets:
+    /// Wraps a library's socket with messages `M`: `wrap` makes a message from bytes, and `read` returns the bytes of a
+    /// binary message and `None` for others, which are ignored. For a server with axum's sockets:
     ///
     /// ```text
     /// Carrier::of_socket(
@@ -41,8 +41,8 @@ impl Carrier {
     /// )
     /// ```
     ///
-    /// The socket has to be told not to take more than [`MAX_SEALED`](super::MAX_SEALED) bytes a message, so that what
-    /// a length claims is refused before there is room made for it.
+    /// Configure the socket to accept at most [`MAX_SEALED`](super::MAX_SEALED) bytes per message, so that a too large
+    /// length is rejected before memory is allocated.
     pub fn of_socket<S, M, E>(
         socket: S,
         wrap: impl Fn(Bytes) -> M + Send + 'static,
@@ -66,10 +66,10 @@ impl Carrier {
         Self::new(out, incoming)
     }
 
-    /// Sends one message; done when it has left.
+    /// Sends one message; returns when it is written.
     ///
     /// # Errors
-    /// When the connection is gone.
+    /// If the connection is gone.
     pub async fn send(&mut self, message: Bytes) -> Result<(), LinkError> {
         self.out.send(message).await
     }
@@ -77,7 +77,7 @@ impl Carrier {
     /// The next message, of at most `most` bytes.
     ///
     /// # Errors
-    /// When it is longer, or the connection is gone.
+    /// If the message is longer, or the connection is gone.
     pub async fn receive(&mut self, most: usize) -> Result<Bytes, LinkError> {
         let message = self.incoming.next().await.unwrap_or(Err(LinkError::Cut))?;
         match message.len() <= most {
@@ -86,9 +86,9 @@ impl Carrier {
         }
     }
 
-    /// Ends the connection in good order, as far as that is still possible.
+    /// Closes the connection cleanly if possible.
     pub async fn close(&mut self) {
-        // ok: what cannot be closed is gone already.
+        // ok: a carrier that cannot be closed is gone already.
         let _ = self.out.close().await;
     }
 }

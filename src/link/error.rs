@@ -1,4 +1,4 @@
-//! Why there is no link, or why it has ended. No message holds a token, a key or what was said.
+//! Link errors. No message contains a token, a key or frame content.
 
 use std::time::Duration;
 
@@ -6,103 +6,100 @@ use kernel::problem::{Problem, ProblemKind};
 
 use super::handshake::Refusal;
 
-/// Why a link was not made, or has ended.
+/// Why a link was not established or has ended.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LinkError {
-    /// Not an address of a home.
+    /// The address is invalid.
     #[error("this is no address of a workspace ({detail}); give it as https://host")]
     BadAddress {
-        /// What is wrong with it.
+        /// Why it is invalid.
         detail: String,
     },
-    /// No connection.
+    /// There is no connection.
     #[error("{host} does not answer ({detail}); check the address and the network")]
     Unreachable {
         host: String,
-        /// What the system said.
+        /// The system's error.
         detail: String,
     },
-    /// The certificate of the address is not good.
+    /// The certificate of the address is invalid.
     #[error("the certificate of {host} is not good ({detail}); nothing was sent")]
     Certificate {
         host: String,
-        /// What is wrong with it.
+        /// Why it is invalid.
         detail: String,
     },
-    /// The roots of this machine cannot be read.
+    /// The system's root certificates cannot be read.
     #[error("certificates cannot be checked here ({detail}); install the roots of this machine")]
     Roots {
-        /// What the library said.
+        /// The library's error.
         detail: String,
     },
-    /// Something else than a home answers, or it does not take links now.
+    /// The server is no primary, or accepts no links now.
     #[error("{host} takes no link (it answered {status}); check the address, or try again later")]
     NoSocket {
         host: String,
-        /// The status that it answered with.
+        /// The HTTP status.
         status: u16,
     },
-    /// The handshake, or the connection before it, took too long.
+    /// The handshake or the connection took too long.
     #[error("the other side was not done within {} s; try again", limit.as_secs())]
     Slow {
-        /// How long it may take.
+        /// The limit that was exceeded.
         limit: Duration,
     },
-    /// The connection broke off.
     #[error("the connection broke off")]
     Cut,
-    /// Nothing was heard, or nothing could be got rid of, for too long.
+    /// Nothing was received or could be sent for too long.
     #[error("nothing passed for {} s", limit.as_secs())]
     Silent {
-        /// How long it may be.
+        /// The limit that was exceeded.
         limit: Duration,
     },
     /// One side has said goodbye.
     #[error("the link was closed")]
     Closed,
-    /// A message is longer than allowed.
     #[error("a message has more than {limit} bytes")]
     TooLarge { limit: usize },
-    /// A message that cannot be read.
+    /// A message is invalid.
     #[error("a message cannot be read ({0})")]
     Garbled(&'static str),
-    /// A sealed message that came before.
+    /// A sealed message was repeated.
     #[error("a sealed message came a second time")]
     Replayed,
-    /// A sealed message came before the one in front of it.
+    /// A sealed message arrived before its predecessor.
     #[error("a sealed message is missing")]
     Missing,
-    /// A sealed message was changed on its way.
     #[error("a sealed message was changed on its way")]
     Forged,
-    /// So much was said that a new handshake is needed.
+    /// The message numbers are used up; a new handshake is needed.
     #[error("the keys of this link are used up; link again")]
     Worn,
-    /// Who answers is not the home that was named.
+    /// The answering primary is not the expected one.
     #[error(
         "another workspace answers: its fingerprint is {found}, expected was {expected}; nothing was sent. \
          Check the address, and who stands between"
     )]
     OtherHome {
-        /// The fingerprint that was to be met.
+        /// The expected fingerprint.
         expected: String,
-        /// The one that was met.
+        /// The actual fingerprint.
         found: String,
     },
-    /// The other side names a key that it cannot sign with.
+    /// The other side cannot sign with the key that it names.
     #[error("the other side could not prove who it is")]
     Unproven,
-    /// Home has said no.
+    /// The primary has refused.
     #[error("{}", .0.sentence)]
     Refused(Refusal),
-    /// The other side sent more than it has credit for.
+    /// The other side sent more than its credit allows.
     #[error("the other side sent more than it may ({0})")]
     Overrun(&'static str),
 }
 
 impl LinkError {
-    /// Whether whoever caused it at home's door is to be counted by a [`FloodGuard`](super::FloodGuard). A line that
-    /// breaks off is not, nor is a program of another version.
+    /// Returns `true` if the failure counts for the address in a [`FloodGuard`](super::FloodGuard). A broken connection
+    /// or another version does not.
     #[must_use]
     pub fn is_hostile(&self) -> bool {
         match self {

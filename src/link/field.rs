@@ -1,14 +1,14 @@
-//! Fields of the handshake: numbers in network order, and bytes behind their length. What a length claims is compared
-//! with what there is before anything is taken.
+//! Fields of the handshake: numbers in network byte order, and bytes with a length prefix. A length is checked against
+//! the available bytes before anything is taken.
 
 use bytes::Bytes;
 
 use super::error::LinkError;
 
-/// Adds bytes behind their length in two bytes.
+/// Appends bytes with a two-byte length prefix.
 ///
 /// # Errors
-/// When there are too many for that.
+/// If there are too many bytes for it.
 pub(crate) fn put(out: &mut Vec<u8>, bytes: &[u8]) -> Result<(), LinkError> {
     let limit = usize::from(u16::MAX);
     let length = u16::try_from(bytes.len()).map_err(|_| LinkError::TooLarge { limit })?;
@@ -17,7 +17,7 @@ pub(crate) fn put(out: &mut Vec<u8>, bytes: &[u8]) -> Result<(), LinkError> {
     Ok(())
 }
 
-/// Reads one field after the other.
+/// Reads consecutive fields.
 pub(crate) struct Fields(Bytes);
 
 impl Fields {
@@ -47,7 +47,7 @@ impl Fields {
         Ok(u32::from_be_bytes(self.array()?))
     }
 
-    /// Bytes behind their length, `most` of them.
+    /// Length-prefixed bytes, at most `most`.
     pub(crate) fn bytes(&mut self, most: usize) -> Result<Bytes, LinkError> {
         let length = usize::from(u16::from_be_bytes(self.array()?));
         if most < length {
@@ -62,7 +62,7 @@ impl Fields {
         text.map(str::to_owned).map_err(|_| LinkError::Garbled("a text is none"))
     }
 
-    /// Says that there is nothing more.
+    /// Fails if bytes are left.
     pub(crate) fn end(self) -> Result<(), LinkError> {
         match self.0.is_empty() {
             true => Ok(()),

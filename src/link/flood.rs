@@ -1,4 +1,4 @@
-//! Who knocks too often in vain waits: three failed handshakes of an address close home's door to it for five minutes.
+//! Rate limit of failed handshakes: after three failures the primary rejects an address for five minutes.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -8,11 +8,11 @@ use std::time::Duration;
 use kernel::Clock;
 use parking_lot::Mutex;
 
-/// So many failures close the door.
+/// Failures until an address is rejected.
 const FAILURES: u32 = 3;
-/// For so long; failures are forgotten after it, too.
+/// How long it is rejected; failures are forgotten after this time, too.
 const CLOSED: Duration = Duration::from_secs(300);
-/// More addresses are not kept in mind.
+/// Most stored addresses; the oldest is removed.
 const MAX_ADDRESSES: usize = 10_000;
 
 struct Failed {
@@ -20,20 +20,20 @@ struct Failed {
     last: Duration,
 }
 
-/// Counts failed handshakes by address. One process has one.
+/// Counts failed handshakes by address; one per process.
 pub struct FloodGuard {
     clock: Arc<dyn Clock>,
     failed: Mutex<HashMap<IpAddr, Failed>>,
 }
 
 impl FloodGuard {
-    /// Nobody has failed yet.
+    /// A guard without failures.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         Self { clock, failed: Mutex::default() }
     }
 
-    /// How long this address has to wait; nothing if it may knock.
+    /// The remaining time for which an address is rejected; `None` if it is not.
     #[must_use]
     pub fn wait(&self, address: IpAddr) -> Option<Duration> {
         let now = self.clock.passed();
@@ -42,7 +42,7 @@ impl FloodGuard {
         (known.last + CLOSED).checked_sub(now).filter(|left| !left.is_zero())
     }
 
-    /// A handshake with this address has failed.
+    /// Records a failed handshake.
     pub fn failed(&self, address: IpAddr) {
         let now = self.clock.passed();
         let mut failed = self.failed.lock();
@@ -62,13 +62,13 @@ impl FloodGuard {
         known.last = now;
     }
 
-    /// A handshake with this address went well.
+    /// Records a successful handshake, which clears the failures.
     pub fn passed(&self, address: IpAddr) {
         self.failed.lock().remove(&place(address));
     }
 }
 
-/// What one host may choose from is one place: an address of IPv4, a network of 64 bits of IPv6.
+/// The unit that a single host controls: an IPv4 address or a /64 network of IPv6.
 fn place(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(v4) => IpAddr::V4(v4),
@@ -103,7 +103,7 @@ mod tests {
         assert_eq!(guard.wait(address("::ffff:192.0.2.1")), Some(CLOSED));
         clock.advance_ms(299_000);
         assert_eq!(guard.wait(one), Some(Duration::from_secs(1)));
-        // A clock that is put forward opens nothing.
+        // Setting the clock forward does not shorten the time.
         clock.jump_ms(86_400_000);
         assert_eq!(guard.wait(one), Some(Duration::from_secs(1)));
         clock.advance_ms(1_000);

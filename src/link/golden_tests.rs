@@ -1,4 +1,4 @@
-//! The bytes of handshakes and frames, held to files that were made by another program out of the description alone.
+//! Compares the bytes of handshakes and frames with files that another program generated from the specification.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ use super::*;
 
 const HANDSHAKE: &str = include_str!("golden/handshake.txt");
 const FRAMES: &str = include_str!("golden/frames.txt");
-/// The hash of all frames of this wire. Whoever has to change it raises [`WIRE`], too.
+/// Hash of all frames of this protocol version. A change requires a new [`WIRE`].
 const FRAMES_OF_WIRE_1: &str = "d6f2bac6d26d0a1a2e8e630d2fd1fafdabbef407a60fe76c873cda8ca0799ca6";
 
 fn golden(name: &str) -> Bytes {
@@ -47,7 +47,7 @@ fn facts() -> Facts {
     }
 }
 
-/// All that passes in one handshake, and what the host hears.
+/// The messages of one handshake, and the error on the host.
 async fn passing(
     wire: u32,
     purpose: Purpose,
@@ -99,7 +99,7 @@ async fn the_bytes_of_a_handshake_never_change() {
     assert!(matches!(error, Some(LinkError::Refused(refusal)) if refusal.code == Refusal::WIRE));
 }
 
-/// One frame of each kind, in the order of their numbers.
+/// One frame of each kind, by number.
 fn frames() -> Vec<Frame> {
     let mut frames = Vec::from(of_mirror());
     frames.extend(of_runs());
@@ -213,7 +213,7 @@ fn of_files_and_keys() -> [Frame; 9] {
     ]
 }
 
-/// A frame as the file has it: its number, its fields, and the bytes behind them in hex.
+/// A frame as in the file: number, fields, and the tail in hexadecimal.
 fn shown(frame: &Frame) -> String {
     let encoded = frame.encode().unwrap();
     let (length, rest) = encoded[HEAD + 1..].split_first_chunk().unwrap();
@@ -238,7 +238,7 @@ fn frames_change_only_with_the_number_of_the_wire() {
 
 #[test]
 fn a_field_that_was_added_is_nothing_to_either_side_that_does_not_know_it() {
-    // Of a host that has nothing to say of it, and of one that does not know it.
+    // A host without values for the fields, and one that does not know them.
     let plain = Beat { cpu: 12, ..Beat::default() };
     let line = shown(&Frame::Beat(plain.clone()));
     for added in ["disk_full", "stuck", "unsent", "broke"] {
@@ -249,7 +249,7 @@ fn a_field_that_was_added_is_nothing_to_either_side_that_does_not_know_it() {
     let frame = Frame::Beat(full);
     let encoded = Bytes::from(frame.encode().unwrap()).slice(HEAD..);
     assert_eq!(Frame::decode(encoded), Ok(Some(frame.clone())));
-    // As a home reads it that knows less than the host: what it does not know is passed over.
+    // A primary that is older than the host ignores unknown fields.
     let (number, fields) =
         shown(&frame).split_once(' ').map(|(n, f)| (n.to_owned(), f.to_owned())).unwrap();
     let later = fields.replacen('{', "{\"of_later\":[1],", 1);

@@ -1,4 +1,4 @@
-//! Handshakes between two sides in one process, over good lines and bad ones.
+//! Handshakes between two sides in one process, over good and faulty carriers.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ const TOKEN: &str = "hqg_a-token-that-nobody-else-may-read";
 const HOST_VERSION: &str = "0.1.0";
 const HOME_VERSION: &str = "0.3.0";
 
-/// Two sides and what the host brings.
+/// Two sides and the host's request.
 struct Scene {
     host: Identity,
     home: Identity,
@@ -61,7 +61,7 @@ impl Scene {
         Door { identity: &self.home, version: HOME_VERSION, pace: self.pace }
     }
 
-    /// The one token is good, and the one gateway has the key of this host.
+    /// Accepts the token, and the gateway with this host's key.
     fn judged(&self, asked: &HostRequest) -> Result<Admitted, Refusal> {
         let known = asked.key == self.host.public();
         let good = match &asked.purpose {
@@ -91,12 +91,12 @@ impl Scene {
     }
 }
 
-/// A judge of a home that nobody has proved anything to.
+/// A judge that must not be called, because the host has proved nothing.
 async fn unasked(asked: HostRequest) -> Result<Admitted, Refusal> {
     panic!("{asked:?} is nobody's business")
 }
 
-/// Only what went wrong.
+/// The error of a handshake.
 fn wrong<T: std::fmt::Debug>(result: Result<T, LinkError>) -> LinkError {
     result.expect_err("no link")
 }
@@ -135,7 +135,7 @@ async fn a_token_that_is_not_good_and_a_key_of_another_are_refused() {
     assert_eq!(host.to_string(), "Make a new token.");
     assert!(home.is_hostile());
 
-    // The gateway is known, but by another key.
+    // The gateway is known with another key.
     let mut other = Scene::new();
     other.purpose = Purpose::Known { gateway: gateway() };
     let stranger = Identity::generate();
@@ -198,7 +198,7 @@ async fn no_byte_of_a_handshake_can_be_changed() {
             let (host, home, _) = faulty(there, back);
             let (host, home) = scene.meet(host, home).await;
             assert!(host.is_err(), "message {message}, byte {at}");
-            // Home is done when it has sent its verdict.
+            // The primary is done once it has sent its verdict.
             assert_eq!(home.is_err(), message < 3, "message {message}, byte {at}");
         }
     }
@@ -221,7 +221,7 @@ async fn a_line_that_breaks_off_leaves_no_half_link() {
 #[tokio::test]
 async fn a_silent_side_is_waited_for_no_longer_than_allowed() {
     let mut scene = Scene::new();
-    // Long beside what a handshake takes on a busy machine: a home with a verdict to give is in time.
+    // Long compared with a handshake on a slow machine: a primary with a verdict is in time.
     scene.pace.handshake = Duration::from_secs(1);
     let slow = LinkError::Slow { limit: scene.pace.handshake };
     for (there, back) in [(0, 9), (1, 9), (9, 0), (9, 1)] {
@@ -229,7 +229,7 @@ async fn a_silent_side_is_waited_for_no_longer_than_allowed() {
         let (host, home, _) = faulty(swallow(there), swallow(back));
         let (host, home) = scene.meet(host, home).await;
         let (host, home) = (wrong(host), home.err());
-        // Home is done with its verdict. Else one side loses patience first, and the other sees it go.
+        // The primary is done after its verdict. Otherwise one side times out, and the other sees the connection end.
         assert_eq!(home.is_none(), back == 1);
         assert!([Some(&host), home.as_ref()].contains(&Some(&slow)), "{host:?}, {home:?}");
     }
@@ -278,7 +278,7 @@ async fn a_host_of_another_wire_is_told_what_to_fetch() {
                     assert!(refusal.sentence.contains(part), "{}", refusal.sentence);
                 }
             }
-            // What another home says is not believed.
+            // A refusal of another primary is not believed.
             other => assert!(!ours && matches!(other, LinkError::OtherHome { .. }), "{other:?}"),
         }
     }
@@ -294,7 +294,7 @@ async fn what_is_no_handshake_is_refused_before_it_is_read() {
     };
     let limit = MAX_UNPROVEN;
     assert_eq!(heard(vec![0; limit + 1]).await, LinkError::TooLarge { limit });
-    // A version that claims to be longer than all of it.
+    // A version field whose length exceeds the message.
     let long = [&b"hq-link\x01\x01\0\0\0\x01\xff\xff"[..], &[b'x'; 64]].concat();
     for message in [vec![], b"GET / HTTP/1.1".to_vec(), b"hq-link\x01\x07".to_vec(), long] {
         let error = heard(message).await;

@@ -1,4 +1,4 @@
-//! Who a side is: an Ed25519 key that never leaves it, and the public half by which others know it.
+//! The identity of a side: an Ed25519 key that never leaves its machine, and the public key by which others know it.
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
@@ -13,44 +13,41 @@ use kernel::problem::{Problem, ProblemKind};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-/// No file with a key is longer.
+/// Maximum size of a key file, in bytes.
 const MAX_FILE: u64 = 4096;
-/// How many bytes of the hash of a key people compare.
+/// Bytes of a key's hash in a fingerprint.
 const SHOWN: usize = 20;
-/// Digits and letters without the ones that are mistaken for each other (I, L, O, U).
+/// Crockford Base32: digits and letters without I, L, O and U, which are easily confused.
 const LETTERS: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
 /// Why there is no identity.
 #[derive(Debug, thiserror::Error)]
 pub enum IdentityError {
-    /// The file is there but cannot be read.
+    /// The file exists but cannot be read.
     #[error("the key of this host {} cannot be read; check its owner and mode", path.display())]
     Unreadable {
-        /// The file.
         path: PathBuf,
-        /// The cause.
+        /// The system's error.
         source: io::Error,
     },
-    /// The file is absent and cannot be made.
+    /// The file does not exist and cannot be created.
     #[error("the key of this host {} cannot be made; check that its folder can be written", path.display())]
     NotMade {
-        /// The file.
         path: PathBuf,
-        /// The cause.
+        /// The system's error.
         source: io::Error,
     },
-    /// Others may read the file.
+    /// Other users can read the file.
     #[error(
         "the key of this host {} has mode {mode:03o}, so others can read it; run `chmod 600` on it",
         path.display()
     )]
     Exposed {
-        /// The file.
         path: PathBuf,
         /// Its permission bits.
         mode: u32,
     },
-    /// These bytes are no key.
+    /// The bytes are no key.
     #[error("this is no Ed25519 key in PKCS#8; put the right one back, or remove it and join anew")]
     NoKey,
 }
@@ -75,13 +72,13 @@ impl Problem for IdentityError {
     }
 }
 
-/// The public half of an identity: 32 bytes.
+/// The public key of an identity.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct PublicKey([u8; 32]);
 
 impl PublicKey {
-    /// Takes over 32 bytes. That they are no key is seen when something is to be checked with it.
+    /// Wraps 32 bytes. Invalid bytes are noticed when a signature is checked.
     #[must_use]
     pub fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
@@ -92,8 +89,8 @@ impl PublicKey {
         &self.0
     }
 
-    /// What people compare and commands hold: 160 bits of its hash in eight groups of four,
-    /// `7K3M-…`. Whoever has it can tell this key from every other one.
+    /// The text that people compare and join commands contain: 160 bits of the key's SHA-256 hash in groups of four,
+    /// `7K3M-…`. It identifies the key uniquely.
     #[must_use]
     pub fn fingerprint(&self) -> String {
         let hash = digest(&SHA256, &self.0);
@@ -112,13 +109,13 @@ impl PublicKey {
         letters
     }
 
-    /// Whether this is its fingerprint, in whatever case and grouping it was typed or copied.
+    /// Returns `true` if this is its fingerprint, in any case and grouping.
     #[must_use]
     pub fn is(&self, fingerprint: &str) -> bool {
         self.fingerprint() == grouped(fingerprint)
     }
 
-    /// Whether the holder of the private half has signed these bytes.
+    /// Verifies a signature of these bytes.
     #[must_use]
     pub(crate) fn signed(&self, bytes: &[u8], signature: &[u8]) -> bool {
         UnparsedPublicKey::new(&ED25519, &self.0).verify(bytes, signature).is_ok()
@@ -131,35 +128,35 @@ impl fmt::Debug for PublicKey {
     }
 }
 
-/// The key by which one side proves who it is.
+/// The private key by which a side proves its identity.
 pub struct Identity(Ed25519KeyPair);
 
 impl Identity {
-    /// A new one.
+    /// Generates a new key.
     #[must_use]
     pub fn generate() -> Self {
         Self(Ed25519KeyPair::generate().expect("invariant: the system gives random bytes"))
     }
 
-    /// Takes over a stored one.
+    /// Restores a stored key.
     ///
     /// # Errors
-    /// When these bytes are none.
+    /// If the bytes are no key.
     pub fn from_pkcs8(bytes: &[u8]) -> Result<Self, IdentityError> {
         Ed25519KeyPair::from_pkcs8(bytes).map(Self).map_err(|_| IdentityError::NoKey)
     }
 
-    /// Its bytes in PKCS#8, to be sealed or kept in a file; wiped when dropped.
+    /// The key in PKCS#8, for sealing or storing; wiped when dropped.
     #[must_use]
     pub fn to_pkcs8(&self) -> Zeroizing<Vec<u8>> {
         let made = self.0.to_pkcs8v1().expect("invariant: a key in memory can be written");
         Zeroizing::new(made.as_ref().to_vec())
     }
 
-    /// Reads the identity in `path`, or makes it there (mode 0600, all or nothing) when there is none.
+    /// Reads the key in `path`, or creates it atomically with mode 0600.
     ///
     /// # Errors
-    /// When the file cannot be read or made, holds no key, or can be read by others.
+    /// If the file cannot be read or created, contains no key, or other users can read it.
     pub fn load_or_create(path: &Path) -> Result<Self, IdentityError> {
         match fs::metadata(path) {
             Ok(found) => {
@@ -182,8 +179,8 @@ impl Identity {
         Self::from_pkcs8(&bytes)
     }
 
-    /// Writes a new key beside its place and links it there, so that `path` never holds half a key and a key that
-    /// somebody else made in the meantime is never replaced.
+    /// Writes a new key to a temporary file and links it to `path`, so that `path` never contains half a key, and a key
+    /// that another process created meanwhile is never replaced.
     fn create(path: &Path) -> Result<Self, IdentityError> {
         let not_made = |source| IdentityError::NotMade { path: path.into(), source };
         let mut mark = [0; 6];
@@ -199,7 +196,7 @@ impl Identity {
             Err(err) if err.kind() == io::ErrorKind::AlreadyExists => return Self::load(path),
             other => other.and(removed).map_err(not_made)?,
         }
-        // Without this the name of a new file may be lost in a power cut, and the place in the workspace with it.
+        // Otherwise a power failure may lose the new file's name, and with it this host's place in the workspace.
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
         let folder = File::open(folder.unwrap_or(Path::new(".")));
         folder.and_then(|folder| folder.sync_all()).map_err(not_made)?;
@@ -212,7 +209,7 @@ impl Identity {
         file.sync_all()
     }
 
-    /// The half that others may know.
+    /// The public key.
     #[must_use]
     pub fn public(&self) -> PublicKey {
         let mut bytes = [0; 32];
@@ -238,7 +235,7 @@ impl fmt::Debug for Identity {
     }
 }
 
-/// A fingerprint as [`PublicKey::fingerprint`] writes it, in whatever case and grouping it was typed.
+/// Normalises a typed fingerprint to the form of [`PublicKey::fingerprint`].
 #[must_use]
 pub fn grouped(typed: &str) -> String {
     let plain: Vec<char> = typed
@@ -309,6 +306,6 @@ mod tests {
         assert!(!Identity::generate().public().is(&shown));
     }
 
-    /// Made elsewhere from the same seed.
+    /// Computed by another program from the same seed.
     const FINGERPRINT: &str = "ZT0J-R4QK-ND6E-DB2X-PTDC-6MQS-0V5H-P4FF";
 }

@@ -1,4 +1,5 @@
-//! What waits for the line: lanes by urgency, room in each, and the credit of what has to be acknowledged.
+//! Queues of outgoing frames: lanes by priority, limited space in each, and credit for frames that must be
+//! acknowledged.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
@@ -12,11 +13,11 @@ use super::error::LinkError;
 use super::frame::{Frame, Lane};
 use super::{MAX_BATCHES, MAX_COMMANDS};
 
-/// What a frame needs credit for.
+/// The credit that a frame needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Credit {
     Nothing,
-    /// A batch of the feed, up to this entry.
+    /// A batch of the feed up to this entry.
     Batch(u64),
     Command(RunId, u64),
 }
@@ -31,19 +32,19 @@ impl Credit {
     }
 }
 
-/// One frame that waits.
+/// A queued frame.
 pub(crate) struct Waiting {
-    /// As it is sealed.
+    /// The encoded frame, with space for the sealing header.
     pub(crate) message: Vec<u8>,
-    /// Who wants to know when it has left.
+    /// Notified when the frame is written.
     pub(crate) left: Option<oneshot::Sender<()>>,
-    /// Whether nothing follows it.
+    /// Nothing follows it.
     pub(crate) is_last: bool,
     credit: Credit,
     _room: OwnedSemaphorePermit,
 }
 
-/// What is under way and not yet acknowledged or answered, in one direction.
+/// Unacknowledged batches and unanswered commands of one direction.
 #[derive(Default)]
 struct Under {
     batches: VecDeque<u64>,
@@ -69,7 +70,7 @@ impl Under {
         }
     }
 
-    /// What comes the other way gives credit back.
+    /// Returns the credit of frames that this frame acknowledges.
     fn end(&mut self, frame: &Frame) {
         match frame {
             Frame::Ack(ack) => self.batches.retain(|upto| ack.seq < *upto),
@@ -89,7 +90,7 @@ struct State {
     over: bool,
 }
 
-/// What one side has to say, and how much of it may be under way.
+/// The queues of one side, and the credit of both sides.
 pub(crate) struct Lanes {
     state: Mutex<State>,
     rooms: [Arc<Semaphore>; Lane::ALL.len()],
@@ -109,7 +110,7 @@ impl Lanes {
         }
     }
 
-    /// Puts a frame into its lane, as soon as there is room. Running text is dropped where there is none.
+    /// Queues a frame as soon as there is space. Streamed text is dropped instead.
     pub(crate) async fn push(
         &self,
         frame: &Frame,
@@ -148,13 +149,13 @@ impl Lanes {
         Ok(())
     }
 
-    /// The most urgent frame that may go; waits until there is one. Only one task asks.
+    /// The most urgent frame that may be sent; waits for one. Only one task may call this.
     pub(crate) async fn next(&self) -> Waiting {
         loop {
             if let Some(waiting) = self.pop() {
                 return waiting;
             }
-            // A wake-up between both is kept.
+            // A notification between these two calls is kept.
             self.wake.notified().await;
         }
     }
@@ -170,7 +171,7 @@ impl Lanes {
         Some(waiting)
     }
 
-    /// Something was heard: it gives credit back, or uses that of the other side.
+    /// Handles a received frame: it returns credit, or uses the other side's.
     pub(crate) fn heard(&self, frame: &Frame) -> Result<(), LinkError> {
         let mut state = self.state.lock();
         let credit = Credit::of(frame);
@@ -187,7 +188,7 @@ impl Lanes {
         Ok(())
     }
 
-    /// The link is at its end; the first reason counts. What still waits is dropped.
+    /// Ends the link. The first reason counts. Queued frames are dropped.
     pub(crate) fn end(&self, why: LinkError) {
         self.over.send_if_modified(|over| {
             let first = over.is_none();
@@ -206,26 +207,26 @@ impl Lanes {
         drop(waiting);
     }
 
-    /// Why the link is at its end.
+    /// Why the link has ended.
     pub(crate) fn why(&self) -> LinkError {
         self.over.borrow().clone().unwrap_or(LinkError::Cut)
     }
 
-    /// Waits for the end.
+    /// Waits for the end of the link.
     pub(crate) async fn over(&self) -> LinkError {
         let mut over = self.over.subscribe();
-        // ok: the sender is part of what is waited on, so it is there.
+        // ok: the sender outlives this wait.
         let _ = over.wait_for(Option::is_some).await;
         self.why()
     }
 
-    /// How many pieces of running text had no room.
+    /// Number of dropped pieces of streamed text.
     pub(crate) fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
     }
 }
 
-/// Where a lane stands among all.
+/// The index of a lane.
 fn place(lane: Lane) -> usize {
     Lane::ALL.iter().position(|one| *one == lane).unwrap_or(0)
 }

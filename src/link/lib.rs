@@ -1,13 +1,10 @@
-//! The link between *home*, which holds a workspace, and a *host*, which runs some of its agents: one connection that
-//! carries binary messages, sealed from end to end, whatever lies between.
+//! The link between the *primary* (home), which has a workspace, and a *host*, which runs some of its agents: one
+//! connection with binary messages, encrypted end to end across any proxy.
 //!
-//! A [`Carrier`] moves messages: a WebSocket, or a pipe with faults for tests. [`handshake`] lets both sides show who
-//! they are, and gives a [`Session`] of typed [`Frame`]s. What lies between learns how long messages are and when they
-//! pass, no more. Whatever is not as it should be ends the link with an error that says what; nothing is repeated
-//! here, and what arrives of a lane is a beginning of what was sent on it, in order.
-//!
-//! Nothing here knows a store, a run or a page, and nothing is spawned: the caller drives [`Pump::run`] beside
-//! [`Receiver::next`].
+//! A [`Carrier`] moves messages. [`handshake`] authenticates both sides and gives a [`Session`] of typed [`Frame`]s. An
+//! observer learns only lengths and times of messages. Any violation ends the link; nothing is retried here, and the
+//! frames of a lane arrive as a prefix of those sent, in order. The package knows no store, run or page, and spawns
+//! nothing: the caller drives [`Pump::run`] beside [`Receiver::next`].
 
 use std::time::Duration;
 
@@ -50,49 +47,48 @@ pub use session::{Pump, Receiver, Sender, Session};
 pub use socket::connect;
 pub use tls::Trust;
 
-/// The number of what is spoken after the handshake. Both sides must have the same. The handshake itself, its refusal
-/// and the frames that bring a program are the same under all numbers.
+/// The protocol version after the handshake; both sides must have the same. The handshake, its refusal and the frames
+/// that transfer HQ itself are the same in all versions.
 pub const WIRE: u32 = 1;
-/// The longest message before it is sealed: 1 MiB.
+/// The longest message before sealing, in bytes.
 pub const MAX_MESSAGE: usize = 1 << 20;
-/// What sealing adds to a message: its number and its tag.
+/// Bytes that sealing adds: message number and tag.
 pub const OVERHEAD: usize = 8 + 16;
 /// The longest message on a carrier.
 pub const MAX_SEALED: usize = MAX_MESSAGE + OVERHEAD;
-/// The longest message of somebody who has not shown yet who it is: 64 KiB.
+/// The longest message of a side that has not proved its identity, in bytes.
 pub const MAX_UNPROVEN: usize = 64 << 10;
-/// The longest piece of a file or a pack: 256 KiB.
+/// The longest piece of a file or pack, in bytes.
 pub const CHUNK: usize = 256 << 10;
-/// How many batches of the feed may be under way without being acknowledged.
+/// Most unacknowledged batches of the feed.
 pub const MAX_BATCHES: usize = 4;
-/// How many commands may be under way without an answer.
+/// Most unanswered commands.
 pub const MAX_COMMANDS: usize = 32;
 
-/// Where home takes links, below its address.
+/// The path of the link endpoint.
 pub const PLACE: &str = "/gateway/link";
 
-/// The address at which a home takes the links of one of its workspaces: `home` is the address that the command says, and
-/// the fingerprint of the workspace's key names which of them it is. Home has to know it before it can sign anything.
+/// The link URL of a workspace. `home` is the address in the join command; the fingerprint selects the workspace, which
+/// the primary must know before it can sign.
 #[must_use]
 pub fn address(home: &str, fingerprint: &str) -> String {
     format!("{}{PLACE}?home={fingerprint}", home.trim_end_matches('/'))
 }
 
-/// The same for a host that is one already: it says which, so that home can tell people of whom it turns away before any of
-/// them proves who it is.
+/// The same for a known gateway. The id lets the primary report whom it rejects before the host proves its identity.
 #[must_use]
 pub fn address_of(home: &str, fingerprint: &str, gateway: GatewayId) -> String {
     format!("{}&gateway={gateway}", address(home, fingerprint))
 }
 
-/// How long things may take. Tests are quicker.
+/// Time limits of a link. Tests use shorter ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pace {
-    /// A whole handshake: 10 s.
+    /// The whole handshake: 10 s.
     pub handshake: Duration,
-    /// A side that has had nothing to say for so long says that it is there: 10 s.
+    /// An idle side sends a keep-alive after this time: 10 s.
     pub ping: Duration,
-    /// A side that has heard nothing for so long, or could get rid of nothing, cuts the link: 30 s.
+    /// A side that has received nothing, or could send nothing, for this time cuts the link: 30 s.
     pub silence: Duration,
 }
 

@@ -1,4 +1,4 @@
-//! A carrier within one process, and what a bad line does to it: for tests and simulations.
+//! An in-process carrier with injected faults, for tests and simulations.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,34 +11,34 @@ use tokio::sync::mpsc;
 use super::carrier::Carrier;
 use super::error::LinkError;
 
-/// So many messages may be under way in one direction.
+/// Most messages in transit per direction.
 const ROOM: usize = 16;
 
-/// What becomes of one message.
+/// A fault of one message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// It is lost, and the line breaks off.
+    /// The message is lost, and the connection breaks.
     Cut,
-    /// It is lost with all that follow, and nobody is told.
+    /// This and all later messages are lost silently.
     Swallow,
     /// It arrives later.
     Delay(Duration),
     /// It arrives twice.
     Duplicate,
-    /// Only so many of its bytes arrive.
+    /// Only this many of its bytes arrive.
     Truncate(usize),
-    /// It arrives after the next.
+    /// It arrives after the next message.
     Reorder,
-    /// A bit of the byte of this number is another; numbers go round at its end.
+    /// One bit of the byte with this index is flipped; the index wraps around.
     Flip(usize),
 }
 
-/// What happens to the messages of one direction: to the one of this number, counted from 0.
+/// The faults of one direction, by message number from 0.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Faults(Vec<(usize, Fault)>);
 
 impl Faults {
-    /// A good line.
+    /// No faults.
     #[must_use]
     pub fn none() -> Self {
         Self::default()
@@ -50,25 +50,25 @@ impl Faults {
         Self(vec![(number, fault)])
     }
 
-    /// Several.
+    /// Several faults.
     #[must_use]
     pub fn all(faults: Vec<(usize, Fault)>) -> Self {
         Self(faults)
     }
 }
 
-/// All that passed: what anybody between both sides sees.
+/// A recording of all messages, as an observer sees them.
 #[derive(Clone, Debug, Default)]
 pub struct Tap(Arc<Mutex<Vec<Bytes>>>);
 
 impl Tap {
-    /// Each message, in the order in which they were sent.
+    /// The messages in the order of sending.
     #[must_use]
     pub fn messages(&self) -> Vec<Bytes> {
         self.0.lock().clone()
     }
 
-    /// Whether these bytes stand in any of them.
+    /// Returns `true` if a message contains these bytes.
     #[must_use]
     pub fn holds(&self, bytes: &[u8]) -> bool {
         let within = |message: &Bytes| message.windows(bytes.len()).any(|part| part == bytes);
@@ -76,7 +76,7 @@ impl Tap {
     }
 }
 
-/// One message under way, and how late it is.
+/// A message in transit and its delay.
 type Late = (Duration, Bytes);
 
 /// One direction.
@@ -131,14 +131,14 @@ fn flipped(message: Bytes, at: usize) -> Bytes {
     message.freeze()
 }
 
-/// Two ends of a good line.
+/// Two ends of a carrier without faults.
 #[must_use]
 pub fn pipe() -> (Carrier, Carrier) {
     let (one, other, _) = faulty(Faults::none(), Faults::none());
     (one, other)
 }
 
-/// Two ends of a line with faults, and what passes on it. The first end sends by `there`, the other by `back`.
+/// Two ends of a carrier with faults, and a recording. The first end sends through `there`, the second through `back`.
 #[must_use]
 pub fn faulty(there: Faults, back: Faults) -> (Carrier, Carrier, Tap) {
     let tap = Tap::default();

@@ -1,7 +1,7 @@
-//! Sealed messages: AES-256-GCM, one key a direction, the number of a message in front of it and as its nonce.
+//! Sealed messages: AES-256-GCM with one key per direction. The message number precedes each message and is its nonce.
 //!
-//! The number is not secret and is checked before anything else, so that what came twice is told from what is missing
-//! and from what was changed. A key is used for a million messages; both sides go on to the next by themselves.
+//! The number is not secret. It is checked first, so that repeated, missing and changed messages can be told apart.
+//! After a million messages both sides derive the next key.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Prk, Salt};
@@ -11,12 +11,12 @@ use zeroize::Zeroizing;
 use super::error::LinkError;
 use super::{MAX_MESSAGE, MAX_SEALED, OVERHEAD};
 
-/// The number in front of a sealed message.
+/// Length of the message number in front of a sealed message.
 pub(crate) const HEAD: usize = 8;
-/// After so many messages a key is followed by the next: far below what AES-GCM allows.
+/// Messages per key: far below the limit of AES-GCM.
 const KEY_LASTS: u64 = 1 << 20;
 
-/// The length of a key.
+/// The length of a key, for HKDF.
 struct Length;
 
 impl KeyType for Length {
@@ -25,7 +25,7 @@ impl KeyType for Length {
     }
 }
 
-/// 32 bytes from which a key is made, wiped when dropped.
+/// 32 bytes of key material, wiped when dropped.
 type Material = Zeroizing<[u8; 32]>;
 
 fn expand(prk: &Prk, info: &[&[u8]]) -> Material {
@@ -36,7 +36,7 @@ fn expand(prk: &Prk, info: &[&[u8]]) -> Material {
     out
 }
 
-/// One direction: its key, and the number of the next message.
+/// One direction: its key and the next message number.
 struct Way {
     material: Material,
     key: LessSafeKey,
@@ -50,7 +50,7 @@ impl Way {
         Self { material, key, next: 0, lasts: KEY_LASTS }
     }
 
-    /// The number and nonce of the next message, under the key that is for it.
+    /// Number and nonce of the next message; derives the next key if due.
     fn step(&mut self) -> Result<(u64, Nonce), LinkError> {
         let number = self.next;
         self.next = number.checked_add(1).ok_or(LinkError::Worn)?;
@@ -70,13 +70,13 @@ fn key(material: &Material) -> LessSafeKey {
     LessSafeKey::new(key.expect("invariant: AES-256 takes 32 bytes"))
 }
 
-/// Seals what one side sends.
+/// Seals outgoing messages.
 pub(crate) struct Sealer(Way);
 
-/// Opens what it receives.
+/// Opens incoming messages.
 pub(crate) struct Opener(Way);
 
-/// The two directions of a link, out of a secret that both sides share and what they have said to each other.
+/// The keys of both directions, derived from the shared secret and the handshake transcript.
 pub(crate) struct Ways {
     pub(crate) from_host: Material,
     pub(crate) from_home: Material,
@@ -97,10 +97,10 @@ impl Sealer {
         Self(Way::new(material))
     }
 
-    /// Seals a message that has [`HEAD`] bytes of room in front.
+    /// Seals a message that has [`HEAD`] bytes of space in front.
     ///
     /// # Errors
-    /// When it is too long, or the numbers are used up.
+    /// If the message is too long, or the message numbers are used up.
     pub(crate) fn seal(&mut self, mut message: Vec<u8>) -> Result<Bytes, LinkError> {
         if !(HEAD..=HEAD + MAX_MESSAGE).contains(&message.len()) {
             return Err(LinkError::TooLarge { limit: MAX_MESSAGE });
@@ -126,7 +126,7 @@ impl Opener {
     /// Opens the next message.
     ///
     /// # Errors
-    /// When it is not the next, was changed, or is no sealed message. The link is at its end then.
+    /// If the message is not the next one, was changed, or is no sealed message. The link must end then.
     pub(crate) fn open(&mut self, message: Bytes) -> Result<Bytes, LinkError> {
         if MAX_SEALED < message.len() {
             return Err(LinkError::TooLarge { limit: MAX_SEALED });

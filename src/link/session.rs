@@ -1,4 +1,4 @@
-//! What is said once both sides know each other: frames that are sealed, in the order of their urgency.
+//! An established link: sealed frames, sent in order of priority.
 
 use std::fmt;
 use std::sync::Arc;
@@ -21,11 +21,11 @@ use super::{CHUNK, Pace};
 /// A link in three parts, each for a task of its own.
 #[derive(Debug)]
 pub struct Session {
-    /// Says things; cheap to clone.
+    /// Sends frames; cheap to clone.
     pub sender: Sender,
-    /// Hears what the other side says.
+    /// Receives frames.
     pub receiver: Receiver,
-    /// Moves what is to be said: nothing leaves without it.
+    /// Writes queued frames to the carrier: nothing is sent without it.
     pub pump: Pump,
 }
 
@@ -42,35 +42,35 @@ impl Session {
     }
 }
 
-/// Says things to the other side.
+/// Sends frames to the other side.
 #[derive(Clone)]
 pub struct Sender(Arc<Lanes>);
 
 impl Sender {
-    /// Puts a frame into its lane; waits while there is no room. Running text is dropped instead.
+    /// Queues a frame; waits while its lane is full. Streamed text is dropped instead.
     ///
     /// # Errors
-    /// When the link is at its end, or the frame is too long; the link goes on then.
+    /// If the link has ended, or the frame is too long; the link continues in the latter case.
     pub async fn send(&self, frame: Frame) -> Result<(), LinkError> {
         self.0.push(&frame, None).await
     }
 
-    /// Says something, and waits until it has left: all that is said after it arrives after it, whatever its lane.
-    /// That it has arrived is not known. Running text that found no room counts as gone: [`LinkError::Cut`].
+    /// Sends a frame and waits until it is written to the carrier: frames sent later arrive later, whatever their lane.
+    /// Does not wait for its arrival. Dropped streamed text counts as gone: [`LinkError::Cut`].
     ///
     /// # Errors
-    /// When the link came to its end first, or the frame is too long.
+    /// If the link ended before that, or the frame is too long.
     pub async fn deliver(&self, frame: Frame) -> Result<(), LinkError> {
         let (left, has_left) = oneshot::channel();
         self.0.push(&frame, Some(left)).await?;
         has_left.await.map_err(|_| self.0.why())
     }
 
-    /// Sends a file in pieces, between which those of others have their turn; done when the last has left, so that
-    /// what is said next may name the file.
+    /// Sends a file in pieces that alternate with those of other files. Returns when the last piece is written, so that
+    /// the next frame may name the file.
     ///
     /// # Errors
-    /// When the link comes to its end, or the file cannot be read or is shorter than `total`; the link goes on then.
+    /// If the link ends, or the file cannot be read or is shorter than `total`; the link continues in the latter case.
     pub async fn blob(
         &self,
         hash: &str,
@@ -83,7 +83,7 @@ impl Sender {
         .await
     }
 
-    /// Sends a pack in pieces, as [`Sender::blob`] does a file. `transfer` tells it from others of this link.
+    /// Sends a pack in pieces, like [`Sender::blob`]. `transfer` distinguishes it from other packs of this link.
     pub async fn pack(
         &self,
         agent: AgentId,
@@ -110,7 +110,7 @@ impl Sender {
             let read = from.read_exact(&mut piece).await;
             read.map_err(|_| LinkError::Garbled("what is to be sent cannot be read whole"))?;
             let end = offset + u64::try_from(piece.len()).unwrap_or(u64::MAX);
-            // One at a time: while it waits, others are put behind it and have their turn before the next.
+            // One piece at a time, so that pieces of other transfers are queued between them.
             self.deliver(frame(offset, piece.into())).await?;
             if end == total {
                 return Ok(());
@@ -119,25 +119,25 @@ impl Sender {
         }
     }
 
-    /// Closes the link on purpose; done when the word has left. What waits in other lanes is not sent any more.
+    /// Closes the link with a goodbye; returns when that is written. Frames in other lanes are dropped.
     ///
     /// # Errors
-    /// When the link came to its end first.
+    /// If the link ended before that.
     pub async fn goodbye(&self, why: &str) -> Result<(), LinkError> {
         self.deliver(Frame::Goodbye(Goodbye { why: why.to_owned() })).await
     }
 
-    /// Cuts the link at once, without a word.
+    /// Cuts the link at once, without a goodbye.
     pub fn cut(&self) {
         self.0.end(LinkError::Cut);
     }
 
-    /// Waits for the end of the link, and says why.
+    /// Waits for the end of the link. Returns the reason.
     pub async fn over(&self) -> LinkError {
         self.0.over().await
     }
 
-    /// How many pieces of running text found no room.
+    /// Number of dropped pieces of streamed text.
     #[must_use]
     pub fn dropped(&self) -> u64 {
         self.0.dropped()
@@ -150,7 +150,7 @@ impl fmt::Debug for Sender {
     }
 }
 
-/// Hears what the other side says.
+/// Receives frames from the other side.
 pub struct Receiver {
     lanes: Arc<Lanes>,
     incoming: Incoming,
@@ -159,10 +159,10 @@ pub struct Receiver {
 }
 
 impl Receiver {
-    /// The next frame. Safe to be cut off: nothing is lost by it. A [`Frame::Goodbye`] is the last.
+    /// The next frame. Cancel-safe. A [`Frame::Goodbye`] is the last one.
     ///
     /// # Errors
-    /// When the link is at its end: [`LinkError::Closed`] after a goodbye, or what went wrong.
+    /// If the link has ended: [`LinkError::Closed`] after a goodbye, else the failure.
     pub async fn next(&mut self) -> Result<Frame, LinkError> {
         loop {
             let message = tokio::select! {
@@ -209,7 +209,7 @@ impl fmt::Debug for Receiver {
     }
 }
 
-/// Moves what is to be said.
+/// Writes queued frames to the carrier.
 pub struct Pump {
     lanes: Arc<Lanes>,
     out: Out,
@@ -218,17 +218,17 @@ pub struct Pump {
 }
 
 impl Pump {
-    /// Runs until the link is at its end.
+    /// Runs until the link ends.
     ///
     /// # Errors
-    /// With what went wrong; a goodbye of either side is none.
+    /// The failure that ended the link; a goodbye of either side is no error.
     pub async fn run(mut self) -> Result<(), LinkError> {
         let error = self.drive().await.err().unwrap_or(LinkError::Closed);
-        // A line that has failed is not touched again.
+        // A failed carrier is not used again.
         let is_sound = error == LinkError::Closed;
         self.lanes.end(error);
         if is_sound {
-            // ok: what cannot be closed is gone already, and what does not take it in time is left.
+            // ok: a carrier that fails to close, or takes too long, is abandoned.
             let _ = timeout(self.pace.ping, self.out.close()).await;
         }
         match self.lanes.why() {
@@ -237,7 +237,7 @@ impl Pump {
         }
     }
 
-    /// Sends what there is, until after a goodbye.
+    /// Writes frames until a goodbye was written.
     async fn drive(&mut self) -> Result<(), LinkError> {
         loop {
             let waiting = tokio::select! {
@@ -261,7 +261,7 @@ impl Pump {
                 why = self.lanes.over() => return Err(why),
             }
             if let Some(left) = left {
-                // ok: nobody may want to know any more.
+                // ok: the sender may no longer wait.
                 let _ = left.send(());
             }
             if is_last {

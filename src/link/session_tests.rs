@@ -1,4 +1,4 @@
-//! Sessions over good lines and bad ones.
+//! Sessions over good and faulty carriers.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use super::pipe::{Fault, Faults, Tap, faulty, pipe};
 use super::seal::{Opener, Sealer, Ways};
 use super::*;
 
-/// Long enough for whatever is to happen.
+/// Long enough for any expected event.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 fn ways() -> Ways {
@@ -127,7 +127,7 @@ async fn what_is_urgent_overtakes() {
         came.push(next(&mut home.receiver).await.unwrap());
     }
     came.reverse();
-    // Within a lane the order is kept.
+    // The order within a lane is kept.
     came.swap(3, 4);
     assert_eq!(came, urgent_last);
     pump.abort();
@@ -162,7 +162,7 @@ async fn pieces_of_two_files_take_turns_and_control_goes_between() {
                 }
             }
             Frame::Control(said) => {
-                // What names a file comes after it.
+                // A command that names a blob comes after it.
                 match said.body.as_str() {
                     Some("one") => assert_eq!(lengths[0], total),
                     Some("two") => assert_eq!(lengths[1], total),
@@ -217,7 +217,7 @@ async fn four_batches_are_under_way_and_no_more() {
     for upto in 1..=4 {
         assert_eq!(next(&mut host.receiver).await.unwrap(), feed(upto));
     }
-    // The rest waits, and what is less urgent passes it.
+    // The rest waits for credit, and less urgent frames pass it.
     home.sender.send(log(1)).await.unwrap();
     assert_eq!(next(&mut host.receiver).await.unwrap(), log(1));
     host.sender.send(Frame::Ack(Ack { seq: 1 })).await.unwrap();
@@ -319,7 +319,7 @@ async fn each_thing_that_a_bad_line_does_has_a_name() {
         };
         assert_eq!(heard, delivered, "{fault:?}");
         drop(home);
-        // The line of this direction may have room for all of it.
+        // The carrier may buffer all of it.
         drop(saying.await.unwrap());
         pump.abort();
     }
@@ -337,9 +337,9 @@ async fn a_message_that_is_longer_than_any_is_refused() {
 #[tokio::test]
 async fn a_side_that_is_gone_without_a_word_is_noticed() {
     let ms = Duration::from_millis;
-    // A busy machine may leave both alone for a while.
+    // A slow machine may let both sides wait.
     let pace = Pace { ping: ms(10), silence: ms(2_000), ..Pace::default() };
-    // Both are there and have nothing to say, for longer than silence may last.
+    // Both sides are idle for longer than the silence limit.
     let (host, mut home, _) = linked(Faults::none(), Faults::none(), pace);
     let pumps = [tokio::spawn(host.pump.run()), tokio::spawn(home.pump.run())];
     let mut hears = host.receiver;
@@ -400,7 +400,7 @@ fn fault() -> impl Strategy<Value = Fault> {
     ]
 }
 
-/// What arrives of one lane, and what anybody between sees.
+/// The frames of one lane that arrive, and what an observer of the carrier sees.
 async fn heard_of(said: &[Frame], faults: Faults) -> (Vec<Frame>, LinkError, Tap) {
     let ms = Duration::from_millis;
     let pace = Pace { ping: ms(20), silence: ms(200), ..Pace::default() };

@@ -1,4 +1,4 @@
-//! The carrier of a host: a WebSocket to its home, over TLS or in plain.
+//! The carrier of a host: a WebSocket to the primary, over TLS or plain.
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -13,14 +13,14 @@ use super::error::LinkError;
 use super::tls::Trust;
 use super::{MAX_SEALED, Pace};
 
-/// An idle link keeps little: messages that are longer make the buffer grow.
+/// Initial buffer size in bytes, small for idle links; longer messages let it grow.
 const BUFFER: usize = 16 << 10;
 
-/// Connects to a home. `address` is a `ws:`, `wss:`, `http:` or `https:` one, with its path. It has to be done within
-/// the time of a handshake.
+/// Connects to a primary. `address` is a `ws:`, `wss:`, `http:` or `https:` URL with its path. The time limit is that
+/// of a handshake.
 ///
 /// # Errors
-/// When it is no address, nobody answers in time, the certificate is not good, or what answers takes no link.
+/// If the address is invalid, there is no answer in time, the certificate is invalid, or the server accepts no links.
 pub async fn connect(address: &str, trust: &Trust, pace: Pace) -> Result<Carrier, LinkError> {
     let limit = pace.handshake;
     match timeout(limit, reach(address, trust)).await {
@@ -52,7 +52,7 @@ async fn reach(address: &str, trust: &Trust) -> Result<Carrier, LinkError> {
     let away = |detail: String| LinkError::Unreachable { host: host.clone(), detail };
     let tcp = TcpStream::connect((host.as_str(), port)).await;
     let tcp = tcp.map_err(|error| away(error.to_string()))?;
-    // Small frames that somebody waits for are not kept back.
+    // Small frames must not be delayed.
     tcp.set_nodelay(true).map_err(|error| away(error.to_string()))?;
     match sealed {
         true => upgraded(&url, &host, trust.secure(&host, tcp).await?).await,
@@ -116,7 +116,7 @@ mod tests {
         Pace { handshake: Duration::from_secs(20), ..Pace::default() }
     }
 
-    /// A host's carrier, and the other end as a home has it.
+    /// A host's carrier, and the primary's end.
     async fn both() -> (Carrier, WebSocketStream<TcpStream>) {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = format!("http://{}/link", listener.local_addr().unwrap());
@@ -172,7 +172,7 @@ mod tests {
         drop((stream, listener));
         let refused = refused.unwrap_err();
         assert!(matches!(refused, LinkError::NoSocket { status: 404, .. }), "{refused}");
-        // Nobody listens there any more.
+        // The listener is gone.
         let gone = connect(&at, &trust, patient()).await.unwrap_err();
         assert_eq!(gone.code(), "link_unreachable", "{gone}");
         for bad in ["", "home", "ftp://home.example", "https://me:pass@home.example/link"] {
@@ -190,7 +190,7 @@ mod tests {
         let at = format!("https://localhost:{}/link", address.port());
         let server = async {
             let (stream, _) = listener.accept().await.unwrap();
-            // ok: a host that is shown the wrong certificate goes away.
+            // ok: the host disconnects after the wrong certificate.
             let _ = acceptor(&home).accept(stream).await;
         };
         let trust = Trust::of(vec![other.cert.der().clone()]).unwrap();

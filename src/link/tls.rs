@@ -1,7 +1,7 @@
-//! Which certificates a home may show: those under roots of this machine, or under others that are named.
+//! Certificates accepted from a primary: those of the system's roots, or of given roots.
 //!
-//! What is secret does not hang on it: messages are sealed for the home that was named whoever ends TLS. It keeps
-//! addresses honest, and lets a host through proxies that let nothing else pass.
+//! Confidentiality does not depend on TLS: messages are sealed for the expected primary, whoever terminates TLS. TLS
+//! authenticates addresses, and lets a host through proxies that require it.
 
 use std::fmt;
 use std::io;
@@ -17,15 +17,15 @@ use tokio_rustls::client::TlsStream;
 
 use super::error::LinkError;
 
-/// Roots that the certificate of a home is checked against.
+/// Roots for checking the certificate of a primary.
 #[derive(Clone)]
 pub struct Trust(TlsConnector);
 
 impl Trust {
-    /// The roots of this machine.
+    /// The system's roots.
     ///
     /// # Errors
-    /// When it has none.
+    /// If there are none.
     pub fn system() -> Result<Self, LinkError> {
         let found = rustls_native_certs::load_native_certs();
         match found.errors.first() {
@@ -34,23 +34,23 @@ impl Trust {
         }
     }
 
-    /// Only these roots, as a PEM file names them: a home with an authority of its own.
+    /// Only the roots in this PEM text, for a primary with its own authority.
     pub fn only(pem: &str) -> Result<Self, LinkError> {
         let roots = CertificateDer::pem_slice_iter(pem.as_bytes()).collect::<Result<Vec<_>, _>>();
         Self::of(roots.map_err(no_roots)?)
     }
 
-    /// No root: for an address without TLS, where no certificate is shown and no root need be there.
+    /// No roots: for an address without TLS, where no certificate is checked.
     ///
     /// # Errors
-    /// When the library does not start.
+    /// If the library cannot be initialised.
     pub fn nobody() -> Result<Self, LinkError> {
         Self::under(RootCertStore::empty())
     }
 
     pub(crate) fn of(certificates: Vec<CertificateDer<'static>>) -> Result<Self, LinkError> {
         let mut roots = RootCertStore::empty();
-        // Some roots of a system are older than what they would have to hold; the others are enough.
+        // Some system roots are malformed; the others are enough.
         if roots.add_parsable_certificates(certificates).0 == 0 {
             return Err(no_roots("there is none"));
         }
@@ -64,7 +64,7 @@ impl Trust {
             .map_err(no_roots)?
             .with_root_certificates(roots)
             .with_no_client_auth();
-        // A WebSocket begins as HTTP/1.1; a proxy that may choose would take HTTP/2.
+        // A WebSocket starts as HTTP/1.1; a proxy with a choice would negotiate HTTP/2.
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Self(TlsConnector::from(Arc::new(config))))
     }

@@ -1,26 +1,25 @@
-//! What can go wrong between home and host.
+//! Errors of replication.
 
 use kernel::{Problem, ProblemKind};
 use store::StoreError;
 
-/// Why nothing was made or laid.
+/// Why no parcel was made or applied.
 #[derive(Debug, thiserror::Error)]
 pub enum MirrorError {
-    /// The store said no.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// A row came that this host must not have, or that is not what it says.
+    /// The parcel contains a row that this host must not have, or an invalid row.
     #[error("a row of {table} was refused: {why}")]
     Refused {
-        /// The table, by its name or number.
+        /// Name or number of the table.
         table: String,
-        /// What is wrong with it.
+        /// The reason.
         why: &'static str,
     },
-    /// A parcel was larger than any may be, or could not be read.
+    /// A parcel is too large or invalid.
     #[error("what home sent cannot be read: {0}")]
     Unreadable(&'static str),
-    /// Something between what is here and what came is missing.
+    /// Data between the mirror's position and the parcel is missing.
     #[error("what home sent begins elsewhere than what is here ends; it has to be sent from there")]
     Gap,
 }

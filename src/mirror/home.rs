@@ -1,9 +1,8 @@
-//! Home's side: what is sent to a host, read in short snapshots. All calls read the store; they are made where blocking
-//! is allowed.
+//! The primary's side: what is sent to a host, read in short snapshots. All calls read the store. Blocking.
 //!
-//! A snapshot shows rows as they stand when each piece is read, under roots that stay as they were when it began. The
-//! steps behind it begin at that entry: they bring what has changed since and the roots that have come since, whole.
-//! So a host that has taken a step to its end has exactly what its scope is at the entry that home read it at.
+//! A snapshot contains each row as it is when its piece is read, for the roots of the snapshot's start. The steps after
+//! it begin at that entry: they bring later changes, and all rows of roots that were added since. A host that has
+//! applied a step completely has exactly its scope as of the entry at which the primary read it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -24,22 +23,22 @@ use crate::replication_policy::{self, Agents, Of, Owner, Yes};
 use crate::rows::{begins_with, owner, some, under, unless_torn};
 use crate::{At, Gone, Have, MirrorError, Parcel, Put, Roots, Rows, Standing, Step};
 
-/// Says which agents are bound to a host, as a snapshot shows it.
+/// Returns the agents of a host in a snapshot of the store.
 pub type Bound = dyn Fn(&dyn Read, GatewayId) -> Result<Agents, StoreError> + Send + Sync;
 
-/// So many entries are looked through in one snapshot.
+/// Feed entries examined per store snapshot.
 const ENTRIES: usize = 5_000;
-/// So many rows are looked at in one snapshot.
+/// Rows examined per store snapshot.
 const LOOK: usize = 20_000;
-/// So many changed rows end a step.
+/// A step ends after this many changed rows.
 const KEYS: usize = 1_000;
-/// So many entries that are no concern of the host are passed before it hears where it is.
+/// Entries without changes for the host that are passed before it is told its new position.
 const QUIET: u64 = 1_000;
-/// A host that is so many entries behind takes a snapshot.
+/// A host that is further behind than this many entries gets a new snapshot.
 const FAR: u64 = 1_000_000;
-/// How many rows are copied out of a table at once.
+/// Rows copied from a table at once.
 const PIECE: usize = 200;
-/// Tables whose rows say what the roots are.
+/// Tables that determine the roots.
 const TURNING: [u16; 9] = [
     SETTINGS.number,
     AGENTS.number,
@@ -47,48 +46,48 @@ const TURNING: [u16; 9] = [
     RUNS.number,
     FALLBACKS.number,
     BRANCHES.number,
-    // Which connection is meant by the name of a model.
+    // The connection of a model's name.
     CONNECTIONS.number,
     SESSIONS.number,
     INPUTS.number,
 ];
 
-/// What comes next for a host.
+/// What to send to a host next.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Next {
-    /// To be sent, in this order.
+    /// In this order.
     pub parcels: Vec<Parcel>,
-    /// Whether there is more already; else the feed's next entry is waited for.
+    /// More data is available already; otherwise wait for the next feed entry.
     pub more: bool,
 }
 
-/// What home knows of a host while there is a link to it.
+/// The primary's state of a linked host.
 pub struct Shipper {
     gateway: GatewayId,
     bound: Arc<Bound>,
-    /// The life of the store that the rest is about; none before the first snapshot.
+    /// The life of the store that the other fields refer to; `None` before the first snapshot.
     life: Option<u64>,
-    /// A snapshot goes on behind this row.
+    /// The last row of the snapshot in progress.
     taking: Option<Option<At>>,
-    /// The entry that the host has heard of.
+    /// The entry that was last sent to the host.
     sent: u64,
-    /// The entry up to which the feed was looked through.
+    /// The entry up to which the feed was examined.
     seen: u64,
-    /// What the host has, or will have when the snapshot ends.
+    /// The roots that the host has, or will have at the end of the snapshot.
     roots: Roots,
-    /// Roots of which the host may have a part that it should not have.
+    /// Roots of which the host may have rows that it should not have.
     doubtful: BTreeSet<At>,
-    /// Whether the roots are to be asked for anew whatever the feed says.
+    /// The roots must be recomputed, whatever the feed contains.
     unsure: bool,
 }
 
-/// A change of a row: the entry, its number in it, what happened.
+/// A change of a row: entry, index in the entry, operation.
 type Changed = (u64, u16, Op);
-/// A snapshot with its schema.
+/// A store snapshot with its schema.
 type Shown<'s> = (&'s dyn Read, &'s Schema);
 
 impl Shipper {
-    /// Goes on where a host says that it is, or begins with a snapshot.
+    /// Continues from the host's position, or starts with a snapshot.
     pub fn new(
         store: &Store,
         gateway: GatewayId,
@@ -116,7 +115,7 @@ impl Shipper {
                 (new.life, new.sent, new.seen) = (Some(life), seq, seq);
                 let had = Roots::told(have.agents, have.roots);
                 let now = new.ask(store)?;
-                // What came up to there came under the roots of then: of a new one it has nothing that is whole.
+                // Earlier pieces used the roots of that time, so the host has no complete copy of a new root.
                 new.doubtful.extend(had.iter().filter(|at| **at <= place && !now.has(at)).cloned());
                 new.roots = now.only(|at| *at > place || had.has(at));
                 new.taking = Some(Some(place));
@@ -126,7 +125,7 @@ impl Shipper {
         Ok(new)
     }
 
-    /// What is to be sent next. After an error the shipper is done with.
+    /// Returns what to send next. After an error the shipper must not be used again.
     pub fn next(&mut self, store: &Store) -> Result<Next, MirrorError> {
         let (life, schema) = (store.incarnation(), store.schema());
         store.read(|snap| {
@@ -141,14 +140,14 @@ impl Shipper {
         })
     }
 
-    /// Sends a root whole once more, if it is still in the scope: the host has let it go.
+    /// Sends all rows of a root again if it is still in scope, because the host has removed them.
     pub fn again(&mut self, root: &At) {
         self.roots.leave_out(root);
         self.doubtful.insert(root.clone());
         self.unsure = true;
     }
 
-    /// The entry that the host has when all has come that was sent.
+    /// The entry that the host has once everything sent has arrived.
     #[must_use]
     pub fn sent(&self) -> u64 {
         self.sent
@@ -158,7 +157,7 @@ impl Shipper {
         store.read(|snap| Ok(Roots::of(snap, (self.bound)(snap, self.gateway)?)?))
     }
 
-    /// Whether the feed does not tell any more what has become of the rows since.
+    /// Returns `true` if the feed no longer has all changes since the last entry.
     fn is_lost(&self, snap: &Snap<'_>, head: u64) -> Result<bool, StoreError> {
         let behind = head < self.seen || FAR < head.saturating_sub(self.seen);
         Ok(behind || (self.taking.is_none() && self.seen < keep::floor(snap)?))
@@ -199,7 +198,7 @@ impl Shipper {
         Ok(Next { parcels: vec![Parcel::Rows(rows)], more: true })
     }
 
-    /// What has changed behind the entry that was seen last.
+    /// The changes since the last examined entry.
     fn follow(&mut self, snap: &Snap<'_>, schema: &Schema, head: u64) -> Result<Next, MirrorError> {
         let agents = (self.bound)(snap, self.gateway)?;
         let is_rebound = agents != self.roots.agents;
@@ -245,7 +244,7 @@ impl Shipper {
         Ok(Next { parcels: step.parcels(&frame), more })
     }
 
-    /// What the host has to hear, when its roots are these from now on.
+    /// The changes for the host, given its new roots.
     fn changed(
         &self,
         shown: Shown<'_>,
@@ -265,7 +264,7 @@ impl Shipper {
             for root in &enters {
                 looks.extend(under(shown, root)?);
             }
-            // The row of an agent that comes or leaves becomes another one.
+            // An added or removed agent switches between its full row and its card.
             let agents = left.iter().chain(&enters).filter(|at| at.table == AGENTS.number);
             looks.extend(agents.cloned());
             content.gone.extend(left.into_iter().map(Gone::Root));
@@ -309,7 +308,7 @@ impl Shipper {
         Ok(content)
     }
 
-    /// Whether the host may have a row that is not in its scope now. Where nothing tells, it may.
+    /// Returns `true` if the host may have a row that is out of scope now, also if that is unknown.
     fn may_have(
         &self,
         shown: Shown<'_>,
@@ -327,7 +326,7 @@ impl Shipper {
         let of = |row: &[u8]| unless_torn(owner(shown, line, &at.key, row));
         let (snap, schema) = shown;
         if schema.table(at.table).and_then(|info| info.class()) != Some(Class::Tracked) {
-            // What such a row belongs to never changes.
+            // The owner of such a row never changes.
             return match row {
                 Some(row) => Ok(of(row)?.is_none_or(|of| covered(&of))),
                 None => Ok(true),
@@ -349,15 +348,15 @@ impl Shipper {
     }
 }
 
-/// The rows of a stretch of the feed that may concern a host.
+/// Rows in a part of the feed that may concern a host.
 #[derive(Default)]
 struct Touched {
     rows: BTreeMap<At, Vec<Changed>>,
     /// The last entry.
     to: u64,
-    /// Whether the roots of work may be others now.
+    /// The roots of work may have changed.
     turns: bool,
-    /// Items of knowledge.
+    /// Changed knowledge items.
     items: Vec<At>,
 }
 
@@ -371,21 +370,21 @@ impl Touched {
             if at.table == ITEMS.number {
                 self.items.push(at.clone());
             }
-            // A root that is new is read whole, so that what belongs to one by its key need not be looked at here.
+            // A new root is read as a whole, so rows with a new root in their key are skipped here.
             if let Some(root) = line.head(&at.key) {
                 if !roots.has(&root) {
-                    // Work may have named it before it was there: a task whose deletion was undone.
+                    // A run may have referred to the task before it existed, after an undone deletion.
                     self.turns |= root == at && change.op == Op::Insert;
                     continue;
                 }
-                // A task may have come into another stream, or ask for another model.
+                // The task may have moved to another stream or request another model.
                 self.turns |= at.table == TASKS.number;
             }
             self.rows.entry(at).or_default().push((seq, n, change.op));
         }
     }
 
-    /// The roots after this, if they may be others.
+    /// The new roots, if they may have changed.
     fn turned(&self, (snap, _): Shown<'_>, before: &Roots) -> Result<Option<Roots>, StoreError> {
         let mut now = if self.turns { Some(before.renewed(snap)?) } else { None };
         for at in &self.items {
@@ -396,7 +395,7 @@ impl Touched {
     }
 }
 
-/// What a step says.
+/// The content of a step.
 #[derive(Default)]
 struct Content {
     enters: Vec<At>,
@@ -409,7 +408,7 @@ impl Content {
         self.enters.is_empty() && self.gone.is_empty() && self.puts.is_empty()
     }
 
-    /// As parcels of a bounded size: first what goes, then what is new, then the rows in the order of tables and keys.
+    /// Splits the content into parcels of limited size: first removals, then new roots, then rows by table and key.
     fn parcels(self, frame: &Step) -> Vec<Parcel> {
         let mut steps: Vec<Step> = Vec::new();
         for gone in self.gone.chunks(MOST_ROWS) {
@@ -427,7 +426,7 @@ impl Content {
             }
             puts.push(put);
         }
-        // The last one says that the step has come to its end, also when it brings nothing.
+        // The last parcel ends the step, even if it is empty.
         steps.push(Step { puts, more: false, ..frame.clone() });
         steps.into_iter().map(Parcel::Step).collect()
     }
@@ -437,8 +436,8 @@ fn size(put: &Put) -> usize {
     put.at.key.len() + put.row.len()
 }
 
-/// The rows behind one, in the order of tables and keys, until a parcel is full or enough was looked at; and the last
-/// one that was, none at the end.
+/// The rows after `from`, by table and key, until a parcel is full or enough rows were examined. Also returns the last
+/// examined row; `None` at the end.
 pub(crate) fn piece(
     shown: Shown<'_>,
     roots: &Roots,
@@ -485,7 +484,7 @@ pub(crate) fn piece(
     Ok((puts, None))
 }
 
-/// Whether a host with these agents may have a file: when it may have a row that holds it.
+/// Returns `true` if a host with these agents may have a blob, because it may have a row that references it.
 pub fn may_have_file(
     shown: (&dyn Read, &Schema),
     agents: Agents,
@@ -504,7 +503,7 @@ pub fn may_have_file(
     Ok(false)
 }
 
-/// The stretches of a table in which rows of a scope lie, in order: all of it, or what begins with the id of a root.
+/// The key ranges of a table with rows in scope, in order: the whole table, or one range per root id.
 fn stretches(line: &Yes, roots: &Roots, after: Option<&[u8]>) -> Vec<Range> {
     let behind = |range: Range| match after {
         Some(after) => range.after(after),

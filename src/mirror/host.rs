@@ -1,8 +1,8 @@
-//! The host's side: parcels are laid into a store that is a mirror, each with the place that it brings the host to. Every
-//! row is judged once more by the list of what a host may have: a row that is not on it is refused with its parcel.
+//! The host's side: applies parcels to a mirror store, each together with the position that it brings the host to.
+//! Every row is checked against the replication policy again; a row that is not allowed rejects its whole parcel.
 //!
-//! A run that the host leads goes on ahead of home: what the host writes of it has no rev, and stays as it is until the
-//! host leads it no more. What home writes of such a run, and what the host has not touched, comes as all else.
+//! A run that the host leads (continued offline) is ahead of the primary. Rows that the host writes for it have
+//! revision 0 and stay until the host no longer leads the run. Other rows of such a run are applied as usual.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -22,23 +22,23 @@ use crate::replication_policy::{self, Agents, Of, Yes};
 use crate::rows::{allowed, owner, some, under};
 use crate::{At, Gone, Have, Laid, MirrorError, Parcel, Put, Rows, Standing, Step};
 
-/// Says whether the host itself leads a run or a conversation; asked inside the transaction that lays a parcel.
+/// Returns whether the host leads a run or session. Called inside the transaction that applies a parcel.
 pub type Leads = dyn Fn(&dyn Read, &At) -> Result<bool, StoreError> + Send + Sync;
 
-/// Tables whose rows are roots. Agents are named apart: of each there is a row.
+/// Tables whose rows are roots. Agents are separate, because every agent has a row here.
 pub(crate) const ROOTS: [u16; 6] =
     [TASKS.number, SESSIONS.number, RUNS.number, CONNECTIONS.number, STREAMS.number, ITEMS.number];
-/// So many rows go in one transaction.
+/// Rows per transaction.
 const PIECE: usize = 2_000;
-/// The largest record, which a parcel may be above its limit by.
+/// The largest record, in bytes; a parcel may exceed its limit by one record.
 const RECORD: usize = 300 * 1024;
 
-/// What is noted beside the rows.
+/// The mirror's position and related state.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Note {
     standing: Standing,
     agents: BTreeSet<AgentId>,
-    /// Roots of which not all rows may be here: they came, or went, when something was cut off.
+    /// Roots whose rows may be incomplete, because their arrival or removal was interrupted.
     parts: BTreeSet<At>,
 }
 
@@ -53,7 +53,7 @@ fn set_note(tx: &mut WriteTx<'_>, note: &Note) -> Result<(), StoreError> {
     tx.set_mirror_note(codec::encode(note)?)
 }
 
-/// A host's copy of what it may have. Cheap to clone.
+/// A host's mirror. Cheap to clone.
 #[derive(Clone)]
 pub struct Mirror {
     store: Store,
@@ -61,10 +61,10 @@ pub struct Mirror {
 }
 
 impl Mirror {
-    /// The mirror in a store whose schema is [`mirrored`](Schema::mirrored).
+    /// Wraps a store whose schema is [`mirrored`](Schema::mirrored).
     ///
     /// # Errors
-    /// When the store is none.
+    /// If the store is no mirror.
     pub fn new(store: Store, leads: Arc<Leads>) -> Result<Self, MirrorError> {
         if !store.schema().is_mirror() {
             return Err(StoreError::NoMirror.into());
@@ -78,7 +78,7 @@ impl Mirror {
         &self.store
     }
 
-    /// What it has, for home. Reads the store: to be called where blocking is allowed.
+    /// What the mirror has, for the primary. Blocking.
     pub fn have(&self) -> Result<Have, MirrorError> {
         self.store.read(|snap| {
             let Note { standing, mut agents, parts } = note(snap)?;
@@ -95,21 +95,21 @@ impl Mirror {
         })
     }
 
-    /// Whether all of the scope is here, and as of which entry of which life of home.
+    /// The mirror's position, and whether a snapshot is in progress.
     pub fn standing(&self) -> Result<Standing, MirrorError> {
         self.store.read(|snap| Ok(note(snap)?.standing))
     }
 
-    /// Whether all is here of what has come or was let go; else a part of that is still on its way.
+    /// Returns `true` if no root is incomplete.
     pub fn is_whole(&self) -> Result<bool, MirrorError> {
         self.store.read(|snap| Ok(note(snap)?.parts.is_empty()))
     }
 
-    /// Lays a parcel. `agents` are those that this host has been told are its own.
+    /// Applies a parcel. `agents` are the agents of this host.
     ///
     /// # Errors
-    /// `Refused` when anything in it is not for this host, `Gap` when something before it is missing; then no row of it
-    /// was laid.
+    /// `Refused` if a part of it is not for this host, `Gap` if something before it is missing; no row of it is applied
+    /// then.
     pub async fn lay(&self, agents: Agents, parcel: Parcel) -> Result<Laid, MirrorError> {
         check(&agents, &parcel)?;
         let (agents, parcel) = (Arc::new(agents), Arc::new(parcel));
@@ -133,9 +133,9 @@ impl Mirror {
         }
     }
 
-    /// Takes away a root with all that belongs to it, whoever wrote it: the host leads it no more. Home is told by
-    /// [`have`](Self::have) at the next link, or by [`Shipper::again`](crate::Shipper::again), and sends it anew if it is
-    /// still in the scope. Says how many rows went.
+    /// Removes a root with all its rows, whoever wrote them, once the host no longer leads it. The primary learns of
+    /// this through [`have`](Self::have) at the next link, or through [`Shipper::again`](crate::Shipper::again), and
+    /// sends the root again if it is still in scope. Returns the number of removed rows.
     pub async fn let_go(&self, root: At) -> Result<usize, MirrorError> {
         let mut all = 0;
         loop {
@@ -159,12 +159,12 @@ impl Mirror {
         &self,
         body: impl FnOnce(&mut WriteTx<'_>) -> Result<T, MirrorError> + Send + 'static,
     ) -> Result<T, MirrorError> {
-        // Neither is kept: no row of a mirror has an entry.
+        // Actor and cause are not stored, because a mirror has no feed.
         self.store.write(Actor::System(Part::Consumer), Cause::Timer, body).await
     }
 }
 
-/// What a parcel says of itself, before it is looked into.
+/// Checks size and agents of a parcel.
 fn check(agents: &Agents, parcel: &Parcel) -> Result<(), MirrorError> {
     let bytes: usize = parcel.puts().iter().map(|put| put.row.len()).sum();
     if MOST_ROWS < parcel.puts().len() || FULL + RECORD < bytes {
@@ -183,13 +183,13 @@ fn refused(table: u16, schema: Option<&Schema>, why: &'static str) -> MirrorErro
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Stands {
-    /// It begins where the host is.
+    /// It starts at the mirror's position.
     Next,
-    /// It had come before.
+    /// It was applied before.
     Behind,
 }
 
-/// Where a step stands.
+/// Compares a step with the mirror's position.
 fn stands(note: &Note, step: &Step) -> Result<Stands, MirrorError> {
     match note.standing {
         Standing::Following(life, seq) if life == step.life && step.from == seq => Ok(Stands::Next),
@@ -198,7 +198,7 @@ fn stands(note: &Note, step: &Step) -> Result<Stands, MirrorError> {
     }
 }
 
-/// Whether a piece of a snapshot is the next one; false when it had come before.
+/// Returns `true` if a piece of a snapshot is the next one, `false` if it was applied before.
 fn is_next(note: &Note, rows: &Rows) -> Result<bool, MirrorError> {
     match (&note.standing, &rows.from) {
         (Standing::Taking(life, seq, place), from) if (*life, *seq) == (rows.life, rows.seq) => {
@@ -221,12 +221,12 @@ fn is_next(note: &Note, rows: &Rows) -> Result<bool, MirrorError> {
     }
 }
 
-/// The rows here that belong to a root, and it.
+/// The mirrored rows of a root, and the root itself.
 fn here(tx: &WriteTx<'_>, root: &At) -> Result<Vec<At>, StoreError> {
     Ok(under((tx, tx.schema()), root)?.into_iter().collect())
 }
 
-/// Takes the last rows away, as many as one transaction may; says how many, and whether that was all.
+/// Removes as many of the last rows as one transaction may. Returns their number, and whether no row is left.
 fn drop_last(tx: &mut WriteTx<'_>, rows: &[At]) -> Result<(usize, bool), MirrorError> {
     let left = rows.len().saturating_sub(PIECE);
     Ok((drop_all(tx, &rows[left..])?, left == 0))
@@ -243,7 +243,7 @@ fn drop_all<'a>(
     Ok(count)
 }
 
-/// Whether the host wrote a row itself and leads what it belongs to.
+/// Returns `true` if the host wrote this row and leads its root.
 fn is_led(
     (tx, leads): (&WriteTx<'_>, &Leads),
     line: &Yes,
@@ -258,8 +258,8 @@ fn is_led(
     }
 }
 
-/// The rows here in the stretch of a piece of a snapshot that the piece does not bring; a few more than a transaction may
-/// take at most.
+/// Rows in the range of a snapshot piece that the piece does not contain; at most slightly more than one transaction
+/// may remove.
 fn stale(tx: &WriteTx<'_>, rows: &Rows, leads: &Leads) -> Result<Vec<At>, StoreError> {
     let brought: BTreeSet<&At> = rows.puts.iter().map(|put| &put.at).collect();
     let mut found = Vec::new();
@@ -292,7 +292,7 @@ fn stale(tx: &WriteTx<'_>, rows: &Rows, leads: &Leads) -> Result<Vec<At>, StoreE
     Ok(found)
 }
 
-/// What one transaction works with.
+/// The state of one transaction.
 struct Desk<'d> {
     leads: &'d Leads,
     agents: &'d Agents,
@@ -300,8 +300,8 @@ struct Desk<'d> {
 }
 
 impl Desk<'_> {
-    /// A piece of a snapshot takes the place of all that is here in its stretch. Says whether that is done: what goes may
-    /// be more than one transaction takes.
+    /// Replaces all rows in the range of a snapshot piece. Returns `false` if more rows must be removed than one
+    /// transaction may.
     fn rows(&mut self, tx: &mut WriteTx<'_>, rows: &Rows) -> Result<bool, MirrorError> {
         let mut now = note(tx)?;
         if !is_next(&now, rows)? {
@@ -333,7 +333,7 @@ impl Desk<'_> {
         Ok(true)
     }
 
-    /// A step, or a part of one. Says whether it is done, as `rows`.
+    /// Applies a step or a part of one. Returns whether it is done, like `rows`.
     fn step(&mut self, tx: &mut WriteTx<'_>, step: &Step) -> Result<bool, MirrorError> {
         let mut now = note(tx)?;
         if stands(&now, step)? == Stands::Behind {
@@ -341,7 +341,7 @@ impl Desk<'_> {
             return Ok(true);
         }
         for gone in &step.gone {
-            // Until the step has come to its end: of an agent that goes the card stays, so that its row tells nothing.
+            // Until the step is complete. A removed agent keeps its card, so its row does not show what is missing.
             if let Gone::Root(at) = gone {
                 now.parts.insert(at.clone());
             }
@@ -363,7 +363,8 @@ impl Desk<'_> {
         Ok(true)
     }
 
-    /// Takes away what goes. Says whether all of it is gone.
+    /// Removes a row or root, unless the host leads it. Returns `false` if more rows must be removed than one
+    /// transaction may.
     fn gone(&mut self, tx: &mut WriteTx<'_>, gone: &Gone) -> Result<bool, MirrorError> {
         let (Gone::Row(at) | Gone::Root(at)) = gone;
         let line = replication_policy::of(at.table).ok_or_else(|| {
@@ -407,7 +408,7 @@ impl Desk<'_> {
         Ok(())
     }
 
-    /// The line of the list by which a row may be here, if it may.
+    /// The policy entry that allows a row; an error if none does.
     fn judge(&self, tx: &WriteTx<'_>, put: &Put) -> Result<&'static Yes, MirrorError> {
         let Put { at, row } = put;
         let no = |why| refused(at.table, Some(tx.schema()), why);

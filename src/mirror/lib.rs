@@ -1,11 +1,10 @@
-//! What a host may have of home's workspace: a part of its tables, read at home and kept on the host in a store of the
-//! same schema. No network here: home has a [`Shipper`] for each host, which makes parcels, the host a [`Mirror`], which
-//! lays them. The place in the feed is the host's.
+//! Partial replication of a workspace to hosts: some of its tables, read on the primary and stored on the host in a
+//! store with the same schema. No network here: the primary has a [`Shipper`] per host that makes parcels, the host has
+//! a [`Mirror`] that applies them. The position in the feed belongs to the host.
 //!
-//! `yes.rs` is the list of what a host may have. A row is in the scope of a host when its table is on that list and what
-//! it belongs to is a *root*: one of the host's agents, a task that an open item or a run of these names, such a run with
-//! its conversation, a connection that they use, knowledge that they have in front of them. `home.rs` reads rows as
-//! they are sent, `host.rs` asks the same questions of each row once more.
+//! `replication_policy.rs` lists the tables. A row is in scope if its table is listed and its owner is a *root*: an
+//! agent of the host, a task of that agent's open items or runs, such a run with its session, a connection that they
+//! use, or knowledge in their context. `home.rs` reads the rows, and `host.rs` checks each row again.
 
 mod error;
 mod home;

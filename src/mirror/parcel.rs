@@ -1,4 +1,4 @@
-//! What goes from home to a host, and what a host says of itself when the link is there again.
+//! The data sent from the primary to a host, and a host's report at the start of a link.
 
 use std::collections::BTreeSet;
 
@@ -9,14 +9,14 @@ use store::{Record, Root, codec};
 
 use crate::MirrorError;
 
-/// How many rows one parcel may bring.
+/// Most rows of a parcel.
 pub(crate) const MOST_ROWS: usize = 1_000;
-/// From so many bytes of rows on a parcel is full.
+/// A parcel is full from this many bytes of rows on.
 pub(crate) const FULL: usize = 256 * 1024;
-/// A larger parcel is not even looked into: one that is full, and a row of the largest that there are.
+/// Larger parcels are rejected unread: a full parcel plus the largest row.
 const LARGEST: usize = 1024 * 1024;
 
-/// A row: the number of its table and the bytes of its key.
+/// A row: its table number and its encoded key.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct At {
     pub table: u16,
@@ -30,7 +30,7 @@ impl At {
         Self { table: R::TABLE.number, key: KeyBuf::of(&id).into_bytes() }
     }
 
-    /// The same as the store says it.
+    /// The same as the store's type.
     #[must_use]
     pub fn root(&self) -> Root {
         Root { table: self.table, key: self.key.clone() }
@@ -43,74 +43,71 @@ impl From<Root> for At {
     }
 }
 
-/// A row as the host is to have it.
+/// A row to write.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Put {
     pub at: At,
-    /// Its stored bytes: all of the row, or its projection.
+    /// The stored bytes: the whole row or its projection.
     pub row: Vec<u8>,
 }
 
-/// What the host is to have no more.
+/// A row or root to remove.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Gone {
     Row(At),
-    /// All rows that belong to this one, and the row itself. Of an agent that is not the host's any more, the row stays.
+    /// All rows of this root, and the root itself. For a removed agent its own row stays.
     Root(At),
 }
 
-/// A piece of a snapshot: all rows in the scope behind one row, up to another, in the order of tables and keys.
+/// A piece of a snapshot: all rows in scope after one row up to another, by table and key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rows {
-    /// The life of home's store.
+    /// The life of the primary's store.
     pub life: u64,
-    /// The entry after which steps go on.
+    /// The feed entry from which steps continue.
     pub seq: u64,
     /// The agents of the host.
     pub agents: Vec<AgentId>,
-    /// The row behind which it begins; none at the beginning.
+    /// The row after which it starts; `None` at the beginning.
     pub from: Option<At>,
-    /// The last row that was looked at; none at the end.
+    /// The last examined row; `None` at the end.
     pub to: Option<At>,
-    /// The rows.
     pub puts: Vec<Put>,
 }
 
-/// What has changed in the scope between two entries of the feed, as it stands at the second or later.
+/// The changes in scope between two feed entries, with row contents as of the second one or later.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Step {
-    /// The life of home's store.
+    /// The life of the primary's store.
     pub life: u64,
-    /// The entry behind which it begins.
+    /// The entry after which it starts.
     pub from: u64,
-    /// The last entry that it is about.
+    /// The last included entry.
     pub to: u64,
-    /// Whether another parcel belongs to the same step: the host stays where it is until the last one has come.
+    /// More parcels of this step follow; the host's position changes only with the last one.
     pub more: bool,
     /// The agents of the host.
     pub agents: Vec<AgentId>,
-    /// The roots that are new; the rows that belong to them come in this parcel or in the next ones of the step.
+    /// New roots; their rows are in this parcel or in later ones of the step.
     pub enters: Vec<At>,
-    /// What goes, before anything is laid.
+    /// Applied before everything else.
     pub gone: Vec<Gone>,
-    /// The rows.
     pub puts: Vec<Put>,
 }
 
-/// What goes from home to a host at once.
+/// A unit of data from the primary to a host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Parcel {
-    /// A piece of a snapshot.
     Rows(Rows),
     /// A step, or a part of one.
     Step(Step),
 }
 
 impl Parcel {
-    /// Its bytes for the link.
+    /// The bytes for the link.
     ///
     /// # Errors
-    /// When they are too many.
+    /// If they are too many.
     pub fn encode(&self) -> Result<Vec<u8>, MirrorError> {
         let bytes = codec::encode(self).map_err(store::StoreError::from)?;
         if LARGEST < bytes.len() {
@@ -119,10 +116,10 @@ impl Parcel {
         Ok(bytes)
     }
 
-    /// Reads what has come over the link.
+    /// Parses bytes from the link.
     ///
     /// # Errors
-    /// When it is too large, or no parcel.
+    /// If they are too many, or no parcel.
     pub fn decode(bytes: &[u8]) -> Result<Self, MirrorError> {
         if LARGEST < bytes.len() {
             return Err(MirrorError::Unreadable("it is too large"));
@@ -130,7 +127,7 @@ impl Parcel {
         codec::decode(bytes).map_err(|_| MirrorError::Unreadable("it is no parcel"))
     }
 
-    /// The rows that it brings.
+    /// The rows to write.
     #[must_use]
     pub fn puts(&self) -> &[Put] {
         match self {
@@ -139,7 +136,7 @@ impl Parcel {
         }
     }
 
-    /// The agents whose it says the host is.
+    /// The agents of the host according to the primary.
     #[must_use]
     pub fn agents(&self) -> &[AgentId] {
         match self {
@@ -149,41 +146,40 @@ impl Parcel {
     }
 }
 
-/// How far a host has come.
+/// The position of a mirror.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Standing {
     #[default]
     Nothing,
-    /// It takes a snapshot of this life, after which steps go on from an entry; up to a row it has it.
+    /// A snapshot is in progress: life, feed entry at which it started, last received row.
     Taking(u64, u64, At),
-    /// It has all of its scope as of an entry of this life.
+    /// The mirror has its whole scope as of this life and feed entry.
     Following(u64, u64),
 }
 
-/// What a host has, as it tells home at the beginning of a link. Home takes it for what is to be sent and to be
-/// forgotten, never for a right to anything.
+/// What a host has, reported at the start of a link. The primary uses it to decide what to send and remove, never as a
+/// right to data.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Have {
-    /// How far it has come.
     pub standing: Standing,
-    /// The agents whose rows it has.
+    /// The agents whose rows the host has.
     pub agents: BTreeSet<AgentId>,
-    /// The roots of which it has all.
+    /// Complete roots.
     pub roots: BTreeSet<At>,
-    /// Roots of which it may have a part.
+    /// Roots that may be incomplete.
     pub parts: BTreeSet<At>,
 }
 
-/// What became of a parcel.
+/// The result of applying a parcel.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Laid {
-    /// It had come before; nothing was done.
+    /// The parcel was applied before; nothing was done.
     pub again: bool,
-    /// Rows that are new or other than they were.
+    /// New or changed rows.
     pub put: usize,
-    /// Rows that are gone.
+    /// Removed rows.
     pub dropped: usize,
-    /// Roots that the host leads itself, and that home wants it to have no more: for [`Mirror::let_go`](crate::Mirror::let_go)
-    /// once it does not.
+    /// Roots that the primary wants removed but that the host leads: for [`Mirror::let_go`](crate::Mirror::let_go) once
+    /// it no longer does.
     pub kept: Vec<At>,
 }

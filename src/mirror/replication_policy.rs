@@ -1,8 +1,9 @@
-//! What a host may have: the one list, by table. What does not stand in [`REPLICATED`] no host ever has; a test walks the
-//! schema, so that a new table is either put here or named in [`EXCLUDED`].
+//! Per-table replication policy. A host receives only the tables in [`REPLICATED`]. A test walks the schema, so that
+//! each new table is either there or in [`EXCLUDED`].
 //!
-//! Never: secrets and keys, sign-ins, tokens, the audit, what things cost, contacts and collections, routines, sources.
-//! Nor rows that the feed does not tell of, and what only home decides with: orders of the queue, paces, budgets.
+//! Never replicated: secrets and keys, sign-ins, tokens, the audit log, costs, contacts and collections, routines,
+//! sources, rows without feed entries, and what only the primary needs for its decisions, such as queue order, paces
+//! and budgets.
 
 use std::collections::BTreeSet;
 
@@ -37,57 +38,55 @@ use crate::At;
 
 /// The agents of a host.
 pub type Agents = BTreeSet<AgentId>;
-/// What is sent of a row: its bytes with less in them. Of what comes out the same comes out.
+/// Projects a row to what may be sent. Idempotent.
 pub type Less = fn(&Agents, &[u8]) -> Result<Vec<u8>, DecodeError>;
-/// Whether a host with these agents may have a row, whatever it belongs to.
+/// Whether a host with these agents may have a row, whatever its owner.
 pub type Fits = fn(&Agents, &[u8]) -> Result<bool, DecodeError>;
 
-/// What a row belongs to.
+/// The owner of a row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Of {
-    /// To all of the workspace.
+    /// The whole workspace.
     Everybody,
-    /// To this row, or it is that.
+    /// This root row; the row itself if it is a root.
     Root(At),
-    /// To nothing that a host has.
+    /// Nothing that a host has.
     Nobody,
 }
 
-/// How it is told what a row belongs to.
+/// How the owner of a row is determined.
 #[derive(Clone, Copy)]
 pub enum Owner {
-    /// By the first 16 bytes of its key: the id of a row of this table, or its own.
+    /// By the first 16 bytes of its key: the id of a row of this table, or its own id.
     Head(Table),
-    /// By the root that its record says.
+    /// By the root in its record.
     Record,
-    /// By what it says otherwise.
+    /// By a function of its content.
     Said(fn(&dyn Read, &[u8]) -> Result<Of, StoreError>),
 }
 
 /// What a host may have of a table.
 #[derive(Clone, Copy)]
 pub enum Answer {
-    /// Nothing.
     Never,
     /// All rows.
     Whole,
-    /// All rows, with less in them.
+    /// A projection of all rows.
     Projected,
-    /// What belongs to its agents, and what is for all agents.
+    /// Rows of its agents, and rows for all agents.
     Agents(Owner),
-    /// What belongs to a root.
+    /// Rows of its roots.
     Root(Owner),
 }
 
-/// A table of the list.
+/// A table of the policy.
 #[derive(Clone, Copy)]
 pub struct Yes {
     pub table: Table,
-    /// What a host may have of it.
     pub answer: Answer,
-    /// What each row must fulfil besides.
+    /// An additional condition for each row.
     pub fits: Option<Fits>,
-    /// What is sent in place of a row.
+    /// Projects a row before it is sent.
     pub less: Option<Less>,
 }
 
@@ -106,7 +105,7 @@ impl Yes {
         self
     }
 
-    /// How it is told what its rows belong to; none where all are sent.
+    /// How the owner of a row is determined; `None` if all rows are sent.
     #[must_use]
     pub fn owner(&self) -> Option<Owner> {
         match self.answer {
@@ -115,7 +114,7 @@ impl Yes {
         }
     }
 
-    /// What a row belongs to, when its key tells.
+    /// The owner of a row, if its key contains it.
     #[must_use]
     pub fn head(&self, key: &[u8]) -> Option<At> {
         match self.owner()? {
@@ -127,7 +126,7 @@ impl Yes {
     }
 }
 
-/// The length of an id in a key.
+/// The length of an id in a key, in bytes.
 pub(crate) const ID: usize = 16;
 
 const fn whole(table: Table) -> Yes {
@@ -146,7 +145,7 @@ const fn root(table: Table, owner: Owner) -> Yes {
     Yes::new(table, Answer::Root(owner))
 }
 
-/// The list, in the order of the tables. A root's own table stands before those of what belongs to it.
+/// The policy, sorted by table number. The table of a root precedes those of the root's rows.
 pub static REPLICATED: &[Yes] = &[
     whole(SETTINGS),
     projected(MEMBERS, member),
@@ -155,7 +154,7 @@ pub static REPLICATED: &[Yes] = &[
     root(DELIVERABLES, Owner::Record),
     root(VERSIONS, Owner::Record),
     root(REVIEWS, Owner::Record),
-    // The whole row of an agent of the host, the card of every other one.
+    // The host's own agents as full rows, all other agents as cards.
     projected(AGENTS, agent),
     agents(INBOX, Owner::Said(item)).fits(is_open),
     root(SESSIONS, Owner::Head(SESSIONS)).fits(session),
@@ -197,9 +196,9 @@ pub static REPLICATED: &[Yes] = &[
     root(RUN_GRANTS, Owner::Head(RUNS)).less(granted),
 ];
 
-/// The tables, by their names, of which no host ever has a row.
+/// Names of the tables that are never replicated.
 pub static EXCLUDED: &[&str] = &[
-    // People, what they look at and what reaches them.
+    // People, their views and notifications.
     "invites",
     "invite_hashes",
     "people",
@@ -230,7 +229,7 @@ pub static EXCLUDED: &[&str] = &[
     "secret_masks",
     "secret_receipts",
     "key_rotations",
-    // The feed does not tell of it: what of it hosts have goes with the keys.
+    // Has no feed entries; its relevant content is sent with the keys.
     "model_offers",
     // Hosts and their identities.
     "gateways",
@@ -242,7 +241,7 @@ pub static EXCLUDED: &[&str] = &[
     "run_answers",
     "outbox",
     "run_evidence",
-    // Money: a host has a grant.
+    // Money: a host has a grant instead.
     "usage",
     "usage_days",
     "usage_day_zone",
@@ -252,7 +251,7 @@ pub static EXCLUDED: &[&str] = &[
     "budgets",
     "budget_notices",
     "budget_waits",
-    // What home decides with, and what it counts.
+    // The primary's own decisions and counters.
     "counters",
     "retention",
     "file_reverts",
@@ -263,9 +262,9 @@ pub static EXCLUDED: &[&str] = &[
     "talk_choices",
     "task_rules",
     "overdue_marks",
-    // A browser runs where HQ does.
+    // Browsers run on the primary.
     "browser_shots",
-    // What begins by itself, and what tasks are made from.
+    // Routines, series and templates.
     "routines",
     "routine_rules",
     "routine_runs",
@@ -283,7 +282,7 @@ pub static EXCLUDED: &[&str] = &[
     "suggestions",
     "imports",
     "conversions",
-    // Of knowledge, what nobody has in front of them; and where it comes from.
+    // Knowledge that is not in the agents' context, and its sources.
     "knowledge_folders",
     "knowledge_versions",
     "knowledge_suggestions",
@@ -305,7 +304,7 @@ pub fn answer(table: u16) -> Answer {
     of(table).map_or(Answer::Never, |yes| yes.answer)
 }
 
-/// The line of a table, if a host may have anything of it.
+/// The policy of a table; `None` if a host may have nothing of it.
 #[must_use]
 pub fn of(table: u16) -> Option<&'static Yes> {
     REPLICATED.binary_search_by_key(&table, |yes| yes.table.number).ok().map(|at| &REPLICATED[at])
@@ -315,7 +314,7 @@ fn read<R: Record>(row: &[u8]) -> Result<R, DecodeError> {
     Ok(record::read::<R>(row)?.0)
 }
 
-/// The bytes of a row after a change, with its rev.
+/// The bytes of a changed record, with the same revision.
 fn with<R: Record>(row: &[u8], change: impl FnOnce(&mut R)) -> Result<Vec<u8>, DecodeError> {
     let (mut record, rev) = record::read::<R>(row)?;
     change(&mut record);
@@ -326,7 +325,7 @@ fn belongs<R: Record>(id: Option<R::Id>) -> Of {
     id.map_or(Of::Everybody, |id| Of::Root(At::of::<R>(id)))
 }
 
-/// Of a member the names.
+/// Keeps only the names of a member.
 fn member(_: &Agents, row: &[u8]) -> Result<Vec<u8>, DecodeError> {
     with::<Member>(row, |member| {
         member.email.clear();
@@ -335,7 +334,7 @@ fn member(_: &Agents, row: &[u8]) -> Result<Vec<u8>, DecodeError> {
     })
 }
 
-/// Of another agent its card: what it is called, what it is for, whether it can be reached.
+/// Projects another agent to its card: names, description, and whether it is available.
 fn agent(agents: &Agents, row: &[u8]) -> Result<Vec<u8>, DecodeError> {
     let (full, rev) = record::read::<Agent>(row)?;
     if agents.contains(&full.id) {
@@ -373,7 +372,7 @@ fn agent(agents: &Agents, row: &[u8]) -> Result<Vec<u8>, DecodeError> {
     codec::encode_row(Agent::VERSION, rev, &card)
 }
 
-/// Of a connection nothing of its key and of what it said when it was tried, and of its sign-in whose account it is.
+/// Removes the key hint and test result of a connection, and the account of its sign-in.
 fn connection(_: &Agents, row: &[u8]) -> Result<Vec<u8>, DecodeError> {
     with::<Connection>(row, |connection| {
         connection.key_hint = None;
@@ -388,7 +387,7 @@ fn cooled(_: &Agents, row: &[u8]) -> Result<Vec<u8>, DecodeError> {
     with::<Cooldown>(row, |cooldown| cooldown.message.clear())
 }
 
-/// Of a stream what stands on the card of its tasks: the name.
+/// Keeps only the name of a stream, which the card of its tasks shows.
 fn stream(_: &Agents, row: &[u8]) -> Result<Vec<u8>, DecodeError> {
     with::<Stream>(row, |stream| {
         stream.description.clear();
@@ -400,7 +399,7 @@ fn stream(_: &Agents, row: &[u8]) -> Result<Vec<u8>, DecodeError> {
     })
 }
 
-/// Of what a run may spend while the line is cut the amounts: whose budgets it counts for is home's.
+/// Keeps only the amounts of a grant; its budgets belong to the primary.
 fn granted(_: &Agents, row: &[u8]) -> Result<Vec<u8>, DecodeError> {
     with::<RunGrant>(row, |grant| grant.payers.clear())
 }
@@ -423,8 +422,8 @@ fn approval(agents: &Agents, row: &[u8]) -> Result<bool, DecodeError> {
     Ok(agents.contains(&read::<Approval>(row)?.agent))
 }
 
-/// What agents have in front of them at the start: what every one has, and what these were chosen for. What lies in the
-/// library is asked of home.
+/// Knowledge in the agents' context at the start: that of the whole workspace, and that of these agents. Library items
+/// stay on the primary.
 pub(crate) fn knowledge(agents: &Agents, row: &[u8]) -> Result<bool, DecodeError> {
     let item = read::<Knowledge>(row)?;
     let shown = match item.scope {
@@ -473,7 +472,7 @@ fn limits(_: &dyn Read, row: &[u8]) -> Result<Of, StoreError> {
     Ok(hosts(read::<RunLimits>(row)?.of))
 }
 
-/// A permission for one run goes with that.
+/// A permission for one run belongs to that run.
 fn permission(_: &dyn Read, row: &[u8]) -> Result<Of, StoreError> {
     let permission = read::<Permission>(row)?;
     Ok(match permission.run {
@@ -490,7 +489,7 @@ fn written(rows: &dyn Read, row: &[u8]) -> Result<Of, StoreError> {
             let comment = rows.get::<Comment>(comment)?;
             comment.map_or(Of::Nobody, |comment| Of::Root(comment.on.root().into()))
         }
-        // Ids alone: of which agents the record is does not stand there.
+        // The row contains only ids, so its agents are unknown.
         Place::Record(_) => Of::Everybody,
     })
 }

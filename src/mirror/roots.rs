@@ -1,4 +1,4 @@
-//! The roots of a host: its agents, and what these need.
+//! The roots of a host: its agents and what they need.
 
 use std::collections::BTreeSet;
 
@@ -20,10 +20,10 @@ use crate::replication_policy::{self, Agents, Of};
 use crate::rows::{some, unless_torn};
 use crate::{At, Put, rows};
 
-/// So many items of knowledge are read at once.
+/// Knowledge items read at once.
 const PIECE: usize = 500;
 
-/// The agents of a host and all its roots, as of one entry of the feed.
+/// The agents and roots of a host as of one feed entry.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Roots {
     pub agents: Agents,
@@ -31,7 +31,7 @@ pub struct Roots {
 }
 
 impl Roots {
-    /// Those of a host with these agents.
+    /// The roots of a host with these agents.
     pub fn of(read: &dyn Read, agents: Agents) -> Result<Self, StoreError> {
         let mut set = work(read, &agents)?;
         let mut range = Range::all();
@@ -52,21 +52,21 @@ impl Roots {
         }
     }
 
-    /// Those that a host says it has.
+    /// The roots that a host reports.
     pub(crate) fn told(agents: Agents, roots: BTreeSet<At>) -> Self {
         let mut set = roots;
         set.extend(agents.iter().map(|agent| At::of::<Agent>(*agent)));
         Self { agents, set }
     }
 
-    /// The same with what has become of work; knowledge stays as it was.
+    /// Recomputes the roots of work; knowledge stays.
     pub(crate) fn renewed(&self, read: &dyn Read) -> Result<Self, StoreError> {
         let mut set = work(read, &self.agents)?;
         set.extend(self.of_table(ITEMS.number).cloned());
         Ok(Self { agents: self.agents.clone(), set })
     }
 
-    /// Takes an item of knowledge in or out, as it stands now.
+    /// Adds or removes a knowledge item according to its present row.
     pub(crate) fn weigh(&mut self, at: &At, row: Option<&[u8]>) -> Result<(), StoreError> {
         let is_in = match row {
             Some(row) => unless_torn(
@@ -82,13 +82,13 @@ impl Roots {
         Ok(())
     }
 
-    /// Whether it is one.
+    /// Returns `true` for a root.
     #[must_use]
     pub fn has(&self, at: &At) -> bool {
         self.set.contains(at)
     }
 
-    /// Whether what belongs there is in the scope.
+    /// Returns `true` if rows with this owner are in scope.
     pub(crate) fn covers(&self, of: &Of) -> bool {
         match of {
             Of::Everybody => true,
@@ -97,7 +97,7 @@ impl Roots {
         }
     }
 
-    /// What a host may have of a row; none when it is not in its scope.
+    /// What a host may have of a row; `None` if the row is not in scope.
     pub(crate) fn of_row(
         &self,
         (read, schema): (&dyn Read, &store::Schema),
@@ -110,24 +110,24 @@ impl Roots {
         Ok(unless_torn(judged)?.flatten())
     }
 
-    /// Those in a table, in order.
+    /// The roots of a table, in order.
     pub(crate) fn of_table(&self, table: u16) -> impl Iterator<Item = &At> {
         let first = At { table, key: Vec::new() };
         self.set.range(first..).take_while(move |at| at.table == table)
     }
 
-    /// All, in order.
+    /// All roots, in order.
     pub fn iter(&self) -> impl Iterator<Item = &At> {
         self.set.iter()
     }
 
-    /// Leaves one out, so that it is new the next time.
+    /// Removes a root, so that it counts as new the next time.
     pub(crate) fn leave_out(&mut self, at: &At) {
         self.set.remove(at);
     }
 
-    /// Leaves out those roots in a stretch whose own rows are not among what is sent of it: what belongs to them must not
-    /// come alone. Says whether there were any.
+    /// Removes roots within a range whose own rows were not sent, because their dependent rows must not come alone.
+    /// Returns whether there were any.
     pub(crate) fn settle(&mut self, (from, to): (Option<&At>, Option<&At>), sent: &[Put]) -> bool {
         let before = self.set.len();
         let sent: BTreeSet<&At> = sent.iter().map(|put| &put.at).collect();
@@ -138,7 +138,7 @@ impl Roots {
         self.set.len() < before
     }
 
-    /// Only those that fulfil this; an agent goes with its root.
+    /// Keeps only roots that match; an agent is removed with its root.
     pub(crate) fn only(mut self, keep: impl FnMut(&At) -> bool) -> Self {
         self.set.retain(keep);
         let set = &self.set;
@@ -162,7 +162,7 @@ fn work(read: &dyn Read, agents: &Agents) -> Result<BTreeSet<At>, StoreError> {
         let Some(record) = read.get::<Agent>(*agent)? else { continue };
         set.insert(At::of::<Agent>(*agent));
         listed(read, Some(*agent), &mut connections)?;
-        // Models that are asked for by name.
+        // Models that are requested by name.
         let mut named: BTreeSet<String> = BTreeSet::new();
         match record.connection {
             Some(own) => {
@@ -186,7 +186,7 @@ fn work(read: &dyn Read, agents: &Agents) -> Result<BTreeSet<At>, StoreError> {
             named.extend(enter_task(read, id, &mut set)?);
         }
         for model in named {
-            // As home tells it: with fewer connections to choose from, the host chooses the same.
+            // Resolved as on the primary: with fewer connections, the host gets the same result.
             let near = [record.connection, default];
             connections.extend(queries::locate(&read, model.trim(), near)?.0);
         }
@@ -200,14 +200,14 @@ fn work(read: &dyn Read, agents: &Agents) -> Result<BTreeSet<At>, StoreError> {
     Ok(set)
 }
 
-/// The models that a conversation and the messages of a run ask for.
+/// The models requested by a session and by the queued messages of its run.
 fn asked(read: &dyn Read, run: &Run) -> Result<Vec<String>, StoreError> {
     let own = read.get::<Session>(run.session)?.and_then(|session| session.model);
     let heard = queue::heard(&read, run.session, run.id)?;
     Ok(own.into_iter().chain(heard.into_iter().filter_map(|input| input.model)).collect())
 }
 
-/// Takes a task in, with the stream that it is in; gives the model that it asks for.
+/// Adds a task and its stream. Returns the model that the task requests.
 fn enter_task(
     read: &dyn Read,
     id: TaskId,
@@ -219,7 +219,7 @@ fn enter_task(
     Ok(task.model)
 }
 
-/// The connections of a list of models.
+/// Collects the connections of a model list.
 fn listed(
     read: &dyn Read,
     agent: Option<AgentId>,
@@ -231,7 +231,7 @@ fn listed(
     Ok(())
 }
 
-/// A conversation of these agents, and those with which it has its beginning in common.
+/// Adds a session of these agents, and the sessions with which it shares its first events.
 fn talk(
     read: &dyn Read,
     agents: &Agents,

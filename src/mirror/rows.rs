@@ -1,4 +1,4 @@
-//! One row at a time: what it belongs to, what of it a host may have, and what belongs to a root.
+//! Single rows: their owner, what a host may have of them, and the rows of a root.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::ops::ControlFlow;
@@ -12,7 +12,7 @@ use store::{Range, Read, Schema, StoreError, codec};
 use crate::At;
 use crate::replication_policy::{self, Agents, Of, Owner, Yes};
 
-/// What a row belongs to.
+/// The owner of a row.
 pub(crate) fn owner(
     (read, schema): (&dyn Read, &Schema),
     yes: &Yes,
@@ -31,7 +31,7 @@ pub(crate) fn owner(
     })
 }
 
-/// What a host with these agents may have of a row that belongs to what it has; none when it may not have it.
+/// What a host with these agents may have of a row whose owner is in scope; `None` if it may not have it.
 pub(crate) fn allowed(
     yes: &Yes,
     agents: &Agents,
@@ -46,13 +46,13 @@ pub(crate) fn allowed(
         Some(less) => less(agents, row)?,
         None => row.to_vec(),
     };
-    // On a host a row without a rev is one that the host wrote.
+    // On a host, revision 0 marks rows that the host wrote itself.
     let (version, rev, body) = codec::unwrap(&sent)?;
     Ok(Some(if rev == 0 { codec::wrap(version, 1, body) } else { sent }))
 }
 
-/// The rows that belong to a root, and the row itself, in the order of tables and keys. Of an agent without the row, which
-/// belongs to everybody.
+/// The rows of a root and the root itself, by table and key. An agent's own row is left out, because it belongs to the
+/// whole workspace.
 pub(crate) fn under(
     (read, schema): (&dyn Read, &Schema),
     root: &At,
@@ -62,7 +62,7 @@ pub(crate) fn under(
         found.insert(root.clone());
     }
     if root.table == SESSIONS.number {
-        // They refer to nothing: their keys begin with it.
+        // Session events have no references: their keys start with the session id.
         read.raw_scan(SESSION_EVENTS.number, &begins_with(&root.key), &mut |key, _| {
             found.insert(At { table: SESSION_EVENTS.number, key: key.to_vec() });
             ControlFlow::Continue(())
@@ -95,17 +95,17 @@ pub(crate) fn under(
     Ok(found)
 }
 
-/// The keys that begin with these bytes.
+/// The keys with this prefix.
 pub(crate) fn begins_with(bytes: &[u8]) -> Range {
     let mut prefix = KeyBuf::new();
     prefix.raw(bytes);
     Range::prefix(prefix)
 }
 
-/// A row as it is stored: its key and its bytes.
+/// A stored row: key and bytes.
 pub(crate) type Stored = (Vec<u8>, Vec<u8>);
 
-/// Some rows in a stretch of a table.
+/// Some rows in a range of a table.
 pub(crate) fn some(
     read: &dyn Read,
     table: u16,
@@ -120,7 +120,7 @@ pub(crate) fn some(
     Ok(found)
 }
 
-/// None in place of an error when a row at home cannot be read: it is in nobody's scope, and holds nothing else up.
+/// Turns a decoding error into `None`: an unreadable row on the primary is in no scope and must not block other rows.
 pub(crate) fn unless_torn<T>(result: Result<T, StoreError>) -> Result<Option<T>, StoreError> {
     match result {
         Ok(value) => Ok(Some(value)),

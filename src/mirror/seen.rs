@@ -1,4 +1,4 @@
-//! What a host can see, by table: for the page that shows it, and to compare both sides.
+//! What a host can see, by table: for its page, and for comparing both sides.
 
 use kernel::GatewayId;
 use sha2::{Digest as _, Sha256};
@@ -8,22 +8,22 @@ use crate::home::piece;
 use crate::rows::some;
 use crate::{At, Bound, MirrorError, Put, Roots, replication_policy};
 
-/// How many rows are read in one snapshot.
+/// Rows read per store snapshot.
 const PIECE: usize = 1_000;
 
-/// What is of a table on a host.
+/// A table's rows on a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Seen {
     pub table: &'static str,
     pub rows: u64,
-    /// The sum of their hashes, without their revs: both sides have the same when they have the same rows.
+    /// The sum of the rows' hashes without revisions; equal on both sides if the rows are equal.
     pub sum: u64,
 }
 
-/// Of each table that has rows.
+/// Counts by table, without empty tables.
 struct Counted {
     all: Vec<Seen>,
-    /// Whether rows are compared; else they are only counted, and no sum is told.
+    /// Whether hashes are computed; otherwise rows are only counted.
     sums: bool,
 }
 
@@ -61,13 +61,12 @@ impl Counted {
     }
 }
 
-/// What a host has in its mirror, in the order of tables. Reads the store: to be called where blocking is allowed.
+/// Counts and hashes of a mirror, sorted by table. Blocking.
 pub fn digests(store: &Store) -> Result<Vec<Seen>, MirrorError> {
     Ok(here(store, true)?.all)
 }
 
-/// How many rows a host has in its mirror of each table that has any, in the order of tables. Reads the store: to be
-/// called where blocking is allowed.
+/// Row counts of a mirror's non-empty tables, sorted by table. Blocking.
 pub fn counts(store: &Store) -> Result<Vec<(&'static str, u64)>, MirrorError> {
     Ok(here(store, false)?.rows())
 }
@@ -92,8 +91,7 @@ fn here(store: &Store, sums: bool) -> Result<Counted, MirrorError> {
     Ok(counted)
 }
 
-/// What a host with these roots may see of home's store, in the order of tables. Reads the store: to be called where
-/// blocking is allowed.
+/// Counts and hashes of what a host with these roots may have of the primary's store, sorted by table. Blocking.
 pub fn seen_by(store: &Store, roots: &Roots) -> Result<Vec<Seen>, MirrorError> {
     Ok(scoped(store, roots, true)?.all)
 }
@@ -114,8 +112,7 @@ fn scoped(store: &Store, roots: &Roots, sums: bool) -> Result<Counted, MirrorErr
     }
 }
 
-/// The tables of which a host can see rows, and how many: for the page that says so. Reads the store: to be called where
-/// blocking is allowed.
+/// Row counts of the tables that a host can see, for its page. Blocking.
 pub fn what_it_sees(
     store: &Store,
     gateway: GatewayId,

@@ -1,6 +1,6 @@
-//! What the engine here says to home. It is kept until it is answered: a cut line only makes it wait, and what was said twice
-//! home does once. What happens in a run does not wait for long: while the line is cut it is written here, and home hears it
-//! before anything else once there is a line again (`drain.rs`).
+//! Requests of this host's engine to the primary. A request is kept until it is answered: a cut link only delays it,
+//! and the primary applies a repeated one once. Journal entries of a run do not wait long: while the link is down they
+//! are written locally and sent first once the link is up (`drain.rs`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
@@ -20,77 +20,77 @@ use tokio::sync::{RwLock, mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 use zeroize::Zeroizing;
 
-/// An answer, and the entry of the feed up to which the mirror has what was written before it.
+/// The feed entry that the mirror must have reached, and the answer.
 type Heard = (u64, Result<Value, Refusal>);
 
-/// So long a run waits for a line that is cut before it goes on by itself.
+/// How long a run waits for the link before it continues offline.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Names of what home has sent, each with its version.
+/// Handles of keys with their versions.
 pub(crate) type Versions = BTreeMap<String, u64>;
 
-/// What is said and not answered yet, and what home has sent for those who say it.
+/// Unanswered requests, and keys from the primary.
 pub(crate) struct Calls {
-    /// What tells apart what this life says.
+    /// Distinguishes the requests of this process.
     life: String,
     state: Mutex<State>,
-    /// Held while something is said that is about no run.
+    /// Held during a request that belongs to no run.
     turn: tokio::sync::Mutex<()>,
-    /// The entry up to which the mirror has all.
+    /// The feed entry up to which the mirror is complete.
     laid: watch::Sender<u64>,
     moves: watch::Sender<u64>,
-    /// Since when there is no line; nothing while there is one, or what was written here is being heard.
+    /// Since when the link is down or the outbox is being sent; `None` while the link is up.
     down: watch::Sender<Option<Instant>>,
-    /// Held for reading while something is written here, for writing when a line comes back.
+    /// Held for reading during a local write, and for writing while the link comes back.
     gate: Arc<RwLock<()>>,
     clock: Arc<dyn Clock>,
     pub(crate) patience: Duration,
 }
 
-/// Something that home has sent, kept in memory alone.
+/// A key from the primary, in memory only.
 struct Key {
     version: u64,
     value: Zeroizing<String>,
-    /// The link on which it came.
+    /// The link over which it came.
     link: u64,
 }
 
 #[derive(Default)]
 struct State {
     last: u64,
-    /// How much was said, each with words of its own.
+    /// Number of distinct requests.
     said: u64,
     open: BTreeMap<u64, (Command, oneshot::Sender<Heard>)>,
     line: Option<Sender>,
     agents: BTreeSet<AgentId>,
-    /// What home has sent for which agents, as it said last: nothing of its versions may be missing.
+    /// The agents and key versions of the primary's last list; all of them must be present.
     keyed: Option<(BTreeSet<AgentId>, Versions)>,
     keys: BTreeMap<String, Key>,
-    /// How often keys were dropped here, and whether they have not all come anew since.
+    /// How often keys were dropped, and whether some have not come again since.
     dropped: u64,
     lacks_keys: bool,
-    /// Whether something was ever kept here that lets in whoever has it.
+    /// A key that grants access was held at some time.
     had_keys: bool,
-    /// Whether home has welcomed this machine on a link that goes on.
+    /// The primary has sent a welcome on the present link.
     is_welcome: bool,
-    /// Counts links: what is not sent on the present one counts no more.
+    /// Counts links; keys that are not sent again on the present link expire.
     link: u64,
     is_paused: bool,
     is_over: bool,
-    /// Who answers what home asks.
+    /// Receives the primary's questions.
     ears: Option<mpsc::UnboundedSender<Tell>>,
-    /// Since when home has heard nothing of what is written here.
+    /// Since when the primary has received nothing that is written here.
     cut: Option<Cut>,
-    /// Runs of which something was written here that home has not heard.
+    /// Runs with local writes that the primary has not received.
     ahead: BTreeSet<RunId>,
-    /// How often home has heard all of a run.
+    /// How often the primary has received all local writes of a run.
     drained: BTreeMap<RunId, u64>,
-    /// Whether the mirror has not all yet of what home has heard.
+    /// The mirror does not have everything yet that the primary has received.
     is_settling: bool,
 }
 
 impl Calls {
-    /// Nothing was said yet. The mirror has all up to an entry; of these runs home has not heard all.
+    /// The state at start. The mirror is complete up to entry `has`; `ahead` are runs with unsent local writes.
     pub(crate) fn new(
         life: String,
         has: u64,
@@ -111,14 +111,14 @@ impl Calls {
         }
     }
 
-    /// There is a line again: nothing is written here any more. Home hears first what was, before anything else is said.
+    /// The link is back: local writes stop, and the outbox is sent before any other request.
     pub(crate) async fn comes_back(&self) {
         let _nobody = self.gate.write().await;
         self.down.send_replace(None);
     }
 
-    /// What was written here goes from the mirror: all of it comes anew from home, and nothing is begun or written before. Who
-    /// works on one of these runs knows that before the first of it is gone.
+    /// Local rows are about to be removed from the mirror and come again from the primary; no run starts or writes
+    /// locally before that. Tasks of these runs learn of it before the first row is removed.
     pub(crate) fn settles(&self) {
         let mut guard = self.state.lock();
         let state = &mut *guard;
@@ -128,12 +128,12 @@ impl Calls {
         }
     }
 
-    /// Home has heard all that was written here.
+    /// The primary has received all local writes.
     pub(crate) fn is_drained(&self) {
         self.state.lock().ahead.clear();
     }
 
-    /// Whether the mirror has not all yet of what home has heard.
+    /// Returns `true` while the mirror lacks something that the primary has received.
     pub(crate) fn is_settling(&self) -> bool {
         self.state.lock().is_settling
     }
@@ -143,10 +143,10 @@ impl Calls {
         self.moved();
     }
 
-    /// Says something that was written here while the line was cut, and waits for the answer.
+    /// Sends a request that was written offline, and waits for the answer.
     ///
     /// # Errors
-    /// When the line is cut again.
+    /// If the link is cut again.
     pub(crate) async fn says_late(
         &self,
         line: &Sender,
@@ -166,7 +166,7 @@ impl Calls {
         }
     }
 
-    /// There is a link: what was not answered is said once more, in its order.
+    /// A link is up: sends all unanswered requests again, in order.
     pub(crate) async fn linked(&self, line: &Sender) {
         let open: Vec<Command> = {
             let mut state = self.state.lock();
@@ -176,14 +176,14 @@ impl Calls {
         };
         self.down.send_replace(None);
         for command in open {
-            // ok: where the link is cut again, it is said at the next.
+            // ok: if the link is cut, they are sent with the next one.
             if line.send(Frame::Command(command)).await.is_err() {
                 return;
             }
         }
     }
 
-    /// There is none any more.
+    /// The link is down.
     pub(crate) fn cut(&self) {
         {
             let mut state = self.state.lock();
@@ -199,7 +199,7 @@ impl Calls {
         self.moved();
     }
 
-    /// Nothing is said any more.
+    /// Stops all requests.
     pub(crate) fn close(&self) {
         {
             let mut state = self.state.lock();
@@ -209,7 +209,7 @@ impl Calls {
         self.moved();
     }
 
-    /// Home has answered.
+    /// Handles an answer of the primary.
     pub(crate) fn answered(&self, answer: Answer) {
         let Some((_, tell)) = self.state.lock().open.remove(&answer.number) else { return };
         let heard = match answer.result {
@@ -225,11 +225,11 @@ impl Calls {
             Outcome::Refused { code, sentence } => (0, Err(Refusal::new(code, sentence))),
             Outcome::Kept => (0, Err(Refusal::new("run_fenced", "home goes on without this host"))),
         };
-        // ok: nobody waits for it any more.
+        // ok: no receiver waits any more.
         let _ = tell.send(heard);
     }
 
-    /// Home asks something. Gives it back where nobody works here yet who could answer.
+    /// Passes on a question of the primary. Returns it if the engine is not running yet.
     pub(crate) fn heard(&self, tell: Tell) -> Result<(), Tell> {
         match &self.state.lock().ears {
             Some(ears) => ears.send(tell).map_err(|back| back.0),
@@ -237,13 +237,13 @@ impl Calls {
         }
     }
 
-    /// The mirror has all up to an entry.
+    /// The mirror is complete up to this entry.
     pub(crate) fn has(&self, seq: u64) {
         self.laid.send_replace(seq);
         self.moved();
     }
 
-    /// These agents work here.
+    /// Sets the agents of this host.
     pub(crate) fn are(&self, agents: &BTreeSet<AgentId>) {
         {
             let mut state = self.state.lock();
@@ -253,19 +253,19 @@ impl Calls {
         self.moved();
     }
 
-    /// A link begins: home says anew what its agents may have here.
+    /// A link starts: the primary will send its agents' keys again.
     pub(crate) fn anew(&self) {
         let mut state = self.state.lock();
         state.link += 1;
         state.is_welcome = true;
     }
 
-    /// These agents need these versions, and nothing else.
+    /// Sets the key versions that these agents need.
     pub(crate) fn keyed(&self, agents: BTreeSet<AgentId>, versions: Versions) {
         {
             let mut state = self.state.lock();
             let link = state.link;
-            // What was taken back while the line was cut is not sent on this one.
+            // Keys that were revoked while the link was down are not sent on this one.
             state.keys.retain(|_, key| key.link == link);
             state.keyed = Some((agents, versions));
             state.has_come();
@@ -273,7 +273,7 @@ impl Calls {
         self.moved();
     }
 
-    /// A key has come.
+    /// Stores a key.
     pub(crate) fn take_key(&self, handle: String, version: u64, value: Zeroizing<String>) {
         {
             let mut state = self.state.lock();
@@ -285,13 +285,13 @@ impl Calls {
         self.moved();
     }
 
-    /// A key is taken back.
+    /// Removes a revoked key.
     pub(crate) fn forget_key(&self, handle: &str) {
         self.state.lock().keys.remove(handle);
         self.moved();
     }
 
-    /// All keys are taken back: this machine is not let in any more.
+    /// Removes all keys, because this host is shut out.
     pub(crate) fn forget_keys(&self) {
         {
             let mut state = self.state.lock();
@@ -301,18 +301,18 @@ impl Calls {
         self.moved();
     }
 
-    /// Whether anything that lets in whoever has it was ever kept in this process, which may have copies of it still.
+    /// Returns `true` if a key that grants access was ever in this process, which may still have copies in memory.
     pub(crate) fn had_keys(&self) -> bool {
         self.state.lock().had_keys
     }
 
-    /// Whether there is no line, and something is kept here that lets in whoever has it.
+    /// Returns `true` if there is no link and a key that grants access is held.
     pub(crate) fn keeps_keys_alone(&self) -> bool {
         let state = self.state.lock();
         !state.is_welcome && state.keys.keys().any(|handle| lets_in(handle))
     }
 
-    /// Drops what lets in whoever has it, where the line has been cut for so long. Says whether it was.
+    /// Drops the keys that grant access if the link has been down for `span`. Returns whether it did.
     pub(crate) fn drop_keys_after(&self, span: Duration) -> bool {
         {
             let mut state = self.state.lock();
@@ -327,17 +327,17 @@ impl Calls {
         true
     }
 
-    /// Whether no new work is begun.
+    /// Sets whether no new work starts.
     pub(crate) fn pause(&self, is_paused: bool) {
         self.state.lock().is_paused = is_paused;
         self.moved();
     }
 
-    /// Says something, and waits for the answer.
+    /// Sends a request and waits for the answer.
     async fn ask(&self, about: Option<RunId>, words: Value) -> Result<Heard, Refusal> {
         let (command, line, told) = self.keep(about, words).ok_or_else(over)?;
         if let Some(line) = line {
-            // ok: where the link is cut, it is said at the next.
+            // ok: if the link is cut, it is sent with the next one.
             let _ = line.send(Frame::Command(command)).await;
         }
         told.await.map_err(|_| over())
@@ -347,7 +347,7 @@ impl Calls {
         self.moves.send_modify(|count| *count += 1);
     }
 
-    /// Keeps something until it is answered. None when nothing is said any more.
+    /// Keeps a request until it is answered. `None` after [`Calls::close`].
     fn keep(
         &self,
         about: Option<RunId>,
@@ -368,15 +368,15 @@ impl Calls {
 }
 
 impl Calls {
-    /// Says words about a run until they are answered, and the mirror has what was written before that.
+    /// Repeats a request about a run until it is answered and the mirror has everything written before the answer.
     async fn hears(&self, run: Option<RunId>, words: Value) -> Result<Value, Refusal> {
         let (seq, answer) = self.ask(run, words).await?;
-        // ok: the sender is part of what is waited on, so it is there.
+        // ok: the sender outlives this wait.
         let _ = self.laid.subscribe().wait_for(|laid| seq <= *laid).await;
         answer
     }
 
-    /// The same; nothing once the line has been cut for longer than a run waits.
+    /// The same; `None` once the link has been down longer than a run waits.
     async fn tries_to(&self, run: RunId, words: Value) -> Option<Result<Value, Refusal>> {
         let Some((command, line, mut told)) = self.keep(Some(run), words) else {
             return Some(Err(over()));
@@ -385,7 +385,7 @@ impl Calls {
         let gone = self.gone(run);
         tokio::pin!(gone);
         if let Some(line) = line {
-            // ok: where the link is cut, it is said at the next.
+            // ok: if the link is cut, it is sent with the next one.
             let _ = line.send(Frame::Command(command)).await;
         }
         let heard = tokio::select! {
@@ -396,18 +396,20 @@ impl Calls {
         let Ok((seq, answer)) = heard else { return Some(Err(over())) };
         let mut laid = self.laid.subscribe();
         let there = async {
-            // ok: the sender is part of what is waited on, so it is there.
+            // ok: the sender outlives this wait.
             let _ = laid.wait_for(|laid| answer.is_err() || seq <= *laid).await;
         };
         tokio::select! {
             biased;
             () = there => Some(answer.clone()),
-            // Home has it, and the mirror has not: it is written here, too, and home knows it again.
+            // The primary has applied it, but the mirror lacks the result. It is also written here; the primary
+            // recognises it.
             () = &mut gone => None,
         }
     }
 
-    /// Waits until the line has been cut for longer than a run waits for it, and the mirror has all that home has heard.
+    /// Waits until the link has been down longer than the run waits, and the mirror has everything that the primary has
+    /// received.
     async fn gone(&self, run: RunId) {
         let (mut down, mut moves) = (self.down.subscribe(), self.moves.subscribe());
         loop {
@@ -421,7 +423,7 @@ impl Calls {
                 }
             };
             tokio::select! {
-                // ok: the senders are part of what is waited on, so they are there.
+                // ok: the senders outlive this wait.
                 _ = down.changed() => {}
                 _ = moves.changed() => {}
                 () = is_cut => return,
@@ -429,12 +431,12 @@ impl Calls {
         }
     }
 
-    /// How long a run waits for the line: not at all where home has not heard yet what it wrote before.
+    /// How long a run waits for the link: not at all if it already has unsent local writes.
     fn patience(&self, run: RunId) -> Duration {
         if self.state.lock().ahead.contains(&run) { Duration::ZERO } else { self.patience }
     }
 
-    /// For how long the line is cut, when that is long enough for a run.
+    /// How long the link has been down, if that is long enough for the run.
     fn cut_for(&self, run: RunId) -> Option<Duration> {
         let since = (*self.down.borrow())?;
         if since.elapsed() < self.patience(run) {
@@ -446,7 +448,7 @@ impl Calls {
     }
 }
 
-/// Something that is said and not answered yet; who waits no longer for the answer says it no more.
+/// An unanswered request; it is withdrawn when its caller stops waiting.
 struct Open<'c> {
     calls: &'c Calls,
     number: u64,
@@ -459,7 +461,7 @@ impl Drop for Open<'_> {
 }
 
 impl State {
-    /// Whether all is here that the agents need.
+    /// Returns `true` if all keys of the agents are present.
     fn is_keyed(&self) -> bool {
         let Some((agents, versions)) = &self.keyed else { return false };
         let is_here = |(handle, version): (&String, &u64)| {
@@ -468,14 +470,14 @@ impl State {
         *agents == self.agents && versions.iter().all(is_here)
     }
 
-    /// Keys were dropped: nothing that may need one is begun before all have come anew.
+    /// Keys were dropped: no step that may need one starts before all have come again.
     fn lets_go(&mut self) {
         self.keyed = None;
         self.dropped += 1;
         self.lacks_keys = true;
     }
 
-    /// Something that home sends has come: it may be all that was dropped.
+    /// Something from the primary has arrived; it may complete the dropped keys.
     fn has_come(&mut self) {
         self.lacks_keys &= !self.is_keyed();
     }
@@ -527,7 +529,7 @@ impl Upstream for Calls {
 
     fn drained(&self, run: RunId) -> u64 {
         let state = self.state.lock();
-        // Who works with keys that were dropped is taken up anew, too.
+        // Runs with dropped keys are reloaded, too.
         state.drained.get(&run).copied().unwrap_or_default() + state.dropped
     }
 
@@ -560,7 +562,7 @@ impl Upstream for Calls {
         Box::pin(async move {
             let Some(line) = self.state.lock().line.clone() else { return };
             let (run, at) = (piece.run, piece.at as u64);
-            // ok: what cannot be told as it is said is written at the end of its step.
+            // ok: text that cannot be serialised is written at the end of its step.
             if let Ok(body) = serde_json::to_value(&piece) {
                 let _ = line.send(Frame::Running(Running { run, at, body })).await;
             }

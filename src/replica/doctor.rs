@@ -1,4 +1,4 @@
-//! What is wrong with a host, in sentences that say what to do.
+//! Checks of a host, with findings that say what to do.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
@@ -16,19 +16,19 @@ use crate::folder::{self, Known};
 use crate::status::Status;
 use crate::{Replica, talk};
 
-/// A clock that is further off is told.
+/// Clock differences above this are reported.
 const OFF: Duration = Duration::from_secs(60);
-/// A disk with less room is told, in MB.
+/// Less free disk space than this is reported, in MB.
 const LITTLE: u64 = 500;
-/// How long home may take to welcome.
+/// How long the primary's welcome may take.
 const WELCOME: Duration = Duration::from_secs(5);
 
-/// What was looked at.
+/// The result of one check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
-    /// Whether it is as it should be.
+    /// The check passed.
     pub ok: bool,
-    /// What was looked at: `folder`, `joined`, `link`, `clock`, `mirror`, `disk`.
+    /// The subject: `folder`, `joined`, `link`, `clock`, `mirror`, `disk`.
     pub what: String,
     /// A sentence.
     pub told: String,
@@ -42,7 +42,7 @@ fn finding(what: &str, looked: Result<String, String>) -> Finding {
     Finding { ok, what: what.to_owned(), told }
 }
 
-/// What is seen of a folder by itself: who may read it, and whom it says it belongs to.
+/// Checks of the folder alone: its permissions and its workspace.
 #[must_use]
 pub fn of_folder(folder: &Path) -> Vec<Finding> {
     let joined = match folder::check(folder).and_then(|()| Known::load(folder)) {
@@ -63,13 +63,13 @@ fn sentence(error: &ReplicaError) -> String {
     clean(&error.sentence())
 }
 
-/// With a capital at its beginning and a stop at its end.
+/// Capitalises the first letter and adds a full stop.
 fn clean(words: &str) -> String {
     let stop = if words.ends_with(['.', '!', '?']) { "" } else { "." };
     format!("{}{stop}", capitalized(words))
 }
 
-/// Whether only its owner reads the folder and the key in it, and may write there.
+/// Checks that only the owner can read the folder and its key, and that the folder is writable.
 fn rights(folder: &Path) -> Result<String, String> {
     let own = rustix::process::geteuid().as_raw();
     for (path, is_needed) in [(folder.to_owned(), true), (folder.join(folder::KEY), false)] {
@@ -113,7 +113,7 @@ fn room(folder: &Path) -> Result<String, String> {
 }
 
 impl Replica {
-    /// Looks at all. Where no program runs it, home is called once.
+    /// Runs all checks. If no program runs the host, connects to the primary once.
     pub async fn doctor(&self, is_running: bool) -> Vec<Finding> {
         let mut found = of_folder(&self.0.folder);
         let host = self.clone();
@@ -130,7 +130,7 @@ impl Replica {
             }
         };
         found.push(finding("link", self.linked(&status).await));
-        // The call has told what the clock of home says.
+        // The connection has read the primary's clock.
         let ahead = self.0.now.lock().clock_ms;
         found.extend(ahead.map(|ahead| finding("clock", clock(ahead))));
         found.push(finding("mirror", mirrored(&status)));
@@ -142,7 +142,7 @@ impl Replica {
         if status.linked {
             return Ok(format!("Linked to {home} since {}.", status.since));
         }
-        // A call of its own would end the link of the program that runs, or be ended by it.
+        // A second connection would end the running program's link, or be ended by it.
         if status.running {
             return match &status.why {
                 Some(why) => Err(clean(&format!("there is no link since {}: {why}", status.since))),
@@ -157,13 +157,13 @@ impl Replica {
         }
     }
 
-    /// Calls home once, and hears its clock.
+    /// Connects to the primary once and reads its clock.
     async fn call(&self) -> Result<String, ReplicaError> {
         let Linked { session, version, .. } = self.reach().await?;
         let Session { sender, mut receiver, pump } = session;
         let hears = async {
             let heard = timeout(WELCOME, welcome(&mut receiver)).await;
-            // ok: it is only good manners.
+            // ok: a missing goodbye does no harm.
             let _ = timeout(WELCOME, sender.goodbye(talk::STOPPING)).await;
             sender.cut();
             heard
@@ -178,7 +178,7 @@ impl Replica {
     }
 }
 
-/// What home's clock says.
+/// The primary's clock, in Unix milliseconds.
 async fn welcome(receiver: &mut Receiver) -> Result<i64, LinkError> {
     loop {
         if let Frame::Welcome(welcome) = receiver.next().await? {

@@ -1,6 +1,6 @@
-//! A line is there again: home hears what was written here while it was cut, in order and each once, before this machine says
-//! what it has of the mirror. A kill of either side at any step only makes it begin again: home knows by their numbers what it
-//! has done.
+//! Sends the outbox when the link is back: the primary receives each offline write once and in order, before this host
+//! reports what its mirror has. A crash of either side only restarts this, because the primary knows from the numbers
+//! what it has applied.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -18,16 +18,16 @@ use store::{BlobId, StoreError, WriteTx};
 use crate::Replica;
 use crate::error::ReplicaError;
 
-/// So many bytes of a file go in one piece.
+/// Bytes of a blob per message.
 const PIECE: usize = 192 * 1024;
-/// After so many writes those that were heard are forgotten here.
+/// After this many writes the received ones are deleted here.
 const BATCH: usize = 32;
 
 impl Replica {
-    /// Lets home hear all that waits here.
+    /// Sends the whole outbox.
     ///
     /// # Errors
-    /// When the line is cut again or the disk fails; what was not heard waits for the next line.
+    /// If the link is cut again or the disk fails; unsent writes wait for the next link.
     pub(crate) async fn drain(&self, line: &Sender) -> Result<(), ReplicaError> {
         let calls = &self.0.calls;
         calls.comes_back().await;
@@ -38,7 +38,7 @@ impl Replica {
             calls.is_drained();
             return Ok(());
         }
-        // Of one of them it may not be known here that it was written.
+        // A write to one of these runs may have an unknown outcome.
         for run in runs.keys() {
             calls.wrote(*run);
         }
@@ -66,7 +66,7 @@ impl Replica {
         Ok(())
     }
 
-    /// What was written here of these runs goes: home has all of it, and sends it anew.
+    /// Removes the local rows of these runs; the primary has them and sends them again.
     async fn let_go(&self, runs: Vec<(RunId, Ahead)>) -> Result<(), ReplicaError> {
         self.0.calls.settles();
         for (run, of) in runs {
@@ -77,12 +77,12 @@ impl Replica {
         Ok(())
     }
 
-    /// Says something, behind the files that it names.
+    /// Sends a command, after the blobs that it names.
     async fn say_late(&self, line: &Sender, run: RunId, words: Value) -> Result<(), LinkError> {
         for id in files_in(&words) {
             let folder = self.0.folder.clone();
             let read = tokio::task::spawn_blocking(move || file(&folder, id)).await;
-            // ok: what is not here was never a file of this host.
+            // ok: a blob that is not here does not come from this host.
             if let Ok(Some(bytes)) = read {
                 self.send_file(line, run, (id, &bytes)).await?;
             }
@@ -93,7 +93,7 @@ impl Replica {
                 tracing::warn!(run.id = %run, "home does not take what it hears late: {}", refusal.sentence);
                 waits_for(&refusal)?;
             }
-            // However often it is said, it does not go.
+            // A retry would fail in the same way.
             Err(error @ LinkError::TooLarge { .. }) => {
                 tracing::error!(run.id = %run, %error, "something that waits cannot be said");
             }
@@ -136,7 +136,7 @@ impl Replica {
     }
 }
 
-/// Codes of refusals that say nothing of what was said: home could not take it at that moment.
+/// Refusal codes of temporary conditions on the primary.
 const PASSING: [&str; 8] = [
     "busy",
     "storage_full",
@@ -148,7 +148,7 @@ const PASSING: [&str; 8] = [
     "stopping",
 ];
 
-/// What home could not take at that moment is said anew over the next line, and all behind it.
+/// After a temporary refusal this write and all later ones wait for the next link.
 fn waits_for(refusal: &Refusal) -> Result<(), LinkError> {
     match PASSING.contains(&refusal.code.as_str()) {
         true => Err(LinkError::Cut),
@@ -160,7 +160,7 @@ fn panicked(error: tokio::task::JoinError) -> MirrorError {
     StoreError::Panicked(error.to_string()).into()
 }
 
-/// A file of this machine, as its engine keeps it.
+/// A blob in this host's blob folder.
 fn file(folder: &Path, id: BlobId) -> Option<Vec<u8>> {
     let name = id.to_string();
     let (first, rest) = name.split_at(2);

@@ -1,4 +1,4 @@
-//! Why this machine is no host, in sentences that say what to do.
+//! Errors of a host, in sentences that say what to do.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,41 +8,38 @@ use link::{IdentityError, LinkError, Refusal};
 use mirror::MirrorError;
 use store::StoreError;
 
-/// How a machine gets the program of its home.
+/// How a machine gets the primary's version of HQ.
 const FETCH: &str = "Make a command in Settings, Gateways there and run it on this machine: it fetches that program, and the \
                      machine stays the gateway that it is. By hand: copy that program here, and start it in the place of this one.";
 
-/// What went wrong.
 #[derive(Debug, thiserror::Error)]
 pub enum ReplicaError {
-    /// The folder is that of a home.
+    /// The folder is a primary's data directory.
     #[error("{} holds an HQ of its own; give the gateway another folder with --data", .0.display())]
     Home(PathBuf),
-    /// The folder is that of a host.
+    /// The folder belongs to a host.
     #[error("{} is the folder of a gateway, which `hq replica` runs; give HQ another one with --data", .0.display())]
     Host(PathBuf),
-    /// Nothing was joined, and no command says what to join.
+    /// The host has joined no workspace, and there is no join command.
     #[error(
         "this machine has joined no workspace; make a command in Settings, Gateways there: \
          hq replica --join URL --token-file FILE --fingerprint FINGERPRINT"
     )]
     NotJoined,
-    /// The command does not say by which key home is known.
+    /// The command has no fingerprint.
     #[error(
         "the fingerprint of the workspace is missing; take --fingerprint from the command in Settings, Gateways"
     )]
     NoFingerprint,
-    /// The command has no token.
     #[error("to join takes a token; give it with --token-file FILE")]
     NoToken,
-    /// Nobody there has this key.
+    /// No workspace at this address has the key.
     #[error(
         "no workspace at {home} has the fingerprint {fingerprint}; copy the command once more, and check the address"
     )]
     NoSuchHome {
-        /// The address.
         home: String,
-        /// The fingerprint that was named.
+        /// The fingerprint in the command.
         fingerprint: String,
     },
     /// The folder belongs to another workspace.
@@ -55,31 +52,28 @@ pub enum ReplicaError {
         /// The fingerprint of its key.
         fingerprint: String,
     },
-    /// Home has turned this copy of the folder away for good.
+    /// The primary has rejected this copy of the folder for good.
     #[error(
         "another copy of this folder was chosen as the gateway; remove this one, or run `hq replica leave` here and join \
          with a new command"
     )]
     Copied,
-    /// The notes cannot be understood.
+    /// `replica.toml` is invalid.
     #[error("{} cannot be read ({detail}); remove it and join anew", path.display())]
     Notes {
-        /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// Why it is invalid.
         detail: String,
     },
     #[error("{}: {source}; check the owner and mode of the folder", path.display())]
     Disk {
-        /// The file.
         path: PathBuf,
-        /// The cause.
+        /// The system's error.
         source: io::Error,
     },
-    /// The key of this machine.
+    /// The key of this host.
     #[error(transparent)]
     Identity(#[from] IdentityError),
-    /// What it has of the workspace.
     #[error("replica.redb: {0}")]
     Mirror(#[from] MirrorError),
     #[error(transparent)]
@@ -98,7 +92,7 @@ impl ReplicaError {
         move |source| Self::Disk { path, source }
     }
 
-    /// What is wrong, and what to do.
+    /// The error, and what to do about it.
     #[must_use]
     pub(crate) fn sentence(&self) -> String {
         match self {
@@ -109,7 +103,7 @@ impl ReplicaError {
         }
     }
 
-    /// A stable word for programs.
+    /// A stable code for programs.
     #[must_use]
     pub fn code(&self) -> &str {
         match self {

@@ -1,4 +1,4 @@
-//! What a host says of its machine: once when it knocks, and every ten seconds.
+//! What a host reports about its machine: in the handshake, and every ten seconds.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +10,7 @@ use link::frame::Beat;
 /// The version of this program.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// What it says when it knocks. Reads some small files.
+/// The facts for the handshake. Reads some small files.
 pub(crate) fn facts(folder: &Path, labels: &[String]) -> Facts {
     let (load, uname) = (machine::load(folder), rustix::system::uname());
     let system = fs::read_to_string("/etc/os-release").ok().as_deref().and_then(pretty);
@@ -26,10 +26,10 @@ pub(crate) fn facts(folder: &Path, labels: &[String]) -> Facts {
     }
 }
 
-/// How it is now. Reads some small files.
+/// The present load. Reads some small files.
 pub(crate) fn beat(folder: &Path, clock_ms: i64) -> Beat {
     let load = machine::load(folder);
-    // ok: what the kernel does not tell is not shown.
+    // ok: missing kernel data is left out.
     let average = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     Beat {
         load: hundredths(&average),
@@ -45,15 +45,15 @@ pub(crate) fn beat(folder: &Path, clock_ms: i64) -> Beat {
     }
 }
 
-/// The default routes of the machine, by interface and next hop. Other routes come and go with containers.
+/// The default routes of the machine, by interface and next hop. Other routes change with containers.
 pub(crate) fn networks() -> Vec<(String, String)> {
-    // ok: a system that does not tell has always the same.
+    // ok: without this file no change is detected.
     let read = |file| fs::read_to_string(file).unwrap_or_default();
     default_routes(&read("/proc/net/route"), &read("/proc/net/ipv6_route"))
 }
 
-/// Of the tables of IPv4 (interface, destination, next hop, …, netmask eighth) and IPv6 (destination, its length, source,
-/// its length, next hop, …, interface).
+/// Parses `/proc/net/route` (interface, destination, next hop, …, netmask in column eight) and `/proc/net/ipv6_route`
+/// (destination, length, source, length, next hop, …, interface).
 fn default_routes(four: &str, six: &str) -> Vec<(String, String)> {
     let is_zero = |word: &str| word.bytes().all(|byte| byte == b'0');
     let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
@@ -68,13 +68,13 @@ fn default_routes(four: &str, six: &str) -> Vec<(String, String)> {
     four.chain(six).collect()
 }
 
-/// What the system calls itself.
+/// The system's name for itself.
 fn pretty(release: &str) -> Option<String> {
     let name = release.lines().find_map(|line| line.strip_prefix("PRETTY_NAME="))?;
     Some(name.trim_matches('"').to_owned())
 }
 
-/// "1.50 …" is 150.
+/// Converts "1.50 …" to 150.
 fn hundredths(average: &str) -> u32 {
     let first = average.split_whitespace().next().unwrap_or_default();
     first.replace('.', "").parse().unwrap_or(0)

@@ -1,5 +1,5 @@
-//! The folder of a host. `replica.key` is who it is, `replica.toml` whom it belongs to, `replica.redb` what it has of the
-//! workspace, `agents/` is for files. No secret but the key lies here.
+//! The folder of a host: `replica.key` is its identity, `replica.toml` names its workspace, `replica.redb` is the
+//! mirror, `agents/` has files. The key is the only secret in it.
 
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write as _};
@@ -12,27 +12,27 @@ use serde::Deserialize;
 
 use crate::error::ReplicaError;
 
-/// The key of this machine.
+/// The identity key of this host.
 pub const KEY: &str = "replica.key";
-/// Whom it belongs to.
+/// The workspace of this host.
 pub const NOTES: &str = "replica.toml";
-/// What it has of the workspace.
+/// The mirror.
 pub const STORE: &str = "replica.redb";
-/// Files of agents.
+/// Agents' folders.
 pub const AGENTS: &str = "agents";
-/// What the script leaves for the first start.
+/// The token that the install script leaves for the first start.
 const TOKEN: &str = "join.token";
-/// What a program that was killed leaves.
+/// A killed program leaves its socket behind.
 const SOCKET: &str = "hq.sock";
-/// How the name of a mirror goes on that could not be read.
+/// Name suffix of an unreadable mirror that was set aside.
 const UNSAID: &str = ".unsaid-";
-/// What only a home has.
+/// Files that only a primary has.
 const OF_A_HOME: [&str; 2] = ["system.redb", "master.key"];
 
-/// Refuses the folder of a home, before anything is written to it.
+/// Refuses the folder of a primary, before anything is written to it.
 ///
 /// # Errors
-/// When it is one.
+/// If it is one.
 pub fn check(folder: &Path) -> Result<(), ReplicaError> {
     match OF_A_HOME.iter().any(|name| folder.join(name).exists()) {
         true => Err(ReplicaError::Home(folder.to_owned())),
@@ -40,10 +40,10 @@ pub fn check(folder: &Path) -> Result<(), ReplicaError> {
     }
 }
 
-/// Refuses the folder of a host for a home of its own.
+/// Refuses the folder of a host as a primary's data directory.
 ///
 /// # Errors
-/// When it is one.
+/// If it is one.
 pub fn check_for_home(folder: &Path) -> Result<(), ReplicaError> {
     match [KEY, NOTES].iter().any(|name| folder.join(name).exists()) {
         true => Err(ReplicaError::Host(folder.to_owned())),
@@ -51,20 +51,20 @@ pub fn check_for_home(folder: &Path) -> Result<(), ReplicaError> {
     }
 }
 
-/// Makes what is missing in it.
+/// Creates what is missing in the folder.
 ///
 /// # Errors
-/// When it cannot be written.
+/// If it cannot be written.
 pub(crate) fn make(folder: &Path) -> Result<(), ReplicaError> {
     let agents = folder.join(AGENTS);
     let made = DirBuilder::new().recursive(true).mode(0o700).create(&agents);
     made.map_err(ReplicaError::disk(&agents))
 }
 
-/// Removes all that makes the folder a host's: after that it joins anew, with another key.
+/// Removes everything that makes the folder a host's. A later join uses a new key.
 ///
 /// # Errors
-/// When something cannot be removed.
+/// If a file cannot be removed.
 pub fn forget(folder: &Path) -> Result<(), ReplicaError> {
     for name in [TOKEN, SOCKET, STORE, NOTES, KEY, "engine.redb"] {
         remove(&folder.join(name))?;
@@ -84,10 +84,10 @@ pub fn forget(folder: &Path) -> Result<(), ReplicaError> {
     Ok(())
 }
 
-/// Sets a mirror aside that cannot be read, in the place of one before it: what home has not heard yet may stand in it.
+/// Sets an unreadable mirror aside, replacing an earlier one: it may contain writes that the primary has not received.
 ///
 /// # Errors
-/// When it cannot be renamed.
+/// If it cannot be renamed.
 pub(crate) fn set_aside(folder: &Path, ms: i64) -> Result<(), ReplicaError> {
     let (path, name) = (folder.join(STORE), format!("{STORE}{UNSAID}{ms}"));
     fs::rename(&path, folder.join(&name)).map_err(ReplicaError::disk(&path))?;
@@ -97,10 +97,10 @@ pub(crate) fn set_aside(folder: &Path, ms: i64) -> Result<(), ReplicaError> {
     Ok(())
 }
 
-/// The names of mirrors that were set aside; none in a folder that is not there.
+/// The names of mirrors that were set aside; empty if the folder does not exist.
 ///
 /// # Errors
-/// When the folder cannot be read.
+/// If the folder cannot be read.
 pub(crate) fn unsaid(folder: &Path) -> Result<Vec<String>, ReplicaError> {
     let begins = format!("{STORE}{UNSAID}");
     let all = match fs::read_dir(folder) {
@@ -110,16 +110,16 @@ pub(crate) fn unsaid(folder: &Path) -> Result<Vec<String>, ReplicaError> {
     let mut names = Vec::new();
     for entry in all {
         let name = entry.map_err(ReplicaError::disk(folder))?.file_name().into_string();
-        // ok: a name that is no text is none of these.
+        // ok: a name that is not UTF-8 is none of these.
         names.extend(name.ok().filter(|name| name.starts_with(&begins)));
     }
     Ok(names)
 }
 
-/// Removes the token that the script has left: it is used up.
+/// Removes the used token of the install script.
 ///
 /// # Errors
-/// When it cannot be removed.
+/// If it cannot be removed.
 pub(crate) fn forget_token(folder: &Path) -> Result<(), ReplicaError> {
     remove(&folder.join(TOKEN))
 }
@@ -133,25 +133,26 @@ fn remove(path: &Path) -> Result<(), ReplicaError> {
     }
 }
 
-/// Whom a host belongs to.
+/// The workspace that a host belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Known {
-    /// The address of its home, without a slash at the end.
+    /// The address of the primary, without a trailing slash.
     pub home: String,
-    /// The key by which it knows it.
+    /// The primary's key.
     pub key: PublicKey,
     pub gateway: GatewayId,
-    /// What the gateway is called.
+    /// The name of the gateway.
     pub label: String,
-    /// How often what it has had been made void when it got it; none before it has anything.
+    /// The primary's epoch when the mirror was filled; `None` before that. The epoch counts how often mirrors were made
+    /// void.
     pub epoch: Option<u64>,
-    /// The start of its program in which it was last held as one of two with this folder; none if it never was.
+    /// The process start in which this host was last held because of a copied folder; `None` if never.
     pub branch: Option<String>,
-    /// Whether another copy of the folder was chosen.
+    /// Another copy of the folder was chosen.
     pub is_refused: bool,
 }
 
-/// The same as it stands in the file. A number there has a sign, so the epoch is text.
+/// The file format. TOML integers are signed, so the epoch is a string.
 #[derive(Deserialize)]
 struct Lines {
     home: String,
@@ -166,7 +167,7 @@ struct Lines {
 }
 
 impl Known {
-    /// Reads the notes; none before something was joined.
+    /// Reads the file; `None` before the host has joined.
     pub fn load(folder: &Path) -> Result<Option<Self>, ReplicaError> {
         let path = folder.join(NOTES);
         let text = match fs::read_to_string(&path) {
@@ -191,7 +192,7 @@ impl Known {
         }))
     }
 
-    /// Writes them: all of them or nothing.
+    /// Writes the file atomically.
     pub(crate) fn save(&self, folder: &Path) -> Result<(), ReplicaError> {
         let (path, draft) = (folder.join(NOTES), folder.join("replica.toml.new"));
         let mut text = format!(
@@ -224,7 +225,7 @@ impl Known {
     }
 }
 
-/// Text as TOML has it; what cannot be printed is left out.
+/// A TOML string; control characters are left out.
 fn quoted(text: &str) -> String {
     let plain: String = text.chars().filter(|c| !c.is_control()).collect();
     serde_json::Value::from(plain).to_string()

@@ -1,9 +1,8 @@
-//! This machine as a *host*: it belongs to a workspace that lies elsewhere, keeps what its agents need of it, and says
-//! how it is. It calls; nobody calls it. What it may have and how it is laid stands in `mirror`, how both talk in `link`.
+//! This machine as a *host* of a remote workspace: it mirrors what its agents need and reports its state. The host
+//! always connects to the primary, never the reverse. `mirror` defines what is replicated, `link` the connection.
 //!
-//! [`Replica::open`] opens the folder, [`Replica::run`] links again and again until it is asked to end. In between it
-//! answers how it stands, what is wrong, and that it is to leave. A cut line stops nothing here: what came is durable
-//! before it is acknowledged, and home hears at the next link where it goes on.
+//! [`Replica::open`] opens the folder. [`Replica::run`] links again and again until it is asked to end. A cut link
+//! loses nothing: data is durable before it is acknowledged, and the primary continues from there at the next link.
 
 pub mod doctor;
 pub mod error;
@@ -44,64 +43,63 @@ pub use link::Pace;
 use reach::meant;
 use status::{Now, Why};
 
-/// How often it is looked whether keys are still to be kept.
+/// Interval for checking whether keys may be kept.
 const LOOKS: Duration = Duration::from_secs(60);
-/// How often it is looked, while there is no link, whether the machine has other networks.
+/// Interval of checks for network changes while there is no link.
 const NETWORKS: Duration = Duration::from_secs(2);
-/// The page cache of the mirror.
+/// Page cache of the mirror, in bytes.
 const CACHE: usize = 2 << 20;
 
-/// Something that goes on.
+/// A boxed future.
 pub type Boxed<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// What works here for the agents of a host.
+/// The running engine for the agents of a host.
 pub trait Work: Send + Sync {
-    /// Lets it come to rest: what is begun is put back, while there is a link. At once: programs and browsers are ended
-    /// first, as this machine may do nothing for the workspace any more.
+    /// Stops the engine: runs are requeued while there is a link. With `at_once`, programs and browsers are ended
+    /// first, because this host may do nothing more for the workspace.
     fn end(&self, at_once: bool) -> Boxed<'_, ()>;
 }
 
 pub struct Given {
-    /// What the host has of the workspace.
+    /// The mirror.
     pub store: Store,
-    /// The way to home.
+    /// The link to the primary.
     pub upstream: Arc<dyn Upstream>,
 }
 
-/// Begins the work; the program gives it. It is not called before an agent works here.
+/// Starts the engine; provided by the program. Called only once an agent works here.
 pub type Begin = Arc<dyn Fn(Given) -> Boxed<'static, Result<Box<dyn Work>, String>> + Send + Sync>;
 
-/// What a host is made of besides its folder.
+/// The dependencies of a host.
 #[derive(Clone)]
 pub struct Parts {
     /// The tables of a workspace.
     pub schema: fn() -> Schema,
     pub clock: Arc<dyn Clock>,
-    /// Where ids come from.
     pub ids: Arc<dyn IdSource>,
-    /// What may happen to disks; nothing is injected in the program.
+    /// Injected disk faults; none in production.
     pub faults: Arc<dyn Faults>,
-    /// How long the link may take over things.
+    /// The timeouts of the link.
     pub pace: Pace,
-    /// Begins the work of agents; without it none do.
+    /// Starts the engine; `None` for a host without one.
     pub begin: Option<Begin>,
 }
 
-/// What the command says that a machine joins by.
+/// The arguments of the join command.
 #[derive(Default)]
 pub struct Join {
-    /// The address of home.
+    /// The address of the primary.
     pub home: Option<String>,
-    /// The fingerprint of the key of the workspace.
+    /// The fingerprint of the workspace's key.
     pub fingerprint: Option<String>,
-    /// The token, which is good once.
+    /// A token that can be used once.
     pub token: Option<Token>,
-    /// What this machine has or is.
+    /// Labels of this machine.
     pub labels: Vec<String>,
 }
 
 pub enum Token {
-    /// In the command.
+    /// On the command line.
     Given(Zeroizing<String>),
     File(PathBuf),
 }
@@ -121,16 +119,16 @@ impl Token {
 /// Why a host ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
-    /// The program is asked to end, and comes back.
+    /// The program stops and will come back.
     Stopping,
-    /// The machine is a gateway no more.
+    /// The machine is no longer a gateway.
     Leaving,
-    /// It is not let in any more, and had keys. The caller begins anew in a process without what this one has in memory.
+    /// The host is shut out and had keys. The caller must restart in a new process, whose memory has none of them.
     ShutOut,
 }
 
 impl Ending {
-    /// The word that home hears.
+    /// The goodbye word to the primary.
     fn word(self) -> &'static str {
         match self {
             Self::Stopping | Self::ShutOut => talk::STOPPING,
@@ -146,33 +144,33 @@ pub struct Replica(Arc<Inner>);
 struct Inner {
     folder: PathBuf,
     identity: Identity,
-    /// Names this start of the program.
+    /// The id of this process start.
     life: String,
     mirror: Mirror,
     clock: Arc<dyn Clock>,
     pace: Pace,
     labels: Vec<String>,
-    /// What the command said of home, if there was one.
+    /// The primary's address and fingerprint in the join command.
     joins: Option<(String, String)>,
     token: Mutex<Option<Token>>,
     known: Mutex<Option<Known>>,
     now: Mutex<Now>,
     calls: Arc<Calls>,
     begin: Option<Begin>,
-    /// Whether there is something to work with.
+    /// Whether the engine is needed.
     is_wanted: watch::Sender<bool>,
     work: tokio::sync::Mutex<Option<Box<dyn Work>>>,
     ending: watch::Sender<Option<Ending>>,
-    /// Told when it is not to wait for the next try.
+    /// Interrupts the delay before the next attempt.
     hurry: Notify,
 }
 
 impl Replica {
-    /// Opens the folder of a host, whose lock the caller holds, and makes what is missing in it. Blocking.
+    /// Opens the folder of a host, and creates missing files. The caller holds the folder's lock. Blocking.
     ///
     /// # Errors
-    /// When it is a home's, belongs to another workspace than the command says, has joined none and there is no command,
-    /// or cannot be read.
+    /// If the folder is a primary's, belongs to another workspace than `join`, has joined none and `join` is empty, or
+    /// cannot be read.
     pub fn open(folder: &Path, join: Join, parts: Parts) -> Result<Self, ReplicaError> {
         folder::check(folder)?;
         let known = Known::load(folder)?;
@@ -209,12 +207,12 @@ impl Replica {
         })))
     }
 
-    /// Asks it to end.
+    /// Asks the host to end.
     pub fn end(&self, ending: Ending) {
         self.0.ending.send_replace(Some(ending));
     }
 
-    /// Links now, where it waits before the next try.
+    /// Connects now instead of waiting for the next attempt.
     pub fn connect(&self) {
         self.0.hurry.notify_waiters();
     }
@@ -224,10 +222,10 @@ impl Replica {
         self.0.mirror.store().close();
     }
 
-    /// Links again and again, until it is asked to end.
+    /// Links again and again, until the host is asked to end.
     ///
     /// # Errors
-    /// When it has not joined yet and cannot: home refuses the token, or is another one than was named.
+    /// If the host cannot join: the primary refuses the token, or has another key.
     pub async fn run(&self) -> Result<Ending, ReplicaError> {
         let ended = tokio::select! {
             biased;
@@ -240,7 +238,7 @@ impl Replica {
         ended
     }
 
-    /// Lets the work of agents come to rest, while there is a link.
+    /// Stops the engine while there is a link.
     pub async fn rest(&self) {
         self.ends_work(false).await;
     }
@@ -252,15 +250,15 @@ impl Replica {
         }
     }
 
-    /// Begins the work of agents whenever there is something to work with; never ends.
+    /// Runs the engine whenever it is needed; never returns.
     async fn works(&self) {
         let mut is_wanted = self.0.is_wanted.subscribe();
         loop {
-            // ok, here and below: the sender is part of what is waited on, so it is there.
+            // ok, here and below: the sender outlives this wait.
             let _ = is_wanted.wait_for(|is_wanted| *is_wanted).await;
             self.begins_work().await;
             if !*is_wanted.borrow() {
-                // It was shut out meanwhile.
+                // The host was shut out meanwhile.
                 self.ends_work(true).await;
             }
             let _ = is_wanted.wait_for(|is_wanted| !*is_wanted).await;
@@ -281,7 +279,7 @@ impl Replica {
         }
     }
 
-    /// Drops keys and secrets once the line has been cut for so long that no run here may spend anything; never ends.
+    /// Drops keys and secrets once the link has been down so long that no run may spend anything; never returns.
     async fn lets_keys_go(&self) {
         loop {
             tokio::time::sleep(LOOKS).await;
@@ -298,7 +296,7 @@ impl Replica {
                 }
                 Err(_) => None,
             };
-            // Without a grant: as long as one holds unless somebody chooses otherwise.
+            // Without a grant: the default duration of grants.
             let span = span.unwrap_or_else(|| grants::span(CUT_HOURS));
             if self.0.calls.drop_keys_after(span) {
                 tracing::warn!("{KEYS_GONE}");
@@ -325,7 +323,7 @@ impl Replica {
                 Err(error) if self.is_final(&error) => return Err(error),
                 Err(error) => Why::of(&error),
             };
-            // Before the status says that it is held, since that names the copy.
+            // Noted before the status changes, because the status names the copy.
             self.note_that_there_are_two(&why.code);
             self.cut_off(&why);
             if self.ends_if_not_let_in(&why).await {
@@ -342,13 +340,13 @@ impl Replica {
         }
     }
 
-    /// Leaves while nobody runs it: tells home, as far as that is possible. What lies in the folder is removed by
-    /// [`folder::forget`].
+    /// Leaves the workspace while no program runs the host: says goodbye to the primary if possible. [`folder::forget`]
+    /// removes the files.
     ///
     /// # Errors
-    /// When home could not be told.
+    /// If the primary could not be reached.
     pub async fn say_goodbye(&self) -> Result<(), ReplicaError> {
-        // One that was not chosen would say it in the name of the other.
+        // A copy that was not chosen would say goodbye in the other's name.
         if self.known().is_none_or(|known| known.is_refused) {
             return Ok(());
         }
@@ -360,12 +358,12 @@ impl Replica {
         }
     }
 
-    /// Waits until it is asked to end.
+    /// Waits until the host is asked to end.
     async fn asked(&self) -> Ending {
         let mut ending = self.0.ending.subscribe();
         match ending.wait_for(Option::is_some).await.map(|ending| *ending) {
             Ok(Some(ending)) => ending,
-            // ok: the sender is part of what is waited on, so it is there.
+            // ok: the sender outlives this wait.
             Ok(None) | Err(_) => Ending::Stopping,
         }
     }
@@ -382,7 +380,7 @@ impl Replica {
         Ok(())
     }
 
-    /// Notes that there is no link, and why. The log warns once of a reason that lasts.
+    /// Records that there is no link, and why. Warns once per reason.
     fn cut_off(&self, why: &Why) {
         let is_new = self.0.now.lock().cut(self.0.clock.now(), why.clone());
         match is_new {
@@ -396,7 +394,8 @@ impl Replica {
     }
 }
 
-/// Runs that went on here while the line was cut, and their conversations, are ahead of home until it has heard all.
+/// Rows of runs that continued offline, and of their sessions, are ahead of the primary until it has received
+/// everything.
 fn leads(read: &dyn Read, at: &At) -> Result<bool, StoreError> {
     match [RUNS.number, SESSIONS.number].contains(&at.table) {
         true => outbox::leads(read, &at.key),
@@ -404,8 +403,8 @@ fn leads(read: &dyn Read, at: &At) -> Result<bool, StoreError> {
     }
 }
 
-/// Opens the mirror. One that cannot be read any more comes anew from home; it is set aside, because home may not have heard
-/// yet what was written in it.
+/// Opens the mirror. An unreadable mirror is replaced by a new one and set aside, because it may contain writes that
+/// the primary has not received.
 fn open_store(folder: &Path, parts: &Parts) -> Result<Store, ReplicaError> {
     let options = || Options {
         path: folder.join(folder::STORE),
@@ -431,7 +430,7 @@ fn open_store(folder: &Path, parts: &Parts) -> Result<Store, ReplicaError> {
     }
 }
 
-/// Waits until the machine has other networks than at the beginning.
+/// Waits until the networks of the machine change.
 async fn net_changes() {
     let before = facts::networks();
     loop {

@@ -1,4 +1,4 @@
-//! How this machine gets a link: as the gateway that it is, else with the token of the command.
+//! Connects this machine: as a known gateway, else with the token of the join command.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::shut_out::{AT_ODDS, SHUT_OUT};
 use crate::{Join, Replica, Token, VERSION, facts};
 
 impl Replica {
-    /// Whether it is of no use to try again: somebody has to look at the command.
+    /// Returns `true` if a retry is pointless because the join command is wrong.
     pub(crate) fn is_final(&self, error: &ReplicaError) -> bool {
         if self.known().is_some() {
             return false;
@@ -26,7 +26,7 @@ impl Replica {
         }
     }
 
-    /// Links to home: as the gateway that it is, else with the token.
+    /// Connects to the primary: as a known gateway, else with the token.
     pub(crate) async fn reach(&self) -> Result<Linked, ReplicaError> {
         let Some(known) = self.known() else { return self.join().await };
         if known.is_refused {
@@ -44,7 +44,7 @@ impl Replica {
                 folder::forget_token(&self.0.folder)?;
                 Ok(linked)
             }
-            // It was removed there. A new command makes a new gateway of it, with the same key.
+            // The gateway was removed on the primary. A new command joins again with the same key.
             Err(ReplicaError::Link(LinkError::Refused(refusal)))
                 if refusal.code == "unknown_gateway" && self.has_token() =>
             {
@@ -62,7 +62,7 @@ impl Replica {
         }
     }
 
-    /// Joins with the token. It is used up by that, and forgotten.
+    /// Joins with the token, which is used up and removed.
     async fn join(&self) -> Result<Linked, ReplicaError> {
         let (home, print) = self.0.joins.clone().ok_or(ReplicaError::NotJoined)?;
         let token = match &*self.0.token.lock() {
@@ -102,7 +102,7 @@ impl Replica {
             Purpose::Join { .. } => link::address(home, &print),
         };
         let carrier = link::connect(&address, &trust, self.0.pace).await?;
-        // ok: before it has joined it was never held.
+        // ok: a host that has not joined was never held.
         let branch = self.known().and_then(|known| known.branch).unwrap_or_default();
         let facts = Facts {
             life: self.0.life.clone(),
@@ -121,7 +121,8 @@ impl Replica {
     }
 }
 
-/// The home that the command means; nothing where there is none. What is known already holds.
+/// Address and fingerprint of the primary in the command, if there is one. A fingerprint that differs from the known
+/// key is refused.
 pub(crate) fn meant(
     known: Option<&Known>,
     join: &Join,
@@ -146,7 +147,7 @@ pub(crate) fn meant(
     }
 }
 
-/// The roots for an address: they are read for each link, so that an idle host keeps none.
+/// The roots for an address. They are read for each link, so that an idle host keeps none in memory.
 async fn trust(home: &str) -> Result<Trust, LinkError> {
     if !home.starts_with("https://") && !home.starts_with("wss://") {
         return Trust::nobody();
@@ -155,7 +156,7 @@ async fn trust(home: &str) -> Result<Trust, LinkError> {
     read.unwrap_or_else(|error| Err(LinkError::Roots { detail: error.to_string() }))
 }
 
-/// How long to wait at least before the next try.
+/// The minimum delay before the next attempt.
 pub(crate) fn wait_after(error: &ReplicaError) -> Option<Duration> {
     match error {
         ReplicaError::Link(LinkError::Refused(refusal)) => {

@@ -1,5 +1,5 @@
-//! What happens here when home does not let this machine in: for good, because another machine has its folder, or because
-//! its program is of another version.
+//! Handling of a host that the primary does not admit: revoked, held because of a copied folder, or running another
+//! version.
 
 use std::time::Duration;
 
@@ -7,24 +7,24 @@ use crate::Replica;
 use crate::folder::Known;
 use crate::status::Why;
 
-/// How long a host waits that is not let in any more.
+/// Retry delay of a host that is shut out.
 pub(crate) const SHUT_OUT: Duration = Duration::from_secs(5 * 60);
-/// How long one waits whose program is of another version, or whose key another program uses.
+/// Retry delay of a host with another version, or whose key is in use by another program.
 pub(crate) const AT_ODDS: Duration = Duration::from_secs(60);
-/// How long one waits that is held, where home does not say it.
+/// Default retry delay of a held host.
 pub(crate) const CHOICE: Duration = Duration::from_secs(20);
-/// The code of a machine that is not let in any more.
+/// Refusal code of a revoked host.
 pub(crate) const REVOKED: &str = "gateway_revoked";
-/// The code of one while nobody has chosen between it and a copy.
+/// Refusal code while nobody has chosen between this host and a copy.
 pub(crate) const HELD: &str = "gateway_held";
-/// The code of one that was not chosen.
+/// Refusal code of the copy that was not chosen.
 pub(crate) const COPIED: &str = "gateway_copy";
-/// What home says to a machine that it does not let in any more.
+/// Refusal codes of a host that is shut out for good.
 pub(crate) const SHUT_OUT_CODES: [&str; 3] = [REVOKED, "unknown_gateway", COPIED];
 
 impl Replica {
-    /// Ends what works here when home does not let this machine in: nothing is left of programs and browsers. If it is let
-    /// in after all, it is begun anew. Says whether keys may be left in the memory of this process that has to drop them.
+    /// Stops the engine, with all programs and browsers, if the primary does not admit this host; a later admission
+    /// starts it again. Returns `true` if keys that must be dropped may remain in this process's memory.
     pub(crate) async fn ends_if_not_let_in(&self, why: &Why) -> bool {
         let (is_held, is_out) = (why.code == HELD, SHUT_OUT_CODES.contains(&why.code.as_str()));
         if !is_held && !is_out {
@@ -38,8 +38,8 @@ impl Replica {
         is_out && self.0.calls.had_keys()
     }
 
-    /// Notes by what home tells this folder from a copy of it from now on, and whether the other was chosen: a later start
-    /// does not call then, since home may have been started and know nothing of the choice.
+    /// Records how the primary tells this folder from its copy, and whether the other was chosen. A rejected copy does
+    /// not connect after a restart, because the primary may have restarted and forgotten the choice.
     pub(crate) fn note_that_there_are_two(&self, code: &str) {
         let Some(known) = self.known() else { return };
         let noted = match code {

@@ -1,12 +1,11 @@
-//! What is said to home, over lines that do everything wrong by the choice of a seed: they are cut, swallow, delay, double,
-//! tear and swap messages, and either side is ended between any two things that it does. What lies on the disk of a side
-//! stays, all else of it is gone. While a line is cut, for seconds up to ten days, runs go on by themselves, and home hears
-//! of it later; the clock of the host jumps by a year either way. Each command is carried out once and in its order, what was
-//! answered is in the mirror, no cut is taken for a shorter one, and both disks come to the same. (What may be spent
-//! meanwhile: `tests/it/rules/money/simulate.rs`.)
+//! Simulation of commands to the primary over faulty links, driven by a seed. Links cut, swallow, delay, duplicate,
+//! tear and reorder messages, and either side is killed between any two steps; only its disk survives. While a link is
+//! down, up to ten days, runs continue offline, and the host's clock jumps by a year. Invariants: each command is
+//! applied once and in order, an answered write is in the mirror, no outage is measured too short, and both disks end
+//! up equal. (Offline budgets: `tests/it/rules/money/simulate.rs`.)
 //!
-//! `HQ_SIM_N` seeds (200), `HQ_SIM_SEED` the first of them: one that failed is repeated alone with `HQ_SIM_N=1`.
-//! `make simulate N=…` does the same. A seed repeats the choices; who is quicker is up to the machine.
+//! `HQ_SIM_N` sets the number of seeds (200), `HQ_SIM_SEED` the first; repeat a failed seed with `HQ_SIM_N=1`, or use
+//! `make simulate N=…`. A seed fixes the choices but not the timing.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
@@ -30,49 +29,48 @@ use tokio::time::{sleep, timeout};
 
 use crate::calls::Calls;
 
-/// Seeds, unless it is said how many.
+/// Default number of seeds.
 const USUAL: u64 = 200;
-/// Seeds side by side, beside other tests and where there are thousands: most of the time each waits for a line that says
-/// nothing.
+/// Concurrent seeds, for few and for thousands of seeds. A seed mostly waits for silent links.
 const SIDE_BY_SIDE: [usize; 2] = [8, 32];
-/// Runs that work at the same time, and the commands of each.
+/// Concurrent runs, and the commands of each.
 const RUNS: usize = 2;
 const COMMANDS: u64 = 10;
-/// Each of so many home alone carries out; the others are written here while the line is cut.
+/// Every nth command is for the primary alone; the others are written locally while the link is down.
 const AT_HOME: u64 = 4;
-/// So long a run waits for the line.
+/// How long a run waits for the link.
 const PATIENT: Duration = Duration::from_millis(4);
-/// So often each side is ended, and so many lines are bad; then all goes well.
+/// Kills of each side and number of faulty links; after that all goes well.
 const ENDS: u64 = 5;
 const BAD_LINES: u64 = 12;
-/// How long one seed may take.
+/// Time limit of one seed.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// How long a line may be cut at most, by choice, in milliseconds.
+/// Longest outages to choose from, in milliseconds.
 const LONGEST: [u64; 4] = [60_000, 3_600_000, 24 * 3_600_000, 240 * 3_600_000];
 const YEAR_MS: i64 = 365 * 24 * 3_600_000;
-/// Lines that say nothing are given up soon.
+/// Short timeouts, so that silent links are detected soon.
 const PACE: Pace = Pace {
     handshake: Duration::from_millis(200),
     ping: Duration::from_millis(20),
     silence: Duration::from_millis(120),
 };
 
-/// A side was ended.
+/// A side was killed.
 struct Ended;
 
-/// What of a command is on a disk: whose it is, and its number.
+/// A command on a disk: its run and its number.
 type Row = (usize, u64);
 
-/// What home keeps.
+/// The primary's disk.
 #[derive(Default)]
 struct Home {
     rows: Vec<Row>,
-    /// What was said last about each run, and what was answered.
+    /// The last command of each run and its answer.
     answers: [Option<(String, Value)>; RUNS],
 }
 
 impl Home {
-    /// Carries a command out in one transaction. Null answers one that was carried out before under another name.
+    /// Applies a command in one transaction. Returns null for a command that was applied before with another nonce.
     fn carries_out(&mut self, command: &Command) -> Value {
         let Some(of) = (0..RUNS).find(|of| run(*of) == command.run) else { return Value::Null };
         let said = command.body.to_string();
@@ -94,38 +92,38 @@ impl Home {
     }
 }
 
-/// What the host keeps.
+/// The host's disk.
 #[derive(Default)]
 struct Host {
-    /// What has come from home, in the order of its feed.
+    /// Rows from the primary, in the order of its feed.
     rows: Vec<Row>,
-    /// What was written here and is ahead of home.
+    /// Rows that were written locally and are ahead of the primary.
     own: Vec<Row>,
-    /// What home is to hear of that, in its order.
+    /// The outbox: commands for the primary, in order.
     waits: Vec<(usize, Value)>,
-    /// What was let go, and comes anew from home.
+    /// Rows that were released and have to come again from the primary.
     gone: [u64; RUNS],
 }
 
 impl Host {
-    /// How many commands of a run were written here or have come.
+    /// The number of a run's commands that were written here or have arrived.
     fn has(&self, of: usize) -> u64 {
         done(&self.rows, of).max(done(&self.own, of))
     }
 
-    /// Whether all has come that was let go.
+    /// Returns `true` once all released rows have arrived.
     fn is_whole(&self) -> bool {
         (0..RUNS).all(|of| self.gone[of] <= done(&self.rows, of))
     }
 
-    /// What was written here goes: home has all of it.
+    /// Releases the local rows, because the primary has all of them.
     fn let_go(&mut self) {
         self.gone = std::array::from_fn(|of| done(&self.own, of));
         self.own.clear();
     }
 }
 
-/// How many commands of a run are on a disk.
+/// The number of a run's commands on a disk.
 fn done(rows: &[Row], of: usize) -> u64 {
     rows.iter().filter(|row| row.0 == of).map(|row| row.1).max().unwrap_or(0)
 }
@@ -138,7 +136,7 @@ fn length<T>(of: &[T]) -> u64 {
     of.len() as u64
 }
 
-/// Lets a side live for so many steps.
+/// Kills a side after this many steps.
 struct Fuse(Cell<u64>);
 
 impl Fuse {
@@ -149,7 +147,7 @@ impl Fuse {
     }
 }
 
-/// Both sides and what is between them.
+/// Both sides and the links between them.
 struct World {
     choices: SeededIds,
     identities: (Identity, Identity),
@@ -157,9 +155,9 @@ struct World {
     host: RefCell<Host>,
     lines: Cell<u64>,
     ends: Cell<u64>,
-    /// How much was written while the line was cut.
+    /// Number of writes while offline.
     alone: Cell<u64>,
-    /// The clock of the host, and what had passed when the line was cut, while it is.
+    /// The host's clock, and its elapsed time at the cut, while the link is down.
     clock: Arc<ManualClock>,
     cut: Cell<Option<Duration>>,
 }
@@ -167,7 +165,7 @@ struct World {
 impl World {
     fn of(seed: u64) -> Self {
         Self {
-            // Neighbours are to have little in common.
+            // Spread the seeds, so that neighbours have little in common.
             choices: SeededIds::new(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15)),
             identities: (Identity::generate(), Identity::generate()),
             home: RefCell::default(),
@@ -180,7 +178,7 @@ impl World {
         }
     }
 
-    /// There is no line for a while.
+    /// The link is down for a while.
     fn time_passes(&self) {
         let longest = LONGEST[usize::try_from(self.below(4)).expect("one of four")];
         self.clock.advance_ms(i64::try_from(self.below(longest)).expect("days"));
@@ -191,17 +189,17 @@ impl World {
         }
     }
 
-    /// The line is cut, if it was not already.
+    /// Marks the link as cut, if it is not.
     fn is_cut(&self) {
         self.cut.set(self.cut.get().or(Some(self.clock.passed())));
     }
 
-    /// A number below `end`, by choice.
+    /// A pseudorandom number below `end`.
     fn below(&self, end: u64) -> u64 {
         (self.choices.next(0).as_u64_pair().1 >> 8) % end
     }
 
-    /// What happens to the messages of one direction of the next line.
+    /// The faults of one direction of the next link.
     fn faults(&self) -> Faults {
         if BAD_LINES <= self.lines.get() {
             return Faults::none();
@@ -222,18 +220,18 @@ impl World {
         Faults::all((0..self.below(3)).map(one).collect())
     }
 
-    /// How long a side lives that is ended so many times already.
+    /// The lifetime of a side after this many kills.
     fn fuse(&self, ends: u64) -> Fuse {
         Fuse(Cell::new(if ends < ENDS { 1 + self.below(30) } else { u64::MAX }))
     }
 
-    /// Home, begun again whenever it ends, at the end of each line that comes; never ends.
+    /// The primary: serves each link and restarts when killed; never returns.
     async fn serves(&self, mut lines: UnboundedReceiver<Carrier>) {
         let mut ends = 0;
         let mut fuse = self.fuse(ends);
         let mut line = lines.recv().await;
         while let Some(carrier) = line {
-            // The newest link is the one.
+            // The newest link replaces older ones.
             line = tokio::select! {
                 biased;
                 newer = lines.recv() => newer,
@@ -306,7 +304,7 @@ impl World {
         }
     }
 
-    /// The host, begun again whenever it ends, until all its runs have done their work.
+    /// The host: restarts when killed, until all its runs are done.
     async fn works(&self, lines: UnboundedSender<Carrier>) {
         let mut ends = 0;
         loop {
@@ -314,7 +312,7 @@ impl World {
             let has = length(&self.host.borrow().rows);
             let ahead: BTreeSet<RunId> =
                 self.host.borrow().waits.iter().map(|(of, _)| run(*of)).collect();
-            // A life does not know how long the line was cut before it.
+            // A new process does not know how long the link was down before.
             self.cut.set(None);
             self.is_cut();
             let mut calls = Calls::new(format!("life {ends}"), has, self.clock.clone(), ahead);
@@ -329,7 +327,7 @@ impl World {
         }
     }
 
-    /// One run, from where the mirror has it to its end.
+    /// One run, from its state in the mirror to its end.
     async fn goes(&self, calls: &Calls, of: usize) {
         let mut number = self.catches_up(calls, of).await;
         while number < COMMANDS {
@@ -341,17 +339,17 @@ impl World {
             number += 1;
             assert_eq!(answer, json!({ "did": number }), "the answer to another command");
         }
-        // Home has heard all then, and so has the mirror.
+        // By now the primary and the mirror have everything.
         self.catches_up(calls, of).await;
     }
 
-    /// Waits until the mirror has what home has done, also for a life before this one; gives how much that is.
+    /// Waits until the mirror has everything that the primary has applied. Returns the number of commands.
     async fn catches_up(&self, calls: &Calls, of: usize) -> u64 {
         calls.say(None, json!("nothing")).await.expect("it is heard");
         self.host.borrow().has(of)
     }
 
-    /// Lets one command be carried out: by home, or here while the line is cut.
+    /// Has one command applied: by the primary, or locally while the link is down.
     async fn does(&self, calls: &Calls, of: usize, number: u64) -> Value {
         let what = json!({ "do": number });
         if number.is_multiple_of(AT_HOME) {
@@ -381,7 +379,7 @@ impl World {
         }
     }
 
-    /// Links again and again, until the host is ended.
+    /// Links again and again, until the host is killed.
     async fn links(&self, calls: &Calls, lines: &UnboundedSender<Carrier>, fuse: &Fuse) -> Ended {
         let (facts, pin) = (Facts::default(), Pin::Key(self.identities.0.public()));
         loop {
@@ -426,7 +424,7 @@ impl World {
         }
     }
 
-    /// Lets home hear what was written here, and then says what it has.
+    /// Sends the outbox to the primary, then reports what the mirror has.
     async fn drains(&self, calls: &Calls, sender: &Sender, fuse: &Fuse) -> Result<(), Ended> {
         calls.comes_back().await;
         let waits = self.host.borrow().waits.clone();
@@ -485,7 +483,7 @@ impl World {
     }
 }
 
-/// One seed from its beginning to its end; gives how often a side was ended in it, and how much was written alone.
+/// Runs one seed. Returns the number of kills and of offline writes.
 async fn lives(seed: u64) -> (u64, u64) {
     let world = World::of(seed);
     let (lines, home) = unbounded_channel();

@@ -1,4 +1,4 @@
-//! How a host stands: for `hq replica status`, and for itself.
+//! The state of a host: for `hq replica status` and for the host itself.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -19,11 +19,11 @@ use crate::{Replica, VERSION, folder};
 /// Why there is no link.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Why {
-    /// A stable word.
+    /// A stable code.
     pub(crate) code: String,
     /// A sentence for people.
     pub(crate) sentence: String,
-    /// How long to wait at least before the next try.
+    /// The minimum delay before the next attempt.
     pub(crate) wait: Option<Duration>,
 }
 
@@ -33,32 +33,32 @@ impl Why {
     }
 }
 
-/// How it stands at this moment.
+/// The present state of a host.
 #[derive(Clone, Debug)]
 pub(crate) struct Now {
-    /// Since when there is a link, or there is none.
+    /// The start of the link, or of the time without one.
     pub(crate) since: Timestamp,
     pub(crate) is_linked: bool,
-    /// Why there is none.
+    /// Why there is no link.
     pub(crate) why: Option<Why>,
-    /// The version of home's program.
+    /// The version of HQ on the primary.
     pub(crate) home_version: Option<String>,
-    /// How far home's clock is ahead of this one, in milliseconds.
+    /// How far the primary's clock is ahead, in milliseconds.
     pub(crate) clock_ms: Option<i64>,
-    /// The number of home's newest entry, as far as it is known.
+    /// The newest known entry of the primary's feed.
     pub(crate) head: Option<u64>,
-    /// Whether it is to take no new work.
+    /// The host takes no new work.
     pub(crate) is_paused: bool,
-    /// What keeps it from laying what has come.
+    /// Why received data cannot be applied.
     pub(crate) trouble: Option<String>,
-    /// Whether that is that the disk has no room.
+    /// The reason is a full disk.
     pub(crate) is_full: bool,
-    /// When there was last no link, and why.
+    /// The last time without a link, and its reason.
     pub(crate) broke: Option<(Timestamp, String)>,
 }
 
 impl Now {
-    /// There was no link yet.
+    /// The state before the first link.
     pub(crate) fn apart(since: Timestamp) -> Self {
         Self {
             since,
@@ -79,7 +79,7 @@ impl Now {
         self.home_version = Some(version);
     }
 
-    /// Returns whether the reason differs from the last one.
+    /// Records a cut. Returns whether the reason differs from the last one.
     pub(crate) fn cut(&mut self, at: Timestamp, why: Why) -> bool {
         let is_new = self.why.as_ref().is_none_or(|last| last.sentence != why.sentence);
         if self.is_linked {
@@ -92,62 +92,61 @@ impl Now {
     }
 }
 
-/// How a host stands.
+/// The state of a host.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Status {
-    /// Whether a program runs it.
+    /// A program runs the host.
     pub running: bool,
-    /// Its process, while one does.
+    /// The process id of that program.
     pub pid: Option<u32>,
     /// The version of this program.
     pub version: String,
-    /// The number of what it speaks.
+    /// The protocol version.
     pub wire: u32,
-    /// The fingerprint of this machine's own key.
+    /// The fingerprint of this host's key.
     pub fingerprint: String,
     pub home: Option<String>,
-    /// The fingerprint of the key of the workspace.
+    /// The fingerprint of the workspace's key.
     pub home_fingerprint: Option<String>,
-    /// The version of home's program, once it was heard.
+    /// The version of HQ on the primary, once known.
     pub home_version: Option<String>,
-    /// Which gateway it is, once it has joined.
+    /// The gateway's id, once the host has joined.
     pub gateway: Option<GatewayId>,
-    /// What the gateway is called.
+    /// The gateway's name.
     pub label: Option<String>,
-    /// Whether there is a link.
     pub linked: bool,
-    /// Since when there is one, or there is none.
+    /// The start of the link, or of the time without one.
     pub since: Timestamp,
-    /// Why there is none: a stable word.
+    /// Why there is no link: a stable code.
     pub code: Option<String>,
     /// The same as a sentence.
     pub why: Option<String>,
-    /// How home names this copy of the folder, while it is held as one of two.
+    /// The primary's name for this copy of the folder, while the host is held.
     #[serde(default)]
     pub copy: Option<String>,
-    /// Whether it is to take no new work.
+    /// The host takes no new work.
     pub paused: bool,
-    /// What keeps it from laying what has come.
+    /// Why received data cannot be applied.
     pub trouble: Option<String>,
-    /// How far home's clock is ahead of this one, in milliseconds.
+    /// How far the primary's clock is ahead, in milliseconds.
     pub clock_ms: Option<i64>,
-    /// Where it is in home's feed, as `life.entry`; nothing before it has anything.
+    /// The position in the primary's feed as `life.entry`; `None` before the first data.
     pub cursor: Option<String>,
-    /// The entry of it.
+    /// The entry of that position.
     pub seq: Option<u64>,
-    /// Whether all that it may have is here; else a snapshot is on its way.
+    /// All replicated rows are here; otherwise a snapshot is in progress.
     pub whole: bool,
-    /// The number of home's newest entry, as it said at the beginning of the link or later.
+    /// The newest known entry of the primary's feed.
     pub head: Option<u64>,
     /// Rows by table.
     pub rows: BTreeMap<String, u64>,
-    /// So many writes of runs wait for home to hear them: they were made while the line was cut.
+    /// Number of offline writes that the primary has not received.
     #[serde(default)]
     pub unsaid: u64,
-    /// Since when the first of them waits.
+    /// The time of the first of them.
     #[serde(default)]
     pub unsaid_since: Option<Timestamp>,
-    /// So many runs wait for the line: they have said something that home alone decides.
+    /// Number of runs that wait for the link, because only the primary can decide their request.
     #[serde(default)]
     pub waiting: u64,
     /// Since when the first of them waits.
@@ -156,9 +155,9 @@ pub struct Status {
 }
 
 impl Replica {
-    /// How it stands. Reads all that it has: to be called where blocking is allowed.
+    /// The present state. Reads the whole mirror. Blocking.
     pub fn status(&self, running: bool) -> Result<Status, ReplicaError> {
-        // The reason first: what it is about was noted before it was set.
+        // Read the reason first: its data was noted before it was set.
         let now = self.0.now.lock().clone();
         let known = self.known();
         let (at, whole) = match self.0.mirror.standing()? {
@@ -176,7 +175,7 @@ impl Replica {
                  may be in {name}, which nobody has heard: remove that file once nobody needs it"
             )
         });
-        // Nothing comes anew for one that is not let in any more: why there is no link says all.
+        // A host that is shut out gets no keys again; the reason for the missing link says so.
         let is_out =
             now.why.as_ref().is_some_and(|why| SHUT_OUT_CODES.contains(&why.code.as_str()));
         let keys = (!is_out && self.0.calls.lacks_keys()).then(|| KEYS_GONE.to_owned());

@@ -1,5 +1,5 @@
-//! One link, from the handshake to its end: what home says is laid and then acknowledged, and home hears every ten
-//! seconds how this machine is.
+//! One link, from the handshake to its end: frames of the primary are applied and then acknowledged, and the host
+//! reports its state every ten seconds.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -26,28 +26,28 @@ use crate::shut_out::{self, AT_ODDS, CHOICE, SHUT_OUT};
 use crate::status::Why;
 use crate::{Ending, Replica, facts};
 
-/// How often home hears how this machine is.
+/// Interval of beats.
 const BEAT: Duration = Duration::from_secs(10);
-/// How long a disk that takes nothing is left alone.
+/// Retry delay for a disk that accepts no writes.
 const BREATH: Duration = Duration::from_secs(5);
-/// How long home may take to take a goodbye.
+/// How long sending a goodbye may take.
 const FAREWELL: Duration = Duration::from_secs(5);
-/// The word of a program that ends and comes back.
+/// Goodbye word of a program that stops and will come back.
 pub(crate) const STOPPING: &str = "stopping";
-/// The word of a home that lets this machine in no more.
+/// Goodbye word of a primary that has revoked this host.
 const REVOKED: &str = "revoked";
-/// The word of a home that holds this machine, because another has the same folder.
+/// Goodbye word of a primary that holds this host, because another one has the same folder.
 const HELD: &str = "held";
-/// Where the commits of agents are that work here, or have.
+/// The repository of agents that work or have worked here.
 const FILES: &str = "agents.git";
-/// What a frame needs besides the bytes that it carries.
+/// Bytes of a frame besides its payload.
 const FRAME: usize = 64;
 
-/// How a link ends that nobody here wanted to end.
+/// How a link ends unintentionally.
 enum End {
-    /// Home has closed it, with this word.
+    /// The primary has closed it, with this word.
     Said(String),
-    /// The line, or what came over it.
+    /// The connection or a frame has failed.
     Failed(ReplicaError),
 }
 
@@ -101,7 +101,7 @@ impl End {
 }
 
 impl Replica {
-    /// Talks until the link ends: because it was asked to end here, or for another reason.
+    /// Serves a link until it ends: on request or for another reason.
     pub(crate) async fn converse(&self, linked: Linked) -> Result<Ending, Why> {
         let Linked { admitted, version, session, .. } = linked;
         let Session { sender, mut receiver, pump } = session;
@@ -121,13 +121,13 @@ impl Replica {
             gone
         };
         let parts = async {
-            // What is written waits for the next link.
+            // The rest of the outbox waits for the next link.
             let ending = tokio::select! {
                 biased;
                 ending = self.asked() => ending,
                 _ = sender.over() => return None,
             };
-            // ok: where nobody hears it any more, the silence tells.
+            // ok: without a goodbye the primary detects the silence.
             let _ = timeout(FAREWELL, sender.goodbye(ending.word())).await;
             sender.cut();
             Some(ending)
@@ -144,7 +144,7 @@ impl Replica {
         }
     }
 
-    /// Hears what home says; gives how it ended.
+    /// Handles the primary's frames. Returns how the link ended.
     async fn hears(&self, sender: &Sender, receiver: &mut Receiver, begins: &Begins) -> End {
         let mut talk = Talk { host: self, sender, agents: BTreeSet::new(), begins };
         loop {
@@ -158,8 +158,7 @@ impl Replica {
         }
     }
 
-    /// Once home has welcomed it: lets home hear what was written here while the line was cut, and then says what it has, so
-    /// that home goes on from there.
+    /// After the welcome: sends the outbox, then reports what the mirror has, so that the primary continues from there.
     async fn goes_on(&self, sender: &Sender, begins: &Begins) -> Result<(), End> {
         tokio::select! {
             biased;
@@ -169,7 +168,7 @@ impl Replica {
         self.drain(sender).await?;
         let Some(epoch) = *begins.epoch.lock() else { return Ok(()) };
         let (have, is_void) = self.have(epoch).await?;
-        // What is void stays so until all of it has come anew; a snapshot that is cut off begins again until then.
+        // A void mirror stays void until everything has come again; an interrupted snapshot starts over.
         match is_void {
             true => *begins.void.lock() = Some(epoch),
             false => self.is_of(epoch)?,
@@ -185,7 +184,7 @@ impl Replica {
         Ok(())
     }
 
-    /// There is something to work with, if agents work here, or have: what they wrote may not be at home yet.
+    /// Requests the engine if agents work here or have worked here, because the primary may lack some of their commits.
     fn wants(&self) {
         if *self.0.is_wanted.borrow() {
             return;
@@ -201,7 +200,7 @@ impl Replica {
         Ok(read.map_err(|error| MirrorError::from(StoreError::Panicked(error.to_string())))??)
     }
 
-    /// What has come since may be all that was let go.
+    /// Checks whether the mirror has everything again that was released.
     async fn settle(&self) -> Result<(), End> {
         if !self.0.calls.is_settling() {
             return Ok(());
@@ -214,7 +213,7 @@ impl Replica {
         Ok(())
     }
 
-    /// Says how this machine is, once home has welcomed it, until the link ends.
+    /// After the welcome: reports this host's state until the link ends.
     async fn beats(&self, sender: &Sender, begins: &Notify) {
         tokio::select! {
             biased;
@@ -223,7 +222,7 @@ impl Replica {
         }
         loop {
             let host = self.clone();
-            // ok: it looks at the machine and the disk, and nothing of that panics.
+            // ok: reading machine and disk does not panic.
             let Ok(beat) = tokio::task::spawn_blocking(move || host.beat()).await else { return };
             if sender.send(Frame::Beat(beat)).await.is_err() {
                 return;
@@ -236,21 +235,21 @@ impl Replica {
         }
     }
 
-    /// How it is now. Blocking.
+    /// The present state. Blocking.
     fn beat(&self) -> Beat {
         let (store, now) = (self.0.mirror.store(), self.0.now.lock().clone());
         let disk_full = now.is_full || store.room().is_some_and(Room::is_full);
         Beat {
             disk_full,
             stuck: now.trouble.filter(|_| !disk_full).unwrap_or_default(),
-            // ok: a disk that cannot be read is told of by what needs it.
+            // ok: an unreadable disk is reported by what needs it.
             unsent: store.read(|snap| outbox::count(snap)).map_or(0, |count| count.writes),
             broke: now.broke.map(|(at, why)| Broke { at_ms: at.as_millisecond(), why }),
             ..facts::beat(&self.0.folder, self.0.clock.now_ms())
         }
     }
 
-    /// What it has of the workspace, as home is told, and whether that is nothing because what is here was made void.
+    /// What the mirror has, and whether it reports nothing because its content is void.
     async fn have(&self, epoch: u64) -> Result<(Bytes, bool), ReplicaError> {
         let mirror = self.0.mirror.clone();
         let read = tokio::task::spawn_blocking(move || mirror.have()).await;
@@ -261,12 +260,12 @@ impl Replica {
         if !is_void && encoded.len() + FRAME <= MAX_MESSAGE {
             return Ok((encoded.into(), false));
         }
-        // Too much to be told is sent anew, too.
+        // If the list is too long for a frame, everything is sent anew, too.
         let nothing = codec::encode(&mirror::Have::default()).map_err(StoreError::from)?;
         Ok((nothing.into(), is_void))
     }
 
-    /// All that it has is of this epoch from now on.
+    /// Marks the mirror's content as belonging to this epoch.
     fn is_of(&self, epoch: u64) -> Result<(), ReplicaError> {
         match self.known() {
             Some(known) => self.keep(Known { epoch: Some(epoch), ..known }),
@@ -275,7 +274,7 @@ impl Replica {
     }
 }
 
-/// What is known of one link.
+/// The state of one link.
 struct Talk<'t> {
     host: &'t Replica,
     sender: &'t Sender,
@@ -284,15 +283,15 @@ struct Talk<'t> {
     begins: &'t Begins,
 }
 
-/// How a link begins, for what goes on beside what is heard.
+/// The state of a link's start, for concurrent tasks.
 #[derive(Default)]
 struct Begins {
-    /// Home has welcomed this machine: for what is said then, and for the beats.
+    /// The primary has sent its welcome; one notification per waiting task.
     welcomed: Notify,
     beats: Notify,
-    /// The epoch of home.
+    /// The primary's epoch.
     epoch: Mutex<Option<u64>>,
-    /// The epoch of what comes in the place of what is void.
+    /// The epoch of the data that replaces void data.
     void: Mutex<Option<u64>>,
 }
 
@@ -364,14 +363,14 @@ impl Talk<'_> {
         self.begins.beats.notify_one();
     }
 
-    /// Home asks something: whoever works here answers it; while nobody does, home hears that.
+    /// Passes a question of the primary to the engine; answers "not yet" if the engine is not running.
     async fn asked(&self, body: &Value) -> Result<(), End> {
         let Some(Err(tell)) = Tell::of(body).map(|tell| self.host.0.calls.heard(tell)) else {
             return Ok(());
         };
         let words = "no agent works on this machine yet; try again in a moment";
         for told in Told::all(&tell.number, &Err(Refusal::new("not_yet", words))) {
-            // Of no number that anything waits for: nobody hears what is answered to an answer.
+            // Number 0 is never awaited: nothing handles the answer to an answer.
             let (run, what) = (RunId::from_bytes([0; 16]), Aside::Told(told).said());
             let body = json!({ "what": what });
             let command = Command { run, epoch: 0, number: 0, body };
@@ -380,7 +379,7 @@ impl Talk<'_> {
         Ok(())
     }
 
-    /// These agents work here from now on.
+    /// Sets the agents of this host.
     fn are(&mut self, agents: BTreeSet<AgentId>) {
         self.host.0.calls.are(&agents);
         self.agents = agents;
@@ -391,7 +390,7 @@ impl Talk<'_> {
         self.host.0.calls.pause(is_paused);
     }
 
-    /// Keeps a key in memory, and says so.
+    /// Stores a key in memory and acknowledges it.
     async fn take_key(&self, push: KeyPush) -> Result<(), End> {
         let KeyPush { handle, version, sealed } = push;
         if let Ok(key) = String::from_utf8(sealed.to_vec()) {
@@ -405,8 +404,8 @@ impl Talk<'_> {
         now.head = now.head.max(Some(seq));
     }
 
-    /// Lays a parcel. While the disk takes nothing it waits: nothing is acknowledged that is not durable, so home keeps
-    /// the rest back.
+    /// Applies a parcel. Waits while the disk accepts no writes: only durable parcels are acknowledged, so the primary
+    /// holds back the rest.
     async fn lay(&self, bytes: &Bytes) -> Result<(), End> {
         loop {
             let laid = self.host.0.mirror.lay(self.agents.clone(), Parcel::decode(bytes)?).await;
@@ -431,7 +430,7 @@ impl Talk<'_> {
         }
     }
 
-    /// The disk takes nothing now.
+    /// The disk accepts no writes now.
     async fn held_up(&self, error: &StoreError) -> Result<(), End> {
         let words = error.to_string();
         let is_new = {
@@ -449,7 +448,7 @@ impl Talk<'_> {
         }
     }
 
-    /// Tells home what is wrong here.
+    /// Reports a problem to the primary.
     async fn say(&self, words: &str) -> Result<(), LinkError> {
         let at_ms = self.host.0.clock.now_ms();
         let log = Log { at_ms, level: "error".to_owned(), text: words.to_owned() };
@@ -457,13 +456,13 @@ impl Talk<'_> {
     }
 }
 
-/// The agents that home names.
+/// The agents in a scope message.
 fn named(settings: &Value) -> BTreeSet<AgentId> {
     let all = settings["agents"].as_array().into_iter().flatten();
     all.filter_map(|one| one.as_str()?.parse().ok()).collect()
 }
 
-/// What home has sent, as it names it.
+/// The key versions in a message.
 fn versions(body: &Value) -> Versions {
     let all = body["keys"].as_object().into_iter().flatten();
     all.filter_map(|(handle, version)| Some((handle.clone(), version.as_u64()?))).collect()

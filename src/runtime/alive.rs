@@ -1,5 +1,6 @@
-//! When the engine of a workspace was last known to work, in a file beside the store. A restart tells by it a step that
-//! was cut off after a long time from one that ends the program each time; a commit for it would be one too many.
+//! The time at which a workspace's engine last worked, in a file beside the store. A restart uses it to tell a long
+//! step that was cut off from a step that crashes HQ each time. It is a file because a commit every 10 seconds would be
+//! too much.
 
 use std::time::Duration;
 
@@ -8,18 +9,18 @@ use kernel::Timestamp;
 use kernel::time::from_ms;
 use tokio::fs;
 
-/// Milliseconds since 1970.
+/// Contains Unix milliseconds.
 const FILE: &str = "alive";
-/// How often it is written.
+/// Interval of writes.
 const EVERY: Duration = Duration::from_secs(10);
 
-/// When the program before this one last wrote that it works.
+/// The last time written by the previous process.
 pub(super) async fn last(ws: &Ws) -> Option<Timestamp> {
     let text = fs::read_to_string(ws.folder.join(FILE)).await.ok()?;
     text.trim().parse().ok().filter(|ms| *ms > 0).map(from_ms)
 }
 
-/// Writes it from now on, until work here stops.
+/// Writes the time from now on, until the workspace stops.
 pub(super) fn keep(ws: &Ws) {
     let own = ws.clone();
     ws.spawn("sign of life", async move {

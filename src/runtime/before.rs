@@ -1,6 +1,5 @@
-//! What was known of a run before it stood still: which calls it had made, and of which limit its model was
-//! told. Both are read from its events, so that a run that goes on is neither warned anew nor given fresh
-//! limits.
+//! State of a run from before it was interrupted: the calls of the loop guard, and the limit of which the model was
+//! notified. Both are read from the run's events, so that a resumed run is neither warned again nor given fresh limits.
 
 use std::collections::HashMap;
 
@@ -14,17 +13,17 @@ use super::ending::LimitReached;
 use super::guard::{BLOCKED, Guard, Seen, without_warning};
 use super::toolbox::Call;
 
-/// What was known of a run.
+/// State of a run from before an interruption.
 #[derive(Default)]
 pub(super) struct Before {
-    /// What it has done again and again.
+    /// The loop guard.
     pub guard: Guard,
-    /// The limit that its model was told of last.
+    /// The last limit of which the model was notified.
     pub told: Option<&'static str>,
 }
 
 impl Before {
-    /// From the events of a run, oldest first.
+    /// Reads the state from the events of a run, oldest first.
     pub(super) fn of<'e>(
         events: impl Iterator<Item = &'e SessionEvent>,
         tools: &Registry,
@@ -34,7 +33,7 @@ impl Before {
         for event in events {
             match &event.kind {
                 EventKind::Assistant { parts, .. } => {
-                    // ok: what cannot be read has no calls.
+                    // ok: an unreadable response has no calls.
                     let parts: Vec<Part> = serde_json::from_str(parts.head()).unwrap_or_default();
                     let calls = parts.iter().filter_map(|part| match part {
                         Part::ToolCall { id, name, arguments } => {
@@ -59,7 +58,7 @@ impl Before {
         before
     }
 
-    /// Shows the guard a call and its result once more.
+    /// Replays a call and its result to the guard.
     fn made(&mut self, call: &Call, status: CallStatus, text: &str, entry: Option<&Entry>) {
         if status == CallStatus::Skipped {
             return;
@@ -77,14 +76,14 @@ impl Before {
         }
     }
 
-    /// The run goes in circles and was told so: it has one more call, as before.
+    /// A run that was notified of a loop has one more call, as before.
     pub(super) fn wrap_up(&self) -> Option<LimitReached> {
         let limit = self.told.filter(|which| *which == "loop").map(LimitReached::new);
         limit.map(|limit| limit.told_before(self.told))
     }
 }
 
-/// Whether a tool changes something that lasts.
+/// Returns `true` if a tool makes a lasting change.
 pub(super) fn changes(entry: &Entry) -> bool {
     !matches!(entry.tool, AnyTool::Read(_)) && entry.spec.effect != Effect::Control
 }

@@ -1,4 +1,4 @@
-//! How long a tool may take, and what its result is when it took longer or was stopped.
+//! Time limits of tools, and the results of tools that exceeded them or were stopped.
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -8,16 +8,16 @@ use features::runs::model::CallStatus;
 use super::calls::{Outcomes, since};
 use super::turn::Turn;
 
-/// How long a stopped tool may take to end before it is left behind.
+/// How long a stopped tool may take to end before it is abandoned.
 const GRACE: Duration = Duration::from_millis(850);
 
 impl Turn {
-    /// What bounds a tool that has no limit of its own.
+    /// The time limit of a tool without a limit of its own.
     pub(super) fn limit(&self) -> Option<Duration> {
         Some(self.setting.engine.limits.tool)
     }
 
-    /// Waits for a tool, no longer than a stop or the limit allows.
+    /// Waits for a tool. `None` if it was stopped or exceeded the limit.
     pub(super) async fn guarded<T>(
         &self,
         limit: Option<Duration>,

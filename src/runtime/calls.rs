@@ -1,8 +1,8 @@
-//! Carries out the calls of one answer.
+//! Executes the tool calls of one response.
 //!
-//! Calls that only look run side by side; as soon as one of a message changes something, all run
-//! one after the other in the order of the message. The kind of a tool decides what is written
-//! when: see `tool/mod.rs`. Somebody who speaks meanwhile is heard before the next call begins.
+//! Read-only calls of a message run concurrently. If one call of the message changes something, all calls run one after
+//! the other, in the order of the message. The kind of a tool decides what is written when: see `tool/lib.rs`. A
+//! message from a person that arrives meanwhile is read before the next call starts.
 
 use std::time::Instant;
 
@@ -23,7 +23,7 @@ use super::tools::{exec, progress};
 use super::turn::{Step, Turn};
 use super::{EngineError, before, child, commit, remote};
 
-/// How many calls that only look run at once.
+/// Most concurrent read-only calls.
 const SIDE_BY_SIDE: usize = 8;
 
 /// The tool whose programs change files.
@@ -35,7 +35,7 @@ const SAME_AGAIN: &str =
     "Skipped: the calls of this message keep coming to the same. Look at what they say first.";
 const AFTER_BLOCK: &str = "Skipped: an earlier call of this message was refused.";
 
-/// A result before it is written down.
+/// The result of a call before it is written.
 pub(super) struct Outcomes {
     pub status: CallStatus,
     pub output: ToolOutput,
@@ -43,7 +43,7 @@ pub(super) struct Outcomes {
     pub paths: Vec<String>,
 }
 
-/// What comes with results: tools that were found, files and pictures that were looked at.
+/// Additions to results: discovered tools, files that were read, and pictures.
 #[derive(Default)]
 struct Extras {
     load: Vec<String>,
@@ -52,7 +52,7 @@ struct Extras {
 }
 
 impl Extras {
-    /// Takes what comes with one result. A model that sees no pictures is told so.
+    /// Collects the additions of one result. A model without vision gets a note in place of a picture.
     fn take(&mut self, call: &Call, output: &mut ToolOutput, sees: bool) {
         self.load.append(&mut output.load);
         let seen = std::mem::take(&mut output.seen).into_iter();
@@ -88,7 +88,7 @@ pub(super) fn since(start: Instant) -> u64 {
 }
 
 impl Turn {
-    /// Carries out the calls of one message that are ours.
+    /// Executes the calls of one message that are HQ's own tools.
     pub(super) async fn run_own_tools(&mut self, calls: Vec<Call>) -> Result<Step, EngineError> {
         if self.setting.cancel.is_cancelled() {
             return self.stopped(None).await;
@@ -113,7 +113,7 @@ impl Turn {
             if self.is_halted()? {
                 return self.rest().await;
             }
-            // What somebody has answered is made before anything else is heard.
+            // A call whose approval was answered is made before new messages are read.
             if let Some(why) = self.held_up()?
                 && !self.is_answered(call)?
             {
@@ -144,7 +144,7 @@ impl Turn {
         may_use(who, self.setting.trigger, self.setting.child.as_ref(), entry)
     }
 
-    /// Why no further call of the message is begun.
+    /// The reason why no further call of the message may start.
     pub(super) fn held_up(&self) -> Result<Option<&'static str>, EngineError> {
         if self.talk.journal.steps >= self.setting.limits.steps {
             return Ok(Some(TOO_MANY));
@@ -154,7 +154,7 @@ impl Turn {
         Ok(heard.iter().any(Input::is_from_outside).then_some(SKIPPED))
     }
 
-    /// Why a tool cannot be used here at all.
+    /// The reason why a tool is unavailable in this run.
     fn unusable(&self, entry: &Entry) -> Option<String> {
         let name = entry.spec.name;
         if !self.may_use(entry) {
@@ -165,7 +165,7 @@ impl Turn {
         Some(format!("Error(not_on_this_machine): {why}"))
     }
 
-    /// Why a call is refused: the run goes in circles.
+    /// The reason why a call is blocked by the loop guard.
     fn refuse(&mut self, call: &Call) -> Option<&'static str> {
         match self.ends.guard.before(&call.name, &call.arguments) {
             Advice::Go => None,
@@ -177,7 +177,7 @@ impl Turn {
         }
     }
 
-    /// Tells the guard of a result; what it says about it goes to the model with the result.
+    /// Reports a result to the loop guard. The returned warning goes to the model with the result.
     fn note(&mut self, call: &Call, text: &str, is_error: bool) -> Option<&'static str> {
         let entry = self.setting.engine.tools.get(&call.name);
         let changes = entry.is_some_and(before::changes);
@@ -190,12 +190,12 @@ impl Turn {
         note.warning
     }
 
-    /// Answers calls that are not made.
+    /// Records calls as skipped.
     pub(super) async fn skip(&mut self, calls: &[Call], why: &str) -> Result<(), EngineError> {
         self.answer(calls, CallStatus::Skipped, why).await
     }
 
-    /// Answers calls that are not made, in one transaction.
+    /// Gives all these calls the same result without making them, in one transaction.
     async fn answer(
         &mut self,
         calls: &[Call],
@@ -233,7 +233,7 @@ impl Turn {
         }
     }
 
-    /// Calls that only look, side by side; their results are one transaction.
+    /// Runs read-only calls concurrently and writes their results in one transaction.
     async fn look(&mut self, calls: Vec<Call>, leases: Vec<Lease>) -> Result<Step, EngineError> {
         if self.is_halted()? {
             return self.rest().await;
@@ -274,7 +274,7 @@ impl Turn {
             }
             events.push(event);
         }
-        // All of them were made.
+        // All of the calls were made.
         self.ends.blocked = false;
         self.write_down(events, extras).await?;
         if self.setting.cancel.is_cancelled() { self.stopped(None).await } else { Ok(Step::Next) }
@@ -309,7 +309,7 @@ impl Turn {
         }
     }
 
-    /// One call of any kind, with those behind it in the same message.
+    /// Executes one call of any kind; `later` are the calls after it in the same message.
     async fn run_tool(&mut self, call: &Call, later: &[Call]) -> Result<Step, EngineError> {
         let tools = self.setting.engine.tools.clone();
         let Some(entry) = tools.get(&call.name) else {
@@ -341,7 +341,7 @@ impl Turn {
         };
         let refused = match &entry.tool {
             AnyTool::Read(_) => self.read_one(call, step, lease).await?,
-            // Home makes it ready, where all of the workspace lies.
+            // The primary prepares it, because it has the whole workspace.
             AnyTool::Write(_) if self.talk.journal.ws.upstream.is_some() => {
                 let arguments = lease.arguments().to_owned();
                 return self.change(call, arguments, None).await;
@@ -371,7 +371,7 @@ impl Turn {
                 let (call_id, name) = (call.id.clone(), call.name.clone());
                 let begun = EventKind::ToolStarted { step, call_id, name, file: None };
                 self.begin_step(begun).await?;
-                // A program has a time-out of its own.
+                // A program has a timeout of its own.
                 let limit = self.limit().filter(|_| entry.spec.effect != Effect::Exec);
                 let mut outcome = match self.guarded(limit, tool.act(&cx, lease)).await {
                     Some(result) => Outcomes::of(result, since(start))?,
@@ -380,7 +380,7 @@ impl Turn {
                 drop(slot);
                 if let Some(before) = before {
                     outcome.paths = self.changed_since(before).await?;
-                    // Also when the run is taken away before this is written.
+                    // Keep the paths even if the run is taken over before they are written.
                     self.talk.journal.paths.extend(outcome.paths.iter().cloned());
                 }
                 self.talk.journal.effective = true;
@@ -389,17 +389,17 @@ impl Turn {
         };
         self.finish(call, refused).await?;
         let goes_on = self.setting.engine.jobs.holds(self.talk.journal.run, step);
-        // Nobody knows what a program changes that goes on.
+        // The changes of a program that continues are unknown.
         self.talk.journal.unsure |= goes_on;
         if entry.spec.name == PROGRAM && !goes_on {
-            // What the program wrote is in its result from here on.
+            // The program's output is now part of its result.
             let job = exec::job_folder(&self.talk.journal.ws, self.talk.journal.run, step);
             blocking(move || left_over::clear(&job)).await?;
         }
         Ok(Step::Next)
     }
 
-    /// A workspace tool: its effect and its result are one transaction.
+    /// Executes a workspace tool: its effect and its result are written in one transaction.
     async fn change(
         &mut self,
         call: &Call,
@@ -421,20 +421,20 @@ impl Turn {
         self.offer(&load);
         if left != Step::Waits {
             self.talk.journal.effective |= !is_error && !ends && call.name != progress::NAME;
-            // Its result is written already.
+            // The result is already written, so the warning goes to the next one.
             self.ends.warned =
                 self.note(call, &text, is_error).map(str::to_owned).or(self.ends.warned.take());
         }
         Ok(left)
     }
 
-    /// Notes that a call is begun, and what it is about to do.
+    /// Records that a call starts, and what it is about to do.
     pub(super) async fn begin_step(&mut self, begun: EventKind) -> Result<(), EngineError> {
         let approved = self.ends.approved.take();
         self.talk.journal.apply(StepBegun { begun, approved }).await
     }
 
-    /// Writes one result down.
+    /// Writes one result.
     async fn finish(&mut self, call: &Call, outcome: Outcomes) -> Result<(), EngineError> {
         let step = self.talk.journal.steps + 1;
         let Outcomes { status, mut output, millis, paths } = outcome;
@@ -454,8 +454,7 @@ impl Turn {
         self.write_down(vec![event], extras).await
     }
 
-    /// Writes results down with what comes with them; tools that were found are offered from the next
-    /// call on.
+    /// Writes results with their additions. Discovered tools are available from the next model call on.
     async fn write_down(
         &mut self,
         mut events: Vec<EventKind>,
@@ -476,7 +475,7 @@ impl Turn {
         Ok(())
     }
 
-    /// Offers tools from the next call on, when they are for this run.
+    /// Adds tools that this run may use, from the next model call on.
     fn offer(&mut self, names: &[String]) {
         for name in names {
             let known = self.talk.request.tools.iter().any(|tool| tool.name == *name);

@@ -1,4 +1,4 @@
-//! The run card: what a run that serves an item is about, with all that is needed to begin.
+//! The run card: the first message of a run that serves an item, with everything needed to start.
 
 use jiff::tz::TimeZone;
 
@@ -21,14 +21,14 @@ use kernel::text::{cut, head_tail};
 use kernel::{Actor, ItemKind, Timestamp};
 use store::{Range, Read, ReadExt, StoreError};
 
-/// How many comments a card shows.
+/// Most comments on a card.
 const COMMENTS: usize = 10;
-/// How many tasks that must be done first.
+/// Most blocking tasks on a card.
 const BLOCKERS: usize = 10;
-/// The most of a description or delivered text in a card, in bytes.
+/// Most bytes of a description or delivered text on a card.
 const LONG: usize = 6_000;
 
-/// Writes the card of an item.
+/// The text of an item's card.
 pub fn write(tx: &dyn Read, item: &Item) -> Result<String, StoreError> {
     let settings = tx.get::<Settings>(())?;
     let mut out = format!("# Run card\nKind: {}\n", item.kind);
@@ -79,7 +79,7 @@ pub fn write(tx: &dyn Read, item: &Item) -> Result<String, StoreError> {
     Ok(out)
 }
 
-/// What a task belongs to, why that is done, and what stands before it.
+/// Adds the parent tasks, labels and blockers of a task, and its stream with the goal.
 fn place(tx: &dyn Read, task: &Task, key: &str, out: &mut String) -> Result<(), StoreError> {
     let line = |task: &Task| {
         let title = taint::marked(tx, &Place::Task(task.id), &task.title)?;
@@ -158,7 +158,8 @@ fn asked(kind: ItemKind, on_task: bool) -> &'static str {
     }
 }
 
-/// A reason in words, which stand at this place; its text where it stands nowhere else.
+/// A reason of an item. `place` is where its text comes from; `with_text` is `false` if the card shows that text
+/// elsewhere.
 fn why(
     tx: &dyn Read,
     reason: &Reason,

@@ -1,4 +1,4 @@
-//! What is different for a run that is a sub-agent: what it may use, and where it writes.
+//! Restrictions of a sub-agent's run: what it may use, and where it writes.
 
 use features::agents::model::Agent;
 use features::runs::model::{Child, Run};
@@ -13,13 +13,13 @@ use super::journal::blocking;
 use super::tools::folder;
 use super::turn::Turn;
 
-/// What the tools of a run know of its being a sub-agent; nothing when it is none.
+/// The sub-agent context for the run's tools; `None` for other runs.
 pub(super) fn of(tx: &dyn Read, run: &Run) -> Result<Option<ChildCx>, StoreError> {
     if run.trigger != RunTrigger::Child {
         return Ok(None);
     }
     let child = tx.get::<Child>(run.id)?;
-    // One that nothing is known of any more has no more hands than it needs.
+    // Without a record, every permission is denied.
     let may = |what: fn(&Child) -> bool| child.as_ref().is_some_and(what);
     Ok(Some(ChildCx {
         folder: children::folder(run),
@@ -30,7 +30,7 @@ pub(super) fn of(tx: &dyn Read, run: &Run) -> Result<Option<ChildCx>, StoreError
     }))
 }
 
-/// Takes from an agent what its run as a sub-agent may not do.
+/// Restricts an agent's permissions to those of its sub-agent run.
 pub(super) fn narrow(child: Option<&ChildCx>, agent: &mut Agent) {
     if let Some(child) = child {
         agent.exec &= child.may_exec;
@@ -52,7 +52,7 @@ pub(super) fn keeps_to(child: Option<&ChildCx>, plan: FilePlan) -> Result<FilePl
 }
 
 impl Turn {
-    /// For programs: what the folder looked like before. Those of a sub-agent cannot change it.
+    /// The file marks before a program. `None` for a sub-agent, whose programs cannot change the folder.
     pub(super) async fn marks(
         &self,
         is_program: bool,
@@ -64,8 +64,8 @@ impl Turn {
         blocking(move || folder::marks(&root)).await.map(Some)
     }
 
-    /// What a program has changed: what sub-agents and other runs wrote meanwhile is theirs. The folder is
-    /// looked at first: what they note before they write it is then known.
+    /// The files that a program has changed, except for those of sub-agents and other runs. The folder is scanned
+    /// first, so that every write by others in it is already recorded.
     pub(super) async fn changed_since(
         &self,
         before: folder::Marks,

@@ -1,4 +1,4 @@
-//! The model of a run, with somebody who answers.
+//! The model of a run, and the connection to a candidate.
 
 use std::sync::Arc;
 
@@ -24,10 +24,10 @@ use store::{Read, ReadExt, StoreError};
 use super::EngineError;
 use super::turn::Turn;
 
-/// For how long from the beginning of a run somebody may wait for it.
+/// In this time from the start of a run a person may be waiting for it.
 const AWAITED: SignedDuration = SignedDuration::from_secs(60);
 
-/// Which model a run uses, and what is known of it.
+/// The model of a run and its properties.
 #[derive(Clone)]
 pub(super) struct Chosen {
     pub provider: Arc<dyn Provider>,
@@ -35,16 +35,15 @@ pub(super) struct Chosen {
     pub model: String,
     pub source: ModelSource,
     pub thinking: Thinking,
-    /// Who chose how much it thinks.
+    /// Who chose the thinking level.
     pub thinking_source: ModelSource,
-    /// What a call costs that is to be answered sooner, in percent of a usual one, where that can be.
+    /// The price of a priority call in percent of a normal one, if the connection has such calls.
     pub fast_percent: Option<u32>,
-    /// Window, limits and the price that counts.
+    /// Context window, limits and the applicable price.
     pub known: Model,
 }
 
-/// Which model wins for a run, and how much it thinks. What a message asked for holds until the run
-/// ends.
+/// Determines the model and the thinking level of a run. A message's request holds until the run ends.
 pub(super) fn choose(
     tx: &dyn Read,
     run: &Run,
@@ -81,7 +80,7 @@ pub(super) fn choose(
     Ok(choice)
 }
 
-/// What the routine asks for stands above the agent's and the workspace's choice, and below all others.
+/// Applies the routine's choice. It takes precedence over the agent's and the workspace's choice, but over no other.
 fn by_routine(
     tx: &dyn Read,
     run: &Run,
@@ -112,7 +111,7 @@ fn by_routine(
     Ok(())
 }
 
-/// The same on a host, where there are no routines: what one asks for has come with the run.
+/// The same on a host, which has no routines: the run carries the routine's choice.
 fn carried(tx: &dyn Read, run: &Run, choice: &mut Choice) -> Result<(), StoreError> {
     if run.model_source == ModelSource::Routine && weaker(choice.source) {
         let there = match run.connection {
@@ -130,12 +129,12 @@ fn carried(tx: &dyn Read, run: &Run, choice: &mut Choice) -> Result<(), StoreErr
     Ok(())
 }
 
-/// Whether a routine decides before whoever has chosen.
+/// Returns `true` if a routine takes precedence over this source.
 fn weaker(source: ModelSource) -> bool {
     matches!(source, ModelSource::Agent | ModelSource::Workspace | ModelSource::Fallback)
 }
 
-/// Connects to somebody who may answer for a choice.
+/// Connects to a candidate of a choice.
 pub(super) fn connect(
     ws: &Ws,
     choice: &Choice,
@@ -159,8 +158,7 @@ pub(super) fn connect(
 }
 
 impl Turn {
-    /// Says in the request whether it is to be answered sooner, where that can be. Answers what it costs
-    /// then, in percent of a usual one.
+    /// Requests a priority call if the settings say so. Returns the price of the call in percent of a normal one.
     pub(super) fn pace(&mut self) -> u32 {
         let wanted = self.chooser.chosen.fast_percent.zip(self.chooser.fast);
         let now = self.talk.journal.ws.app.clock.now();

@@ -1,5 +1,5 @@
-//! A program asks, and has tools of its own: the model is offered them beside the agent's. A call of one
-//! goes to the program; the run waits until it answers.
+//! API clients with tools of their own, offered to the model beside the agent's tools. A call of such a tool is handed
+//! to the client; the run waits until the client sends the result.
 
 use std::collections::HashSet;
 
@@ -18,12 +18,12 @@ use super::{EngineError, commit};
 
 const ONE_BY_ONE: &str = "Skipped: call these tools one at a time; this one was not called.";
 
-/// What a program asks of a run.
+/// The demands of an API client on a run.
 pub(super) struct Client {
     pub demand: Demand,
-    /// Its tools by the names that the model knows them by.
+    /// The client's tools by the names that the model sees.
     names: HashSet<String>,
-    /// The one that has to be called; of several any.
+    /// The tool that must be called; any of them if there are several.
     wanted: ToolChoice,
     tools: Vec<ToolDef>,
 }
@@ -37,7 +37,7 @@ impl Client {
         let definition = |tool: &ClientTool| ToolDef {
             name: shown(&tool.name),
             description: tool.about.clone(),
-            // ok: it was read from JSON when the program sent it.
+            // ok: it was parsed from JSON when the client sent it.
             schema: serde_json::from_str(&tool.schema.0).unwrap_or_default(),
         };
         let tools: Vec<ToolDef> = demand.offered().iter().map(definition).collect();
@@ -53,12 +53,12 @@ impl Client {
         Self { demand, names, wanted, tools }
     }
 
-    /// Whether a tool is one of the program's.
+    /// Returns `true` for a tool of the client.
     pub(super) fn has(&self, tool: &str) -> bool {
         self.names.contains(tool)
     }
 
-    /// Puts what the program asks for into the request.
+    /// Adds the client's demands to the request.
     pub(super) fn shape(&self, request: &mut ChatRequest) {
         let thousandths = |n: Option<u16>| n.map(|n| f32::from(n) / 1_000.0);
         request.tools.extend(self.tools.iter().cloned());
@@ -68,7 +68,8 @@ impl Client {
         request.format = self.demand.form().map(provider::format_of);
     }
 
-    /// Whether a tool has to be called: as soon as one of the program's is, the run waits.
+    /// Whether a tool must be called. No repetition is possible, because the run waits after the first call of such a
+    /// tool.
     pub(super) fn choice(&self, request: &ChatRequest) -> ToolChoice {
         match &self.wanted {
             ToolChoice::Named(name) if !request.offers(name) => ToolChoice::Auto,
@@ -78,7 +79,7 @@ impl Client {
 }
 
 impl Turn {
-    /// Carries out the calls of one message: ours, then the program's.
+    /// Executes the calls of one message: HQ's tools first, then the client's.
     pub(super) async fn run_tools(&mut self, calls: Vec<Call>) -> Result<Step, EngineError> {
         let is_theirs =
             |call: &Call| self.setting.client.as_ref().is_some_and(|own| own.has(&call.name));
@@ -92,7 +93,7 @@ impl Turn {
         if theirs.is_empty() { Ok(Step::Next) } else { self.hand_out(theirs).await }
     }
 
-    /// Gives calls to the program that asked; the run waits for their results.
+    /// Hands calls to the API client; the run waits for their results.
     async fn hand_out(&mut self, mut calls: Vec<Call>) -> Result<Step, EngineError> {
         if self.setting.cancel.is_cancelled() {
             return self.stopped(None).await;
@@ -147,7 +148,7 @@ mod tests {
     #[test]
     fn tools_of_a_program_stand_behind_ours_under_names_of_their_own() {
         let mut request = ChatRequest::new("m", 10);
-        // What a model calls `grep` is ours.
+        // `grep` is an alias of one of HQ's tools.
         client(&["grep", "get_weather"], ClientChoice::Auto).shape(&mut request);
         let names: Vec<&str> = request.tools.iter().map(|tool| tool.name.as_str()).collect();
         assert_eq!(names, ["grep_client", "get_weather"]);

@@ -1,16 +1,14 @@
-//! The engine's writes as values: what a closure over the tables of one store does stays there, what is named can be
-//! kept, sent and applied elsewhere.
+//! The engine's writes as values. Unlike a closure, a command can be stored, sent over the link and applied elsewhere.
 //!
-//! Two families, each a closed list. What is written with the pen of a run is an [`Entry`]: it is fenced and numbered, and
-//! its [`Place`] says whether whoever works on the run writes it down and home again, or home alone. Everything else is an
-//! [`Order`], which home alone carries out. Both are applied by what they are, here and at the end of a line alike; the
-//! rules that they call are those of the nouns.
+//! There are two families, each a closed list. An [`Entry`] is written by a run's writer; it is fenced and numbered,
+//! and its [`Place`] says whether the run's host writes it too or the primary alone. An [`Order`] is applied by the
+//! primary alone. Commands are applied the same way locally and at the end of a link; they call the rules of the nouns.
 
-pub mod calls; // model calls: begun, answered, failed
+pub mod calls; // model calls: started, answered, failed
 pub mod ends; // waits and ends of runs
-pub mod journal; // what happened in a run
-pub mod orders; // writes without a pen
-pub mod tool; // a change of a workspace tool
+pub mod journal; // events of a run
+pub mod orders; // writes without a run's writer
+pub mod tool; // a change by a workspace tool
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -47,29 +45,28 @@ use tool::{Ready, ToolMade};
 /// Where an entry is applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// Where its run works, and at home again.
+    /// On the run's host, and again on the primary.
     Journal,
-    /// At home alone.
+    /// On the primary alone.
     Home,
 }
 
-/// An answer, and what was appended for it.
+/// An answer and the events that were appended.
 pub type Done<T> = (T, Vec<EventKind>);
 
-/// A write with the pen of a run.
+/// A write by a run's writer.
 pub trait Entry: Serialize + DeserializeOwned + Into<Line> + Send + 'static {
-    /// What its writer has to know of it.
+    /// The result for the writer.
     type Answer: Serialize + DeserializeOwned + Send + 'static;
-    /// Where it is applied.
     const PLACE: Place;
 
-    /// Takes in what it came to on a machine that is cut off, so that it comes to the same when home applies it.
+    /// Stores the result of an offline host in the entry, so that the primary applies it with the same result.
     fn answered(&mut self, _: &Self::Answer) {}
 
-    /// Writes it. The pen is open; this saves, ends or parks it.
+    /// Applies the entry. The given writer is open; this function saves, ends or parks the run.
     ///
     /// # Errors
-    /// What the rules refuse; nothing of it is written then.
+    /// If a rule refuses the entry; nothing is written then.
     fn write(
         self,
         tx: &mut WriteTx<'_>,
@@ -78,23 +75,21 @@ pub trait Entry: Serialize + DeserializeOwned + Into<Line> + Send + 'static {
     ) -> Result<Done<Self::Answer>, EngineError>;
 }
 
-/// A write without a pen.
+/// A write without a run's writer.
 pub trait Order: Serialize + DeserializeOwned + Into<Ordered> + Send + 'static {
-    /// What who gave it has to know of it.
+    /// The result for the sender.
     type Answer: Serialize + DeserializeOwned + Send + 'static;
-    /// Why it is refused.
     type Error: OfHome + Into<EngineError> + Send + 'static;
-    /// Where it is applied.
     const PLACE: Place = Place::Home;
 
-    /// Carries it out.
+    /// Applies the order.
     ///
     /// # Errors
-    /// What the rules refuse; nothing of it is written then.
+    /// If a rule refuses the order; nothing is written then.
     fn carry_out(self, tx: &mut WriteTx<'_>) -> Result<Self::Answer, Self::Error>;
 }
 
-/// A closed list: one variant for each of a family, and what all of them do alike.
+/// Declares a closed list: an enum with one variant per type of a family, and its common functions.
 macro_rules! closed {
     (
         $(#[$doc:meta])* $name:ident
@@ -107,11 +102,11 @@ macro_rules! closed {
         pub enum $name { $(#[allow(missing_docs)] $one(Box<$one>),)+ }
 
         impl $name {
-            /// How many there are.
+            /// The number of variants.
             #[cfg(test)]
             const COUNT: usize = [$(stringify!($one)),+].len();
 
-            /// Where it is applied.
+            /// Where the command is applied.
             #[must_use]
             pub fn place(&self) -> Place {
                 match self { $(Self::$one(_) => $one::PLACE,)+ }
@@ -131,7 +126,7 @@ macro_rules! closed {
 }
 
 closed! {
-    /// Every entry there is.
+    /// Every kind of entry.
     Line
     fn write(with: (&mut WriteTx<'_>, Hand, Option<Ready>)) -> Result<Option<Noted<Value>>, EngineError> = noted
     Append StepBegun Results Told Settling
@@ -140,7 +135,7 @@ closed! {
 }
 
 closed! {
-    /// Every order there is.
+    /// Every kind of order.
     Ordered
     fn carry_out(tx: &mut WriteTx<'_>) -> Result<Value, EngineError> = carried_out
     RunMade RunWoken RunTakenUp RunPutDown RunRecovered RunHungUp RunSuspended RunEnded RunsTakenUp CallerGone
@@ -149,20 +144,18 @@ closed! {
     JobBegun JobFinished JobSettled JobStopped JobCleared
 }
 
-/// What an order is about: who may give it follows from that.
+/// The subject of an order, which decides who may send it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum About {
     Run(RunId),
-    /// A conversation.
     Session(SessionId),
     Agent(AgentId),
-    /// A program.
     Job(JobId),
-    /// A call that people are asked for.
+    /// An approval request.
     Approval(ApprovalId),
-    /// Nothing that is anybody's.
+    /// No record with an owner.
     Nothing,
-    /// What home alone decides.
+    /// Something that only the primary decides.
     Home,
 }
 
@@ -204,23 +197,22 @@ impl Ordered {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Command {
-    /// With the pen of a run.
+    /// A write by a run's writer.
     Entry {
-        /// Whose pen, and which of its commands this is.
+        /// Names the run, and fences and numbers the entry.
         hand: Hand,
-        /// What is written.
         line: Line,
     },
-    /// Without one.
+    /// A write without one.
     Order(Ordered),
 }
 
 impl Command {
-    /// Applies it. `tool` is the change of the workspace tool that it names, if it names one. An entry that was applied
-    /// before answers null and changes nothing.
+    /// Applies the command. `tool` is the change of the entry's workspace tool, if it names one. An entry that was
+    /// already applied returns null and changes nothing.
     ///
     /// # Errors
-    /// What the rules refuse; nothing of it is written then.
+    /// If a rule refuses the command; nothing is written then.
     pub fn apply(self, tx: &mut WriteTx<'_>, tool: Option<Ready>) -> Result<Value, EngineError> {
         match self {
             Self::Entry { hand, line } => {
@@ -231,60 +223,59 @@ impl Command {
     }
 }
 
-/// What an entry came to.
+/// The result of an entry.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Noted<T> {
-    /// What its writer has to know.
     pub answer: T,
-    /// The epoch with which the run is written from here on.
+    /// The epoch for the run's next command.
     pub epoch: u64,
-    /// What its writer takes into the conversation.
+    /// The events to add to the conversation.
     pub appended: Vec<EventKind>,
 }
 
-/// Whose pen an entry is written with, and which of the run's commands it is.
+/// The header of an entry: its run, epoch and number.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Hand {
     pub run: RunId,
-    /// The epoch with which it was begun.
+    /// The epoch with which the run was started.
     pub epoch: u64,
-    /// How long it has worked, in milliseconds.
+    /// How long the run has worked, in milliseconds.
     pub worked_ms: i64,
     /// The number of the command in the run, from 1.
     pub number: u64,
-    /// What is written before, when nobody has begun the run yet.
+    /// Written first if the run was not started yet.
     pub first: Option<Box<First>>,
-    /// The permissions that decided what became of the calls that are written down.
+    /// The permissions that decided the calls in this entry.
     #[serde(default)]
     pub decided: Vec<PermissionId>,
-    /// Those calls as they were judged, save what people are asked for.
+    /// The decisions on those calls, without approval requests.
     #[serde(default)]
     pub judged: Vec<CallRecord>,
-    /// When it was written, in milliseconds since 1970, on a machine that was cut off from home: what it says has happened.
+    /// The time of writing in Unix milliseconds, if the host was offline: its effects have already happened.
     #[serde(default)]
     pub cut: Option<i64>,
 }
 
-/// What opens the pen once more within a transaction, and what came with it.
+/// The context of an entry: reopens the writer within a transaction.
 pub struct Within {
     run: RunId,
     epoch: u64,
     worked_ms: i64,
     number: u64,
-    /// When it was written on a machine that was cut off.
+    /// The time of writing on an offline host.
     cut: Option<Timestamp>,
-    /// The change of the tool that the entry names.
+    /// The change of the entry's tool.
     tool: Option<Ready>,
 }
 
 impl Within {
-    /// The pen, after something beside it has touched the run.
+    /// Reopens the writer after other code has changed the run.
     fn pen(&self, tx: &WriteTx<'_>) -> Result<RunWriter, EngineError> {
         let pen = RunWriter::open(tx, self.run, self.epoch)?;
         Ok(self.held(pen))
     }
 
-    /// Whether home hears of it after it has happened, on a machine that was cut off.
+    /// Returns `true` if the entry was written by an offline host and reaches the primary afterwards.
     pub(super) fn is_late(&self) -> bool {
         self.cut.is_some()
     }
@@ -297,7 +288,7 @@ impl Within {
 }
 
 impl Hand {
-    /// Opens the pen; none when this command was applied before.
+    /// Opens the writer. `None` if this command was applied before.
     fn open(
         self,
         tx: &mut WriteTx<'_>,
@@ -305,12 +296,12 @@ impl Hand {
     ) -> Result<Option<(RunWriter, Within)>, EngineError> {
         let Self { run, epoch, worked_ms, number, first, decided, judged, cut } = self;
         let cut = cut.map(from_ms);
-        // What is written with an epoch that is over is refused by the fence, and not taken for one of these.
+        // The fence rejects commands of an old epoch; they must not count as repeated.
         let own = |run: &Run| first.is_some() || run.epoch == epoch;
         if tx.get::<Run>(run)?.is_some_and(|run| number <= run.applied && own(&run)) {
             return Ok(None);
         }
-        // Something before it was refused: what a machine wrote behind that, it wrote of another run than home has.
+        // An earlier command was refused, so the host wrote this one for a run state that the primary does not have.
         if cut.is_some() && tx.get::<Run>(run)?.is_some_and(|run| number != run.applied + 1) {
             return Err(RunError::Fenced.into());
         }
@@ -318,7 +309,7 @@ impl Hand {
             Some(first) => first.write(tx, run)?,
             None => RunWriter::open(tx, run, epoch)?,
         };
-        // How often a rule has decided is counted at home, and what was judged is kept there.
+        // The primary alone counts the uses of permissions and stores decisions.
         if !tx.schema().is_mirror() {
             trust::note_decided(tx, &decided)?;
             let now = tx.now();
@@ -330,27 +321,26 @@ impl Hand {
     }
 }
 
-/// What is written when a run begins or goes on.
+/// Written when a run starts or resumes.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct First {
-    /// Its card is written, unless it stands in what a run that begins again shares.
+    /// The run card is written for this item, unless a retried run shares it.
     pub item: Option<Item>,
-    /// What a run that begins again is told of what lies between.
+    /// Note to a retried run about acts since its branching point.
     pub again: Option<String>,
-    /// The connection that was chosen; none for practice.
+    /// The chosen connection; `None` for the practice provider.
     pub connection: Option<ConnectionId>,
-    /// The model that was chosen.
+    /// The chosen model.
     pub model: String,
     pub answers: String,
-    /// Who chose it.
+    /// Who chose the model.
     pub source: ModelSource,
-    /// How much it thinks.
     pub thinking: Thinking,
-    /// Who chose that.
+    /// Who chose the thinking level.
     pub thinking_source: ModelSource,
     /// The size of the first request in bytes; 0 when unknown.
     pub request_bytes: u32,
-    /// What the model is told first of all.
+    /// The parts of the prompt with their sizes.
     pub parts: Vec<PromptPart>,
 }
 
@@ -378,8 +368,7 @@ impl First {
     }
 }
 
-/// Writes an entry that is still there when its turn comes; none when it was applied before. One that is refused by the
-/// fence stays there.
+/// Takes an entry and writes it. `None` if it was applied before. An entry that the fence rejects is not taken.
 pub(crate) fn write<E: Entry>(
     tx: &mut WriteTx<'_>,
     hand: Hand,
@@ -393,14 +382,14 @@ pub(crate) fn write<E: Entry>(
     Ok(Some(Noted { answer, epoch, appended }))
 }
 
-/// Writes a pen back and gives what it appended.
+/// Saves the run and returns the appended events.
 fn save<T>(tx: &mut WriteTx<'_>, mut pen: RunWriter, answer: T) -> Result<Done<T>, EngineError> {
     let appended = std::mem::take(&mut pen.appended);
     pen.save(tx)?;
     Ok((answer, appended))
 }
 
-/// An entry at the end of a line.
+/// Applies an entry that arrived over the link.
 fn noted<E: Entry>(
     entry: E,
     (tx, hand, tool): (&mut WriteTx<'_>, Hand, Option<Ready>),
@@ -410,7 +399,7 @@ fn noted<E: Entry>(
     Ok(Some(Noted { answer: json(&answer)?, epoch, appended }))
 }
 
-/// An order at the end of a line.
+/// Applies an order that arrived over the link.
 fn carried_out<O: Order>(order: O, tx: &mut WriteTx<'_>) -> Result<Value, EngineError> {
     json(&order.carry_out(tx).map_err(Into::into)?)
 }

@@ -1,4 +1,4 @@
-//! What a run changed in its agent's files becomes one commit on the agent's branch.
+//! Commits a run's file changes to the agent's branch, as one commit.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,12 +24,11 @@ use super::journal::{Journal, blocking};
 use super::remote;
 use super::tools::identity;
 
-/// In how many of the last entries runs are looked for whose end may have come without their commit.
+/// Number of recent feed entries searched for ended runs without a commit.
 const LATELY: u64 = 1_000;
 
-/// Commits the paths that the run noted; nothing when none changed. The answer belongs into the
-/// session. A repository that fails does not take the run's work with it: the files stay as they
-/// are, and the log says so.
+/// Commits the changed paths of a run; the returned event must be appended to the session. `None` if nothing changed. A
+/// failed commit is only logged: the files stay, and the run continues.
 pub(super) async fn files(journal: &mut Journal) -> Result<Option<EventKind>, EngineError> {
     if journal.paths.is_empty() && !journal.unsure {
         return Ok(None);
@@ -57,7 +56,7 @@ pub(super) async fn files(journal: &mut Journal) -> Result<Option<EventKind>, En
     }
 }
 
-/// Says in the session which files stay without a commit. A run that was ended meanwhile says it in the log alone.
+/// Records in the session which files are not committed. If the run has ended meanwhile, only the log has this.
 async fn say(journal: &mut Journal, files: Vec<LeftOut>) {
     if files.is_empty() {
         return;
@@ -67,7 +66,7 @@ async fn say(journal: &mut Journal, files: Vec<LeftOut>) {
     }
 }
 
-/// The paths that a run has changed since its last commit, as its events tell.
+/// The paths that a run has changed since its last commit, from its events.
 pub(super) fn noted<'e>(
     run: &Run,
     events: impl IntoIterator<Item = &'e SessionEvent>,
@@ -90,7 +89,7 @@ pub(super) fn noted<'e>(
     paths
 }
 
-/// The same, and what it was writing when it was last heard of: that was noted before the file was touched.
+/// The same, plus the files that the run was about to write, which were recorded first.
 fn held(snap: &dyn Read, run: &Run) -> Result<BTreeSet<String>, StoreError> {
     let events = runs::events_of_run(snap, run, usize::MAX)?;
     let mut begun = BTreeMap::new();
@@ -111,7 +110,7 @@ fn held(snap: &dyn Read, run: &Run) -> Result<BTreeSet<String>, StoreError> {
     Ok(paths)
 }
 
-/// What these runs have written or are writing, all but one.
+/// The uncommitted paths of these runs, except for one run.
 pub(super) fn held_by(
     snap: &dyn Read,
     runs: &[Run],
@@ -124,18 +123,17 @@ pub(super) fn held_by(
     Ok(paths)
 }
 
-/// Whether a run that has ended noted changes that no commit of its events has.
+/// Returns `true` if an ended run has uncommitted changes.
 pub(super) fn is_due(ws: &Ws, run: &Run) -> Result<bool, EngineError> {
     ws.read(|snap| Ok(!held(snap, run)?.is_empty()))
 }
 
-/// The line by which the commits of a run are known.
+/// The trailer line that identifies the commits of a run.
 pub(super) fn mark(run: &str) -> String {
     format!("Run: {run}")
 }
 
-/// Commits what a run had noted and not committed, and that no task will: it was ended from outside,
-/// or could not even be loaded.
+/// Commits the changes of a run that has no task: it was ended from outside or could not be loaded.
 pub(super) async fn left(ws: &Ws, run: RunId) {
     let noted = ws.read(|snap| {
         let Some(run) = snap.get::<Run>(run)? else { return Ok(None) };
@@ -158,7 +156,7 @@ pub(super) async fn left(ws: &Ws, run: RunId) {
     }
 }
 
-/// Commits what a run left, where its files lie. What a machine has that is silent now, it commits when it is back.
+/// Commits a run's leftover changes where its files are. An unreachable host commits them when it is back.
 async fn keep_left(ws: &Ws, agent: &Agent, left: LeftOver) -> Result<(), EngineError> {
     if ws.upstream.is_none() && remote::is_elsewhere(ws, agent.id)? {
         let asked = there::left(ws, agent, left).await;
@@ -170,14 +168,13 @@ async fn keep_left(ws: &Ws, agent: &Agent, left: LeftOver) -> Result<(), EngineE
     left_there(ws, agent.id, left).await
 }
 
-/// Commits what a run has left here.
+/// Commits a run's leftover changes here.
 pub(super) async fn left_there(ws: &Ws, agent: AgentId, left: LeftOver) -> Result<(), EngineError> {
     let LeftOver { run, name, paths } = left;
     commit(Taken { ws: ws.clone(), run, name, agent, paths, unsure: false }).await.map(drop)
 }
 
-/// Commits all that lies in an agent's folder and is in no commit, as its own, where none of its runs goes on: what ended
-/// them knows no more what they had written.
+/// Commits all uncommitted files of an agent without live runs, when it is unknown which run wrote them.
 pub(super) async fn keep_all(ws: &Ws, agent: &Agent) -> Result<(), EngineError> {
     if !ws.read(|snap| runs::live_of_agent(snap, agent.id))?.is_empty() {
         return Ok(());
@@ -198,7 +195,7 @@ pub(super) async fn keep_all(ws: &Ws, agent: &Agent) -> Result<(), EngineError> 
     Ok(())
 }
 
-/// Runs that changed in the last entries of the feed, whoever worked on them.
+/// Runs that changed in the last feed entries.
 fn lately(ws: &Ws, snap: &Snap<'_>) -> Result<Vec<Run>, EngineError> {
     let last = feed::newest(snap, ws.store.schema(), None, 1)?.first().map_or(0, |entry| entry.seq);
     let mut ids = BTreeSet::new();
@@ -214,9 +211,8 @@ fn lately(ws: &Ws, snap: &Snap<'_>) -> Result<Vec<Run>, EngineError> {
     Ok(found)
 }
 
-/// Runs that ended shortly before the last life did, and whose files nobody has committed since: a later
-/// run would take them for its own, and give them back with its work. What a run that goes on has written
-/// over is its own by now.
+/// Runs that ended shortly before the last shutdown without a commit. A later run would commit their changes as its
+/// own, and revert them with its work. Files that a live run has overwritten belong to that run.
 pub(super) fn broken_off(ws: &Ws) -> Result<Vec<RunId>, EngineError> {
     ws.read(|snap| {
         let live = runs::live(snap)?;
@@ -238,7 +234,7 @@ pub(super) fn broken_off(ws: &Ws) -> Result<Vec<RunId>, EngineError> {
     })
 }
 
-/// What other runs of the same agent have changed and will commit themselves.
+/// Paths that other runs of the agent have changed and will commit.
 fn of_others(
     ws: &Ws,
     snap: &Snap<'_>,
@@ -255,23 +251,23 @@ fn of_others(
     Ok(paths)
 }
 
-/// What is to be committed.
+/// The input of a commit.
 struct Taken {
     ws: Ws,
     run: RunId,
-    /// What the run is called.
+    /// The display name of the run.
     name: String,
     agent: AgentId,
     paths: Vec<String>,
-    /// Whether everything that differs is taken, but for what other runs commit.
+    /// Take every changed file except those that other runs commit.
     unsure: bool,
 }
 
-/// Commits it, but for files that hold a key: those are told apart.
+/// Commits the files. Files that contain a key are left out and returned.
 async fn commit(taken: Taken) -> Result<(Option<EventKind>, Vec<LeftOut>), EngineError> {
     let Taken { ws, run: run_id, name, agent: agent_id, paths, unsure } = taken;
     let facts = ws.read(|snap| {
-        // A run that was ended from outside is not on its machine any more; its files are.
+        // A run that was ended from outside is gone from its host's mirror; its files are still there.
         let run = snap.get::<Run>(run_id)?;
         let task = match run.as_ref().and_then(|run| run.task) {
             Some(task) => snap.get::<Task>(task)?,
@@ -322,7 +318,7 @@ async fn commit(taken: Taken) -> Result<(Option<EventKind>, Vec<LeftOut>), Engin
         Ok::<_, GitError>((snapshot, left_out.into_inner()))
     })
     .await??;
-    // Also when there is nothing new: a kill may have come between an earlier commit and its way home.
+    // Also without a new commit: a crash may have come between an earlier commit and its transfer.
     if let Some(up) = own.upstream.as_ref() {
         remote::files::send((&own, &**up), Some(run_id), agent_id).await?;
     }

@@ -1,4 +1,4 @@
-//! What of a session a run's model is shown: the newest summary, and the events after it.
+//! The part of a session that a run's model reads: the newest summary and the events after it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,29 +19,28 @@ use super::prune::Level;
 use super::tools::progress;
 use super::{EngineError, commit, inbox};
 
-/// How many of a session's last events make the conversation.
+/// Most recent events of a session that form the conversation.
 const MAX_EVENTS: u32 = 2_000;
-/// How many of the newest pictures and documents a model is shown again.
+/// Most recent pictures and documents that are sent again.
 const MAX_PICTURES: usize = 8;
-/// The most that they have together, in bytes.
+/// Their total size, in bytes.
 const MAX_PICTURE_BYTES: u64 = MAX_ATTACHED_BYTES;
 
-/// What stands above the plan in a summary, which ends with it.
+/// Heading of the plan at the end of a summary.
 pub(super) const PLAN: &str = "\n\n## The plan\n\n";
 
-/// What a model is shown.
+/// What a model reads of a session.
 pub(super) struct Shown {
     pub context: Context,
     agent: AgentId,
-    /// The instructions of a program, which stand in the system prompt: no summary takes their place.
+    /// Instructions of an API client; they are part of the system prompt and never summarised.
     pub instructions: Option<String>,
-    /// What came before the events.
+    /// The summary of what precedes the events.
     pub summary: Option<String>,
-    /// In order.
     pub events: Vec<SessionEvent>,
-    /// What the run did before them.
+    /// The run's own events before them.
     own: Vec<SessionEvent>,
-    /// Whether the events begin anywhere.
+    /// The events do not start at the beginning or at a summary.
     cut_off: bool,
     /// The numbers of the runs whose results are shortened.
     runs: HashMap<RunId, u32>,
@@ -90,7 +89,7 @@ impl Shown {
         Ok(Self { context, agent, instructions, summary, events, own, cut_off, runs, people })
     }
 
-    /// The newest plan that is not done, when what is kept from `first` on does not hold it.
+    /// The newest unfinished plan, if the events from `first` on do not contain it.
     pub(super) fn plan_before(&self, first: u32) -> Option<&str> {
         let newest =
             self.own.iter().chain(&self.events).rev().find_map(|event| match &event.kind {
@@ -104,12 +103,12 @@ impl Shown {
         match newest {
             Some((n, result)) if n < first => progress::open_plan(result),
             Some(_) => None,
-            // It may stand in the summary before.
+            // It may be in the previous summary.
             None => self.summary.as_ref()?.split_once(PLAN).map(|(_, plan)| plan),
         }
     }
 
-    /// What is shown of an old result in place of it.
+    /// The replacement of an old result.
     fn short<'e>(&self, event: &'e SessionEvent) -> Option<(&'e str, CallStatus, String)> {
         let EventKind::ToolFinished { step, call_id, status, result, .. } = &event.kind else {
             return None;
@@ -120,21 +119,21 @@ impl Shown {
         Some((call_id, *status, short))
     }
 
-    /// The same after a compaction that keeps the events from `first` on.
+    /// The state after a compaction that keeps the events from `first` on.
     pub(super) fn after(mut self, first: u32, summary: String) -> Self {
         self.events.retain(|event| first <= event.n);
         self.summary = Some(summary);
         self
     }
 
-    /// The conversation as the model sees it.
+    /// The conversation for the model.
     pub(super) fn history(&self, ws: &Ws) -> History {
         let mut history = History::guarded(ws.app.redactor.clone()).among(Arc::clone(&self.people));
         if let Some(summary) = &self.summary {
             history.begin_with(summary);
         }
         for event in &self.own {
-            // The answer to its last call may be the first that is shown.
+            // The first shown event may be the response to the run's last call.
             if let EventKind::CallStarted { provider, model, .. } = &event.kind {
                 history.was_asked(provider, model);
             }
@@ -169,7 +168,7 @@ impl Shown {
         history
     }
 
-    /// How many of the pictures and documents, the oldest ones, are not shown again.
+    /// Number of the oldest pictures and documents that are not sent again.
     fn old_pictures(&self) -> usize {
         let all = self.events.iter().rev().flat_map(|event| match &event.kind {
             EventKind::Picture { len, .. } => vec![*len],
@@ -190,13 +189,13 @@ impl Shown {
         old
     }
 
-    /// What was written of the run itself, in order.
+    /// The run's own events, in order.
     pub(super) fn of_run(&self, run: RunId) -> impl Iterator<Item = &SessionEvent> {
         let all = self.own.iter().chain(&self.events);
         all.filter(move |event| event.run == Some(run))
     }
 
-    /// The run's pen with the conversation so far.
+    /// The run's writer with the conversation so far.
     pub(super) fn journal(&self, ws: &Ws, run: &Run) -> Journal {
         let mut seen = Seen::default();
         for event in self.of_run(run.id) {
@@ -224,12 +223,12 @@ impl Shown {
     }
 }
 
-/// Whether a file is looked at, and not read as words.
+/// Returns `true` if a file is sent as a picture or document, not as text.
 fn is_seen(file: &Attachment) -> bool {
     file.is_picture() || file.is_document()
 }
 
-/// Adds the files of a message; of those that are looked at, the `old` first ones are not shown.
+/// Adds the files of a message. The first `old` pictures and documents are only mentioned.
 pub(super) fn attach(
     history: &mut History,
     (ws, agent): (&Ws, AgentId),
@@ -242,7 +241,7 @@ pub(super) fn attach(
         if is_seen(file) {
             *old = old.saturating_sub(1);
         }
-        // ok: a file that is gone is told of in its place.
+        // ok: a missing file is mentioned instead.
         let data = shown.then(|| ws.blobs.get(file.blob, MAX_PICTURE_BYTES).ok()).flatten();
         history.attach(file, data);
     }

@@ -1,17 +1,17 @@
-//! Calls of a tool `cron`, which models know from other programs, as calls of our tools for routines. What a
-//! routine here has no place for stays in the arguments, so that the tool refuses it by its name.
+//! Maps calls of a `cron` tool, which models know from other programs, to HQ's routine tools. Unknown fields stay in
+//! the arguments, so that the tool reports them by name.
 
 use serde_json::{Map, Value, json};
 
 use kernel::text::ellipsis;
 use kernel::time::from_ms;
 
-/// The longest name that is made of an instruction, in characters.
+/// Longest name that is derived from an instruction, in characters.
 const MAX_NAME: usize = 60;
-/// What says nothing that is not so here anyway: a firing is an item of its own, which is begun soon.
+/// Fields without effect: each firing is an item of its own and starts soon anyway.
 const IDLE: [&str; 2] = ["kind", "wakeMode"];
 
-/// The tool that is meant, and its arguments; none for what routines cannot do, such as `run`.
+/// The routine tool and its arguments; `None` for actions that routines do not have, such as `run`.
 pub(super) fn as_routine(
     mut given: Map<String, Value>,
 ) -> Option<(&'static str, Map<String, Value>)> {
@@ -26,7 +26,7 @@ pub(super) fn as_routine(
             let jobs = ["job", "patch"].map(|name| given.remove(name));
             let job = match jobs.into_iter().flatten().next() {
                 Some(Value::Object(job)) => job,
-                // Smaller models leave the layer out.
+                // Smaller models leave this level out.
                 _ => given,
             };
             arguments.insert("routine".to_owned(), routine(job).into());
@@ -51,7 +51,7 @@ fn routine(mut job: Map<String, Value>) -> Map<String, Value> {
     rename(&mut job, "sessionTarget", "session");
     let goes = job.remove("deleteAfterRun");
     if job.get("schedule").is_some_and(|schedule| schedule["kind"] == "at") {
-        // There it goes when it is done, unless somebody says no; elsewhere that means nothing.
+        // There a one-time job is deleted when done, unless stated otherwise. For other schedules this means nothing.
         job.insert("delete_when_done".to_owned(), goes.unwrap_or(Value::Bool(true)));
     }
     if let Some(ms) = job.get("schedule").and_then(|schedule| schedule["staggerMs"].as_u64()) {
@@ -77,7 +77,7 @@ fn routine(mut job: Map<String, Value>) -> Map<String, Value> {
     job
 }
 
-/// `at`, `every` and `cron` as our fields; none where it is none of them.
+/// `at`, `every` and `cron` as routine fields; `None` for other kinds.
 fn schedule(given: &Value) -> Option<Value> {
     let zone = given.get("tz").filter(|zone| zone.is_string());
     let mut fields = match given["kind"].as_str()? {

@@ -1,8 +1,8 @@
-//! Who works when: queued runs get a slot, due items become runs, stops reach their task.
+//! Decides which run works when: queued runs get a slot, due items become runs, stops reach their task.
 //!
-//! Woken by each commit that matters and at each due instant; there is nothing to lose, because
-//! all it knows is read from the store. Talk first, then items by priority. One background run an
-//! agent, one run a session, a limit for the host.
+//! The dispatcher wakes on each relevant commit and at each due instant. A crash loses nothing, because its whole state
+//! is read from the store. Conversations come first, then items by priority. Limits: one background run per agent, one
+//! run per session, and a number of slots per host.
 
 mod elsewhere;
 mod ends;
@@ -45,18 +45,18 @@ use super::run_slot::RunSlot;
 use super::turn::RunControl;
 use super::{BY, Engine, EngineError, items, remote, resume, turn};
 
-/// How often the dispatcher looks although nothing woke it: a net below all others.
+/// Longest interval between two passes, in case a wake-up was missed.
 const AT_LEAST: Duration = Duration::from_secs(60);
-/// The pause after a look that failed.
+/// Delay after a failed pass.
 const AGAIN: SignedDuration = SignedDuration::from_secs(1);
-/// Why a run goes on whose task is gone.
+/// Reason for resuming a run whose task is gone.
 const LOST: &str = "HQ could not write down what happened";
 
-/// A run that a task works on.
+/// A run with a task of its own.
 struct Working {
     agent: AgentId,
     background: bool,
-    /// It is given up when it ends the program once more.
+    /// Another crash would make HQ give this run up.
     suspect: bool,
     control: RunControl,
 }
@@ -67,39 +67,38 @@ struct Parts {
     working: Mutex<HashMap<RunId, Working>>,
     memory: Mutex<Memory>,
     wake: Notify,
-    /// Counts changes after which another model may be chosen: runs look again then.
+    /// Counts changes after which a run may have to choose another model.
     choices: Arc<AtomicU64>,
 }
 
 #[derive(Default)]
 struct Memory {
     noted: Noted,
-    /// A run had to wait because the host had no slot left.
+    /// A run waits because the host has no free slot.
     starved: bool,
     /// A run waits for a budget.
     poor: bool,
-    /// Runs that were there when the program began and that no task has taken up since.
+    /// Runs that existed at program start and that no task has resumed since.
     recovered: HashSet<RunId>,
-    /// A suspect waits until another was tried.
+    /// A suspect run waits until another suspect has been tried.
     held_back: bool,
-    /// Runs of other machines that are being ended.
+    /// Runs of other hosts that are being ended.
     ending: HashSet<RunId>,
 }
 
-/// The dispatcher of one workspace.
 #[derive(Clone)]
 struct Dispatcher(Arc<Parts>);
 
-/// What an entry of the feed means here.
+/// What the dispatcher has to do about a feed entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Heard {
-    /// Nothing that is not done already.
+    /// Nothing more to do.
     Nothing,
-    /// A look is due.
+    /// A pass is due.
     Look,
 }
 
-/// Resumes what a crash interrupted and begins to dispatch; on a host, to drive what home has made.
+/// Resumes interrupted runs and starts dispatching. A host only drives the runs that the primary has created.
 pub fn start(engine: Engine, ws: Ws) {
     let cut_off = match ws.upstream {
         None => resume::cut_off(&ws),
@@ -128,7 +127,7 @@ impl Dispatcher {
         let stopping = self.0.ws.halt();
         let (app, mut recovered) = (&self.0.ws.app, false);
         while !stopping.is_cancelled() {
-            // Before the look, so that no move of the clock in between is missed.
+            // Subscribe before the pass, so that no clock change during the pass is missed.
             let moved = app.clock_moved.notified();
             let next = match self.look(&mut recovered, &cut_off).await {
                 Ok(next) => next,
@@ -166,7 +165,7 @@ impl Dispatcher {
         self.pass().await
     }
 
-    /// Waits for something that matters. Answers false when the program ends.
+    /// Waits for a relevant change or for `next`. Returns `false` when the program ends.
     async fn sleep(
         &self,
         feed: &mut Receiver<Arc<Entry>>,
@@ -202,7 +201,7 @@ impl Dispatcher {
                 Ok(()) = freed.changed(), if starved => return true,
                 Ok(()) = moves.changed() => {
                     if self.0.ws.upstream.is_some() {
-                        // Another model may have been chosen.
+                        // The choice of model may have changed.
                         self.0.choices.fetch_add(1, Ordering::Relaxed);
                     }
                     return true;
@@ -213,27 +212,27 @@ impl Dispatcher {
         }
     }
 
-    /// Takes in what is there already: one look serves it all.
+    /// Drains the queued feed entries: one pass serves all of them.
     fn hear_all(&self, feed: &mut Receiver<Arc<Entry>>) {
         loop {
             match feed.try_recv() {
                 Ok(entry) => {
                     self.hear(&entry);
                 }
-                // What was missed is found by the look.
+                // The next pass finds what the missed entries changed.
                 Err(TryRecvError::Lagged(_)) => {}
                 Err(TryRecvError::Empty | TryRecvError::Closed) => return,
             }
         }
     }
 
-    /// Hands a stop to its task and a message to its run.
+    /// Passes a stop to its task and a message to its run.
     fn hear(&self, entry: &Entry) -> Heard {
         let mut heard = Heard::Nothing;
         let changed = |table: u16| entry.changes.iter().any(|change| change.table == table);
         let chosen = [AGENTS, SETTINGS, BUDGETS, PRICES, FALLBACKS, USUAL_THINKING];
         if chosen.iter().any(|table| changed(table.number)) {
-            // A limit may have been raised, a model chosen.
+            // A limit may have been raised or another model chosen.
             self.0.choices.fetch_add(1, Ordering::Relaxed);
             heard = Heard::Look;
         }
@@ -242,8 +241,8 @@ impl Dispatcher {
             let freed = changed(RESERVATIONS.number) || changed(RUN_GRANTS.number);
             (memory.poor && freed, memory.held_back && changed(RUNS.number))
         };
-        // A run that begins again may begin: it was made, or what it waited for has gone back. So may what
-        // people no longer want held, and what waited for another machine.
+        // A retried run may now start: its branch was created, or the file reverts that it waited for are done. The
+        // same holds for work that limits held back, and for work that waited for another host.
         let back = [PACES, BRANCHES, FILE_REVERTS, AGENT_PLACES, GATEWAYS];
         let back = back.iter().any(|table| changed(table.number));
         if poor || held_back || back {
@@ -274,7 +273,7 @@ impl Dispatcher {
                     self.0.choices.fetch_add(1, Ordering::Relaxed);
                     heard = Heard::Look;
                 }
-                // What kept a task waiting may have gone.
+                // The blocker of a waiting task may be gone.
                 Event::TaskChanged { fields, .. } if fields.contains(&TaskField::Relations) => {
                     heard = Heard::Look;
                 }
@@ -295,7 +294,7 @@ impl Dispatcher {
         heard
     }
 
-    /// Begins the run that a message in a session waits for, without a look at everything else.
+    /// Starts the run that a message in this session waits for, without a full pass.
     fn begin_in(&self, session: SessionId) {
         let found = self.0.ws.read(|snap| {
             let Some(run) = snap.get::<Session>(session)?.and_then(|s| s.active_run) else {
@@ -303,7 +302,7 @@ impl Dispatcher {
             };
             let Some(run) = snap.get::<Run>(run)? else { return Ok(None) };
             if run.state == RunState::Waiting {
-                // Its moment may have moved.
+                // The time until which the run waits may have changed.
                 self.0.wake.notify_one();
             }
             if run.state != RunState::Queued {
@@ -319,7 +318,7 @@ impl Dispatcher {
         match found {
             Ok(Some(run)) => self.begin(&run),
             Ok(None) => {}
-            // The next look finds it.
+            // The next pass finds the run.
             Err(error) => {
                 tracing::warn!(%error, "a message could not be looked up");
                 self.0.wake.notify_one();
@@ -327,7 +326,7 @@ impl Dispatcher {
         }
     }
 
-    /// What was said and not read by a run that ended has its next run already.
+    /// Starts the next run of the session, which exists already if messages of the ended run are unread.
     fn begin_after(&self, run: RunId) {
         match self.0.ws.read(|snap| snap.get::<Run>(run)) {
             Ok(Some(run)) => self.begin_in(run.session),
@@ -339,13 +338,13 @@ impl Dispatcher {
         }
     }
 
-    /// A run that should be worked on and is not: its task could not write the end, because the
-    /// disk was full for example. It goes on from what is durable. Answers whether that was written.
+    /// Resumes a run that should be working but has no task, for example because a full disk prevented writing its end.
+    /// The run continues from its durable state. Returns whether the change was written.
     async fn take_up(&self, run: RunId) -> bool {
         if self.0.working.lock().contains_key(&run) {
             return true;
         }
-        // What has ended since the look stays as it is.
+        // A run that ended since the pass stays ended.
         match resume::recover_one(&self.0.ws, run, (LOST, None)).await {
             Ok(taken) => {
                 tracing::warn!(run.id = %run, state = ?taken.state, "run {run} was taken up again");
@@ -359,7 +358,7 @@ impl Dispatcher {
         }
     }
 
-    /// Starts what can be started. Answers when something becomes due by itself.
+    /// Starts every run that can start. Returns when the next one becomes due.
     async fn pass(&self) -> Result<Option<Timestamp>, EngineError> {
         let now = self.0.ws.app.clock.now();
         let plan = {
@@ -393,9 +392,9 @@ impl Dispatcher {
         for run in plan.wakes {
             match self.0.ws.order(BY, RunWoken { run }).await {
                 Ok(run) => self.begin_in(run.session),
-                // It was stopped meanwhile.
+                // The run was stopped meanwhile.
                 Err(RunError::Ended(_)) => {}
-                // What cannot go on holds nobody up: it is tried again with the next look.
+                // One failing run does not block the others; the next pass retries it.
                 Err(error) => {
                     tracing::warn!(run.id = %run, %error, "run {run} could not be woken");
                     written = false;
@@ -437,8 +436,8 @@ impl Dispatcher {
         Ok(plan.next.into_iter().chain(again).min())
     }
 
-    /// Gives a run its task, if the host has a slot and the agent's folder no other writer. When the program
-    /// is about to end, the next start does.
+    /// Starts the task of a run if the host has a free slot and no other run writes to the agent's folder. During
+    /// shutdown the run is left to the next start.
     fn begin(&self, run: &Run) {
         if self.0.ws.app.closing.is_cancelled() {
             return;
@@ -482,12 +481,12 @@ impl Dispatcher {
         self.launch((run.id, run.agent), background, control);
     }
 
-    /// Whether a suspect works that has not made a step since. They are tried one by one, so that none is given
-    /// up for what another does.
+    /// Returns `true` if a suspect run is working and has not completed a step yet. Suspects are tried one at a time,
+    /// so that none is given up because of another one's crash.
     fn is_trying(&self, working: &HashMap<RunId, Working>) -> bool {
         let tried = |id: RunId| match self.0.ws.read(|snap| snap.get::<Run>(id)) {
             Ok(run) => run.is_some_and(|run| is_suspect(&run) && run.is_live()),
-            // The next look tells.
+            // The next pass decides.
             Err(_) => true,
         };
         working.iter().any(|(id, other)| other.suspect && tried(*id))
@@ -508,7 +507,7 @@ impl Dispatcher {
             own.0.working.lock().remove(&run);
             seat.leave();
             if background || waits {
-                // The agent is free for its next item only now; a wait may be over already.
+                // Only now is the agent free for its next item; a wait may also be over already.
                 own.0.wake.notify_one();
             }
         });
@@ -525,7 +524,7 @@ impl Dispatcher {
         let made = self.0.ws.order(BY, RunMade { item, agent }).await;
         match made {
             Ok(Some(run)) => self.begin(&run),
-            // Somebody was faster: there is nothing to do any more.
+            // The item was taken or closed meanwhile.
             Ok(None) | Err(EngineError::Inbox(InboxError::WrongState { .. })) => {}
             Err(error) => return Err(error),
         }
@@ -533,7 +532,7 @@ impl Dispatcher {
     }
 }
 
-/// Whether a run would be given up if it ended the program once more.
+/// Returns `true` if HQ would give this run up after one more crash.
 fn is_suspect(run: &Run) -> bool {
     rules::MAX_CRASHES <= run.crashes + 1
 }

@@ -1,5 +1,5 @@
-//! What a request of a tainted conversation could carry out of the house by its address and headers alone. The gate asks a
-//! person for it, and no redirect leads there.
+//! Detects data that a request of a tainted conversation could leak through its address and headers. Such a request
+//! needs an approval, and redirects to unknown hosts are not followed.
 
 use serde_json::Value;
 use url::Url;
@@ -16,20 +16,20 @@ use super::EngineError;
 use super::journal::blocking;
 use super::tools::request;
 
-/// So many bytes of an address and its headers may stand in no link that was read.
+/// Bytes of an address and its headers that may differ from every link that was read.
 const MAX_NEW: usize = 64;
 
-/// What a call sends by address and headers.
+/// What a call sends in its address and headers.
 #[derive(Debug, Default)]
 pub(crate) struct Sent {
     urls: Vec<Url>,
     header_bytes: usize,
-    /// The host of the page in which it acts.
+    /// The host of the page of an action.
     site: Option<String>,
 }
 
 impl Sent {
-    /// What a call of a tool sends; nothing where it makes no such request. A request with a body is asked for anyway.
+    /// What a tool call sends; empty if it makes no such request. Requests with a body need an approval anyway.
     pub(crate) fn of(tool: &str, given: &Value) -> Self {
         let text = |key: &str| given.get(key).and_then(Value::as_str).unwrap_or_default();
         let method = text("method").trim().to_ascii_uppercase();
@@ -43,7 +43,7 @@ impl Sent {
         Self { urls: egress::addresses(tool, given), header_bytes, site: None }
     }
 
-    /// An act in a page of this host.
+    /// Sets the host of the page of an action.
     pub(crate) fn at(self, site: Option<&str>) -> Self {
         Self { site: site.map(str::to_owned), ..self }
     }
@@ -53,7 +53,7 @@ impl Sent {
     }
 }
 
-/// The run that sends, and the agents whose host lists count for it.
+/// The sending run, and the agents whose host lists apply.
 #[derive(Clone, Copy)]
 pub(crate) struct Sender<'a> {
     pub(crate) session: SessionId,
@@ -61,7 +61,7 @@ pub(crate) struct Sender<'a> {
     pub(crate) agents: &'a [AgentId],
 }
 
-/// Why a call could carry something out, in words that follow "It has read words from outside, and".
+/// Why a call could leak data, as the end of a sentence about untrusted content.
 pub(crate) async fn leaks(
     ws: &Ws,
     sender: Sender<'_>,
@@ -79,7 +79,7 @@ pub(crate) async fn leaks(
     Ok(blocking(read).await??)
 }
 
-/// The same, from what was read of the store. Blocking, unless what the conversation knows was read before.
+/// The same within a transaction. Blocking, unless `known` is given.
 pub(crate) fn leaks_by(
     tx: &dyn Read,
     Sender { session, run, agents }: Sender<'_>,
@@ -88,7 +88,7 @@ pub(crate) fn leaks_by(
 ) -> Result<Option<String>, StoreError> {
     let hosts = reach::of_all(tx, agents)?;
     let is_listed = |host: &str| hosts.are_listed() && hosts.has(host);
-    // The whole conversation is read for what is known: not where a list answers.
+    // Reading the whole conversation is not necessary if a host list answers.
     if sent.urls.is_empty() && sent.site.as_deref().is_none_or(is_listed) {
         return Ok(None);
     }
@@ -114,7 +114,7 @@ pub(crate) fn leaks_by(
             if !is_listed(host) {
                 return Ok(Some(format!("nobody has sent it to {host}")));
             }
-            // A name below a wildcard can say anything.
+            // Host names below a wildcard can carry any data.
             if !names(tx, agents, host)? {
                 new += host.len();
             }
@@ -128,7 +128,7 @@ pub(crate) fn leaks_by(
     Ok(None)
 }
 
-/// Whether a host stands in one of the lists to the letter.
+/// Returns `true` if a host is listed literally.
 fn names(tx: &dyn Read, agents: &[AgentId], host: &str) -> Result<bool, StoreError> {
     for agent in agents {
         if reach::of(tx, ReachOf::Agent(*agent))?.iter().any(|line| line == host) {
@@ -138,8 +138,8 @@ fn names(tx: &dyn Read, agents: &[AgentId], host: &str) -> Result<bool, StoreErr
     Ok(false)
 }
 
-/// Where redirects of an address may lead in a tainted conversation: to hosts that somebody has sent it to, unless a list
-/// says which hosts there are.
+/// The hosts to which redirects may lead in a tainted conversation: the host list if there is one, else hosts that
+/// trusted content names.
 pub(crate) fn redirects(only: Hosts, known: &Known, url: &Url) -> Hosts {
     if only.are_listed() {
         return only;

@@ -1,4 +1,4 @@
-//! How a run comes to its end: an answer without tool calls, a limit, a stop, a budget.
+//! How a run ends: a response without tool calls, a limit, a stop, a budget.
 
 use std::sync::atomic::Ordering;
 
@@ -18,20 +18,20 @@ use super::turn::{Step, Turn};
 use super::{BY, EngineError, commit};
 
 const CUT_CALL: &str = "Your last answer was cut off at the limit of output tokens, so its last call may not be whole. Write long files in several calls.";
-/// How often an answer that is cut off is gone on with.
+/// How often a cut-off response is continued.
 const GOES_ON: u32 = 2;
 
-/// An answer that was cut off at the output limit, as far as it came.
+/// The text so far of a response that was cut off at the output limit.
 #[derive(Debug, Default)]
 pub(super) struct CutWords {
     said: String,
     times: u32,
 }
 
-/// A limit of a run that was reached: one more call without tools, then it ends.
+/// A reached limit of a run: one more call without tools, then the run ends.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct LimitReached {
-    /// Which: `calls`, `tools`, `time`, `cost`, `tokens`, `loop`.
+    /// One of `calls`, `tools`, `time`, `cost`, `tokens`, `loop`.
     pub which: &'static str,
     told: bool,
 }
@@ -41,17 +41,17 @@ impl LimitReached {
         Self { which, told: false }
     }
 
-    /// The one of a budget of the run.
+    /// The limit of a run's budget.
     pub(super) fn of(lack: &Lack) -> Self {
         Self::new(used_up(lack))
     }
 
-    /// The same; its model was told of this limit already, if it is the one of `told`.
+    /// The same, marked as known to the model if `told` is this limit.
     pub(super) fn told_before(self, told: Option<&str>) -> Self {
         Self { told: self.told || told == Some(self.which), ..self }
     }
 
-    /// What the model is told, once.
+    /// The notice to the model; returned once.
     pub(super) fn notice(&mut self) -> Option<String> {
         if std::mem::replace(&mut self.told, true) {
             return None;
@@ -59,18 +59,18 @@ impl LimitReached {
         Some(limit_words(self.which))
     }
 
-    /// The limit that a notice tells of.
+    /// The limit that a notice is about.
     pub(super) fn told_in(notice: &str) -> Option<&'static str> {
         LIMITS.into_iter().find(|which| limit_words(which) == notice)
     }
 
-    /// It was not told after all.
+    /// The notice was not sent after all.
     pub(super) fn untold(&mut self) {
         self.told = false;
     }
 }
 
-/// All limits of a run, by their words.
+/// The words of all limits.
 const LIMITS: [&str; 6] = ["calls", "tools", "time", "cost", "tokens", "loop"];
 
 fn limit_words(which: &str) -> String {
@@ -83,7 +83,7 @@ fn limit_words(which: &str) -> String {
     )
 }
 
-/// What a budget of a run has no more of.
+/// The unit of an exhausted budget of a run.
 pub(super) fn used_up(lack: &Lack) -> &'static str {
     if lack.tokens { "tokens" } else { "cost" }
 }
@@ -106,7 +106,7 @@ impl Said {
     }
 }
 
-/// Whether a text is nothing but a call in the dialects of models that were not taught this one.
+/// Returns `true` if a text is only a tool call in another model's syntax.
 fn is_call_in_words<'n>(text: &str, mut names: impl Iterator<Item = &'n str>) -> bool {
     let text = text.trim();
     if text.starts_with("<tool_call>") || text.starts_with("<function_call>") {
@@ -121,22 +121,22 @@ fn is_call_in_words<'n>(text: &str, mut names: impl Iterator<Item = &'n str>) ->
 }
 
 impl Turn {
-    /// Whether an answer that was cut off is gone on with. A program that asks is told that it was cut, and may have
-    /// wanted just that.
+    /// Returns `true` if a cut-off response may be continued. An API client is told that the response was cut off, and
+    /// may have set the limit on purpose.
     fn may_go_on(&self) -> bool {
         self.setting.trigger != RunTrigger::Api
             && self.ends.wrap_up.is_none()
             && self.ends.cut.times < GOES_ON
     }
 
-    /// A call in an answer that was cut off may lack its end: the model is told what to do about it.
+    /// The last call of a cut-off response may be incomplete; the next call warns the model.
     pub(super) fn cut_in_a_call(&mut self, reply: &Reply) {
         if reply.stop == StopReason::MaxTokens {
             self.ends.warned = Some(CUT_CALL.to_owned());
         }
     }
 
-    /// Where a run stands that a limit ends without a word of its model.
+    /// The summary of a run that a limit ends without a final text.
     pub(super) fn left_at(&self, which: &str, why: &str) -> String {
         format!(
             "It reached its limit ({which}) after {} calls of its model and {} of its tools. {why}",
@@ -144,8 +144,7 @@ impl Turn {
         )
     }
 
-    /// An answer without tool calls: the end, unless somebody has said something meanwhile or
-    /// something is missing.
+    /// Handles a response without tool calls. It ends the run, unless a message has arrived or something is missing.
     pub(super) async fn last_word(
         &mut self,
         answer: Answer,
@@ -161,7 +160,7 @@ impl Turn {
         let committed = commit::files(&mut self.talk.journal).await?;
         let text = answer.reply.text();
         if said == Said::Nothing && answer.reply.stop == StopReason::MaxTokens {
-            // All of it went into thinking.
+            // Thinking used up the output limit.
             self.talk.request.thinking = Thinking::None;
         }
         let limit = self.ends.wrap_up.map(|limit| limit.which);
@@ -195,7 +194,7 @@ impl Turn {
         Ok(step)
     }
 
-    /// The model has said nothing, also when it was told so: another of its list is asked.
+    /// The model sent an empty response twice: switch to the next candidate.
     async fn without_words(&mut self, answer: Answer, parts: Body) -> Result<Step, EngineError> {
         let said = Some((answer.event(parts), String::new()));
         self.talk.journal.apply(CallPaid { paid: answer.paid(), said }).await?;
@@ -205,7 +204,7 @@ impl Turn {
         self.fail_over(&ProviderError::new(ErrorClass::EmptyAnswer, text)).await
     }
 
-    /// An answer that cannot be kept is paid all the same. The model is told once; a second time the run
+    /// Handles a response that cannot be stored. It is paid anyway. The model is told once; the second time the run
     /// ends.
     pub(super) async fn not_kept(
         &mut self,
@@ -223,8 +222,7 @@ impl Turn {
         Ok(step)
     }
 
-    /// Ends the run as stopped by the person who asked; a program that ends leaves it to its next
-    /// start.
+    /// Ends the run as stopped by a person. During a shutdown the run is left to the next start.
     pub(super) async fn stopped(
         &mut self,
         cut_off: Option<Box<CutOff>>,
@@ -240,8 +238,7 @@ impl Turn {
         Ok(if rests { Step::Waits } else { Step::Over })
     }
 
-    /// Takes no further step until somebody lets work go on, or the program has begun anew: the run goes
-    /// back to the queue.
+    /// Returns the run to the queue until work is resumed or HQ has restarted.
     pub(super) async fn rest(&mut self) -> Result<Step, EngineError> {
         self.talk.journal.ws.live.finish(self.talk.journal.run);
         if !self.talk.begun {

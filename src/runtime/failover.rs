@@ -1,7 +1,7 @@
-//! Who answers when the model that was chosen does not: another key, another model, or a wait that ends by itself.
+//! Failover of a run's model: another key, another model, or a wait that ends by itself.
 //!
-//! A run stays with who answers it until that one fails; the next run begins with what was chosen again. An answer that
-//! broke off counts as none: the words that had come stay in the run, and whoever is asked next answers anew.
+//! A run keeps its candidate until a call fails; the next run starts with the chosen model again. A broken-off response
+//! counts as none: its text stays in the run, and the next candidate answers anew.
 
 use jiff::SignedDuration;
 
@@ -27,29 +27,29 @@ use super::{BY, EngineError, commit};
 
 /// How often a run waits for its whole list before it gives up.
 const MOST_WAITS: u32 = 10;
-/// What time heals is asked for once more before another is asked.
+/// Attempts at a candidate with a transient failure before the next candidate is tried.
 const TRIES: u32 = 2;
 
-/// Everybody who may answer a run, and what became of those who were asked.
+/// The candidates that may answer a run, and the results of their attempts.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Chain {
-    /// In order.
+    /// In order of preference.
     pub all: Vec<Candidate>,
-    /// Who is asked now.
+    /// The current candidate.
     pub now: Candidate,
-    /// Who failed since the last answer.
+    /// Candidates that failed since the last response.
     tried: Vec<(Candidate, ErrorClass)>,
-    /// What was said of each, for the end.
+    /// A description of each failure, for the run's final message.
     said: Vec<String>,
-    /// Waits since the last answer.
+    /// Waits since the last response.
     waits: u32,
-    /// Whether failures of who is asked now are on record.
+    /// The current candidate has recorded failures.
     failed_before: bool,
 }
 
 impl Chain {
-    /// The list of a choice, with the first of it that does not rest. Somebody who is the only one is asked in any
-    /// case: that is how it is found out that a rest was too long.
+    /// The list of a choice, starting at its first candidate without a cooldown. A single candidate is tried even
+    /// during a cooldown, because the cooldown may be too long.
     pub(super) fn read(
         tx: &dyn Read,
         all: Vec<Candidate>,
@@ -67,8 +67,8 @@ impl Chain {
         Ok(Self { all, now, failed_before, ..Self::default() })
     }
 
-    /// Another list, after settings have changed. Who answers now goes on if it is still in it and what was chosen
-    /// is the same.
+    /// Replaces the list after settings changed. The current candidate stays if the new list contains it and the chosen
+    /// model is the same.
     pub(super) fn renew(self, fresh: Self, same: bool) -> Self {
         if same && fresh.all.contains(&self.now) {
             return Self { all: fresh.all, ..self };
@@ -80,7 +80,7 @@ impl Chain {
         self.all.len() < 2
     }
 
-    /// Who comes next: not tried, not resting, not ruled out.
+    /// The next candidate that is not tried, not in a cooldown and not ruled out.
     fn next(&self, tx: &dyn Read, at: Timestamp) -> Result<Option<Candidate>, StoreError> {
         let tried: Vec<(usize, ErrorClass)> = self
             .tried
@@ -94,7 +94,7 @@ impl Chain {
         Ok(cooldown::next(&self.all, &tried, |n| rest[n]).map(|n| self.all[n].clone()))
     }
 
-    /// When the first of those whose failure time heals may be asked again.
+    /// The earliest end of a cooldown after a transient failure.
     fn soonest(&self, tx: &dyn Read, at: Timestamp) -> Result<Option<Timestamp>, StoreError> {
         let mut soonest: Option<Timestamp> = None;
         for candidate in &self.all {
@@ -107,8 +107,8 @@ impl Chain {
 }
 
 impl Chain {
-    /// Connects to who is asked now. One whose key does not open is as good as none: it rests, and the next of the
-    /// list is asked. Answers what was said of the last of those, too.
+    /// Connects to the current candidate. A candidate whose key cannot be opened gets a cooldown, and the next one is
+    /// tried. Also returns the last such error message.
     pub(super) async fn connect(
         &mut self,
         ws: &Ws,
@@ -136,12 +136,12 @@ impl Chain {
     }
 }
 
-/// Whether a connection cannot be used as it is stored, whatever its provider would say.
+/// Returns `true` if a connection is unusable as stored, without a request to its provider.
 fn is_unusable(error: &EngineError) -> bool {
     matches!(error, EngineError::Connection(error) if !matches!(error, ConnectionError::Store(_)))
 }
 
-/// What people call a candidate.
+/// The name of a candidate in the UI.
 fn label(ws: &Ws, who: &Candidate) -> Result<String, EngineError> {
     let name = match who.connection {
         Some(id) => ws.read(|snap| snap.get::<Connection>(id))?.map(|c| c.name),
@@ -154,7 +154,7 @@ fn label(ws: &Ws, who: &Candidate) -> Result<String, EngineError> {
     })
 }
 
-/// That somebody else answers, as it stands in the run.
+/// The event that records a switch to another candidate.
 pub(super) fn switched(
     ws: &Ws,
     from: &Candidate,
@@ -165,34 +165,34 @@ pub(super) fn switched(
     Ok(EventKind::ModelSwitched { from: label(ws, from)?, to: label(ws, to)?, why })
 }
 
-/// Where a run waits.
+/// How a run waits.
 #[derive(Clone, Copy)]
 enum Wait {
     /// In its slot, until a moment.
     Here(Timestamp),
-    /// Without one, until a moment or until something changes.
+    /// Without a slot, until a moment or until something changes.
     Parked(Option<Timestamp>),
 }
 
 impl Turn {
-    /// Whether the same one is worth asking again after a failure, if time allows. When others can answer, they are
-    /// asked instead of waiting.
+    /// Returns `true` if a retry with the same candidate is worthwhile. If others can answer, the run does not wait for
+    /// this one.
     pub(super) fn may_ask_again(&self, error: &ProviderError) -> bool {
         self.chooser.chain.is_single() || (!error.class.is_wait() && self.ends.failures < TRIES)
     }
 
-    /// Whether the run has somebody else to ask, and may still ask for more than a last word.
+    /// Returns `true` if the run has another candidate and may do more than write its final summary.
     pub(super) fn another_may_answer(&self) -> bool {
         !self.chooser.chain.is_single() && self.ends.wrap_up.is_none() && !self.setting.aside
     }
 
-    /// The same for a question aside: when others can answer, nobody waits for who has too much to do.
+    /// The same for a side question. If others can answer, the run does not wait for an overloaded candidate.
     pub(super) fn is_worth_asking_again(&self, error: &ProviderError) -> bool {
         error.retryable() && (self.chooser.chain.is_single() || !error.class.is_wait())
     }
 
-    /// Before a call: whether somebody may be asked. Changes over to another when the one that is due rests, and
-    /// waits when all do. Nothing means that the call can be made.
+    /// Before a call: switches to another candidate if the current one has a cooldown, and waits if all do. Returns
+    /// `None` if the call can be made.
     pub(super) async fn ready(&mut self) -> Result<Option<Step>, EngineError> {
         if let Some(step) = self.seek_the_well().await? {
             return Ok(Some(step));
@@ -200,7 +200,7 @@ impl Turn {
         self.seek_tools().await
     }
 
-    /// Work is nothing for a model that takes no tools: the next of the list is asked in its place. Talk is.
+    /// Skips models without tools if the run does work. Conversations may use them.
     async fn seek_tools(&mut self) -> Result<Option<Step>, EngineError> {
         let is_work = matches!(self.setting.trigger, RunTrigger::Item | RunTrigger::Child);
         let first = self.chooser.chosen.model.clone();
@@ -208,7 +208,7 @@ impl Turn {
             let who = self.chooser.chain.now.clone();
             let why = format!("{} takes no tools", label(&self.talk.journal.ws, &who)?);
             self.chooser.chain.said.push(why.clone());
-            // No other key of this model takes any, either.
+            // The other keys of this model do not support tools either.
             self.chooser.chain.tried.push((who, ErrorClass::NotFoundModel));
             loop {
                 let (at, chain) = (self.talk.journal.ws.app.clock.now(), &self.chooser.chain);
@@ -231,7 +231,7 @@ impl Turn {
         Ok(None)
     }
 
-    /// Somebody who does not rest, or a wait for them.
+    /// Switches to a candidate without a cooldown, or waits for one.
     async fn seek_the_well(&mut self) -> Result<Option<Step>, EngineError> {
         if self.chooser.chain.is_single() {
             return Ok(None);
@@ -253,14 +253,14 @@ impl Turn {
                     }
                 }
                 (Some(_), None, Some(until)) => return self.wait_until(until).await.map(Some),
-                // Nobody will be well by itself: the one that was chosen says why.
+                // No cooldown ends by itself; the chosen candidate reports the reason.
                 (Some(_), None, None) => return Ok(None),
             }
         }
     }
 
-    /// After a call that failed for good: leaves who failed alone for a while and asks the next one. Answers whether
-    /// the run goes on.
+    /// After a call that failed for good: sets a cooldown, then switches to the next candidate, waits for one, or ends
+    /// the run.
     pub(super) async fn fail_over(&mut self, error: &ProviderError) -> Result<Step, EngineError> {
         let who = self.chooser.chain.now.clone();
         self.leave_alone(&who, error).await?;
@@ -295,8 +295,8 @@ impl Turn {
         }
     }
 
-    /// After a question aside that failed: leaves who failed alone for a while and lets the next one answer.
-    /// Answers whether there is one; nobody is waited for.
+    /// After a failed side question: sets a cooldown and switches to the next candidate. Returns whether there is one;
+    /// never waits.
     pub(super) async fn next_answers(
         &mut self,
         error: &ProviderError,
@@ -319,7 +319,7 @@ impl Turn {
         }
     }
 
-    /// Notes that somebody failed; answers why another is asked.
+    /// Marks a candidate as tried. Returns the reason for the switch.
     fn counts_as_tried(
         &mut self,
         who: Candidate,
@@ -331,8 +331,8 @@ impl Turn {
         Ok(format!("{label} {}: {}", error.class.told(), error.message))
     }
 
-    /// Whether work waits for as long as the only one who can answer asks for. In a chat nobody sits there
-    /// for so long: that is told at once.
+    /// Returns `true` if work waits as long as its only candidate demands. In a chat a person would wait, so the error
+    /// is reported at once.
     fn outlasts(&self, error: &ProviderError) -> bool {
         let is_work = matches!(self.setting.trigger, RunTrigger::Item | RunTrigger::Child);
         let long = error.retry_after.is_some_and(|asked| MAX_WAIT < asked);
@@ -350,8 +350,8 @@ impl Turn {
         self.give_up_with(error.class, error.class.explained(&error.message)).await
     }
 
-    /// Nobody can answer, for a reason in sentences. Where all that lacks is a person who signs in, the run waits for
-    /// that; else it ends.
+    /// Ends the run because no candidate can answer. If one of them only needs a person to sign in, the run waits for
+    /// that instead.
     async fn give_up_with(&mut self, class: ErrorClass, why: String) -> Result<Step, EngineError> {
         let out = self.chooser.chain.tried.iter().find(|(_, class)| *class == ErrorClass::SignIn);
         let out = match out {
@@ -375,7 +375,7 @@ impl Turn {
         if who.connection.is_none() || cooldown::scope(error.class).is_none() {
             return Ok(());
         }
-        // Without a line the failure says little of it, and the next of the list need not wait for home.
+        // An offline host learns little from the failure, and the next candidate need not wait for the primary.
         let chain = &self.chooser.chain;
         let up = self.talk.journal.ws.upstream.as_ref();
         if up.is_some_and(|up| !up.is_linked()) && chain.tried.len() + 1 < chain.all.len() {
@@ -392,7 +392,7 @@ impl Turn {
         Ok(())
     }
 
-    /// After an answer: who gave it, when failures of theirs are on record that count no more.
+    /// After a response: the current candidate, if it has recorded failures that must be cleared.
     pub(super) fn answered_well(&mut self) -> Option<Candidate> {
         self.chooser.chain.tried.clear();
         self.chooser.chain.said.clear();
@@ -401,8 +401,8 @@ impl Turn {
             .then(|| self.chooser.chain.now.clone())
     }
 
-    /// Lets another answer from the next call on, and says so in the run. Answers false when no key that is left
-    /// opens: they count as tried then.
+    /// Switches to another candidate from the next call on and records it. Returns `false` if no remaining key opens;
+    /// those candidates then count as tried.
     async fn changed_over(&mut self, next: Candidate, why: &str) -> Result<bool, EngineError> {
         let ws = self.talk.journal.ws.clone();
         self.chooser.chain.failed_before = ws.read(|snap| turns::has_failed(snap, &next))?;
@@ -421,7 +421,7 @@ impl Turn {
         Ok(true)
     }
 
-    /// From the next call on this one is asked.
+    /// Uses this candidate from the next call on.
     fn answers(&mut self, chosen: Chosen) {
         self.talk.request.model.clone_from(&chosen.model);
         self.talk.request.thinking = chosen.thinking;
@@ -437,7 +437,7 @@ impl Turn {
         Ok(())
     }
 
-    /// Everybody rests: a short rest is waited for here, a longer one gives the slot back.
+    /// All candidates have a cooldown. A short one is waited for in the slot; for a longer one the slot is given back.
     async fn wait_until(&mut self, until: Timestamp) -> Result<Step, EngineError> {
         let app = self.talk.journal.ws.app.clone();
         let pause = until.duration_since(app.clock.now());
@@ -453,7 +453,7 @@ impl Turn {
         self.chooser.chain.waits += 1;
         tokio::select! {
             () = app.sleep_until(until + SignedDuration::from_millis(1)) => {}
-            // The next step sees it.
+            // The next step handles the shutdown.
             () = app.closing.cancelled() => return Ok(Step::Next),
             () = self.setting.cancel.cancelled() => return self.stopped(None).await,
         }
@@ -471,7 +471,7 @@ impl Turn {
         Ok(Step::Waits)
     }
 
-    /// Writes down that the run waits, with what it has not written yet.
+    /// Records that the run waits, together with its unwritten events.
     async fn note_wait(&mut self, wait: Wait, detail: String) -> Result<(), EngineError> {
         let committed = match wait {
             Wait::Here(_) => None,
@@ -488,7 +488,7 @@ impl Turn {
         Ok(())
     }
 
-    /// After a wait the first of the list that may be asked is asked.
+    /// After a wait, switches to the first available candidate.
     async fn begin_again(&mut self) -> Result<(), EngineError> {
         let at = self.talk.journal.ws.app.clock.now();
         let chain = &self.chooser.chain;
@@ -499,7 +499,7 @@ impl Turn {
         Ok(())
     }
 
-    /// Takes over what was chosen anew.
+    /// Applies a new choice of model.
     pub(super) async fn take_choice(
         &mut self,
         home: Choice,

@@ -1,4 +1,4 @@
-//! Waiting for what others write.
+//! Waiting for changes by other writers.
 
 use std::sync::Arc;
 
@@ -7,8 +7,7 @@ use tokio::sync::broadcast::error::RecvError;
 
 use store::{Entry, Table};
 
-/// Waits for a change in one of these tables, or for so many others that one may have been among them. False
-/// when the store is closed.
+/// Waits for a change in one of these tables, or until entries were missed. Returns `false` when the store is closed.
 pub(super) async fn changed(feed: &mut Receiver<Arc<Entry>>, tables: &[Table]) -> bool {
     let is_one = |number: u16| tables.iter().any(|table| table.number == number);
     loop {

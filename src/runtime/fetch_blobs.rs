@@ -1,5 +1,5 @@
-//! Files that lie at home, for a run on a host: pictures and attachments of its conversation, long results of earlier
-//! calls. They are asked for before they are read, and are blobs here from then on. At home nothing is done.
+//! Blobs on the primary that a run on a host needs: pictures and attachments of its conversation, and long results of
+//! earlier calls. They are fetched before they are read, and stored as local blobs. Does nothing on the primary.
 
 use app::Ws;
 use app::upstream::{Aside, Missing, Part, Refusal, Upstream};
@@ -9,12 +9,12 @@ use store::BlobId;
 
 use super::journal::blocking;
 
-/// The largest file that comes, in bytes.
+/// The largest blob that is fetched, in bytes.
 const MOST: u64 = 256 * 1024 * 1024;
 
-/// Brings files as far as they are not here. Whoever reads one that has not come says so in its place.
+/// Fetches missing blobs. Readers handle one that could not be fetched.
 pub(super) async fn bring(ws: &Ws, files: Vec<BlobId>) {
-    // While the line is cut nothing comes.
+    // Nothing can be fetched while the link is down.
     let Some(up) = ws.upstream.as_ref().filter(|up| up.is_linked()) else { return };
     for file in files {
         let own = ws.clone();
@@ -26,7 +26,7 @@ pub(super) async fn bring(ws: &Ws, files: Vec<BlobId>) {
     }
 }
 
-/// The files that events of a conversation show.
+/// The blobs that events of a conversation show.
 pub(super) fn shown<'e>(events: impl IntoIterator<Item = &'e EventKind>) -> Vec<BlobId> {
     let mut all = Vec::new();
     for event in events {

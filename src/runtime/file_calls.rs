@@ -1,5 +1,5 @@
-//! Tools that change files: what they are about to do is noted first, then done, then noted as done.
-//! After a crash the hashes of the files tell how far it came.
+//! File tools: the intended change is recorded first, then made, then recorded as done. After a crash the hashes of the
+//! files show which writes took place.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -21,10 +21,10 @@ use super::toolbox::Call;
 use super::tools::folder;
 use super::turn::Turn;
 
-/// The most that a kept plan may have, in bytes.
+/// Largest stored plan, in bytes.
 const MAX_KEPT: u64 = 256 * 1024 * 1024;
 
-/// A file of a plan as it is kept for the time after a crash.
+/// A file of a plan, stored for recovery after a crash.
 #[derive(Serialize, Deserialize)]
 struct Kept {
     path: String,
@@ -42,7 +42,7 @@ fn marks_of(changes: &[FileChange]) -> Vec<FileMark> {
 }
 
 impl Turn {
-    /// Makes the changes of a file tool; the result is noted by the caller.
+    /// Makes the changes of a file tool; the caller records the result.
     pub(super) async fn change_files(
         &mut self,
         call: &Call,
@@ -70,7 +70,7 @@ impl Turn {
         Ok(outcome)
     }
 
-    /// Keeps the new contents, so that a patch that is cut off half way can be completed.
+    /// Stores the new contents, so that an interrupted patch can be completed.
     async fn keep(&self, changes: &[FileChange]) -> Result<BlobId, EngineError> {
         let mut kept = Vec::with_capacity(changes.len());
         for change in changes {
@@ -85,7 +85,7 @@ impl Turn {
         Ok(blocking(move || ws.blobs.put(&json)).await??)
     }
 
-    /// Writes files while nobody else does. The locks are taken in the order of the paths.
+    /// Writes files under their locks, which are taken in the order of the paths.
     async fn write_files(
         &self,
         changes: Vec<FileChange>,
@@ -102,17 +102,17 @@ impl Turn {
     }
 }
 
-/// Where a file stands after a crash.
+/// The state of a file after a crash.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Stand {
-    /// As it was to become.
+    /// It has the new content.
     After,
     Before,
-    /// Something else.
+    /// It has another content.
     Other,
 }
 
-/// Settles a file tool by the hashes of its files. Answers false when it has to run again.
+/// Settles a file tool by the hashes of its files. Returns `false` if the tool must run again.
 pub(super) async fn settle(
     turn: &mut Turn,
     call: &Call,
@@ -161,7 +161,7 @@ fn stands(root: &std::path::Path, marks: &[FileMark]) -> Vec<Stand> {
     marks.iter().map(stand).collect()
 }
 
-/// Writes the files that were not written yet. Answers whether all of them could be.
+/// Writes the missing files. Returns whether all could be written.
 async fn complete(
     turn: &Turn,
     kept: BlobId,
@@ -183,7 +183,7 @@ async fn complete(
     Ok(turn.write_files(changes.collect()).await?.is_ok())
 }
 
-/// What the model is told when somebody else came between, and the files that were written.
+/// The text for the model if the files were changed in between, and the files that were written.
 fn conflict(marks: &[FileMark], stands: &[Stand]) -> (String, Vec<String>) {
     let (mut text, mut written) = (String::new(), Vec::new());
     if let [mark] = marks {

@@ -1,4 +1,4 @@
-//! What is written when a run begins or goes on.
+//! The first events of a started or resumed run.
 
 use providers::bound::Size;
 
@@ -7,7 +7,7 @@ use super::turn::Turn;
 use super::{EngineError, prompt};
 
 impl Turn {
-    /// Writes an entry down; the run is begun before, if need be. `size` is that of its request.
+    /// Writes an entry, after starting the run if necessary. `size` is that of its request.
     pub(super) async fn enter<E: Entry>(
         &mut self,
         size: Size,
@@ -17,7 +17,7 @@ impl Turn {
         self.talk.journal.apply_first(first, entry, None).await
     }
 
-    /// What is written when the run begins or goes on.
+    /// The data for starting or resuming the run; `None` if this task has done so.
     fn first_events(&self, size: Size) -> Option<Box<First>> {
         let (home, chosen, run) = (&self.chooser.home, &self.chooser.chosen, &self.setting.run);
         let is_new = run.attempt == 0;

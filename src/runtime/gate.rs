@@ -1,6 +1,6 @@
-//! The one way to a tool. Each call of each run is weighed here, between the check of its arguments and its journal: it is
-//! made, refused, or asked for. A call that is asked for gives its run's slot back and is weighed anew when somebody has
-//! answered; what it would do then has to be what the yes was given to, to the byte.
+//! Access check for every tool call, between argument validation and journal entry. A call is allowed, denied, or waits
+//! for an approval. A waiting call gives its run's slot back and is checked again after the answer. An approval covers
+//! exactly the plan that was shown, byte for byte.
 
 mod calls;
 mod terms;
@@ -39,64 +39,61 @@ use super::turn::Turn;
 use super::{EngineError, child};
 use terms::{is_telling, judged, offers_of, offers_of_request, risk_of, shown};
 
-/// How long a program that waits on its connection is kept waiting for a yes.
+/// How long an API client's run waits for an approval.
 const WHOEVER_WAITS: SignedDuration = SignedDuration::from_mins(30);
-/// So many calls behind one are asked for with it.
+/// Most later calls of the same message that are submitted for approval together with the first.
 const MOST_AT_ONCE: usize = 49;
-/// The most of a call that people are shown, in bytes.
+/// Most bytes of a call that are shown for approval.
 const MAX_SHOWN: usize = 32 * 1024;
-/// So many files are named that have changed since a yes.
+/// Most changed files that are named when an approval no longer fits.
 const MOST_NAMED: usize = 3;
 
-/// What becomes of a call.
+/// Result of the access check.
 pub(super) enum Passed {
-    /// It is made.
     Go {
-        /// The right to it.
         lease: Lease,
-        /// Whether somebody, or a permission, has allowed it with files as they were at that moment.
+        /// The call was allowed by a person or a permission for the exact content of its files.
         is_bound: bool,
     },
-    /// It is refused; the model reads why.
+    /// Denied; the model reads the error.
     Refused(ToolError),
-    /// Somebody is asked; the run waits.
+    /// An approval is pending; the run waits.
     Waits,
 }
 
-/// What a call that acts holds while it is made: its place among those that are made at once and, of a program, what the
-/// folder was before.
+/// What an `ActTool` call holds while it runs: its concurrency slot and, for a program, the state of the folder before
+/// it.
 #[derive(Default)]
 pub(super) struct Held {
     pub slot: Slot,
     pub before: Option<folder::Marks>,
 }
 
-/// What a call makes of the files that say who the agent is, as people read it, and those files as they are.
+/// A change of the agent's identity files: the diff shown to people, and the present files.
 struct Rewritten {
     shown: String,
     files: Vec<Witness>,
 }
 
-/// A call as it was weighed.
+/// A call with the facts and the verdict of its access check.
 struct Weighed {
     verdict: Verdict,
     plan: Plan,
     digest: [u8; 32],
     line: Option<Line>,
-    /// Whether its command line is all that it is.
+    /// The command line is the whole call: no variables, secrets or detached program.
     bare: bool,
     request: Option<OutgoingRequest>,
-    /// What it asks of a site in the agent's browser.
+    /// The action on a site in the agent's browser.
     act: Option<AtSite>,
     answered: Option<Approval>,
-    /// What is kept of it.
+    /// The stored record of the decision.
     judged: CallRecord,
-    /// Whether the reviewer may say yes to it.
+    /// The model reviewer may approve this call.
     may_review: bool,
 }
 
 impl Weighed {
-    /// It is made.
     fn go(self) -> Passed {
         let is_chosen = self.verdict.rule.is_some() || self.answered.is_some();
         let is_bound = is_chosen && !self.plan.files.is_empty();
@@ -104,14 +101,15 @@ impl Weighed {
     }
 }
 
-/// The right to a call that the host of its run has weighed. What its agent may use at all is looked at by the caller.
+/// The lease for a call that the run's host has already checked. The caller checks whether the agent may use the tool
+/// at all.
 pub(super) fn weighed_there(arguments: String) -> Lease {
     Lease::granted(arguments)
 }
 
 impl Turn {
-    /// Weighs a call, with those behind it in the same message. A program that had to wait for its turn, or that was
-    /// allowed with files as they were, is weighed once more right before it begins: by then it may be another one.
+    /// Checks a call together with the later calls of its message. A program is checked again right before it starts if
+    /// it waited for its slot or was allowed for exact file contents, because files may have changed meanwhile.
     pub(super) async fn pass(
         &mut self,
         (call, later): (&Call, &[Call]),
@@ -147,7 +145,7 @@ impl Turn {
         }
     }
 
-    /// What becomes of a call; nothing when it is to be weighed once more, as somebody has answered meanwhile.
+    /// Decides a call. Returns `None` if the call must be checked again because an answer arrived meanwhile.
     async fn judge(
         &mut self,
         call: &Call,
@@ -195,12 +193,12 @@ impl Turn {
                     });
                     self.close(approval.id, ApprovalAnswer::Changed).await?;
                 }
-                // The yes to another one counts for this one too.
+                // A permission granted with another approval covers this call as well.
                 None if weighed.verdict.leave == AccessDecision::Allow => {
                     self.close(approval.id, ApprovalAnswer::Withdrawn).await?;
                     return Ok(None);
                 }
-                // A message came, or the program was started anew: it waits on.
+                // The wait was interrupted by a message or a restart; keep waiting.
                 None if is_same => {
                     let (line, until) = (approval.plan.line(&approval.tool), approval.until);
                     let waits = self.wait_for_yes(call, (line, until), Vec::new()).await?;
@@ -245,8 +243,8 @@ impl Turn {
         }
     }
 
-    /// The calls of the same tool behind one in its message that need a yes as well: people are asked for them at once.
-    /// What they would do is as they find it now; what an earlier one changes of it is asked for again.
+    /// Later calls of the same tool in the same message that also need an approval; they are submitted together. Their
+    /// plans reflect the present state. If an earlier call changes it, they need a new approval.
     async fn alike(
         &mut self,
         call: &Call,
@@ -255,13 +253,13 @@ impl Turn {
         now: Timestamp,
     ) -> Result<Vec<NewApproval>, EngineError> {
         let mut alike = Vec::new();
-        // What a page is then nobody knows now.
+        // The state of the page after the earlier calls is unknown.
         if entry.spec.name == BROWSER {
             return Ok(alike);
         }
         for other in later.iter().filter(|other| other.name == call.name).take(MOST_AT_ONCE) {
             let Ok(arguments) = entry.canonical(&other.arguments) else { continue };
-            // Who the agent is changes one time after the other.
+            // Changes of identity files are approved one at a time.
             let Ok(None) = self.rewritten(entry, &arguments).await else { continue };
             let weighed = self.weigh(other, entry, arguments, None).await?;
             if weighed.verdict.leave == AccessDecision::Ask && weighed.answered.is_none() {
@@ -272,7 +270,7 @@ impl Turn {
         Ok(alike)
     }
 
-    /// Takes back what was asked for calls that are not made after all.
+    /// Withdraws the pending approvals of calls that will not be made.
     pub(super) async fn withdraw(&self, calls: &[Call]) -> Result<(), EngineError> {
         let run = self.talk.journal.run;
         let asked = self.talk.journal.ws.read(|snap| trust::all_waiting_of(snap, run))?;
@@ -284,7 +282,7 @@ impl Turn {
         Ok(())
     }
 
-    /// The rights to make several calls that only look; none when one of them is not simply made.
+    /// Leases for several read-only calls. Returns `None` if one of them is not allowed outright.
     pub(super) async fn leases(
         &mut self,
         calls: &[Call],
@@ -306,14 +304,14 @@ impl Turn {
         Ok(Some(leases))
     }
 
-    /// Whether somebody has answered what was asked before this call.
+    /// Returns `true` if the approval request of this call has an answer.
     pub(super) fn is_answered(&self, call: &Call) -> Result<bool, EngineError> {
         let run = self.talk.journal.run;
         let asked = self.talk.journal.ws.read(|snap| trust::of_call(snap, run, &call.id))?;
         Ok(asked.is_some_and(|one| one.answer.is_some()))
     }
 
-    /// What a call makes of the files that say who the agent is; none when it leaves them as they are.
+    /// The change that a call makes to the agent's identity files. `None` if it does not touch them.
     async fn rewritten(
         &self,
         entry: &Entry,
@@ -324,7 +322,7 @@ impl Turn {
             return Ok(None);
         }
         let cx = self.cx(self.talk.journal.steps + 1);
-        // Nothing is changed by that.
+        // Planning changes nothing.
         let plan = tool.plan(&cx, Lease::granted(arguments.to_owned())).await?;
         let plan = child::keeps_to(self.setting.child.as_ref(), plan)?;
         let is_identity = |path: &str| IDENTITY.contains(&path);
@@ -406,7 +404,7 @@ impl Turn {
             effect,
             reach,
             digest,
-            // Variables, keys and a program that goes on are more than its words.
+            // Variables, secrets and a detached program are not part of the command line.
             line: line.as_ref().filter(|_| bare).map(|line| &line.seen),
             request: request.as_ref(),
             with_secret: self.takes_secret(entry.spec.name, &given),
@@ -428,7 +426,7 @@ impl Turn {
         if let Some(act) = act.as_mut().filter(|_| binds) {
             act.bind(ws, &mut plan).await;
         }
-        // A plan that binds nothing more is the one that was weighed.
+        // A plan that binds no additional state was already checked.
         let digest = match loads || binds {
             true => digest_of(entry.spec.name, &plan, &secrets),
             false => digest,
@@ -457,7 +455,7 @@ impl Turn {
         })
     }
 
-    /// What is asked of a person.
+    /// Builds the approval request of a call.
     fn approval(
         &self,
         (call, entry): (&Call, &Entry),
@@ -473,7 +471,7 @@ impl Turn {
                 (Risk::High.max(risk_of(line)), Vec::new())
             }
             (Some(line), _) => (Risk::Medium.max(risk_of(line)), Vec::new()),
-            // Who it is changes one time after the other.
+            // A change of identity files is approved each time; it offers no permission.
             (None, _) if !plan.files.is_empty() => (Risk::Medium, Vec::new()),
             (None, _) => (Risk::Medium, offers_of_request(request, digest, &plan)),
         };
@@ -481,7 +479,7 @@ impl Turn {
             run: self.talk.journal.run,
             call_id: call.id.clone(),
             agent: self.setting.agent.id,
-            // What is asked of a site is allowed for the browser, whichever of its tools asks.
+            // Actions on a site are permitted for the browser as a whole, whichever tool requests them.
             tool: act.map_or_else(|| call.name.clone(), |_| BROWSER.to_owned()),
             plan,
             digest,
@@ -494,8 +492,8 @@ impl Turn {
         }
     }
 
-    /// Keeps what is asked, if it is new, and gives the slot back; answers whether it does: what waited already may have
-    /// been answered meanwhile.
+    /// Stores new approval requests and gives the slot back. Returns `false` if an older request was answered
+    /// meanwhile, so that the run need not wait.
     async fn wait_for_yes(
         &mut self,
         call: &Call,
@@ -530,7 +528,7 @@ impl Turn {
     }
 }
 
-/// A plan that is bound to the files that its program may load as well.
+/// Binds a plan to the files that its program may load, too.
 async fn with_loaded(mut plan: Plan, folder: PathBuf) -> Result<Plan, EngineError> {
     blocking(move || {
         loads::bind(&mut plan, &folder);
@@ -546,7 +544,8 @@ fn unanswered() -> ToolError {
     )
 }
 
-/// SHA-256 over the tool, all of its plan and the secrets that it names, each part with its length before it.
+/// SHA-256 over the tool name, the plan's arguments, folder and files, and the secrets. Each part is preceded by its
+/// length.
 fn digest_of(tool: &str, plan: &Plan, secrets: &[String]) -> [u8; 32] {
     let mut hash = Sha256::new();
     let mut add = |part: &[u8]| {
@@ -566,10 +565,10 @@ fn digest_of(tool: &str, plan: &Plan, secrets: &[String]) -> [u8; 32] {
     hash.finalize().into()
 }
 
-/// What differs since a yes, in a sentence.
+/// Describes in a sentence what changed since the approval.
 fn differs(then: &Plan, now: &Plan) -> String {
     let gone = then.files.iter().filter(|file| !now.files.contains(file));
-    // A part of a page that is called otherwise now is the same one; a new file is another.
+    // A renamed part of a page counts as the same part; a new file counts as another file.
     let is_new = |file: &&Witness| file.is_loaded() && !then.files.contains(file);
     let come = now.files.iter().filter(is_new);
     let mut names: Vec<&str> = Vec::new();

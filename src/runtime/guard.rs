@@ -1,62 +1,57 @@
-//! Sees when a run goes in circles: the same call again and again, errors that never change.
+//! Detects loops: the same call again and again, or errors that never change.
 //!
-//! Only what happened since the last progress counts. Progress is a change that succeeded and that
-//! this run has not made before: a file that is read again after it was edited is no circle. First
-//! the model is warned, in the result; then the call is refused; a call that was refused and comes
-//! again ends the run, with a last word of the model. (Two calls in turn are two calls that come
-//! again and again, so they need no rule of their own.)
+//! Only calls since the last progress count. Progress is a successful change that this run has not made before, so
+//! reading a file again after an edit is no loop. At first the model is warned in the result, then the call is blocked.
+//! If a blocked call comes again, the run ends after a final text. (Alternating between two calls needs no rule of its
+//! own: each of them repeats.)
 
 use std::collections::{HashSet, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use serde_json::Value;
 
-/// How many calls are looked back at.
+/// Number of recent calls that are compared.
 const WINDOW: usize = 20;
-/// What agents may ask often: the answer changes without them.
+/// Tools that may be called repeatedly, because their results change by themselves.
 const POLLS: &[&str] = &["agent_list", "exec", "process", "task_get", "task_list"];
-/// So often such a call may come without progress.
+/// Repetitions of such a call without progress.
 const MAX_POLLS: usize = 8;
-/// A shorter result says too little to be the same for a reason.
+/// Shorter results may be equal by chance, in bytes.
 const TELLING: usize = 80;
 
-/// What to do with a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Advice {
-    /// Make it.
     Go,
-    /// Refuse it.
+    /// Block the call.
     Block,
-    /// Refuse it; the run ends.
+    /// Block the call and end the run.
     End,
 }
 
-/// What a result shows.
+/// The guard's findings about a result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Note {
-    /// What the model is told with the result.
+    /// A warning to append to the result.
     pub warning: Option<&'static str>,
-    /// Whether the other calls of the same message are not made.
+    /// The other calls of the message are skipped.
     pub block: bool,
-    /// Whether the run ends.
     pub end: bool,
 }
 
-/// A call's result, as far as it matters here.
+/// The result of a call.
 pub struct Seen<'a> {
-    /// What the model reads.
+    /// The text for the model.
     pub text: &'a str,
-    /// Whether it is an error.
     pub is_error: bool,
-    /// Whether there is no such tool.
+    /// There is no such tool.
     pub unknown: bool,
-    /// Whether it changed something.
+    /// The call changes something.
     pub changes: bool,
 }
 
 struct Made {
     call: u64,
-    /// Its result; none while it runs, and for one that was refused.
+    /// Hash of the result; `None` while the call runs or if it was blocked.
     result: Option<u64>,
     error: Option<u64>,
     unknown: bool,
@@ -70,7 +65,7 @@ pub struct Guard {
     changes: HashSet<u64>,
 }
 
-/// Told to a model whose call is refused.
+/// The result of a blocked call.
 pub const BLOCKED: &str = "Error(loop): refused, because you made this same call several times \
      and nothing has changed since. Do something else, or end the run and say what is missing.";
 
@@ -79,7 +74,7 @@ const SAME_RESULT: &str = "[Different calls keep giving this same result.]";
 const SAME_ERROR: &str = "[This error keeps coming. Try another way.]";
 const UNKNOWN: &str = "[Use only tools that are listed; tool_search finds more.]";
 
-/// The text of a result without what the guard has said about it.
+/// The text of a result without the guard's warning.
 pub fn without_warning(text: &str) -> &str {
     let mut all = [REPEATED, SAME_RESULT, SAME_ERROR, UNKNOWN].into_iter();
     let plain = all.find_map(|warning| text.strip_suffix(warning)?.strip_suffix('\n'));
@@ -87,7 +82,7 @@ pub fn without_warning(text: &str) -> &str {
 }
 
 impl Guard {
-    /// Before a call: whether it is made.
+    /// Decides before a call, and counts it.
     pub fn before(&mut self, tool: &str, arguments: &str) -> Advice {
         let call = key_of(tool, arguments);
         let same: Vec<&Made> = self.made.iter().filter(|made| made.call == call).collect();
@@ -109,7 +104,7 @@ impl Guard {
         advice
     }
 
-    /// After a call that was made.
+    /// Examines the result of a call.
     pub fn after(&mut self, tool: &str, arguments: &str, seen: &Seen<'_>) -> Note {
         let call = key_of(tool, arguments);
         if seen.changes && !seen.is_error && self.changes.insert(call) {
@@ -142,7 +137,7 @@ impl Guard {
         Note { warning: warn.then_some(REPEATED), ..Note::default() }
     }
 
-    /// Calls that came before a refused one and were not made after all count for nothing.
+    /// Removes calls that were counted but not made, because a call of their message was blocked.
     pub fn unmade(&mut self) {
         self.made.retain(|made| made.result.is_some() || made.blocked);
     }
@@ -155,7 +150,7 @@ impl Guard {
     }
 }
 
-/// The same for the same call, however its arguments are written.
+/// A hash of the call that does not depend on the formatting of its arguments.
 fn key_of(tool: &str, arguments: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
     tool.hash(&mut hasher);

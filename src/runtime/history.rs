@@ -1,8 +1,8 @@
 //! The conversation as a model sees it, folded from the session's events.
 //!
-//! Rebuilt for each run and then kept up to date with what the run appends. Each assistant message
-//! is followed by one message with the results of all its calls: a call without a result, left by
-//! a crash or a stop, is answered with an error, so that no provider ever sees a dangling call.
+//! It is rebuilt for each run and then updated with each event that the run appends. Each assistant message is followed
+//! by one message with the results of all its calls. A call without a result, after a crash or a stop, gets an error,
+//! because providers reject dangling calls.
 
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -15,9 +15,9 @@ use kernel::{AccountId, Actor};
 use providers::model::{Message, Part, Role};
 use tool::untrusted;
 
-/// How many of the newest messages are never made smaller.
+/// Number of newest messages that are never shortened.
 const RECENT: usize = 4;
-/// What is longer may be left out when the conversation is too long, in bytes.
+/// Parts longer than this may be left out of a conversation that is too long, in bytes.
 const LONG: usize = 400;
 
 const SUMMARY: &str = "[The older parts of this conversation stand in this summary; they can be found again with memory_search.]";
@@ -32,45 +32,44 @@ const REFUSED: &str = "[A picture or document stood here; the model's provider d
 #[derive(Clone, Debug, Default)]
 pub struct History {
     messages: Vec<Message>,
-    /// Who wrote each of them; nobody for what was said to the model, and where it is not known.
+    /// Author of each message. `None` for user messages and for unknown authors.
     authors: Vec<Option<Arc<Author>>>,
-    /// Who was asked last.
+    /// The model of the last request.
     asked: Option<Arc<Author>>,
-    /// The ids of all calls that were ever in it.
+    /// Ids of all calls that this conversation ever contained.
     calls: HashSet<String>,
-    /// The message with the newest run card: what a run is about is never cut off.
+    /// Index of the newest run card, which is never cut off.
     card: Option<usize>,
-    /// Takes secrets out of what people and tasks say.
+    /// Masks secrets in user messages and tasks.
     redactor: Option<Arc<Redactor>>,
-    /// Who is told apart by name.
+    /// The people whose messages are prefixed with their names.
     people: Arc<People>,
-    /// Calls of the last assistant message that have no result yet.
+    /// Calls of the last assistant message without a result.
     open: Vec<String>,
-    /// What the provider counted with its last answer, and how many messages there were then.
+    /// The provider's token count of the last response, and the number of messages at that time.
     counted: Option<(u64, usize)>,
-    /// Whether there are pictures that nobody has looked at yet.
+    /// There are pictures that were not resized yet.
     pictured: bool,
-    /// Whether the last message is what had come of an answer that broke off.
+    /// The last message is the partial text of a broken-off response.
     partial: bool,
 }
 
-/// A model as it was asked: the provider's stable word, and the model's name.
+/// Provider word and model name of a request.
 type Author = (String, String);
 
-/// The place of a part in a conversation: its message, and its number there.
+/// Index of a message and index of a part in it.
 pub type Place = (usize, usize);
 
-/// Who may speak in a conversation: all but the one whose it is are named.
+/// The participants of a conversation. All but its owner are named in messages.
 #[derive(Clone, Debug, Default)]
 pub struct People {
-    /// Whose it is; nobody's if it is about work.
+    /// The owner; `None` if the conversation is about work.
     pub owner: Option<AccountId>,
-    /// The names of people.
     pub names: HashMap<AccountId, String>,
 }
 
 impl People {
-    /// What somebody said, with the name of who speaks where a model could not tell it otherwise.
+    /// The message text, prefixed with the speaker's name where the model could not know it otherwise.
     #[must_use]
     pub fn told<'t>(&self, by: Actor, said: &'t str) -> Cow<'t, str> {
         let account = by.account().filter(|account| self.owner != Some(*account));
@@ -83,20 +82,20 @@ impl People {
     }
 }
 
-/// About how many tokens so many bytes are.
+/// Estimated number of tokens of so many bytes.
 #[must_use]
 pub fn tokens_of(bytes: usize) -> u64 {
     bytes as u64 * 3 / 10
 }
 
-/// About how many tokens a picture is, or a page of a document.
+/// Estimated tokens of a picture or of a page of a document.
 const PICTURE_TOKENS: u64 = 1_600;
-/// About how many bytes a page of a document has.
+/// Estimated bytes per page of a document.
 const PAGE: usize = 64 * 1024;
-/// The most that a model reads of a text file that came with a message, in bytes.
+/// Most bytes of an attached text file that a model reads.
 pub const MAX_FILE_TEXT: usize = 60_000;
 
-/// About how many tokens a file of a message is.
+/// Estimated tokens of an attachment.
 #[must_use]
 pub fn tokens_of_file(file: &Attachment) -> u64 {
     let len = usize::try_from(file.len).unwrap_or(usize::MAX);
@@ -116,42 +115,42 @@ fn pages(len: usize) -> u64 {
 }
 
 impl History {
-    /// An empty conversation that never repeats a live secret to a provider, whoever said it.
+    /// An empty conversation that masks live secrets in every message.
     #[must_use]
     pub fn guarded(redactor: Arc<Redactor>) -> Self {
         Self { redactor: Some(redactor), ..Self::default() }
     }
 
-    /// The same, in a conversation of these people.
+    /// Sets the participants.
     #[must_use]
     pub fn among(self, people: Arc<People>) -> Self {
         Self { people, ..self }
     }
 
-    /// The messages so far, complete for a call; they are given back with [`History::put_back`].
+    /// Takes the messages out for a request, with an error for each open call. Return them with [`History::put_back`].
     pub fn take(&mut self) -> Vec<Message> {
         self.close("this call was not carried out");
         std::mem::take(&mut self.messages)
     }
 
-    /// After a call: nothing was added meanwhile.
+    /// Puts the messages of [`History::take`] back. No message may have been added since.
     pub fn put_back(&mut self, messages: Vec<Message>) {
         self.messages = messages;
     }
 
-    /// The messages so far.
     #[must_use]
     pub fn messages(&self) -> &[Message] {
         &self.messages
     }
 
-    /// Whether a call with this id was made before.
+    /// Returns `true` if a call with this id was ever made.
     #[must_use]
     pub fn has_call(&self, wanted: &str) -> bool {
         self.calls.contains(wanted)
     }
 
-    /// The answers that another model has written, or nobody knows which: what it thought is its own.
+    /// Indexes of assistant messages by another or an unknown model. Thinking must only go back to the model that wrote
+    /// it.
     #[must_use]
     pub fn of_others(&self, provider: &str, model: &str) -> BTreeSet<usize> {
         let own = |author: &Author| author.0 == provider && author.1 == model;
@@ -162,19 +161,19 @@ impl History {
         others.map(|(at, _)| at).collect()
     }
 
-    /// Says who was asked before the first event that is taken in.
+    /// Sets the model of the first request, before any event is added.
     pub fn was_asked(&mut self, provider: &str, model: &str) {
         self.asked = Some(Arc::new((provider.to_owned(), model.to_owned())));
     }
 
-    /// How many bytes the messages have, about.
+    /// Approximate size of the messages in bytes.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.messages.iter().flat_map(|m| &m.parts).map(part_bytes).sum()
     }
 
-    /// About how many tokens a request with these messages has; `fixed` are the bytes of all else in
-    /// it. What the provider counted is believed, unless it cannot be.
+    /// Estimated tokens of a request with these messages; `fixed` is the size of everything else in bytes. Uses the
+    /// provider's own count unless it is implausibly low.
     #[must_use]
     pub fn tokens(&self, fixed: u64) -> u64 {
         let all = self.estimate(fixed);
@@ -184,18 +183,18 @@ impl History {
         }
     }
 
-    /// The same from its bytes alone.
+    /// The same estimate from the sizes alone.
     #[must_use]
     pub fn estimate(&self, fixed: u64) -> u64 {
         sum(&self.messages) + fixed * 3 / 10
     }
 
-    /// Begins with what stands in place of all that came before.
+    /// Starts the conversation with a summary of all older messages.
     pub fn begin_with(&mut self, summary: &str) {
         self.user(Part::text(format!("{SUMMARY}\n\n{summary}")));
     }
 
-    /// Takes in one event.
+    /// Adds one event.
     pub fn push(&mut self, kind: &EventKind) {
         match kind {
             EventKind::Input { text, input, by, .. } => {
@@ -216,7 +215,7 @@ impl History {
             EventKind::ToolFinished { call_id, status, result, .. } => {
                 self.result(call_id, *status, result.head());
             }
-            // What was counted before holds no more.
+            // The previous count is no longer valid.
             EventKind::Compacted { .. } => self.counted = None,
             EventKind::RunEnded { .. } => self.close("the run ended before this call was made"),
             EventKind::CallStarted { provider, model, .. } => {
@@ -238,16 +237,16 @@ impl History {
             | EventKind::Looked { .. }
             | EventKind::Late { .. }
             | EventKind::LeftOut { .. }
-            // It stands in the result of the call that asked.
+            // The answer is part of the call's result.
             | EventKind::Answered { .. }
             | EventKind::CompactionFailed { .. }
-            // Its bytes lie elsewhere: whoever has them adds it.
+            // The bytes are in a blob; the caller adds them.
             | EventKind::Picture { .. }
             | EventKind::Attached { .. } => {}
         }
     }
 
-    /// Takes out all pictures with their places, when there are new ones among them; each has to be put back.
+    /// Takes all pictures out if there are new ones. Put each back with [`History::set`].
     pub fn new_pictures(&mut self) -> Vec<(Place, String, Vec<u8>)> {
         if !std::mem::take(&mut self.pictured) {
             return Vec::new();
@@ -263,7 +262,7 @@ impl History {
         all
     }
 
-    /// Takes out all PDF documents with their places and names; each has to be put back.
+    /// Takes all PDF documents out, with places and names. Put each back with [`History::set`].
     pub fn documents(&mut self) -> Vec<(Place, String, Vec<u8>)> {
         let mut all = Vec::new();
         for (at, message) in self.messages.iter_mut().enumerate() {
@@ -278,7 +277,7 @@ impl History {
         all
     }
 
-    /// Puts something else in the place of a part.
+    /// Replaces a part.
     pub fn set(&mut self, (at, n): Place, new: Part) {
         let part = self.messages.get_mut(at).and_then(|message| message.parts.get_mut(n));
         if let Some(part) = part {
@@ -286,7 +285,7 @@ impl History {
         }
     }
 
-    /// Puts words in the place of all pictures and documents. Answers whether there were any.
+    /// Replaces all pictures and documents with a note. Returns whether there were any.
     pub fn hide_pictures(&mut self) -> bool {
         let mut hidden = false;
         for part in self.messages.iter_mut().flat_map(|message| &mut message.parts) {
@@ -298,13 +297,13 @@ impl History {
         hidden
     }
 
-    /// Adds the picture of a result that was taken in just now.
+    /// Adds the picture of the result that was just added.
     pub fn picture(&mut self, media_type: String, data: Vec<u8>) {
         self.pictured = true;
         self.user(Part::Image { media_type, data });
     }
 
-    /// Adds a file of the message that was taken in just now; without its bytes a word in its place.
+    /// Adds a file of the message that was just added; without its bytes, a note.
     pub fn attach(&mut self, file: &Attachment, data: Option<Vec<u8>>) {
         let Attachment { name, media_type, blob, len } = file;
         let part = match data {
@@ -337,7 +336,7 @@ impl History {
         self.user(part);
     }
 
-    /// Says where files of the message that was taken in just now lie in the agent's folder.
+    /// Tells the model where the files of the last message are in the agent's folder.
     pub fn places<'f>(&mut self, files: impl Iterator<Item = &'f Attachment>) {
         let told: Vec<String> =
             files.map(|file| format!("{} as {}", file.name, file.place())).collect();
@@ -346,7 +345,7 @@ impl History {
         }
     }
 
-    /// Adds a word in place of a picture that is not shown again.
+    /// Adds a note in place of a picture that is not sent again.
     pub fn without_picture(&mut self) {
         self.user(Part::text(NO_PICTURE));
     }
@@ -360,8 +359,8 @@ impl History {
         self.user(Part::text(text));
     }
 
-    /// Where nothing was said since an answer broke off, it is asked for anew: a model that was shown its beginning would
-    /// go on in the middle, and several providers take no conversation that ends with an answer.
+    /// Removes a partial response if nothing followed it, so that the model answers anew. A model that saw its own
+    /// beginning would continue in the middle, and several providers reject a conversation that ends with a response.
     fn drop_partial(&mut self) {
         let last = self.messages.last().is_some_and(|last| last.role == Role::Assistant);
         if std::mem::take(&mut self.partial) && last {
@@ -398,12 +397,12 @@ impl History {
         }
     }
 
-    /// What a provider counted holds no more: less is shown now.
+    /// Discards the provider's token count, because the conversation became shorter.
     pub fn uncounted(&mut self) {
         self.counted = None;
     }
 
-    /// Takes in the result of a call.
+    /// Adds the result of a call.
     pub fn result(&mut self, call_id: &str, status: CallStatus, text: &str) {
         let Some(at) = self.open.iter().position(|open| open == call_id) else { return };
         self.open.remove(at);
@@ -414,34 +413,34 @@ impl History {
         });
     }
 
-    /// Answers calls that have no result.
+    /// Adds an error as the result of each open call.
     fn close(&mut self, why: &str) {
         for call in std::mem::take(&mut self.open) {
             self.user(Part::failure(call, why));
         }
     }
 
-    /// Leaves out what stands before the first message of a person or the first run card: only a
-    /// part of the session's events was read, and it may begin in the middle of an exchange.
+    /// Drops everything before the first user message or run card. Only the last part of the session's events was read,
+    /// and it may start in the middle of an exchange.
     pub fn begin_clean(&mut self) {
         let from = self.messages.iter().position(begins).unwrap_or(0);
         self.cut(from);
     }
 
-    /// Leaves out the first messages, up to one in which somebody speaks.
+    /// Drops the first messages, up to a user message.
     fn cut(&mut self, from: usize) {
         self.counted = None;
         self.messages.drain(..from);
         self.authors.drain(..from);
         self.card = self.card.and_then(|card| card.checked_sub(from));
-        // Results whose calls were left out would dangle.
+        // Results whose calls were dropped would dangle.
         if from > 0 {
             self.messages[0].parts.retain(|p| !matches!(p, Part::ToolResult { .. }));
         }
     }
 
-    /// Makes the conversation smaller until it has at most `max` bytes: the oldest exchanges go
-    /// first, then what tools said and were told long ago. Answers whether anything went.
+    /// Shortens the conversation to at most `max` bytes if possible: first drops the oldest exchanges, then blanks old
+    /// tool arguments and results. Returns whether anything was removed.
     pub fn shrink(&mut self, max: usize) -> bool {
         let before = self.bytes();
         if before <= max {
@@ -452,7 +451,7 @@ impl History {
         self.bytes() < before
     }
 
-    /// Drops the oldest exchanges, up to a place where a person or a run card speaks, and says so.
+    /// Drops the oldest exchanges up to a user message or run card, and leaves a note.
     fn drop_exchanges(&mut self, max: usize) {
         let mut bytes = self.bytes();
         let mut from = 0;
@@ -498,8 +497,7 @@ impl History {
         }
     }
 
-    /// Leaves out what the model thought, for a provider that does not take it back. Answers whether
-    /// there was any.
+    /// Removes thinking, for a provider that does not accept it back. Returns whether there was any.
     pub fn drop_thinking(&mut self) -> bool {
         self.counted = None;
         let before: usize = self.messages.iter().map(|m| m.parts.len()).sum();
@@ -511,7 +509,7 @@ impl History {
     }
 }
 
-/// Whether somebody speaks here, so that a conversation may begin with it.
+/// Returns `true` if the message contains user text, so that a conversation may start with it.
 fn begins(message: &Message) -> bool {
     message.role == Role::User && message.parts.iter().any(|p| matches!(p, Part::Text { .. }))
 }
@@ -528,8 +526,7 @@ fn part_tokens(part: &Part) -> u64 {
     }
 }
 
-/// How much a piece of the conversation weighs beside text, in bytes: a picture is read as so many
-/// tokens whatever its file has.
+/// Size of a part in bytes of text. A picture counts by its tokens, whatever the size of its file.
 fn part_bytes(part: &Part) -> usize {
     match part {
         Part::Text { text } | Part::ToolResult { text, .. } => text.len(),

@@ -1,5 +1,5 @@
-//! Files of messages in the agent's folder, where its tools reach them. They lie where nothing is
-//! committed, and are laid there again when they are gone: the message has them.
+//! Copies attachments of messages into the agent's folder for its tools. They are in a part that is not committed, and
+//! are copied again if they are missing, because the message has them.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use git::files::AgentFiles;
 use kernel::AgentId;
 use store::ReadExt as _;
 
-/// Lays files into the folder of an agent, as far as they are not there.
+/// Copies missing files into the folder of an agent.
 pub(super) fn lay(ws: &Ws, agent: AgentId, files: &[Attachment]) {
     let slug = match ws.read(|snap| snap.get::<Agent>(agent)) {
         Ok(Some(agent)) => agent.slug,
@@ -19,7 +19,7 @@ pub(super) fn lay(ws: &Ws, agent: AgentId, files: &[Attachment]) {
     };
     for file in files {
         if let Err(error) = one(ws, &ws.agent_folder(&slug), file) {
-            // The model was told what it is; it can ask for it in another way.
+            // The model was told about the file and can ask for it in another way.
             tracing::warn!(agent.id = %agent, %error, "a file of a message was not laid into the folder of {slug}");
         }
     }

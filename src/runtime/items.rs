@@ -1,4 +1,4 @@
-//! Items become runs, and those that nobody will come to are closed.
+//! Creates runs of items, and closes items that were not started in time.
 
 use app::Ws;
 use features::agents::model::Agent;
@@ -18,11 +18,11 @@ use super::command::orders::{ItemGivenUp, ItemTakenBack, ItemsMarked};
 use super::port::Port;
 use super::{BY, EngineError, chosen};
 
-/// Makes the run of an item and leases the item to it, in one transaction. None when the agent is held,
-/// has another run at work, or works on a gateway that is not let in any more.
+/// Creates the run of an item and leases the item to it, in one transaction. `None` if the agent is held, has another
+/// working run, or its gateway was revoked.
 ///
 /// # Errors
-/// `WrongState` when somebody was faster.
+/// `WrongState` if the item was already taken.
 pub fn make_run(
     tx: &mut WriteTx<'_>,
     item: &Item,
@@ -32,7 +32,7 @@ pub fn make_run(
         Some(agent) => rules::held(tx, &agent)?.is_some(),
         None => true,
     };
-    // Who asked for the run may not have seen a revoke that was written just before.
+    // A revocation may have been written right before this transaction.
     let is_shut_out = elsewhere::machine(tx, agent.id)?.is_some_and(|at| at.is_revoked);
     if held || is_shut_out || runs::has_background_run(tx, agent.id)? {
         return Ok(None);
@@ -52,7 +52,7 @@ pub fn make_run(
     Ok(tx.get::<Run>(run)?)
 }
 
-/// What the routine of an item asks for goes with its run: a host has no routines.
+/// Copies the routine's choice of model to the run, because a host has no routines.
 fn carry_wish(tx: &mut WriteTx<'_>, item: &Item, run: RunId) -> Result<(), EngineError> {
     let Some(routine) = routines::routine_of(tx, item)? else { return Ok(()) };
     if routine.model.is_none() && routine.thinking.is_none() {
@@ -66,8 +66,7 @@ fn carry_wish(tx: &mut WriteTx<'_>, item: &Item, run: RunId) -> Result<(), Engin
     Ok(())
 }
 
-/// Notes what holds single items, and closes those that nobody will come to. Answers whether that was
-/// written.
+/// Marks what holds single items, closes stale ones, and takes back lost ones. Returns whether everything was written.
 pub(super) async fn tidy(
     ws: &Ws,
     marks: Vec<(ItemId, Option<&'static str>)>,

@@ -1,5 +1,5 @@
-//! Programs that go on beside their agents: watched until they end, ended when somebody asks, found and
-//! noted as lost after a crash. The records are `features/jobs`; what lives only here is the handle.
+//! Programs that continue beside their agents (jobs). A job is watched until it ends, ended on request, and recorded as
+//! lost after a crash. The records are in `features/jobs`; only the process handles are here.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -34,23 +34,23 @@ use super::port::Port;
 use super::tools::folder;
 use super::{BY, EngineError, remote};
 
-/// How much of each end of an output is kept: all of it, unless more was written than may be.
+/// Most bytes kept of each end of an output. Covers the whole output unless the program wrote more than its limit.
 pub(super) const READ_BACK: usize = 8 * 1024 * 1024 + 256 * 1024;
-/// How long a program may take to end when HQ stops.
+/// How long a program may take to end during shutdown.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// How often it is looked whether what a program left behind is still there.
+/// Interval for checking whether processes that a program left behind still run, and for retries.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// How much of what is new is looked through at once, in bytes.
+/// Most new bytes searched at once.
 const AT_ONCE: u64 = 256 * 1024;
-/// A longer line without an end is not waited for, in bytes.
+/// A line that is longer without an end is dropped, in bytes.
 const LONG: usize = 64 * 1024;
 
-/// The programs that go on, of all workspaces.
+/// The running jobs of all workspaces.
 #[derive(Clone, Default)]
 pub struct Jobs(Arc<Mutex<HashMap<JobId, Arc<Live>>>>, Busy);
 
-/// Calls whose programs are being written down, as going on or as lost: nobody else settles them meanwhile.
+/// Calls whose jobs are being recorded as running or lost; no other task settles them meanwhile.
 type Busy = Arc<Mutex<HashSet<(RunId, u32)>>>;
 
 pub(crate) struct Live {
@@ -59,47 +59,42 @@ pub(crate) struct Live {
     run: RunId,
     step: u32,
     folder: PathBuf,
-    /// The handle.
     pub(crate) program: Program,
-    /// What it reads.
     pub(crate) stdin: Arc<Stdin>,
-    /// How far its agent has heard of it.
+    /// How much of the output its agent has read.
     pub(crate) heard: Mutex<Heard>,
-    /// The files of its agent when it was left running, where what it writes counted as untrusted then.
+    /// The state of the agent's folder when the job was detached; present if its output counted as untrusted then.
     before: Option<folder::Marks>,
-    /// How often its agent wished to hear of a line: the newest wish counts.
+    /// Counts the agent's requests to be notified of a line; only the newest is active.
     wishes: AtomicU32,
 }
 
-/// How far an agent has heard of a program.
+/// How much of a job's output an agent has read.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Heard {
-    /// The byte of the output to go on from.
+    /// Offset of the next unread byte.
     pub(crate) offset: u64,
-    /// How often there was nothing new.
+    /// How often there was no new output.
     pub(crate) nothing: u32,
 }
 
-/// A program that its agent leaves running.
+/// A program that its agent detaches.
 pub(crate) struct Leaving {
-    /// The handle.
     pub(crate) program: Program,
-    /// What it reads.
     pub(crate) stdin: Stdin,
     pub(crate) folder: PathBuf,
-    /// The command line.
     pub(crate) command: String,
-    /// Seconds until it is ended.
+    /// Seconds until the program is ended.
     pub(crate) timeout_secs: u32,
-    /// For how long it has run.
+    /// How long the program has run.
     pub(crate) since: Duration,
-    /// How far its agent has heard of it.
+    /// Bytes of output that its agent has read.
     pub(crate) heard: u64,
 }
 
 impl Jobs {
-    /// Writes down that a program goes on, and watches it from here on, also when whoever has begun it waits no longer. One
-    /// that cannot be written down is ended.
+    /// Records a program as a running job and watches it, even if the calling run no longer waits. A program that
+    /// cannot be recorded is ended.
     pub(crate) async fn adopt(&self, cx: &ToolCx, leaving: Leaving) -> Result<Job, JobError> {
         let (own, to, program) = (self.clone(), cx.clone(), leaving.program.clone());
         let (tell, told) = oneshot::channel();
@@ -117,7 +112,7 @@ impl Jobs {
             if begun.is_err() {
                 program.stop(StopReason::Stopped);
             }
-            // ok: the record tells of it.
+            // ok: the record has the result.
             let _ = tell.send(begun);
         });
         let gone = |_| JobError::Store(StoreError::Closed);
@@ -158,7 +153,7 @@ impl Jobs {
         });
         cx.ws.inputs.add(job.id, Arc::clone(&live.stdin));
         self.0.lock().insert(job.id, Arc::clone(&live));
-        // Somebody may have asked to end it before its handle was known here: nothing tells of that again.
+        // A stop may have been requested before the handle was registered, and no event repeats it.
         if let Err(error) = self.heed(&cx.ws) {
             tracing::error!(%error, "whether job {} is to end could not be read", job.number);
         }
@@ -167,12 +162,11 @@ impl Jobs {
         Ok(job)
     }
 
-    /// A program that runs.
     pub(crate) fn get(&self, id: JobId) -> Option<Arc<Live>> {
         self.0.lock().get(&id).cloned()
     }
 
-    /// Tells the conversation of a job of the next line that fits, once. Of its end it hears anyway.
+    /// Notifies the job's conversation once, of the next line that matches. The end of the job is reported in any case.
     pub(crate) fn look_out(
         &self,
         ws: &Ws,
@@ -207,7 +201,7 @@ impl Jobs {
                     Ok(Some(line)) => {
                         let line = own.app.redactor.masked(Spot::Tools, &line).into_owned();
                         let line = ellipsis(&line, 500);
-                        // ok: what cannot be read is marked.
+                        // ok: output counts as untrusted if this cannot be read.
                         let is_untrusted = own.read(|snap| taint::is_of_job(snap, agent, session));
                         let line = match is_untrusted {
                             Ok(false) => line,
@@ -230,7 +224,7 @@ impl Jobs {
         Ok(())
     }
 
-    /// Whether the program of this call goes on.
+    /// Returns `true` if the program of this call is a running job.
     pub(super) fn holds(&self, run: RunId, step: u32) -> bool {
         let begins = self.1.lock().contains(&(run, step));
         begins || self.0.lock().values().any(|live| live.run == run && live.step == step)
@@ -241,7 +235,7 @@ impl Jobs {
         tokio::select! {
             end = live.program.wait() => {
                 ws.inputs.remove(id);
-                // The folder has the only copy of what it wrote: it stays until that is kept.
+                // The folder has the only copy of the output, so it stays until the output is stored.
                 while let Err(error) = ended(&ws, id, &live, &end).await {
                     if again(&ws, (id, live.agent), &error).await {
                         continue;
@@ -250,7 +244,7 @@ impl Jobs {
                         self.0.lock().remove(&id);
                         return;
                     }
-                    // Its record is gone: what it wrote is for nobody.
+                    // The record is gone, so nobody can read the output.
                     break;
                 }
                 if end.running_children > 0 {
@@ -258,7 +252,7 @@ impl Jobs {
                 }
             }
             () = halt.cancelled() => {
-                // The next start finds the record and what was written.
+                // The next start finds the record and the output.
                 live.program.stop(StopReason::Shutdown);
                 live.program.wait_for(PATIENCE).await;
                 ws.inputs.remove(id);
@@ -273,7 +267,7 @@ impl Jobs {
         }
     }
 
-    /// Waits for what a program has left behind.
+    /// Waits for processes that a program has left behind.
     async fn wait_for_rest(&self, ws: &Ws, id: JobId, live: &Live) {
         let halt = ws.halt();
         while live.program.processes() > 0 {
@@ -292,7 +286,7 @@ impl Jobs {
         }
     }
 
-    /// Ends the programs of a workspace that somebody asked to end; on a host also those of agents that have left it.
+    /// Stops the jobs of a workspace whose stop was requested. A host also stops the jobs of agents that have left it.
     fn heed(&self, ws: &Ws) -> Result<(), StoreError> {
         let mine: Vec<(JobId, Arc<Live>)> = {
             let all = self.0.lock();
@@ -304,7 +298,7 @@ impl Jobs {
             let is_here = agents.as_ref().is_none_or(|agents| agents.contains(&live.agent));
             let is_wanted = match ws.read(|snap| snap.get::<Job>(id))? {
                 Some(job) => job.stop.is_none() && job.goes_on(),
-                // What is not in the mirror may come yet.
+                // The record may not have reached the mirror yet.
                 None => agents.is_some(),
             };
             if !(is_here && is_wanted) {
@@ -314,7 +308,7 @@ impl Jobs {
         Ok(())
     }
 
-    /// Heeds what people and runs ask for until the program ends.
+    /// Carries out stop requests until the program ends.
     pub(super) async fn serve(self, ws: Ws) {
         let mut feed = ws.store.subscribe();
         let halt = ws.halt();
@@ -331,8 +325,8 @@ impl Jobs {
 }
 
 impl Jobs {
-    /// On a host, once what the life before left there is ended: heeds what home says, and notes as lost what home takes for
-    /// going on and nobody here has.
+    /// On a host, after leftovers of the previous process were ended: carries out stop requests of the primary, and
+    /// records jobs as lost that the primary believes to be running but that are not here.
     pub(super) async fn serve_away(self, ws: Ws) {
         let Some(up) = ws.upstream.clone() else { return };
         let (mut moves, halt) = (up.moves(), ws.halt());
@@ -351,7 +345,7 @@ impl Jobs {
         }
     }
 
-    /// The programs of these agents that go on as far as home knows, and that are not here.
+    /// Jobs of these agents that the mirror lists as running but that do not run here.
     fn lost(&self, ws: &Ws, agents: &BTreeSet<AgentId>) -> Result<Vec<Job>, StoreError> {
         let mut all = ws.read(|snap| queries::running(snap, None))?;
         let (live, busy) = (self.0.lock(), self.1.lock());
@@ -362,7 +356,7 @@ impl Jobs {
         Ok(all)
     }
 
-    /// Notes a program as lost, however long the line is cut.
+    /// Records a job as lost, however long the link is down.
     fn settle_lost(&self, ws: &Ws, job: Job) {
         let (own, to, of) = (self.clone(), ws.clone(), (job.run, job.step));
         self.1.lock().insert(of);
@@ -384,15 +378,15 @@ impl Jobs {
     }
 }
 
-/// What a program writes, line by line.
+/// The output of a program, line by line.
 struct News {
     offset: u64,
-    /// A line without its end.
+    /// A line whose end has not arrived.
     begun: String,
 }
 
 impl News {
-    /// The first whole line that fits of what is new. What a flood has washed by is passed over.
+    /// The first complete new line that matches. If more than [`AT_ONCE`] bytes are new, the older ones are skipped.
     fn next(&mut self, program: &Program, wanted: &Regex) -> std::io::Result<Option<String>> {
         let len = program.written()?.0;
         if self.offset + AT_ONCE < len {
@@ -414,7 +408,6 @@ impl News {
     }
 }
 
-/// How a program ended, as it is noted.
 pub(super) fn outcome_of(end: &JobEnd) -> JobOutcome {
     if let Some(why) = &end.not_started {
         return JobOutcome::NotStarted(why.clone());
@@ -433,9 +426,8 @@ pub(super) fn outcome_of(end: &JobEnd) -> JobOutcome {
     }
 }
 
-/// Waits after something of a job could not be written: the disk may be full for a while. Answers false
-/// when it is not worth another try: HQ ends, whose next start finds the job, the job is gone, or its agent has left this
-/// machine.
+/// Waits after a job could not be written, for example because the disk is full. Returns `false` if a retry is
+/// pointless: HQ is shutting down (the next start finds the job), the job is gone, or its agent has left this host.
 async fn again(ws: &Ws, (id, agent): (JobId, AgentId), error: &EngineError) -> bool {
     let is_here = ws.upstream.as_ref().is_none_or(|up| up.agents().contains(&agent));
     if !is_here || ws.read(|snap| snap.get::<Job>(id)).is_ok_and(|job| job.is_none()) {
@@ -467,12 +459,12 @@ async fn ended(ws: &Ws, id: JobId, live: &Live, end: &JobEnd) -> Result<(), Engi
     finish(ws, id, Finished { outcome, output, tail, detached }, paths).await
 }
 
-/// The files that a program may have written, where they get a label. Of one whose conversation got its label only while
-/// it ran these are all that were changed since it began.
+/// Files that a program may have written and that need an untrusted label. If the conversation became untrusted only
+/// while the program ran, these are all files changed since its start.
 async fn written_by(ws: &Ws, id: JobId, live: &Live) -> Result<Vec<String>, EngineError> {
     let is_untrusted = ws.read(|snap| match snap.get::<Job>(id)? {
         Some(job) => taint::is_of_job(snap, job.agent, job.session),
-        // What is not in the mirror may be.
+        // The record may not be in the mirror; assume untrusted.
         None => Ok(true),
     })?;
     let Some(root) = root_of(ws, live.agent)?.filter(|_| is_untrusted) else {
@@ -486,13 +478,13 @@ async fn written_by(ws: &Ws, id: JobId, live: &Live) -> Result<Vec<String>, Engi
     changed.await
 }
 
-/// The folder of an agent that is there.
+/// The folder of an agent, if the agent exists.
 fn root_of(ws: &Ws, agent: AgentId) -> Result<Option<PathBuf>, StoreError> {
     let agent = ws.read(|snap| snap.get::<Agent>(agent))?;
     Ok(agent.map(|agent| ws.agent_folder(&agent.slug)))
 }
 
-/// Keeps how a program ended beside what it wrote: on a host home may hear of it after the next start only.
+/// Stores the outcome beside the output, because the primary may receive it only after the next start of this host.
 async fn note_end(folder: &Path, outcome: &JobOutcome) -> Result<(), EngineError> {
     let noted = serde_json::to_vec(outcome).map_err(std::io::Error::other);
     let folder = folder.to_owned();
@@ -503,9 +495,9 @@ async fn note_end(folder: &Path, outcome: &JobOutcome) -> Result<(), EngineError
     Ok(())
 }
 
-/// How a program ended that nobody watches any more, if somebody saw it. Blocking.
+/// The stored outcome of a program that is no longer watched, if there is one. Blocking.
 fn noted_end(folder: &Path) -> Option<JobOutcome> {
-    // ok: what cannot be read nobody saw.
+    // ok: an unreadable outcome counts as none.
     serde_json::from_slice(&left_over::noted_end(folder)?).ok()
 }
 
@@ -514,7 +506,7 @@ async fn finish(ws: &Ws, id: JobId, end: Finished, paths: Vec<String>) -> Result
     noted.map_err(|error| EngineError::Tool(error.to_string()))
 }
 
-/// Keeps an output, secrets taken out; answers where it is and its end.
+/// Stores an output with secrets removed. Returns the stored output and its tail.
 async fn keep(ws: &Ws, text: String) -> Result<(Option<JobOutput>, String), EngineError> {
     if text.is_empty() {
         return Ok((None, text));
@@ -525,8 +517,8 @@ async fn keep(ws: &Ws, text: String) -> Result<(Option<JobOutput>, String), Engi
     Ok((Some(JobOutput { id: id?, len }), text))
 }
 
-/// After a crash: what ran is lost, with what it had written. Its processes were ended before. What runs on other machines
-/// goes on there.
+/// Records interrupted jobs as lost after a crash, with their output. Their processes are already ended. Jobs on other
+/// hosts continue there.
 pub(super) async fn recover(ws: &Ws) -> Result<usize, EngineError> {
     let (mut left, places) = ws.read(|snap| {
         Ok::<_, StoreError>((queries::running(snap, None)?, remote::places(ws, snap)?))
@@ -538,7 +530,7 @@ pub(super) async fn recover(ws: &Ws) -> Result<usize, EngineError> {
     Ok(left.len())
 }
 
-/// Notes a program as lost that nobody watches any more, with what it had written.
+/// Records a job that is no longer watched as lost, or with its noted outcome, together with its output.
 async fn lose(ws: &Ws, job: &Job) -> Result<(), EngineError> {
     let id = job.id;
     if !job.is_running() {
@@ -551,7 +543,7 @@ async fn lose(ws: &Ws, job: &Job) -> Result<(), EngineError> {
         // ok: without a file nothing was written.
         let text =
             output::excerpt(&place.join(OUTPUT), READ_BACK, READ_BACK).map(|read| read.text());
-        // What it changed before nobody watched it any more.
+        // Files that the program changed while it was watched.
         let paths = root.map(|root| folder::changed_with(&root, &place)).unwrap_or_default();
         (text.unwrap_or_default(), noted_end(&place).unwrap_or(JobOutcome::Lost), paths)
     });

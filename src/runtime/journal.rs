@@ -1,4 +1,4 @@
-//! The run's own pen: every write of the engine goes through here, fenced, with the run as actor.
+//! The writer of a run: every write of the engine for a run goes through here, fenced, with the run as actor.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,57 +28,55 @@ use super::port::{Handed, Port};
 use super::remote::link;
 use super::run_slot::RunSlot;
 
-/// The most of an assistant message that is kept in its record, in bytes: well below the limit of
-/// a record, far above what a model writes.
+/// Largest assistant message in a record, in bytes: well below the limit of a record and far above what a model writes.
 const MAX_INLINE_PARTS: usize = 160 * 1024;
 
-/// Writes one run.
 pub(super) struct Journal {
     pub ws: Ws,
-    /// The slot of the run, where a task works on it.
+    /// The run's slot, if a task works on it.
     pub seat: Option<RunSlot>,
     pub run: RunId,
-    /// Its number in the workspace.
+    /// The run's number in the workspace.
     pub number: u32,
     pub agent: AgentId,
-    /// The epoch with which the run was begun.
+    /// The epoch with which the run was started.
     pub epoch: u64,
     /// The number of the run's last command.
     pub applied: u64,
-    /// The conversation, kept up to date with what is appended.
+    /// The conversation, updated with each appended event.
     pub history: History,
-    /// Tool calls so far; the number of the last step.
+    /// Tool calls so far; also the number of the last step.
     pub steps: u32,
-    /// How long the run works.
+    /// Measures the run's working time.
     pub watch: Watch,
-    /// The agent's files as the run knows them.
+    /// The agent's files as the run last saw them.
     pub seen: Seen,
     /// Paths of the agent's files that changed since the last commit.
     pub paths: BTreeSet<String>,
-    /// Whether a program was cut off: nobody knows what it changed.
+    /// A program was cut off, so its changes are unknown.
     pub unsure: bool,
-    /// Whether anything changed in the workspace or in files.
+    /// The run has changed something in the workspace or in files.
     pub effective: bool,
-    /// The permissions that decided what became of the calls that are written down next.
+    /// Permissions that decided the calls of the next command.
     pub decided: Vec<PermissionId>,
-    /// Those calls as they were judged, save what people are asked for: that goes with the question.
+    /// Decisions on those calls. The record of an approval request is stored with the request.
     pub judged: Vec<CallRecord>,
-    /// How many bytes of results were kept as a whole since this task took the run up.
+    /// Bytes of results that were stored whole since this task took the run over.
     pub kept: AtomicU64,
 }
 
-/// How long a run works, measured by what passes and not by what the clock says: a clock that jumps neither
-/// ends a run nor gives it more time.
+/// Measures how long a run works by elapsed time, not by the clock. A clock change neither ends a run nor gives it more
+/// time.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Watch {
-    /// Up to `since`.
+    /// Working time up to `since`.
     worked: Duration,
-    /// Since when it works; nothing while it pauses.
+    /// Start of the present working period; `None` during a pause.
     since: Option<Duration>,
 }
 
 impl Watch {
-    /// Of a run that has worked for so many milliseconds and goes on now.
+    /// For a run that has worked for `worked_ms` and continues now.
     pub(super) fn of(worked_ms: i64, now: Duration) -> Self {
         let worked = Duration::from_millis(u64::try_from(worked_ms).unwrap_or(0));
         Self { worked, since: Some(now) }
@@ -101,12 +99,12 @@ impl Watch {
     }
 }
 
-/// The most that is kept of all results of a run beside what its model reads, in bytes.
+/// Most bytes of full results stored per run, beside what its model reads.
 const KEEPS: u64 = 256 * 1024 * 1024;
-/// What is kept of a result after that, in bytes.
+/// Bytes stored per result after that.
 const KEEPS_THEN: usize = 64 * 1024;
 
-/// A result as it is kept when so much was kept before: a run that prints without end fills no disk.
+/// Shortens a result if `before` bytes are stored already, so that a run with endless output does not fill the disk.
 fn within(before: u64, result: String) -> String {
     match before + result.len() as u64 <= KEEPS || result.len() <= KEEPS_THEN {
         true => result,
@@ -119,12 +117,12 @@ fn within(before: u64, result: String) -> String {
 }
 
 impl Journal {
-    /// Writes an entry down and takes what it appended into the history.
+    /// Writes an entry and adds its events to the history.
     pub(super) async fn apply<E: Entry>(&mut self, entry: E) -> Result<E::Answer, EngineError> {
         self.apply_first(None, entry, None).await
     }
 
-    /// The same for a run that may have to be begun before, and with the change of the workspace tool that the entry names.
+    /// The same, for a run that may have to be started first, and with the change of the entry's workspace tool.
     pub(super) async fn apply_first<E: Entry>(
         &mut self,
         first: Option<Box<First>>,
@@ -134,7 +132,7 @@ impl Journal {
         self.apply_handed(first, &handed(entry), tool).await
     }
 
-    /// The same; what the fence refuses stays where it is held.
+    /// The same, but an entry that the fence rejects stays in `entry`.
     pub(super) async fn apply_handed<E: Entry>(
         &mut self,
         first: Option<Box<First>>,
@@ -154,14 +152,14 @@ impl Journal {
         Ok(answer)
     }
 
-    /// Calls that were judged are judged anew, or not made.
+    /// Discards the decisions on calls that will be checked again or not be made.
     pub(super) fn unjudge(&mut self) {
         self.decided.clear();
         self.judged.clear();
     }
 
-    /// Hands an entry over, and waits until it is written. While that waits for long for a line that is cut, the run pauses
-    /// and has no slot.
+    /// Sends an entry and waits until it is written. If that takes long because the link is down, the run pauses and
+    /// gives its slot back.
     async fn enter<E: Entry>(
         &mut self,
         hand: Hand,
@@ -169,11 +167,11 @@ impl Journal {
         tool: Option<Ready>,
     ) -> Result<Noted<E::Answer>, EngineError> {
         let (by, ws) = ((self.actor(), self.cause()), self.ws.clone());
-        // What waits is large, and would lie on the stack once for each that it is handed to.
+        // The future is large; without the box each caller on the stack would hold a copy.
         self.heard(Box::pin(ws.enter(by, hand, entry, tool))).await
     }
 
-    /// Gives an order, and waits as long for the line as an entry does.
+    /// Sends an order and waits for the link as an entry does.
     pub(super) async fn order<O: Order>(
         &mut self,
         by: (Actor, Cause),
@@ -199,24 +197,24 @@ impl Journal {
         noted
     }
 
-    /// Whoever writes works, also after a pause. Answers how long the run has worked, in milliseconds.
+    /// Marks the run as working, also after a pause. Returns the working time in milliseconds.
     pub(super) fn works(&mut self) -> i64 {
         let now = self.ws.app.clock.passed();
         self.watch.go_on(now);
         self.watch.worked_ms(now)
     }
 
-    /// The run pauses until something is written.
+    /// Pauses the working time until the next write.
     pub(super) fn pauses(&mut self) {
         self.watch.hold(self.ws.app.clock.passed());
     }
 
-    /// How long the run has worked, in milliseconds.
+    /// The working time in milliseconds.
     pub(super) fn worked_ms(&self) -> i64 {
         self.watch.worked_ms(self.ws.app.clock.passed())
     }
 
-    /// An id by which something is named here and at home.
+    /// A new id that is valid here and on the primary.
     pub(super) fn new_id<T: TypedId>(&self) -> T {
         let app = &self.ws.app;
         T::from_uuid(app.ids.next(app.clock.now_ms()))
@@ -227,7 +225,7 @@ impl Journal {
         self.apply(Append { events }).await
     }
 
-    /// Takes appended events into the conversation.
+    /// Adds appended events to the conversation.
     fn take(&mut self, appended: &[EventKind]) {
         for kind in appended {
             self.history.push(kind);
@@ -253,8 +251,8 @@ impl Journal {
         Cause::Step(self.run, self.steps + 1)
     }
 
-    /// A tool's text as it is kept: secrets taken out, inline up to 16 KiB, else the whole in a
-    /// blob and what the model reads of it, at most `cap` bytes.
+    /// A tool's text as stored: secrets masked, inline up to 16 KiB. A longer one is stored whole in a blob, with at
+    /// most `cap` bytes for the model.
     pub(super) async fn body(
         &self,
         step: u32,
@@ -286,7 +284,7 @@ impl Journal {
         Ok(Body::Blob { id, len, head })
     }
 
-    /// A picture as it is kept.
+    /// Stores a picture and returns its event.
     pub(super) async fn picture(
         &self,
         call_id: &str,
@@ -299,8 +297,7 @@ impl Journal {
         Ok(EventKind::Picture { call_id, media_type, id, len })
     }
 
-    /// An assistant message as it is kept. A secret that a model repeats goes nowhere: not into a tool,
-    /// not into a summary.
+    /// An assistant message as stored. Secrets that the model repeats are masked before they reach a tool or a summary.
     pub(super) fn parts(&self, reply: &mut Reply) -> Result<Body, Unkept> {
         let json = serde_json::to_string(&reply.parts).map_err(|_| Unkept::Unreadable)?;
         let json = match self.ws.app.redactor.text(&json) {
@@ -317,17 +314,17 @@ impl Journal {
     }
 }
 
-/// Why an answer of a model cannot be kept.
+/// Why a response cannot be stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Unkept {
-    /// It has so many bytes.
+    /// It has this many bytes.
     TooLong(usize),
-    /// A secret stands in it where it cannot be taken out.
+    /// Masking a secret in it would break its JSON.
     Unreadable,
 }
 
 impl Unkept {
-    /// A stable word.
+    /// A stable code.
     pub(super) fn word(self) -> &'static str {
         match self {
             Self::TooLong(_) => "answer_too_long",
@@ -335,7 +332,7 @@ impl Unkept {
         }
     }
 
-    /// What happened, for people and for the model.
+    /// A description for people and for the model.
     pub(super) fn told(self) -> String {
         match self {
             Self::TooLong(len) => format!(
@@ -351,7 +348,7 @@ impl Unkept {
         }
     }
 
-    /// What the model can do about it.
+    /// Advice for the model.
     pub(super) fn advice(self) -> &'static str {
         match self {
             Self::TooLong(_) => "Say less at once: write a long file in several calls.",
@@ -360,16 +357,16 @@ impl Unkept {
     }
 }
 
-/// The agent's files as a run has last read or written them.
+/// The agent's files as a run last read or wrote them.
 #[derive(Default)]
 pub(super) struct Seen {
     files: Arc<BTreeMap<String, [u8; 32]>>,
-    /// What the call that runs is about to do.
+    /// Files that the running call is about to write.
     begun: Vec<FileMark>,
 }
 
 impl Seen {
-    /// Takes in one event of the run.
+    /// Applies one event of the run.
     pub(super) fn push(&mut self, kind: &EventKind) {
         match kind {
             EventKind::ToolStarted { file, .. } => self.begun = file.iter().cloned().collect(),
@@ -393,18 +390,18 @@ impl Seen {
         }
     }
 
-    /// Path to SHA-256.
+    /// Hashes (SHA-256) by path.
     pub(super) fn files(&self) -> Arc<BTreeMap<String, [u8; 32]>> {
         Arc::clone(&self.files)
     }
 }
 
-/// Hands an entry to who applies it.
+/// Wraps an entry for its writer.
 pub(super) fn handed<E>(entry: E) -> Handed<E> {
     Arc::new(Mutex::new(Some(entry)))
 }
 
-/// Runs something that blocks on a thread made for it.
+/// Runs a blocking function on a thread of its own.
 pub(super) async fn blocking<T: Send + 'static>(
     body: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, EngineError> {

@@ -1,5 +1,4 @@
-//! Results of tools as they are written down, also those that come too late: while their tool hung, the run was
-//! stopped, or was put back because all work stands still.
+//! Writes results of tools, including late ones: while their tool was hanging, the run was stopped or requeued.
 
 use features::runs::model::{CallStatus, EventKind};
 
@@ -10,8 +9,8 @@ use super::port::Port;
 use super::{BY, EngineError};
 
 impl Journal {
-    /// Writes results of calls down, and keeps the tools that were found for the session. When the run was taken away
-    /// meanwhile, what the tools said is kept in its log as evidence, where no model reads it.
+    /// Writes results of calls, and adds discovered tools to the session. If the run was taken over meanwhile, the
+    /// results are stored in its log as evidence, which no model reads.
     pub(super) async fn results(
         &mut self,
         events: Vec<EventKind>,
@@ -35,7 +34,7 @@ impl Journal {
     async fn keep_late(&mut self, late: Vec<EventKind>) {
         for kind in &late {
             if let EventKind::Late { paths, .. } = kind {
-                // They are committed like all others that it has changed.
+                // These files are committed like all others that the run has changed.
                 self.paths.extend(paths.iter().cloned());
             }
         }
@@ -47,7 +46,7 @@ impl Journal {
     }
 }
 
-/// A result as it is kept when nobody waits for it; nothing for a call that was not made or was cut off.
+/// A late result as evidence; `None` for a call that was not made or was cut off.
 fn as_late(event: EventKind) -> Option<EventKind> {
     match event {
         EventKind::ToolFinished {

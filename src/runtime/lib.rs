@@ -1,8 +1,8 @@
-//! The agent engine: dispatcher, loop, journal, prompt, tools.
+//! The agent engine: dispatcher, run loop, journal, prompt and tools.
 //!
-//! A run is a durable state machine: what it is about to do and what came of it are events of its
-//! session, appended through the store before it goes on. What streams is in memory only. The
-//! engine knows neither which page or channel asked nor how a model's wire looks.
+//! A run is a durable state machine. Each step and its result are events of the session, written through the store
+//! before the run continues. Streamed text is only in memory. The engine does not know which page or channel started a
+//! run, or the wire format of a provider.
 
 mod alive;
 mod remote;
@@ -78,29 +78,27 @@ pub use remote::{AtHome, OfHome};
 pub use stand_ins::Trusted;
 pub use way_out::way_of_browsers;
 
-/// What the engine itself does has no other cause.
+/// Actor and cause of the engine's own writes.
 const BY: (Actor, Cause) = (Actor::System(Part::Engine), Cause::Timer);
 
-/// What all runs share.
+/// State shared by all runs.
 #[derive(Clone)]
 pub struct Engine {
     pub tools: Tools,
-    /// What bounds runs.
     pub limits: Limits,
-    /// The programs that go on beside their agents.
+    /// Programs that continue beside their agents.
     jobs: jobs::Jobs,
-    /// Makes pictures smaller that providers would refuse.
+    /// Resizes pictures that providers would refuse.
     pictures: pictures::Pictures,
-    /// One permit for each run that works.
+    /// One permit per working run.
     slots: Arc<tokio::sync::Semaphore>,
-    /// One more for each sub-agent among them.
+    /// One additional permit per working sub-agent.
     lane: Arc<tokio::sync::Semaphore>,
-    /// Counts the permits that were given back, for workspaces that wait for one.
+    /// Counts returned permits; wakes workspaces that wait for a slot.
     freed: Arc<tokio::sync::watch::Sender<u64>>,
 }
 
 impl Engine {
-    /// An engine with these tools.
     #[must_use]
     pub fn new(tools: Tools, limits: Limits, jobs: jobs::Jobs) -> Self {
         Self {
@@ -114,15 +112,15 @@ impl Engine {
         }
     }
 
-    /// Waits until no run is worked on. While somebody waits for that, none gets a slot.
+    /// Waits until no run works. No run gets a slot while a caller waits here.
     pub async fn rests(&self) {
         let all = u32::try_from(self.limits.active).unwrap_or(u32::MAX);
-        // ok: they are never closed.
+        // ok: the semaphore is never closed.
         let _ = self.slots.acquire_many(all).await;
     }
 }
 
-/// Resumes what a crash interrupted and begins to dispatch; takes back files that an undo ordered.
+/// Resumes interrupted runs and starts dispatching and the background tasks of a workspace.
 pub fn start(engine: Engine, ws: Ws) {
     ws.spawn("reverts", reverts::run(ws.clone()));
     ws.spawn("manifests", manifests::run(ws.clone()));
@@ -133,65 +131,61 @@ pub fn start(engine: Engine, ws: Ws) {
     dispatcher::start(engine, ws);
 }
 
-/// Drives the runs of this host's agents: what a life before left is taken up, what home makes is begun. What is begun, and
-/// when, home decides.
+/// Starts the engine on a host: resumes interrupted runs and drives the runs that the primary creates. The primary
+/// decides which runs start, and when.
 pub fn start_away(engine: Engine, ws: Ws) {
     remote::asks::answer(&ws);
     remote::files::bring_home(&ws);
     dispatcher::start(engine, ws);
 }
 
-/// Why the engine cannot go on with a run.
+/// Why the engine cannot continue a run.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
-    /// A rule of runs refused.
     #[error(transparent)]
     Run(#[from] RunError),
-    /// What was asked before a call could not be kept.
+    /// An approval could not be stored.
     #[error(transparent)]
     Trust(#[from] TrustError),
-    /// A rule of the inbox refused.
     #[error(transparent)]
     Inbox(#[from] InboxError),
-    /// Money could not be set aside or booked.
+    /// Money could not be reserved or booked.
     #[error(transparent)]
     Usage(#[from] UsageError),
-    /// No connection can be used.
+    /// No connection is usable.
     #[error(transparent)]
     Connection(#[from] ConnectionError),
-    /// The agent's files could not be kept.
+    /// The agent's files could not be committed.
     #[error(transparent)]
     Git(#[from] GitError),
-    /// The store refused.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The disk failed.
     #[error("a blob could not be written or read: {0}")]
     Blob(#[from] std::io::Error),
-    /// A tool failed that must not.
+    /// An internal tool failed that is not allowed to fail.
     #[error("{0}")]
     Tool(String),
-    /// Work needs tools, and nobody who may answer takes any.
+    /// The run does work, and no candidate model supports tools.
     #[error("{0} takes no tools: it can talk and not work; choose another model")]
     NoTools(String),
-    /// What is written does not fit together.
+    /// Stored data is inconsistent.
     #[error("{0}")]
     Broken(&'static str),
-    /// Somebody has ordered that nothing is begun, when this was about to be.
+    /// Work was paused before this step started.
     #[error("all work is paused")]
     Halted,
-    /// Home has refused it.
+    /// The primary refused the command.
     #[error("{}", .0.sentence)]
     Home(Refusal),
 }
 
 impl EngineError {
-    /// Whether somebody else writes this run now, or nobody is to: this writer just stops.
+    /// Returns `true` if another writer owns this run or no writer may continue it: this writer just stops.
     fn is_fenced(&self) -> bool {
         matches!(self, Self::Halted | Self::Run(RunError::Fenced | RunError::Ended(_)))
     }
 
-    /// The stable word that stands in a failed run's outcome.
+    /// The stable code in a failed run's outcome.
     fn word(&self) -> &str {
         match self {
             Self::Run(e) => e.code(),

@@ -1,5 +1,4 @@
-//! What bounds runs: what people have chosen, and what is usual elsewhere. The program's own are the defaults; tests
-//! put in smaller ones.
+//! Limits of runs: those chosen by people, and the defaults. Tests use smaller ones.
 
 use std::time::Duration;
 
@@ -14,28 +13,27 @@ use super::EngineError;
 use super::ending::LimitReached;
 use super::turn::Turn;
 
-/// How long an answer may take although nothing is left of its run's time: it may be the last word.
+/// Minimum time for a response, even if the run's time is used up, because it may be the final text.
 const LEAST_ANSWER: Duration = Duration::from_mins(10);
 
-/// What bounds runs.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// How many runs one host works on at once.
+    /// Most working runs per host.
     pub active: usize,
-    /// The most model calls of a run, where nobody chose.
+    /// Default limit of model calls per run.
     pub calls: u32,
-    /// The most tool calls of a run, where nobody chose.
+    /// Default limit of tool calls per run.
     pub steps: u32,
-    /// The longest that a run works, where nobody chose; waiting does not count.
+    /// Default limit of working time per run, without waits.
     pub time: SignedDuration,
-    /// The longest that one answer may take. It has what is left of its run's time, too: one that is silent
-    /// for too long is ended by its line.
+    /// Longest time for one response; the run's remaining time limits it, too. Silent connections are ended by a
+    /// shorter timeout.
     pub answer: Duration,
-    /// The longest that a tool without a limit of its own may take.
+    /// Time limit of a tool without a limit of its own.
     pub tool: Duration,
-    /// How many programs of agents one host runs at once.
+    /// Most running programs of agents per host.
     pub programs: usize,
-    /// How many sub-agents one host works on at once.
+    /// Most working sub-agents per host.
     pub children: usize,
 }
 
@@ -61,7 +59,7 @@ fn minutes(n: u32) -> SignedDuration {
 }
 
 impl Limits {
-    /// The same for runs of an agent: what was chosen for these takes the place of what is usual.
+    /// The limits for runs of an agent: chosen limits replace the defaults.
     pub(super) fn for_agent(self, tx: &dyn Read, agent: AgentId) -> Result<Self, StoreError> {
         let chosen = run_limits::chosen(tx, agent)?;
         Ok(Self {
@@ -72,14 +70,14 @@ impl Limits {
         })
     }
 
-    /// How long an answer may take when so much of the run's time is left.
+    /// The time limit of a response with this remaining working time.
     pub(super) fn answer_within(&self, left: SignedDuration) -> Duration {
         Duration::try_from(left).unwrap_or_default().max(LEAST_ANSWER).min(self.answer)
     }
 }
 
 impl Turn {
-    /// For how long the run may still work: a sub-agent has a limit of its own, besides that of all runs.
+    /// The remaining working time. A sub-agent has a limit of its own in addition.
     pub(super) fn time_left(&self) -> SignedDuration {
         let own = self.setting.child.as_ref().and_then(|child| child.minutes);
         let all =
@@ -87,7 +85,7 @@ impl Turn {
         all - SignedDuration::from_millis(self.talk.journal.worked_ms())
     }
 
-    /// Whether one of them is reached: one more call, then. What people have chosen meanwhile counts.
+    /// Ends the run after one more call if a limit is reached. Re-reads the chosen limits.
     pub(super) fn check_limits(&mut self) -> Result<(), EngineError> {
         if self.ends.wrap_up.is_some() {
             return Ok(());

@@ -1,8 +1,7 @@
-//! What the files of an agent say of it, made to agree with its record again where the record changed
-//! without them: after an undo, where whom they work for changed, and at the start for what a kill came in between.
+//! Keeps agents' manifest files equal to their records where a record changes without its files: after an undo, after
+//! changes of the people they work for, and at start after a crash.
 //!
-//! Nothing is ordered and nothing remembered: the record is the truth, and a manifest that says something
-//! else is behind.
+//! There is no queue: a manifest that differs from the record is outdated.
 
 use tokio::sync::broadcast::error::RecvError;
 
@@ -18,7 +17,7 @@ use kernel::key;
 use kernel::{AgentId, AgentStatus, Cause};
 use store::{Entry, Range, ReadExt as _, StoreError};
 
-/// Looks after manifests until the program ends.
+/// Updates manifests until the program ends.
 pub(super) async fn run(ws: Ws) {
     let (mut feed, mut people) = (ws.store.subscribe(), ws.app.system.subscribe());
     let mut hosts = ws.app.hosts.moves();
@@ -51,13 +50,13 @@ pub(super) async fn run(ws: Ws) {
     }
 }
 
-/// Whether what agents are told of whom they work for may have changed: a name, a time zone, the workspace's.
+/// Returns `true` if data about the people or the workspace may have changed: a name or a time zone.
 fn is_of_owners(entry: &Entry) -> bool {
     let tables = [ACCOUNTS, MEMBERS, SETTINGS].map(|table| table.number);
     entry.changes.iter().any(|change| tables.contains(&change.table))
 }
 
-/// The agents that an undo changed. Who changes an agent directly tells its files, too.
+/// The agents that an undo changed. Other changes of an agent update its files directly.
 fn undone(entry: &Entry) -> Vec<AgentId> {
     if !matches!(entry.cause, Cause::Undo(_)) {
         return Vec::new();
@@ -66,13 +65,13 @@ fn undone(entry: &Entry) -> Vec<AgentId> {
     changes.filter_map(|change| key::decode::<AgentId>(&change.key)).collect()
 }
 
-/// Whether the manifest that came here last says what the record says.
+/// Returns `true` if the last manifest received here equals the record.
 async fn is_told(ws: &Ws, agent: &Agent) -> bool {
     let one = agent.clone();
     ws.read_blocking(move |ws| provision::is_told(ws, &one)).await.unwrap_or(false)
 }
 
-/// The agents that work on other machines.
+/// The agents on hosts.
 fn others(ws: &Ws) -> Vec<AgentId> {
     let found = ws.read(|snap| remote::places(ws, snap));
     found.map(|places| places.into_keys().collect()).unwrap_or_else(|error| {
@@ -81,7 +80,7 @@ fn others(ws: &Ws) -> Vec<AgentId> {
     })
 }
 
-/// Writes the manifests of these agents, or of all, that are behind.
+/// Writes the outdated manifests of these agents, or of all.
 async fn check(ws: &Ws, ids: Option<Vec<AgentId>>) {
     let found = ws.read(|snap| match ids {
         None => snap.list::<Agent>(&Range::all()),
@@ -101,17 +100,17 @@ async fn check(ws: &Ws, ids: Option<Vec<AgentId>>) {
         if ws.halt().is_cancelled() {
             return;
         }
-        // One that waits for its files gets this one with them.
+        // An agent whose files are not ready gets its manifest with them.
         if !matches!(agent.status, AgentStatus::Ready | AgentStatus::Paused) {
             continue;
         }
         let is_away = match ws.read(|snap| elsewhere::at(ws, snap, agent.id)) {
-            // It is told when its machine is back.
+            // An unlinked host gets it when it is back.
             Ok(Some(place)) if !place.is_linked => continue,
             Ok(place) => place.is_some(),
             Err(_) => false,
         };
-        // No machine is asked for nothing.
+        // Do not contact a host without need.
         if is_away && is_told(ws, &agent).await {
             continue;
         }

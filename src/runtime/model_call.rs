@@ -1,4 +1,4 @@
-//! One model call: money reserved and the call noted before it, the answer and its cost after it.
+//! One model call. The money is reserved and the call is recorded before it, the response and its cost after it.
 
 use std::time::{Duration, Instant};
 
@@ -24,41 +24,40 @@ use super::command::calls::{Begun, CallFailed, CallPaid, CutOff, Paid, Question,
 use super::journal::Journal;
 use super::turn::Turn;
 
-pub(super) mod review; // a yes of a model before people are asked
+pub(super) mod review; // review by a model before people are asked
 
-/// What became of a call.
+/// The result of a call.
 pub(super) enum Called {
-    /// The model has answered.
     Answered(Box<Answer>),
-    /// It failed.
+    /// The call failed and may be retried.
     Retry {
-        /// When, by the clock.
+        /// The time of the failure.
         from: Timestamp,
-        /// The run may try again from this moment.
+        /// The earliest time of the retry.
         at: Timestamp,
     },
-    /// It failed for good.
+    /// The call failed for good.
     Failed(ProviderError),
-    /// It was cut off in the middle: a person stopped the run, or the program ends.
+    /// The call was cut off: a person stopped the run, or the program ends.
     Stopped(Box<CutOff>),
 }
 
-/// What became of a question that is no part of the conversation.
+/// The result of a side question, which is no part of the conversation.
 pub(super) enum Aside {
-    /// An answer that is paid.
+    /// A paid response.
     Said(Box<Reply>, Spent),
-    /// There is none: nobody can pay it, or nobody answers.
+    /// No response: no budget can pay it, or no candidate answers.
     Silent,
-    /// Who was asked failed, and another answers now: it is worth asking anew.
+    /// The candidate failed and another one is selected: ask again.
     Other,
-    /// It was cut off, in the middle or between two tries: a person stopped the run, or the program ends.
+    /// The question was cut off during an attempt or between two: a person stopped the run, or the program ends.
     Stopped(Option<Box<CutOff>>),
 }
 
-/// What became of one try of such a question.
+/// The result of one attempt at a side question.
 enum Tried {
     Came(Aside),
-    /// The same one is asked once more from this moment on.
+    /// The same candidate may be asked again from `at` on.
     Again {
         from: Timestamp,
         at: Timestamp,
@@ -66,29 +65,29 @@ enum Tried {
     Failed(ProviderError),
 }
 
-/// A call that failed, before it is written down.
+/// A failed call that is not written yet.
 struct Broken {
     call: u32,
     millis: u64,
     size: Size,
     error: ProviderError,
-    /// Whether the time for one answer was over.
+    /// The time limit for one response has passed.
     is_late: bool,
 }
 
-/// An answer that is not written down yet.
+/// A response that is not written yet.
 pub(super) struct Answer {
     pub reply: Reply,
     pub admitted: Admitted,
     pub spent: Spent,
     pub call: u32,
     pub millis: u64,
-    /// Who gave it, when failures of theirs are on record.
+    /// The candidate, if it has recorded failures to clear.
     pub well: Option<Candidate>,
 }
 
 impl Answer {
-    /// The assistant's event.
+    /// The event of the response.
     pub(super) fn event(&self, parts: Body) -> EventKind {
         EventKind::Assistant {
             call: self.call,
@@ -101,14 +100,14 @@ impl Answer {
         }
     }
 
-    /// What is left of it once its words are taken.
+    /// The cost, once the response itself was taken.
     pub(super) fn paid(self) -> Paid {
         let Self { admitted, spent, well, .. } = self;
         Paid { reservation: admitted.reservation, spent, well }
     }
 }
 
-/// Whether an answer has neither words nor calls although nothing cut it short.
+/// Returns `true` if a complete response has neither text nor calls.
 pub(super) fn says_nothing(reply: &Reply) -> bool {
     matches!(reply.stop, StopReason::End | StopReason::StopSequence)
         && reply.calls().next().is_none()
@@ -128,7 +127,7 @@ fn stop_word(stop: StopReason) -> &'static str {
 }
 
 impl Turn {
-    /// Makes the call that was admitted. The conversation lends its messages to the request.
+    /// Makes the admitted call. The request borrows the messages of the conversation.
     pub(super) async fn call(
         &mut self,
         call: u32,
@@ -197,7 +196,7 @@ impl Turn {
         }
     }
 
-    /// Asks who is to answer. One that cannot be held to the form that the program wants is not asked.
+    /// Sends the request. A model that cannot guarantee the requested output format is not called.
     async fn stream(&self, sink: Sink<'_>) -> Result<Reply, ProviderError> {
         let Chosen { provider, model, .. } = &self.chooser.chosen;
         if let Some(format) = &self.talk.request.format
@@ -210,14 +209,13 @@ impl Turn {
         provider.stream(&self.talk.request, sink).await
     }
 
-    /// What the log says of whose call it is.
+    /// The tracing span of the call.
     fn span(&self, call: u32) -> tracing::Span {
         tracing::info_span!("call", run = %self.setting.run.name(), call)
     }
 
-    /// Asks the model something that is no part of the conversation. Nothing of it is shown while it
-    /// comes; what it cost is booked like any other call of the run. Who fails by something that passes is
-    /// asked once more, then the next of the list is to be asked.
+    /// Asks the model a side question. Its stream is not shown. Its cost is booked like that of any call of the run.
+    /// After a transient failure the candidate is tried once more; then the next one has to be asked.
     pub(super) async fn aside(
         &mut self,
         request: &ChatRequest,
@@ -265,7 +263,7 @@ impl Turn {
         let asked = self.talk.journal.apply(QuestionBegun { question }).await;
         let (call, admitted) = match asked {
             Ok(Begun { call, admitted, .. }) => (call, admitted),
-            // The next step sees that all stands still.
+            // The next step sees that work is paused.
             Err(EngineError::Usage(_) | EngineError::Halted) => {
                 return Ok(Tried::Came(Aside::Silent));
             }
@@ -297,7 +295,7 @@ impl Turn {
             }
             Some(Err(error)) => {
                 let from = self.talk.journal.ws.app.clock.now();
-                // Nobody saw what came of it: a broken answer is asked for anew like none.
+                // Nobody saw the partial response, so it is retried like a missing one.
                 let pause = match !last && self.is_worth_asking_again(&error) {
                     true => Backoff::TRANSIENT.next(1, error.retry_after, retry::random()),
                     false => Next::GiveUp(None),
@@ -306,7 +304,7 @@ impl Turn {
                     Next::Wait(pause) => Some(later(from.as_millisecond(), pause)),
                     Next::GiveUp(_) => None,
                 };
-                // Nobody has seen any of it.
+                // Nobody has seen any of the response.
                 let spent = self.spent_so_far(&admitted, size, &received);
                 let cut_off =
                     CutOff { call, reservation: admitted.reservation, spent, piece: None };
@@ -315,7 +313,7 @@ impl Turn {
             }
             None => {
                 let spent = self.spent_so_far(&admitted, size, &received);
-                // Nobody has seen any of it.
+                // Nobody has seen any of the response.
                 let cut_off = Box::new(CutOff {
                     call,
                     reservation: admitted.reservation,
@@ -327,33 +325,33 @@ impl Turn {
         }
     }
 
-    /// Whether the output limit of a call counts for who is asked now.
+    /// Returns `true` if the current candidate observes the output limit of a call.
     pub(super) fn heeds_limit(&self) -> bool {
         self.chooser.chosen.provider.heeds_limit(&self.chooser.chosen.model)
     }
 
-    /// After a failed call: whether it was learned by it that no output limit counts. It is asked once more
-    /// then, with all that the model can say held back.
+    /// After a failed call: returns `true` if the call showed for the first time that no output limit applies. It is
+    /// then retried with the maximum output reserved.
     pub(super) fn has_no_limit(&mut self) -> bool {
         !self.heeds_limit() && !std::mem::replace(&mut self.chooser.unlimited, true)
     }
 
-    /// What is booked when the provider did not count.
+    /// The estimated usage if the provider reported none.
     fn guess(&self, admitted: &Admitted, size: Size, received: &Received) -> Usage {
         let ratio = admitted.ratio;
         let input = size.tokens(&self.chooser.chosen.known, ratio);
         cut_off(received.usage, input, received.bytes, ratio)
     }
 
-    /// What is booked of a call that broke off: what the provider had counted, else what is guessed.
+    /// The cost of a broken-off call, from the provider's count if there is one, else estimated.
     fn spent_so_far(&self, admitted: &Admitted, size: Size, received: &Received) -> Spent {
         let tokens = self.guess(admitted, size, received);
         let known = received.usage.filter(|counted| 0 < counted.input_total()).map(|_| size);
         self.spent(admitted, tokens, ("", None), known)
     }
 
-    /// What is booked: for which model, and whether it was answered sooner, is what the answer says. `size` is
-    /// the request's, when the provider counted its tokens.
+    /// The cost to book. The response tells the model and whether it was a priority call. `size` is that of the request
+    /// if the provider counted its tokens.
     fn spent(
         &self,
         admitted: &Admitted,
@@ -375,8 +373,8 @@ impl Turn {
         }
     }
 
-    /// Writes down a failed call: its money, the words that had come, and whether it is tried again. Nothing of a broken
-    /// answer was carried out, so asking again does nothing twice.
+    /// Records a failed call: its cost, its partial text, and whether it is retried. No call of a partial response was
+    /// executed, so a retry repeats nothing.
     async fn failed(
         &mut self,
         broken: Broken,
@@ -388,7 +386,7 @@ impl Turn {
         if error.received.is_none() {
             error = error.with_received(received.clone());
         }
-        // Who wrote for as long as an answer may take would do so again.
+        // A response that used up the time limit would do so again.
         let endless = is_late && (error.has_content() || !received.is_empty());
         let now = self.talk.journal.ws.app.clock.now();
         let again = match error.again(self.ends.failures, retry::random()) {
@@ -408,7 +406,7 @@ impl Turn {
         })
     }
 
-    /// Books a failed call and notes it, behind the words that had come; until `again` the run waits.
+    /// Books and records a failed call after its partial text. The run waits until `again`.
     async fn note_failure(
         &mut self,
         cut_off: CutOff,
@@ -418,8 +416,7 @@ impl Turn {
     ) -> Result<ProviderError, EngineError> {
         error.message =
             self.talk.journal.ws.app.redactor.masked(Spot::Errors, &error.message).into_owned();
-        // A request that was refused, or never arrived, costs nothing; one that broke off may be
-        // billed.
+        // A refused or unsent request costs nothing; a broken-off one may be billed.
         let is_free = !error.sent && !error.has_content() && received.is_empty();
         let (class, message) = (error.class.word().to_owned(), error.message.clone());
         let failed = CallFailed { cut_off, is_free, class, message, again };
@@ -431,13 +428,13 @@ impl Turn {
     }
 }
 
-/// A pause from now, in whole milliseconds as everything is stored, never too short.
+/// The end of a pause in whole milliseconds, rounded up, because times are stored in milliseconds.
 fn later(now_ms: i64, pause: Duration) -> Timestamp {
     let ms = i64::try_from(pause.as_millis()).unwrap_or(i64::MAX).saturating_add(1);
     from_ms(now_ms.saturating_add(ms))
 }
 
-/// Shows what the model says as it comes, without secrets.
+/// Streams the response to viewers, with secrets masked.
 struct Live<'a> {
     hub: &'a Hub,
     run: RunId,
@@ -462,7 +459,7 @@ impl<'a> Live<'a> {
         self.show(kind, &clean);
     }
 
-    /// What was held back because it might have become a secret.
+    /// Sends what was held back because it could have become a secret.
     fn finish(self) {
         let Self { hub, run, call, text, thinking } = self;
         for (kind, rest) in [(BlockKind::Thinking, thinking), (BlockKind::Text, text)] {

@@ -1,6 +1,6 @@
-//! Pictures and documents of a conversation before they are sent. A picture that is too large for some provider is
-//! made smaller on a thread of its own, one at a time; what was made lately is kept, since each run of a session
-//! shows its pictures again. Where a model reads no documents their words are sent.
+//! Prepares pictures and documents for sending. A picture that is too large for some provider is resized on a blocking
+//! thread, one at a time. Recent results are cached, because each run of a session sends its pictures again. For models
+//! without document support the text of a document is sent.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -17,11 +17,11 @@ use tool::{document, picture, untrusted};
 use super::history::MAX_FILE_TEXT;
 use super::turn::Turn;
 
-/// How many bytes of smaller pictures are kept.
+/// Cache size in bytes.
 const KEPT: usize = 8 * 1024 * 1024;
 /// How long a call waits for one picture.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Words by which a refusal speaks of pictures or documents.
+/// Words that identify a provider error about pictures or documents.
 const WORDS: [&str; 9] = [
     "image",
     "picture",
@@ -34,17 +34,17 @@ const WORDS: [&str; 9] = [
     "document",
 ];
 
-/// A picture by its content.
+/// The hash of a picture's content.
 type Hash = [u8; 32];
-/// Smaller pictures by the content of those that they were made of, oldest first.
+/// Resized pictures by the hash of the original, oldest first.
 type Made = VecDeque<(Hash, Vec<u8>)>;
 
-/// Makes pictures smaller.
+/// Resizes pictures.
 #[derive(Clone)]
 pub(super) struct Pictures {
-    /// Held while a picture is decoded, which takes up to 160 MB.
+    /// Held while a picture is decoded, which takes up to 160 MB of memory.
     desk: Arc<Semaphore>,
-    /// What was made lately.
+    /// The cache.
     kept: Arc<Mutex<Made>>,
 }
 
@@ -55,7 +55,7 @@ impl Default for Pictures {
 }
 
 impl Pictures {
-    /// The picture as every provider takes it, or words in its place.
+    /// The picture in a form that every provider accepts, or a note in its place.
     async fn fitted(&self, media_type: String, data: Vec<u8>) -> Part {
         let looked = tokio::task::spawn_blocking(move || {
             let hash = (!picture::fits(&data)).then(|| Hash::from(Sha256::digest(&data)));
@@ -110,7 +110,7 @@ fn unseen(why: &str) -> Part {
 }
 
 impl Turn {
-    /// Makes the pictures that came since the last call such that every provider takes them.
+    /// Resizes the pictures that were added since the last call.
     pub(super) async fn fit_pictures(&mut self) {
         for (place, media_type, data) in self.talk.journal.history.new_pictures() {
             let fitted = self.setting.engine.pictures.fitted(media_type, data);
@@ -127,8 +127,8 @@ impl Turn {
         }
     }
 
-    /// After a refusal that speaks of pictures or documents: puts words in the place of all of them, since each later
-    /// call would be refused for the same reason. Answers whether there were any.
+    /// After an error about pictures or documents: replaces all of them with text, because each later call would fail,
+    /// too. Returns whether there were any.
     pub(super) async fn hide_pictures(&mut self, error: &ProviderError) -> bool {
         if !is_about_pictures(error) {
             return false;
@@ -137,7 +137,7 @@ impl Turn {
         self.talk.journal.history.hide_pictures() || read
     }
 
-    /// Puts the words of PDF documents in their place. Answers whether there were any.
+    /// Replaces PDF documents with their text. Returns whether there were any.
     async fn read_documents(&mut self) -> bool {
         let all = self.talk.journal.history.documents();
         let any = !all.is_empty();
@@ -160,7 +160,7 @@ impl Turn {
     }
 }
 
-/// What stands in the place of a document.
+/// The replacement of a document.
 fn describe(name: &str, mark: &str, read: Result<document::Words, &'static str>) -> String {
     match read {
         Ok(document::Words { pages, text, .. }) if text.is_empty() => format!(
@@ -175,7 +175,7 @@ fn describe(name: &str, mark: &str, read: Result<document::Words, &'static str>)
 }
 
 fn is_about_pictures(error: &ProviderError) -> bool {
-    // Many refusals end with where the documentation is.
+    // Many error messages end with a link to the documentation.
     let said = error.message.to_lowercase().replace("documentation", "");
     error.class == ErrorClass::InvalidRequest && WORDS.iter().any(|word| said.contains(word))
 }

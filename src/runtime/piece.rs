@@ -1,4 +1,4 @@
-//! An answer that ended before it was whole: its words stay in the conversation.
+//! Partial responses: their text stays in the conversation.
 
 use features::runs::model::{Body, EventKind};
 use features::usage::rules::Spent;
@@ -7,12 +7,12 @@ use providers::model::{Part, Received};
 
 use super::turn::Turn;
 
-/// The most that is kept of the words of an answer that ended before it was whole, in bytes.
+/// Most bytes of a partial response that are stored.
 const MAX_PIECE: usize = 128 * 1024;
 
 impl Turn {
-    /// The words of an answer that ended before it was whole, as a piece of the conversation: people read on where they
-    /// were, and a model that goes on is shown where it ended. Nothing when there were none.
+    /// The text of a partial response as an event: people can read on, and a model that continues sees where it ended.
+    /// `None` without text.
     pub(super) fn piece(
         &self,
         received: &Received,
@@ -30,7 +30,7 @@ impl Turn {
             call,
             parts: Body::Inline(parts),
             stop: stop.to_owned(),
-            // A provider has counted none of what a whole answer would have counted.
+            // The provider has not counted the tokens of a partial response.
             input_tokens: 0,
             output_tokens: 0,
             billed_micros: spent.billed_micros,

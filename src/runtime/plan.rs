@@ -1,5 +1,4 @@
-//! What a dispatcher has to do now, read from one snapshot: nothing is kept between two looks that
-//! could be lost.
+//! The dispatcher's tasks, computed from one snapshot. Nothing that could be lost is kept between two passes.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -27,38 +26,38 @@ use store::{Range, Read, ReadExt, StoreError};
 use super::chosen::choose;
 use super::remote::{PAUSED, Places, SILENT};
 
-/// When so much more time has passed since the last look, the clock was moved or the machine slept: nobody
-/// could begin anything meanwhile. A look comes each minute at the latest.
+/// If the last pass is longer ago, the clock was moved or the machine slept, so no run could start meanwhile. Passes
+/// are at most a minute apart.
 const AWAY: SignedDuration = SignedDuration::from_hours(1);
-/// Why items wait when a budget cannot pay for more.
+/// The reason of items that wait because no budget can pay more.
 const OVER_BUDGET: &str = "over_budget";
-/// How many items of one agent that wait are looked at.
+/// Most waiting items of one agent that are examined.
 const ITEMS: usize = 500;
 
-/// What is known of agents from the last look, so that notes are written only when they change.
+/// State from the last pass, so that notes are written only when they change.
 #[derive(Default)]
 pub(super) struct Noted {
     /// What held each agent that has work.
     pub reasons: HashMap<AgentId, Option<&'static str>>,
-    /// Agents that got work since.
+    /// Agents that got an item since the last pass.
     pub fresh: HashSet<AgentId>,
-    /// The model for which each run was woken that waited for a budget: not twice for the same.
+    /// The model for which each run with a budget wait was woken; a run is woken once per model.
     pub woken: HashMap<RunId, Model>,
-    /// Agents with an item that quiet hours or a limit held at the last look.
+    /// Agents with an item that quiet hours or a limit held back.
     pub gated: HashSet<AgentId>,
-    /// When an item was last seen to wait for other tasks or for its conversation.
+    /// When an item was last seen waiting for other tasks or for its conversation.
     pub rested: HashMap<ItemId, Timestamp>,
-    /// From when on waiting counts at the earliest; none before the first look.
+    /// The earliest start of counted waiting time; `None` before the first pass.
     counts_from: Option<Timestamp>,
-    /// When the last look was, by the clock.
+    /// The clock time of the last pass.
     looked_at: Option<Timestamp>,
 }
 
 type Model = (Option<ConnectionId>, String);
 
 impl Noted {
-    /// Notes a look. Waiting counts from the first one, and from the first after a time in which nobody
-    /// looked: what seems old then may have come a moment ago, by a clock that has moved since.
+    /// Records a pass. Waiting counts from the first pass, and again from the first one after a gap: an item that seems
+    /// old then may be new, because the clock may have moved.
     pub(super) fn look(&mut self, now: Timestamp) {
         let seen = |last: Timestamp| last <= now && now.duration_since(last) <= AWAY;
         if !self.looked_at.is_some_and(seen) {
@@ -69,7 +68,7 @@ impl Noted {
 
     fn is_news(&self, agent: AgentId, reason: Option<&'static str>) -> bool {
         match self.reasons.get(&agent) {
-            // What the agent's state says stands in a new item from the beginning.
+            // A new item already has the reason from the agent's state.
             Some(known) if *known == reason => {
                 matches!(reason, Some(OVER_BUDGET | SILENT | PAUSED)) && self.fresh.contains(&agent)
             }
@@ -78,49 +77,48 @@ impl Noted {
     }
 }
 
-/// What has to be done.
 #[derive(Default)]
 pub(super) struct Plan {
-    /// Runs that were asked to stop; of one that another machine works on, whether that is linked.
+    /// Runs with a stop request. The last value is `None` for local runs, else whether the run's host is linked.
     pub stops: Vec<(RunId, Option<AccountId>, Option<bool>)>,
-    /// Runs that are at work and are to stand still at once.
+    /// Working runs that must pause at once.
     pub rests: Vec<RunId>,
-    /// Runs that a task should be working on.
+    /// Runs that should have a task.
     pub running: Vec<RunId>,
     /// Runs whose wait is over.
     pub wakes: Vec<RunId>,
-    /// Runs for which no results of a program came in time.
+    /// Runs whose API client sent no results in time.
     pub gone: Vec<RunId>,
-    /// Runs that may begin, talk before work, the oldest first.
+    /// Runs that may start: conversations before work, then oldest first.
     pub queued: Vec<Run>,
-    /// The most urgent item of each agent that is free for it, the most urgent first.
+    /// The most urgent startable item of each free agent, most urgent first.
     pub items: Vec<(Item, Agent)>,
-    /// Agents whose items should say something else about why they wait.
+    /// Agents whose items need another waiting reason.
     pub notes: Vec<(AgentId, Option<&'static str>)>,
-    /// The same of single items.
+    /// Single items that need another waiting reason.
     pub marks: Vec<(ItemId, Option<&'static str>)>,
-    /// Items that nothing held and that have waited for too long.
+    /// Items that nothing blocked and that have waited too long.
     pub stale: Vec<ItemId>,
-    /// Items whose run is no more.
+    /// Items whose run is gone.
     pub lost: Vec<ItemId>,
-    /// Agents with an item that quiet hours or a limit hold.
+    /// Agents with an item that quiet hours or a limit hold back.
     pub gated: HashSet<AgentId>,
-    /// Items that wait for other tasks or for their conversation, with the moment of this look.
+    /// Items that wait for other tasks or for their conversation, with the time of this pass.
     pub rested: HashMap<ItemId, Timestamp>,
-    /// Of the runs that wait for a budget or were woken, the model for which they were.
+    /// The model for which each run waits for a budget or was woken.
     pub woken: HashMap<RunId, Model>,
-    /// Whether a run waits for a budget.
+    /// A run waits for a budget.
     pub poor: bool,
-    /// Agents of which a run waits for a budget: what they would begin now would wait, too.
+    /// Agents with a run that waits for a budget: a new run of theirs would wait, too.
     broke: HashSet<AgentId>,
-    /// When something becomes due by itself.
+    /// When the next item or run becomes due.
     pub next: Option<Timestamp>,
-    /// Agents that work on other machines.
+    /// Agents that work on other hosts.
     places: Places,
 }
 
 impl Plan {
-    /// Looks at everything.
+    /// Examines all runs and items.
     pub(super) fn read(
         tx: &dyn Read,
         noted: &Noted,
@@ -131,7 +129,7 @@ impl Plan {
         let agents: Vec<Agent> = tx.list(&Range::all())?;
         let mut busy = HashSet::new();
         for run in runs::live(tx)? {
-            // What waits for its turn behind another run of its task holds nobody up.
+            // A run that waits behind another run of its task does not keep its agent busy.
             if run.keeps_agent_busy() && runs::branches::held(tx, &run)?.is_none() {
                 busy.insert(run.agent);
             }
@@ -153,7 +151,7 @@ impl Plan {
         Ok(plan)
     }
 
-    /// Looks at what a host has to do for its agents: what home has made, and what people have said about it.
+    /// The tasks of a host for its agents: runs that the primary has created, and stop requests for them.
     pub(super) fn of_host(
         tx: &dyn Read,
         agents: &BTreeSet<AgentId>,
@@ -162,11 +160,11 @@ impl Plan {
         let mut plan = Self::default();
         let ours: Vec<Agent> = tx.list(&Range::all())?;
         for run in runs::live(tx)?.into_iter().filter(|run| agents.contains(&run.agent)) {
-            // What it waits for, home looks after.
+            // The primary ends all other waits.
             if run.waiting.is_none() || run.stop.is_some() || run.is_at_work() {
                 plan.look_at_run(tx, run, &ours, now)?;
             } else if link::is_waiting(&run) {
-                // It has its task all the while.
+                // The task stays alive during this wait.
                 plan.running.push(run.id);
             }
         }
@@ -174,7 +172,7 @@ impl Plan {
         Ok(plan)
     }
 
-    /// Whether nobody here works on the runs of an agent.
+    /// Returns `true` if the agent's runs work on another host.
     fn is_away(&self, agent: AgentId) -> bool {
         self.places.contains_key(&agent)
     }
@@ -243,8 +241,8 @@ impl Plan {
         Ok(())
     }
 
-    /// Whether the budgets can pay now what a run waits to do. Unless it is the budget of a task, a stream
-    /// or a routine, what its agent would begin in place of it could not be paid either.
+    /// Returns `true` if the budgets can pay a waiting run now. Marks its agent as broke, unless the budget of a task,
+    /// a stream or a routine is used up: other runs of a broke agent could not be paid either.
     fn is_paid(
         &mut self,
         tx: &dyn Read,
@@ -265,8 +263,8 @@ impl Plan {
         budgets::can_pay(tx, run, needs, now)
     }
 
-    /// Whether another model has been chosen since a run began to wait: a cheaper one, perhaps. One that
-    /// could not be paid either ends no further wait.
+    /// Returns `true` if another, perhaps cheaper, model was chosen since the run began to wait. A model that could not
+    /// be paid either does not end the wait again.
     fn has_other(
         &mut self,
         tx: &dyn Read,
@@ -311,7 +309,7 @@ impl Plan {
             return Ok(());
         }
         let pace = pace::of(tx, agent.id)?;
-        // Of an agent at work only what may have to be said, or given up, is looked at.
+        // For a working agent only items that may need a note or may be given up are examined.
         let old = LONGEST_WAIT <= now.duration_since(oldest);
         if busy && !old && pace.quiet.is_none() && !noted.gated.contains(&agent.id) {
             return Ok(());
@@ -319,7 +317,7 @@ impl Plan {
         self.look_at_items(tx, agent, &pace, busy, noted, now)
     }
 
-    /// What of an agent's items is begun next, and what keeps the others waiting.
+    /// Finds the agent's next item and the reasons why the others wait.
     fn look_at_items(
         &mut self,
         tx: &dyn Read,
@@ -369,7 +367,7 @@ impl Plan {
         Ok(())
     }
 
-    /// Whether an item that is not begun now has waited for too long. What it rested does not count.
+    /// Checks whether a waiting item is too old. Time in which it waited for tasks or its conversation does not count.
     fn look_at_waiting(
         &mut self,
         tx: &dyn Read,
@@ -396,7 +394,7 @@ impl Plan {
     }
 }
 
-/// Whether an item waits for other tasks, or for a run that has its conversation.
+/// Returns `true` if an item waits for other tasks, or for a run that uses its conversation.
 fn rests(tx: &dyn Read, agent: &Agent, item: &Item) -> Result<bool, StoreError> {
     if waits_for_others(tx, item)? {
         return Ok(true);
@@ -406,13 +404,13 @@ fn rests(tx: &dyn Read, agent: &Agent, item: &Item) -> Result<bool, StoreError> 
     Ok(session.is_some_and(|session| session.active_run.is_some()))
 }
 
-/// Whether an item is in the hands of a run that is over or gone.
+/// Returns `true` if an item is taken by a run that has ended or does not exist.
 fn has_lost_its_run(tx: &dyn Read, item: &Item) -> Result<bool, StoreError> {
     let run = item.run.map(|run| tx.get::<Run>(run)).transpose()?.flatten();
     Ok(run.is_none_or(|run| run.state == RunState::Ended))
 }
 
-/// Whether other tasks must be done before an item is begun.
+/// Returns `true` if blocking tasks of an item are still open.
 fn waits_for_others(tx: &dyn Read, item: &Item) -> Result<bool, StoreError> {
     match item.task.filter(|_| item.waits_for_blockers()) {
         Some(task) => Ok(!relations::open_blockers(tx, task)?.is_empty()),
@@ -420,7 +418,7 @@ fn waits_for_others(tx: &dyn Read, item: &Item) -> Result<bool, StoreError> {
     }
 }
 
-/// Whether somebody can answer a run that waits because all who could were resting.
+/// Returns `true` if a candidate can answer a run that waits for the end of all cooldowns.
 fn is_answered(
     tx: &dyn Read,
     run: &Run,

@@ -1,4 +1,4 @@
-//! Where the engine's writes go: to the store of home, in a transaction of their own, and from a host over its line.
+//! The destination of the engine's writes: the primary's store, each in its own transaction, or on a host the link.
 
 use std::sync::Arc;
 
@@ -14,12 +14,12 @@ use super::command::tool::Ready;
 use super::command::{self, Entry, Hand, Noted, Order};
 use super::remote;
 
-/// An entry on its way. Who applies it takes it out; what the fence refuses stays for who wrote it.
+/// An entry on its way. It is taken when it is applied; an entry that the fence rejects stays for its writer.
 pub(crate) type Handed<E> = Arc<Mutex<Option<E>>>;
 
-/// Takes the engine's writes. What was answered is on disk.
+/// Accepts the engine's writes. A write is durable once it is answered.
 pub(crate) trait Port {
-    /// Writes an entry with the pen of its run. `tool` is the change of the workspace tool that it names.
+    /// Writes an entry of a run. `tool` is the change of the workspace tool that it names.
     fn enter<E: Entry>(
         &self,
         by: (Actor, Cause),
@@ -28,7 +28,7 @@ pub(crate) trait Port {
         tool: Option<Ready>,
     ) -> impl Future<Output = Result<Noted<E::Answer>, EngineError>> + Send;
 
-    /// Carries an order out.
+    /// Applies an order.
     fn order<O: Order>(
         &self,
         by: (Actor, Cause),
@@ -51,7 +51,7 @@ impl Port for Ws {
         let write =
             move |tx: &mut WriteTx<'_>| command::write(tx, hand, || entry.lock().take(), tool);
         let noted = self.store.write(actor, cause, write).await?;
-        // Nobody here sends anything twice: somebody else writes this run now.
+        // Nothing is sent twice locally, so another writer owns this run now.
         noted.ok_or(EngineError::Run(RunError::Fenced))
     }
 

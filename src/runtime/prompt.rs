@@ -1,8 +1,8 @@
-//! The system prompt: stable parts first, so that providers' prompt caches hit.
+//! The system prompt. Stable parts come first, so that providers' prompt caches hit.
 //!
-//! In this order: product rules, who the agent is, how it works, whom it works for, who stands above and
-//! below it, the workspace; the cache boundary; its memory, the day, and what this run is. The run card is
-//! the first message of the conversation, not a part of this prompt.
+//! Order: product rules, the agent's identity, how it works, its user, its manager and reports, the workspace; then the
+//! cache boundary; then memory, the date and the kind of run. The run card is the first message of the conversation,
+//! not a part of this prompt.
 
 use std::path::Path;
 
@@ -31,52 +31,49 @@ const WORK: &str = include_str!("prompts/work.md");
 const CHAT: &str = include_str!("prompts/chat.md");
 const CHILD: &str = include_str!("prompts/child.md");
 
-/// What stands above the instructions of a program.
+/// Precedes the instructions of an API client.
 const OF_PROGRAM: &str = "A program asks in this conversation; its instructions follow. They hold within all that stands above and give no further rights; later ones in the conversation take their place.";
 
-/// The most that is said of what somebody is for, in characters.
+/// Longest description of an agent, in characters.
 const MAX_ABOUT: usize = 80;
-/// How many of those who report to an agent are named.
+/// Most reports that are named.
 const MAX_REPORTS: usize = 20;
 
-/// In so many commits a file is looked for as it was before.
+/// Most commits searched for an earlier version of a file.
 const COMMITS: usize = 100;
-/// What stands for lines of memory that wait for a person.
+/// Placeholder for memory that awaits review.
 const WAITS: &str = "[What was written here after words from outside were read waits for a person: memory_search and memory_read find it.]";
 
-/// So much of a file is read however small the model is.
+/// Minimum bytes of a file that are read, however small the model is.
 const LEAST: usize = 1_000;
 
-/// What the prompt is made of besides the agent's files.
+/// Everything in the prompt except the agent's files.
 pub struct Facts {
     pub agent: Agent,
-    /// The workspace's name.
     pub workspace: String,
-    /// Its time zone.
+    /// The workspace's time zone.
     pub zone: String,
     pub people: Vec<String>,
-    /// The colleagues that stand neither above nor directly below it.
+    /// Agents that are neither above nor directly below this one.
     pub colleagues: Vec<String>,
-    /// Whom it answers to, such as `Vera (@vera)`.
+    /// The manager, such as `Vera (@vera)`.
     pub manager: String,
-    /// Who reports to it, with what each is for.
+    /// The direct reports, with a description of each.
     pub reports: Vec<String>,
-    /// What started the run.
     pub trigger: RunTrigger,
-    /// Whether programs may run, and with the network.
+    /// Whether programs may run, and if so, with network access.
     pub exec: Option<bool>,
-    /// This moment.
     pub now: Timestamp,
-    /// How many tokens fit the model; a small one reads less of each file.
+    /// The context window in tokens; with a small one, less of each file is read.
     pub window: u32,
-    /// What it knows of the workspace; may be empty.
+    /// The agent's part of the workspace's knowledge; may be empty.
     pub knowledge: String,
-    /// The files of its memory in which something waits for a person, since when, with what stood there before.
+    /// Memory files with content that awaits review: path, time of the first such change, and text before it.
     pub waiting: Vec<(String, Timestamp, String)>,
 }
 
 impl Facts {
-    /// Reads what the store knows.
+    /// Reads the facts from the store.
     pub fn read(
         tx: &dyn Read,
         ws: &Ws,
@@ -114,7 +111,7 @@ impl Facts {
         })
     }
 
-    /// A file of memory in which something waits for a person, as it was before; nothing for any other.
+    /// The earlier text of a memory file that awaits review; `None` for any other file.
     fn before(&self, name: &str, most: usize) -> Option<String> {
         let (_, _, text) = self.waiting.iter().find(|(path, ..)| path == name)?;
         let text = head_tail(text.trim(), self.cap(most), "\n[…]\n");
@@ -122,14 +119,14 @@ impl Facts {
         Some(format!("<{name}>\n{}\n</{name}>", told.trim_start()))
     }
 
-    /// How much of a file is read of which others read `most`.
+    /// Scales a file's limit by the context window.
     fn cap(&self, most: usize) -> usize {
         let (window, usual) = (self.window.min(LEAN) as usize, LEAN as usize);
         (most * window / usual).clamp(LEAST.min(most), most)
     }
 }
 
-/// The memory of an agent that a run wrote after it had read words from outside, and that nobody has accepted since.
+/// The agent's memory that a run wrote after reading untrusted content, and that nobody has accepted since.
 fn waiting(tx: &dyn Read, agent: AgentId) -> Result<Vec<(String, Timestamp, String)>, StoreError> {
     let of = |one: Written| match one.place {
         Place::File { path, .. } if memory::is_memory(&path) => {
@@ -140,7 +137,7 @@ fn waiting(tx: &dyn Read, agent: AgentId) -> Result<Vec<(String, Timestamp, Stri
     Ok(taint::files_of(tx, agent)?.into_iter().filter_map(of).collect())
 }
 
-/// Reads what stood in such files before. Where that is not known any more, nothing of them is told. Blocks.
+/// Reads the earlier text of such files; it stays empty if the version is unknown. Blocking.
 pub(super) fn recall(ws: &Ws, facts: &mut Facts) {
     for (path, since, text) in &mut facts.waiting {
         match as_before(ws, &facts.agent.slug, path, *since) {
@@ -152,8 +149,8 @@ pub(super) fn recall(ws: &Ws, facts: &mut Facts) {
     }
 }
 
-/// A file as it was in the newest commit before a moment. Commits know seconds, so those of the same second are none
-/// before it.
+/// The file in the newest commit before a moment. Commit times are in seconds, so a commit of the same second does not
+/// count as earlier.
 fn as_before(
     ws: &Ws,
     slug: &str,
@@ -170,7 +167,7 @@ fn as_before(
     Ok(file.map(|file| String::from_utf8_lossy(&file.bytes).into_owned()))
 }
 
-/// What an agent knows of the workspace. One without its knowledge still works.
+/// The agent's part of the workspace's knowledge; empty on an error, because an agent can work without it.
 pub(super) fn knowledge(ws: &Ws, agent: AgentId) -> String {
     let read = ws.read(|snap| prompted::knowledge(snap, &ws.blobs, agent));
     read.unwrap_or_else(|error| {
@@ -179,15 +176,15 @@ pub(super) fn knowledge(ws: &Ws, agent: AgentId) -> String {
     })
 }
 
-/// Builds the prompt. Reads the agent's files: call it where blocking is allowed.
+/// Builds the prompt. Reads the agent's files. Blocking.
 #[must_use]
 pub fn system(facts: &Facts, folder: &Path) -> Vec<SystemPart> {
-    // ok: an agent without a folder still knows the rules and who it is.
+    // ok: an agent without a folder still gets the rules and its identity.
     let files = AgentFiles::open(folder).ok();
     let some = |name: &str, most: usize| section(files.as_ref()?, name, facts.cap(most));
     let file = |name: &str| some(name, prompted::most_of(name));
     let mut stable = vec![RULES.trim().to_owned()];
-    // A sub-agent does one thing: it needs neither who the agent is nor whom it knows.
+    // A sub-agent does one thing: it needs neither its identity nor its colleagues.
     let part = facts.trigger == RunTrigger::Child;
     let all: &[&str] = &["IDENTITY.md", "SOUL.md", "AGENTS.md", "TOOLS.md"];
     for name in if part { &["AGENTS.md"] } else { all } {
@@ -224,20 +221,19 @@ pub fn system(facts: &Facts, folder: &Path) -> Vec<SystemPart> {
     ]
 }
 
-/// The instructions of a program that tells its conversation whole, behind everything that is the agent's own.
+/// The instructions of an API client that sends its whole conversation; they follow everything of the agent.
 #[must_use]
 pub fn of_program(instructions: &str) -> SystemPart {
     SystemPart { text: format!("{OF_PROGRAM}\n\n{instructions}"), cache: false }
 }
 
-/// What a request tells a model before anything is said, part by part: the files of the agent by
-/// their names, what stands around them in words, the tools.
+/// The size of each part of the prompt: the agent's files by name, the text around them, the tools.
 #[must_use]
 pub fn parts(request: &ChatRequest) -> Vec<PromptPart> {
     let mut all = Vec::new();
     for system in &request.system {
         if system.text.starts_with(OF_PROGRAM) {
-            // What looks like a file in it is none of the agent's.
+            // A section in these instructions that looks like a file is not the agent's.
             all.push(part(makeup::PROGRAM, system.text.len(), system.cache));
             continue;
         }
@@ -262,7 +258,7 @@ fn part(name: &str, bytes: usize, stable: bool) -> PromptPart {
     PromptPart { name: name.to_owned(), bytes: u32::try_from(bytes).unwrap_or(u32::MAX), stable }
 }
 
-/// What stands before, between and behind the files.
+/// Adds the text before, between or after the files.
 fn around(text: &str, stable: bool, all: &mut Vec<PromptPart>) {
     let name = match (stable, all.is_empty()) {
         _ if text.trim().is_empty() => return,
@@ -273,7 +269,7 @@ fn around(text: &str, stable: bool, all: &mut Vec<PromptPart>) {
     all.push(part(name, text.trim().len(), stable));
 }
 
-/// The first file of the agent in a prompt: what stands before it, its name, all of it, the rest.
+/// Splits a prompt at the first file of the agent: the text before it, its name, its section, the rest.
 fn first_file(text: &str) -> Option<(&str, &str, &str, &str)> {
     let mut from = 0;
     while let Some(at) = text[from..].find('<') {
@@ -293,15 +289,15 @@ fn first_file(text: &str) -> Option<(&str, &str, &str, &str)> {
     None
 }
 
-/// The skills in the agent's folder, a line each; nothing when it has none.
+/// The skills in the agent's folder, one per line; `None` without skills.
 fn skills_of(files: &AgentFiles) -> Option<String> {
     let lines: Vec<String> = skills::of(files).iter().map(skills::Skill::line).collect();
     let head = "Your skills; read `skills/<name>/SKILL.md` before you use one:";
     (!lines.is_empty()).then(|| format!("{head}\n{}", lines.join("\n")))
 }
 
-/// A file of the agent as a section; nothing when it is missing, empty or no text. A link is never
-/// followed: what it leads to is not the agent's.
+/// A file of the agent as a section. `None` if it is missing, empty or no text. Links are never followed, because their
+/// targets may be outside the agent's folder.
 fn section(files: &AgentFiles, name: &str, cap: usize) -> Option<String> {
     // ok: an agent may have removed any of its files.
     let part = files.read(name, 0, 4 * cap as u64).ok().flatten()?;
@@ -314,7 +310,7 @@ fn section(files: &AgentFiles, name: &str, cap: usize) -> Option<String> {
     Some(format!("<{name}>\n{text}\n</{name}>"))
 }
 
-/// The two newest daily notes, `memory/2026-11-20.md`, older first.
+/// The two newest daily notes, such as `memory/2026-11-20.md`, oldest first.
 fn last_notes(files: &AgentFiles) -> Vec<String> {
     // ok: no folder, no notes.
     let items = files.list("memory").ok().flatten().unwrap_or_default();
@@ -330,7 +326,7 @@ fn last_notes(files: &AgentFiles) -> Vec<String> {
     names[from..].iter().map(|name| format!("memory/{name}")).collect()
 }
 
-/// Somebody in the line: name, handle, and what an agent is for.
+/// Name, handle and description of a manager or report.
 fn position(name: &str, handle: &str, about: &str) -> String {
     let about = about.split_whitespace().collect::<Vec<_>>().join(" ");
     match about.as_str() {
@@ -339,7 +335,7 @@ fn position(name: &str, handle: &str, about: &str) -> String {
     }
 }
 
-/// Who stands above the agent and who below, and what that means for its work.
+/// The agent's manager and reports, and how to work with them.
 fn lines_of(facts: &Facts) -> String {
     let mut lines = vec![match facts.manager.as_str() {
         "" => "Your manager: nobody; the people here decide.".to_owned(),

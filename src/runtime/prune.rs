@@ -1,9 +1,8 @@
-//! Old results of tools take less room: first the middle of long ones goes, then all but the name. They
-//! stay in the session, and the model is told how it reads one again.
+//! Pruning of old tool results: first the middle of long ones is removed, then everything but a reference. The results
+//! stay in the session, and the model is told how to read one again.
 //!
-//! Nothing is changed where a provider still has the prompt in its cache, unless that saves much more
-//! than writing the cache anew costs. What was decided is kept with the session, so that the next run
-//! sends the same bytes.
+//! Nothing changes while the provider has the prompt in its cache, unless the savings clearly exceed the cost of
+//! caching it anew. The decision is stored with the session, so that the next run sends the same bytes.
 
 use jiff::SignedDuration;
 
@@ -17,21 +16,21 @@ use super::context::Shown;
 use super::port::Port;
 use super::turn::Turn;
 
-/// How long providers keep a prompt.
+/// How long providers cache a prompt.
 const CACHED: SignedDuration = SignedDuration::from_mins(5);
-/// Below this share of the window nothing is done, in percent.
+/// No pruning below this share of the context window, in percent.
 const SOME: u64 = 30;
-/// From this share on the cache does not matter any more, and whole results go, in percent.
+/// From this share on whole results are removed, whether cached or not, in percent.
 const MUCH: u64 = 50;
-/// A shorter result stays as it is, in bytes.
+/// Shorter results stay as they are, in bytes.
 const LONG: usize = 4_000;
-/// What stays of the beginning and of the end of a longer one, in bytes.
+/// Bytes that stay at each end of a longer one.
 const ENDS: usize = 1_500;
-/// Whole results go only when so much can go, in bytes.
+/// Whole results are removed only if this many bytes can be.
 const WORTH_CLEARING: usize = 50_000;
-/// So much must be saved while the cache is warm, in percent of the window.
+/// Minimum savings while the prompt is cached, in percent of the window.
 const WORTH: u64 = 10;
-/// So many of the newest answers keep their results.
+/// The results of this many newest responses stay.
 const TURNS: usize = 3;
 
 /// How much of a result is shown.
@@ -43,7 +42,7 @@ pub(super) enum Level {
 }
 
 impl Level {
-    /// What is shown of a result in this event.
+    /// The level of the result in event `n`.
     pub(super) fn of(context: &Context, n: u32) -> Self {
         if n < context.cleared {
             Self::Cleared
@@ -54,7 +53,7 @@ impl Level {
         }
     }
 
-    /// The text in place of a result; none when it is shown as it is.
+    /// The replacement of a result; `None` if it is shown whole.
     pub(super) fn short(self, name: &str, text: &str) -> Option<String> {
         let cleared = format!("[Old result cleared; read it again with path \"{name}\"]");
         match self {
@@ -80,19 +79,19 @@ impl Level {
     }
 }
 
-/// What to do with the results of a conversation.
+/// The events before which results are shortened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Plan {
     trimmed: u32,
     cleared: u32,
 }
 
-/// How full a conversation is.
+/// How full the context window is.
 #[derive(Clone, Copy, Debug)]
 struct Fill {
     used: u64,
     window: u64,
-    /// Whether the provider has forgotten the prompt.
+    /// The provider's cache has expired.
     cold: bool,
 }
 
@@ -102,7 +101,7 @@ impl Fill {
     }
 }
 
-/// Works out what goes; nothing when it is not worth it.
+/// Computes what to shorten; `None` if it is not worth it.
 fn plan(events: &[SessionEvent], context: &Context, fill: Fill) -> Option<Plan> {
     if !fill.is_above(SOME) {
         return None;
@@ -136,16 +135,16 @@ fn plan(events: &[SessionEvent], context: &Context, fill: Fill) -> Option<Plan> 
     worth.then_some(Plan { trimmed: edge, cleared: if clears { edge } else { 0 } })
 }
 
-/// When a model last answered.
+/// The time of the last response.
 fn last_answer(events: &[SessionEvent]) -> Option<Timestamp> {
     let answers = events.iter().rev().filter(|e| matches!(e.kind, EventKind::Assistant { .. }));
     answers.map(|event| event.at).next()
 }
 
 impl Turn {
-    /// Before a call: lets old results take less room, if it is time for that.
+    /// Before a call: shortens old results if necessary.
     pub(super) async fn prune(&mut self) -> Result<(), EngineError> {
-        // The next step takes the run up anew.
+        // The next step reloads the run.
         if self.is_behind() {
             return Ok(());
         }
@@ -154,7 +153,7 @@ impl Turn {
         if used < self.talk.pruned_below || used < window * SOME / 100 {
             return Ok(());
         }
-        // Looked at again when some more was said.
+        // Check again after the conversation has grown by 2 %.
         self.talk.pruned_below = used + window / 50;
         let (session, run, ws) =
             (self.setting.session, self.talk.journal.run, self.talk.journal.ws.clone());
@@ -164,7 +163,7 @@ impl Turn {
         let Some(plan) = plan(&shown.events, &shown.context, Fill { used, window, cold }) else {
             return Ok(());
         };
-        // While the line is cut it is not worth a wait.
+        // Pruning is not worth waiting for the link.
         if ws.upstream.as_ref().is_some_and(|up| !up.is_linked()) {
             return Ok(());
         }
@@ -186,7 +185,7 @@ mod tests {
         SessionEvent { session, n, run: None, at: kernel::time::from_ms(0), kind }
     }
 
-    /// Answers, each with a result of so many bytes.
+    /// Responses, each with a result of this many bytes.
     fn events(count: u32, bytes: usize) -> Vec<SessionEvent> {
         let mut all = Vec::new();
         for n in 0..count {
@@ -242,7 +241,7 @@ mod tests {
         let fill = |used, cold| Fill { used, window: 100_000, cold };
         assert_eq!(plan(&events, &whole(), fill(29_000, true)), None);
         assert_eq!(plan(&events, &whole(), fill(40_000, false)), None);
-        // The newest three answers keep their results.
+        // The newest three responses keep their results.
         let trimmed = Some(Plan { trimmed: 14, cleared: 0 });
         assert_eq!(plan(&events, &whole(), fill(40_000, true)), trimmed);
         assert_eq!(plan(&events, &whole(), fill(60_000, false)), trimmed);

@@ -1,13 +1,13 @@
-//! Questions in the form that other programs give a tool of theirs: a list, each with answers to choose from. One
-//! is asked as usual; several become one text with a number each, whose answer is written.
+//! Maps question lists, a format of other programs' tools, to `ask_person`. A single question keeps its answer buttons;
+//! several become one numbered text with a written answer.
 
 use serde_json::{Map, Value};
 
-/// The most questions at once.
+/// Most questions at once.
 const MOST: usize = 3;
 
-/// Puts the arguments of a call that has such a list into the words of `ask_person`; leaves others as they are, and
-/// those that make no sense, for the tool says what it takes.
+/// Maps the arguments of a call with such a list. Other arguments and invalid lists stay unchanged, and the tool
+/// reports them.
 pub(super) fn put_into_one(given: &mut Map<String, Value>) {
     if given.contains_key("question") || given.contains_key("options") {
         return;
@@ -35,7 +35,7 @@ fn as_one(questions: &Value) -> Option<(String, Vec<String>)> {
             text.push_str(&format!("{header}: "));
         }
         text.push_str(question);
-        // A button says its label itself.
+        // A button shows its label itself.
         let has_buttons = is_one && !is_many;
         for (label, about) in &options {
             match *about {
@@ -59,7 +59,7 @@ fn word<'v>(value: &'v Value, key: &str) -> Option<&'v str> {
     value.get(key).and_then(Value::as_str).map(str::trim).filter(|text| !text.is_empty())
 }
 
-/// An answer to choose, and what it means: words, or an object with both.
+/// An answer and its description: a string, or an object with both.
 fn option(value: &Value) -> Option<(&str, &str)> {
     match value {
         Value::String(text) => Some((text.trim(), "")),

@@ -1,7 +1,7 @@
-//! Work on other machines. Home decides, and the machine of an agent drives: what the engine writes there goes to home as
-//! a value, is carried out by the same rules, and what was answered is in the mirror before the engine goes on. While the
-//! line is cut, what happens in a run is written on its machine and said later (`alone.rs`), and some tools look in what that
-//! has of the workspace (`look.rs`).
+//! Work on hosts. The primary decides, and an agent's host runs the engine. The host sends each write to the primary as
+//! a value; the primary applies it by the same rules, and the result is in the mirror before the engine continues.
+//! While the link is down, the host writes a run's journal locally and sends it later (`offline.rs`), and some
+//! read-only tools use the mirror (`remote_reads.rs`).
 
 mod offline;
 pub(super) mod asks;
@@ -37,62 +37,62 @@ pub use at_home::AtHome;
 pub use refusal::OfHome;
 pub(super) use remote_reads::look;
 
-/// Why nothing of an agent's is begun: its machine is not linked, or its gateway takes no new work.
+/// Why an agent starts no work: its host is not linked, or its gateway accepts no new work.
 pub(super) use features::inbox::queries::why::{HOST_PAUSED as PAUSED, HOST_SILENT as SILENT};
 
-/// So long it waits before it is tried again where neither home nor this host may decide.
+/// Retry delay when neither the primary nor this host may decide.
 const AGAIN: Duration = Duration::from_secs(1);
-/// So much of a file goes in one piece.
+/// Bytes of a blob per message.
 const PIECE: usize = 192 * 1024;
-/// The largest file that goes.
+/// Largest blob that is sent, in bytes.
 const MOST: u64 = 256 * 1024 * 1024;
 
-/// What the engine on a host says to home.
+/// A request of a host's engine to the primary.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum RemoteRequest {
-    /// Something is to be written.
+    /// Apply a command.
     Write {
-        /// By whom.
+        /// Recorded with the write, like `why`.
         by: Actor,
         why: Cause,
         command: Box<Command>,
     },
-    /// A tool that looks is to look where all of the workspace lies.
+    /// Run a read-only tool on the primary, which has the whole workspace.
     Look(Look),
-    /// A piece of a file that something written later names.
+    /// A piece of a blob that a later command names.
     Piece(Sent),
-    /// Where the branch of an agent stands, with what this host does not have.
+    /// The head of an agent's branch, and the commits that this host lacks.
     Branch {
         agent: AgentId,
-        /// Where the branch stands here.
+        /// The head of the branch on the host.
         here: Option<String>,
-        /// How many bytes of what is missing came before.
+        /// Bytes of the pack that were received before.
         offset: u64,
     },
-    /// What is new in the branch of an agent, kept as a file.
+    /// New commits of an agent's branch, stored as a blob.
     Commits {
         agent: AgentId,
-        /// The file.
+        /// The blob with the pack.
         pack: BlobId,
-        /// Where the branch stands now.
+        /// The new head of the branch.
         head: String,
     },
-    /// What people have changed of the files of an agent here, with what this host does not have of it.
+    /// A person's change to an agent's files on this host, and the objects that the host lacks.
     Draft {
         agent: AgentId,
-        /// The change.
+        /// The commit of the change.
         draft: String,
-        /// What is here.
+        /// The commit that the host has.
         has: String,
-        /// How many bytes of what is missing came before.
+        /// Bytes of the pack that were received before.
         offset: u64,
     },
-    /// Nothing: what was written before the answer is in the mirror.
+    /// No action. The answer means that everything written before is in the mirror.
     Nothing,
 }
 
-/// A tool that looks.
+/// A call of a read-only tool.
 #[derive(Serialize, Deserialize)]
 struct Look {
     run: RunId,
@@ -110,18 +110,18 @@ struct Found {
     whole: Option<String>,
 }
 
-/// A branch as home has it.
+/// A branch on the primary.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(default)]
 struct Stand {
     head: Option<String>,
-    /// How long all is that is missing.
+    /// Total size of the missing commits in bytes.
     total: u64,
     #[serde(with = "app::base64_serde")]
     data: Vec<u8>,
-    /// Whether the branch leads back to where it stands on the host.
+    /// The branch contains the host's head.
     has: bool,
-    /// Whether a branch does that was kept beside it.
+    /// A separate branch that was kept contains the host's head.
     is_kept: bool,
 }
 
@@ -141,7 +141,7 @@ async fn say<T: serde::de::DeserializeOwned>(
     read(up.say(about, value(asked)?).await?)
 }
 
-/// Writes an entry at home; while the line is cut here, as far as it tells what happens in the run.
+/// Sends an entry to the primary. While the link is down, writes it here if it belongs to the run's journal.
 pub(super) async fn enter<E: Entry>(
     (ws, up): (&Ws, &dyn Upstream),
     (by, why): (Actor, Cause),
@@ -152,7 +152,7 @@ pub(super) async fn enter<E: Entry>(
     let taken = entry.lock().take().ok_or_else(gone)?;
     let copy = value(&taken).map_err(EngineError::told)?;
     let run = hand.run;
-    // What begins a run, or goes on with one, home alone writes.
+    // Only the primary starts or resumes a run.
     let is_journal = E::PLACE == Place::Journal && hand.first.is_none();
     let line: Line = taken.into();
     let (begins, needs_keys) = (offline::begins_call(&line), offline::needs_keys(&line));
@@ -169,13 +169,13 @@ pub(super) async fn enter<E: Entry>(
     };
     let noted = noted.and_then(|noted| noted.ok_or_else(|| RunError::Fenced.into()));
     if noted.as_ref().is_err_and(EngineError::is_fenced) {
-        // ok: it was one of these a moment ago.
+        // ok: the value was serialised from this type before.
         *entry.lock() = serde_json::from_value(copy).ok();
     }
     noted
 }
 
-/// Gives home an order, behind the files that it names.
+/// Sends an order to the primary, after the blobs that it names.
 pub(super) async fn order<O: Order>(
     (ws, up): (&Ws, &dyn Upstream),
     (by, why): (Actor, Cause),
@@ -190,12 +190,12 @@ pub(super) async fn order<O: Order>(
     given.await.map_err(O::Error::told)
 }
 
-/// Waits until all is in the mirror that home has written by now.
+/// Waits until the mirror has everything that the primary has written so far.
 pub(super) async fn catch_up(up: &dyn Upstream) -> Result<(), EngineError> {
     say::<Value>(up, None, &RemoteRequest::Nothing).await.map(drop).map_err(EngineError::told)
 }
 
-/// Sends the files that something names which is written next.
+/// Sends the blobs that the next command names.
 async fn keep_blobs(
     (ws, up): (&Ws, &dyn Upstream),
     about: impl Into<Option<RunId>>,
@@ -208,12 +208,12 @@ async fn keep_blobs(
     Ok(())
 }
 
-/// The files of this host that something names.
+/// The blobs of this host that a value names.
 async fn own_files(ws: &Ws, said: &Value) -> Result<Vec<(BlobId, Vec<u8>)>, EngineError> {
     let mut found = Vec::new();
     for id in files_in(said) {
         let own = ws.clone();
-        // What is not here was never a file of this host.
+        // A blob that is not here does not come from this host.
         let read = blocking(move || own.blobs.has(id).then(|| own.blobs.get(id, MOST)));
         if let Some(Ok(bytes)) = read.await? {
             found.push((id, bytes));
@@ -222,7 +222,7 @@ async fn own_files(ws: &Ws, said: &Value) -> Result<Vec<(BlobId, Vec<u8>)>, Engi
     Ok(found)
 }
 
-/// A file in the pieces in which it goes.
+/// Splits a blob into the pieces of its transfer.
 fn pieces(id: BlobId, bytes: &[u8]) -> impl Iterator<Item = Sent> {
     let total = bytes.len() as u64;
     let mut offset = 0;
@@ -250,10 +250,10 @@ async fn keep(
     Ok(())
 }
 
-/// Agents that work on other machines, each with why nothing new is begun there, if something keeps it from that.
+/// Agents on hosts, each with its gateway and the reason why it can start no work, if there is one.
 pub(super) type Places = BTreeMap<AgentId, (GatewayId, Option<&'static str>)>;
 
-/// The agents of a home that work elsewhere.
+/// The agents of the primary's workspace that work on hosts.
 pub(super) fn places(ws: &Ws, read: &dyn Read) -> Result<Places, StoreError> {
     let mut places = Places::new();
     for (agent, gateway) in queries::places(read)? {
@@ -261,7 +261,7 @@ pub(super) fn places(ws: &Ws, read: &dyn Read) -> Result<Places, StoreError> {
         let status = one.map(|one| one.status);
         let why = match status {
             Some(Status::Paused | Status::Draining) => Some(PAUSED),
-            // Its link may still stand for a moment.
+            // The link of a revoked gateway may exist for another moment.
             Some(Status::Revoked) | None => Some(SILENT),
             _ if ws.app.hosts.is_linked(ws.id, gateway) => None,
             _ => Some(SILENT),
@@ -271,7 +271,7 @@ pub(super) fn places(ws: &Ws, read: &dyn Read) -> Result<Places, StoreError> {
     Ok(places)
 }
 
-/// Whether an agent works on another machine than this.
+/// Returns `true` if an agent works on another machine than this one.
 pub(super) fn is_elsewhere(ws: &Ws, agent: AgentId) -> Result<bool, StoreError> {
     match &ws.upstream {
         Some(up) => Ok(!up.agents().contains(&agent)),

@@ -1,7 +1,7 @@
-//! After a crash or a wait: what the run left unfinished is settled before it goes on.
+//! After a crash or a wait: settles what the run left unfinished before it continues.
 //!
-//! A call that was planned and never begun is made now. A file tool is settled by the hashes of its
-//! files. An external tool is never repeated: the model is told that its outcome is unknown.
+//! A planned call that never started is made now. A file tool is settled by the hashes of its files. An external tool
+//! is never repeated: the model is told that its outcome is unknown.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -23,17 +23,17 @@ use super::tools::exec;
 use super::turn::{Step, Turn};
 use super::{BY, EngineError, alive, commit, file_calls, jobs, remote};
 
-/// Why runs of the program's last life were interrupted.
+/// Why runs of the previous process were interrupted.
 const RESTARTED: &str = "HQ was restarted";
 const UNKNOWN: &str = "Error(interrupted_unknown): interrupted by a restart: this may or may not have happened. Look before you do it again.";
 
-/// Begins the run anew and settles what was left open.
+/// Resumes the run and settles its open calls.
 pub(super) async fn settle(turn: &mut Turn) -> Result<Step, EngineError> {
     let (chosen, home) = (&turn.chooser.chosen, &turn.chooser.home);
     let first = First {
         item: None,
         again: None,
-        // What was chosen, whoever answers now: a wait for a budget ends when something else is chosen.
+        // The chosen model, not the current candidate: a budget wait ends when the choice changes.
         connection: home.connection,
         model: home.model.clone(),
         answers: chosen.model.clone(),
@@ -63,8 +63,8 @@ pub(super) async fn settle(turn: &mut Turn) -> Result<Step, EngineError> {
     if again.is_empty() { Ok(Step::Next) } else { turn.run_tools(again).await }
 }
 
-/// An external tool: what it had said so far is all that is known. What a program changed in the
-/// agent's files is not known either, so the run's commit takes all that differs.
+/// Settles an external tool: only its output so far is known. Its file changes are unknown, too, so the run's commit
+/// includes every changed file.
 async fn unknown(turn: &mut Turn, call: &Call, step: u32) -> Result<(), EngineError> {
     let job = exec::job_folder(&turn.talk.journal.ws, turn.talk.journal.run, step);
     let read = job.clone();
@@ -102,8 +102,8 @@ pub(super) async fn finish(
         .await
 }
 
-/// Runs that end with the connection of the program that asked, which the end of the last life has cut. Read
-/// before anybody is let in: what is asked after that has its connection.
+/// Runs that end with the connection of their API client, which the end of the previous process has cut. Read before
+/// new requests are accepted, because those have a connection.
 pub(super) fn cut_off(ws: &Ws) -> HashSet<RunId> {
     let found = ws.read(|snap| {
         let mut all = HashSet::new();
@@ -115,14 +115,14 @@ pub(super) fn cut_off(ws: &Ws) -> HashSet<RunId> {
         Ok::<_, StoreError>(all)
     });
     found.unwrap_or_else(|error| {
-        // Then they go on as others do.
+        // In this case they continue like other runs.
         tracing::warn!(%error, "it is not known whose programs were cut off");
         HashSet::new()
     })
 }
 
-/// At start: programs that the last life left behind are ended, runs whose asking programs were cut off end,
-/// and runs that were working go back to the queue, or are given up. Answers which were there and go on.
+/// At start: ends leftover programs, ends runs whose API clients were disconnected, and requeues interrupted runs or
+/// gives them up. Returns the runs that existed and continue.
 pub(super) async fn recover(
     ws: &Ws,
     cut_off: &HashSet<RunId>,
@@ -141,7 +141,7 @@ pub(super) async fn recover(
         }
     }
     let mut live = ws.read(|snap| queries::live(snap))?;
-    // Those of other machines go on there.
+    // Runs on hosts continue there.
     let places = ws.read(|snap| remote::places(ws, snap))?;
     live.retain(|run| !places.contains_key(&run.agent));
     let (going, begun) = recover_all(ws, live, alive::last(ws).await).await;
@@ -152,7 +152,7 @@ pub(super) async fn recover(
     for run in commit::broken_off(ws)? {
         commit::left(ws, run).await;
     }
-    // What the programs of the others had written is needed no more.
+    // The output of other runs' programs is no longer needed.
     let live = ws.read(|snap| queries::live(snap))?.into_iter().map(|run| run.id).collect();
     let jobs = ws.jobs_folder();
     blocking(move || exec::sweep(&jobs, &live)).await?;
@@ -172,10 +172,10 @@ pub(super) async fn recover_away(
     Ok(going)
 }
 
-/// Ends programs that the last life left behind.
+/// Ends programs that the previous process left behind.
 async fn end_left_over(ws: &Ws) -> Result<(), EngineError> {
     let (jobs, browsers) = (ws.jobs_folder(), ws.browsers_folder());
-    // A person may have opened a browser by now.
+    // A person may have opened a browser since the start.
     let begun: Vec<_> = ws.app.sandbox.jobs().iter().map(|job| job.mark().clone()).collect();
     let ended = blocking(move || {
         let runs = browser::setup::all_runs_in(&browsers);
@@ -189,8 +189,8 @@ async fn end_left_over(ws: &Ws) -> Result<(), EngineError> {
     Ok(())
 }
 
-/// Puts those of these runs that were working back to the queue, or gives them up. Answers which go on, and how many of
-/// them had begun.
+/// Requeues those of these runs that were working, or gives them up. Returns the runs that continue, and how many of
+/// them had started.
 async fn recover_all(
     ws: &Ws,
     live: Vec<Run>,
@@ -200,8 +200,7 @@ async fn recover_all(
         |run: &Run| run.is_at_work() || run.state == RunState::Queued || link::is_waiting(run);
     let (mut going, mut begun) = (HashSet::new(), 0);
     for run in live.into_iter().filter(left) {
-        // One that cannot be taken up again keeps no other from going on; the dispatcher tries it
-        // anew with each look.
+        // A run that cannot be resumed does not block the others; the dispatcher retries it with each pass.
         match recover_one(ws, run.id, (RESTARTED, alive_at)).await {
             Ok(run) => {
                 going.extend(run.is_live().then_some(run.id));
@@ -215,8 +214,7 @@ async fn recover_all(
     (going, begun)
 }
 
-/// Takes one run up again. What its calls came to that nobody saw the end of is booked here and not
-/// when it begins: it may have to wait for long.
+/// Resumes one run. Calls with an unknown result are booked now, because the run may have to wait for long.
 pub(super) async fn recover_one(
     ws: &Ws,
     id: RunId,
@@ -229,7 +227,7 @@ pub(super) async fn recover_one(
     Ok(run)
 }
 
-/// Commits what a run that has ended left in its agent's files.
+/// Commits the file changes of a run that has ended.
 async fn commit_end(ws: &Ws, run: &Run) {
     if !run.is_live() {
         commit::left(ws, run.id).await;

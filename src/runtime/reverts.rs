@@ -1,6 +1,6 @@
-//! Files of agents that an undo takes back: orders in the store, worked off one after the other in the
-//! order of making. Each is begun, on disk, before a file is touched, so that nobody withdraws what is
-//! half done; what a crash cuts off is begun again, and a file that has gone back already is found so.
+//! Reverts agents' files for an undo: orders in the store, executed one at a time in order. An order is marked as
+//! started before a file is touched, so that a half-done one cannot be withdrawn. After a crash it is started again;
+//! files that are already reverted are recognised.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -27,14 +27,14 @@ use super::journal::blocking;
 use super::remote;
 use super::{BY, EngineError};
 
-/// How long after the store refused it is asked again.
+/// Retry delay after a store error.
 const AGAIN: Duration = Duration::from_secs(2);
-/// The same after a machine that is linked did not do it.
+/// Retry delay after a linked host did not execute an order.
 const LATER: Duration = Duration::from_secs(10);
-/// How many orders are taken at once.
+/// Orders read at once.
 const PAGE: usize = 20;
 
-/// Works off orders until the program ends.
+/// Executes orders until the program ends.
 pub(super) async fn run(ws: Ws) {
     let mut feed = ws.store.subscribe();
     let mut moves = ws.app.hosts.moves();
@@ -47,19 +47,19 @@ pub(super) async fn run(ws: Ws) {
         let is_held_up = matches!(worked, Ok(true));
         tokio::select! {
             () = halt.cancelled() => return,
-            // Nobody writes anything about them meanwhile: a disk that has room again does not say so.
+            // No event announces that a full disk has space again.
             () = tokio::time::sleep(AGAIN), if worked.is_err() => {}
             () = tokio::time::sleep(LATER), if is_held_up => {}
-            // A machine may be back on which files are to go back.
+            // A host with files to revert may be back.
             moved = moves.changed() => if moved.is_err() { return },
             open = changed(&mut feed, &[FILE_REVERTS]) => if !open { return },
         }
     }
 }
 
-/// Works off what can be; says whether a machine that is linked has held something up.
+/// Executes all possible orders. Returns whether a linked host has delayed one.
 async fn work_off(ws: &Ws) -> Result<bool, EngineError> {
-    // Those whose machine is silent, or does not do it now.
+    // Orders whose host is unreachable or does not execute them now.
     let (mut waiting, mut is_held_up) = (BTreeSet::new(), false);
     loop {
         let range = Range::all().limit(PAGE + waiting.len());
@@ -99,22 +99,22 @@ async fn write<T: Send + 'static>(
     })
 }
 
-/// An order with what it is about.
+/// An order with its records.
 struct Order {
     order: FileRevert,
     agent: Agent,
-    /// The name of the run.
+    /// The display name of the run.
     name: String,
     run: Option<Run>,
 }
 
-/// Carries an order out; none when it was withdrawn meanwhile.
+/// Executes an order; `None` if it was withdrawn meanwhile.
 async fn carry_out(ws: &Ws, order: FileRevert) -> Result<Option<FilesDone>, EngineError> {
     let (agent, run) = ws.read(|snap| {
         Ok::<_, EngineError>((snap.get::<Agent>(order.agent)?, snap.get::<Run>(order.run)?))
     })?;
     let Some(agent) = agent else { return Err(EngineError::Broken("the agent is gone")) };
-    // Nothing is begun that cannot be done: while it waits, it may be withdrawn.
+    // Do not start what cannot be done: until then the order can be withdrawn.
     if let Some(place) = ws.read(|snap| elsewhere::silent(ws, snap, agent.id))? {
         let words = format!("{} is silent, where the files are", place.label);
         return Err(EngineError::Home(Refusal::new(SILENT, words)));
@@ -133,8 +133,8 @@ async fn carry_out(ws: &Ws, order: FileRevert) -> Result<Option<FilesDone>, Engi
 }
 
 impl Order {
-    /// The commits that go back, and their files in slices. Those of a run that was ended from outside are
-    /// committed first; those of another order are known once that is done.
+    /// The commits to revert, and their files in slices. Changes of a run that was ended from outside are committed
+    /// first. The commits of another order are known once that order is done.
     async fn prepare(&self, ws: &Ws) -> Result<(Vec<String>, Vec<Slice>), EngineError> {
         let order = &self.order;
         if order.paths.is_some() {
@@ -164,7 +164,7 @@ impl Order {
         Ok((commits, files::slices(paths, &marks)))
     }
 
-    /// The commits that carry the run's name, oldest first.
+    /// The commits of the run, oldest first.
     async fn committed(&self, ws: &Ws) -> Result<Vec<String>, EngineError> {
         let (own, slug) = (ws.clone(), self.agent.slug.clone());
         let mark = commit::mark(&self.name);

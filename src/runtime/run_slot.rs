@@ -1,5 +1,5 @@
-//! The slot of a run at work. It is given back while the run waits for long for what it has said to home over a line that is
-//! cut, and taken again before the run goes on.
+//! The slot of a working run. The run gives its slot back while it waits long for an answer of the primary because the
+//! link is down, and takes a slot again before it continues.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,15 +14,14 @@ use kernel::RunTrigger;
 
 use super::Engine;
 
-/// So long a run keeps its slot while it waits for a line that is cut.
+/// How long a run keeps its slot while the link is down.
 const PATIENCE: Duration = Duration::from_mins(1);
-/// So often within that it is looked whether the line is back.
+/// Number of link checks in that time.
 const LOOKS: u32 = 60;
 
-/// A slot of the host, and one of the sub-agents' lane for one of these.
+/// A slot of the host, and for a sub-agent also one of the sub-agents' slots.
 type Permits = (OwnedSemaphorePermit, Option<OwnedSemaphorePermit>);
 
-/// The slot of one run.
 #[derive(Clone)]
 pub(super) struct RunSlot(Arc<Parts>);
 
@@ -31,12 +30,12 @@ struct Parts {
     is_child: bool,
     cancel: CancellationToken,
     patience: Duration,
-    /// What it holds now.
+    /// The permits that are held now.
     held: Mutex<Option<Permits>>,
 }
 
 impl RunSlot {
-    /// A slot, if one is free. A run that is cut off by this token needs none any more.
+    /// Takes a slot if one is free. A run cancelled by `cancel` needs no slot any more.
     pub(super) fn take(
         engine: &Engine,
         trigger: RunTrigger,
@@ -50,15 +49,15 @@ impl RunSlot {
         Some(Self(Arc::new(Parts { engine, is_child, cancel, patience: PATIENCE, held })))
     }
 
-    /// Gives it back.
+    /// Gives the slot back.
     pub(super) fn leave(&self) {
         let held = self.0.held.lock().take();
         drop(held);
         self.0.engine.freed.send_modify(|count| *count += 1);
     }
 
-    /// Waits for what the run has said to home. When the line is cut for long meanwhile, the slot is given back until that is
-    /// answered; `aside` sees to the rest of it. Answers whether that was so, too.
+    /// Waits for the primary's answer. If the link is down for long, gives the slot back until the answer comes, and
+    /// meanwhile drives `aside`. Also returns whether the slot was given back.
     pub(super) async fn keep<T>(
         &self,
         up: &dyn Upstream,
@@ -73,7 +72,7 @@ impl RunSlot {
         }
         self.leave();
         let answer = {
-            // It may hold the next link back, and is over before a slot is waited for.
+            // `aside` may block the next link, so it must be dropped before waiting for a slot.
             tokio::pin!(aside);
             tokio::select! {
                 biased;
@@ -85,7 +84,7 @@ impl RunSlot {
         (answer, true)
     }
 
-    /// Waits until the line has been cut for long, counted from now.
+    /// Waits until the link has been down for the whole patience time, counted from now.
     async fn is_cut(&self, up: &dyn Upstream) {
         let patience = self.0.patience;
         let (mut tick, mut since) = (interval(patience / LOOKS), Instant::now());
@@ -113,9 +112,9 @@ impl RunSlot {
     }
 }
 
-/// A permit of these, as soon as one is free.
+/// Takes one of these permits as soon as one is free.
 async fn one(all: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
-    // ok: they are never closed.
+    // ok: the semaphore is never closed.
     Arc::clone(all).acquire_owned().await.ok()
 }
 
@@ -136,7 +135,7 @@ mod tests {
         Engine::new(Arc::default(), limits, jobs::Jobs::default())
     }
 
-    /// The only slot there is, which is not kept for long.
+    /// Takes the only slot, with a short patience time.
     fn seat(engine: &Engine, trigger: RunTrigger, cancel: &CancellationToken) -> RunSlot {
         let RunSlot(parts) = RunSlot::take(engine, trigger, cancel).expect("one is free");
         let Ok(parts) = Arc::try_unwrap(parts) else { panic!("it is held once") };
@@ -180,7 +179,7 @@ mod tests {
         assert!(freed.has_changed().expect("it is there"), "others may begin");
         freed.mark_unchanged();
 
-        // Another run has it when the answer comes.
+        // Another run has the slot when the answer comes.
         let other = RunSlot::take(&engine, RunTrigger::Chat, &CancellationToken::new());
         let other = other.expect("one is free");
         line.answers(json!("noted"));

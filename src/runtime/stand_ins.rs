@@ -1,7 +1,8 @@
-//! The stand-ins of runs: what programs hold in the place of keys, and who swaps them on the way out.
+//! Placeholder tokens of runs: what programs get instead of credentials, and the proxy that replaces them on the way
+//! out.
 //!
-//! A run has stand-ins of its own from its first program on that has the network. What people change meanwhile counts
-//! for programs that begin later; of what they take away nothing goes out from then on.
+//! A run gets its own tokens with its first program that has network access. A credential that is added or changed
+//! later applies to programs that start later. A revoked one is no longer sent from that moment on.
 
 use std::collections::HashSet;
 use std::io;
@@ -31,9 +32,9 @@ use vault::rules::Used;
 use super::command::orders::SecretsUsed;
 use super::port::Port;
 
-/// The file of roots that programs with stand-ins read, in the data folder.
+/// The root certificate file for programs with placeholder tokens, in the data directory.
 const ROOTS: &str = "roots.pem";
-/// The variables that name such a file.
+/// Environment variables that name such a file.
 const READ_BY: [&str; 9] = [
     "SSL_CERT_FILE",
     "CURL_CA_BUNDLE",
@@ -46,10 +47,10 @@ const READ_BY: [&str; 9] = [
     "AWS_CA_BUNDLE",
 ];
 
-/// Which hosts are believed to be who they say, and where they get keys. Tests put in their own.
+/// Which upstream hosts are trusted, and at which port credentials are sent. Tests use their own.
 #[derive(Clone, Debug)]
 pub struct Trusted {
-    /// A PEM file of roots in the place of those of this machine.
+    /// PEM roots that replace those of the system.
     pub roots: Option<String>,
     pub port: u16,
 }
@@ -60,22 +61,22 @@ impl Default for Trusted {
     }
 }
 
-/// What ends the TLS of programs towards hosts that have a key: one for all runs of a process.
+/// The TLS termination for connections to hosts with a credential; one per process.
 pub(crate) struct Ends {
     authority: Authority,
     trust: Trust,
     port: u16,
-    /// The file that makes programs trust the authority. They read it, and none writes it.
+    /// The file by which programs trust the authority. Programs can read it but not write it.
     roots: PathBuf,
 }
 
 impl Ends {
-    /// Makes an authority and writes its file. Blocking.
+    /// Creates an authority and writes its file. Blocking.
     ///
     /// # Errors
-    /// When this machine has no roots, or the file cannot be written.
+    /// If the system has no roots, or the file cannot be written.
     pub(crate) fn make(data: &Path, trusted: &Trusted) -> io::Result<Self> {
-        // Programs go by the clock of the machine, whatever HQ goes by.
+        // Programs use the system clock, whatever clock HQ uses.
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let authority = Authority::new(Arc::clone(&clock)).map_err(io::Error::other)?;
         let (trust, bundle) = match &trusted.roots {
@@ -88,7 +89,7 @@ impl Ends {
     }
 }
 
-/// A key for which programs have a stand-in.
+/// A secret for which programs get a placeholder token.
 #[derive(PartialEq, Eq)]
 struct Key {
     key: String,
@@ -99,7 +100,7 @@ struct Key {
     plain: bool,
 }
 
-/// Whose programs have them.
+/// The owner of the programs.
 struct Of {
     run: RunId,
     step: u32,
@@ -107,17 +108,17 @@ struct Of {
     task: Option<TaskId>,
 }
 
-/// The stand-ins of a run.
+/// The placeholder tokens of a run.
 pub(crate) struct StandIns {
     of: Of,
     keys: Vec<Key>,
     table: Standins,
     ends: Arc<Ends>,
-    /// What was noted already: once for each key and host.
+    /// Uses that are recorded already: one per secret and host.
     noted: Mutex<HashSet<(SecretId, String)>>,
 }
 
-/// Whether programs get a stand-in for one of these.
+/// Returns `true` if programs get a placeholder token for one of these.
 pub(crate) fn are_in(given: &[Given]) -> bool {
     given.iter().any(stands_in)
 }
@@ -148,17 +149,17 @@ fn places_of(places: &Places) -> Vec<Place> {
 }
 
 impl StandIns {
-    /// Makes a stand-in for each of these that programs do not get as it is.
+    /// Creates a placeholder token for each secret that programs do not get in plain text.
     ///
     /// # Errors
-    /// When one of them cannot be bound to its hosts.
+    /// If a token cannot be bound to its hosts.
     pub(crate) fn make(
         cx: &ToolCx,
         given: &[Given],
         ends: Arc<Ends>,
     ) -> Result<Self, StandinError> {
         let new = |one: &Given| {
-            let value = one.value.as_ref().ok()?; // ok: those that do not open have no stand-in
+            let value = one.value.as_ref().ok()?; // ok: secrets that cannot be opened get no token
             Some(NewStandin {
                 id: one.key.clone(),
                 value: Value::new(value.expose()),
@@ -178,35 +179,34 @@ impl StandIns {
         })
     }
 
-    /// Whether they stand for just these.
+    /// Returns `true` if the tokens stand for exactly these secrets.
     pub(crate) fn are_for(&self, given: &[Given]) -> bool {
         keys_of(given).collect::<Vec<_>>() == self.keys
     }
 
-    /// Each variable with its stand-in.
+    /// Environment variables with their placeholder tokens.
     pub(crate) fn variables(&self) -> impl Iterator<Item = (&str, &str)> {
         self.table.tokens()
     }
 
-    /// The file of roots, by each variable that names one.
+    /// Variables that name the file of roots, with its path.
     pub(crate) fn files(&self) -> impl Iterator<Item = (&'static str, &Path)> {
         READ_BY.into_iter().map(|name| (name, self.roots()))
     }
 
-    /// The file of roots.
     pub(crate) fn roots(&self) -> &Path {
         &self.ends.roots
     }
 
-    /// A text without them: they are no secrets, whatever they look like.
+    /// Removes the tokens from a text. They are no secrets, although they look like some.
     pub(crate) fn left_out(&self, text: &str) -> String {
         self.table.tokens().fold(text.to_owned(), |text, (_, token)| text.replace(token, ""))
     }
 
-    /// Serves the program's side of a way to a host that has a key. To no other.
+    /// A handler for a connection to a host with a credential; `None` for other hosts.
     pub(crate) fn takes_over(self: &Arc<Self>, ws: &Ws, url: &Url, kind: Kind) -> Option<Handler> {
         let (host, port) = (url.host_str()?.to_owned(), url.port_or_known_default()?);
-        // Nothing is sent unsealed but to the port at which nothing is sealed.
+        // Plain HTTP is only allowed at the plain HTTP port.
         let is_fit = kind == Kind::Tunnel || port == HTTP;
         if !is_fit || !self.table.cover(&host, port) {
             return None;
@@ -248,7 +248,7 @@ impl StandIns {
         self.keys.iter().find(|key| key.key == used.id)
     }
 
-    /// Why a key may not be sent any more.
+    /// Checks whether a secret may still be sent; the error says why not.
     fn check(&self, ws: &Ws, used: &Use) -> Result<(), String> {
         let Some(Key { key, id, version, .. }) = self.key(used) else { return Ok(()) };
         let (id, version, agent) = (*id, *version, self.of.agent);
@@ -263,7 +263,7 @@ impl StandIns {
         }
     }
 
-    /// Notes the first use of a key for a host.
+    /// Records the first use of a secret for a host.
     fn note(&self, ws: &Ws, used: &Use) {
         let Some(key) = self.key(used).filter(|key| !key.plain) else { return };
         if !self.noted.lock().insert((key.id, used.host.clone())) {
@@ -295,7 +295,7 @@ mod tests {
     use kernel::TypedId as _;
 
     impl StandIns {
-        /// Those of a run that has none, and the folder of its file.
+        /// For a run without secrets; writes its root file to `data`.
         pub(crate) fn none(data: &Path) -> Self {
             let roots = Authority::new(Arc::new(SystemClock)).unwrap().pem().to_owned();
             let trusted = Trusted { roots: Some(roots.clone()), ..Trusted::default() };

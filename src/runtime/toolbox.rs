@@ -1,5 +1,5 @@
-//! Which tools a run is offered. A core set goes with each request, in an order that keeps the prefix
-//! of the prompt the same; what `tool_search` finds is added behind it, for the rest of the session.
+//! Which tools a run is offered. A core set is in each request, in a fixed order that keeps the prompt prefix cached.
+//! Tools found by `tool_search` are appended for the rest of the session.
 
 use serde_json::{Map, Value};
 
@@ -19,7 +19,7 @@ use tool::{ChildCx, Effect, ToolSpec};
 use super::tools::subagents;
 use super::{Engine, cron, questions};
 
-/// Sent with each run that serves an item, in this order, so that the prefix stays cached.
+/// Core set of runs that serve an item, in this order, so that the prefix stays cached.
 const WORK: &[&str] = &[
     "work_done",
     "work_fail",
@@ -35,11 +35,11 @@ const WORK: &[&str] = &[
     "exec",
     "tool_search",
 ];
-/// Sent besides to an agent to which others report: it gives work away.
+/// Also offered to an agent with reports, which delegates work.
 const LEADS: &str = "task_delegate";
-/// Sent besides where something is known.
+/// Also offered if the workspace has knowledge.
 const KNOWS: &str = "knowledge_search";
-/// Sent with each chat or API run.
+/// Core set of chat and API runs.
 const TALK: &[&str] = &[
     "task_list",
     "task_get",
@@ -55,7 +55,7 @@ const TALK: &[&str] = &[
     "web_fetch",
     "tool_search",
 ];
-/// Sent with each run that is a sub-agent.
+/// Core set of sub-agents.
 const PART: &[&str] = &[
     "task_get",
     "memory_search",
@@ -67,16 +67,16 @@ const PART: &[&str] = &[
     "web_fetch",
     "tool_search",
 ];
-/// A model whose window is smaller, in tokens, is offered less: what is not here is found by `tool_search`.
+/// Models with a smaller context window, in tokens, get a smaller core set; `tool_search` finds the rest.
 pub(super) const LEAN: u32 = 32_000;
-/// Sent to such a model with each run that serves an item.
+/// Small core set of runs that serve an item.
 const LEAN_WORK: &[&str] =
     &["work_done", "work_fail", "task_get", "comment_add", "read", "write", "tool_search"];
-/// Sent to it with each chat or API run.
+/// Small core set of chat and API runs.
 const LEAN_TALK: &[&str] = &["task_list", "task_get", "task_create", "read", "tool_search"];
-/// Sent to it with each run that is a sub-agent.
+/// Small core set of sub-agents.
 const LEAN_PART: &[&str] = &["read", "write", "search", "tool_search"];
-/// What only whoever speaks for the agent uses: its colleagues, its memory, what becomes of its work.
+/// Not for sub-agents: tools for colleagues, memory and the outcome of the work.
 const NOT_FOR_PARTS: &[&str] = &[
     "work_done",
     "work_fail",
@@ -103,19 +103,19 @@ const NOT_FOR_PARTS: &[&str] = &[
     "memory_append",
     "memory_replace",
 ];
-/// The tools that end a run; only one that serves an item has such an end.
+/// Tools that end a run; only for runs that serve an item.
 pub(crate) const ENDS: &[&str] = &["work_done", "work_fail", "work_snooze"];
 
-/// The tools with which a run waits.
+/// Tools with which a run waits.
 pub(super) const PARKS: &[&str] = &["ask_person", "wait_until", WAITS];
 
-/// Those of them that wait for days.
+/// Those that may wait for days.
 const LONG: &[&str] = &["ask_person", "wait_until"];
 
-/// The tool with which it waits for its sub-agents.
+/// The tool that waits for sub-agents.
 pub(super) const WAITS: &str = subagents::ALL[1];
 
-/// Whether a tool is for this run, whatever its agent may.
+/// Returns `true` if a tool fits the kind of run, whatever its agent may use.
 pub(crate) fn is_for(trigger: RunTrigger, child: Option<&ChildCx>, name: &str) -> bool {
     match child {
         Some(child) => {
@@ -123,12 +123,12 @@ pub(crate) fn is_for(trigger: RunTrigger, child: Option<&ChildCx>, name: &str) -
             !NOT_FOR_PARTS.contains(&name) && (child.may_spawn || !spawns)
         }
         None if trigger == RunTrigger::Item => true,
-        // A program waits at the other end of its call, and nobody reads a question.
+        // An API client waits for the response, and nobody reads a question.
         None => !(ENDS.contains(&name) || trigger == RunTrigger::Api && LONG.contains(&name)),
     }
 }
 
-/// Whether an agent may use a tool at all.
+/// Returns `true` if an agent may use a tool at all.
 pub(super) fn may_use(
     (agent, off): (&Agent, &Off),
     trigger: RunTrigger,
@@ -140,12 +140,12 @@ pub(super) fn may_use(
         && is_for(trigger, child, entry.spec.name)
 }
 
-/// Whether a tool is offered to the model of a locked agent: it only looks, or follows programs that run already.
+/// Returns `true` if a locked agent is offered a tool: read-only tools, and `process` for running jobs.
 pub(crate) fn is_for_locked(spec: &ToolSpec) -> bool {
     authorize::only_looks(spec.effect) || spec.name == "process"
 }
 
-/// Why a tool does not work on a host, in the words that a model is told.
+/// Why a tool does not work on a host, in a text for the model.
 pub(super) fn not_there(name: &str) -> Option<&'static str> {
     match name {
         "browser" | "browser_download" => Some(
@@ -156,7 +156,7 @@ pub(super) fn not_there(name: &str) -> Option<&'static str> {
     }
 }
 
-/// The tools that go with each request to a model with such a window.
+/// The core set for a context window of this size.
 fn core(trigger: RunTrigger, window: u32) -> &'static [&'static str] {
     match (trigger, window < LEAN) {
         (RunTrigger::Item, false) => WORK,
@@ -168,7 +168,7 @@ fn core(trigger: RunTrigger, window: u32) -> &'static [&'static str] {
     }
 }
 
-/// The tools that a run is offered whose model has such a window: the core set, then those that were found.
+/// The tools offered to a run: the core set, then those that were found.
 pub(super) fn offered(
     engine: &Engine,
     (agent, off, leads, knows): (&Agent, &Off, bool, bool),
@@ -189,8 +189,8 @@ pub(super) fn offered(
         .collect()
 }
 
-/// Takes away what does not work on a host there, and what changes something when a run may change nothing; says whether
-/// that is so.
+/// Removes tools that do not work on a host, and for a locked agent all tools that change something. Returns whether
+/// the agent is locked.
 pub(super) fn hold_back(
     engine: &Engine,
     ws: &Ws,
@@ -232,12 +232,12 @@ impl Call {
     }
 }
 
-/// Whether a name means a tool of ours.
+/// Returns `true` if a name means one of HQ's tools.
 pub(super) fn is_ours(tools: &Registry, name: &str) -> bool {
     tools.get(name).is_some() || meant(name, "{}").0 != name
 }
 
-/// A call by the name that the tool has here, whatever name the model knows it by.
+/// Maps a call from another well-known tool name to HQ's name.
 fn meant(name: &str, arguments: &str) -> (String, String) {
     let as_it_is = |name: &str| (name.to_owned(), arguments.to_owned());
     match name {
@@ -379,7 +379,7 @@ mod tests {
         };
         let names = |specs: &[&ToolSpec]| specs.iter().map(|spec| spec.name).collect::<Vec<_>>();
         let copied = of(Looks::Copy);
-        // `tests/it/away/copy.rs` asks for each of them with the line and without it: both must come to the same.
+        // `tests/it/away/copy.rs` calls each of them online and offline; the results must be equal.
         assert_eq!(
             names(&copied),
             [

@@ -1,4 +1,4 @@
-//! The loop of one run: model call, tool calls, model call, … until it ends.
+//! The loop of one run: model call, tool calls, model call, … until the run ends, waits or is taken over.
 
 mod parts;
 
@@ -46,26 +46,24 @@ use super::{BY, Engine, EngineError, child, commit, fetch_blobs, prompt, resume,
 
 pub(super) use parts::{Chooser, Ends, Setting, Step, Talk};
 
-/// How often a conversation that is too long is made shorter before the run gives up.
+/// How often an overlong conversation is shortened before the run gives up.
 const MAX_SHORTER: u32 = 3;
 
-/// What a run's task is held by.
+/// Handles by which the dispatcher controls a run's task.
 #[derive(Clone)]
 pub(super) struct RunControl {
-    /// Cuts it off.
     pub cancel: CancellationToken,
-    /// Set before it is cut off, when the run is to go on later.
+    /// Set before `cancel` if the run is to continue later.
     pub rests: Arc<AtomicBool>,
-    /// Counts changes after which another model may be chosen.
+    /// Counts changes after which the run may have to choose another model.
     pub choices: Arc<AtomicU64>,
-    /// How often home has heard what its host wrote of the run alone.
+    /// How often the primary has received events that this host wrote for the run while offline.
     pub drained: u64,
-    /// Its slot.
     pub seat: RunSlot,
 }
 
-/// A run at work: where it stands (`setting`), who answers (`chooser`), what is said (`talk`) and what may end it
-/// (`ends`). [`Turn::step`] is the whole of its loop.
+/// A working run: its state (`setting`), its model (`chooser`), its conversation (`talk`) and its limits and end
+/// (`ends`). [`Turn::step`] is one iteration of the loop.
 pub(super) struct Turn {
     pub setting: Setting,
     pub chooser: Chooser,
@@ -73,15 +71,15 @@ pub(super) struct Turn {
     pub ends: Ends,
 }
 
-/// What the first transaction of a call came to.
+/// Result of the transaction that starts a call.
 enum Begun {
     Admitted(u32, Box<Admitted>),
-    /// It waits or has ended.
+    /// The run waits or has ended.
     Done(Step),
 }
 
-/// Works on a run until it ends, waits or is taken away. Answers whether the dispatcher has to look
-/// at it again: it waits, or its end could not be written.
+/// Works on a run until it ends, waits or is taken over. Returns `true` if the dispatcher must check the run again: it
+/// waits, or its end could not be written.
 pub(super) async fn drive(engine: &Engine, ws: &Ws, run: RunId, control: RunControl) -> bool {
     let work = AssertUnwindSafe(work(engine, ws, run, control)).catch_unwind().await;
     ws.live.finish(run);
@@ -89,7 +87,7 @@ pub(super) async fn drive(engine: &Engine, ws: &Ws, run: RunId, control: RunCont
         Ok(Ok(waits)) => return waits,
         Ok(Err(error)) if error.is_fenced() => {
             tracing::debug!(run.id = %run, "run {run} was taken away");
-            // It may stand in the queue again, and waits for the end of this task.
+            // The run may be queued again and waits for this task to end.
             return true;
         }
         Ok(Err(error)) => {
@@ -125,14 +123,14 @@ async fn work(
     };
     let worked = turn.work().await;
     if worked.is_err() {
-        // However it ended: what it changed in the agent's files is kept in the branch. The journal
-        // knows more of that than the events do, when the last of them could not be written.
+        // Commit the changed files however the run ended. The journal may know of more changes than the events do if
+        // the last write failed.
         commit::files(&mut turn.talk.journal).await?;
     }
     worked.map(|step| step == Step::Waits)
 }
 
-/// Takes secrets out of the rules that a run begins with.
+/// Masks secrets in the system prompt.
 fn clean(ws: &Ws, request: &mut ChatRequest) {
     for part in &mut request.system {
         if let Cow::Owned(clean) = ws.app.redactor.text(&part.text) {
@@ -141,8 +139,8 @@ fn clean(ws: &Ws, request: &mut ChatRequest) {
     }
 }
 
-/// What a provider keeps the beginning of requests by. A program that tells its conversation whole is in another
-/// session each time, with the same agent.
+/// The key under which a provider caches the start of requests. A client that sends its whole conversation each time
+/// gets a new session each time, so its key is the agent.
 fn cache_key(session: &Session) -> String {
     match runs::talk::is_throw_away(&session.key) {
         true => session.agent.to_string(),
@@ -153,7 +151,7 @@ fn cache_key(session: &Session) -> String {
 impl Turn {
     async fn work(&mut self) -> Result<Step, EngineError> {
         match self.steps().await {
-            // What was written here is gone, and comes anew from home.
+            // The local events were discarded; the primary sends the run again.
             Err(EngineError::Run(RunError::NoSession(_) | RunError::NotFound(_)))
                 if self.is_behind() =>
             {
@@ -174,7 +172,7 @@ impl Turn {
         Ok(step)
     }
 
-    /// Reads everything that the run needs.
+    /// Reads all records that the run needs.
     async fn load(
         engine: &Engine,
         ws: &Ws,
@@ -282,7 +280,7 @@ impl Turn {
         Ok(Self { setting, chooser, talk, ends })
     }
 
-    /// One model call and what follows from it.
+    /// One model call and its consequences.
     async fn step(&mut self) -> Result<Step, EngineError> {
         if self.setting.cancel.is_cancelled() && self.talk.begun {
             return self.stopped(None).await;
@@ -313,10 +311,10 @@ impl Turn {
             Called::Stopped(cut_off) => self.stopped(Some(cut_off)).await,
             Called::Retry { from, at } => {
                 let app = self.talk.journal.ws.app.clone();
-                // The run keeps its slot and this task; the next call takes it out of waiting.
+                // The run keeps its slot and its task; the next call ends the wait.
                 tokio::select! {
                     () = app.sleep_from(from, at) => Ok(Step::Next),
-                    // The next step sees it.
+                    // The next step handles the shutdown.
                     () = app.closing.cancelled() => Ok(Step::Next),
                     () = self.setting.cancel.cancelled() => self.stopped(None).await,
                 }
@@ -339,14 +337,14 @@ impl Turn {
         }
     }
 
-    /// Whether home has heard since this task took the run up what was written here while the line was cut: home may know more
-    /// of it, so the run is taken up anew from what it has.
+    /// Returns `true` if the primary has received this host's offline events since this task started. The primary may
+    /// know more by now, so the run must be reloaded from its state.
     pub(super) fn is_behind(&self) -> bool {
         let up = self.talk.journal.ws.upstream.as_ref();
         up.is_some_and(|up| up.drained(self.talk.journal.run) != self.setting.drained)
     }
 
-    /// Whether no further step is taken: somebody has ordered that, or the program is about to end.
+    /// Returns `true` if no further step may start: work is paused or the program is shutting down.
     pub(super) fn is_halted(&self) -> Result<bool, EngineError> {
         if self.talk.journal.ws.app.closing.is_cancelled() {
             return Ok(true);
@@ -361,8 +359,8 @@ impl Turn {
         wish.map_or(self.setting.agent.max_output, |wish| wish.min(self.setting.agent.max_output))
     }
 
-    /// The most that the model sees of one result, in bytes: more for a wider window, and never more
-    /// than a third of it.
+    /// The most bytes of one tool result that the model sees. Grows with the context window; never more than a third of
+    /// it.
     pub(super) fn max_result(&self) -> usize {
         let window = self.chooser.chosen.known.window;
         let cap = match window {
@@ -370,12 +368,11 @@ impl Turn {
             100_000.. => 32_000,
             _ => 16_000,
         };
-        // Three bytes are a token or more.
+        // A token has at most about three bytes.
         cap.min(usize::try_from(window).unwrap_or(usize::MAX) * 9 / 10)
     }
 
-    /// What can be done about a conversation that the provider does not take. Answers whether it is
-    /// worth another call.
+    /// Shortens or repairs a conversation that the provider rejected. Returns whether another call is worth it.
     pub(super) fn mend(&mut self, class: ErrorClass) -> bool {
         match class {
             ErrorClass::ContextTooLong if self.talk.shorter < MAX_SHORTER => {
@@ -397,7 +394,7 @@ impl Turn {
         reason: String,
     ) -> Result<Step, EngineError> {
         if let Some(limit) = self.ends.wrap_up {
-            // The limit ends it, and what is tried again later is not a run that has used it up.
+            // The limit ends the run. A failure would be retried later, although the run has used up its limit.
             let summary = self.left_at(limit.which, &reason);
             return self.end(Outcome::Limit { which: limit.which.to_owned() }, &summary).await;
         }
@@ -405,7 +402,7 @@ impl Turn {
         self.end(Outcome::Failed { code, reason }, "").await
     }
 
-    /// Looks which model wins, when that may have changed: it counts from the next call.
+    /// Re-reads the choice of model if it may have changed. It applies from the next call on.
     async fn choose_again(&mut self) -> Result<(), EngineError> {
         let choices = self.chooser.choices.load(Ordering::Relaxed);
         let wish = self.chooser.wish.take();
@@ -431,15 +428,15 @@ impl Turn {
         self.take_choice(choice, chain).await
     }
 
-    /// The transaction before a call: begins the run if need be, reads what was said, reserves the
-    /// money, notes the call.
+    /// The transaction before a call: starts the run if necessary, reads queued messages, reserves the money and
+    /// records the call.
     async fn begin_call(&mut self) -> Result<Begun, EngineError> {
         self.check_limits()?;
         let room = room(&self.chooser.chosen.known, self.talk.fixed);
         self.talk.journal.history.shrink(room);
         loop {
             match self.try_begin().await {
-                // The run has used up what it may cost: it may still say where it stands.
+                // The run's cost limit is reached; it may still write a final summary.
                 Err(EngineError::Usage(UsageError::OverBudget(lack)))
                     if lack.budget.is_of_run() && self.ends.wrap_up.is_none() =>
                 {
@@ -485,14 +482,14 @@ impl Turn {
         }
         let calls::Begun { call, admitted, wish } = written?;
         (self.chooser.switched, self.ends.warned) = (None, None);
-        // The first call goes to the model that the message asked for already.
+        // The first call already uses the model that the message requested.
         self.chooser.wish = wish.filter(|_| begun);
         (self.talk.begun, self.talk.calls) = (true, call);
         self.setting.run.started_at.get_or_insert_with(|| self.talk.journal.ws.app.clock.now());
         Ok(Begun::Admitted(call, Box::new(admitted)))
     }
 
-    /// The messages that a run on another machine knows of; none at home, which knows all.
+    /// The messages that a run on a host has received. `None` on the primary, which has all messages.
     fn known(&self) -> Result<Option<Vec<InputId>>, EngineError> {
         let (ws, run) = (&self.talk.journal.ws, self.talk.journal.run);
         if ws.upstream.is_none() {
@@ -502,10 +499,10 @@ impl Turn {
         Ok(Some(heard.into_iter().map(|input| input.id).collect()))
     }
 
-    /// No budget can pay the call. The run's own cap ends it; a month's budget lets it wait until
-    /// somebody raises it or the month is over.
+    /// Handles a call that no budget can pay. The run's own cap ends the run. For a monthly budget the run waits until
+    /// the budget is raised or the month ends.
     async fn refused(&mut self, lack: Box<Lack>) -> Result<Begun, EngineError> {
-        // It may be ended while it waits: what it changed so far is kept before.
+        // The run may be ended while it waits, so its file changes are committed first.
         let committed = commit::files(&mut self.talk.journal).await?;
         let limit = self.ends.wrap_up.as_ref().map(|limit| limit.which.to_owned());
         let events = self.chooser.switched.take().into_iter().chain(committed).collect();
@@ -515,7 +512,7 @@ impl Turn {
         Ok(Begun::Done(if waits { Step::Waits } else { Step::Over }))
     }
 
-    /// Writes an answer down and does what it asks for.
+    /// Records a response and carries out its calls.
     async fn answered(&mut self, mut answer: Answer) -> Result<Step, EngineError> {
         let history = &self.talk.journal.history;
         answer.reply.tell_calls_apart(|id| history.has_call(id));
@@ -536,8 +533,8 @@ impl Turn {
     }
 }
 
-/// How many bytes of conversation fit a model beside everything else. What is cut here is cut
-/// before it is paid for; a provider that counts more says so, and it is cut again then.
+/// Bytes of conversation that fit the model's context window beside everything else. Cutting here avoids paying for a
+/// call that would fail. A provider that counts more reports an error, and the conversation is cut again.
 fn room(known: &Model, fixed: Size) -> usize {
     let tokens = known.window.saturating_sub(known.max_output.min(known.window / 2));
     let bytes = (u64::from(tokens) * 3).saturating_sub(fixed.bytes).max(8_192);

@@ -1,4 +1,4 @@
-//! A provider refuses a request for the schema of one tool: the run goes on without that tool, and says so.
+//! If a provider rejects a request because of one tool's schema, the run continues without that tool and records it.
 
 use features::runs::model::EventKind;
 use providers::bound::Size;
@@ -8,11 +8,11 @@ use providers::model::ToolDef;
 use super::EngineError;
 use super::turn::Turn;
 
-/// So many tools are left out of a run before its provider has the last word.
+/// Most tools left out of a run before the provider's error is final.
 const MOST: u32 = 8;
 
 impl Turn {
-    /// Leaves out the tool that a refusal names. Answers whether there was one.
+    /// Leaves out the tool that an error names. Returns whether there was one.
     pub(super) async fn leave_tool_out(
         &mut self,
         error: &ProviderError,
@@ -33,7 +33,7 @@ impl Turn {
     }
 }
 
-/// Which tool a refusal is about: by its name between quotes, or by its place in the list.
+/// The index of the rejected tool: by its quoted name or by its position.
 fn refused(message: &str, tools: &[ToolDef]) -> Option<usize> {
     let said = message.to_lowercase();
     if !["schema", "parameters"].iter().any(|word| said.contains(word)) {
@@ -45,7 +45,7 @@ fn refused(message: &str, tools: &[ToolDef]) -> Option<usize> {
     if let Some(at) = tools.iter().position(|tool| names(&tool.name)) {
         return Some(at);
     }
-    // Where functions are declared within one tool, the place would be that of the one tool.
+    // With nested function declarations the position is that of the enclosing tool.
     let place = said.split("tools").nth(1).filter(|_| !said.contains("function_declarations"))?;
     let digits = place.strip_prefix(['.', '['])?;
     let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());

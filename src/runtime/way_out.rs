@@ -1,13 +1,10 @@
-//! The way out of agents' programs: where the jail can tell ports apart, a program with the network reaches the
-//! proxy of `net/egress` and nothing else. It listens from the first such program on, on this machine alone.
+//! Egress of agents' programs. Where the jail can filter ports, a program with network access reaches only the proxy of
+//! `net/egress`, which listens on loopback. If a program has a network namespace of its own, the proxy listens inside
+//! it, and the port on the host is only reserved.
 //!
-//! Where the machine gives a program a network of its own, the proxy listens in there, on the same port, for that program
-//! and as long as something of it runs; the port on this machine is held and serves nobody. Elsewhere it serves all.
-//!
-//! A pass says whose program asks: an agent's, or that of a run that has stand-ins for keys, which are swapped here for
-//! the hosts of these keys. A browser takes no pass to a proxy, so each has a port of its own, which is the
-//! only one that its jail lets it reach. What an agent may do is looked up each time: a switch that is turned off counts
-//! from then on, and closes what is open.
+//! A pass (proxy password) identifies the owner of a program: an agent, or a run with placeholder tokens, which the
+//! proxy replaces with credentials for their hosts. Browsers cannot send a pass, so each has its own port, the only one
+//! its jail allows. Access is checked for each request. Revoking it also closes open connections.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::ffi::OsString;
@@ -49,50 +46,50 @@ use vault::Given;
 use super::feed::changed;
 use super::stand_ins::{self, Ends, StandIns, Trusted};
 
-/// How many connections programs have at once, and each browser.
+/// Most concurrent connections of all programs, and of each browser.
 const CONNECTIONS: usize = 256;
-/// How long to wait when no connection can be taken: the host is short of something.
+/// Delay after a failed accept, which means that the host lacks a resource.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// The most passes of runs with stand-ins that are kept; the oldest go first.
+/// Most stored passes of runs with placeholder tokens; the oldest are removed first.
 const MOST_OF_RUNS: usize = 2_000;
 
-/// Where it stands who may go where.
+/// Tables that decide who may reach what.
 const SWITCHES: [Table; 5] = [AGENTS, REACH, AGENT_BROWSERS, BROWSER_POLICIES, TRUST_MODES];
-/// What stands for the pass of a browser, which has none.
+/// Placeholder for the pass of a browser, which has none.
 const NO_PASS: &str = "";
 
-/// Whose program this is: an agent's and, of a sub-agent, of those who asked for it.
+/// The owner of a program: its agent and, for a sub-agent, the agents that started it.
 pub(crate) type Whose = (WorkspaceId, Vec<AgentId>);
 
-/// Whose a pass is.
+/// The owner of a pass.
 #[derive(Clone)]
 struct Holder {
     whose: Whose,
     stand_ins: Option<Arc<StandIns>>,
 }
 
-/// The pass of a run that has stand-ins.
+/// The pass of a run with placeholder tokens.
 struct OfRun {
     run: (WorkspaceId, RunId),
     pass: String,
-    /// What stands for it in texts.
+    /// The name by which the redactor replaces the pass in texts.
     name: String,
     stand_ins: Arc<StandIns>,
 }
 
-/// Passes by what they say, and by whose they are.
+/// Passes by their value, and by their owner.
 #[derive(Default)]
 struct Passes {
     holders: HashMap<String, Holder>,
-    /// Of all runs without stand-ins.
+    /// Passes of runs without placeholder tokens.
     of: HashMap<Whose, String>,
-    /// Of the others, the oldest first. A run has several when its secrets have changed.
+    /// Passes of runs with placeholder tokens, oldest first. A run gets another pass when its secrets change.
     of_runs: VecDeque<OfRun>,
 }
 
 impl Passes {
-    /// Takes away the passes of these runs, and the oldest where there are too many.
+    /// Removes the passes of these runs, and the oldest passes above the limit.
     fn take(&mut self, ended: &HashSet<(WorkspaceId, RunId)>) -> VecDeque<OfRun> {
         let (mut gone, mut left): (VecDeque<_>, VecDeque<_>) =
             self.of_runs.drain(..).partition(|one| ended.contains(&one.run));
@@ -105,19 +102,19 @@ impl Passes {
     }
 }
 
-/// The proxy, once it is needed.
+/// The proxy; it starts with the first use.
 #[derive(Default)]
 pub(crate) struct WayOut {
     opening: OnceCell<Arc<Opening>>,
     passes: Arc<Mutex<Passes>>,
-    /// How many passes were issued.
+    /// Number of issued passes.
     issued: AtomicUsize,
     trusted: Trusted,
-    /// What ends the TLS of programs, once one has a stand-in.
+    /// Terminates the TLS of programs; created with the first placeholder token.
     ends: OnceCell<Arc<Ends>>,
 }
 
-/// Opens the way out of a browser: a port that stays the same until the program ends.
+/// Opens the egress of a browser: a port that stays the same until HQ ends.
 #[must_use]
 pub fn way_of_browsers() -> OpenWay {
     let openings: Arc<tokio::sync::Mutex<HashMap<Whose, Arc<Opening>>>> = Arc::default();
@@ -142,9 +139,8 @@ pub fn way_of_browsers() -> OpenWay {
     })
 }
 
-/// How one program gets out.
+/// The egress of one program.
 pub(crate) struct Way {
-    /// The port of the proxy.
     pub(crate) port: u16,
     opening: Arc<Opening>,
     pass: String,
@@ -152,7 +148,7 @@ pub(crate) struct Way {
 }
 
 impl Way {
-    /// What tells programs of it, and whom to trust there.
+    /// Environment variables for the proxy and for its root certificate.
     pub(crate) fn env(&self) -> Vec<(OsString, OsString)> {
         let address = format!("http://agent:{}@127.0.0.1:{}", self.pass, self.port);
         let mut env =
@@ -165,32 +161,33 @@ impl Way {
         env
     }
 
-    /// Serves a program that was started with it; the listener is that in its own network, if it has one.
+    /// Serves a program that was started with this egress. `own` is the listener in its own network namespace, if it
+    /// has one.
     pub(crate) fn serve(&self, own: Option<Listener>, job: &Job) {
         self.opening.serve(own, job);
     }
 
-    /// The file that it has to read for that.
+    /// The root certificate file that the program must be able to read.
     pub(crate) fn roots(&self) -> Option<&Path> {
         self.stand_ins.as_ref().map(|all| all.roots())
     }
 
-    /// Each variable of a key with what stands for it.
+    /// Variable names of secrets with their placeholder tokens.
     pub(crate) fn stand_ins(&self) -> impl Iterator<Item = (&str, &str)> {
         self.stand_ins.iter().flat_map(|all| all.variables())
     }
 }
 
 impl WayOut {
-    /// A way out that trusts these.
+    /// An egress proxy that trusts these roots upstream.
     pub(crate) fn trusting(trusted: Trusted) -> Self {
         Self { trusted, ..Self::default() }
     }
 
-    /// The way out of an agent's programs, which have these secrets.
+    /// The egress for a program that has these secrets.
     ///
     /// # Errors
-    /// When this machine gives no port.
+    /// If no port can be opened.
     pub(crate) async fn of(&self, cx: &ToolCx, given: &[Given]) -> io::Result<Way> {
         let opening = Arc::clone(self.opening.get_or_try_init(|| self.open(&cx.ws.app)).await?);
         let to = |pass, stand_ins| {
@@ -202,7 +199,7 @@ impl WayOut {
         if stand_ins::are_in(given) {
             match self.of_run(cx, given, whose.clone()).await {
                 Ok((pass, stand_ins)) => return Ok(to(pass, Some(stand_ins))),
-                // They get out all the same, as those without keys.
+                // The program still has egress, like one without secrets.
                 Err(error) => tracing::warn!(%error, run.id = %cx.run, "there are no stand-ins"),
             }
         }
@@ -217,7 +214,7 @@ impl WayOut {
         Ok(to(pass, None))
     }
 
-    /// The pass of the programs of a run that has stand-ins.
+    /// The pass of the programs of a run with placeholder tokens.
     async fn of_run(
         &self,
         cx: &ToolCx,
@@ -242,7 +239,7 @@ impl WayOut {
         Ok((pass, stand_ins))
     }
 
-    /// A new pass, and what stands for it in texts: a program may print what surrounds it.
+    /// A new pass and its name in texts: the redactor replaces it, because a program may print its environment.
     fn issue(&self, app: &App) -> (String, String) {
         let pass = Token::issue(TokenKind::Agent).reveal().to_owned();
         let number = self.issued.fetch_add(1, Ordering::Relaxed);
@@ -251,14 +248,14 @@ impl WayOut {
         (pass, name)
     }
 
-    /// Makes what ends the TLS of programs.
+    /// Creates the TLS termination for programs.
     async fn end(&self, app: &App) -> io::Result<Arc<Ends>> {
         let (data, trusted) = (app.config.data.clone(), self.trusted.clone());
         let made = tokio::task::spawn_blocking(move || Ends::make(&data, &trusted)).await;
         made.map_err(io::Error::other).flatten().map(Arc::new)
     }
 
-    /// Forgets the passes of runs that have ended and have nothing left running.
+    /// Removes the passes of runs that have ended and have no running jobs.
     fn forget_ended(&self, app: &App) {
         let mut known: HashMap<WorkspaceId, HashSet<RunId>> = HashMap::new();
         for one in &self.passes.lock().of_runs {
@@ -287,7 +284,7 @@ impl WayOut {
     }
 }
 
-/// Those of these runs that have ended and have nothing left running.
+/// Those of these runs that have ended and have no running jobs.
 fn over(tx: &dyn Read, mut runs: HashSet<RunId>) -> Result<HashSet<RunId>, StoreError> {
     for job in jobs::running(tx, None)? {
         runs.remove(&job.run);
@@ -301,17 +298,17 @@ fn over(tx: &dyn Read, mut runs: HashSet<RunId>) -> Result<HashSet<RunId>, Store
     Ok(over)
 }
 
-/// A port of the proxy, and who stands there.
+/// A port of the proxy and its connection handler.
 struct Opening {
     port: u16,
     door: Arc<Door>,
-    /// Holds the port on this machine, until a program comes that has no network of its own. Who is not let in there
-    /// waits for nothing.
+    /// Reserves the port on the host. Connections are accepted only once a program without its own network namespace
+    /// starts.
     held: Mutex<Option<TcpListener>>,
 }
 
 impl Opening {
-    /// Takes a free port.
+    /// Binds a free loopback port.
     async fn make(app: &App, keeps: Keeps) -> io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let port = listener.local_addr()?.port();
@@ -320,8 +317,7 @@ impl Opening {
         Ok(Self { port, door, held: Mutex::new(Some(listener)) })
     }
 
-    /// Serves a program where it looks for its way out: in its own network as long as something of it runs, or on this
-    /// machine from now on.
+    /// Serves a program: inside its own network namespace as long as it has processes, or on the host port from now on.
     fn serve(&self, own: Option<Listener>, job: &Job) {
         let (app, door) = (&self.door.app, Arc::clone(&self.door));
         let Some(own) = own else {
@@ -348,7 +344,7 @@ impl Opening {
     }
 }
 
-/// Takes connections until the program ends.
+/// Accepts connections until HQ ends.
 async fn listen(listener: TcpListener, door: Arc<Door>) {
     let stopping = door.app.stopping.clone();
     loop {
@@ -377,18 +373,18 @@ async fn listen(listener: TcpListener, door: Arc<Door>) {
     }
 }
 
-/// For whom a port is.
+/// The users of a port.
 enum Keeps {
-    /// For all programs, which are told apart by their passes.
+    /// All programs, told apart by their passes.
     Programs(Arc<Mutex<Passes>>),
     Browser(Whose),
 }
 
-/// Knows who may go out.
+/// Decides which requests may leave.
 struct Door {
     app: App,
     keeps: Keeps,
-    /// Room for connections.
+    /// Limits concurrent connections.
     places: Arc<Semaphore>,
 }
 
@@ -400,7 +396,7 @@ impl Door {
         }
     }
 
-    /// Who comes with this pass.
+    /// The owner of this pass.
     fn holder(&self, pass: &str) -> Option<Holder> {
         match &self.keeps {
             Keeps::Programs(passes) => passes.lock().holders.get(pass).cloned(),
@@ -408,7 +404,7 @@ impl Door {
         }
     }
 
-    /// Whether all of them are let out here, and the refusal when they are not.
+    /// Whether all of these agents have egress here, and the refusal for one that has not.
     fn switched_on(
         &self,
         tx: &dyn Read,
@@ -429,7 +425,7 @@ impl Door {
     }
 }
 
-/// Whether the programs of all of them may use the network.
+/// Returns `true` if the programs of all these agents may use the network.
 fn may_reach_out(tx: &dyn Read, agents: &[AgentId]) -> Result<bool, StoreError> {
     for id in agents {
         let agent = tx.get::<Agent>(*id)?;
@@ -489,7 +485,7 @@ impl EgressPolicy for Door {
         Box::pin(async move {
             let Some(ws) = ws else { return };
             let (mut feed, halt) = (ws.store.subscribe(), ws.halt());
-            // Looked at once more after it was subscribed to: it may have changed since it was opened.
+            // Check again after subscribing: access may have changed since the connection was opened.
             while self.admit(pass, url).is_ok() {
                 tokio::select! {
                     () = halt.cancelled() => return,

@@ -1,6 +1,6 @@
-//! Programs that run while what they were begun with is taken from their agent: they end, those that an agent waits for
-//! and those that it has left running. The way out refuses by itself what is not allowed any more; this is for whatever
-//! a program has got hold of besides.
+//! Ends running programs whose agent has lost a permission that they were started with, both those that an agent waits
+//! for and its jobs. The egress proxy itself refuses forbidden requests; this covers other access that a program may
+//! hold.
 
 use std::future::pending;
 
@@ -17,17 +17,17 @@ use tool::ToolCx;
 
 use super::feed::changed;
 
-/// Where it stands what an agent's programs may.
+/// Tables that decide what an agent's programs may do.
 const SWITCHES: [Table; 3] = [AGENTS, REACH, TRUST_MODES];
 
-/// What network a program was begun with.
+/// The network access with which a program was started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BegunWith {
-    /// None.
+    /// No network access.
     Nothing,
-    /// The way out of programs, which asks who goes where.
+    /// The egress proxy, which checks each request.
     WayOut,
-    /// Sockets that nobody looks at: the kernel cannot tell ports apart.
+    /// Unfiltered sockets, because the kernel cannot filter ports.
     Sockets,
 }
 
@@ -41,7 +41,7 @@ impl BegunWith {
     }
 }
 
-/// Ends a program of a run as soon as its agent, or one that asked for the run, may not run it any more.
+/// Ends a program as soon as its agent, or an agent that started the run, may not run it any more.
 pub(crate) fn end_then(cx: &ToolCx, begun: BegunWith, job: Job) {
     let (ws, of) = (cx.ws.clone(), (cx.agent, cx.run));
     cx.ws.spawn("what a program may", async move {
@@ -89,7 +89,7 @@ fn may_go_on(
                 let network = begun == BegunWith::Nothing || agent.network;
                 agent.exec && network && agent.archived_at.is_none()
             }
-            // The mirror of a host may not have it for a while.
+            // The record may not have reached the host's mirror yet.
             None => ws.upstream.is_some(),
         };
         if !may {

@@ -1,4 +1,4 @@
-//! Who may do what: the one table from roles and token scopes to capabilities.
+//! Authorisation: the single table from roles and token scopes to capabilities.
 //!
 //! | | owner | admin | member | viewer | a token, if its owner may |
 //! |---|---|---|---|---|---|
@@ -7,24 +7,24 @@
 //! | tasks, comments and other records | yes | yes | yes | no | `write` |
 //! | talk to agents, stop and steer runs | yes | yes | yes | no | `chat` |
 //! | review deliverables | yes | yes | yes | no | `review` |
-//! | say yes or no to what agents ask before they do it | yes | yes | yes | no | `approvals` |
-//! | make and change agents, budgets of agents and their work | yes | yes | yes | no | `agents` |
-//! | act in browsers of agents, with their sign-ins | yes | yes | yes | no | `browser` |
+//! | approve or deny agents' requests | yes | yes | yes | no | `approvals` |
+//! | create and change agents, budgets of agents and their work | yes | yes | yes | no | `agents` |
+//! | act in agents' browsers, with their sign-ins | yes | yes | yes | no | `browser` |
 //! | let agents do more without asking (`features::trust::queries::widening`) | yes | yes | no | no | `admin` |
 //! | connections, members, the workspace's budgets, settings | yes | yes | no | no | `admin` |
-//! | archive and delete the workspace, owners, who must have a second factor | yes | no | no | no | no |
+//! | archive and delete the workspace, owners, requirement of a second factor | yes | no | no | no | no |
 //!
-//! An agent's tools read, write and talk, as a member does; what an agent may do with agents and routines beyond
-//! that (its own, its reports) say the rules of those tools.
+//! An agent's tools read, write and talk like a member. The rules of the tools define what an agent may do with
+//! agents and routines beyond that (its own, its reports).
 
 use interfaces_account::users::session::Rights;
 use kernel::{Can, Role, Scope};
 use web::session::Access;
 
-/// The table as the sign-in middleware takes it.
+/// The table in the form that the sign-in middleware takes.
 pub const RIGHTS: Rights = Rights { role, scope };
 
-/// What a member with this role may do.
+/// Capabilities of a member with this role.
 #[must_use]
 pub fn role(role: Role) -> Access {
     Access::of(match role {
@@ -65,8 +65,8 @@ pub fn role(role: Role) -> Access {
     })
 }
 
-/// What a token with this scope may do, as far as its owner may do it. No scope opens the owner's
-/// account: a token cannot make another.
+/// Capabilities of a token with this scope, limited by those of its owner. No scope gives access to the owner's
+/// account, so a token cannot create another token.
 #[must_use]
 pub fn scope(scope: Scope) -> Access {
     Access::of(match scope {
@@ -81,8 +81,8 @@ pub fn scope(scope: Scope) -> Access {
     })
 }
 
-/// What an agent may do through its tools. Approving delivered work, making agents and all that administers
-/// is for people.
+/// Capabilities of an agent's tools. Reviewing deliverables, managing agents and administration are reserved for
+/// people.
 #[must_use]
 pub fn agent() -> Access {
     Access::of(&[Can::Read, Can::Write, Can::Chat])

@@ -1,4 +1,5 @@
-//! What works on a host: the engine alone, over what the host has of the workspace. It opens nothing that only home needs.
+//! The process on a host: only the engine, on the host's mirror of the workspace. It opens nothing that only the
+//! primary needs.
 
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
@@ -34,17 +35,17 @@ use super::data_dir_guard::Anchor;
 use super::tasks::Tasks;
 use super::{END_WITHIN, Parts, StartError, lock, restore, schema, tools, workspaces};
 
-/// The store of the process, which stays empty here.
+/// The system store, which stays empty on a host.
 const SYSTEM: &str = "engine.redb";
 
-/// What works on a host.
+/// The engine on a host.
 pub struct Away {
     app: App,
     engine: Engine,
     tasks: Tasks,
 }
 
-/// Begins to work over what a host has. Call from an async runtime.
+/// Starts the engine on a mirror. Call from an async runtime.
 ///
 /// # Errors
 /// When the folder cannot be used.
@@ -66,7 +67,7 @@ pub async fn begin(
     ws.spawn("secrets of a host", async move {
         let halt = watched.halt();
         loop {
-            // Before anything that home has sent can turn up in a text.
+            // Before a value from the primary can appear in a text.
             vault::away::watch_sent(&watched);
             tokio::select! {
                 () = halt.cancelled() => return,
@@ -94,36 +95,36 @@ pub async fn begin(
 }
 
 impl Away {
-    /// Begins nothing any more, lets what runs come to rest, and closes what was opened. Nothing of programs and browsers
-    /// is left; at once, it is not waited for what they do.
+    /// Stops: starts no new work, lets runs come to a stop and closes everything. Ends all programs and browsers;
+    /// with `at_once`, without waiting for their work.
     pub async fn end(&self, at_once: bool) {
         self.app.closing.cancel();
         if at_once {
             tokio::join!(self.app.sandbox.shutdown(), self.app.browsers.stop_all());
         }
-        // ok: what has not come to rest is taken up after the next start.
+        // ok: a run that has not stopped resumes after the next start.
         let _ = tokio::time::timeout(END_WITHIN / 2, self.engine.rests()).await;
         self.app.stopping.cancel();
         if !self.tasks.wait(END_WITHIN / 5).await {
             tracing::warn!("{} tasks were still busy at the end", self.tasks.count());
         }
-        // What has begun meanwhile, too.
+        // Also those that were started meanwhile.
         tokio::join!(self.app.sandbox.shutdown(), self.app.browsers.stop_all());
         self.app.workspaces.write().clear();
         let system = self.app.system.clone();
-        // ok: a store that is not closed well is recovered.
+        // ok: a store that was not closed is recovered.
         let _ = tokio::task::spawn_blocking(move || system.close()).await;
     }
 }
 
-/// A key that seals nothing: no secret is kept here.
+/// A random key that seals nothing: secrets are not stored on a host.
 fn keyring() -> Result<Keyring, StartError> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).map_err(|error| StartError::CutOff(error.to_string()))?;
     Ok(Keyring::new(MasterKey::from_bytes(&bytes)))
 }
 
-/// The store of the process.
+/// The system store.
 fn system(folder: &Path, parts: &Parts) -> Result<Store, StartError> {
     Ok(Store::open(Options {
         path: folder.join(SYSTEM),

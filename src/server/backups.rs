@@ -1,5 +1,5 @@
-//! Backups by themselves: once a day, and once a week one is restored to see that it can be. And what
-//! the machine's owner may ask for, over the socket or with the program stopped.
+//! Scheduled backups: one per day, and a rehearsed restore per week. Also backup commands of the machine's owner,
+//! over the socket or with the process stopped.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -25,11 +25,10 @@ use web::routes::{Needs, Routes};
 
 use kernel::Can;
 
-/// The longest sleep, so that a clock that was set forward and new settings are noticed.
+/// The longest sleep, so that a clock set forward and new settings are noticed.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 
-/// Notes what the program before this one was ended in. Before anybody can begin anything: what is at work now is not
-/// cut off.
+/// Marks backup jobs that the last process left unfinished as ended. Runs before new jobs can start.
 pub async fn heed(app: &App) {
     let timer = Actor::System(Part::Timer);
     if let Err(error) = app.system.write(timer, Cause::Timer, rules::end_cut_off).await {
@@ -37,28 +36,28 @@ pub async fn heed(app: &App) {
     }
 }
 
-/// Runs until the program ends.
+/// Runs until the process stops.
 pub async fn run(app: App) {
     telling::tell(&app).await;
     loop {
-        // Before the look, so that no move of the clock in between is missed.
+        // Before the check, so that a move of the clock in between is not missed.
         let moved = app.clock_moved.notified();
         let (deed, next) = due(&app).await.unwrap_or_else(|error| {
             tracing::warn!(%error, "when a backup is due cannot be read");
             (None, None)
         });
         if let Some(deed) = deed {
-            // The row says how it went; the next look sees it.
+            // The row contains the result, and the next check reads it.
             if let Err(error) = job::run(&app, BackupRequest::scheduled(deed)).await {
                 tracing::error!(%error, "{} did not work", deed.noun());
             }
-            // A store that cannot note it must not make this a busy loop.
+            // Prevents a busy loop if the store cannot record the result.
             tokio::select! {
                 () = tokio::time::sleep(Duration::from_secs(1)) => continue,
                 () = app.stopping.cancelled() => return,
             }
         }
-        // None when what is due cannot be done yet: then it is looked at again after the longest sleep.
+        // `None` if the due task is not possible yet: check again after the longest sleep.
         let left = next.map(|at| at.duration_since(app.clock.now()).max(SignedDuration::ZERO));
         let sleep = left.map_or(Ok(LONGEST_SLEEP), Duration::try_from);
         let sleep = sleep.unwrap_or(LONGEST_SLEEP).min(LONGEST_SLEEP);
@@ -70,7 +69,7 @@ pub async fn run(app: App) {
     }
 }
 
-/// What is due now and can be done, and when the next thing will be due.
+/// The task that is due and possible now, and the time of the next task.
 async fn due(app: &App) -> Result<(Option<Deed>, Option<Timestamp>), StoreError> {
     let (now, place) = (app.clock.now(), queries::usual_place(app)?);
     let (backup, drill) = app.system.read(|snap| {
@@ -93,7 +92,7 @@ async fn due(app: &App) -> Result<(Option<Deed>, Option<Timestamp>), StoreError>
     Ok((deed, later.min()))
 }
 
-/// Whether there is something to try a restore of. On a thread of its own: the disk may be away, or slow.
+/// Whether there is a backup to rehearse. On a blocking thread, because the disk may be missing or slow.
 async fn lies_there(app: &App) -> Result<bool, StoreError> {
     let own = app.clone();
     let looked = tokio::task::spawn_blocking(move || queries::lies_there(&own)).await;
@@ -102,7 +101,6 @@ async fn lies_there(app: &App) -> Result<bool, StoreError> {
 
 // ── On this machine ──
 
-/// Routes below `/local`.
 #[must_use]
 pub fn local_routes() -> Routes {
     Routes::new()
@@ -111,36 +109,36 @@ pub fn local_routes() -> Routes {
         .get("/backups/{id}", look.needs(Can::Local))
 }
 
-/// Why what opens a place is not taken without one.
+/// Error text for credentials that are given without a destination.
 pub const KEYS_GO_WITH_TO: &str = "--passphrase-file and --credentials-file open the place that --to \
     names: give --to, or leave them out; whether the place of the settings is encrypted, and with what it \
     opens, stands in Settings, Backups";
 
-/// What a command wants done.
+/// A backup command.
 #[derive(Clone, Default, Serialize, Deserialize)]
 pub struct BackupCommand {
     pub deed: Option<Deed>,
-    /// Where, when not where the settings say.
+    /// Destination, if not the configured one.
     pub to: Option<String>,
-    /// The passphrase for that place.
+    /// Passphrase of that destination.
     pub passphrase: Option<String>,
-    /// Name and key of a bucket.
+    /// Access key id and secret key of a bucket.
     pub keys: Option<(String, String)>,
     pub backup: Option<String>,
-    /// Whether what is at the place now is meant, whatever was there before.
+    /// Whether to accept the current content of the destination, even if another repository was there before.
     #[serde(default)]
     pub new_place: bool,
 }
 
 impl BackupCommand {
-    /// The place that was given, if one was. A command runs as the owner of the machine, so its
-    /// address may lie anywhere.
+    /// The given destination, if any. Commands run as the owner of the machine, so a folder may be anywhere.
     ///
     /// # Errors
-    /// When the address is none, or there is what opens a place and no place.
+    /// When the address is invalid, or credentials are given without a destination.
     pub fn place(&self) -> Result<Option<Place>, BackupsError> {
         let Some(to) = &self.to else {
-            // What opens the place of the settings stands there; given here it would be passed over.
+            // The settings contain the credentials of the configured destination; credentials given here would be
+            // ignored.
             return match self.passphrase.is_some() || self.keys.is_some() {
                 true => Err(BackupsError::Fields(vec![FieldError::new("to", KEYS_GO_WITH_TO)])),
                 false => Ok(None),
@@ -159,7 +157,7 @@ impl BackupCommand {
         }))
     }
 
-    /// As a wish of the job.
+    /// Converts to a job request.
     pub fn wish(&self) -> Result<BackupRequest, BackupsError> {
         Ok(BackupRequest {
             place: self.place()?,
@@ -170,25 +168,24 @@ impl BackupCommand {
     }
 }
 
-/// How one stands.
+/// State of a backup job.
 #[derive(Serialize, Deserialize)]
 pub struct LocalRun {
-    /// The row.
     pub run: BackupRun,
-    /// How far it is, while it is at work.
+    /// Progress, while the job is running.
     pub progress: Option<Progress>,
 }
 
-/// What there is.
+/// Available backups and recent jobs.
 #[derive(Serialize, Deserialize)]
 pub struct LocalList {
-    /// Where backups go.
+    /// Destination of backups.
     pub place: String,
-    /// Those that are there, newest first.
+    /// Available backups, newest first.
     pub backups: Vec<Kept>,
-    /// How many more lie there that were not read yet.
+    /// Number of backups at the destination that were not read yet.
     pub unread: usize,
-    /// What was done last, newest first.
+    /// Recent jobs, newest first.
     pub runs: Vec<BackupRun>,
 }
 
@@ -202,7 +199,7 @@ async fn look(app: App, Path(id): Path<JobId>) -> Result<Json<LocalRun>, ApiErro
     Ok(Json(LocalRun { run, progress: app.backups.busy().map(|busy| busy.meter.progress()) }))
 }
 
-/// What there is, from the program's own notes.
+/// Lists backups from the process's own records, without reading the destination.
 async fn list(app: App) -> Result<Json<LocalList>, ApiError> {
     let (settings, backups, runs) = app.system.read(|snap| {
         let settings = queries::settings(snap)?;

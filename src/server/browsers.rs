@@ -1,5 +1,5 @@
-//! Looks after the browsers of agents until the program ends: those that are idle, hang or need too much memory are
-//! ended, and so are those whose switch, agent or workspace no longer lets them be.
+//! Supervises agents' browsers: ends those that are idle, hang or use too much memory, and those whose setting, agent
+//! or workspace no longer allows them.
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use browser::fleet::Key;
 use features::browsers::{queries, rules};
 use kernel::{Actor, AgentId, Cause, Part, TypedId as _, WheelAct, WorkspaceId};
 
-/// How often.
+/// Interval of the checks.
 const EVERY: Duration = Duration::from_secs(5);
 
-/// Runs until the program ends; then nothing of them is left.
+/// Runs until the process stops, then ends all browsers.
 pub async fn run(app: App) {
     let stopping = app.stopping.clone();
     while tokio::time::timeout(EVERY, stopping.cancelled()).await.is_err() {
@@ -32,7 +32,7 @@ pub async fn run(app: App) {
     app.browsers.stop_all().await;
 }
 
-/// Writes down whose wheels went back by themselves.
+/// Records control that was returned automatically after inactivity.
 async fn note_idle_wheels(app: &App) {
     for ((ws, agent), driver) in app.browsers.take_idle_wheels() {
         let agent = AgentId::from_uuid(agent);
@@ -45,7 +45,7 @@ async fn note_idle_wheels(app: &App) {
     }
 }
 
-/// Whether a browser may still be used. One that cannot be looked up stays.
+/// Whether a browser may still be used. If the check fails, the browser stays.
 fn is_allowed(app: &App, (ws, agent): Key) -> bool {
     let ws = app.workspace_by_id(WorkspaceId::from_uuid(ws));
     let Some(ws) = ws.filter(Ws::is_active) else { return false };

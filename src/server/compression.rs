@@ -1,4 +1,4 @@
-//! Compression of pages and JSON. What is small, streamed, already compressed or a picture goes out as it is.
+//! Compression of pages and JSON. Small, streamed, already compressed and image responses are sent unchanged.
 
 use axum::body::{Body, HttpBody as _};
 use axum::http::header::CONTENT_TYPE;
@@ -9,16 +9,16 @@ use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{And, Predicate as _, SizeAbove};
 
-/// Smaller answers fit into one packet anyway.
+/// Smaller responses fit into one packet anyway.
 const WORTH_IT: u16 = 1024;
 
-/// Types that shrink. An event stream must not wait for a block to fill.
+/// Compressible types. Event streams are excluded because they must not be buffered.
 const TEXT: [&[u8]; 5] =
     [b"text/html", b"application/json", b"application/problem+json", b"text/csv", b"image/svg+xml"];
 
 type IsText = fn(StatusCode, Version, &HeaderMap, &Extensions) -> bool;
 
-/// Makes streamed bodies safe to compress: the encoder polls a body again after its end, at which a stream may panic.
+/// Makes streamed bodies safe to compress: the encoder polls a body again after its end, and some streams panic then.
 pub(crate) async fn fuse(response: Response) -> Response {
     match response.body().size_hint().exact() {
         Some(_) => response,
@@ -26,7 +26,7 @@ pub(crate) async fn fuse(response: Response) -> Response {
     }
 }
 
-/// The fastest level: a page of 300 KB costs about 2 ms and becomes a tenth.
+/// The fastest level: a page of 300 KB takes about 2 ms and shrinks to a tenth.
 pub(crate) fn layer() -> CompressionLayer<And<SizeAbove, IsText>> {
     let when = SizeAbove::new(WORTH_IT).and(is_text as IsText);
     CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(when)

@@ -1,5 +1,5 @@
-//! Runs the durable consumers: one task for each in each workspace. It is woken by the feed, works in
-//! the second lane, and waits longer after each try of what fails; another consumer notices nothing of that.
+//! Runs the durable consumers: one task per consumer and workspace. Each is woken by the feed, writes in the second
+//! lane and increases its delay after each failure, independently of other consumers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,17 +12,17 @@ use features::usage::rules::daily::Daily;
 use store::StoreError;
 use store::consumer::{Consume, Passed, Step, step_or_pass};
 
-/// How long to wait when the store refuses.
+/// Pause after an error of the store.
 const REFUSED: Duration = Duration::from_secs(2);
 
-/// The consumers of this program. Their numbers are never used again.
+/// The consumers of this program. Their numbers are never reused.
 #[must_use]
 pub fn all() -> Consumers {
     Consumers::new(vec![Arc::new(Daily), Arc::new(Outbound), Arc::new(Follow)])
         .beside(vec![knowledge::meaning::left_out::follower()])
 }
 
-/// Begins all consumers in a workspace.
+/// Starts all consumers in a workspace.
 pub fn begin(ws: &Ws) {
     for consumer in ws.app.consumers.all() {
         let consumer = Arc::clone(consumer);
@@ -35,10 +35,10 @@ async fn run(ws: Ws, consumer: Arc<dyn Consume>) {
     let stopping = ws.halt();
     let mut passed = Passed::default();
     while !stopping.is_cancelled() {
-        // Looked at before the step, so that what comes meanwhile wakes it again.
+        // Marked as seen before the step, so that entries during the step wake the task again.
         feed.borrow_and_update();
         nudges.borrow_and_update();
-        // New entries end the wait, unless it is for an entry that failed: they do not help that.
+        // New entries end the wait, except after a failed entry, which they do not fix.
         let (wait, hears) = match step_or_pass(&ws.store, Arc::clone(&consumer), &mut passed).await
         {
             Ok(Step::Took(_)) => {
@@ -54,7 +54,7 @@ async fn run(ws: Ws, consumer: Arc<dyn Consume>) {
                 (REFUSED, false)
             }
         };
-        // After a failure a person who skips the entry does help.
+        // After a failure, a person may skip the entry.
         let gathers = tokio::select! {
             () = tokio::time::sleep(wait) => false,
             changed = feed.changed(), if hears => changed.is_ok() && !consumer.gathers().is_zero(),

@@ -1,6 +1,5 @@
-//! Whether the data folder is still the one that was opened. One that is moved away, deleted or covered by
-//! another disk leaves its open files behind, in which nobody would ever find what is saved to them: HQ
-//! stands still then, and says so, until it is started again.
+//! Detects that the data directory was moved, deleted or hidden by a mount. The open files would then receive data
+//! that nobody could find again, so HQ stops all work and reports the problem until it is restarted.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -13,13 +12,13 @@ use sandbox::own_files;
 use store::Store;
 use web::error::Failure;
 
-/// How often it is looked at without a request.
+/// Interval of the check without requests.
 const EVERY: Duration = Duration::from_secs(2);
 
-/// The lock file as it was when the folder was opened.
+/// Identity of the lock file when the directory was opened.
 pub(super) struct Anchor {
     file: PathBuf,
-    /// Its disk and number there; nothing when it could not be told.
+    /// Device and inode; `None` if unknown.
     was: Option<(u64, u64)>,
     gone: AtomicBool,
 }
@@ -29,9 +28,9 @@ fn number_of(file: &Path) -> std::io::Result<(u64, u64)> {
 }
 
 impl Anchor {
-    /// The lock file, which is held: nobody takes it away while all is well.
+    /// Guards the lock file, which is held and therefore never replaced in normal operation.
     pub(super) fn of(file: &Path) -> Box<dyn DataDirGuard> {
-        // ok: where it cannot be told, nothing is ever taken for gone.
+        // ok: without an identity, the directory never counts as gone.
         let was = number_of(file).ok();
         Box::new(Self { file: file.to_owned(), was, gone: AtomicBool::new(false) })
     }
@@ -57,7 +56,7 @@ impl DataDirGuard for Anchor {
     }
 }
 
-/// What has happened and what to do.
+/// Description and remedy.
 fn words(data: &Path) -> String {
     format!(
         "the data folder {} is gone or another one lies in its place: HQ stands still, and nothing is saved. \
@@ -66,7 +65,7 @@ fn words(data: &Path) -> String {
     )
 }
 
-/// What every request is answered once it is gone.
+/// The error for every request once the directory is gone.
 pub(super) fn gone(app: &App) -> Option<Failure> {
     let failure = || {
         let detail = words(&app.config.data);
@@ -75,8 +74,8 @@ pub(super) fn gone(app: &App) -> Option<Failure> {
     (!app.is_here()).then(failure)
 }
 
-/// Looks again and again; once the folder is gone no work is begun and every store is closed, so that
-/// nothing is acknowledged into files that nobody can find.
+/// Checks periodically. Once the directory is gone, stops new work and closes every store, so that no write to lost
+/// files is acknowledged.
 pub(super) async fn watch(app: App) {
     loop {
         tokio::select! {
@@ -87,7 +86,7 @@ pub(super) async fn watch(app: App) {
         let here = tokio::task::spawn_blocking(move || {
             let is_here = looking.is_here();
             if is_here {
-                // A program may have changed them that has no mounts of its own.
+                // A program without a private mount namespace may have changed them.
                 for restored in own_files::restore_top(&looking.config.data) {
                     tracing::warn!("{}", restored.describe());
                 }
@@ -123,7 +122,7 @@ mod tests {
         fs::write(data.join("lock"), "me").unwrap();
         let anchor = Anchor::of(&data.join("lock"));
         assert!(anchor.is_here());
-        // Written anew in place, as the lock is, it is the same file.
+        // The lock is rewritten in place and keeps its inode.
         fs::write(data.join("lock"), "me again").unwrap();
         assert!(anchor.is_here());
         fs::rename(&data, &aside).unwrap();

@@ -1,17 +1,17 @@
-//! All doors in one place: each group of nouns adds its pages, its API and its tools here, one line each.
+//! All interfaces: each interface package and noun registers its pages, API and tools here.
 
 use kit::Noun;
 use tool::Registry;
 use web::routes::Routes;
 
-/// The nouns that are made with the kit.
+/// The nouns that use the kit.
 static NOUNS: [&Noun; 3] = [
     &interfaces_work::tasks::labels::LABELS,
     &interfaces_work::streams::noun::STREAMS,
     &interfaces_work::views::noun::VIEWS,
 ];
 
-/// The nouns of the kit: these, unless a package above has installed others before.
+/// The nouns that use the kit. A package above may have installed others before.
 pub fn nouns() -> impl Iterator<Item = &'static Noun> + Clone {
     kit::registry::install(&NOUNS);
     kit::registry::all()
@@ -49,7 +49,7 @@ pub fn api() -> Routes {
         .merge(nouns().fold(Routes::new(), |all, noun| all.merge(kit::api(noun))))
 }
 
-/// The tools that agents have of all nouns.
+/// The agent tools of all nouns.
 #[must_use]
 pub fn tools() -> Registry {
     Registry::new()

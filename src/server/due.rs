@@ -1,6 +1,8 @@
-//! What is due at a moment: tasks that recur, due dates that pass, what people have put off. One task a workspace, which sleeps until the next moment
-//! that stands in an index. It looks again when the clock jumps and when something changes what comes
-//! next; what was due while the program was away is found by the first look.
+//! Timed work of a workspace: recurring tasks, passed due dates, ended snoozes.
+//!
+//! One task per workspace sleeps until the next time in an index. It checks again when the clock jumps and when a
+//! change affects the next time. The first check after a start finds everything that became due while the process was
+//! down.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,26 +23,26 @@ use kernel::{Actor, Cause, Part, SeriesId};
 use store::consumer::{Step, step};
 use store::{Entry, Lane, StoreError};
 
-/// Who makes what is due.
+/// Actor of timed work.
 const BY: (Actor, Cause) = (Actor::System(Part::Timer), Cause::Timer);
-/// How many series are looked at in one go.
+/// Batch size.
 const PIECE: usize = 100;
-/// The longest sleep: a net below all others.
+/// The longest sleep, as a safety net.
 const AT_MOST: Duration = Duration::from_secs(60);
-/// The pause after a look that failed.
+/// Pause after a failed check.
 const AGAIN: SignedDuration = SignedDuration::from_secs(2);
 
-/// Begins in a workspace.
+/// Starts the task in a workspace.
 pub fn begin(ws: &Ws) {
     ws.keep("due", run);
 }
 
 async fn run(ws: Ws) {
     let stopping = ws.halt();
-    // Heard from before the first look on, so that nothing falls between the two.
+    // Subscribed before the first check, so that no change in between is missed.
     let mut feed = ws.store.subscribe();
     while !stopping.is_cancelled() {
-        // Before the look, so that no move of the clock in between is missed.
+        // Before the check, so that a move of the clock in between is not missed.
         let moved = ws.app.clock_moved.notified();
         let next = match look(&ws).await {
             Ok(next) => next,
@@ -56,11 +58,8 @@ async fn run(ws: Ws) {
     }
 }
 
-/// Does what timers and consumers of a workspace would have done by now, and says when more is due. For
-/// programs that set the clock themselves.
-///
-/// # Errors
-/// When the store fails.
+/// Runs all due timers and consumers of a workspace and returns the next due time. For programs that control the
+/// clock.
 pub async fn catch_up(ws: &Ws) -> Result<Option<Timestamp>, StoreError> {
     let (recurs, fires) = (look(ws).await?, super::routines::look(ws).await?);
     for consumer in ws.app.consumers.all() {
@@ -69,13 +68,13 @@ pub async fn catch_up(ws: &Ws) -> Result<Option<Timestamp>, StoreError> {
     Ok(recurs.into_iter().chain(fires).min())
 }
 
-/// Makes all that is due and says when more will be.
+/// Processes everything that is due and returns the next due time.
 async fn look(ws: &Ws) -> Result<Option<Timestamp>, StoreError> {
     let (turn, passes) = (recurring(ws).await?, overdue(ws).await?);
     Ok(turn.into_iter().chain(passes).chain(put_off(ws).await?).min())
 }
 
-/// What people have put off until now comes back to their pages; says when the next of it does.
+/// Ends snoozes that are due and returns the end of the next one.
 async fn put_off(ws: &Ws) -> Result<Option<Timestamp>, StoreError> {
     let now = ws.app.clock.now();
     if !ws.read(|snap| away::due(snap, now, 1))?.is_empty() {
@@ -84,13 +83,13 @@ async fn put_off(ws: &Ws) -> Result<Option<Timestamp>, StoreError> {
     ws.read(|snap| away::next(snap))
 }
 
-/// Due dates that have passed since the last look; says when the next one does.
+/// Processes due dates that have passed since the last check and returns the next one.
 async fn overdue(ws: &Ws) -> Result<Option<Timestamp>, StoreError> {
     let mut last = Vec::new();
     loop {
         let now = ws.app.clock.now();
         let fallen = ws.read(|snap| late::fallen(snap, now, PIECE))?;
-        // What a look finds again is not so any more for the writer: the next look sees why.
+        // If the writer leaves the same tasks again, they have changed meanwhile; the next check handles them.
         if fallen.is_empty() || fallen == last {
             return ws.read(|snap| late::next(snap, now));
         }
@@ -105,7 +104,7 @@ async fn overdue(ws: &Ws) -> Result<Option<Timestamp>, StoreError> {
     }
 }
 
-/// Tasks that recur; says when the next one does.
+/// Creates tasks of recurring series that are due and returns the next due time.
 async fn recurring(ws: &Ws) -> Result<Option<Timestamp>, StoreError> {
     loop {
         let now = ws.app.clock.now();
@@ -120,8 +119,7 @@ async fn recurring(ws: &Ws) -> Result<Option<Timestamp>, StoreError> {
     }
 }
 
-/// Makes the task of one series that is due. One that cannot be made pauses its series, so that it
-/// keeps no other from its turn.
+/// Creates the due task of one series. A failure pauses the series, so that it does not block the others.
 async fn spawn(ws: &Ws, id: SeriesId) -> Result<bool, StoreError> {
     let spawned = ws.store.write_in(Lane::First, BY.0, BY.1, move |tx| rules::spawn_due(tx, id));
     match spawned.await {
@@ -140,8 +138,8 @@ async fn spawn(ws: &Ws, id: SeriesId) -> Result<bool, StoreError> {
     }
 }
 
-/// Waits until something may be due: at a moment, when the clock has been moved since `moved` was asked
-/// for, or when a row of these tables changes. Answers false when the workspace's work ends.
+/// Waits until `next`, a move of the clock since `moved` was created, or a change in one of the tables. Returns
+/// `false` when the workspace's work ends.
 pub(super) async fn sleep(
     ws: &Ws,
     feed: &mut Receiver<Arc<Entry>>,

@@ -1,5 +1,5 @@
-//! A workspace as one file, made beside all other work: whoever asks for it may go, and comes back for
-//! the file when it is whole. It is kept for a day.
+//! Export of a workspace to one file in the background. The user may leave and download the finished file later. A
+//! file is kept for one day.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -35,12 +35,11 @@ use web::time::RelTime;
 use super::portable::export;
 use super::transfer::ZSTD;
 
-/// The kind of the job.
+/// Kind of the job.
 const EXPORT: &str = "export";
 /// How long a file is kept.
 const LIFE: SignedDuration = SignedDuration::from_hours(24);
 
-/// Routes below a workspace.
 #[must_use]
 pub fn pages() -> Routes {
     Routes::new()
@@ -50,7 +49,6 @@ pub fn pages() -> Routes {
         .post("/settings/export", begin_page.needs(Can::Admin).also_closed().proved())
 }
 
-/// Routes below `/api/v1`.
 #[must_use]
 pub fn api() -> Routes {
     Routes::new()
@@ -75,7 +73,7 @@ pub fn api() -> Routes {
         )
 }
 
-/// The folder of a workspace's file; what a killed program left in it goes at the next start.
+/// The folder of a workspace's export. The next start removes what a killed process left in it.
 fn folder(ws: &Ws) -> PathBuf {
     ws.app.config.data.join("backups").join(format!("export-file-{}", ws.id))
 }
@@ -84,7 +82,7 @@ fn file(ws: &Ws) -> PathBuf {
     folder(ws).join("workspace.tar.zst")
 }
 
-/// Tells how much has been written, and ends when it is called off.
+/// Reports the number of written bytes and stops when the job is cancelled.
 struct Told<'w> {
     out: File,
     watch: &'w JobWatch,
@@ -114,7 +112,7 @@ struct Made {
     left_out: Vec<String>,
 }
 
-/// Puts it on record that somebody takes the whole workspace out, before any of it leaves.
+/// Records the export in the audit before any data leaves.
 pub(super) async fn put_on_record(ws: &Ws, (by, cause): (Actor, Cause)) -> Result<(), StoreError> {
     let note = |tx: &mut WriteTx<'_>| {
         rules::note_export(tx);
@@ -123,14 +121,14 @@ pub(super) async fn put_on_record(ws: &Ws, (by, cause): (Actor, Cause)) -> Resul
     ws.store.write(by, cause, note).await
 }
 
-/// Begins to make the file, in the place of a former one.
+/// Starts an export that replaces the previous file.
 fn begin_export(ws: &Ws) -> Result<(), UnderWay> {
     let own = ws.clone();
     ws.app.begin_job(&ws.slug, EXPORT, move |watch| {
         let failed = |error: BackupError| StoreError::Failed(error.to_string());
         let made = make(&own, watch).map_err(failed);
         if made.is_err() {
-            // ok: the first error counts; the next start or export clears it.
+            // ok: the first error counts, and the next start or export clears the folder.
             let _ = fs::remove_dir_all(folder(&own));
         }
         made
@@ -149,7 +147,7 @@ fn make(ws: &Ws, watch: &JobWatch) -> Result<Made, BackupError> {
     Ok(Made { bytes: told.bytes, left_out: portable.left_out })
 }
 
-/// Takes files away that nobody has fetched for a day, and those of workspaces that are not here any more.
+/// Deletes files older than a day, and those of removed workspaces.
 pub fn sweep(app: &App) {
     let all: Vec<Ws> = app.workspaces.read().clone();
     for ws in all.iter().filter(|ws| folder(ws).exists()) {
@@ -164,7 +162,7 @@ pub fn sweep(app: &App) {
         }
     }
     let here: Vec<PathBuf> = all.iter().map(folder).collect();
-    // ok: without the folder there is nothing in it.
+    // ok: without the folder, there is nothing to delete.
     let entries = fs::read_dir(app.config.data.join("backups")).into_iter().flatten().flatten();
     for path in entries.map(|entry| entry.path()) {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -220,7 +218,7 @@ async fn begin(ws: Ws, who: Person) -> Result<Response, ApiError> {
     Ok((StatusCode::ACCEPTED, Json(ExportView::of(&ws))).into_response())
 }
 
-/// The file, if there is one.
+/// Responds with the file, if there is one.
 async fn ready(ws: &Ws) -> Result<Response, Failure> {
     let none = || {
         let text = "there is no file to fetch; make one first, and wait until it is whole";
@@ -247,7 +245,7 @@ async fn download_page(ws: Ws) -> Result<Response, PageError> {
     ready(&ws).await.map_err(PageError)
 }
 
-/// What the page shows of it; a region that looks again while the file is being made.
+/// State for the page. The region refreshes itself while the export is running.
 struct View {
     url: String,
     running: bool,

@@ -1,6 +1,5 @@
-//! First boot: the set-up page makes the workspace's folder first and the owner's account second. Each
-//! half is its own transaction; when the program ends in between, the same link finishes the work and
-//! finds what is there.
+//! First start: the set-up page creates the workspace's folder, then the owner's account. These are separate
+//! transactions. If the process ends in between, the same link resumes and finds what exists.
 
 use std::sync::Arc;
 
@@ -41,7 +40,7 @@ use web::time::zones;
 use super::onboarding::{Steps, first_name};
 use super::workspaces::{self, arrival};
 
-/// Wrong set-up links of one address.
+/// Failed attempts with set-up links per address.
 const WRONG: Patience = Patience {
     free: 5,
     window: Duration::from_secs(10 * 60),
@@ -49,17 +48,16 @@ const WRONG: Patience = Patience {
     longest: Duration::from_secs(60 * 60),
 };
 
-/// One set-up at a time.
+/// Serialises set-up requests.
 #[derive(Default)]
 pub struct Turn(tokio::sync::Mutex<()>);
 
-/// Routes outside of a workspace.
 #[must_use]
 pub fn routes() -> Routes {
     Routes::new().get("/setup", form.needs(Can::Open)).post("/setup", found.needs(Can::Open))
 }
 
-/// What was typed.
+/// The submitted form.
 #[derive(Clone, Default, Deserialize)]
 struct Values {
     #[serde(default)]
@@ -136,7 +134,7 @@ fn is_owned(app: &App) -> Result<bool, PageError> {
     Ok(app.system.read(|snap| users::queries::any_account(snap))?)
 }
 
-/// The token of a set-up link that works. Guessing is slowed down.
+/// Validates the token of a set-up link. Failed attempts are limited.
 fn link(app: &App, peer: Peer, text: &str) -> Result<Option<Token>, PageError> {
     let (from, now) = (peer.key(), app.clock.now());
     app.limiter.strike("set-up", &from, WRONG, now.as_millisecond()).map_err(|wait| {
@@ -162,7 +160,7 @@ async fn found(
 ) -> Result<Response, PageError> {
     let theme = Theme::from_headers(&headers);
     if values.zone.trim().is_empty() {
-        // Four fields are enough.
+        // Keeps the form at four fields.
         values.zone = own_zone();
     }
     if values.workspace.trim().is_empty() {
@@ -207,12 +205,12 @@ async fn found(
         users::rules::sign_in(tx, account.id, browser)
     });
     made.await?;
-    // Folders that were there before: nobody else could sign in to them.
+    // Existing workspace folders need an owner who can sign in.
     arrival::take_over_all(&app).await;
     Ok(cookies.on(&app.config, Redirect::to(&ws.url("")).into_response()))
 }
 
-/// What a workspace is called whose owner gave it no name; nothing where the owner has none, either.
+/// Default name of the workspace, derived from the owner's name; empty if that is empty, too.
 fn proposed(name: &str) -> String {
     match first_name(name) {
         "" => String::new(),
@@ -225,7 +223,7 @@ fn own_zone() -> String {
     TimeZone::system().iana_name().unwrap_or("UTC").to_owned()
 }
 
-/// Everything that is wrong with the form, at once.
+/// All errors of the form at once.
 fn wrong_fields(values: &Values) -> Wrong {
     let mut wrong = Wrong::none();
     let about = [values.name.as_str(), values.email.as_str(), values.workspace.as_str()];
@@ -237,7 +235,7 @@ fn wrong_fields(values: &Values) -> Wrong {
     wrong
 }
 
-/// The workspace of an attempt that was cut off, or a new folder.
+/// The workspace of an interrupted attempt, or a new one.
 async fn first_workspace(app: &App, name: &str) -> Result<Ws, PageError> {
     if let Some(ws) = app.workspaces.read().first().cloned() {
         return Ok(ws);

@@ -1,4 +1,4 @@
-//! Whether the program lives, and whether it can work.
+//! Liveness and readiness checks.
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -6,13 +6,13 @@ use axum::response::{IntoResponse, Response};
 use app::App;
 use features::users;
 
-/// `GET /healthz`: the process answers.
+/// `GET /healthz`: the process responds.
 pub async fn alive() -> &'static str {
     "ok\n"
 }
 
-/// `GET /readyz`: the stores can be read, and work is begun. Ready to be set up counts: a load balancer
-/// must let the first person in.
+/// `GET /readyz`: the stores are readable and work is running. A server without an owner is ready, too: a load
+/// balancer must let the first person in.
 pub async fn ready(app: App) -> Response {
     let system = app.system.read(|snap| users::queries::any_account(snap));
     let all: Vec<_> = app.workspaces.read().clone();
@@ -21,7 +21,7 @@ pub async fn ready(app: App) -> Response {
     let works = system.is_ok() && readable && !app.closing.is_cancelled();
     let room = app.system.room().filter(|room| room.is_full());
     if let Some(room) = room {
-        // What is there can be read and room be made, but nothing new is saved.
+        // Existing data can be read and space freed, but nothing new is saved.
         let (free, reserve) = (room.free >> 20, room.reserve >> 20);
         let words =
             format!("not ready: storage_full: {free} MB free, {reserve} MB are kept in reserve\n");

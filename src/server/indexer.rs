@@ -1,5 +1,5 @@
-//! Keeps the search index of each workspace in step with its feed: one task for each, one at work at a
-//! time. Nothing is opened in a workspace that has no texts, such as pages of knowledge, before somebody searches.
+//! Keeps the search index of each workspace up to date with its feed: one task per workspace, of which one works at a
+//! time. In a workspace without texts (such as knowledge pages), nothing is opened before the first search.
 
 use std::time::Duration;
 
@@ -9,16 +9,16 @@ use app::Ws;
 use features::global_search::follow::{self, FollowError};
 use store::StoreError;
 
-/// How long changes are gathered, unless somebody asks meanwhile.
+/// Batching delay for changes, cut short by a query.
 const GATHER: Duration = Duration::from_millis(300);
-/// How long a writer waits for more.
+/// Idle time after which the writer is closed.
 const REST: Duration = Duration::from_secs(10);
-/// How long a reader waits for another question.
+/// Idle time after which the reader is closed.
 const QUIET: Duration = Duration::from_secs(600);
-/// How long to wait when the store or the disk refuses.
+/// Pause after an error of the store or the disk.
 const REFUSED: Duration = Duration::from_secs(2);
 
-/// Begins to follow the feed of a workspace.
+/// Starts to follow the feed of a workspace.
 pub fn begin(ws: &Ws) {
     ws.keep("search index", run);
 }
@@ -32,7 +32,7 @@ async fn keep_up(ws: &Ws, halt: &CancellationToken) {
     let (mut feed, mut questions) = (ws.store.watch(), ws.finding.questions());
     while !ws.finding.index.is_begun() {
         feed.borrow_and_update();
-        // ok: a store that fails says so elsewhere, and a question comes to the same.
+        // ok: a failing store is reported elsewhere, and a query has the same effect.
         if ws.read_blocking(follow::has_texts).await.unwrap_or(false) {
             break;
         }
@@ -45,7 +45,7 @@ async fn keep_up(ws: &Ws, halt: &CancellationToken) {
             _ = questions.changed() => break,
             () = halt.cancelled() => return,
         }
-        // Many changes are one reason to look.
+        // Several changes cause one check.
         tokio::select! {
             () = tokio::time::sleep(GATHER) => {}
             _ = questions.changed() => break,
@@ -53,7 +53,7 @@ async fn keep_up(ws: &Ws, halt: &CancellationToken) {
         }
     }
     loop {
-        // Looked at before the work, so that what comes meanwhile is heard.
+        // Marked as seen before the work, so that changes during the work are noticed.
         feed.borrow_and_update();
         questions.borrow_and_update();
         match follow::catch_up(ws, halt.clone()).await {
@@ -73,7 +73,7 @@ async fn keep_up(ws: &Ws, halt: &CancellationToken) {
             () = idle(ws) => false,
             () = halt.cancelled() => return,
         };
-        // A question waits for nothing; changes alone are gathered.
+        // A query is handled immediately; changes alone are batched.
         if gathers {
             tokio::select! {
                 () = tokio::time::sleep(GATHER) => {}
@@ -84,7 +84,7 @@ async fn keep_up(ws: &Ws, halt: &CancellationToken) {
     }
 }
 
-/// Puts away what is open and not used; ends never.
+/// Closes unused readers and writers. Never returns.
 async fn idle(ws: &Ws) {
     tokio::time::sleep(REST).await;
     if ws.finding.index.is_writing() {

@@ -1,6 +1,5 @@
-//! What a program that was killed has left in the data folder: half-made imports and exports, restores
-//! that were never put in their place, drills, what a backup had laid aside. Nobody needs it, and it
-//! takes room. Whoever calls holds the lock, so nobody is at work.
+//! Removes what a killed process left in the data directory: unfinished imports and exports, restores before their
+//! swap, rehearsals, and backup spool files. The caller holds the lock, so no other process uses them.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -9,10 +8,7 @@ use std::path::Path;
 
 use backup::{BackupError, clear_staged};
 
-/// Removes all of it. Not what a swap that was begun still needs.
-///
-/// # Errors
-/// When something cannot be read or removed.
+/// Removes all leftovers, except those that an unfinished swap still needs.
 pub fn clear(data: &Path) -> Result<(), BackupError> {
     clear_staged(data)?;
     clear_in(data, |name| name.starts_with("importing-"))?;

@@ -1,7 +1,7 @@
 //! Assembly: start, router, access, schema, reactions, stop.
 //!
-//! [`start`] is what `hq serve` and the tests call. It listens first, so that a health check is
-//! answered while the stores open, and hands back a [`Running`] server.
+//! `hq serve` and the tests call [`start`]. It listens before the stores are open, so that health checks are answered
+//! early, and returns a [`Running`] server.
 
 pub mod access;
 pub mod data_dir_guard;
@@ -100,31 +100,29 @@ use upgrade::Upgrader;
 use workspaces::OpenError;
 use workspaces::life::{self, LifeError};
 
-/// How long everything may take at the end.
+/// How long the shutdown may take.
 const END_WITHIN: Duration = Duration::from_secs(10);
 
-/// What a server is made of besides its settings. The tests put in their own.
+/// Dependencies of a server besides its settings. Tests replace them.
 pub struct Parts {
     pub clock: Arc<dyn Clock>,
-    /// Where ids come from.
     pub ids: Arc<dyn IdSource>,
-    /// How requests to the outside are made.
+    /// HTTP client for outbound requests.
     pub http: ClientParts,
-    /// The program that jails: this one.
+    /// The executable that runs jailed programs: this one.
     pub jail_program: PathBuf,
-    /// What bounds the runs of agents.
+    /// Limits of agents' runs.
     pub runs: Limits,
-    /// Whom their programs and the way out of these trust.
+    /// Root certificates and port for outbound connections of agents' programs.
     pub trusted: Trusted,
-    /// Takes live secrets out of text; the log writes through it, too.
+    /// Removes live secrets from text. The log uses it, too.
     pub redactor: Arc<Redactor>,
-    /// How long clients may take.
+    /// Timeouts of clients.
     pub patience: Patience,
-    /// The durable consumers of the feed.
     pub consumers: Consumers,
-    /// What may happen to disks; nothing is injected in the program.
+    /// Fault injection for disk operations. Production injects none.
     pub faults: Arc<dyn Faults>,
-    /// Whether to begin without accounts where there are workspaces and no `system.redb`.
+    /// Whether to start without accounts if there are workspaces but no `system.redb`.
     pub begin_anew: bool,
 }
 
@@ -149,47 +147,42 @@ impl Default for Parts {
 /// Why the server did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// Somebody else has the folder, or it cannot be written.
+    /// Another process uses the data directory, or it is not writable.
     #[error(transparent)]
     Lock(#[from] LockError),
-    /// The address.
     #[error("cannot listen on {address}: {source}; choose another with --listen")]
     Listen { address: SocketAddr, source: io::Error },
-    /// Open to a network, with nobody to own it.
+    /// Listening on a network without an owner.
     #[error(
         "refusing to listen on {0} without an owner; set HQ up on 127.0.0.1 first, then listen wider"
     )]
     Exposed(SocketAddr),
-    /// The accounts are gone and the workspaces are not.
+    /// `system.redb` is missing although workspaces exist.
     #[error(
         "{} is missing, though there are workspaces here ({workspaces}): accounts, sign-ins, tokens and the list of workspaces were in it. Put the file back, or restore a backup with `hq restore <place> --data '{}'`. Only when there is neither: `hq serve --begin-anew` asks for a new owner and takes the workspaces in; nobody else can sign in to them then",
         data.join("system.redb").display(), data.display()
     )]
     NoAccounts {
-        /// The data folder.
+        /// Path of the data directory.
         data: PathBuf,
         workspaces: String,
     },
-    /// The master key.
     #[error(transparent)]
     Key(#[from] KeyError),
     #[error("system.redb: {0}")]
     System(#[from] StoreError),
-    /// The only workspace.
     #[error(transparent)]
     Workspace(#[from] OpenError),
-    /// The list of workspaces.
     #[error(transparent)]
     List(#[from] LifeError),
-    /// Accounts.
     #[error(transparent)]
     Users(#[from] UsersError),
-    /// A store of an older or newer program.
+    /// A store has a format of an older or newer version.
     #[error(transparent)]
     Upgrade(#[from] UpgradeError),
     #[error(transparent)]
     Sandbox(#[from] SandboxError),
-    /// A restore that was cut off cannot be finished.
+    /// An interrupted restore cannot be finished.
     #[error(transparent)]
     Restore(#[from] BackupError),
     /// A thread that opens files ended early.
@@ -199,15 +192,14 @@ pub enum StartError {
 
 /// A started server.
 pub struct Running {
-    /// The program.
     pub app: App,
-    /// Where it listens.
+    /// Listen address.
     pub address: SocketAddr,
-    /// Where people find it, without a slash at the end.
+    /// Base URL for people, without a trailing slash.
     pub url: String,
-    /// The one-time link, while there is no owner.
+    /// The one-time set-up link, while there is no owner.
     pub setup_link: Option<String>,
-    /// All routes with what they need.
+    /// All routes with their requirements.
     pub routes: Arc<Vec<Mounted>>,
     engine: Engine,
     tasks: Tasks,
@@ -215,26 +207,26 @@ pub struct Running {
     _lock: Lock,
 }
 
-/// Starts a server: listen, open, take requests.
+/// Starts a server: listens, opens the stores, then accepts requests.
 ///
 /// # Errors
-/// When the folder is taken, the address is in use, or a store cannot be opened.
+/// When the data directory is locked, the address is in use, or a store cannot be opened.
 pub async fn start(config: Config, parts: Parts) -> Result<Running, StartError> {
     let lock = lock::take(&config.data, parts.clock.now())?;
     finish_swap(&config.data, &*parts.faults)?;
     raise_open_files();
     let stopping = CancellationToken::new();
-    // A start that fails leaves nothing behind.
+    // A failed start stops all tasks.
     let guard = stopping.clone().drop_guard();
     let tasks = Tasks::new(stopping.clone());
     let (front, patience) = (Front::default(), parts.patience);
-    // Commands are told what takes long, too.
+    // Commands at the socket see the progress of the start, too.
     let socket = socket::open(&config.data, front.clone(), stopping.clone())
         .inspect_err(
             |error| tracing::warn!(%error, "there is no local socket; commands do not work"),
         )
         .ok();
-    // On a network nothing answers before it is known that somebody owns this.
+    // On a network, do not respond before an owner is known to exist.
     let wide = !config.listen.ip().is_loopback() && !in_container();
     let early =
         if wide { None } else { Some(listen(&config, &front, &tasks, &stopping, patience).await?) };
@@ -244,7 +236,7 @@ pub async fn start(config: Config, parts: Parts) -> Result<Running, StartError> 
     let (tell, is_owned) = oneshot::channel();
     let opened =
         tokio::task::spawn_blocking(move || open(config, parts, spawner, (token, shown), tell));
-    // Accounts are opened first: workspaces may take long.
+    // The accounts open first: workspaces may take long.
     let owned = is_owned.await == Ok(true);
     let listening = match (early, owned) {
         (Some(address), _) => Ok(address),
@@ -293,7 +285,7 @@ async fn listen(
     Ok(bound)
 }
 
-/// Says on the starting page what takes long.
+/// Shows the progress on the start page.
 fn telling(front: &Front) -> OpenProgress {
     let front = front.clone();
     Arc::new(move |which, opening| {
@@ -312,7 +304,7 @@ fn telling(front: &Front) -> OpenProgress {
     })
 }
 
-/// Found and known format, when that is what is wrong with the system store.
+/// Found and known format, if the system store has an unknown format.
 fn formats(error: &StartError) -> Option<(u32, u32)> {
     match error {
         StartError::System(StoreError::Format { found, known }) => Some((*found, *known)),
@@ -320,7 +312,8 @@ fn formats(error: &StartError) -> Option<(u32, u32)> {
     }
 }
 
-/// Opens everything in the data folder, and tells whether there is an owner once that is known. Blocking.
+/// Opens everything in the data directory. Sends on `tell` whether there is an owner, as soon as that is known.
+/// Blocking.
 fn open(
     config: Config,
     parts: Parts,
@@ -373,7 +366,7 @@ fn open(
         let limits = store::Limits::default();
         Ok(Store::open_watched(options, limits, Some(Arc::clone(&look)))?)
     })?;
-    // ok: who does not wait for it any more does not need it.
+    // ok: the receiver does not need the result any more.
     let _ = tell.send(system.read(|snap| users::queries::any_account(snap))?);
     let rehearse = restore::rehearse(Arc::clone(&parts.clock), Arc::clone(&parts.ids));
     let app = App::new(AppParts {
@@ -427,8 +420,8 @@ fn open(
     Ok(app)
 }
 
-/// Lets agents work in every workspace that is open and in each that will be. What a crash left
-/// half made is finished first, so that nobody meets it.
+/// Starts agents' work in all open workspaces and in those opened later. First finishes operations that a crash
+/// interrupted.
 async fn begin_work(app: &App, limits: Limits, trusted: Trusted) -> Engine {
     let engine = tools::engine(app, limits, trusted);
     let made = engine.clone();
@@ -459,7 +452,7 @@ async fn begin_work(app: &App, limits: Limits, trusted: Trusted) -> Engine {
     made
 }
 
-/// A new one-time link for the first person.
+/// Creates a one-time link for the first owner.
 pub async fn setup_link(app: &App, url: &str) -> Result<String, UsersError> {
     let token = Token::issue(TokenKind::Link);
     let link = format!("{url}/setup?token={}", token.reveal());
@@ -471,16 +464,15 @@ pub async fn setup_link(app: &App, url: &str) -> Result<String, UsersError> {
 }
 
 impl Running {
-    /// Begins no work any more and waits, at most so long, until no agent is at work: what a model or a
-    /// tool is doing may end, and its run is put back before the next step. Says whether all are at rest.
-    /// Pages and the API go on meanwhile; what is asked is kept for the next start.
+    /// Starts no new work and waits at most `patience` until no agent is working. A running model call or tool may
+    /// finish; its run is put back before the next step. Returns whether all agents have stopped. Pages and the API
+    /// keep working; new requests for work wait for the next start.
     pub async fn settle(&self, patience: Duration) -> bool {
         self.app.closing.cancel();
         tokio::time::timeout(patience, self.engine.rests()).await.is_ok()
     }
 
-    /// Stops taking work, lets open requests end, closes the stores. Says whether all was over in
-    /// time.
+    /// Stops accepting work, lets open requests end and closes the stores. Returns whether everything ended in time.
     pub async fn stop(self) -> bool {
         self.app.stopping.cancel();
         self.app.backups.close();
@@ -498,7 +490,7 @@ impl Running {
             workspaces::labels::note_people(ws).await;
         }
         self.app.hosts.are_answered_by(None);
-        // The engine and the program own each other.
+        // Breaks the reference cycle between engine and `App`.
         *self.app.on_open.write() = None;
         close_stores(&self.app).await;
         if self.app.is_here() {
@@ -508,7 +500,7 @@ impl Running {
     }
 }
 
-/// Closes all stores. Whoever is still busy is refused from here on; a file that was closed needs no recovery.
+/// Closes all stores. Later accesses get an error. A closed store needs no recovery.
 async fn close_stores(app: &App) {
     let mut stores: Vec<Store> =
         app.workspaces.write().drain(..).map(|ws| ws.store.clone()).collect();
@@ -519,7 +511,7 @@ async fn close_stores(app: &App) {
     }
 }
 
-/// Where a browser on this machine finds an address.
+/// URL of a listen address for a browser on this machine.
 fn local_url(address: SocketAddr) -> String {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
@@ -529,15 +521,15 @@ fn local_url(address: SocketAddr) -> String {
     format!("http://{}", SocketAddr::new(ip, address.port()))
 }
 
-/// Whether this runs in a container, which publishes the port where its owner says.
+/// Whether the process runs in a container. Its operator decides where the port is published.
 fn in_container() -> bool {
-    // The last one is made in our own image: not every engine leaves a mark.
+    // The last file is part of our own image, because not every container engine leaves a marker.
     ["/.dockerenv", "/run/.containerenv", "/etc/hq/container"]
         .iter()
         .any(|mark| fs::exists(mark).unwrap_or(false))
 }
 
-/// As many open files as the machine allows: connections, stores, logs.
+/// Raises the limit of open files to the maximum: connections, stores and logs need many.
 fn raise_open_files() {
     use rustix::process::{Resource, getrlimit, setrlimit};
     let mut limit = getrlimit(Resource::Nofile);

@@ -1,5 +1,5 @@
-//! Connections: accepted before anything is opened, answered with a starting page until the router is
-//! there, drained at the end.
+//! Connections: accepted before the stores are open, answered with a start page until the router is ready, drained at
+//! shutdown.
 
 use std::convert::Infallible;
 use std::fmt::Display;
@@ -33,20 +33,20 @@ use super::stream::{self, Hatch, Watched};
 use super::tasks::Tasks;
 use super::unread;
 
-/// The largest head of a request.
+/// Maximum size of a request head in bytes.
 const MAX_HEAD: usize = 32 * 1024;
-/// The most of a connection that is read ahead.
+/// Read buffer of a connection in bytes.
 const MAX_AHEAD: usize = 64 * 1024;
-/// How long an open request may go on when the program ends.
+/// How long an open request may continue at shutdown.
 pub const DRAIN: Duration = Duration::from_secs(8);
 
-/// How long a client may take.
+/// Timeouts of clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Patience {
-    /// For the head of a request, from the connection on; also between two requests.
+    /// For a request head, from the start of the connection; also between two requests.
     pub head: Duration,
     pub body: Duration,
-    /// How long an answer looks for what is rare before it says where to go on.
+    /// Maximum time that a request searches for rare matches before it returns a cursor for the rest.
     pub look: Duration,
 }
 
@@ -60,19 +60,18 @@ impl Default for Patience {
     }
 }
 
-/// How long a call waits for a start that is nearly over.
+/// How long a call waits for a start that is nearly finished.
 const START: Duration = Duration::from_secs(2);
 
-/// What is being done before there is a router.
+/// Progress of the start.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stage {
-    /// In words; empty for the usual ones.
+    /// Description; empty for the default text.
     pub said: String,
-    /// How much of it is done.
     pub percent: Option<u8>,
 }
 
-/// What answers: the router, once there is one.
+/// Handles requests: start page first, router once it is ready.
 #[derive(Clone, Default)]
 pub struct Front {
     router: Arc<OnceLock<Router>>,
@@ -81,14 +80,14 @@ pub struct Front {
 }
 
 impl Front {
-    /// The router takes over from the starting page.
+    /// Replaces the start page by the router.
     pub fn open(&self, router: Router) {
-        // ok: a front is opened once, by `server::start`.
+        // ok: `server::start` opens a front once.
         let _ = self.router.set(router);
         self.opened.cancel();
     }
 
-    /// Says on the starting page what is being done.
+    /// Sets the progress on the start page.
     pub fn tell(&self, stage: Stage) {
         *self.stage.lock() = stage;
     }
@@ -96,7 +95,7 @@ impl Front {
     async fn answer(&self, mut request: Request<Incoming>, peer: Peer) -> Response {
         request.extensions_mut().insert(peer);
         if self.router.get().is_none() && waits_for_start(&request) {
-            // ok: after that long it is told that HQ is starting.
+            // ok: after the timeout, the response says that HQ is starting.
             let _ = tokio::time::timeout(START, self.opened.cancelled()).await;
         }
         match self.router.get() {
@@ -119,13 +118,14 @@ impl Front {
     }
 }
 
-/// What would be lost without an answer: calls of programs and what people send. Pages show the start and renew themselves.
+/// Whether a request waits for the start: API calls and submitted forms would be lost otherwise. Pages show the
+/// progress and reload themselves.
 fn waits_for_start<B>(request: &Request<B>) -> bool {
     let path = request.uri().path();
     is_api(path) || !(path == "/healthz" || request.method().is_safe())
 }
 
-/// Until the store is open: healthy, but nothing to see yet save for this page and its style.
+/// Response before the router is ready: healthy, with only the start page and its assets.
 fn starting(path: &str, headers: &HeaderMap, stage: &Stage) -> Response {
     if let Some(file) = path.strip_prefix("/s/") {
         return assets::answer(file, headers);
@@ -149,7 +149,7 @@ fn starting(path: &str, headers: &HeaderMap, stage: &Stage) -> Response {
     trouble::starting(&said, stage.percent)
 }
 
-/// Accepts connections from the network until the program ends.
+/// Accepts network connections until the process stops.
 pub async fn network(
     listener: TcpListener,
     front: Front,
@@ -164,9 +164,9 @@ pub async fn network(
         };
         match accepted {
             Ok((stream, SocketAddr::V4(_) | SocketAddr::V6(_))) => {
-                // ok: a connection that does not say where it comes from is closed already.
+                // ok: a connection without a peer address is already closed.
                 let Ok(from) = stream.peer_addr() else { continue };
-                // ok: without it answers only take a little longer.
+                // ok: otherwise responses only take slightly longer.
                 let _ = stream.set_nodelay(true);
                 let (front, stop) = (front.clone(), stop.clone());
                 let peer = Peer::Net(from.ip());
@@ -176,7 +176,7 @@ pub async fn network(
                 );
             }
             Err(error) => {
-                // Out of descriptors, most likely: give open connections time to end.
+                // Probably out of file descriptors: give open connections time to end.
                 tracing::warn!(%error, "could not accept a connection");
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
@@ -198,7 +198,7 @@ pub async fn connection<S>(
     tokio::select! {
         () = served.as_mut() => {}
         () = stop.cancelled() => {
-            // ok: who does not take the rest in time does without.
+            // ok: a client that does not read the rest in time is cut off.
             let _ = tokio::time::timeout(DRAIN, served).await;
         }
     }
@@ -235,7 +235,7 @@ async fn serve<S>(
         .max_buf_size(MAX_AHEAD)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
-    // In a place of its own, which is given back when a stream leaves.
+    // Boxed, so that its memory is released when a stream takes over.
     let mut http = Box::new(http);
     let left = tokio::select! {
         ended = &mut http => return log_end(ended),
@@ -248,7 +248,7 @@ async fn serve<S>(
             }
         }
     };
-    // None when it was upgraded, and then no answer has left.
+    // `None` after an upgrade; no response has been detached then.
     if let Some(parts) = (*http).into_parts() {
         log_end(stream::relay(parts.io.into_inner(), left).await);
     }

@@ -1,5 +1,5 @@
-//! What the machine's owner may do, over the socket or with the program stopped: see how it is, make
-//! a one-time link or a token, show the settings. How a workspace is, those may see who may read it.
+//! Operations for the machine's owner, over the socket or with the process stopped: status, one-time links, tokens,
+//! settings. The status of a workspace is also available to its readers over the API.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -35,14 +35,14 @@ use web::session::Peer;
 
 use super::lock;
 
-/// Where the program is found, for links.
+/// Where the server is reachable, for links.
 pub struct Here {
-    /// The address, without a slash at the end.
+    /// URL without a trailing slash.
     pub url: String,
 }
 
-/// The address of this server as whoever asks knows it, without a slash at the end: the one of the
-/// settings; else the host that a browser asked, or, at the socket, where the program listens.
+/// URL of this server from the caller's view, without a trailing slash: the configured public URL, otherwise the
+/// `Host` of the request or, at the socket, the listen address.
 pub struct Reached(pub String);
 
 impl FromRequestParts<App> for Reached {
@@ -62,7 +62,6 @@ impl FromRequestParts<App> for Reached {
     }
 }
 
-/// Routes below `/local`.
 #[must_use]
 pub fn routes() -> Routes {
     Routes::new()
@@ -77,43 +76,40 @@ pub fn routes() -> Routes {
         .get("/doctor/keys", look_at_keys.needs(Can::Local))
 }
 
-/// Routes below `/api/v1`.
 #[must_use]
 pub fn api() -> Routes {
     let doc = || Doc::new("How the workspace is").returns::<RemoteStatus>();
     Routes::new().get("/status", show_workspace.needs(Can::Read).doc(doc))
 }
 
-// ── How it is ──
+// ── Status ──
 
-/// How the program is.
+/// Status of the process.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Status {
-    /// Its process.
     pub pid: u32,
-    /// Since when it runs.
+    /// Start time.
     pub since: Option<Timestamp>,
     pub version: String,
-    /// Where it is found.
+    /// Where the server is reachable.
     pub url: String,
-    /// Whether it waits for its owner.
+    /// Whether the server has no owner yet.
     pub setup_required: bool,
-    /// Memory that is its own share, in KiB; nothing when it is not told.
+    /// Proportional set size (PSS) in KiB; `None` if unknown.
     pub memory_kib: Option<u64>,
-    /// When the last backup was made.
     #[serde(default)]
     pub last_backup: Option<Timestamp>,
-    /// What went wrong with backups, until it is mended.
+    /// Problem with backups, until it is solved.
     #[serde(default)]
     pub backup_trouble: Option<String>,
-    /// That the master key is another one than the data needs.
+    /// Problem: the master key does not match the data.
     #[serde(default)]
     pub key_trouble: Option<String>,
-    /// That the disk is full, so that nothing new is saved.
+    /// Problem: the disk is full and nothing new is saved.
     #[serde(default)]
     pub disk_trouble: Option<String>,
     pub workspaces: Vec<WorkspaceStatus>,
-    /// Those that cannot be opened.
+    /// Workspaces that cannot be opened.
     #[serde(default)]
     pub damaged: Vec<Damaged>,
 }
@@ -258,7 +254,7 @@ async fn show_config(app: App) -> Json<Value> {
     Json(json!({ "settings": app.config.settings }))
 }
 
-/// The workspaces that a look at files is about: the one that is named, or all.
+/// The workspaces to check: the named one, or all.
 fn looked_through(app: &App, slug: Option<&str>) -> Result<Vec<Ws>, UsersError> {
     match slug {
         Some(slug) => Ok(vec![super::operate::chosen(app, Some(slug))?]),
@@ -303,12 +299,12 @@ async fn look_at_keys(app: App) -> Result<Json<keys::Found>, ApiError> {
 
 // ── Links ──
 
-/// Whose link is wanted.
+/// Request for a one-time link.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct LinkRequest {
-    /// The account's address; may be left out when there is one account.
+    /// Email address of the account; optional if there is only one account.
     pub email: Option<String>,
-    /// Whether the second step goes, too.
+    /// Whether to remove the second factors as well.
     #[serde(default)]
     pub factors: bool,
 }
@@ -317,13 +313,12 @@ pub struct LinkRequest {
 #[derive(Debug, Serialize, Deserialize)]
 pub struct FreshLink {
     pub link: String,
-    /// Whose password it resets; nothing for the set-up link.
+    /// Email address of the account whose password the link resets; `None` for the set-up link.
     pub email: Option<String>,
-    /// Until when it works.
     pub expires_at: Timestamp,
 }
 
-/// A link that sets a new password, or the set-up link while there is no owner.
+/// Creates a password reset link, or the set-up link while there is no owner.
 pub async fn reset_link(
     app: &App,
     here: &Here,
@@ -356,10 +351,10 @@ async fn make_link(
     Ok(Json(reset_link(&app, &here, by, wish).await?))
 }
 
-/// The open account with this address, or the only one.
+/// The open account with this email address, or the only account.
 ///
 /// # Errors
-/// When there is none, it is disabled, or there are several and none was named.
+/// When there is none, the account is disabled, or there are several and `email` is missing.
 pub fn chosen_account(app: &App, email: Option<&str>) -> Result<Account, UsersError> {
     if let Some(email) = email {
         let found = app.system.read(|snap| queries::by_email(snap, email))?;
@@ -384,7 +379,7 @@ pub fn chosen_account(app: &App, email: Option<&str>) -> Result<Account, UsersEr
     }
 }
 
-/// The owner at the machine, with the user id; before there is an owner, the program.
+/// Actor for commands on this machine: the owner with the user id, or the system before there is an owner.
 pub fn local_actor(app: &App, peer: Peer) -> Result<Actor, StoreError> {
     let keeper = app.system.read(|snap| queries::keeper(snap))?;
     Ok(match (keeper, peer) {
@@ -397,34 +392,33 @@ pub fn local_actor(app: &App, peer: Peer) -> Result<Actor, StoreError> {
 
 // ── Tokens ──
 
-/// What a token is wanted for.
+/// Request for an API token.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct TokenRequest {
     pub name: String,
-    /// What it may be used for; everything its owner may do when empty.
+    /// Scopes of the token; empty for all rights of its owner.
     #[serde(default)]
     pub scopes: Vec<Scope>,
-    /// How many days it lives.
+    /// Lifetime in days.
     pub days: Option<i64>,
-    /// Whose; may be left out when there is one account.
+    /// Email address of the account; optional if there is only one account.
     pub email: Option<String>,
-    /// The workspace; may be left out when there is one.
+    /// Slug of the workspace; optional if there is only one.
     pub workspace: Option<String>,
 }
 
-/// A new token, shown once.
+/// A new token. The secret is shown once.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct FreshToken {
     pub token: String,
-    /// Its id, to withdraw it.
+    /// Id for revoking the token.
     pub id: TokenId,
-    /// What it may be used for.
     pub scopes: Vec<Scope>,
     pub workspace: String,
     pub expires_at: Timestamp,
 }
 
-/// Makes a token in the name of an account, with no more rights than that has.
+/// Creates a token for an account, with no more rights than the account has.
 async fn make_token(
     app: App,
     peer: Peer,

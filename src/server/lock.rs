@@ -1,4 +1,4 @@
-//! One server a data folder: an exclusive lock on `lock`, which says who holds it.
+//! One process per data directory: an exclusive lock on the file `lock`, which names the holder.
 
 use std::fs::{File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Read, Seek, Write};
@@ -12,12 +12,11 @@ use serde::{Deserialize, Serialize};
 
 use kernel::Timestamp;
 
-/// Who holds a data folder.
+/// The process that holds a data directory.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Holder {
-    /// Its process id.
     pub pid: u32,
-    /// When it started.
+    /// Start time of the process.
     pub since: Timestamp,
 }
 
@@ -27,43 +26,42 @@ impl std::fmt::Display for Holder {
     }
 }
 
-/// Why the folder could not be taken.
+/// Why the directory could not be locked.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
-    /// Another program has it.
+    /// Another process holds the lock.
     #[error("the data folder is in use by {}; stop it first, or give this one another folder",
         .0.as_ref().map_or_else(|| "another program".to_owned(), ToString::to_string))]
     Held(Option<Holder>),
-    /// The lock file cannot be made.
+    /// The lock file cannot be created.
     #[error("the data folder cannot be written: {0}; check its owner and mode")]
     Io(#[from] io::Error),
 }
 
-/// A held data folder; free again when this is dropped or the process ends.
+/// A held lock. Released when this is dropped or the process ends.
 #[derive(Debug)]
 pub struct Lock {
     _file: File,
 }
 
-/// Its name in the data folder.
+/// Name of the lock file in the data directory.
 pub const NAME: &str = "lock";
 
-/// How long the lock of a program that was killed may outlive it: what it was just about to start holds
-/// it until it has become a program of its own.
+/// How long the lock may outlive a killed process. A child that was just being started holds it until its `exec`.
 const LINGER: Duration = Duration::from_secs(3);
-/// How often that is looked at.
+/// Polling interval during this time.
 const GLANCE: Duration = Duration::from_millis(10);
 
-/// Whether a holder does not run any more.
+/// Whether the holder's process has ended.
 fn is_gone(holder: &Holder) -> bool {
     let pid = i32::try_from(holder.pid).ok().and_then(Pid::from_raw);
     pid.is_some_and(|pid| test_kill_process(pid) == Err(Errno::SRCH))
 }
 
-/// Makes the folder if need be (mode 0700) and takes it.
+/// Creates the directory if necessary (mode 0700) and locks it.
 ///
 /// # Errors
-/// When somebody else holds it or it cannot be written.
+/// When another process holds the lock, or the directory is not writable.
 pub fn take(folder: &Path, now: Timestamp) -> Result<Lock, LockError> {
     if !folder.exists() {
         std::fs::create_dir_all(folder)?;
@@ -96,11 +94,11 @@ pub fn take(folder: &Path, now: Timestamp) -> Result<Lock, LockError> {
     Ok(Lock { _file: file })
 }
 
-/// Who wrote the lock file last; only meaningful while it is held.
+/// The process that last wrote the lock file. Only meaningful while the lock is held.
 #[must_use]
 pub fn holder(folder: &Path) -> Option<Holder> {
     let mut text = String::new();
-    // ok: an unreadable file tells no name, and the message says "another program".
+    // ok: without a readable file, the message says "another program".
     File::open(folder.join(NAME)).ok()?.take(4096).read_to_string(&mut text).ok()?;
     serde_json::from_str(&text).ok()
 }
@@ -115,7 +113,7 @@ mod tests {
         let data = folder.path().join("data");
         let now = "2026-11-20T12:00:00Z".parse().unwrap();
         let first = take(&data, now).unwrap();
-        // No process has this number.
+        // No process has this id.
         let gone = Holder { pid: i32::MAX.unsigned_abs(), since: now };
         std::fs::write(data.join("lock"), serde_json::to_string(&gone).unwrap()).unwrap();
         let second = std::thread::spawn(move || take(&data, now).map(drop));

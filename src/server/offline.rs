@@ -1,4 +1,4 @@
-//! The program on a folder that nobody holds, for commands while it is stopped and for the demo.
+//! Stores and routes without a running server, for commands while HQ is stopped and for the demo.
 
 use std::sync::{Arc, OnceLock};
 
@@ -20,18 +20,18 @@ use super::tasks::Tasks;
 use super::workspaces::life;
 use super::{Parts, StartError, close_stores, local, local_url, open, router};
 
-/// The stores of a folder whose program does not run, for commands that work on them directly.
+/// The open stores of a data directory whose server is not running.
 pub struct Offline {
-    /// The program, without listener and engine.
+    /// `App` without listener and engine.
     pub app: App,
-    /// Where it would be found.
+    /// Where the server would be reachable.
     here: Arc<local::Here>,
     router: OnceLock<Router>,
     _lock: Lock,
 }
 
 impl Offline {
-    /// Answers a request of the machine's owner as the socket of a running program does.
+    /// Handles a request of the machine's owner like the socket of a running server.
     pub async fn answer(&self, mut request: Request) -> Response {
         request.extensions_mut().insert(Peer::Socket { uid: rustix::process::getuid().as_raw() });
         let router = self.router.get_or_init(|| {
@@ -41,22 +41,22 @@ impl Offline {
         response
     }
 
-    /// Closes the stores, so that the next start has nothing to recover.
+    /// Closes the stores, so that the next start needs no recovery.
     pub async fn close(self) {
         self.app.stopping.cancel();
         close_stores(&self.app).await;
     }
 }
 
-/// Opens a data folder that nobody holds. Call from an async runtime.
+/// Opens an unlocked data directory. Call from an async runtime.
 ///
 /// # Errors
-/// When somebody holds it, or a store cannot be opened.
+/// When the directory is locked, or a store cannot be opened.
 pub async fn offline(config: Config) -> Result<Offline, StartError> {
     offline_with(config, Parts::default()).await
 }
 
-/// The same with other parts, such as another clock.
+/// Like [`offline`], with other dependencies such as another clock.
 ///
 /// # Errors
 /// As [`offline`].

@@ -1,5 +1,5 @@
-//! The OpenAPI document, put together from the table that mounts the routes: a route cannot be
-//! missing from it. Made when somebody asks for it first.
+//! The OpenAPI document, built from the table that mounts the routes, so that no route can be missing. Built at the
+//! first request.
 
 use std::sync::{Arc, OnceLock};
 
@@ -11,24 +11,23 @@ use kernel::Can;
 use web::extract::Json;
 use web::routes::{Doc, Mounted, Needs, Routes};
 
-/// The media type of a stream of events.
+/// Media type of an event stream.
 const STREAM: &str = "text/event-stream";
 
-/// The document and what it is made from.
+/// The document, built on demand from the routes.
 pub struct Document {
     routes: Arc<Vec<Mounted>>,
     made: OnceLock<Value>,
 }
 
 impl Document {
-    /// Of these routes.
+    /// Creates the document of these routes. Builds nothing yet.
     #[must_use]
     pub fn new(routes: Arc<Vec<Mounted>>) -> Arc<Self> {
         Arc::new(Self { routes, made: OnceLock::new() })
     }
 }
 
-/// Routes below `/api/v1`.
 #[must_use]
 pub fn routes() -> Routes {
     Routes::new().get(
@@ -71,7 +70,7 @@ fn make(routes: &[Mounted]) -> Value {
     })
 }
 
-/// `/v1/models/{*id}`, which takes slashes too, is the template `/v1/models/{id}`.
+/// Converts the catch-all parameter in `/v1/models/{*id}` to the template `/v1/models/{id}`.
 fn template(path: &str) -> String {
     path.replace("{*", "{")
 }
@@ -130,7 +129,7 @@ fn header(name: &str, about: &str) -> Value {
     })
 }
 
-/// The success, the refusals that a client should know how to meet, and all others.
+/// Responses: the success, errors that clients should handle, and a default for all others.
 fn answers(route: &Mounted, doc: &Doc) -> Value {
     let (media, schema) = match route.path.starts_with("/v1/") {
         true => ("application/json", "#/components/schemas/OpenAiError"),
@@ -178,7 +177,7 @@ fn answer(doc: &Doc) -> Value {
     }
 }
 
-/// The properties of a query's schema, each a parameter.
+/// Converts the properties of a query schema to parameters.
 fn query_parameters(schema: &Value) -> Vec<Value> {
     let required: Vec<&str> = schema["required"]
         .as_array()
@@ -199,7 +198,7 @@ fn query_parameters(schema: &Value) -> Vec<Value> {
     properties.iter().map(parameter).collect()
 }
 
-/// `GET /api/v1/tasks/{id}/comments` is `get_tasks_id_comments`.
+/// `GET /api/v1/tasks/{id}/comments` becomes `get_tasks_id_comments`.
 fn operation_id(path: &str, method: &Method) -> String {
     let path = path.trim_start_matches("/api/v1").trim_start_matches('/');
     let plain: String = path.chars().filter(|c| !matches!(c, '{' | '}')).collect();
@@ -207,7 +206,7 @@ fn operation_id(path: &str, method: &Method) -> String {
     format!("{}_{words}", method.as_str().to_lowercase())
 }
 
-/// The body of a refusal below `/v1`.
+/// Error body below `/v1`.
 fn openai_error() -> Value {
     let text = json!({ "type": "string" });
     json!({
@@ -226,7 +225,7 @@ fn openai_error() -> Value {
     })
 }
 
-/// The body of every refusal (RFC 9457).
+/// Error body of all other routes (RFC 9457).
 fn problem() -> Value {
     let text = json!({ "type": "string" });
     json!({

@@ -1,5 +1,5 @@
-//! What the machine's owner may do with the stores, over the socket: long pieces of work with their
-//! progress, the audit as JSON Lines, the removal of former versions.
+//! Store operations for the machine's owner over the socket: long-running jobs with progress, audit export as JSON
+//! Lines, removal of former versions, consumers.
 
 use serde::{Deserialize, Serialize};
 
@@ -21,10 +21,9 @@ use web::session::Peer;
 
 use super::local::local_actor;
 
-/// How many entries an answer of the export has.
+/// Entries per response of the export.
 const PIECE: usize = 2_000;
 
-/// Routes below `/local`.
 #[must_use]
 pub fn routes() -> Routes {
     Routes::new()
@@ -37,10 +36,10 @@ pub fn routes() -> Routes {
         .post("/redact", redact.needs(Can::Local))
 }
 
-/// The workspace that is meant: the only one, unless it is named.
+/// The named workspace, or the only one.
 ///
 /// # Errors
-/// When there is none of that name, it cannot be opened, or there are several and none is named.
+/// When the workspace does not exist or cannot be opened, or there are several and `slug` is missing.
 pub fn chosen(app: &App, slug: Option<&str>) -> Result<Ws, UsersError> {
     let all: Vec<Ws> = app.workspaces.read().clone();
     let broken = damaged::all(app)?;
@@ -62,16 +61,16 @@ pub fn chosen(app: &App, slug: Option<&str>) -> Result<Ws, UsersError> {
     }
 }
 
-/// Why a command must name its workspace, with all that it could mean.
+/// The error for a missing workspace name. Lists the candidates.
 pub fn several(all: &[Ws]) -> UsersError {
     let slugs: Vec<&str> = all.iter().map(|ws| ws.slug.as_str()).collect();
     UsersError::WhichWorkspace(slugs.join(", "))
 }
 
-/// Which workspace.
+/// Selects a workspace.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Where {
-    /// Its name in addresses; may be left out when there is one.
+    /// Slug; optional if there is only one workspace.
     pub workspace: Option<String>,
 }
 
@@ -105,17 +104,17 @@ fn stand(app: &App, ws: &Ws, kind: &str) -> Result<Json<JobState>, ApiError> {
     Ok(Json(state.ok_or_else(|| ApiError::not_found("Such a piece of work"))?))
 }
 
-// ── The audit ──
+// ── Audit ──
 
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct ExportRequest {
-    /// The workspace; may be left out when there is one.
+    /// Slug of the workspace; optional if there is only one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub workspace: Option<String>,
     /// `accounts` for sign-ins, tokens and accounts of its members.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
-    /// The last entry that is there already.
+    /// The last entry that the client has.
     #[serde(default)]
     pub after: u64,
 }
@@ -124,7 +123,7 @@ pub struct ExportRequest {
 pub struct ExportPiece {
     /// JSON Lines.
     pub text: String,
-    /// Go on after this entry; none at the end.
+    /// Continue after this entry; `None` at the end.
     pub next: Option<u64>,
 }
 
@@ -139,26 +138,26 @@ async fn export(
     Ok(Json(ExportPiece { text, next }))
 }
 
-/// Whose past is to go.
+/// Selects a record whose history is removed.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct RedactRequest {
-    /// The workspace; may be left out when there is one.
+    /// Slug of the workspace; optional if there is only one.
     pub workspace: Option<String>,
     pub table: String,
     /// The id, or the key of a task.
     pub id: String,
-    /// Only say which record is meant.
+    /// Only report which record is selected.
     #[serde(default)]
     pub look: bool,
 }
 
-/// What went.
+/// Result of a redaction.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Redacted {
-    /// The record's id.
+    /// Id of the record.
     #[serde(default)]
     pub id: String,
-    /// Former versions that are gone.
+    /// Number of removed versions.
     pub removed: usize,
 }
 
@@ -183,45 +182,43 @@ async fn redact(
 
 // ── Consumers ──
 
-/// What is to be done with a consumer.
+/// A command for a consumer.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct ConsumerRequest {
-    /// The workspace; may be left out when there is one.
+    /// Slug of the workspace; optional if there is only one.
     pub workspace: Option<String>,
     pub name: String,
     /// `pause`, `resume`, `skip`, `rewind`, `rebuild`, `retry` or `drop`.
     pub act: String,
-    /// The entry: to go back to, to try again, to drop; to skip, if only that one is to be.
+    /// The entry to rewind to, retry or drop. For `skip`, the only entry to skip.
     pub entry: Option<u64>,
 }
 
-/// Where the consumers of a workspace stand.
+/// State of the consumers of a workspace.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct ConsumerList {
     pub items: Vec<ConsumerView>,
 }
 
-/// Where all consumers stand.
 fn consumers(ws: &Ws) -> Result<Json<ConsumerList>, ApiError> {
     let now = ws.app.clock.now();
     let all = health::consumers(ws)?.into_iter().map(|one| ConsumerView::of(one, now));
     Ok(Json(ConsumerList { items: all.collect() }))
 }
 
-/// Which of the entries that a consumer gave up.
+/// Selects dead letters of a consumer.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct LettersRequest {
-    /// The workspace; may be left out when there is one.
+    /// Slug of the workspace; optional if there is only one.
     pub workspace: Option<String>,
-    /// The name of the consumer.
     pub name: String,
-    /// Only those behind this entry.
+    /// Only letters after this entry.
     pub after: Option<u64>,
-    /// How many at most.
+    /// Maximum number of letters.
     pub limit: Option<usize>,
 }
 
-/// What a consumer gave up.
+/// Lists the dead letters of a consumer.
 async fn list_letters(
     app: App,
     Query(wish): Query<LettersRequest>,
@@ -232,7 +229,7 @@ async fn list_letters(
     Ok(Json(ws.read_blocking(move |ws| letters::page(ws, number, asked)).await?))
 }
 
-/// Does something with a consumer and says where all stand then.
+/// Executes a command and returns the state of all consumers.
 async fn act_on_consumer(
     app: App,
     peer: Peer,

@@ -1,5 +1,5 @@
-//! Where a data folder was when HQ worked in it last. A copy of it, made to try something, would take up
-//! the same runs and spend the same money as the original once more: it stands still at first.
+//! Remembers where the data directory was last used. A copy would resume the same runs and spend the same money as
+//! the original, so a copied directory starts paused.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -11,11 +11,11 @@ use features::runs::model::HaltOf;
 use features::runs::rules::halt;
 use kernel::{Actor, Cause, HaltHow, Part};
 
-/// Its number on the disk, the path of its folder and the machine, line by line.
+/// File with inode, folder path and machine id, one per line.
 const FILE: &str = "place";
 const MACHINE: &str = "/etc/machine-id";
 
-/// Lets all work stand still when the folder was copied since the last start. Before work begins.
+/// Pauses all work if the directory was copied since the last start. Runs before work starts.
 pub(super) async fn heed(app: &App, in_container: bool) {
     let data = app.config.data.clone();
     let looked = tokio::task::spawn_blocking(move || is_copy(&data, in_container)).await;
@@ -34,8 +34,7 @@ pub(super) async fn heed(app: &App, in_container: bool) {
     halt_all(app, HaltHow::Now).await;
 }
 
-/// Lets the work of every workspace stand still by the program's own order. What it says of why is told by
-/// `Halt::cause`.
+/// Pauses the work of every workspace with the program as actor. `Halt::cause` explains the reason.
 pub(super) async fn halt_all(app: &App, how: HaltHow) {
     let all = app.workspaces.read().clone();
     for ws in all {
@@ -47,8 +46,8 @@ pub(super) async fn halt_all(app: &App, how: HaltHow) {
     }
 }
 
-/// Whether the folder was copied since it was looked at last, and notes where it is now. A container
-/// has the same path wherever it runs, and no name of its machine that lasts.
+/// Whether the directory was copied since the last check. Records its current place. In a container, path and machine
+/// id do not count: the path is always the same and the machine has no stable id.
 fn is_copy(data: &Path, in_container: bool) -> io::Result<bool> {
     let path = data.join(FILE);
     let known = match fs::read_to_string(&path) {
@@ -56,10 +55,10 @@ fn is_copy(data: &Path, in_container: bool) -> io::Result<bool> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => return Err(error),
     };
-    // Written in place: a new file would have another number.
+    // Written in place: a new file would have another inode.
     let mut file = OpenOptions::new().create(true).truncate(false).write(true).open(&path)?;
     let folder = fs::canonicalize(data)?;
-    // ok: a machine without a name is told from others by the rest.
+    // ok: without a machine id, the other values distinguish the places.
     let machine = fs::read_to_string(MACHINE).unwrap_or_default();
     let now = format!("{}\n{}\n{}\n", file.metadata()?.ino(), folder.display(), machine.trim());
     if known.as_ref() == Some(&now) {

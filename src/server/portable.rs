@@ -1,8 +1,8 @@
-//! One workspace out into a file, and in from one as a new workspace.
+//! Export of one workspace to a file, and import of such a file as a new workspace.
 //!
-//! An import believes the file in nothing: it is unpacked beside, every row is read before the first is
-//! written, and the workspace stands in its place only when all of it is there. It stands still then, so
-//! that nothing is done twice while the original lives on.
+//! An import trusts nothing in the file. It is unpacked in a separate folder, every row is read before the first is
+//! written, and the folder is moved into place when it is complete. The imported workspace is paused, so that nothing
+//! is done twice while the original is still active.
 
 pub(crate) mod still;
 
@@ -35,18 +35,18 @@ use super::{schema, workspaces};
 
 use still::{Quiet, is_to_send, quieten, unsent};
 
-/// How many rows go in one transaction.
+/// Rows per transaction.
 const PIECE: usize = 500;
-/// Rows that may wait for what they refer to.
+/// Maximum number of rows that wait for rows they refer to.
 const MOST_WAITING: usize = 200_000;
-/// Files in a portable file.
+/// Maximum number of files in an export.
 const MOST_FILES: usize = 500_000;
-/// How much larger than itself a portable file may become.
+/// Maximum ratio of unpacked to packed size.
 const MOST_RATIO: u64 = 1_000;
 
-/// How much may still be written beside a folder.
+/// Free space for a folder, minus the reserve.
 pub(super) fn room_in(folder: &Path) -> u64 {
-    // A file system that cannot be asked is not a full one.
+    // A file system that does not report its free space does not count as full.
     free_of(folder).map_or(u64::MAX, |free| free.saturating_sub(reserve(0)))
 }
 
@@ -54,15 +54,14 @@ fn refused(why: impl std::fmt::Display) -> BackupError {
     BackupError::Restore(why.to_string())
 }
 
-// ── Out ──
+// ── Export ──
 
-/// Writes a workspace into a file that lies in a folder. Any number at once: each has a place of its own
-/// for what it lays aside. Blocking.
+/// Writes a workspace to a file in `folder`. Concurrent exports are allowed: each has its own spool folder. Blocking.
 ///
 /// # Errors
-/// When there is no room, or the store or a disk fails.
+/// When there is not enough space, or the store or a disk fails.
 pub fn export(ws: &Ws, out: &mut dyn Write, folder: &Path) -> Result<Portable, BackupError> {
-    // Blobs are read after the snapshot that names them: no sweep takes one meanwhile.
+    // Blobs are read after the snapshot that refers to them; the hold prevents their deletion meanwhile.
     let _hold = ws.blobs.hold();
     let data = &ws.app.config.data;
     has_room(ws, folder)?;
@@ -81,14 +80,13 @@ pub fn export(ws: &Ws, out: &mut dyn Write, folder: &Path) -> Result<Portable, B
     let room = || room_in(folder);
     let done = write_file(&source, &spool, &mut Watched::new(out, &room));
     if done.is_err() {
-        // ok: the first error counts; the next start clears the folder.
+        // ok: the first error counts, and the next start clears the folder.
         let _ = fs::remove_dir_all(&spool);
     }
     done
 }
 
-/// Refuses an export that would fill a disk: that of the data, on which it lays things aside, or that of
-/// the file.
+/// Rejects an export that would fill the disk of the data directory (spool) or of the target file.
 fn has_room(ws: &Ws, folder: &Path) -> Result<(), BackupError> {
     let data = &ws.app.config.data;
     let (aside, file) = needs(&ws.folder);
@@ -96,17 +94,17 @@ fn has_room(ws: &Ws, folder: &Path) -> Result<(), BackupError> {
         room if room < need => Err(BackupError::full(place.display(), room, need)),
         _ => Ok(()),
     };
-    let disk = |place: &Path| fs::metadata(place).map(|meta| meta.dev()).ok(); // ok: then it is another
+    let disk = |place: &Path| fs::metadata(place).map(|meta| meta.dev()).ok(); // ok: counts as another.
     match disk(data) == disk(folder) {
         true => fits(data, aside + file),
         false => fits(data, aside).and_then(|()| fits(folder, file)),
     }
 }
 
-/// The same into a file of this name.
+/// Exports to a new file at `path`.
 ///
 /// # Errors
-/// When something is there already, or as `export`.
+/// When the file exists, or as [`export`].
 pub fn export_to(ws: &Ws, path: &Path) -> Result<Portable, BackupError> {
     let mut file = match File::create_new(path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
@@ -119,13 +117,13 @@ pub fn export_to(ws: &Ws, path: &Path) -> Result<Portable, BackupError> {
     let done = export(ws, &mut file, folder)
         .and_then(|done| file.sync_all().map(|()| done).map_err(BackupError::disk(path)));
     if done.is_err() {
-        // ok: half a file is worth nothing, and the first error counts.
+        // ok: an incomplete file is useless, and the first error counts.
         let _ = fs::remove_file(path);
     }
     done
 }
 
-// ── In ──
+// ── Import ──
 
 /// What came in.
 #[derive(Debug, Serialize, Deserialize, schemars::JsonSchema)]
@@ -151,20 +149,19 @@ pub struct Imported {
     pub notes: Vec<String>,
 }
 
-/// Who brings it in, and under which name.
+/// Parameters of an import.
 pub struct ImportRequest {
-    /// Its name in addresses, when not the one in the file.
+    /// Slug of the new workspace, if not the one in the file.
     pub slug: Option<String>,
-    /// Who does it.
     pub by: Actor,
-    /// Who owns it here, beside the people in it.
+    /// Owner of the imported workspace, in addition to the members in it.
     pub owner: Account,
 }
 
-/// Makes a new workspace of a portable file. Blocking; inside an async runtime.
+/// Creates a new workspace from an export. Blocking; must run in an async runtime.
 ///
 /// # Errors
-/// With the first thing that is not as it should be; then nothing has changed.
+/// The first problem found; nothing has changed then.
 pub fn import(
     app: &App,
     from: &mut dyn Read,
@@ -261,7 +258,7 @@ fn checked_slug(app: &App, slug: &str) -> Result<String, BackupError> {
     }
 }
 
-/// Ids that are others here: the workspace's, and those of people who have an account here already.
+/// Ids that are replaced: the workspace id, and ids of people who already have an account here.
 struct Names(HashMap<String, String>);
 
 impl Names {
@@ -307,7 +304,7 @@ impl Names {
 
 type Ordered<'s> = Vec<(&'s PortableTable, &'s store::schema::Ops)>;
 
-/// The tables of the file, those that others refer to first.
+/// The tables of the file, referenced tables first.
 fn in_order<'s>(schema: &'s Schema, portable: &'s Portable) -> Result<Ordered<'s>, BackupError> {
     let mut found = Vec::new();
     for table in &portable.tables {
@@ -330,7 +327,7 @@ fn in_order<'s>(schema: &'s Schema, portable: &'s Portable) -> Result<Ordered<'s
             Some((_, ops)) => found.push((table, ops)),
         }
     }
-    // A sample refers to everything that a row may refer to.
+    // A sample row contains all kinds of references that a row can have.
     let needs: BTreeMap<u16, Vec<u16>> = found
         .iter()
         .map(|(table, ops)| {
@@ -344,14 +341,14 @@ fn in_order<'s>(schema: &'s Schema, portable: &'s Portable) -> Result<Ordered<'s
         let is_ready = |number: &u16| {
             needs[number].iter().all(|need| !found.iter().any(|(table, _)| table.number == *need))
         };
-        // Where two refer to each other one goes first, and its rows wait.
+        // In a reference cycle, one table goes first, and its rows wait.
         let at = found.iter().position(|(table, _)| is_ready(&table.number)).unwrap_or(0);
         ordered.push(found.remove(at));
     }
     Ok(ordered)
 }
 
-/// Puts all rows, in pieces, but those of what was to be sent. Answers how many there are.
+/// Writes all rows in batches, except unsent outgoing messages. Returns the number of rows.
 fn fill(
     store: &Store,
     who: (Actor, Cause),
@@ -393,7 +390,7 @@ fn fill(
 
 type Rows = Vec<(u16, Vec<u8>)>;
 
-/// Puts rows in one transaction; those whose target is not there yet come back.
+/// Writes rows in one transaction. Returns the rows whose target does not exist yet.
 fn put(store: &Store, (by, cause): (Actor, Cause), rows: Rows) -> Result<Rows, BackupError> {
     if rows.is_empty() {
         return Ok(rows);
@@ -412,7 +409,7 @@ fn put(store: &Store, (by, cause): (Actor, Cause), rows: Rows) -> Result<Rows, B
     Ok(done?)
 }
 
-/// The agents' branches with their history, and their folders.
+/// Imports the agents' branches with their history, and their folders.
 fn take_git(inside: &Path, made: &Path) -> Result<u64, BackupError> {
     let path = bundle(inside);
     let mut from = File::open(&path).map_err(BackupError::disk(&path))?;
@@ -428,8 +425,8 @@ fn take_git(inside: &Path, made: &Path) -> Result<u64, BackupError> {
     Ok(branches.len() as u64)
 }
 
-/// Puts the folder in its place; whoever asked opens it. All of it is on the disk before: blobs, objects
-/// of the history and agents' files were only written.
+/// Moves the folder into place; the caller opens it. Everything is synced first: blobs, git objects and agents' files
+/// were only written.
 fn stand(app: &App, made: &Path, slug: &str) -> Result<(), BackupError> {
     let all = app.config.data.join("workspaces");
     let folder = all.join(slug);

@@ -1,14 +1,14 @@
-//! What must happen in the same moment: which feature reacts to an event. One line each, then the cards of nouns; they
-//! run in this order, inside the transaction that emitted the event, and may emit again.
+//! Reactions: features that react to an event inside the transaction that emitted it. They run in this order,
+//! followed by those of entity descriptors, and may emit further events.
 
 use features::{agents, cards, inbox, jobs, notifications, routines, runs, tasks, usage};
 use kernel::Event;
 use store::{ReactionError, WriteTx};
 
-/// Hands an event to everybody who reacts.
+/// Passes an event to all reactions.
 ///
 /// # Errors
-/// What the first refusing reaction says, with its name.
+/// That of the first failing reaction, with its name.
 pub fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), ReactionError> {
     entity::named_as("tasks", tasks::reactions::react(tx, event))?;
     entity::named_as("agents", agents::reactions::react(tx, event))?;

@@ -1,5 +1,5 @@
-//! Reads foreign documents in a child of this program: in the jail, without network, without a path, for a minute at
-//! most.
+//! Extracts text from untrusted documents in a child process: jailed, without network and file access, for one minute
+//! at most.
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -11,12 +11,12 @@ use extract::{Answer, Extracted, Limits, Refused, Request, Source};
 use sandbox::policy::{self, Policy};
 use sandbox::spawn::{Command, Input, Output, Spawner};
 
-/// How long a document may take.
+/// Time limit per document.
 const LONGEST: Duration = Duration::from_secs(60);
-/// Address space of the child: 512 MiB, and what the program itself maps.
+/// Address space of the child in bytes: 512 MiB plus the mappings of the program itself.
 const MEMORY: u64 = 1536 << 20;
 
-/// Has documents read by children of this program from now on.
+/// Installs child processes as the extractor.
 pub fn install(app: &App) {
     let (spawner, data) = (app.sandbox.clone(), app.config.data.clone());
     // The jail opens the program by its path.
@@ -32,7 +32,7 @@ pub fn install(app: &App) {
     }));
 }
 
-/// What a child says; none when there is none.
+/// The result of a child process; `None` if there is none.
 fn read(
     (spawner, program, data): (&Spawner, &PathBuf, &PathBuf),
     (bytes, source): (&[u8], Source<'_>),
@@ -73,9 +73,9 @@ fn read(
     };
     let mut said = Vec::new();
     std::thread::scope(|scope| {
-        // A child that has heard enough answers before it has read all.
+        // A child with enough input responds before it has read everything.
         scope.spawn(|| request.send(bytes, stdin));
-        // ok: what is missing at its end makes it no answer.
+        // ok: a truncated result is rejected.
         let _ = stdout.take(Answer::longest(limits) as u64 + 1).read_to_end(&mut said);
     });
     let end = started.job.wait_blocking();

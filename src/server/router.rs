@@ -1,9 +1,8 @@
-//! Every address and every layer, in order.
+//! All routes and middleware layers.
 //!
-//! From the outside in: request id and span; a panic becomes an answer; foreign hosts and cross-site
-//! writes are refused; the body has a limit in time and size; who is asking; a failure becomes a page, a region or
-//! problem+json; `Idempotency-Key`; a region that looks as it did is not sent again; the route with the capability
-//! it needs.
+//! Layers from the outside in: request id and span; panic handling; rejection of foreign hosts and cross-site writes;
+//! body limits in time and size; authentication; rendering of failures as page, region or problem+json;
+//! `Idempotency-Key`; ETags of regions; the route with its required capability.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -39,20 +38,19 @@ use super::{
     onboarding, openapi, operate, people, retry, tasks, transfer, try_practice, workspaces,
 };
 
-/// The largest body of a request.
+/// Maximum size of a request body in bytes.
 const MAX_BODY: usize = 1024 * 1024;
-/// Longer words of a client are cut before they are logged.
+/// Client-supplied values are cut to this length in the log.
 const MAX_LOGGED: usize = 200;
 
-/// The router and everything that is mounted in it.
+/// The router and its route table.
 pub struct Site {
-    /// Answers requests.
     pub router: Router,
-    /// All routes with what they need.
+    /// All routes with their requirements.
     pub routes: Arc<Vec<Mounted>>,
 }
 
-/// Mounts everything.
+/// Builds the router.
 #[must_use]
 pub fn site(app: &App, here: Arc<local::Here>, body_within: Duration) -> Site {
     let mut routes = Vec::new();
@@ -119,7 +117,7 @@ pub fn site(app: &App, here: Arc<local::Here>, body_within: Duration) -> Site {
     Site { router, routes }
 }
 
-/// What belongs to no feature.
+/// Routes that belong to no feature.
 fn own_routes() -> Routes {
     #[cfg_attr(not(debug_assertions), expect(unused_mut, reason = "the gallery is not shipped"))]
     let mut routes = Routes::new()
@@ -140,14 +138,14 @@ fn own_routes() -> Routes {
     routes
 }
 
-/// `/`: the workspace that the person was in last; who belongs to none sees so.
+/// `/`: redirects to the last visited workspace; to the list of workspaces for a person without one.
 async fn home(app: App, caller: Caller, headers: HeaderMap) -> Result<Response, PageError> {
     let to =
         last(&app, &caller, &headers)?.map_or_else(|| "/workspaces".to_owned(), |ws| ws.url(""));
     Ok(Redirect::to(&to).into_response())
 }
 
-/// The workspace that this browser was in last, or else one that is worked in, or else any.
+/// The workspace last visited in this browser, otherwise an active one, otherwise any.
 fn last(app: &App, caller: &Caller, headers: &HeaderMap) -> Result<Option<Ws>, PageError> {
     let mine = session::workspaces_of(app, caller.account.id)?;
     let last = session::last_workspace(headers);
@@ -156,7 +154,7 @@ fn last(app: &App, caller: &Caller, headers: &HeaderMap) -> Result<Option<Ws>, P
     Ok(found.cloned())
 }
 
-/// `/w/acme` is `/w/acme/`.
+/// Redirects `/w/acme` to `/w/acme/`.
 async fn slash(uri: Uri) -> Redirect {
     Redirect::permanent(&format!("{}/", uri.path()))
 }
@@ -235,7 +233,7 @@ async fn outside(State(app): State<App>, mut request: Request, next: Next) -> Re
     response
 }
 
-/// Where a request came from, when a trusted proxy says so.
+/// Replaces the peer by the client address that a trusted proxy reports.
 fn behind_proxies(config: &Config, request: &mut Request) {
     let Some(Peer::Net(peer)) = request.extensions().get::<Peer>().copied() else { return };
     if !config.trusted_proxies.has(peer) {
@@ -250,10 +248,10 @@ fn behind_proxies(config: &Config, request: &mut Request) {
     request.extensions_mut().insert(Peer::Net(from));
 }
 
-/// The code of a request that does not name one host.
+/// Error code for a request without exactly one valid host.
 const BAD_HOST: &str = "bad_host";
 
-/// Whether a command of the machine's owner asks, who is told what really happened.
+/// Whether the request is a command of the machine's owner. Owners see the details of internal errors.
 fn is_command(request: &Request) -> bool {
     let at_socket = matches!(request.extensions().get::<Peer>(), Some(Peer::Socket { .. }));
     at_socket && request.uri().path().starts_with("/local/")
@@ -273,13 +271,13 @@ fn missing_as(asked: &FailedRequest, failure: Failure) -> Response {
     }
 }
 
-/// Hosts that are not ours (a name that was made to point here) and writes from other sites.
+/// Rejects foreign hosts (DNS rebinding) and cross-site writes.
 fn refuse(config: &Config, request: &Request) -> Option<Failure> {
     if matches!(request.extensions().get::<Peer>(), Some(Peer::Socket { .. })) {
         return None;
     }
     let headers = request.headers();
-    // RFC 9112, section 3.2: 400 for a request of HTTP/1.1 without the header.
+    // RFC 9112, section 3.2: 400 for an HTTP/1.1 request without the header.
     if request.version() == Version::HTTP_11 && !headers.contains_key(HOST) {
         let text = "the request has no Host header; name the host, as in hq.example.com";
         return Some(Failure::new(ProblemKind::Invalid, BAD_HOST, text));
@@ -300,8 +298,8 @@ fn refuse(config: &Config, request: &Request) -> Option<Failure> {
     None
 }
 
-/// The one `Host` of a request; empty where it has none. Nothing where there are several, or where it is no host with
-/// at most a port behind it (RFC 9110, section 7.2; RFC 9112, section 3.2).
+/// The single `Host` of a request; empty without one. `None` if there are several, or if it is not a host with an
+/// optional port (RFC 9110, section 7.2; RFC 9112, section 3.2).
 fn named_host(headers: &HeaderMap) -> Option<&str> {
     let mut all = headers.get_all(HOST).iter();
     let Some(first) = all.next() else { return Some("") };
@@ -320,8 +318,7 @@ fn named_host(headers: &HeaderMap) -> Option<&str> {
     (is_good && is_port && port.parse::<u16>().is_ok()).then_some(host)
 }
 
-/// Addresses as numbers cannot be made to point elsewhere by a name server; of names there are only
-/// this machine's and the public one.
+/// IP addresses cannot be rebound by DNS. Of names, only localhost and the public host are accepted.
 fn is_our_host(config: &Config, host: &str) -> bool {
     let name = match host.strip_prefix('[') {
         Some(v6) => return v6.split_once(']').is_some_and(|(a, _)| is_ip(a)),
@@ -338,8 +335,8 @@ fn is_ip(text: &str) -> bool {
     text.parse::<std::net::IpAddr>().is_ok()
 }
 
-/// What a browser says of where a request came from. A request that carries a cookie must prove that
-/// it is ours; one with a token carries its own proof.
+/// Whether a request may come from another site. A request with a cookie must prove that it is same-origin; a token
+/// is proof by itself.
 fn is_cross_site(config: &Config, headers: &HeaderMap, host: &str) -> bool {
     let word = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     if let Some(site) = word("sec-fetch-site") {
@@ -351,7 +348,7 @@ fn is_cross_site(config: &Config, headers: &HeaderMap, host: &str) -> bool {
     }
 }
 
-/// Headers of every answer.
+/// Adds the headers of every response.
 fn finish(config: &Config, id: RequestId, response: &mut Response) {
     let kept = response.headers_mut();
     headers::secure(kept);
@@ -367,15 +364,15 @@ fn finish(config: &Config, id: RequestId, response: &mut Response) {
     }
 }
 
-// ── Failures become something to look at ──
+// ── Rendering of failures ──
 
-/// What a failure's picture depends on.
+/// Request data that is needed to render a failure.
 struct FailedRequest {
     method: Method,
     uri: Uri,
     hx: Hx,
     theme: Theme,
-    /// The page of ours that it was sent from, as far as the browser says so.
+    /// The page of this server that sent the request, according to `Referer`.
     page: Option<String>,
 }
 
@@ -399,7 +396,7 @@ impl FailedRequest {
     }
 }
 
-/// Draws failures inside the shell of the signed-in person; takes a shown message away.
+/// Renders failures in the shell of the signed-in person, and clears the flash cookie after it was shown.
 async fn draw(State(_): State<App>, request: Request, next: Next) -> Response {
     let asked = FailedRequest::of(&request);
     let (parts, body) = request.into_parts();
@@ -420,23 +417,23 @@ async fn draw(State(_): State<App>, request: Request, next: Next) -> Response {
     }
     let html = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let shows = html.is_some_and(|kind| kind.starts_with("text/html")) && !asked.hx.is_partial();
-    // A page that is fetched before it is opened leaves the message for when it is looked at.
+    // A prefetched page keeps the message until the page is displayed.
     if shows && !kept.headers.contains_key("sec-purpose") {
         flash::clear(&kept.headers, &mut response);
     }
     response
 }
 
-/// The code of a page whose module is switched off.
+/// Error code for a page of a disabled module.
 const MODULE_OFF: &str = "module_off";
 
-/// What is said in place of a page whose module is switched off; nothing of any other page.
+/// The failure for a page of a disabled module; `None` for any other page.
 fn switched_off(uri: &Uri, known: &Extensions) -> Option<Failure> {
     let (ws, _) = (known.get::<Ws>()?, known.get::<Person>()?);
     let path = uri.path().strip_prefix(&ws.url(""))?;
-    // Most pages belong to no module, and read no settings for it.
+    // Most pages belong to no module and skip the settings.
     let module = Module::of_page(path)?;
-    // ok: where settings cannot be read the page itself says what is wrong.
+    // ok: if the settings cannot be read, the page itself reports the error.
     let off = ws.read(|snap| Off::of(snap)).ok()?;
     if !off.has(module.word) {
         return None;
@@ -449,7 +446,8 @@ fn switched_off(uri: &Uri, known: &Extensions) -> Option<Failure> {
     Some(Failure::new(ProblemKind::NotFound, MODULE_OFF, text))
 }
 
-/// A failure as problem+json, a page, or a region for htmx. Nobody signed in: to the sign-in page.
+/// Renders a failure as problem+json, a page, or an htmx region. Redirects an unauthenticated page request to the
+/// sign-in page.
 fn picture(
     failure: Failure,
     asked: &FailedRequest,
@@ -480,7 +478,7 @@ fn picture(
             false => trouble.page(shell, asked.theme),
         }
     };
-    // What was said beside the failure: when to try again, which methods there are.
+    // Copy headers that belong to the failure: retry time, allowed methods.
     for name in [RETRY_AFTER, ALLOW] {
         if let Some(value) = from.get(&name) {
             response.headers_mut().insert(name, value.clone());
@@ -489,7 +487,7 @@ fn picture(
     response
 }
 
-/// The page on which stands what needs a proof, by the address that its form is sent to.
+/// The page with the form that needs re-authentication, by the form's action URL.
 fn proved_page(path: &str) -> String {
     let parts: Vec<&str> = path.split('/').collect();
     match parts.as_slice() {
@@ -519,7 +517,7 @@ fn proved_page(path: &str) -> String {
     format!("{ws}/settings/{page}")
 }
 
-/// The page of this server that a browser names as the one on which it was.
+/// The `Referer` path, if the page belongs to this server.
 fn page_of(headers: &HeaderMap) -> Option<String> {
     let word = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     let page: Uri = word(REFERER)?.parse().ok()?;
@@ -527,8 +525,8 @@ fn page_of(headers: &HeaderMap) -> Option<String> {
     ours.then(|| page.path_and_query().map(ToString::to_string)).flatten()
 }
 
-/// To the sign-in page, and back afterwards: to the form if one was sent, so that what was typed is found
-/// again there.
+/// Redirects to the sign-in page and back afterwards. After a form submit, back to the page with the form, which
+/// restores the typed text.
 fn sign_in_first(asked: &FailedRequest) -> Response {
     let back = match asked.hx.current_url().map(str::parse::<Uri>) {
         Some(Ok(shown)) => shown.path_and_query().map(ToString::to_string),

@@ -1,6 +1,5 @@
-//! Lets routines fire whose time has come. One task a workspace, which sleeps until the next moment that
-//! stands in an index; what was missed while the program was away is found by the first look, and begins
-//! spread over time.
+//! Fires routines that are due. One task per workspace sleeps until the next time in an index. The first check after
+//! a start finds missed firings and spreads their runs over time.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -16,16 +15,16 @@ use store::{Lane, StoreError, WriteTx};
 
 use super::due;
 
-/// Who lets them fire.
+/// Actor of firings.
 const BY: (Actor, Cause) = (Actor::System(Part::Timer), Cause::Timer);
-/// How many routines fire in one transaction.
+/// Firings per transaction.
 const PIECE: usize = 50;
-/// How many old firings go in one.
+/// Old firings deleted per transaction.
 const SWEEP: usize = 200;
-/// The pause after a look that failed.
+/// Pause after a failed check.
 const AGAIN: SignedDuration = SignedDuration::from_secs(2);
 
-/// Begins in a workspace, before its consumers do.
+/// Starts the task in a workspace. Must run before its consumers start.
 pub fn begin(ws: &Ws) {
     if let Err(error) = ws.read(|snap| follow::learn(snap)) {
         tracing::warn!(%error, "what routines wait for could not be read");
@@ -35,7 +34,7 @@ pub fn begin(ws: &Ws) {
 
 async fn run(ws: Ws) {
     let stopping = ws.halt();
-    // Heard from before the first look on, so that nothing falls between the two.
+    // Subscribed before the first check, so that no change in between is missed.
     let mut feed = ws.store.subscribe();
     let mut rewound = false;
     while !stopping.is_cancelled() {
@@ -46,7 +45,7 @@ async fn run(ws: Ws) {
                 Err(error) => tracing::warn!(%error, "the clocks of routines were not looked at"),
             }
         }
-        // Before the look, so that no move of the clock in between is missed.
+        // Before the check, so that a move of the clock in between is not missed.
         let moved = ws.app.clock_moved.notified();
         let next = match look(&ws).await {
             Ok(next) => next,
@@ -62,7 +61,7 @@ async fn run(ws: Ws) {
     }
 }
 
-/// Lets all fire that are due and says when more will be. Nothing begins while all work stands still.
+/// Fires all routines that are due and returns the next due time. Fires nothing while all work is paused.
 pub(super) async fn look(ws: &Ws) -> Result<Option<Timestamp>, StoreError> {
     let mut late = 0;
     loop {
@@ -80,13 +79,13 @@ pub(super) async fn look(ws: &Ws) -> Result<Option<Timestamp>, StoreError> {
             .await?;
         late = ticked.late;
         if ticked.due == 0 {
-            // The store's time is a little behind the clock.
+            // The store's time is slightly behind the clock.
             return Ok(Some(now + AGAIN));
         }
     }
 }
 
-/// Removes old firings, and routines that were put away long ago, once an hour.
+/// Deletes old firings and long-archived routines; runs hourly.
 pub async fn sweep(ws: &Ws) -> Result<(), StoreError> {
     let (all, done) =
         ws.read(|snap| Ok::<_, StoreError>((queries::all(snap)?, queries::done(snap, None)?)))?;
@@ -107,7 +106,7 @@ pub async fn sweep(ws: &Ws) -> Result<(), StoreError> {
                     keep::sweep(tx, id, (spared, SWEEP))
                 })
                 .await?;
-            // What is older was looked at when it was as old as this.
+            // Older ones were checked when they had this age.
             if gone == 0 {
                 break;
             }

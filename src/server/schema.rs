@@ -1,4 +1,4 @@
-//! The list of all records that have no card, and those of the cards: makes the tables, feeds doctor, export and the golden tests.
+//! All record types, with and without entity descriptor. Used for tables, doctor, export and the golden tests.
 
 use entity::Entity;
 use features::agents::prompted;
@@ -10,7 +10,7 @@ use features::{
 use std::sync::LazyLock;
 use store::{Schema, schema};
 
-/// The cards of the packages beside the doors.
+/// Entity descriptors of the packages outside `interfaces`.
 fn nouns() -> &'static [&'static Entity] {
     static ALL: LazyLock<Vec<&Entity>> = LazyLock::new(|| {
         let all = crm::NOUNS.iter().chain(&knowledge::NOUNS).chain(&sources::NOUNS);

@@ -1,8 +1,8 @@
-//! The local way in: a socket in the data folder for programs of the same user or root.
+//! The local socket in the data directory, for programs of the same user or root.
 //!
-//! It has a thread and a runtime of its own, so that `hq status` is answered while all others are
-//! busy. It speaks the same HTTP as the port; who is at the other end is told by the kernel. An agent's
-//! command runs as the same user, so a program in the jail is told by its marks and refused.
+//! It has its own thread and runtime, so that `hq status` responds while all others are busy. It speaks the same HTTP
+//! as the port. The kernel identifies the peer. Agents' commands run as the same user, so programs in the jail are
+//! recognised by their marks and rejected.
 
 use std::fs::{self, File, Permissions};
 use std::io;
@@ -21,23 +21,22 @@ use web::session::Peer;
 
 use super::listen::{DRAIN, Front, Patience, connection};
 
-/// The socket's name in the data folder.
+/// File name of the socket in the data directory.
 pub const NAME: &str = "hq.sock";
-/// Longer paths do not fit into a socket's address.
+/// Longer paths do not fit into a socket address.
 const LONGEST_PATH: usize = 100;
 
-/// Where the socket is, in a form that fits into an address. The folder stays open as long as the
-/// value lives.
+/// Path of the socket in a form that fits into an address. Keeps the folder open while it exists.
 pub struct Place {
     path: PathBuf,
     _folder: Option<File>,
 }
 
 impl Place {
-    /// The socket of a data folder.
+    /// The socket of a data directory.
     ///
     /// # Errors
-    /// When the folder cannot be opened.
+    /// When the directory cannot be opened.
     pub fn of(data: &Path) -> io::Result<Self> {
         let path = data.join(NAME);
         if path.as_os_str().len() < LONGEST_PATH {
@@ -48,28 +47,25 @@ impl Place {
         Ok(Self { path, _folder: Some(folder) })
     }
 
-    /// Connects to it.
+    /// Connects to the socket.
     ///
     /// # Errors
-    /// When nobody listens.
+    /// When no process listens.
     pub async fn connect(&self) -> io::Result<UnixStream> {
         UnixStream::connect(&self.path).await
     }
 }
 
-/// An open socket; removed when this is closed.
+/// An open socket. Its file is removed when this is closed.
 pub struct Socket {
     thread: Option<JoinHandle<()>>,
     file: PathBuf,
 }
 
-/// Opens the socket of a data folder that is held.
-///
-/// # Errors
-/// When it cannot be made.
+/// Opens the socket of a locked data directory.
 pub fn open(data: &Path, front: Front, stop: CancellationToken) -> io::Result<Socket> {
     let file = data.join(NAME);
-    // Left behind by a kill: the lock says that nobody else can be using it.
+    // Left by a killed process: the lock proves that no other process uses it.
     match fs::remove_file(&file) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
@@ -91,10 +87,10 @@ pub fn open(data: &Path, front: Front, stop: CancellationToken) -> io::Result<So
 }
 
 impl Socket {
-    /// Waits until open requests are over and removes the socket. Blocking.
+    /// Waits until open requests end and removes the socket. Blocking.
     pub fn close(mut self) {
         if let Some(thread) = self.thread.take() {
-            // ok: a panic of that thread was printed where it happened.
+            // ok: the thread printed its panic.
             let _ = thread.join();
         }
     }
@@ -102,7 +98,7 @@ impl Socket {
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        // ok: the next start removes it.
+        // ok: the next start removes the file.
         let _ = fs::remove_file(&self.file);
     }
 }
@@ -127,15 +123,15 @@ async fn accept(listener: UnixListener, front: Front, stop: CancellationToken) {
         }
     }
     tracker.close();
-    // ok: what is still open after the time for draining is cut off.
+    // ok: requests that are still open after the drain time are cut off.
     let _ = tokio::time::timeout(DRAIN, tracker.wait()).await;
 }
 
-/// Whether a program may come in: the same user's or root's, and none that an agent started. A program
-/// that has ended already cannot be looked at and gets no answer either.
+/// Whether a program may connect: same user or root, and not started by an agent. A program that has already ended
+/// cannot be checked and is rejected.
 fn admit(peer: &UCred, own: u32) -> Result<(), &'static str> {
     match (peer.uid(), peer.pid()) {
-        // Jailed programs have our user id; root may look from outside, where we cannot see it.
+        // Jailed programs have our user id. Root may connect from another namespace, where we cannot see its process.
         (0, _) if own != 0 => Ok(()),
         (uid, _) if uid != own => Err("another user"),
         (_, Some(pid)) => match procfs::jailed(pid) {

@@ -1,5 +1,5 @@
-//! Starts of the program that did not end well. One that is ended again and again soon after its start would take
-//! up the same work, and spend the same money, each time: it begins nothing then until a person has looked.
+//! Counts starts that ended in a crash. A process that crashes repeatedly soon after its start would resume the same
+//! work and spend the same money each time, so work is paused until a person has checked.
 
 use std::fs;
 use std::io;
@@ -10,14 +10,14 @@ use kernel::{HaltHow, Timestamp};
 
 use super::place;
 
-/// One line a start, in milliseconds; gone when the program ends well.
+/// File with one start time per line, in milliseconds. Deleted after a clean shutdown.
 const FILE: &str = "starts";
-/// Starts that lie further back do not count.
+/// Older starts do not count.
 const WITHIN_MS: i64 = 5 * 60 * 1_000;
-/// How many are kept.
+/// Maximum number of recorded starts.
 const MOST: usize = 20;
 
-/// Notes that the program begins. Answers how often it began shortly before and did not end well.
+/// Records a start. Returns the number of recent starts without a clean shutdown.
 fn note(data: &Path, now: Timestamp) -> io::Result<u32> {
     let path = data.join(FILE);
     let text = match fs::read_to_string(&path) {
@@ -37,7 +37,7 @@ fn note(data: &Path, now: Timestamp) -> io::Result<u32> {
     Ok(count)
 }
 
-/// The program has ended well: what came before says nothing any more.
+/// Forgets the recorded starts after a clean shutdown.
 pub(super) fn ended_well(data: &Path) {
     match fs::remove_file(data.join(FILE)) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -47,8 +47,7 @@ pub(super) fn ended_well(data: &Path) {
     }
 }
 
-/// Notes that the program begins its work, and lets all of it stand still when it has done so too often in
-/// vain. A start that fails before is no crash.
+/// Records a start of work, and pauses all work after too many crashes. A start that fails earlier does not count.
 pub(super) async fn heed(app: &App) {
     let (data, now) = (app.config.data.clone(), app.clock.now());
     let noted = tokio::task::spawn_blocking(move || note(&data, now)).await;

@@ -1,6 +1,6 @@
-//! Event streams leave the HTTP library once their head is known. It would hold two buffers of 8 KiB for
-//! as long as a page is open, and pages are open all day; what is left to do is to write pieces
-//! (chunked transfer coding, RFC 9112, section 7.1) until one side ends.
+//! Relays event streams outside the HTTP library once the response head is known. The library would hold two buffers
+//! of 8 KiB per open page, and pages are open all day. The relay writes chunks (chunked transfer coding, RFC 9112,
+//! section 7.1) until one side ends.
 
 use std::io::{self, Write as _};
 use std::pin::Pin;
@@ -18,23 +18,23 @@ use tokio::sync::Notify;
 
 use kernel::time::{Clock as _, SystemClock};
 
-/// Whether who asks can be answered by a stream outside the library.
+/// Whether the response to this request may be relayed outside the library.
 pub(super) fn may_leave<B>(request: &Request<B>) -> bool {
     request.version() == Version::HTTP_11 && matches!(*request.method(), Method::GET | Method::POST)
 }
 
-/// Whether this answer is a stream of events.
+/// Whether a response is an event stream.
 pub(super) fn is_one(response: &Response) -> bool {
     let kind = response.headers().get(CONTENT_TYPE).map_or(&[][..], HeaderValue::as_bytes);
     response.status() == StatusCode::OK && kind.starts_with(b"text/event-stream")
 }
 
-/// The way out of the library.
+/// Passes a response out of the library.
 #[derive(Clone, Default)]
 pub(super) struct Hatch(Arc<(Mutex<Option<Response>>, Notify)>);
 
 impl Hatch {
-    /// Hands over an answer; the library never hears of it.
+    /// Hands over a response. Never resolves, so the library does not see the response.
     pub(super) async fn leave(self, response: Response) -> Response {
         let (place, put) = &*self.0;
         *place.lock() = Some(response);
@@ -42,7 +42,7 @@ impl Hatch {
         std::future::pending().await
     }
 
-    /// The answer that left.
+    /// Waits for the response that was handed over.
     pub(super) async fn left(&self) -> Response {
         let (place, put) = &*self.0;
         loop {
@@ -54,8 +54,8 @@ impl Hatch {
     }
 }
 
-/// Whether the client has not taken all of a former answer yet: it sent its next request without
-/// waiting for that. The library holds the rest.
+/// Whether the client has not read the whole previous response, because it sent the next request early (pipelining).
+/// The library holds the rest.
 #[derive(Clone)]
 pub(super) struct Behind(Arc<AtomicBool>);
 
@@ -65,7 +65,7 @@ impl Behind {
     }
 }
 
-/// A connection that knows whether its client is behind.
+/// A connection that tracks whether the client is behind.
 pub(super) struct Watched<S> {
     stream: S,
     behind: Behind,
@@ -78,7 +78,7 @@ impl<S> Watched<S> {
     }
 
     fn note<T>(&self, written: Poll<T>) -> Poll<T> {
-        // The library writes until all is gone or nothing more is taken, and then reads on.
+        // The library writes until everything is sent or the socket is full, and only then reads.
         self.behind.0.store(written.is_pending(), Ordering::Relaxed);
         written
     }
@@ -126,11 +126,11 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     }
 }
 
-/// Writes an answer until it ends or the client goes away.
+/// Writes a response until it ends or the client disconnects.
 ///
 /// # Errors
-/// When the client takes nothing more, or what is told breaks off; then the closing piece is missing,
-/// by which the client knows.
+/// When the client stops reading or the body fails. The missing last chunk then tells the client that the response is
+/// incomplete.
 pub(super) async fn relay<S>(mut stream: S, response: Response) -> io::Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -141,7 +141,7 @@ where
     let mut ignored = [0; 64];
     loop {
         let piece = tokio::select! {
-            // What a client sends after it has asked for a stream is heard by nobody: only its end counts.
+            // Data that the client sends after a stream request is ignored; only its end counts.
             read = stream.read(&mut ignored) => match read? {
                 0 => return Ok(()),
                 _ => continue,
@@ -150,7 +150,7 @@ where
         };
         let Some(piece) = piece else { break };
         let Ok(bytes) = piece.map_err(io::Error::other)?.into_data() else { continue };
-        // An empty piece would be the last.
+        // An empty chunk would end the body.
         if !bytes.is_empty() {
             let mut out = Vec::with_capacity(bytes.len() + 20);
             write!(out, "{:x}\r\n", bytes.len())?;
@@ -163,7 +163,7 @@ where
     stream.shutdown().await
 }
 
-/// The head as it goes over the wire, and what follows it.
+/// The encoded response head, and the body.
 fn begin(response: Response) -> io::Result<(Vec<u8>, axum::body::Body)> {
     let (mut parts, body) = response.into_parts();
     let now = SystemClock.now().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
@@ -201,7 +201,8 @@ mod tests {
 
     type Pieces = mpsc::UnboundedSender<&'static str>;
 
-    /// A connection to a server with one stream, what the stream says, and the server's end.
+    /// Opens a connection to a server with one stream. Returns the connection, the sender of the stream's data, the
+    /// stop token and the server task.
     fn open(room: usize) -> (DuplexStream, Pieces, CancellationToken, tokio::task::JoinHandle<()>) {
         let (say, said) = mpsc::unbounded_channel::<&'static str>();
         let said = std::sync::Arc::new(parking_lot::Mutex::new(Some(said)));
@@ -296,7 +297,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_client_that_asks_ahead_gets_both_answers_whole() {
-        // The first answer does not fit, so that it is not gone when the stream is asked for.
+        // The first response does not fit, so it is still pending when the stream is requested.
         let (mut client, say, _stop, _served) = open(512);
         let two = "GET /long HTTP/1.1\r\nhost: hq\r\n\r\nGET /stream HTTP/1.1\r\nhost: hq\r\n\r\n";
         client.write_all(two.as_bytes()).await.unwrap();
@@ -316,7 +317,7 @@ mod tests {
         client.read_exact(&mut body).await.unwrap();
         ask(&mut client, "/stream").await;
         read_until(&mut client, "\r\n\r\n").await;
-        // The program ends: streams end by themselves.
+        // The process stops: streams end by themselves.
         stop.cancel();
         drop(say);
         assert_eq!(read_until(&mut client, "0\r\n\r\n").await, "0\r\n\r\n");

@@ -1,5 +1,5 @@
-//! The only place that starts tasks of the async runtime. Each has a name; a panic is logged and ends
-//! that task alone; a task that must not end is started again. At the end all are waited for.
+//! The only place that starts async tasks. Each has a name. A panic is logged and ends only its task. A permanent
+//! task is restarted. The shutdown waits for all tasks.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -12,10 +12,10 @@ use tokio_util::task::TaskTracker;
 
 use app::{BoxTask, Spawn};
 
-/// The pause before a task that must not end is started again.
+/// Pause before a permanent task restarts.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// Starts tasks and knows which are still there.
+/// Starts and tracks tasks.
 #[derive(Clone)]
 pub struct Tasks {
     handle: Handle,
@@ -24,13 +24,12 @@ pub struct Tasks {
 }
 
 impl Tasks {
-    /// On the runtime that this is called from.
+    /// Uses the runtime of the caller.
     #[must_use]
     pub fn new(stopping: CancellationToken) -> Self {
         Self { handle: Handle::current(), tracker: TaskTracker::new(), stopping }
     }
 
-    /// Starts a task.
     pub fn start(&self, name: &'static str, task: BoxTask) {
         let task = async move {
             if let Err(panic) = AssertUnwindSafe(task).catch_unwind().await {
@@ -40,7 +39,7 @@ impl Tasks {
         self.tracker.spawn_on(task, &self.handle);
     }
 
-    /// Starts a task that runs until the program ends: whenever it is over before, it begins anew.
+    /// Starts a permanent task, which is restarted whenever it ends before the shutdown.
     pub fn keep(&self, name: &'static str, make: impl Fn() -> BoxTask + Send + 'static) {
         let stopping = self.stopping.clone();
         let task = async move {
@@ -64,27 +63,26 @@ impl Tasks {
         self.tracker.spawn_on(task, &self.handle);
     }
 
-    /// For `App`.
+    /// A spawner for [`App`](app::App).
     #[must_use]
     pub fn spawn(&self) -> Spawn {
         let tasks = self.clone();
         Arc::new(move |name, task| tasks.start(name, task))
     }
 
-    /// How many tasks there are.
     #[must_use]
     pub fn count(&self) -> usize {
         self.tracker.len()
     }
 
-    /// Waits until all tasks are over, at most so long; says whether they were.
+    /// Waits at most `patience` for all tasks to end. Returns whether they have.
     pub async fn wait(&self, patience: Duration) -> bool {
         self.tracker.close();
         tokio::time::timeout(patience, self.tracker.wait()).await.is_ok()
     }
 }
 
-/// What a panic said, without the content that it quotes.
+/// The message of a panic without quoted content.
 pub use kernel::text::panic_words as words;
 
 #[cfg(test)]

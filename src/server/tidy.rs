@@ -1,4 +1,4 @@
-//! Files that nobody needs: what upgrades have kept for 14 days, blobs that nothing holds any more.
+//! Deletes unused files: copies kept by upgrades for 14 days, and unreferenced blobs.
 
 use std::time::SystemTime;
 
@@ -8,7 +8,7 @@ use store::migrate::Kept;
 
 use super::upgrade;
 
-/// Tidies everything once: a few files at a time, on a thread where waiting harms nobody.
+/// Runs once for all workspaces, a few files at a time, on a blocking thread.
 pub async fn tidy(app: &App) {
     let all: Vec<Ws> = app.workspaces.read().clone();
     let own = app.clone();
@@ -36,11 +36,11 @@ pub async fn tidy(app: &App) {
     }
 }
 
-/// Sweeps the blobs of a workspace, folder by folder. While a store of before an upgrade is kept, or one of
-/// after it that was set aside, nothing goes: who goes back, or on again, must find its files.
+/// Deletes unreferenced blobs of a workspace, folder by folder. Deletes nothing while a store from before an upgrade,
+/// or one set aside by a downgrade, is kept: such a store needs its blobs.
 ///
 /// # Errors
-/// When the disk or the store fails; the next sweep goes on.
+/// When the disk or the store fails; the next run continues.
 pub fn blobs(ws: &Ws) -> Result<Swept, SweepError> {
     let mut all = Swept::default();
     if !Kept::beside(&ws.folder.join("hq.redb"))?.is_empty() {

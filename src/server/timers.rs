@@ -1,6 +1,5 @@
-//! What happens once an hour: old answers of `once`, what is over of sessions, calls that were judged long ago, former
-//! versions of records, old sign-ins and links go, in pieces; so do files that nobody needs (`tidy`). A store that
-//! refuses keeps no other from its turn.
+//! Hourly maintenance: expired idempotency results, sessions, recorded calls, former versions, sign-ins and links are
+//! deleted in batches, as are unused files (`tidy`). A failing store does not delay the others.
 
 use jiff::SignedDuration;
 use jiff::tz::TimeZone;
@@ -29,31 +28,31 @@ use super::routines;
 use super::tidy;
 use super::workspaces::{labels, life};
 
-/// How often.
+/// Interval of the maintenance.
 const EVERY: SignedDuration = SignedDuration::from_hours(1);
-/// How long answers of `once` are kept.
+/// How long idempotency results are kept.
 const ONCE: SignedDuration = SignedDuration::from_hours(24);
-/// How much goes in one transaction.
+/// Rows per transaction.
 const PIECE: usize = 500;
-/// How long columns are kept that nobody uses.
+/// Idle time after which cached columns are dropped.
 const COLUMNS: Duration = Duration::from_secs(600);
-/// The longest sleep, so that a clock that was set forward is noticed and memory that nobody uses is given back.
+/// The longest sleep, so that a clock set forward is noticed and idle memory is released.
 const LONGEST_SLEEP: Duration = Duration::from_secs(20);
 
-/// A block that the allocator takes from the system's memory and not from one of its pages.
+/// Size of an allocation that the allocator requests directly from the system, in bytes.
 const PURGING: usize = 8 << 20;
 
-/// Runs until the program ends. What was cut off is finished first.
+/// Runs until the process stops. First finishes interrupted redactions.
 pub async fn run(app: App) {
     for (name, store) in stores(&app) {
         note(&name, "redactions", redactions(&store).await);
     }
     let mut due = app.clock.now() + EVERY;
     loop {
-        // Before the clock is read, so that no move in between is missed.
+        // Before the clock is read, so that a move in between is not missed.
         let moved = app.clock_moved.notified();
         let now = app.clock.now();
-        // A clock that was set back puts the next time off by an hour and no more.
+        // If the clock was set back, the next run is at most one interval away.
         due = due.min(now + EVERY);
         let left = due.duration_since(now);
         if left <= SignedDuration::ZERO {
@@ -69,7 +68,7 @@ pub async fn run(app: App) {
             () = tokio::time::sleep(sleep) => {
                 for ws in app.workspaces.read().iter() {
                     ws.store.drop_idle_columns(COLUMNS);
-                    // Looks that are closer tell nothing.
+                    // The store is idle only if calls in full intervals show little activity.
                     if sleep == LONGEST_SLEEP {
                         ws.store.rest();
                     }
@@ -82,15 +81,14 @@ pub async fn run(app: App) {
     }
 }
 
-/// Lets the allocator return to the system what was freed more than a second ago. mimalloc does so only when something
-/// large is freed, and a program at rest frees nothing large: it kept 200 MB of a burst for good.
+/// Makes the allocator return memory to the system that was freed more than a second ago. mimalloc does this only
+/// when a large block is freed, and an idle process frees none: it kept 200 MB after a burst of work permanently.
 fn purge_freed_memory() {
-    // Never touched, so it takes no memory itself.
+    // Never touched, so it uses no memory.
     drop(black_box(Vec::<u8>::with_capacity(PURGING)));
 }
 
-/// Withdraws tokens of people who left, deletes workspaces whose time of grace is over, keeps copies
-/// of names true.
+/// Revokes tokens of people who left, deletes workspaces whose grace period has ended, and updates copied names.
 pub async fn workspaces(app: &App) {
     let all: Vec<Ws> = app.workspaces.read().clone();
     for ws in all.iter().filter(|ws| ws.is_active()) {
@@ -102,21 +100,20 @@ pub async fn workspaces(app: &App) {
     note(every, "names", labels::note_all(app).await);
 }
 
-/// The stores, by name.
 fn stores(app: &App) -> Vec<(String, Store)> {
     let all = app.workspaces.read();
     let own = all.iter().map(|ws| (ws.slug.clone(), ws.store.clone()));
     std::iter::once(("system.redb".to_owned(), app.system.clone())).chain(own).collect()
 }
 
-/// Says what could not be done; the next hour tries again, and everything else goes on.
+/// Logs a failed task. The next hour tries again, and other tasks continue.
 fn note<T>(place: &str, work: &str, done: Result<T, impl std::fmt::Display>) {
     if let Err(error) = done {
         tracing::warn!(%error, "{work}: {place} could not be looked after");
     }
 }
 
-/// Brings a change of the master key to its end that was cut off, and seals anew what came in late under a former one.
+/// Finishes an interrupted rotation of the master key, and reseals data that was sealed late with a former key.
 pub(super) async fn master_key(app: &App) -> Result<(), String> {
     let here = app.clone();
     let gone_on = tokio::task::spawn_blocking(move || {
@@ -125,7 +122,7 @@ pub(super) async fn master_key(app: &App) -> Result<(), String> {
     gone_on.await.map_err(|error| error.to_string()).flatten()
 }
 
-/// Sweeps all stores once.
+/// Runs the maintenance of all stores once.
 pub async fn sweep(app: &App) {
     let all: Vec<Ws> = app.workspaces.read().clone();
     let (now, before) = (app.clock.now(), app.clock.now() - ONCE);
@@ -151,13 +148,13 @@ pub async fn sweep(app: &App) {
         note(&ws.slug, "former versions", former);
         note(&ws.slug, "its size", keep_small(app, &ws.store, || night_of(&ws)).await);
     }
-    // The machine has no clock of its own; people's workspaces have.
+    // The system store has no time zone of its own, unlike workspaces.
     let night = || Ok(TimeZone::UTC);
     note("system.redb", "its size", keep_small(app, &app.system, night).await);
     note("system.redb", "old sign-ins", sign_ins(app).await);
 }
 
-/// Old sign-ins and links.
+/// Deletes old sign-ins and links.
 async fn sign_ins(app: &App) -> Result<(), StoreError> {
     let oldest = app.clock.now() - session::LONGEST;
     let by = Actor::System(Part::Timer);
@@ -177,7 +174,7 @@ async fn sign_ins(app: &App) -> Result<(), StoreError> {
     }
 }
 
-/// Redactions that were cut off.
+/// Finishes interrupted redactions.
 async fn redactions(store: &Store) -> Result<(), StoreError> {
     let removed = keep::finish_redactions(store, Actor::System(Part::Retention)).await?;
     if removed > 0 {
@@ -186,22 +183,22 @@ async fn redactions(store: &Store) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Files above this are measured, so that the next start knows whether they are worth compacting.
+/// Files above this size (bytes) are measured, so that the next start knows whether compacting them pays off.
 const WORTH_MEASURING: u64 = 256 * 1024 * 1024;
-/// The hour of the night in which a store is compacted, by its workspace's clock; the system's by UTC.
+/// Hour in which a store is compacted: in the workspace's time zone; UTC for the system store.
 const NIGHT: i8 = 3;
-/// The longest that compaction may have taken the last time, in milliseconds.
+/// Maximum duration of the previous compaction, in milliseconds.
 const QUICK: u64 = 2_000;
 
-/// By which clock it is night in a workspace.
+/// The time zone of a workspace.
 fn night_of(ws: &Ws) -> Result<TimeZone, StoreError> {
     let settings = ws.read(|snap| features::workspace::queries::settings(snap))?;
     let zone = settings.and_then(|settings| TimeZone::get(&settings.zone).ok());
     Ok(zone.unwrap_or(TimeZone::UTC))
 }
 
-/// Measures a large file once an hour; at night makes it smaller, if that is worth it, was quick the
-/// last time and disturbs no backup.
+/// Measures a large file hourly. At night, compacts it if that pays off, was quick the last time and does not disturb
+/// a backup.
 async fn keep_small(
     app: &App,
     store: &Store,
@@ -220,7 +217,7 @@ async fn keep_small(
     if is_night && wasteful && quick && app.backups.busy().is_none() {
         let done = tokio::task::spawn_blocking(move || store.compact()).await;
         match done.map_err(|error| StoreError::Failed(error.to_string()))? {
-            // Somebody reads the whole of it just now; there are other nights.
+            // The store is being read as a whole; try another night.
             Ok(_) | Err(StoreError::Reading) => {}
             Err(error) => return Err(error),
         }
@@ -228,7 +225,7 @@ async fn keep_small(
     Ok(())
 }
 
-/// Former versions of records that are older than they are kept, or too many.
+/// Deletes former versions of records that exceed the retention time or number.
 async fn former_versions(store: &Store, keep: Keeping, now: Timestamp) -> Result<(), StoreError> {
     let gone = audit::queries::enforce(store, &keep, now).await?;
     if gone > 0 {
@@ -237,7 +234,7 @@ async fn former_versions(store: &Store, keep: Keeping, now: Timestamp) -> Result
     Ok(())
 }
 
-/// Old notifications go; tasks that are due soon are told of.
+/// Deletes old notifications, and sends reminders of tasks that are due soon and of pending approvals.
 async fn notifications(ws: &Ws) -> Result<(), NotificationError> {
     let by = Actor::System(Part::Timer);
     if ws.is_active() {
@@ -252,7 +249,7 @@ async fn notifications(ws: &Ws) -> Result<(), NotificationError> {
     }
 }
 
-/// Old pictures of what was done in browsers go.
+/// Deletes old screenshots of browser actions.
 async fn pictures(ws: &Ws) -> Result<(), StoreError> {
     let by = Actor::System(Part::Timer);
     loop {
@@ -263,7 +260,7 @@ async fn pictures(ws: &Ws) -> Result<(), StoreError> {
     }
 }
 
-/// Forgets calls that no permission is tried on any more.
+/// Deletes recorded calls that are too old for testing permissions.
 async fn judged_calls(ws: &Ws) -> Result<(), StoreError> {
     let (by, now) = (Actor::System(Part::Timer), ws.app.clock.now());
     let before = trust::recent::kept_since(now);
@@ -275,7 +272,7 @@ async fn judged_calls(ws: &Ws) -> Result<(), StoreError> {
     }
 }
 
-/// What goes of sessions.
+/// Deletes expired sessions or parts of them.
 async fn old_sessions(ws: &Ws) -> Result<(), StoreError> {
     let (mut after, mut count) = (None, Count::default());
     loop {
@@ -304,7 +301,7 @@ async fn old_sessions(ws: &Ws) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Removes what goes of a session, piece by piece.
+/// Deletes a session in batches.
 async fn forget_one(ws: &Ws, id: SessionId, why: Why) -> Result<(), StoreError> {
     let by = Actor::System(Part::Timer);
     loop {

@@ -1,4 +1,4 @@
-//! The engine with all tools, as it works at home and on hosts.
+//! The engine with all tools, for the primary and for hosts.
 
 use std::sync::Arc;
 
@@ -7,7 +7,6 @@ use runtime::{Engine, Limits, Trusted};
 
 use super::{access, doors};
 
-/// An engine with all tools.
 pub(super) fn engine(app: &App, limits: Limits, trusted: Trusted) -> Engine {
     let jobs = runtime::jobs::Jobs::default();
     let own = runtime::tools::Own {

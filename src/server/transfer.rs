@@ -1,4 +1,4 @@
-//! How a workspace goes out and comes in: over the socket by the names of files, over the API as a body.
+//! Export and import of a workspace: over the socket by file name, over the API as a body.
 
 use std::io::{Seek, SeekFrom};
 use std::path::PathBuf;
@@ -31,12 +31,11 @@ use super::exports::put_on_record;
 use super::portable::{ImportRequest, Imported, export, export_to, import, room_in};
 use super::workspaces::life;
 
-/// What a portable file is.
+/// Media type of an export.
 pub(super) const ZSTD: &str = "application/zstd";
-/// After so many bytes of a body it is looked whether there is room for more.
+/// Interval in bytes at which free space is checked during an upload.
 const LOOK_EVERY: u64 = 16 * 1024 * 1024;
 
-/// Routes below `/api/v1`.
 #[must_use]
 pub fn api() -> Routes {
     Routes::new()
@@ -61,7 +60,6 @@ pub fn api() -> Routes {
         )
 }
 
-/// Routes below `/local`.
 #[must_use]
 pub fn local_routes() -> Routes {
     Routes::new()
@@ -73,33 +71,33 @@ fn cut_off(error: impl std::fmt::Display) -> BackupsError {
     BackupsError::CutOff(error.to_string())
 }
 
-/// The owner at the machine; he owns what a command brings in.
+/// The machine's owner, who becomes owner of a workspace imported by command.
 fn first_owner(app: &App) -> Result<Account, BackupsError> {
     let all = app.system.read(|snap| accounts::accounts(snap))?;
     let none = "HQ has no owner yet; set it up first";
     all.into_iter().next().ok_or_else(|| BackupError::Restore(none.to_owned()).into())
 }
 
-// ── By names of files ──
+// ── By file name ──
 
-/// What a command wants out.
+/// An export command.
 #[derive(Serialize, Deserialize)]
 pub struct ExportOptions {
     pub workspace: String,
-    /// Where to, from the root on.
+    /// Absolute path of the target.
     pub file: PathBuf,
 }
 
-/// What a command wants in.
+/// An import command.
 #[derive(Serialize, Deserialize)]
 pub struct ImportFile {
-    /// Where from, from the root on.
+    /// Absolute path of the source.
     pub file: PathBuf,
-    /// Under which name.
+    /// Slug of the new workspace, if not the one in the file.
     pub slug: Option<String>,
 }
 
-/// Writes a workspace into a file.
+/// Exports a workspace to a file.
 async fn export_file(
     app: App,
     Json(wish): Json<ExportOptions>,
@@ -110,7 +108,7 @@ async fn export_file(
             format!("there is no workspace {}; there is {}", wish.workspace, all.join(", "));
         BackupsError::from(BackupError::Restore(words))
     })?;
-    // Who is at the machine can copy the folder as well: a full disk does not keep the workspace in.
+    // The machine's owner could copy the folder anyway, so a failed audit entry does not block the export.
     if let Err(error) = put_on_record(&ws, (Actor::System(Part::Cli), Cause::Setup)).await {
         tracing::warn!(%error, "that {} was taken out could not be put on record", ws.slug);
     }
@@ -118,7 +116,7 @@ async fn export_file(
     Ok(Json(done.map_err(cut_off)?.map_err(BackupsError::from)?))
 }
 
-/// Makes a new workspace of a file.
+/// Imports a file as a new workspace.
 async fn import_file(app: App, Json(wish): Json<ImportFile>) -> Result<Json<Imported>, ApiError> {
     let (owner, by) = (first_owner(&app)?, Actor::System(Part::Cli));
     let opened = std::fs::File::open(&wish.file).map_err(BackupError::disk(&wish.file));
@@ -126,7 +124,7 @@ async fn import_file(app: App, Json(wish): Json<ImportFile>) -> Result<Json<Impo
     Ok(Json(brought_in(&app, file, ImportRequest { slug: wish.slug, by, owner }).await?))
 }
 
-/// Makes the folder of a new workspace, and opens it.
+/// Imports and opens the workspace.
 async fn brought_in(
     app: &App,
     mut file: std::fs::File,
@@ -145,7 +143,7 @@ async fn brought_in(
 
 // ── As a body ──
 
-/// A file without a name: gone when nobody reads it any more.
+/// An unlinked temporary file, which is gone when it is closed.
 fn nameless(app: &App) -> Result<std::fs::File, BackupError> {
     let folder = app.config.data.join("backups");
     std::fs::create_dir_all(&folder).map_err(BackupError::disk(&folder))?;

@@ -1,5 +1,5 @@
-//! "Try with practice": an agent, if there is none, and a small task for it, so that a newcomer
-//! sees the whole loop. It stands here because it calls the rules of agents and of tasks.
+//! "Try with practice": creates an agent if there is none, and a small task for it, to demonstrate the whole cycle.
+//! This module is part of `server` because it calls the rules of agents and of tasks.
 
 use axum::response::Response;
 use serde::de::IgnoredAny;
@@ -20,12 +20,11 @@ use web::routes::{Needs, Routes};
 use web::session::Person;
 use web::shell::Flash;
 
-/// What the agent is called; `Ada` is left for the person's own first one.
+/// Name of the agent. `Ada` remains available for the person's first own agent.
 const NAME: &str = "Scout";
 const TITLE: &str = "Write a short welcome note for new customers";
 const DESCRIPTION: &str = "Friendly, five sentences, in plain words.";
 
-/// Routes below the workspace.
 #[must_use]
 pub fn routes() -> Routes {
     Routes::new().post("/try", begin.needs(Can::Agents))
@@ -48,7 +47,7 @@ async fn begin(
         let mut new = tasks::NewTask::titled(TITLE);
         new.description = DESCRIPTION.to_owned();
         new.assignee = Some(to);
-        // Whatever the agent uses otherwise: this task costs nothing.
+        // Independent of the agent's model: this task costs nothing.
         new.model = Some(PRACTICE.to_owned());
         tasks::create(tx, new)
     });

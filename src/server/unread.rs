@@ -1,5 +1,5 @@
-//! Requests that are answered before their body was read. What is left of a small body is read and dropped, so that
-//! the connection goes on to the next request; with a larger one the connection ends, and the answer says so.
+//! Handles request bodies that were not read before the response. A small rest is read and discarded, so that the
+//! connection can be reused. With a larger rest, the connection is closed, and the response announces it.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -14,15 +14,15 @@ use http_body_util::BodyExt as _;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use parking_lot::Mutex;
 
-/// The most that is read and dropped, in bytes.
+/// Maximum number of bytes that are read and discarded.
 const LITTLE: u64 = 64 * 1024;
-/// For how long the rest is waited for.
+/// How long to wait for the rest.
 const WITHIN: Duration = Duration::from_secs(1);
 
-/// What is left of a body, once nobody reads it any more.
+/// The unread rest of a body.
 type Rest<B> = Arc<Mutex<Option<B>>>;
 
-/// A body that comes back when whoever reads it stops.
+/// A body that is returned to its owner when the reader drops it.
 struct Lent<B> {
     body: Option<B>,
     rest: Rest<B>,
@@ -57,14 +57,14 @@ impl<B: HttpBody<Data = Bytes> + Unpin> HttpBody for Lent<B> {
     }
 }
 
-/// The body of a request that is being answered.
+/// The body of a request in progress.
 pub struct Unread<B = Incoming> {
     rest: Rest<B>,
-    /// The client sends the body only when it is asked for.
+    /// Whether the client sends the body only after `100 Continue`.
     waits: bool,
 }
 
-/// Hands a request on and keeps an eye on its body.
+/// Passes a request on and keeps access to its body.
 pub fn lend<B>(request: Request<B>) -> (Request<Body>, Option<Unread<B>>)
 where
     B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
@@ -80,9 +80,9 @@ where
 }
 
 impl<B: HttpBody<Data = Bytes> + Unpin> Unread<B> {
-    /// The answer, once the rest of the body is out of its way, or with the word that the connection ends.
+    /// Discards the rest of the body, or announces that the connection is closed.
     pub async fn settle(self, mut response: Response<Body>) -> Response<Body> {
-        // Whoever streams an answer may still read.
+        // A handler with a streaming response may still be reading.
         let Some(rest) = self.rest.lock().take() else { return response };
         if rest.is_end_stream() || response.headers().contains_key(CONNECTION) {
             return response;
@@ -94,7 +94,7 @@ impl<B: HttpBody<Data = Bytes> + Unpin> Unread<B> {
     }
 }
 
-/// Reads a body and drops it; false when that is too much or takes too long.
+/// Reads and discards a body. Returns `false` if it is too long or too slow.
 async fn dropped<B: HttpBody<Data = Bytes> + Unpin>(mut body: B) -> bool {
     if LITTLE < body.size_hint().lower() {
         return false;
@@ -122,7 +122,7 @@ mod tests {
     use futures_util::stream;
     use http_body_util::BodyExt as _;
 
-    /// The word about the connection, when so much is sent and so much of it read.
+    /// The `Connection` header of the response to a body of `sent` bytes.
     async fn said(sent: u64, reads: bool) -> Option<String> {
         let pieces = (0..sent.div_ceil(1024)).map(|_| Ok::<_, std::io::Error>(vec![7; 1024]));
         let request = Request::new(Body::from_stream(stream::iter(pieces)));

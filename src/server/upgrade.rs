@@ -1,4 +1,4 @@
-//! Opens stores that an older program wrote: upgrades them first and says how far that is.
+//! Upgrades stores of older versions before opening them, and reports the progress.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use super::listen::{Front, Stage};
 use super::migrations;
 use super::workspaces::{self, LEAST_CACHE};
 
-/// What an upgrade needs besides the file.
+/// Dependencies of an upgrade.
 pub(super) struct Upgrader {
     pub data: PathBuf,
     pub clock: Arc<dyn Clock>,
@@ -24,8 +24,8 @@ pub(super) struct Upgrader {
 }
 
 impl Upgrader {
-    /// Opens a store; when its format is older, upgrades it and opens it then. `formats` finds the
-    /// found and the known format in an error that says that they differ.
+    /// Opens a store, after an upgrade if its format is older. `formats` extracts found and known format from a
+    /// format error.
     pub(super) fn open<T, E: From<UpgradeError>>(
         &self,
         file: &Path,
@@ -70,7 +70,7 @@ impl Upgrader {
     }
 
     fn newer(&self, file: &Path, found: u32, known: u32) -> UpgradeError {
-        // ok: a folder that cannot be read has no copy to offer.
+        // ok: an unreadable folder has no copy to offer.
         let kept = migrate::kept(file).unwrap_or_default();
         let kept = kept.into_iter().find(|kept| kept.format == known).map(|kept| kept.path);
         let data = self.data.clone();
@@ -87,10 +87,7 @@ fn words(progress: &Progress) -> String {
     }
 }
 
-/// Takes away what upgrades, and going back from them, have left beside the stores once it is 14 days old.
-///
-/// # Errors
-/// When a folder cannot be read.
+/// Deletes copies that upgrades and downgrades left beside the stores after 14 days.
 pub fn expire(app: &App) -> std::io::Result<()> {
     let now = app.clock.now();
     for file in files(&app.config)? {
@@ -103,10 +100,7 @@ pub fn expire(app: &App) -> std::io::Result<()> {
     Ok(())
 }
 
-/// The files of all stores of a data folder.
-///
-/// # Errors
-/// When a folder cannot be read.
+/// The files of all stores in a data directory.
 pub fn files(config: &Config) -> std::io::Result<Vec<PathBuf>> {
     let folders = workspaces::folders(&config.data).map_err(std::io::Error::other)?;
     let system = config.data.join("system.redb");

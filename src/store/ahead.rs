@@ -1,9 +1,8 @@
-//! Making a write ready outside of the writer, while others write.
+//! Prepares a write outside of the writer while others write.
 //!
-//! What takes long is worked out on a snapshot that remembers every row and stretch read from it. From
-//! before that snapshot until the write runs, the writer notes which rows it lays. The write then asks
-//! whether one of those is among the ones read: if not, what was worked out is what would be worked out
-//! now. The question costs time only for what others have written meanwhile.
+//! The preparation runs on a snapshot that records every row and range read from it. From before that snapshot until
+//! the write runs, the writer records the rows that it writes. The write then checks whether one of them was read. If
+//! not, the prepared result is still exact. The check costs time only for rows written meanwhile.
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
@@ -21,21 +20,21 @@ use super::read::{Read, Visit};
 use super::tx::WriteTx;
 use crate::range::Range;
 
-/// How many rows a trail holds. Who needs longer than others need to write so much begins anew.
+/// Maximum number of recorded rows. A preparation that takes longer than that must start over.
 const MAX_TRAIL: usize = 200_000;
 
-/// Rows that were laid since it began.
+/// Rows written since the preparation began.
 #[derive(Default)]
 pub(super) struct Trail(Mutex<Laid>);
 
 #[derive(Default)]
 struct Laid {
     rows: Vec<(u16, Vec<u8>)>,
-    /// More than it holds.
+    /// More rows were written than the trail holds.
     over: bool,
 }
 
-/// The trails of all who make something ready now.
+/// The trails of all running preparations.
 #[derive(Default)]
 pub(super) struct Trails {
     any: AtomicBool,
@@ -43,7 +42,7 @@ pub(super) struct Trails {
 }
 
 impl Trails {
-    /// Begins one. Only the writer may: it lays no row meanwhile.
+    /// Starts a trail. Only the writer may call this, because it writes no row meanwhile.
     fn begin(&self) -> Arc<Trail> {
         let trail = Arc::<Trail>::default();
         self.all.lock().push(Arc::downgrade(&trail));
@@ -51,7 +50,7 @@ impl Trails {
         trail
     }
 
-    /// The writer lays a row.
+    /// Records a row that the writer writes.
     pub(super) fn note(&self, table: u16, key: &[u8]) {
         if !self.any.load(Ordering::Relaxed) {
             return;
@@ -75,10 +74,10 @@ impl Trails {
     }
 }
 
-/// Keys from the first up to, without, the second; without a second to the end.
+/// Keys from the first, inclusive, to the second, exclusive; `None` for the end.
 type Span = (Vec<u8>, Option<Vec<u8>>);
 
-/// What was read.
+/// The rows and ranges that were read.
 #[derive(Default)]
 struct Seen {
     rows: HashSet<(u16, Vec<u8>)>,
@@ -86,7 +85,7 @@ struct Seen {
 }
 
 impl Seen {
-    /// Puts the stretches in order and those together that overlap.
+    /// Sorts the ranges and merges overlapping ones.
     fn sort(&mut self) {
         for spans in self.spans.values_mut() {
             spans.sort();
@@ -121,7 +120,7 @@ impl Seen {
     }
 }
 
-/// A snapshot that remembers what is read from it.
+/// A snapshot that records what is read from it.
 pub struct Noting<'s> {
     snap: &'s Snap<'s>,
     seen: RefCell<Seen>,
@@ -134,7 +133,7 @@ impl Read for Noting<'_> {
     }
 
     fn raw_scan(&self, table: u16, range: &Range, visit: &mut Visit<'_>) -> Result<(), StoreError> {
-        // What lies behind the row at which the visitor stopped was not looked at.
+        // The visitor did not see rows after the one at which it stopped.
         let mut stopped = None;
         self.snap.raw_scan(table, range, &mut |key, value| {
             let flow = visit(key, value);
@@ -152,13 +151,13 @@ impl Read for Noting<'_> {
         Ok(())
     }
 
-    /// Every write moves it, so nothing that is made ready can rest on it.
+    /// Every write changes this number, so no preparation can depend on it.
     fn last_seq(&self) -> Result<u64, StoreError> {
         self.snap.last_seq()
     }
 }
 
-/// Something that was worked out ahead, and what it rests on.
+/// A prepared result with everything that it depends on.
 pub struct Ahead<T> {
     value: T,
     seen: Seen,
@@ -166,13 +165,13 @@ pub struct Ahead<T> {
 }
 
 impl<T> Ahead<T> {
-    /// What was worked out. It may be out of date.
+    /// The prepared result. It may be out of date.
     #[must_use]
     pub fn get(&self) -> &T {
         &self.value
     }
 
-    /// Whether nothing was laid since of what was read.
+    /// Whether no row was written since that was read.
     fn holds(&self, trails: &Trails) -> bool {
         let laid = self.trail.0.lock();
         trails.has(&self.trail) && !laid.over && !laid.rows.iter().any(|row| self.seen.has(row))
@@ -180,13 +179,13 @@ impl<T> Ahead<T> {
 }
 
 impl Store {
-    /// Works something out on a snapshot, for a write that follows. Blocking; nobody who writes waits
-    /// for it. The body sees nothing but what it reads from what it is given.
+    /// Prepares a result on a snapshot for a later write. Blocking; does not delay writers. The result may depend only
+    /// on what the body reads from its argument.
     pub fn ahead<T, E: From<StoreError> + Send + 'static>(
         &self,
         body: impl FnOnce(&Noting<'_>) -> Result<T, E>,
     ) -> Result<Ahead<T>, E> {
-        // An empty write: when it is answered, all that was laid before it is on disk and in the snapshot.
+        // An empty write: when it returns, all earlier writes are on disk and in the snapshot.
         let begin = |tx: &mut WriteTx<'_>| Ok::<_, E>(tx.trails().begin());
         let trail = self.write_blocking(Actor::System(Part::Engine), Cause::Timer, begin)?;
         self.read(|snap| {
@@ -200,8 +199,8 @@ impl Store {
 }
 
 impl WriteTx<'_> {
-    /// What was worked out ahead, if it would be worked out the same now; none when somebody has written
-    /// something of what it rests on. Ask before this transaction writes.
+    /// The prepared result if it is still exact; `None` if a row that it depends on was written. Call this before this
+    /// transaction writes.
     #[must_use]
     pub fn still<T>(&self, ahead: Ahead<T>) -> Option<T> {
         ahead.holds(self.trails()).then_some(ahead.value)

@@ -1,4 +1,4 @@
-//! Applies a finished transaction to the open batch, together with its feed entry.
+//! Applies a finished transaction to the open batch and appends its feed entry.
 
 use kernel::{Actor, Cause};
 
@@ -15,31 +15,31 @@ use super::schema::{Kind, Schema, builtin};
 use super::tx::WriteSet;
 use kernel::key::KeyBuf;
 
-/// What a write may add while the disk is nearly full, if it deletes something or helps to: a note, an event.
+/// Maximum growth in bytes of a write that frees space, or helps to, while the disk is nearly full: a note, an event.
 const SMALL: i64 = 4 * 1024;
 
-/// Who, why, and what the batch stands on.
+/// Input of a transaction.
 pub(super) struct Ground<'s> {
     pub schema: &'s Schema,
-    /// Where the feed ends.
+    /// The end of the feed.
     pub end: End,
-    /// The time of the batch in milliseconds.
+    /// Unix time of the batch in milliseconds.
     pub now: i64,
     pub actor: Actor,
     pub cause: Cause,
 }
 
-/// What was laid into the batch.
+/// The result of applying a write set.
 #[derive(Default)]
 pub(super) struct Applied {
     pub changed: bool,
     pub entry: Option<Entry>,
 }
 
-/// A row that is not a record's: table, key, new bytes.
+/// A row that is not a record: table, key, new bytes.
 type Beside<'w> = (u16, &'w [u8], Option<&'w [u8]>);
 
-/// A row of a record that really changes.
+/// A record row that actually changes.
 struct Touched<'w> {
     table: u16,
     key: &'w [u8],
@@ -49,9 +49,8 @@ struct Touched<'w> {
     op: Op,
 }
 
-/// Lays a write set into the batch and appends its entry to the feed. All that may fail for another
-/// reason than the disk comes before the first row is laid: a write that is half there would be
-/// committed with its neighbours.
+/// Applies a write set to the batch and appends its feed entry. All checks that may fail for reasons other than the
+/// disk run before the first row is written, because a partial write would be committed with its neighbours.
 pub(super) fn apply(
     batch: &mut Batch<'_>,
     ground: &Ground<'_>,
@@ -88,7 +87,7 @@ pub(super) fn apply(
     }
     entry.roots = feed::distinct(entry.roots);
     let head = if noted { feed::encode_head(&mut entry)? } else { Vec::new() };
-    // Who looks for entries by their time has to know.
+    // Searches by time must know where time went back.
     let turns = noted && 0 < ground.end.seq && ground.now < ground.end.at;
     let turned = if turns { Some(codec::encode(&entry.seq)?) } else { None };
 
@@ -119,7 +118,7 @@ fn kind(schema: &Schema, table: u16) -> Result<Kind, StoreError> {
     schema.table(table).map(|info| info.kind).ok_or(StoreError::UnknownTable(table))
 }
 
-/// The rows of records that end up other than they were.
+/// The record rows that actually change.
 fn touched<'w>(
     batch: &Batch<'_>,
     schema: &Schema,
@@ -135,7 +134,7 @@ fn touched<'w>(
     Ok(touched)
 }
 
-/// What happened to a row, if anything did.
+/// The operation on a row; `None` if it does not change.
 fn op(before: Option<&[u8]>, after: Option<&[u8]>) -> Option<Op> {
     match (before, after) {
         (None, None) => None,
@@ -166,8 +165,8 @@ fn tombstone(row: &Touched<'_>) -> Vec<u8> {
     key.into_bytes()
 }
 
-/// Marks where a deleted record's history goes on; a row that comes back needs no mark, its change
-/// names the delete.
+/// Writes the tombstone of a deleted record, which continues its history. A row that comes back needs none, because its
+/// change names the deletion.
 fn mark(batch: &mut Batch<'_>, row: &Touched<'_>, seq: u64) -> Result<(), StoreError> {
     if row.class != Class::Tracked {
         return Ok(());
@@ -185,7 +184,7 @@ fn mark(batch: &mut Batch<'_>, row: &Touched<'_>, seq: u64) -> Result<(), StoreE
     }
 }
 
-/// The rows that are not records: what the store keeps beside them, and its own.
+/// The rows that are not records: derived rows and the store's own.
 fn beside<'w>(
     schema: &Schema,
     rows: &'w Layer,
@@ -198,7 +197,7 @@ fn beside<'w>(
             Kind::Index | Kind::Count => true,
             Kind::Builtin => table == builtin::REFS || table == builtin::BLOB_REFS,
         };
-        // What is kept beside the records stays as it is when no record changed.
+        // Derived rows stay unchanged if no record changed.
         if !derived || touched {
             found.push((table, key, laid.value.as_deref()));
         }
@@ -206,8 +205,8 @@ fn beside<'w>(
     Ok(found)
 }
 
-/// Whether a write may go on while the disk is nearly full: it adds next to nothing and frees something or
-/// is of use to whoever does, or it is retention.
+/// Whether a write is allowed while the disk is nearly full: it is retention, or it adds almost nothing and frees space
+/// or helps to.
 pub(super) fn frees(
     batch: &Batch<'_>,
     schema: &Schema,
@@ -229,6 +228,6 @@ pub(super) fn frees(
             records = true;
         }
     }
-    // Without records there is only the store's own: a consumer that moves on, a swept answer.
+    // Without records these are the store's own rows: a cursor that moves, a deleted response.
     Ok(!records || ((deletes || helps) && growth <= SMALL))
 }

@@ -1,4 +1,4 @@
-//! Attempts inside a transaction: a layer of changes that is merged, or dropped together with its events.
+//! Nested attempts inside a transaction: a layer of changes that is merged, or dropped together with its events.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -6,7 +6,7 @@ use super::error::{StoreError, panic_text};
 use super::layer::Layer;
 use super::tx::WriteTx;
 
-/// Where an attempt began: to return to when it fails.
+/// The state to return to when an attempt fails.
 #[derive(Clone, Copy)]
 struct Mark {
     layers: usize,
@@ -15,11 +15,10 @@ struct Mark {
 }
 
 impl WriteTx<'_> {
-    /// A transaction inside the transaction: on an error its changes and events are dropped and
-    /// the outer one goes on.
+    /// A nested transaction: on an error its changes and events are dropped, and the outer transaction continues.
     ///
     /// # Errors
-    /// What the body or a reaction to its events answers.
+    /// The error of the body, or of a reaction to its events.
     pub fn attempt<T, E: From<StoreError>>(
         &mut self,
         body: impl FnOnce(&mut Self) -> Result<T, E>,
@@ -36,8 +35,7 @@ impl WriteTx<'_> {
         Mark { layers: self.layers.len() - 1, events: self.events.len(), depth: self.depth }
     }
 
-    /// Handles the events since the mark and merges the layer, or drops both when they are not to be kept or a
-    /// reaction refuses.
+    /// Handles the events since the mark and merges the layer. Drops both if `keep` is `false` or a reaction fails.
     fn end(&mut self, mark: Mark, keep: bool) -> Result<(), StoreError> {
         let done =
             if keep { self.react(mark.events).and_then(|()| self.check_size()) } else { Ok(()) };
@@ -59,7 +57,7 @@ impl WriteTx<'_> {
         self.depth = mark.depth;
     }
 
-    /// Changes that all stay or, with an error, all go. Unlike an attempt it handles no events.
+    /// Keeps all changes of the body, or none if it fails. Unlike an attempt this handles no events.
     pub(super) fn all_or_nothing(
         &mut self,
         body: impl FnOnce(&mut Self) -> Result<(), StoreError>,
@@ -74,7 +72,7 @@ impl WriteTx<'_> {
         result
     }
 
-    /// An attempt that a panic of its body ends like an error.
+    /// An attempt in which a panic of the body counts as an error.
     pub(super) fn attempt_caught<T, E: From<StoreError>>(
         &mut self,
         body: impl FnOnce(&mut Self) -> Result<T, E>,

@@ -1,9 +1,8 @@
-//! Reads of the feed as the record of what was done: by record, by time, by anything a head says.
+//! Reads the feed as an audit log: by record, by time, or by anything in a head.
 //!
-//! There is no index. A record's entries are found by walking back from its row, since a change
-//! names the rev before it, and those of several records by walking back from all their rows at once;
-//! all else is looked for backwards, in slices of one short snapshot each, and the answer says how far
-//! that went.
+//! There is no index. The entries of a record are found by walking back from its row, because a change names the
+//! previous rev; several records are walked in parallel. All other searches scan backwards, in slices of one short
+//! snapshot each, and the result says how far they got.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::ops::ControlFlow;
@@ -19,47 +18,46 @@ use crate::range::Range;
 use kernel::Actor;
 use kernel::key::KeyBuf;
 
-/// How many entries one snapshot looks through.
+/// Maximum number of entries per snapshot.
 const SLICE: usize = 1_000;
-/// How long one snapshot is held.
+/// Maximum duration of one snapshot.
 const HOLD: Duration = Duration::from_millis(250);
-/// So many changes in what was found are enough: entries may be large.
+/// A search ends when its results have this many changes, because entries may be large.
 const MANY: usize = 20_000;
-/// So many rows that refer to a record are looked at.
+/// Maximum number of referring rows that are examined per record.
 const SOURCES: usize = 5_000;
-/// The row that names the last entry with which time went back.
+/// Key of the row with the last entry at which time went back.
 pub(super) const TURNED: &[u8] = b"time_turned";
 
-/// Where to look, and for how much.
+/// Conditions and limits of a search.
 pub struct Search<'s> {
-    /// Only these records; everything when there are none. Where nothing is known of the first of them any
-    /// more, it is looked for in all entries.
+    /// Only these records; empty for all. If the store has no trace of the first one, all entries are scanned for it.
     pub records: &'s [Root],
     /// Only entries before this one.
     pub before: Option<u64>,
-    /// Only entries from this moment on, in milliseconds.
+    /// Only entries from this Unix time in milliseconds on.
     pub since: Option<i64>,
-    /// Only entries up to this moment, in milliseconds.
+    /// Only entries up to this Unix time in milliseconds.
     pub until: Option<i64>,
-    /// How many entries at most.
+    /// Maximum number of entries.
     pub limit: usize,
-    /// How long to look at most; at least one slice is read.
+    /// Maximum duration; at least one slice is read.
     pub within: Duration,
-    /// Only what these did. Asked before an entry is decoded as a whole, and so once more than `wanted` is.
+    /// Filter by actor. Called before the entry is decoded, hence for more entries than `wanted`.
     pub by: &'s dyn Fn(Actor) -> bool,
-    /// What else an entry must be.
+    /// Filter by entry.
     pub wanted: &'s dyn Fn(&Entry) -> bool,
 }
 
-/// What was found, newest first.
+/// The result of a search, newest first.
 pub struct Found {
-    /// The entries.
+    /// The matching entries.
     pub entries: Vec<Entry>,
-    /// Look on before this one; none when all was looked through.
+    /// Continue before this entry; `None` when everything was searched.
     pub next: Option<u64>,
-    /// How many entries were looked at.
+    /// Number of examined entries.
     pub looked: u64,
-    /// The oldest entry that was looked at: number and time in milliseconds.
+    /// The oldest examined entry: number and Unix time in milliseconds.
     pub reached: Option<(u64, i64)>,
 }
 
@@ -80,11 +78,8 @@ impl Found {
     }
 }
 
-/// The rows that belong to a record: each that refers to it, or to one of them, and says that it is its root.
-/// When they are too many, those with the highest keys, which are the youngest where ids are made of time.
-///
-/// # Errors
-/// When the disk fails or a row cannot be read.
+/// The rows whose root is the record `of`: rows that refer to it or to another of these rows. If there are too many,
+/// returns those with the highest keys, which are the newest for time-based ids.
 pub fn parts(
     read: &dyn Read,
     schema: &Schema,
@@ -110,12 +105,9 @@ pub fn parts(
     Ok(parts)
 }
 
-/// Looks for entries, newest first.
-///
-/// # Errors
-/// When the disk fails or an entry cannot be read.
+/// Searches for entries, newest first.
 pub fn search(store: &Store, search: &Search<'_>) -> Result<Found, StoreError> {
-    // A page of a record ends before a version of it: the next one begins right there.
+    // A page of a record ends before one of its versions, and the next page begins there.
     let place = search.before.and_then(|before| before.checked_sub(1));
     let mut before = search.before.unwrap_or(u64::MAX);
     if let Some(until) = search.until {
@@ -142,7 +134,7 @@ pub fn search(store: &Store, search: &Search<'_>) -> Result<Found, StoreError> {
     }
 }
 
-/// Looks through one slice; says whether nothing is left.
+/// Scans one slice; returns whether nothing is left.
 fn slice(
     read: &dyn Read,
     search: &Search<'_>,
@@ -153,7 +145,7 @@ fn slice(
     let (started, mut looked, mut end, mut failed) = (Instant::now(), 0, true, None);
     let turned = turned(read)?;
     read.raw_scan(builtin::FEED, &range, &mut |key, value| {
-        // Images sort behind their head, so they come first here.
+        // Images sort after their head, so a reverse scan meets them first.
         let Some((seq, 0)) = feed::split(key) else { return ControlFlow::Continue(()) };
         if looked >= SLICE || found.is_enough(search) || started.elapsed() > HOLD {
             end = false;
@@ -172,7 +164,7 @@ fn slice(
             if seq < turned {
                 return ControlFlow::Continue(());
             }
-            // So are all back to where time turned.
+            // So are all earlier entries up to the one where time went back.
             (*before, end) = (turned, turned == 0);
             return ControlFlow::Break(());
         }
@@ -206,14 +198,14 @@ fn names(entry: &Entry, records: &[Root]) -> bool {
     records.is_empty() || records.iter().any(|record| entry.touches(record))
 }
 
-/// A record and the newest of its versions that was not looked at yet; 0 when all were.
+/// A record and its newest version that was not examined yet; 0 when all were.
 struct Chain<'r> {
     record: &'r Root,
     rev: u64,
 }
 
-/// Where to begin with each record of which something is known: with the entry at a place when that changed
-/// it, else with the last.
+/// The start of the walk for each record with a trace in the store: the entry at `place` if it changed the record, else
+/// its last entry.
 fn chains<'r>(
     read: &dyn Read,
     records: &'r [Root],
@@ -232,7 +224,7 @@ fn chains<'r>(
     Ok(chains)
 }
 
-/// The entries of records, from a version of each back, in slices of one short snapshot each.
+/// The entries of records, walking back from one version each, in slices of one short snapshot each.
 fn walk(
     store: &Store,
     search: &Search<'_>,
@@ -257,7 +249,7 @@ fn newest(chains: &[Chain<'_>]) -> u64 {
     chains.iter().map(|chain| chain.rev).max().unwrap_or(0)
 }
 
-/// Walks back through one slice of the versions; says whether nothing is left.
+/// Walks back through one slice of versions; returns whether nothing is left.
 fn stretch(
     read: &dyn Read,
     search: &Search<'_>,
@@ -279,7 +271,7 @@ fn stretch(
             let changes = entry.iter().flat_map(|entry| &entry.changes);
             let mut own = changes.filter(|one| chain.record.is(one.table, &one.key));
             let previous = own.next().map(|change| change.before_rev);
-            // A version that names no earlier one ends its chain.
+            // A version without an earlier one ends its chain.
             let previous = previous.filter(|previous| *previous < rev);
             is_version |= previous.is_some();
             chain.rev = previous.unwrap_or(0);
@@ -300,7 +292,7 @@ fn stretch(
     }
 }
 
-/// The entry that wrote or removed a record last, if the record is there or was.
+/// The entry that wrote or deleted a record last; `None` if the store has no trace of the record.
 pub(super) fn last_rev(read: &dyn Read, table: u16, key: &[u8]) -> Result<Option<u64>, StoreError> {
     if let Some(row) = read.raw_get(table, key)? {
         return Ok(Some(codec::unwrap(&row)?.1).filter(|rev| *rev != 0));
@@ -319,8 +311,8 @@ pub(super) fn head(read: &dyn Read, seq: u64) -> Result<Option<Entry>, StoreErro
     }
 }
 
-/// The last entry with which time went back, as it does at a start after the clock was set back by much;
-/// from it on entries are in the order of their times. 0 when it never did.
+/// The last entry at which time went back, which happens at a start after the clock was set back far. Later entries are
+/// in order of time. 0 if it never happened.
 fn turned(read: &dyn Read) -> Result<u64, StoreError> {
     match read.raw_get(builtin::META, TURNED)? {
         Some(row) => Ok(codec::decode(&row)?),
@@ -328,7 +320,7 @@ fn turned(read: &dyn Read) -> Result<u64, StoreError> {
     }
 }
 
-/// An entry from which on all are younger than a moment; one past the last when none is.
+/// An entry from which on all are later than `ms`; one past the last if there is none.
 fn first_after(read: &dyn Read, ms: i64) -> Result<u64, StoreError> {
     let last = feed::last(read)?.seq;
     let (mut low, mut high) = (turned(read)?.max(1), last + 1);

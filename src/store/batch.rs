@@ -1,4 +1,4 @@
-//! redb's tables as bytes: a snapshot for readers, and the open batch of the writer.
+//! redb's tables as bytes: snapshots for readers, and the open batch of the writer.
 
 use std::cell::{Cell, OnceCell};
 use std::collections::HashSet;
@@ -51,8 +51,8 @@ fn visit_all<T: ReadableTable<Bytes, Bytes>>(
     }
 }
 
-/// Remembers that the disk failed, also when the caller swallows the error: redb refuses all that
-/// follows until the file is opened anew.
+/// Records a disk failure even if the caller swallows the error: redb then refuses every call until the file is
+/// reopened.
 #[derive(Default)]
 struct Health(Cell<bool>);
 
@@ -65,7 +65,7 @@ impl Health {
     }
 }
 
-/// What a table takes, in rows and bytes.
+/// Size of a table: rows and bytes.
 pub(super) struct Figures {
     pub rows: u64,
     pub stored: u64,
@@ -73,13 +73,13 @@ pub(super) struct Figures {
     pub fragmented: u64,
 }
 
-/// A consistent view of everything, as of one commit. It never leaves the closure it was made for.
+/// A consistent view of everything as of one commit. It does not outlive the closure that it was made for.
 pub struct Snap<'s> {
     txn: ReadTransaction,
     schema: &'s Schema,
     open: Box<[OnceCell<ReadOnlyTable<Bytes, Bytes>>]>,
     health: Health,
-    /// The open store that it is a snapshot of.
+    /// The open store that this is a snapshot of.
     store: Option<&'s Shared>,
 }
 
@@ -90,7 +90,7 @@ impl<'s> Snap<'s> {
         Ok(Self { txn, schema, open, health: Health::default(), store: None })
     }
 
-    /// A snapshot of an open store.
+    /// Takes a snapshot of an open store.
     pub(super) fn of(db: &Database, store: &'s Shared) -> Result<Self, StoreError> {
         Ok(Self { store: Some(store), ..Self::new(db, &store.schema)? })
     }
@@ -105,7 +105,7 @@ impl<'s> Snap<'s> {
         Ok(self.open[slot].get_or_init(|| table))
     }
 
-    /// What a table takes, reading all of it.
+    /// Measures a table by reading all of it.
     pub(super) fn table_stats(&self, number: u16) -> Result<Figures, StoreError> {
         let table = self.table(number)?;
         let stats = table.stats().map_err(failed)?;
@@ -122,7 +122,7 @@ impl<'s> Snap<'s> {
         self.health.0.get()
     }
 
-    /// The names of the tables that were read so far: what a live region must name.
+    /// The names of the tables read so far, which a live region must subscribe to.
     #[must_use]
     pub fn tables_read(&self) -> Vec<&'static str> {
         let tables = self.schema.tables().iter().zip(&self.open);
@@ -140,7 +140,7 @@ impl Read for Snap<'_> {
     }
 
     fn columns(&self) -> Option<Columns<'_>> {
-        // The feed of a mirror tells of no change.
+        // The feed of a mirror records no changes.
         let Shared { columns: kept, recent, .. } =
             self.store.filter(|_| !self.schema.is_mirror())?;
         Some(Columns { kept, recent, schema: self.schema, snap: self })
@@ -153,7 +153,7 @@ pub(super) struct Batch<'t> {
     schema: &'t Schema,
     open: Box<[OnceCell<Table<'t, Bytes, Bytes>>]>,
     health: Health,
-    /// Where the rows that are laid are noted.
+    /// Where written rows are recorded.
     trails: Option<&'t Trails>,
 }
 
@@ -163,7 +163,7 @@ impl<'t> Batch<'t> {
         Self { txn, schema, open, health: Health::default(), trails: None }
     }
 
-    /// Notes the rows that are laid.
+    /// Records written rows.
     pub(super) fn noting(self, trails: &'t Trails) -> Self {
         Self { trails: Some(trails), ..self }
     }
@@ -178,7 +178,7 @@ impl<'t> Batch<'t> {
         Ok(self.open[slot].get_or_init(|| table))
     }
 
-    /// Whether the disk failed: then nothing of this batch may be committed.
+    /// Whether the disk failed; nothing of this batch may then be committed.
     pub(super) fn broken(&self) -> bool {
         self.health.0.get()
     }
@@ -233,7 +233,7 @@ pub(super) fn has_table(
     Ok(txn.list_tables().map_err(failed)?.any(|table| table.name() == name))
 }
 
-/// Makes all tables that are missing: reading a table that was never made is an error.
+/// Creates missing tables, because reading a missing table is an error.
 pub(super) fn create_tables(txn: &WriteTransaction, schema: &Schema) -> Result<(), StoreError> {
     for info in schema.tables() {
         txn.open_table(definition(&info.redb_name)).map_err(failed)?;

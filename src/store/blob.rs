@@ -1,8 +1,8 @@
 //! Content-addressed files beside the database: `blobs/ab/cdef…`, named by SHA-256.
 //!
-//! Written to a temporary name, fsynced, renamed, the folder fsynced; only then may a transaction
-//! refer to it. Blocking: call from `spawn_blocking`. What nothing refers to any more is swept away
-//! (`sweep.rs`), never before it is a day old.
+//! A blob is written to a temporary file, fsynced and renamed, and its folder is fsynced; only then may a transaction
+//! refer to it. Blocking: call from `spawn_blocking`. `sweep.rs` deletes unreferenced blobs after a day at the
+//! earliest.
 
 pub mod check;
 pub mod refs;
@@ -28,18 +28,18 @@ pub use sweep::Hold;
 use sweep::{Condemned, Gate};
 pub use upload::Upload;
 
-/// How much is written before the free space is looked at again.
+/// How many bytes are written between two checks of the free space.
 const LOOK_EACH: u64 = 8 * 1024 * 1024;
-/// What uploads leave free beyond the reserve of the store, in bytes, so that files are refused before
-/// the work is: as much as eight of them write between two looks.
+/// Space in bytes that uploads leave free beyond the store's reserve, so that files are refused before records are:
+/// what eight uploads write between two checks.
 const MARGIN: u64 = 8 * LOOK_EACH;
 
-/// The name of a blob: the SHA-256 of its content.
+/// The id of a blob: the SHA-256 of its content.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
 pub struct BlobId([u8; 32]);
 
 impl BlobId {
-    /// The name that this content has.
+    /// The id of this content.
     #[must_use]
     pub fn of(content: &[u8]) -> Self {
         Self(Sha256::digest(content).into())
@@ -71,20 +71,20 @@ impl std::str::FromStr for BlobId {
 pub struct Blobs {
     folder: PathBuf,
     next: AtomicU64,
-    /// Folders whose names are known to be on the disk.
+    /// Folders whose own names are durable.
     durable: [AtomicBool; 256],
-    /// One lock for each folder, held while a name in it comes or goes.
+    /// One lock per folder, held while a name in it is created or deleted.
     turns: [Mutex<()>; 256],
-    /// What was put lately, by a clock that nobody can set.
+    /// Recent puts, by a monotonic clock.
     fresh: Mutex<HashMap<BlobId, Instant>>,
     condemned: Arc<Condemned>,
     gate: Arc<Gate>,
-    /// Blobs that somebody wanted and that are not there.
+    /// Requested blobs whose file is missing.
     missing: Mutex<BTreeSet<BlobId>>,
-    /// Blobs that a look at all their bytes has found to be something else.
+    /// Blobs whose content was found to be damaged.
     corrupt: Mutex<BTreeSet<BlobId>>,
     faults: Arc<dyn Faults>,
-    /// The file of the store that they belong to.
+    /// The file of the store that these blobs belong to.
     rows: Option<PathBuf>,
 }
 
@@ -95,15 +95,12 @@ impl std::fmt::Debug for Blobs {
 }
 
 impl Blobs {
-    /// Opens the folder, making it if need be, and drops what a crash left half written.
-    ///
-    /// # Errors
-    /// When the folder cannot be made or read.
+    /// Opens the folder, creates it if needed, and deletes incomplete uploads.
     pub fn open(folder: PathBuf) -> io::Result<Self> {
         Self::open_with(folder, Arc::new(NoFaults))
     }
 
-    /// As `open`, on a disk that fails when told to.
+    /// Like [`open`](Self::open), with injected faults.
     pub fn open_with(folder: PathBuf, faults: Arc<dyn Faults>) -> io::Result<Self> {
         let tmp = folder.join("tmp");
         fs::create_dir_all(&tmp)?;
@@ -128,13 +125,13 @@ impl Blobs {
         })
     }
 
-    /// They lie beside the file of this store, and leave it what its writer needs.
+    /// Sets the store file, whose reserve uploads must leave free.
     #[must_use]
     pub fn beside(self, rows: PathBuf) -> Self {
         Self { rows: Some(rows), ..self }
     }
 
-    /// How much is left free, in bytes.
+    /// Free space in bytes that uploads must leave.
     fn reserve(&self) -> u64 {
         // ok: before the first start there is no file.
         let len =
@@ -147,10 +144,10 @@ impl Blobs {
         self.folder.join(&name[..2]).join(&name[2..])
     }
 
-    /// Stores bytes; durable when it answers. The same content is stored once.
+    /// Stores bytes; durable on return. Equal content is stored once.
     ///
     /// # Errors
-    /// When the disk fails, or with `StorageFull` when it is nearly full.
+    /// `StorageFull` when the disk is nearly full.
     pub fn put(&self, content: &[u8]) -> io::Result<BlobId> {
         let id = BlobId::of(content);
         if self.touch(id, content)? {
@@ -159,11 +156,10 @@ impl Blobs {
         self.put_from(&mut &content[..], u64::MAX).map(|(id, _)| id)
     }
 
-    /// Stores what a reader gives, up to `limit` bytes; answers the name and the length.
+    /// Stores the content of a reader, up to `limit` bytes; returns id and length.
     ///
     /// # Errors
-    /// When the disk fails, with `StorageFull` when it is nearly full, or with `FileTooLarge` when
-    /// there is more than the limit.
+    /// `StorageFull` when the disk is nearly full, `FileTooLarge` when there is more than `limit`.
     pub fn put_from(&self, content: &mut dyn Read, limit: u64) -> io::Result<(BlobId, u64)> {
         let mut upload = self.begin(limit)?;
         let mut buffer = vec![0; 64 * 1024];
@@ -175,8 +171,8 @@ impl Blobs {
         }
     }
 
-    /// Makes a blob that is there young again, so that no sweep takes it from under whoever puts it
-    /// once more. Says whether it is there and whole; one that was damaged is to be written anew.
+    /// Makes an existing blob new again, so that no sweep deletes it during another put. Returns whether the blob
+    /// exists and is intact; a damaged one must be rewritten.
     fn touch(&self, id: BlobId, content: &[u8]) -> io::Result<bool> {
         let _turn = self.turn(id).lock();
         let mut file = match File::open(self.path(id)) {
@@ -195,12 +191,12 @@ impl Blobs {
         Ok(true)
     }
 
-    /// The lock of the folder in which a blob lies.
+    /// The lock of a blob's folder.
     fn turn(&self, id: BlobId) -> &Mutex<()> {
         &self.turns[usize::from(id.0[0])]
     }
 
-    /// Notes that a blob was put just now. The folder's lock is held.
+    /// Records a put. The caller holds the folder's lock.
     fn arrived(&self, id: BlobId) {
         self.fresh.lock().insert(id, Instant::now());
         self.condemned.spare(id);
@@ -208,7 +204,7 @@ impl Blobs {
         self.corrupt.lock().remove(&id);
     }
 
-    /// Notes what a look at all bytes of a blob has found: one that is damaged is not handed out any more.
+    /// Records the result of a content check; damaged blobs are no longer served.
     fn judge(&self, id: BlobId, is_whole: bool) {
         let mut corrupt = self.corrupt.lock();
         match is_whole {
@@ -217,8 +213,7 @@ impl Blobs {
         };
     }
 
-    /// Makes a blob's name durable. Also when it was there before: whoever put it may still be on
-    /// the way to this.
+    /// Makes a blob's name durable. Needed also for an existing blob, because its writer may not have done so yet.
     fn sync_name(&self, id: BlobId) -> io::Result<()> {
         let path = self.path(id);
         self.faults.sync()?;
@@ -234,7 +229,7 @@ impl Blobs {
     /// Opens a blob for reading.
     ///
     /// # Errors
-    /// `NotFound` when it is not there, `InvalidData` when it is known to be damaged.
+    /// `NotFound` when the file is missing, `InvalidData` when it is known to be damaged.
     pub fn open_blob(&self, id: BlobId) -> io::Result<File> {
         if self.corrupt.lock().contains(&id) {
             return Err(io::ErrorKind::InvalidData.into());
@@ -249,13 +244,13 @@ impl Blobs {
         opened
     }
 
-    /// Whether a blob is there, for whoever can get it from elsewhere.
+    /// Whether the file of a blob exists.
     #[must_use]
     pub fn has(&self, id: BlobId) -> bool {
         self.path(id).is_file()
     }
 
-    /// Blobs that somebody wanted and that were not there.
+    /// Requested blobs whose file is missing.
     #[must_use]
     pub fn missing(&self) -> Vec<BlobId> {
         self.missing.lock().iter().copied().collect()
@@ -264,7 +259,7 @@ impl Blobs {
     /// The whole content, if it has at most `limit` bytes.
     ///
     /// # Errors
-    /// `NotFound` when it is not there, `FileTooLarge` when it is larger.
+    /// `NotFound` when the file is missing, `FileTooLarge` when it is larger.
     pub fn get(&self, id: BlobId, limit: u64) -> io::Result<Vec<u8>> {
         let mut file = self.open_blob(id)?;
         if file.metadata()?.len() > limit {

@@ -1,63 +1,60 @@
-//! The one file that names the record codec: postcard 1.x, whose wire format is written down and
-//! stable. A stored value is `version u8, rev u64 (big-endian), body`.
+//! The record codec, used in this file only: postcard 1.x, whose wire format is specified and stable. A stored value is
+//! `version u8, rev u64 (big-endian), body`.
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-/// Why bytes could not be read.
+/// Why bytes could not be decoded.
 #[derive(Debug, thiserror::Error)]
 pub enum DecodeError {
-    /// The body does not fit the type.
+    /// The body does not match the type.
     #[error("the stored bytes do not fit the record: {0}")]
     Body(#[from] postcard::Error),
-    /// A version that this program does not know.
+    /// The program does not know this layout version.
     #[error("record version {version} of {table} is not known to this program")]
     UnknownVersion {
-        /// The table.
+        /// Name of the table.
         table: &'static str,
         /// The version found.
         version: u8,
     },
-    /// Shorter than a header, or a key that does not fit.
+    /// Shorter than a header, or an invalid key.
     #[error("the stored bytes are cut short")]
     Short,
 }
 
-/// Length of version and rev in front of a body.
+/// Length in bytes of version and rev before a body.
 pub const HEADER: usize = 9;
 
 /// Encodes a value.
 ///
 /// # Errors
-/// When the type holds something that the codec has no form for.
+/// When the codec cannot represent the type.
 pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, DecodeError> {
     Ok(postcard::to_stdvec(value)?)
 }
 
-/// Decodes a value; bytes that are left over are an error.
-///
-/// # Errors
-/// When the bytes do not fit the type.
+/// Decodes a value; remaining bytes are an error.
 pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
     view(bytes)
 }
 
-/// Decodes a value whose words lie in the bytes themselves; bytes that are left over are an error.
+/// Decodes a value that borrows from the bytes; remaining bytes are an error.
 pub fn view<'b, T: Deserialize<'b>>(bytes: &'b [u8]) -> Result<T, DecodeError> {
     let (value, rest) = postcard::take_from_bytes(bytes)?;
     if rest.is_empty() { Ok(value) } else { Err(DecodeError::Short) }
 }
 
-/// Decodes what a value begins with: its first field, or a tuple of its first fields.
+/// Decodes the beginning of a value: its first field, or a tuple of its first fields.
 pub(super) fn first<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
     Ok(postcard::take_from_bytes(bytes)?.0)
 }
 
-/// Encodes a row: version, rev and the record behind them, in one buffer.
+/// Encodes a row in one buffer: version, rev, record.
 pub fn encode_row<T: Serialize>(version: u8, rev: u64, record: &T) -> Result<Vec<u8>, DecodeError> {
     Ok(postcard::to_extend(record, wrap(version, rev, &[]))?)
 }
 
-/// Puts version and rev in front of a body.
+/// Prefixes a body with version and rev.
 #[must_use]
 pub fn wrap(version: u8, rev: u64, body: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(HEADER + body.len());
@@ -68,9 +65,6 @@ pub fn wrap(version: u8, rev: u64, body: &[u8]) -> Vec<u8> {
 }
 
 /// Splits a stored value into version, rev and body.
-///
-/// # Errors
-/// When it is shorter than a header.
 pub fn unwrap(value: &[u8]) -> Result<(u8, u64, &[u8]), DecodeError> {
     let (version, rest) = value.split_first().ok_or(DecodeError::Short)?;
     let (rev, body) = rest.split_first_chunk::<8>().ok_or(DecodeError::Short)?;

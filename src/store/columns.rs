@@ -1,9 +1,7 @@
-//! Columns: of each record of a table the few values by which lists filter, sort and count, kept in
-//! memory.
+//! Columns: an in-memory cache of the few values per record that lists filter, sort and count by.
 //!
-//! Built at first use by one scan, then brought up to each reader's snapshot by the changes that the
-//! feed names in between; dropped when nobody has used them for a while. They are never the truth: a
-//! list decodes the rows that it shows from its own snapshot.
+//! Built by one scan at first use, then updated to each reader's snapshot by the changes in the feed; dropped when
+//! unused. Columns are never authoritative: a list decodes the rows it shows from its own snapshot.
 
 use std::any::{Any, TypeId};
 use std::collections::{BTreeSet, HashMap};
@@ -22,31 +20,27 @@ use super::record::Record;
 use super::schema::Schema;
 use kernel::key;
 
-/// With so many entries to catch up on a scan is cheaper.
+/// With this many entries to catch up on, a scan is cheaper.
 const FAR: usize = 4096;
 
 /// The compact form of a record.
 pub trait Column: Send + Sync + Sized + 'static {
-    /// The record.
+    /// The record type.
     type Of: Record<Id: Ord>;
-    /// What all rows keep in one place, such as bytes of any length, so that who goes over them reads memory from
-    /// one end to the other.
+    /// Storage shared by all rows, such as variable-length bytes, so that scans read memory sequentially.
     type Shared: Default + Send + Sync;
     /// The values of a record.
     fn of(record: &Self::Of, shared: &mut Self::Shared) -> Self;
-    /// The values of a stored row. Whoever needs few of them need not read it as a whole.
-    ///
-    /// # Errors
-    /// When its bytes cannot be read.
+    /// The values of a stored row. Override this to decode only some fields.
     fn read(row: &[u8], shared: &mut Self::Shared) -> Result<Self, DecodeError> {
         let (record, _) = super::record::read::<Self::Of>(row)?;
         Ok(Self::of(&record, shared))
     }
-    /// The id of the record.
+    /// Id of the record.
     fn id(&self) -> <Self::Of as Record>::Id;
-    /// It is not among the rows any more, or comes anew: what it has in the shared place is of no use.
+    /// The row is removed or replaced: its part of the shared storage becomes garbage.
     fn leave(&self, _shared: &mut Self::Shared) {}
-    /// Takes out of the shared place what is of no use, when that is worth it. Called after changes.
+    /// Collects garbage in the shared storage if that pays off. Called after changes.
     fn tidy(_rows: &mut [Self], _shared: &mut Self::Shared) {}
 }
 
@@ -61,11 +55,11 @@ impl Kept {
         let mut tables = self.tables.lock();
         let found = tables.entry(TypeId::of::<C>()).or_insert_with(|| Arc::new(Held::<C>::new()));
         let any: Arc<dyn Any + Send + Sync> = Arc::clone(found).into_any();
-        // The map is keyed by the very type that is asked for.
+        // The map is keyed by the type itself, so the downcast succeeds.
         any.downcast().unwrap_or_else(|_| Arc::new(Held::new()))
     }
 
-    /// Drops what nobody has used for so long.
+    /// Drops columns that were unused for `idle`.
     pub(super) fn drop_idle(&self, idle: Duration) {
         self.tables.lock().retain(|_, table| table.used().elapsed() < idle);
     }
@@ -106,7 +100,7 @@ impl<C: Column> Table for Held<C> {
     }
 }
 
-/// The columns as a snapshot sees them.
+/// The columns as of a snapshot.
 pub struct Columns<'s> {
     pub(super) kept: &'s Kept,
     pub(super) recent: &'s Mutex<Recent>,
@@ -115,8 +109,8 @@ pub struct Columns<'s> {
 }
 
 impl Columns<'_> {
-    /// Gives the body all rows, in the order of their ids, as of the snapshot or, when another reader
-    /// was faster, as of a commit just after it. The body must not read columns itself.
+    /// Calls the body with all rows, ordered by id, as of the snapshot, or as of a slightly later commit if another
+    /// reader was faster. The body must not read columns itself.
     pub fn with<C: Column, T>(
         &self,
         body: impl FnOnce(&[C], &C::Shared) -> T,
@@ -142,7 +136,7 @@ impl Columns<'_> {
             return Ok(());
         }
         let Some(ids) = self.changed::<C>(known, seq)? else { return self.scan(rows, seq) };
-        // What fails halfway is read anew as a whole.
+        // After a failure halfway, the next reader rescans the table.
         rows.seq = None;
         let Rows { rows: all, shared, .. } = rows;
         for id in ids {
@@ -164,15 +158,14 @@ impl Columns<'_> {
         Ok(())
     }
 
-    /// The ids of the rows that entries above `known` up to `seq` have changed; none when there are
-    /// too many entries to look through.
+    /// The ids of rows changed by entries after `known` up to `seq`; `None` if there are too many entries.
     fn changed<C: Column>(
         &self,
         known: u64,
         seq: u64,
     ) -> Result<Option<BTreeSet<<C::Of as Record>::Id>>, StoreError> {
         let recent = self.recent.lock().after(known, FAR + 1);
-        // A snapshot shows a commit a moment before its entry is among the recent ones.
+        // A snapshot shows a commit slightly before its entry is among the recent ones.
         let reaches = |entries: &Vec<Arc<Entry>>| {
             FAR < entries.len() || entries.last().is_some_and(|entry| seq <= entry.seq)
         };
@@ -201,8 +194,7 @@ impl Columns<'_> {
     }
 }
 
-/// The rows of a table, read one by one: what the columns hold, and what stands in for them inside a
-/// write.
+/// Reads all rows of a table one by one: to fill the columns, or to replace them inside a write.
 pub fn all<C: Column>(read: &dyn Read) -> Result<(Vec<C>, C::Shared), StoreError> {
     let (mut rows, mut shared, mut bad) = (Vec::new(), C::Shared::default(), None);
     read.raw_scan(C::Of::TABLE.number, &Range::all(), &mut |_, value| {
@@ -222,13 +214,12 @@ pub fn all<C: Column>(read: &dyn Read) -> Result<(Vec<C>, C::Shared), StoreError
     }
 }
 
-/// Gives the body all rows of a table: the columns that are kept where a snapshot is read, rows read
-/// one by one inside a write.
+/// Calls the body with all rows of a table: from the cached columns on a snapshot, read one by one inside a write.
 pub fn with<C: Column, T>(read: &dyn Read, body: impl FnOnce(&[C]) -> T) -> Result<T, StoreError> {
     with_shared(read, |rows, _| body(rows))
 }
 
-/// The same with what the rows keep in one place.
+/// Like [`with`]; the body also gets the shared storage.
 pub fn with_shared<C: Column, T>(
     read: &dyn Read,
     body: impl FnOnce(&[C], &C::Shared) -> T,

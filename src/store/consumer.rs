@@ -1,9 +1,8 @@
-//! Durable consumers: readers of the feed whose cursor lies where their effect lies.
+//! Durable consumers: readers of the feed whose cursor is stored with their effect.
 //!
-//! The effects of a consumer here are rows of the store, so its cursor moves in the same
-//! transaction and each entry takes effect exactly once. An entry that fails five times becomes a
-//! dead letter and the cursor moves on; three dead letters in a row pause the consumer. The cursor
-//! is `Local`: a consumer at rest writes nothing.
+//! A consumer's effects are rows of the store, so its cursor moves in the same transaction and each entry takes effect
+//! exactly once. An entry that fails five times becomes a dead letter and the cursor moves on; three dead letters in a
+//! row pause the consumer. The cursor is `Local`: an idle consumer writes nothing.
 
 mod control;
 mod rebuild;
@@ -33,59 +32,58 @@ pub use orders::{Told, obeyed, order_for, tell};
 pub(super) use rebuild::rebuild_once;
 pub use rebuild::{Rebuilding, rebuild, rebuilding};
 
-/// How many entries one step takes.
+/// Maximum number of entries per step.
 const STEP: usize = 500;
-/// How long a cursor may lie behind entries that were passed.
+/// How long the stored cursor may lag behind skipped entries.
 const PASSING: Duration = Duration::from_secs(1);
-/// How often an entry is tried.
+/// How often an entry is tried before it becomes a dead letter.
 const TRIES: u32 = 5;
-/// How many dead letters in a row pause a consumer.
+/// Number of consecutive dead letters that pause a consumer.
 const PAUSE_AFTER: u32 = 3;
 
-/// What a consumer does with an entry.
+/// A consumer of the feed.
 pub trait Consume: Send + Sync + 'static {
     /// Its number, never reused.
     fn number(&self) -> u16;
-    /// Its name.
+    /// Its name in logs and commands.
     fn name(&self) -> &'static str;
-    /// Whether there may be anything for it in an entry. Where there is not, the cursor moves without a
-    /// transaction of its own, and may be found further back after a crash.
+    /// Whether an entry may concern this consumer. For other entries the cursor moves without a transaction, so after a
+    /// crash it may be further back.
     fn concerns(&self, _entry: &Entry) -> bool {
         true
     }
-    /// How long it lets entries gather before it takes them. Each step is a commit of its own, which those who write
-    /// wait behind. One whose readers add what lies behind its cursor may take many entries at a time.
+    /// How long to let entries gather before a step. Each step is a commit that other writers wait for. A consumer
+    /// whose readers also read the entries after its cursor may take many at a time.
     fn gathers(&self) -> Duration {
         Duration::ZERO
     }
-    /// Takes one entry. What it writes and the cursor are one transaction.
+    /// Handles one entry. Its writes and the cursor are one transaction.
     ///
     /// # Errors
-    /// Why the entry could not be taken; it is tried again.
+    /// Why the entry failed; it is retried.
     fn handle(&self, tx: &mut WriteTx<'_>, entry: &Entry) -> Result<(), ConsumeError>;
-    /// The tables that it can be rebuilt from; none when rows do not tell what it keeps.
+    /// The tables to rebuild from; empty if rows do not determine the consumer's state.
     fn tables(&self) -> &'static [u16] {
         &[]
     }
-    /// Whether taking an entry twice is the same as taking it once. One that counts says no: it cannot be
-    /// sent back, only rebuilt.
+    /// Whether handling an entry twice equals handling it once. `false` for counters: they cannot be reset to an
+    /// earlier cursor, only rebuilt.
     fn repeats(&self) -> bool {
         true
     }
-    /// Begins again in another life of the store, or in one that came in from a file, for one that cannot
-    /// be rebuilt and does not repeat: all that is in the feed was there before, so it goes on behind it.
-    /// What is left to do about rows, whatever the feed says, is done here.
+    /// Starts in a new incarnation, or in an imported store, if the consumer can neither be rebuilt nor repeat entries.
+    /// All entries of the feed are older, so it continues after them. Use this to handle work that rows still require.
     ///
     /// # Errors
-    /// Why it could not; it is tried again.
+    /// Why it failed; it is retried.
     fn reborn(&self, _tx: &mut WriteTx<'_>) -> Result<(), ConsumeError> {
         Ok(())
     }
-    /// Removes up to `limit` rows of what it keeps, before a rebuild; says whether nothing is left.
+    /// Before a rebuild, deletes up to `limit` rows of the consumer; returns whether none is left.
     fn clear(&self, _tx: &mut WriteTx<'_>, _limit: usize) -> Result<bool, ConsumeError> {
         Ok(true)
     }
-    /// Takes one row of its tables, during a rebuild: table, key, stored bytes.
+    /// During a rebuild, handles one row of its tables: table, key, stored bytes.
     fn row(
         &self,
         _tx: &mut WriteTx<'_>,
@@ -94,78 +92,78 @@ pub trait Consume: Send + Sync + 'static {
     ) -> Result<(), ConsumeError> {
         Ok(())
     }
-    /// What it keeps that is not what the rows of its tables make of it, as they were at the entry
-    /// `cursor`. For doctor.
+    /// For doctor: differences between the consumer's rows and what the rows of its tables produce, as of the entry
+    /// `cursor`.
     fn compare(&self, _read: &dyn Read, _cursor: u64) -> Result<Vec<Unlike>, StoreError> {
         Ok(Vec::new())
     }
 }
 
-/// Something that a consumer keeps and that its tables do not make.
+/// A row of a consumer that its tables do not produce.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unlike {
-    /// What it is about, in words.
+    /// The subject, in words.
     pub of: String,
     /// What is wrong with it.
     pub what: String,
 }
 
-/// Why an entry was not taken.
+/// Why an entry was not handled.
 #[derive(Debug, thiserror::Error)]
 pub enum ConsumeError {
-    /// What it keeps rests on something that has changed: it is to be rebuilt.
+    /// The state rests on something that has changed; rebuild the consumer.
     #[error("what it keeps has to be made anew")]
     StartOver,
-    /// The store refused.
+    /// The store returned an error.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The consumer refused.
+    /// The consumer returned an error.
     #[error("{0}")]
     Refused(String),
 }
 
-/// Where a consumer stands.
+/// The stored state of a consumer.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct State {
-    /// The store's life that the cursor belongs to.
+    /// The incarnation that the cursor belongs to.
     pub incarnation: u64,
-    /// The last entry taken or given up.
+    /// The last entry that was handled or given up.
     pub cursor: u64,
-    /// Tries of the entry behind the cursor.
+    /// Attempts for the entry after the cursor.
     pub tries: u32,
-    /// Dead letters in a row.
+    /// Number of consecutive dead letters.
     pub dead_in_a_row: u32,
-    /// Whether it stands still until a person resumes it.
+    /// Whether the consumer is paused until a person resumes it.
     pub paused: bool,
-    /// What went wrong last.
+    /// The latest error.
     pub last_error: Option<String>,
 }
 
 /// An entry that was given up.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeadLetter {
-    /// When, in milliseconds since 1970.
+    /// Unix time in milliseconds.
     pub at: i64,
-    /// Why.
+    /// Why the entry failed.
     pub error: String,
 }
 
-/// What a step did.
+/// The result of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Took so many entries; there may be more.
+    /// Handled this many entries; there may be more.
     Took(usize),
-    /// What is behind the cursor has failed so many times, and will be tried again.
+    /// The entry after the cursor has failed this many times and will be retried.
     Failed(u32),
-    /// Nothing to do.
+    /// There was nothing to do.
     Idle,
-    /// Passed entries in which nothing was for it; the cursor follows after so long.
+    /// Skipped irrelevant entries; the cursor is to be stored after this time.
     Passed(Duration),
-    /// Paused.
+    /// The consumer is paused.
     Paused,
 }
 
-/// Where a consumer stands.
+/// Reads the state of a consumer; the default if it has none.
 pub fn state(read: &dyn Read, number: u16) -> Result<State, StoreError> {
     match read.raw_get(builtin::CONSUMERS, KeyBuf::of(&number).bytes())? {
         Some(row) => Ok(codec::decode(&row)?),
@@ -173,12 +171,12 @@ pub fn state(read: &dyn Read, number: u16) -> Result<State, StoreError> {
     }
 }
 
-/// The dead letters of a consumer, by entry.
+/// The dead letters of a consumer, ordered by entry.
 pub fn dead_letters(read: &dyn Read, number: u16) -> Result<Vec<(u64, DeadLetter)>, StoreError> {
     dead_letters_after(read, number, 0, usize::MAX)
 }
 
-/// The dead letters of a consumer behind an entry, by entry, at least one and at most so many.
+/// The dead letters of a consumer after an entry, in order. Returns at least one, if there is one, and at most `limit`.
 pub fn dead_letters_after(
     read: &dyn Read,
     number: u16,
@@ -197,7 +195,7 @@ pub fn dead_letters_after(
     found.into_iter().map(|(seq, row)| Ok((seq, codec::decode(&row)?))).collect()
 }
 
-/// Lets a paused consumer go on.
+/// Resumes a paused consumer.
 pub fn resume(tx: &mut WriteTx<'_>, number: u16) -> Result<(), StoreError> {
     let mut now = state(tx, number)?;
     (now.paused, now.dead_in_a_row, now.tries) = (false, 0, 0);
@@ -209,11 +207,11 @@ fn save(tx: &mut WriteTx<'_>, number: u16, state: &State) -> Result<(), StoreErr
     tx.set(builtin::CONSUMERS, KeyBuf::of(&number).into_bytes(), Some(row))
 }
 
-/// How far a consumer has passed entries in which nothing was for it, behind its cursor.
+/// How far a consumer has skipped irrelevant entries beyond its stored cursor.
 #[derive(Debug)]
 pub struct Passed {
     within: Duration,
-    /// The cursor as it lies in the store: when a person moves it, nothing was passed.
+    /// The stored cursor. If a person moves it, skipped entries no longer count.
     cursor: u64,
     to: u64,
     since: Option<Instant>,
@@ -226,13 +224,13 @@ impl Default for Passed {
 }
 
 impl Passed {
-    /// Nothing yet; the cursor follows within so long.
+    /// Nothing skipped yet; the cursor is stored within `within`.
     #[must_use]
     pub fn within(within: Duration) -> Self {
         Self { within, cursor: 0, to: 0, since: None }
     }
 
-    /// Up to where nothing has to be looked at once more.
+    /// The entry up to which nothing must be read again.
     fn behind(&mut self, cursor: u64) -> u64 {
         if self.cursor != cursor {
             *self = Self { cursor, to: cursor, ..Self::within(self.within) };
@@ -240,25 +238,24 @@ impl Passed {
         self.to.max(cursor)
     }
 
-    /// Passes entries; says how much later the cursor is to follow, or nothing when that is now.
+    /// Skips entries; returns the remaining delay before the cursor is stored, or `None` to store it now.
     fn pass(&mut self, entries: &[Arc<Entry>]) -> Option<Duration> {
         self.to = entries.last().map_or(self.to, |last| last.seq);
         let since = *self.since.get_or_insert_with(Instant::now);
         if entries.len() == STEP {
-            // There may be more.
+            // There may be more entries.
             return Some(Duration::ZERO);
         }
         self.within.checked_sub(since.elapsed()).filter(|left| !left.is_zero())
     }
 }
 
-/// Takes up to 500 entries in one transaction of the second lane.
+/// Handles up to 500 entries in one transaction of the second lane.
 pub async fn step(store: &Store, consumer: Arc<dyn Consume>) -> Result<Step, StoreError> {
     step_behind(store, consumer, None).await
 }
 
-/// The same, without a transaction for entries in which nothing is for the consumer: one a second is
-/// enough for its cursor.
+/// Like [`step`], without a transaction for irrelevant entries; the cursor is then stored once a second.
 pub async fn step_or_pass(
     store: &Store,
     consumer: Arc<dyn Consume>,
@@ -283,13 +280,13 @@ async fn step_behind(
     if rebuilt {
         return rebuild::step(store, consumer, incarnation).await;
     }
-    // Another life of the store: its numbers mean nothing here, so begin at its start. What was kept in
-    // rows came along from the life before, so those are made anew.
+    // In a new incarnation old entry numbers are meaningless, so start at the beginning. Rows came from the previous
+    // incarnation and are rebuilt.
     let reborn = now.incarnation != 0 && now.incarnation != incarnation;
     if reborn && !consumer.tables().is_empty() {
         return rebuild::start_over(store, consumer, now).await;
     }
-    // What it has done cannot be seen in rows, and must not be done twice.
+    // The effects are not visible in rows and must not be repeated.
     if reborn && !consumer.repeats() {
         return begin_behind(store, consumer, now).await;
     }
@@ -299,7 +296,7 @@ async fn step_behind(
         Some(passed) => {
             let from = passed.behind(cursor);
             let entries = store.entries_after(from, STEP)?;
-            // What went wrong with an entry is written as it comes.
+            // A failure of an entry is recorded as soon as it happens.
             if now.tries == 0
                 && (cursor < from || !entries.is_empty())
                 && !entries.iter().any(|entry| consumer.concerns(entry))
@@ -321,7 +318,7 @@ async fn step_behind(
         .await
 }
 
-/// Begins behind all that is in the feed.
+/// Starts after all present entries of the feed.
 async fn begin_behind(
     store: &Store,
     consumer: Arc<dyn Consume>,
@@ -335,7 +332,7 @@ async fn begin_behind(
         }
         if let Err(error) = tx.attempt_caught(|tx| go_behind(tx, &*consumer)) {
             tracing::warn!(consumer = consumer.name(), %error, "a consumer could not begin again");
-            // It is tried without end: a try is counted so that people see it stands before something.
+            // Retries never end; the count only shows people that the consumer is stuck.
             let tries = (seen.tries + 1).min(TRIES);
             save(tx, number, &State { tries, last_error: Some(error.to_string()), ..seen })?;
             return Ok(Step::Failed(tries));
@@ -355,7 +352,7 @@ fn take(
     let number = consumer.number();
     let mut state = state(tx, number)?;
     if state != *seen {
-        // Another step, or a person, was faster: these entries may be taken already.
+        // Another step or a person was faster; these entries may already be handled.
         return Ok(Step::Took(0));
     }
     if state.incarnation != incarnation {
@@ -379,7 +376,7 @@ fn take(
                 rebuild::begin(tx, number)?;
                 return Ok(Step::Took(taken));
             }
-            // It may fit into a transaction of its own.
+            // The entry may fit into a transaction of its own.
             Err(ConsumeError::Store(StoreError::TooMany { .. })) if taken > 0 => break,
             Err(error) => {
                 state.tries += 1;
@@ -406,13 +403,13 @@ fn take(
     Ok(if state.paused { Step::Paused } else { Step::Took(taken) })
 }
 
-/// Says that one entry alone took longer than all of a step may: whoever writes has waited for it.
+/// Logs an entry that alone took longer than a whole step may; all writers waited for it.
 fn warn_of(consumer: &dyn Consume, seq: u64, took: Duration) {
     let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
     tracing::warn!(consumer = consumer.name(), entry.seq = seq, ms, "an entry took long");
 }
 
-/// Whether a step has done enough: it leaves room for the next entry, and does not keep people waiting.
+/// Whether a step must end: to leave room for the next entry and not to delay other writers.
 fn is_enough(tx: &WriteTx<'_>, started: Instant) -> bool {
     tx.changes() > MAX_CHANGES / 2 || started.elapsed() > tx.turn()
 }

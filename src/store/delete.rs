@@ -1,7 +1,7 @@
-//! Deleting a record, with what its references declared: first a plan of all rows, then the work.
+//! Deletes a record and applies the delete rules of its referrers: first a plan of all rows, then the changes.
 //!
-//! The plan makes the outcome independent of the order in which references are found, keeps a long
-//! chain off the stack, and counts before anything is touched.
+//! The plan makes the result independent of the order in which references are found, avoids recursion on long chains,
+//! and counts rows before any change.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -13,31 +13,30 @@ use super::record::{Class, OnDelete, Record, Reference, Root};
 use super::schema::{Derived, derive};
 use super::tx::{MAX_CHANGES, WriteTx};
 
-/// How many rows a delete inside a request may touch.
+/// Maximum number of rows that one deletion may change.
 const MAX_DELETE: usize = 2_000;
 
 enum Fate {
-    /// The row goes: its bytes and what stands beside it.
+    /// Delete the row: its bytes and derived rows.
     Delete(Vec<u8>, Derived),
-    /// These references of it are cleared.
+    /// Clear these references of the row.
     Clear(Vec<Reference>),
 }
 
 #[derive(Default)]
 struct Plan {
     fates: BTreeMap<Root, Fate>,
-    /// Deleted rows in the order in which they were found, nearest first.
+    /// Deleted rows in the order of discovery, nearest first.
     order: Vec<Root>,
-    /// Rows whose references refuse.
+    /// Rows whose references refuse the deletion.
     refusing: Vec<Root>,
 }
 
 impl WriteTx<'_> {
-    /// Deletes a record and does to those that refer to it what they declared. Says whether it
-    /// was there.
+    /// Deletes a record and applies the delete rules of its referrers. Returns whether the record existed.
     ///
     /// # Errors
-    /// When something that refers to it refuses, or too many rows would be touched.
+    /// When a referrer refuses or too many rows would change.
     pub fn delete<R: Record>(&mut self, id: R::Id) -> Result<bool, StoreError> {
         let start = Root::of::<R>(id);
         let Some(row) = self.raw_get(start.table, &start.key)? else { return Ok(false) };
@@ -46,8 +45,8 @@ impl WriteTx<'_> {
         Ok(true)
     }
 
-    /// Deletes a row by its place alone, a log's too, with what its references declared: on the way back
-    /// to a moment at which it was not there. Says whether it still was.
+    /// Deletes a row by table and key, also of a log, with the same rules: for a return to a time when it did not
+    /// exist. Returns whether it existed.
     pub(super) fn remove_raw(&mut self, start: &Root) -> Result<bool, StoreError> {
         let Some(row) = self.raw_get(start.table, &start.key)? else { return Ok(false) };
         let plan = self.plan_delete(start.clone(), row)?;
@@ -90,7 +89,7 @@ impl WriteTx<'_> {
                 }
             }
             plan.order.push(target);
-            // Count on a little for the message, but never without an end.
+            // Continue a little for the number in the message, but not without limit.
             if plan.fates.len() > MAX_CHANGES {
                 break;
             }
@@ -130,7 +129,7 @@ impl WriteTx<'_> {
         for reference in gone {
             record.clear(reference.field);
         }
-        // A `clear` that forgets a field would leave a reference to nothing.
+        // A `clear` that forgets a field would leave a dangling reference.
         let left = derive(&record, &[]).refs;
         if gone.iter().any(|r| left.iter().any(|l| l.field == r.field && l.target == r.target)) {
             return Err(StoreError::Referenced { table: R::TABLE.name });

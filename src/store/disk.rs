@@ -1,8 +1,7 @@
-//! The file below redb: redb's own file backend, wrapped.
+//! The file under redb: a wrapper of redb's file backend.
 //!
-//! It counts what is written, is the seam for fault injection in tests, and ends the process when
-//! an fsync fails: what the kernel dropped then can never be written again, so nothing that the
-//! program would do afterwards could be trusted.
+//! It counts reads and writes, lets tests inject faults, and ends the process when an fsync fails: the kernel may have
+//! dropped those pages, so the state of the file is unknown.
 
 use std::fs::File;
 use std::io;
@@ -17,109 +16,102 @@ use redb::{BackendError, StorageBackend};
 
 use super::error::StoreError;
 
-/// The exit code after a failed fsync.
+/// Exit code after a failed fsync.
 pub const EXIT_SYNC_FAILED: i32 = 74;
 
-/// The least that is always left free, in bytes.
+/// Minimum free space in bytes.
 const RESERVE: u64 = 256 * 1024 * 1024;
 
-/// What is left free beside a store's file of so many bytes: a twentieth of it, and not less than
-/// 256 MB.
+/// The free space to keep beside a store file of `file` bytes: a twentieth of it, at least 256 MB.
 #[must_use]
 pub fn reserve(file: u64) -> u64 {
     RESERVE.max(file / 20)
 }
 
-/// A step by which files outside of a store's own take their place on a disk. What is written before it
-/// may be lost with the power; their order is what makes them safe.
+/// A step in the atomic replacement of files outside of a store. Unsynced writes may be lost in a power failure; the
+/// order of the steps makes that safe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step<'p> {
-    /// Everything below this folder is made durable.
+    /// Sync everything below this folder.
     Settle(&'p Path),
-    /// This file is made durable, with its times.
+    /// Sync this file and its timestamps.
     Sync(&'p Path),
-    /// The names in this folder are made durable.
+    /// Sync the names in this folder.
     Names(&'p Path),
-    /// The first gets the second for another name.
+    /// Create a hard link: existing file, new name.
     Link(&'p Path, &'p Path),
-    /// The first takes the name of the second.
+    /// Rename the first path to the second.
     Rename(&'p Path, &'p Path),
 }
 
-/// What tests may do to a disk. In the program nothing is ever injected.
+/// Fault injection for tests. The program never injects faults.
 pub trait Faults: Send + Sync {
-    /// Called before each read of so many bytes.
+    /// Called before each read.
     ///
     /// # Errors
-    /// What the disk is to answer.
+    /// The error that the disk is to return.
     fn read(&self, _offset: u64, _len: usize) -> io::Result<()> {
         Ok(())
     }
-    /// Called before each write of so many bytes.
+    /// Called before each write.
     ///
     /// # Errors
-    /// What the disk is to answer.
+    /// The error that the disk is to return.
     fn write(&self, _offset: u64, _len: usize) -> io::Result<()> {
         Ok(())
     }
-    /// How much of a write reaches the disk before it breaks off; none when it goes through.
+    /// How many bytes of a write reach the disk before it fails; `None` to let it succeed.
     fn short(&self, _offset: u64, _len: usize) -> Option<usize> {
         None
     }
     /// Called before the file grows or shrinks.
     ///
     /// # Errors
-    /// What the disk is to answer.
+    /// The error that the disk is to return.
     fn set_len(&self, _len: u64) -> io::Result<()> {
         Ok(())
     }
     /// Called before each fsync.
     ///
     /// # Errors
-    /// What the disk is to answer.
+    /// The error that the disk is to return.
     fn sync(&self) -> io::Result<()> {
         Ok(())
     }
-    /// Called before each step by which other files take their place.
+    /// Called before each [`Step`].
     ///
     /// # Errors
-    /// What the disk is to answer; the step is not done then.
+    /// The error that the disk is to return; the step is then not done.
     fn step(&self, _step: Step<'_>) -> io::Result<()> {
         Ok(())
     }
-    /// Called when an fsync has failed, in place of ending the process.
+    /// Called when an fsync has failed. By default ends the process.
     fn sync_failed(&self) {
         std::process::exit(EXIT_SYNC_FAILED);
     }
-    /// Free bytes of the file system; the real figure by default.
-    ///
-    /// # Errors
-    /// When the folder cannot be looked at.
+    /// Free bytes of the file system; by default the actual number.
     fn free_space(&self, folder: &Path) -> io::Result<u64> {
         free_space(folder)
     }
-    /// Free bytes and all bytes of the file system; the real figures by default.
-    ///
-    /// # Errors
-    /// When the folder cannot be looked at.
+    /// Free and total bytes of the file system; by default the actual numbers.
     fn space(&self, folder: &Path) -> io::Result<(u64, u64)> {
         space(folder)
     }
 }
 
-/// Room on a disk, in bytes.
+/// Disk space in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Room {
     /// Free for this process.
     pub free: u64,
-    /// All.
+    /// Size of the file system.
     pub all: u64,
-    /// Kept in reserve: below that, writes are refused.
+    /// Reserve; with less free space, writes are refused.
     pub reserve: u64,
 }
 
 impl Room {
-    /// Whether a tenth or less is free.
+    /// Whether at most a tenth is free.
     #[must_use]
     pub fn is_low(self) -> bool {
         self.free <= self.all / 10
@@ -131,54 +123,54 @@ impl Room {
         self.free < self.reserve
     }
 
-    /// Lets pass what needs a write later, while writes are not refused.
+    /// Checks in advance that a later write will not be refused.
     ///
     /// # Errors
-    /// What a write would hear.
+    /// `Full`, as the write would return.
     pub fn check(self) -> Result<(), StoreError> {
         if self.is_full() { Err(full(self.free, self.reserve)) } else { Ok(()) }
     }
 }
 
-/// What a write hears that is refused for want of room; both in bytes.
+/// The refusal of a write for lack of space; both in bytes.
 pub(crate) fn full(free: u64, reserve: u64) -> StoreError {
     StoreError::Full { free_mb: free >> 20, reserve_mb: reserve >> 20 }
 }
 
-/// No faults.
+/// Injects no faults.
 pub struct NoFaults;
 
 impl Faults for NoFaults {}
 
-/// What a disk has done since the store was opened.
+/// I/O counters since the store was opened.
 #[derive(Default, Debug)]
 pub struct DiskCounters {
     /// Bytes read.
     pub read: AtomicU64,
     /// Bytes written.
     pub written: AtomicU64,
-    /// fsyncs.
+    /// Number of fsyncs.
     pub syncs: AtomicU64,
-    /// Whether the file was opened before in this process.
+    /// Whether this process has opened the file before.
     opened: AtomicBool,
     dead: AtomicBool,
-    /// What was last to be written did not fit.
+    /// Whether the latest write did not fit.
     full: AtomicBool,
 }
 
 impl DiskCounters {
-    /// Whether an fsync has failed. From then on nothing is written, whoever asks.
+    /// Whether an fsync has failed. All later writes are refused.
     #[must_use]
     pub fn sync_failed(&self) -> bool {
         self.dead.load(Ordering::Acquire)
     }
 
-    /// Whether something did not fit since this was asked the last time.
+    /// Whether a write did not fit since the previous call.
     pub(super) fn take_full(&self) -> bool {
         self.full.swap(false, Ordering::AcqRel)
     }
 
-    /// Notes a write that did not fit: redb tells a full disk and a broken one alike.
+    /// Records a write that did not fit, because redb reports a full disk and a broken one alike.
     fn noting<T>(&self, done: io::Result<T>) -> io::Result<T> {
         use io::ErrorKind::{QuotaExceeded, StorageFull};
         if done.as_ref().is_err_and(|error| matches!(error.kind(), StorageFull | QuotaExceeded)) {
@@ -220,16 +212,16 @@ impl Disk {
             .truncate(false)
             .mode(0o600)
             .open(path)?;
-        // After an fsync that failed in a former start the kernel may hold pages that are not on the disk: read anew.
+        // If an fsync failed in an earlier run, the kernel may cache pages that are not on the disk: drop its cache.
         if !counters.opened.swap(true, Ordering::AcqRel) {
-            // ok: only advice, and the first start has no file to speak of.
+            // ok: only advice, and at the first start the file is empty.
             let _ = rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed);
         }
         Ok(Self { file: FileBackend::new(file)?, faults, counters })
     }
 }
 
-/// Makes the names in a folder durable.
+/// Syncs the names in a folder.
 pub fn sync_folder(folder: &Path) -> io::Result<()> {
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     File::open(folder)?.sync_all()
@@ -303,7 +295,7 @@ impl StorageBackend for Disk {
     }
 }
 
-/// Free bytes for this process and all bytes of the file system of a folder.
+/// Free bytes for this process and total bytes of the folder's file system.
 fn space(folder: &Path) -> io::Result<(u64, u64)> {
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     let stat = rustix::fs::statvfs(folder)?;
@@ -311,10 +303,7 @@ fn space(folder: &Path) -> io::Result<(u64, u64)> {
     Ok((bytes(stat.f_bavail), bytes(stat.f_blocks)))
 }
 
-/// Free bytes for this process on the file system of a folder.
-///
-/// # Errors
-/// When the folder cannot be looked at.
+/// Free bytes for this process on the folder's file system.
 pub fn free_space(folder: &Path) -> io::Result<u64> {
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     let stat = rustix::fs::statvfs(folder)?;

@@ -1,12 +1,9 @@
-//! Doctor: what the store keeps beside the records (indexes, references, sums, who holds which blob,
-//! marks of deleted records) is made anew from the records and the feed, in memory and piece by piece,
-//! and compared. What differs can be put right.
+//! Doctor: recomputes derived rows (indexes, references, sums, blob references, tombstones) from the records and the
+//! feed, in memory and slice by slice, compares them and can repair differences.
 //!
-//! Rows of all but the sums are compared both ways, from the records and back, in slices of one
-//! short snapshot each. A sum stands for all rows of its tables, so those are added up in one
-//! snapshot; how long the longest was is reported. The difference of a sum stays the same however
-//! many records change meanwhile, so it is put right by adding it, unless somebody else has put sums
-//! right since.
+//! All rows except sums are compared in both directions, in slices of one short snapshot each. Sums cover all rows of
+//! their tables, so they are added up in one snapshot; the report has its duration. The error of a sum stays constant
+//! while records change, so it is repaired by adding the difference, unless another repair of sums came first.
 
 mod held;
 mod mend;
@@ -29,68 +26,68 @@ use crate::range::Range;
 
 pub use mend::mend;
 
-/// How many rows one snapshot looks at.
+/// Maximum number of rows per snapshot.
 const SLICE: usize = 1_000;
-/// How many bytes of them.
+/// Maximum bytes of rows per snapshot.
 const SLICE_BYTES: usize = 4 * 1024 * 1024;
-/// How many differences are named.
+/// Maximum number of differences that are reported in detail.
 const MAX_NAMED: usize = 10_000;
-/// How many are kept in mind to be put right; for more everything is looked at again.
+/// Maximum number of fixes per round. More differences need another round.
 const MAX_FIXES: usize = 100_000;
 
-/// Something beside the records that is not what they make of it.
+/// A derived row that differs from what the records produce.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Difference {
-    /// The index, the sums, `references`, `blob references`, `deleted records`, or the table of a record
-    /// that cannot be read.
+    /// The index, the sums, `references`, `blob references`, `deleted records`, or the table of a record that cannot be
+    /// read.
     pub table: String,
-    /// The record, as table and id, or the key in hexadecimal.
+    /// The record as table and id, or the key in hexadecimal.
     pub of: String,
-    /// What is wrong.
+    /// What is wrong, in words.
     pub what: String,
 }
 
-/// How a difference is put right.
+/// How to repair a difference.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Fix {
-    /// A row that its owner makes is put there, one that it does not make goes.
+    /// Insert the row if its owner produces it, else delete it.
     Row { table: u16, key: Vec<u8>, value: Vec<u8>, owner: Option<(u16, Vec<u8>)> },
-    /// A sum, which was wrong at an entry, is changed by so much.
+    /// Add `by` to a sum that was found wrong at entry `at`.
     Sum { table: u16, key: Vec<u8>, by: i64, at: u64 },
-    /// A consumer makes what it keeps anew.
+    /// Rebuild the rows of a consumer.
     Rebuild { number: u16 },
 }
 
-/// What doctor found.
+/// Result of a diagnosis.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Diagnosis {
-    /// Records that were read.
+    /// Number of records read.
     pub records: u64,
-    /// Index rows that were compared.
+    /// Number of index rows compared.
     pub index_rows: u64,
-    /// References to records and blobs, and marks of deleted records, that were compared.
+    /// Number of references to records and blobs, and of tombstones, compared.
     pub references: u64,
-    /// Sums that were compared.
+    /// Number of sums compared.
     pub sums: u64,
-    /// What differs, at most ten thousand.
+    /// The differences, at most 10,000.
     pub differences: Vec<Difference>,
-    /// How much differs.
+    /// Number of all differences.
     pub differences_count: u64,
-    /// How many of them only a person can put right.
+    /// Number of differences that only a person can repair.
     pub beyond: u64,
-    /// How many more can be put right than were kept in mind.
+    /// Number of repairable differences beyond the limit on fixes.
     #[serde(default)]
     pub unkept: u64,
-    /// Rows that were put right.
+    /// Number of repaired rows.
     pub mended: u64,
-    /// How long the longest snapshot was held, in milliseconds.
+    /// Duration of the longest snapshot in milliseconds.
     pub longest_ms: u64,
-    /// How long it took, in milliseconds.
+    /// Total duration in milliseconds.
     pub took_ms: u64,
-    /// How each is put right that can be.
+    /// Fixes for the repairable differences.
     #[serde(skip)]
     fixes: Vec<Fix>,
-    /// How many of those may still be kept.
+    /// How many more fixes may be stored.
     #[serde(skip)]
     room: usize,
 }
@@ -100,19 +97,19 @@ impl Diagnosis {
         Self { room, ..Self::default() }
     }
 
-    /// Whether everything fits.
+    /// Whether there is no difference.
     #[must_use]
     pub fn is_sound(&self) -> bool {
         self.differences_count == 0
     }
 
-    /// How much differs still: after a repair only what it left.
+    /// Number of remaining differences; after a repair, only those that it left.
     #[must_use]
     pub fn left(&self) -> u64 {
         if self.mended == 0 { self.differences_count } else { self.beyond + self.unkept }
     }
 
-    /// This and what another round has done.
+    /// Combines this result with that of the next round.
     fn and(self, next: Self) -> Self {
         Self {
             beyond: next.beyond,
@@ -141,19 +138,19 @@ impl Diagnosis {
 /// Compares everything.
 ///
 /// # Errors
-/// When the disk fails, or it was called off.
+/// Also when `watch` cancels the run.
 pub fn diagnose(store: &Store, watch: &mut Watch<'_>) -> Result<Diagnosis, StoreError> {
     diagnose_by(store, MAX_FIXES, watch)
 }
 
-/// Puts right what a diagnosis names.
+/// Repairs the differences of a diagnosis.
 pub type Mend<'m> = dyn FnMut(&mut Diagnosis) -> Result<(), StoreError> + 'm;
 
-/// Compares everything, with what consumers keep, and puts right what can be put right, however much that
-/// is.
+/// Compares everything, including the rows of consumers, and repairs all repairable differences, in as many rounds as
+/// needed.
 ///
 /// # Errors
-/// When the disk fails, or it was called off.
+/// Also when `watch` cancels the run.
 pub fn cure(
     store: &Store,
     consumers: &[Arc<dyn Consume>],
@@ -163,7 +160,7 @@ pub fn cure(
     cure_by(store, (consumers, MAX_FIXES), watch, mend)
 }
 
-/// The same in rounds of so many differences.
+/// Like [`cure`], with at most `most` fixes per round.
 pub fn cure_by(
     store: &Store,
     (consumers, most): (&[Arc<dyn Consume>], usize),
@@ -223,8 +220,8 @@ fn diagnose_by(store: &Store, most: usize, watch: &mut Watch<'_>) -> Result<Diag
     Ok(found)
 }
 
-/// Compares what consumers keep in rows of this store with what the rows of their tables make of it, as
-/// they were where each cursor stands, in one snapshot each. One that is being rebuilt is left alone.
+/// Compares the rows that consumers keep in this store with what the rows of their tables produce, as of each cursor,
+/// in one snapshot each. Skips consumers that are being rebuilt.
 pub fn follow(
     store: &Store,
     consumers: &[Arc<dyn Consume>],
@@ -260,7 +257,7 @@ fn note_longest(found: &mut Diagnosis, span: Duration) {
     found.longest_ms = found.longest_ms.max(ms(span));
 }
 
-/// What looks at rows of a table: on a snapshot, with the schema, table and rows.
+/// Checks rows of a table: snapshot, schema, table, rows, diagnosis.
 type Look = fn(&dyn Read, &Schema, u16, &Rows, &mut Diagnosis) -> Result<(), StoreError>;
 type Rows = Vec<(Vec<u8>, Vec<u8>)>;
 
@@ -298,7 +295,7 @@ fn name(schema: &Schema, table: u16, key: &[u8]) -> String {
     format!("{} {}", info.name, id.unwrap_or_else(|| hex::encode(key)))
 }
 
-/// What a row makes, if it is there and can be read.
+/// The derived rows of a record; `None` if the record is missing or unreadable.
 pub(super) fn derived(
     read: &dyn Read,
     schema: &Schema,
@@ -312,7 +309,7 @@ pub(super) fn derived(
     Ok(row.and_then(|row| (ops.derive)(&row).ok()))
 }
 
-/// From records to what should stand beside them.
+/// Checks that the derived rows of each record exist.
 fn records(
     read: &dyn Read,
     schema: &Schema,
@@ -373,7 +370,7 @@ fn records(
     Ok(())
 }
 
-/// From index rows back to the records that should have made them.
+/// Checks that a record produces each index row.
 fn index_rows(
     read: &dyn Read,
     schema: &Schema,
@@ -394,7 +391,7 @@ fn index_rows(
         if makes_it {
             continue;
         }
-        // Where another record makes this key, that one's own look finds it.
+        // If another record produces this key, the check of that record reports it.
         let owner = Some((owner.number, value.clone()));
         let fix = Fix::Row { table, key: key.clone(), value: value.clone(), owner };
         found.differs(info.name, hex::encode(key), "is too much", Some(fix));
@@ -402,7 +399,7 @@ fn index_rows(
     Ok(())
 }
 
-/// From references back to the records that should have made them.
+/// Checks that a record produces each reference.
 fn references(
     read: &dyn Read,
     schema: &Schema,
@@ -421,8 +418,8 @@ fn references(
     Ok(())
 }
 
-/// Whether a record makes this reference. The target's key has no mark at its end, so every place is
-/// tried; most are ids.
+/// Whether a record produces this reference. The target's key has no end mark, so every split is tried, that of an id
+/// first.
 pub(super) fn is_made(read: &dyn Read, schema: &Schema, key: &[u8]) -> Result<bool, StoreError> {
     let places = std::iter::once(2 + 16).chain(2..key.len()).filter(|at| at + 3 <= key.len());
     for at in places {
@@ -439,7 +436,7 @@ pub(super) fn is_made(read: &dyn Read, schema: &Schema, key: &[u8]) -> Result<bo
     Ok(false)
 }
 
-/// Tables of sums, by the tables of records that they are made of.
+/// Count tables grouped by the record tables that they sum.
 fn sums_by_tables(schema: &Schema) -> BTreeMap<Vec<u16>, Vec<u16>> {
     let mut groups: BTreeMap<Vec<u16>, Vec<u16>> = BTreeMap::new();
     for count in schema.tables().iter().filter(|info| info.kind == Kind::Count) {
@@ -464,7 +461,7 @@ fn sums(
     for table in tables {
         let Some(ops) = schema.table(*table).and_then(|info| info.ops.as_ref()) else { continue };
         read.raw_scan(*table, &Range::all(), &mut |_, row| {
-            // A record that cannot be read was named already.
+            // An unreadable record is already in the diagnosis.
             for (count, key, n) in (ops.derive)(row).unwrap_or_default().counts {
                 let sum = wanted.entry((count.number, key)).or_default();
                 *sum = sum.wrapping_add(n);

@@ -1,9 +1,8 @@
-//! Whole stores as rows: what a backup reads, and how a file is made of such rows again.
+//! Whole stores as rows: reading for a backup, and loading into a new file.
 //!
-//! Reading holds one snapshot from the first row to the last; whoever takes the rows must not wait
-//! for anything slow, because the file grows meanwhile. Loading makes a new file with a new
-//! incarnation: every cursor of the former one is refused from then on, except those of consumers
-//! whose effects lie in the same file.
+//! Reading holds one snapshot from the first row to the last. Whoever takes the rows must not wait for anything slow,
+//! because the file grows meanwhile. Loading creates a file with a new incarnation, which invalidates all cursors
+//! except those of consumers whose effects are in the same file.
 
 use std::fs::File;
 use std::ops::ControlFlow;
@@ -23,34 +22,34 @@ use super::schema::{Schema, builtin};
 use super::{FORMAT, Store, WriteTx};
 use crate::range::Range;
 
-/// How many bytes of rows are loaded with one commit.
+/// Bytes of rows per commit while loading.
 const PIECE: usize = 16 * 1024 * 1024;
 
 /// Key and value.
 type Row = (Vec<u8>, Vec<u8>);
 
-/// What a dump gives, in order.
+/// An item of a dump, in order.
 pub enum Item<'a> {
-    /// A table begins.
+    /// Start of a table.
     Table(u16),
-    /// A row of the table that began last, in the order of keys.
+    /// Key and value of a row of the current table, ordered by key.
     Row(&'a [u8], &'a [u8]),
 }
 
-/// Where a dump stands in the life of its store.
+/// The state of the store that was dumped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Dumped {
     /// Incarnation and number of the last entry.
     pub end: Cursor,
-    /// The format of the file.
+    /// Format of the file.
     pub format: u32,
 }
 
 impl Store {
-    /// Gives every row of every table as of one commit, in the order of tables and keys.
+    /// Visits every row of every table as of one commit, ordered by table and key.
     ///
     /// # Errors
-    /// What the visitor answers, or what the store says.
+    /// The error of the visitor, or an error of the store.
     pub fn dump<E: From<StoreError>>(
         &self,
         mut visit: impl FnMut(Item<'_>) -> Result<(), E>,
@@ -72,11 +71,10 @@ impl Store {
 }
 
 impl Store {
-    /// Follows the chain of the feed from its first entry to its last: every number, every hash.
-    /// Answers how many entries there are.
+    /// Verifies numbers and hashes of the whole chain; returns the number of entries.
     ///
     /// # Errors
-    /// `Failed` with the entry that does not fit.
+    /// `Failed` with the first entry that does not match.
     pub fn follow_chain(&self) -> Result<u64, StoreError> {
         self.read(|snap| {
             let (mut seq, mut before, mut fault) = (0, [0; 32], None);
@@ -110,15 +108,14 @@ fn incarnation(read: &dyn Read) -> Result<u64, StoreError> {
 }
 
 impl WriteTx<'_> {
-    /// Puts a row from its stored bytes, as a rule would: with its indexes, references, sums and its
-    /// place in the feed. For imports.
+    /// Puts a row from its stored bytes, for imports. Maintains derived rows and the feed like a rule's `put`.
     pub fn import_row(&mut self, table: u16, row: &[u8]) -> Result<(), StoreError> {
         let put = self.info(table)?.ops()?.put;
         put(self, row)
     }
 }
 
-/// Makes the file of a store from rows.
+/// Creates a store file from rows.
 pub struct Loader {
     db: Database,
     path: PathBuf,
@@ -128,10 +125,10 @@ pub struct Loader {
 }
 
 impl Loader {
-    /// Begins a file, which must not be there.
+    /// Creates the file.
     ///
     /// # Errors
-    /// When it is there or cannot be made.
+    /// When the file already exists.
     pub fn create(path: &Path, schema: Schema) -> Result<Self, StoreError> {
         if path.try_exists().map_err(failed)? {
             let words = format!("{} is there already; nothing is loaded over it", path.display());
@@ -149,7 +146,7 @@ impl Loader {
     /// Adds a row.
     ///
     /// # Errors
-    /// When the disk fails, or the table is not one of this program's.
+    /// When this program has no such table.
     pub fn row(&mut self, table: u16, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
         self.schema.slot(table)?;
         self.bytes += key.len() + value.len();
@@ -168,7 +165,7 @@ impl Loader {
         txn.commit().map_err(failed)
     }
 
-    /// Ends the file: gives it a new life, and takes along the places of its own consumers.
+    /// Completes the file with a new incarnation, which it returns; cursors of the file's own consumers stay valid.
     pub fn finish(mut self) -> Result<u64, StoreError> {
         self.flush()?;
         let fresh = new_life(&self.db, &self.schema, u64::MAX)?;
@@ -179,8 +176,8 @@ impl Loader {
     }
 }
 
-/// Gives a store a new incarnation, so that cursors of the former one are refused, and takes along the places
-/// of its own consumers that have not come further than an entry.
+/// Gives a store a new incarnation, which invalidates cursors. Cursors of its own consumers stay valid if they are not
+/// after the entry `end`.
 pub(super) fn new_life(db: &Database, schema: &Schema, end: u64) -> Result<u64, StoreError> {
     let mut bytes = [0; 8];
     getrandom::fill(&mut bytes).map_err(failed)?;
@@ -201,7 +198,7 @@ pub(super) fn new_life(db: &Database, schema: &Schema, end: u64) -> Result<u64, 
     Ok(fresh)
 }
 
-/// The rows that say where consumers stand; dead letters have longer keys.
+/// The rows with consumer states; dead letters have longer keys.
 fn consumers(read: &dyn Read) -> Result<Vec<Row>, StoreError> {
     let mut found = Vec::new();
     read.raw_scan(builtin::CONSUMERS, &Range::all(), &mut |key, row| {

@@ -1,17 +1,17 @@
-//! What can go wrong in the store.
+//! Errors of the store.
 
 use kernel::{Problem, ProblemKind};
 
 use super::blob::BlobId;
 use super::codec::DecodeError;
 
-/// A failed read or write.
+/// Why a read or write failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The queue was full for too long.
     #[error("the store is busy; try again")]
     Busy,
-    /// Somebody has been reading for long, and this needs the whole file.
+    /// A long read is running, and this needs the whole file.
     #[error("a backup, or another long read, is reading this store; try again when it is done")]
     Reading,
     /// The disk is nearly full.
@@ -21,151 +21,150 @@ pub enum StoreError {
     Full {
         /// Free space in MB.
         free_mb: u64,
-        /// What is kept in reserve in MB.
+        /// Reserve in MB.
         reserve_mb: u64,
     },
-    /// Nothing was written.
+    /// The disk failed; nothing was written.
     #[error("the disk failed and nothing was saved: {0}")]
     Failed(String),
-    /// Whether it was written is not known.
+    /// The outcome of the write is unknown.
     #[error("this may have been saved or not; repeat it with the same key: {0}")]
     Unknown(String),
-    /// The store is used from inside its own writer, or written to from inside a read.
+    /// The store was called from inside a write, or written to from inside a read.
     #[error("the store was called from inside a write, or for a write from inside a read")]
     Nested,
     /// The store is closed.
     #[error("the store is closed")]
     Closed,
-    /// Stored bytes could not be read.
+    /// Stored bytes could not be decoded.
     #[error(transparent)]
     Decode(#[from] DecodeError),
-    /// A unique key is taken.
+    /// Another record has this unique key.
     #[error("{index} is taken")]
     Taken {
-        /// The index.
+        /// Name of the index.
         index: &'static str,
     },
-    /// A reference leads nowhere.
+    /// A reference has no target.
     #[error("the {table} that this refers to does not exist")]
     MissingTarget {
-        /// The table.
+        /// Table of the missing target.
         table: &'static str,
     },
-    /// Something still refers to it.
+    /// Another record still refers to this one.
     #[error("a {table} still refers to this; change that first")]
     Referenced {
-        /// The table.
+        /// Table of the referring record.
         table: &'static str,
     },
     /// The record changed since it was read.
     #[error("this was changed in the meantime; read it again")]
     Stale,
-    /// A blob that was swept away, because nothing referred to it for a day.
+    /// The blob was deleted because nothing referenced it for a day.
     #[error("the file {0} was put away as nothing referred to it; send it again")]
     BlobGone(BlobId),
-    /// A kind of record that forgets to name a blob that it holds: the sweep would take it.
+    /// A record type does not name a blob that it holds, so a sweep would delete the blob.
     #[error("a {table} holds the file {blob} without naming it; this is a bug")]
     BlobUnnamed {
-        /// The table.
+        /// Table of the record.
         table: &'static str,
-        /// The blob.
+        /// The unnamed blob.
         blob: BlobId,
     },
-    /// A log row cannot be changed.
+    /// Log rows cannot be changed.
     #[error("rows of {table} are never changed")]
     LogRow {
-        /// The table.
+        /// Table of the row.
         table: &'static str,
     },
-    /// A delete or reaction would touch too much.
+    /// A deletion, reaction or undo would change too many rows.
     #[error("this would touch more than {limit} rows ({count} so far); do it in pieces")]
     TooMany {
-        /// How many were counted.
+        /// Rows counted so far.
         count: usize,
-        /// The limit.
+        /// Maximum number of rows.
         limit: usize,
     },
-    /// A record is too large.
+    /// The record is too large.
     #[error("a {table} of {size} bytes is too large (at most {limit})")]
     TooLarge {
-        /// The table.
+        /// Table of the record.
         table: &'static str,
-        /// Its size.
+        /// Its size in bytes.
         size: usize,
-        /// The limit.
+        /// Maximum size in bytes.
         limit: usize,
     },
-    /// The same key came with another content.
+    /// The idempotency key was used for another request.
     #[error("this idempotency key was used for another request")]
     OtherDigest,
-    /// A reaction refused.
+    /// A reaction returned an error.
     #[error("{reaction}: {message}")]
     Reaction {
-        /// Its name.
+        /// Name of the reaction.
         reaction: &'static str,
-        /// What it said.
+        /// Message of its error.
         message: String,
-        /// Its code.
+        /// Code of its error.
         code: &'static str,
-        /// Its kind.
+        /// Kind of its error.
         kind: ProblemKind,
     },
-    /// Reactions went too deep.
+    /// Reactions were nested too deeply.
     #[error("reactions went deeper than {0}; this is a bug")]
     TooDeep(u8),
-    /// What was asked of the store, or of a thread that reads it, panicked.
+    /// A write, or a thread that reads the store, panicked.
     #[error("this was given up because of a bug: {0}")]
     Panicked(String),
-    /// The file ends before entries that were acknowledged.
+    /// The file ends before acknowledged entries.
     #[error("the file ends at entry {found}, though {known} was acknowledged; restore a backup")]
     Lost {
-        /// Where it ends.
+        /// The last entry of the file.
         found: u64,
-        /// What was acknowledged.
+        /// The last acknowledged entry.
         known: u64,
     },
-    /// Nothing is known of a record, neither now nor in the past.
+    /// The store has no trace of this record, present or past.
     #[error("there is no such record, and there never was; look at its table and id")]
     UnknownRecord,
-    /// Bytes that the disk gave back are not what was written.
+    /// The disk returned other bytes than were written.
     #[error("{0}; keep the file, and restore a backup with `hq restore`")]
     Damaged(String),
-    /// What was begun was called off.
+    /// The operation was cancelled.
     #[error("this was called off")]
     CalledOff,
-    /// `seq` was asked for before anything worth an entry was written.
+    /// [`WriteTx::seq`](crate::WriteTx::seq) was called before anything was written that belongs in the feed.
     #[error("this transaction has no number yet: it has written nothing that the feed keeps")]
     NoSeq,
-    /// A table that the schema does not list.
+    /// The schema has no such table.
     #[error("table {0} is not in the schema")]
     UnknownTable(u16),
-    /// A mirror was opened as a store of its own.
+    /// A mirror was opened as a regular store.
     #[error("this file mirrors a part of another store; it is none of its own")]
     IsMirror,
-    /// What only a mirror does was asked of another store.
+    /// A mirror operation was called on a regular store.
     #[error("this store is no mirror of another one")]
     NoMirror,
-    /// A row for a mirror whose bytes are those of another one.
+    /// The bytes of a mirrored row belong to another row.
     #[error("the bytes of a row of {table} are those of another row")]
     OtherRow {
-        /// The table.
+        /// Table of the row.
         table: &'static str,
     },
-    /// The file was written by another program version.
+    /// Another program version wrote the file.
     #[error(
         "this data folder has format {found}, this program reads {known}; use the program version that wrote it"
     )]
     Format {
-        /// What was found.
+        /// Format of the file.
         found: u32,
-        /// What is known.
+        /// Format of this program.
         known: u32,
     },
 }
 
 impl StoreError {
-    /// What a file beside the store could not be written or read by: one for which there is no room is `Full`, like a
-    /// write of records.
+    /// Converts an I/O error of a file beside the store. Lack of space becomes `Full`, as for a write of records.
     #[must_use]
     pub fn of_file(error: &std::io::Error) -> Self {
         use std::io::ErrorKind::{QuotaExceeded, StorageFull};
@@ -178,7 +177,7 @@ impl StoreError {
     }
 }
 
-/// How much room there is on the disk, and how much must stay; in bytes. Goes with an error of a file that was refused.
+/// Free space and required reserve in bytes. The inner error of a refused file write.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("the disk is nearly full ({} MB free, {} MB are kept in reserve)", free >> 20, reserve >> 20)]
 pub(crate) struct NoRoom {
@@ -263,10 +262,10 @@ impl Problem for StoreError {
     }
 }
 
-/// Any error of redb, as text: its types do not leave this module.
+/// Converts an error of redb to text: redb's types stay in this package.
 pub(super) fn failed(error: impl std::fmt::Display) -> StoreError {
     StoreError::Failed(error.to_string())
 }
 
-/// What a panic said, without the content that it quotes.
+/// Formats a panic without the content that it quotes.
 pub(super) use kernel::text::panic_words as panic_text;

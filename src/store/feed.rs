@@ -1,9 +1,8 @@
-//! The durable feed: one head for each transaction that changed something worth knowing, with the
-//! before-images of tracked rows apart.
+//! The durable feed: one head per transaction that changed something, and separately the before-images of tracked rows.
 //!
-//! Key `(seq u64, part u16)`: part 0 is the head, part `n + 1` the before-image of change `n`.
-//! Hashes are SHA-256. Row: over table number, key length, key and the whole stored value. Head:
-//! over `"hq.head.1"`, the hash before it and the encoded head without its own hash.
+//! Key `(seq u64, part u16)`: part 0 is the head, part `n + 1` the before-image of change `n`. Hashes are SHA-256. Row
+//! hash: over table number, key length, key and the whole stored value. Head hash: over `"hq.head.1"`, the previous
+//! hash and the encoded head without its own hash.
 
 use std::ops::ControlFlow;
 
@@ -23,14 +22,14 @@ use kernel::key::KeyBuf;
 /// A SHA-256 hash.
 pub type Hash = [u8; 32];
 
-/// What happened to a row.
+/// The kind of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Op {
-    /// It is new.
+    /// The row was inserted.
     Insert,
-    /// It changed.
+    /// The row was updated.
     Update,
-    /// It is gone.
+    /// The row was deleted.
     Delete,
 }
 
@@ -41,12 +40,12 @@ pub struct Change {
     pub table: u16,
     /// Key bytes.
     pub key: Vec<u8>,
-    /// What happened.
+    /// The kind of change.
     pub op: Op,
-    /// The rev of the row before. A row that comes back after a delete names the delete, so that
-    /// its history goes on; 0 when it was never there.
+    /// The previous rev of the row. A row inserted again after a deletion names the deletion, so that its history
+    /// continues; 0 if it never existed.
     pub before_rev: u64,
-    /// Hash of the new row; zeros when it is gone.
+    /// Hash of the new row; zeros if deleted.
     pub hash: Hash,
 }
 
@@ -57,8 +56,8 @@ struct StoredEvent {
     bytes: Vec<u8>,
 }
 
-/// A head as it is stored, in front of its own hash. Generic over the list, so that writing needs
-/// no copy: a slice and a vector have the same bytes.
+/// A stored head without its own hash. Generic over the list so that encoding needs no copy: a slice and a vector have
+/// the same encoding.
 #[derive(Serialize, Deserialize)]
 struct HeadBody<Changes> {
     at: i64,
@@ -69,44 +68,44 @@ struct HeadBody<Changes> {
     previous: Hash,
 }
 
-/// The version of the events' layout in heads.
+/// Version of the event layout in heads.
 const EVENT_VERSION: u8 = 1;
 
-/// One entry of the feed as readers get it.
+/// One decoded entry of the feed.
 #[derive(Clone, Debug)]
 pub struct Entry {
-    /// Its number, without gaps.
+    /// Its number; numbers have no gaps.
     pub seq: u64,
-    /// When, in milliseconds since 1970.
+    /// Unix time in milliseconds.
     pub at: i64,
-    /// Who.
+    /// Author of the transaction.
     pub actor: Actor,
-    /// Why.
+    /// Cause of the transaction.
     pub cause: Cause,
     /// The changed rows.
     pub changes: Vec<Change>,
-    /// What happened, in words.
+    /// The events of the transaction.
     pub events: Vec<Event>,
-    /// The roots of the changed rows, where they are not the rows themselves.
+    /// The roots of the changed rows, if they differ from the rows.
     pub roots: Vec<Root>,
-    /// The hash of the entry before.
+    /// The hash of the previous entry.
     pub previous: Hash,
-    /// Its own hash.
+    /// The hash of this entry.
     pub hash: Hash,
 }
 
 impl Entry {
-    /// Whether it changed a record itself.
+    /// Whether it changed the record's own row.
     #[must_use]
     pub fn touches(&self, record: &Root) -> bool {
         self.changes.iter().any(|change| record.is(change.table, &change.key))
     }
 }
 
-/// A place in the feed that is good as long as the store's incarnation is.
+/// A position in the feed, valid for one incarnation of the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cursor {
-    /// Made at creation and at every restore.
+    /// Random number, renewed at creation and every restore.
     pub incarnation: u64,
     /// The last entry seen.
     pub seq: u64,
@@ -126,7 +125,7 @@ impl std::str::FromStr for Cursor {
             incarnation: u64::from_str_radix(incarnation, 16).map_err(|_| DecodeError::Short)?,
             seq: seq.parse().map_err(|_| DecodeError::Short)?,
         };
-        // One place has one spelling: no sign, no capitals, no zeros in front.
+        // Accept the canonical spelling only: no sign, capitals or leading zeros.
         if cursor.to_string() == text { Ok(cursor) } else { Err(DecodeError::Short) }
     }
 }
@@ -146,7 +145,7 @@ pub(super) fn head_key(seq: u64, part: u16) -> Vec<u8> {
     key.into_bytes()
 }
 
-/// Encodes a head and gives its bytes; fills in the entry's own hash.
+/// Encodes a head, returns its bytes and sets the entry's hash.
 pub(super) fn encode_head(entry: &mut Entry) -> Result<Vec<u8>, DecodeError> {
     let mut events = Vec::with_capacity(entry.events.len());
     for event in &entry.events {
@@ -175,12 +174,12 @@ fn decode_body(value: &[u8]) -> Result<(HeadBody<Vec<Change>>, Hash), DecodeErro
     Ok((codec::decode(body)?, *hash))
 }
 
-/// When and by whom, read without the rest of a stored head, which may name hundreds of changes.
+/// Reads time and actor without decoding the rest of a head, which may have hundreds of changes.
 pub(super) fn time_and_actor(value: &[u8]) -> Result<(i64, Actor), DecodeError> {
     codec::first(value)
 }
 
-/// The hash before a stored head, and whether its own fits what stands in it.
+/// The previous hash in a stored head, and whether its own hash is correct.
 pub(super) fn sum_of_head(value: &[u8]) -> Option<(Hash, bool)> {
     let (body, own) = value.split_last_chunk::<32>()?;
     let previous = codec::decode::<HeadBody<Vec<Change>>>(body).ok()?.previous;
@@ -196,7 +195,7 @@ pub(super) fn decode_head(seq: u64, value: &[u8]) -> Result<Entry, DecodeError> 
     let (head, hash) = decode_body(value)?;
     let mut events = Vec::with_capacity(head.events.len());
     for event in &head.events {
-        // An event of a newer program is left out: its records still say what changed.
+        // Skip events of newer programs; the changes still show what happened.
         if event.version == EVENT_VERSION
             && let Ok(event) = codec::decode::<Event>(&event.bytes)
         {
@@ -216,22 +215,22 @@ pub(super) fn decode_head(seq: u64, value: &[u8]) -> Result<Entry, DecodeError> 
     })
 }
 
-/// Where the feed ends.
+/// The end of the feed.
 #[derive(Clone, Copy)]
 pub(super) struct End {
-    /// The number of the last entry; 0 when there is none.
+    /// The number of the last entry; 0 if there is none.
     pub seq: u64,
-    /// Its hash.
+    /// Hash of the last entry.
     pub hash: Hash,
-    /// When it was written, in milliseconds since 1970.
+    /// Unix time of the last entry in milliseconds.
     pub at: i64,
 }
 
-/// Where the feed ends.
+/// Reads the end of the feed.
 pub(super) fn last(read: &dyn Read) -> Result<End, StoreError> {
     let mut found = None;
     read.raw_scan(builtin::FEED, &Range::all().reverse(), &mut |key, value| {
-        // Images sort behind their head, so walk back to the head.
+        // Images sort after their head, so walk back to the head.
         match split(key) {
             Some((seq, 0)) => {
                 found = Some((seq, value.to_vec()));
@@ -259,7 +258,7 @@ pub fn entry(read: &dyn Read, seq: u64) -> Result<Option<Entry>, StoreError> {
     }
 }
 
-/// Entries with a number above `after`, oldest first, at most `limit`.
+/// Entries after `after`, oldest first, at most `limit`.
 pub fn entries(
     read: &dyn Read,
     schema: &Schema,
@@ -286,8 +285,8 @@ pub fn entries(
     Ok(out)
 }
 
-/// What the entries above `after` changed, oldest first, of at most `limit` entries. Neither their events nor the roots
-/// of their rows are read: for who passes over many that are no concern of theirs.
+/// The changes of entries after `after`, oldest first, of at most `limit` entries. Reads neither events nor roots, for
+/// callers that skip most entries.
 pub fn changes(
     read: &dyn Read,
     after: u64,
@@ -339,7 +338,7 @@ pub fn newest(
         .collect()
 }
 
-/// The before-image of change `n` of an entry, if it is still kept.
+/// The before-image of change `n` of an entry, if it is still stored.
 pub fn before_image(read: &dyn Read, seq: u64, n: u16) -> Result<Option<Vec<u8>>, StoreError> {
     match n.checked_add(1) {
         Some(part) => read.raw_get(builtin::FEED, &head_key(seq, part)),
@@ -347,7 +346,7 @@ pub fn before_image(read: &dyn Read, seq: u64, n: u16) -> Result<Option<Vec<u8>>
     }
 }
 
-/// The roots of an entry's rows: from the row, or from its image when the row is gone.
+/// The roots of an entry's rows, from the row or, if it is deleted, from its image.
 fn roots(read: &dyn Read, schema: &Schema, entry: &Entry) -> Result<Vec<Root>, StoreError> {
     let mut found: Vec<Root> = Vec::new();
     for (n, change) in entry.changes.iter().enumerate() {

@@ -1,8 +1,8 @@
-//! The history of one record: a walk back from its row, or from its tombstone when it was deleted.
+//! The history of one record: a walk back from its row, or from its tombstone if it was deleted.
 //!
-//! It needs no index: a row names the entry that wrote it, and a change names the entry before. What
-//! was there before a change is its image; what was there after it is the image of the next change,
-//! or the row itself. Images that retention or a redaction took are said to be gone, never an error.
+//! No index is needed: a row names the entry that wrote it, and a change names the previous entry. The state before a
+//! change is its before-image; the state after it is the image of the next change, or the row. Images that retention or
+//! a redaction removed are reported as gone, never as an error.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -18,23 +18,23 @@ use super::record::{Class, Root};
 use super::schema::{Schema, builtin};
 use kernel::key::{self, KeyBuf};
 
-/// What is known of a record at one moment.
+/// The known state of a record at one point in time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Image {
     /// There was no record.
     Nothing,
-    /// Its stored bytes.
+    /// The stored bytes.
     Kept(Vec<u8>),
-    /// It was kept once, and retention or a redaction took it away.
+    /// Removed by retention or a redaction.
     Gone,
-    /// The class of the record keeps no values.
+    /// The class of the record keeps no images.
     Untold,
-    /// It has changed so often since that it was not looked for.
+    /// Not searched for, because the record has changed too often since.
     Far,
 }
 
 impl Image {
-    /// The stored bytes, if there are any.
+    /// The stored bytes, if available.
     #[must_use]
     pub fn bytes(&self) -> Option<&[u8]> {
         match self {
@@ -47,33 +47,33 @@ impl Image {
 /// One change of a record.
 #[derive(Clone, Debug)]
 pub struct Version {
-    /// The entry that made it.
+    /// The entry of the change.
     pub seq: u64,
-    /// When.
+    /// Time of the change.
     pub at: Timestamp,
-    /// Who.
+    /// Author of the change.
     pub actor: Actor,
-    /// Why.
+    /// Cause of the change.
     pub cause: Cause,
-    /// What happened.
+    /// The kind of change.
     pub op: Op,
-    /// What was there before.
+    /// The state before.
     pub before: Image,
-    /// What was there afterwards.
+    /// The state after.
     pub after: Image,
 }
 
 /// Versions of a record, newest first.
 #[derive(Clone, Debug, Default)]
 pub struct Page {
-    /// The versions.
+    /// The versions of this page.
     pub versions: Vec<Version>,
-    /// Give this back as `before` for older ones.
+    /// Pass this as `before` for older versions.
     pub next: Option<u64>,
 }
 
-/// A page of the history of a record, newest first: from its row or tombstone on, or what lies before
-/// the version that the entry `before` made. None when that entry did not change the record.
+/// A page of a record's history, newest first: from its row or tombstone, or before the version of the entry `before`.
+/// `None` if that entry did not change the record.
 pub fn of(
     read: &dyn Read,
     schema: &Schema,
@@ -87,21 +87,20 @@ pub fn of(
     Ok(Some(Page { versions, next }))
 }
 
-/// The versions of a record, newest first, each read when it is its turn: for who does not know before how
-/// many are enough.
+/// Iterates over the versions of a record, newest first, reading each on demand.
 pub struct Walk<'r> {
     read: &'r dyn Read,
     record: &'r Root,
     tracked: bool,
-    /// The entry that made the next version; 0 when there is none.
+    /// The entry of the next version; 0 if there is none.
     seq: u64,
-    /// What was there after it.
+    /// The state after that version.
     after: Image,
 }
 
 impl<'r> Walk<'r> {
-    /// From the row or tombstone of a record on, or behind the version that the entry `before` made. None
-    /// when that entry did not change the record.
+    /// Starts at the row or tombstone of a record, or before the version of the entry `before`. `None` if that entry
+    /// did not change the record.
     pub fn begin(
         read: &'r dyn Read,
         schema: &Schema,
@@ -122,7 +121,7 @@ impl<'r> Walk<'r> {
         Ok(Some(Self { read, record, tracked, seq, after }))
     }
 
-    /// Whether it has not come to its end.
+    /// Whether there are more versions.
     #[must_use]
     pub fn goes_on(&self) -> bool {
         0 < self.seq
@@ -161,7 +160,7 @@ impl Iterator for Walk<'_> {
     }
 }
 
-/// How much one look at versions may walk back: a change costs one, and large entries more.
+/// Step budget for walking back: a change costs one step, large entries cost more.
 #[derive(Debug)]
 pub struct Steps(usize);
 
@@ -172,21 +171,21 @@ impl Default for Steps {
 }
 
 impl Steps {
-    /// So many.
+    /// A budget of `steps`.
     #[must_use]
     pub fn of(steps: usize) -> Self {
         Self(steps)
     }
 
-    /// Whether a walk may go on behind this entry.
+    /// Whether a walk may continue past this entry.
     fn take(&mut self, entry: &Entry) -> bool {
         self.0 = self.0.saturating_sub(1 + entry.changes.len() / 64);
         0 < self.0
     }
 }
 
-/// The version of a record that an entry made; none when it did not change it. What was there
-/// afterwards is known from the change that came next, and is looked for as far as the steps go.
+/// The version of a record at entry `seq`; `None` if that entry did not change the record. The state after it comes
+/// from the following change, which is searched for within `steps`.
 pub fn at(
     read: &dyn Read,
     schema: &Schema,
@@ -209,7 +208,7 @@ pub fn at(
     }))
 }
 
-/// What was there after an entry; none when no version of the record leads back to it.
+/// The state after an entry; `None` if no version of the record leads back to it.
 fn after(
     read: &dyn Read,
     (record, seq): (&Root, u64),
@@ -237,7 +236,7 @@ fn after(
     Ok(None)
 }
 
-/// What was there before an entry changed a record; none when it did not change it.
+/// The state before an entry changed a record; `None` if it did not change it.
 pub fn before(
     read: &dyn Read,
     schema: &Schema,
@@ -248,14 +247,14 @@ pub fn before(
     step_at(read, record, seq)?.map(|step| step.image(read, tracked)).transpose()
 }
 
-/// The row of a record as it was when it was deleted; none while it is there, and where that is not kept.
+/// The row of a deleted record before its deletion; `None` if the record exists or that image is not stored.
 pub fn last(read: &dyn Read, record: &Root) -> Result<Option<Vec<u8>>, StoreError> {
     let (None, seq) = newest(read, record)? else { return Ok(None) };
     let Some(step) = step_at(read, record, seq)? else { return Ok(None) };
     Ok(step.image(read, true)?.bytes().map(<[u8]>::to_vec))
 }
 
-/// What an entry did to a record, for who asks once of each entry: nothing of it is kept.
+/// What an entry did to a record. Not cached, for callers that read each entry once.
 fn step_at(read: &dyn Read, record: &Root, seq: u64) -> Result<Option<Step>, StoreError> {
     let Some(entry) = feed::entry(read, seq)? else { return Ok(None) };
     let found = entry.changes.iter().position(|one| record.is(one.table, &one.key));
@@ -267,13 +266,12 @@ fn step_at(read: &dyn Read, record: &Root, seq: u64) -> Result<Option<Step>, Sto
     Ok(Some(Step { head, op, before_rev, n }))
 }
 
-/// The entry that changed a record last; 0 when none did.
+/// The entry that changed a record last; 0 if none did.
 pub fn last_touch(read: &dyn Read, record: &Root) -> Result<u64, StoreError> {
     newest(read, record).map(|(_, seq)| seq)
 }
 
-/// The row of a record with the entry that wrote it, or the entry that deleted it; 0 when there
-/// never was one.
+/// The row of a record and the entry that wrote it, or no row and the entry that deleted it; 0 if it never existed.
 pub(super) fn newest(read: &dyn Read, record: &Root) -> Result<(Option<Vec<u8>>, u64), StoreError> {
     if let Some(row) = read.raw_get(record.table, &record.key)? {
         let rev = codec::unwrap(&row)?.1;
@@ -285,7 +283,7 @@ pub(super) fn newest(read: &dyn Read, record: &Root) -> Result<(Option<Vec<u8>>,
     Ok((None, deleted.and_then(|seq| key::decode(&seq)).unwrap_or(0)))
 }
 
-/// A head with the places of the records that it changed.
+/// A head with an index of the records that it changed.
 pub(super) struct Head {
     pub entry: Entry,
     places: HashMap<Root, u16>,
@@ -302,14 +300,14 @@ impl Head {
     }
 }
 
-/// How many changes the heads may name that are kept: those of several of the largest transactions.
+/// Limit on the changes in cached heads: those of several of the largest transactions.
 const KNOWN: usize = 4 * super::tx::MAX_CHANGES;
 
-/// Heads that were read last: many records of one transaction share theirs.
+/// Cache of heads; many records of one transaction share a head.
 pub(super) struct Heads<'r> {
     read: &'r dyn Read,
     known: RefCell<HashMap<u64, Option<Rc<Head>>>>,
-    /// What the known ones weigh.
+    /// Number of changes in the cached heads.
     weight: Cell<usize>,
 }
 
@@ -333,7 +331,7 @@ impl<'r> Heads<'r> {
         Ok(head)
     }
 
-    /// What an entry did to a record; none when it did nothing to it.
+    /// What an entry did to a record; `None` if it did not change it.
     pub(super) fn step(&self, record: &Root, seq: u64) -> Result<Option<Step>, StoreError> {
         let Some(head) = self.head(seq)? else { return Ok(None) };
         let Some(n) = head.places.get(record).copied() else { return Ok(None) };
@@ -342,7 +340,7 @@ impl<'r> Heads<'r> {
     }
 }
 
-/// One change of a record on the way back.
+/// One change of a record, met while walking back.
 pub(super) struct Step {
     pub head: Rc<Head>,
     pub op: Op,
@@ -355,7 +353,7 @@ impl Step {
         self.head.entry.seq
     }
 
-    /// What was there before it.
+    /// The state before the change.
     pub(super) fn image(&self, read: &dyn Read, tracked: bool) -> Result<Image, StoreError> {
         Ok(match self.op {
             Op::Insert => Image::Nothing,

@@ -1,9 +1,9 @@
-//! What the feed keeps: before-images go by age, by size, or for one record. Heads stay for good, so
-//! the chain over them still verifies.
+//! Retention and redaction of before-images: by age, by size, or for one record. Heads are never deleted, so the hash
+//! chain still verifies.
 //!
-//! Which images may be missing is on record too: up to an entry ("floor") for retention, and record
-//! by record for redaction. Any other missing image is a fault that verification names, and so is one
-//! that a redaction should have taken. A redaction that is cut off has on record where it goes on.
+//! The store also records which images may be missing: up to an entry (the floor) for retention, and per record for
+//! redaction. Verification reports every other missing image, and every image that a redaction should have removed. An
+//! interrupted redaction has its position on record.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -21,36 +21,36 @@ use super::{Lane, Store, WriteTx, audit, codec};
 use crate::range::Range;
 use kernel::key::KeyBuf;
 
-/// How many images go in one transaction.
+/// Maximum number of images removed per transaction.
 const PIECE: usize = 500;
-/// How many rows of the feed one transaction or snapshot looks through.
+/// Maximum number of feed rows read per transaction or snapshot.
 const LOOK: usize = 5_000;
-/// The row that says up to which entry images may be gone.
+/// Key of the row with the entry up to which images may be missing.
 const FLOOR: &[u8] = b"images_from";
 
-/// What retention did.
+/// The result of a retention step.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Swept {
-    /// Images that went.
+    /// Number of removed images.
     pub images: usize,
     /// Whether nothing is left to do.
     pub done: bool,
 }
 
-/// What images are kept.
+/// The stored images.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Images {
-    /// How many.
+    /// Number of images.
     pub count: u64,
-    /// Their bytes.
+    /// Their size in bytes.
     pub bytes: u64,
-    /// The images of entries up to this one may be gone.
+    /// Images of entries up to this one may be missing.
     pub floor: u64,
-    /// Whether there was no time to count them all.
+    /// Whether counting stopped early for lack of time.
     pub more: bool,
 }
 
-/// Up to which entry images may be gone.
+/// The entry up to which images may be missing.
 pub fn floor(read: &dyn Read) -> Result<u64, StoreError> {
     match read.raw_get(builtin::META, FLOOR)? {
         Some(row) => Ok(codec::decode(&row)?),
@@ -58,13 +58,12 @@ pub fn floor(read: &dyn Read) -> Result<u64, StoreError> {
     }
 }
 
-/// What is on record of the redaction of a record. One that is done is stored as the first number
-/// alone, one that goes on as both, one behind the other.
+/// The stored state of a redaction. A finished one is encoded as `until` alone, a running one as `until` and `next`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Redaction {
-    /// The images of entries up to this one go.
+    /// Images of entries up to this one are removed.
     until: u64,
-    /// The version to go on with, from the young to the old; none when all is done.
+    /// The version to continue with, from new to old; `None` when finished.
     next: Option<u64>,
 }
 
@@ -90,21 +89,21 @@ fn redaction(read: &dyn Read, table: u16, key: &[u8]) -> Result<Option<Redaction
     Ok(row.map(|row| Redaction::decode(&row)).transpose()?)
 }
 
-/// Up to which entry the images of a record were removed for good; 0 when they never were.
+/// The entry up to which the images of a record were removed; 0 if never.
 pub fn redacted(read: &dyn Read, table: u16, key: &[u8]) -> Result<u64, StoreError> {
     Ok(redaction(read, table, key)?.map_or(0, |redaction| redaction.until))
 }
 
-/// What took an image away.
+/// What removed an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Taken {
-    /// Retention: it was too old, or there were too many.
+    /// Retention by age or size.
     Retention,
-    /// Somebody, on purpose.
+    /// A redaction by a person.
     Redaction,
 }
 
-/// What took away the image of a change of an entry; none when it is there, or there never was one.
+/// What removed the image of a change; `None` if the image is stored or never existed.
 pub fn taken(
     read: &dyn Read,
     schema: &Schema,
@@ -121,14 +120,14 @@ pub fn taken(
     if entry.seq <= redacted(read, of.table, &of.key)? {
         return Ok(Some(Taken::Redaction));
     }
-    // What nothing took is a fault, which verification names.
+    // Verification reports an image that nothing removed.
     Ok((entry.seq <= floor(read)?).then_some(Taken::Retention))
 }
 
 /// A record: its table and key.
 pub type Redacted = (u16, Vec<u8>);
 
-/// The records whose redaction is done, with the entry up to which they have no images.
+/// Records with a finished redaction, with the entry up to which they have no images.
 pub fn all_redacted(read: &dyn Read) -> Result<BTreeMap<Redacted, u64>, StoreError> {
     let all = redactions(read)?.into_iter();
     Ok(all.filter(|(_, one)| one.next.is_none()).map(|(of, one)| (of, one.until)).collect())
@@ -151,12 +150,12 @@ fn mark(table: u16, key: &[u8]) -> Vec<u8> {
     mark.into_bytes()
 }
 
-/// Counts the images that are kept, in slices of one short snapshot each.
+/// Counts the stored images, in slices of one short snapshot each.
 pub fn images(store: &Store) -> Result<Images, StoreError> {
     images_within(store, Duration::MAX)
 }
 
-/// The same for about so long at most: a page does not wait for a whole feed.
+/// Like [`images`], for about `within` at most, so that a page need not wait for the whole feed.
 pub fn images_within(store: &Store, within: Duration) -> Result<Images, StoreError> {
     let started = Instant::now();
     let floor = store.read(|snap| floor(snap))?;
@@ -182,7 +181,7 @@ pub fn images_within(store: &Store, within: Duration) -> Result<Images, StoreErr
 /// Visits a row of the feed: entry, part, value.
 type Visit<'v> = dyn FnMut(u64, u16, &[u8]) -> ControlFlow<()> + 'v;
 
-/// Visits a slice of the feed from a key on and moves the key behind it; says whether it was the last.
+/// Visits a slice of the feed from a key on and advances the key; returns whether it was the last slice.
 fn scan_from(
     read: &dyn Read,
     from: &mut Vec<u8>,
@@ -210,7 +209,7 @@ fn scan_from(
     Ok(end)
 }
 
-/// The entry up to which images go, so that those behind it have at most so many bytes.
+/// The entry up to which images must be removed so that the rest have at most `bytes`.
 pub fn oldest_within(store: &Store, bytes: u64) -> Result<u64, StoreError> {
     let kept = images(store)?;
     let mut above = kept.bytes.saturating_sub(bytes);
@@ -236,12 +235,9 @@ pub fn oldest_within(store: &Store, bytes: u64) -> Result<u64, StoreError> {
     Ok(last)
 }
 
-/// The entry up to which all are from before a moment in milliseconds. They are followed one by one from
-/// the first that may have images: after a clock was set back, a young entry may stand before old ones,
-/// and its images are kept.
-///
-/// # Errors
-/// When the disk fails or an entry cannot be read.
+/// The last entry of the leading run of entries older than `ms` (Unix time in milliseconds). Entries are read in order
+/// from the first that may have images. If the clock was set back, a young entry may precede old ones; its images are
+/// kept.
 pub fn last_before(store: &Store, ms: i64) -> Result<u64, StoreError> {
     let mut last = store.read(|snap| floor(snap))?;
     let mut from = KeyBuf::of(&last.saturating_add(1)).into_bytes();
@@ -268,7 +264,7 @@ pub fn last_before(store: &Store, ms: i64) -> Result<u64, StoreError> {
     }
 }
 
-/// Drops the images of entries up to one, in pieces of the second lane; says how many.
+/// Removes the images of entries up to `seq`, in pieces in the second lane; returns how many.
 pub async fn drop_until(store: &Store, by: Actor, seq: u64) -> Result<usize, StoreError> {
     let mut dropped = 0;
     loop {
@@ -288,7 +284,7 @@ pub fn drop_piece(tx: &mut WriteTx<'_>, until: u64) -> Result<Swept, StoreError>
     if floor > until {
         return Ok(Swept { images: 0, done: true });
     }
-    // The entry at the floor is begun again: it may have more images than one piece takes.
+    // Starts again at the floor's entry, which may have more images than one piece removes.
     let mut from = KeyBuf::of(&floor).into_bytes();
     let (mut gone, mut last, mut passed, mut full) = (Vec::new(), floor, false, false);
     let end = scan_from(tx, &mut from, &mut |seq, part, _| {
@@ -313,11 +309,11 @@ pub fn drop_piece(tx: &mut WriteTx<'_>, until: u64) -> Result<Swept, StoreError>
     Ok(Swept { images, done })
 }
 
-/// Removes all images of one record from the feed; what it is now stays. Says how many went. It is
-/// itself an entry of the feed.
+/// Removes all images of one record from the feed; the current row stays. Returns how many were removed. The redaction
+/// is itself an entry of the feed.
 ///
 /// # Errors
-/// `UnknownRecord` when nothing is known of it, or what the store says.
+/// `UnknownRecord` when the store has no trace of the record.
 pub async fn redact(
     store: &Store,
     (actor, cause): (Actor, Cause),
@@ -336,7 +332,7 @@ pub async fn redact(
     Ok(removed + go_on(store, actor, (table, key)).await?)
 }
 
-/// Finishes the redactions that were cut off; says how many images went.
+/// Finishes interrupted redactions; returns how many images were removed.
 pub async fn finish_redactions(store: &Store, by: Actor) -> Result<usize, StoreError> {
     let mut removed = 0;
     for (record, redaction) in store.read(|snap| redactions(snap))? {
@@ -347,7 +343,7 @@ pub async fn finish_redactions(store: &Store, by: Actor) -> Result<usize, StoreE
     Ok(removed)
 }
 
-/// Goes on with the redaction of a record until it is done.
+/// Continues the redaction of a record until it is finished.
 async fn go_on(store: &Store, by: Actor, record: Redacted) -> Result<usize, StoreError> {
     let mut all = 0;
     loop {
@@ -368,7 +364,7 @@ async fn go_on(store: &Store, by: Actor, record: Redacted) -> Result<usize, Stor
     }
 }
 
-/// Removes images from a version back and notes where to go on; says how many.
+/// Removes images from a version backwards and stores the next position; returns how many.
 fn redact_piece(
     tx: &mut WriteTx<'_>,
     (table, key): (u16, &[u8]),
@@ -380,7 +376,7 @@ fn redact_piece(
     Ok(removed)
 }
 
-/// Removes images from a version back; says how many, and the version to go on with.
+/// Removes images from a version backwards; returns how many, and the version to continue with.
 fn remove_images(
     tx: &mut WriteTx<'_>,
     (table, key): (u16, &[u8]),
@@ -413,7 +409,7 @@ fn remove_images(
 }
 
 impl TableInfo {
-    /// The key of a record from its id as people write it: a UUID, or hexadecimal.
+    /// The key of a record from its id as text: a UUID, or hexadecimal.
     #[must_use]
     pub fn key_of(&self, text: &str) -> Option<Vec<u8>> {
         let ops = self.ops.as_ref()?;

@@ -1,4 +1,4 @@
-//! One layer of a write set: the changes of a transaction, or of an attempt inside it, over the batch.
+//! One layer of a write set: the changes of a transaction, or of an attempt inside it.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -6,17 +6,17 @@ use std::ops::Bound;
 use super::record::Root;
 use crate::range::Range;
 
-/// What is laid over one row.
+/// A pending change of one row.
 pub(super) struct Laid {
-    /// The new bytes; none when the row is gone.
+    /// The new bytes; `None` if the row is deleted.
     pub value: Option<Vec<u8>>,
-    /// For rows of a record: the aggregate it belongs to.
+    /// For rows of a record: the aggregate that it belongs to.
     pub root: Option<Root>,
 }
 
 type Rows = BTreeMap<Vec<u8>, Laid>;
 
-/// Rows by table and key, in the order of redb.
+/// Rows by table and key, in redb's order.
 #[derive(Default)]
 pub(super) struct Layer(BTreeMap<u16, Rows>);
 
@@ -29,14 +29,14 @@ impl Layer {
         self.0.entry(table).or_default().insert(key, laid);
     }
 
-    /// Takes over what lies above; that wins.
+    /// Merges an upper layer, whose rows win.
     pub(super) fn merge(&mut self, above: Self) {
         for (table, rows) in above.0 {
             self.0.entry(table).or_default().extend(rows);
         }
     }
 
-    /// How many rows of these tables it has.
+    /// Number of rows in the tables that `counts` selects.
     pub(super) fn count(&self, mut counts: impl FnMut(u16) -> bool) -> usize {
         self.0.iter().filter(|(table, _)| counts(**table)).map(|(_, rows)| rows.len()).sum()
     }
@@ -52,11 +52,11 @@ impl Layer {
         })
     }
 
-    /// The rows in a stretch of a table, in the order of their keys.
+    /// The rows in a range of a table, ordered by key.
     pub(super) fn range(&self, table: u16, range: &Range) -> impl Iterator<Item = (&[u8], &Laid)> {
         let lo: &[u8] = &range.lo;
         let hi = range.hi.as_deref();
-        // The map's range panics on a stretch that ends before it begins.
+        // `BTreeMap::range` panics if the end is before the start.
         let rows = self.0.get(&table).filter(|_| hi.is_none_or(|hi| lo < hi));
         let hi = hi.map_or(Bound::Unbounded, Bound::Excluded);
         rows.into_iter()

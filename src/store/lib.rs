@@ -1,8 +1,7 @@
-//! Records on redb: write sets, indexes, the feed, consumers, blobs. Knows no feature.
+//! Records on redb: write sets, indexes, the feed, consumers, blobs. Knows no noun.
 //!
-//! One writer thread per store. A write is answered after it is on disk. Each transaction that
-//! changed something worth knowing appends one entry to the feed. Nothing outside this folder knows
-//! redb, and nothing outside `codec.rs` the record codec.
+//! Each store has one writer thread. A write is answered after its fsync. Each transaction with a change that belongs
+//! in the feed appends one entry. Only this package uses redb, and only `codec.rs` uses the record codec.
 
 #![warn(missing_docs)]
 
@@ -79,61 +78,60 @@ pub use writer::Lane;
 use open::Shared;
 use writer::{Body, Job, Writer};
 
-/// The format of the file. A newer program upgrades it, an older one refuses it. One more for every
-/// new table, index, sum or layout and every new event, actor or cause, since an older program could
-/// not read them: a test holds what each format has (`tests/it/fixtures/formats`).
+/// The file format. A newer program upgrades an older file; an older program refuses a newer file. Raise the number for
+/// every new table, index, sum, layout, event, actor or cause, because older programs cannot read them. A test compares
+/// the contents of each format (`tests/it/fixtures/formats`).
 pub const FORMAT: u32 = 8;
-/// The number of the record layouts on the wire between hosts.
+/// Version of the record layouts on the wire between hosts.
 pub const WIRE: u32 = 1;
 
-/// How a store is opened.
+/// Parameters for opening a store.
 pub struct Options {
-    /// The redb file.
+    /// Path of the redb file.
     pub path: PathBuf,
-    /// All its tables.
+    /// All tables of the store.
     pub schema: Schema,
     /// Page cache in bytes.
     pub cache: usize,
-    /// The clock.
+    /// Clock that timestamps are taken from.
     pub clock: Arc<dyn Clock>,
-    /// Where ids come from.
+    /// Source of new ids.
     pub ids: Arc<dyn IdSource>,
     /// Reactions to events.
     pub reactor: Option<Arc<Reactor>>,
-    /// Injected faults; none in the program.
+    /// Injected faults; none in production.
     pub faults: Arc<dyn Faults>,
 }
 
-/// What bounds a store. The program uses the defaults.
+/// Limits of a store. The program uses the defaults.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// How many writes may wait in a lane.
+    /// Maximum number of writes that wait in a lane.
     pub queue: usize,
     /// How long a caller waits for a place in the queue.
     pub patience: Duration,
-    /// How many entries are kept in memory.
+    /// Maximum number of entries kept in memory.
     pub recent: usize,
-    /// How long closures may run before the commit, and a consumer before others have their turn.
+    /// How long closures may run before the commit, and how long a consumer may run before it yields.
     pub turn: Duration,
-    /// Quiet time before the commit that makes a later recovery cheap.
+    /// Idle time before the commit that makes a later recovery cheap.
     pub quiet: Duration,
-    /// A file that takes so many bytes more on the disk than twice what stands in it is compacted
-    /// when it is opened.
+    /// A file that exceeds twice its contents by more than this many bytes is compacted when it is opened.
     pub waste: u64,
-    /// The page cache is given back after a burst in which more than so many bytes passed.
+    /// The page cache is released after a burst that read and wrote more than this many bytes.
     pub resting: u64,
 }
 
-/// What takes long while a store is opened.
+/// Slow phases of opening a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Opening {
-    /// It was not closed well: so many percent of its recovery are done.
+    /// Recovery after an unclean shutdown, with its progress in percent.
     Recovering(u8),
-    /// It takes far more room than it needs.
+    /// Compaction of a file that is far larger than its contents.
     Compacting,
 }
 
-/// Told what takes long while a store is opened.
+/// Callback for slow phases of opening a store.
 pub type OpenProgress = dyn Fn(Opening) + Send + Sync;
 
 impl Default for Limits {
@@ -150,7 +148,7 @@ impl Default for Limits {
     }
 }
 
-/// One open store. Cheap to clone; closed when the last clone goes.
+/// One open store. Cheap to clone; closed when the last clone is dropped.
 #[derive(Clone)]
 pub struct Store {
     shared: Arc<Shared>,
@@ -164,7 +162,7 @@ struct Closer {
 }
 
 impl Closer {
-    /// Lets the writer finish what is queued and waits for it.
+    /// Lets the writer finish queued work and waits for it.
     fn close(&self) {
         self.shared.queue.close();
         if std::thread::current().id() != self.id
@@ -183,25 +181,26 @@ impl Drop for Closer {
 }
 
 thread_local! {
-    /// Snapshots that this thread holds.
+    /// Number of snapshots that this thread holds.
     static READING: Cell<usize> = const { Cell::new(0) };
 }
 
 impl Store {
-    /// Opens the file, making it if need be, and starts its writer.
+    /// Opens the file, creates it if needed, and starts its writer thread.
     ///
     /// # Errors
-    /// When the file cannot be opened or was written by a newer program.
+    /// [`StoreError::Format`] when a program of another format wrote the file; [`StoreError::Damaged`] when the file is
+    /// damaged.
     pub fn open(options: Options) -> Result<Self, StoreError> {
         Self::open_with(options, Limits::default())
     }
 
-    /// As `open`, with other limits.
+    /// Like [`open`](Self::open), with other limits.
     pub fn open_with(options: Options, limits: Limits) -> Result<Self, StoreError> {
         Self::open_watched(options, limits, None)
     }
 
-    /// As `open_with`, telling somebody what takes long.
+    /// Like [`open_with`](Self::open_with); reports slow phases to `onlooker`.
     pub fn open_watched(
         options: Options,
         limits: Limits,
@@ -233,29 +232,28 @@ impl Store {
         Ok(Self { shared, closer: Arc::new(closer) })
     }
 
-    /// Finishes what is queued and closes the file. Whoever still holds a clone is refused then.
-    /// The last clone that goes does this by itself.
+    /// Finishes queued work and closes the file. Remaining clones are refused afterwards. Dropping the last clone does
+    /// the same.
     pub fn close(&self) {
         self.closer.close();
-        // Whoever comes now is refused at once, not after the last long read has ended.
+        // Refuse new readers at once, not after the last long read has ended.
         self.shared.closing.store(true, Ordering::Relaxed);
         *self.shared.db.write() = None;
     }
 
-    /// Gives the page cache another size. The file is opened anew for it between two writes, and
-    /// readers wait that long: for rare moments, such as another store that wants its share. While a
-    /// backup reads the store it waits for that.
+    /// Changes the size of the page cache. The file is reopened between two writes, and readers wait for that, so call
+    /// this rarely. The change waits while a backup reads the store.
     pub fn set_cache(&self, bytes: usize) {
         if self.shared.cache.swap(bytes, Ordering::Relaxed) != bytes {
             self.shared.queue.ask_to_resize();
         }
     }
 
-    /// Runs a transaction in the first lane. The result arrives when it is on disk. Nothing happens before the
+    /// Runs a transaction in the first lane. The result arrives after the commit is durable. Nothing happens before the
     /// first poll.
     ///
     /// # Errors
-    /// What the body answers (then nothing was changed), or what the store says.
+    /// The error of the body, with nothing changed, or an error of the store.
     pub fn write<T, E>(
         &self,
         actor: Actor,
@@ -269,7 +267,7 @@ impl Store {
         self.write_in(Lane::First, actor, cause, body)
     }
 
-    /// As `write`, in a lane.
+    /// Like [`write`](Self::write), in the given lane.
     pub fn write_in<T, E>(
         &self,
         lane: Lane,
@@ -285,8 +283,8 @@ impl Store {
         Pending { done: Box::pin(self.clone().submit(lane, actor, cause, body)), slot }
     }
 
-    /// As `write`, for threads outside the async runtime. Not inside a read: the writer may have
-    /// to wait for that read to end.
+    /// Like [`write`](Self::write), for threads outside the async runtime; blocks. Refused inside a read, because the
+    /// writer may have to wait for that read to end.
     pub fn write_blocking<T, E>(
         &self,
         actor: Actor,
@@ -317,7 +315,7 @@ impl Store {
             .map_err(|_| StoreError::Closed)?;
         let (reply, answer) = oneshot::channel();
         self.shared.queue.push(lane, Job { actor, cause, body, reply, permit })?;
-        // The wait must not keep the store open: its last owner may close it meanwhile.
+        // A waiting caller must not keep the store open: the last owner may close it meanwhile.
         drop(self);
         answer.await.unwrap_or_else(|_| Err(unanswered()))
     }
@@ -328,8 +326,7 @@ impl Store {
             return Err(StoreError::Nested);
         }
         let start = Instant::now();
-        // Few threads wait here, and only while the queue is full. The runtime's timers are not at hand on all
-        // of them.
+        // Few threads wait here, and only while the queue is full. Not all of them can reach the runtime's timers.
         let permit = loop {
             match Arc::clone(self.shared.places(Lane::First)).try_acquire_owned() {
                 Ok(permit) => break permit,
@@ -351,7 +348,7 @@ impl Store {
         Ok(())
     }
 
-    /// Reads on a snapshot, on the calling thread, without ever blocking the writer.
+    /// Reads from a snapshot on the calling thread. Never blocks the writer.
     pub fn read<T, E: From<StoreError>>(
         &self,
         body: impl FnOnce(&Snap<'_>) -> Result<T, E>,
@@ -377,14 +374,14 @@ impl Store {
         let _age = SnapshotAge::new(shared);
         body(&snap);
         if snap.broken() {
-            // redb refuses everything now.
+            // redb refuses every call from now on.
             shared.queue.ask_to_reopen();
         }
         Ok(())
     }
 
-    /// Keeps the file open. A thread that reads inside a read must not queue behind the writer,
-    /// which waits for that thread; everyone else does, so that the writer has its turn.
+    /// Keeps the file open. A thread that reads inside a read must not queue behind the writer, which waits for that
+    /// thread. Other threads queue, so that the writer gets its turn.
     fn hold(&self) -> RwLockReadGuard<'_, Option<Database>> {
         let db = &self.shared.db;
         if READING.get() > 0 {
@@ -393,29 +390,29 @@ impl Store {
         db.try_read().unwrap_or_else(|| aside(|| db.read()))
     }
 
-    /// Waits until nobody has the whole file for themselves, for so long at most; says whether it came to
-    /// that. Whoever may as well come again later need not stand behind what takes minutes.
+    /// Waits until nothing uses the whole file exclusively, at most for `within`; returns `false` after that time.
+    /// Callers that can retry later avoid waiting minutes behind upkeep.
     pub async fn is_at_hand(&self, within: Duration) -> bool {
         let mut whole = self.shared.whole.subscribe();
         let free = whole.wait_for(|whole| !whole);
         matches!(tokio::time::timeout(within, free).await, Ok(Ok(_)))
     }
 
-    /// Whether somebody has the whole file for themselves: it is being made smaller, or checked.
+    /// Returns `true` while the whole file is in exclusive use for compaction or a check.
     #[must_use]
     pub fn is_held_whole(&self) -> bool {
         *self.shared.whole.borrow()
     }
 
-    /// Where the feed ends.
+    /// The end of the feed.
     #[must_use]
     pub fn head(&self) -> Cursor {
         let seq = *self.shared.head.borrow();
         Cursor { incarnation: self.incarnation(), seq }
     }
 
-    /// Whether the feed of this life has come to a place. A snapshot shows an entry a moment before
-    /// [`head`](Self::head) tells of it.
+    /// Whether the feed of the current incarnation has reached `place`. A snapshot shows an entry slightly before
+    /// [`head`](Self::head) does.
     pub fn knows(&self, place: Cursor) -> Result<bool, StoreError> {
         let head = self.head();
         if place.incarnation != head.incarnation {
@@ -424,25 +421,25 @@ impl Store {
         Ok(place.seq <= head.seq || place.seq <= self.read(|snap| snap.last_seq())?)
     }
 
-    /// The random number of this file's life.
+    /// Random number of the file's current incarnation.
     #[must_use]
     pub fn incarnation(&self) -> u64 {
         self.shared.incarnation.load(Ordering::Relaxed)
     }
 
-    /// Wakes durable readers: the number of the last entry.
+    /// Wakes durable readers; the value is the number of the last entry.
     #[must_use]
     pub fn watch(&self) -> watch::Receiver<u64> {
         self.shared.head.subscribe()
     }
 
-    /// Entries as they are committed. Lossy: who lags reads from the feed.
+    /// Entries as they are committed. Lossy: a receiver that lags must read the feed.
     #[must_use]
     pub fn subscribe(&self) -> broadcast::Receiver<Arc<Entry>> {
         self.shared.live.subscribe()
     }
 
-    /// Up to `limit` entries after a number, oldest first.
+    /// Up to `limit` entries after `seq`, oldest first.
     pub fn entries_after(&self, seq: u64, limit: usize) -> Result<Vec<Arc<Entry>>, StoreError> {
         if let Some(entries) = self.shared.recent.lock().after(seq, limit) {
             return Ok(entries);
@@ -456,40 +453,40 @@ impl Store {
         })
     }
 
-    /// The tables.
+    /// All tables of the store.
     #[must_use]
     pub fn schema(&self) -> &Schema {
         &self.shared.schema
     }
 
-    /// Drops columns that nobody has used for so long.
+    /// Drops in-memory columns that were unused for `idle`.
     pub fn drop_idle_columns(&self, idle: Duration) {
         self.shared.columns.drop_idle(idle);
     }
 
-    /// Lets transactions know which blobs are being swept away.
+    /// Makes the list of blobs under deletion visible to transactions.
     fn guard(&self, condemned: &Arc<blob::sweep::Condemned>) {
         self.shared.condemned.get_or_init(|| Arc::clone(condemned));
     }
 
-    /// What the disk has done.
+    /// I/O counters of the file.
     #[must_use]
     pub fn counters(&self) -> &DiskCounters {
         &self.shared.counters
     }
 
-    /// The age of the oldest snapshot that is still read.
+    /// The age of the oldest open snapshot.
     #[must_use]
     pub fn oldest_snapshot(&self) -> Option<Duration> {
         self.shared.snapshots.lock().values().next().map(Instant::elapsed)
     }
 }
 
-/// Where a body leaves its typed result for the caller.
+/// Where a body stores its typed result for the caller.
 pub type Slot<T, E> = Arc<Mutex<Option<Result<T, E>>>>;
 
-/// A transaction that was asked for: a future of its result. Dropping it before the first poll cancels the
-/// transaction; later the transaction may still happen.
+/// A future of a transaction's result. Dropping it before the first poll cancels the transaction; after that the
+/// transaction may still happen.
 #[must_use = "nothing is written before the first poll"]
 pub struct Pending<T, E> {
     done: Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send>>,
@@ -497,7 +494,7 @@ pub struct Pending<T, E> {
 }
 
 impl<T, E> Pending<T, E> {
-    /// A result that is in the slot once the work is done.
+    /// Wraps `done`, which must fill `slot` before it completes.
     pub fn new(
         done: Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send>>,
         slot: Slot<T, E>,
@@ -514,7 +511,7 @@ impl<T, E: From<StoreError>> Future for Pending<T, E> {
     }
 }
 
-/// A body whose typed result stays in a slot of the caller's.
+/// Boxes a body whose typed result is stored in a slot of the caller.
 fn box_body<T, E>(
     body: impl FnOnce(&mut WriteTx<'_>) -> Result<T, E> + Send + 'static,
 ) -> (Body, Slot<T, E>)
@@ -533,7 +530,7 @@ where
     (boxed, result)
 }
 
-/// Waits on this thread, while what else the thread had to do goes on elsewhere.
+/// Waits on this thread after moving the thread's other tasks elsewhere.
 fn aside<T>(wait: impl FnOnce() -> T) -> T {
     match Handle::try_current().map(|handle| handle.runtime_flavor()) {
         Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(wait),
@@ -541,12 +538,12 @@ fn aside<T>(wait: impl FnOnce() -> T) -> T {
     }
 }
 
-/// The writer fell before it could answer: it panicked in the middle of a batch.
+/// The reply channel closed without a reply: the writer panicked in the middle of a batch.
 fn unanswered() -> StoreError {
     StoreError::Unknown("the writer gave up in the middle".to_owned())
 }
 
-/// Counts a snapshot as long as it is read.
+/// Registers a snapshot while it is open.
 struct SnapshotAge<'s> {
     shared: &'s Shared,
     number: u64,

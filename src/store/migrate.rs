@@ -1,10 +1,9 @@
-//! From an older format to this program's, and back.
+//! Upgrades a store file from an older format, and rolls an upgrade back.
 //!
-//! An upgrade works on a copy of the file beside it: as many transactions as it needs, each with the
-//! cause `Migration(n)`. The copy is looked through, made durable, and takes the name of the old file
-//! in one rename; the old file stays as it was under `<name>.before-<format>`. Whatever goes wrong
-//! before that rename, the old program still opens the old file. The way back puts the kept file in
-//! place again, with a new incarnation: the numbers behind it will mean other things.
+//! An upgrade works on a copy beside the file, in as many transactions as needed, each with cause `Migration(n)`. The
+//! copy is verified, synced and renamed over the old file, which stays as `<name>.before-<format>`. If anything fails
+//! before the rename, the old program still opens the old file. A rollback restores the kept file with a new
+//! incarnation, because entry numbers will be reused.
 
 mod files;
 
@@ -24,123 +23,123 @@ use crate::range::Range;
 
 pub use files::{Kept, format_of, keep, kept, roll_back};
 
-/// What a piece of a migration leaves.
+/// The result of a piece of a migration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Piece {
-    /// There is more, from here on.
+    /// There is more, starting here.
     More(Vec<u8>),
-    /// All is done.
+    /// The migration is finished.
     Done,
 }
 
-/// A piece of work inside one transaction; `at` is where the piece before it stopped.
+/// Runs one piece inside a transaction; `at` is where the previous piece stopped.
 pub type Run = fn(&mut WriteTx<'_>, Option<&[u8]>) -> Result<Piece, StoreError>;
 
-/// One step from a format to the next.
+/// A migration to the next format.
 #[derive(Clone, Copy)]
 pub struct Migration {
-    /// The format that it leads to.
+    /// The resulting format.
     pub to: u32,
-    /// Its name, as its file is called.
+    /// Its name, equal to its file name.
     pub name: &'static str,
-    /// What it does, in one sentence for people.
+    /// A one-sentence description for people.
     pub describe: fn() -> &'static str,
-    /// Does it.
+    /// Runs one piece.
     pub run: Run,
-    /// The tables of records in which it may make or remove rows.
+    /// Tables of records in which it may insert or delete rows.
     pub moves: &'static [u16],
 }
 
-/// How far an upgrade is.
+/// Progress of an upgrade.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Progress {
-    /// The file is copied: so many bytes.
+    /// Copying the file; its size in bytes.
     Copying(u64),
-    /// A step works: what it does, and how many pieces are done.
+    /// Running a migration: its description and the number of finished pieces.
     Running(&'static str, u64),
-    /// The new file is looked through.
+    /// Verifying the new file.
     Checking,
 }
 
-/// Why a file was not upgraded or put back. It is as it was.
+/// Why an upgrade or a rollback failed. The file is unchanged.
 #[derive(Debug, thiserror::Error)]
 pub enum UpgradeError {
-    /// Too little room for the copy.
+    /// Not enough space for the copy.
     #[error(
         "{} needs {needed_mb} MB of free space to be upgraded and there are {free_mb} MB; free some \
          and start again, nothing was changed", file.display()
     )]
     Room {
-        /// The file.
+        /// The store file.
         file: PathBuf,
-        /// What it takes, in MB.
+        /// Required space in MB.
         needed_mb: u64,
-        /// What there is, in MB.
+        /// Free space in MB.
         free_mb: u64,
     },
-    /// A step failed.
+    /// A migration failed.
     #[error(
         "{} could not be upgraded to format {to} ({step}): {why}; nothing was changed, the program \
          version that wrote it still opens it", file.display()
     )]
     Step {
-        /// The file.
+        /// The store file.
         file: PathBuf,
-        /// The format that the step leads to.
+        /// Target format of the migration.
         to: u32,
-        /// Its name.
+        /// Name of the migration.
         step: &'static str,
-        /// What happened.
+        /// Why it failed.
         why: String,
     },
-    /// No step leads on from this format.
+    /// No migration starts at this format.
     #[error(
         "{} has format {found}, which this program cannot upgrade; start a version in between first",
         file.display()
     )]
     NoWay {
-        /// The file.
+        /// The store file.
         file: PathBuf,
-        /// Its format.
+        /// Format of the file.
         found: u32,
     },
-    /// A newer program wrote it.
+    /// A newer program wrote the file.
     #[error("{}", newer(file, *found, *known, kept.as_deref(), data))]
     Newer {
-        /// The file.
+        /// The store file.
         file: PathBuf,
-        /// Its format.
+        /// Format of the file.
         found: u32,
-        /// What this program reads.
+        /// Format of this program.
         known: u32,
-        /// The copy of before the upgrade, if it is there.
+        /// The copy from before the upgrade, if it exists.
         kept: Option<PathBuf>,
         /// The data folder.
         data: PathBuf,
     },
-    /// There is nothing to go back to.
+    /// There is no file to roll back to.
     #[error(
         "there is no {} to go back to; restore a backup that this program version made",
         file.display()
     )]
     NothingKept {
-        /// The file that would be needed.
+        /// The missing file.
         file: PathBuf,
     },
-    /// The store.
+    /// An error of the store.
     #[error("{}: {source}", file.display())]
     Store {
-        /// The file.
+        /// The affected file.
         file: PathBuf,
-        /// Why.
+        /// The cause.
         source: StoreError,
     },
-    /// The disk.
+    /// An I/O error.
     #[error("{}: {source}; nothing was changed", file.display())]
     Io {
-        /// The file.
+        /// The affected file.
         file: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
 }
@@ -164,11 +163,11 @@ fn newer(file: &Path, found: u32, known: u32, kept: Option<&Path>, data: &Path) 
     }
 }
 
-/// Upgrades the file of a store from the format it was found to have. Blocking; nobody else may
-/// have it open. The options are used for the copy, their path is the file's.
+/// Upgrades a store file from the format `found`. Blocking; the file must not be open elsewhere. `options` has the path
+/// of the file and the parameters for its copy.
 ///
 /// # Errors
-/// When there is no room, a step fails or the disk does: the file is as it was then.
+/// After any error the file is unchanged.
 pub fn upgrade(
     options: Options,
     found: u32,
@@ -186,7 +185,7 @@ pub fn upgrade(
     let faults = std::sync::Arc::clone(&options.faults);
     let len = files::len(&file)?;
     let needed = len + super::disk::reserve(len);
-    // A file system that cannot be asked is not a full one.
+    // A file system that reports no size does not count as full.
     let free = faults.free_space(&files::folder(&file)).unwrap_or(u64::MAX);
     if free < needed {
         let (needed_mb, free_mb) = (needed.div_ceil(1 << 20), free >> 20);
@@ -201,12 +200,12 @@ pub fn upgrade(
         return Err(error);
     }
     keep(&file, found, &*faults)?;
-    // Before the names change: a copy that is kept with the age of its content would expire at once.
+    // Before the rename: a kept file with the old modification time would expire at once.
     files::touch(&files::before(&file, found), clock.now(), &*faults)?;
     files::replace(&copy, &file, &*faults)
 }
 
-/// Takes the copy through all steps and looks through what came out.
+/// Runs all migrations on the copy and verifies the result.
 fn convert(
     options: Options,
     file: &Path,
@@ -248,7 +247,7 @@ fn convert(
     Ok(())
 }
 
-/// Runs a step to its end; the last transaction carries the new format and is on the record.
+/// Runs a migration to its end. The last transaction writes the new format and a feed entry.
 fn run(store: &Store, step: Migration, say: &dyn Fn(Progress)) -> Result<(), StoreError> {
     let (by, cause) = (Actor::System(Part::Migration), Cause::Migration(step.to));
     let (mut at, mut pieces): (Option<Vec<u8>>, u64) = (None, 0);
@@ -268,7 +267,7 @@ fn run(store: &Store, step: Migration, say: &dyn Fn(Progress)) -> Result<(), Sto
     })
 }
 
-/// How many rows each table of records has. Every row must be readable.
+/// Number of rows per table of records. Fails if a row is unreadable.
 fn counts(store: &Store) -> Result<Vec<(u16, u64)>, StoreError> {
     store.read(|snap| {
         let mut out = Vec::new();

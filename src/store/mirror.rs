@@ -1,9 +1,9 @@
-//! A mirror: a store with a part of the rows of another one, under the same tables.
+//! Mirror: a store with a part of another store's rows, in the same tables.
 //!
-//! Rows come as their bytes, with the rev that they have there. Indexes, references and sums are kept beside them, so
-//! that the same reads work; but what a row refers to may be missing, and a unique key may stand for two rows until the
-//! next one has come. No reaction runs and the feed keeps nothing. A row that somebody writes here has no rev, which
-//! tells it from those of the other store. What the mirror's keeper notes is written with the rows that it tells of.
+//! Rows arrive as bytes with the other store's revs. Indexes, references and sums are maintained, so the same reads
+//! work. But a reference may have no target, and two rows may temporarily share a unique key. No reactions run and the
+//! feed stays empty. Rows written locally have no rev. The keeper's note is written in the same transaction as its
+//! rows.
 
 use super::error::StoreError;
 use super::layer::Laid;
@@ -13,30 +13,30 @@ use super::schema::{Derived, builtin};
 use super::tx::{MAX_RECORD, WriteTx};
 use super::{codec, schema::Ops};
 
-/// The row of a file that is a mirror.
+/// Key of the row that marks a file as a mirror.
 pub(super) const IS_MIRROR: &[u8] = b"mirror";
-/// The row with what its keeper has noted.
+/// Key of the row with the keeper's note.
 const NOTE: &[u8] = b"mirror_note";
 
-/// What the mirror's keeper has noted, as it was given.
+/// The note of the mirror's keeper, unchanged.
 pub fn note(read: &dyn Read) -> Result<Option<Vec<u8>>, StoreError> {
     read.raw_get(builtin::META, NOTE)
 }
 
 impl WriteTx<'_> {
-    /// Notes something beside the rows of the mirror, in place of what was noted before.
+    /// Replaces the note of the mirror's keeper.
     ///
     /// # Errors
-    /// When this is no mirror.
+    /// When the store is not a mirror.
     pub fn set_mirror_note(&mut self, note: Vec<u8>) -> Result<(), StoreError> {
         self.must_be_mirror()?;
         self.set(builtin::META, NOTE.to_vec(), Some(note))
     }
 
-    /// Lays a row of the other store, in place of the one with its key. Says whether it differs from that.
+    /// Writes a row of the other store, replacing the one with its key. Returns whether the row changed.
     ///
     /// # Errors
-    /// When this is no mirror, when the bytes cannot be read or are those of another row, or when they are too many.
+    /// When the store is not a mirror, or the bytes are unreadable, belong to another row or exceed the size limit.
     pub fn put_mirrored(&mut self, at: &Root, row: Vec<u8>) -> Result<bool, StoreError> {
         self.must_be_mirror()?;
         let info = self.info(at.table)?;
@@ -60,10 +60,10 @@ impl WriteTx<'_> {
         Ok(true)
     }
 
-    /// Takes a row of the mirror away with what stands beside it; what refers to it stays. Says whether it was there.
+    /// Deletes a row of the mirror and its derived rows; referring rows stay. Returns whether the row existed.
     ///
     /// # Errors
-    /// When this is no mirror, or the disk fails.
+    /// When the store is not a mirror.
     pub fn drop_mirrored(&mut self, at: &Root) -> Result<bool, StoreError> {
         self.must_be_mirror()?;
         let Some(row) = self.raw_get(at.table, &at.key)? else { return Ok(false) };
@@ -78,11 +78,11 @@ impl WriteTx<'_> {
         if self.schema().is_mirror() { Ok(()) } else { Err(StoreError::NoMirror) }
     }
 
-    /// Moves what stands beside a row, without a look at what it refers to.
+    /// Replaces the derived rows of a row without checking references.
     fn move_mirrored(&mut self, at: &Root, old: Derived, fresh: Derived) -> Result<(), StoreError> {
         self.retire_blobs(at.table, &at.key, &old.blobs, &fresh.blobs)?;
         for (index, key, value) in old.index.iter().filter(|row| !fresh.index.contains(row)) {
-            // A unique key may be another row's by now: that one came first.
+            // The unique key may belong to another row by now that arrived earlier.
             if self.raw_get(index.number, key)?.as_ref() == Some(value) {
                 self.set(index.number, key.clone(), None)?;
             }

@@ -1,4 +1,4 @@
-//! `once`: the only idempotency mechanism. One row for each key that succeeded: time, digest of the request, response.
+//! `once`: the only idempotency mechanism. One row per successful key: time, digest of the request, response.
 
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -13,21 +13,21 @@ use super::{Lane, Store};
 use crate::range::Range;
 use kernel::key::KeyBuf;
 
-/// The largest kept answer.
+/// Maximum size of a stored response in bytes.
 const MAX_ANSWER: usize = 64 * 1024;
-/// How many answers one snapshot looks at while old ones are swept.
+/// How many responses one snapshot examines during a sweep.
 pub const LOOK: usize = 1_000;
-/// How many go in one transaction.
+/// How many responses one transaction deletes.
 const PIECE: usize = 500;
 
-/// What a repeat is known by.
+/// Identifies a repeated request.
 #[derive(Clone, Debug)]
 pub struct OnceKey {
-    /// Who asks for what: the same key in another scope is another.
+    /// Namespace of the key; equal keys in different scopes are unrelated.
     pub scope: String,
-    /// The key that the caller chose.
+    /// The key chosen by the caller.
     pub key: String,
-    /// What was asked. The same key with another digest is refused.
+    /// Digest of the request. The same key with another digest is refused.
     pub digest: [u8; 32],
 }
 
@@ -43,10 +43,10 @@ impl OnceKey {
     }
 }
 
-/// The kept answer for a key, if there is one.
+/// The stored response for a key, if any.
 ///
 /// # Errors
-/// `OtherDigest` when the key came with another content.
+/// `OtherDigest` when the key was used for another request.
 pub fn answered<T: DeserializeOwned>(
     read: &dyn Read,
     scope: &str,
@@ -59,10 +59,10 @@ pub fn answered<T: DeserializeOwned>(
     Ok(Some(codec::decode(&answer)?))
 }
 
-/// The bytes of the kept answer for a key, if there is one.
+/// The bytes of the stored response for a key, if any.
 ///
 /// # Errors
-/// `OtherDigest` when the key came with another content.
+/// `OtherDigest` when the key was used for another request.
 pub fn kept_answer(read: &dyn Read, key: &OnceKey) -> Result<Option<Vec<u8>>, StoreError> {
     let Some(row) = read.raw_get(builtin::ONCE, key.row().bytes())? else { return Ok(None) };
     let (_, kept, answer) = split(&row)?;
@@ -73,11 +73,11 @@ pub fn kept_answer(read: &dyn Read, key: &OnceKey) -> Result<Option<Vec<u8>>, St
 }
 
 impl WriteTx<'_> {
-    /// Runs the body at most once for a key and gives the stored answer afterwards (24 h, also
-    /// across a restart). Only a success is kept: an error drops what the body did.
+    /// Runs the body at most once per key; repeats get the stored response for 24 hours, also across a restart. Only a
+    /// success is stored: an error discards the changes of the body.
     ///
     /// # Errors
-    /// `OtherDigest` when the key came with another content; else what the body answers.
+    /// `OtherDigest` when the key was used for another request, else the error of the body.
     pub fn once<T, E>(
         &mut self,
         scope: &str,
@@ -101,7 +101,7 @@ impl WriteTx<'_> {
         })
     }
 
-    /// Keeps the answer for a key for 24 hours.
+    /// Stores the response for a key for 24 hours.
     ///
     /// # Errors
     /// `TooLarge` above 64 KiB.
@@ -115,11 +115,11 @@ impl WriteTx<'_> {
         self.set(builtin::ONCE, key.row().into_bytes(), Some(row))
     }
 
-    /// Drops those of these answers that are from before a moment; says how many.
+    /// Deletes those of these responses that are older than `before`; returns how many.
     fn drop_once(&mut self, keys: Vec<Vec<u8>>, before: i64) -> Result<usize, StoreError> {
         let mut dropped = 0;
         for key in keys {
-            // It may have been dropped, and asked for again, since it was looked at.
+            // The key may have been deleted and used again since it was examined.
             let row = self.raw_get(builtin::ONCE, &key)?;
             if row.is_some_and(|row| is_before(&row, before)) {
                 self.set(builtin::ONCE, key, None)?;
@@ -129,20 +129,20 @@ impl WriteTx<'_> {
         Ok(dropped)
     }
 
-    /// Drops these answers.
+    /// Deletes these responses.
     fn forget_once(&mut self, keys: Vec<Vec<u8>>) -> Result<(), StoreError> {
         keys.into_iter().try_for_each(|key| self.set(builtin::ONCE, key, None))
     }
 }
 
-/// Drops all answers of `once` that are younger than a moment: what they tell of was taken back. Blocking;
-/// nobody else writes.
+/// Deletes all responses of `once` later than `moment`, because their effects were undone. Blocking; there must be no
+/// other writer.
 pub fn forget_after(
     store: &Store,
     (actor, cause): (Actor, Cause),
     moment: Timestamp,
 ) -> Result<(), StoreError> {
-    // Answers are kept for a day, so their keys fit into the memory.
+    // Responses are kept for a day, so all keys fit into memory.
     let at = moment.as_millisecond();
     let mut young = Vec::new();
     store.read(|snap| {
@@ -160,8 +160,8 @@ pub fn forget_after(
     Ok(())
 }
 
-/// Drops all answers of `once` from before a moment; says how many. They are looked for in short
-/// snapshots, so that the writer is kept no longer than it takes to drop what was found.
+/// Deletes all responses of `once` older than `before`; returns how many. Finds them in short snapshots, so that the
+/// writer is occupied only with deleting.
 pub async fn sweep(
     store: &Store,
     (actor, cause): (Actor, Cause),
@@ -178,14 +178,14 @@ pub async fn sweep(
             dropped += swept.await?;
         }
         from = next;
-        // The snapshot was read on a thread that others need, too.
+        // Let other tasks use the thread that the snapshot was read on.
         tokio::task::yield_now().await;
     }
     Ok(dropped)
 }
 
-/// Keys of answers from before a moment in milliseconds, among the next [`LOOK`] from a key on; and
-/// the key to go on with, if there are more.
+/// The keys of responses older than `before` (Unix time in milliseconds) among the next [`LOOK`] from a key on; and the
+/// key to continue with, if there are more.
 pub fn old_from(read: &dyn Read, from: &[u8], before: i64) -> Result<Place, StoreError> {
     let range = Range { lo: from.to_vec(), ..Range::all() };
     let (mut old, mut looked, mut next) = (Vec::new(), 0, None);
@@ -203,14 +203,14 @@ pub fn old_from(read: &dyn Read, from: &[u8], before: i64) -> Result<Place, Stor
     Ok((old, next))
 }
 
-/// Keys that were found, and where to go on.
+/// The keys found, and where to continue.
 pub type Place = (Vec<Vec<u8>>, Option<Vec<u8>>);
 
 fn is_before(row: &[u8], before: i64) -> bool {
     split(row).is_ok_and(|(at, ..)| at < before)
 }
 
-/// When, the digest, the answer.
+/// Splits a row into time, digest and response.
 fn split(row: &[u8]) -> Result<(i64, &[u8; 32], &[u8]), DecodeError> {
     let (at, rest) = row.split_first_chunk::<8>().ok_or(DecodeError::Short)?;
     let (digest, answer) = rest.split_first_chunk::<32>().ok_or(DecodeError::Short)?;

@@ -1,5 +1,4 @@
-//! What the threads of one store share: opening the file, opening it anew after a fault, handing
-//! entries to readers.
+//! State shared by the threads of one store: opens the file, reopens it after a fault, delivers entries to readers.
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
@@ -39,7 +38,7 @@ thread_local! {
     static EXPECTS: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Whether this thread opens a file that may be damaged: a panic is an answer then, and nobody needs its trace.
+/// Whether this thread is opening a file that may be damaged. A panic is then a regular result and needs no backtrace.
 #[must_use]
 pub fn expects_panic() -> bool {
     EXPECTS.get()
@@ -60,33 +59,33 @@ impl Drop for Expects {
     }
 }
 
-/// The last entries, in memory.
+/// The latest entries, in memory.
 #[derive(Default)]
 pub(super) struct Recent {
     entries: VecDeque<Arc<Entry>>,
     changes: usize,
 }
 
-/// How many changes the entries in memory may have together: an import must not fill it.
+/// Maximum number of changes in the cached entries together, so that an import does not fill the memory.
 const RECENT_CHANGES: usize = 16 * 1024;
-/// How a look at the page cache found the store.
+/// What the last check of the page cache found.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Looked {
-    /// Reads and commits up to then.
+    /// Reads and commits until then.
     pub reads: u64,
-    /// Whether few were since the look before.
+    /// Whether there was little activity since the check before.
     pub is_quiet: bool,
-    /// Bytes that had been read and written when the file was opened last.
+    /// Bytes read and written until the file was last opened.
     pub opened: u64,
 }
 
-/// How many entries a listener of the broadcast may lag behind before it has to read the feed: as
-/// many as one commit can have. A slot costs memory in every store, used or not.
+/// How many entries a broadcast receiver may lag before it must read the feed: one full commit. Each slot costs memory
+/// in every store.
 const LIVE: usize = 256;
-/// A read that goes on for so long is a long one, as that of a backup: nothing that needs the whole
-/// file waits for its end, because everybody else would wait behind it.
+/// Reads of this duration are long, such as those of a backup. Exclusive work does not wait for them, because everybody
+/// else would queue behind it.
 const LONG_READ: Duration = Duration::from_secs(1);
-/// How long everybody waits at most for the reads that are under way.
+/// Maximum time that exclusive work waits for running reads.
 const PATIENCE: Duration = Duration::from_millis(500);
 
 impl Recent {
@@ -102,7 +101,7 @@ impl Recent {
         }
     }
 
-    /// Entries above a number, if all of them are here.
+    /// Entries after `seq`, if all of them are cached.
     pub(super) fn after(&self, seq: u64, limit: usize) -> Option<Vec<Arc<Entry>>> {
         let first = self.entries.front()?.seq;
         let from = usize::try_from(seq.checked_add(1)?.checked_sub(first)?).ok()?;
@@ -113,7 +112,7 @@ impl Recent {
 pub(super) struct Shared {
     pub path: PathBuf,
     pub folder: PathBuf,
-    /// Page cache in bytes, for the next time the file is opened.
+    /// Page cache in bytes, used when the file is opened next.
     pub cache: AtomicUsize,
     pub looked: Mutex<Looked>,
     pub limits: Limits,
@@ -125,9 +124,9 @@ pub(super) struct Shared {
     pub counters: Arc<DiskCounters>,
     pub incarnation: AtomicU64,
     pub db: RwLock<Option<Database>>,
-    /// Whether the whole file is worked on, and nobody reads.
+    /// Whether the whole file is in exclusive use.
     pub whole: watch::Sender<bool>,
-    /// Nobody begins to read any more.
+    /// The store is closing; new reads are refused.
     pub closing: AtomicBool,
     pub queue: Queue,
     first: Arc<Semaphore>,
@@ -136,16 +135,16 @@ pub(super) struct Shared {
     pub live: broadcast::Sender<Arc<Entry>>,
     pub recent: Mutex<Recent>,
     pub columns: Kept,
-    /// What is laid while somebody makes a write ready.
+    /// Recorded writes for plans that are being prepared.
     pub trails: Trails,
     pub snapshots: Mutex<BTreeMap<u64, Instant>>,
     pub next_snapshot: AtomicU64,
-    /// When which entry was the last: a sample a second, for a minute.
+    /// The last entry number at each second of the last minute.
     pub rate: Mutex<VecDeque<(Instant, u64)>>,
     pub onlooker: Option<Arc<OpenProgress>>,
-    /// Blobs that are being swept away, once a sweep has begun.
+    /// Blobs under deletion, once a sweep has begun.
     pub condemned: OnceLock<Arc<Condemned>>,
-    /// The format that the file must have; another one only while it is upgraded.
+    /// The required file format. Differs from [`FORMAT`] only during an upgrade.
     pub format: u32,
 }
 
@@ -184,7 +183,7 @@ impl Shared {
         }
     }
 
-    /// Places in a lane's queue: bulk work must not take those of people.
+    /// Queue permits of a lane. Each lane has its own, so that bulk work does not take those of people.
     pub(super) fn places(&self, lane: Lane) -> &Arc<Semaphore> {
         match lane {
             Lane::First => &self.first,
@@ -192,9 +191,9 @@ impl Shared {
         }
     }
 
-    /// Opens the file for the first time, making it if need be.
+    /// Opens the file for the first time, creating it if needed.
     pub(super) fn open(&self) -> Result<End, StoreError> {
-        // What redb does not expect in a damaged file ends in a panic of its own, which is told by the error alone.
+        // redb panics on some damaged files. Only the returned error reports this.
         let _expects = Expects::begin();
         catch_unwind(AssertUnwindSafe(|| self.open_file())).unwrap_or_else(|panic| {
             let (file, said) = (self.path.display(), panic_text(&*panic));
@@ -206,7 +205,7 @@ impl Shared {
         if !self.path.try_exists().map_err(failed)? {
             self.make()?;
         } else if std::fs::metadata(&self.path).map_err(failed)?.len() == 0 {
-            // redb would take it for a new one; ours are never empty.
+            // redb would initialise an empty file as new; our files are never empty.
             let file = self.path.display();
             return Err(StoreError::Damaged(format!(
                 "{file} is empty: put the file back, or restore a backup (hq restore)"
@@ -221,11 +220,11 @@ impl Shared {
         Ok(end)
     }
 
-    /// The file with nobody reading. New readers stand behind whoever waits here, so the wait is
-    /// short, and none at all while somebody reads for long.
+    /// Exclusive access to the file. New readers queue behind this lock, so the wait is short, and a long read is not
+    /// waited for at all.
     ///
     /// # Errors
-    /// `Reading`: it is to be tried later.
+    /// `Reading`: retry later.
     pub(super) fn alone(&self) -> Result<RwLockWriteGuard<'_, Option<Database>>, StoreError> {
         let oldest = self.snapshots.lock().values().next().copied();
         if oldest.is_some_and(|since| LONG_READ <= since.elapsed()) {
@@ -234,14 +233,14 @@ impl Shared {
         self.db.try_write_for(PATIENCE).ok_or(StoreError::Reading)
     }
 
-    /// Opens the file anew after a fault, or for another page cache. Readers wait meanwhile; entries
-    /// that turn out to be there are handed to them.
+    /// Reopens the file after a fault or for another page cache size. Readers wait; entries that turn out to be
+    /// committed are delivered to them.
     ///
     /// # Errors
-    /// `Reading`, and nothing was done; or why it does not open.
+    /// `Reading` when nothing was done, else why the file does not open.
     pub(super) fn reopen(&self) -> Result<End, StoreError> {
         let mut slot = self.alone()?;
-        // Closes the file and gives its lock back.
+        // Closes the file and releases its lock.
         *slot = None;
         if self.counters.sync_failed() {
             return Err(StoreError::Failed("an fsync has failed; start HQ again".to_owned()));
@@ -249,8 +248,8 @@ impl Shared {
         let (db, end) = self.open_database()?;
         let known = *self.head.borrow();
         if end.seq < known {
-            // The next entries have numbers that somebody has read already: at the next start their places
-            // are refused, so that they look anew.
+            // The lost numbers will be reused, but cursors may already point to them. A new incarnation at the next
+            // start invalidates those cursors.
             if let Err(error) = dump::new_life(&db, &self.schema, end.seq) {
                 tracing::error!(%error, "cursors of entries that are lost stay good");
             }
@@ -267,8 +266,8 @@ impl Shared {
         Ok(end)
     }
 
-    /// Makes the file under another name and renames it when it is whole: redb does not open what
-    /// a power cut leaves of a file that it was about to make.
+    /// Creates the file under a temporary name and renames it when it is complete. redb cannot open a file that a power
+    /// failure left half created.
     fn make(&self) -> Result<(), StoreError> {
         let fresh = self.path.with_extension("redb.new");
         match std::fs::remove_file(&fresh) {
@@ -291,7 +290,7 @@ impl Shared {
             .map_err(|error| self.unreadable(path, &error))
     }
 
-    /// Why a file does not open; damage is told from a disk that fails.
+    /// Converts an open error; distinguishes damage from a failing disk.
     fn unreadable(&self, path: &Path, error: &redb::DatabaseError) -> StoreError {
         use redb::{DatabaseError, StorageError};
         let damaged = match error {
@@ -308,7 +307,7 @@ impl Shared {
         }
     }
 
-    /// Opens the file, makes missing tables, checks the format; answers where the feed ends.
+    /// Opens the file, creates missing tables and checks the format; returns the end of the feed.
     fn open_database(&self) -> Result<(Database, End), StoreError> {
         if !self.path.try_exists().map_err(failed)? {
             return Err(StoreError::Failed("the file is gone".to_owned()));
@@ -323,8 +322,7 @@ impl Shared {
         Ok((db, end))
     }
 
-    /// The incarnation, if nothing is missing in the file. Opening it then writes nothing: a full
-    /// disk can be read.
+    /// The incarnation, if the file lacks nothing. Opening then writes nothing, so a full disk can still be read.
     fn prepared(&self, db: &Database) -> Result<Option<u64>, StoreError> {
         if !batch::has_all_tables(db, &self.schema)? {
             return Ok(None);
@@ -339,7 +337,7 @@ impl Shared {
 
     fn prepare(&self, db: &Database) -> Result<u64, StoreError> {
         let txn = db.begin_write().map_err(failed)?;
-        // A file that is refused is left as it was.
+        // A refused file is left unchanged.
         if batch::has_table(&txn, &self.schema, builtin::META)? {
             self.check_format(&Batch::new(&txn, &self.schema))?;
         }
@@ -370,21 +368,21 @@ impl Shared {
         Ok(incarnation)
     }
 
-    /// Tells whoever waits for this store what takes long.
+    /// Reports a slow phase of opening.
     pub(super) fn tell(&self, opening: Opening) {
         if let Some(onlooker) = &self.onlooker {
             onlooker(opening);
         }
     }
 
-    /// Refuses a file that another program has written.
+    /// Refuses a file of another format.
     fn check_format(&self, read: &dyn Read) -> Result<(), StoreError> {
         let Some(row) = read.raw_get(builtin::META, b"format")? else { return Ok(()) };
         let found: u32 = codec::decode(&row)?;
         if found != self.format {
             return Err(StoreError::Format { found, known: FORMAT });
         }
-        // What writes a mirror as a store of its own would append to a feed that it has not.
+        // Writing a mirror as a regular store would append to a feed that it does not have.
         match (read.raw_get(builtin::META, mirror::IS_MIRROR)?, self.schema.is_mirror()) {
             (Some(_), false) => return Err(StoreError::IsMirror),
             (None, true) => return Err(StoreError::NoMirror),
@@ -393,7 +391,7 @@ impl Shared {
         Ok(())
     }
 
-    /// Notes which entry was the last, once a second.
+    /// Samples the last entry number, once a second.
     fn note_rate(&self) {
         let mut rate = self.rate.lock();
         if rate.back().is_none_or(|(at, _)| at.elapsed().as_secs() >= 1) {
@@ -404,7 +402,7 @@ impl Shared {
         }
     }
 
-    /// Hands committed entries to readers. Says whether there were any: then [`wake`](Self::wake) is due.
+    /// Delivers committed entries to readers. If it returns `true`, call [`wake`](Self::wake).
     pub(super) fn publish(&self, entries: Vec<Entry>) -> bool {
         let Some(last) = entries.last().map(|entry| entry.seq) else { return false };
         self.note_rate();
@@ -415,26 +413,26 @@ impl Shared {
                 recent.push(Arc::clone(entry), self.limits.recent);
             }
         }
-        // Whoever asks is told from now on; nobody is woken by it yet.
+        // Updates the value without waking receivers.
         self.head.send_if_modified(|head| {
             *head = last;
             false
         });
         for entry in entries {
-            // ok: nobody listens.
+            // ok: there are no receivers.
             let _ = self.live.send(entry);
         }
         true
     }
 
-    /// Wakes those who keep up with the feed. They come behind whoever waits for the commit itself: a woken task stands
-    /// in line with all others, and these look at the store each time.
+    /// Wakes readers of the feed. Called after the replies, because woken tasks share one queue and these readers
+    /// access the store each time.
     pub(super) fn wake(&self) {
         self.head.send_modify(|_| {});
     }
 }
 
-/// Says in the log how far the recovery after a kill has come: a large file takes seconds.
+/// Logs the progress of a recovery, which takes seconds for a large file.
 fn say_progress(
     onlooker: Option<Arc<OpenProgress>>,
 ) -> impl Fn(&mut redb::RepairSession) + 'static {

@@ -2,7 +2,7 @@
 
 use kernel::key::KeyBuf;
 
-/// A stretch of a table: from `lo` (included) to `hi` (excluded, none = the end).
+/// A key range: from `lo` (inclusive) to `hi` (exclusive; `None` for the end).
 #[derive(Clone, Debug)]
 pub struct Range {
     pub(crate) lo: Vec<u8>,
@@ -12,13 +12,13 @@ pub struct Range {
 }
 
 impl Range {
-    /// Everything.
+    /// All keys.
     #[must_use]
     pub fn all() -> Self {
         Self { lo: Vec::new(), hi: None, reverse: false, limit: usize::MAX }
     }
 
-    /// All keys that begin with this one.
+    /// All keys with this prefix.
     #[must_use]
     pub fn prefix(prefix: KeyBuf) -> Self {
         let lo = prefix.into_bytes();
@@ -26,27 +26,27 @@ impl Range {
         Self { lo, hi, ..Self::all() }
     }
 
-    /// Keys from `lo` up to, without, `hi`.
+    /// Keys from `lo` (inclusive) to `hi` (exclusive).
     #[must_use]
     pub fn between(lo: KeyBuf, hi: KeyBuf) -> Self {
         Self { lo: lo.into_bytes(), hi: Some(hi.into_bytes()), ..Self::all() }
     }
 
-    /// Goes from the end to the beginning.
+    /// Reverses the order.
     #[must_use]
     pub fn reverse(mut self) -> Self {
         self.reverse = true;
         self
     }
 
-    /// At most this many.
+    /// Limits the number of rows.
     #[must_use]
     pub fn limit(mut self, limit: usize) -> Self {
         self.limit = limit;
         self
     }
 
-    /// Goes on behind this key in the direction of the range. Give the direction first.
+    /// Continues after this key in the direction of the range. Call [`reverse`](Self::reverse) first.
     #[must_use]
     pub fn after(mut self, key: &[u8]) -> Self {
         if self.reverse {
@@ -63,7 +63,7 @@ impl Range {
     }
 }
 
-/// The smallest byte string larger than all that begin with `prefix`.
+/// The smallest byte string larger than all with this prefix; `None` if there is none.
 fn successor(prefix: &[u8]) -> Option<Vec<u8>> {
     let mut end = prefix.to_vec();
     while let Some(last) = end.pop() {

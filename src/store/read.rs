@@ -1,4 +1,4 @@
-//! Reads, with the same calls on a snapshot and inside a write.
+//! Reads. The same calls work on a snapshot and inside a write.
 
 use std::ops::ControlFlow;
 
@@ -14,16 +14,15 @@ use kernel::key::{self, Key, KeyBuf};
 /// Visits one row: key and value.
 pub type Visit<'v> = dyn FnMut(&[u8], &[u8]) -> ControlFlow<()> + 'v;
 
-/// What bytes a snapshot or a write set can give.
+/// Raw access to the bytes of a snapshot or a write set.
 pub trait Read {
     /// The value of a key.
     fn raw_get(&self, table: u16, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
 
-    /// Visits a stretch of a table in order until told to stop. The range's limit is the
-    /// visitor's business.
+    /// Visits a range of a table in order until the visitor breaks. The visitor enforces the range's limit.
     fn raw_scan(&self, table: u16, range: &Range, visit: &mut Visit<'_>) -> Result<(), StoreError>;
 
-    /// The number of the last entry of the feed; 0 when there is none.
+    /// The number of the last entry of the feed; 0 if there is none.
     fn last_seq(&self) -> Result<u64, StoreError> {
         let mut found = 0;
         self.raw_scan(builtin::FEED, &Range::all().reverse(), &mut |key, _| {
@@ -33,7 +32,7 @@ pub trait Read {
         Ok(found)
     }
 
-    /// The columns that are kept in memory, where this is a snapshot of an open store.
+    /// The in-memory columns, on a snapshot of an open store.
     fn columns(&self) -> Option<Columns<'_>> {
         None
     }
@@ -57,12 +56,12 @@ impl<T: Read + ?Sized> Read for &T {
     }
 }
 
-/// A record with the index key it was found under.
+/// A record with the key under which it was found.
 #[derive(Clone, Debug)]
 pub struct Hit<R> {
-    /// The record.
+    /// The found record.
     pub record: R,
-    /// The key in the index or table; give it to [`Range::after`] for the next page.
+    /// The key in the index or table; pass it to [`Range::after`] for the next page.
     pub key: Vec<u8>,
 }
 
@@ -73,7 +72,7 @@ pub trait ReadExt: Read {
         Ok(self.get_rev::<R>(id)?.map(|(record, _)| record))
     }
 
-    /// A record by its id, with the seq of the transaction that last wrote it.
+    /// A record by its id, with the number of the entry that last wrote it.
     fn get_rev<R: Record>(&self, id: R::Id) -> Result<Option<(R, u64)>, StoreError> {
         match self.raw_get(R::TABLE.number, KeyBuf::of(&id).bytes())? {
             Some(value) => Ok(Some(record::read::<R>(&value)?)),
@@ -97,7 +96,7 @@ pub trait ReadExt: Read {
         Ok(self.raw_get(index.number, key.bytes())?.is_some())
     }
 
-    /// The ids in a stretch of an index.
+    /// The ids in a range of an index.
     fn ids<R: Record>(&self, index: Index, range: &Range) -> Result<Vec<R::Id>, StoreError> {
         let mut out = Vec::new();
         let mut bad = false;
@@ -111,7 +110,7 @@ pub trait ReadExt: Read {
         if bad { Err(DecodeError::Short.into()) } else { Ok(out) }
     }
 
-    /// The records in a stretch of an index, with their index keys.
+    /// The records in a range of an index, with their index keys.
     fn hits<R: Record>(&self, index: Index, range: &Range) -> Result<Vec<Hit<R>>, StoreError> {
         let mut found = Vec::new();
         self.raw_scan(index.number, range, &mut |key, value| {
@@ -127,12 +126,12 @@ pub trait ReadExt: Read {
         Ok(out)
     }
 
-    /// The records in a stretch of an index.
+    /// The records in a range of an index.
     fn scan<R: Record>(&self, index: Index, range: &Range) -> Result<Vec<R>, StoreError> {
         Ok(self.hits::<R>(index, range)?.into_iter().map(|hit| hit.record).collect())
     }
 
-    /// How many rows an index has in a stretch, counting no further than the range's limit.
+    /// Number of index rows in a range, counted up to the range's limit.
     fn len(&self, index: Index, range: &Range) -> Result<usize, StoreError> {
         let mut n = 0;
         self.raw_scan(index.number, range, &mut |_, _| {
@@ -142,7 +141,7 @@ pub trait ReadExt: Read {
         Ok(n)
     }
 
-    /// Records in the order of their ids.
+    /// Records ordered by id.
     fn rows<R: Record>(&self, range: &Range) -> Result<Vec<Hit<R>>, StoreError> {
         let mut out = Vec::new();
         let mut bad = None;
@@ -159,17 +158,17 @@ pub trait ReadExt: Read {
         }
     }
 
-    /// Records in the order of their ids, without keys.
+    /// Records ordered by id, without keys.
     fn list<R: Record>(&self, range: &Range) -> Result<Vec<R>, StoreError> {
         Ok(self.rows::<R>(range)?.into_iter().map(|hit| hit.record).collect())
     }
 
-    /// A sum kept by the store.
+    /// A sum maintained by the store.
     fn sum(&self, count: Count, key: &KeyBuf) -> Result<i64, StoreError> {
         Ok(self.raw_get(count.number, key.bytes())?.map_or(0, |v| read_sum(&v)))
     }
 
-    /// The sums whose keys lie in a range, with their keys.
+    /// The sums whose keys are in a range, with their keys.
     fn sums(&self, count: Count, range: &Range) -> Result<Vec<(Vec<u8>, i64)>, StoreError> {
         let mut out = Vec::new();
         self.raw_scan(count.number, range, &mut |key, value| {
@@ -179,7 +178,7 @@ pub trait ReadExt: Read {
         Ok(out)
     }
 
-    /// The ids of records of type `R` whose field `field` refers to this target.
+    /// The ids of records of type `R` whose field `field` refers to `target`.
     fn referrers<R: Record, T: Record>(
         &self,
         target: T::Id,
@@ -200,7 +199,8 @@ pub trait ReadExt: Read {
 
 impl<T: Read + ?Sized> ReadExt for T {}
 
-/// The rows that refer to this one, with the field that does; one more than `most` when there are more.
+/// The rows that refer to `target`, each with the referring field; up to `most` + 1, so that callers can see that there
+/// are more.
 pub fn sources(read: &dyn Read, target: &Root, most: usize) -> Result<Vec<(Root, u8)>, StoreError> {
     let mut prefix = KeyBuf::of(&target.table);
     prefix.raw(&target.key);
@@ -225,19 +225,19 @@ pub(super) fn read_sum(value: &[u8]) -> i64 {
     <[u8; 8]>::try_from(value).map_or(0, i64::from_be_bytes)
 }
 
-/// A key from a hexadecimal page cursor.
+/// Decodes a hexadecimal page cursor.
 #[must_use]
 pub fn cursor_key(text: &str) -> Option<Vec<u8>> {
     hex::decode(text).ok().filter(|k| !k.is_empty())
 }
 
-/// A page cursor from a key.
+/// Encodes a key as a page cursor.
 #[must_use]
 pub fn key_cursor(key: &[u8]) -> String {
     hex::encode(key)
 }
 
-/// The id at the front of a key and what follows it.
+/// Splits the id off the front of a key.
 #[must_use]
 pub fn split_key<K: Key>(bytes: &[u8]) -> Option<(K, &[u8])> {
     let mut rest = bytes;

@@ -1,4 +1,4 @@
-//! What a record declares, in one place: table, class, version, indexes, references, root, counts.
+//! The declarations of a record type: table, class, version, indexes, references, root, sums.
 
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -11,7 +11,7 @@ use kernel::key::{Key, KeyBuf};
 pub struct Table {
     /// The number; the redb table is named after it.
     pub number: u16,
-    /// The name in the feed's readers, topics and pages.
+    /// The name in feed readers, topics and pages.
     pub name: &'static str,
 }
 
@@ -24,26 +24,26 @@ impl Table {
     }
 }
 
-/// An index of a record.
+/// An index of a record type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Index {
     /// Its own table number.
     pub number: u16,
-    /// Its name.
+    /// Name of the index.
     pub name: &'static str,
-    /// Whether a key may stand for one record only.
+    /// Whether a key belongs to at most one record.
     pub unique: bool,
 }
 
 impl Index {
-    /// An index in which many records may share a key.
+    /// An index in which several records may share a key.
     #[must_use]
     pub const fn multi(number: u16, name: &'static str) -> Self {
         assert!(number > 15, "table numbers 1 to 15 belong to the store");
         Self { number, name, unique: false }
     }
 
-    /// An index in which a key stands for one record.
+    /// An index in which a key belongs to at most one record.
     #[must_use]
     pub const fn unique(number: u16, name: &'static str) -> Self {
         assert!(number > 15, "table numbers 1 to 15 belong to the store");
@@ -51,12 +51,12 @@ impl Index {
     }
 }
 
-/// A table of sums that the store keeps beside the records (class `Derived`).
+/// A table of sums that the store maintains (class `Derived`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Count {
     /// Its own table number.
     pub number: u16,
-    /// Its name.
+    /// Name of the table.
     pub name: &'static str,
 }
 
@@ -69,27 +69,27 @@ impl Count {
     }
 }
 
-/// What the feed keeps of a change, and what an undo does with it.
+/// What the feed stores of a change, and how undo treats the row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
-    /// Key, operation, before-image and hash of the new row; undo restores it.
+    /// Key, operation, before-image and hash of the new row; undo restores the row.
     Tracked,
-    /// Insert only; the row is its own image; undo keeps it.
+    /// Insert only; the row is its own image; undo keeps the row.
     Log,
-    /// Key, operation and hash, never a value; undo keeps it.
+    /// Key, operation and hash, never a value; undo keeps the row.
     Sealed,
-    /// Key, operation and hash; undo cancels open ones.
+    /// Key, operation and hash; undo cancels open work.
     Work,
-    /// Key, operation and hash, never a value; made anew when it is lost, so that it goes with what it belongs to.
+    /// Key, operation and hash, never a value. The row can be recomputed, so undo deletes it with its owner.
     Remade,
-    /// Nothing; cursors and the like.
+    /// Nothing; for cursors and other local state.
     Local,
-    /// Nothing; recomputed.
+    /// Nothing; the row can be recomputed.
     Derived,
 }
 
 impl Class {
-    /// Whether a change of such a row stands in the feed.
+    /// Whether changes of such rows are in the feed.
     #[must_use]
     pub const fn in_feed(self) -> bool {
         !matches!(self, Self::Local | Self::Derived)
@@ -99,15 +99,15 @@ impl Class {
 /// What happens to a row when the record it refers to is deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnDelete {
-    /// It goes too.
+    /// The row is deleted, too.
     Cascade,
-    /// The reference is cleared (`Record::clear`).
+    /// The reference is cleared ([`Record::clear`]).
     Clear,
-    /// The delete is refused, unless the row goes too for another reason.
+    /// The deletion is refused, unless the row is deleted for another reason.
     Refuse,
 }
 
-/// The aggregate that a record belongs to: a table and a key in it.
+/// The aggregate that a record belongs to, as table and key.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Root {
     /// Table number.
@@ -117,13 +117,13 @@ pub struct Root {
 }
 
 impl Root {
-    /// The record of this type with this id.
+    /// The record of type `R` with this id.
     #[must_use]
     pub fn of<R: Record>(id: R::Id) -> Self {
         Self { table: R::TABLE.number, key: KeyBuf::of(&id).into_bytes() }
     }
 
-    /// Whether it is this row.
+    /// Whether this is the given row.
     #[must_use]
     pub fn is(&self, table: u16, key: &[u8]) -> bool {
         self.table == table && self.key == key
@@ -135,7 +135,7 @@ impl Root {
 pub struct Keys(pub(super) Vec<(Index, KeyBuf)>);
 
 impl Keys {
-    /// Begins a key in an index; the record's id is added by the store.
+    /// Starts a key in an index. For non-unique indexes the store appends the record's id.
     pub fn entry(&mut self, index: Index) -> &mut KeyBuf {
         self.0.push((index, KeyBuf::new()));
         let at = self.0.len() - 1;
@@ -146,17 +146,17 @@ impl Keys {
 /// A reference found in a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reference {
-    /// The target.
+    /// The target record.
     pub target: Root,
-    /// The number of the field that holds it.
+    /// The number of the field with the reference.
     pub field: u8,
     /// What happens when the target is deleted.
     pub on_delete: OnDelete,
 }
 
 impl Reference {
-    /// The key in the store's table of references when this stands in that row: target first, so
-    /// that it can be followed backwards.
+    /// The key in the table of references for this source row. The target comes first, so that referrers can be found
+    /// by prefix.
     #[must_use]
     pub fn row_key(&self, source_table: u16, source_key: &[u8]) -> Vec<u8> {
         let mut key = KeyBuf::of(&self.target.table);
@@ -170,14 +170,14 @@ impl Reference {
 pub struct Refs(pub(super) Vec<Reference>);
 
 impl Refs {
-    /// Field number `field` (never reused) refers to a record of type `R`.
+    /// Adds a reference in field number `field` (never reused) to a record of type `R`.
     pub fn to<R: Record>(&mut self, field: u8, id: Option<R::Id>, on_delete: OnDelete) {
         if let Some(id) = id {
             self.to_root(field, Root::of::<R>(id), on_delete);
         }
     }
 
-    /// Field number `field` (never reused) refers to a record of any type.
+    /// Adds a reference in field number `field` (never reused) to a record of any type.
     pub fn to_root(&mut self, field: u8, target: Root, on_delete: OnDelete) {
         self.0.push(Reference { target, field, on_delete });
     }
@@ -188,7 +188,7 @@ impl Refs {
 pub struct BlobRefs(pub(super) Vec<BlobId>);
 
 impl BlobRefs {
-    /// It holds this one.
+    /// Adds a blob.
     pub fn one(&mut self, id: BlobId) {
         self.0.push(id);
     }
@@ -199,12 +199,12 @@ impl BlobRefs {
 pub struct Counts(pub(super) Vec<(Count, i64, KeyBuf)>);
 
 impl Counts {
-    /// Adds one under the key that is built on the answer.
+    /// Adds 1 under the key built on the result.
     pub fn one(&mut self, count: Count) -> &mut KeyBuf {
         self.add(count, 1)
     }
 
-    /// Adds an amount under the key that is built on the answer.
+    /// Adds an amount under the key built on the result.
     pub fn add(&mut self, count: Count, amount: i64) -> &mut KeyBuf {
         self.0.push((count, amount, KeyBuf::new()));
         let at = self.0.len() - 1;
@@ -214,69 +214,63 @@ impl Counts {
 
 /// A stored type.
 pub trait Record: Serialize + DeserializeOwned + 'static {
-    /// Its key.
+    /// Type of the key.
     type Id: Key + Clone;
-    /// Its table.
+    /// Table of the records.
     const TABLE: Table;
-    /// What the feed keeps of it.
+    /// What the feed stores of a change.
     const CLASS: Class;
-    /// The version of its layout.
+    /// Version of the layout.
     const VERSION: u8 = 1;
-    /// Its indexes.
+    /// The indexes, at most four.
     const INDEXES: &'static [Index] = &[];
-    /// The tables of sums that it adds to.
+    /// The tables of sums that records add to.
     const COUNTS: &'static [Count] = &[];
-    /// Names the blobs that a record holds; none for a kind that never holds any. A blob that is not
-    /// named here is swept away.
+    /// Names the blobs of a record; `None` for types without blobs. The sweep deletes blobs that are not named here.
     const BLOBS: Option<fn(&Self, &mut BlobRefs)> = None;
 
-    /// Whether it is written also while the disk is nearly full, as long as it stays small: what somebody
-    /// needs who frees space.
+    /// Whether small writes are allowed while the disk is nearly full, because people need them to free space.
     const WHEN_FULL: bool = false;
 
-    /// Groups of fields, by name, that mean something only together: an undo gives back all of a
-    /// group or none.
+    /// Groups of fields, by name, that are valid only together: undo reverts all fields of a group or none.
     const TOGETHER: &'static [&'static [&'static str]] = &[];
 
-    /// Fields, by name, that only tell of a change of the others: they go back with those, never alone.
+    /// Fields, by name, that only record changes of other fields: undo reverts them with those, never alone.
     const STAMPS: &'static [&'static str] = &["updated_at"];
 
-    /// Its key.
+    /// Key of the record.
     fn id(&self) -> Self::Id;
 
-    /// Its index keys.
+    /// Adds the index keys of the record.
     fn index(&self, _keys: &mut Keys) {}
 
-    /// Its references.
+    /// Adds the references of the record.
     fn refs(&self, _refs: &mut Refs) {}
 
-    /// Clears the reference in a field, when its target is deleted with `OnDelete::Clear`.
+    /// Clears the reference in a field when its target is deleted with [`OnDelete::Clear`].
     fn clear(&mut self, _field: u8) {}
 
-    /// The aggregate it belongs to; itself when it is a root.
+    /// The aggregate that the record belongs to; itself if it is a root.
     fn root(&self) -> Root {
         Root::of::<Self>(self.id())
     }
 
-    /// What it adds to tables of sums.
+    /// Adds the record's contributions to sums.
     fn counts(&self, _counts: &mut Counts) {}
 
-    /// Reads an older layout.
+    /// Decodes an older layout.
     ///
     /// # Errors
-    /// When the version is not known.
+    /// When the version is unknown.
     fn upgrade(version: u8, _body: &[u8]) -> Result<Self, DecodeError> {
         Err(DecodeError::UnknownVersion { table: Self::TABLE.name, version })
     }
 
-    /// A fixed value for the golden test of its layout.
+    /// A fixed value for the golden test of the layout.
     fn sample() -> Self;
 }
 
-/// Reads a stored value as a record, upgrading an older layout.
-///
-/// # Errors
-/// When the bytes do not fit.
+/// Decodes a stored value, upgrading older layouts; returns record and rev.
 pub fn read<R: Record>(value: &[u8]) -> Result<(R, u64), DecodeError> {
     let (version, rev, body) = codec::unwrap(value)?;
     let record =

@@ -1,5 +1,5 @@
-//! A write that is only measured: it runs on a snapshot, with everything that reacts to it, and is
-//! dropped. The writer knows nothing of it.
+//! Dry run of a write, to measure it: runs on a snapshot with all reactions and is discarded. Does not involve the
+//! writer.
 
 use kernel::{Actor, Cause};
 
@@ -9,20 +9,20 @@ use super::error::StoreError;
 use super::read::Read as _;
 use super::tx::{Context, MAX_CHANGES, MAX_EVENTS, WriteTx};
 
-/// How much a transaction does, with what reacts to it.
+/// Size of a transaction, including its reactions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Size {
-    /// The records that it touches.
+    /// Number of changed records.
     pub records: usize,
-    /// What it tells.
+    /// Number of emitted events.
     pub events: usize,
 }
 
 impl Size {
-    /// Refuses what is more than one transaction may do.
+    /// Checks the size against the limits of one transaction.
     ///
     /// # Errors
-    /// `TooMany`.
+    /// `TooMany` when a limit is exceeded.
     pub fn check(self) -> Result<(), StoreError> {
         for (count, limit) in [(self.records, MAX_CHANGES), (self.events, MAX_EVENTS)] {
             if limit < count {
@@ -34,10 +34,10 @@ impl Size {
 }
 
 impl Store {
-    /// How much a write would do if it ran now. Changes nothing.
+    /// Measures what a write would do now. Changes nothing.
     ///
     /// # Errors
-    /// What the body answers, what a reaction refuses, or what the store says.
+    /// The error of the body or of a reaction, or an error of the store.
     pub fn rehearse<E: From<StoreError>>(
         &self,
         snap: &Snap<'_>,

@@ -1,6 +1,5 @@
-//! What stands beside the records, made anew from them: for a step to a format in which old rows have
-//! more beside them than the program knew that wrote them. An index, a reference or a sum that is new
-//! on an old table is filled by it, and one that was made otherwise is made as it is made now.
+//! Rebuilds all indexes, references and sums from the records. A migration uses this when a format adds or changes
+//! derived rows of existing tables.
 
 use super::codec;
 use super::error::StoreError;
@@ -8,16 +7,13 @@ use super::read::{Read, read_sum};
 use super::schema::{Kind, Schema, TableInfo, builtin};
 use super::tx::WriteTx;
 
-/// Whether rows are made by now (before that they are cleared), the table, and the key to go on with.
+/// Position: whether rows are being rebuilt (else cleared), the table, and the key to continue with.
 type Place = (bool, u16, Vec<u8>);
 
 impl WriteTx<'_> {
-    /// Clears all indexes, references and sums and makes them from the records, a piece at a time: at
-    /// most `limit` rows of a table are looked at. Answers where the next piece begins, nothing when
-    /// all is done. Between two pieces they do not fit: only where nobody else reads.
-    ///
-    /// # Errors
-    /// When the disk fails or a record cannot be read.
+    /// Clears and rebuilds all indexes, references and sums, piece by piece; each call reads at most `limit` rows of a
+    /// table. Returns where the next piece begins, or `None` at the end. Derived rows are inconsistent between pieces,
+    /// so there must be no other readers.
     pub fn remake_beside(
         &mut self,
         at: Option<&[u8]>,
@@ -41,7 +37,7 @@ impl WriteTx<'_> {
         Ok(None)
     }
 
-    /// Takes rows away; where to go on, if not all went.
+    /// Deletes rows; returns where to continue, if there are more.
     fn clear_beside(
         &mut self,
         table: u16,
@@ -55,7 +51,7 @@ impl WriteTx<'_> {
         Ok(rows.into_iter().nth(limit).map(|(key, _)| key))
     }
 
-    /// Makes what stands beside the records of a table; where to go on, if not all were looked at.
+    /// Rebuilds the derived rows of a table; returns where to continue, if there are more.
     fn make_beside(
         &mut self,
         table: u16,
@@ -67,7 +63,7 @@ impl WriteTx<'_> {
         for (own, row) in rows.iter().take(limit) {
             let made = (ops.derive)(row)?;
             for (index, key, value) in made.index {
-                // Of two that claim one key the first has it; doctor names the other.
+                // Of two records with the same unique key the first wins; doctor reports the other.
                 if !index.unique || self.raw_get(index.number, &key)?.is_none() {
                     self.set_beside(index.number, key, Some(value))?;
                 }
@@ -86,7 +82,7 @@ impl WriteTx<'_> {
     }
 }
 
-/// The next table: first all that are cleared, then all that they are made from.
+/// The next table: first all derived tables to clear, then all record tables.
 fn behind(schema: &Schema, making: bool, table: u16) -> Option<Place> {
     let is_one = |info: &&TableInfo| {
         table < info.number

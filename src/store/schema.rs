@@ -1,4 +1,4 @@
-//! The list of all tables of a store, and what the store may do with a record without its type.
+//! The list of all tables of a store, and operations on records whose type is not known.
 
 use super::blob::BlobId;
 use super::codec::{self, DecodeError};
@@ -34,76 +34,76 @@ pub(super) mod builtin {
     ];
 }
 
-/// What a table is for.
+/// The content of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Rows of a record.
+    /// Rows of a record type.
     Record(Class),
-    /// An index.
+    /// Rows of an index.
     Index,
-    /// Sums.
+    /// Rows of sums.
     Count,
-    /// The store's own.
+    /// Rows of the store itself.
     Builtin,
 }
 
-/// Clears references of the row with this key.
+/// Clears the given references of the row with this key.
 type Clear = fn(&mut WriteTx<'_>, &[u8], &[Reference]) -> Result<(), StoreError>;
 
-/// Makes key and stored bytes of a row from its JSON, or says what is wrong with it.
+/// Builds key and stored bytes of a row from its JSON, or returns what is wrong with it.
 pub type Parse = fn(serde_json::Value) -> Result<(Vec<u8>, Vec<u8>), String>;
 
-/// Makes JSON of a row's stored bytes.
+/// Converts the stored bytes of a row to JSON.
 pub type AsJson = fn(&[u8]) -> Result<serde_json::Value, DecodeError>;
 
-/// Names the blobs that a row holds, from its bytes.
+/// Returns the blobs that a row holds, from its bytes.
 pub type NameBlobs = fn(&[u8]) -> Result<Vec<BlobId>, DecodeError>;
 
-/// What the store can do with a row by its table number alone.
+/// Operations on a row that need only its table number.
 pub struct Ops {
     pub(super) clear: Clear,
     /// The aggregate that a row belongs to, from its bytes.
     pub root: fn(&[u8]) -> Option<Root>,
     /// The stored bytes of the sample.
     pub sample: fn() -> Result<Vec<u8>, DecodeError>,
-    /// Everything that the store keeps beside a row, from its bytes.
+    /// All derived rows of a row, from its bytes.
     pub derive: fn(&[u8]) -> Result<Derived, DecodeError>,
-    /// The blobs that a row holds, from its bytes; none for a kind that never holds any.
+    /// The blobs that a row holds, from its bytes; `None` for record types without blobs.
     pub blobs: Option<NameBlobs>,
     /// The row as JSON for export, the API, history and undo.
     pub json: AsJson,
-    /// The stored bytes of a row in the present layout and without a rev.
+    /// The stored bytes of a row in the current layout, without a rev.
     pub renew: fn(&[u8]) -> Result<Vec<u8>, DecodeError>,
-    /// Fields that mean something only together.
+    /// Groups of fields that are valid only together.
     pub together: &'static [&'static [&'static str]],
-    /// Fields that only tell of a change of the others.
+    /// Fields that only record changes of other fields.
     pub stamps: &'static [&'static str],
-    /// A row made of its JSON again, with its key: as it is stored, in the present layout and without a rev.
+    /// Rebuilds a row and its key from JSON: stored bytes in the current layout, without a rev.
     pub parse: Parse,
-    /// Puts a row from its stored bytes, as a rule would.
+    /// Puts a row from its stored bytes, with the same checks as a rule's `put`.
     pub(super) put: fn(&mut WriteTx<'_>, &[u8]) -> Result<(), StoreError>,
     /// The key of a row, from its bytes.
     pub key: fn(&[u8]) -> Result<Vec<u8>, DecodeError>,
     /// The key as text.
     pub key_text: fn(&[u8]) -> Option<String>,
-    /// Whether it is written also while the disk is nearly full.
+    /// Whether rows may be written while the disk is nearly full.
     pub when_full: bool,
-    /// The version of the layout.
+    /// Version of the layout.
     pub version: u8,
     /// The indexes that the record declares.
     pub indexes: &'static [Index],
-    /// The sums that it declares.
+    /// The sums that the record declares.
     pub counts: &'static [Count],
 }
 
-/// What the store keeps beside a row.
+/// The derived rows of a row.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Derived {
-    /// Index rows: table, key, value.
+    /// Index rows: index, key, value.
     pub index: Vec<(Index, Vec<u8>, Vec<u8>)>,
     /// References to other records.
     pub refs: Vec<Reference>,
-    /// The blobs that it holds, each once, in order.
+    /// The blobs that the row holds, sorted and without duplicates.
     pub blobs: Vec<BlobId>,
     /// Sums: table, key, amount.
     pub counts: Vec<(Count, Vec<u8>, i64)>,
@@ -128,7 +128,7 @@ pub(super) fn derive<R: Record>(record: &R, own: &[u8]) -> Derived {
     Derived { index, refs: refs.0, blobs: blobs(record), counts }
 }
 
-/// The blobs that a record holds, each once, in order.
+/// The blobs that a record holds, sorted and without duplicates.
 fn blobs<R: Record>(record: &R) -> Vec<BlobId> {
     let Some(name) = R::BLOBS else { return Vec::new() };
     let mut blobs = BlobRefs::default();
@@ -138,21 +138,21 @@ fn blobs<R: Record>(record: &R) -> Vec<BlobId> {
     blobs.0
 }
 
-/// One table.
+/// Description of one table.
 pub struct TableInfo {
-    /// Its number.
+    /// Number of the table.
     pub number: u16,
-    /// Its name.
+    /// Name of the table.
     pub name: &'static str,
-    /// What it is for.
+    /// Content of the table.
     pub kind: Kind,
-    /// For rows of a record.
+    /// Set for tables of records.
     pub ops: Option<Ops>,
     pub(super) redb_name: String,
 }
 
 impl TableInfo {
-    /// What the feed keeps of its rows, if they are records.
+    /// The record class; `None` for other tables.
     #[must_use]
     pub fn class(&self) -> Option<Class> {
         match self.kind {
@@ -161,13 +161,13 @@ impl TableInfo {
         }
     }
 
-    /// What the store can do with its rows.
+    /// The row operations, or an error if the table has no records.
     pub(super) fn ops(&self) -> Result<&Ops, StoreError> {
         self.ops.as_ref().ok_or(StoreError::UnknownTable(self.number))
     }
 }
 
-/// What is wrong in records, beyond what the store sees by itself: the id of each, and what is wrong with it.
+/// Finds errors in records that the store cannot see: the id of each record and what is wrong.
 pub type Check = fn(&dyn Read) -> Result<Vec<(String, String)>, StoreError>;
 
 /// All tables of a store.
@@ -203,11 +203,11 @@ impl Schema {
         self.tables.push(TableInfo { number, name, kind, ops, redb_name: format!("t{number:04}") });
     }
 
-    /// Adds a record with its indexes and sums.
+    /// Adds a record type with its indexes and sums.
     ///
     /// # Panics
-    /// When a number is used twice or a record has more than four indexes: both are mistakes of
-    /// the program's source that must be seen at the first start.
+    /// When a number is used twice or a record type has more than four indexes. Both are programming errors that show
+    /// at the first start.
     #[must_use]
     pub fn with<R: Record>(mut self) -> Self {
         assert!(R::INDEXES.len() <= 4, "{} has more than four indexes", R::TABLE.name);
@@ -259,8 +259,8 @@ impl Schema {
         self
     }
 
-    /// The same tables for a mirror, which holds a part of what another store has: the feed keeps nothing of them, so
-    /// that all rows are as `Local` ones.
+    /// The same tables for a mirror, which holds a part of another store. The feed ignores all of them, so every row is
+    /// like a `Local` one.
     #[must_use]
     pub fn mirrored(mut self) -> Self {
         for info in &mut self.tables {
@@ -272,20 +272,20 @@ impl Schema {
         self
     }
 
-    /// Whether it is that of a mirror.
+    /// Whether this is the schema of a mirror.
     #[must_use]
     pub fn is_mirror(&self) -> bool {
         self.is_mirror
     }
 
-    /// Adds what doctor asks of records, under the name that its findings have.
+    /// Adds a check for doctor. Its findings carry `name`.
     #[must_use]
     pub fn checked(mut self, name: &'static str, check: Check) -> Self {
         self.checks.push((name, check));
         self
     }
 
-    /// What doctor asks of records.
+    /// The checks that doctor runs on records.
     pub(super) fn checks(&self) -> &[(&'static str, Check)] {
         &self.checks
     }
@@ -330,7 +330,7 @@ fn key_text<R: Record>(bytes: &[u8]) -> Option<String> {
     key::decode::<R::Id>(bytes).map(|_| id_text(bytes))
 }
 
-/// The bytes of a key as people write ids: 16 of them as a UUID, anything else in hexadecimal.
+/// Formats the bytes of a key as an id: 16 bytes as a UUID, others in hexadecimal.
 #[must_use]
 pub fn id_text(bytes: &[u8]) -> String {
     match <[u8; 16]>::try_from(bytes) {

@@ -1,4 +1,4 @@
-//! Space used by a store: by table, on disk and in memory, and how much of it is waste.
+//! Space used by a store: per table, on disk and in memory, and the share of waste.
 
 use serde::Serialize;
 
@@ -6,85 +6,85 @@ use super::error::StoreError;
 use super::schema::{Kind, builtin};
 use super::{Store, codec, feed};
 
-/// What one table takes.
+/// Space used by one table.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct TableStats {
-    /// Its number.
+    /// Number of the table.
     pub number: u16,
-    /// Its name.
+    /// Name of the table.
     pub name: &'static str,
     /// `records`, `index`, `sums` or `store`.
     pub kind: &'static str,
-    /// Its rows.
+    /// Number of rows.
     pub rows: u64,
     /// Bytes of keys and values.
     pub stored: u64,
-    /// Bytes of the tree around them.
+    /// Bytes of the tree structure.
     pub overhead: u64,
-    /// Bytes of its pages that hold nothing.
+    /// Unused bytes in its pages.
     pub fragmented: u64,
 }
 
 /// The last compaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, serde::Deserialize)]
 pub struct Compacted {
-    /// When, in milliseconds since 1970.
+    /// Unix time in milliseconds.
     pub at: i64,
-    /// How long it took, in milliseconds.
+    /// Duration in milliseconds.
     pub took_ms: u64,
-    /// Bytes on the disk before.
+    /// Bytes on disk before.
     pub before: u64,
-    /// Bytes on the disk after.
+    /// Bytes on disk after.
     pub after: u64,
 }
 
-/// What a store takes.
+/// Space used by a store.
 #[derive(Clone, Debug, Serialize)]
 pub struct StoreStats {
     /// The tables, largest first.
     pub tables: Vec<TableStats>,
-    /// The length of the file.
+    /// Length of the file in bytes.
     pub file: u64,
-    /// What the file takes on the disk.
+    /// Size of the file on disk in bytes.
     pub on_disk: u64,
     /// Bytes of keys and values.
     pub stored: u64,
-    /// Bytes of the trees around them.
+    /// Bytes of the tree structures.
     pub overhead: u64,
-    /// Bytes in pages that are only partly full.
+    /// Unused bytes in partly filled pages.
     pub fragmented: u64,
     /// Bytes of the file that belong to no table.
     pub free: u64,
-    /// The page cache, in bytes.
+    /// Size of the page cache in bytes.
     pub cache: u64,
     /// The last entry of the feed.
     pub feed: u64,
-    /// The age of the oldest snapshot that is still read, in milliseconds.
+    /// The age of the oldest open snapshot in milliseconds.
     pub oldest_snapshot_ms: Option<u64>,
     /// Bytes written since the store was opened.
     pub written: u64,
-    /// fsyncs since then.
+    /// Number of fsyncs since the store was opened.
     pub syncs: u64,
-    /// Transactions a second, over the last minute.
+    /// Transactions per second, averaged over the last minute.
     pub writes_per_second: f64,
     /// The last compaction.
     pub compacted: Option<Compacted>,
 }
 
 impl StoreStats {
-    /// What stands in the file: rows, trees, and the room in their pages.
+    /// Bytes in use: rows, trees and unused space in their pages.
     #[must_use]
     pub fn in_use(&self) -> u64 {
         self.stored + self.overhead + self.fragmented
     }
 }
 
-/// The row that remembers what was in use when it was last looked.
+/// Key of the row with the bytes in use at the last check.
 pub(super) const IN_USE: &[u8] = b"in_use";
-/// The row of the last compaction.
+/// Key of the row with the last compaction.
 pub(super) const COMPACTED: &[u8] = b"compacted";
 
-/// Looks at every table, each in a snapshot of its own. Reads the whole file.
+/// Measures every table, each in its own snapshot. Reads the whole file.
 pub fn stats(store: &Store) -> Result<StoreStats, StoreError> {
     let mut tables = Vec::new();
     for info in store.schema().tables() {

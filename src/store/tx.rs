@@ -1,7 +1,7 @@
-//! Inside a write: an in-memory write set laid over the open batch.
+//! A write transaction: an in-memory write set on top of the open batch.
 //!
-//! A stack of layers; the top one is written. An error or a panic drops the caller's layers and the
-//! batch never sees them. `attempt` is a layer of its own.
+//! The write set is a stack of layers; writes go to the top one. An error or a panic drops the caller's layers, and the
+//! batch never sees them. Each `attempt` has its own layer.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -24,16 +24,16 @@ use super::schema::{Derived, Schema, TableInfo, builtin, derive};
 use crate::range::Range;
 use kernel::key::KeyBuf;
 
-/// How deep reactions may cause reactions.
+/// Maximum depth of reactions caused by reactions.
 const MAX_DEPTH: u8 = 8;
-/// How many events one transaction may emit.
+/// Maximum number of events per transaction.
 pub(super) const MAX_EVENTS: usize = 5_000;
-/// How many records one transaction may change.
+/// Maximum number of changed records per transaction.
 pub(super) const MAX_CHANGES: usize = 10_000;
-/// The largest record in bytes.
+/// Maximum size of a record in bytes.
 pub(super) const MAX_RECORD: usize = 256 * 1024;
 
-/// Why a reaction refused.
+/// The error of a reaction.
 pub struct ReactionError {
     reaction: &'static str,
     message: String,
@@ -42,16 +42,16 @@ pub struct ReactionError {
 }
 
 impl ReactionError {
-    /// Names the reaction and keeps what its error says.
+    /// Keeps message, code and kind of `error` with the name of the reaction.
     pub fn new(reaction: &'static str, error: &dyn Problem) -> Self {
         Self { reaction, message: error.to_string(), code: error.code(), kind: error.kind() }
     }
 }
 
-/// What `server` gives the store: one call for each event, inside the same transaction.
+/// Supplied by `server`; called once per event, inside the same transaction.
 pub type Reactor = dyn Fn(&mut WriteTx<'_>, &Event) -> Result<(), ReactionError> + Send + Sync;
 
-/// What a transaction runs with.
+/// Parameters of a transaction.
 pub(super) struct Context<'b> {
     pub actor: Actor,
     pub cause: Cause,
@@ -60,28 +60,28 @@ pub(super) struct Context<'b> {
     pub ids: &'b dyn IdSource,
     pub schema: &'b Schema,
     pub reactor: Option<&'b Reactor>,
-    /// Blobs that are being swept away, if this store has any.
+    /// Blobs under deletion, if a sweep has begun.
     pub condemned: Option<&'b Condemned>,
-    /// What is laid while somebody makes a write ready.
+    /// Recorded writes for plans that are being prepared.
     pub trails: &'b Trails,
-    /// How long it may go on before others have their turn.
+    /// How long the transaction may run before it yields.
     pub turn: Duration,
-    /// Whether it may grow beyond what one transaction may: it is only measured.
+    /// Skips the size limits of a transaction; for measuring only.
     pub unbounded: bool,
 }
 
-/// What a transaction leaves behind.
+/// The result of a transaction.
 #[derive(Default)]
 pub(super) struct WriteSet {
     pub rows: Layer,
     pub events: Vec<Event>,
-    /// Whether somebody was told the number that its entry will have.
+    /// Whether [`WriteTx::seq`] was called, so that the entry must be written.
     pub numbered: bool,
-    /// Whether rows beside the records are put right although no record changes.
+    /// Whether derived rows are repaired although no record changes.
     pub mends: bool,
 }
 
-/// A transaction.
+/// An open write transaction.
 pub struct WriteTx<'b> {
     base: &'b dyn Read,
     context: Context<'b>,
@@ -98,7 +98,7 @@ pub(super) struct Emitted {
     handled: bool,
 }
 
-/// A row that is about to be laid over the batch.
+/// A record row to be written.
 struct Fresh {
     key: Vec<u8>,
     value: Vec<u8>,
@@ -120,7 +120,7 @@ impl<'b> WriteTx<'b> {
         }
     }
 
-    /// Runs the reactions that are due and gives what is to be written.
+    /// Runs pending reactions and returns the write set.
     pub(super) fn finish(mut self) -> Result<WriteSet, StoreError> {
         self.react(0)?;
         self.check_size()?;
@@ -129,19 +129,19 @@ impl<'b> WriteTx<'b> {
         Ok(WriteSet { rows, events, numbered: self.numbered.get(), mends: self.mends })
     }
 
-    /// Who does this.
+    /// The actor of this transaction.
     #[must_use]
     pub fn by(&self) -> Actor {
         self.context.actor
     }
 
-    /// Why.
+    /// The cause of this transaction.
     #[must_use]
     pub fn cause(&self) -> Cause {
         self.context.cause
     }
 
-    /// The time of the batch. It goes back only when the clock was set back by more than an hour.
+    /// The time of the batch. Goes back only if the clock was set back by more than an hour.
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.context.now
@@ -150,7 +150,7 @@ impl<'b> WriteTx<'b> {
     /// The number that this transaction's entry will have.
     ///
     /// # Errors
-    /// When nothing that the feed keeps was written yet.
+    /// `NoSeq` when nothing was written yet that belongs in the feed.
     pub fn seq(&self) -> Result<u64, StoreError> {
         let in_feed = |table| self.context.schema.class(table).is_some_and(Class::in_feed);
         if self.events.is_empty() && self.layers.iter().all(|layer| layer.count(in_feed) == 0) {
@@ -160,12 +160,12 @@ impl<'b> WriteTx<'b> {
         Ok(self.context.seq)
     }
 
-    /// The number of the last entry before this transaction.
+    /// Number of the last entry before this transaction.
     pub(super) fn last_seq(&self) -> u64 {
         self.context.seq - 1
     }
 
-    /// The number that rows of this transaction carry.
+    /// The rev that rows of this transaction get.
     pub(super) fn own_rev(&self) -> u64 {
         self.context.seq
     }
@@ -174,18 +174,18 @@ impl<'b> WriteTx<'b> {
         self.context.trails
     }
 
-    /// All tables.
+    /// All tables of the store.
     #[must_use]
     pub fn schema(&self) -> &'b Schema {
         self.context.schema
     }
 
-    /// Gives this transaction an entry, whatever it changes: what happened must be on the record.
+    /// Forces a feed entry for this transaction, even without changes.
     pub(super) fn note(&mut self) {
         self.numbered.set(true);
     }
 
-    /// Lays bytes beside the records that no change of theirs brings about.
+    /// Writes a derived row that no record change produces.
     pub(super) fn set_beside(
         &mut self,
         table: u16,
@@ -196,30 +196,30 @@ impl<'b> WriteTx<'b> {
         self.set(table, key, value)
     }
 
-    /// Whether a blob is being swept away, so that nothing may refer to it.
+    /// Whether a blob is being deleted and must not be referenced.
     pub(super) fn is_condemned(&self, blob: BlobId) -> bool {
         self.context.condemned.is_some_and(|list| list.has(blob))
     }
 
-    /// A new id.
+    /// Creates a new id.
     #[must_use]
     pub fn new_id<T: TypedId>(&self) -> T {
         T::from_uuid(self.context.ids.next(self.context.now.as_millisecond()))
     }
 
-    /// Tells others what happened; their reactions follow in this transaction.
+    /// Emits an event; reactions to it run in this transaction.
     pub fn emit(&mut self, event: Event) {
         self.events.push(Emitted { event, depth: self.depth, handled: false });
     }
 
-    /// Writes a record: new, or in place of the one with its id. The same bytes are no change.
+    /// Inserts a record, or replaces the one with the same id. Identical bytes are no change.
     ///
     /// # Errors
-    /// When a unique key is taken, a reference leads nowhere, the record is too large, a log row would
-    /// change or it holds a blob that its kind does not name.
+    /// When a unique key is taken, a reference has no target, the record is too large, a log row would change, or the
+    /// record holds a blob that its type does not name.
     pub fn put<R: Record>(&mut self, record: &R) -> Result<(), StoreError> {
         let key = KeyBuf::of(&record.id()).into_bytes();
-        // Of a mirror no class is in the feed.
+        // In a mirror no class is in the feed.
         let in_feed = self.context.schema.class(R::TABLE.number).is_some_and(Class::in_feed);
         let rev = if in_feed { self.context.seq } else { 0 };
         let (value, told) = collect::listening(|| codec::encode_row(R::VERSION, rev, record));
@@ -235,7 +235,7 @@ impl<'b> WriteTx<'b> {
         self.put_row(R::TABLE.number, before, Fresh { root: record.root(), key, value, derived })
     }
 
-    /// The part of `put` that needs no type.
+    /// The part of `put` that does not depend on the record type.
     fn put_row(
         &mut self,
         table: u16,
@@ -258,11 +258,11 @@ impl<'b> WriteTx<'b> {
         Ok(())
     }
 
-    /// Writes a record only if it still has this rev. Not for `Local` and `Derived` records, which
-    /// have none: that is refused when the program is compiled.
+    /// Writes a record only if its stored rev is `rev`. `Local` and `Derived` records have no rev; for them this does
+    /// not compile.
     ///
     /// # Errors
-    /// `Stale` when it has another, else as `put`.
+    /// `Stale` when the rev differs, else like [`put`](Self::put).
     pub fn put_if<R: Record>(&mut self, record: &R, rev: u64) -> Result<(), StoreError> {
         const { assert!(R::CLASS.in_feed(), "a record that the feed does not keep has no rev") };
         let key = KeyBuf::of(&record.id());
@@ -274,7 +274,7 @@ impl<'b> WriteTx<'b> {
         self.put(record)
     }
 
-    /// Takes a row and all that the store keeps beside it away.
+    /// Deletes a row and its derived rows.
     pub(super) fn remove_row(
         &mut self,
         table: u16,
@@ -292,8 +292,8 @@ impl<'b> WriteTx<'b> {
         self.context.schema.table(table).ok_or(StoreError::UnknownTable(table))
     }
 
-    /// Moves index rows, references and sums from what they were to what they are. Either all of
-    /// them or, with an error, none: a caller may go on after a refused `put`.
+    /// Replaces index rows, references and sums. On an error nothing is changed, so a caller may continue after a
+    /// refused `put`.
     fn move_derived(
         &mut self,
         table: u16,
@@ -306,7 +306,7 @@ impl<'b> WriteTx<'b> {
         self.enter_derived(table, own, old, new)
     }
 
-    /// Takes away the index rows and references that a row has no more.
+    /// Deletes the index rows and references that the new row no longer has.
     pub(super) fn retire_derived(
         &mut self,
         table: u16,
@@ -324,7 +324,7 @@ impl<'b> WriteTx<'b> {
         Ok(())
     }
 
-    /// Adds the index rows and references that are new, and moves the sums.
+    /// Inserts the new index rows and references, and updates the sums.
     pub(super) fn enter_derived(
         &mut self,
         table: u16,
@@ -349,14 +349,14 @@ impl<'b> WriteTx<'b> {
             *sum = sum.wrapping_sub(n);
         }
         for ((table, key), n) in sums.into_iter().filter(|(_, n)| *n != 0) {
-            // Wrapping: the sum of all rows is then the same in whatever order they came.
+            // Wrapping makes the sum independent of the order of the rows.
             let sum = self.raw_get(table, &key)?.map_or(0, |v| read_sum(&v)).wrapping_add(n);
             self.set(table, key, (sum != 0).then(|| sum.to_be_bytes().to_vec()))?;
         }
         Ok(())
     }
 
-    /// Whether unique keys are free, targets are there, and all tables are known.
+    /// Checks that unique keys are free, targets exist and all tables are known.
     fn check_derived(
         &self,
         table: u16,
@@ -385,7 +385,7 @@ impl<'b> WriteTx<'b> {
         }
     }
 
-    /// Lays bytes over a row that is not a record's.
+    /// Writes a row that is not a record.
     pub(super) fn set(
         &mut self,
         table: u16,
@@ -402,7 +402,7 @@ impl<'b> WriteTx<'b> {
         self.layers[top].insert(table, key, laid);
     }
 
-    /// Handles events from position `from` on, first in, first out.
+    /// Handles events from position `from` on, in order.
     pub(super) fn react(&mut self, from: usize) -> Result<(), StoreError> {
         let Some(reactor) = self.context.reactor else { return Ok(()) };
         let mut at = from;
@@ -410,7 +410,7 @@ impl<'b> WriteTx<'b> {
             self.check_events()?;
             let Emitted { event, depth, handled } = &mut self.events[at];
             at += 1;
-            // Those of an `attempt` were handled before it merged.
+            // Events of an `attempt` were handled before its layer was merged.
             if std::mem::replace(handled, true) {
                 continue;
             }
@@ -448,12 +448,12 @@ impl<'b> WriteTx<'b> {
         Ok(())
     }
 
-    /// How long this transaction may go on before others have their turn.
+    /// How long this transaction may run before it yields.
     pub(super) fn turn(&self) -> Duration {
         self.context.turn
     }
 
-    /// How many records this transaction has touched so far.
+    /// Number of records that this transaction has changed so far.
     pub(super) fn changes(&self) -> usize {
         let is_record = |table| self.context.schema.class(table).is_some();
         self.layers.iter().map(|layer| layer.count(is_record)).sum()
@@ -513,7 +513,7 @@ impl Read for WriteTx<'_> {
 }
 
 impl WriteTx<'_> {
-    /// What the layers say about a stretch of a table, the top one winning, in the range's order.
+    /// The rows of all layers in a range of a table, in the order of the range. Upper layers win.
     fn overlay(&self, table: u16, range: &Range) -> Vec<(&[u8], Option<&[u8]>)> {
         let mut over = BTreeMap::new();
         for layer in &self.layers {

@@ -1,6 +1,5 @@
-//! What needs the whole file: compaction, and redb's own check. Both run on the writer's thread, with
-//! nobody reading; everybody else waits. While a backup reads the store they are refused: everybody
-//! else would wait for the end of the backup.
+//! Exclusive operations on the whole file: compaction and redb's integrity check. They run on the writer's thread while
+//! readers and writers wait. A long read, such as a backup, makes them fail, so that nobody waits for its end.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -17,33 +16,33 @@ use super::stats::{COMPACTED, Compacted, IN_USE, StoreStats};
 use super::writer::Writer;
 use super::{READING, Store, codec};
 
-/// So few reads and commits between two looks are quiet.
+/// Fewer reads and commits than this between two checks count as quiet.
 const FEW: u64 = 300;
 
-/// What is to be done with the whole file.
+/// An exclusive operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Upkeep {
-    /// Make it as small as it can be.
+    /// Compact the file.
     Compact,
-    /// Let redb look at every page.
+    /// Let redb check every page.
     Check,
 }
 
-/// What came of it.
+/// The result of an exclusive operation.
 pub(super) enum Done {
     Compacted(Compacted),
-    /// Whether the file was sound; if not, it was repaired.
+    /// Whether the file was intact; if not, it was repaired.
     Checked(bool),
 }
 
 pub(super) type Reply = oneshot::Sender<Result<Done, StoreError>>;
 
-/// The length of a file, and what it takes on the disk.
+/// The length of a file and its size on disk.
 fn size(path: &Path) -> (u64, u64) {
     std::fs::metadata(path).map_or((0, 0), |meta| (meta.len(), meta.blocks() * 512))
 }
 
-/// Makes a file as small as it can be and notes when that was.
+/// Compacts a file and records the time.
 fn compact(shared: &Shared, db: &mut Database) -> Result<Compacted, StoreError> {
     let (started, (_, before)) = (Instant::now(), size(&shared.path));
     db.compact().map_err(failed)?;
@@ -56,7 +55,7 @@ fn compact(shared: &Shared, db: &mut Database) -> Result<Compacted, StoreError> 
     let txn = db.begin_write().map_err(failed)?;
     let mut batch = Batch::new(&txn, &shared.schema);
     batch.set(builtin::META, COMPACTED, Some(&codec::encode(&done)?))?;
-    // What is left is what is in use, and what redb keeps to grow into.
+    // What remains is in use, or is kept by redb for growth.
     batch.set(builtin::META, IN_USE, Some(&codec::encode(&done.after)?))?;
     drop(batch);
     txn.commit().map_err(failed)?;
@@ -65,7 +64,7 @@ fn compact(shared: &Shared, db: &mut Database) -> Result<Compacted, StoreError> 
 }
 
 impl Shared {
-    /// Compacts a file that is about to be used, if it takes far more than what stands in it.
+    /// Compacts a file before use if it is far larger than its contents.
     pub(super) fn compact_if_wasteful(
         &self,
         db: &mut Database,
@@ -82,13 +81,12 @@ impl Shared {
 }
 
 impl Writer {
-    /// Does something with the whole file; the file is opened anew if that fails.
+    /// Runs an exclusive operation; after a failure the file is reopened.
     pub(super) fn upkeep(&mut self, work: Upkeep, reply: Reply) {
         self.shared.whole.send_replace(true);
         let mut done = self.work_alone(work);
         if let Ok(Done::Checked(false)) = done {
-            // The repair may have gone back to the commit before: the next entry has to follow from
-            // the one that is there.
+            // The repair may have restored the previous commit; the next entry must follow the last one that exists.
             done = self.open_anew().map(|()| Done::Checked(false));
         }
         self.shared.whole.send_replace(false);
@@ -98,7 +96,7 @@ impl Writer {
                 self.shared.queue.ask_to_reopen();
             }
         }
-        // ok: a caller that went away does not want its answer.
+        // ok: the caller is gone and needs no reply.
         let _ = reply.send(done);
     }
 
@@ -128,10 +126,10 @@ impl Store {
         answer.blocking_recv().unwrap_or(Err(StoreError::Closed))
     }
 
-    /// Makes the file as small as it can be. Everybody else waits meanwhile. Blocking.
+    /// Compacts the file. Readers and writers wait. Blocking.
     ///
     /// # Errors
-    /// When the disk fails, or `Reading` while somebody reads for long.
+    /// `Reading` during a long read.
     pub fn compact(&self) -> Result<Compacted, StoreError> {
         match self.ask(Upkeep::Compact)? {
             Done::Compacted(done) => Ok(done),
@@ -139,12 +137,11 @@ impl Store {
         }
     }
 
-    /// Lets redb look at every page; says whether all was well. What was not is repaired. Everybody
-    /// else waits meanwhile. Blocking.
+    /// Lets redb check every page and repair what it can; returns whether the file was intact. Readers and writers
+    /// wait. Blocking.
     ///
     /// # Errors
-    /// `Damaged` when it could not be repaired, `Lost` when the repair cost entries that were
-    /// acknowledged, or `Reading` while somebody reads for long.
+    /// `Damaged` when the repair failed, `Lost` when it cost acknowledged entries, `Reading` during a long read.
     pub fn check(&self) -> Result<bool, StoreError> {
         match self.ask(Upkeep::Check)? {
             Done::Checked(sound) => Ok(sound),
@@ -152,27 +149,27 @@ impl Store {
         }
     }
 
-    /// The length of the file, and what it takes on the disk.
+    /// The length of the file and its size on disk.
     #[must_use]
     pub fn file_size(&self) -> (u64, u64) {
         size(&self.shared.path)
     }
 
-    /// The file.
+    /// Path of the file.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.shared.path
     }
 
-    /// The page cache in bytes.
+    /// Size of the page cache in bytes.
     #[must_use]
     pub fn cache_size(&self) -> usize {
         self.shared.cache.load(std::sync::atomic::Ordering::Relaxed)
     }
 
-    /// Gives the memory of the page cache back after a burst: the file is opened anew when little was read between three
-    /// calls in a row. To be called every twenty seconds or so. Pages that are needed again come from the cache of the
-    /// kernel, which gives way to programs.
+    /// Releases the memory of the page cache after a burst: reopens the file once two consecutive calls found little
+    /// activity. Call this about every 20 seconds. Pages needed again come from the kernel's page cache, which yields
+    /// to programs.
     pub fn rest(&self) {
         use std::sync::atomic::Ordering::Relaxed;
         let shared = &self.shared;
@@ -181,7 +178,7 @@ impl Store {
         let reads = shared.next_snapshot.load(Relaxed) + disk.syncs.load(Relaxed);
         let bytes = disk.read.load(Relaxed) + disk.written.load(Relaxed);
         let is_quiet = reads - looked.reads < FEW;
-        // What has passed since the file was opened is what its cache may hold.
+        // All bytes since the file was opened may be in its cache.
         let rests = is_quiet && looked.is_quiet && shared.limits.resting < bytes - looked.opened;
         let opened = if rests { bytes } else { looked.opened };
         *looked = Looked { reads, is_quiet: is_quiet && !rests, opened };
@@ -191,7 +188,7 @@ impl Store {
         }
     }
 
-    /// Transactions with an entry a second, over the last minute.
+    /// Transactions with a feed entry per second, averaged over the last minute.
     #[must_use]
     pub fn writes_per_second(&self) -> f64 {
         let rate = self.shared.rate.lock();
@@ -205,17 +202,17 @@ impl Store {
         entries / at.elapsed().as_secs_f64().max(1.0)
     }
 
-    /// Room on the disk: free, all, and what is kept in reserve.
+    /// Disk space: free, total and reserve.
     #[must_use]
     pub fn room(&self) -> Option<super::disk::Room> {
         let shared = &self.shared;
-        // ok: a file system that cannot be asked is shown as unknown.
+        // ok: a file system that reports no size is shown as unknown.
         let (free, all) = shared.faults.space(&shared.folder).ok()?;
         let reserve = super::disk::reserve(self.file_size().0);
         Some(super::disk::Room { free, all, reserve })
     }
 
-    /// Remembers what is in use, so that the next start knows whether the file is worth compacting.
+    /// Stores the size in use, so that the next start can decide about compaction.
     pub async fn remember(&self, stats: &StoreStats) -> Result<(), StoreError> {
         use kernel::{Actor, Cause, Part};
         let row = codec::encode(&stats.in_use())?;

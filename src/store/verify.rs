@@ -1,15 +1,11 @@
-//! Verification: what is on the disk against the hashes in the heads, in slices of one short snapshot
-//! each, so that the store goes on working meanwhile.
+//! Verification: compares the stored data with the hashes in the heads, in slices of one short snapshot each, while
+//! others write.
 //!
-//! Three things are looked at. The chain: heads are numbered without gaps, each one's hash covers its
-//! bytes and the hash before it. The images: each is what the head that made that version says, and
-//! none is missing but those that retention or a redaction took, and none of those is there. The rows: each is what the head
-//! that made it says; and a fingerprint over all of them tells a row that is gone, one that nobody
-//! made and one in an older version, although rows change while they are read: what changed after
-//! the chain was read is counted back with the heads of those changes.
-//!
-//! And what nothing in the feed covers: who holds which blob, made anew from rows and images and
-//! compared with the table of it, and whether each blob that is held is there, and whole if asked.
+//! Chain: no gaps; each hash covers the head and the previous hash. Images: each matches the head of its version; only
+//! retention and redactions may remove images, and redacted ones must be gone. Rows: each matches its head. A
+//! fingerprint of all rows finds missing, extra and outdated rows; changes made meanwhile are subtracted by their
+//! heads. Blobs, which the feed does not cover: references are recomputed and compared, and files are checked for
+//! presence or content.
 
 mod blobs;
 mod chain;
@@ -31,27 +27,27 @@ use super::schema::builtin;
 use super::{Blobs, Store, audit, keep};
 use crate::range::Range;
 
-/// How many rows one snapshot looks at.
+/// Maximum number of rows per snapshot.
 const SLICE: usize = 2_000;
-/// How long one snapshot is held.
+/// Maximum duration of one snapshot.
 const HOLD: Duration = Duration::from_millis(250);
-/// How many faults are named.
+/// Maximum number of faults that are reported in detail.
 const MAX_FAULTS: usize = 100;
-/// How many heads are kept decoded.
+/// Maximum number of decoded heads in memory.
 const KNOWN: usize = 128;
 
-/// How far a long piece of work has come.
+/// Progress of a long operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Progress {
-    /// What is being done, for people.
+    /// The current activity, for people.
     pub what: &'static str,
     /// How much of it is done.
     pub done: u64,
-    /// How much there is; 0 when that is not known.
+    /// The total; 0 if unknown.
     pub total: u64,
 }
 
-/// Told how far it has come; breaks to call it off.
+/// Called with the progress; break to cancel the operation.
 pub type Watch<'w> = dyn FnMut(Progress) -> ControlFlow<()> + 'w;
 
 pub(super) fn tell(watch: &mut Watch<'_>, progress: Progress) -> Result<(), StoreError> {
@@ -61,12 +57,12 @@ pub(super) fn tell(watch: &mut Watch<'_>, progress: Progress) -> Result<(), Stor
     }
 }
 
-/// Where something does not fit.
+/// A mismatch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fault {
-    /// The entry, where one is meant.
+    /// The entry, if the fault is about one.
     pub seq: Option<u64>,
-    /// The table.
+    /// Name of the table.
     pub table: Option<String>,
     /// The record's id, or the key in hexadecimal.
     pub id: Option<String>,
@@ -88,30 +84,30 @@ impl std::fmt::Display for Fault {
     }
 }
 
-/// What verification found.
+/// The result of a verification.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verified {
-    /// Entries of the feed.
+    /// Number of entries in the feed.
     pub entries: u64,
-    /// Before-images.
+    /// Number of before-images.
     pub images: u64,
-    /// Rows.
+    /// Number of rows.
     pub rows: u64,
-    /// Blobs that rows and images hold, where they were looked at.
+    /// Number of referenced blobs, if checked.
     #[serde(default)]
     pub blobs: u64,
-    /// The hash of the last entry: keep it elsewhere to know the whole chain by.
+    /// Hash of the last entry. Store it elsewhere to authenticate the whole chain later.
     pub head: String,
-    /// What does not fit, at most a hundred of them.
+    /// The faults, at most 100.
     pub faults: Vec<Fault>,
-    /// How many there are.
+    /// Number of all faults.
     pub faults_count: u64,
-    /// How long it took, in milliseconds.
+    /// Duration in milliseconds.
     pub took_ms: u64,
 }
 
 impl Verified {
-    /// Whether everything fits.
+    /// Whether there are no faults.
     #[must_use]
     pub fn is_sound(&self) -> bool {
         self.faults_count == 0
@@ -125,17 +121,17 @@ impl Verified {
     }
 }
 
-/// What a head says of its changes.
+/// The changes that a head records.
 struct Known {
     changes: HashMap<(u16, Vec<u8>), (Op, Hash, u64)>,
 }
 
-/// Heads that were read, decoded.
+/// Decoded heads.
 #[derive(Default)]
 struct Heads(HashMap<u64, Option<Rc<Known>>>);
 
 impl Heads {
-    /// What an entry says; none when it is not there or cannot be read.
+    /// The changes of an entry; `None` if it is missing or unreadable.
     fn get(&mut self, read: &dyn Read, seq: u64) -> Result<Option<Rc<Known>>, StoreError> {
         if let Some(known) = self.0.get(&seq) {
             return Ok(known.clone());
@@ -158,7 +154,7 @@ impl Heads {
     }
 }
 
-/// A number that stands for one version of a row; sums of them stand for sets of versions.
+/// A hash of one version of a row; sums of them identify sets of versions.
 fn version(table: u16, key: &[u8], rev: u64) -> u128 {
     let mut hash = Sha256::new();
     hash.update(table.to_be_bytes());
@@ -175,37 +171,36 @@ struct Verifier<'s> {
     store: &'s Store,
     report: Verified,
     heads: Heads,
-    /// The last entry that is looked at.
+    /// The last entry that is verified.
     until: u64,
-    /// Of each table, the versions that are there after that entry, by the heads; and then less
-    /// those that were found.
+    /// Per table: the sum of the versions that exist after that entry according to the heads, minus those found.
     sums: BTreeMap<u16, u128>,
-    /// Entries that cannot be trusted: what they made cannot be looked at.
+    /// Unreadable or damaged entries; their rows cannot be verified.
     broken: BTreeSet<u64>,
-    /// Records without images up to an entry, as this began.
+    /// Redacted records with the entry up to which they had no images at the start.
     redacted: BTreeMap<keep::Redacted, u64>,
-    /// Rows by the entries and rows looked at so far, for the progress.
+    /// Number of entries and rows examined so far, for the progress.
     done: u64,
 }
 
-/// How the files of blobs are looked at.
+/// How thoroughly blob files are checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Depth {
-    /// Whether each is there.
+    /// Each file must exist.
     There,
-    /// Each is read, and its content compared with its name.
+    /// Each file is read and its content compared with its id.
     Whole,
 }
 
-/// Looks at everything but the files of blobs.
+/// Verifies everything except blob files.
 ///
 /// # Errors
-/// When the disk fails, or it was called off.
+/// Also when `watch` cancels the run.
 pub fn verify(store: &Store, watch: &mut Watch<'_>) -> Result<Verified, StoreError> {
     verify_with(store, None, watch)
 }
 
-/// Looks at everything, and at the files of the blobs that something holds.
+/// Like [`verify`]; also checks the files of referenced blobs.
 pub fn verify_with(
     store: &Store,
     blobs: Option<(&Blobs, Depth)>,
@@ -259,8 +254,7 @@ impl Verifier<'_> {
 /// Visits a row: key and value.
 type Visit<'v> = dyn FnMut(&[u8], &[u8]) -> Result<(), StoreError> + 'v;
 
-/// Rows of a table from a key on, in one snapshot; moves the key behind them and says whether they
-/// were the last.
+/// Visits rows of a table from a key on, in one snapshot; advances the key and returns whether the end was reached.
 fn slice_of(
     read: &dyn Read,
     table: u16,

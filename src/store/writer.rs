@@ -1,8 +1,8 @@
-//! The one writer thread: group commit, two lanes, failure handling.
+//! The writer thread of a store: group commit, two lanes, failure handling.
 //!
-//! It takes all that is queued within limits, runs each closure over a write set of its own, lays
-//! the write sets into one redb transaction, commits once with an fsync, then answers everyone. No
-//! timer: batches grow only under load.
+//! The thread takes all queued writes within limits, runs each closure over its own write set, applies the write sets
+//! to one redb transaction, commits once with an fsync, then answers every caller. There is no batching timer: batches
+//! grow only under load.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -23,24 +23,24 @@ use super::open::Shared;
 use super::tx::{Context, WriteSet, WriteTx};
 use super::upkeep::{self, Upkeep};
 
-/// How many closures one commit may hold.
+/// Maximum number of closures in one commit.
 const MAX_JOBS: usize = 256;
-/// How many bytes of changes one commit may hold.
+/// Maximum bytes of changes in one commit.
 const MAX_BYTES: usize = 8 * 1024 * 1024;
-/// How long to wait before a file that did not open is tried again.
+/// Delay before another attempt to open a file that failed to open.
 const RETRY: Duration = Duration::from_secs(1);
-/// How long what needs the whole file lets writes go first.
+/// How long upkeep that needs the whole file yields to queued writes.
 const UPKEEP_WAITS: Duration = Duration::from_secs(1);
 
-/// The body of a write: the typed result stays with the caller; false drops the changes.
+/// The body of a write. The caller keeps the typed result; `false` discards the changes.
 pub(super) type Body = Box<dyn FnOnce(&mut WriteTx<'_>) -> bool + Send>;
 
-/// Which queue a write stands in.
+/// The queue that a write waits in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lane {
-    /// People, tools and the API.
+    /// Writes of people, tools and the API.
     First,
-    /// Consumers, imports, retention.
+    /// Writes of consumers, imports and retention. While the first lane is busy, they get a quarter of a batch.
     Second,
 }
 
@@ -57,16 +57,16 @@ pub(super) struct Lanes {
     first: VecDeque<Job>,
     second: VecDeque<Job>,
     pub closed: bool,
-    /// A reader found that redb refuses all; the file is to be opened anew.
+    /// A reader found that redb refuses every call; the file must be reopened.
     broken: bool,
-    /// When to open the file anew for a page cache of another size.
+    /// When to reopen the file with a new page cache size.
     resize: Option<Instant>,
-    /// What needs the whole file, and since when it waits.
+    /// Upkeep that needs the whole file, each with the time it was queued.
     upkeep: VecDeque<(Instant, Upkeep, upkeep::Reply)>,
 }
 
-/// What waits for the writer. The standard library's lock: a thread that only waits on it needs no
-/// memory of its own, so a store that nobody writes to costs next to none.
+/// The work queue of the writer. Uses the mutex and condvar of the standard library: a thread that only waits on them
+/// allocates nothing, so an idle store costs almost no memory.
 #[derive(Default)]
 pub(super) struct Queue {
     lanes: Mutex<Lanes>,
@@ -118,7 +118,7 @@ impl Queue {
         self.wake.notify_one();
     }
 
-    /// Waits to be woken, at most so long; says whether that has passed.
+    /// Waits for a wake-up, at most for `span`; returns whether the wait timed out.
     fn wait<'q>(
         &self,
         lanes: MutexGuard<'q, Lanes>,
@@ -133,13 +133,13 @@ impl Queue {
     }
 }
 
-/// What the writer thread keeps to itself.
+/// State that only the writer thread uses.
 pub(super) struct Writer {
     pub shared: Arc<Shared>,
     pub end: End,
     pub now: Timestamp,
     pub space_checked: Option<(Instant, Option<Space>)>,
-    /// Nothing was written since the commit in quiet time.
+    /// Nothing was written since the commit of the last quiet period.
     pub settled: bool,
     pub open: bool,
 }
@@ -152,13 +152,13 @@ enum Next {
     Upkeep(Upkeep, upkeep::Reply),
 }
 
-/// Jobs taken into the present batch, and those of the second lane among them.
+/// Number of jobs in the current batch, and how many of them are from the second lane.
 struct Taken {
     jobs: usize,
     second: usize,
 }
 
-/// Free space below the reserve, in bytes.
+/// Free disk space below the reserve, in bytes.
 #[derive(Clone, Copy)]
 pub(super) struct Space {
     free: u64,
@@ -173,7 +173,7 @@ impl Space {
 
 type Reply = (oneshot::Sender<Result<(), StoreError>>, Result<(), StoreError>);
 
-/// Answers and entries of the jobs that ran, to be given out after the commit.
+/// Replies and entries of the executed jobs. They are delivered after the commit.
 #[derive(Default)]
 struct Ran {
     replies: Vec<Reply>,
@@ -182,11 +182,12 @@ struct Ran {
     bytes: usize,
 }
 
-/// So far the clock may be behind what was told before, and time waits for it.
+/// The clock may be up to this many milliseconds behind the previous timestamp; timestamps then stand still until it
+/// catches up.
 const SMALL: i64 = 60 * 60 * 1000;
 
-/// The time of what is written next. It does not go back, across a restart neither, unless the time before lies
-/// so far ahead that the clock was wrong then: else all that waits for a moment would wait for as long.
+/// The timestamp of the next write. It never goes back, even across a restart, unless the previous timestamp is more
+/// than an hour ahead of the clock: that clock was wrong, and everything scheduled would wait for as long.
 pub(super) fn moment(last: Timestamp, clock: Timestamp) -> Timestamp {
     let near = last.as_millisecond().saturating_sub(clock.as_millisecond()) <= SMALL;
     if near { clock.max(last) } else { clock }
@@ -203,8 +204,8 @@ impl Writer {
                 Next::Resize => self.resize(),
                 Next::Upkeep(work, reply) => self.upkeep(work, reply),
             }));
-            // A closure's panic ends in `run_one`. This one is ours or redb's, and what redb
-            // holds in memory is worth nothing after it; the callers hear `Unknown`.
+            // `run_one` catches panics of closures. This panic is ours or redb's, so redb's memory state is unusable.
+            // The callers get `Unknown`.
             if let Err(panic) = done {
                 tracing::error!(panic = panic_text(&*panic), "the writer panicked; opening anew");
                 self.reopen();
@@ -212,7 +213,7 @@ impl Writer {
         }
     }
 
-    /// What to do next; none when closed and done.
+    /// Returns the next piece of work, or `None` when the store is closed and the queues are empty.
     fn wait(&mut self) -> Option<Next> {
         let mut lanes = self.shared.queue.lock();
         loop {
@@ -224,7 +225,7 @@ impl Writer {
                 lanes.resize = None;
                 return Some(Next::Resize);
             }
-            // Under a steady load the lanes are never empty.
+            // Under steady load the lanes are never empty.
             let waited = lanes.upkeep.front().map(|(since, ..)| since.elapsed());
             if waited.is_some_and(|waited| UPKEEP_WAITS <= waited)
                 && let Some((_, work, reply)) = lanes.upkeep.pop_front()
@@ -268,7 +269,7 @@ impl Writer {
         job
     }
 
-    /// An empty commit that halves the work of a recovery after a kill in quiet time.
+    /// An empty commit that halves the work of a recovery if the process is killed in a quiet period.
     fn settle(&mut self) {
         self.settled = true;
         let done = self.begin().and_then(|mut txn| {
@@ -283,7 +284,7 @@ impl Writer {
 
     fn begin(&self) -> Result<WriteTransaction, StoreError> {
         match &*self.shared.db.read() {
-            // What redb holds in memory after a fault is worth nothing.
+            // redb's memory state is unusable after an I/O error.
             Some(db) if self.open => db.begin_write().map_err(failed),
             _ => Err(StoreError::Failed("the file is not open".to_owned())),
         }
@@ -314,7 +315,7 @@ impl Writer {
             outcome => {
                 let aborted = txn.abort();
                 if aborted.is_err() && outcome.is_ok() {
-                    // Nothing was to be written, so nobody's answer depends on it.
+                    // Nothing was to be written, so no reply depends on the abort.
                     self.shared.queue.ask_to_reopen();
                 }
                 outcome
@@ -322,7 +323,8 @@ impl Writer {
         };
         let has_news = if let Err(error) = &outcome {
             tracing::error!(%error, "a batch failed; opening the file anew");
-            // What failed ahead of the commit is nowhere; what failed in it, if the file ends where it ended.
+            // A failure before the commit wrote nothing. A failure in the commit wrote nothing if the feed still ends
+            // where it did.
             let is_ahead = matches!(error, StoreError::Failed(_));
             self.end = end;
             self.reopen();
@@ -343,8 +345,7 @@ impl Writer {
         }
     }
 
-    /// Runs the first job and what is queued behind it. An error is the disk's: then nothing of
-    /// the batch may stay.
+    /// Runs the first job and the jobs queued behind it. An error is a disk error: nothing of the batch may be kept.
     fn run_jobs(
         &mut self,
         txn: &WriteTransaction,
@@ -359,7 +360,7 @@ impl Writer {
         let mut next = Some(first);
         while let Some(Job { actor, cause, body, reply, permit }) = next {
             drop(permit);
-            // What joins a batch later is of a later moment.
+            // Jobs that join the batch later get a later timestamp.
             self.now = moment(self.now, shared.clock.now());
             let result = self.run_one(&batch, actor, cause, body);
             let result = result.and_then(|set| {
@@ -373,7 +374,7 @@ impl Writer {
                 }
                 self.lay(&mut batch, actor, cause, set, ran)
             });
-            // Also when the closure kept the error to itself: what it read may be wrong then.
+            // Applies even if the closure swallowed the error, because its reads may be wrong.
             let broken = batch.broken().then(|| match &result {
                 Err(error @ StoreError::Failed(_)) => again(error),
                 _ => StoreError::Failed("the disk could not be read".to_owned()),
@@ -390,7 +391,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Runs one closure over a write set of its own. An error or a panic leaves nothing.
+    /// Runs one closure over its own write set. An error or a panic leaves no changes.
     fn run_one(
         &self,
         batch: &Batch<'_>,
@@ -440,7 +441,7 @@ impl Writer {
         Ok(())
     }
 
-    /// What a write hears that did not fit, though there was room when it was looked.
+    /// The refusal for a write that did not fit although the space check had passed.
     fn no_room(&mut self) -> Option<StoreError> {
         let shared = &self.shared;
         if !shared.counters.take_full() {
@@ -448,13 +449,13 @@ impl Writer {
         }
         self.space_checked = None;
         let file = std::fs::metadata(&shared.path).map_or(0, |meta| meta.len());
-        // ok: a file system that cannot be asked has refused a write just now.
+        // ok: this file system has just refused a write, so treat an unknown size as zero.
         let free = shared.faults.free_space(&shared.folder).unwrap_or(0);
         Some(disk::full(free, disk::reserve(file)))
     }
 
-    /// How much there is when the disk has less than the reserve. Looks at most once a second,
-    /// but each time while it is full, so that freed space counts at once.
+    /// Free space and reserve when the disk has less than the reserve. Checks at most once a second, but on every call
+    /// while the disk is full, so that freed space counts at once.
     fn out_of_space(&mut self) -> Option<Space> {
         if let Some((at, None)) = self.space_checked
             && at.elapsed() < Duration::from_secs(1)
@@ -462,7 +463,7 @@ impl Writer {
             return None;
         }
         let shared = &self.shared;
-        // A file system that cannot be asked is not a full one.
+        // A file system that reports no size does not count as full.
         let free = shared.faults.free_space(&shared.folder).unwrap_or(u64::MAX);
         let file = std::fs::metadata(&shared.path).map_or(0, |m| m.len());
         let reserve = super::disk::reserve(file);
@@ -471,14 +472,14 @@ impl Writer {
         full
     }
 
-    /// Opens the file anew after an I/O error: redb refuses everything until then.
+    /// Reopens the file after an I/O error; redb refuses every call until then.
     fn reopen(&mut self) {
         if let Err(error) = self.open_anew() {
             tracing::error!(%error, "the store's file does not open; trying again");
         }
     }
 
-    /// Opens the file anew and reads where it ends. If that fails it is tried again.
+    /// Reopens the file and reads the end of the feed. After a failure the writer retries.
     pub(super) fn open_anew(&mut self) -> Result<(), StoreError> {
         self.open = false;
         self.end = self.shared.reopen()?;
@@ -486,7 +487,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Opens the file anew for another page cache; later, while somebody reads for long.
+    /// Reopens the file with the new page cache size. A long read postpones this.
     fn resize(&mut self) {
         match self.shared.reopen() {
             Ok(end) => self.end = end,
@@ -502,7 +503,7 @@ impl Writer {
 }
 
 fn answer(reply: oneshot::Sender<Result<(), StoreError>>, result: Result<(), StoreError>) {
-    // ok: a caller that went away does not want its answer.
+    // ok: the caller is gone and needs no reply.
     let _ = reply.send(result);
 }
 

@@ -1,5 +1,5 @@
-//! Script, style and sprite: bundled by Node into `static/dist`, carried by the binary (package `bundle`), named after
-//! their content and kept by browsers for ever.
+//! Script, style sheet and sprite. Node bundles them into `static/dist`, the binary contains them (package `bundle`).
+//! Their names contain a content hash, so browsers cache them permanently.
 
 use std::borrow::Cow;
 use std::sync::{LazyLock, OnceLock};
@@ -13,15 +13,15 @@ use axum::http::header::{
 };
 use axum::response::{IntoResponse, Response};
 
-/// What is said in place of a file when the program carries no bundle.
+/// Response text for a file if the program was built without the bundle.
 pub const MISSING: &str = "script and style are not built; run `make assets` and start again";
 
-/// Gives a bundled file by its name.
+/// Returns a bundled file by name.
 pub type Bundle = fn(&str) -> Option<Cow<'static, [u8]>>;
 
 static BUNDLE: OnceLock<Bundle> = OnceLock::new();
 
-/// Names the bundle that pages are drawn with, before the first of them; the first one named stays.
+/// Sets the bundle before the first page is rendered. Only the first call has an effect.
 pub fn install(bundle: Bundle) {
     BUNDLE.get_or_init(|| bundle);
 }
@@ -30,28 +30,28 @@ fn bundled(file: &str) -> Option<Cow<'static, [u8]>> {
     BUNDLE.get().and_then(|bundle| bundle(file))
 }
 
-/// Addresses of the bundled files.
+/// URLs of the bundled files.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Links {
-    /// The one script.
+    /// The script.
     pub script: String,
-    /// The one style sheet.
+    /// The style sheet.
     pub style: String,
-    /// The one sprite; an icon is `<sprite>#i-<name>`.
+    /// The sprite; the URL of an icon is `<sprite>#i-<name>`.
     pub sprite: String,
-    /// The mark of the browser tab.
+    /// The favicon.
     pub favicon: String,
-    /// Whether the files are there.
+    /// Whether the bundle exists.
     pub built: bool,
 }
 
-/// Addresses of the bundled files, read once.
+/// URLs of the bundled files, read once.
 pub fn links() -> &'static Links {
     static LINKS: LazyLock<Links> = LazyLock::new(read_links);
     &LINKS
 }
 
-/// The address of a bundled file that only some pages load; empty when it is not there.
+/// URL of a bundled file that only some pages load; empty if the file is missing.
 pub fn more(name: &str) -> &'static str {
     static NAMES: LazyLock<serde_json::Value> = LazyLock::new(|| {
         let manifest = bundled("manifest.json").unwrap_or_default();
@@ -64,7 +64,7 @@ pub fn more(name: &str) -> &'static str {
     NAMES[name].as_str().unwrap_or_default()
 }
 
-/// Address of the sprite.
+/// URL of the sprite.
 pub fn sprite() -> &'static str {
     &links().sprite
 }
@@ -95,15 +95,15 @@ fn read_links() -> Links {
     }
 }
 
-/// `GET /s/{file}`: a bundled file, in the smallest form that the browser takes.
+/// `GET /s/{file}`: a bundled file in the smallest encoding that the browser accepts.
 pub async fn serve(Path(file): Path<String>, headers: HeaderMap) -> Response {
     answer(&file, &headers)
 }
 
-/// What browsers may fetch before it is opened: links say so themselves (`static/js/ahead.js`).
+/// Speculation rules for prefetching; links opt in (`static/js/ahead.js`).
 const AHEAD: &str = include_str!("ahead.json");
 
-/// `GET /ahead.json`: the rules that every page names by a header.
+/// `GET /ahead.json`: the speculation rules that every page refers to in a header.
 pub async fn ahead() -> Response {
     let mut response = AHEAD.into_response();
     let kept = response.headers_mut();
@@ -113,12 +113,12 @@ pub async fn ahead() -> Response {
     response
 }
 
-/// `GET /favicon.ico`, which browsers ask for unasked.
+/// `GET /favicon.ico`, which browsers request on their own.
 pub async fn favicon(headers: HeaderMap) -> Response {
     answer(links().favicon.trim_start_matches("/s/"), &headers)
 }
 
-/// A bundled file by its name, or that there is none.
+/// Responds with a bundled file, or 404.
 pub fn answer(file: &str, asked: &HeaderMap) -> Response {
     let kind = content_type(file);
     let Some((data, encoding)) = kind.and_then(|_| best_form(file, asked)) else {
@@ -148,7 +148,7 @@ pub fn answer(file: &str, asked: &HeaderMap) -> Response {
     response
 }
 
-/// The bytes to send and how they are packed.
+/// The bytes to send and their encoding.
 fn best_form(file: &str, asked: &HeaderMap) -> Option<(Cow<'static, [u8]>, Option<&'static str>)> {
     let takes = asked.get(ACCEPT_ENCODING).and_then(|v| v.to_str().ok()).unwrap_or_default();
     let offers =
@@ -163,7 +163,7 @@ fn best_form(file: &str, asked: &HeaderMap) -> Option<(Cow<'static, [u8]>, Optio
     bundled(file).map(|plain| (plain, None))
 }
 
-/// Only these kinds are served, so packed forms and the manifest have no address of their own.
+/// Content type by extension. Other files, such as compressed variants and the manifest, have no URL.
 fn content_type(file: &str) -> Option<&'static str> {
     match file.rsplit_once('.')?.1 {
         "js" => Some("text/javascript; charset=utf-8"),

@@ -1,5 +1,5 @@
-//! The blocks at the top of a Markdown text, with the bytes that each is made of: what passages are cut along, and what
-//! an editor shows. What has no form in the tree, such as the definition of a link, is a block of source.
+//! Top-level blocks of a Markdown text with their byte ranges, for passages and for the editor. Content that has no
+//! node in the tree, such as a link definition, becomes a source block.
 
 use std::ops::Range;
 
@@ -12,26 +12,26 @@ use crate::html::escape;
 /// A block of a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Block {
-    /// Its bytes in the text, without the blank lines around it.
+    /// Byte range in the text, without surrounding blank lines.
     pub range: Range<usize>,
-    /// Of a heading its level, from 1, and its words.
+    /// Level (from 1) and text of a heading.
     pub heading: Option<(u8, String)>,
 }
 
-/// A block as an editor takes it.
+/// A block for the editor.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Editable {
-    /// Its first byte in the text.
+    /// Start offset in bytes.
     pub from: usize,
-    /// The byte behind it.
+    /// End offset in bytes (exclusive).
     pub to: usize,
     /// The block as HTML.
     pub html: String,
-    /// Whether it has no form but its source.
+    /// Whether the block can only be edited as source.
     pub source: bool,
 }
 
-/// The blocks of a text in their order.
+/// The blocks of a text, in order.
 #[must_use]
 pub fn of(text: &str) -> Vec<Block> {
     let arena = Arena::new();
@@ -49,7 +49,7 @@ pub fn of(text: &str) -> Vec<Block> {
     whole(text, blocks.filter(|block| !block.range.is_empty()), |block| block.range.clone(), plain)
 }
 
-/// The blocks of a text as an editor takes them.
+/// The blocks of a text for the editor.
 #[must_use]
 pub fn editable(text: &str) -> Vec<Editable> {
     let arena = Arena::new();
@@ -85,7 +85,7 @@ pub fn editable(text: &str) -> Vec<Editable> {
     whole(text, blocks, |block| block.from..block.to, source)
 }
 
-/// Whether an editor would lose something of a block. Tags within a line are words to it.
+/// Whether the editor would lose content of a block. The editor keeps inline tags as text.
 fn has_no_form<'a>(node: &'a AstNode<'a>) -> bool {
     node.descendants().any(|node| {
         matches!(
@@ -99,7 +99,7 @@ fn has_no_form<'a>(node: &'a AstNode<'a>) -> bool {
     })
 }
 
-/// The blocks with those put in between that the tree does not have.
+/// Adds blocks for the ranges that the tree does not cover.
 fn whole<B>(
     text: &str,
     blocks: impl Iterator<Item = B>,
@@ -111,7 +111,7 @@ fn whole<B>(
         let words = text[range.clone()].trim();
         if !words.is_empty() {
             let piece = &text[range.clone()];
-            // Whole lines: what stands in front of the first words belongs to them.
+            // Whole lines: indentation before the first word belongs to the block.
             let blank = piece.len() - piece.trim_start().len();
             let from = piece[..blank].rfind('\n').map_or(0, |n| n + 1);
             let to = piece.trim_end().len();
@@ -120,7 +120,7 @@ fn whole<B>(
     };
     for block in blocks {
         let range = at(&block);
-        // Footnotes stand at the end of the tree wherever they are written.
+        // Footnotes are at the end of the tree, independent of their position in the text.
         if range.start < end {
             continue;
         }
@@ -145,7 +145,7 @@ fn words<'a>(node: &'a AstNode<'a>) -> String {
     words
 }
 
-/// Where the lines of a text begin.
+/// Byte offsets of the lines of a text.
 struct Lines {
     starts: Vec<usize>,
     ends: Vec<usize>,
@@ -155,7 +155,7 @@ impl Lines {
     fn of(text: &str) -> Self {
         let (mut starts, mut ends, mut at) = (Vec::new(), Vec::new(), 0);
         for line in text.split_inclusive(['\n', '\r']) {
-            // Both signs of a Windows line end one line, not two.
+            // CR LF ends one line, not two.
             if line == "\n" && text[..at].ends_with('\r') {
                 at += 1;
                 continue;
@@ -167,7 +167,7 @@ impl Lines {
         Self { starts, ends }
     }
 
-    /// The bytes of the lines of a node; none when it has no place.
+    /// The byte range of a node's lines; empty without a position.
     fn of_node<'a>(&self, node: &'a AstNode<'a>) -> Range<usize> {
         let place = node.data.borrow().sourcepos;
         let start = place.start.line.checked_sub(1).and_then(|n| self.starts.get(n));

@@ -1,8 +1,8 @@
-//! Checklists in Markdown: which items a text has, and how one of them is ticked in its source.
+//! Checklists in Markdown: parses the items of a text and ticks an item in the source.
 //!
-//! Ticking changes one sign of the source and nothing else. Who ticks says what they saw: the item is
-//! looked for where it was when the text has not changed but for its ticks, else by its line if there is
-//! exactly one like it. Where neither leads to one item, nothing is changed.
+//! Ticking changes one character of the source. A tick identifies its item by position if the text has not changed
+//! except for ticks, otherwise by its line if exactly one line matches. If neither identifies one item, nothing is
+//! changed.
 
 use std::fmt::{self, Display, Formatter};
 use std::ops::Range;
@@ -14,28 +14,28 @@ use comrak::{Arena, parse_document};
 use crate::md;
 use store::BlobId;
 
-/// An item of a checklist that can be ticked.
+/// A checklist item that can be ticked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Item {
-    /// Where its sign stands in the text.
+    /// Byte offset of the character in the brackets.
     at: usize,
-    /// Whether it is done.
+    /// Whether the item is ticked.
     pub ticked: bool,
-    /// What is to be done, without signs.
+    /// The text of the item without markup.
     pub words: String,
 }
 
-/// An item as somebody saw it, and what it should be.
+/// An item as it was displayed, and its new state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tick {
     at: usize,
     line: String,
     text: String,
-    /// Whether it should be done.
+    /// The new state.
     pub done: bool,
 }
 
-/// What was sent names no item.
+/// Error: the submitted value does not identify an item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoTick;
 
@@ -61,10 +61,10 @@ impl FromStr for Tick {
     }
 }
 
-/// The items of a text in their order.
+/// The items of a text, in order.
 #[must_use]
 pub fn items(text: &str) -> Vec<Item> {
-    // Lists ask this of each of their tasks, and few have any.
+    // Fast path: lists call this for every task, and few have a checklist.
     if !["[ ]", "[x]", "[X]"].iter().any(|sign| text.contains(sign)) {
         return Vec::new();
     }
@@ -73,7 +73,7 @@ pub fn items(text: &str) -> Vec<Item> {
     of(root, text).into_iter().flatten().collect()
 }
 
-/// The items of a text that was read already, in their order; nothing for one whose sign is not found.
+/// The items of a parsed text, in order; `None` for an item without a valid bracket.
 pub(super) fn of<'a>(root: &'a AstNode<'a>, text: &str) -> Vec<Option<Item>> {
     let starts = starts(text);
     root.descendants()
@@ -90,7 +90,7 @@ pub(super) fn of<'a>(root: &'a AstNode<'a>, text: &str) -> Vec<Option<Item>> {
         .collect()
 }
 
-/// Where lines begin. Markdown ends one at each kind of line end.
+/// Byte offsets of the lines. Markdown accepts all line endings.
 fn starts(text: &str) -> Vec<usize> {
     let bytes = text.as_bytes();
     let ends = (0..bytes.len()).filter(|at| match bytes[*at] {
@@ -106,7 +106,7 @@ fn is_sign(text: &str, at: usize) -> bool {
     matches!(around, Some([b'[', b' ' | b'x' | b'X', b']']))
 }
 
-/// The words of an item, without what lies below it.
+/// The text of an item without its nested items.
 fn words<'a>(item: &'a AstNode<'a>) -> String {
     let mut words = String::new();
     let first = item.first_child();
@@ -122,13 +122,13 @@ fn words<'a>(item: &'a AstNode<'a>) -> String {
     words.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// How many items are done, and how many there are.
+/// The number of ticked items and of all items.
 #[must_use]
 pub fn progress(items: &[Item]) -> (usize, usize) {
     (items.iter().filter(|item| item.ticked).count(), items.len())
 }
 
-/// What is sent to turn each of these items over.
+/// The values to submit for toggling each of these items.
 #[must_use]
 pub fn ticks(text: &str, items: &[Item]) -> Vec<Tick> {
     let whole = hash(&bare(text, items));
@@ -141,7 +141,7 @@ pub fn ticks(text: &str, items: &[Item]) -> Vec<Tick> {
     items.iter().map(tick).collect()
 }
 
-/// The text with an item ticked, or not any more; nothing when it cannot be told which one is meant.
+/// Returns the text with an item toggled; `None` if the item cannot be identified.
 #[must_use]
 pub fn ticked(text: &str, tick: &Tick) -> Option<String> {
     let all = items(text);
@@ -159,7 +159,7 @@ pub fn ticked(text: &str, tick: &Tick) -> Option<String> {
     Some(turned(text, item, tick.done))
 }
 
-/// The text with this item of it ticked, or not any more.
+/// Returns the text with this item set to `done`.
 #[must_use]
 pub fn turned(text: &str, item: &Item, done: bool) -> String {
     let sign = match (item.ticked, done) {
@@ -170,7 +170,7 @@ pub fn turned(text: &str, item: &Item, done: bool) -> String {
     format!("{}{sign}{}", &text[..item.at], &text[item.at + 1..])
 }
 
-/// A text without its ticks.
+/// A text with all its ticks removed.
 fn bare(text: &str, items: &[Item]) -> Vec<u8> {
     let mut bytes = text.as_bytes().to_vec();
     for item in items {
@@ -179,7 +179,7 @@ fn bare(text: &str, items: &[Item]) -> Vec<u8> {
     bytes
 }
 
-/// A short mark of the line of an item, ticked or not.
+/// Hash of an item's line, independent of its tick.
 fn line_mark(text: &str, item: &Item) -> String {
     let Range { start, end } = line_of(text, item.at);
     hash(format!("{} {}", &text[start..item.at], &text[item.at + 1..end]).as_bytes())
@@ -221,7 +221,7 @@ mod tests {
         assert_eq!(done, LIST.replace("- [ ] Ask", "- [x] Ask"));
         let open = ticked(LIST, &all[3]).expect("it is there");
         assert_eq!(open, LIST.replace("[X] quoted", "[ ] quoted"));
-        // Twice the same is once; other ticks in between harm nothing.
+        // A repeated tick has no effect, and other ticks in between do not interfere.
         assert_eq!(ticked(&done, &all[0]).as_deref(), Some(done.as_str()));
         let both = ticked(&done, &all[2]).expect("it is there");
         assert_eq!(both, done.replace("- [ ] her", "- [x] her"));

@@ -1,6 +1,6 @@
-//! Synchronous handlers. [`sync`] turns a plain function over a [`Cx`] into a route: the request's body is read, the
-//! function runs on a thread that may block, and its error becomes a page or problem+json, whichever the address asks
-//! for. All such routes share one future, so a handler compiles to one function.
+//! Synchronous handlers. [`sync`] turns a plain function over a [`Cx`] into a route. It reads the request body, runs
+//! the function on a blocking thread, and converts an error into a page or problem+json, depending on the path. All
+//! such routes share one future type, so a handler compiles to one function.
 //!
 //! Handlers of sockets, streams, uploads and calls to other services stay asynchronous.
 
@@ -29,19 +29,19 @@ use crate::session::{Person, extension, shell};
 use crate::shell::Shell;
 use app::{App, Ws};
 
-/// How many handlers run at once; the others wait, while streams and asynchronous handlers go on. As many writes share
-/// one commit.
+/// Limits the number of concurrent synchronous handlers. Streams and asynchronous handlers are not affected. 256 is
+/// also the number of writes that share one commit.
 static RUNNING: Semaphore = Semaphore::const_new(256);
 
-/// A request to a route of a workspace, as a synchronous handler sees it.
+/// A request to a workspace route, for a synchronous handler.
 pub struct Cx {
-    /// The program.
+    /// Process-wide state.
     pub app: App,
     /// The workspace.
     pub ws: Ws,
-    /// Who sends it.
+    /// The sender.
     pub who: Person,
-    /// What htmx says of it.
+    /// The htmx headers.
     pub hx: Hx,
     parts: Parts,
     params: Vec<String>,
@@ -50,10 +50,10 @@ pub struct Cx {
 }
 
 impl Cx {
-    /// A parameter of the path, counted from 0 without the workspace.
+    /// The path parameter at index `n`, without the workspace.
     ///
     /// # Errors
-    /// `not_found`, when it does not have this form.
+    /// `not_found`, if the parameter cannot be parsed.
     pub fn path<T: FromStr>(&self, n: usize) -> Result<T, Failure> {
         let value = self.params.get(n).and_then(|value| value.parse().ok());
         value.ok_or_else(|| PageError::not_found("What this address names").0)
@@ -65,8 +65,8 @@ impl Cx {
         self.parts.uri.path()
     }
 
-    /// The fields of a posted form, without the keys that [`Self::rev`] and [`Self::once`] read. Of a field that
-    /// stands twice the last one counts.
+    /// The fields of a posted form, without the keys that [`Self::rev`] and [`Self::once`] read. The last of several
+    /// fields with the same name wins.
     #[must_use]
     pub fn form(&self) -> Vec<(String, String)> {
         let pairs = url::form_urlencoded::parse(&self.body);
@@ -77,7 +77,7 @@ impl Cx {
         fields.into_iter().collect()
     }
 
-    /// A parameter behind the question mark; of several with this name the last.
+    /// A query parameter. The last of several with the same name wins.
     #[must_use]
     pub fn query(&self, name: &str) -> Option<String> {
         let query = self.parts.uri.query().unwrap_or_default();
@@ -85,10 +85,10 @@ impl Cx {
         all.filter(|(known, _)| known == name).map(|(_, value)| value.into_owned()).last()
     }
 
-    /// Refuses parameters behind the question mark that a route does not know.
+    /// Rejects unknown query parameters.
     ///
     /// # Errors
-    /// `bad_query`, with the first of them.
+    /// `bad_query`, naming the first unknown parameter.
     pub fn only_query(&self, known: &[&str]) -> Result<(), Failure> {
         let query = self.parts.uri.query().unwrap_or_default();
         let mut all = url::form_urlencoded::parse(query.as_bytes());
@@ -106,15 +106,15 @@ impl Cx {
     /// The fields of a JSON body.
     ///
     /// # Errors
-    /// `bad_json`, when it is no object or has a field twice.
+    /// `bad_json`, if the body is no object or has a duplicate field.
     pub fn json(&self) -> Result<Map<String, Value>, Failure> {
         extract::fields(&self.body).map_err(|error| error.0)
     }
 
-    /// The revision that the request wants to change: of `If-Match`, else of the form's field `rev`.
+    /// The revision that the request expects: `If-Match` for API routes, the form field `rev` for pages.
     ///
     /// # Errors
-    /// When the tag is none.
+    /// When the tag is malformed.
     pub fn rev(&self) -> Result<Option<u64>, Failure> {
         if is_api(self.place()) {
             return IfMatch::of(&self.parts.headers).map(|tag| tag.0).map_err(|error| error.0);
@@ -123,10 +123,10 @@ impl Cx {
         Ok(fields.find(|(name, _)| name == "rev").and_then(|(_, rev)| rev.parse().ok()))
     }
 
-    /// What a repeat of the request is known by: its `Idempotency-Key`, or the hidden key of a form.
+    /// The idempotency key: the `Idempotency-Key` header for API routes, the hidden form key for pages.
     ///
     /// # Errors
-    /// When the key cannot be used.
+    /// When the key is invalid.
     pub fn once(&self) -> Result<Once, Failure> {
         if is_api(self.place()) {
             return Once::of_parts(&self.parts).map_err(|error| error.0);
@@ -136,18 +136,15 @@ impl Cx {
         Ok(Once::of_form(&self.who, self.place(), &key, &[content.as_ref()]))
     }
 
-    /// What is drawn around a page.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
+    /// The shell of a page of this request.
     pub fn shell(&self) -> Result<Shell, Failure> {
         shell(&self.ws, &self.who, &self.parts).map_err(|error| error.0)
     }
 
-    /// Reads on one snapshot.
+    /// Reads from one snapshot.
     ///
     /// # Errors
-    /// Those of the body.
+    /// Those of `body`.
     pub fn read<T, E: From<StoreError>>(
         &self,
         body: impl FnOnce(&dyn Read) -> Result<T, E>,
@@ -155,10 +152,10 @@ impl Cx {
         self.ws.read(|snap| body(snap))
     }
 
-    /// Runs a transaction as the sender of the request, and waits for it.
+    /// Runs a write transaction as the sender. Blocks until it is committed.
     ///
     /// # Errors
-    /// Those of the body.
+    /// Those of `body`.
     pub fn write<T, E>(
         &self,
         body: impl FnOnce(&mut WriteTx<'_>) -> Result<T, E> + Send + 'static,
@@ -174,7 +171,7 @@ impl Cx {
 /// A synchronous handler.
 pub type CxHandler = dyn Fn(&Cx) -> Result<Response, Failure> + Send + Sync;
 
-/// A route with a synchronous handler.
+/// Creates a route with a synchronous handler.
 pub fn sync(
     can: Can,
     run: impl Fn(&Cx) -> Result<Response, Failure> + Send + Sync + 'static,
@@ -198,7 +195,7 @@ async fn dispatch(run: Arc<CxHandler>, request: Request, app: App) -> Response {
 
 async fn prepared(request: Request, app: App) -> Result<Cx, Failure> {
     let (mut parts, body) = request.into_parts();
-    // ok: without parameters `Cx::path` answers that nothing is there.
+    // ok: without parameters, `Cx::path` returns `not_found`.
     let params = match RawPathParams::from_request_parts(&mut parts, &()).await {
         Ok(all) => all
             .iter()
@@ -223,13 +220,13 @@ async fn prepared(request: Request, app: App) -> Result<Cx, Failure> {
     Ok(Cx { app, ws, who, hx, parts, params, body, runtime: Handle::current() })
 }
 
-/// Runs a handler on a thread that may block. A panic is answered as our fault.
+/// Runs a handler on a blocking thread. A panic becomes an internal error.
 async fn hop(run: Arc<CxHandler>, cx: Cx) -> Result<Response, Failure> {
-    // ok: nobody closes the semaphore, and without a permit there is no limit.
+    // ok: the semaphore is never closed, and a missing permit only lifts the limit.
     let permit = RUNNING.acquire().await.ok();
     let span = tracing::Span::current();
     let work = move || {
-        // Held to the end of the work, also when the client is gone before.
+        // Held until the work ends, even if the client disconnects.
         let _permit = permit;
         span.in_scope(|| run(&cx))
     };

@@ -1,7 +1,7 @@
-//! What stands on pages again and again: icons, buttons, faces, chips, times, tabs.
+//! Common page elements as templates: icons, buttons, faces, chips, times, tabs.
 //!
-//! Templates write them as macros (`templates/macros.html`), and a macro is laid out anew wherever it is
-//! called. So those that are called often are templates of their own, which are compiled once.
+//! Pages use them through the macros in `templates/macros.html`. Askama expands a macro at each call, so frequently
+//! used elements are separate templates, which are compiled once.
 
 use std::fmt::Display;
 
@@ -23,12 +23,12 @@ pub struct Icon<'a> {
 
 impl HtmlSafe for Icon<'_> {}
 
-/// An icon of the sprite.
+/// Creates an icon. `name` is the icon's name in the sprite.
 pub fn icon<'a>(name: &'a str, size: &'a str, state: &'a str, prio: &'a str) -> Icon<'a> {
     Icon { name, size, state, prio }
 }
 
-/// A button that sends its form.
+/// A submit button.
 #[derive(Template)]
 #[template(path = "ui/button.html")]
 pub struct Button<'a> {
@@ -45,7 +45,7 @@ pub struct Button<'a> {
 
 impl HtmlSafe for Button<'_> {}
 
-/// A button that sends its form.
+/// Creates a submit button.
 #[expect(clippy::too_many_arguments, reason = "a macro of the templates names them")]
 pub fn button<'a>(
     label: &'a dyn Display,
@@ -61,7 +61,7 @@ pub fn button<'a>(
     Button { label, kind, glyph, key, press, name, value, size, tone }
 }
 
-/// A link that looks like a button.
+/// A link styled as a button.
 #[derive(Template)]
 #[template(path = "ui/go.html")]
 pub struct Go<'a> {
@@ -76,7 +76,7 @@ pub struct Go<'a> {
 
 impl HtmlSafe for Go<'_> {}
 
-/// A link that looks like a button.
+/// Creates a link styled as a button.
 pub fn go<'a>(
     label: &'a dyn Display,
     href: &'a dyn Display,
@@ -101,7 +101,7 @@ pub struct Create<'a> {
 
 impl HtmlSafe for Create<'_> {}
 
-/// The primary button of the top bar.
+/// Creates the primary button of the top bar.
 pub fn create<'a>(
     label: &'a dyn Display,
     href: &'a dyn Display,
@@ -111,7 +111,7 @@ pub fn create<'a>(
     Create { label, href, key, press }
 }
 
-/// A button with an icon alone.
+/// A button with an icon only.
 #[derive(Template)]
 #[template(path = "ui/icon_button.html")]
 pub struct IconButton<'a> {
@@ -126,7 +126,7 @@ pub struct IconButton<'a> {
 
 impl HtmlSafe for IconButton<'_> {}
 
-/// A button with an icon alone.
+/// Creates a button with an icon only.
 pub fn icon_button<'a>(
     glyph: &'a str,
     label: &'a dyn Display,
@@ -139,7 +139,7 @@ pub fn icon_button<'a>(
     IconButton { glyph, label, kind, size, name, value, tone }
 }
 
-/// A link with an icon alone.
+/// A link with an icon only.
 #[derive(Template)]
 #[template(path = "ui/icon_go.html")]
 pub struct IconGo<'a> {
@@ -152,7 +152,7 @@ pub struct IconGo<'a> {
 
 impl HtmlSafe for IconGo<'_> {}
 
-/// A link with an icon alone.
+/// Creates a link with an icon only.
 pub fn icon_go<'a>(
     glyph: &'a str,
     label: &'a dyn Display,
@@ -179,7 +179,7 @@ pub struct Opens<'a> {
 
 impl HtmlSafe for Opens<'_> {}
 
-/// A button that opens a dialog.
+/// Creates a button that opens the dialog `target`.
 #[expect(clippy::too_many_arguments, reason = "a macro of the templates names them")]
 pub fn opens<'a>(
     target: &'a dyn Display,
@@ -194,7 +194,7 @@ pub fn opens<'a>(
     Opens { target, label, kind, glyph, key, press, size, tone }
 }
 
-/// A button that copies a text.
+/// A button that copies text to the clipboard.
 #[derive(Template)]
 #[template(path = "ui/copy.html")]
 pub struct Copy<'a> {
@@ -204,12 +204,12 @@ pub struct Copy<'a> {
 
 impl HtmlSafe for Copy<'_> {}
 
-/// A button that copies a text.
+/// Creates a button that copies `text` to the clipboard.
 pub fn copy<'a>(text: &'a dyn Display, label: &'a dyn Display) -> Copy<'a> {
     Copy { text, label }
 }
 
-/// A face.
+/// An avatar.
 #[derive(Template)]
 #[template(path = "ui/face.html")]
 pub struct Picture<'a> {
@@ -219,12 +219,12 @@ pub struct Picture<'a> {
 
 impl HtmlSafe for Picture<'_> {}
 
-/// A face.
+/// Creates an avatar.
 pub fn face<'a>(f: &'a Face, size: &'a str) -> Picture<'a> {
     Picture { f, size }
 }
 
-/// A dot with words.
+/// A state dot with its label.
 #[derive(Template)]
 #[template(path = "ui/status.html")]
 pub struct Status<'a> {
@@ -233,7 +233,7 @@ pub struct Status<'a> {
 
 impl HtmlSafe for Status<'_> {}
 
-/// A dot with words.
+/// Creates a state dot with its label.
 pub fn status<'a>(d: &'a Dot) -> Status<'a> {
     Status { d }
 }
@@ -253,7 +253,7 @@ pub struct Chip<'a> {
 
 impl HtmlSafe for Chip<'_> {}
 
-/// A chip.
+/// Creates a chip.
 pub fn chip<'a>(
     label: &'a dyn Display,
     state: &'a str,
@@ -266,7 +266,7 @@ pub fn chip<'a>(
     Chip { label, state, tone, glyph, colour, href, size }
 }
 
-/// A moment.
+/// A relative time.
 #[derive(Template)]
 #[template(path = "ui/time.html")]
 pub struct Time<'a> {
@@ -275,12 +275,12 @@ pub struct Time<'a> {
 
 impl HtmlSafe for Time<'_> {}
 
-/// A moment.
+/// Creates a relative time.
 pub fn time<'a>(at: &'a RelTime) -> Time<'a> {
     Time { at }
 }
 
-/// Tabs under a head.
+/// Tabs below a heading.
 #[derive(Template)]
 #[template(path = "ui/tabs.html")]
 pub struct Tabs<'a> {
@@ -290,12 +290,12 @@ pub struct Tabs<'a> {
 
 impl HtmlSafe for Tabs<'_> {}
 
-/// Tabs under a head.
+/// Creates tabs below a heading.
 pub fn tabs<'a>(list: &'a [Tab], label: &'a dyn Display) -> Tabs<'a> {
     Tabs { list, label }
 }
 
-/// A segment in a bar.
+/// A segmented control in a toolbar.
 #[derive(Template)]
 #[template(path = "ui/seg.html")]
 pub struct Segment<'a> {
@@ -305,12 +305,12 @@ pub struct Segment<'a> {
 
 impl HtmlSafe for Segment<'_> {}
 
-/// A segment in a bar.
+/// Creates a segmented control in a toolbar.
 pub fn seg<'a>(list: &'a [Tab], label: &'a dyn Display) -> Segment<'a> {
     Segment { list, label }
 }
 
-/// The rest of a list.
+/// A placeholder that loads the next rows of a list.
 #[derive(Template)]
 #[template(path = "ui/pager.html")]
 pub struct Pager<'a> {
@@ -321,12 +321,13 @@ pub struct Pager<'a> {
 
 impl HtmlSafe for Pager<'_> {}
 
-/// The rest of a list; `passed` says what was looked through in vain so far, if anything was.
+/// Creates a placeholder that loads the next rows from `href`. `passed` describes rows that were searched without a
+/// match; empty if there were none.
 pub fn pager<'a>(href: &'a dyn Display, part: &'a str, passed: &'a str) -> Pager<'a> {
     Pager { href, part, passed }
 }
 
-/// A line of a menu that leads somewhere.
+/// A menu entry that is a link.
 #[derive(Template)]
 #[template(path = "ui/menu_link.html")]
 pub struct MenuLink<'a> {
@@ -338,7 +339,7 @@ pub struct MenuLink<'a> {
 
 impl HtmlSafe for MenuLink<'_> {}
 
-/// A line of a menu that leads somewhere.
+/// Creates a menu entry that is a link.
 pub fn menu_link<'a>(
     label: &'a dyn Display,
     href: &'a dyn Display,
@@ -348,7 +349,7 @@ pub fn menu_link<'a>(
     MenuLink { label, href, glyph, key }
 }
 
-/// A line of a menu that acts.
+/// A menu entry that submits a form.
 #[derive(Template)]
 #[template(path = "ui/menu_button_line.html")]
 pub struct MenuLine<'a> {
@@ -365,7 +366,7 @@ pub struct MenuLine<'a> {
 
 impl HtmlSafe for MenuLine<'_> {}
 
-/// A line of a menu that acts.
+/// Creates a menu entry that submits a form.
 #[expect(clippy::too_many_arguments, reason = "a macro of the templates names them")]
 pub fn menu_button_line<'a>(
     label: &'a dyn Display,

@@ -1,8 +1,8 @@
-//! Emoji to choose from, for whatever has one. `form::emoji` in `forms.html` draws the choices.
+//! Emoji choices for forms; `form::emoji` in `forms.html` renders them.
 
 use crate::parts::Choice;
 
-/// Emoji to choose from, with the words that are read out.
+/// Emoji with their accessible names.
 const EMOJIS: &[(&str, &str)] = &[
     ("🌱", "Seedling"),
     ("🧭", "Compass"),
@@ -30,7 +30,7 @@ const EMOJIS: &[(&str, &str)] = &[
     ("🧩", "Puzzle piece"),
 ];
 
-/// The emoji to choose from; another one that is in use stands first.
+/// The emoji choices. A current emoji outside the list comes first.
 #[must_use]
 pub fn choices(now: &str) -> Vec<Choice> {
     let known = EMOJIS.iter().any(|(emoji, _)| *emoji == now);
@@ -39,7 +39,7 @@ pub fn choices(now: &str) -> Vec<Choice> {
     first.into_iter().chain(rest).collect()
 }
 
-/// The same for what needs none: that is the first choice.
+/// Like [`choices`], with "None" as the first choice.
 #[must_use]
 pub fn or_none(now: &str) -> Vec<Choice> {
     let mut all = choices(now);
@@ -47,7 +47,7 @@ pub fn or_none(now: &str) -> Vec<Choice> {
     all
 }
 
-/// The emoji that a form sent: what was typed wins over what was chosen.
+/// The submitted emoji: typed input takes precedence over the selection.
 #[must_use]
 pub fn meant(chosen: &str, typed: &str) -> String {
     let typed = typed.trim();

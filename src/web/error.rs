@@ -1,8 +1,8 @@
-//! Errors at the edge: `PageError` becomes a page or panel, `ApiError` problem+json.
+//! HTTP errors: `PageError` becomes a page or panel, `ApiError` becomes problem+json.
 //!
-//! Both take any [`Problem`] by `?`. A page error travels as a [`Failure`] in the answer's
-//! extensions; the layer in `server/router.rs` draws it, because only there it is known whether
-//! the person is signed in and whether htmx asked.
+//! Both convert from any [`Problem`] with `?`. A page error is passed as a [`Failure`] in the response extensions.
+//! The layer in `server/router.rs` renders it, because only the router knows whether the person is signed in and
+//! whether htmx sent the request.
 
 use axum::http::StatusCode;
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
@@ -10,37 +10,37 @@ use axum::response::{IntoResponse, Response};
 
 use kernel::{Can, FieldError, Problem, ProblemKind};
 
-/// What went wrong, without its type.
+/// An error without its Rust type.
 #[derive(Clone, Debug)]
 pub struct Failure {
-    /// Its kind.
+    /// Kind of error; determines the status.
     pub kind: ProblemKind,
-    /// Stable name.
+    /// Stable machine-readable code.
     pub code: String,
-    /// What is wrong and what would be right.
+    /// What is wrong, and what to do.
     pub detail: String,
-    /// The fields that were refused.
+    /// Errors of single fields.
     pub fields: Vec<FieldError>,
-    /// Shown in place of the detail when it is our fault; the log has the rest.
+    /// Reference of an internal error. Users see only the reference; the log has the details.
     pub reference: Option<String>,
-    /// What a program needs to go on, with its name.
+    /// Additional named value for programs.
     pub more: Option<Box<(&'static str, serde_json::Value)>>,
-    /// What really happened, when it is our fault. Boxed: an error that is seldom shall not be long.
+    /// Details of an internal error. Boxed, so that the error type stays small.
     inside: Option<Box<Inside>>,
 }
 
-/// What really happened, beside an answer that names only a reference: for whoever runs the machine.
+/// Details of an internal error, for the operator.
 #[derive(Clone, Debug)]
 pub struct Inside(pub String);
 
 impl Failure {
-    /// From any problem.
+    /// Converts any problem. An internal one is logged.
     pub fn of(problem: &dyn Problem) -> Self {
         if problem.kind() == ProblemKind::Internal {
             let mut chain = problem.to_string();
             let mut source = problem.source();
             while let Some(next) = source {
-                // Most say what they rest on themselves.
+                // Most errors already include the message of their source.
                 let words = next.to_string();
                 if !chain.contains(&words) {
                     chain = format!("{chain}: {words}");
@@ -60,10 +60,10 @@ impl Failure {
         }
     }
 
-    /// Our fault: logged once, here, under a reference that the person can name.
+    /// Creates an internal error. Logs it once, here, with a reference for the user.
     pub fn internal(what: impl std::fmt::Display) -> Self {
         let mut bytes = [0; 4];
-        // ok: without randomness the reference is zeros and the log line is still there.
+        // ok: without randomness, the reference is zeros and the log line still exists.
         let _ = getrandom::fill(&mut bytes);
         let reference = hex::encode(bytes);
         tracing::error!(reference, "{what}");
@@ -78,7 +78,7 @@ impl Failure {
         }
     }
 
-    /// A failure without a type of its own.
+    /// Creates an error from its parts.
     pub fn new(kind: ProblemKind, code: &str, detail: impl Into<String>) -> Self {
         Self {
             kind,
@@ -91,7 +91,7 @@ impl Failure {
         }
     }
 
-    /// The status of the answer.
+    /// The HTTP status.
     #[must_use]
     pub fn status(&self) -> StatusCode {
         StatusCode::from_u16(self.kind.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
@@ -106,13 +106,13 @@ impl<E: Problem> From<E> for Failure {
 
 fn not_allowed(can: Can) -> Failure {
     let detail = match can {
-        // No scope of a token has these: who can sign in has them, or asks who has.
+        // No token scope includes these rights.
         Can::Account | Can::Own => format!(
             "This needs the right to \"{}\", which no token has: sign in to HQ in a browser{}.",
             can.label(),
             if can == Can::Own { " as an owner" } else { "" }
         ),
-        // Also said to an owner whose token has fewer rights.
+        // Also shown to an owner whose token has fewer rights.
         _ => format!(
             "This needs the right to \"{}\". A token has it as one of its scopes; a person gets it from an owner or admin.",
             can.label()
@@ -130,18 +130,18 @@ fn not_signed_in() -> Failure {
 pub struct PageError(pub Failure);
 
 impl PageError {
-    /// Not there, or not for this person.
+    /// The record does not exist or is not visible to this person.
     pub fn not_found(what: &str) -> Self {
         Self(Failure::new(ProblemKind::NotFound, "not_found", format!("{what} was not found.")))
     }
 
-    /// Signed in, but not allowed.
+    /// The signed-in person lacks a right.
     #[must_use]
     pub fn forbidden(can: Can) -> Self {
         Self(not_allowed(can))
     }
 
-    /// Nobody is signed in.
+    /// No one is signed in.
     #[must_use]
     pub fn unauthorized() -> Self {
         Self(not_signed_in())
@@ -167,24 +167,24 @@ impl IntoResponse for PageError {
 pub struct ApiError(pub Failure);
 
 impl ApiError {
-    /// Not there, or not for this person.
+    /// The record does not exist or is not visible to this caller.
     pub fn not_found(what: &str) -> Self {
         Self(PageError::not_found(what).0)
     }
 
-    /// Known, but not allowed.
+    /// The caller lacks a right.
     #[must_use]
     pub fn forbidden(can: Can) -> Self {
         Self(not_allowed(can))
     }
 
-    /// Nobody is known.
+    /// The caller is not authenticated.
     #[must_use]
     pub fn unauthorized() -> Self {
         Self(not_signed_in())
     }
 
-    /// A refused input without a feature's error type.
+    /// An invalid field, for input without an error type of its own.
     pub fn invalid(field: &str, message: impl Into<String>) -> Self {
         let message = message.into();
         let mut failure = Failure::new(ProblemKind::Invalid, "invalid", message.clone());
@@ -192,7 +192,7 @@ impl ApiError {
         Self(failure)
     }
 
-    /// With what a program needs to go on.
+    /// Adds a named value for programs.
     #[must_use]
     pub fn with(mut self, name: &'static str, value: &impl serde::Serialize) -> Self {
         match serde_json::to_value(value) {

@@ -1,5 +1,4 @@
-//! ETags: the seq of the transaction that last wrote a record, so that two people do not overwrite
-//! each other.
+//! ETags of records: the sequence number of the transaction that last wrote the record. They prevent lost updates.
 
 use axum::extract::FromRequestParts;
 use axum::http::header::{ETAG, HeaderValue, IF_MATCH};
@@ -10,7 +9,7 @@ use serde::Serialize;
 
 use crate::error::ApiError;
 
-/// The rev that a request wants to change; none when it sent no `If-Match`, or `*`.
+/// The revision in `If-Match`; `None` without the header or with `*`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IfMatch(pub Option<u64>);
 
@@ -39,23 +38,23 @@ impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
     }
 }
 
-/// A record as JSON with its rev as ETag.
+/// A record as JSON with its revision as ETag.
 pub struct Tagged<T> {
-    /// The status.
+    /// HTTP status.
     pub status: StatusCode,
-    /// The seq of the transaction that last wrote it.
+    /// Sequence number of the transaction that last wrote the record.
     pub rev: u64,
-    /// The record as the API shows it.
+    /// The record in API format.
     pub body: T,
 }
 
 impl<T> Tagged<T> {
-    /// Found or changed.
+    /// A found or changed record (200).
     pub fn ok(rev: u64, body: T) -> Self {
         Self { status: StatusCode::OK, rev, body }
     }
 
-    /// Made.
+    /// A created record (201).
     pub fn created(rev: u64, body: T) -> Self {
         Self { status: StatusCode::CREATED, rev, body }
     }
@@ -67,7 +66,7 @@ impl<T: Serialize> IntoResponse for Tagged<T> {
     }
 }
 
-/// An answer with the revision of its record as ETag.
+/// Sets the ETag of a response.
 pub fn with_etag(mut response: Response, rev: u64) -> Response {
     if let Ok(tag) = HeaderValue::try_from(format!("\"{rev}\"")) {
         response.headers_mut().insert(ETAG, tag);

@@ -1,4 +1,4 @@
-//! Extractors whose refusals are problems that say what is wrong and where.
+//! Axum extractors whose rejections state the invalid field and the reason.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -14,12 +14,12 @@ use serde_json::{Map, Value};
 use crate::error::{Failure, PageError};
 use kernel::{FieldError, ProblemKind};
 
-/// The one parameter of the path besides the workspace, which `Ws` has taken. (axum's own `Path`
-/// counts the captures of outer routers and would answer 500 below `/w/{ws}`.)
+/// The single path parameter besides the workspace, which `Ws` consumes. (Axum's `Path` counts the captures of outer
+/// routers and would respond 500 below `/w/{ws}`.)
 pub struct Path<T>(pub T);
 
-/// A closed list of words that stand in addresses, such as the verb behind a record, as a type that [`Path2`] reads.
-/// What is no such word is an address that leads nowhere.
+/// Declares an enum of allowed path segments, such as the action after a record id, for [`Path2`]. Any other segment
+/// gets 404.
 #[macro_export]
 macro_rules! path_words {
     ($(#[$doc:meta])* $vis:vis $name:ident {
@@ -41,7 +41,7 @@ macro_rules! path_words {
     };
 }
 
-/// The two parameters of the path besides the workspace.
+/// The two path parameters besides the workspace.
 pub struct Path2<A, B>(pub A, pub B);
 
 async fn params<S: Send + Sync>(parts: &mut Parts, state: &S) -> Result<Vec<String>, PageError> {
@@ -73,12 +73,12 @@ impl<S: Send + Sync, A: FromStr, B: FromStr> FromRequestParts<S> for Path2<A, B>
     }
 }
 
-/// What is wrong and where, of an input that serde refused.
+/// Field and reason of an input that serde rejected.
 #[derive(Debug, PartialEq, Eq)]
 pub struct InputError {
-    /// The field, such as `title` or `messages[0].role`; empty when it is the whole.
+    /// The field, such as `title` or `messages[0].role`; empty for the whole input.
     pub field: String,
-    /// What is wrong with it.
+    /// The reason.
     pub message: String,
 }
 
@@ -87,7 +87,7 @@ impl InputError {
         let message = plain(&error.inner().to_string());
         let path = error.path().to_string();
         let mut field = if path == "." { String::new() } else { path };
-        // A field that is absent or unknown is not on the path, but the message names it.
+        // Missing and unknown fields are not part of the path, but the message names them.
         let said = ["missing field `", "unknown field `", "duplicate field `"];
         let named = said.iter().find_map(|said| message.strip_prefix(said)?.split('`').next());
         if let Some(name) = named
@@ -100,7 +100,7 @@ impl InputError {
         Self { field, message }
     }
 
-    /// A body that cannot be read at all: here it counts where that begins.
+    /// Error for malformed JSON, with its position.
     fn broken(error: &serde_json::Error) -> Self {
         let message = match error.is_eof() {
             true => "the JSON ends too early".to_owned(),
@@ -113,8 +113,8 @@ impl InputError {
     }
 }
 
-/// What the parser says, for whoever wrote the input: without names of our types, and without the place, since the
-/// field is named.
+/// Rewrites a parser message for clients: without names of Rust types, and without the position, because the field is
+/// named.
 fn plain(message: &str) -> String {
     let message = message.rsplit_once(" at line ").map_or(message, |(what, _)| what);
     if let Some((word, known)) =
@@ -133,10 +133,10 @@ fn plain(message: &str) -> String {
     words.join(" ")
 }
 
-/// Reads a JSON object: records are not taken from lists, where a place would stand for a name.
+/// Parses a JSON object. Rejects arrays, which serde would accept for structs.
 ///
 /// # Errors
-/// Says what is wrong and where.
+/// The invalid field and the reason.
 pub fn object<T: DeserializeOwned>(body: &[u8]) -> Result<T, InputError> {
     let body = body.trim_ascii_start();
     let body: &[u8] = if body.is_empty() { b"{}" } else { body };
@@ -154,12 +154,12 @@ pub fn object<T: DeserializeOwned>(body: &[u8]) -> Result<T, InputError> {
     Ok(read)
 }
 
-/// The fields of a JSON body: an object in which no field stands twice. An empty body has none.
+/// Parses a JSON object without duplicate fields. An empty body has no fields.
 pub(crate) fn fields(body: &[u8]) -> Result<Map<String, Value>, PageError> {
     object::<OnceEach>(body).map(|fields| fields.0).map_err(unfit)
 }
 
-/// An object in which no field stands twice.
+/// An object without duplicate fields.
 struct OnceEach(Map<String, Value>);
 
 impl<'de> serde::Deserialize<'de> for OnceEach {
@@ -189,10 +189,9 @@ impl<'de> Visitor<'de> for OnceEachVisitor {
     }
 }
 
-/// Reads what is to change: a field that is null, which is not one of [`sent`], is refused, since it would be taken
-/// for one that is left out.
+/// Parses a partial update. Rejects a null for a field that does not use [`sent`], because it would count as omitted.
 fn changes<T: DeserializeOwned>(body: &[u8]) -> Result<T, InputError> {
-    // A field that stands twice is refused here; a map keeps the last one.
+    // Rejects duplicate fields here; a map would keep the last one.
     object::<T>(body)?;
     let fields: Map<String, Value> = object(body)?;
     let fields = fields.into_iter().map(|(field, value)| (field.clone(), Changed { field, value }));
@@ -200,7 +199,7 @@ fn changes<T: DeserializeOwned>(body: &[u8]) -> Result<T, InputError> {
         .map_err(|e| InputError::of(&e))
 }
 
-/// A field of a body that says what is to change.
+/// A field of a partial update.
 struct Changed {
     field: String,
     value: Value,
@@ -271,7 +270,7 @@ fn refused(code: &str, what: &str, misfit: InputError) -> PageError {
     PageError(failure)
 }
 
-/// What stands behind the question mark.
+/// The query string.
 pub struct Query<T>(pub T);
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
@@ -294,12 +293,12 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Form<T> {
     }
 }
 
-/// Reads what a form sent.
+/// Parses a form body.
 pub(super) fn form<T: DeserializeOwned>(body: &[u8]) -> Result<T, PageError> {
     pairs(body).map_err(|misfit| refused("bad_form", "the form could not be read", misfit))
 }
 
-/// A JSON body: an object. An empty body is an object without fields.
+/// A JSON object as body. An empty body counts as an object without fields.
 pub struct Json<T>(pub T);
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
@@ -310,8 +309,8 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     }
 }
 
-/// A JSON body that says what is to change: a field that is left out stays, one that is null is made empty when it is
-/// [`sent`], and refused otherwise.
+/// A partial update as JSON. An omitted field stays unchanged. A null clears a field that uses [`sent`] and is
+/// rejected for any other field.
 pub struct Patch<T>(pub T);
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Patch<T> {
@@ -322,7 +321,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Patch<T> {
     }
 }
 
-/// A JSON body that is not what its route takes.
+/// Error for a JSON body that does not match the route.
 fn unfit(misfit: InputError) -> PageError {
     refused("bad_json", "the body is not what this route takes", misfit)
 }
@@ -333,15 +332,12 @@ impl<T: serde::Serialize> axum::response::IntoResponse for Json<T> {
     }
 }
 
-/// A field that may be left out, be null or have a value: `#[serde(default, deserialize_with = "sent")]`. Left out is
-/// none, null is some nothing.
-///
-/// # Errors
-/// When the value is none of the field's.
+/// Deserialises a field that may be omitted, null or set: `#[serde(default, deserialize_with = "sent")]`. Omitted is
+/// `None`, null is `Some(None)`.
 pub fn sent<'de, T: serde::Deserialize<'de>, D: Deserializer<'de>>(
     value: D,
 ) -> Result<Option<Option<T>>, D::Error> {
-    // As a struct around the value, it passes what a [`Patch`] does with fields that may only be left out.
+    // Wrapped as a newtype struct, the value passes [`Patch`], which rejects null in plain optional fields.
     value.deserialize_newtype_struct("Sent", Sent(PhantomData)).map(Some)
 }
 
@@ -359,7 +355,7 @@ impl<'de, T: serde::Deserialize<'de>> Visitor<'de> for Sent<T> {
     }
 }
 
-/// What a request brings, as a whole.
+/// The whole request body.
 pub(super) async fn body<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, PageError> {
     Bytes::from_request(request, state).await.map_err(|e| {
         let kind = if e.status() == axum::http::StatusCode::PAYLOAD_TOO_LARGE {

@@ -1,4 +1,4 @@
-//! The fields of forms, compiled once like everything in [`super::draw`]; templates write them as the macros of
+//! Form fields as templates, compiled once like those in [`super::draw`]. Templates use them through the macros of
 //! `templates/forms.html`.
 
 use std::fmt::Display;
@@ -9,7 +9,7 @@ use kernel::{clock, day};
 
 use crate::parts::Choice;
 
-/// What is wrong with a form as a whole.
+/// An error message for the whole form.
 #[derive(Template)]
 #[template(path = "ui/summary.html")]
 pub struct Summary<'a> {
@@ -18,23 +18,23 @@ pub struct Summary<'a> {
 
 impl HtmlSafe for Summary<'_> {}
 
-/// What is wrong with a form as a whole.
+/// Creates an error message for the whole form.
 pub fn summary<'a>(text: &'a str) -> Summary<'a> {
     Summary { text }
 }
 
-/// A new key of a form that makes something ([`FormOnce`](crate::idempotency::FormOnce)).
+/// A random key for a form that creates something ([`FormOnce`](crate::idempotency::FormOnce)).
 #[must_use]
 pub fn once_key() -> String {
     let mut bytes = [0; 12];
     match getrandom::fill(&mut bytes) {
         Ok(()) => hex::encode(bytes),
-        // ok: a form without a key is sent as often as somebody sends it.
+        // ok: without a key, repeated submits are not detected.
         Err(_) => String::new(),
     }
 }
 
-/// What is wrong with a field, or a hint.
+/// Error or hint of a field.
 #[derive(Template)]
 #[template(path = "ui/says.html")]
 pub struct Says<'a> {
@@ -46,17 +46,17 @@ pub struct Says<'a> {
 
 impl HtmlSafe for Says<'_> {}
 
-/// What is wrong with a field, or a hint.
+/// Creates the error or hint of the field with this element id.
 pub fn says<'a>(id: &'a dyn Display, error: &'a str, hint: &'a str) -> Says<'a> {
     Says { before: "", id, error, hint }
 }
 
-/// What is wrong with the field of this name, or a hint.
+/// Creates the error or hint of the field with this name.
 pub fn below<'a>(name: &'a dyn Display, error: &'a str, hint: &'a str) -> Says<'a> {
     Says { before: "f-", id: name, error, hint }
 }
 
-/// A field of one line.
+/// A single-line text field.
 #[derive(Template)]
 #[template(path = "ui/text.html")]
 pub struct Text<'a> {
@@ -74,7 +74,7 @@ pub struct Text<'a> {
 
 impl HtmlSafe for Text<'_> {}
 
-/// A field of one line.
+/// Creates a single-line text field.
 #[expect(clippy::too_many_arguments, reason = "a macro of the templates names them")]
 pub fn text<'a>(
     name: &'a dyn Display,
@@ -102,26 +102,26 @@ pub fn text<'a>(
     }
 }
 
-/// A day that is typed as people write it; the calendar of the browser stands behind its sign and fills it in.
+/// A date field for typed input, with a button that opens the browser's date picker.
 #[derive(Template)]
 #[template(path = "ui/day_box.html")]
 pub struct DayBox<'a> {
     id: &'a dyn Display,
     name: &'a dyn Display,
-    /// As people write it; what is no day stays as it was typed.
+    /// In human-readable form; an invalid date stays as typed.
     value: String,
-    /// The form that it belongs to, if it does not stand in it.
+    /// Id of the form, if the field is outside of it.
     form: &'a str,
-    /// What is wrong, said below it with the hint; nothing stands below one that must be given.
+    /// Error, shown below the field with the hint. A required field shows neither.
     error: &'a str,
     required: bool,
-    /// What it is called where no label stands beside it; empty where one does.
+    /// Accessible label if there is no visible one; otherwise empty.
     label: &'a str,
 }
 
 impl HtmlSafe for DayBox<'_> {}
 
-/// A day without a visible label of its own.
+/// Creates a date field without a visible label.
 pub fn day_box<'a>(
     id: &'a dyn Display,
     name: &'a dyn Display,
@@ -136,25 +136,25 @@ pub fn day_box<'a>(
     DayBox { id, name, value, form, error, required: *required, label }
 }
 
-/// A time of day that is typed as people write it.
+/// A time field for typed input.
 #[derive(Template)]
 #[template(path = "ui/time_box.html")]
 pub struct TimeBox<'a> {
     id: &'a dyn Display,
     name: &'a dyn Display,
-    /// In 24 hours; what is no time of day stays as it was typed.
+    /// In 24-hour format; an invalid time stays as typed.
     value: String,
-    /// The form that it belongs to, if it does not stand in it.
+    /// Id of the form, if the field is outside of it.
     form: &'a str,
     title: &'a str,
     placeholder: &'a str,
-    /// What is wrong; the field's label, error and hint stand around it.
+    /// Error. The surrounding field shows label, error and hint.
     error: &'a str,
 }
 
 impl HtmlSafe for TimeBox<'_> {}
 
-/// A time of day without a label of its own.
+/// Creates a time field without a label.
 pub fn time_box<'a>(
     id: &'a dyn Display,
     name: &'a dyn Display,
@@ -169,7 +169,7 @@ pub fn time_box<'a>(
     TimeBox { id, name, value, form, title, placeholder, error }
 }
 
-/// A field for a secret.
+/// A password field.
 #[derive(Template)]
 #[template(path = "ui/secret.html")]
 pub struct Secret<'a> {
@@ -184,7 +184,7 @@ pub struct Secret<'a> {
 
 impl HtmlSafe for Secret<'_> {}
 
-/// A field for a secret.
+/// Creates a password field.
 pub fn secret<'a>(
     name: &'a dyn Display,
     label: &'a dyn Display,
@@ -197,7 +197,7 @@ pub fn secret<'a>(
     Secret { name, label, error, hint, placeholder, complete, required: *required }
 }
 
-/// A field of several lines.
+/// A multi-line text field.
 #[derive(Template)]
 #[template(path = "ui/area.html")]
 pub struct Area<'a> {
@@ -213,7 +213,7 @@ pub struct Area<'a> {
 
 impl HtmlSafe for Area<'_> {}
 
-/// A field of several lines.
+/// Creates a multi-line text field.
 #[expect(clippy::too_many_arguments, reason = "a macro of the templates names them")]
 pub fn area<'a>(
     name: &'a dyn Display,
@@ -228,7 +228,7 @@ pub fn area<'a>(
     Area { name, label, value, error, hint, placeholder, rows, required: *required }
 }
 
-/// A field with one of several values.
+/// A select field.
 #[derive(Template)]
 #[template(path = "ui/select.html")]
 pub struct Select<'a> {
@@ -241,7 +241,7 @@ pub struct Select<'a> {
 
 impl HtmlSafe for Select<'_> {}
 
-/// A field with one of several values.
+/// Creates a select field.
 pub fn select<'a>(
     name: &'a dyn Display,
     label: &'a dyn Display,
@@ -252,7 +252,7 @@ pub fn select<'a>(
     Select { name, label, choices, error, hint }
 }
 
-/// A box to tick.
+/// A checkbox.
 #[derive(Template)]
 #[template(path = "ui/check.html")]
 pub struct Check<'a> {
@@ -265,7 +265,7 @@ pub struct Check<'a> {
 
 impl HtmlSafe for Check<'_> {}
 
-/// A box to tick.
+/// Creates a checkbox.
 pub fn check<'a>(
     name: &'a dyn Display,
     label: &'a dyn Display,
@@ -288,7 +288,7 @@ pub struct Switch<'a> {
 
 impl HtmlSafe for Switch<'_> {}
 
-/// A switch.
+/// Creates a switch.
 pub fn switch<'a>(
     name: &'a dyn Display,
     label: &'a dyn Display,

@@ -1,8 +1,8 @@
-//! Files as answers: streamed, in whole or in part, and never as a page of ours.
+//! File responses: streamed, whole or in part, and never rendered as a page of HQ.
 //!
-//! What a file is, its bytes say, not its name and not who sent it. Raster images and PDF may be shown
-//! in place; everything else, SVG and HTML above all, is a download of unknown kind. The content
-//! policy of such an answer allows nothing, so that what is opened in a tab of its own runs nothing.
+//! The type of a file is determined by its bytes, not by its name or its sender. Raster images and PDF may be shown
+//! inline. Everything else, in particular SVG and HTML, is sent as a download of unknown type. The content security
+//! policy of a file allows nothing, so a file opened in a tab runs no scripts.
 
 use std::io::SeekFrom;
 
@@ -23,21 +23,21 @@ use app::{Ws, blocking};
 use kernel::ProblemKind;
 use store::BlobId;
 
-/// How much of a file tells what it is.
+/// Number of leading bytes that determine the type of a file.
 pub const TELLING: usize = 32;
-/// How much is read at once.
+/// Read buffer size in bytes.
 const PIECE: usize = 64 * 1024;
-/// Nothing runs, nothing is loaded, nobody frames it.
+/// Policy for all files except inline PDF: no scripts, no subresources, no framing.
 const CLOSED: &str = "sandbox; default-src 'none'; frame-ancestors 'none'";
-/// The same for a PDF, which our own pages may show in a place of theirs. A browser's own viewer does not open in a
-/// sandbox; it runs apart from this origin and may draw what it draws.
+/// Policy for a PDF, which pages of HQ may embed. Browsers' PDF viewers do not open in a sandbox. They are isolated
+/// from this origin and use inline styles.
 const VIEWER: &str =
     "default-src 'none'; object-src 'self'; style-src 'unsafe-inline'; frame-ancestors 'self'";
 
-/// What a file is, as far as it matters here.
+/// Type of a file, as far as relevant here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// A raster image that every browser shows: its media type.
+    /// A raster image that every browser shows, with its media type.
     Image(&'static str),
     /// A PDF.
     Pdf,
@@ -46,7 +46,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// What the first bytes say.
+    /// Determines the type from the first bytes.
     #[must_use]
     pub fn of(head: &[u8]) -> Self {
         let within = |at: usize, mark: &[u8]| head.get(at..).is_some_and(|b| b.starts_with(mark));
@@ -61,7 +61,7 @@ impl Kind {
         }
     }
 
-    /// The media type that it may be sent with.
+    /// The media type for inline responses.
     #[must_use]
     pub fn media(self) -> &'static str {
         match self {
@@ -72,19 +72,19 @@ impl Kind {
     }
 }
 
-/// Whether a file may be shown in place.
+/// Whether a file may be shown inline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Show {
-    /// In place, if it is an image or a PDF.
+    /// Inline, if the file is an image or a PDF.
     InPlace,
     /// As a download.
     Download,
 }
 
-/// Answers with a file under this name, or with the part of it that was asked for.
+/// Responds with a stored file under this name, or with the requested range.
 ///
 /// # Errors
-/// When the file is missing on the disk, or cannot be read.
+/// When the blob is missing on disk or cannot be read.
 pub async fn serve(
     ws: &Ws,
     (name, blob): (&str, BlobId),
@@ -104,7 +104,7 @@ pub async fn serve(
     hand_out((name, &tag), file, show, asked).await
 }
 
-/// Answers with a file that lies open, as it is at this moment; another time it may be another.
+/// Responds with an open file that may change. The response has no ETag.
 pub async fn serve_open(
     name: &str,
     file: File,
@@ -114,7 +114,7 @@ pub async fn serve_open(
     hand_out((name, ""), file, show, asked).await
 }
 
-/// The tag is empty where nobody can tell one state of the file from another.
+/// `tag` is empty for a file without a version.
 async fn hand_out(
     (name, tag): (&str, &str),
     mut file: File,
@@ -147,14 +147,14 @@ async fn hand_out(
     Ok(response)
 }
 
-/// How long a file is, and what its beginning says.
+/// Returns length and type of a file.
 async fn look(file: &mut File) -> std::io::Result<(u64, Kind)> {
     let mut head = Vec::with_capacity(TELLING);
     file.take(TELLING as u64).read_to_end(&mut head).await?;
     Ok((file.metadata().await?.len(), Kind::of(&head)))
 }
 
-/// Kind, name and what may be done with it.
+/// Sets the headers for type, name and policy.
 fn describe(headers: &mut HeaderMap, name: &str, kind: Kind, show: Show) {
     let in_place = show == Show::InPlace && kind != Kind::Other;
     let media = if in_place { kind.media() } else { Kind::Other.media() };
@@ -168,7 +168,7 @@ fn describe(headers: &mut HeaderMap, name: &str, kind: Kind, show: Show) {
     headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static(framed));
     let own = HeaderValue::from_static("same-origin");
     headers.insert(HeaderName::from_static("cross-origin-resource-policy"), own);
-    // The browser may keep it but asks each time: rights may have changed, the content cannot.
+    // The browser may store the file but must revalidate: permissions may change, the content cannot.
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
     put(headers, CONTENT_DISPOSITION, &disposition(name, in_place));
 }
@@ -184,7 +184,7 @@ fn is_known(asked: &HeaderMap, tag: &str) -> bool {
     known.split(',').any(|one| matches!(one.trim(), "*") || one.trim() == tag)
 }
 
-/// A file that should be there and is not: said plainly, noted for whoever runs the machine.
+/// Error for a blob that is missing or unreadable. Logged for the operator.
 fn missing(error: &std::io::Error) -> PageError {
     match error.kind() {
         std::io::ErrorKind::NotFound => {
@@ -209,14 +209,14 @@ fn out_of_range(len: u64) -> Response {
     response
 }
 
-/// What a `Range` header wants.
+/// A parsed `Range` header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wanted {
-    /// Everything: no range, several, or none that can be read.
+    /// The whole file: there is no range, several ranges, or an invalid range.
     All,
-    /// From the first to before the second.
+    /// From the first offset (inclusive) to the second (exclusive).
     Part(u64, u64),
-    /// A part that the file does not have.
+    /// A range outside the file.
     Nothing,
 }
 
@@ -248,7 +248,7 @@ fn part(from: u64, to: u64, len: u64) -> Wanted {
     if from < len { Wanted::Part(from, to.saturating_add(1).min(len)) } else { Wanted::Nothing }
 }
 
-/// A download under its own name: plain for old browsers, in full by RFC 5987.
+/// `Content-Disposition` with an ASCII name for old browsers and the full name by RFC 5987.
 fn disposition(name: &str, in_place: bool) -> String {
     let plain: String = name
         .chars()
@@ -267,8 +267,8 @@ fn disposition(name: &str, in_place: bool) -> String {
     format!("{how}; filename=\"{plain}\"; filename*=UTF-8''{full}")
 }
 
-/// A name that is safe to keep and to show: no folders, no control characters, none that turn the
-/// reading direction, at most 255 bytes.
+/// A name that is safe to store and to show: no directories, no control or bidirectional characters, at most 255
+/// bytes.
 #[must_use]
 pub fn clean_name(given: &str) -> String {
     let last = given.rsplit(['/', '\\']).next().unwrap_or_default();
@@ -277,7 +277,7 @@ pub fn clean_name(given: &str) -> String {
         last.chars().filter(|c| !c.is_control() && !turns(*c) && *c != '"').collect();
     let mut name = kept.split_whitespace().collect::<Vec<_>>().join(" ");
     while 255 < name.len() {
-        // The ending says what it is; the middle is what can be spared.
+        // Keep the extension and shorten the rest.
         let ending = name.rfind('.').filter(|at| name.len() - at <= 20).unwrap_or(name.len());
         let Some((at, _)) = name[..ending].char_indices().next_back() else { break };
         name.remove(at);

@@ -1,4 +1,4 @@
-//! A message that the next page shows once, carried there by a signed cookie that lives for minutes.
+//! A message that the next page shows once, passed in a signed cookie that expires after two minutes.
 
 use axum::http::header::{COOKIE, HeaderMap, HeaderValue, SET_COOKIE};
 use axum::response::Response;
@@ -11,11 +11,11 @@ use crypto::token::Signer;
 const NAME: &str = "hq_flash";
 const PURPOSE: &str = "flash";
 const LIFE_MS: i64 = 2 * 60 * 1000;
-/// A cookie has room for so much text.
+/// Maximum length of the text, limited by the cookie size.
 const MAX_TEXT: usize = 1_000;
 
-/// Adds a message for the next page to an answer, which is usually a redirect:
-/// `Ok(flash::say(&app, Flash::ok("Saved."), hx.go_to(&url)))`.
+/// Adds a message for the next page to a response, usually a redirect: `Ok(flash::say(&app, Flash::ok("Saved."),
+/// hx.go_to(&url)))`.
 pub fn say(app: &App, flash: Flash, mut response: Response) -> Response {
     let text = kernel::text::cut(&flash.text, MAX_TEXT);
     let value = format!("{}\n{}\n{text}", flash.tone.as_str(), flash.undo);
@@ -29,7 +29,7 @@ pub fn say(app: &App, flash: Flash, mut response: Response) -> Response {
     response
 }
 
-/// The message that a request brings, if it is one of ours and still fresh.
+/// The message in a request's cookie, if its signature is valid and it has not expired.
 #[must_use]
 pub fn read(app: &App, headers: &HeaderMap) -> Option<Flash> {
     let value = cookie(headers)?;
@@ -46,7 +46,7 @@ pub fn read(app: &App, headers: &HeaderMap) -> Option<Flash> {
     Some(Flash::new(tone, text).with_undo(undo.to_owned()))
 }
 
-/// Takes the message away when a page that could show it is answered.
+/// Removes the cookie after a page has shown the message.
 pub fn clear(asked: &HeaderMap, response: &mut Response) {
     let headers = response.headers_mut();
     let is_new = headers

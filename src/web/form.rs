@@ -1,4 +1,4 @@
-//! What is wrong with a form that was sent, for the page that shows it again.
+//! Validation errors of a submitted form, for the page that shows it again.
 
 use axum::http::StatusCode;
 
@@ -6,7 +6,7 @@ use crate::error::PageError;
 use kernel::text::capitalized;
 use kernel::{FieldError, Problem, ProblemKind};
 
-/// Error messages are lower case without a full stop; a person reads a sentence.
+/// Converts an error message (lower case, no full stop) to a sentence.
 #[must_use]
 pub fn sentence(text: &str) -> String {
     let mut sentence = capitalized(text);
@@ -16,32 +16,31 @@ pub fn sentence(text: &str) -> String {
     sentence
 }
 
-/// What others have changed in a record while somebody filled in a form about it. Empty when nobody was
-/// faster.
+/// Changes by others to a record while a person edited it. Empty without a conflict.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EditConflict {
-    /// The revision that the form is to be sent with next.
+    /// The revision for the next submit.
     pub rev: String,
-    /// Who has changed what, in a sentence.
+    /// A sentence: who changed what.
     pub said: String,
-    /// Where the changes can be looked at.
+    /// URL of the record's history.
     pub history: String,
 }
 
 impl EditConflict {
-    /// Whether somebody was faster.
+    /// Whether there is a conflict.
     #[must_use]
     pub fn is_told(&self) -> bool {
         !self.said.is_empty()
     }
 
-    /// The status of a form that comes back.
+    /// The status of the redisplayed form.
     #[must_use]
     pub fn status(&self) -> StatusCode {
         if self.is_told() { StatusCode::CONFLICT } else { StatusCode::UNPROCESSABLE_ENTITY }
     }
 
-    /// Gives a form the revision with which it can be saved once more.
+    /// Updates the revision of a form after a conflict, so that the form can be saved again.
     pub fn renew(&self, rev: &mut String) {
         if self.is_told() {
             rev.clone_from(&self.rev);
@@ -49,7 +48,7 @@ impl EditConflict {
     }
 }
 
-/// What is wrong: field by field, and as a whole.
+/// Errors of single fields and of the whole form.
 #[derive(Clone, Debug, Default)]
 pub struct Wrong {
     fields: Vec<FieldError>,
@@ -57,16 +56,16 @@ pub struct Wrong {
 }
 
 impl Wrong {
-    /// Nothing.
+    /// No errors.
     #[must_use]
     pub fn none() -> Self {
         Self::default()
     }
 
-    /// What a rule refused, if a person can mend it in the form; else the error goes on.
+    /// Converts an error that the person can fix in the form. Returns any other error.
     ///
     /// # Errors
-    /// When it is not about what was typed.
+    /// The problem, if the input did not cause it.
     pub fn of(problem: &dyn Problem) -> Result<Self, PageError> {
         let fields = problem.fields();
         let whole = match problem.kind() {
@@ -87,17 +86,17 @@ impl Wrong {
         Ok(Self { fields, whole })
     }
 
-    /// One field, with what would be right.
+    /// An error of one field.
     pub fn field(field: &str, message: impl Into<String>) -> Self {
         Self::from(FieldError::new(field, message))
     }
 
-    /// The form as a whole.
+    /// An error of the whole form.
     pub fn said(whole: impl Into<String>) -> Self {
         Self { fields: Vec::new(), whole: whole.into() }
     }
 
-    /// The value of a field, or none with what is wrong noted, so that a form says all at once.
+    /// Returns the value, or collects the error, so that a form reports all errors at once.
     pub fn note<T>(&mut self, checked: Result<T, impl Problem>) -> Option<T> {
         match checked {
             Ok(value) => Some(value),
@@ -108,7 +107,7 @@ impl Wrong {
         }
     }
 
-    /// The same for what was found wrong already.
+    /// Like [`Self::note`], for errors that are already a [`Wrong`].
     pub fn join<T>(&mut self, checked: Result<T, Self>) -> Option<T> {
         match checked {
             Ok(value) => Some(value),
@@ -119,19 +118,19 @@ impl Wrong {
         }
     }
 
-    /// Whether a field is wrong.
+    /// Whether a field has an error.
     #[must_use]
     pub fn has_fields(&self) -> bool {
         !self.fields.is_empty()
     }
 
-    /// What is wrong with a field; empty if nothing is.
+    /// The error of a field, or empty.
     #[must_use]
     pub fn at(&self, field: &str) -> &str {
         self.fields.iter().find(|wrong| wrong.field == field).map_or("", |wrong| &wrong.message)
     }
 
-    /// What is wrong with the form as a whole; empty if nothing is.
+    /// The error of the whole form, or empty.
     #[must_use]
     pub fn whole(&self) -> &str {
         &self.whole

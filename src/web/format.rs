@@ -1,12 +1,12 @@
-//! Numbers as people read them: money, tokens, sizes, lengths of time.
+//! Human-readable numbers: money, tokens, sizes, durations.
 
 use std::time::Duration;
 
-/// Dollars with two places, four below a cent: `$0.0042`, `$1.49`, `$1,204.00`.
+/// Dollars with two decimals, four below a cent: `$0.0042`, `$1.49`, `$1,204.00`.
 pub fn money(micros: i64) -> String {
     let sign = if micros < 0 { "-" } else { "" };
     let micros = micros.unsigned_abs();
-    // What is below half of the last place is nothing, and looks like it.
+    // Amounts below half of the last digit are shown as zero.
     if (50..10_000).contains(&micros) {
         return format!("{sign}$0.{:04}", (micros + 50) / 100);
     }
@@ -14,7 +14,7 @@ pub fn money(micros: i64) -> String {
     format!("{sign}${}.{:02}", grouped(cents / 100), cents % 100)
 }
 
-/// A limit in dollars, without cents where it has none: `$40`, `$1,200`, `$0.50`.
+/// A limit in dollars, without cents if they are zero: `$40`, `$1,200`, `$0.50`.
 pub fn limit(micros: i64) -> String {
     match micros % 1_000_000 {
         0 if 0 <= micros => format!("${}", grouped((micros / 1_000_000).unsigned_abs())),
@@ -22,7 +22,7 @@ pub fn limit(micros: i64) -> String {
     }
 }
 
-/// Dollars for a field that is typed into: `40`, `12.50`.
+/// Dollars for an input field: `40`, `12.50`.
 pub fn plain_dollars(micros: i64) -> String {
     match (micros / 1_000_000, micros % 1_000_000) {
         (whole, 0) => whole.to_string(),
@@ -31,7 +31,7 @@ pub fn plain_dollars(micros: i64) -> String {
     }
 }
 
-/// Dollars as people type them, in micro-dollars: `40`, `$40`, `1,200.50`; nothing when it is none.
+/// Parses typed dollars into micro-dollars: `40`, `$40`, `1,200.50`; `None` if invalid.
 #[must_use]
 pub fn parse_dollars(text: &str) -> Option<i64> {
     let text = text.trim().trim_start_matches('$').replace([',', ' '], "");
@@ -45,7 +45,7 @@ pub fn parse_dollars(text: &str) -> Option<i64> {
     whole.checked_mul(1_000_000)?.checked_add(part)
 }
 
-/// A count of tokens: `812`, `12.3K`, `1.2M`.
+/// A number of tokens: `812`, `12.3K`, `1.2M`.
 pub fn tokens(n: u64) -> String {
     match n {
         0..1_000 => n.to_string(),
@@ -67,7 +67,7 @@ pub fn grouped(n: u64) -> String {
     out
 }
 
-/// A value behind a question mark: everything but letters, digits and a few signs as `%XX`.
+/// Percent-encodes a query value. Letters, digits and `-._~/` stay.
 pub fn query_value(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
@@ -89,7 +89,7 @@ pub fn count(n: u64, one: &str, many: &str) -> String {
     }
 }
 
-/// The size of a file: `512 B`, `12.5 KB`, `3.0 MB`.
+/// A file size: `512 B`, `12.5 KB`, `3.0 MB`.
 pub fn size(bytes: u64) -> String {
     let tenths = |unit: u64| format!("{}.{}", bytes / unit, bytes % unit * 10 / unit);
     match bytes {
@@ -100,7 +100,7 @@ pub fn size(bytes: u64) -> String {
     }
 }
 
-/// A length of time: `40 ms`, `0.4 s`, `14 s`, `2 min 5 s`, `3 h 20 min`, `2 d 4 h`.
+/// A duration: `40 ms`, `0.4 s`, `14 s`, `2 min 5 s`, `3 h 20 min`, `2 d 4 h`.
 pub fn duration(length: Duration) -> String {
     let whole = length.as_secs();
     let pair = |a: u64, one: &str, b: u64, two: &str| match b {

@@ -1,5 +1,5 @@
-//! The gallery: every part in all its states, drawn by the same macros as the pages. New parts
-//! are added here first. Served in debug builds only.
+//! The gallery: every UI element in all its states, rendered by the same macros as the pages. Add new elements here
+//! first. Served in debug builds only.
 
 use askama::Template;
 use axum::response::Response;
@@ -15,17 +15,17 @@ use crate::parts::{Choice, Dot, Face, Share, Tab, Tone, Working, shares};
 use crate::shell::{Flash, NavGroup, NavItem, Place, Shell, Theme};
 use crate::time::{Due, RelTime, Work};
 
-/// The gallery as it is at `now`, in the theme of the reader.
+/// Responds with the gallery page.
 pub fn page<E: From<html::RenderError>>(theme: Theme, now: Timestamp) -> Result<Response, E> {
     html::page(&Gallery::new(theme, now))
 }
 
-/// The gallery as text, for a file.
+/// Renders the gallery to a string, for a file.
 pub fn render(theme: Theme, now: Timestamp) -> Result<String, askama::Error> {
     Gallery::new(theme, now).render()
 }
 
-/// A shell with invented content, for the gallery and for tests of the layout.
+/// A shell with sample content, for the gallery and for layout tests.
 pub fn sample_shell() -> Shell {
     let url = |path: &str| format!("/w/marlow/{path}");
     let places = vec![
@@ -291,7 +291,7 @@ mod tests {
         assert!(sprite.matches("<symbol").count() <= 100);
     }
 
-    /// Light and dark value of a colour of the style sheet.
+    /// Light and dark value of a colour in the style sheet.
     fn colour(sheet: &str, name: &str) -> [f64; 2] {
         let rest = sheet.split(&format!("--{name}: light-dark(")).nth(1).unwrap();
         let mut values = rest.split(')').next().unwrap().split(", ").map(luminance);

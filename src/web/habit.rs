@@ -1,9 +1,9 @@
-//! What a browser chose last and keeps for a year: light or dark, the first day of a week, how much a timeline
-//! tells. Each is a word in a cookie of its own; it decides how things are shown and never what may be done.
+//! Display preferences of a browser, stored in cookies for one year: theme, first day of the week, timeline detail.
+//! Each has its own cookie. They never affect permissions.
 
 use axum::http::header::{COOKIE, HeaderMap, HeaderValue};
 
-/// The word that a browser keeps under a name; empty when it keeps none.
+/// The value of a preference cookie; empty without one.
 #[must_use]
 pub fn kept<'h>(headers: &'h HeaderMap, name: &str) -> &'h str {
     let lines = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
@@ -12,8 +12,7 @@ pub fn kept<'h>(headers: &'h HeaderMap, name: &str) -> &'h str {
     pairs.find(|(one, _)| *one == name).map_or("", |(_, word)| word)
 }
 
-/// The `Set-Cookie` value that keeps a word for a year, out of the reach of scripts; none when the word cannot
-/// stand in a header.
+/// The `Set-Cookie` value of a preference, not readable by scripts; `None` if the value is invalid in a header.
 #[must_use]
 pub fn keep(name: &str, word: &str) -> Option<HeaderValue> {
     let line = format!("{name}={word}; Path=/; Max-Age=31536000; HttpOnly; SameSite=Lax");

@@ -1,24 +1,23 @@
-//! The security headers of every page, fragment and file, and the content policy.
+//! Security headers and content security policy of all pages, fragments and files.
 //!
-//! The policy allows nothing inline, so it needs no nonce: one script, one style sheet and one
-//! sprite of our own origin, and the trusted-types policies that our bundles register: for htmx, and for the editor of
-//! pages. Our pages may
-//! hold objects of our own origin, and nothing of ours lets itself be held but a PDF (`file.rs`).
+//! The policy allows nothing inline and needs no nonce: one script, one style sheet and one sprite of our own origin,
+//! and the trusted-types policies that our bundles register for htmx and for the page editor. Pages may embed objects
+//! of our own origin. Only a PDF (`file.rs`) may be embedded.
 
 use axum::http::header::{
     CONTENT_SECURITY_POLICY, HeaderMap, HeaderName, HeaderValue, REFERRER_POLICY,
     X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 
-/// The content policy, the same on documents and fragments.
+/// The content security policy of documents and fragments.
 pub const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
      img-src 'self' data: blob:; object-src 'self'; frame-src 'self'; connect-src 'self'; manifest-src 'self'; form-action 'self'; \
      base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; \
      trusted-types htmx rich ProseMirrorClipboard";
 
-/// Adds the security headers to an answer.
+/// Adds the security headers to a response.
 pub fn secure(kept: &mut HeaderMap) {
-    // A file brings a stricter one of its own.
+    // A file response sets a stricter policy first.
     kept.entry(CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(POLICY));
     kept.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     kept.entry(X_FRAME_OPTIONS).or_insert(HeaderValue::from_static("DENY"));
@@ -33,7 +32,7 @@ pub fn secure(kept: &mut HeaderMap) {
     );
 }
 
-/// Whether what a browser says of where a request came from is this HQ itself.
+/// Whether an `Origin` header names this server.
 #[must_use]
 pub fn is_own_origin(public_url: Option<&str>, host: &str, origin: &str) -> bool {
     origin.eq_ignore_ascii_case(&format!("http://{host}")) || Some(origin) == public_url

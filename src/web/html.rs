@@ -1,25 +1,11 @@
-//! Turning templates into answers.
+//! Renders Askama templates into responses.
 //!
-//! A page is a struct with `#[derive(Template)]` whose template starts with
-//! `{% extends "layout.html" %}` and that has a field `shell: Shell` (see [`crate::shell`]).
-//! The layout offers these blocks, all optional except `content`:
-//!
-//! | block | what goes there |
-//! |---|---|
-//! | `title` | words for the browser tab, before the workspace name |
-//! | `crumbs` | `<li>`s of the breadcrumb after the workspace |
-//! | `actions` | buttons in the top bar, at most one of them primary |
-//! | `notes` | `ui::banner`s between top bar and content |
-//! | `content` | the content of `<main>` |
-//! | `layers` | dialogs, popovers and sticky bars outside `<main>` |
-//!
-//! Pages before sign-in extend `bare.html` (blocks `title`, `tools`, `content`, `foot`) and have a
-//! field `theme: Theme`. Parts come from the macro files
-//! `macros.html`, `forms.html` and `work.html`, whose first lines tell how to use them. Addresses in
-//! templates come from `shell.url("tasks")`.
-//!
-//! [`page`] answers with a whole document, [`fragment`] with a region that htmx swaps in. Both
-//! send the security headers; neither is ever stored by a cache, since both show private data.
+//! A page is a template struct with a field `shell: Shell` whose template extends `layout.html`. Blocks, of which
+//! only `content` is required: `title` (before the workspace name), `crumbs` (`<li>`s after the workspace), `actions`
+//! (top bar buttons, at most one primary), `notes` (`ui::banner`s above the content), `content`, and `layers`
+//! (dialogs, popovers and sticky bars outside `<main>`). Pages before sign-in extend `bare.html` (blocks `title`,
+//! `tools`, `content`, `foot`) and have a field `theme: Theme`. Responses have the security headers and are never
+//! cached: they contain private data.
 
 use askama::Template;
 use axum::http::StatusCode;
@@ -30,7 +16,7 @@ use kernel::{Problem, ProblemKind};
 
 use crate::headers;
 
-/// A template failed to render: a mistake in it, or in how it writes a value.
+/// A template failed to render: a bug in the template or in a value's `Display`.
 #[derive(Debug, thiserror::Error)]
 #[error("a template failed: {0}")]
 pub struct RenderError(#[from] askama::Error);
@@ -44,12 +30,12 @@ impl Problem for RenderError {
     }
 }
 
-/// The words of a template.
+/// Renders a template to a string.
 pub fn render(template: &impl Template) -> Result<String, RenderError> {
     Ok(template.render()?)
 }
 
-/// Answers 200 with a whole document.
+/// Responds 200 with a whole document. Browsers may prefetch links according to `/ahead.json`.
 pub fn page<T: Template, E: From<RenderError>>(template: &T) -> Result<Response, E> {
     let mut response = document::<_, E>(StatusCode::OK, template)?;
     let rules = HeaderValue::from_static("\"/ahead.json\"");
@@ -57,7 +43,7 @@ pub fn page<T: Template, E: From<RenderError>>(template: &T) -> Result<Response,
     Ok(response)
 }
 
-/// Answers with a whole document under another status, such as 404 or 422.
+/// Responds with a whole document and another status, such as 404 or 422.
 pub fn document<T, E>(status: StatusCode, template: &T) -> Result<Response, E>
 where
     T: Template,
@@ -66,12 +52,12 @@ where
     Ok(answer(status, render(template)?))
 }
 
-/// Answers 200 with one region, which carries the id of the region it replaces.
+/// Responds 200 with one region. Its root element has the id of the region that it replaces.
 pub fn fragment<T: Template, E: From<RenderError>>(template: &T) -> Result<Response, E> {
     document(StatusCode::OK, template)
 }
 
-/// Answers with a region under another status, such as 422 for a form with mistakes.
+/// Responds with a region and another status, such as 422 for an invalid form.
 pub fn fragment_with<T, E>(status: StatusCode, template: &T) -> Result<Response, E>
 where
     T: Template,
@@ -80,7 +66,7 @@ where
     document(status, template)
 }
 
-/// An answer of HTML that is already rendered.
+/// Responds with rendered HTML.
 pub fn answer(status: StatusCode, body: String) -> Response {
     let mut response = (status, body).into_response();
     let kept = response.headers_mut();
@@ -91,15 +77,14 @@ pub fn answer(status: StatusCode, body: String) -> Response {
     response
 }
 
-/// HTML that may stand in a page as it is: sanitised Markdown or markup written by this program.
+/// HTML that templates print without escaping: sanitised Markdown, or markup created by this program.
 ///
-/// Templates print it without escaping, so the only ways to make one are [`crate::md`] and
-/// code that escapes each foreign word itself.
+/// Only [`crate::md`] and code that escapes every untrusted string create values of this type.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SafeHtml(String);
 
 impl SafeHtml {
-    /// Vouches for `html`. Everything in it that came from outside must be escaped already.
+    /// Marks `html` as safe. The caller must have escaped all untrusted content.
     pub fn vouched(html: String) -> Self {
         Self(html)
     }
@@ -109,7 +94,7 @@ impl SafeHtml {
         &self.0
     }
 
-    /// Whether there is nothing to show.
+    /// Whether there is no visible content.
     pub fn is_empty(&self) -> bool {
         self.0.trim().is_empty()
     }
@@ -123,7 +108,7 @@ impl std::fmt::Display for SafeHtml {
 
 impl askama::filters::HtmlSafe for SafeHtml {}
 
-/// Escapes text for a place between tags or inside a quoted attribute.
+/// Escapes text for element content or a quoted attribute.
 pub fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 8);
     for c in text.chars() {

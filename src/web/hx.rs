@@ -1,7 +1,7 @@
-//! The conversation with htmx: what a request says, and what an answer may ask for.
+//! htmx request headers, and response headers that instruct htmx.
 //!
-//! A handler takes `hx: Hx`. Without htmx it answers with a page or a redirect; with htmx it
-//! answers with the region that [`Hx::target`] names, or sends the browser elsewhere:
+//! A handler takes `hx: Hx`. Without htmx, it responds with a page or a redirect. With htmx, it responds with the
+//! region that [`Hx::target`] names, or redirects the browser:
 //!
 //! ```ignore
 //! if !hx.is_partial() { return Ok(hx.go_to(&ws.url("tasks"))); }
@@ -19,11 +19,11 @@ use axum::response::{IntoResponse, IntoResponseParts, Response, ResponseParts};
 
 use crate::parts::Tone;
 
-/// The answer to a header that does not fit, which [`ascii`] rules out.
+/// Response to an invalid header value. [`ascii`] prevents this case.
 const UNWRITABLE: (StatusCode, &str) =
     (StatusCode::INTERNAL_SERVER_ERROR, "a header value could not be written");
 
-/// What htmx told about a request. All empty for a plain browser request.
+/// htmx headers of a request. All empty for a plain browser request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Hx {
     request: bool,
@@ -51,18 +51,18 @@ impl Hx {
         self.request
     }
 
-    /// Whether the answer must be a region. Going back in history asks for the whole page and
-    /// carries no `HX-Request`, so it answers `false`.
+    /// Whether the response must be a region. Back navigation requests the whole page without `HX-Request`, so this
+    /// returns `false`.
     pub fn is_partial(&self) -> bool {
         self.request && !self.full
     }
 
-    /// The id of the element that the answer will change, without `#`.
+    /// The id of the element that the response replaces, without `#`.
     pub fn target(&self) -> Option<&str> {
         self.target.as_deref().filter(|id| !id.is_empty())
     }
 
-    /// Whether the answer will change the region with this id.
+    /// Whether the response replaces the region with this id.
     pub fn wants(&self, region: &str) -> bool {
         self.is_partial() && self.target() == Some(region)
     }
@@ -72,13 +72,13 @@ impl Hx {
         self.source.as_deref().filter(|id| !id.is_empty())
     }
 
-    /// The address that the browser shows.
+    /// The URL that the browser shows.
     pub fn current_url(&self) -> Option<&str> {
         self.current_url.as_deref()
     }
 
-    /// Sends the browser to `url`: 303 for a plain request, `HX-Redirect` for htmx, which would
-    /// otherwise swap the page behind the redirect into a region.
+    /// Redirects to `url`: with 303 for a plain request, with `HX-Redirect` for htmx. htmx would otherwise follow a
+    /// 303 and swap the whole page into a region.
     pub fn go_to(&self, url: &str) -> Response {
         let Ok(place) = HeaderValue::try_from(ascii(url)) else {
             return StatusCode::INTERNAL_SERVER_ERROR.into_response();
@@ -89,7 +89,7 @@ impl Hx {
         (StatusCode::SEE_OTHER, [(LOCATION, place)]).into_response()
     }
 
-    /// Says that something is done: in a toast where a live page stays as it is, else by going to `url`.
+    /// Confirms an action: as a toast if a region was requested, otherwise by a redirect to `url`.
     pub fn done(&self, words: &str, url: &str) -> Response {
         if self.is_partial() {
             return (Ask::new().toast(Tone::Ok, words), "").into_response();
@@ -112,12 +112,12 @@ impl<S: Sync> FromRequestParts<S> for Hx {
     }
 }
 
-/// The id in `tag#id`, as htmx names an element.
+/// The id in `tag#id`, the element notation of htmx.
 fn element_id(name: &str) -> String {
     name.split_once('#').map_or_else(String::new, |(_, id)| id.to_owned())
 }
 
-/// What an answer asks of htmx, as response headers: `(Ask::new().toast(..), html)`.
+/// Response headers that instruct htmx: `(Ask::new().toast(..), html)`.
 #[derive(Clone, Debug, Default)]
 pub struct Ask {
     events: Vec<(String, serde_json::Value)>,
@@ -125,68 +125,68 @@ pub struct Ask {
 }
 
 impl Ask {
-    /// Asks nothing yet.
+    /// No instructions.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Raises a DOM event at the element that sent the request.
+    /// Triggers a DOM event at the element that sent the request.
     pub fn event(mut self, name: &str, detail: serde_json::Value) -> Self {
         self.events.push((name.to_owned(), detail));
         self
     }
 
-    /// Tells the regions of this page that a record changed: those that name it fetch themselves
-    /// again, also while the page's stream is down. Raised at `<body>`, where they listen.
+    /// Announces a changed record to the regions of this page, which then refetch themselves even while the page's
+    /// stream is down. Triggered at `<body>`, where the regions listen.
     pub fn changed(self, table: &str, id: impl std::fmt::Display) -> Self {
         let at = serde_json::json!({ "target": "body" });
         self.event(&format!("hq:{table}"), at.clone()).event(&format!("hq:{table}:{id}"), at)
     }
 
-    /// Shows a short message in the corner.
+    /// Shows a toast.
     pub fn toast(self, tone: Tone, text: &str) -> Self {
         self.event("hq:toast", serde_json::json!({ "tone": tone.as_str(), "text": text }))
     }
 
-    /// Shows a short message with a button that posts to `undo`.
+    /// Shows a toast with a button that posts to `undo`.
     pub fn toast_with_undo(self, text: &str, undo: &str) -> Self {
         let detail = serde_json::json!({ "tone": "ok", "text": text, "undo": undo });
         self.event("hq:toast", detail)
     }
 
-    /// Shows a short message with a link, also where what sent the request is gone meanwhile.
+    /// Shows a toast with a link. Works even if the requesting element has been removed.
     pub fn toast_with_link(self, text: &str, href: &str) -> Self {
         let said =
             serde_json::json!({ "tone": "ok", "text": text, "href": href, "target": "body" });
         self.event("hq:toast", said)
     }
 
-    /// Closes the dialog that the request came from.
+    /// Closes the dialog that sent the request.
     pub fn close_dialog(self) -> Self {
         self.event("hq:close", serde_json::json!({}))
     }
 
-    /// The same, and goes on from what it has made, where the page shows that.
+    /// Closes the dialog and continues from the created record `made`, if the page shows it.
     pub fn close_dialog_on(self, made: &str) -> Self {
         self.event("hq:close", serde_json::json!({ "made": made }))
     }
 
-    /// Puts the answer into another element than the one that was asked for.
+    /// Swaps the response into another element than the requested one.
     pub fn retarget(self, selector: &str) -> Self {
         self.header("hx-retarget", selector)
     }
 
-    /// Swaps the answer in another way, such as `outerMorph` or `beforeend`.
+    /// Sets the swap style, such as `outerMorph` or `beforeend`.
     pub fn reswap(self, style: &str) -> Self {
         self.header("hx-reswap", style)
     }
 
-    /// Adds an address to the history.
+    /// Pushes a URL onto the browser history.
     pub fn push_url(self, url: &str) -> Self {
         self.header("hx-push-url", url)
     }
 
-    /// Changes the address without a new entry in the history.
+    /// Replaces the current URL without a new history entry.
     pub fn replace_url(self, url: &str) -> Self {
         self.header("hx-replace-url", url)
     }
@@ -215,7 +215,7 @@ impl IntoResponseParts for Ask {
     }
 }
 
-/// JSON with every character outside ASCII written as `\u….`, since header values are ASCII.
+/// Escapes non-ASCII characters of JSON as `\u….`, because header values are ASCII.
 fn escape_json(json: &str) -> String {
     let mut out = String::with_capacity(json.len());
     for c in json.chars() {
@@ -223,7 +223,7 @@ fn escape_json(json: &str) -> String {
             out.push(c);
         } else {
             for unit in c.encode_utf16(&mut [0; 2]) {
-                // ok: writing to a string does not fail
+                // ok: writing to a `String` does not fail.
                 let _ = write!(out, "\\u{unit:04x}");
             }
         }
@@ -231,14 +231,14 @@ fn escape_json(json: &str) -> String {
     out
 }
 
-/// An address with every byte outside printable ASCII written as `%XX`.
+/// Percent-encodes bytes outside printable ASCII.
 fn ascii(url: &str) -> String {
     let mut out = String::with_capacity(url.len());
     for byte in url.bytes() {
         if byte.is_ascii_graphic() || byte == b' ' {
             out.push(char::from(byte));
         } else {
-            // ok: writing to a string does not fail
+            // ok: writing to a `String` does not fail.
             let _ = write!(out, "%{byte:02X}");
         }
     }

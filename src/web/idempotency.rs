@@ -1,14 +1,14 @@
-//! `Idempotency-Key`: a repeated write of the API happens once.
+//! `Idempotency-Key`: a repeated API write is executed once.
 //!
-//! A layer takes the digest of the whole request; the handler runs its closure through [`Once`]:
+//! A layer hashes the whole request. The handler runs its closure through [`Once`]:
 //!
 //! ```text
 //! async fn create(ws: Ws, who: Person, once: Once, Json(new): Json<NewTask>) -> … {
 //!     let task = ws.write(&who, once.run(move |tx| rules::create(tx, new))).await?;
 //! ```
 //!
-//! Without the header the closure simply runs. The answer is kept as the closure's value for 24 hours,
-//! also across a restart; the same key with another content is a conflict. Only a success is kept.
+//! Without the header, the closure runs normally. The result of a success is stored for 24 hours and survives a
+//! restart. The same key with different content is a conflict.
 
 use axum::body::{Body, to_bytes};
 use axum::extract::{FromRequest, FromRequestParts, MatchedPath, Request};
@@ -30,15 +30,15 @@ use store::once::{self, OnceKey};
 use store::{BlobId, Read, StoreError, WriteTx};
 
 const HEADER: &str = "idempotency-key";
-/// The hidden field of forms.
+/// Name of the hidden form field.
 const FORM_KEY: &str = "once";
-/// The longest key.
+/// Maximum length of a key in bytes.
 const MAX_KEY: usize = 200;
-/// The largest body of a request with a key that is read here.
+/// Maximum size of a request body that the layer reads, in bytes.
 const MAX_BODY: usize = 1024 * 1024;
-/// Where bodies may be larger and are read by the handler: questions to agents, with pictures and files.
+/// Prefix of routes whose handlers read larger bodies: OpenAI-compatible requests with images and files.
 const LARGE: &str = "/v1/";
-/// Headers that belong to a question there.
+/// Headers that are part of the content of such a request.
 const ASKING: &[&str] = &[
     "x-hq-agent-id",
     "x-hq-session-key",
@@ -54,35 +54,34 @@ struct Keyed {
     digest: Digested,
 }
 
-/// What a repeat must have in common with the first.
+/// The part of a request that a repetition must share.
 #[derive(Clone)]
 enum Digested {
-    /// Everything.
+    /// The whole request.
     Whole([u8; 32]),
-    /// All but the body, which is large and passes through.
+    /// Everything except the body, which is large and is streamed.
     AllButBody(Sha256),
 }
 
-/// What a repeat is known by; nothing when the request has no key.
+/// Idempotency key of a request; `None` without a key.
 #[derive(Clone)]
 pub struct Once(Option<OnceKey>);
 
 impl Once {
-    /// Of a request that cannot be repeated with a key: a form of a page that has none.
+    /// For a page form without a key.
     #[must_use]
     pub fn without_key() -> Self {
         Self(None)
     }
 
-    /// Of a form of a page with a key: what is sent twice with it, by a second press or because the
-    /// answer was lost, happens once. Other content under the same key is something else; without a
-    /// key all of it is.
+    /// For a page form with a key. A second submit with the same key and content is executed once. Different content
+    /// with the same key counts as a new request. With an empty key, every submit counts as new.
     #[must_use]
     pub fn of_form(who: &Person, place: &str, key: &str, content: &[&str]) -> Self {
         Self::of_account(who.account, place, key, content)
     }
 
-    /// The same where no workspace says who a person is.
+    /// Like [`Self::of_form`], for requests outside a workspace.
     #[must_use]
     pub fn of_account(account: AccountId, place: &str, key: &str, content: &[&str]) -> Self {
         if key.is_empty() || MAX_KEY < key.len() {
@@ -93,7 +92,7 @@ impl Once {
         Self(Some(OnceKey { scope, key: format!("{key} {content}"), digest: [0; 32] }))
     }
 
-    /// For one more thing that the same request makes, in a transaction of its own.
+    /// Derives a key for another transaction of the same request.
     #[must_use]
     pub fn also(&self, what: &str) -> Self {
         let one = self.0.clone();
@@ -106,11 +105,11 @@ impl Once {
         self.0.is_some()
     }
 
-    /// What was answered the first time, when this is a repeat: for what must be looked up before the write, and
-    /// may be gone by what the first one did.
+    /// The stored result if this is a repetition. For lookups before the write whose target the first request may
+    /// have deleted.
     ///
     /// # Errors
-    /// When the key came with another content.
+    /// When the key was used with different content.
     pub fn answered<T: DeserializeOwned>(&self, read: &dyn Read) -> Result<Option<T>, StoreError> {
         match &self.0 {
             Some(key) => once::answered(read, &key.scope, &key.key, key.digest),
@@ -118,7 +117,7 @@ impl Once {
         }
     }
 
-    /// A closure that runs at most once for the key of this request.
+    /// Wraps a closure so that it runs at most once for the key of this request.
     pub fn run<T, E, F>(self, body: F) -> impl FnOnce(&mut WriteTx<'_>) -> Result<T, E> + Send
     where
         T: Serialize + DeserializeOwned,
@@ -140,7 +139,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Once {
 }
 
 impl Once {
-    /// Of a request of the API.
+    /// For an API request.
     pub(crate) fn of_parts(parts: &Parts) -> Result<Self, PageError> {
         match known(parts)? {
             None => Ok(Self(None)),
@@ -155,9 +154,9 @@ impl Once {
     }
 }
 
-/// A posted form that makes something, and what a repeat of it is known by. Such a form has the hidden field of
-/// `form::once()`, whose key is another each time that the page is drawn: a second press of the button, or the
-/// same form once more after a lost answer, is answered as the first was and makes nothing.
+/// A posted form that creates something, with its idempotency key. The form contains the hidden field of
+/// `form::once()`, whose key changes each time the page is rendered. A second click, or a resend after a lost
+/// response, gets the first response and creates nothing.
 pub struct FormOnce<T>(pub T, pub Once);
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for FormOnce<T> {
@@ -180,12 +179,11 @@ pub(crate) fn form_key(body: &[u8]) -> String {
     key.unwrap_or_default()
 }
 
-/// What a repeat of an upload, or of a question to an agent, is known by: the content counts by its hash, once it
-/// is there.
+/// Idempotency key of an upload or a request to an agent. The content is added as a hash once it has arrived.
 pub struct OnceFile(Option<(String, Keyed)>);
 
 impl OnceFile {
-    /// With the content that has arrived.
+    /// Completes the key with a stored blob.
     #[must_use]
     pub fn with(self, blob: BlobId) -> Once {
         Once(self.0.map(|(scope, Keyed { key, digest })| {
@@ -200,7 +198,7 @@ impl OnceFile {
         }))
     }
 
-    /// With a body that is kept nowhere.
+    /// Completes the key with a body that is not stored.
     #[must_use]
     pub fn with_body(self, body: &[u8]) -> Once {
         match self.0 {
@@ -217,7 +215,7 @@ impl<S: Send + Sync> FromRequestParts<S> for OnceFile {
     }
 }
 
-/// Who repeats what, and the key.
+/// Returns scope and key.
 fn known(parts: &Parts) -> Result<Option<(String, Keyed)>, PageError> {
     let Some(keyed) = parts.extensions.get::<Keyed>().cloned() else { return Ok(None) };
     let who = parts.extensions.get::<Person>().ok_or_else(PageError::unauthorized)?;
@@ -229,7 +227,7 @@ fn known(parts: &Parts) -> Result<Option<(String, Keyed)>, PageError> {
     Ok(Some((format!("{by} {} {route}", parts.method), keyed)))
 }
 
-/// Refuses a key where the answer may not be kept, because it holds a secret that is shown once.
+/// Rejects a key on routes whose response must not be stored, because it contains a secret that is shown once.
 pub struct NoKey;
 
 impl<S: Send + Sync> FromRequestParts<S> for NoKey {
@@ -246,7 +244,7 @@ impl<S: Send + Sync> FromRequestParts<S> for NoKey {
     }
 }
 
-/// The layer: takes the digest of a write of the API that carries a key.
+/// Middleware that hashes an API write with a key.
 pub async fn digest(request: Request, next: Next) -> Response {
     let key = request.headers().get(HEADER).map(|key| key.to_str().unwrap_or("").to_owned());
     let writes = !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
@@ -265,7 +263,7 @@ pub async fn digest(request: Request, next: Next) -> Response {
         hash.update([0]);
     }
     if uri.path().starts_with(LARGE) {
-        // There headers say whom is asked, where, and by which model.
+        // On these routes, headers select agent, session and model.
         for name in ASKING {
             let word = parts.headers.get(*name).map_or(&[][..], HeaderValue::as_bytes);
             hash.update(word);

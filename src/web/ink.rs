@@ -1,26 +1,26 @@
-//! Chosen colours, adjusted to be readable in both themes.
+//! Custom colours, adjusted to be readable in both themes.
 //!
-//! Pages have no inline styles. `data-c` names the colour: one of the twelve by name, any other by sixteen steps of red,
-//! green and blue per theme; `tokens.css` has a rule for each step.
+//! Pages have no inline styles. `data-c` names the colour: one of the twelve by name, any other by 16 steps of red,
+//! green and blue per theme. `tokens.css` has a rule for each step.
 
 use kernel::{Colour, Hue};
 
-/// What an ink has against its ground at least.
+/// Minimum contrast ratio of text to its background.
 const CONTRAST: f64 = 4.5;
-/// Where an ink of the light theme stands.
+/// Background in the light theme.
 const LIGHT: [u8; 3] = [0xff, 0xff, 0xff];
-/// Where an ink of the dark theme stands: on menus, the lightest of its grounds.
+/// Background in the dark theme: menus, the lightest of its backgrounds.
 const DARK: [u8; 3] = [0x22, 0x28, 0x35];
-/// One of the sixteen steps of a part of a colour.
+/// Difference between two of the 16 steps of a colour channel.
 const STEP: u8 = 17;
 
-/// What `data-c` says for one of the twelve.
+/// The value of `data-c` for one of the twelve colours.
 #[must_use]
 pub fn named(hue: Hue) -> String {
     hue.label().to_lowercase()
 }
 
-/// What `data-c` says for any colour.
+/// The value of `data-c` for any colour.
 #[must_use]
 pub fn drawn(colour: Colour) -> String {
     match colour {
@@ -32,20 +32,20 @@ pub fn drawn(colour: Colour) -> String {
     }
 }
 
-/// The steps of its inks on the light and on the dark ground.
+/// The steps of a colour for the light and the dark background.
 fn pair(colour: [u8; 3]) -> ([u8; 3], [u8; 3]) {
     (readable(colour, [0; 3], LIGHT), readable(colour, [u8::MAX; 3], DARK))
 }
 
-/// The colour, as little of the end mixed in as lets it be read.
+/// Mixes as little of `end` into the colour as the contrast requires.
 fn readable(colour: [u8; 3], end: [u8; 3], ground: [u8; 3]) -> [u8; 3] {
     let mut all = (0..=32).map(|part| mixed(colour, end, part));
     let enough = |steps: &[u8; 3]| CONTRAST <= contrast(steps.map(|step| step * STEP), ground);
-    // The end itself can be read on either ground.
+    // Black or white is readable on its background.
     all.find(enough).unwrap_or_else(|| mixed(colour, end, 32))
 }
 
-/// So many of 32 parts of the end, in steps.
+/// Mixes `part` of 32 parts of `end` into the colour; returns steps.
 fn mixed(colour: [u8; 3], end: [u8; 3], part: u16) -> [u8; 3] {
     let step = |at: usize| {
         let sum = u16::from(colour[at]) * (32 - part) + u16::from(end[at]) * part;
@@ -55,7 +55,7 @@ fn mixed(colour: [u8; 3], end: [u8; 3], part: u16) -> [u8; 3] {
     [step(0), step(1), step(2)]
 }
 
-/// How two colours stand out from each other, from 1 to 21, as WCAG 2 counts it.
+/// Contrast ratio of two colours from 1 to 21 (WCAG 2).
 #[must_use]
 pub fn contrast(one: [u8; 3], other: [u8; 3]) -> f64 {
     let (one, other) = (luminance(one), luminance(other));

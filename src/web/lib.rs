@@ -1,8 +1,9 @@
-//! Kit for pages and JSON: routes with capabilities, extractors, errors, forms, assets, streams. It knows no noun.
+//! Toolkit for pages and JSON: routes with capabilities, extractors, errors, forms, assets, streams. Contains no
+//! noun-specific code.
 
 #![warn(missing_docs)]
 
-// Templates name what stands here from every package: `web::draw::icon`.
+// Allows templates of all packages to use paths such as `web::draw::icon`.
 extern crate self as web;
 
 pub mod assets;

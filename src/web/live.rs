@@ -1,23 +1,24 @@
-//! What a region of a page wants to hear about, as attributes for htmx.
+//! Subscriptions of page regions, as htmx attributes.
 //!
-//! The page's one stream names changed tables and ids; a script repeats each as DOM events on
-//! `<body>`: `hq:tasks:<id>` and `hq:tasks` for a record, `hq:tasks:any` and `hq:tasks` for a
-//! whole table, `hq:resync` after a gap. A region that carries [`Live`] fetches itself again.
+//! The page's stream names changed tables and ids. A script converts each into DOM events on `<body>`:
+//! `hq:tasks:<id>` and `hq:tasks` for a record, `hq:tasks:any` and `hq:tasks` for a whole table, `hq:resync` after a
+//! gap. A region with [`Live`] then refetches itself.
 
 use std::fmt::{self, Display, Formatter};
 
 use crate::html::escape;
 
-/// How long a region waits after a change, and after each that comes meanwhile.
+/// Delay between a change and the refetch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Wait {
-    /// One message may name several things, and the answer to one's own change names them once more: the short
-    /// wait makes one request of them.
+    /// A short delay, which merges several events of one message, and those of the response to the user's own change,
+    /// into one request.
     #[default]
     Soon,
-    /// Longer than what somebody looks at takes, shorter than changes are gathered where many follow each other.
+    /// Longer than the refetch of the main content, shorter than the batching delay of the stream in a series of
+    /// changes.
     Later,
-    /// Until nothing more comes.
+    /// Debounced: waits for a pause in the changes.
     Calm,
 }
 
@@ -31,11 +32,10 @@ impl Wait {
     }
 }
 
-/// Attributes of a region that renews itself: `<section id="head" {{ live }}>`.
+/// Attributes of a region that refreshes itself: `<section id="head" {{ live }}>`.
 ///
-/// `url` must answer with exactly this region (same id), after its usual check of rights. The
-/// answer is morphed in, so focus, selection and half-typed text stay; a region in which
-/// somebody is typing waits until they leave it.
+/// `url` must return exactly this region (same id) after its usual permission check. The response is morphed in, so
+/// focus, selection and typed text are preserved. A region with a focused input waits until the focus leaves.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Live {
     url: String,
@@ -44,39 +44,39 @@ pub struct Live {
 }
 
 impl Live {
-    /// A region that `url` renders.
+    /// A region rendered by `url`.
     pub fn new(url: impl Into<String>) -> Self {
         Self { url: url.into(), events: Vec::new(), wait: Wait::Soon }
     }
 
-    /// Renews when half a second has passed without a further change: for what is dear to make and may be late.
+    /// Waits for half a second without changes. For expensive regions that may lag.
     #[must_use]
     pub fn debounced(mut self) -> Self {
         self.wait = Wait::Calm;
         self
     }
 
-    /// Renews after the others: for what stands beside what somebody looks at.
+    /// Refreshes after the main content. For secondary regions.
     #[must_use]
     pub fn later(mut self) -> Self {
         self.wait = Wait::Later;
         self
     }
 
-    /// Renews when any record of `table` changed.
+    /// Refreshes when any record of `table` changes.
     #[must_use]
     pub fn table(mut self, table: &str) -> Self {
         self.events.push(format!("hq:{table}"));
         self
     }
 
-    /// Renews when any record of one of these tables changed.
+    /// Refreshes when any record of one of these tables changes.
     #[must_use]
     pub fn tables(self, tables: &[&str]) -> Self {
         tables.iter().fold(self, |live, table| live.table(table))
     }
 
-    /// Renews when this record of `table` changed.
+    /// Refreshes when this record of `table` changes.
     #[must_use]
     pub fn record(mut self, table: &str, id: impl Display) -> Self {
         self.events.push(format!("hq:{table}:{id}"));

@@ -1,11 +1,9 @@
-//! Markdown to HTML that may stand in a page.
+//! Renders Markdown to safe HTML.
 //!
-//! Tables, task lists, strike-through and bare links work. HTML is words like any other: tags, comments and
-//! whole blocks of it are shown as they were typed, so that nothing of `Vec<String>` is lost and nothing of a
-//! script runs. Headings move one level down, below the page's own; pictures from elsewhere become links,
-//! because a page loads nothing from a third party; those that lie here, as files of tasks, are shown. Words
-//! such as `MC-142` and `@ada` become links if the caller knows them. What comes out of the renderer is
-//! sanitised once more by a list of allowed tags.
+//! Supports tables, task lists, strike-through and autolinks. Raw HTML is escaped and shown as typed. Headings move
+//! one level down, below the page heading. External images become links, because a page loads nothing from third
+//! parties; images in task files are shown. Words such as `MC-142` and `@ada` become links if the caller knows them.
+//! The output is sanitised with an allowlist of tags.
 
 use std::fmt::Write as _;
 use std::sync::LazyLock;
@@ -17,10 +15,10 @@ use comrak::{Arena, Options, format_html, parse_document};
 use crate::html::{SafeHtml, escape};
 use crate::{assets, checklist};
 
-/// How deep parts of a text may stand in one another; one that goes deeper is shown as it was written.
+/// Maximum nesting depth. A deeper text is shown as source.
 const DEEPEST: usize = 100;
 
-/// Where a word in running text leads, if it names something: called with `MC-142` or `@ada`.
+/// Returns the URL of a word in the text, such as `MC-142` or `@ada`.
 pub type Lookup<'a> = dyn Fn(&str) -> Option<String> + 'a;
 
 /// Renders Markdown and links the words that `find` knows.
@@ -28,8 +26,8 @@ pub fn render(text: &str, find: &Lookup<'_>) -> SafeHtml {
     drawn(text, find, false)
 }
 
-/// The same with items of checklists that are pressed: each is a button of the form around the text and
-/// sends what [`checklist::Tick`] reads as `tick`.
+/// Like [`render`], with clickable checklist items. Each item is a submit button of the surrounding form, with a
+/// value for [`checklist::Tick`] in the field `tick`.
 pub fn with_ticks(text: &str, find: &Lookup<'_>) -> SafeHtml {
     drawn(text, find, true)
 }
@@ -54,7 +52,7 @@ fn drawn(text: &str, find: &Lookup<'_>, pressed: bool) -> SafeHtml {
     SafeHtml::vouched(framed(&CLEANER.clean(&html).to_string(), boxes))
 }
 
-/// A button for each item of a checklist, in their order; empty for one that cannot be ticked.
+/// A button for each checklist item, in order; empty for an item that cannot be ticked.
 fn buttons<'a>(root: &'a AstNode<'a>, text: &str) -> Vec<String> {
     let items = checklist::of(root, text);
     let known: Vec<_> = items.iter().flatten().cloned().collect();
@@ -73,8 +71,8 @@ fn buttons<'a>(root: &'a AstNode<'a>, text: &str) -> Vec<String> {
     items.iter().enumerate().map(&mut button).collect()
 }
 
-/// Puts each block of code, which is clean already, into a frame with a button that copies it, and buttons
-/// in the place of the boxes of a checklist.
+/// Wraps each code block in a frame with a copy button, and replaces checkboxes by buttons. The input is sanitised
+/// already.
 fn framed(html: &str, boxes: Vec<String>) -> String {
     if !html.contains("<pre") && boxes.is_empty() {
         return html.to_owned();
@@ -92,7 +90,7 @@ fn framed(html: &str, boxes: Vec<String>) -> String {
         let pressed = tag.starts_with("<input").then(|| boxes.next()).flatten();
         out.push_str(pressed.as_deref().filter(|button| !button.is_empty()).unwrap_or(tag));
         if tag == "</pre>" {
-            // ok: writing into a text does not fail.
+            // ok: writing to a `String` does not fail.
             let _ = write!(
                 out,
                 "<button class=\"btn\" type=\"button\" data-icon data-kind=\"ghost\" data-size=\"s\" \
@@ -107,7 +105,7 @@ fn framed(html: &str, boxes: Vec<String>) -> String {
     out
 }
 
-/// Where a tag ends: at the first `>` outside of quotes.
+/// End of a tag: the first `>` outside quotes.
 fn end_of(tag: &str) -> usize {
     let mut quoted = false;
     for (at, sign) in tag.char_indices() {
@@ -120,12 +118,12 @@ fn end_of(tag: &str) -> usize {
     tag.len()
 }
 
-/// Renders Markdown in which no word is a link by itself.
+/// Renders Markdown without linked words.
 pub fn plain(text: &str) -> SafeHtml {
     render(text, &|_| None)
 }
 
-/// A rendered text whose headings can be led to: each has the id that `name` makes of its words.
+/// Adds an id to each heading of rendered HTML. `name` derives the id from the heading's text.
 pub fn anchored(html: &SafeHtml, name: impl Fn(&str) -> String) -> SafeHtml {
     let mut out = String::with_capacity(html.as_str().len() + 256);
     let mut rest = html.as_str();
@@ -141,7 +139,7 @@ pub fn anchored(html: &SafeHtml, name: impl Fn(&str) -> String) -> SafeHtml {
         let close = format!("</h{}>", char::from(level));
         let inner = tag[end..].split(&close).next().unwrap_or_default();
         let words = name(&words_of(inner));
-        // ok: writing into a text does not fail.
+        // ok: writing to a `String` does not fail.
         let _ = write!(out, "{} id=\"{}\">", &tag[..end - 1], escape(&words));
         rest = &tag[end..];
     }
@@ -149,7 +147,7 @@ pub fn anchored(html: &SafeHtml, name: impl Fn(&str) -> String) -> SafeHtml {
     SafeHtml::vouched(out)
 }
 
-/// The words between tags.
+/// The text between tags.
 fn words_of(html: &str) -> String {
     let mut words = String::new();
     let mut rest = html;
@@ -162,7 +160,7 @@ fn words_of(html: &str) -> String {
     signs.iter().fold(words, |words, (code, sign)| words.replace(code, sign))
 }
 
-/// The words of a Markdown text without its signs, cut after `max` characters, for one line.
+/// The text of Markdown without markup, cut after `max` characters, for one line.
 pub fn excerpt(text: &str, max: usize) -> String {
     let arena = Arena::new();
     let root = parse_document(&arena, text, &options(text));
@@ -190,8 +188,8 @@ pub fn excerpt(text: &str, max: usize) -> String {
     }
 }
 
-/// What stands around front matter, if a text begins with some: fields in lines, one below the other. Other words between
-/// two rules are words.
+/// The delimiter if the text starts with front matter, that is lines of fields. Other text between two rules is no
+/// front matter.
 pub(super) fn front_matter(text: &str) -> Option<String> {
     const RULE: &str = "---";
     let mut lines = text.lines().map(str::trim_end);
@@ -226,10 +224,10 @@ static CLEANER: LazyLock<ammonia::Builder<'static>> = LazyLock::new(|| {
         .add_tag_attributes("input", ["type", "checked", "disabled"])
         .set_tag_attribute_value("input", "class", "tick")
         .set_tag_attribute_value("input", "aria-label", "Item")
-        // Both scroll sideways when they are wide: the keyboard must reach them.
+        // Wide tables and code blocks scroll sideways, so they must be focusable by keyboard.
         .set_tag_attribute_value("table", "tabindex", "0")
         .set_tag_attribute_value("pre", "tabindex", "0")
-        // Signs of items and quotes stand where their words begin; paragraphs run as `base.css` says.
+        // Markers of lists and quotes are placed by text direction; `base.css` handles paragraphs.
         .set_tag_attribute_value("ul", "dir", "auto")
         .set_tag_attribute_value("ol", "dir", "auto")
         .set_tag_attribute_value("blockquote", "dir", "auto")
@@ -246,7 +244,7 @@ static CLEANER: LazyLock<ammonia::Builder<'static>> = LazyLock::new(|| {
     cleaner
 });
 
-/// Whether an address is that of the content of a file on a task: `/w/<workspace>/files/<id>/content`.
+/// Whether a URL is the content of a task file: `/w/<workspace>/files/<id>/content`.
 fn lies_here(url: &str) -> bool {
     let Some((place, rest)) = url.strip_prefix("/w/").and_then(|rest| rest.split_once('/')) else {
         return false;
@@ -262,7 +260,7 @@ fn lies_here(url: &str) -> bool {
     plain(place) && file.is_some_and(plain)
 }
 
-/// Makes words of HTML: a tag in a line stays where it is, a block becomes a paragraph of its lines.
+/// Converts HTML to text: an inline tag stays in its line, a block becomes a paragraph of its lines.
 fn show_html<'a>(arena: &'a Arena<'a>, root: &'a AstNode<'a>) {
     let nodes: Vec<_> = root.descendants().collect();
     for node in nodes {
@@ -291,7 +289,7 @@ fn show_html<'a>(arena: &'a Arena<'a>, root: &'a AstNode<'a>) {
     }
 }
 
-/// Moves headings down and turns pictures from elsewhere into links.
+/// Moves headings down and turns external images into links.
 fn rework<'a>(node: &'a AstNode<'a>) {
     let value = &mut node.data.borrow_mut().value;
     match value {
@@ -301,7 +299,7 @@ fn rework<'a>(node: &'a AstNode<'a>) {
     }
 }
 
-/// Whether parts stand in one another deeper than anybody writes them: what draws a page takes its time for each.
+/// Whether the nesting exceeds any reasonable depth. Rendering time grows with the depth.
 fn is_too_deep<'a>(root: &'a AstNode<'a>) -> bool {
     let mut depth = 0_usize;
     root.traverse().any(|edge| {
@@ -313,7 +311,7 @@ fn is_too_deep<'a>(root: &'a AstNode<'a>) -> bool {
     })
 }
 
-/// The pieces of text that stand in no link.
+/// Text nodes outside links.
 fn outside_links<'a>(root: &'a AstNode<'a>) -> Vec<&'a AstNode<'a>> {
     let (mut found, mut links) = (Vec::new(), 0_usize);
     for edge in root.traverse() {
@@ -359,7 +357,7 @@ fn leaf<'a>(arena: &'a Arena<'a>, text: &str) -> &'a AstNode<'a> {
     arena.alloc(NodeValue::Text(text.to_owned().into()).into())
 }
 
-/// Places of words that may name something: `@slug`, or capitals, a hyphen and digits.
+/// Byte ranges of possible references: `@slug`, or capitals, a hyphen and digits.
 fn words(text: &str) -> Vec<(usize, usize)> {
     let is_word = |c: char| c.is_alphanumeric() || c == '-' || c == '_' || c == '@' || c == '.';
     let mut found = Vec::new();

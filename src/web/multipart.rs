@@ -1,56 +1,56 @@
-//! Forms with files (`multipart/form-data`), read piece by piece: a part is never whole in memory.
+//! Streaming parser for `multipart/form-data`. A part is never entirely in memory.
 
 use axum::body::{Body, BodyDataStream, Bytes};
 use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
 use futures_util::StreamExt as _;
 
-/// The longest head of a part.
+/// Maximum size of a part's header in bytes.
 const MAX_HEAD: usize = 8 * 1024;
-/// The longest boundary that the standard allows.
+/// Maximum length of a boundary (RFC 2046).
 const MAX_BOUNDARY: usize = 70;
 
 /// Why a form could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum FormError {
-    /// It is none.
+    /// The content type is not `multipart/form-data`.
     #[error("this is not a form with files; send multipart/form-data")]
     NotAForm,
-    /// It is broken.
+    /// The form is malformed.
     #[error("the form is broken: {0}")]
     Broken(&'static str),
-    /// It was cut off.
+    /// The body ended early.
     #[error("the form was cut off: {0}")]
     CutOff(#[from] axum::Error),
 }
 
-/// A part of a form.
+/// Header of a part.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Part {
-    /// The name of the field.
+    /// Field name.
     pub name: String,
-    /// The name of the file, if it is one.
+    /// File name, if the part is a file.
     pub file: Option<String>,
 }
 
-/// A form that arrives.
+/// A form that is being received.
 pub struct Multipart {
     body: BodyDataStream,
-    /// What has arrived and was not given out.
+    /// Received bytes that were not returned yet.
     rest: Vec<u8>,
-    /// The line that stands between parts, with the line break before it.
+    /// The delimiter between parts, with its leading line break.
     between: Vec<u8>,
-    /// The body has no more.
+    /// Whether the body has ended.
     ended: bool,
-    /// The part that was begun has more.
+    /// Whether the current part has more data.
     inside: bool,
 }
 
 impl Multipart {
-    /// Begins to read a form.
+    /// Starts to read a form.
     ///
     /// # Errors
-    /// When the request is no such form.
+    /// When the content type is wrong.
     pub fn new(headers: &HeaderMap, body: Body) -> Result<Self, FormError> {
         let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let kind = kind.filter(|kind| kind.to_ascii_lowercase().starts_with("multipart/form-data"));
@@ -58,15 +58,15 @@ impl Multipart {
         let boundary = boundary.filter(|b| !b.is_empty() && b.len() <= MAX_BOUNDARY);
         let boundary = boundary.ok_or(FormError::NotAForm)?;
         let between = format!("\r\n--{boundary}").into_bytes();
-        // The first boundary has no line before it.
+        // The first boundary has no leading line break.
         let rest = b"\r\n".to_vec();
         Ok(Self { body: body.into_data_stream(), rest, between, ended: false, inside: true })
     }
 
-    /// The next part; what was left of the one before is skipped.
+    /// Returns the next part. Skips the rest of the previous one.
     ///
     /// # Errors
-    /// When the form is broken or cut off.
+    /// When the form is malformed or cut off.
     pub async fn part(&mut self) -> Result<Option<Part>, FormError> {
         while self.inside {
             self.piece().await?;
@@ -87,22 +87,22 @@ impl Multipart {
         }
     }
 
-    /// The next piece of the part; nothing when the part is over.
+    /// Returns the next chunk of the part; `None` at its end.
     ///
     /// # Errors
-    /// When the form is broken or cut off.
+    /// When the form is malformed or cut off.
     pub async fn piece(&mut self) -> Result<Option<Bytes>, FormError> {
         while self.inside {
             if let Some(at) = find(&self.rest, &self.between) {
                 let piece: Vec<u8> = self.rest.drain(..at + self.between.len()).take(at).collect();
                 self.inside = false;
-                // What follows decides whether there is another part.
+                // The next two bytes decide whether another part follows.
                 while self.rest.len() < 2 {
                     self.more().await?;
                 }
                 return Ok(Some(piece.into()).filter(|piece: &Bytes| !piece.is_empty()));
             }
-            // All but what may be the beginning of a boundary.
+            // All bytes that cannot be the start of a boundary.
             let sure = self.rest.len().saturating_sub(self.between.len() - 1);
             if sure > 0 {
                 return Ok(Some(self.rest.drain(..sure).collect::<Vec<u8>>().into()));
@@ -112,7 +112,7 @@ impl Multipart {
         Ok(None)
     }
 
-    /// What has not been read of the body.
+    /// The unread rest of the body.
     pub fn rest_of_body(&mut self) -> &mut BodyDataStream {
         &mut self.body
     }
@@ -151,7 +151,7 @@ fn described(head: &[u8]) -> Result<Part, FormError> {
     Ok(Part { name, file: parameter(line, "filename") })
 }
 
-/// A parameter of a header's value. Browsers write a quote in a name as `%22`.
+/// A parameter of a header value. Browsers encode a quote in a name as `%22`.
 fn parameter(value: &str, wanted: &str) -> Option<String> {
     let mut rest = value;
     while let Some((_, after)) = rest.split_once(';') {
@@ -184,7 +184,7 @@ mod tests {
         Content-Type: text/html\r\n\r\none\r\n--x\r\n--x2\r\ntwo\r\n--x1\r\n\
         Content-Disposition: form-data; name=\"file\"; filename=\"\"\r\n\r\n\r\n--x1--\r\n";
 
-    /// All parts of a form that arrives in pieces of this size.
+    /// Reads all parts of a form that arrives in chunks of `size` bytes.
     async fn read(
         text: &str,
         size: usize,

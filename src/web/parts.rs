@@ -1,8 +1,8 @@
-//! Small views that macros draw: faces, tones, dots, marks, tabs, choices.
+//! Small views that template macros render: faces, tones, dots, tabs, choices.
 //!
 //! Features fill them, so that every person, agent and state looks the same on every page.
 
-/// What a colour means. States have words of their own; a tone is for everything else.
+/// Meaning of a colour. Record states have their own colours; tones are for everything else.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Tone {
     /// No meaning.
@@ -16,12 +16,12 @@ pub enum Tone {
     Warn,
     /// Failed, overdue, destructive.
     Danger,
-    /// What can be pressed or is selected.
+    /// Clickable or selected.
     Brand,
 }
 
 impl Tone {
-    /// The word in `data-tone`.
+    /// The value of `data-tone`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Neutral => "neutral",
@@ -33,7 +33,7 @@ impl Tone {
         }
     }
 
-    /// The icon that goes with a message of this tone.
+    /// Icon of a message with this tone.
     pub fn icon(self) -> &'static str {
         match self {
             Self::Ok => "check",
@@ -43,7 +43,7 @@ impl Tone {
     }
 }
 
-/// The icon of a tone given as a word, for macros.
+/// Icon of a tone given by name, for macros.
 pub fn tone_icon(word: &str) -> &'static str {
     match word {
         "ok" => Tone::Ok.icon(),
@@ -60,19 +60,19 @@ impl std::fmt::Display for Tone {
 
 impl askama::filters::HtmlSafe for Tone {}
 
-/// Which shape a face has.
+/// Shape of a face.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum FaceKind {
-    /// Round.
+    /// A circle.
     Person,
-    /// A tile.
+    /// A rounded square.
     Agent,
-    /// A dashed circle: nobody.
+    /// A dashed circle: unassigned.
     #[default]
     Nobody,
 }
 
-/// A person, an agent or nobody, as a small picture.
+/// Avatar of a person, an agent or nobody.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Face {
     /// Shape.
@@ -81,14 +81,14 @@ pub struct Face {
     pub mark: String,
     /// Full name.
     pub name: String,
-    /// One of the eight series colours.
+    /// One of the eight series colours, 1 to 8.
     pub colour: u8,
-    /// Working right now: draws the ring.
+    /// Whether a run is active; draws the ring.
     pub live: bool,
 }
 
 impl Face {
-    /// A person, with initials and a colour made from the name.
+    /// A person's face. Initials and colour are derived from the name.
     pub fn person(name: &str) -> Self {
         Self {
             kind: FaceKind::Person,
@@ -99,7 +99,8 @@ impl Face {
         }
     }
 
-    /// An agent with its emoji; its slug or id picks the colour, so that it survives a new name.
+    /// An agent's face with its emoji. `seed` (slug or id) determines the colour, so that the colour survives a
+    /// rename.
     pub fn agent(name: &str, emoji: &str, seed: &str) -> Self {
         let mark = if emoji.is_empty() { initials(name) } else { emoji.to_owned() };
         Self {
@@ -111,19 +112,19 @@ impl Face {
         }
     }
 
-    /// Nobody: an open place.
+    /// The face of an unassigned slot.
     pub fn nobody() -> Self {
         Self { name: "Nobody".to_owned(), ..Self::default() }
     }
 
-    /// The same face with the ring of somebody who works right now.
+    /// Sets whether the face has the activity ring.
     #[must_use]
     pub fn working(mut self, live: Working) -> Self {
         self.live = live == Working::Yes;
         self
     }
 
-    /// The word in `data-kind`; people have none.
+    /// The value of `data-kind`; empty for people.
     pub fn kind_word(&self) -> &'static str {
         match self.kind {
             FaceKind::Person => "person",
@@ -132,7 +133,7 @@ impl Face {
         }
     }
 
-    /// Name and what it does, for a tooltip.
+    /// Tooltip: the name and whether work is in progress.
     pub fn hint(&self) -> String {
         match self.live {
             true => format!("{}, working now", self.name),
@@ -141,12 +142,12 @@ impl Face {
     }
 }
 
-/// Whether somebody works right now.
+/// Whether a person or agent is working now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Working {
-    /// A run has a live step.
+    /// A run has an active step.
     Yes,
-    /// Not at the moment.
+    /// No run has an active step.
     No,
 }
 
@@ -156,7 +157,7 @@ impl From<bool> for Working {
     }
 }
 
-/// One of the colours 1 to 8, the same for the same seed.
+/// A colour from 1 to 8, stable per seed. The hash is FNV-1a.
 pub fn colour_of(seed: &str) -> u8 {
     let mut hash: u32 = 0x811c_9dc5;
     for byte in seed.bytes() {
@@ -165,7 +166,7 @@ pub fn colour_of(seed: &str) -> u8 {
     u8::try_from((hash >> 7) % 8).map_or(1, |c| c + 1)
 }
 
-/// The first letters of the first and the last word, upper case.
+/// First letters of the first and the last word, in upper case.
 pub fn initials(name: &str) -> String {
     let mut words = name.split_whitespace().filter_map(|w| w.chars().find(|c| c.is_alphanumeric()));
     let first = words.next();
@@ -173,28 +174,28 @@ pub fn initials(name: &str) -> String {
     first.into_iter().chain(last).flat_map(char::to_uppercase).collect()
 }
 
-/// A state word with the colour dot that means it: `working`, `ready`, `paused`, `error`, …
+/// A state with its coloured dot: `working`, `ready`, `paused`, `error`, …
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Dot {
-    /// A state word that static/css/tokens.css knows.
+    /// A state name defined in `static/css/tokens.css`.
     pub state: String,
-    /// What a person reads.
+    /// Visible label.
     pub label: String,
 }
 
 impl Dot {
-    /// A dot for `state`, read out as `label`.
+    /// A dot for `state` with the visible text `label`.
     pub fn new(state: impl Into<String>, label: impl Into<String>) -> Self {
         Self { state: state.into(), label: label.into() }
     }
 }
 
-/// A tab or a segment: a link to a view of the same thing.
+/// A tab or a segment: a link to another view of the same thing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tab {
-    /// What a person reads.
+    /// Visible label.
     pub label: String,
-    /// Where it leads.
+    /// Link target.
     pub href: String,
     /// Icon name, or empty.
     pub icon: &'static str,
@@ -210,14 +211,14 @@ impl Tab {
         Self { label: label.into(), href: href.into(), current, ..Self::default() }
     }
 
-    /// The same tab with a number; zero is not shown.
+    /// Sets the number; zero is not shown.
     #[must_use]
     pub fn count(mut self, count: u64) -> Self {
         self.count = (count > 0).then_some(count);
         self
     }
 
-    /// The same tab with an icon.
+    /// Sets the icon.
     #[must_use]
     pub fn icon(mut self, icon: &'static str) -> Self {
         self.icon = icon;
@@ -225,26 +226,26 @@ impl Tab {
     }
 }
 
-/// One entry of a `<select>`, a radio group or a menu of values.
+/// An option of a `<select>`, a radio group or a menu of values.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Choice {
-    /// What the form sends.
+    /// Submitted value.
     pub value: String,
-    /// What a person reads.
+    /// Visible label.
     pub label: String,
-    /// A second line, or empty.
+    /// Second line, or empty.
     pub hint: String,
-    /// Whether it is the present value.
+    /// Whether this option is selected.
     pub chosen: bool,
 }
 
 impl Choice {
-    /// A value with its words.
+    /// An option without a second line.
     pub fn new(value: impl Into<String>, label: impl Into<String>, chosen: bool) -> Self {
         Self { value: value.into(), label: label.into(), hint: String::new(), chosen }
     }
 
-    /// The same choice with a second line.
+    /// Sets the second line.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = hint.into();
@@ -252,18 +253,18 @@ impl Choice {
     }
 }
 
-/// One part of a stacked bar.
+/// A segment of a stacked bar.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Share {
     /// Start, in thousandths of the whole.
     pub at: u32,
     /// Width, in thousandths of the whole.
     pub width: u32,
-    /// Meaning colour.
+    /// Colour.
     pub tone: Tone,
 }
 
-/// Places the parts of a stacked bar side by side; parts of zero are left out.
+/// Layout of a stacked bar. Parts of zero are omitted.
 pub fn shares(parts: &[(u64, Tone)]) -> Vec<Share> {
     let whole: u64 = parts.iter().map(|(n, _)| n).sum();
     let mut before = 0_u64;
@@ -278,7 +279,7 @@ pub fn shares(parts: &[(u64, Tone)]) -> Vec<Share> {
     out
 }
 
-/// A share of a whole as 0 to 100, for rings, pies and bars.
+/// `part` in percent of `whole`, from 0 to 100; 0 if `whole` is 0.
 pub fn percent(part: u64, whole: u64) -> u8 {
     if whole == 0 {
         return 0;

@@ -1,13 +1,13 @@
-//! A QR code as an SVG picture with attributes only, as the content policy wants it.
+//! QR codes as SVG without inline styles, as the content security policy requires.
 
 use qrcodegen::{QrCode, QrCodeEcc};
 
 use crate::html::escape;
 
-/// Light modules around the code, without which cameras do not find it.
+/// Width of the quiet zone in modules. Scanners need it.
 const QUIET: i32 = 4;
 
-/// The picture of a text; none when it is too long for a code. Always dark on white: cameras want it.
+/// The code of a text; `None` if the text is too long. Always dark on white, as scanners require.
 #[must_use]
 pub fn svg(text: &str, label: &str) -> Option<Picture> {
     let code = QrCode::encode_text(text, QrCodeEcc::Medium).ok()?;
@@ -26,7 +26,7 @@ pub fn svg(text: &str, label: &str) -> Option<Picture> {
     )))
 }
 
-/// A finished picture.
+/// A rendered SVG image.
 pub struct Picture(String);
 
 impl std::fmt::Display for Picture {

@@ -1,7 +1,7 @@
-//! Page regions that are also sent alone when they change.
+//! Page regions that are also sent separately when they change.
 
-/// Declares a part of `$page`: a template of its own over the page's fields, compiled once. The page prints it with
-/// `{{ self.$method() }}`. Askama's own `blocks` compile each block a second time.
+/// Declares a region of `$page`: a template over the page's fields that is compiled once. The page prints it with `{{
+/// self.$method() }}`. Askama's `blocks` would compile each block twice.
 #[macro_export]
 macro_rules! region {
     ($page:ident, $method:ident, $name:ident, $path:tt) => {

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use crate::error::{Failure, PageError};
 use crate::hx::Hx;
 
-/// The layer around all pages.
+/// Middleware for all pages.
 pub async fn layer(request: Request, next: Next) -> Response {
     let asks = *request.method() == Method::GET && Hx::from_headers(request.headers()).is_partial();
     let known = request.headers().get(IF_NONE_MATCH).cloned();
@@ -23,7 +23,7 @@ pub async fn layer(request: Request, next: Next) -> Response {
     }
 }
 
-/// Whether it is HTML that is there as a whole.
+/// Whether a response is complete, unstreamed HTML.
 fn is_region(response: &Response) -> bool {
     let kind = response.headers().get(CONTENT_TYPE).map_or(&[][..], HeaderValue::as_bytes);
     response.status() == StatusCode::OK

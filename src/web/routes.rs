@@ -1,4 +1,4 @@
-//! Route tables: a path, a handler, and the capability it needs, in one line.
+//! Route tables: one line per route with path, handler and required capability.
 //!
 //! ```ignore
 //! Routes::new()
@@ -6,8 +6,8 @@
 //!     .post("/tasks/{id}/status", set_status.needs(Can::Write))
 //! ```
 //!
-//! Pages use GET and POST only. API routes also carry a [`Doc`], from which the OpenAPI document is
-//! made. A route cannot be mounted without saying what it needs.
+//! Pages use GET and POST only. API routes also have a [`Doc`] for the OpenAPI document. A route without a required
+//! capability cannot be mounted.
 
 use std::borrow::Cow;
 use std::pin::Pin;
@@ -30,97 +30,97 @@ use crate::stale;
 use app::App;
 use kernel::Can;
 
-/// What an API route says of itself.
+/// OpenAPI description of a route.
 #[derive(Clone, Debug, Default)]
 pub struct Doc {
-    /// One line.
+    /// Summary, one line.
     pub about: Cow<'static, str>,
-    /// Schema of the query.
+    /// Schema of the query string.
     pub query: Option<Value>,
-    /// Schema of the body.
+    /// Schema of the request body.
     pub body: Option<Value>,
-    /// Schema of the answer.
+    /// Schema of the response body.
     pub returns: Option<Value>,
     /// Status of a success.
     pub status: u16,
-    /// Other media types that a success may have.
+    /// Additional media types of a success.
     pub media: Vec<&'static str>,
-    /// Whether `If-Match` is heeded.
+    /// Whether the route honours `If-Match`.
     pub if_match: bool,
-    /// Why no `Idempotency-Key` is kept.
+    /// Why the route does not support `Idempotency-Key`.
     pub no_key: Option<&'static str>,
 }
 
 impl Doc {
-    /// A route in one line.
+    /// Creates a description with a one-line summary.
     #[must_use]
     pub fn new(about: impl Into<Cow<'static, str>>) -> Self {
         Self { about: about.into(), status: 200, ..Self::default() }
     }
 
-    /// What stands behind the question mark.
+    /// Sets the type of the query string.
     #[must_use]
     pub fn query<T: JsonSchema>(mut self) -> Self {
         self.query = Some(schema::<T>(Contract::Deserialize));
         self
     }
 
-    /// What it takes.
+    /// Sets the type of the request body.
     #[must_use]
     pub fn body<T: JsonSchema>(self) -> Self {
         self.body_of(schema::<T>(Contract::Deserialize))
     }
 
-    /// What it takes, as a schema.
+    /// Sets the schema of the request body.
     #[must_use]
     pub fn body_of(mut self, schema: Value) -> Self {
         self.body = Some(schema);
         self
     }
 
-    /// What it gives, as a schema.
+    /// Sets the schema of the response body.
     #[must_use]
     pub fn returns_of(mut self, schema: Value) -> Self {
         self.returns = Some(schema);
         self
     }
 
-    /// What stands behind the question mark, as a schema.
+    /// Sets the schema of the query string.
     #[must_use]
     pub fn query_of(mut self, schema: Value) -> Self {
         self.query = Some(schema);
         self
     }
 
-    /// What it gives.
+    /// Sets the type of the response body.
     #[must_use]
     pub fn returns<T: JsonSchema>(mut self) -> Self {
         self.returns = Some(schema::<T>(Contract::Serialize));
         self
     }
 
-    /// A success may also have, or has alone, this media type.
+    /// Adds a media type. Without a response schema, it is the only one.
     #[must_use]
     pub fn media(mut self, media: &'static str) -> Self {
         self.media.push(media);
         self
     }
 
-    /// It heeds `If-Match`.
+    /// Declares that the route honours `If-Match`.
     #[must_use]
     pub fn if_match(mut self) -> Self {
         self.if_match = true;
         self
     }
 
-    /// It keeps no `Idempotency-Key`, for this reason.
+    /// Declares that the route does not support `Idempotency-Key`, with the reason.
     #[must_use]
     pub fn no_key(mut self, why: &'static str) -> Self {
         self.no_key = Some(why);
         self
     }
 
-    /// The status of a success, when it is not 200.
+    /// Sets the status of a success; the default is 200.
     #[must_use]
     pub fn status(mut self, status: u16) -> Self {
         self.status = status;
@@ -128,13 +128,13 @@ impl Doc {
     }
 }
 
-/// The schema of a value that programs send.
+/// Schema of a value that clients send.
 #[must_use]
 pub fn schema_of<T: JsonSchema>() -> Value {
     schema::<T>(Contract::Deserialize)
 }
 
-/// `contract`: a field that serde leaves out when it is empty is required in what is read and not in what is written.
+/// `contract`: a field that serde skips when empty is required in requests and optional in responses.
 fn schema<T: JsonSchema>(contract: Contract) -> Value {
     let mut settings = SchemaSettings::openapi3();
     settings.contract = contract;
@@ -143,7 +143,7 @@ fn schema<T: JsonSchema>(contract: Contract) -> Value {
     settings.into_generator().into_root_schema_for::<T>().to_value()
 }
 
-/// What a route asks of a request.
+/// Requirements of a route.
 #[derive(Clone, Copy)]
 struct Asks {
     can: Can,
@@ -151,12 +151,12 @@ struct Asks {
     closed: bool,
 }
 
-/// What a handler gives: axum boxes the future of each function that it calls.
+/// Future of a response. Axum boxes the future of each handler function.
 type Answer = Pin<Box<dyn Future<Output = Response> + Send>>;
 
-/// A handler whose type is forgotten. axum builds a dozen generic types around each handler, and the compiler proves of
-/// each anew that everything in the handler's future may be sent to another thread: with hundreds of handlers that took
-/// longer than compiling all else in their packages.
+/// A type-erased handler. Axum builds a dozen generic types around each handler, and the compiler proves for each of
+/// them that the handler's future is `Send`. With hundreds of handlers, that took longer than compiling the rest of
+/// their packages.
 #[derive(Clone)]
 struct Erased(Arc<dyn Fn(Request, App) -> Answer + Send + Sync>);
 
@@ -168,10 +168,10 @@ impl Handler<(), App> for Erased {
     }
 }
 
-/// Describes a route.
+/// Creates the description of a route.
 pub type DocFn = Arc<dyn Fn() -> Doc + Send + Sync>;
 
-/// A handler with what it needs.
+/// A handler with its requirements.
 pub struct Guarded {
     asks: Asks,
     doc: Option<DocFn>,
@@ -179,7 +179,7 @@ pub struct Guarded {
 }
 
 impl Guarded {
-    /// A handler without a type of its own, with the capability that it needs.
+    /// Creates a type-erased handler with its required capability.
     pub(crate) fn of(
         can: Can,
         handler: impl Fn(Request, App) -> Answer + Send + Sync + 'static,
@@ -188,28 +188,27 @@ impl Guarded {
         Self { asks, doc: None, handler: Erased(Arc::new(handler)) }
     }
 
-    /// Describes an API route. Given as a function, so that no schema is made before somebody
-    /// asks for the document.
+    /// Sets the OpenAPI description. It is a function, so that schemas are built only when the document is requested.
     #[must_use]
     pub fn doc(self, doc: fn() -> Doc) -> Self {
         self.doc_of(Arc::new(doc))
     }
 
-    /// The same by a function that knows more than its code.
+    /// Like [`Guarded::doc`], with a closure.
     #[must_use]
     pub fn doc_of(mut self, doc: DocFn) -> Self {
         self.doc = Some(doc);
         self
     }
 
-    /// Asks a browser for a proof of the last minutes that it is still the same person.
+    /// Requires a re-authentication within the last minutes.
     #[must_use]
     pub fn proved(mut self) -> Self {
         self.asks.proved = true;
         self
     }
 
-    /// Goes also where nobody works: it changes nothing in the workspace.
+    /// Allows the route in a closed workspace: the route changes nothing in it.
     #[must_use]
     pub fn also_closed(mut self) -> Self {
         self.asks.closed = true;
@@ -217,9 +216,9 @@ impl Guarded {
     }
 }
 
-/// Says what a handler needs.
+/// Attaches requirements to a handler.
 pub trait Needs<T>: Sized {
-    /// The capability.
+    /// Sets the required capability.
     fn needs(self, can: Can) -> Guarded;
 }
 
@@ -229,22 +228,22 @@ impl<T: 'static, H: Handler<T, App, Future = Answer> + Sync> Needs<T> for H {
     }
 }
 
-/// One row of the route table.
+/// A row of the route table.
 #[derive(Clone)]
 pub struct RouteInfo {
-    /// The method.
+    /// HTTP method.
     pub method: Method,
-    /// The path below the mount point.
+    /// Path below the mount point.
     pub path: Cow<'static, str>,
-    /// What it needs.
+    /// Required capability.
     pub can: Can,
-    /// Whether it asks for a proof.
+    /// Whether re-authentication is required.
     pub proved: bool,
-    /// For the OpenAPI document.
+    /// Description for the OpenAPI document.
     pub doc: Option<DocFn>,
 }
 
-/// A route on its way to the router.
+/// A route that is not mounted yet.
 struct Row {
     info: RouteInfo,
     router: MethodRouter<App>,
@@ -259,26 +258,26 @@ pub struct Routes {
 }
 
 impl Routes {
-    /// An empty table.
+    /// Creates an empty table.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Reads.
+    /// Adds a route that only reads.
     #[must_use]
     pub fn get(self, path: impl Into<Cow<'static, str>>, handler: Guarded) -> Self {
         self.add(Method::GET, MethodFilter::GET, path.into(), handler)
     }
 
-    /// Changes something.
+    /// Adds a route that changes something.
     #[must_use]
     pub fn post(self, path: impl Into<Cow<'static, str>>, handler: Guarded) -> Self {
         self.add(Method::POST, MethodFilter::POST, path.into(), handler)
     }
 
-    /// Changes fields (API only). A tag that the route does not heed is refused; one that is heeded and matches nothing
-    /// any more is answered with the record as it is now, as far as the route that shows it was given before.
+    /// Adds a route that changes fields (API only). If the route ignores `If-Match`, a request with this header is
+    /// rejected. A stale tag gets the current record in the response, if the record's GET route was added before.
     #[must_use]
     pub fn patch(self, path: impl Into<Cow<'static, str>>, mut handler: Guarded) -> Self {
         let path = path.into();
@@ -311,26 +310,26 @@ impl Routes {
         self.add(Method::PATCH, MethodFilter::PATCH, path, handler)
     }
 
-    /// Replaces (API only).
+    /// Adds a route that replaces a record (API only).
     #[must_use]
     pub fn put(self, path: impl Into<Cow<'static, str>>, handler: Guarded) -> Self {
         self.add(Method::PUT, MethodFilter::PUT, path.into(), handler)
     }
 
-    /// Removes (API only).
+    /// Adds a route that deletes a record (API only).
     #[must_use]
     pub fn delete(self, path: impl Into<Cow<'static, str>>, handler: Guarded) -> Self {
         self.add(Method::DELETE, MethodFilter::DELETE, path.into(), handler)
     }
 
-    /// Takes over the rows of another table.
+    /// Appends the rows of another table.
     #[must_use]
     pub fn merge(mut self, other: Self) -> Self {
         self.rows.extend(other.rows);
         self
     }
 
-    /// Lays something around every handler and its guard, such as another form of errors.
+    /// Wraps every handler and its guard, for example to change the error format.
     #[must_use]
     pub fn wrap(self, wrap: impl Fn(MethodRouter<App>) -> MethodRouter<App>) -> Self {
         let rows = self.rows.into_iter().map(|row| Row { router: wrap(row.router), ..row });
@@ -353,7 +352,7 @@ impl Routes {
         self
     }
 
-    /// Adds the rows to a router below `prefix`, and to the table of everything that is mounted.
+    /// Adds the rows to a router below `prefix`, and to the table of all mounted routes.
     pub fn mount(
         self,
         prefix: &str,
@@ -370,22 +369,22 @@ impl Routes {
     }
 }
 
-/// A route at its place.
+/// A mounted route.
 #[derive(Clone)]
 pub struct Mounted {
-    /// The method.
+    /// HTTP method.
     pub method: Method,
-    /// The whole path.
+    /// Full path.
     pub path: String,
-    /// What it needs.
+    /// Required capability.
     pub can: Can,
-    /// Whether it asks for a proof.
+    /// Whether re-authentication is required.
     pub proved: bool,
-    /// For the OpenAPI document.
+    /// Description for the OpenAPI document.
     pub doc: Option<DocFn>,
 }
 
-/// Lets a request through when who sent it may do what the route needs.
+/// Rejects requests whose sender lacks the required capability.
 async fn guard(asks: Asks, request: Request, next: Next) -> Response {
     let can = asks.can;
     if can == Can::Open {
@@ -411,15 +410,15 @@ async fn guard(asks: Asks, request: Request, next: Next) -> Response {
     }
 }
 
-/// What keeps who may do it from doing it now.
+/// Checks beyond the capability: closed workspace and re-authentication.
 fn stopped(asks: Asks, request: &Request) -> Option<Failure> {
     let proof = request.extensions().get::<Proof>().copied().unwrap_or(Proof(false));
     let asked = || proof.check().err().filter(|_| asks.proved).map(|error| error.0);
     frozen(asks, request).or_else(asked)
 }
 
-/// Why nothing is written: nobody works in the workspace. What its owner does with it as a whole, and
-/// what is about a person's account, is written elsewhere.
+/// Rejects writes to a closed workspace. Routes of owners and accounts are exempt: they change the workspace as a
+/// whole or an account.
 fn frozen(asks: Asks, request: &Request) -> Option<Failure> {
     let reads = asks.closed || matches!(*request.method(), Method::GET | Method::HEAD);
     if reads || matches!(asks.can, Can::Account | Can::Own | Can::Local) {
@@ -428,7 +427,7 @@ fn frozen(asks: Asks, request: &Request) -> Option<Failure> {
     request.extensions().get::<Frozen>().map(|frozen| frozen.0.clone())
 }
 
-/// Whether a path answers with JSON problems rather than pages.
+/// Whether errors of this path are JSON problems instead of pages.
 #[must_use]
 pub fn is_api(path: &str) -> bool {
     ["/api/", "/v1/", "/local/"].iter().any(|prefix| path.starts_with(prefix))

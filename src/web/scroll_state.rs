@@ -1,26 +1,26 @@
-//! What an open page shows already. A region whose lists were scrolled further asks for as many rows when it
-//! renews itself (`static/js/keep.js`), in `have`: by the word of each list (`data-of`), how many.
+//! Scroll state of an open page. A region with lists that were scrolled sends the number of displayed rows in `have`
+//! when it refreshes (`static/js/keep.js`): a number for each list name (`data-of`).
 
 use std::collections::HashMap;
 
 use serde::{Deserialize, Deserializer};
 
-/// At most so many rows of a list are kept.
+/// Maximum number of rows per list.
 pub const MOST: usize = 1_000;
 
-/// How many rows of which lists are shown, as a page says it.
+/// Number of displayed rows by list name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Have(HashMap<String, usize>);
 
 impl Have {
-    /// From JSON such as `{"todo":150}`; what cannot be read is nothing.
+    /// Parses JSON such as `{"todo":150}`; empty if invalid.
     #[must_use]
     pub fn read(text: &str) -> Self {
-        // ok: a list of which nothing is known begins with its first rows.
+        // ok: an unknown list starts with its first page.
         Self(serde_json::from_str(text).unwrap_or_default())
     }
 
-    /// How many rows of a list to show: as many as there are on the page, the usual number at least.
+    /// Number of rows to show: as many as displayed, at least `usual`.
     #[must_use]
     pub fn of(&self, list: &str, usual: usize) -> usize {
         self.0.get(list).copied().unwrap_or(usual).clamp(usual, MOST.max(usual))

@@ -1,5 +1,5 @@
-//! Who is asking. `features/users/session.rs` turns a cookie or token into these request
-//! extensions; here are the extractors that handlers take.
+//! The sender of a request. `features/users/session.rs` converts a cookie or token into request extensions. This
+//! module has the extractors that handlers use.
 
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -12,71 +12,71 @@ use app::{Who, Ws};
 use jiff::tz::TimeZone;
 use kernel::{AccountId, Actor, Can, Cause, ProblemKind, Role, Via};
 
-/// What the sender of a request may do: a set of capabilities.
+/// Capabilities of a request's sender.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Access(u16);
 
 impl Access {
-    /// Exactly these.
+    /// A set of exactly these capabilities.
     #[must_use]
     pub fn of(all: &[Can]) -> Self {
         Self(all.iter().fold(0, |set, can| set | (1 << *can as u16)))
     }
 
-    /// What both allow: a token never allows more than its owner may.
+    /// Intersection: a token never has more capabilities than its owner.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         Self(self.0 & other.0)
     }
 
-    /// What either allows.
+    /// Union.
     #[must_use]
     pub fn or(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 
-    /// Whether all of `other` is allowed here too.
+    /// Whether this set contains all of `other`.
     #[must_use]
     pub fn covers(self, other: Self) -> bool {
         self.0 & other.0 == other.0
     }
 
-    /// Whether this is allowed.
+    /// Whether this set contains `can`. [`Can::Open`] is always allowed.
     #[must_use]
     pub fn may(self, can: Can) -> bool {
         can == Can::Open || self.0 & (1 << can as u16) != 0
     }
 }
 
-/// The id of a request, also sent back as `X-Request-Id`.
+/// Request id, also returned as `X-Request-Id`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestId(pub [u8; 16]);
 
-/// The person who sends a request, as a member of the workspace that it names.
+/// The person who sends a request, as a member of the requested workspace.
 #[derive(Clone, Debug)]
 pub struct Person {
-    /// The account.
+    /// Account of the person.
     pub account: AccountId,
-    /// The name for others.
+    /// Display name.
     pub name: String,
-    /// The email address.
+    /// Email address.
     pub email: String,
-    /// What this person is in the workspace.
+    /// Role in the workspace.
     pub role: Role,
-    /// The way in.
+    /// Authentication method.
     pub via: Via,
-    /// The request.
+    /// Id of the request.
     pub request: RequestId,
-    /// What this request may do.
+    /// Capabilities of this request.
     pub access: Access,
-    /// Whether its sender has proved a moment ago who it is, or need not, as [`Proof`] says.
+    /// Whether the sender has re-authenticated recently or need not; see [`Proof`].
     pub is_proved: bool,
     /// IANA name of the person's or the workspace's time zone.
     pub zone: String,
 }
 
 impl Person {
-    /// The person's or the workspace's time zone; UTC when its name is unknown.
+    /// The person's or the workspace's time zone; UTC if its name is unknown.
     #[must_use]
     pub fn time_zone(&self) -> TimeZone {
         TimeZone::get(&self.zone).unwrap_or(TimeZone::UTC)
@@ -93,7 +93,7 @@ impl Who for Person {
     }
 }
 
-/// Taken from the request's extensions: a missing one is a mistake in the router.
+/// Reads a request extension. A missing extension is a bug in the router.
 pub(crate) fn extension<T: Clone + Send + Sync + 'static>(parts: &Parts) -> Result<T, PageError> {
     parts.extensions.get::<T>().cloned().ok_or_else(|| {
         PageError(Failure::internal(format!(
@@ -117,20 +117,20 @@ impl<S: Send + Sync> FromRequestParts<S> for RequestId {
     }
 }
 
-/// Where a request came from: the other end of the connection, never a header.
+/// Peer of the connection. Behind trusted proxies, the client address that they report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Peer {
     /// Over the network.
     Net(IpAddr),
-    /// Over the socket in the data folder, by a program of this user id.
+    /// Over the socket in the data directory.
     Socket {
-        /// The user id.
+        /// User id of the local process.
         uid: u32,
     },
 }
 
 impl Peer {
-    /// The key of limits: an IPv4 address, or the /64 of an IPv6 one; mapped forms count as one.
+    /// Key for rate limits: an IPv4 address, or the /64 of an IPv6 address. An IPv4-mapped address counts as IPv4.
     #[must_use]
     pub fn key(self) -> String {
         match self {
@@ -142,7 +142,7 @@ impl Peer {
         }
     }
 
-    /// The network, cut so that it names no single machine: what is kept of a sign-in.
+    /// The network without the part that identifies a single machine, as stored with a sign-in.
     #[must_use]
     pub fn network(self) -> String {
         match self {
@@ -170,11 +170,11 @@ impl<S: Send + Sync> FromRequestParts<S> for Peer {
     }
 }
 
-/// Said to whoever wants to change something in a workspace that nobody works in.
+/// The error for writes to a closed workspace.
 #[derive(Clone)]
 pub struct Frozen(pub Failure);
 
-/// Asks again whether what let a request in still does: for streams, which live long.
+/// Checks whether the request's authentication is still valid; for long-lived streams.
 #[derive(Clone)]
 pub struct Alive(pub std::sync::Arc<dyn Fn() -> bool + Send + Sync>);
 
@@ -185,15 +185,15 @@ impl<S: Send + Sync> FromRequestParts<S> for Alive {
     }
 }
 
-/// Whether who asks has proved a moment ago who it is, or need not: a token proves itself.
+/// Whether the sender has re-authenticated recently or need not. Tokens need no re-authentication.
 #[derive(Clone, Copy, Debug)]
 pub struct Proof(pub bool);
 
-/// The code of a refusal for want of a proof.
+/// Error code for a missing re-authentication.
 pub const PROOF_REQUIRED: &str = "proof_required";
 
 impl Proof {
-    /// Refuses what needs a proof when there is none.
+    /// Rejects the request without a valid re-authentication.
     pub fn check(self) -> Result<(), PageError> {
         if self.0 {
             return Ok(());
@@ -211,11 +211,11 @@ impl<S: Send + Sync> FromRequestParts<S> for Proof {
     }
 }
 
-/// Makes the shell of a page; `server` puts one into each request.
+/// Creates the shell of a page. `server` adds one to each request.
 #[derive(Clone)]
 pub struct ShellMaker(pub std::sync::Arc<ShellFn>);
 
-/// Who and where to shell.
+/// Creates a shell from workspace, person and request.
 pub type ShellFn = dyn Fn(&Ws, &Person, &Parts) -> Result<Shell, PageError> + Send + Sync;
 
 impl<S: Send + Sync> FromRequestParts<S> for Shell {
@@ -226,7 +226,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Shell {
     }
 }
 
-/// What is drawn around a page of this request.
+/// The shell of a page of this request.
 pub(crate) fn shell(ws: &Ws, who: &Person, parts: &Parts) -> Result<Shell, PageError> {
     let maker: ShellMaker = extension(parts)?;
     (maker.0)(ws, who, parts)

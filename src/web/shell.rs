@@ -1,7 +1,7 @@
 //! Everything around the content of a page: sidebar, top bar, messages, theme.
 //!
-//! The shell knows no product noun. Who assembles a page (one place, with the signed-in person
-//! and the workspace at hand) fills a [`Shell`]; `layout.html` draws it.
+//! The shell contains no noun-specific code. `server` fills a [`Shell`] for the signed-in person and the workspace,
+//! and `layout.html` renders it.
 
 use askama::Template;
 use askama::filters::HtmlSafe;
@@ -15,28 +15,28 @@ use crate::hx::Hx;
 use crate::live::Live;
 use crate::parts::{Dot, Face, Tone};
 
-/// Name of the cookie that keeps the theme.
+/// Name of the theme cookie.
 pub const THEME_COOKIE: &str = "hq_theme";
 
-/// Light, dark, or as the system says.
+/// Colour theme of pages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Theme {
-    /// As the system says.
+    /// Follows the operating system.
     #[default]
     System,
-    /// Dark on light.
+    /// Dark text on a light background.
     Light,
-    /// Light on dark.
+    /// Light text on a dark background.
     Dark,
 }
 
 impl Theme {
-    /// The theme that the browser asked for last.
+    /// The theme in the request's cookie.
     pub fn from_headers(headers: &HeaderMap) -> Self {
         Self::from_word(habit::kept(headers, THEME_COOKIE))
     }
 
-    /// The theme with this name; an unknown name means the system's.
+    /// Parses a theme name. An unknown name means [`Theme::System`].
     pub fn from_word(word: &str) -> Self {
         match word {
             "light" => Self::Light,
@@ -45,7 +45,7 @@ impl Theme {
         }
     }
 
-    /// What the button switches to.
+    /// The theme that the toggle button switches to.
     #[must_use]
     pub fn other(self) -> Self {
         match self {
@@ -54,7 +54,7 @@ impl Theme {
         }
     }
 
-    /// The word in `data-theme` and in the cookie.
+    /// The value of `data-theme` and of the cookie.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::System => "system",
@@ -63,8 +63,8 @@ impl Theme {
         }
     }
 
-    /// The `Set-Cookie` value that keeps this theme for a year. A script may read and write it,
-    /// so that the button answers at once.
+    /// The `Set-Cookie` value, valid for one year. Scripts may read and write the cookie, so that the button works
+    /// without a request.
     pub fn cookie(self) -> HeaderValue {
         HeaderValue::from_static(match self {
             Self::System => "hq_theme=system; Path=/; Max-Age=31536000; SameSite=Lax",
@@ -74,7 +74,7 @@ impl Theme {
     }
 }
 
-/// `POST /theme`: switches the theme for a browser without script, and goes back.
+/// `POST /theme`: toggles the theme for a browser without JavaScript and redirects back.
 pub async fn switch_theme(headers: HeaderMap) -> Response {
     let back = headers.get(REFERER).and_then(|v| v.to_str().ok()).and_then(own_path);
     let mut response = Hx::default().go_to(back.unwrap_or("/"));
@@ -83,20 +83,20 @@ pub async fn switch_theme(headers: HeaderMap) -> Response {
     response
 }
 
-/// The path of an address, so that going back cannot lead to another host.
+/// The path of a URL. Redirects to it cannot leave this host.
 pub(super) fn own_path(referer: &str) -> Option<&str> {
     let rest = referer.split_once("://")?.1;
     let path = &rest[rest.find('/')?..];
     (!path.starts_with("//") && !path.starts_with("/\\")).then_some(path)
 }
 
-/// The sidebar's lines alone, for [`Shell::nav_live`]. Mark the reader's place with
-/// [`Shell::at`] and the path of `Hx::current_url` first.
+/// Renders only the sidebar entries, for [`Shell::nav_live`]. First mark the current entry with [`Shell::at`] and the
+/// path of `Hx::current_url`.
 pub fn nav<E: From<html::RenderError>>(shell: Shell) -> Result<Response, E> {
     html::fragment(&Nav { shell })
 }
 
-/// The switcher alone, for [`Shell::places_live`].
+/// Renders only the workspace switcher, for [`Shell::places_live`].
 pub fn switcher<E: From<html::RenderError>>(shell: Shell) -> Result<Response, E> {
     html::fragment(&Switcher { shell })
 }
@@ -107,7 +107,7 @@ struct Switcher {
     shell: Shell,
 }
 
-/// The line over all pages alone, for [`Shell::closed_live`].
+/// Renders only the workspace banner, for [`Shell::closed_live`].
 pub fn closed<E: From<html::RenderError>>(shell: Shell) -> Result<Response, E> {
     html::fragment(&ClosedLine { shell })
 }
@@ -124,48 +124,48 @@ struct Nav {
     shell: Shell,
 }
 
-/// A message that the page shows once, after a redirect.
+/// A message that the next page shows once, after a redirect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Flash {
-    /// What kind of message.
+    /// Kind of message.
     pub tone: Tone,
-    /// A whole sentence.
+    /// A complete sentence.
     pub text: String,
-    /// Where its undo is sent; empty where it offers none.
+    /// URL to which the undo button posts; empty without undo.
     pub undo: String,
 }
 
 impl Flash {
-    /// A message of a tone.
+    /// Creates a message without undo.
     pub fn new(tone: Tone, text: impl Into<String>) -> Self {
         Self { tone, text: text.into(), undo: String::new() }
     }
 
-    /// Something was done.
+    /// A success message.
     pub fn ok(text: impl Into<String>) -> Self {
         Self::new(Tone::Ok, text)
     }
 
-    /// Something failed, with the real reason.
+    /// An error message with the reason.
     pub fn danger(text: impl Into<String>) -> Self {
         Self::new(Tone::Danger, text)
     }
 
-    /// The same with a button that posts to `undo`.
+    /// Adds a button that posts to `undo`.
     #[must_use]
     pub fn with_undo(self, undo: String) -> Self {
         Self { undo, ..self }
     }
 }
 
-/// The workspace as the shell shows it.
+/// The current workspace.
 #[derive(Clone, Debug, Default)]
 pub struct Place {
-    /// Word in addresses: `/w/<slug>/…`.
+    /// Slug in URLs: `/w/<slug>/…`.
     pub slug: String,
     /// Name of the company.
     pub name: String,
-    /// One emoji.
+    /// A single emoji.
     pub emoji: String,
 }
 
@@ -174,110 +174,109 @@ pub struct Place {
 pub struct PlaceLine {
     /// The workspace.
     pub place: Place,
-    /// A word when it is not worked in, or empty.
+    /// State if it is not active, such as "archived"; otherwise empty.
     pub note: &'static str,
-    /// Whether this page belongs to it.
+    /// Whether this page belongs to the workspace.
     pub current: bool,
 }
 
-/// What somebody should do something about.
+/// A warning that needs action.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Warning {
-    /// How bad it is, as colours know it.
+    /// Value of `data-tone`.
     pub tone: &'static str,
-    /// Whole sentences: what it is and what to do.
+    /// Complete sentences: the problem and the remedy.
     pub text: String,
-    /// Whether this person may look at the health of HQ.
+    /// Whether this person may open the health page.
     pub health: bool,
 }
 
-/// A line over all pages of a workspace that nobody works in.
+/// A banner on all pages of an archived or otherwise closed workspace.
 #[derive(Clone, Debug, Default)]
 pub struct Closed {
-    /// A whole sentence.
+    /// A complete sentence.
     pub text: String,
-    /// A word for its tone.
+    /// Value of `data-tone`.
     pub tone: &'static str,
-    /// Whether something is being done with the workspace right now, so that the line is asked for
-    /// again soon.
+    /// Whether a maintenance operation is running, so that the banner is refreshed soon.
     pub moving: bool,
-    /// What the button that brings it back says; empty for those who may not.
+    /// Label of the button that restores the workspace; empty without the right to do so.
     pub verb: &'static str,
-    /// Where that is posted, in the workspace.
+    /// Path in the workspace to which the button posts.
     pub action: &'static str,
 }
 
-/// One line of the sidebar.
+/// An entry of the sidebar.
 #[derive(Clone, Debug, Default)]
 pub struct NavItem {
-    /// What a person reads.
+    /// Visible label.
     pub label: String,
-    /// Where it leads.
+    /// Link target.
     pub href: String,
-    /// Icon name, if no face stands there.
+    /// Icon name, if there is no `face`.
     pub icon: &'static str,
-    /// An agent's face in place of the icon.
+    /// An agent's face instead of the icon.
     pub face: Option<Face>,
-    /// Number at the end of the line.
+    /// Number at the end of the entry.
     pub count: Option<u64>,
-    /// What the number counts, in words, where the label does not say it.
+    /// What the number counts, if the label does not say it.
     pub told: String,
-    /// Whether the number wants attention.
+    /// Whether the number is highlighted.
     pub loud: bool,
-    /// State at the end of the line.
+    /// State at the end of the entry.
     pub dot: Option<Dot>,
     /// Key chord such as `g t`, or empty.
     pub key: &'static str,
-    /// Whether the page belongs to this line.
+    /// Whether the current page belongs to this entry.
     pub current: bool,
 }
 
 impl NavItem {
-    /// A place with an icon.
+    /// An entry with an icon.
     pub fn new(label: impl Into<String>, href: impl Into<String>, icon: &'static str) -> Self {
         Self { label: label.into(), href: href.into(), icon, ..Self::default() }
     }
 
-    /// An agent with its face and state.
+    /// An agent's entry with its face and state.
     pub fn agent(face: Face, href: impl Into<String>, dot: Dot) -> Self {
         let label = face.name.clone();
         Self { label, href: href.into(), face: Some(face), dot: Some(dot), ..Self::default() }
     }
 
-    /// The same line with a number; zero is not shown.
+    /// Sets the number; zero is not shown.
     #[must_use]
     pub fn count(mut self, count: u64) -> Self {
         self.count = (0 < count).then_some(count);
         self
     }
 
-    /// The same line, with what its number counts.
+    /// Sets the text that explains the number.
     #[must_use]
     pub fn telling(mut self, told: impl Into<String>) -> Self {
         self.told = told.into();
         self
     }
 
-    /// The same line, its number in the colour of attention.
+    /// Highlights the number.
     #[must_use]
     pub fn loud(mut self) -> Self {
         self.loud = true;
         self
     }
 
-    /// The same line with a key chord.
+    /// Sets the key chord.
     #[must_use]
     pub fn key(mut self, chord: &'static str) -> Self {
         self.key = chord;
         self
     }
 
-    /// Key caps of the chord, upper case.
+    /// Keys of the chord in upper case.
     pub fn keys(&self) -> Vec<String> {
         self.key.split_whitespace().map(str::to_uppercase).collect()
     }
 
-    /// The number as it is shown, at most "99+".
+    /// The number as displayed, at most "99+".
     pub fn count_text(&self) -> String {
         match self.count {
             Some(n) if 99 < n => "99+".to_owned(),
@@ -287,26 +286,26 @@ impl NavItem {
     }
 }
 
-/// A part of the sidebar.
+/// A section of the sidebar.
 #[derive(Clone, Debug, Default)]
 pub struct NavGroup {
-    /// Heading, or empty for the first group.
+    /// Heading; empty for the first group.
     pub label: String,
-    /// Address of the "new" button beside the heading, or empty.
+    /// URL of the "new" button beside the heading, or empty.
     pub add_href: String,
-    /// Name of that button.
+    /// Label of that button.
     pub add_label: String,
-    /// Lines.
+    /// Entries, top to bottom.
     pub items: Vec<NavItem>,
 }
 
 impl NavGroup {
-    /// A group with a heading (or none).
+    /// A group; the heading may be empty.
     pub fn new(label: impl Into<String>, items: Vec<NavItem>) -> Self {
         Self { label: label.into(), items, ..Self::default() }
     }
 
-    /// The same group with a "new" button.
+    /// Adds a "new" button.
     #[must_use]
     pub fn add(mut self, label: impl Into<String>, href: impl Into<String>) -> Self {
         self.add_label = label.into();
@@ -315,79 +314,77 @@ impl NavGroup {
     }
 }
 
-/// The bell in the top bar: how much is new for the person.
+/// The notification bell in the top bar.
 #[derive(Clone, Debug, Default)]
 pub struct Bell {
-    /// How many things.
+    /// Number of unread notifications.
     pub unread: u64,
-    /// How it renews itself.
+    /// How the bell refreshes itself.
     pub live: Live,
 }
 
 impl Bell {
-    /// The number for people; nothing when there is nothing.
+    /// The number as displayed; empty for zero.
     #[must_use]
     pub fn text(&self) -> String {
         NavItem::default().count(self.unread).count_text()
     }
 }
 
-/// Everything that `layout.html` draws around the content.
+/// Everything that `layout.html` renders around the content.
 #[derive(Clone, Debug, Default)]
 pub struct Shell {
-    /// The workspace.
+    /// The current workspace.
     pub place: Place,
     /// The signed-in person.
     pub person: Face,
-    /// Their email address, for the account menu.
+    /// Email address of the person, for the account menu.
     pub email: String,
-    /// Sidebar, top to bottom.
+    /// Sidebar groups, top to bottom.
     pub nav: Vec<NavGroup>,
-    /// How the sidebar renews itself: `Live::new(url of the nav fragment).table("tasks")…`.
+    /// How the sidebar refreshes itself: `Live::new(url of the nav fragment).table("tasks")…`.
     pub nav_live: Option<Live>,
-    /// Places of the phone's bottom bar, at most four; "More" is added.
+    /// Entries of the mobile bottom bar, at most four; "More" is added.
     pub tabs: Vec<NavItem>,
     /// All workspaces of the person, for the switcher.
     pub places: Vec<PlaceLine>,
     /// Whether the person may add a workspace.
     pub may_add: bool,
-    /// How the switcher renews itself.
+    /// How the switcher refreshes itself.
     pub places_live: Option<Live>,
-    /// Said over all pages when nobody works here.
+    /// Banner of a workspace that is not active.
     pub closed: Option<Closed>,
-    /// How that line renews itself.
+    /// How that banner refreshes itself.
     pub closed_live: Option<Live>,
-    /// What somebody should do something about, over all pages.
+    /// Warning on all pages.
     pub warning: Option<Warning>,
-    /// What is new for the person.
+    /// Notification bell.
     pub bell: Option<Bell>,
     /// Theme from the cookie.
     pub theme: Theme,
-    /// Whether the page belongs to the settings; set by [`Shell::at`].
+    /// Whether this is a settings page; set by [`Shell::at`].
     pub settings: bool,
-    /// Pages of the settings beside those that are always there: word in addresses, and label.
+    /// Additional settings pages: path segment and label.
     pub more_settings: Vec<(&'static str, &'static str)>,
     /// Messages to show once.
     pub flash: Vec<Flash>,
-    /// Place in the feed that this page shows, `<incarnation>.<seq>`; the stream starts there.
-    /// Empty: no stream.
+    /// Feed position of this page, `<incarnation>.<seq>`, from which the live stream starts. Empty: no stream.
     pub cursor: String,
 }
 
 impl Shell {
-    /// An address inside the workspace: `url("tasks")` is `/w/<slug>/tasks`.
+    /// URL in the workspace: `url("tasks")` is `/w/<slug>/tasks`.
     pub fn url(&self, path: &str) -> String {
         format!("/w/{}/{path}", self.place.slug)
     }
 
-    /// Whether the line over all pages changes by itself soon.
+    /// Whether the workspace banner is about to change.
     #[must_use]
     pub fn closed_moves(&self) -> bool {
         self.closed.as_ref().is_some_and(|closed| closed.moving)
     }
 
-    /// Marks the line whose address is the longest start of `path`, so that `/tasks/7` belongs
-    /// to "Tasks".
+    /// Marks the entry whose URL is the longest prefix of `path`, so that `/tasks/7` belongs to "Tasks".
     #[must_use]
     pub fn at(mut self, path: &str) -> Self {
         let home = self.url("");
@@ -411,42 +408,42 @@ impl Shell {
         self
     }
 
-    /// Whether the page belongs to the settings, which stand below the sidebar's lines.
+    /// Whether this is a settings page. Settings have no sidebar entry.
     pub fn in_settings(&self) -> bool {
         self.settings
     }
 
-    /// Addresses of script, style and sprite.
+    /// URLs of script, style sheet and sprite.
     pub fn assets(&self) -> &'static Links {
         assets::links()
     }
 
-    /// The document from the end of the title to the crumbs of the page.
+    /// The document from the end of the title to the breadcrumb.
     pub fn begin(&self) -> Begin<'_> {
         Begin { shell: self }
     }
 
-    /// From the crumbs to the actions of the page.
+    /// The document from the breadcrumb to the page's actions.
     pub fn middle(&self) -> Middle<'_> {
         Middle { shell: self }
     }
 
-    /// From the actions to what the page says over its content.
+    /// The document from the page's actions to its notes.
     pub fn corner(&self) -> Corner<'_> {
         Corner { shell: self }
     }
 
-    /// What stands below the content.
+    /// The document below the content.
     pub fn below(&self) -> Below<'_> {
         Below { shell: self }
     }
 
-    /// Layers of every page.
+    /// Overlays of every page.
     pub fn layers(&self) -> Layers<'_> {
         Layers { shell: self }
     }
 
-    /// The menu of all settings pages, on the page `at`.
+    /// Menu of all settings pages; `at` is the current one.
     pub fn settings_menu<'a>(&'a self, at: &'a str) -> SettingsMenu<'a> {
         SettingsMenu { shell: self, at }
     }
@@ -457,8 +454,8 @@ impl Shell {
     }
 }
 
-// What the layout draws around the blocks of a page. A template of its own each, so that it is compiled once and
-// not into every page.
+// Parts that the layout renders around the blocks of a page. Each is a separate template, so that it is compiled once
+// and not for each page.
 
 /// See [`Shell::begin`].
 #[derive(Template)]
@@ -515,7 +512,7 @@ pub struct SettingsMenu<'a> {
 
 impl HtmlSafe for SettingsMenu<'_> {}
 
-/// Groups of the settings' menu: word in addresses, and label, of each page.
+/// Groups of the settings menu: path segment and label of each page.
 const SETTINGS: [(&str, &[(&str, &str)]); 4] = [
     (
         "You",
@@ -559,10 +556,10 @@ const SETTINGS: [(&str, &[(&str, &str)]); 4] = [
         ],
     ),
 ];
-/// The group to which further pages are added.
+/// The group to which additional pages are added.
 const WORKSPACE: &str = "Workspace";
 
-/// A page of the menu: word, label, and path below the workspace.
+/// A page of the menu: path segment, label, and path in the workspace.
 type MenuPage = (&'static str, &'static str, String);
 
 impl SettingsMenu<'_> {

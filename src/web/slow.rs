@@ -18,16 +18,15 @@ use crate::error::{ApiError, Failure, PageError};
 use crate::routes::is_api;
 use kernel::ProblemKind;
 
-/// How many bytes more give a client another second.
+/// Each block of this many bytes extends the deadline by one second.
 const BYTES_A_SECOND: u64 = 16 * 1024;
 
-/// The rest of the body did not come.
+/// Error: the body did not arrive in time.
 #[derive(Debug, thiserror::Error)]
 #[error("the body did not arrive in time")]
 struct Late;
 
-/// The layer: whatever reads the body is cut off after this time, and the answer is 408, be it read as
-/// a form, as JSON or as bytes.
+/// Middleware that cuts off a slow request body and responds 408, however the handler reads the body.
 pub async fn limit(State(within): State<Duration>, request: Request, next: Next) -> Response {
     if request.body().is_end_stream() {
         return next.run(request).await;
@@ -49,16 +48,15 @@ pub async fn limit(State(within): State<Duration>, request: Request, next: Next)
         true => ApiError(failure).into_response(),
         false => PageError(failure).into_response(),
     };
-    // The rest may still come, and is no request.
+    // The rest of the body may still arrive and must not be read as a request.
     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     response
 }
 
-/// The same body, which ends with an error at this moment, or later as more has come, and notes that
-/// it did.
+/// Wraps a body so that it fails after a deadline, which received data extends. Sets `late` on failure.
 fn timed(body: Body, until: Instant, late: Arc<AtomicBool>) -> Body {
     let pieces = Some((body.into_data_stream(), 0u64));
-    // Fused: whoever reads a body by hand may ask again after its end.
+    // Fused: code that reads a body manually may poll it again after its end.
     let timed = stream::unfold(pieces, move |pieces| {
         let late = Arc::clone(&late);
         async move {

@@ -1,21 +1,19 @@
-//! Event streams. [`PageStream`] is the one stream of a page: it names what changed, never what it
-//! says, and carries running text.
+//! Server-sent events. [`PageStream`] is the single stream of a page. It names changed records without their content,
+//! and carries live model output.
 //!
 //! ```text
 //! id: <incarnation>.<seq>
 //! event: hq
-//! data: {"t":[["tasks","<id>"],["inbox"]]}      no id: anything in the table
+//! data: {"t":[["tasks","<id>"],["inbox"]]}      no id: any record of the table
 //!
-//! event: hq-run      a piece of running text, as `live::Piece`, of runs that the person may see
-//! event: hq-resync   too much was missed: fetch every region again
+//! event: hq-run      a piece of model output (`live::Piece`) of a run that the person may read
+//! event: hq-resync   too many entries were missed: refetch every region
 //! ```
 //!
-//! The first change goes out at once, further ones are gathered, the longer the more follow each other; more
-//! than 64 ids of one table become the table. A disk that fills up, or has room again, is told as a change of `disk`,
-//! a machine whose link comes or goes as one of `hosts`, and files of an agent that changed as one of `agent_files`, with the
-//! agent's id; none of them is a table.
-//! A stream that resumes is told what changed meanwhile, up to 1,000 entries.
-//! It ends with the program, with the sign-in that opened it, or after half an hour.
+//! The first change is sent immediately; later ones are batched, with a longer delay in a long series. More than 64
+//! ids of one table are replaced by the table. Three topics are not tables: `disk` (disk full or free again), `hosts`
+//! (link of a host up or down) and `agent_files` (an agent's files changed, with the agent's id). A resumed stream
+//! gets up to 1,000 missed entries. A stream ends with the process, with its sign-in, or after 30 minutes.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::convert::Infallible;
@@ -39,50 +37,49 @@ use app::live::Piece;
 use kernel::{Event, ProblemKind, RunId, Via};
 use store::{Cursor, Entry, Schema, StoreError};
 
-/// How long changes are gathered after the first message, after the second and after each further one of those
-/// that follow each other. Two changes that meet by chance are both seen at once.
+/// Batching delay after the first, the second and each further message of a series. The short first delay lets two
+/// unrelated changes appear without a noticeable wait.
 const GATHER: [Duration; 3] =
     [Duration::from_millis(25), Duration::from_millis(50), Duration::from_millis(100)];
-/// After so long without one the next message is a first one.
+/// A message after a pause of this length starts a new series.
 const REST: Duration = Duration::from_millis(250);
-/// A comment keeps the connection open through what lies between; some proxies cut a quiet one after 10 s.
+/// Interval of keep-alive comments. Some proxies close a connection after 10 s of silence.
 pub const BEAT: Duration = Duration::from_secs(7);
-/// How often the sign-in is looked at although nothing happened.
+/// Interval of the sign-in check without other activity.
 pub const CHECK: Duration = Duration::from_secs(60);
-/// A stream ends after so long; the page opens another.
+/// Maximum lifetime of a stream. The page then opens a new one.
 pub const LONGEST: Duration = Duration::from_secs(30 * 60);
-/// How many ids of one table are named.
+/// Maximum number of ids per table in a message.
 const MAX_IDS: usize = 64;
-/// How many missed entries are told.
+/// Maximum number of missed entries that are replayed.
 const MAX_MISSED: usize = 1_000;
-/// Of how many runs it is remembered whether they may be heard.
+/// Maximum number of cached permission decisions for runs.
 const MAX_HEARD: usize = 256;
-/// What a page learns of people by: a change of it may end a stream, and what may be heard on it.
+/// Table of memberships. A change can end a stream or change which runs it may carry.
 const MEMBERS: &str = "members";
-/// What pages show of the system's store: the list of workspaces, and who can sign in.
+/// Tables of the system store that pages show: workspaces and accounts.
 const OF_SYSTEM: [&str; 2] = ["workspaces", "accounts"];
 
-/// One message as it goes over the wire.
+/// Encodes one message.
 #[must_use]
 pub fn frame(event: &str, id: &str, data: &Value) -> Bytes {
     let id = if id.is_empty() { String::new() } else { format!("id: {id}\n") };
     Bytes::from(format!("{id}event: {event}\ndata: {data}\n\n"))
 }
 
-/// A comment: nothing to hear, but the connection lives.
+/// A comment that keeps the connection alive.
 #[must_use]
 pub fn beat() -> Bytes {
     Bytes::from_static(b":\n\n")
 }
 
-/// Nothing to hear, but where the stream is: a client that is cut off before the first message can
-/// go on from there.
+/// An empty message with an id, so that a client that is disconnected before the first message can resume.
 #[must_use]
 pub fn place(id: &str) -> Bytes {
     Bytes::from(format!("id: {id}\n\n"))
 }
 
-/// An answer that goes on for as long as the stream does.
+/// A streaming response.
 pub fn respond(frames: impl Stream<Item = Bytes> + Send + 'static) -> Response {
     use futures_util::StreamExt;
     let mut response = Response::new(Body::from_stream(frames.map(Ok::<_, Infallible>)));
@@ -93,7 +90,7 @@ pub fn respond(frames: impl Stream<Item = Bytes> + Send + 'static) -> Response {
     response
 }
 
-/// What changed, by table.
+/// Changed records by table.
 #[derive(Debug, Default)]
 struct Topics(BTreeMap<&'static str, Named>);
 
@@ -112,7 +109,7 @@ impl Topics {
             self.name(info.name, info.ops.as_ref().and_then(|ops| (ops.key_text)(key)));
         }
         for event in &entry.events {
-            // A run that ends has committed its files; their records are its steps.
+            // The end of a run commits its files, and their records are the steps of the run.
             if let Event::AgentFilesChanged { agent, .. } | Event::RunEnded { agent, .. } = event {
                 self.name(AGENT_FILES, Some(agent.to_string()));
             }
@@ -148,16 +145,16 @@ impl Topics {
     }
 }
 
-/// When messages went out.
+/// Times of sent messages.
 #[derive(Debug, Default)]
 struct Pace {
     last: Option<Instant>,
-    /// How many of those before it each followed another.
+    /// Number of preceding messages in the series.
     followed: usize,
 }
 
 impl Pace {
-    /// When the next may go out; none when it may do so at once.
+    /// Earliest time of the next message; `None` for immediately.
     fn next(&self, now: Instant) -> Option<Instant> {
         let gather = GATHER[self.followed.min(GATHER.len() - 1)];
         self.last.map(|at| at + gather).filter(|at| now < *at)
@@ -170,10 +167,10 @@ impl Pace {
     }
 }
 
-/// A place among the streams of this sign-in and of this workspace.
+/// Takes a stream slot of this sign-in and of this workspace.
 ///
 /// # Errors
-/// When all are taken.
+/// When all slots are taken.
 pub fn places(ws: &Ws, who: &Person) -> Result<Vec<Place>, PageError> {
     let limits = &ws.app.config.limits;
     let key = match who.via {
@@ -192,8 +189,8 @@ pub fn places(ws: &Ws, who: &Person) -> Result<Vec<Place>, PageError> {
     }
 }
 
-/// Whether who looks at a page may read what a run writes. Asked once for each run, and anew when
-/// something about the members has changed.
+/// Whether the viewer of a page may read a run's output. Called once per run, and again after a change of the
+/// members.
 pub struct Hears(pub Box<dyn Fn(RunId) -> bool + Send>);
 
 /// Whether the disk is nearly full, and full.
@@ -206,43 +203,43 @@ pub struct PageStream {
     ws: Ws,
     alive: Alive,
     hears: Hears,
-    /// What was answered for the runs that write now.
+    /// Cached permission decisions for active runs.
     heard_of: HashMap<RunId, bool>,
     entries: broadcast::Receiver<Arc<Entry>>,
     accounts: broadcast::Receiver<Arc<Entry>>,
     pieces: broadcast::Receiver<Arc<Piece>>,
-    /// Links of other machines that come and go.
+    /// Changes of host links.
     moves: watch::Receiver<u64>,
     cursor: Cursor,
     topics: Topics,
     queue: VecDeque<Bytes>,
-    /// When what was gathered may go out.
+    /// Time at which the batch may be sent.
     due: Option<Instant>,
     pace: Pace,
     checked: Instant,
     end: Instant,
     ended: bool,
-    /// Whether the disk is nearly full, and full, as the page knows it.
+    /// Last reported disk state: nearly full, and full.
     disk: (bool, bool),
     _places: Vec<Place>,
 }
 
-/// What is named when the disk fills up or has room again.
+/// Topic for a changed disk state.
 pub const DISK: &str = "disk";
-/// What is named when the link of another machine comes or goes.
+/// Topic for a changed link of a host.
 pub const HOSTS: &str = "hosts";
-/// What is named, with the agent's id, when files of an agent have changed.
+/// Topic for changed files of an agent, with the agent's id.
 pub const AGENT_FILES: &str = "agent_files";
 
 impl PageStream {
-    /// Begins after a place in the feed; without one, now.
+    /// Opens a stream that starts after a feed position, or now.
     pub fn open(
         ws: Ws,
         (alive, hears): (Alive, Hears),
         after: Option<Cursor>,
         places: Vec<Place>,
     ) -> Result<Self, StoreError> {
-        // Listen first, look back second: nothing falls between.
+        // Subscribe first, then read missed entries, so that no entry is lost.
         let entries = ws.store.subscribe();
         let head = ws.store.head();
         let now = Instant::now();
@@ -266,7 +263,7 @@ impl PageStream {
             alive,
             ws,
         };
-        // What ended since the request was let in.
+        // The sign-in may have ended since the request was authorised.
         stream.check();
         if !stream.ended {
             stream.catch_up(head)?;
@@ -277,7 +274,7 @@ impl PageStream {
         Ok(stream)
     }
 
-    /// As a stream of messages.
+    /// Converts to a stream of encoded messages.
     pub fn frames(self) -> impl Stream<Item = Bytes> + Send {
         stream::unfold(self, |mut this| async move {
             let frame = this.next().await?;
@@ -382,7 +379,7 @@ impl PageStream {
         }
     }
 
-    /// Says when the disk fills up or has room again: nothing is written then that would.
+    /// Reports a changed disk state. A full disk blocks the writes that would otherwise trigger a message.
     fn look_at_disk(&mut self) {
         let now = disk(&self.ws);
         if now != std::mem::replace(&mut self.disk, now) {
@@ -391,7 +388,7 @@ impl PageStream {
         }
     }
 
-    /// Takes in an entry; none when the store is closed.
+    /// Processes a feed entry; `None` if the store is closed.
     fn heard(&mut self, entry: Result<Arc<Entry>, RecvError>) -> Option<()> {
         match entry {
             Ok(entry) => {
@@ -404,7 +401,7 @@ impl PageStream {
                 }
             }
             Err(RecvError::Lagged(_)) => {
-                // The membership may have ended among what was missed.
+                // A missed entry may have ended the membership.
                 self.check();
                 let head = self.ws.store.head();
                 self.resync(head);
@@ -414,7 +411,7 @@ impl PageStream {
         Some(())
     }
 
-    /// Sends what was gathered, now or as soon as the last message is old enough.
+    /// Sends the batch now, or schedules it for when the delay has passed.
     fn hand_out(&mut self) {
         match self.pace.next(Instant::now()) {
             Some(at) => self.due = Some(at),
@@ -422,7 +419,7 @@ impl PageStream {
         }
     }
 
-    /// Accounts changed: the sign-in may be over, a workspace may have another standing.
+    /// Processes an entry of the system store: the sign-in may have ended, or a workspace may have changed its state.
     fn heard_of_accounts(&mut self, entry: &Result<Arc<Entry>, RecvError>) {
         if matches!(entry, Err(RecvError::Closed)) {
             return;
@@ -434,8 +431,8 @@ impl PageStream {
             tables.any(|info| info.name == name)
         };
         let named = |name: &&&str| entry.as_ref().map_or(true, |entry| has(entry, name));
-        // Which one is told to nobody: others may have nothing to do with it. Not gathered with the
-        // rest, so that it is heard also where this ends the stream.
+        // Without ids, because other accounts are private. Not batched, so that the message is sent even if the
+        // stream ends now.
         let told: Vec<_> = OF_SYSTEM.iter().filter(named).map(|name| json!([name])).collect();
         if !told.is_empty() {
             let data = json!({ "t": told });
@@ -465,7 +462,7 @@ mod tests {
 
     use super::Pace;
 
-    /// How long after the last message the next may go out.
+    /// Delay until the next message, in milliseconds.
     fn gap(pace: &Pace, now: Instant) -> u128 {
         pace.next(now).map_or(0, |at| at.duration_since(now).as_millis())
     }

@@ -1,5 +1,5 @@
-//! `If-Match` on changes. A route that ignores the header refuses it. A conflicting change returns what was sent and the
-//! current record.
+//! `If-Match` on changes. A route that ignores the header rejects it. A conflict response contains the submitted
+//! change and the current record.
 
 use axum::body::{Body, to_bytes};
 use axum::extract::Request;
@@ -11,10 +11,10 @@ use serde_json::Value;
 
 use crate::error::{ApiError, Failure};
 
-/// The largest record, and the largest change, that a refusal carries, in bytes.
+/// Maximum size in bytes of the record and of the change in a conflict response.
 const MAX_CARRIED: usize = 16 * 1024;
 
-/// Refuses a tag where no record has one: nothing can match it.
+/// Rejects `If-Match` on routes without ETags: no tag can match.
 pub(crate) fn unheeded(request: &Request) -> Option<Response> {
     let sent = request.headers().get(IF_MATCH)?;
     if sent.as_bytes().trim_ascii() == b"*" {
@@ -24,14 +24,14 @@ pub(crate) fn unheeded(request: &Request) -> Option<Response> {
     Some(ApiError(Failure::new(ProblemKind::Stale, "no_etag", text)).into_response())
 }
 
-/// A change with a tag, so that it can be told once more what it was.
+/// A change with `If-Match`, kept for the conflict response.
 pub(crate) struct Change {
     sent: Option<Value>,
     show: Request,
 }
 
 impl Change {
-    /// What is kept of a change for the case that it is refused; none when it comes without a tag.
+    /// Keeps a change for a conflict response; `None` without `If-Match`.
     pub(crate) async fn of(request: Request) -> (Request, Option<Self>) {
         if !request.headers().contains_key(IF_MATCH) {
             return (request, None);
@@ -50,13 +50,14 @@ impl Change {
         if is_small.is_none_or(|length| MAX_CARRIED < length) {
             return (Request::from_parts(parts, body), Some(Self { sent: None, show }));
         }
-        // ok: what cannot be read is refused as an empty body.
+        // ok: an unreadable body is rejected as an empty one.
         let bytes = to_bytes(body, MAX_CARRIED).await.unwrap_or_default();
         let sent = serde_json::from_slice(&bytes).ok();
         (Request::from_parts(parts, Body::from(bytes)), Some(Self { sent, show }))
     }
 
-    /// A refusal with what was sent (`sent`) and what the record is now (`now`), whose tag is the answer's.
+    /// Adds the submitted change (`sent`) and the current record (`now`) to the conflict response, with the record's
+    /// ETag.
     pub(crate) async fn told(
         self,
         refused: Response,
@@ -70,10 +71,10 @@ impl Change {
         let now = show(self.show).await;
         if now.status() == StatusCode::OK {
             let (head, body) = now.into_parts();
-            // ok: a record that is larger is asked for by itself.
+            // ok: a larger record must be requested separately.
             let bytes = to_bytes(body, MAX_CARRIED).await.unwrap_or_default();
             if let Ok(now) = serde_json::from_slice::<Value>(&bytes) {
-                // A field that the record does not show, such as a key, comes back in no answer.
+                // A field that the record does not show, such as a key, is never returned.
                 let shown = |sent: Value| match sent {
                     Value::Object(fields) => {
                         fields.into_iter().filter(|(name, _)| now.get(name).is_some()).collect()

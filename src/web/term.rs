@@ -2,20 +2,20 @@
 
 use crate::html::{SafeHtml, escape};
 
-/// How the next letters look.
+/// Style of text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Ink {
     colour: &'static str,
     bold: bool,
 }
 
-/// The text without any signs for terminals.
+/// The text without control sequences.
 #[must_use]
 pub fn plain(text: &str) -> String {
     pieces(text).into_iter().map(|(_, text)| text).collect()
 }
 
-/// The text with its colours, for `ui::terminal`.
+/// The text with colours, for `ui::terminal`.
 #[must_use]
 pub fn html(text: &str) -> SafeHtml {
     let mut out = String::with_capacity(text.len() + text.len() / 8);
@@ -40,7 +40,7 @@ pub fn html(text: &str) -> SafeHtml {
     SafeHtml::vouched(out)
 }
 
-/// Pieces that look the same. A line that the program began anew is shown as it was in the end.
+/// Runs of text with the same style. A line that was overwritten is shown in its final state.
 fn pieces(text: &str) -> Vec<(Ink, String)> {
     let mut all: Vec<(Ink, String)> = Vec::new();
     let mut ink = Ink::default();
@@ -75,7 +75,7 @@ fn letters(text: &str) -> String {
     text.chars().filter(|c| *c == '\t' || !c.is_control()).collect()
 }
 
-/// Reads the sign behind an escape; gives what follows it.
+/// Processes the escape sequence at the start of `sign` and returns the rest.
 fn after<'t>(sign: &'t str, ink: &mut Ink) -> &'t str {
     if let Some(body) = sign.strip_prefix('[') {
         let end = body.find(|c: char| ('@'..='~').contains(&c));
@@ -86,7 +86,7 @@ fn after<'t>(sign: &'t str, ink: &mut Ink) -> &'t str {
         return rest.get(1..).unwrap_or_default();
     }
     if let Some(body) = sign.strip_prefix(']') {
-        // A title or a link: up to the bell, or up to the next escape, which then ends it.
+        // A title or link ends at the bell, or at the next escape.
         return body.split_once('\u{7}').map_or("", |(_, rest)| rest);
     }
     let mut chars = sign.chars();
@@ -109,7 +109,7 @@ fn colour(codes: &str, ink: &mut Ink) {
             35 | 95 => ink.colour = "magenta",
             36 | 96 => ink.colour = "cyan",
             37 | 39 | 97 => ink.colour = "",
-            // Colours by number: they would be unreadable in one of the two themes.
+            // Indexed and RGB colours are ignored: they would be unreadable in one of the two themes.
             38 | 48 => {
                 let skip = if codes.next() == Some(5) { 1 } else { 3 };
                 codes.by_ref().take(skip).for_each(drop);

@@ -1,7 +1,7 @@
-//! Points in time as people read them.
+//! Human-readable points in time.
 //!
-//! A page shows a relative text with the exact time in the tooltip; a script renews the text once
-//! a minute by the same steps, so both must agree.
+//! A page shows a relative text with the exact time in the tooltip. A script updates the text once a minute with the
+//! same thresholds, so both implementations must agree.
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -9,7 +9,7 @@ use jiff::{Timestamp, Unit, Zoned};
 
 use crate::parts::{Choice, Tone};
 
-/// A moment for `ui::time`.
+/// A relative time for `ui::time`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RelTime {
     /// RFC 3339, for machines.
@@ -21,7 +21,7 @@ pub struct RelTime {
 }
 
 impl RelTime {
-    /// `at` as seen at `now` in `zone`.
+    /// `at` relative to `now`, in `zone`.
     pub fn new(at: Timestamp, now: Timestamp, zone: &TimeZone) -> Self {
         let local = at.to_zoned(zone.clone());
         Self {
@@ -32,7 +32,7 @@ impl RelTime {
     }
 }
 
-/// Seconds, minutes, hours, yesterday, then a date; the future the same way.
+/// Seconds, minutes, hours, yesterday, then a date; the same for the future.
 fn relative(at: &Zoned, now: &Zoned) -> String {
     let secs = now.timestamp().as_second() - at.timestamp().as_second();
     let (ahead, span) = (secs < 0, secs.unsigned_abs());
@@ -76,7 +76,7 @@ pub struct Due {
 }
 
 impl Due {
-    /// A date as seen on `today`.
+    /// `date` relative to `today`.
     pub fn new(date: Date, today: Date, work: Work) -> Self {
         let days = days_between(today, date);
         let text = match days {
@@ -95,7 +95,7 @@ impl Due {
         Self { iso: date.to_string(), text, time: String::new(), tone }
     }
 
-    /// The same at this time of that day, such as `14:30`; empty is the whole day.
+    /// Sets the time of day, such as `14:30`; empty for the whole day.
     #[must_use]
     pub fn at(self, time: String) -> Self {
         if time.is_empty() {
@@ -105,8 +105,7 @@ impl Due {
     }
 }
 
-/// The places of the time zone database for a select, with this one chosen. Machines name the
-/// zone of the world's time in several ways; people read one.
+/// The zones of the time zone database for a select, with `chosen` selected. Aliases of UTC are shown as one entry.
 pub fn zones(chosen: &str) -> Vec<Choice> {
     let chosen = match chosen {
         "Etc/UTC" | "Etc/UCT" | "Etc/Zulu" | "Etc/Universal" | "UCT" | "Zulu" | "Universal" => {
@@ -126,7 +125,7 @@ pub fn zones(chosen: &str) -> Vec<Choice> {
 /// Whether a due date still matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Work {
-    /// Not finished, and its date has passed.
+    /// Not finished, and the due date has passed.
     Late,
     /// Not finished.
     Open,

@@ -1,7 +1,7 @@
-//! Pages and panels that say what went wrong, what it means and what to do now.
+//! Error pages and panels: what happened, what it means and what to do.
 //!
-//! The same words serve a whole page (in the shell, or bare before sign-in), a panel inside the
-//! region that htmx asked for, and a message in the corner when a write was refused.
+//! The same text is used for a whole page (in the shell, or bare before sign-in), for a panel in a region requested
+//! by htmx, and for a toast after a rejected write.
 
 use askama::Template;
 use axum::http::StatusCode;
@@ -16,10 +16,10 @@ use crate::parts::Tone;
 use crate::shell::{Shell, Theme};
 use kernel::ProblemKind;
 
-/// What went wrong, in words for a person.
+/// A user-facing error.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Trouble {
-    /// Status of the answer.
+    /// HTTP status.
     pub status: StatusCode,
     /// Icon name.
     pub icon: &'static str,
@@ -27,18 +27,18 @@ pub struct Trouble {
     pub title: String,
     /// One or two sentences: what it means and what to do.
     pub text: String,
-    /// Number to give to whoever runs the program, or empty.
+    /// Reference for the operator, or empty.
     pub reference: String,
-    /// Whether the same request may well work now.
+    /// Whether a retry may succeed.
     pub again: bool,
-    /// Words of the way out, or empty.
+    /// Label of a link out of the error, or empty.
     pub link: String,
-    /// Where the way out leads, or empty.
+    /// Target of that link, or empty.
     pub href: String,
 }
 
 impl Trouble {
-    /// Something went wrong with this status, said in these words.
+    /// Creates an error from status, title and text.
     pub fn new(status: StatusCode, title: impl Into<String>, text: impl Into<String>) -> Self {
         let icon = match status {
             StatusCode::NOT_FOUND | StatusCode::GONE => "search",
@@ -48,7 +48,7 @@ impl Trouble {
         Self { status, icon, title: title.into(), text: text.into(), ..Self::default() }
     }
 
-    /// No such page or record.
+    /// The page or record does not exist.
     pub fn not_found() -> Self {
         Self::new(
             StatusCode::NOT_FOUND,
@@ -57,12 +57,12 @@ impl Trouble {
         )
     }
 
-    /// The person may not do this.
+    /// The person lacks a right.
     pub fn forbidden(why: impl Into<String>) -> Self {
         Self::new(StatusCode::FORBIDDEN, "Not allowed", why)
     }
 
-    /// Our fault. The reference finds the line in the log.
+    /// An internal error. The reference identifies the log line.
     pub fn failure(reference: impl Into<String>) -> Self {
         let text = "Something failed on our side. Nothing was changed.";
         let mut trouble =
@@ -72,14 +72,14 @@ impl Trouble {
         trouble
     }
 
-    /// Busy, or a disk that refuses: may work in a moment.
+    /// A temporary error, such as overload or a failing disk.
     pub fn unavailable(why: impl Into<String>) -> Self {
         let mut trouble = Self::new(StatusCode::SERVICE_UNAVAILABLE, "Not possible right now", why);
         trouble.again = true;
         trouble
     }
 
-    /// The same trouble with a way out.
+    /// Adds a link out of the error.
     #[must_use]
     pub fn way_out(mut self, link: impl Into<String>, href: impl Into<String>) -> Self {
         self.link = link.into();
@@ -87,7 +87,7 @@ impl Trouble {
         self
     }
 
-    /// A whole page: in the shell for a signed-in person, bare otherwise.
+    /// Responds with a whole page: in the shell for a signed-in person, bare otherwise.
     pub fn page(self, shell: Option<Shell>, theme: Theme) -> Response {
         let status = self.status;
         let words = format!("{}. {}", self.title, self.text);
@@ -97,7 +97,7 @@ impl Trouble {
         }
     }
 
-    /// The page as text.
+    /// Renders the whole page.
     pub fn render(self, shell: Option<Shell>, theme: Theme) -> Result<String, askama::Error> {
         match shell {
             Some(shell) => InShell { shell, trouble: self }.render(),
@@ -105,8 +105,8 @@ impl Trouble {
         }
     }
 
-    /// The answer to htmx: a panel in the region that was asked for, or, when a write was
-    /// refused, a message in the corner that leaves the page and what was typed as they are.
+    /// Responds to htmx: with a panel in the requested region or, for a rejected write, with a toast that keeps the
+    /// page and the typed text.
     pub fn region(self, act: Act) -> Response {
         let status = self.status;
         if act == Act::Write {
@@ -155,7 +155,7 @@ impl From<&Failure> for Trouble {
     }
 }
 
-/// Whether a request only looked or wanted to change something.
+/// Whether a request reads or writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Act {
     /// GET.
@@ -164,7 +164,7 @@ pub enum Act {
     Write,
 }
 
-/// The page shown while the program starts or migrates; it runs no script and can be read without style.
+/// The page shown while the process starts or migrates. It needs neither script nor style sheet.
 pub fn starting(text: &str, percent: Option<u8>) -> Response {
     let page = Starting { assets: assets::links(), text, percent };
     let status = StatusCode::SERVICE_UNAVAILABLE;

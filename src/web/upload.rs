@@ -1,5 +1,5 @@
-//! Files that people and programs send: into the blobs piece by piece, within a limit, and refused
-//! before they are read when they say that they are too large.
+//! Uploads by people and programs. Files are streamed into the blob store within a size limit. A request whose
+//! `Content-Length` exceeds the limit is rejected before its body is read.
 
 use axum::body::{Body, BodyDataStream, Bytes};
 use axum::http::HeaderMap;
@@ -14,30 +14,30 @@ use kernel::ProblemKind;
 use store::BlobId;
 use store::blob::Upload;
 
-/// How much is gathered before it is written.
+/// Write buffer size in bytes.
 const PIECE: usize = 256 * 1024;
-/// How much of a refused body is read and dropped.
+/// Maximum number of bytes of a rejected body that are read and discarded.
 const DRAINED: usize = 4 * 1024 * 1024;
-/// What a form may have besides its files.
+/// Maximum size of a form without its files, in bytes.
 const FRAME: u64 = 256 * 1024;
 
-/// A file that has arrived and lies on the disk; nothing refers to it yet.
+/// A received file on disk. No record refers to it yet.
 #[derive(Clone, Debug)]
 pub struct Arrived {
-    /// Its name, cleaned.
+    /// Cleaned file name.
     pub name: String,
-    /// Its content.
+    /// Content.
     pub blob: BlobId,
-    /// Its length in bytes.
+    /// Length in bytes.
     pub size: u64,
-    /// What its bytes say it is.
+    /// Type determined from the content.
     pub kind: Kind,
 }
 
-/// A file that is the whole body.
+/// Receives a file that is the whole body.
 ///
 /// # Errors
-/// When it is larger than `limit` bytes, the disk is full, or the body is cut off.
+/// When the file is larger than `limit` bytes, the disk is full, or the body is cut off.
 pub async fn body(
     ws: &Ws,
     (headers, body): (&HeaderMap, Body),
@@ -69,8 +69,8 @@ async fn whole(
     arriving.finish(name).await
 }
 
-/// Reads a little more and drops it: whoever is still sending then hears the answer instead of a
-/// connection that breaks. What is much longer is not waited for.
+/// Reads and discards a limited rest of the body, so that a client that is still sending gets the response instead of
+/// a connection reset.
 async fn drain(body: &mut BodyDataStream) {
     let mut left = DRAINED;
     while let Some(Ok(piece)) = body.next().await {
@@ -81,10 +81,10 @@ async fn drain(body: &mut BodyDataStream) {
     }
 }
 
-/// What a form with files has besides them: names and values.
+/// Names and values of a form's non-file fields.
 pub type Fields = Vec<(String, String)>;
 
-/// The files of a form, in order.
+/// Receives the files of a form, in order.
 pub async fn form(
     ws: &Ws,
     sent: (&HeaderMap, Body),
@@ -94,10 +94,10 @@ pub async fn form(
     Ok(form_with_fields(ws, sent, most, limit).await?.1)
 }
 
-/// The fields of a form and its files, in order. A picker in which nothing was chosen has no file.
+/// Receives the fields and files of a form, in order. An empty file input yields no file.
 ///
 /// # Errors
-/// As [`body`], and when the form is broken or holds more than `most` files.
+/// As [`body`], and when the form is malformed or has more than `most` files.
 pub async fn form_with_fields(
     ws: &Ws,
     (headers, body): (&HeaderMap, Body),
@@ -131,7 +131,7 @@ async fn parts_of(
             fields.push((part.name, value));
             continue;
         };
-        // A picker in which nothing was chosen sends a file without a name.
+        // An empty file input sends a file without a name.
         if name.is_empty() {
             continue;
         }
@@ -149,7 +149,7 @@ async fn parts_of(
     Ok((fields, all))
 }
 
-/// The value of a field that is no file; all of them together have so much room.
+/// Reads the value of a non-file field. `room` is the remaining size of all such fields.
 async fn value_of(form: &mut Multipart, room: &mut usize) -> Result<String, PageError> {
     let mut value = Vec::new();
     while let Some(piece) = form.piece().await.map_err(refused)? {
@@ -163,7 +163,7 @@ async fn value_of(form: &mut Multipart, room: &mut usize) -> Result<String, Page
     Ok(String::from_utf8_lossy(&value).into_owned())
 }
 
-/// What says itself that it is too large is not read at all.
+/// Rejects a request whose `Content-Length` exceeds the limit.
 fn refuse_early(headers: &HeaderMap, most: u64, limit: u64) -> Result<(), PageError> {
     let told = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     match told {
@@ -172,8 +172,7 @@ fn refuse_early(headers: &HeaderMap, most: u64, limit: u64) -> Result<(), PageEr
     }
 }
 
-/// A file on its way in. Each piece is written on a thread where waiting harms nobody; a client that
-/// is slow holds none of them.
+/// A file that is being received. Each chunk is written on a blocking thread; a slow client does not occupy one.
 struct Arriving {
     ws: Ws,
     upload: Option<Upload>,

@@ -1,4 +1,4 @@
-//! First day of the week: the last choice in this browser, like the theme.
+//! First day of the week, stored in a cookie of the browser like the theme.
 
 use std::convert::Infallible;
 
@@ -14,7 +14,7 @@ use crate::habit;
 use crate::hx::Hx;
 use crate::shell::own_path;
 
-/// Name of the cookie.
+/// Cookie name.
 const COOKIE_NAME: &str = "hq_week";
 
 /// The first day of a week.
@@ -30,14 +30,14 @@ pub enum WeekStart {
 }
 
 impl WeekStart {
-    /// All of them with the words of forms and people.
+    /// All days with form value and label.
     pub const ALL: [(Self, &'static str, &'static str); 3] = [
         (Self::Monday, "monday", "Monday"),
         (Self::Sunday, "sunday", "Sunday"),
         (Self::Saturday, "saturday", "Saturday"),
     ];
 
-    /// The day of a word; Monday when it is none of them.
+    /// Parses a form value; Monday if it is unknown.
     #[must_use]
     pub fn from_word(word: &str) -> Self {
         Self::ALL
@@ -47,19 +47,19 @@ impl WeekStart {
             .unwrap_or_default()
     }
 
-    /// Its word.
+    /// The form value.
     #[must_use]
     pub fn word(self) -> &'static str {
         Self::ALL.iter().find(|(day, ..)| *day == self).map_or("monday", |(_, word, _)| word)
     }
 
-    /// What a browser chose last.
+    /// The day in the request's cookie.
     #[must_use]
     pub fn from_headers(headers: &HeaderMap) -> Self {
         Self::from_word(habit::kept(headers, COOKIE_NAME))
     }
 
-    /// How many days of its week lie before a day.
+    /// Number of days between the start of the week and `day`.
     #[must_use]
     pub fn before(self, day: Date) -> i64 {
         let first = match self {
@@ -80,14 +80,14 @@ impl<S: Sync> FromRequestParts<S> for WeekStart {
     }
 }
 
-/// What the form sends.
+/// The submitted form.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct WeekForm {
     week: String,
 }
 
-/// Keeps the choice in the browser and goes back to where it was made.
+/// Stores the day in the cookie and redirects back.
 pub async fn choose(headers: HeaderMap, Form(typed): Form<WeekForm>) -> Response {
     let back = headers.get(REFERER).and_then(|value| value.to_str().ok()).and_then(own_path);
     let mut response = Hx::default().go_to(back.unwrap_or("/"));

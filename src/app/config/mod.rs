@@ -1,8 +1,7 @@
-//! Bootstrap settings only: flags, environment and `hq.toml`; everything else is a setting in the store.
+//! Bootstrap settings only: flags, environment and `hq.toml`. Everything else is a setting in the store.
 //!
-//! A flag wins over the environment, the environment over `hq.toml` in the data folder, the file over
-//! the default. Each value remembers where it came from. A name that nobody knows stops the start: a
-//! mistyped setting must not go unnoticed.
+//! Precedence: flag, environment, `hq.toml` in the data directory, default. Each value records its source. An unknown
+//! name stops the start, so that a mistyped setting does not go unnoticed.
 
 pub mod proxies;
 pub mod remote;
@@ -18,64 +17,64 @@ use std::time::Duration;
 use kernel::text;
 use proxies::Proxies;
 
-/// The settings file within the data folder.
+/// Name of the settings file in the data directory.
 pub const FILE: &str = "hq.toml";
 
-/// What the program must know before it opens its store.
+/// Settings that the process needs before it opens its store.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The data folder.
+    /// The data directory.
     pub data: PathBuf,
     pub listen: SocketAddr,
-    /// The address that people use, when it differs from where it listens.
+    /// Public URL, if it differs from the listen address.
     pub public_url: Option<String>,
-    /// The master key's file, when it is not `master.key` in the data folder.
+    /// Path of the master key, if it is not `master.key` in the data directory.
     pub master_key_file: Option<PathBuf>,
-    /// What is logged: a level, or levels by module.
+    /// Log filter: a level, or levels by module.
     pub log: String,
-    /// Limits of requests; 0 switches one off.
+    /// Request limits; 0 disables a limit.
     pub limits: Limits,
-    /// Whether pictures and files that a request to the OpenAI-compatible API gives by address are fetched.
+    /// Whether to fetch images and files that an OpenAI-compatible request gives by URL.
     pub fetch_urls: bool,
-    /// How many runs of agents this host works on at once.
+    /// Maximum number of concurrent agent runs on this machine.
     pub max_active: usize,
-    /// How long the practice provider pauses between two words, so that a person can watch.
+    /// Pause of the practice provider between two words, so that a person can follow the output.
     pub practice_pause: Duration,
-    /// After so many starts within minutes that did not end well all work stands still; 0 for never.
+    /// Number of crashed starts within minutes after which all work is paused; 0 for never.
     pub pause_after_crashes: u32,
-    /// How long model calls and tools that are under way may go on when the program is asked to end.
+    /// How long running model calls and tools may continue after a stop request.
     pub end_within: Duration,
-    /// A folder with a model for search by meaning that HQ leaves alone.
+    /// Folder with an embedding model. HQ never changes it.
     pub embed_model_dir: Option<PathBuf>,
-    /// Where models are fetched from, without a slash at its end.
+    /// Base URL for model downloads, without a trailing slash.
     pub embed_source: String,
-    /// The folders of this machine below which sources of knowledge may read; none lets nothing be read.
+    /// Folders of this machine that knowledge sources may read, with everything below. Empty denies all.
     pub source_folders: Vec<PathBuf>,
-    /// The proxies whose word counts for where a request came from.
+    /// Proxies whose `X-Forwarded-For` and `Forwarded` headers are trusted.
     pub trusted_proxies: Proxies,
-    /// The Chromium that agents with a browser have.
+    /// The Chromium binary for agents' browsers.
     pub chromium: PathBuf,
-    /// Every setting with its value and where it came from.
+    /// All settings with their values and sources.
     pub settings: Vec<Setting>,
 }
 
-/// Limits of requests; 0 switches one off.
+/// Request limits; 0 disables a limit.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// API calls a minute and token.
+    /// API calls per minute and token.
     pub api_per_minute: u32,
-    /// API calls at once beyond the steady rate.
+    /// API calls above the steady rate in one burst.
     pub api_burst: u32,
-    /// Live streams of one sign-in.
+    /// Live streams per sign-in.
     pub streams_per_sign_in: u32,
-    /// Live streams of one workspace.
+    /// Live streams per workspace.
     pub streams_per_workspace: u32,
-    /// The largest file that may be sent, in MB.
+    /// Maximum upload size in MiB.
     pub upload_mb: u32,
 }
 
 impl Limits {
-    /// The largest file that may be sent, in bytes; no limit but the disk's when it is switched off.
+    /// Maximum upload size in bytes; `u64::MAX` if the limit is disabled.
     #[must_use]
     pub fn upload_bytes(&self) -> u64 {
         match self.upload_mb {
@@ -100,28 +99,24 @@ impl Default for Limits {
 /// A setting as `hq config` shows it.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Setting {
-    /// Its name in `hq.toml`.
+    /// Name in `hq.toml`.
     pub name: &'static str,
     pub value: String,
-    /// Where it came from.
     pub source: Source,
 }
 
-/// Where a value came from, weakest first.
+/// Source of a value, weakest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Source {
-    /// Built in.
     Default,
-    /// `hq.toml` in the data folder.
+    /// `hq.toml` in the data directory.
     File,
     Environment,
-    /// A flag of the command.
     Flag,
 }
 
 impl Source {
-    /// For people.
     #[must_use]
     pub fn label(self) -> &'static str {
         match self {
@@ -133,53 +128,44 @@ impl Source {
     }
 }
 
-/// Why the program cannot start with these settings.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// A variable that nobody knows.
     #[error("{name} is not a setting of HQ{hint}")]
     UnknownVariable {
-        /// The variable.
         name: String,
-        /// The nearest one, if one is near.
+        /// Suggests the nearest known variable, if one is near.
         hint: String,
     },
-    /// A name in the file that nobody knows.
     #[error("{}: \"{name}\" is not a setting of HQ{hint}", file.display())]
     UnknownName {
         file: PathBuf,
         name: String,
-        /// The nearest one, if one is near.
+        /// Suggests the nearest known name, if one is near.
         hint: String,
     },
-    /// The file cannot be read.
     #[error("{} cannot be read; check its owner and mode", file.display())]
     Unreadable {
         file: PathBuf,
-        /// The cause.
+        /// Error of opening or reading the file.
         source: io::Error,
     },
-    /// The file is not TOML.
     #[error("{} is not a settings file: {detail}", file.display())]
     NotToml {
         file: PathBuf,
-        /// What is wrong.
+        /// Message of the TOML parser.
         detail: String,
     },
-    /// A value that does not fit.
     #[error("{name} = \"{value}\" ({}): {wanted}", from.label())]
     BadValue {
-        /// The setting.
         name: &'static str,
-        /// What was given.
         value: String,
         from: Source,
-        /// What would be right.
+        /// Describes a valid value.
         wanted: &'static str,
     },
 }
 
-/// A setting that can be given: name in the file and of the flag, variable, default.
+/// A known setting. `name` is the key in the file and the flag.
 struct Known {
     name: &'static str,
     variable: &'static str,
@@ -208,7 +194,7 @@ const ALL_STREAMS: Known = Known {
 };
 const UPLOAD: Known =
     Known { name: "limits.upload_mb", variable: "HQ_LIMITS_UPLOAD_MB", default: "50" };
-/// Off: whoever may ask an agent would else choose what this machine asks for.
+/// Off by default: otherwise, everyone who may ask an agent chooses URLs that this machine requests.
 const FETCH_URLS: Known =
     Known { name: "openai.fetch_urls", variable: "HQ_OPENAI_FETCH_URLS", default: "false" };
 const MAX_ACTIVE: Known =
@@ -220,22 +206,23 @@ const PAUSE_AFTER_CRASHES: Known = Known {
     variable: "HQ_RUNS_PAUSE_AFTER_CRASHES",
     default: "3",
 };
-/// What sends the signal gives ten seconds as a rule before it kills; the rest is for closing the stores.
+/// Service managers usually kill a process ten seconds after the signal. The remaining four seconds are for closing
+/// the stores.
 const END_WITHIN: Known =
     Known { name: "runs.end_within_secs", variable: "HQ_RUNS_END_WITHIN_SECS", default: "6" };
-/// A folder with the three files of a model; HQ reads it and leaves it alone.
+/// A folder with the three files of a model. HQ only reads it.
 const EMBED_MODEL: Known =
     Known { name: "embed.model_dir", variable: "HQ_EMBED_MODEL_DIR", default: "" };
-/// Where models are fetched from, in the place of huggingface.co: a mirror.
+/// Base URL for model downloads: huggingface.co or a mirror.
 const EMBED_SOURCE: Known =
     Known { name: "embed.source", variable: "HQ_EMBED_SOURCE", default: "https://huggingface.co" };
-/// Nothing: who may add a source would else choose what of this machine is read.
+/// Empty by default: otherwise, everyone who may add a source chooses files of this machine to read.
 const SOURCE_FOLDERS: Known =
     Known { name: "sources.folders", variable: "HQ_SOURCE_FOLDERS", default: "" };
-/// Nobody: whoever is named may say that a request came from anywhere.
+/// Empty by default: a trusted proxy can claim any client address.
 const TRUSTED_PROXIES: Known =
     Known { name: "trusted_proxies", variable: "HQ_TRUSTED_PROXIES", default: "" };
-/// Chromium itself, not a script that starts it: the jail shows less of the host than such a script reads.
+/// The Chromium binary itself, not its wrapper script: the jail hides files that such a script reads.
 const CHROMIUM: Known =
     Known { name: "chromium", variable: "HQ_CHROMIUM", default: browser::setup::PROGRAM };
 const ALL: [&Known; 20] = [
@@ -261,17 +248,16 @@ const ALL: [&Known; 20] = [
     &CHROMIUM,
 ];
 
-/// What was given from outside, before it is understood.
+/// Unparsed settings from flags and environment.
 #[derive(Clone, Debug, Default)]
 pub struct Given {
-    /// Flags by setting name.
     pub flags: BTreeMap<&'static str, String>,
     /// Variables whose names begin with `HQ_`.
     pub environment: BTreeMap<String, String>,
 }
 
 impl Given {
-    /// Flags, and the environment of the process.
+    /// Combines `flags` with the environment of the process.
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
     #[must_use]
     pub fn with_flags(flags: BTreeMap<&'static str, String>) -> Self {
@@ -283,13 +269,13 @@ impl Given {
     }
 }
 
-/// What the program was started with, its own name first.
+/// Command line of the process, program name first.
 pub fn arguments() -> std::env::ArgsOs {
     std::env::args_os()
 }
 
 impl Config {
-    /// The settings of a folder with everything else at its default, on a free port.
+    /// Defaults for a data directory, with a free port.
     #[must_use]
     pub fn for_folder(data: &Path) -> Self {
         Self {
@@ -313,13 +299,13 @@ impl Config {
         }
     }
 
-    /// Whether models are fetched from a place that somebody named, which may lie in a network of their own.
+    /// Whether models come from a mirror. A mirror may be in a private network.
     #[must_use]
     pub fn has_mirror(&self) -> bool {
         self.embed_source != EMBED_SOURCE.default
     }
 
-    /// A folder below the machine's temporary one that nobody has used yet.
+    /// Returns an unused path below the system's temporary directory. Does not create it.
     #[must_use]
     pub fn scratch(name: &str) -> PathBuf {
         std::env::temp_dir().join(format!(
@@ -333,10 +319,10 @@ impl Config {
         ))
     }
 
-    /// Puts together what was given.
+    /// Merges and validates all settings.
     ///
     /// # Errors
-    /// When a name is not known or a value does not fit.
+    /// When a name is unknown or a value is invalid.
     pub fn load(given: &Given) -> Result<Self, ConfigError> {
         for name in given.environment.keys() {
             let is_remote = remote::VARIABLES.contains(&name.as_str());
@@ -346,7 +332,7 @@ impl Config {
             }
         }
         let (data, from) = pick(&DATA, given, &BTreeMap::new());
-        // Programs of agents start elsewhere, and must find it all the same.
+        // Agents' programs start in another directory and need this path.
         let data = absolute(&DATA, &data, from)?;
         let file = read_file(&data.join(FILE))?;
         let mut settings =
@@ -417,20 +403,20 @@ impl Config {
         })
     }
 
-    /// Whether people reach HQ by https: cookies are then bound to it.
+    /// Whether the public URL is HTTPS. If so, cookies are `Secure`.
     #[must_use]
     pub fn is_https(&self) -> bool {
         self.public_url.as_deref().is_some_and(|url| url.starts_with("https://"))
     }
 
-    /// Where the master key lies.
+    /// Path of the master key.
     #[must_use]
     pub fn key_file(&self) -> PathBuf {
         self.master_key_file.clone().unwrap_or_else(|| self.data.join("master.key"))
     }
 }
 
-/// A path that means the same from every folder.
+/// Makes a path absolute.
 fn absolute(known: &'static Known, value: &str, from: Source) -> Result<PathBuf, ConfigError> {
     std::path::absolute(value).map_err(|_| ConfigError::BadValue {
         name: known.name,
@@ -440,7 +426,7 @@ fn absolute(known: &'static Known, value: &str, from: Source) -> Result<PathBuf,
     })
 }
 
-/// Folders with colons between them, as in `PATH`.
+/// Parses folders separated by colons, as in `PATH`.
 fn paths(known: &'static Known, value: String, from: Source) -> Result<Vec<PathBuf>, ConfigError> {
     let all: Vec<PathBuf> = value
         .split(':')
@@ -471,7 +457,7 @@ fn hint(near: Option<&str>) -> String {
     )
 }
 
-/// The value of a setting and where it came from. An empty variable counts as not given.
+/// Value and source of a setting. An empty variable counts as unset.
 fn pick(known: &Known, given: &Given, file: &BTreeMap<String, String>) -> (String, Source) {
     let variable = given.environment.get(known.variable).filter(|value| !value.is_empty());
     if let Some(value) = given.flags.get(known.name) {
@@ -495,7 +481,7 @@ fn parse<T: std::str::FromStr>(
     value.parse().map_err(|_| ConfigError::BadValue { name, value, from, wanted })
 }
 
-/// Scheme and host without a slash at the end, so that paths can be put behind it.
+/// Validates scheme and host. Removes a trailing slash, so that paths can be appended.
 fn public(value: String, from: Source) -> Result<Option<String>, ConfigError> {
     let Some(value) = some(value) else { return Ok(None) };
     let trimmed = value.trim_end_matches('/');
@@ -511,7 +497,7 @@ fn public(value: String, from: Source) -> Result<Option<String>, ConfigError> {
     }
 }
 
-/// The settings in the file by name; nothing when there is no file.
+/// Settings in the file by name; empty if there is no file.
 fn read_file(file: &Path) -> Result<BTreeMap<String, String>, ConfigError> {
     let text = match fs::read_to_string(file) {
         Ok(text) => text,
@@ -533,7 +519,7 @@ fn read_file(file: &Path) -> Result<BTreeMap<String, String>, ConfigError> {
             }
         }
     }
-    // The file lies in the data folder, so it cannot say where that is.
+    // The file is in the data directory, so it cannot set its location.
     let names = || ALL.iter().map(|known| known.name).filter(|name| *name != DATA.name);
     for name in found.keys() {
         if !names().any(|known| known == name) {

@@ -1,21 +1,21 @@
-//! Proxies that HQ believes where a request came from. Of what they say the right-most address counts that is not a
-//! trusted proxy: all before it was written by whoever sent the request.
+//! Trusted proxies. The client address is the right-most forwarded address that is not a trusted proxy: the client
+//! itself may have written everything to the left of it.
 
 use std::net::IpAddr;
 use std::str::FromStr;
 
-/// Addresses of proxies.
+/// Networks of trusted proxies.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Proxies(Vec<Network>);
 
-/// All addresses that begin with the same bits.
+/// An address prefix (CIDR).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Network {
     address: IpAddr,
     bits: u8,
 }
 
-/// A text that is no list of networks.
+/// Error: the text is not a list of networks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoNetwork;
 
@@ -57,14 +57,15 @@ impl Network {
 }
 
 impl Proxies {
-    /// Whether an address is that of a trusted proxy.
+    /// Whether an address belongs to a trusted proxy.
     #[must_use]
     pub fn has(&self, address: IpAddr) -> bool {
         self.0.iter().any(|network| network.has(address.to_canonical()))
     }
 
-    /// Where a request came from that `peer` has sent, with the lines of `X-Forwarded-For` and of `Forwarded` (RFC 7239)
-    /// in their order. A trusted proxy writes one of the two; where both came, one is its sender's and neither counts.
+    /// Client address of a request from `peer`, given the `X-Forwarded-For` and `Forwarded` (RFC 7239) header lines
+    /// in order. A trusted proxy writes only one of the two headers. If both are present, the client wrote one, and
+    /// both are ignored.
     #[must_use]
     pub fn client(&self, peer: IpAddr, listed: &[&str], forwarded: &[&str]) -> IpAddr {
         let listed = listed.iter().flat_map(|line| line.split(',')).map(Some);
@@ -79,7 +80,7 @@ impl Proxies {
             if !self.has(at) {
                 break;
             }
-            // Whoever stands behind a word that is no address is as unknown as the proxy lets them be.
+            // An invalid hop hides the client. The proxy's address is used.
             let Some(next) = hop.and_then(address) else { break };
             at = next;
         }
@@ -87,13 +88,13 @@ impl Proxies {
     }
 }
 
-/// The `for` of an element of `Forwarded`.
+/// The `for` parameter of a `Forwarded` element.
 fn named(element: &str) -> Option<&str> {
     let mut pairs = element.split(';').filter_map(|pair| pair.trim().split_once('='));
     pairs.find(|(name, _)| name.eq_ignore_ascii_case("for")).map(|(_, value)| value)
 }
 
-/// An address, maybe quoted, maybe with a port.
+/// Parses an address with optional quotes and port.
 fn address(text: &str) -> Option<IpAddr> {
     let text = text.trim().trim_matches('"');
     let bare = match text.strip_prefix('[') {
@@ -120,13 +121,13 @@ mod tests {
         };
         assert_eq!(client("127.0.0.1", &["203.0.113.9"], &[]), "203.0.113.9");
         assert_eq!(client("::ffff:10.1.2.3", &["203.0.113.9"], &[]), "203.0.113.9");
-        // What stands before it, its sender wrote.
+        // The client wrote the addresses to the left.
         assert_eq!(client("127.0.0.1", &["1.1.1.1, 203.0.113.9, 10.0.0.2"], &[]), "203.0.113.9");
         assert_eq!(
             client("127.0.0.1", &["1.1.1.1", "203.0.113.9", "10.0.0.2"], &[]),
             "203.0.113.9"
         );
-        // Nobody else is believed, and nobody is where both kinds came.
+        // Other peers are not trusted, and two kinds of headers are ignored.
         assert_eq!(client("203.0.113.1", &["1.1.1.1"], &[]), "203.0.113.1");
         assert_eq!(client("127.0.0.1", &["1.1.1.1"], &["for=2.2.2.2"]), "127.0.0.1");
         assert_eq!(client("127.0.0.1", &["1.1.1.1, unknown"], &[]), "127.0.0.1");

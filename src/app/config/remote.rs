@@ -1,6 +1,6 @@
-//! Which server on another machine a command is for: by flags, or by `HQ_URL` and `HQ_TOKEN`.
+//! Remote server of a command, given by flags or by `HQ_URL` and `HQ_TOKEN`.
 //!
-//! Nothing that is stored on this machine is sent there.
+//! Data stored on this machine is never sent there.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,46 +8,40 @@ use std::path::PathBuf;
 
 pub(super) const VARIABLES: [&str; 2] = ["HQ_URL", "HQ_TOKEN"];
 
-/// A server on another machine, and the token for it.
+/// A remote server and the token for it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Remote {
-    /// The address, without a slash at the end.
+    /// URL without a trailing slash.
     pub url: String,
     pub token: String,
 }
 
-/// What the flags of a command say of it.
 #[derive(Clone, Debug, Default)]
 pub struct RemoteFlags {
-    /// The address.
     pub url: Option<String>,
     pub token: Option<String>,
-    /// A file that holds the token.
     pub token_file: Option<PathBuf>,
 }
 
-/// Why it is not clear which server is meant.
+/// Why the server cannot be determined.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum RemoteError {
-    /// Not an address.
     #[error("{0} is not the address of a server; give it like https://hq.example.com")]
     BadUrl(String),
     #[error("a server on another machine asks for a token: --token-file FILE or HQ_TOKEN")]
     NoToken,
-    /// A token, and nowhere to send it.
+    /// A token was given without a URL.
     #[error("a token is for a server on another machine; give its address with --url")]
     NoUrl,
-    /// The file cannot be read.
     #[error("{file} cannot be read: {detail}")]
     Unreadable { file: String, detail: String },
 }
 
 impl Remote {
-    /// The server that is meant; none when neither a flag nor a variable names one. A flag wins over
-    /// its variable.
+    /// Finds the remote server; `None` if neither a flag nor a variable names one. Flags take precedence.
     ///
     /// # Errors
-    /// When the address is none, or there is no token for it.
+    /// When the URL is invalid, or a URL or token is given without the other.
     pub fn find(
         flags: RemoteFlags,
         environment: &BTreeMap<String, String>,

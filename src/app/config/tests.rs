@@ -1,4 +1,4 @@
-//! What is given is read, and what is wrong with it is said.
+//! Parsing of settings from all sources, and its error messages.
 
 use super::{Config, FILE, Given, Source};
 

@@ -1,7 +1,7 @@
-//! The lossy hub for running text: what a model is writing right now.
+//! Lossy hub for live model output.
 //!
-//! Nothing here is stored; a page that comes late gets the block so far, and after a crash the call
-//! is made again. Changes of records do not pass here: pages hear of them from the store.
+//! Nothing is stored. A page that connects late gets the block so far, and after a crash the model call is repeated.
+//! Record changes do not pass here: pages get them from the store.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,28 +11,27 @@ use tokio::sync::broadcast;
 
 use kernel::RunId;
 
-/// How many pieces a slow page may lag behind before it gets the block anew.
+/// Number of pieces that a slow page may lag behind before it gets the whole block again.
 const BACKLOG: usize = 1024;
 
-/// What kind of block is being written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BlockKind {
-    /// The answer.
+    /// The answer of the model.
     Text,
     Thinking,
     /// The output of a running command.
     Output,
 }
 
-/// A piece of running text.
+/// A piece of a block.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Piece {
     pub run: RunId,
-    /// The step that the block will become.
+    /// The step that the finished block will become.
     pub step: u32,
     pub kind: BlockKind,
-    /// Where in the block the piece begins, in bytes.
+    /// Offset of the piece in the block, in bytes.
     pub at: usize,
     pub text: String,
 }
@@ -57,7 +56,7 @@ impl Default for Hub {
 }
 
 impl Hub {
-    /// Adds text to the block of a run; another step or kind begins a new one.
+    /// Appends text to the block of a run. A new step or kind starts a new block.
     pub fn push(&self, run: RunId, step: u32, kind: BlockKind, text: &str) {
         let at = {
             let mut blocks = self.blocks.lock();
@@ -70,16 +69,16 @@ impl Hub {
             block.text.push_str(text);
             at
         };
-        // ok: nobody watches.
+        // ok: there are no subscribers.
         let _ = self.pieces.send(Arc::new(Piece { run, step, kind, at, text: text.to_owned() }));
     }
 
-    /// The block is complete or given up: its record says more from here on.
+    /// Drops the block of a run when it is complete or abandoned. From then on, pages read the record.
     pub fn finish(&self, run: RunId) {
         self.blocks.lock().remove(&run);
     }
 
-    /// The block that a run is writing, whole.
+    /// The current block of a run so far.
     #[must_use]
     pub fn block(&self, run: RunId) -> Option<Piece> {
         let blocks = self.blocks.lock();
@@ -87,7 +86,7 @@ impl Hub {
         Some(Piece { run, step, kind, at: 0, text })
     }
 
-    /// All blocks that are being written.
+    /// All current blocks so far.
     #[must_use]
     pub fn blocks(&self) -> Vec<Piece> {
         let blocks = self.blocks.lock();
@@ -103,7 +102,6 @@ impl Hub {
             .collect()
     }
 
-    /// Pieces as they come.
     #[must_use]
     pub fn subscribe(&self) -> broadcast::Receiver<Arc<Piece>> {
         self.pieces.subscribe()

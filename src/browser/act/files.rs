@@ -14,23 +14,23 @@ use crate::transport::USUAL;
 /// A file for a page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Upload {
-    /// What the page hears as its name.
+    /// The name that the page sees.
     pub name: String,
     pub bytes: Vec<u8>,
 }
 
 impl Page {
-    /// Gives files to a field for files. They lie in the folder of uploads from then on.
+    /// Writes files to the uploads folder and gives them to a file field.
     pub async fn upload(&self, number: u32, files: Vec<Upload>) -> Result<(), BrowserError> {
         self.node(number).await?;
         let folder = self.running.uploads.clone();
         let paths = launch::blocking(move || write(&folder, &files)).await?;
         self.set_files(number, &paths).await?;
-        // A chooser that waits for these has them.
+        // The files also answer a chooser of this field.
         self.close_chooser()
     }
 
-    /// Gives files that lie in the folder of uploads to a field for files.
+    /// Gives files of the uploads folder to a file field.
     pub(crate) async fn set_files(
         &self,
         number: u32,
@@ -60,7 +60,7 @@ fn write(folder: &Path, files: &[Upload]) -> io::Result<Vec<PathBuf>> {
     written.collect()
 }
 
-/// Where a file of this name goes: into a folder of its own, so that names stay as they are.
+/// The path for a file of this name, in a new folder, so that names stay unchanged.
 pub(crate) fn place(folder: &Path, name: &str) -> io::Result<PathBuf> {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let own = loop {

@@ -1,4 +1,4 @@
-//! Keys by their names.
+//! Parses names of keys.
 
 use crate::BrowserError;
 use crate::screencast::Key;
@@ -8,7 +8,7 @@ const CONTROL: u8 = 2;
 const META: u8 = 4;
 const SHIFT: u8 = 8;
 
-/// Keys that type no letter: name, number, what they type.
+/// Keys without a letter: name, key code, typed text.
 const NAMED: &[(&str, u32, &str)] = &[
     ("Backspace", 8, ""),
     ("Tab", 9, ""),
@@ -27,7 +27,7 @@ const NAMED: &[(&str, u32, &str)] = &[
     ("Delete", 46, ""),
 ];
 
-/// Reads `Enter`, `a`, `F5`, `Control+Shift+A`.
+/// Parses `Enter`, `a`, `F5`, `Control+Shift+A`.
 pub fn parse(text: &str) -> Result<Key, BrowserError> {
     let unknown = || BrowserError::NotAKey(text.chars().take(40).collect());
     let (held, name) = match text.strip_suffix('+') {
@@ -54,7 +54,7 @@ pub fn parse(text: &str) -> Result<Key, BrowserError> {
     Ok(key)
 }
 
-/// What an editor does on this key besides typing; the browser leaves that to the desktop that it has not.
+/// Editing commands of this key. Chromium leaves them to the desktop, which does not exist here.
 pub(crate) fn commands(key: &Key) -> Vec<&'static str> {
     match (key.modifiers, key.key.to_ascii_lowercase().as_str()) {
         (CONTROL | META, "a") => vec!["selectAll"],

@@ -1,7 +1,7 @@
-//! Acts on parts of a page, by their refs: with a real mouse and real keys, after a look whether the part is visible, at
-//! rest, enabled and in front.
+//! Acts on parts of a page by their refs, with real mouse and key events, after a check that the part is visible, at
+//! rest, enabled and not covered.
 //!
-//! An act that was sent is never sent again. What came of it is told by [`Page::after`].
+//! An act that was sent is never repeated. [`Page::after`] reports its result.
 
 pub mod keys;
 mod files;
@@ -28,13 +28,13 @@ pub use picture::{Shot, Spot};
 pub use stake::{Aim, Does, Form, Stake};
 pub use wait::Wait;
 
-/// How long a part may take to become visible, come to rest and to the front.
+/// How long a part may take to become visible, stop moving and be uncovered.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// How long a page may take to say that it has got what was sent to it.
+/// How long a page may take to acknowledge input.
 const TAKEN_WITHIN: Duration = Duration::from_secs(3);
-/// Frames within frames that a point is followed through.
+/// Maximum depth of nested frames for a point.
 const MAX_DEPTH: usize = 20;
-/// How long the browser may take to notice that something is dragged.
+/// How long the browser may take to detect a drag.
 const DRAGS_WITHIN: Duration = Duration::from_millis(300);
 const STEPS_OF_DRAG: u8 = 5;
 
@@ -43,33 +43,29 @@ const FILL: &str = include_str!("fill.js");
 const FOCUS: &str = include_str!("focus.js");
 const SELECT: &str = include_str!("select.js");
 
-/// How a part is clicked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Click {
     pub button: Button,
-    /// How often; 0 counts as 1.
+    /// Number of clicks; 0 counts as 1.
     pub count: u8,
-    /// Keys that are held: Alt 1, Control 2, Meta 4, Shift 8.
+    /// Bit set of held keys: Alt 1, Control 2, Meta 4, Shift 8.
     pub modifiers: u8,
 }
 
-/// A place in the page, in its own pixels.
+/// A position in the page in CSS pixels.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Point {
-    /// To the right.
     pub x: f64,
-    /// Downwards.
     pub y: f64,
 }
 
 impl Page {
-    /// Clicks a part.
     pub async fn click(&self, number: u32, click: Click) -> Result<(), BrowserError> {
         let at = self.aim(number).await?;
         self.click_at(at, click).await
     }
 
-    /// Clicks a place of the page.
+    /// Clicks at a position of the page.
     pub async fn click_at(&self, at: Point, click: Click) -> Result<(), BrowserError> {
         let Click { button, count, modifiers } = click;
         let mouse = |act, clicks| Mouse { act, x: at.x, y: at.y, button, clicks, modifiers };
@@ -80,13 +76,12 @@ impl Page {
         self.mouse(&events).await
     }
 
-    /// Moves the mouse to a part.
     pub async fn hover(&self, number: u32) -> Result<(), BrowserError> {
         let at = self.aim(number).await?;
         self.mouse(&[moved(at, Button::None)]).await
     }
 
-    /// Turns the wheel over a part, or over the middle of the page.
+    /// Scrolls over a part, or over the middle of the page.
     pub async fn scroll(&self, number: Option<u32>, x: f64, y: f64) -> Result<(), BrowserError> {
         let at = match number {
             Some(number) => self.aim(number).await?,
@@ -96,10 +91,9 @@ impl Page {
         self.mouse(&[moved(at, Button::None), turn]).await
     }
 
-    /// Drags a part onto another.
     pub async fn drag(&self, from: u32, to: u32) -> Result<(), BrowserError> {
         let (start, end) = (self.aim(from).await?, self.aim(to).await?);
-        // Both have to be in view at once.
+        // Both must be in view at the same time.
         let again = self.aim(from).await?;
         if start != again {
             return Err(not_actionable(from, "cannot be dragged so far; scroll both into view"));
@@ -121,7 +115,7 @@ impl Page {
         for step in 1..=STEPS_OF_DRAG {
             self.mouse(&[held(MouseAct::Move, on_the_way(step))]).await?;
         }
-        // What the page itself follows by the mouse is no drag for the browser.
+        // A drag that the page implements with mouse events gives no drag data.
         if let Some(data) = self.until(DRAGS_WITHIN, |tab| tab.drag.clone()).await? {
             for kind in ["dragEnter", "dragOver", "drop"] {
                 let event = DragEvent { r#type: kind, x: to.x, y: to.y, data: &data };
@@ -131,13 +125,13 @@ impl Page {
         self.mouse(&[held(MouseAct::Up, to)]).await
     }
 
-    /// Types behind what is in a field.
+    /// Types after the present text of a field.
     pub async fn type_text(&self, number: u32, text: &str) -> Result<(), BrowserError> {
         self.on(number, FOCUS, vec![]).await?;
         self.insert(number, text).await
     }
 
-    /// Replaces what is in a field.
+    /// Replaces the text of a field.
     pub async fn fill(&self, number: u32, text: &str) -> Result<(), BrowserError> {
         let ready = self.on(number, FILL, vec![json!(text)]).await?;
         if ready["done"] == json!(true) {
@@ -150,17 +144,17 @@ impl Page {
         }
     }
 
-    /// Chooses options of a list, by their words or values.
+    /// Selects options of a list by label or value.
     pub async fn select(&self, number: u32, options: &[String]) -> Result<(), BrowserError> {
         self.on(number, SELECT, vec![json!(options)]).await.map(drop)
     }
 
-    /// Presses a key, with others held, such as `Control+A`.
+    /// Presses a key with optional modifiers, such as `Control+A`.
     pub async fn press(&self, keys: &str) -> Result<(), BrowserError> {
         self.press_on(&self.session, keys).await
     }
 
-    /// Presses a key while a part has the keyboard.
+    /// Focuses a part and presses a key.
     pub async fn press_in(&self, number: u32, keys: &str) -> Result<(), BrowserError> {
         self.on(number, FOCUS, vec![]).await?;
         self.press_on(&self.node(number).await?.session, keys).await
@@ -188,7 +182,7 @@ impl Page {
         unless_closed(done.map(drop))
     }
 
-    /// Sends events of the mouse in a row.
+    /// Sends a sequence of mouse events.
     async fn mouse(&self, events: &[Mouse]) -> Result<(), BrowserError> {
         self.bring_to_front().await?;
         let events: Vec<_> = events.iter().map(Mouse::event).collect();
@@ -196,7 +190,7 @@ impl Page {
         unless_closed(future::try_join_all(sent).await.map(drop))
     }
 
-    /// The point at which a part can be pressed, in the pixels of the page.
+    /// The point at which a part can be clicked, in pixels of the page.
     async fn aim(&self, number: u32) -> Result<Point, BrowserError> {
         let patience = json!(u64::try_from(PATIENCE.as_millis()).unwrap_or(u64::MAX));
         let arguments = vec![patience.clone(), Value::Null, Value::Null];
@@ -211,7 +205,7 @@ impl Page {
         Err(not_actionable(number, "lies in too many frames"))
     }
 
-    /// The node that a frame lies in.
+    /// The node that contains a frame.
     async fn owner_of(&self, frame: &str) -> Result<Option<Node>, BrowserError> {
         let parent = self.with_tab(|tab| {
             let id = tab.frames.get(frame)?.parent.clone()?;
@@ -224,7 +218,7 @@ impl Page {
         Ok(Some(Node { session, frame: id, loader, backend }))
     }
 
-    /// What a ref stands for, if its document is still there.
+    /// The node of a ref, if its document still exists.
     pub(crate) async fn node(&self, number: u32) -> Result<Node, BrowserError> {
         let node = self.with_tab(|tab| {
             let node = tab.refs.node(number)?;
@@ -250,14 +244,14 @@ impl Page {
         self.checked(number, answer).await
     }
 
-    /// The answer of such a function, or why the part cannot be acted on.
+    /// The result of such a function, or why the part cannot be acted on.
     async fn checked(
         &self,
         number: u32,
         answer: Result<Value, BrowserError>,
     ) -> Result<Value, BrowserError> {
         let answer = match answer {
-            // The node, its document or its frame has gone.
+            // The node, its document or its frame is gone.
             Err(BrowserError::Refused { method, message }) => {
                 tracing::debug!("{method} for e{number} was refused: {message}");
                 return Err(self.stale(number).await);
@@ -307,8 +301,8 @@ fn not_actionable(number: u32, why: &str) -> BrowserError {
     BrowserError::NotActionable { number, why: why.to_owned() }
 }
 
-/// A page may close its own tab when it is acted on, or be busy with what it does then; the act was done all the same.
-/// Whether such a page comes to rest is seen behind it.
+/// A page may close its own tab or be busy because of an act, which was done nevertheless. Later waiting shows whether
+/// the page comes to rest.
 fn unless_closed(done: Result<(), BrowserError>) -> Result<(), BrowserError> {
     match done {
         Err(BrowserError::TabClosed | BrowserError::TimedOut { .. }) => Ok(()),

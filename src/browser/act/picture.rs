@@ -1,4 +1,4 @@
-//! Still pictures of a page.
+//! Screenshots of a page.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -9,44 +9,40 @@ use crate::page::Page;
 use crate::protocol::{Capture, Clip, Layout, Metrics};
 use crate::transport::USUAL;
 
-/// The highest picture of a whole page, in the page's pixels.
+/// Maximum height of a picture of a whole page, in CSS pixels.
 const MAX_HEIGHT: f64 = 8_000.0;
 
-/// The box of a node in its frame; scrolled into view, so that the point at which it is aimed lies in it.
+/// The size of a node in its frame. The node was scrolled into view, so the aimed point is inside.
 const BOX: &str = "function () {
     const element = this.nodeType === Node.ELEMENT_NODE ? this : this.parentElement;
     const box = element.getBoundingClientRect();
     return { width: box.width, height: box.height };
 }";
 
-/// Small pictures, the best first: their widths in pixels, and their qualities.
+/// Sizes of small pictures, the best first: width in pixels, quality.
 const SMALL: [(u32, u8); 4] = [(960, 50), (800, 35), (640, 25), (480, 15)];
-/// The whole of a length that a [`Spot`] counts parts of.
+/// The full length in the unit of [`Spot`].
 const WHOLE: f64 = 10_000.0;
 
-/// Where a part lies in what is in view: in parts of ten thousand of its width and height.
+/// Position of a part in the viewport, in 1/10,000 of its width and height.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Spot {
-    /// From the left.
     pub left: u16,
-    /// From the top.
     pub top: u16,
-    /// To the right.
     pub width: u16,
-    /// Downwards.
     pub height: u16,
 }
 
-/// What is wanted of a picture.
+/// Parameters of a screenshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shot {
-    /// JPEG with this quality, up to 100; none for PNG.
+    /// JPEG quality, up to 100; `None` for PNG.
     pub quality: Option<u8>,
-    /// Pixels; a wider page is made smaller.
+    /// In pixels; a wider page is scaled down.
     pub max_width: u32,
-    /// The whole page instead of what is in view.
+    /// The whole page instead of the viewport.
     pub whole: bool,
-    /// Only what is around this part.
+    /// Only the surroundings of this part.
     pub around: Option<u32>,
 }
 
@@ -57,7 +53,7 @@ impl Default for Shot {
 }
 
 impl Page {
-    /// Takes a picture: JPEG or PNG.
+    /// Takes a screenshot as JPEG or PNG.
     pub async fn screenshot(&self, shot: Shot) -> Result<Vec<u8>, BrowserError> {
         self.bring_to_front().await?;
         let layout = self.call(&Metrics {}, USUAL).await?;
@@ -83,7 +79,7 @@ impl Page {
         })
     }
 
-    /// A small picture of what is in view, as JPEG of at most so many bytes; none when the page has too much in it.
+    /// A small picture of the viewport as JPEG of at most `most` bytes; `None` if the page is too detailed for that.
     pub async fn small_picture(&self, most: usize) -> Result<Option<Vec<u8>>, BrowserError> {
         for (max_width, quality) in SMALL {
             let shot = Shot { quality: Some(quality), max_width, ..Shot::default() };
@@ -95,7 +91,7 @@ impl Page {
         Ok(None)
     }
 
-    /// Where a part lies in what is in view; it is scrolled there, as an act would.
+    /// The position of a part in the viewport; scrolls it into view, as an act would.
     pub async fn spot(&self, number: u32) -> Result<Spot, BrowserError> {
         let at = self.aim(number).await?;
         let size = self.on(number, BOX, vec![]).await?;
@@ -106,13 +102,13 @@ impl Page {
         Ok(Spot { left, top, width, height })
     }
 
-    /// The middle of what is in view.
+    /// The middle of the viewport.
     pub(super) async fn middle(&self) -> Result<Point, BrowserError> {
         let view = self.call(&Metrics {}, USUAL).await?.css_visual_viewport;
         Ok(Point { x: view.client_width / 2.0, y: view.client_height / 2.0 })
     }
 
-    /// Where parts lie in a picture of what is in view, for labels: those that are in view.
+    /// Left, top, width and height of those parts that are in the viewport, for labels.
     pub async fn places(&self, numbers: &[u32]) -> Result<Vec<(u32, [f64; 4])>, BrowserError> {
         const PLACE: &str = "function () {
             const element = this.nodeType === Node.ELEMENT_NODE ? this : this.parentElement;
@@ -123,7 +119,7 @@ impl Page {
         let mut places = Vec::new();
         for number in numbers {
             let node = self.node(*number).await?;
-            // Parts of other frames would need the way through them; labels do without.
+            // Parts of other frames would need coordinates of each frame; they get no labels.
             if node.session != self.session || self.is_inner(&node.frame)? {
                 continue;
             }
@@ -140,7 +136,7 @@ impl Page {
     }
 }
 
-/// From where to how far a length around its middle lies in a whole, in parts of ten thousand.
+/// Start and length of a span around its middle, in 1/10,000 of the whole.
 fn span(middle: f64, length: f64, whole: f64) -> (u16, u16) {
     let part = |at: f64| (at / whole.max(1.0) * WHOLE).clamp(0.0, WHOLE);
     let (from, to) = (part(middle - length / 2.0), part(middle + length / 2.0));
@@ -165,7 +161,7 @@ fn clip_of(layout: &Layout, whole: bool) -> Clip {
     Clip { x, y, width, height, scale: 1.0 }
 }
 
-/// The box of a part with a margin, as far as it is in view.
+/// The box of a part with a margin, clipped to the viewport.
 fn around(layout: &Layout, at: Point, size: [Option<f64>; 2]) -> Clip {
     const MARGIN: f64 = 40.0;
     let view = &layout.css_visual_viewport;

@@ -1,5 +1,4 @@
-//! What an act would be done to, looked at before it is done: for those who decide whether it is. Nothing of the page
-//! changes by that.
+//! What an act would affect, inspected before a decision about the act. Does not change the page.
 
 use serde::Deserialize;
 use url::Url;
@@ -12,65 +11,64 @@ use crate::tabs::Frame;
 
 const STAKE: &str = include_str!("stake.js");
 
-/// Where an act is aimed.
+/// Target of an act.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Aim {
     Part(u32),
-    /// A place of what is in view.
+    /// A position in the viewport.
     Place(Point),
-    /// What has the keyboard.
+    /// The focused element.
     Focus,
     /// The page as a whole.
     Page,
 }
 
-/// What is done there, as far as it decides whether a form goes out.
+/// Kind of an act, as far as it matters for sending a form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Does<'a> {
     Click,
-    /// A key, with those that are held.
+    /// A key with modifiers.
     Press(&'a str),
-    /// Anything else.
     Other,
 }
 
-/// What an act would be done to.
+/// What an act would affect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stake {
-    /// The ref of the part; none for the page as a whole.
+    /// Ref of the part; `None` for the page as a whole.
     pub number: Option<u32>,
     pub document: String,
-    /// The address of its frame.
+    /// Address of its frame.
     pub frame_url: String,
-    /// The address of the page.
+    /// Address of the page.
     pub page_url: String,
-    /// What the part is called, as far as its own words say; for people, who see the page.
+    /// Name from the part's own words; for people, who see the page.
     pub name: String,
-    /// Whether it is written or chosen in: a click then sends nothing.
+    /// Whether it is an input field: a click then sends nothing.
     pub is_field: bool,
-    /// Whether a click begins a download.
+    /// Whether a click starts a download.
     pub downloads: bool,
-    /// What it would send.
+    /// What the act would send.
     pub form: Form,
 }
 
-/// What stands in the form around a part; without a form, in the page outside of all forms.
+/// Contents of the form around a part; without a form, of the fields outside of all forms.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Form {
-    /// Where it goes; empty without a form.
+    /// Target address; empty without a form.
     pub to: String,
-    /// Whether a password or a code stands in it.
+    /// Whether it contains a password or a code.
     pub has_password: bool,
-    /// Whether a card or an account stands in it.
+    /// Whether it contains a card or an account.
     pub has_payment: bool,
-    /// Whether a file is chosen in it.
+    /// Whether a file is chosen.
     pub has_file: bool,
-    /// What the fields that are filled are called and what stands in them; nothing where that stays unseen.
+    /// Names and values of filled fields; `None` for hidden values.
     pub fields: Vec<(String, Option<String>)>,
 }
 
 impl Stake {
-    /// Whether an act may send what stands in the form.
+    /// Whether an act may send the form.
     #[must_use]
     pub fn is_sent_by(&self, does: Does<'_>) -> bool {
         let Does::Press(keys) = does else { return does == Does::Click && !self.is_field };
@@ -81,7 +79,7 @@ impl Stake {
         }
     }
 
-    /// The site that an act reaches: that of the frame, or where that has no address of its own, that of the page.
+    /// The site that an act affects: that of the frame, or of the page if the frame has no address of its own.
     #[must_use]
     pub fn site(&self) -> Option<Url> {
         let of = |text: &str| Url::parse(text).ok().filter(Url::has_host); // ok: no address, no site
@@ -93,14 +91,14 @@ impl Stake {
         })
     }
 
-    /// Whether something stands in the form that people are asked for before it is sent.
+    /// Whether the form contains data that requires approval before it is sent.
     #[must_use]
     pub fn is_delicate(&self) -> bool {
         self.form.has_password || self.form.has_payment || self.form.has_file
     }
 }
 
-/// The same in the words of the script.
+/// The result of the script.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Found {
@@ -114,10 +112,10 @@ struct Found {
 }
 
 impl Page {
-    /// What an act there would be done to.
+    /// Inspects what an act would affect.
     ///
     /// # Errors
-    /// When the part is gone, or another page in this one, of which nothing can be told from here.
+    /// When the part is gone, or is an embedded page that cannot be inspected.
     pub async fn stake(&self, aim: Aim) -> Result<Stake, BrowserError> {
         let node = match aim {
             Aim::Part(number) => Some(self.node(number).await?),
@@ -152,7 +150,7 @@ impl Page {
                 has_payment: has("payment"),
                 has_file: has("file"),
                 to: found.to,
-                // Where people have typed a credential nothing of a form is told.
+                // After a person typed a credential, no values are reported.
                 fields: found
                     .fields
                     .into_iter()
@@ -162,17 +160,17 @@ impl Page {
         })
     }
 
-    /// The document that a part is in, as far as it is known.
+    /// The document of a part, if known.
     pub fn document_of(&self, number: u32) -> Result<Option<String>, BrowserError> {
         self.with_tab(|tab| tab.refs.node(number).map(|node| node.loader.clone()))
     }
 
-    /// The document that the tab shows.
+    /// The document in the tab.
     pub fn document(&self) -> Result<Option<String>, BrowserError> {
         self.with_tab(|tab| tab.main().map(|frame| frame.loader.clone()))
     }
 
-    /// The page as a whole.
+    /// The stake for the page as a whole.
     fn whole(&self) -> Result<Stake, BrowserError> {
         let page_url = self.info()?.url;
         let document = self.document()?;
@@ -188,7 +186,7 @@ impl Page {
         })
     }
 
-    /// What lies at a place of the main frame, through open shadow roots.
+    /// The node at a position of the main frame, through open shadow roots.
     async fn node_at(&self, at: Point) -> Result<Option<Node>, BrowserError> {
         let script = format!(
             "(() => {{

@@ -1,4 +1,4 @@
-//! Waiting: for the page to come to rest after an act, and for what whoever acts waits for.
+//! Waiting: for the page to settle after an act, and for conditions of the caller.
 
 use std::time::{Duration, Instant};
 
@@ -9,15 +9,15 @@ use crate::page::{Page, left};
 use crate::snapshot::Changes;
 use crate::tabs::Tab;
 
-/// A page that has not changed for so long is at rest.
+/// A page without changes for this long has settled.
 const QUIET_MS: u32 = 60;
-/// A page that never rests is looked at after so long.
+/// Maximum wait for a page that never settles.
 const MOST_MS: u32 = 800;
-/// How long a page may take to say that it rests: several times as long as the script waits.
+/// How long the script may take to answer: several times its own maximum wait.
 const SAYS_WITHIN: Duration = Duration::from_secs(3);
-/// How long a page may load before it is looked at as it is. What still loads then, no later act waits for.
+/// Maximum wait for a load. Later acts do not wait for the same load again.
 const LOADS_WITHIN: Duration = Duration::from_secs(4);
-/// Frames of other processes are looked at this often.
+/// Interval of checks for frames of other processes.
 const LOOK_MS: u32 = 250;
 
 const QUIET: &str = include_str!("quiet.js");
@@ -25,30 +25,30 @@ const CHANGE: &str = include_str!("change.js");
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wait {
-    /// These words are in the page.
+    /// The page contains these words.
     Text(String),
-    /// These words are no longer in the page.
+    /// The page no longer contains these words.
     Gone(String),
-    /// The address has these characters.
+    /// The address contains these characters.
     Url(String),
     /// The page has loaded.
     Load,
-    /// Nothing is fetched any more.
+    /// The network is idle.
     Idle,
 }
 
 impl Page {
-    /// Waits until the page has come to rest, and tells what changed since the last look.
+    /// Waits until the page has settled; returns the changes since the last look.
     pub async fn after(&self) -> Result<Changes, BrowserError> {
         self.settle().await?;
         self.changes().await
     }
 
-    /// Waits until the page has come to rest, or for some seconds if it does not.
+    /// Waits until the page has settled, at most some seconds.
     pub async fn settle(&self) -> Result<(), BrowserError> {
         let quiet = format!("({QUIET})({QUIET_MS}, {MOST_MS})");
         match timeout(SAYS_WITHIN, self.evaluate_own(&quiet)).await {
-            // Its document has gone: another one comes.
+            // The document is gone, because another one is loading.
             Ok(Ok(_) | Err(BrowserError::Refused { .. })) => {}
             Ok(Err(error)) => return Err(error),
             Err(_elapsed) => self.ready().await?,
@@ -62,7 +62,7 @@ impl Page {
         Ok(())
     }
 
-    /// Waits for something, for at most this long.
+    /// Waits for a condition, at most for `within`.
     pub async fn wait(&self, wait: &Wait, within: Duration) -> Result<(), BrowserError> {
         let seen = match wait {
             Wait::Text(words) => self.words(words, true, within).await?,
@@ -87,7 +87,7 @@ impl Page {
         loop {
             match self.has_words(words).await {
                 Ok(found) if found == wanted => return Ok(Some(())),
-                // Between two documents there is nothing to look at.
+                // Between two documents there is nothing to inspect.
                 Ok(_) | Err(BrowserError::Refused { .. }) => {}
                 Err(error) => return Err(error),
             }

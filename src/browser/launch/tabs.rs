@@ -1,4 +1,4 @@
-//! The tabs that a browser opens again after a crash, a stop or a restart of HQ.
+//! The tabs that a browser reopens after a crash, a stop or a restart of HQ.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::protocol::BringToFront;
 use crate::reopen;
 use crate::tabs::{Known, Tab};
 
-/// How long the tab in front may take to come back at a start.
+/// How long a start waits for the tab in front to load.
 const BACK_WITHIN: Duration = Duration::from_secs(3);
 
 impl Browser {
@@ -18,7 +18,8 @@ impl Browser {
     pub async fn open_blank(&self) -> Result<Page, BrowserError> {
         let running = self.running().await?;
         match running.first_tab().await {
-            // Few in a thousand starts of Chromium on a busy machine never make a tab, and answer all else.
+            // A few in a thousand starts of Chromium on a busy machine never create a tab, although all other calls
+            // work.
             Err(BrowserError::TimedOut { .. }) if !running.has_tab() => {
                 let mut life = self.0.life.lock().await;
                 if self.current().is_some_and(|now| Arc::ptr_eq(&now, &running)) {
@@ -34,7 +35,7 @@ impl Browser {
         }
     }
 
-    /// Writes down which tabs are open, where that has changed. While a credential is typed, what was written stays.
+    /// Saves the list of open tabs if it has changed. Saves nothing while a credential is typed.
     pub(super) async fn save_tabs(&self, running: &Running) {
         let runs = self.runs();
         let kept = reopen::Tabs::kept_of(&running.tabs.lock(), runs);
@@ -54,7 +55,7 @@ impl Running {
         self.tabs.lock().tabs.iter().any(|tab| tab.is_ready)
     }
 
-    /// Opens tabs as they were before. That in front may come before anybody looks at it.
+    /// Reopens tabs and waits for the one in front.
     pub(super) async fn reopen(self: &Arc<Self>, tabs: reopen::Tabs) {
         let front = tabs.front.or(tabs.tabs.last().map(|(number, _)| *number));
         let mut comes = None;
@@ -83,12 +84,12 @@ impl Running {
                 let main = known.tab(number).and_then(Tab::main);
                 main.is_none_or(|main| main.url != BLANK && main.is_loaded).then_some(())
             };
-            // ok: a page that takes longer is waited for by whoever acts in it
+            // ok: acts wait for a slower page themselves
             self.tabs.until(BACK_WITHIN, has_come).await.ok();
         }
     }
 
-    /// Its tabs, for its next start: what nobody may know of an address is not among it.
+    /// Its tabs for the next start, without private parts of addresses.
     pub(super) fn open_tabs(&self) -> reopen::Tabs {
         let known = self.tabs.lock();
         let tabs = known.infos().into_iter().map(|tab| (tab.number, tab.url)).collect();

@@ -1,7 +1,7 @@
-//! The dark: while a credential is typed, nobody but who types it sees anything of the browser.
+//! Paused capture: while a credential is typed, only the person who types sees the browser.
 //!
-//! It begins before the first letter goes to the page. It ends when every field that was written to is gone or empty,
-//! or a minute after the last letter; what stands in a field then is taken out first, so that nothing is left to see.
+//! Capture pauses before the first character reaches the page. It resumes when every written field is gone or empty, or
+//! a minute after the last character; remaining text is deleted first, so that nothing is left to see.
 
 use std::time::{Duration, Instant};
 
@@ -15,21 +15,21 @@ use crate::launch::Browser;
 use crate::page::Page;
 use crate::tabs::TabInfo;
 
-/// It is dark for at most so long after the last letter.
+/// Maximum pause after the last character.
 const LONGEST: Duration = Duration::from_mins(1);
-/// So long nothing of it is seen before it becomes light: a picture may still be on its way.
+/// How long the fields must be empty before capture resumes, because a picture may still be on its way.
 const CALM: Duration = Duration::from_millis(200);
 
-/// How long a page may take to say what stands in a field, and to empty it.
+/// How long a page may take to report whether a field is empty, and to empty it.
 const LOOKS_WITHIN: Duration = Duration::from_secs(1);
 const CLEARS_WITHIN: Duration = Duration::from_secs(3);
 
-/// Why it is dark.
+/// Why capture is paused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Why {
-    /// A person writes to a field for a password or a code.
+    /// A person types into a field for a password or a code.
     Typed,
-    /// A person has hidden it.
+    /// A person has hidden the browser.
     Asked,
     /// A secret of this name was filled in.
     Secret(String),
@@ -37,32 +37,32 @@ pub enum Why {
 
 pub(super) struct Dark {
     pub(super) why: Why,
-    /// Who types; nobody when a secret was filled in.
+    /// Who types; `None` when a secret was filled in.
     pub(super) by: Option<Uuid>,
-    /// Tabs, and parts of them that were written to.
+    /// Tab and ref of the written fields.
     fields: Vec<(u32, u32)>,
     last: Instant,
-    /// Since when nothing is left in any of them.
+    /// Since when all fields are empty.
     clear: Option<Instant>,
 }
 
 impl Stage {
-    /// Whether it is dark.
+    /// Whether capture is paused.
     #[must_use]
     pub fn is_dark(&self) -> bool {
         self.state.lock().dark.is_some()
     }
 
-    /// How often it became dark or light: what was made in between is only for who may see in that light.
+    /// Number of times that capture was paused or resumed. A picture with an older number must not be shown.
     #[must_use]
     pub fn light(&self) -> u64 {
         self.state.lock().light
     }
 
-    /// Makes it dark because somebody wants so.
+    /// Pauses capture on request.
     ///
     /// # Errors
-    /// When they do not have the wheel.
+    /// When `who` is not in control.
     pub fn hide(&self, browser: &Browser, who: Uuid) -> Result<(), BrowserError> {
         self.steer(who)?;
         self.change(|state| {
@@ -72,7 +72,7 @@ impl Stage {
         Ok(())
     }
 
-    /// Takes back what was hidden; what holds a credential stays so.
+    /// Ends a pause on request; fields with a credential stay hidden.
     pub fn unhide(&self, who: Uuid) {
         self.change(|state| {
             if let Some(dark) = state.dark.as_mut().filter(|dark| dark.by == Some(who))
@@ -83,7 +83,7 @@ impl Stage {
         });
     }
 
-    /// Makes it dark because a secret is about to be filled into a part of a tab.
+    /// Pauses capture because a secret is about to be filled into a part of a tab.
     pub fn conceal(&self, page: &Page, number: u32, key: &str) -> Result<(), BrowserError> {
         page.no_script_looks_on()?;
         page.hide_value(number)?;
@@ -95,7 +95,7 @@ impl Stage {
         Ok(())
     }
 
-    /// The parts of tabs into which a secret was filled that is still to be sent; none when a person types.
+    /// Tab and ref of fields with a secret that is not yet sent; empty while a person types.
     #[must_use]
     pub fn filled(&self) -> Vec<(u32, u32)> {
         let state = self.state.lock();
@@ -103,7 +103,7 @@ impl Stage {
         dark.map(|dark| dark.fields.clone()).unwrap_or_default()
     }
 
-    /// Makes it dark when what has the keyboard takes a credential.
+    /// Pauses capture if the focused field takes a credential.
     pub(super) async fn guard(&self, page: &Page, who: Uuid) -> Result<(), BrowserError> {
         let Some(field) = page.focused_field().await? else { return Ok(()) };
         let place = (page.number(), field.number);
@@ -123,7 +123,7 @@ impl Stage {
         self.conceal_for(page, field.number, who)
     }
 
-    /// Makes it dark for all but one person, who is about to write to a part of a tab that takes a credential.
+    /// Pauses capture for everybody except `who`, who is about to type into a credential field.
     pub fn conceal_for(&self, page: &Page, number: u32, who: Uuid) -> Result<(), BrowserError> {
         page.no_script_looks_on()?;
         page.hide_value(number)?;
@@ -134,7 +134,7 @@ impl Stage {
         Ok(())
     }
 
-    /// Looks whether the dark is over, and ends it then.
+    /// Resumes capture if the pause is over.
     pub async fn settle(&self, browser: &Browser) {
         let Ok(_one) = self.settling.try_lock() else { return };
         let Some((fields, typed, is_late, is_asked)) =
@@ -155,13 +155,13 @@ impl Stage {
             held |= is_held;
         }
         if !held || is_late {
-            // What pages have said and fetched in the dark stays there.
+            // Console lines and requests recorded during the pause are dropped.
             browser.forget_heard();
         }
         let is_over = {
             let mut state = self.state.lock();
             let is_over = state.settle(held, is_late);
-            // Under the same lock: whoever begins to type waits for it.
+            // Under the same lock, so that a new pause waits for it.
             if is_over {
                 browser.resume_capture();
             }
@@ -172,8 +172,7 @@ impl Stage {
         }
     }
 
-    /// The open tabs as somebody may know them: without titles and addresses while a credential is typed, save for who
-    /// types it.
+    /// The tabs as shown to `who`: without titles and addresses during a pause, except for the person who types.
     #[must_use]
     pub fn withhold(&self, who: Option<Uuid>, mut tabs: Vec<TabInfo>) -> Vec<TabInfo> {
         let sees = |dark: &Dark| dark.by.is_some() && dark.by == who;
@@ -194,7 +193,7 @@ impl State {
             self.light += 1;
         }
         let fields = was.as_ref().map(|dark| dark.fields.clone()).unwrap_or_default();
-        // What somebody has hidden stays so until they show it.
+        // A requested pause stays until the person ends it.
         let why = match was {
             Some(Dark { why: Why::Asked, .. }) => Why::Asked,
             _ => why,
@@ -202,7 +201,7 @@ impl State {
         self.dark.insert(Dark { why, by, fields, last: Instant::now(), clear: None })
     }
 
-    /// Ends the dark when nothing is left of it. Answers whether it did.
+    /// Ends the pause when all fields are empty. Returns whether it ended.
     fn settle(&mut self, held: bool, is_late: bool) -> bool {
         let Some(dark) = self.dark.as_mut() else { return false };
         if held && !is_late {
@@ -227,7 +226,7 @@ impl Dark {
     }
 }
 
-/// Whether something may still stand in a field. What cannot be told may.
+/// Whether a field may still contain text; `true` if unknown.
 async fn holds(page: &Page, number: u32) -> bool {
     match timeout(LOOKS_WITHIN, page.field(number)).await {
         Ok(Ok(field)) => field.is_some_and(|field| !field.is_empty),
@@ -237,13 +236,13 @@ async fn holds(page: &Page, number: u32) -> bool {
 }
 
 async fn has_focus(page: &Page, number: u32) -> bool {
-    // ok: where nothing can be told, `holds` has said so
+    // ok: without an answer, `holds` has returned `true`
     let field = timeout(LOOKS_WITHIN, page.focused_field()).await;
     let field = field.ok().and_then(Result::ok).flatten();
     field.is_some_and(|field| field.number == number)
 }
 
-/// Takes out what stands in a field; where that fails, the page goes.
+/// Empties a field; if that fails, leaves the page.
 async fn clear(page: &Page, number: u32) {
     let done = timeout(CLEARS_WITHIN, page.fill(number, "")).await;
     if !matches!(done, Ok(Ok(()))) || holds(page, number).await {

@@ -1,4 +1,4 @@
-//! What an act was allowed with: before it is done, the page has to be what it was then.
+//! What an act was approved for: right before the act, the page must still match.
 
 use std::collections::HashMap;
 
@@ -6,23 +6,23 @@ use uuid::Uuid;
 
 use super::Stage;
 
-/// So many downloads are kept in mind.
+/// Maximum number of remembered downloads.
 const AGREED: usize = 100;
 
-/// The calls that were weighed last: of each run its last.
+/// The last checked call of each run.
 pub(super) type All = HashMap<Uuid, (u32, Expected)>;
 
-/// What an act was weighed with.
+/// The state for which an act was approved.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Expected {
-    /// A digest of what it would be done to.
+    /// Digest of what the act would affect.
     pub seal: [u8; 32],
-    /// Whether the part has to be the same to the letter; otherwise only what it reaches.
+    /// Whether the part must be identical; otherwise only its target counts.
     pub is_strict: bool,
 }
 
 impl Stage {
-    /// Keeps what a call of a run was weighed with; nothing when it could not be looked at.
+    /// Stores the state for which a call of a run was checked; `None` if it could not be inspected.
     pub fn expect(&self, (run, step): (Uuid, u32), expected: Option<Expected>) {
         let mut state = self.state.lock();
         match expected {
@@ -31,14 +31,14 @@ impl Stage {
         };
     }
 
-    /// What this call was weighed with. Told once.
+    /// Takes the state for which this call was checked; returned once.
     #[must_use]
     pub fn take_expected(&self, (run, step): (Uuid, u32)) -> Option<Expected> {
         let found = self.state.lock().expected.remove(&run);
         found.filter(|(of, _)| *of == step).map(|(_, expected)| expected)
     }
 
-    /// Keeps in mind that a download, by its file, began with an act that was allowed to begin it.
+    /// Records that an allowed act started the download with this file.
     pub fn agree(&self, file: String) {
         let mut state = self.state.lock();
         if state.agreed.len() == AGREED {
@@ -47,7 +47,7 @@ impl Stage {
         state.agreed.push(file);
     }
 
-    /// Whether a download, by its file, began with such an act.
+    /// Whether an allowed act started the download with this file.
     #[must_use]
     pub fn is_agreed(&self, file: &str) -> bool {
         self.state.lock().agreed.iter().any(|one| one == file)

@@ -1,8 +1,8 @@
-//! What people see of a browser and what they do in it: one cast for all who watch, one wheel, and the dark.
+//! Live view and manual control of an agent's browser. Viewers share one screencast, one person can be in control, and
+//! capture pauses while a credential is typed.
 //!
-//! Nobody makes pictures while nobody watches. While a credential is typed, pictures go to whoever types it and to
-//! nobody else, and no picture that was made in the dark is shown when it ends: each picture has the number of the
-//! light that it was made in.
+//! Pictures are made only while somebody watches. During a pause only the person who types gets pictures, and none of
+//! them is shown after it: each picture has the number of capture changes at its time.
 
 mod dark;
 mod expect;
@@ -24,57 +24,57 @@ pub use expect::Expected;
 pub use watch::{Shown, Watcher};
 pub use wheel::{Driver, Handed, Take};
 
-/// What all who watch a browser, or act in it, share.
+/// State shared by all viewers and acting callers of a browser.
 #[derive(Default)]
 pub struct Stage {
     state: Mutex<State>,
     bell: channel::Sender<u64>,
     pictures: channel::Sender<Option<Arc<Shown>>>,
-    /// Held by the one of those who watch that takes the pictures for all.
+    /// Held by the viewer that receives pictures for all.
     cast: tokio::sync::Mutex<Option<watch::Running>>,
     watchers: AtomicUsize,
-    /// Held while fields are looked at.
+    /// Held while fields are checked.
     settling: tokio::sync::Mutex<()>,
 }
 
 #[derive(Default)]
 struct State {
-    /// The tab at work.
+    /// The agent's tab.
     tab: Option<u32>,
     wheel: Option<wheel::Wheel>,
-    /// How many people wait for the wheel.
+    /// Number of people who wait for control.
     wanted: u32,
     handed: Option<Handed>,
     dark: Option<Dark>,
-    /// How often it became dark or light.
+    /// Number of times that capture was paused or resumed.
     light: u64,
     doing: String,
-    /// Where it is about to press.
+    /// Position of the next click.
     aim: Option<Spot>,
-    /// What acts were allowed with.
+    /// What approved acts were approved for.
     expected: expect::All,
-    /// Downloads that began with an act that was allowed to begin them, the newest last.
+    /// Downloads started by an act that was allowed to, the newest last.
     agreed: Vec<String>,
 }
 
-/// How things stand, for one who looks.
+/// Status of the live view, for a viewer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Standing {
-    /// The tab at work.
+    /// The agent's tab.
     pub tab: Option<u32>,
-    /// Who has the wheel; nobody when the agent drives.
+    /// The person in control; `None` while the agent acts.
     pub driver: Option<Driver>,
-    /// Why it is dark; nothing in the light.
+    /// Why capture is paused, if it is.
     pub dark: Option<Why>,
-    /// Who sees all the same, because they type.
+    /// The person who types and therefore sees the browser.
     pub typed_by: Option<Uuid>,
-    /// What the agent is about to do, in words; empty when it does nothing.
+    /// The agent's current act in words; empty if idle.
     pub doing: String,
-    /// Where in the tab at work it does so.
+    /// Position of the act in the agent's tab.
     pub aim: Option<Spot>,
 }
 
-/// The agent does something.
+/// Guard of an act of the agent.
 pub struct Doing<'s>(&'s Stage);
 
 impl Drop for Doing<'_> {
@@ -87,7 +87,6 @@ impl Drop for Doing<'_> {
 }
 
 impl Stage {
-    /// How things stand.
     #[must_use]
     pub fn standing(&self) -> Standing {
         let state = self.state.lock();
@@ -101,12 +100,12 @@ impl Stage {
         }
     }
 
-    /// Says which tab is worked in.
+    /// Sets the agent's tab.
     pub fn work_in(&self, tab: u32) {
         self.change(|state| state.tab = Some(tab));
     }
 
-    /// Says what the agent does and where, until the guard goes.
+    /// Sets the agent's current act and its position until the guard is dropped.
     #[must_use]
     pub fn doing(&self, words: &str, aim: Option<Spot>) -> Doing<'_> {
         self.change(|state| {

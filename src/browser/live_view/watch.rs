@@ -1,4 +1,4 @@
-//! One cast for all who watch. There is no task for it: of those who wait for a picture, one takes it for all.
+//! One screencast for all viewers. It has no task: one of the waiting viewers receives pictures for all.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -12,35 +12,35 @@ use super::{Cast, Stage, State};
 use crate::launch::Browser;
 use crate::screencast::{Look, Picture};
 
-/// The shortest time between two pictures.
+/// Minimum time between two pictures.
 const PACE: Duration = Duration::from_millis(100);
-/// How long nothing may happen before it is looked whether the tab is still there.
+/// Idle time after which the source of pictures is checked again.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
-/// How old a title may be: a page may change it and look as before, and the browser tells nobody.
+/// Maximum age of a title: a page may change it without a visible change, and the browser sends no event.
 const TITLE_AGE: Duration = Duration::from_secs(1);
-/// How long to wait after a tab that could not be drawn.
+/// Delay after a tab could not be drawn.
 const REST: Duration = Duration::from_secs(1);
 
-/// What is drawn: a tab, in one light.
+/// What is drawn: a tab and the number of capture changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Source {
     tab: u32,
     light: u64,
 }
 
-/// The cast that goes on.
+/// The running screencast.
 pub(super) struct Running {
     cast: Cast,
     source: Source,
     /// When the next picture may be taken.
     next: Instant,
-    /// Since when the page looks otherwise than when its title was asked for last.
+    /// Since when the page has changed without a query of its title.
     unread: Option<Instant>,
-    /// When its title was asked for last.
+    /// Last query of the title.
     titled: Instant,
 }
 
-/// A picture for those who may see it.
+/// A picture for authorised viewers.
 #[derive(Debug)]
 pub struct Shown {
     pub picture: Picture,
@@ -48,7 +48,7 @@ pub struct Shown {
     light: u64,
 }
 
-/// Somebody who watches a browser.
+/// A viewer of a browser.
 pub struct Watcher {
     stage: Arc<Stage>,
     browser: Browser,
@@ -60,17 +60,17 @@ impl Watcher {
     pub(crate) fn new(stage: Arc<Stage>, browser: Browser, who: Uuid) -> Self {
         stage.watchers.fetch_add(1, Ordering::SeqCst);
         let mut pictures = stage.pictures.subscribe();
-        // What the others see, at once.
+        // Show the latest shared picture at once.
         pictures.mark_changed();
         Self { stage, browser, pictures, who }
     }
 
-    /// The next picture that this one may see.
+    /// The next picture that this viewer may see.
     pub async fn next(&mut self) -> Arc<Shown> {
         loop {
             tokio::select! {
                 biased;
-                // The sender lives in the stage, which is held here.
+                // The sender is part of the stage, which is held here.
                 _ = self.pictures.changed() => {}
                 () = self.stage.draw(&self.browser) => {}
             }
@@ -81,13 +81,13 @@ impl Watcher {
         }
     }
 
-    /// Whether a picture may still be shown to this one.
+    /// Whether a picture may still be shown to this viewer.
     #[must_use]
     pub fn may_see(&self, shown: &Shown) -> bool {
         self.stage.state.lock().shows(shown.light, self.who)
     }
 
-    /// What all who watch share.
+    /// The state shared by all viewers.
     #[must_use]
     pub fn stage(&self) -> &Arc<Stage> {
         &self.stage
@@ -103,7 +103,7 @@ impl Drop for Watcher {
     fn drop(&mut self) {
         if self.stage.watchers.fetch_sub(1, Ordering::SeqCst) == 1 {
             self.stage.pictures.send_replace(None);
-            // Whoever else holds it has begun to watch meanwhile.
+            // Otherwise another viewer has started meanwhile.
             if let Ok(mut running) = self.stage.cast.try_lock() {
                 *running = None;
             }
@@ -119,19 +119,19 @@ impl State {
 }
 
 impl Stage {
-    /// How many people watch.
+    /// Number of viewers.
     #[must_use]
     pub fn watchers(&self) -> usize {
         self.watchers.load(Ordering::SeqCst)
     }
 
-    /// Waits until something changed that [`Stage::standing`] tells.
+    /// Waits until something in [`Stage::standing`] has changed.
     pub async fn changed(&self) {
         // ok: the sender is held here
         self.bell.subscribe().changed().await.ok();
     }
 
-    /// Takes pictures for all, until it is dropped.
+    /// Receives pictures for all viewers until dropped.
     async fn draw(&self, browser: &Browser) {
         let mut running = self.cast.lock().await;
         loop {
@@ -172,7 +172,7 @@ impl Stage {
         }
     }
 
-    /// The tab at work, or else that in front, or the newest.
+    /// The agent's tab, else the one in front, else the newest.
     fn source(&self, browser: &Browser) -> Option<Source> {
         let (open, front) = (browser.open_tabs(), browser.front());
         let state = self.state.lock();
@@ -188,7 +188,7 @@ impl Running {
         self.cast.next().await
     }
 
-    /// Asks for the title some time after the page began to look otherwise, and from time to time.
+    /// Reads the title some time after the page has changed, and periodically.
     async fn read_title(&mut self) {
         let has_settled = self.unread.is_some_and(|since| LOOK_AGAIN <= since.elapsed());
         if !has_settled && self.titled.elapsed() < TITLE_AGE {

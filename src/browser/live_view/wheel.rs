@@ -1,4 +1,4 @@
-//! The wheel: one person at a time acts in a browser in the place of its agent.
+//! Manual control: one person at a time acts in a browser in place of its agent.
 
 use std::time::{Duration, Instant};
 
@@ -10,35 +10,35 @@ use crate::BrowserError;
 use crate::page::Page;
 use crate::screencast::Input;
 
-/// Whoever does nothing for so long has left it.
+/// Idle time after which a person loses control.
 pub(crate) const IDLE: Duration = Duration::from_mins(5);
-/// How long an act of the agent may go on when somebody wants the wheel.
+/// How long an act of the agent may continue when a person requests control.
 const ENDS_WITHIN: Duration = Duration::from_millis(800);
 
-/// Somebody who has the wheel.
+/// A person in control.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Driver {
-    /// Whose account.
+    /// The account.
     pub who: Uuid,
-    /// The name for others.
+    /// The name shown to others.
     pub name: String,
 }
 
-/// How the wheel is taken.
+/// How control is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Take {
     /// Only from the agent.
     Free,
-    /// Also from somebody else.
+    /// Also from another person.
     Over,
 }
 
-/// What whoever had the wheel leaves to the agent.
+/// What the last person in control leaves to the agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Handed {
-    /// The name of the last who had it.
+    /// Name of the last person in control.
     pub name: String,
-    /// What they say of it.
+    /// Their note.
     pub note: String,
     /// The tab that they left.
     pub tab: Option<u32>,
@@ -52,13 +52,13 @@ pub(super) struct Wheel {
 }
 
 impl Stage {
-    /// Whether this person has the wheel.
+    /// Whether this person is in control.
     #[must_use]
     pub fn drives(&self, who: Uuid) -> bool {
         self.state.lock().wheel.as_ref().is_some_and(|wheel| wheel.driver.who == who)
     }
 
-    /// Resolves when somebody wants the wheel, as soon as the agent has had time to end what it does.
+    /// Resolves when a person requests control, after a grace time for the agent's current act.
     pub async fn interrupted(&self) {
         let mut bell = self.bell.subscribe();
         loop {
@@ -72,20 +72,20 @@ impl Stage {
         }
     }
 
-    /// Whether somebody has the wheel or waits for it.
+    /// Whether a person is in control or waits for it.
     #[must_use]
     pub fn is_wanted(&self) -> bool {
         let state = self.state.lock();
         0 < state.wanted || state.wheel.is_some()
     }
 
-    /// What was left since the agent asked last; told once.
+    /// Takes what was left for the agent; returned once.
     #[must_use]
     pub fn take_handed(&self) -> Option<Handed> {
         self.state.lock().handed.take()
     }
 
-    /// Says to the agent that somebody has acted without the wheel: what it knows of the page may be old.
+    /// Informs the agent of an act by somebody without control: its view of the page may be outdated.
     pub fn leave_word(&self, name: &str) {
         self.change(|state| {
             let tab = state.tab;
@@ -94,13 +94,13 @@ impl Stage {
         });
     }
 
-    /// Says that somebody waits for the wheel, until it is dropped.
+    /// Registers a request for control until the result is dropped.
     pub(crate) fn want(&self) -> Wanted<'_> {
         self.change(|state| state.wanted += 1);
         Wanted(self)
     }
 
-    /// Gives the wheel to somebody.
+    /// Gives control to a person.
     pub(crate) fn give(&self, driver: Driver, turn: OwnedMutexGuard<()>) {
         self.change(|state| {
             state.doing.clear();
@@ -109,7 +109,7 @@ impl Stage {
         });
     }
 
-    /// Whether the wheel may be taken: in the dark only by who types.
+    /// Checks that control may be taken: during a capture pause only by the person who types.
     pub(crate) fn may_be_taken(&self, driver: &Driver) -> Result<(), BrowserError> {
         match &self.state.lock().dark {
             Some(dark) if dark.by != Some(driver.who) => Err(BrowserError::Hidden),
@@ -117,7 +117,7 @@ impl Stage {
         }
     }
 
-    /// Passes the wheel on, if somebody else has it; answers whether this one has it now, or who else does.
+    /// Transfers control if a person already has it; returns the result, or `None` if nobody has it.
     pub(crate) fn pass_to(&self, driver: &Driver, how: Take) -> Option<Result<(), BrowserError>> {
         self.change(|state| {
             let wheel = state.wheel.as_mut()?;
@@ -130,7 +130,7 @@ impl Stage {
         })
     }
 
-    /// Lets the agent go on. `who` is whose wheel it has to be; with nobody, that of whoever was idle for too long.
+    /// Returns control to the agent. `who` must be in control; `None` matches a person who was idle for too long.
     pub fn hand_back(&self, who: Option<Uuid>, note: &str) -> Option<Driver> {
         self.change(|state| {
             let is_theirs = |wheel: &mut Wheel| match who {
@@ -148,10 +148,10 @@ impl Stage {
         })
     }
 
-    /// Takes note that somebody uses the wheel, if they have it.
+    /// Records activity of the person in control.
     ///
     /// # Errors
-    /// When they do not.
+    /// When they are not in control.
     pub fn steer(&self, who: Uuid) -> Result<(), BrowserError> {
         let mut state = self.state.lock();
         match state.wheel.as_mut().filter(|wheel| wheel.driver.who == who) {
@@ -163,10 +163,10 @@ impl Stage {
         }
     }
 
-    /// Does in a page what whoever has the wheel does. It is dark before the first letter of a credential.
+    /// Sends input of the person in control to a page. Pauses capture before the first character of a credential.
     ///
     /// # Errors
-    /// When somebody else has the wheel, or the page does not take it.
+    /// When `who` is not in control, or the page does not accept the input.
     pub async fn input(&self, page: &Page, who: Uuid, input: &Input) -> Result<(), BrowserError> {
         self.steer(who)?;
         page.acts_for(who);
@@ -175,14 +175,14 @@ impl Stage {
         }
         page.input(input).await?;
         if input.may_move_focus() {
-            // ok: the page may be on its way to the next
+            // ok: the page may be about to leave
             self.guard(page, who).await.ok();
         }
         Ok(())
     }
 }
 
-/// Somebody waits for the wheel.
+/// A pending request for control.
 pub(crate) struct Wanted<'s>(&'s Stage);
 
 impl Drop for Wanted<'_> {

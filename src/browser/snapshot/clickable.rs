@@ -1,8 +1,8 @@
-//! Elements without a role that a click reaches: those with a listener for the mouse, and those that the mouse says so
-//! of (`cursor: pointer`). Read from one snapshot of the DOM for each process of a page.
+//! Clickable elements without a role: those with a mouse listener and those with `cursor: pointer`. Read from one DOM
+//! snapshot per process of a page.
 //!
-//! An element that only inherits the pointer, is not drawn, or is a label or the page itself does not count. A page
-//! that is too large, or does not answer in time, is told without them.
+//! Elements that inherit the pointer, are not drawn, or are a label or the page itself do not count. If a page is too
+//! large or does not answer in time, none are reported.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,28 +15,28 @@ use super::tree::FrameTree;
 use crate::page::Page;
 use crate::protocol::CaptureNodes;
 
-/// How long a process may take to say.
+/// Timeout per process.
 const WITHIN: Duration = Duration::from_secs(3);
-/// Trees with more bytes are of pages in which nobody looks for them one by one.
+/// Maximum size of all trees in bytes; larger pages are not searched.
 const MAX_TREES: usize = 8 << 20;
-/// Elements that have a label's, a page's or a list's own behaviour.
+/// Elements with built-in behaviour of labels, pages and lists.
 const NOT: [&str; 6] =
     ["\"HTML\"", "\"BODY\"", "\"HEAD\"", "\"LABEL\"", "\"OPTION\"", "\"SELECT\""];
 const ELEMENT: u8 = 1;
 
-/// Why a click does something.
+/// Why a click has an effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Click {
-    /// The mouse says so.
+    /// The cursor is a pointer.
     Pointer,
-    /// Something listens; perhaps for all that is in the element.
+    /// There is a listener, perhaps for all contents of the element.
     Listener,
 }
 
-/// The elements of one process, by their numbers there.
+/// Elements of one process by backend node id.
 pub(super) type Clickable = HashMap<i64, Click>;
 
-/// Notes with each tree which of its elements a click reaches.
+/// Adds the clickable elements to each tree.
 pub(super) async fn mark(page: &Page, trees: &mut [FrameTree]) {
     if MAX_TREES < trees.iter().map(|tree| tree.nodes.get().len()).sum() {
         return;
@@ -73,13 +73,13 @@ struct Document {
     layout: Layout,
 }
 
-/// Columns, a row for each node.
+/// Columns with a row per node.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Nodes {
     parent_index: Vec<i64>,
     node_type: Vec<u8>,
-    /// Places in the list of strings.
+    /// Indexes into the strings.
     node_name: Vec<i64>,
     backend_node_id: Vec<i64>,
     is_clickable: Option<Rows>,
@@ -90,7 +90,7 @@ struct Rows {
     index: Vec<usize>,
 }
 
-/// Columns, a row for each node that is drawn.
+/// Columns with a row per drawn node.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Layout {
@@ -104,7 +104,7 @@ fn read(answer: &str) -> Option<Clickable> {
     let string = |at: i64| usize::try_from(at).ok().and_then(|at| strings.get(at)); // ok: -1 is none
     let mut found = Clickable::new();
     for Document { nodes, layout } in documents {
-        // Of a node that is drawn: whether the mouse shows that it can be pressed.
+        // For each drawn node: whether the cursor is a pointer.
         let mut drawn: HashMap<usize, bool> = HashMap::new();
         for ((at, style), place) in layout.node_index.iter().zip(&layout.styles).zip(&layout.bounds)
         {
@@ -117,7 +117,7 @@ fn read(answer: &str) -> Option<Clickable> {
             }
         }
         let is_element = |at: usize| nodes.node_type.get(at) == Some(&ELEMENT);
-        // Shadow roots stand between.
+        // Skip shadow roots.
         let parent_of = |at: usize| {
             let mut at = *nodes.parent_index.get(at)?;
             loop {
@@ -155,7 +155,7 @@ mod tests {
 
     #[test]
     fn what_only_inherits_is_not_drawn_or_is_a_label_does_not_count() {
-        // html > (div > span), p, label, i; the div, the p and the label have a pointer, the p and the i listen.
+        // html > (div > span), p, label, i; div, p and label have a pointer, p and i have a listener.
         let answer = r#"{"strings":["HTML","DIV","SPAN","P","LABEL","I","pointer","auto"],"documents":[{
             "nodes":{"parentIndex":[-1,0,1,0,0,0],"nodeType":[1,1,1,1,1,1],"nodeName":[0,1,2,3,4,5],
                 "backendNodeId":[10,11,12,13,14,15],"isClickable":{"index":[3,5]}},

@@ -1,4 +1,4 @@
-//! What changed in a page since somebody last looked.
+//! Changes of a page since an observer last looked.
 
 use std::collections::HashSet;
 use std::fmt::Write as _;
@@ -12,10 +12,10 @@ use crate::BrowserError;
 use crate::page::Page;
 use crate::tabs::{Known, Tab};
 
-/// The longest text of changes, in bytes.
+/// Maximum size of a list of changes in bytes.
 const MAX_CHANGES: usize = 4 * 1024;
 
-/// What somebody has seen of a tab.
+/// What an observer has seen of a tab.
 #[derive(Debug)]
 pub struct Seen {
     documents: u64,
@@ -24,28 +24,28 @@ pub struct Seen {
     dialogs: u64,
 }
 
-/// What changed, in words for whoever acted.
+/// Changes, in words for the acting caller.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
-    /// Another page has come: nothing of the last snapshot counts any more.
+    /// Another document was loaded; refs of the last snapshot are invalid.
     pub is_another_page: bool,
-    /// Where the tab is, if that is new.
+    /// The new address of the tab, if it changed.
     pub url: Option<String>,
-    /// New tabs, gone tabs.
+    /// Opened and closed tabs.
     pub tabs: Vec<String>,
-    /// Dialogs that came meanwhile.
+    /// New dialogs.
     pub dialogs: Vec<String>,
-    /// Lines that are new (`+`), other (`~`) or gone (`-`), at most 4 KB.
+    /// New (`+`), changed (`~`) and removed (`-`) lines, at most 4 KB.
     pub lines: String,
 }
 
 impl Changes {
-    /// All of it as text; empty when nothing changed.
+    /// All changes as text; empty if nothing changed.
     #[must_use]
     pub fn text(&self) -> String {
         let mut text = String::new();
         if let Some(url) = &self.url {
-            writeln!(text, "at {url}").ok(); // ok: a text takes everything
+            writeln!(text, "at {url}").ok(); // ok: a string never fails
         }
         for line in self.dialogs.iter().chain(&self.tabs) {
             text.push_str(line);
@@ -74,7 +74,7 @@ impl Seen {
 }
 
 impl Page {
-    /// Tells what changed since the last look, and looks.
+    /// Returns the changes since the last look, and looks.
     pub async fn changes(&self) -> Result<Changes, BrowserError> {
         let lines = self.look(None).await?;
         let mut known = self.running.tabs.lock();
@@ -86,25 +86,25 @@ impl Page {
         Ok(Changes { tabs, ..changes })
     }
 
-    /// The dialogs that were shown since there were this many of them, a line each, escaped.
+    /// Dialogs shown since there were `count`, one per line, escaped.
     pub fn dialogs_since(&self, count: u64) -> Result<Vec<String>, BrowserError> {
         self.with_tab(|tab| dialogs(tab, count))
     }
 
-    /// What the page shows, for [`Page::changes_since`]: somebody looks beside whoever acts.
+    /// The current state for [`Page::changes_since`], for an observer beside the acting caller.
     pub async fn seen(&self) -> Result<Seen, BrowserError> {
         let lines = self.look(None).await?;
         self.with_tab(|tab| Seen::of(tab, &lines))
     }
 
-    /// Tells what changed; of new and gone tabs hears who asks for [`Page::changes`].
+    /// Changes since `before`, without opened and closed tabs, which only [`Page::changes`] reports.
     pub async fn changes_since(&self, before: Seen) -> Result<Changes, BrowserError> {
         let lines = self.look(None).await?;
         self.with_tab(|tab| changed(tab, &lines, Some(before)).0)
     }
 }
 
-/// What changed in a tab, but for other tabs, and what it shows now.
+/// The changes of a tab, without other tabs, and its current state.
 fn changed(tab: &Tab, lines: &Lines, before: Option<Seen>) -> (Changes, Seen) {
     let now = Seen::of(tab, lines);
     let since = before.as_ref().map_or(0, |before| before.dialogs);
@@ -127,7 +127,7 @@ fn changed(tab: &Tab, lines: &Lines, before: Option<Seen>) -> (Changes, Seen) {
 }
 
 impl Known {
-    /// Tabs that came or went since this was last asked, in words.
+    /// Tabs opened or closed since the last call, in words.
     fn tell_tabs(&mut self, asking: u32) -> Vec<String> {
         let now: HashSet<u32> = self.tabs.iter().map(|tab| tab.number).collect();
         let come = self.tabs.iter().filter(|tab| !self.told.contains(&tab.number));
@@ -162,7 +162,7 @@ fn dialogs(tab: &Tab, since: u64) -> Vec<String> {
     told
 }
 
-/// Lines that are new, other or gone.
+/// Lines that are new, changed or removed.
 fn between(before: &[String], now: &[String]) -> String {
     let ops = similar::capture_diff_slices(Algorithm::Myers, before, now);
     let mut out = String::new();
@@ -174,7 +174,7 @@ fn between(before: &[String], now: &[String]) -> String {
         let kept: HashSet<&str> = now[new.clone()].iter().filter_map(|line| ref_of(line)).collect();
         for line in &before[old.clone()] {
             if ref_of(line).is_none_or(|name| !kept.contains(name)) {
-                writeln!(out, "- {line}").ok(); // ok: a text takes everything
+                writeln!(out, "- {line}").ok(); // ok: a string never fails
             }
         }
         let was: HashSet<&str> = before[old].iter().filter_map(|line| ref_of(line)).collect();
@@ -186,7 +186,7 @@ fn between(before: &[String], now: &[String]) -> String {
     cut(&out, MAX_CHANGES).0
 }
 
-/// The ref in a line. Brackets of the page's own words are escaped.
+/// The ref in a line. Brackets from the page are escaped.
 fn ref_of(line: &str) -> Option<&str> {
     let start = line.match_indices(" [e").map(|(at, _)| at + 2).next()?;
     let end = line[start..].find(']')?;

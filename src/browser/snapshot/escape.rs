@@ -1,8 +1,8 @@
-//! Words of a page, made harmless: they stay on their line, read in one direction, and form no ref.
+//! Escapes words of a page: they stay on their line, in one reading direction, and form no ref.
 
 use std::fmt;
 
-/// Words between quotes, cut after so many characters.
+/// Quoted words, cut after this many characters.
 pub struct Quoted<'a>(pub &'a str, pub usize);
 
 impl fmt::Display for Quoted<'_> {
@@ -13,7 +13,7 @@ impl fmt::Display for Quoted<'_> {
     }
 }
 
-/// Words without quotes, such as an address: what would end them is escaped, too.
+/// Words without quotes, such as an address; delimiters are escaped.
 #[must_use]
 pub fn plain(text: &str, max: usize) -> String {
     struct Plain<'a>(&'a str, usize);
@@ -25,7 +25,7 @@ pub fn plain(text: &str, max: usize) -> String {
     Plain(text, max).to_string()
 }
 
-/// A text of several lines that is told as Markdown: it keeps its lines and links, and has no ref in it.
+/// Multi-line Markdown text: keeps lines and links, escapes refs.
 #[must_use]
 pub fn prose(text: &str) -> String {
     use fmt::Write as _;
@@ -37,7 +37,7 @@ pub fn prose(text: &str) -> String {
         match c {
             '\n' => told.push('\n'),
             '[' if is_ref => told.push_str("\\["),
-            // ok: a text takes everything
+            // ok: a string never fails
             c if is_hidden(c) => write!(told, "\\u{{{:x}}}", u32::from(c)).unwrap_or_default(),
             c => told.push(c),
         }
@@ -68,7 +68,7 @@ fn write(f: &mut fmt::Formatter<'_>, text: &str, max: usize, marked: &[char]) ->
     Ok(())
 }
 
-/// Control characters, those that turn the direction of reading, and those that nobody sees.
+/// Control, bidirectional and invisible characters.
 fn is_hidden(c: char) -> bool {
     c.is_control()
         || matches!(c,

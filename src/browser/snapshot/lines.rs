@@ -1,4 +1,4 @@
-//! Lines out of the browser's tree.
+//! Converts the browser's accessibility tree to lines.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
@@ -15,25 +15,25 @@ use crate::protocol::{AxNode, AxNodes, AxWord};
 use crate::refs::{Node, Refs};
 use crate::tabs::Tab;
 
-/// Characters of a name or value that are shown.
+/// Maximum characters of a name or value.
 const MAX_WORDS: usize = 160;
-/// Characters of a piece of text that are shown.
+/// Maximum characters of a text.
 const MAX_PROSE: usize = 500;
-/// Choices of a closed list that stand on its line.
+/// Maximum number of options on the line of a closed list.
 const MAX_CHOICES: usize = 8;
-/// Parts without a role that are told because a click reaches them.
+/// Maximum number of clickable parts without a role.
 const MAX_CLICKABLE: usize = 300;
-/// Characters of what such a part is called, and parts of the tree that are looked at for it.
+/// Maximum characters of the name of such a part, and maximum number of tree nodes that are searched for it.
 const MAX_CALLED: usize = 80;
 const MAX_INSIDE: usize = 500;
-/// More parts than anybody reads; the rest is not looked at.
+/// Limit on the lines; further nodes are ignored.
 const MAX_LINES: usize = 50_000;
 
-/// What a page shows, part by part.
+/// The parts of a page.
 pub(super) struct Lines {
     pub list: Vec<Line>,
     pub title: String,
-    /// The part that the keyboard writes to.
+    /// The part with the keyboard focus.
     pub focus: Option<u32>,
 }
 
@@ -45,7 +45,7 @@ pub(super) struct Line {
     pub value: Option<String>,
     pub number: Option<u32>,
     pub state: String,
-    /// What a closed list offers.
+    /// Options of a closed list.
     pub choices: String,
     pub is_interactive: bool,
     pub is_text: bool,
@@ -58,7 +58,7 @@ impl Lines {
 }
 
 impl Line {
-    /// Whether these words, in small letters, are in it.
+    /// Whether name or value contain these lower-case words.
     pub(super) fn has(&self, words: &str) -> bool {
         let value = self.value.as_deref().unwrap_or_default();
         self.name.to_lowercase().contains(words) || value.to_lowercase().contains(words)
@@ -83,11 +83,11 @@ impl Line {
             out.push_str(&self.choices);
             std::fmt::Result::Ok(())
         };
-        write().ok(); // ok: a text takes everything
+        write().ok(); // ok: a string never fails
     }
 }
 
-/// Reads the trees of a page, and gives refs to its parts.
+/// Reads the trees of a page and assigns refs to its parts.
 pub(super) fn read(
     trees: &[FrameTree],
     tab: &mut Tab,
@@ -122,7 +122,7 @@ pub(super) fn read(
     Ok(lines)
 }
 
-/// A frame's tree with a way from numbers to nodes.
+/// The tree of a frame with an index by node id.
 struct Read<'a> {
     tree: &'a FrameTree,
     nodes: Vec<AxNode<'a>>,
@@ -135,12 +135,12 @@ impl<'a> Read<'a> {
         Self { tree, nodes, places }
     }
 
-    /// Why a click on a node does something, as far as its role does not say so.
+    /// Why a click on a node has an effect, if its role does not say so.
     fn click(&self, at: usize) -> Option<Click> {
         self.tree.clickable.get(&self.nodes[at].backend?).copied()
     }
 
-    /// What is in a node.
+    /// Summarises the contents of a node.
     fn inside(&self, at: usize) -> Inside {
         let mut inside = Inside::default();
         let mut left = vec![at];
@@ -168,10 +168,10 @@ impl<'a> Read<'a> {
     }
 }
 
-/// What is in a part without a role.
+/// Contents of a part without a role.
 #[derive(Default)]
 struct Inside {
-    /// Its words, but for those of parts in it.
+    /// Its words, without those of parts in it.
     own_words: String,
     has_parts: bool,
 }
@@ -190,29 +190,29 @@ impl Inside {
     }
 }
 
-/// Where the walk is: what is above a node.
+/// Context of a node in the walk.
 #[derive(Clone, Copy)]
 struct Above {
     depth: usize,
     /// The nearest line above.
     line: Option<usize>,
-    /// The frame and node whose words stand together.
+    /// The frame and node whose texts are joined.
     block: (usize, usize),
-    /// Whether a part with a role of its own takes the clicks.
+    /// Whether an ancestor with its own role takes the clicks.
     is_pressed: bool,
 }
 
 struct Walk<'a, 'b> {
     frames: &'a [Read<'a>],
-    /// Which frame lies in a node.
+    /// Frames by the node that contains them.
     inner: HashMap<(Arc<str>, i64), usize>,
     refs: &'b mut Refs,
     hidden: &'b HashSet<u32>,
     find: Option<String>,
     lines: Lines,
-    /// The block whose words the last line has.
+    /// The block whose text is on the last line.
     open_text: Option<(usize, usize)>,
-    /// How many parts are told because a click reaches them.
+    /// Number of clickable parts so far.
     clickable: usize,
 }
 
@@ -221,7 +221,7 @@ impl Walk<'_, '_> {
         if self.frames.is_empty() || self.frames[0].nodes.is_empty() {
             return;
         }
-        // A list instead of a recursion: a page may be as deep as it likes.
+        // A stack instead of recursion, because pages may be arbitrarily deep.
         let mut left =
             vec![(0, 0, Above { depth: 0, line: None, block: (0, 0), is_pressed: false })];
         while let Some((frame, at, above)) = left.pop() {
@@ -242,7 +242,7 @@ impl Walk<'_, '_> {
         }
     }
 
-    /// Writes the line of a node, if it has one. Answers what is above its children; none when they do not count.
+    /// Writes the line of a node, if it has one. Returns the context for its children, or `None` to skip them.
     fn node(&mut self, frame: usize, at: usize, above: Above) -> Option<Above> {
         let node = &self.frames[frame].nodes[at];
         let role = word_of(node.role.as_ref());
@@ -264,7 +264,7 @@ impl Walk<'_, '_> {
             let below = self.part(frame, at, above, found)?;
             return Some(Above { is_pressed: above.is_pressed, ..below });
         }
-        // Beyond their number each still has its words for itself.
+        // Beyond the limit, the words of each such part still stay separate.
         let is_beyond = MAX_CLICKABLE <= self.clickable && self.frames[frame].click(at).is_some();
         let kind = if kind == Kind::Through && is_beyond { Kind::Block } else { kind };
         match kind {
@@ -282,7 +282,7 @@ impl Walk<'_, '_> {
         }
     }
 
-    /// What a part without a role of its own is called, if a click reaches it and nothing else in its place is told.
+    /// The name of a clickable part without its own role, unless another part takes its place.
     fn clickable(
         &self,
         (frame, at): (usize, usize),
@@ -301,7 +301,7 @@ impl Walk<'_, '_> {
         }
         let inside = self.frames[frame].inside(at);
         match (click, inside.has_parts) {
-            // Who listens for all that is in it, and what only stands around a part, is no part itself.
+            // A listener for its contents, or a mere wrapper of a part, is no part itself.
             (Click::Listener, true) => None,
             (Click::Pointer, true) if inside.own_words.is_empty() => None,
             _ => Some(inside.own_words),
@@ -361,7 +361,7 @@ impl Walk<'_, '_> {
             false => String::new(),
         };
         self.open_text = None;
-        // The label of a field is its name, too.
+        // The label of a field is also its name.
         let is_label = |line: &Line| line.is_text && line.depth == above.depth && line.name == name;
         self.lines.list.pop_if(|line| is_label(line));
         let line = self.lines.list.len();
@@ -376,7 +376,7 @@ impl Walk<'_, '_> {
             is_interactive: kind == Kind::Interactive,
             is_text: false,
         });
-        // What is in a field is its value.
+        // The contents of a field are its value.
         let is_closed = writes && !state.is_expanded;
         let below = Above {
             depth: above.depth + 1,
@@ -387,7 +387,7 @@ impl Walk<'_, '_> {
         (!is_closed).then_some(below)
     }
 
-    /// What a closed list offers, in the words of its options.
+    /// The options of a closed list.
     fn choices(&self, frame: usize, at: usize) -> String {
         let read = &self.frames[frame];
         let mut options = Vec::new();
@@ -403,7 +403,7 @@ impl Walk<'_, '_> {
         for option in options.iter().take(MAX_CHOICES) {
             let name = text(option.name.as_ref()).unwrap_or_default();
             let between = if out.is_empty() { " of " } else { " | " };
-            write!(out, "{between}{}", Quoted(&name, 40)).ok(); // ok: a text takes everything
+            write!(out, "{between}{}", Quoted(&name, 40)).ok(); // ok: a string never fails
         }
         if MAX_CHOICES < options.len() {
             write!(out, " and {} more", options.len() - MAX_CHOICES).ok(); // ok: as above
@@ -432,7 +432,7 @@ struct Found<'a> {
     state: State,
 }
 
-/// What holds for a part at this moment.
+/// The current state of a part.
 #[derive(Default)]
 struct State {
     words: String,
@@ -486,7 +486,7 @@ impl State {
     }
 }
 
-/// A word that is written without escapes, as roles are.
+/// A string without escapes, such as a role, is borrowed.
 fn word_of<'a>(word: Option<&AxWord<'a>>) -> Option<std::borrow::Cow<'a, str>> {
     let raw = word?.value?.get();
     let bare = raw.strip_prefix('"').and_then(|raw| raw.strip_suffix('"'));

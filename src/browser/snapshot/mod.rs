@@ -1,8 +1,7 @@
-//! A page in few words: a line for each part, out of the tree that the browser tells to screen readers, over all frames
-//! and shadow roots.
+//! Text snapshot of a page: a line per part, from the accessibility tree, over all frames and shadow roots.
 //!
-//! `button "Send" [e31] disabled` is a part that can be named in acts; words without a role are plain text. Whatever
-//! comes from the page stands between quotes and is escaped ([`escape`]), so that no page forges a line or a ref.
+//! `button "Send" [e31] disabled` is a part that acts can name; words without a role are plain text. Content of the
+//! page is quoted and escaped ([`escape`]), so that no page can forge a line or a ref.
 
 mod clickable;
 mod diff;
@@ -21,68 +20,67 @@ pub use diff::{Changes, Seen};
 use escape::Quoted;
 use lines::{Line, Lines};
 
-/// The longest text of a snapshot, in bytes.
+/// Maximum size of a snapshot's text in bytes.
 pub const MAX_TEXT: usize = 10 * 1024;
-/// The longest text that stands beside a refusal, in bytes.
+/// Maximum size of the text in a refusal in bytes.
 const MAX_FRESH: usize = 2 * 1024;
 
-/// So many parts are labelled in a picture.
+/// Maximum number of labels in a picture.
 const LABELS: usize = 60;
-/// A page that changes to another one meanwhile is looked at again, this often in all.
+/// Maximum number of attempts while the page keeps changing to another one.
 const LOOKS: u8 = 4;
 
-/// Which parts of a page are wanted.
+/// Filter for the parts of a page.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Want {
     /// Only parts that can be acted on.
     pub interactive: bool,
-    /// Only so many levels.
+    /// Maximum number of levels.
     pub depth: Option<usize>,
-    /// Only what lies in this part.
+    /// Only contents of this part.
     pub within: Option<u32>,
     /// Only parts with these words.
     pub find: Option<String>,
 }
 
-/// What a page shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
-    /// At most [`MAX_TEXT`] bytes; the last line says what is left out.
+    /// At most [`MAX_TEXT`] bytes; the last line says how much was cut.
     pub text: String,
     pub whole: String,
-    /// Parts that are wanted.
+    /// Number of parts that match the filter.
     pub parts: usize,
-    /// Parts that are in `text`.
+    /// Number of parts in `text`.
     pub shown: usize,
 }
 
-/// A part in view, and where it lies.
+/// A part in view with its position.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Label {
     pub number: u32,
     pub role: String,
-    /// What it is called, as the page says it.
+    /// Name from the page.
     pub name: String,
-    /// Left, top, width and height, in pixels of the page.
+    /// Left, top, width and height in CSS pixels.
     pub place: [f64; 4],
 }
 
-/// One part, as it is now: for those who decide about an act.
+/// The current state of one part, for decisions about an act.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Part {
     pub number: u32,
     pub role: String,
-    /// What it is called, as the page says it.
+    /// Name from the page.
     pub name: String,
-    /// What is in it, as the page says it.
+    /// Value from the page.
     pub value: Option<String>,
     pub document: String,
-    /// The address of its frame.
+    /// Address of its frame.
     pub frame_url: String,
 }
 
 impl Page {
-    /// Tells what the page shows. From now on [`Page::changes`] counts from here.
+    /// Takes a snapshot; later [`Page::changes`] are relative to it.
     pub async fn snapshot(&self, want: &Want) -> Result<Snapshot, BrowserError> {
         let (lines, chosen) = self.chosen(want).await?;
         let head = self.with_tab(|tab| {
@@ -92,14 +90,14 @@ impl Page {
         Ok(render(&head, &lines, &chosen, want.find.is_some()))
     }
 
-    /// Tells what the page shows to somebody beside whoever acts: [`Page::changes`] counts from where it did.
+    /// Takes a snapshot for an observer, without changing what [`Page::changes`] is relative to.
     pub async fn glance(&self, want: &Want) -> Result<Snapshot, BrowserError> {
         let (lines, chosen) = self.chosen(want).await?;
         let head = self.with_tab(|tab| head(tab, &lines))?;
         Ok(render(&head, &lines, &chosen, want.find.is_some()))
     }
 
-    /// The page, and the places of its lines that are wanted.
+    /// The lines of the page, and index and depth of those that match the filter.
     async fn chosen(&self, want: &Want) -> Result<(Lines, Vec<(usize, usize)>), BrowserError> {
         let lines = self.look(want.find.as_deref()).await?;
         match choose(&lines, want) {
@@ -108,7 +106,7 @@ impl Page {
         }
     }
 
-    /// What is known of one part at this moment.
+    /// The current state of one part.
     pub async fn part(&self, number: u32) -> Result<Part, BrowserError> {
         let lines = self.look(None).await?;
         let Some(line) = lines.of(number) else { return Err(stale(number, &lines)) };
@@ -129,7 +127,7 @@ impl Page {
         })
     }
 
-    /// The parts that can be acted on and are in view, and where they lie, in pixels of the page.
+    /// Interactive parts in view with their positions in CSS pixels.
     pub async fn labels(&self) -> Result<Vec<Label>, BrowserError> {
         let lines = self.look(None).await?;
         let all = lines.list.iter().filter(|line| line.is_interactive);
@@ -145,13 +143,13 @@ impl Page {
         Ok(all.into_iter().filter_map(label).collect())
     }
 
-    /// Whether these words are anywhere in the page.
+    /// Whether the page contains these words.
     pub(crate) async fn has_words(&self, words: &str) -> Result<bool, BrowserError> {
         let words = words.to_lowercase();
         Ok(self.look(None).await?.list.iter().any(|line| line.has(&words)))
     }
 
-    /// A refusal with what the page has now.
+    /// The error for a missing ref, with the current parts of the page.
     pub(crate) async fn stale(&self, number: u32) -> BrowserError {
         match self.look(None).await {
             Ok(lines) => stale(number, &lines),
@@ -165,13 +163,13 @@ impl Page {
                 return Ok(lines);
             }
         }
-        // A page that is another one at each look.
+        // Last attempt: the page was another one each time.
         self.look_once(find)
             .await?
             .ok_or(BrowserError::TimedOut { method: "Accessibility.getFullAXTree", within: USUAL })
     }
 
-    /// None when another page came while this one was looked at.
+    /// Returns `None` if the page was replaced meanwhile.
     async fn look_once(&self, find: Option<&str>) -> Result<Option<Lines>, BrowserError> {
         let mut trees = tree::fetch(self).await?;
         self.with_tab(|tab| {
@@ -184,7 +182,7 @@ impl Page {
                 return Ok(None);
             }
             let lines = lines::read(&trees, tab, find)?;
-            // The browser tells a new title late or never.
+            // The browser reports a new title late or never.
             tab.set_title(lines.title.clone());
             Ok(Some(lines))
         })?
@@ -198,7 +196,7 @@ fn stale(number: u32, lines: &Lines) -> BrowserError {
     BrowserError::Stale { number, lines: cut(&snapshot.whole, MAX_FRESH).0 }
 }
 
-/// The places of the lines that are wanted, and how deep each stands; none when the part to look in is not there.
+/// Index and depth of the lines that match the filter; `None` if the part `within` is missing.
 fn choose(lines: &Lines, want: &Want) -> Option<Vec<(usize, usize)>> {
     let all = &lines.list;
     let (from, to, base) = match want.within {
@@ -235,7 +233,7 @@ fn head(tab: &Tab, lines: &Lines) -> String {
     let mut head =
         format!("t{} {} {}", info.number, Quoted(&info.title, 200), escape::plain(&info.url, 300));
     if let Some(number) = lines.focus {
-        write!(head, " focus e{number}").ok(); // ok: a text takes everything
+        write!(head, " focus e{number}").ok(); // ok: a string never fails
     }
     head.push('\n');
     head
@@ -252,14 +250,14 @@ fn render(head: &str, lines: &Lines, chosen: &[(usize, usize)], with_text_refs: 
     Snapshot { text, whole, parts: chosen.len(), shown: chosen.len() - left_out }
 }
 
-/// As many whole lines as fit, and a last one that says how many do not.
+/// Keeps as many whole lines as fit, and appends the number of lines left out.
 fn cut(text: &str, max: usize) -> (String, usize) {
-    /// Room for the last line.
+    /// Space in bytes for the last line.
     const LAST: usize = 100;
     if text.len() <= max {
         return (text.to_owned(), 0);
     }
-    // A line ends where a byte is a line break, which is no part of any other character.
+    // In UTF-8, the byte of a line break is part of no other character.
     let end = text.as_bytes()[..max - LAST].iter().rposition(|byte| *byte == b'\n');
     let (kept, rest) = text.split_at(end.map_or(0, |end| end + 1));
     let left_out = rest.lines().count();

@@ -1,25 +1,25 @@
-//! What becomes of a node of the browser's tree, by its role.
+//! Maps roles of the accessibility tree to kinds of lines.
 
-/// What a node is in a snapshot.
+/// How a node appears in a snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// A part that can be acted on.
     Interactive,
-    /// A part that others lie in; it can be looked `within`.
+    /// A part that contains others; usable as `within`.
     Container,
-    /// A part if it has a name; else only what is in it counts.
+    /// A part if it has a name, else only its contents count.
     Named,
     /// Words.
     Text,
-    /// Only what is in it counts, and its words stand apart from those around it.
+    /// Only its contents count, and its words are separate from those around it.
     Block,
-    /// Only what is in it counts.
+    /// Only its contents count.
     Through,
-    /// Neither it nor what is in it counts.
+    /// Skipped with its contents.
     Nothing,
 }
 
-/// The kind of a role as Chromium calls it.
+/// The kind of a Chromium role.
 pub(super) fn kind(role: &str) -> Kind {
     match role {
         "button"
@@ -99,7 +99,7 @@ pub(super) fn kind(role: &str) -> Kind {
     }
 }
 
-/// The role in one word of small letters.
+/// The role as one lower-case word.
 pub(super) fn word(role: &str) -> String {
     match role {
         "Iframe" | "IframePresentational" => "frame".to_owned(),

@@ -1,4 +1,4 @@
-//! The browser's tree, fetched from all frames at once.
+//! Fetches the accessibility trees of all frames concurrently.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,20 +12,20 @@ use crate::page::Page;
 use crate::protocol::{AxTree, FrameOwner};
 use crate::transport::USUAL;
 
-/// How long a frame in a page may take to tell what it shows.
+/// Timeout for an embedded frame.
 const FRAME_WITHIN: Duration = Duration::from_secs(3);
-/// Frames that are looked into.
+/// Maximum number of frames.
 const MAX_FRAMES: usize = 50;
 
-/// What a frame says.
+/// The tree of a frame.
 pub(super) struct FrameTree {
     pub frame: String,
     pub session: Arc<str>,
     pub loader: String,
     pub nodes: Box<RawValue>,
-    /// Where the frame lies in another: its session, and the node there.
+    /// The node that contains the frame: session and backend node id.
     pub owner: Option<(Arc<str>, i64)>,
-    /// Elements of its process that a click reaches.
+    /// Clickable elements of its process.
     pub clickable: Arc<Clickable>,
 }
 
@@ -36,7 +36,7 @@ struct Place {
     parent: Option<Arc<str>>,
 }
 
-/// The trees of a page's frames, that of the page itself first.
+/// The trees of a page's frames, the main frame first.
 pub(super) async fn fetch(page: &Page) -> Result<Vec<FrameTree>, BrowserError> {
     let places = page.with_tab(|tab| {
         if tab.has_crashed {
@@ -63,7 +63,7 @@ pub(super) async fn fetch(page: &Page) -> Result<Vec<FrameTree>, BrowserError> {
     for tree in future::join_all(asked).await {
         match tree {
             Ok(tree) => trees.push(tree),
-            // A frame that went meanwhile, or crashed, shows nothing.
+            // A frame that is gone or crashed shows nothing.
             Err(error) if !trees.is_empty() => tracing::debug!("a frame tells nothing: {error}"),
             Err(error) => return Err(error),
         }
@@ -76,7 +76,7 @@ async fn ask(page: &Page, place: Place) -> Result<FrameTree, BrowserError> {
     let link = &page.running.link;
     let Place { frame, session, loader, parent } = place;
     let tree = AxTree { frame_id: &frame };
-    // The process of a frame may be stuck while the page itself is not.
+    // The process of a frame may be stuck while the page is not.
     let within = if parent.is_none() { USUAL } else { FRAME_WITHIN };
     let nodes = link.call_unread(Some(&session), &tree, within);
     let (nodes, owner) = match parent {

@@ -1,4 +1,4 @@
-//! Acts on parts, by their refs.
+//! Tests of acts on parts by their refs.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::snapshot::Want;
 
 const SOON: Duration = Duration::from_secs(20);
 
-/// The ref of the first part whose line has these words.
+/// The ref of the first part whose line contains these words.
 pub(super) async fn find(page: &Page, words: &str) -> u32 {
     let told = page.snapshot(&Want::default()).await.unwrap().whole;
     let line = told.lines().find(|line| line.contains(words));

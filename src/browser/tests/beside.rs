@@ -1,4 +1,4 @@
-//! What is beside acts: scripts of agents, the console and requests, what a browser keeps, what a tab is told.
+//! Tests of what accompanies acts: scripts of agents, console and requests, cookies and storage, emulation.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ async fn a_script_sees_the_parts_of_a_page_and_not_what_its_own_scripts_keep() {
     }
     let part = find(&page, "Sold").await;
     assert_eq!(page.run_script(Some(part), "this.tagName", SOON).await.unwrap(), "\"BUTTON\"");
-    // The driver's own world is another one.
+    // The driver uses another isolated world.
     page.run_script(None, "Element.prototype.getBoundingClientRect = () => 0", SOON).await.unwrap();
     page.click(part, crate::act::Click::default()).await.unwrap();
     for (script, why) in [

@@ -1,4 +1,4 @@
-//! Pictures for those who watch, and what they do.
+//! Tests of screencasts and manual input.
 
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ async fn pictures_come_while_somebody_takes_them() {
     assert!(1000.0 < seen[0].page_width && seen[0].scale == 1.0, "{:?}", seen[0].page_width);
     assert_ne!(seen[0].bytes, seen[5].bytes);
 
-    // Whoever watches anew takes the pictures over.
+    // A new screencast takes over the pictures.
     let mut other = page.cast(look).await.unwrap();
     assert!(tokio::time::timeout(SOON, other.next()).await.unwrap().is_some());
     while tokio::time::timeout(SOON, cast.next()).await.unwrap().is_some() {}

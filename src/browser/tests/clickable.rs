@@ -1,4 +1,4 @@
-//! Parts that can be pressed although no role says so.
+//! Tests of clickable parts without a role.
 
 use super::Host;
 use crate::act::Click;

@@ -1,4 +1,4 @@
-//! What pages download.
+//! Tests of downloads.
 
 use std::time::Duration;
 
@@ -50,7 +50,7 @@ async fn downloads_lie_in_their_folder_and_end_at_the_limit() {
     assert_eq!(host.browser.downloads()[1].state, DownloadState::TooLarge);
     assert!(host.dir.path().exists());
 
-    // Another start keeps what has a name, and takes away what has none any more.
+    // Another start keeps listed files and deletes others.
     std::fs::write(folder.join("nameless"), "x").unwrap();
     host.browser.stop().await;
     assert_eq!(host.browser.downloads(), std::slice::from_ref(&done));

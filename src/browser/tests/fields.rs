@@ -1,4 +1,4 @@
-//! Fields for credentials.
+//! Tests of fields for credentials.
 
 use std::time::Duration;
 
@@ -11,8 +11,8 @@ use crate::snapshot::Want;
 
 const SOON: Duration = Duration::from_secs(20);
 
-/// Waits until the keyboard writes to a field of this kind: it goes into a frame of another process by itself, beside the
-/// answer to the key.
+/// Waits until a field of this kind has the focus: the focus moves into a frame of another process independently of the
+/// response to the key.
 async fn focused_on(page: &Page, kind: FieldKind) -> Field {
     let waits = async {
         loop {
@@ -49,7 +49,7 @@ async fn the_field_that_is_written_to_is_known_in_any_frame() {
         let field = page.focused_field().await.unwrap().unwrap();
         assert_eq!((field.kind, field.frame_url.as_str()), (kind, "http://a.test/"));
     }
-    // Into the frame by the keyboard, as a person does.
+    // Enter the frame by the keyboard, as a person does.
     page.press("Tab").await.unwrap();
     let field = focused_on(&page, FieldKind::Password).await;
     assert!(field.is_empty && field.frame_url == "http://b.test/sign-in", "{field:?}");

@@ -1,4 +1,4 @@
-//! Pages that do not answer, and what leaves them.
+//! Tests of pages that do not answer, and of ways to leave them.
 
 use std::time::Duration;
 
@@ -13,9 +13,9 @@ use crate::page::Page;
 use crate::snapshot::Want;
 use crate::tabs::DialogAnswer;
 
-/// Any act is over by then.
+/// Every act ends within this time.
 const OVER: Duration = Duration::from_secs(15);
-/// What works at once does so even where a machine is busy.
+/// Immediate operations end within this time, even on a busy machine.
 const SOON: Duration = Duration::from_secs(8);
 const ADA: Uuid = Uuid::from_u128(1);
 const BO: Uuid = Uuid::from_u128(2);
@@ -52,7 +52,7 @@ async fn a_page_whose_script_never_ends_is_told_and_left_at_once() {
     };
     let told = timeout(OVER, acts).await.expect("an act comes to an end");
     assert!(matches!(told, Err(BrowserError::Hangs { .. })), "{told:?}");
-    // Whoever comes next hears the same, and waits no longer for it.
+    // The next caller gets the same error without a longer wait.
     assert!(matches!(page.ready().await, Err(BrowserError::Hangs { .. })));
     let went = timeout(SOON, page.navigate("http://a.test/two")).await.expect("it goes elsewhere");
     assert_eq!(went.unwrap().title, "two");

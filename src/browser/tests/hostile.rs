@@ -1,4 +1,4 @@
-//! Pages that mean no good, and hosts that are short of something.
+//! Tests with malicious pages and deficient hosts.
 
 use std::time::Duration;
 
@@ -97,7 +97,7 @@ async fn a_deep_folder_and_a_broken_profile_do_not_stop_it() {
     std::fs::write(profile.join("Default/Preferences"), [0, 1, 2]).unwrap();
     std::fs::write(profile.join("Default/Cookies"), [9; 4096]).unwrap();
     std::os::unix::fs::symlink("elsewhere-1", profile.join("SingletonLock")).unwrap();
-    // What the browser may have left there leads HQ to no file of its own.
+    // Links that a browser left behind must not lead HQ to other files.
     let own = host.dir.path().join("own.json");
     std::fs::write(&own, "{\"key\": 1}").unwrap();
     let link = |name: &str| std::os::unix::fs::symlink(&own, profile.join("Default").join(name));

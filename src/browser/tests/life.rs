@@ -1,4 +1,4 @@
-//! From start to end.
+//! Tests of a browser's lifecycle.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};

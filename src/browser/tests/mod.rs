@@ -1,4 +1,4 @@
-//! The driver against Debian's Chromium in the jail, with pages that the tests serve under names of their own.
+//! Tests of the driver against Debian's Chromium in the jail, with pages served under test host names.
 
 mod site;
 mod transport;
@@ -32,7 +32,7 @@ use crate::page::Page;
 use crate::setup::{PROGRAM, Setup};
 use site::Site;
 
-/// A browser in a folder of its own whose way out is the site.
+/// A browser in its own folder whose proxy is the site.
 struct Host {
     browser: Browser,
     site: Site,
@@ -64,7 +64,7 @@ impl Host {
     }
 }
 
-/// The helper of the jail, built beside the tests.
+/// The helper of the jail, built with the tests.
 fn helper() -> PathBuf {
     let own = std::env::current_exe().unwrap();
     let built = own.parent().unwrap().parent().unwrap().join("examples/browser-jail");
@@ -76,13 +76,13 @@ fn helper() -> PathBuf {
     built
 }
 
-/// The processes of a session that live.
+/// Number of living processes of a session.
 fn living(session: i32) -> usize {
     let all = sandbox::procfs::all();
     all.iter().filter(|process| process.session == session && !process.is_gone()).count()
 }
 
-/// Waits until nothing of a session lives: what was told to end may take its time on a busy machine.
+/// Waits until no process of a session is alive; ending may take time on a busy machine.
 async fn is_gone(session: i32) {
     let gone = timeout(Duration::from_secs(20), async {
         while 0 < living(session) {

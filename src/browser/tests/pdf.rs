@@ -1,4 +1,4 @@
-//! PDFs that a tab shows.
+//! Tests of PDFs in a tab.
 
 use super::site::Reply;
 use super::{Host, Site};

@@ -1,4 +1,4 @@
-//! Addresses that a form writes a password into: nobody is told them, and nothing keeps them.
+//! Tests of addresses that contain a password from a form: they are neither shown nor stored.
 
 use std::fs;
 use std::path::Path;
@@ -19,10 +19,10 @@ const MIRA: Uuid = Uuid::from_u128(1);
 const TOM: Uuid = Uuid::from_u128(2);
 const TYPED: &str = "zanzibar7quokka";
 
-/// The files below a folder that hold what was typed.
+/// Files below a folder that contain the typed text.
 fn with(folder: &Path) -> Vec<String> {
     let mut found = Vec::new();
-    // What is gone holds nothing.
+    // Missing entries contain nothing.
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let path = entry.path();
         let holds = |bytes: Vec<u8>| {

@@ -1,4 +1,4 @@
-//! Tabs that come back when HQ is started anew: a new browser over the same folder.
+//! Tests of tabs that come back when HQ is restarted: a new browser over the same folder.
 
 use std::time::Duration;
 
@@ -43,7 +43,7 @@ async fn tabs_come_back_after_a_restart_and_what_was_typed_does_not() {
     let kept = std::fs::read_to_string(&file).unwrap();
     assert!(kept.contains("a.test/1?q=2") && !kept.contains("c.test"), "{kept}");
 
-    // While a credential is typed nothing is written.
+    // Nothing is saved while a credential is typed.
     host.browser.pause_capture();
     secret.navigate("http://c.test/?p=correct+horse").await.unwrap();
     first.navigate("http://a.test/dark?p=correct+horse").await.unwrap();
@@ -72,7 +72,7 @@ async fn tabs_come_back_after_a_restart_and_what_was_typed_does_not() {
     assert!(again(&host).tabs().await.unwrap().is_empty(), "a reset forgets them");
 }
 
-/// The tabs once each is where it was: those behind the one in front are not waited for.
+/// The tabs once all have loaded: a start does not wait for those behind the one in front.
 async fn come(browser: &Browser) -> Vec<crate::tabs::TabInfo> {
     let mut tick = tokio::time::interval(Duration::from_millis(10));
     let all = async {

@@ -7,13 +7,13 @@ use std::thread;
 
 use parking_lot::Mutex;
 
-/// What is answered.
+/// A response.
 pub(super) enum Reply {
     /// Head lines and body.
     Bytes { status: &'static str, head: String, body: Vec<u8> },
-    /// Nothing, and the connection stays.
+    /// No response; the connection stays open.
     Stall,
-    /// A file without end.
+    /// An endless file.
     Endless,
 }
 
@@ -25,7 +25,7 @@ pub(super) struct Site {
 }
 
 impl Site {
-    /// Answers by host and path.
+    /// Responds by host and path.
     pub(super) fn new(answer: impl Fn(&str, &str) -> Reply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -45,7 +45,7 @@ impl Site {
         self.port
     }
 
-    /// What was asked for: method, address, and the body after a space.
+    /// Received requests: method, address, and the body after a space.
     pub(super) fn asked(&self) -> Vec<String> {
         self.asked.lock().clone()
     }
@@ -93,7 +93,7 @@ fn serve(mut connection: TcpStream, answer: &Answer, asked: &Mutex<Vec<String>>)
             connection.write_all(&body).ok()?;
         }
         Reply::Stall => {
-            // Until the other side goes.
+            // Until the other side closes the connection.
             read.read_exact(&mut [0]).ok()?;
         }
         Reply::Endless => {

@@ -1,4 +1,4 @@
-//! What a page shows in few words.
+//! Tests of text snapshots.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! One cast for all who watch, one wheel, and the dark.
+//! Tests of the shared screencast, manual control and paused capture.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +25,7 @@ async fn sees(watcher: &mut Watcher) -> bool {
     timeout(SOON, watcher.next()).await.is_ok()
 }
 
-/// Whether nothing comes for a while.
+/// Whether no picture arrives for a while.
 async fn sees_nothing(watcher: &mut Watcher) -> bool {
     timeout(Duration::from_millis(700), watcher.next()).await.is_err()
 }
@@ -54,7 +54,7 @@ async fn pictures_are_made_once_for_all_and_for_nobody_not_at_all() {
     let stage = Arc::new(Stage::default());
     let mut mira = Watcher::new(Arc::clone(&stage), host.browser.clone(), MIRA);
     assert!(sees(&mut mira).await && is_drawn(&page));
-    // Whoever comes later sees at once what the others see.
+    // A later viewer gets the shared picture at once.
     let mut tom = Watcher::new(Arc::clone(&stage), host.browser.clone(), TOM);
     assert!(sees(&mut tom).await);
     drop(mira);
@@ -98,7 +98,7 @@ async fn only_who_types_a_password_sees_the_page_until_it_is_gone() {
     is_light(&stage, &host).await;
     assert!(sees(&mut tom).await);
 
-    // What is hidden by hand is shown by hand.
+    // A requested pause ends on request only.
     stage.hide(&host.browser, MIRA).unwrap();
     stage.settle(&host.browser).await;
     assert!(stage.is_dark() && sees_nothing(&mut tom).await);

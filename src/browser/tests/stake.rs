@@ -1,4 +1,4 @@
-//! What an act would be done to, before it is done.
+//! Tests of what an act would affect, before it is done.
 
 use super::act::find;
 use super::{Host, Site};

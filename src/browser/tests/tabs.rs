@@ -1,4 +1,4 @@
-//! Tabs: where they go, what pages open, dialogs.
+//! Tests of tabs: navigation, pages opened by pages, dialogs.
 
 use std::time::Duration;
 
@@ -39,7 +39,7 @@ async fn a_tab_goes_forward_back_and_away() {
     assert_eq!(page.reload().await.unwrap().title, "one");
     assert_eq!(page.navigate("http://a.test/missing").await.unwrap().status, 404);
 
-    // So long that the page itself is there, however busy the machine is; its picture never comes.
+    // Long enough for the page itself on a busy machine; its picture never arrives.
     let a_while = Duration::from_secs(5);
     let slow = page.navigate_within("http://a.test/slow", a_while).await.unwrap();
     assert!(!slow.is_loaded && slow.url.ends_with("/slow"), "{slow:?}");
@@ -62,7 +62,7 @@ async fn a_tab_goes_forward_back_and_away() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_page_cannot_open_more_than_eight_tabs() {
     let (host, page) = Host::showing("<title>Many</title>").await;
-    // As if a person had pressed something for each: the browser blocks the others itself.
+    // Acts like a person's click for each window; otherwise the browser blocks the others itself.
     let script = "for (let i = 0; i < 50; i++) window.open('http://a.test/' + i)";
     page.evaluate(script, Duration::from_secs(20)).await.unwrap();
     assert_eq!(host.browser.tabs().await.unwrap().len(), 1);

@@ -1,4 +1,4 @@
-//! Messages over pipes whose other end is the test.
+//! Tests of messages over pipes whose other end is the test.
 
 use std::io::{self, BufRead, BufReader, PipeReader, PipeWriter, Write};
 use std::sync::Arc;

@@ -132,7 +132,7 @@ async fn paste(
     }))
 }
 
-/// What is wrong with cells, each by its place in what was sent.
+/// Errors of cells by their position in the request.
 fn refused(pasted: Pasted) -> CrmError {
     let wrong = |one: RefusedCell| {
         let (row, field) = one.at;

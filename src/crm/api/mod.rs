@@ -43,7 +43,7 @@ use crate::path_kind::PathKind;
 use crate::queries;
 use crate::rules::{self, Sent};
 
-/// Rows on a page of the API when nothing else is asked for, and at most.
+/// Default and maximum number of rows per page.
 const PAGE: usize = 50;
 const MOST: usize = 500;
 
@@ -68,7 +68,7 @@ pub fn routes() -> Routes {
         .merge(crate::import::api::routes())
 }
 
-/// Collections and their records.
+/// Routes of collections and their records.
 fn collection_routes() -> Routes {
     Routes::new()
         .get(
@@ -233,7 +233,7 @@ struct RowView {
     archived_at: Option<Timestamp>,
 }
 
-/// Where a value comes from, for programs.
+/// The origin of a value as JSON.
 pub(crate) fn origin_json(origin: &Origin, known: &Known<'_>) -> Value {
     let mut told = json!({
         "by": known.people.actor_handle(origin.by),
@@ -262,7 +262,7 @@ pub(crate) fn origin_json(origin: &Origin, known: &Known<'_>) -> Value {
     told
 }
 
-/// The values of a row for programs.
+/// The values of a row as JSON.
 pub(crate) fn values_json(row: &Row, columns: &[Column], known: &Known<'_>) -> Map<String, Value> {
     let filled = columns.iter().filter_map(|column| {
         let value = row.value(&column.key)?;
@@ -412,7 +412,7 @@ struct By {
     by: Option<String>,
 }
 
-/// What a body says: values, and sources by key.
+/// Splits a body into values and sources.
 fn sent(mut body: Map<String, Value>) -> Result<(Sent, Option<bool>), CrmError> {
     let sources = match body.remove("sources") {
         Some(value) => {

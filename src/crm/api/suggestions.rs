@@ -1,4 +1,4 @@
-//! Everything that agents suggest, for programs.
+//! `/api/v1/suggestions`: all open suggestions of agents, and decisions about several of them.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,4 @@
-//! `/api/v1/interactions`, and the talks of a contact or an organization.
+//! `/api/v1/interactions`, and the interactions of a contact or an organization.
 
 use axum::http::StatusCode;
 use schemars::JsonSchema;
@@ -68,7 +68,7 @@ pub(crate) struct TalkView {
     by: String,
 }
 
-/// A talk for programs.
+/// The JSON view of an interaction.
 pub(crate) fn talk_view(known: &Known<'_>, talk: Talk) -> TalkView {
     TalkView {
         id: talk.id.to_string(),
@@ -135,7 +135,7 @@ pub(crate) struct TalkBody {
 }
 
 impl TalkBody {
-    /// What it asks for.
+    /// The requested changes.
     pub fn patch(&self) -> Result<TalkPatch, CrmError> {
         let kind = match self.kind.as_deref() {
             Some(word) => Some(word.parse().map_err(|error: UnknownWord| {
@@ -176,7 +176,7 @@ impl TalkBody {
         })
     }
 
-    /// Whom it is about.
+    /// The contact and organization of the interaction.
     pub fn with(
         &self,
         read: &dyn Read,

@@ -1,5 +1,5 @@
-//! Conversions of fields to another kind: foreseen on a snapshot by the function that converts, done in one transaction
-//! where few rows have a value, else piece by piece, taken up again after a kill, taken back.
+//! Conversions of fields to another kind: previewed on a snapshot by the same function, done in one transaction for few
+//! values, else piece by piece; resumed after a crash; undone.
 
 pub mod api;
 pub mod pages;
@@ -23,54 +23,53 @@ use crate::names::Known;
 use crate::pieces::{self, PIECE, Pieces};
 use crate::rules::{self, Became, Caster, Stays};
 
-/// The most values that are converted at once.
+/// Maximum number of values per conversion.
 const MOST: usize = 100_000;
-/// The most values that are converted in one transaction, so that one undo takes all of it back.
+/// Maximum number of values converted in one transaction, so that a single undo reverts all.
 const WHOLE: usize = 4_000;
-/// Examples of a preview.
+/// Number of examples in a preview.
 const EXAMPLES: usize = 8;
 
-/// What somebody wants of a field.
+/// A requested conversion.
 #[derive(Clone, Debug)]
 pub struct ConversionRequest {
-    /// Whose field.
+    /// The records with the field.
     pub home: Home,
     pub key: String,
-    /// The kind that it is to get.
+    /// The new kind.
     pub kind: Kind,
 }
 
 /// A value before and after.
 #[derive(Clone, Debug)]
 pub struct Example {
-    /// The page of its record below the workspace.
+    /// Page of its record below the workspace.
     pub path: String,
-    /// What the record is called.
+    /// Name of the record.
     pub title: String,
-    /// What stands there.
     pub old: String,
-    /// What stands there then; of a value that is lost, why.
+    /// The new text; for a lost value the reason.
     pub new: String,
 }
 
 /// What a conversion would do.
 #[derive(Clone, Debug)]
 pub struct Foreseen {
-    /// The field as it is.
+    /// The current field.
     pub column: Column,
-    /// What its values become.
+    /// The new shape.
     pub to: Shape,
-    /// The rows that have a value.
+    /// The rows with a value.
     pub rows: Vec<Uuid>,
-    /// What becomes of their values.
+    /// Number of values by result.
     pub counts: Cast,
-    /// Values that read otherwise then.
+    /// Examples of changed values.
     pub other: Vec<Example>,
-    /// Values that are lost.
+    /// Examples of lost values.
     pub lost: Vec<Example>,
 }
 
-/// What a conversion would do with all values. May take seconds.
+/// Previews the conversion of all values. May take seconds; blocking.
 ///
 /// # Errors
 /// When the field cannot get this kind, or has too many values.
@@ -123,10 +122,10 @@ pub fn foresee(
     Ok(Foreseen { column, to, rows, counts, other, lost })
 }
 
-/// What is done with a value of a row.
+/// Visits a row and its value.
 type Visit<'v> = dyn FnMut(&Row, &FieldValue) -> Result<(), StoreError> + 'v;
 
-/// Does something with each value of a field, row by row.
+/// Visits each value of a field, row by row.
 fn each(
     kind: &'static RowKind,
     read: &dyn Read,
@@ -144,10 +143,10 @@ fn each(
     Ok(())
 }
 
-/// Gives a field another kind, and lets its values follow. Asked again with its key it says the same.
+/// Starts a conversion of a field and its values. Idempotent with the same key.
 ///
 /// # Errors
-/// When the field cannot get this kind, or a value would be lost that each record must have.
+/// When the field cannot get this kind, or a required value would be lost.
 pub async fn start(
     ws: &Ws,
     who: &Person,
@@ -180,7 +179,7 @@ pub async fn start(
     Ok(one)
 }
 
-/// Takes up conversions that the program left in the middle, on their way or back.
+/// At start-up, resumes conversions, undos and redos that were interrupted.
 pub fn begin(ws: &Ws) {
     pieces::turn_on::<ConversionId>(ws, |ws| {
         let all: Vec<Conversion> = ws.read(|snap| snap.list(&Range::all()))?;
@@ -202,7 +201,7 @@ impl Pieces for ConversionId {
     }
 
     fn by(self, ws: &Ws) -> (Actor, Cause) {
-        // ok: one that cannot be read writes nothing.
+        // ok: an unreadable conversion writes nothing.
         let found = ws.read(|snap| rules::conversion_of(snap, self)).ok();
         (found.map_or(Actor::System(Part::Engine), |one| one.by), Cause::Timer)
     }
@@ -249,7 +248,7 @@ async fn run(ws: Ws, id: ConversionId) -> Result<(), CrmError> {
     }
     let last = pieces.len() - 1;
     for (n, piece) in pieces.into_iter().enumerate() {
-        // A stop waits for a piece, never for all of them.
+        // A shutdown waits for one piece, not for all of them.
         if halt.is_cancelled() {
             return Ok(());
         }
@@ -265,11 +264,11 @@ async fn run(ws: Ws, id: ConversionId) -> Result<(), CrmError> {
     Ok(())
 }
 
-/// Lets a conversion be taken back, newest entry first, or brought forth again; what others have changed since stays.
-/// Answers with how far that has come: what is small is done by then.
+/// Starts the undo of a conversion, newest entry first, or its redo; later changes by others stay. Returns the
+/// conversion after a short wait, in which small ones finish.
 ///
 /// # Errors
-/// When there is nothing to take back, or it still runs.
+/// When there is nothing to undo, or the conversion is still running.
 pub async fn take_back(
     ws: &Ws,
     who: &Person,
@@ -281,7 +280,7 @@ pub async fn take_back(
     ws.read(|snap| rules::conversion_of(snap, id))
 }
 
-/// How far a conversion is, in a sentence.
+/// Progress of a conversion as a sentence.
 #[must_use]
 pub(crate) fn describe(one: &Conversion) -> String {
     let Cast { same, other, lost } = one.counts;

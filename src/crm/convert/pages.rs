@@ -1,4 +1,4 @@
-//! Pages of conversions: what would become of the values of a field, and how far a conversion is.
+//! Pages of conversions: the preview, and the progress.
 
 use askama::Template;
 use axum::http::StatusCode;
@@ -41,7 +41,7 @@ pub fn routes() -> Routes {
         .post("/settings/conversions/{id}/{verb}", turn.needs(Can::Write))
 }
 
-/// What a form says: which field, and the kind that it is to get.
+/// Parameters of a form: the field and its new kind.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 struct ConversionParams {
@@ -66,7 +66,7 @@ struct AskPage {
     label: String,
     kind_label: &'static str,
     kinds: Vec<Choice>,
-    /// The kind that is foreseen; empty while none is.
+    /// The previewed kind; empty if none.
     kind: String,
     to_label: &'static str,
     counts: Cast,
@@ -77,7 +77,7 @@ struct AskPage {
     error: String,
 }
 
-/// What a page shows of a field that gets another kind.
+/// The column with the preview of its conversion.
 type Seen = (Column, Option<Result<Foreseen, CrmError>>);
 
 async fn ask(
@@ -91,7 +91,7 @@ async fn ask(
     html::page(&page)
 }
 
-/// The wish of a form; none while no kind is chosen.
+/// The request of a form; `None` while no kind is chosen.
 fn wish(home: Home, key: &str, asked: &ConversionParams) -> Option<ConversionRequest> {
     let kind = Kind::of(&asked.kind)?;
     Some(ConversionRequest { home, key: key.to_owned(), kind })

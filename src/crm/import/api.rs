@@ -1,4 +1,4 @@
-//! `/api/v1/imports`: a file is sent, its columns are looked at, then its rows come in.
+//! `/api/v1/imports`: send a file, review its columns, start the import.
 
 use axum::extract::Request;
 use axum::http::StatusCode;
@@ -198,7 +198,7 @@ struct ChangeView {
     new: String,
 }
 
-/// Rows of the answer to a preview.
+/// Maximum number of rows in a preview.
 const SEEN: usize = 100;
 
 fn seen_view((number, row): (&usize, RowSeen)) -> SeenView {
@@ -280,7 +280,7 @@ fn view(import: Import) -> ImportView {
 }
 
 async fn list(ws: Ws) -> Result<Json<Imports>, ApiError> {
-    /// Imports of an answer.
+    /// Maximum number of imports in a response.
     const MOST: usize = 200;
     let all: Vec<Import> =
         ws.read(|snap| snap.list(&Range::all().reverse().limit(MOST))).map_err(CrmError::from)?;
@@ -305,7 +305,7 @@ async fn show(ws: Ws, Path(id): Path<ImportId>) -> Result<Json<ImportView>, ApiE
     Ok(Json(describe(&ws, id)?))
 }
 
-/// An import with what is not clear in its file.
+/// An import with notes about unclear parts of its file.
 fn describe(ws: &Ws, id: ImportId) -> Result<ImportView, CrmError> {
     ws.read(|snap| {
         let import = found(snap, id)?;
@@ -363,7 +363,7 @@ async fn change(
         false => read_anew(&ws, &import, how).await?,
     };
     let says_columns = body.columns.is_some() || body.choices.is_some() || body.dates.is_some();
-    // What says nothing of columns takes back nothing that somebody else says of them at the same time.
+    // A request without columns must not revert concurrent changes of the columns.
     let columns = match read.columns {
         None if !says_columns && body.month_first.is_none() => None,
         read => {
@@ -388,7 +388,7 @@ async fn change(
     Ok(Json(view(import)))
 }
 
-/// How a program wants the file of an import to be read.
+/// How a request wants the file of an import to be read.
 fn how_read(import: &Import, body: &ChangeBody) -> Result<FileRead, CrmError> {
     let now = import.read_as();
     let encoding = match body.encoding.as_deref() {
@@ -406,7 +406,7 @@ fn how_read(import: &Import, body: &ChangeBody) -> Result<FileRead, CrmError> {
     })
 }
 
-/// The columns of an import as a program wants them.
+/// The columns of an import as a request wants them.
 fn mapped(all: &[Mapped], body: &ChangeBody, fields: &[Column]) -> Result<Vec<Mapped>, CrmError> {
     let (columns, choices) = (body.columns.as_ref(), body.choices.as_ref());
     let dates = body.dates.as_ref();

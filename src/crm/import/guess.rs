@@ -1,4 +1,4 @@
-//! Where the columns of a file go, by their headings and what they hold.
+//! Guesses the mapping of a file's columns from headings and contents.
 
 use std::collections::HashSet;
 
@@ -11,12 +11,12 @@ use crate::model::{Becomes, Goes, Home, Mapped, STAMPS};
 use crate::rules::dates::is_day;
 use crate::rules::unknown;
 
-/// Rows that are looked at.
+/// Maximum number of examined rows.
 const MOST: usize = 500;
 
-/// Where each column goes. The first that fits a field has it, but for names, notes, tags and addresses, which take
-/// several; an empty column has what the others leave. In a collection, whose fields may not be there yet, what fits
-/// nothing becomes a new field; elsewhere days do, and words of which few repeat.
+/// Maps each column. The first match of a field wins, except for names, notes, tags and addresses, which take several
+/// columns; empty columns come last. In a collection, whose fields may not exist yet, an unmatched column becomes a new
+/// field; elsewhere only dates and words that repeat do.
 #[must_use]
 pub fn columns(
     headers: &[String],
@@ -50,7 +50,7 @@ pub fn columns(
             None => Goes::Nowhere,
         };
     }
-    // A table of one's own is called by its first column when none is called a name.
+    // If no column of a collection is a name, the first one becomes the name.
     let has_name = mapped.iter().any(|one| one.goes == Goes::Field("name".to_owned()));
     if home.collection().is_some()
         && !has_name
@@ -61,7 +61,7 @@ pub fn columns(
     mapped
 }
 
-/// Chooses the nearest stage for lifecycle stages of other products, as somebody can change it on the page.
+/// Maps lifecycle stages of other products to the nearest stage, as a person could on the page.
 pub(super) fn stages(rows: &[Vec<String>], mapped: &mut [Mapped], fields: &[Column]) {
     let Some(field) = fields.iter().find(|field| field.key == STAGE) else { return };
     for (n, one) in mapped.iter_mut().enumerate() {
@@ -77,13 +77,13 @@ pub(super) fn stages(rows: &[Vec<String>], mapped: &mut [Mapped], fields: &[Colu
     }
 }
 
-/// Whether a column holds anything.
+/// Whether a column has any value.
 pub(super) fn is_filled(rows: &[Vec<String>], n: usize) -> bool {
     rows.iter().filter_map(|row| row.get(n)).any(|cell| !cell.trim().is_empty())
 }
 
-/// What becomes of a column of contacts or organizations that fits no field: days and words of which few repeat are
-/// proposed as a new field, and so is the status of a lead.
+/// The proposal for an unmatched column of contacts or organizations: dates, words that repeat and the status of a lead
+/// become a new field.
 fn proposed((all, home): (&Headings<'_>, Home), words: &str, kind: impl Fn() -> Kind) -> Goes {
     if home == Home::Contacts && BIRTHDAYS.contains(&words) {
         return Goes::New(Kind::Date);
@@ -99,8 +99,8 @@ fn proposed((all, home): (&Headings<'_>, Home), words: &str, kind: impl Fn() -> 
     }
 }
 
-/// Whether a comma stands before the fraction of the numbers: some of them read in no other way, and none with a point
-/// alone. Looks at columns that go to numbers, and at those that hold nothing else.
+/// Whether numbers have a decimal comma: some can be read only that way, and none only with a decimal point. Examines
+/// columns mapped to numbers, and unmapped ones that contain only numbers.
 #[must_use]
 pub fn decimal_comma(rows: &[Vec<String>], mapped: &[Mapped], fields: &[Column]) -> bool {
     let is_number = |n: usize, goes: &Goes| match goes {
@@ -125,7 +125,7 @@ pub fn decimal_comma(rows: &[Vec<String>], mapped: &[Mapped], fields: &[Column])
     comma && !point
 }
 
-/// The kind of field that all values of a column fit.
+/// The field kind that fits all values of a column.
 #[must_use]
 pub fn kind(rows: &[Vec<String>], n: usize) -> Kind {
     let values = rows.iter().take(MOST).filter_map(|row| row.get(n)).map(|text| text.trim());
@@ -134,7 +134,7 @@ pub fn kind(rows: &[Vec<String>], n: usize) -> Kind {
     let all =
         |fits: &dyn Fn(&str) -> bool| !filled.is_empty() && filled.iter().all(|text| fits(text));
     let is_date = |text: &str| text.parse::<jiff::civil::Date>().is_ok() || is_day(text).0;
-    // A number with zeros in front is a mark, such as a postcode.
+    // A number with leading zeros is an identifier, such as a postcode.
     let is_plain =
         |text: &str| !(text.len() > 1 && text.starts_with('0') && !text.contains(['.', ',']));
     let reads =
@@ -171,15 +171,15 @@ pub fn kind(rows: &[Vec<String>], n: usize) -> Kind {
     }
 }
 
-/// Whether the values of a column are few short words that repeat, so that it is one of some choices.
+/// Whether a column has few short values that repeat, so that it can be a choice.
 fn repeats(rows: &[Vec<String>], n: usize) -> bool {
-    /// So many cells have to be filled,
+    /// Minimum number of filled cells,
     const FILLED: usize = 20;
-    /// each word of so many on average,
+    /// minimum average number of cells per word,
     const EACH: usize = 5;
-    /// with at most so many words
+    /// maximum number of words
     const WORDS: usize = 20;
-    /// of so many characters.
+    /// of at most this many characters.
     const SHORT: usize = 40;
     let (mut filled, mut words) = (0, HashSet::new());
     let cells = rows.iter().filter_map(|row| row.get(n)).map(|text| text.trim());
@@ -189,7 +189,7 @@ fn repeats(rows: &[Vec<String>], n: usize) -> bool {
         if words.contains(&word) {
             continue;
         }
-        // A choice that is called so would say that nothing is chosen.
+        // A choice named `none` would mean that nothing is chosen.
         let fits = text.chars().count() <= SHORT
             && !text.contains([',', ';', '\n'])
             && word != "none"
@@ -318,7 +318,7 @@ mod tests {
         assert_eq!(of(&["Title", "Name"]), ["title", "name"], "a role where there is no other");
     }
 
-    /// Where the columns of a table of contacts go.
+    /// The mapping of a table of contacts.
     fn goes_of(headers: &[&str], rows: &[Vec<&str>]) -> Vec<Goes> {
         let owned = |all: &[&str]| all.iter().map(|one| (*one).to_owned()).collect::<Vec<_>>();
         let rows: Vec<Vec<String>> = rows.iter().map(|row| owned(row)).collect();

@@ -1,11 +1,11 @@
-//! Headings of columns: what those of HQ, of Google Contacts, LinkedIn, HubSpot, Pipedrive and Outlook mean.
+//! Known column headings of HQ, Google Contacts, LinkedIn, HubSpot, Pipedrive and Outlook.
 
 use entity::Column;
 
 use crate::columns::ORGANIZATION;
 use crate::model::Home;
 
-/// Headings by the key of a field; the field's own key and label are known without a line here.
+/// Headings by field key. The field's own key and label need no entry.
 const ALIASES: &[(&str, &[&str])] = &[
     (
         "name",
@@ -326,7 +326,7 @@ const ALIASES: &[(&str, &[&str])] = &[
     ("description", &["about", "bio", "summary", "about us"]),
 ];
 
-/// What people do at their organization.
+/// Roles of people at their organization.
 const JOBS: &[&str] = &[
     "fonction",
     "cargo",
@@ -365,18 +365,18 @@ const COMPANIES: &[&str] = &[
     "employer",
 ];
 
-/// Days of birth.
+/// Dates of birth.
 pub(super) const BIRTHDAYS: [&str; 7] =
     ["birthday", "birth date", "birthdate", "date of birth", "bday", "geburtstag", "geburtsdatum"];
 
-/// The company of a contact in HubSpot: all of them in one column, the one that counts in another.
+/// The companies of a contact in HubSpot: one column has all of them, another the primary one.
 const ASSOCIATED: &str = "associated company";
 
-/// Headings of stages that give way to no other.
+/// Headings of stages that take precedence.
 const STAGES: [&str; 6] =
     ["stage", "lifecycle stage", "lifecycle phase", "pipeline stage", "deal stage", "phase"];
 
-/// Lifecycle stages of HubSpot that are no stages here, by the key of the stage that comes nearest.
+/// Lifecycle stages of HubSpot that are no stages here, with the key of the nearest stage.
 const LIFECYCLE: [(&str, &str); 6] = [
     ("subscriber", "lead"),
     ("marketing qualified lead", "qualified"),
@@ -386,20 +386,20 @@ const LIFECYCLE: [(&str, &str); 6] = [
     ("evangelist", "won"),
 ];
 
-/// The stage that a word of another product means, if the field has it.
+/// The stage for a word of another product, if the field has it.
 pub(super) fn stage_of(word: &str, field: &Column) -> Option<String> {
     let word = plain(word);
     let (_, key) = LIFECYCLE.iter().find(|(one, _)| *one == word)?;
     field.choice(key).map(|choice| choice.key.clone())
 }
 
-/// Headings that mean the stage where no other column does.
+/// Headings that mean the stage if no other column does.
 const STATUSES: [&str; 2] = ["lead status", "status"];
 
-/// Fields that take several columns: one after the other, or, of addresses, the next field what the first one leaves.
+/// Fields that take several columns: joined, or for addresses, overflowing to the next field.
 const JOINED: [&str; 7] = ["name", "notes", "tags", "email", "email_2", "phone", "phone_2"];
 
-/// A heading in small letters with single blanks.
+/// A heading in lower case with single spaces.
 pub(crate) fn plain(header: &str) -> String {
     let spaced: String = header
         .chars()
@@ -409,24 +409,24 @@ pub(crate) fn plain(header: &str) -> String {
     spaced.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// A heading without what stands behind it in brackets: `Last Activity Date (EDT)`.
+/// A heading without a suffix in brackets: `Last Activity Date (EDT)`.
 pub(super) fn bare(header: &str) -> &str {
     header.split_once('(').map_or(header, |(head, _)| head)
 }
 
-/// What the headings of a file together say of one of them.
+/// Context from all headings of a file.
 pub(super) struct Headings<'h> {
     home: Home,
-    /// In small letters with single blanks, those of columns that hold anything; all where none does.
+    /// Normalised headings of columns with values; all headings if no column has values.
     filled: Vec<&'h str>,
-    /// Whether another column has the job of a person, so that a title is one such as Dr.
+    /// Whether another column has the role, so that a title is one such as Dr.
     has_job: bool,
     /// Whether it is an address book of Outlook, whose priority is that of a message.
     is_outlook: bool,
 }
 
 impl<'h> Headings<'h> {
-    /// Those of a file, plain, each with whether its column holds anything.
+    /// Takes the normalised headings of a file, each with whether its column has values.
     pub(super) fn of(all: &'h [(String, bool)], home: Home) -> Self {
         let has = |wanted: &[&str]| all.iter().any(|(one, _)| wanted.contains(&one.as_str()));
         let is_empty = all.iter().all(|(_, is_filled)| !is_filled);
@@ -439,24 +439,24 @@ impl<'h> Headings<'h> {
         }
     }
 
-    /// Whether a column goes nowhere, whatever it is called.
+    /// Whether a column is never mapped.
     pub(super) fn ignores(&self, words: &str) -> bool {
         self.home == Home::Contacts
             && ((words == "title" && self.has_job) || (words == "priority" && self.is_outlook))
     }
 
-    /// Whether another column has the stage, which this one only seems to have: the status of a lead in HubSpot.
+    /// Whether another column has the real stage: for the status of a lead in HubSpot.
     pub(super) fn is_status_beside_stage(&self, words: &str) -> bool {
         STATUSES.contains(&words) && self.filled.iter().any(|one| STAGES.contains(one))
     }
 
-    /// Whether a column says what kind the value beside it is of, as in Google Contacts: `Phone 1 - Type`.
+    /// Whether a column has the type of the neighbouring value, as in Google Contacts: `Phone 1 - Type`.
     pub(super) fn is_kind_beside_value(&self, words: &str) -> bool {
         let head = words.strip_suffix(" type").or_else(|| words.strip_suffix(" label"));
         head.is_some_and(|head| head.ends_with(|c: char| c.is_ascii_digit()))
     }
 
-    /// The field that a heading means, among those that are free.
+    /// The free field that a heading means.
     pub(super) fn field<'f>(
         &self,
         words: &str,
@@ -485,7 +485,7 @@ impl<'h> Headings<'h> {
         };
         let by_name = fields.iter().find(called).filter(is_free);
         let by_alias = || fields.iter().filter(is_free).find(known);
-        // A company of a contact is an organization of its own, where it can be.
+        // Prefer an organization record for the company of a contact.
         company.filter(is_free).or(by_name).or_else(by_alias)
     }
 }

@@ -1,4 +1,4 @@
-//! The page of all imports, and how far one is in a sentence.
+//! The page of all imports, and the progress of an import in words.
 
 use askama::Template;
 use axum::response::Response;
@@ -49,7 +49,7 @@ pub(super) async fn index(
     hx: Hx,
     shell: Shell,
 ) -> Result<Response, PageError> {
-    /// Imports on the page.
+    /// Maximum number of imports on the page.
     const MOST: usize = 200;
     let page = ws.read(|snap| {
         let scene = ViewContext::new(&ws, &who, snap)?;
@@ -84,8 +84,8 @@ fn counted(n: u32, one: &str) -> String {
     format!("{n} {one}{}", if n == 1 { "" } else { "s" })
 }
 
-/// What somebody should know of how a file is read, in sentences. With its table it is what was odd in it; the order of
-/// dates stands beside their columns then.
+/// Notes about how a file is read. With its table these are peculiarities of the file; date orders are then shown with
+/// their columns.
 pub(super) fn notes(
     read: &dyn Read,
     import: &Import,
@@ -100,7 +100,7 @@ pub(super) fn notes(
     Ok(notes)
 }
 
-/// How many cells stay empty because what the file says there cannot be read; none when none does.
+/// The number of cells that stay empty because they are unreadable, in words; `None` if there are none.
 pub(super) fn left_out(cells: u32) -> Option<String> {
     match cells {
         0 => None,
@@ -109,7 +109,7 @@ pub(super) fn left_out(cells: u32) -> Option<String> {
     }
 }
 
-/// How far an import is, in a sentence.
+/// Progress of an import as a sentence.
 pub(super) fn describe(import: &Import) -> String {
     let Counts { made, changed, skipped, wrong, cells } = import.counts;
     let mut came = format!("{made} new, {changed} changed, {skipped} left out, {wrong} wrong");

@@ -1,4 +1,4 @@
-//! Where the columns of a file go and what becomes of its words: as the page offers it, and as forms and programs say it.
+//! Mapping of a file's columns and words: as the page offers it, and as forms and the API express it.
 
 use entity::{Column, Kind};
 use sheet::Table;
@@ -12,7 +12,7 @@ use crate::model::{Becomes, Goes, Import, Mapped};
 use crate::rules;
 use crate::typed::FormValues;
 
-/// Words of a column on the page.
+/// Maximum number of words of a column on the page.
 const WORDS: usize = 30;
 
 /// A column of the file on the page.
@@ -20,21 +20,21 @@ pub(super) struct ColumnView {
     pub(super) n: usize,
     pub(super) header: String,
     pub(super) targets: Vec<Choice>,
-    /// Words that are no choices of the field it goes to.
+    /// Words that are no choices of its field.
     pub(super) words: Vec<WordView>,
     pub(super) more_words: usize,
-    /// The order of day and month in its dates; none when its values become no days.
+    /// The order of day and month; `None` if it has no dates.
     pub(super) order: Option<OrderView>,
 }
 
 impl ColumnView {
-    /// Whether its values go nowhere.
+    /// Whether it is not mapped.
     pub(super) fn is_left_out(&self) -> bool {
         self.targets.iter().any(|one| one.chosen && one.value.is_empty())
     }
 }
 
-/// A word of the file that is no choice, and what it may become.
+/// A word that is no choice, and its possible treatments.
 pub(super) struct WordView {
     pub(super) word: String,
     pub(super) targets: Vec<Choice>,
@@ -102,12 +102,12 @@ fn word_view((import, mapped): (&Import, &Mapped), field: &Column, word: &str) -
     WordView { word: word.to_owned(), targets }
 }
 
-/// What the page shows that becomes of a word.
+/// The treatment of a word that the page shows.
 fn shown(import: &Import, (mapped, key): (&Mapped, &str), word: &str) -> Becomes {
     rules::becomes(import, (mapped, key), word).unwrap_or(Becomes::Nothing)
 }
 
-/// Where a column goes, by the word of a form or of the API; none when that means nothing.
+/// Parses a mapping of a form or the API; `None` if invalid.
 pub(super) fn goes(word: &str) -> Option<Goes> {
     match word.split_once(':') {
         Some(("field", key)) => Some(Goes::Field(key.to_owned())),
@@ -119,10 +119,10 @@ pub(super) fn goes(word: &str) -> Option<Goes> {
     }
 }
 
-/// Where a column goes, by the word of the API.
+/// Parses a mapping of the API.
 ///
 /// # Errors
-/// When the word means nothing, or names a field that is not there.
+/// When it is invalid, or names a field that does not exist.
 pub(super) fn target(word: &str, fields: &[Column]) -> Result<Goes, CrmError> {
     let says = match goes(word) {
         Some(goes) => match goes.field() {
@@ -142,7 +142,7 @@ pub(super) fn target(word: &str, fields: &[Column]) -> Result<Goes, CrmError> {
     Err(CrmError::field("columns", says))
 }
 
-/// What becomes of a word, by the word of a form or of the API; none when that means nothing.
+/// Parses the treatment of a word in a form or the API; `None` if invalid.
 pub(super) fn becomes(said: &str) -> Option<Becomes> {
     match (said, said.split_once(':')) {
         ("", _) => Some(Becomes::Nothing),
@@ -152,7 +152,7 @@ pub(super) fn becomes(said: &str) -> Option<Becomes> {
     }
 }
 
-/// The word for what becomes of a word.
+/// Formats the treatment of a word.
 pub(super) fn word_of(becomes: &Becomes) -> String {
     match becomes {
         Becomes::Nothing => String::new(),
@@ -161,7 +161,7 @@ pub(super) fn word_of(becomes: &Becomes) -> String {
     }
 }
 
-/// A column that goes elsewhere, or stays: what was chosen for its words holds for one field alone.
+/// Changes the mapping of a column. The chosen treatments of words apply to one field only.
 pub(super) fn moved(mapped: &Mapped, goes: Goes) -> Mapped {
     match goes == mapped.goes || (goes.field().is_some() && goes.field() == mapped.goes.field()) {
         true => Mapped { goes, ..mapped.clone() },
@@ -169,10 +169,10 @@ pub(super) fn moved(mapped: &Mapped, goes: Goes) -> Mapped {
     }
 }
 
-/// The columns as a form sends them.
+/// The columns in a submitted form.
 ///
 /// # Errors
-/// When one is to go where there is nothing.
+/// When one is mapped to a field that does not exist.
 pub(super) fn sent(
     import: &Import,
     fields: &[Column],
@@ -182,7 +182,7 @@ pub(super) fn sent(
     all.map(|column| sent_one((import, fields), column, typed)).collect()
 }
 
-/// The column with this number as a form sends it. A word that is as the page showed it stays unchosen.
+/// A column in a submitted form. A word with the treatment that the page showed stays unchosen.
 fn sent_one(
     (import, fields): (&Import, &[Column]),
     (n, old): (usize, &Mapped),
@@ -213,10 +213,10 @@ fn sent_one(
     Ok(mapped)
 }
 
-/// The columns that go nowhere, in a sentence; nothing when all go somewhere. `is_told` says whether to tell of one, by
-/// its number: an empty one loses nothing.
+/// Names the columns that are not mapped, as a sentence; `None` if all are. `is_told` decides by number whether to name
+/// one: an empty column loses nothing.
 pub(super) fn left_out(columns: &[Mapped], is_told: impl Fn(usize) -> bool) -> Option<String> {
-    /// Columns that are named.
+    /// Maximum number of named columns.
     const NAMED: usize = 8;
     let all = columns.iter().enumerate();
     let all = all.filter(|(n, one)| one.goes == Goes::Nowhere && is_told(*n));
@@ -231,7 +231,7 @@ pub(super) fn left_out(columns: &[Mapped], is_told: impl Fn(usize) -> bool) -> O
     }
 }
 
-/// The columns by which rows may find their records in a collection; none where nothing is to be chosen.
+/// Columns that can identify records of a collection; empty if there is no choice.
 pub(super) fn keys_of(import: &Import) -> Vec<Choice> {
     if import.home.collection().is_none() {
         return Vec::new();
@@ -247,7 +247,7 @@ pub(super) fn keys_of(import: &Import) -> Vec<Choice> {
     all
 }
 
-/// Notes what becomes of a word of a column.
+/// Sets the treatment of a word of a column.
 pub(super) fn choose(mapped: &mut Mapped, word: &str, becomes: Becomes) {
     mapped.words.retain(|(one, _)| !one.eq_ignore_ascii_case(word));
     mapped.words.push((word.to_owned(), becomes));

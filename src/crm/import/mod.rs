@@ -1,5 +1,5 @@
-//! Imports of files: read, previewed on a snapshot by the function that imports, brought in 500 rows a transaction, taken
-//! up again after a kill, taken back.
+//! Imports of files: read, previewed on a snapshot by the same function, imported with 500 rows per transaction,
+//! resumed after a crash, undone.
 
 pub mod api;
 pub mod guess;
@@ -31,21 +31,21 @@ pub(crate) use own::ID;
 
 use crate::rules::{self, Came, FileRead, ImportContext, ImportPatch, NewImport, Numbered, Stays};
 
-/// The largest file, in bytes.
+/// Maximum size of a file in bytes.
 pub const MAX_BYTES: u64 = 20 * 1024 * 1024;
-/// The most problems of a preview that are kept in words; all are counted.
+/// Maximum number of stored problem messages of a preview; all are counted.
 const MOST_PROBLEMS: usize = 20_000;
-/// How many problems of a column are kept, however many others have.
+/// Number of problem messages stored per column, even beyond that limit.
 const LEAST_PROBLEMS: usize = 20;
-/// Rows of a preview whose changed cells are kept whole.
+/// Number of preview rows with complete changed cells.
 const WHOLE: usize = 100;
-/// Characters of a changed cell of the others.
+/// Maximum characters of changed cells in further rows.
 const SHORT: usize = 200;
 
-/// Reads the table in a file. May take seconds.
+/// Reads the table in a file. May take seconds; blocking.
 ///
 /// # Errors
-/// A sentence that says what is wrong with the file, and where.
+/// A sentence that says what is wrong in the file, and where.
 pub fn table(ws: &Ws, import: &Import) -> Result<Table, CrmError> {
     read(ws, (import.file, &import.name), import.read_as())
 }
@@ -71,8 +71,7 @@ fn read(ws: &Ws, (file, name): (BlobId, &str), how: FileRead) -> Result<Table, C
     })
 }
 
-/// What HQ makes of a table: where its columns go, in which order their dates are, and whether a comma stands before the
-/// fraction of its numbers.
+/// Guesses the columns of a table: mapping, date orders, decimal comma.
 fn guessed(ws: &Ws, home: Home, table: &Table) -> Result<(Vec<Mapped>, bool), CrmError> {
     let fields = ws.read(|snap| columns::of(snap, home))?;
     let mut columns = guess::columns(&table.headers, &table.rows, &fields, home);
@@ -82,7 +81,7 @@ fn guessed(ws: &Ws, home: Home, table: &Table) -> Result<(Vec<Mapped>, bool), Cr
     Ok((columns, decimal_comma))
 }
 
-/// The file of an import read in another way: its columns are looked at anew.
+/// Reads the file of an import in another way and guesses its columns again.
 async fn read_anew(ws: &Ws, import: &Import, how: FileRead) -> Result<ImportPatch, CrmError> {
     let (file, name, home) = (import.file, import.name.clone(), import.home);
     ws.read_blocking(move |ws| {
@@ -99,10 +98,10 @@ async fn read_anew(ws: &Ws, import: &Import, how: FileRead) -> Result<ImportPatc
     .await
 }
 
-/// What HQ makes of a file that arrived.
+/// Reads a received file and guesses its columns.
 ///
 /// # Errors
-/// When it holds no table.
+/// When it contains no table.
 pub fn look_at(
     ws: &Ws,
     home: Home,
@@ -121,7 +120,7 @@ fn numbered(table: &Table, from: usize, most: usize) -> Vec<Numbered<'_>> {
     rows.map(|(row, number)| (u32::try_from(*number).unwrap_or(u32::MAX), row.as_slice())).collect()
 }
 
-/// What the import of a table begins with.
+/// The initial context of a table's import.
 fn context_of(table: &Table) -> ImportContext {
     ImportContext { is_typed: table.format == sheet::Format::Json, ..ImportContext::default() }
 }
@@ -129,20 +128,20 @@ fn context_of(table: &Table) -> ImportContext {
 /// What an import would do.
 #[derive(Default)]
 pub struct Preview {
-    /// What the rows of its file would become. Of very many problems the first are here.
+    /// Results of the rows. If there are very many problems, only the first are stored.
     pub came: Came,
-    /// How many rows were looked at.
+    /// Number of processed rows.
     pub rows: usize,
-    /// How many problems each column has, by its heading; those of whole rows by none.
+    /// Number of problems by column heading; an empty heading for whole rows.
     pub wrong: BTreeMap<String, usize>,
     /// What it would add to the fields, in sentences.
     pub adds: Vec<String>,
-    /// The keys of the fields to which the columns of the file go.
+    /// Field keys that the columns are mapped to.
     pub keys: Vec<Option<String>>,
 }
 
 impl Preview {
-    /// Takes in what some more rows became. What is kept of them stays small, however large the file.
+    /// Adds the results of more rows. Memory stays bounded for large files.
     fn take(&mut self, came: Came, rows: usize) {
         for problem in came.problems {
             let of_column = self.wrong.entry(problem.column.clone()).or_default();
@@ -164,11 +163,11 @@ impl Preview {
     }
 }
 
-/// What an import would do with all rows of its file: brought in on a snapshot, then dropped. Before each piece it is
-/// asked whether it goes on, with how many rows were looked at.
+/// Imports all rows on a snapshot and discards the result. Before each piece, calls `goes_on` with the number of
+/// processed rows.
 ///
 /// # Errors
-/// When a field cannot be made, no column has the name, it is not to go on, or the store fails.
+/// When a field cannot be created, no column is mapped to the name, or `goes_on` returns `false`.
 pub fn preview(
     ws: &Ws,
     snap: &Snap<'_>,
@@ -197,10 +196,10 @@ pub fn preview(
     Ok(seen)
 }
 
-/// Begins an import and lets its rows come in. Asked again with its key it says the same.
+/// Starts an import and its background work. Idempotent with the same key.
 ///
 /// # Errors
-/// When it has begun already, a field cannot be made, or no column has the name.
+/// When it has started already, a field cannot be created, or no column is mapped to the name.
 pub async fn start(ws: &Ws, who: &Person, id: ImportId, once: Once) -> Result<(), CrmError> {
     if ws.read(|snap| once.answered::<()>(snap))?.is_none() {
         let import = ws.read(|snap| found(snap, id))?;
@@ -217,12 +216,12 @@ fn found(snap: &Snap<'_>, id: ImportId) -> Result<Import, CrmError> {
     snap.get(id)?.ok_or_else(|| CrmError::no("import", &id.to_string()))
 }
 
-/// Lets the rows of an import come in, from where it stands.
+/// Continues an import from its cursor in the background.
 pub fn go_on(ws: &Ws, id: ImportId) {
     pieces::go_on(ws, id);
 }
 
-/// Takes up imports that the program left in the middle, on their way in or back.
+/// At start-up, resumes imports, undos and redos that were interrupted.
 pub fn begin(ws: &Ws) {
     pieces::turn_on::<ImportId>(ws, |ws| {
         let all: Vec<Import> = ws.read(|snap| snap.list(&Range::all()))?;
@@ -245,7 +244,7 @@ impl Pieces for ImportId {
 
     fn by(self, ws: &Ws) -> (Actor, Cause) {
         let found: Result<Option<Import>, StoreError> = ws.read(|snap| snap.get(self));
-        // ok: one that cannot be read writes nothing.
+        // ok: an unreadable import writes nothing.
         let actor = found.ok().flatten().map_or(Actor::System(Part::Engine), |one| one.by);
         (actor, Cause::Import(self))
     }
@@ -276,7 +275,7 @@ async fn run(ws: Ws, id: ImportId) -> Result<(), CrmError> {
     let mut at = usize::try_from(import.next).unwrap_or(usize::MAX);
     let table = std::sync::Arc::new(ws.read_blocking(move |ws| table(ws, &import)).await?);
     let mut context = context_of(&table);
-    // A stop waits for a piece, never for all of them.
+    // A shutdown waits for one piece, not for all of them.
     while !halt.is_cancelled() {
         let (rows, from) = (table.clone(), u32::try_from(at).unwrap_or(u32::MAX));
         let (goes_on, kept) = ws
@@ -295,12 +294,11 @@ async fn run(ws: Ws, id: ImportId) -> Result<(), CrmError> {
     Ok(())
 }
 
-/// Lets an import be taken back, newest entry first, or brought forth again: rows that it made and nobody touched go, cells
-/// that it changed go back, what others have changed since stays. Answers with how far that has come: what is small is
-/// done by then.
+/// Starts the undo of an import, newest entry first, or its redo. Untouched new records are deleted and changed cells
+/// reverted; later changes by others stay. Returns the import after a short wait, in which small ones finish.
 ///
 /// # Errors
-/// When there is nothing to take back, or it still runs.
+/// When there is nothing to undo, or the import is still running.
 pub async fn take_back(
     ws: &Ws,
     who: &Person,

@@ -1,4 +1,4 @@
-//! The order of day and month in the dates of columns, as the page and programs show and change it.
+//! The order of day and month in columns, as the page and the API show and change it.
 
 use entity::{Column, Kind};
 use web::parts::Choice;
@@ -8,11 +8,11 @@ use crate::model::{DateBasis, DateOrder, Goes, Mapped};
 /// The choice of an order on the page.
 pub(super) struct OrderView {
     pub(super) choices: Vec<Choice>,
-    /// Why it should be looked at; empty when the dates tell it.
+    /// Why it should be checked; empty if the dates prove it.
     pub(super) hint: String,
 }
 
-/// Whether the values of a column become days.
+/// Whether a column is read as dates.
 fn is_dated(mapped: &Mapped, fields: &[Column]) -> bool {
     let is_day = |kind: Kind| matches!(kind, Kind::Date | Kind::Datetime);
     match &mapped.goes {
@@ -24,7 +24,7 @@ fn is_dated(mapped: &Mapped, fields: &[Column]) -> bool {
     }
 }
 
-/// The order of a column whose values become days.
+/// The order of a date column.
 pub(super) fn view(mapped: &Mapped, fields: &[Column]) -> Option<OrderView> {
     let order = mapped.dates.filter(|_| is_dated(mapped, fields))?;
     Some(OrderView {
@@ -36,7 +36,7 @@ pub(super) fn view(mapped: &Mapped, fields: &[Column]) -> Option<OrderView> {
     })
 }
 
-/// What somebody should know of an order; nothing when the dates tell it, or somebody chose it.
+/// A warning about an order; `None` if the dates prove it or a person chose it.
 fn hint(order: DateOrder) -> Option<String> {
     let first = if order.month_first { "month" } else { "day" };
     match order.basis {
@@ -50,14 +50,14 @@ fn hint(order: DateOrder) -> Option<String> {
     }
 }
 
-/// The same of all columns whose values become days, in sentences with their headings.
+/// Warnings of all date columns with their headings.
 pub(super) fn notes(columns: &[Mapped], fields: &[Column]) -> Vec<String> {
     let dated = columns.iter().filter(|one| is_dated(one, fields));
     let told = dated.filter_map(|one| Some(format!("{}: {}", one.header, hint(one.dates?)?)));
     told.collect()
 }
 
-/// A column with the order that somebody chose; one that is as it was stays as HQ found it.
+/// A column with a chosen order; an unchanged order keeps its basis.
 pub(super) fn with(mut mapped: Mapped, word: &str) -> Option<Mapped> {
     let month_first = match word {
         "day_first" => false,

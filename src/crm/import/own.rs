@@ -1,4 +1,4 @@
-//! Where the columns of an export of HQ go: fields by their keys, as JSON has them, or by their labels, as CSV has them.
+//! Mapping of the columns of HQ's own exports: fields by key, as in JSON, or by label, as in CSV.
 
 use entity::{Column, Kind};
 use uuid::Uuid;
@@ -7,10 +7,10 @@ use super::guess::kind;
 use crate::model::{Goes, Mapped, STAMPS};
 use crate::rules::literal::PARTS;
 
-/// The heading of the ids of records.
+/// The heading of record ids.
 pub(crate) const ID: &str = STAMPS[0];
 
-/// Whether a file has the ids of its records.
+/// Whether a file has record ids.
 pub(super) fn has_ids(headers: &[String], rows: &[Vec<String>]) -> bool {
     let Some(n) = headers.iter().position(|one| one == ID) else { return false };
     let mut ids = filled(rows, n).peekable();
@@ -23,7 +23,7 @@ fn filled(rows: &[Vec<String>], n: usize) -> impl Iterator<Item = &str> {
     cells.filter(|text| !text.is_empty())
 }
 
-/// Where the columns go. What has no field here becomes a new one.
+/// Maps the columns. Unknown fields become new ones.
 pub(super) fn columns(
     (headers, rows): (&[String], &[Vec<String>]),
     fields: &[Column],
@@ -38,7 +38,7 @@ pub(super) fn columns(
         false => labelled(header).or_else(|| keyed(header)),
     };
     let goes = |(n, header): (usize, &String)| {
-        // A record that a cell leads to has two columns in JSON: its id and its name.
+        // A relation has two columns in JSON: id and name of its target.
         let part = PARTS.iter().find_map(|part| Some((header.strip_suffix(part)?, *part)));
         let part = part.filter(|(head, _)| {
             PARTS.iter().all(|part| headers.iter().any(|one| *one == format!("{head}{part}")))

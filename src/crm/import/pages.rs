@@ -1,4 +1,4 @@
-//! Pages of imports: the file, its columns with a preview, how far it is, what was wrong, the way back.
+//! Pages of imports: the file, its columns with a preview, progress, problems, undo.
 
 use askama::Template;
 use axum::extract::Request;
@@ -42,9 +42,9 @@ use crate::rules::{self, FileRead, ImportPatch};
 use crate::typed::{FormValues, text};
 use crate::{pieces, queries};
 
-/// Problems on the page.
+/// Maximum number of problems on the page.
 const SHOWN: usize = 50;
-/// An import that has not moved for so long rests.
+/// An import without progress for this long, in milliseconds, counts as stalled.
 const RESTS_MS: i64 = 20_000;
 
 /// Routes below the workspace.
@@ -96,7 +96,7 @@ fn new_page(
     })
 }
 
-/// What the rows of a file become.
+/// What the rows of a file become, in plural.
 fn many(home: Home, label: &str) -> String {
     match home {
         Home::Contacts => "contacts".to_owned(),
@@ -156,7 +156,7 @@ async fn send_collection(
     send((ws, who, shell), Home::Collection(id), request).await
 }
 
-/// Takes a file, or text that was pasted.
+/// Accepts a file or pasted text.
 async fn send(
     (ws, who, shell): (Ws, Person, Shell),
     home: Home,
@@ -212,15 +212,13 @@ impl ProblemLine {
     }
 }
 
-/// What stayed when something was taken back.
+/// What stayed when an import or a conversion was undone.
 pub(crate) struct StayedLine {
-    /// What the record is called.
     pub(crate) title: String,
-    /// Its page; empty when it is gone.
+    /// Page of the record; empty if it is deleted.
     pub(crate) href: String,
-    /// What people call the field; empty when it is the record as a whole.
+    /// Label of the field; empty for the record as a whole.
     pub(crate) field: String,
-    /// Why it stays.
     pub(crate) says: String,
 }
 
@@ -244,24 +242,24 @@ struct ShowPage {
     sheet: usize,
     header_row: String,
     clashes: Vec<Choice>,
-    /// Columns by which rows may find their records; of a collection alone.
+    /// Columns that can identify records; for a collection only.
     keys: Vec<Choice>,
     decimals: Vec<Choice>,
-    /// Encodings of a text; none of a workbook.
+    /// Encodings of a text; empty for a workbook.
     encodings: Vec<Choice>,
     encoding: String,
     add_choices: bool,
-    /// What its rows become.
+    /// What the rows become, in plural.
     many: String,
-    /// How many rows would come in, of how many; nothing when none could be tried.
+    /// Number of rows that would be imported, and of all rows; `None` if the rows could not be tried.
     seen: Option<(String, String)>,
-    /// How far the trial of the rows is; nothing when it is over.
+    /// Progress of the trial; `None` when it has finished.
     trying: Option<Trying>,
-    /// The verb with what it would bring in.
+    /// The verb with the number of rows to import.
     begin: String,
-    /// Its rows; nothing when it has begun.
+    /// The rows of the preview; `None` once the import has started.
     lines: Option<RowsView>,
-    /// What it adds to the fields, and what of the cells stays empty.
+    /// What the import adds to the fields, and which cells stay empty.
     told: Vec<String>,
     problems: Vec<ProblemLine>,
     more_problems: usize,
@@ -275,22 +273,22 @@ struct ShowPage {
 
 web::region!(ShowPage, as_state, ShowState, "crm/import-state.html");
 
-/// A trial of rows that goes on.
+/// A running trial of the rows.
 struct Trying {
-    /// How far it is, as a share of 100, and in words.
+    /// Progress in percent, and in words.
     share: u8,
     said: String,
-    /// Where the page looks again.
+    /// Address to poll.
     again: String,
 }
 
 impl ShowPage {
-    /// Whether the values of some column become days.
+    /// Whether a column has dates.
     fn has_dates(&self) -> bool {
         self.columns.iter().any(|column| column.order.is_some())
     }
 
-    /// How many columns go somewhere.
+    /// Number of mapped columns.
     fn mapped(&self) -> usize {
         self.columns.iter().filter(|column| !column.is_left_out()).count()
     }
@@ -330,7 +328,7 @@ async fn shown(
     .await
 }
 
-/// The verb that begins an import, with what would come in where that was tried.
+/// The verb that starts an import, with the number of rows to import if they were tried.
 fn begin_label(import: &Import, seen: Option<&Preview>) -> String {
     let ready = seen.map_or(0, |seen| seen.came.counts.made + seen.came.counts.changed);
     let (one, many) = match import.home {
@@ -344,7 +342,7 @@ fn begin_label(import: &Import, seen: Option<&Preview>) -> String {
     }
 }
 
-/// How far the trial of the rows of an import is.
+/// Progress of the trial of an import's rows.
 fn trying(base: &str, trial: &Trial, asked: &RowsParams) -> Trying {
     let (tried, all) = (wide(trial.tried()), wide(trial.table.rows.len()));
     Trying {
@@ -449,7 +447,7 @@ fn page(
     })
 }
 
-/// The encodings that the text of a file may have.
+/// The possible encodings of a text file.
 fn encodings(import: &Import) -> Vec<Choice> {
     let Some(now) = &import.encoding else { return Vec::new() };
     let all = ENCODINGS.iter().map(|(label, name)| Choice::new(*label, *name, label == now));
@@ -469,7 +467,7 @@ pub(crate) fn stayed_line((scene, read): (&ViewContext, &dyn Read), stayed: &Sta
     StayedLine { title, href, field: stayed.field.clone(), says: stayed.says.clone() }
 }
 
-/// Saves where columns go, then shows the preview anew, or begins.
+/// Saves the mapping of the columns, then shows the new preview or starts the import.
 async fn save(
     ws: Ws,
     who: Person,
@@ -533,7 +531,7 @@ async fn save(
     Ok(hx.go_to(&at))
 }
 
-/// The page of an import as it stands, with what was refused.
+/// The page of an import with an error message.
 async fn refused(
     ws: &Ws,
     who: &Person,
@@ -576,7 +574,7 @@ async fn act(
     Ok(flash::say(&app, Flash::ok(describe(&import)), hx.go_to(&at)))
 }
 
-/// What was wrong, or would be, as a table.
+/// Problems of an import or its preview as a table.
 async fn problems(ws: Ws, who: Person, Path(id): Path<ImportId>) -> Result<Response, PageError> {
     let import = ws.read(|snap| super::found(snap, id))?;
     let problems = match import.state {

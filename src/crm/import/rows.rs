@@ -1,5 +1,4 @@
-//! The rows of a preview: what becomes of each, with old and new values in its cells, counts that lead to those of one
-//! kind, and what is to be checked, by column.
+//! The rows of a preview: result, old and new values of each, counts with links to their rows, and problems by column.
 
 use std::collections::BTreeMap;
 
@@ -13,59 +12,59 @@ use super::{Preview, numbered};
 use crate::model::{Goes, Import, RowProblem};
 use crate::rules::{Fate, RowSeen};
 
-/// Rows of a page.
+/// Rows per page.
 const PAGE: usize = 50;
-/// Characters of a cell.
+/// Maximum characters of a cell.
 const CELL: usize = 60;
-/// Rows that are named beside what is wrong with them.
+/// Maximum number of rows named with a problem.
 const NAMED: usize = 3;
-/// Where the rows stand on the page.
+/// Anchor of the rows on the page.
 const PLACE: &str = "#preview-rows";
-/// The word for rows with a problem.
+/// The filter word for rows with a problem.
 const PROBLEMS: &str = "problems";
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct RowsParams {
-    /// The word of what becomes of them, or of problems; empty for all.
+    /// The result word, or the word for problems; empty for all rows.
     show: String,
-    /// The heading of the column that has the problem; empty for any.
+    /// Heading of the column with the problem; empty for any.
     column: String,
-    /// Which page of them, from 0.
+    /// Page number, from 0.
     page: usize,
-    /// Whether it is about what was tried already.
+    /// Whether the request refers to an existing trial.
     on: bool,
 }
 
 impl RowsParams {
-    /// Whether what was tried before may be told of, though the workspace has changed since.
+    /// Whether an existing trial may be shown although the workspace has changed since.
     pub(super) fn goes_on(&self) -> bool {
         self.on
     }
 
-    /// Where the same is asked for again.
+    /// The address of the same view.
     pub(super) fn again(&self, base: &str) -> String {
         address(base, &self.show, &self.column, self.page)
     }
 }
 
-/// A count that leads to its rows.
+/// A count with a link to its rows.
 pub(super) struct RowsFilter {
     pub(super) label: &'static str,
     pub(super) count: usize,
     pub(super) href: String,
     pub(super) tone: Tone,
-    /// Whether its rows are those on the page.
+    /// Whether its rows are shown.
     pub(super) current: bool,
 }
 
-/// What is wrong in a column, or with rows as a whole.
+/// A problem of a column, or of whole rows.
 pub(super) struct ToCheck {
-    /// The heading of the column.
+    /// Heading of the column.
     pub(super) label: String,
-    /// What is wrong the first time, in a sentence.
+    /// Its first problem as a sentence.
     pub(super) says: String,
-    /// Where, such as `rows 4, 61 and 97`.
+    /// The affected rows, such as `rows 4, 61 and 97`.
     pub(super) rows: String,
     pub(super) count: usize,
     pub(super) href: String,
@@ -73,61 +72,61 @@ pub(super) struct ToCheck {
     pub(super) current: bool,
 }
 
-/// A cell of the file, and what becomes of it.
+/// A cell of the file with its result.
 pub(super) struct CellLine {
     pub(super) text: String,
-    /// What stands in the record and gives way; empty when nothing does.
+    /// The replaced value of the record; empty if none.
     pub(super) old: String,
-    /// Why the cell stays empty; nothing when it comes in.
+    /// Why the cell stays empty; empty if it is imported.
     pub(super) says: String,
-    /// Whether its column goes nowhere.
+    /// Whether its column is not mapped.
     pub(super) skip: bool,
 }
 
-/// A row of the file, and what becomes of it.
+/// A row of the file with its result.
 pub(super) struct RowLine {
     pub(super) number: u32,
-    /// The word of what becomes of it; empty when that is not known.
+    /// The result word; empty if unknown.
     pub(super) fate: &'static str,
     pub(super) label: &'static str,
-    /// The record that it met; empty when it met none.
+    /// The matched record; empty if none.
     pub(super) met: String,
-    /// Why it cannot come in; nothing when it can.
+    /// Why the row is refused; empty if it is not.
     pub(super) says: String,
-    /// One for each column of the file.
+    /// One per column of the file.
     pub(super) cells: Vec<CellLine>,
 }
 
 /// The rows of a preview.
 pub(super) struct RowsView {
-    /// Counts of what becomes of rows; none when that is not known.
+    /// Counts by result; empty if unknown.
     pub(super) filters: Vec<RowsFilter>,
-    /// The same as parts of a bar, and in words.
+    /// The counts as parts of a bar, and in words.
     pub(super) bar: Vec<Share>,
     pub(super) bar_label: String,
     pub(super) to_check: Vec<ToCheck>,
-    /// How many problems are counted there and stand at no row.
+    /// Number of problems that are counted without a row.
     pub(super) untold: usize,
     pub(super) rows: Vec<RowLine>,
-    /// The pages before and behind; empty when there is none.
+    /// Links to the previous and next page; empty if none.
     pub(super) earlier: String,
     pub(super) later: String,
 }
 
 type Problems<'p> = BTreeMap<u32, Vec<&'p RowProblem>>;
 
-/// The page with the rows of one kind.
+/// Address of a page of rows.
 fn address(base: &str, show: &str, column: &str, page: usize) -> String {
     let (show, column) = (query_value(show), query_value(column));
     format!("{base}?show={show}&column={column}&page={page}&on=true")
 }
 
-/// Where the rows of one kind stand.
+/// Link to a page of rows, with the anchor.
 fn href(base: &str, show: &str, column: &str, page: usize) -> String {
     address(base, show, column, page) + PLACE
 }
 
-/// The rows that are asked for, one page of them; as they stand in the file when nothing could be tried.
+/// One page of the requested rows; the rows as in the file if nothing could be tried.
 pub(super) fn view(
     base: &str,
     (import, table): (&Import, &Table),
@@ -214,7 +213,7 @@ fn tone(fate: Fate) -> Tone {
     }
 }
 
-/// The counts of what becomes of rows, each a way to them.
+/// The counts by result, with links.
 fn filters(
     base: &str,
     (rows, counts): (usize, &[(Fate, usize)]),
@@ -234,7 +233,7 @@ fn filters(
     filters
 }
 
-/// What is wrong, by column, rows that cannot come in first.
+/// The problems by column, refused rows first.
 fn to_check(base: &str, seen: &Preview, asked: &RowsParams) -> Vec<ToCheck> {
     let mut columns: BTreeMap<&str, Vec<&RowProblem>> = BTreeMap::new();
     for problem in &seen.came.problems {
@@ -257,7 +256,7 @@ fn to_check(base: &str, seen: &Preview, asked: &RowsParams) -> Vec<ToCheck> {
     columns.into_iter().map(one).collect()
 }
 
-/// What is wrong in the first of these rows; with its number where it is not the same in all.
+/// The first problem of these rows, with its row unless all have the same.
 fn first_sentence(here: &[&RowProblem]) -> String {
     match here {
         [] => String::new(),
@@ -268,7 +267,7 @@ fn first_sentence(here: &[&RowProblem]) -> String {
     }
 }
 
-/// The first rows that have a problem, such as `rows 4, 61, 97 and 2 more`.
+/// The first rows with a problem, such as `rows 4, 61, 97 and 2 more`.
 fn named(here: &[&RowProblem], count: usize) -> String {
     let first: Vec<String> = here.iter().take(NAMED).map(|one| one.row.to_string()).collect();
     let rows = format!("{} {}", if count == 1 { "row" } else { "rows" }, first.join(", "));
@@ -278,7 +277,7 @@ fn named(here: &[&RowProblem], count: usize) -> String {
     }
 }
 
-/// A row with what is known of it.
+/// A row with its known results.
 struct Here<'r> {
     import: &'r Import,
     seen: Option<&'r Preview>,

@@ -1,5 +1,5 @@
-//! Trials: what an import would do with all rows of its file, found out by the function that imports, on a snapshot. A
-//! trial goes on by itself while its page tells how far it is; what it found is kept for as long as somebody looks.
+//! Trials: a preview of an import with all rows, run by the importing function on a snapshot. A trial runs in the
+//! background while its page shows the progress; the result is cached while somebody views it.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,19 +16,19 @@ use super::{Preview, found, preview, table};
 use crate::error::CrmError;
 use crate::model::{Import, ImportState};
 
-/// How long an answer waits for the end of a trial; behind it, it tells how far the trial is.
+/// How long a response waits for the end of a trial; after that it shows the progress.
 const PATIENCE: Duration = Duration::from_millis(1_500);
-/// For how long what a trial found is kept after somebody has asked for it.
+/// How long a result is cached after the last request.
 const KEPT: Duration = Duration::from_secs(300);
-/// How many trials are kept: each holds the table of its file and what becomes of the rows.
+/// Maximum number of cached trials: each holds the table of its file and the results of the rows.
 const MOST: usize = 4;
 
-/// Trials run one after the other, so that what one of them would write is in memory once.
+/// Trials run one at a time, so that only one write set is in memory.
 static TURN: Semaphore = Semaphore::const_new(1);
-/// Those that are kept, oldest first.
+/// Cached trials, oldest first.
 static TRIALS: Mutex<Vec<Arc<Trial>>> = Mutex::new(Vec::new());
 
-/// What is tried: an import as it stands, by whom.
+/// Identity of a trial: a version of an import, and the user.
 #[derive(PartialEq, Eq)]
 struct Of {
     workspace: WorkspaceId,
@@ -37,26 +37,26 @@ struct Of {
 }
 
 impl Of {
-    /// Whether the other is about the same import, as it stands now or stood before.
+    /// Whether the other is an earlier or the same version of this import.
     fn replaces(&self, other: &Self) -> bool {
         (self.workspace, self.import.id, self.who) == (other.workspace, other.import.id, other.who)
     }
 }
 
-/// What a trial found, or why it found nothing.
+/// The result of a trial, or why it failed.
 pub(super) type Ended = Arc<Result<Preview, String>>;
 
-/// A trial that is under way or over.
+/// A running or finished trial.
 pub(super) struct Trial {
     of: Of,
-    /// The last entry of the workspace before it began.
+    /// The last entry of the workspace before it started.
     seq: u64,
     /// The table of the file.
     pub(super) table: Table,
     tried: AtomicUsize,
     ended: watch::Sender<Option<Ended>>,
     asked: Mutex<Instant>,
-    /// Set when another takes its place, and when the work of the workspace halts.
+    /// Cancelled when another trial replaces it, or when the workspace stops.
     given_up: CancellationToken,
 }
 
@@ -73,38 +73,38 @@ impl Trial {
         }
     }
 
-    /// How many rows were tried so far.
+    /// Number of processed rows.
     pub(super) fn tried(&self) -> usize {
         self.tried.load(Ordering::Relaxed)
     }
 
-    /// What it found; nothing while it goes on.
+    /// The result; `None` while it is running.
     pub(super) fn ended(&self) -> Option<Ended> {
         self.ended.borrow().clone()
     }
 
-    /// Waits for its end, but not for long.
+    /// Waits for the end, at most for a short time.
     async fn wait(&self) {
         let mut ended = self.ended.subscribe();
         drop(tokio::time::timeout(PATIENCE, ended.wait_for(Option::is_some)).await);
     }
 
     fn asked(&self) -> MutexGuard<'_, Instant> {
-        // ok: a thread that panicked with it in hand left a whole moment.
+        // ok: a thread that panicked while holding it left a valid time.
         self.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 fn trials() -> MutexGuard<'static, Vec<Arc<Trial>>> {
-    // ok: a thread that panicked with them in hand left whole ones.
+    // ok: a thread that panicked while holding it left valid trials.
     TRIALS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The trial of an import that has not begun, from which a moment was waited for its end. With `anew`, one that is over
-/// and knows less than the workspace is made again.
+/// The trial of an import that has not started, after a short wait for its end. With `anew`, a finished trial that is
+/// older than the workspace is repeated.
 ///
 /// # Errors
-/// When there is no such import, or its file holds no table.
+/// When there is no such import, or its file contains no table.
 pub(super) async fn of(
     ws: &Ws,
     who: &Person,
@@ -128,7 +128,7 @@ pub(super) async fn of(
     Ok(Some(trial))
 }
 
-/// A trial of the same that may still be told of.
+/// A cached trial that may still be shown.
 fn kept(of: &Of, (seq, anew): (u64, bool)) -> Option<Arc<Trial>> {
     let trial = trials().iter().find(|one| one.of == *of).cloned()?;
     let is_current = trial.seq == seq || !anew || trial.ended().is_none();
@@ -136,7 +136,7 @@ fn kept(of: &Of, (seq, anew): (u64, bool)) -> Option<Arc<Trial>> {
     is_current.then_some(trial)
 }
 
-/// Begins a trial, unless another of the same has begun meanwhile.
+/// Starts a trial unless an equal one was started meanwhile.
 fn begin(ws: &Ws, trial: Trial) -> Arc<Trial> {
     let mut all = trials();
     let is_it = |one: &&Arc<Trial>| one.of == trial.of && trial.seq <= one.seq;
@@ -161,7 +161,7 @@ fn forget(trial: &Arc<Trial>) {
     trials().retain(|one| !Arc::ptr_eq(one, trial));
 }
 
-/// Tries all rows, then keeps what was found for as long as somebody asks for it.
+/// Tries all rows, then caches the result while it is requested.
 async fn run(ws: Ws, trial: Arc<Trial>) {
     let turn = tokio::select! {
         turn = TURN.acquire() => Some(turn),
@@ -194,7 +194,7 @@ async fn run(ws: Ws, trial: Arc<Trial>) {
     forget(&trial);
 }
 
-/// What an import would do with all rows of its file, however long that takes.
+/// Previews an import with all rows, however long that takes.
 ///
 /// # Errors
 /// As [`preview`], and when there is no such import.

@@ -1,34 +1,34 @@
-//! What several cells have, kept once: their words, and things that are as small as a number by their places.
+//! Shared values of several cells, stored once: texts, and small things by index.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, Hash, RandomState};
 
-/// Longer words, in bytes, are hardly ever those of two rows.
+/// Texts longer than this many bytes are rarely shared and are not deduplicated.
 const SHARED: usize = 64;
 
-/// Where words stand among all, and how many cells have them.
+/// Position of a text in the buffer, and the number of cells that use it.
 pub(super) struct Word {
     at: u32,
     len: u32,
     count: u32,
 }
 
-/// The words of all cells, one behind the other.
+/// The texts of all cells in one buffer.
 #[derive(Default)]
 pub(super) struct Words {
     pub(super) all: String,
     pub(super) places: Vec<Word>,
-    /// Places that have no words any more.
+    /// Unused indexes.
     free: Vec<u32>,
-    /// The places of words that several cells may have, by their hashes. Of two with one hash the first is here.
+    /// Indexes of deduplicated texts by hash. On a collision the first one is kept.
     pub(super) known: HashMap<u64, u32>,
     hasher: RandomState,
-    /// How many bytes no cell has any more.
+    /// Number of unused bytes in the buffer.
     lost: usize,
 }
 
 impl Words {
-    /// So many bytes may be lost before they are taken out, if that is as many as are left.
+    /// Garbage of more than this many bytes is collected if it is at least half of the buffer.
     pub(super) const SPARED: usize = 64 << 10;
 
     pub(super) fn get(&self, place: u32) -> &str {
@@ -37,7 +37,7 @@ impl Words {
         self.all.get(at..at + word.len as usize).unwrap_or_default()
     }
 
-    /// The place of words; those that several cells may have are looked up.
+    /// The index of a text; deduplicates it if `shared`.
     pub(super) fn add(&mut self, text: &str, shared: bool) -> u32 {
         let hash = (shared && text.len() <= SHARED).then(|| self.hasher.hash_one(text));
         let known = hash.and_then(|hash| self.known.get(&hash).copied());
@@ -50,7 +50,7 @@ impl Words {
                 self.all.push_str(text);
                 Word { at, len, count: 1 }
             }
-            // There is no room for more: a cell with these words is found by none of them.
+            // The buffer is full: this text cannot be found by search.
             _ => Word { at: 0, len: 0, count: 1 },
         };
         let place = match self.free.pop() {
@@ -69,7 +69,7 @@ impl Words {
         place
     }
 
-    /// A cell has these words no more.
+    /// Releases a cell's use of a text.
     pub(super) fn leave(&mut self, place: u32) {
         let Some(word) = self.places.get_mut(place as usize) else { return };
         word.count = word.count.saturating_sub(1);
@@ -101,7 +101,7 @@ impl Words {
     }
 }
 
-/// Things of which each is kept once.
+/// A set of things by index, each stored once.
 pub(super) struct Once<T> {
     all: Vec<T>,
     places: HashMap<T, u32>,
@@ -124,7 +124,7 @@ impl<T: Clone + Eq + Hash> Once<T> {
         at
     }
 
-    /// The place of one, where it is kept.
+    /// The index of a thing, if it is stored.
     pub(super) fn find(&self, one: &T) -> Option<u32> {
         self.places.get(one).copied()
     }

@@ -1,5 +1,5 @@
-//! Cache of what lists derive from all rows of a kind: the text of cells as it is searched, names and sort orders.
-//! Any change of a row clears it. It lives and goes with the columns; orders are bounded in number.
+//! Cache of data that lists derive from all rows of a kind: normalised texts of cells, names and sort orders. Any
+//! change of a row clears it. It is dropped with the columns; the number of orders is bounded.
 
 use std::collections::HashMap;
 use std::collections::VecDeque;
@@ -13,13 +13,13 @@ use uuid::Uuid;
 use super::once::Words;
 use crate::model::CollectionId;
 
-/// No UTF-8 text has this byte, so that no match reaches from one text into the next.
+/// Separator that is invalid in UTF-8, so that no match spans two texts.
 const END: u8 = 0xFF;
 
-/// Names of records, as they are searched.
+/// Names of records, normalised for search.
 pub(crate) type Names = HashMap<Uuid, String>;
 
-/// Names of records of several tables that cells lead to.
+/// Names of records of several tables that cells refer to.
 #[derive(Clone, Default)]
 pub(crate) struct Titles(Vec<Arc<Names>>);
 
@@ -37,7 +37,7 @@ impl Titles {
     }
 }
 
-/// All that an order depends on beside the rows.
+/// Everything that an order depends on, except the rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Order {
     pub collection: Option<CollectionId>,
@@ -45,18 +45,18 @@ pub(crate) struct Order {
     pub field: u16,
     pub down: bool,
     pub kind: Option<Kind>,
-    /// The keys of the column's choices, in their order.
+    /// Keys of the column's choices, in order.
     pub choices: Vec<String>,
-    /// The names of everybody in cells, by their places; empty where no names count.
+    /// Names of all people in cells, by index; empty if names are irrelevant.
     pub people: Vec<String>,
 }
 
-/// An order that was made, with the names of records that it was made by.
+/// A computed order, with the record names that it depends on.
 struct Made {
     order: Order,
-    /// Weak, so that names that have changed are not held in memory.
+    /// Weak, so that outdated names are not kept in memory.
     titles: Vec<Weak<Names>>,
-    /// The places of rows.
+    /// Indexes of rows.
     rows: Arc<[u32]>,
 }
 
@@ -77,7 +77,7 @@ pub(super) struct Recall {
 }
 
 impl Recall {
-    /// So many orders are kept, four bytes a row each.
+    /// Maximum number of cached orders; each has four bytes per row.
     pub(super) const ORDERS: usize = 8;
 
     pub(super) fn clear(&mut self) {
@@ -94,7 +94,7 @@ impl Recall {
         Arc::clone(self.names.get_or_init(|| Arc::new(make())))
     }
 
-    /// The order, made at most once however many ask for it at the same time.
+    /// The order, computed only once for concurrent requests.
     pub(super) fn order(
         &self,
         order: &Order,
@@ -120,10 +120,10 @@ impl Recall {
     }
 }
 
-/// The words of all cells as they are searched, one behind the other, so that one search goes over all of them.
+/// Normalised texts of all cells in one buffer, so that a single search covers all of them.
 pub(super) struct Lower {
     all: Vec<u8>,
-    /// Where the words of each place begin.
+    /// Start of the text with each index.
     starts: Vec<usize>,
 }
 
@@ -143,7 +143,7 @@ impl Lower {
         Self { all, starts }
     }
 
-    /// The places whose words have this part, which is written as words are searched.
+    /// Indexes of the texts that contain a normalised part.
     pub(super) fn find(&self, part: &str) -> Places {
         let mut places = Places(vec![0; self.starts.len().div_ceil(64)]);
         let finder = memmem::Finder::new(part.as_bytes());
@@ -162,7 +162,7 @@ impl Lower {
     }
 }
 
-/// A set of places of words.
+/// A bit set of text indexes.
 #[derive(Default)]
 pub(crate) struct Places(Vec<u64>);
 

@@ -1,4 +1,4 @@
-//! Rows are put into their fields, read out of them, and taken out again.
+//! Tests that rows are stored in the columns, read from them and removed again.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,22 +1,23 @@
-//! The entries of an import or a conversion: what it did, so that it can be taken back, and what took it back, so that this
-//! can be taken back, too. While that goes on a mark stands in the list: before it what is still to be taken back, behind it
-//! what did so. The list lies in the record, so each step and its note are one transaction.
+//! Undo state of an import or a conversion: the list of its entries, which an undo replaces by its own entries, so that
+//! these can be undone in turn. During an undo or redo a mark divides the list: before it the entries left to undo,
+//! after it the entries that undid others. The list is part of the record, so each step and its accounting are one
+//! transaction.
 
-/// The mark while something is taken back.
+/// The mark during an undo.
 const BACK: u64 = 0;
-/// The mark while it is brought forth again. No entry has such a number.
+/// The mark during a redo. No entry has this number.
 const FORTH: u64 = u64::MAX;
 
-/// Which way it goes.
+/// Direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Turn {
-    /// It is taken back.
+    /// Undo.
     Back,
-    /// What took it back is taken back.
+    /// Redo: undoes the undo.
     Forth,
 }
 
-/// Which way it goes at the moment.
+/// The running direction, if any.
 #[must_use]
 pub fn turn(entries: &[u64]) -> Option<Turn> {
     entries.iter().find_map(|entry| match *entry {
@@ -30,28 +31,28 @@ fn mark(entries: &[u64]) -> Option<usize> {
     entries.iter().position(|entry| [BACK, FORTH].contains(entry))
 }
 
-/// Begins, unless it has begun.
+/// Starts, unless it is running.
 pub fn begin(entries: &mut Vec<u64>, turn: Turn) {
     if mark(entries).is_none() {
         entries.push(if turn == Turn::Back { BACK } else { FORTH });
     }
 }
 
-/// The entries that are still to be taken back, oldest first; the last one is next.
+/// The entries left to undo, oldest first; the last one is next.
 #[must_use]
 pub fn left(entries: &[u64]) -> &[u64] {
     &entries[..mark(entries).unwrap_or(0)]
 }
 
-/// How many have been taken back of how many.
+/// Number of undone entries, and of all.
 #[must_use]
 pub fn done_of(entries: &[u64]) -> (usize, usize) {
     let all = entries.len().saturating_sub(usize::from(mark(entries).is_some()));
     (all - left(entries).len(), all)
 }
 
-/// Notes that an entry was taken back, by another one if anything of it was left. Says which way it went when nothing is
-/// left to do.
+/// Records that an entry was undone, by another one if anything was changed. Returns the direction when nothing is left
+/// to do.
 pub fn took(entries: &mut Vec<u64>, entry: Option<u64>, by: Option<u64>) -> Option<Turn> {
     let at = mark(entries)?;
     if let Some(at) = entries[..at].iter().position(|one| Some(*one) == entry) {

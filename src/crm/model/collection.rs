@@ -1,4 +1,4 @@
-//! Collections: tables that people make.
+//! Collections: custom tables.
 
 use jiff::fmt::serde::timestamp::millisecond;
 use kernel::{Timestamp, TypedId as _};
@@ -8,23 +8,22 @@ use store::{Class, Index, Keys, Record, Table};
 use super::CollectionId;
 
 pub const COLLECTIONS: Table = Table::new(316, "collections");
-/// The name in small letters; archived ones are left out.
+/// The name in lower case; archived collections are not indexed.
 pub const BY_NAME: Index = Index::unique(317, "collections_by_name");
 
-/// A table that people made.
+/// A custom table.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Collection {
     pub id: CollectionId,
     pub name: String,
-    /// One emoji, or nothing.
+    /// One emoji, or empty.
     pub icon: String,
-    /// What it holds.
     pub description: String,
     #[serde(with = "millisecond::required")]
     pub created_at: Timestamp,
     #[serde(with = "millisecond::required")]
     pub updated_at: Timestamp,
-    /// Since when it is out of the way.
+    /// Time of archiving.
     #[serde(with = "millisecond::optional")]
     pub archived_at: Option<Timestamp>,
 }

@@ -1,4 +1,5 @@
-//! Conversions: a field that gets another kind, whose values follow row by row, with a cursor that survives a kill.
+//! Conversions: a field that gets another kind, and its values, converted row by row with a cursor that survives a
+//! crash.
 
 use entity::{Choice, Column, Kind, Look};
 use jiff::fmt::serde::timestamp::millisecond;
@@ -10,24 +11,22 @@ use uuid::Uuid;
 use super::{CONTACTS, Collection, ConversionId, Home, ImportState, Stayed};
 
 pub const CONVERSIONS: Table = Table::new(394, "conversions");
-/// Conversions that are under way.
+/// Index of running conversions.
 pub const CONVERSIONS_RUNNING: Index = Index::multi(395, "conversions_running");
 
-/// What the values of a field are.
+/// The type of a field's values.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shape {
-    /// Their kind.
     pub kind: Kind,
-    /// The look of numbers.
+    /// Number format.
     pub look: Look,
-    /// What can be chosen.
     pub choices: Vec<Choice>,
-    /// The table that a relation leads to.
+    /// Target table of a relation.
     pub to: u16,
 }
 
 impl Shape {
-    /// That of a column.
+    /// The shape of a column.
     #[must_use]
     pub fn of(column: &Column) -> Self {
         Self {
@@ -38,7 +37,7 @@ impl Shape {
         }
     }
 
-    /// A column with values of this shape.
+    /// A column with this shape.
     #[must_use]
     pub fn on(&self, column: &Column) -> Column {
         Column {
@@ -51,19 +50,19 @@ impl Shape {
     }
 }
 
-/// How many values became what.
+/// Number of values by result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cast {
-    /// They read as before.
+    /// Unchanged text.
     pub same: u32,
-    /// They read otherwise.
+    /// Changed text.
     pub other: u32,
-    /// They could not be read as the new kind.
+    /// Not convertible.
     pub lost: u32,
 }
 
 impl Cast {
-    /// Both together.
+    /// The sum of both.
     #[must_use]
     pub fn plus(self, more: Self) -> Self {
         Self {
@@ -74,53 +73,51 @@ impl Cast {
     }
 }
 
-/// A field that gets another kind.
+/// The conversion of a field.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Conversion {
     pub id: ConversionId,
-    /// Whose field.
+    /// The records with the field.
     pub home: Home,
-    /// The key of the field.
     pub key: String,
-    /// What people called it then.
+    /// Label of the field at that time.
     pub label: String,
-    /// What its values were.
+    /// Shape before.
     pub from: Shape,
-    /// What they become.
+    /// Shape after.
     pub to: Shape,
-    /// How far it is: never a draft, and never stopped half-way.
+    /// Never `Draft` or `Cancelled`.
     pub state: ImportState,
-    /// How many rows had a value when it began.
+    /// Number of rows with a value at the start.
     pub rows: u32,
-    /// How many of them were looked at.
+    /// Number of processed rows.
     pub next: u32,
-    /// The last of them.
+    /// The last processed row.
     pub after: Option<Uuid>,
-    /// What became of their values.
+    /// Results of the processed rows.
     pub counts: Cast,
-    /// The entries of the feed in which it happened; when it was taken back those that did so, and on the way both, as
-    /// [`super::back`] says.
+    /// The feed entries of the conversion; after an undo, its entries; during either, both, as described in
+    /// [`super::back`].
     pub entries: Vec<u64>,
     /// Who converts.
     pub by: Actor,
-    /// When it was begun.
     #[serde(with = "millisecond::required")]
     pub created_at: Timestamp,
-    /// When it last went on.
+    /// Time of the latest progress.
     #[serde(with = "millisecond::required")]
     pub updated_at: Timestamp,
-    /// Records that stayed when it was taken back, as others have changed them since.
+    /// Number of records that stayed after an undo, because others have changed them.
     pub kept: u32,
-    /// Single fields that stayed then.
+    /// Number of single fields that stayed after an undo.
     pub kept_fields: u32,
-    /// What stayed, as much as is kept.
+    /// What stayed after an undo, up to a limit.
     pub stayed: Vec<Stayed>,
 }
 
 impl Record for Conversion {
     type Id = ConversionId;
     const TABLE: Table = CONVERSIONS;
-    // An undo of the rows must not take the account of them back.
+    // An undo of the rows must not revert their accounting.
     const CLASS: Class = Class::Sealed;
     const INDEXES: &'static [Index] = &[CONVERSIONS_RUNNING];
     fn id(&self) -> ConversionId {

@@ -1,4 +1,4 @@
-//! Fields that people make for contacts, organizations and collections, and what they make of those that HQ brings.
+//! Custom fields of contacts, organizations and collections, and changes of built-in fields.
 
 use entity::{AgentsMay, Choice, Kind, Look};
 use features::tasks::model::label::LabelId;
@@ -13,7 +13,7 @@ pub const FIELDS: Table = Table::new(310, "fields");
 /// The home, and the key of the field.
 pub const BY_KEY: Index = Index::unique(311, "fields_by_key");
 
-/// The records that have a field. Stored by position: only ever appended.
+/// The set of records that share fields. Stored by position: append only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Home {
     Contacts,
@@ -23,7 +23,7 @@ pub enum Home {
 }
 
 impl Home {
-    /// The beginning of its keys in [`BY_KEY`].
+    /// Prefix of its keys in [`BY_KEY`].
     #[must_use]
     pub fn key(self) -> kernel::key::KeyBuf {
         let mut key = kernel::key::KeyBuf::new();
@@ -64,49 +64,47 @@ impl Home {
     }
 }
 
-/// A field. One with the key of a field that HQ brings says what people made of that.
+/// A field. One with the key of a built-in field has the changes of that field.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FieldDef {
     pub id: FieldId,
-    /// The records that have it.
+    /// The records with this field.
     pub home: Home,
-    /// Its name in JSON, filters and files; it stays when people call it something else.
+    /// Name in JSON, filters and files; does not change when the label does.
     pub key: String,
-    /// What people read.
     pub label: String,
-    /// The kind of its values.
     pub kind: Kind,
-    /// The look of its numbers.
+    /// Number format.
     pub look: Look,
-    /// The heading that it stands under.
+    /// Heading of its group.
     pub group: String,
     pub choices: Vec<Choice>,
-    /// Whether a record without it is refused.
+    /// Whether records must have a value.
     pub required: bool,
-    /// The table that a relation leads to.
+    /// Target table of a relation.
     pub to: u16,
     pub about: String,
-    /// What agents may do with it.
+    /// What agents may do with the field.
     pub agents: AgentsMay,
-    /// Its place among the others.
+    /// Sort key among the fields.
     pub rank: String,
     #[serde(with = "millisecond::required")]
     pub created_at: Timestamp,
     #[serde(with = "millisecond::required")]
     pub updated_at: Timestamp,
-    /// Of tags: the labels that stand behind what cells keep. Their names and colours are the labels' own.
+    /// For tags: the labels of the keys in cells. Names and colours are those of the labels.
     pub tags: Vec<Tag>,
 }
 
 /// A label of the workspace as a tag of records.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tag {
-    /// What cells keep.
+    /// The key in cells.
     pub key: String,
     pub label: LabelId,
 }
 
-/// The first layout: tags were choices of their own.
+/// Layout 1: tags were choices of the field.
 #[derive(Deserialize)]
 struct FieldDefV1 {
     id: FieldId,

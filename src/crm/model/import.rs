@@ -1,4 +1,4 @@
-//! Imports: a file that becomes contacts, organizations or records, row by row, with a cursor that survives a kill.
+//! Imports: a file that becomes contacts, organizations or records, row by row, with a cursor that survives a crash.
 
 use entity::{Kind, Target};
 use jiff::fmt::serde::timestamp::millisecond;
@@ -12,29 +12,29 @@ use super::back::{self, Turn};
 use super::{Collection, Home};
 
 pub const IMPORTS: Table = Table::new(320, "imports");
-/// Imports whose rows are coming in.
+/// Index of running imports.
 pub const IMPORTS_RUNNING: Index = Index::multi(321, "imports_running");
-/// The most problems that an import keeps.
+/// Maximum number of stored problems per import.
 pub const MAX_PROBLEMS: usize = 500;
-/// The most that an import keeps of what stayed when it was taken back.
+/// Maximum number of stored records and fields that stayed after an undo.
 pub const MAX_STAYED: usize = 500;
 
-/// Where the values of a column of the file go. Stored by position: only ever appended.
+/// The mapping of a file's column. Stored by position: append only.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Goes {
     Nowhere,
-    /// Into the field with this key.
+    /// To the field with this key.
     Field(String),
-    /// Into a new field of this kind, called as the column is.
+    /// To a new field of this kind with the name of the column.
     New(Kind),
-    /// Into the field with this key, by which a row finds its record in a collection.
+    /// To the field with this key, which identifies existing records of a collection.
     Key(String),
-    /// They are the ids of the records that rows mean, as exports of HQ have them.
+    /// Record ids, as in exports of HQ.
     Id,
 }
 
 impl Goes {
-    /// The key of the field that is there already.
+    /// The key of the existing field.
     #[must_use]
     pub fn field(&self) -> Option<&str> {
         match self {
@@ -44,12 +44,12 @@ impl Goes {
     }
 }
 
-/// What becomes of a word of the file that is no choice of its field. Stored by position: only ever appended.
+/// The treatment of a word that is no choice of its field. Stored by position: append only.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Becomes {
-    /// Nothing: the cell stays empty.
+    /// The cell stays empty.
     Nothing,
-    /// A choice of its own, which is added to the field.
+    /// The word is added to the field as a choice.
     Added,
     /// The choice with this key.
     Choice(String),
@@ -74,18 +74,18 @@ kernel::words! {
 pub struct DateOrder {
     /// Whether the month comes first.
     pub month_first: bool,
-    /// How that was found.
+    /// How the order was determined.
     pub basis: DateBasis,
 }
 
 impl DateOrder {
-    /// The order that somebody chose.
+    /// An order chosen by a person.
     #[must_use]
     pub fn chosen(month_first: bool) -> Self {
         Self { month_first, basis: DateBasis::Chosen }
     }
 
-    /// The word on the wire.
+    /// The value in the API.
     #[must_use]
     pub fn word(self) -> &'static str {
         if self.month_first { "month_first" } else { "day_first" }
@@ -97,22 +97,22 @@ impl DateOrder {
 pub struct Mapped {
     /// Its heading.
     pub header: String,
-    /// Where its values go.
+    /// Its mapping.
     pub goes: Goes,
-    /// What somebody chose for words that are no choices. What is not here is as the import says for all.
+    /// Chosen treatment of words that are no choices. The setting of the import applies to all others.
     pub words: Vec<(String, Becomes)>,
-    /// The order of day and month in its dates; none when it has no such dates.
+    /// The order of day and month; `None` if the column has no ambiguous dates.
     pub dates: Option<DateOrder>,
 }
 
 impl Mapped {
-    /// A column of the file, for whose words nobody has chosen anything.
+    /// A column without chosen treatments of words.
     #[must_use]
     pub fn new(header: impl Into<String>, goes: Goes) -> Self {
         Self { header: header.into(), goes, words: Vec::new(), dates: None }
     }
 
-    /// What somebody chose for a word.
+    /// The chosen treatment of a word.
     #[must_use]
     pub fn becomes(&self, word: &str) -> Option<&Becomes> {
         let chosen = self.words.iter().find(|(one, _)| one.eq_ignore_ascii_case(word));
@@ -136,27 +136,27 @@ kernel::words! {
     }
 }
 
-/// How far an import is. Stored by position: only ever appended.
+/// State of an import. Stored by position: append only.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ImportState {
-    /// It waits for somebody to look at its columns.
+    /// Waiting for review of the columns.
     Draft,
-    /// Its rows come in.
+    /// Rows are being imported.
     Running,
-    /// All rows were looked at.
+    /// All rows were processed.
     Done,
-    /// Somebody stopped it; what came in stays.
+    /// Cancelled by a person; imported rows stay.
     Cancelled,
-    /// It is being taken back, or brought forth again.
+    /// Being undone or redone.
     Undoing,
-    /// It was taken back.
+    /// Undone.
     Undone,
-    /// It could not go on, and why.
+    /// Failed, with the reason.
     Failed(String),
 }
 
 impl ImportState {
-    /// The word on the wire, of one with these entries: they say which way it goes.
+    /// The state in the API. `entries` distinguish undo from redo.
     #[must_use]
     pub fn word(&self, entries: &[u64]) -> &'static str {
         match self {
@@ -172,39 +172,39 @@ impl ImportState {
     }
 }
 
-/// What is wrong with a row, or with one cell of it.
+/// A problem of a row or of one of its cells.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RowProblem {
-    /// The row of the file.
+    /// Number of the row in the file.
     pub row: u32,
-    /// The heading of the column; empty when it is the row as a whole.
+    /// Heading of the column; empty for the row as a whole.
     pub column: String,
-    /// A sentence.
+    /// The problem as a sentence.
     pub says: String,
 }
 
-/// A record, or a field of one, that stayed as it is when an import was taken back.
+/// A record or field that stayed unchanged when an import was undone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stayed {
     pub record: Target,
-    /// What people call the field; empty when it is the record as a whole.
+    /// Label of the field; empty for the record as a whole.
     pub field: String,
-    /// A sentence: who changed it, or why else it stays.
+    /// Why it stays, as a sentence.
     pub says: String,
 }
 
-/// How many rows became what.
+/// Number of rows by result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     /// New records.
     pub made: u32,
-    /// Records that took values.
+    /// Changed records.
     pub changed: u32,
-    /// Rows whose record is here already, as they say.
+    /// Rows left out because their record exists, or has their values already.
     pub skipped: u32,
-    /// Rows that could not come in.
+    /// Invalid rows.
     pub wrong: u32,
-    /// Cells that were left out of rows that came in.
+    /// Cells left out of imported rows.
     pub cells: u32,
 }
 
@@ -221,52 +221,50 @@ impl std::ops::AddAssign for Counts {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Import {
     pub id: ImportId,
-    /// What its rows become.
+    /// What the rows become.
     pub home: Home,
-    /// The name of the file; empty when it was pasted.
+    /// Name of the file; empty for pasted text.
     pub name: String,
     pub file: BlobId,
-    /// Which sheet of a workbook, from 0.
+    /// The sheet of a workbook, from 1; 0 to let HQ choose.
     pub sheet: u32,
-    /// The row with the headings; found by HQ when nobody chose it.
+    /// The row with the headings; detected if `None`.
     pub header_row: Option<u32>,
     pub columns: Vec<Mapped>,
-    /// What becomes of a row whose record is here already.
+    /// How to treat a row whose record exists.
     pub clash: Clash,
-    /// Whether a comma stands before the fraction of a number.
+    /// Whether numbers have a decimal comma.
     pub decimal_comma: bool,
-    /// Whether the month comes before the day in dates such as 3/4/2026, of columns that have no order of their own.
+    /// Whether the month comes first in dates such as 3/4/2026, for columns without their own order.
     pub month_first: bool,
-    /// Whether choices that are not there are added to their fields. Stages are only added where somebody chose so.
+    /// Whether missing choices are added to their fields. Stages are only added where a person chose so.
     pub add_choices: bool,
-    /// How far it is.
     pub state: ImportState,
-    /// How many rows the file has.
+    /// Number of rows in the file.
     pub rows: u32,
-    /// How many of them were looked at.
+    /// Number of processed rows.
     pub next: u32,
-    /// What they became.
+    /// Results of the processed rows.
     pub counts: Counts,
-    /// What was wrong with them, at most [`MAX_PROBLEMS`].
+    /// Problems, at most [`MAX_PROBLEMS`].
     pub problems: Vec<RowProblem>,
-    /// The entries of the feed in which fields were made and rows came in; when it was taken back those that did so, and
-    /// on the way both, as [`super::back`] says.
+    /// The feed entries that created fields and imported rows; after an undo, its entries; during either, both, as
+    /// described in [`super::back`].
     pub entries: Vec<u64>,
-    /// Records that stayed when it was taken back, as others have changed them since.
+    /// Number of records that stayed after an undo, because others have changed them.
     pub kept: u32,
     /// Who imports.
     pub by: Actor,
-    /// When it was begun.
     #[serde(with = "millisecond::required")]
     pub created_at: Timestamp,
-    /// When it last went on.
+    /// Time of the latest progress.
     #[serde(with = "millisecond::required")]
     pub updated_at: Timestamp,
-    /// Single fields that stayed when it was taken back.
+    /// Number of single fields that stayed after an undo.
     pub kept_fields: u32,
-    /// What stayed when it was taken back, at most [`MAX_STAYED`].
+    /// What stayed after an undo, at most [`MAX_STAYED`].
     pub stayed: Vec<Stayed>,
-    /// The label of the encoding that the text is read by; found by HQ where there is none, and none of workbooks.
+    /// Label of the text encoding; detected if `None`. Workbooks have none.
     pub encoding: Option<String>,
 }
 
@@ -277,14 +275,14 @@ impl Import {
         mapped.dates.map_or(self.month_first, |order| order.month_first)
     }
 
-    /// Whether its rows name their records by id, as exports of HQ do: their words are taken as they are.
+    /// Whether rows identify records by id, as exports of HQ do. Texts are then taken literally.
     #[must_use]
     pub fn has_ids(&self) -> bool {
         self.columns.iter().any(|mapped| mapped.goes == Goes::Id)
     }
 }
 
-/// A column of the file in the second layout.
+/// A column in layout 2.
 #[derive(Deserialize)]
 struct MappedV2 {
     header: String,
@@ -292,7 +290,7 @@ struct MappedV2 {
     words: Vec<(String, Becomes)>,
 }
 
-/// The second layout.
+/// Layout 2.
 #[derive(Deserialize)]
 struct ImportV2 {
     id: ImportId,
@@ -355,14 +353,14 @@ impl From<ImportV2> for Import {
     }
 }
 
-/// A column of the file in the first layout.
+/// A column in layout 1.
 #[derive(Deserialize)]
 struct MappedV1 {
     header: String,
     goes: Goes,
 }
 
-/// The counts of the first layout.
+/// The counts in layout 1.
 #[derive(Deserialize)]
 struct CountsV1 {
     made: u32,
@@ -371,7 +369,7 @@ struct CountsV1 {
     wrong: u32,
 }
 
-/// The first layout.
+/// Layout 1.
 #[derive(Deserialize)]
 struct ImportV1 {
     id: ImportId,
@@ -435,7 +433,7 @@ impl From<ImportV1> for Import {
 impl Record for Import {
     type Id = ImportId;
     const TABLE: Table = IMPORTS;
-    // An undo of the rows must not take the account of them back.
+    // An undo of the rows must not revert their accounting.
     const CLASS: Class = Class::Sealed;
     const VERSION: u8 = 3;
     const INDEXES: &'static [Index] = &[IMPORTS_RUNNING];

@@ -1,5 +1,5 @@
-//! The kinds of rows: contacts, organizations and records of collections. A kind holds what differs between the three
-//! and reaches its table through function pointers, so that all else is compiled once.
+//! The kinds of rows: contacts, organizations and records of collections. A kind has the differences between the three
+//! and reaches its table through function pointers, so that all other code is compiled once.
 
 use std::fmt::{self, Debug, Formatter};
 
@@ -14,24 +14,24 @@ use super::stored::{CONTACTS_KIND, ORGANIZATIONS_KIND, RECORDS_KIND};
 use super::{CollectionId, Home, Row};
 use crate::list_cache::{Shared, Slim};
 
-/// A body that reads what is kept in memory of the rows of a kind.
+/// Callback for the in-memory columns of a kind.
 pub(super) type SlimBody<'b> = dyn FnMut(&[&Slim], &Shared) + 'b;
 
-/// A row, with the seq of the transaction that last wrote it.
+/// A row, with the number of the entry that last wrote it.
 type RowRev = (Row, u64);
 type Found = Result<Option<Row>, StoreError>;
 type Rows = Result<Vec<Row>, StoreError>;
 
-/// What one of the three kinds of rows is to the store and to the rest of HQ.
+/// The properties of a kind of rows.
 pub struct RowKind {
     pub table: Table,
-    /// The index of what tells rows apart.
+    /// Index of identities.
     pub identity: Index,
-    /// The index of addresses of mail, where no two rows may share one.
+    /// Unique index of email addresses.
     pub email: Option<Index>,
-    /// The word in addresses of pages and of the API.
+    /// Word in addresses of pages and of the API.
     pub path: &'static str,
-    /// The home whose fields rows have; of records that of their collection.
+    /// The home that defines the fields of a row; for a record its collection.
     pub home: fn(Option<CollectionId>) -> Home,
     pub(super) entity: fn() -> &'static Entity,
     pub(super) decode: fn(&[u8]) -> Result<Row, DecodeError>,
@@ -50,14 +50,14 @@ impl RowKind {
     pub const ORGANIZATIONS: &'static Self = &ORGANIZATIONS_KIND;
     pub const RECORDS: &'static Self = &RECORDS_KIND;
 
-    /// The kind whose rows a table has; any other table is taken for records.
+    /// The kind of the rows in a table; records for any other table.
     #[must_use]
     pub fn of_table(number: u16) -> &'static Self {
         let all = [Self::CONTACTS, Self::ORGANIZATIONS];
         all.into_iter().find(|kind| kind.table.number == number).unwrap_or(Self::RECORDS)
     }
 
-    /// The kind whose word is a part of a path; records where none is.
+    /// The kind whose word is a segment of a path; records if there is none.
     #[must_use]
     pub(crate) fn in_path(path: &str) -> &'static Self {
         let all = [Self::CONTACTS, Self::ORGANIZATIONS];
@@ -65,7 +65,6 @@ impl RowKind {
         all.into_iter().find(is_there).unwrap_or(Self::RECORDS)
     }
 
-    /// The descriptor.
     #[must_use]
     pub fn entity(&self) -> &'static Entity {
         (self.entity)()
@@ -76,28 +75,28 @@ impl RowKind {
         self == Self::CONTACTS
     }
 
-    /// The home whose fields a row has.
+    /// The home that defines the fields of a row.
     #[must_use]
     pub fn home(&self, collection: Option<CollectionId>) -> Home {
         (self.home)(collection)
     }
 
-    /// A row as suggestions and cells name it.
+    /// A row as a target of suggestions and cells.
     #[must_use]
     pub fn target(&self, id: Uuid) -> Target {
         Target { table: self.table.number, id }
     }
 
-    /// A row as the aggregate that others belong to.
+    /// A row as the root of other records.
     #[must_use]
     pub fn root(&self, id: Uuid) -> Root {
         Root { table: self.table.number, key: id.as_bytes().to_vec() }
     }
 
-    /// A stored row; none when its bytes cannot be read.
+    /// A stored row; `None` if it is unreadable.
     #[must_use]
     pub fn typed(&self, row: &[u8]) -> Option<Row> {
-        // ok: what cannot be read has no cells.
+        // ok: an unreadable row has no cells.
         self.decode(row).ok()
     }
 
@@ -110,12 +109,12 @@ impl RowKind {
         Ok(self.get_rev(read, id)?.map(|(row, _)| row))
     }
 
-    /// A row by its id, with the seq of the transaction that last wrote it.
+    /// A row by its id, with the number of the entry that last wrote it.
     pub fn get_rev(&self, read: &dyn Read, id: Uuid) -> Result<Option<(Row, u64)>, StoreError> {
         (self.get)(read, id)
     }
 
-    /// The row for a key of a unique index.
+    /// The row with a key of a unique index.
     pub fn find(
         &self,
         read: &dyn Read,
@@ -125,7 +124,7 @@ impl RowKind {
         (self.find)(read, index, key)
     }
 
-    /// The rows of a stretch of an index, in its order.
+    /// The rows in a range of an index, in its order.
     pub fn scan(
         &self,
         read: &dyn Read,
@@ -135,7 +134,7 @@ impl RowKind {
         (self.scan)(read, index, range)
     }
 
-    /// The rows of a stretch of the table, by id.
+    /// The rows in a range of the table, by id.
     pub fn list(&self, read: &dyn Read, range: &Range) -> Result<Vec<Row>, StoreError> {
         (self.list)(read, range)
     }
@@ -147,7 +146,7 @@ impl RowKind {
         Event::Row { table: self.table.number, id, act, fields: Vec::new() }
     }
 
-    /// Gives the body what is kept in memory of all rows, in the order of their ids.
+    /// Calls the body with the in-memory columns of all rows, ordered by id.
     pub(crate) fn with_columns<T>(
         &self,
         columns: &Columns<'_>,
@@ -162,7 +161,7 @@ impl RowKind {
 }
 
 impl Row {
-    /// The event that the row is another one than before.
+    /// The event of a changed row.
     #[must_use]
     pub fn changed_from(&self, old: &Self) -> Event {
         (self.kind.changed)(old, self)

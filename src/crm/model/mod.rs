@@ -1,5 +1,4 @@
-//! Records of contacts, organizations and collections, the fields that people make for them, what was talked, and what
-//! agents suggest.
+//! Records of contacts, organizations and collections, their custom fields, interactions, and suggestions of agents.
 
 pub mod back;
 mod collection;
@@ -53,5 +52,5 @@ ids! {
 
 pub type Contact = Stored<Contacts>;
 pub type Organization = Stored<Organizations>;
-/// Records of collections as rows.
+/// A record of a collection as a row.
 pub type EntryRow = Stored<Records>;

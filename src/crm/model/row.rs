@@ -1,7 +1,7 @@
-//! A record of cells. Contacts, organizations and records of collections are one type with tables of their own.
+//! A record of cells. Contacts, organizations and records of collections share this type and have separate tables.
 //!
-//! At rest a row is its stamps and its cells; as JSON each cell is a field at the top, so that conflicts, history and
-//! undo go cell by cell.
+//! The stored form is stamps and cells. In JSON each cell is a top-level field, so that conflicts, history and undo
+//! work per cell.
 
 use entity::{Cell, Cells, Decimal, FieldValue, Origin, Target, value_in};
 use jiff::civil::Date;
@@ -17,39 +17,39 @@ use uuid::Uuid;
 use super::{Collection, CollectionId, Home, RowKind};
 
 pub const CONTACTS: Table = Table::new(300, "contacts");
-/// Each address of mail of a contact, in small letters.
+/// Each email address of a contact in lower case.
 pub const CONTACTS_BY_EMAIL: Index = Index::unique(301, "contacts_by_email");
-/// What tells a contact apart: [`FieldValue::identity`], and the name.
+/// Identities of a contact: [`FieldValue::identity`], and the name.
 pub const CONTACTS_BY_IDENTITY: Index = Index::multi(302, "contacts_by_identity");
 pub const ORGANIZATIONS: Table = Table::new(303, "organizations");
-/// What tells an organization apart.
+/// Identities of an organization.
 pub const ORGANIZATIONS_BY_IDENTITY: Index = Index::multi(304, "organizations_by_identity");
 /// Records of collections.
 pub const RECORDS: Table = Table::new(306, "records");
 pub const RECORDS_BY_HOME: Index = Index::multi(307, "records_by_collection");
-/// The collection, and what tells a record apart in it.
+/// The collection, and the identities of its records.
 pub const RECORDS_BY_IDENTITY: Index = Index::multi(308, "records_by_identity");
 
-/// The key of the cell that a record is called by.
+/// The key of the cell with the name.
 pub const NAME: &str = "name";
 
 /// A record of cells.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
     pub kind: &'static RowKind,
-    /// The id of a contact, an organization or a record, as the kind says.
+    /// The id of a contact, an organization or a record, depending on the kind.
     pub id: Uuid,
-    /// The collection that it belongs to; of a record alone.
+    /// The collection of a record; `None` for other kinds.
     pub collection: Option<CollectionId>,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
-    /// Since when it is out of the way.
+    /// Time of archiving.
     pub archived_at: Option<Timestamp>,
     pub cells: Cells,
 }
 
 impl Row {
-    /// The name that it is called by.
+    /// The name of the record; empty if unset.
     #[must_use]
     pub fn name(&self) -> &str {
         value_in(&self.cells, NAME).and_then(FieldValue::text).unwrap_or_default()
@@ -61,13 +61,13 @@ impl Row {
         value_in(&self.cells, key)
     }
 
-    /// The words of a cell; empty when it has none.
+    /// The text of a cell; empty if it has none.
     #[must_use]
     pub fn text(&self, key: &str) -> &str {
         self.value(key).and_then(FieldValue::text).unwrap_or_default()
     }
 
-    /// The same as it is at rest.
+    /// The stored form.
     pub(crate) fn plain(&self) -> Plain<&Cells> {
         Plain {
             id: self.id,
@@ -79,7 +79,7 @@ impl Row {
         }
     }
 
-    /// A row of a kind from its stamps and cells at rest.
+    /// Builds a row of a kind from its stored form.
     fn of(kind: &'static RowKind, plain: Plain<Cells>) -> Self {
         Self {
             kind,
@@ -92,7 +92,7 @@ impl Row {
         }
     }
 
-    /// Reads a row of a kind: at rest, or as JSON.
+    /// Deserialises a row of a kind, from the stored form or from JSON.
     pub(super) fn read<'de, D: Deserializer<'de>>(
         kind: &'static RowKind,
         deserializer: D,
@@ -104,13 +104,13 @@ impl Row {
         Ok(Self::of(kind, plain_of(map).map_err(D::Error::custom)?))
     }
 
-    /// The home whose fields it has.
+    /// The home that defines its fields.
     #[must_use]
     pub fn home(&self) -> Home {
         (self.kind.home)(self.collection)
     }
 
-    /// The row as suggestions and cells name it.
+    /// The row as a target of suggestions and cells.
     #[must_use]
     pub fn target(&self) -> Target {
         self.kind.target(self.id)
@@ -185,7 +185,7 @@ impl Row {
     }
 }
 
-/// The stamps and cells of a row whose cells are fields at the top.
+/// Converts top-level fields of JSON to stamps and cells.
 fn plain_of(
     mut map: serde_json::Map<String, serde_json::Value>,
 ) -> Result<Plain<Cells>, serde_json::Error> {
@@ -195,7 +195,7 @@ fn plain_of(
     serde_json::from_value(stamps.into())
 }
 
-/// The stamps of a row, and its cells at rest.
+/// The stored form: stamps and cells.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Plain<C> {
     pub id: Uuid,
@@ -209,10 +209,10 @@ pub(crate) struct Plain<C> {
     pub cells: C,
 }
 
-/// A row whose keys and words lie in its bytes: for who looks at a row and does not keep it.
+/// A row that borrows its texts from the stored bytes, for callers that do not keep it.
 pub(crate) type Glance<'b> = Plain<Vec<(&'b str, Glanced<'b>)>>;
 
-/// A cell whose words lie in the bytes of its row: a [`Cell`] at rest.
+/// A stored [`Cell`] that borrows its texts.
 #[derive(Deserialize)]
 pub(crate) struct Glanced<'b> {
     #[serde(borrow)]
@@ -220,7 +220,7 @@ pub(crate) struct Glanced<'b> {
     pub origin: Origin,
 }
 
-/// A value whose words lie elsewhere: at rest it is a [`FieldValue`], variant by variant.
+/// A stored [`FieldValue`] that borrows its texts; the variants must match.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub(crate) enum View<'b> {
     Text(&'b str),
@@ -238,7 +238,7 @@ pub(crate) enum View<'b> {
 }
 
 impl<'b> View<'b> {
-    /// That of a value.
+    /// Borrows a value.
     pub(crate) fn of(value: &'b FieldValue) -> Self {
         match value {
             FieldValue::Text(text) => Self::Text(text),
@@ -257,7 +257,7 @@ impl<'b> View<'b> {
     }
 }
 
-/// Names of fields that no cell has.
+/// Field names that no cell may have.
 pub const STAMPS: [&str; 5] = ["id", "collection", "created_at", "updated_at", "archived_at"];
 
 impl Serialize for Row {
@@ -278,7 +278,7 @@ impl Serialize for Row {
     }
 }
 
-/// The key of what tells a row apart, in [`RowKind::identity`].
+/// The key of an identity in [`RowKind::identity`].
 #[must_use]
 pub fn identity_key(collection: Option<CollectionId>, (kind, words): &(u8, String)) -> KeyBuf {
     let mut key = KeyBuf::new();
@@ -289,12 +289,12 @@ pub fn identity_key(collection: Option<CollectionId>, (kind, words): &(u8, Strin
     key
 }
 
-/// What a name tells a row apart by: as it was written, and as names are compared.
+/// The identities of a name: as written, and folded for comparison.
 fn name_identities(name: &str) -> [(u8, String); 2] {
     [(0, name.trim().to_lowercase()), (0, entity::folded(name))]
 }
 
-/// The keys of a name in [`RowKind::identity`]: rows with this name in any writing have one of them.
+/// The keys of a name in [`RowKind::identity`]: every row with this name in any spelling has one of them.
 #[must_use]
 pub fn name_keys(collection: Option<CollectionId>, name: &str) -> Vec<KeyBuf> {
     let [written, folded] = name_identities(name);

@@ -1,5 +1,5 @@
-//! Rows as records of the store. A record's table is a constant of its type, so each kind of rows has a type here; all
-//! that they do is done by [`Row`].
+//! Rows as records of the store. A record's table is a constant of its type, so each kind of rows has a type here; the
+//! logic is in [`Row`].
 
 use std::fmt::{Debug, Display};
 use std::marker::PhantomData;
@@ -198,7 +198,7 @@ impl<K: StoredKind> Record for Stored<K> {
     }
 }
 
-/// What is kept in memory of a row of a kind.
+/// The in-memory columns of a row of a kind.
 struct SlimOf<K: StoredKind> {
     row: Slim,
     kind: PhantomData<K>,

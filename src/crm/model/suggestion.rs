@@ -1,4 +1,5 @@
-//! Values that agents suggest where a person's stands. Each is gone once the cell changes or somebody decides.
+//! Suggestions of agents for cells with a person's value. A suggestion is deleted when its cell changes or somebody
+//! decides on it.
 
 use entity::{FieldValue, Source, Target};
 use jiff::fmt::serde::timestamp::millisecond;
@@ -13,16 +14,15 @@ pub const SUGGESTIONS: Table = Table::new(318, "suggestions");
 /// The row, and the key of the cell.
 pub const BY_ROW: Index = Index::unique(319, "suggestions_by_cell");
 
-/// A value that an agent suggests.
+/// A suggested value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Suggestion {
     pub id: SuggestionId,
     pub row: Target,
-    /// The key of the cell.
+    /// Key of the cell.
     pub field: String,
-    /// The value; none to take it away.
+    /// The value; `None` to clear the cell.
     pub value: Option<FieldValue>,
-    /// What it stands on.
     pub sources: Vec<Source>,
     /// Who suggests it.
     pub by: Actor,
@@ -30,7 +30,7 @@ pub struct Suggestion {
     pub created_at: Timestamp,
 }
 
-/// The beginning of a row's keys in [`BY_ROW`].
+/// Prefix of a row's keys in [`BY_ROW`].
 #[must_use]
 pub fn row_key(row: Target) -> KeyBuf {
     let mut key = KeyBuf::of(&row.table);

@@ -1,4 +1,4 @@
-//! Talks with contacts and organizations, notes about them, and what follows from each.
+//! Interactions with contacts and organizations, notes about them, and follow-ups.
 
 use jiff::civil::Date;
 use jiff::fmt::serde::timestamp::millisecond;
@@ -9,11 +9,11 @@ use store::{Class, Index, Keys, OnDelete, Record, Refs, Root, Table};
 use super::{Contact, ContactId, Organization, OrganizationId, TalkId};
 
 pub const TALKS: Table = Table::new(312, "interactions");
-/// The contact, and when.
+/// The contact, and the time.
 pub const BY_CONTACT: Index = Index::multi(313, "interactions_by_contact");
-/// The organization, and when.
+/// The organization, and the time.
 pub const BY_ORGANIZATION: Index = Index::multi(314, "interactions_by_organization");
-/// The day of a follow-up that nobody has done yet.
+/// The date of an open follow-up.
 pub const BY_DUE: Index = Index::multi(315, "interactions_by_due");
 
 kernel::words! {
@@ -43,7 +43,6 @@ kernel::words! {
 }
 
 impl TalkKind {
-    /// Its icon.
     #[must_use]
     pub fn glyph(self) -> &'static str {
         match self {
@@ -56,7 +55,7 @@ impl TalkKind {
         }
     }
 
-    /// Whether somebody was in touch: a note alone is none.
+    /// Whether there was contact: a note alone does not count.
     #[must_use]
     pub fn is_touch(self) -> bool {
         self != Self::Note
@@ -73,31 +72,31 @@ kernel::words! {
     }
 }
 
-/// A talk, or a note.
+/// An interaction or a note.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Talk {
     pub id: TalkId,
     pub contact: Option<ContactId>,
-    /// The organization, when no contact is known.
+    /// The organization, if no contact is known.
     pub organization: Option<OrganizationId>,
     pub kind: TalkKind,
-    /// Who spoke to whom, if that is known.
+    /// Direction, if known.
     pub way: Option<Way>,
-    /// What it was about, in one line.
+    /// One line.
     pub subject: String,
-    /// What was said, in Markdown.
+    /// Markdown.
     pub body: String,
     #[serde(with = "millisecond::required")]
     pub occurred_at: Timestamp,
-    /// What is to follow.
+    /// Next step.
     pub next_action: String,
-    /// By which day.
+    /// Due date of the next step.
     pub next_on: Option<Date>,
     #[serde(with = "millisecond::optional")]
     pub next_done_at: Option<Timestamp>,
-    /// Who wrote it down.
+    /// Who recorded it.
     pub by: Actor,
-    /// When it was written down.
+    /// Time of recording.
     #[serde(with = "millisecond::required")]
     pub created_at: Timestamp,
     #[serde(with = "millisecond::required")]
@@ -105,7 +104,7 @@ pub struct Talk {
 }
 
 impl Talk {
-    /// Whether something is still to follow.
+    /// Whether a follow-up is open.
     #[must_use]
     pub fn is_due(&self) -> bool {
         self.next_on.is_some() && self.next_done_at.is_none()
@@ -133,7 +132,7 @@ impl Record for Talk {
     }
     fn refs(&self, refs: &mut Refs) {
         refs.to::<Contact>(1, self.contact, OnDelete::Cascade);
-        // Without a contact there would be nobody left whom it is about.
+        // Without a contact nobody would be left that it is about.
         let alone = if self.contact.is_some() { OnDelete::Clear } else { OnDelete::Cascade };
         refs.to::<Organization>(2, self.organization, alone);
     }

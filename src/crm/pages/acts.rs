@@ -1,4 +1,4 @@
-//! What people do on these pages: make, change a cell, several rows at once, archive, write down a talk, decide.
+//! Actions of the pages: create, change a cell, bulk changes, archive, record an interaction, decide on a suggestion.
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
@@ -38,10 +38,10 @@ use crate::queries;
 use crate::rules::{self, Sent, TalkPatch};
 use crate::typed::{FormValues, given, text};
 
-/// The field of the last contact, whose days are past.
+/// The field of the last contact, whose days are in the past.
 const LAST_CONTACT: &str = "last_contact_date";
 
-/// What a form sent for the fields of a row; what HQ's own forms add to it is left out.
+/// The submitted fields of a row, without the fields that HQ's forms add.
 fn values(typed: &FormValues) -> FormValues {
     let own = |key: &str| key == "once" || key == "was" || key == "back" || key.starts_with("was:");
     typed
@@ -51,7 +51,7 @@ fn values(typed: &FormValues) -> FormValues {
         .collect()
 }
 
-/// Makes a contact or an organization.
+/// Creates a contact or an organization.
 pub(super) async fn create(
     PathKind(kind): PathKind,
     app: App,
@@ -64,7 +64,7 @@ pub(super) async fn create(
     make(kind, (app, ws, who), (hx, shell), None, (typed, once)).await
 }
 
-/// Makes a row of a kind.
+/// Creates a row of a kind.
 pub(super) async fn make(
     kind: &'static RowKind,
     (app, ws, who): (App, Ws, Person),
@@ -103,7 +103,7 @@ pub(super) async fn make(
     }
 }
 
-/// Changes cells. One that somebody else changed since it was read is refused with what stands there now.
+/// Changes cells. Refuses a cell that somebody else has changed since it was read, and shows its current value.
 pub(super) async fn save(
     app: App,
     ws: Ws,
@@ -156,7 +156,7 @@ pub(super) async fn save(
     })
 }
 
-/// Refuses when a cell is not what the form was filled in from.
+/// Checks that each cell still has the value that the form was filled with.
 fn unchanged(
     kind: &'static RowKind,
     tx: &WriteTx<'_>,
@@ -199,8 +199,7 @@ path_words! {
     }
 }
 
-/// Archives, restores, removes a record, calls a value right or takes it back, or moves a card to another column of the
-/// board.
+/// Archives, restores or deletes a record, confirms or reverts a value, or moves a card to another column of the board.
 pub(super) async fn act(
     PathKind(kind): PathKind,
     app: App,
@@ -254,12 +253,12 @@ pub(super) async fn act(
     Ok(flash::say(&app, Flash::ok(words), hx.go_to(&at)))
 }
 
-/// Today where this person is.
+/// Today in this person's time zone.
 pub(super) fn today(ws: &Ws, who: &Person) -> Date {
     due::day(ws.app.clock.now(), &due::zone(&who.zone))
 }
 
-/// The day in a field of a form; none when it is empty.
+/// The day in a field of a form; `None` if empty.
 pub(super) fn day(
     typed: &FormValues,
     field: &'static str,
@@ -270,7 +269,7 @@ pub(super) fn day(
     day.map_err(|wrong| CrmError::Invalid(vec![wrong]))
 }
 
-/// Puts the days and moments that somebody wrote in these fields as programs send them.
+/// Converts typed days and times in these fields to their API form.
 fn with_days(
     filled: &mut FormValues,
     columns: &[Column],
@@ -308,7 +307,7 @@ fn with_days(
     if wrong.is_empty() { Ok(()) } else { Err(CrmError::Invalid(wrong)) }
 }
 
-/// Writes a talk down.
+/// Records an interaction.
 pub(super) async fn log(
     app: App,
     ws: Ws,
@@ -366,7 +365,7 @@ fn patch_of(typed: &FormValues, who: &Person, today: Date) -> Result<TalkPatch, 
     };
     Ok(TalkPatch {
         kind: text(typed, "kind").parse().ok(),
-        // ok: a direction that nobody chose is not known.
+        // ok: without a choice the direction is unknown.
         way: Some(text(typed, "way").parse().ok()),
         subject: given(typed, "subject"),
         body: given(typed, "body"),
@@ -386,7 +385,7 @@ path_words! {
     }
 }
 
-/// Calls a follow-up done, puts it off, or removes a talk.
+/// Completes or postpones a follow-up, or deletes an interaction.
 pub(super) async fn talk(
     app: App,
     ws: Ws,
@@ -442,7 +441,7 @@ path_words! {
     }
 }
 
-/// Takes a suggestion over, or drops it.
+/// Accepts or drops a suggestion.
 pub(super) async fn decide(
     app: App,
     ws: Ws,

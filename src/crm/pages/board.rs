@@ -1,4 +1,4 @@
-//! The board: a column for each choice of a field, or for each value that rows have.
+//! The board: a column per choice of a field, or per value of the rows.
 
 use ::list::figures::Tally;
 use ::list::groups::Group;
@@ -16,16 +16,16 @@ use crate::error::CrmError;
 use crate::list::Found;
 use crate::model::RowKind;
 
-/// Cards of a column at once, where there are few columns.
+/// Cards per column if there are few columns.
 pub(super) const CARDS: usize = 50;
-/// Cards of a column at once, where there are many.
+/// Minimum number of cards per column.
 const FEW_CARDS: usize = 10;
-/// Cards of all columns at once, about.
+/// Approximate number of cards of all columns.
 const ALL_CARDS: usize = 250;
 
 /// A column of the board.
 pub(super) struct Lane {
-    /// What a card gets that is put here.
+    /// The value that a card gets when it is moved here.
     pub value: String,
     pub mark: Mark,
     pub tone: &'static str,
@@ -33,7 +33,7 @@ pub(super) struct Lane {
     pub sum: String,
     pub cards: Vec<Line>,
     pub more: String,
-    /// The form of a new record that begins here; empty where none can.
+    /// The form of a new record in this column; empty if none.
     pub add: String,
 }
 
@@ -44,25 +44,25 @@ pub(super) struct Fact {
     pub note: String,
 }
 
-/// The share of an open stage in what all of them are worth; in their number where nothing is.
+/// The share of an open stage in the total value, or in the number of rows if there is no value.
 pub(super) struct Part {
     pub colour: String,
-    /// Where it begins and how wide it is, in thousandths of the whole.
+    /// Start and width in thousandths of the whole.
     pub at: u128,
     pub width: u128,
-    /// The stage with what it is worth.
+    /// The stage with its value.
     pub said: String,
 }
 
 pub(super) struct Board {
-    /// The field that a card gets when it is put into another column.
+    /// The field that changes when a card is moved.
     pub field: String,
     pub lanes: Vec<Lane>,
-    /// Stages in which a deal is over: fields to drop a card on, without cards of their own.
+    /// Stages of closed deals: drop targets without cards.
     pub closed: Vec<Lane>,
     pub facts: Vec<Fact>,
     pub parts: Vec<Part>,
-    /// Whether values have columns on a further page.
+    /// Whether there are more columns on a further page.
     pub has_more: bool,
 }
 
@@ -74,7 +74,7 @@ impl Board {
     }
 }
 
-/// The board of what a list found.
+/// Builds the board of a list's result.
 pub(super) fn board(
     kind: &'static RowKind,
     rows: &Rows<'_>,
@@ -85,7 +85,7 @@ pub(super) fn board(
     let empty: Group<Uuid> =
         Group { value: None, count: 0, tallies: Vec::new(), first: Vec::new() };
     let is_stages = column.key == STAGE;
-    // What is no choice any more, and what has no value, has a column of its own when there is any.
+    // Values that are no longer choices, and rows without a value, get their own columns.
     let known = |group: &&Group<Uuid>| match &group.value {
         Some(FieldValue::Choice(key)) => column.choices.iter().any(|choice| choice.key == *key),
         _ => false,
@@ -96,7 +96,7 @@ pub(super) fn board(
     let (mut lanes, mut closed) = (Vec::new(), Vec::new());
     if column.kind == Kind::Select {
         let is_over = |stands: Stands| is_stages && stands != Stands::Open;
-        // Where a list finds nothing but deals that are over, they stand as cards.
+        // If a list finds only closed deals, these are shown as cards.
         let is_open =
             |choice: &Choice| !is_over(choice.stands) && group_of(found, choice).is_some();
         let folds = found.ids.is_empty() || column.choices.iter().any(is_open);
@@ -168,13 +168,13 @@ fn lane(
     })
 }
 
-/// The rows that have a choice, where there are any.
+/// The group of a choice, if it has rows.
 fn group_of<'f>(found: &'f Found, choice: &Choice) -> Option<&'f Group<Uuid>> {
     let value = FieldValue::Choice(choice.key.clone());
     found.groups.iter().find(|group| group.value.as_ref() == Some(&value))
 }
 
-/// What is open, what it is worth, what is likely to come of it, what was won, and how long that took.
+/// Numbers above the board: open deals, their value, the weighted value, won deals, and the days to win.
 fn facts(stage: &Column, columns: &[Column], found: &Found) -> Vec<Fact> {
     let money = columns::money(columns);
     let (mut open, mut won) = ((0, 0), (0, 0));
@@ -219,7 +219,7 @@ fn facts(stage: &Column, columns: &[Column], found: &Found) -> Vec<Fact> {
     facts
 }
 
-/// What each open stage is worth, as shares of the whole.
+/// The value of each open stage as a share of the whole.
 fn parts(stage: &Column, columns: &[Column], found: &Found) -> Vec<Part> {
     let money = columns::money(columns);
     let open = stage.choices.iter().filter(|choice| choice.stands == Stands::Open);
@@ -255,7 +255,7 @@ fn parts(stage: &Column, columns: &[Column], found: &Found) -> Vec<Part> {
     parts
 }
 
-/// A number of rows as people read it.
+/// A formatted number of rows.
 fn counted(rows: usize) -> String {
     format::grouped(u64::try_from(rows).unwrap_or(u64::MAX))
 }

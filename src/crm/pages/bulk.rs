@@ -1,5 +1,4 @@
-//! Several rows at once: what the bar offers, which rows are meant, and the change, which is one piece of work with one
-//! undo.
+//! Bulk changes: the options of the bar, the selected rows, and the change, which is one entry with one undo.
 
 use app::{App, Ws};
 use axum::response::{IntoResponse as _, Response};
@@ -36,39 +35,39 @@ use crate::rules::{self, Sent};
 use crate::typed::{FormValues, text};
 use crate::views::pipeline;
 
-/// The most rows that one press changes.
+/// Maximum number of rows per bulk change.
 pub(super) const MOST: usize = 1_000;
-/// The field of the bar that sets the day of the next follow-up.
+/// The field of the bar with the date of the next follow-up.
 const FOLLOW_UP: &str = "follow_up";
 
-/// Somebody who can get rows: as it is sent, the name, the face.
+/// A person or agent who can be assigned rows.
 pub(super) struct Taker {
     pub value: String,
     pub label: String,
     pub face: Face,
 }
 
-/// What several rows at once can get.
+/// The options of a bulk change.
 pub(super) struct BulkBar {
     pub url: String,
-    /// Forms of fields that stand in the bar's menus, and where each leads.
+    /// Forms in the bar's menus with their targets.
     pub forms: [(&'static str, String); 3],
     pub q: String,
     pub most: usize,
-    /// The key and the label of the field whose choices can be set.
+    /// Key and label of the field whose choices can be set.
     pub field: (String, String),
     /// Its choices: key, label, colour.
     pub choices: Vec<(String, String, String)>,
     pub owners: Vec<Taker>,
     pub has_tags: bool,
-    /// Days of a follow-up as they are sent and in words; none where nothing is followed up.
+    /// Days of a follow-up: value and label; empty if there are no follow-ups.
     pub days: Vec<(String, &'static str)>,
     /// Agents that can be given rows: handle and name.
     pub agents: Vec<(String, String)>,
 }
 
 impl BulkBar {
-    /// What can be chosen.
+    /// Collects the options.
     pub fn new(
         scene: &ViewContext,
         state: &State,
@@ -108,7 +107,7 @@ fn takers(scene: &ViewContext) -> Result<Vec<Taker>, CrmError> {
     scene.people.choices(None, scene.me).into_iter().map(taker).collect()
 }
 
-/// The days of a follow-up that are offered, and that there is none.
+/// The offered days of a follow-up, and none.
 fn days(scene: &ViewContext) -> Vec<(String, &'static str)> {
     let today = due::day(scene.today.now, &scene.today.zone);
     let day = |(days, label): (i64, &'static str)| {
@@ -120,7 +119,7 @@ fn days(scene: &ViewContext) -> Vec<(String, &'static str)> {
     all
 }
 
-/// The rows that a form means: those that were chosen, or all that its query finds.
+/// The rows of a form: the selected ones, or all that its query finds.
 pub(super) fn chosen(
     kind: &'static RowKind,
     ws: &Ws,
@@ -147,7 +146,7 @@ pub(super) fn chosen(
     Ok(ids)
 }
 
-/// Changes several rows of a kind.
+/// Bulk change of rows of a kind.
 pub(super) async fn bulk(
     PathKind(kind): PathKind,
     app: App,
@@ -159,7 +158,7 @@ pub(super) async fn bulk(
     change(kind, (app, ws, who), hx, (None, typed)).await
 }
 
-/// Changes several records of a collection.
+/// Bulk change of records of a collection.
 pub(super) async fn bulk_records(
     app: App,
     ws: Ws,
@@ -172,7 +171,7 @@ pub(super) async fn bulk_records(
     change(RowKind::RECORDS, (app, ws, who), hx, (Some(id), typed)).await
 }
 
-/// What each of the rows gets.
+/// The change of each row.
 enum Deed {
     Archived(bool),
     Tag(String),
@@ -250,7 +249,7 @@ async fn change(
     let entry = ws
         .write(&who, move |tx| {
             ids.into_iter().try_for_each(|id| deed.on(kind, tx, id))?;
-            // ok: where all were so already, there is nothing to undo.
+            // ok: without changes there is nothing to undo.
             Ok::<_, CrmError>(tx.seq().ok())
         })
         .await?;

@@ -1,4 +1,4 @@
-//! Pages of collections: all of them, one as a list of its records, its name.
+//! Pages of collections: the overview, the records of one, and its settings.
 
 use askama::Template;
 use axum::extract::Request;
@@ -53,7 +53,7 @@ pub(super) fn routes() -> Routes {
         .post("/collections/{id}/as/{verb}", act.needs(Can::Write))
 }
 
-/// The form that names a collection.
+/// The form with the name of a collection.
 pub(super) struct Editing {
     pub action: String,
     pub name: String,
@@ -96,7 +96,7 @@ struct IndexPage {
     icon: String,
     description: String,
     error: String,
-    /// What is wrong with a file that was to become a collection.
+    /// Error of a file that was to become a collection.
     file_error: String,
 }
 
@@ -187,7 +187,7 @@ async fn create(
     }
 }
 
-/// Makes a collection that is called as a file, and an import of the file into it.
+/// Creates a collection named after a file, and an import of the file into it.
 async fn from_file(
     ws: Ws,
     who: Person,
@@ -198,7 +198,7 @@ async fn from_file(
     let file = upload::form(&ws, (&parts.headers, body), 1, MAX_BYTES).await?.pop();
     let looked = match file {
         Some(file) => {
-            // Its columns are looked at before there is a collection: a file that cannot be read makes none.
+            // Its columns are read before the collection is created, so that an unreadable file creates none.
             let home = Home::Collection(CollectionId::from_uuid(Uuid::nil()));
             ws.read_blocking(move |ws| {
                 let (new, _) = import::look_at(ws, home, (file.blob, &file.name))?;
@@ -230,7 +230,7 @@ async fn from_file(
     }
 }
 
-/// The name of a file without its ending, as a collection is called.
+/// The name of a collection from a file name without its extension.
 fn name_of(file: &str) -> String {
     let name = file.rsplit_once('.').map_or(file, |(name, _)| name);
     let words = kernel::text::one_line(&name.replace('_', " "));

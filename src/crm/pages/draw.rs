@@ -1,4 +1,4 @@
-//! Cells and fields of forms as templates draw them.
+//! View structs of cells and form fields for templates.
 
 use entity::{Cell, Column, FieldValue, Kind, Origin, Stands};
 use features::tasks::queries::labels;
@@ -18,26 +18,26 @@ use crate::model::{RowKind, Suggestion};
 /// A value in a cell.
 #[derive(Clone, Default)]
 pub(super) struct Shown {
-    /// The words; empty when there is nothing.
+    /// Empty if there is no value.
     pub text: String,
-    /// The page that it leads to.
+    /// Link target; empty if none.
     pub href: String,
-    /// Whether that is outside of HQ.
+    /// Whether the link leaves HQ.
     pub out: bool,
-    /// A choice's colour.
+    /// Colour of a choice.
     pub colour: String,
-    /// Somebody.
+    /// A person or agent.
     pub face: Option<Face>,
     /// Tags and other choices: colour and label.
     pub tags: Vec<(String, String)>,
-    /// A bar of a hundred.
+    /// Percentage for a bar.
     pub share: Option<u8>,
-    /// Whether an agent wrote it and nobody has checked it yet.
+    /// Whether an agent wrote it and nobody has confirmed it.
     pub unchecked: bool,
 }
 
 impl Shown {
-    /// What a bar means: much, some, or little.
+    /// The tone of a bar by its percentage.
     pub fn tone(&self) -> &'static str {
         match self.share {
             Some(..30) => "danger",
@@ -47,13 +47,13 @@ impl Shown {
     }
 }
 
-/// What a day means for something that is to be done by then.
+/// The tone of a due date.
 pub(super) fn day_tone(day: Date, today: Date) -> &'static str {
     let work = if day < today { Work::Late } else { Work::Open };
     Due::new(day, today, work).tone.as_str()
 }
 
-/// A value as a list or a page shows it.
+/// A value as shown in a list or on a page.
 pub(super) fn shown(
     scene: &ViewContext,
     look: &Look<'_>,
@@ -106,20 +106,20 @@ pub(super) fn shown(
     shown
 }
 
-/// Where a value comes from: "by Ada", and the rest of the sentence.
+/// The origin of a value: "by Ada", and the rest of the sentence.
 #[derive(Clone)]
 pub(super) struct From {
     pub face: Face,
-    /// Through what: "from a file, row 7"; empty when by hand.
+    /// Its channel: "from a file, row 7"; empty if entered by hand.
     pub through: String,
     pub at: RelTime,
-    /// What it stands on: address or record, quote, and the link when it is an address.
+    /// Sources: address or record, quote, and the link of an address.
     pub sources: Vec<(String, String, String)>,
-    /// The page of the run, or empty.
+    /// Page of the run; empty if none.
     pub run: String,
 }
 
-/// Where a value comes from.
+/// The origin of a value.
 pub(super) fn origin(scene: &ViewContext, look: &Look<'_>, origin: &Origin) -> From {
     let through = match (origin.cause, origin.row) {
         (Cause::Import(_), Some(row)) => format!("from a file, row {row}"),
@@ -153,16 +153,16 @@ pub(super) fn origin(scene: &ViewContext, look: &Look<'_>, origin: &Origin) -> F
     }
 }
 
-/// A value that an agent suggests.
+/// A suggestion of an agent.
 pub(super) struct Suggested {
     pub id: String,
     /// The value in words.
     pub text: String,
-    /// Where it comes from.
+    /// Its origin.
     pub from: From,
 }
 
-/// A value that an agent suggests.
+/// Builds the view of a suggestion.
 pub(super) fn suggested(
     scene: &ViewContext,
     look: &Look<'_>,
@@ -186,28 +186,26 @@ pub(super) fn suggested(
 /// A field of a form.
 #[derive(Clone, Default)]
 pub(super) struct Input {
-    /// The key of the field.
+    /// Key of the field.
     pub name: String,
-    /// What people read.
     pub label: String,
     /// The control: `text`, `area`, `select`, `day`, `moment`, or the type of an input.
     pub control: &'static str,
-    /// What was typed, or what stands there.
+    /// The submitted or current value.
     pub value: String,
-    /// The same as people write it; empty where that is the value itself.
+    /// The value in the form that people type; empty if identical.
     pub written: String,
-    /// What can be chosen.
+    /// Options of a select.
     pub choices: Vec<Choice>,
-    /// Names that can be typed.
+    /// Suggestions for typing.
     pub offers: Vec<String>,
-    /// What is wrong with it.
+    /// Error message; empty if none.
     pub error: String,
     pub hint: String,
-    /// Whether it must be filled in.
     pub required: bool,
 }
 
-/// The field of a form for a column.
+/// The form field of a column.
 pub(super) fn input(
     scene: &ViewContext,
     (look, read): (&Look<'_>, &dyn Read),
@@ -280,7 +278,7 @@ fn control(kind: Kind) -> &'static str {
     }
 }
 
-/// Puts what is wrong beside its field; gives what belongs to none.
+/// Assigns errors to their fields; returns those without a field.
 pub(super) fn refused(inputs: &mut [Input], wrong: &[FieldError]) -> String {
     let mut others = Vec::new();
     for one in wrong {
@@ -292,7 +290,7 @@ pub(super) fn refused(inputs: &mut [Input], wrong: &[FieldError]) -> String {
     others.join(" ")
 }
 
-/// The word of a stage's meaning as a state of the style sheet.
+/// The style of a stage's meaning.
 pub(super) fn tone(stands: Stands) -> &'static str {
     match stands {
         Stands::Open => "info",

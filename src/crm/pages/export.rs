@@ -1,5 +1,5 @@
-//! Rows of a list as a file: what its conditions find, all fields, as CSV that an import reads again, or as JSON. The
-//! file is sent while it is made, so that a long list needs no room.
+//! Export of a list: matching rows with all fields, as CSV that an import can read, or as JSON. The file is streamed
+//! while it is generated, so memory use is bounded.
 
 use app::Ws;
 use axum::body::{Body, Bytes};
@@ -25,10 +25,10 @@ use crate::model::{CollectionId, Row, RowKind};
 use crate::path_kind::PathKind;
 use crate::queries;
 
-/// Rows that are read at once.
+/// Rows per piece.
 const PIECE: usize = 500;
 
-/// The form of a file.
+/// Format of a file.
 #[derive(Clone, Copy)]
 enum Form {
     Csv,
@@ -81,7 +81,7 @@ pub(super) async fn records_json(
     file(RowKind::RECORDS, (ws, who, alive), (Some(id), wish), Form::Json).await
 }
 
-/// A file that is being sent.
+/// A file being sent.
 struct Sending {
     kind: &'static RowKind,
     ws: Ws,
@@ -90,7 +90,7 @@ struct Sending {
     collection: Option<CollectionId>,
     form: Form,
     ids: Vec<Uuid>,
-    /// How many rows are sent; none before the beginning of the file is.
+    /// Number of sent rows; `None` before the beginning of the file is sent.
     sent: Option<usize>,
 }
 
@@ -123,7 +123,7 @@ async fn file(
     };
     let headers = answer.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(media));
-    // ok: a name of letters alone is always a value.
+    // ok: a name of letters is always a valid value.
     if let Ok(name) = HeaderValue::try_from(format!("attachment; filename=\"{}.{end}\"", kind.path))
     {
         headers.insert(CONTENT_DISPOSITION, name);
@@ -135,7 +135,7 @@ fn pieces(sending: Sending) -> impl Stream<Item = Result<Bytes, CrmError>> + Sen
     stream::unfold(Some(sending), |sending| async move {
         let mut sending = sending?;
         let from = sending.sent.unwrap_or(0);
-        // Rights are asked for again before anything more is handed out.
+        // Check access again before each piece.
         if (sending.sent.is_some() && sending.ids.len() <= from) || !(sending.alive.0)() {
             return None;
         }

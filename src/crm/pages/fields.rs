@@ -1,4 +1,4 @@
-//! The page of fields: what records have, the stages of the pipeline, sets to start with.
+//! The settings page of fields: fields of records, stages of the pipeline, presets.
 
 use askama::Template;
 use axum::http::StatusCode;
@@ -37,14 +37,14 @@ pub(super) fn routes() -> Routes {
         .post("/settings/fields/{key}/{verb}", act.needs(Can::Write))
 }
 
-/// Which records.
+/// Query parameters.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct FieldsPageParams {
     of: String,
 }
 
-/// The home that a word or the id of a collection means.
+/// The home for a word or the id of a collection.
 pub(crate) fn home_of(read: &dyn Read, word: &str) -> Result<Home, CrmError> {
     match word {
         "" | "contacts" => Ok(Home::Contacts),
@@ -62,7 +62,7 @@ pub(crate) fn word_of(home: Home) -> String {
     }
 }
 
-/// A stage of the pipeline in its form.
+/// A stage in the form of the pipeline.
 struct StageView {
     key: String,
     label: String,
@@ -83,7 +83,7 @@ struct FieldView {
     fixed: bool,
     has_choices: bool,
     are_labels: bool,
-    /// Whether it can get another kind.
+    /// Whether its kind can be converted.
     converts: bool,
     choices: String,
     choice_labels: Vec<(String, String)>,
@@ -106,7 +106,7 @@ struct FieldsPage {
     fields: Vec<FieldView>,
     kinds: Vec<parts::Choice>,
     targets: Vec<parts::Choice>,
-    /// Whether its records have no tags.
+    /// Whether the records have no tags.
     lacks_tags: bool,
     may_write: bool,
     error: String,
@@ -238,7 +238,7 @@ async fn show(
     }
 }
 
-/// What a form says of a field.
+/// The changes of a field in a form.
 fn patch(typed: &FormValues) -> Result<FieldPatch, CrmError> {
     let look = match given(typed, "look").as_deref().map(str::trim) {
         Some(word) => {
@@ -296,7 +296,7 @@ async fn make(
     finish((app, ws, who), (hx, shell), (home, typed), done)
 }
 
-/// Says what was done, or shows the page again with what is wrong.
+/// Reports success, or shows the page again with the error.
 fn finish(
     (app, ws, who): (App, Ws, Person),
     (hx, shell): (Hx, Shell),
@@ -367,7 +367,7 @@ async fn act(
     finish((app, ws, who), (hx, shell), (home, typed), done)
 }
 
-/// The stages of the form, in the order of its numbers; a stage without a name goes.
+/// The stages of the form in order; a stage without a name is removed.
 fn stages(typed: &FormValues) -> Vec<Choice> {
     let mut all = Vec::new();
     for n in 0..200 {

@@ -1,4 +1,4 @@
-//! What stands above the rows of a list: views with their numbers, chips, the form of filters, menus.
+//! The part above the rows of a list: views with counts, filter chips, the filter form, menus.
 
 use std::sync::Arc;
 
@@ -30,34 +30,34 @@ use crate::path_kind::PathKind;
 use crate::queries;
 use crate::views::{BOARD, CARDS, pipeline};
 
-/// What addresses call the region of the views.
+/// Name of the region of views in addresses.
 pub(super) const VIEWS: &str = "views";
-/// Names of records that a completion offers.
+/// Maximum number of record names in a completion.
 const OFFERS: usize = 200;
 
-/// A field of the form of filters: its name, its label, what can be chosen.
+/// A field of the filter form.
 pub(super) struct Field {
     pub name: String,
     pub label: String,
     pub choices: Vec<Choice>,
 }
 
-/// What stands above the rows.
+/// The part above the rows.
 pub(super) struct Frame {
-    /// What every list has.
+    /// The common part of every list.
     pub list: common::Frame,
-    /// The form of filters.
+    /// The fields of the filter form.
     pub fields: Vec<Field>,
-    /// Columns to show or hide; only a table has some.
+    /// Columns to show or hide; only for tables.
     pub columns: Vec<Tab>,
-    /// Ways to put together.
+    /// Options for grouping.
     pub groups: Vec<Tab>,
-    /// The present one.
+    /// Label of the current grouping.
     pub group_label: String,
 }
 
 impl Frame {
-    /// Everything above the rows.
+    /// Builds the part above the rows.
     pub fn new(
         kind: &'static RowKind,
         scene: &ViewContext,
@@ -106,7 +106,7 @@ impl Frame {
     }
 }
 
-/// The views with the numbers of their rows, counted in this snapshot.
+/// The views with their row counts in this snapshot.
 fn tabs(
     kind: &'static RowKind,
     scene: &ViewContext,
@@ -136,7 +136,7 @@ fn tabs(
     Ok(Tabs { id: "crm-views", live: live.debounced(), tabs })
 }
 
-/// How many rows each of these queries finds; kept for as long as nothing has changed by which they are counted.
+/// Number of rows that each query finds; cached until one of these tables changes.
 fn totals(
     kind: &'static RowKind,
     scene: &ViewContext,
@@ -170,7 +170,7 @@ fn totals(
     ws.numbers.get((&ws.store, read.last_seq()?, scene.today.now), (&question, &tables), count)
 }
 
-/// The views alone, counted anew.
+/// The region of views with fresh counts.
 pub(super) fn views_alone(
     kind: &'static RowKind,
     scene: &ViewContext,
@@ -180,7 +180,7 @@ pub(super) fn views_alone(
     html::fragment(&tabs(kind, scene, read, state)?)
 }
 
-/// Table, board and cards; there is a board where a field has choices to lay it out by.
+/// Table, board and cards; there is a board if a field has choices for its columns.
 fn layouts(state: &State, columns: &[Column]) -> Vec<Tab> {
     let tab = |layout: &str, label: &str, icon| {
         let href = state.url_with(|look| look.layout = layout.to_owned());
@@ -202,7 +202,7 @@ fn chip(state: &State, look: &Look<'_>, term: &Term, wrong: &str) -> Chip {
     }
 }
 
-/// The saved view that is shown, for who may change it.
+/// The current saved view, for members who may change it.
 fn saved(
     scene: &ViewContext,
     read: &dyn Read,
@@ -222,7 +222,7 @@ fn saved(
     }))
 }
 
-/// A line a column: whether it is shown, and the list with or without it.
+/// One entry per column: whether it is shown, and the address that toggles it.
 fn choosing(state: &State, columns: &[Column], keys: &[String]) -> Vec<Tab> {
     let others = columns.iter().filter(|column| column.key != NAME);
     let line = |column: &Column| {
@@ -238,7 +238,7 @@ fn choosing(state: &State, columns: &[Column], keys: &[String]) -> Vec<Tab> {
     others.map(line).collect()
 }
 
-/// The fields by which rows can be put together; a board always is by one.
+/// The fields to group by; a board is always grouped.
 fn groups(state: &State, columns: &[Column], now: Option<&Column>) -> Vec<Tab> {
     let is_board = state.look.layout == BOARD;
     let fits =
@@ -254,7 +254,7 @@ fn groups(state: &State, columns: &[Column], now: Option<&Column>) -> Vec<Tab> {
     all
 }
 
-/// The fields of the form of filters, with what the query asks of them.
+/// The fields of the filter form with their values in the query.
 fn fields(scene: &ViewContext, state: &State, (home, look): (Home, &Look<'_>)) -> Vec<Field> {
     let field = |key: String| {
         let column = filters::column(&key, &look.columns);
@@ -294,7 +294,7 @@ fn fields(scene: &ViewContext, state: &State, (home, look): (Home, &Look<'_>)) -
     menu_keys(home, &look.columns).into_iter().map(field).collect()
 }
 
-/// What could come next where somebody types in the box of a kind.
+/// Completions in the search box of a kind.
 pub(super) async fn complete(
     PathKind(kind): PathKind,
     ws: Ws,
@@ -304,7 +304,7 @@ pub(super) async fn complete(
     Ok(Json(ws.read(|snap| offers(kind, &ws, &who, snap, (None, &typing)))?))
 }
 
-/// The same in the box of a collection.
+/// Completions in the search box of a collection.
 pub(super) async fn complete_records(
     ws: Ws,
     who: Person,
@@ -339,7 +339,7 @@ fn offers(
     })
 }
 
-/// The names of the newest rows of a kind.
+/// The names of the newest active rows of a kind.
 pub(super) fn newest(
     kind: &'static RowKind,
     read: &dyn Read,
@@ -349,12 +349,12 @@ pub(super) fn newest(
     Ok(here.map(|row| row.name().to_owned()).collect())
 }
 
-/// The word of a field with one of its values, as a query has it.
+/// The condition that a field has a value.
 pub(super) fn term_of(column: &Column, value: &str) -> Term {
     Term::new(short(&column.key), value)
 }
 
-/// The state of the list of a kind or a collection, as somebody asks for it.
+/// The state of a requested list of a kind or a collection.
 pub(super) fn state_of(
     kind: &'static RowKind,
     scene: &ViewContext,

@@ -1,4 +1,4 @@
-//! Tasks about rows: one for an agent that links to each of those chosen, and one made on the page of a record.
+//! Tasks about rows: one for an agent with links to all selected rows, and one from the page of a record.
 
 use axum::response::{IntoResponse as _, Response};
 use serde_json::Value;
@@ -32,7 +32,7 @@ use crate::path_kind::PathKind;
 use crate::queries;
 use crate::typed::{FormValues, text};
 
-/// Makes a task for an agent about the chosen rows of a kind.
+/// Creates a task for an agent about the selected rows of a kind.
 pub(super) async fn give(
     PathKind(kind): PathKind,
     app: App,
@@ -44,7 +44,7 @@ pub(super) async fn give(
     make(kind, (app, ws, who), hx, (None, typed)).await
 }
 
-/// The same about records of a collection.
+/// Creates a task for an agent about the selected records of a collection.
 pub(super) async fn give_records(
     app: App,
     ws: Ws,
@@ -63,7 +63,7 @@ async fn make(
     hx: Hx,
     (collection, typed): (Option<CollectionId>, FormValues),
 ) -> Result<Response, PageError> {
-    // One task has so many links.
+    // Limited by the number of links of a task.
     let ids = chosen(kind, &ws, &who, (collection, &typed), MOST)?;
     let (count, me) = (ids.len(), Assignee::Person(who.account));
     let (title, agent) = (text(&typed, "title").to_owned(), text(&typed, "agent").to_owned());
@@ -85,7 +85,7 @@ async fn make(
     Ok(flash::say(&app, Flash::ok(words), hx.go_to(&ws.url(&format!("tasks/{task}")))))
 }
 
-/// Makes a task that links to rows; gives its name.
+/// Creates a task with links to rows; returns its name.
 fn task_about(
     kind: &'static RowKind,
     tx: &mut WriteTx<'_>,
@@ -100,7 +100,7 @@ fn task_about(
     Ok(tasks::name(tx, task.number)?)
 }
 
-/// Makes a task about one row, for an agent, a person or nobody.
+/// Creates a task about one row, for an agent, a person or nobody.
 pub(super) async fn about(
     app: App,
     ws: Ws,

@@ -1,4 +1,4 @@
-//! Lists of rows: a table whose cells are edited in place, and a board; both also by groups.
+//! Lists of rows: a table with cells edited in place, and a board, both optionally grouped.
 
 use askama::Template;
 use axum::response::Response;
@@ -34,31 +34,31 @@ use crate::path_kind::PathKind;
 use crate::rules::PRESETS;
 use crate::views::{BOARD, CARDS};
 
-/// Rows of a table at once.
+/// Maximum number of rows in a table.
 const PAGE: usize = 100;
-/// Cells of a table at once: one with many columns has fewer rows.
+/// Maximum number of cells in a table: tables with many columns show fewer rows.
 const CELLS: usize = 1_000;
-/// Rows of a group at once, where there are few groups.
+/// Rows per group if there are few groups.
 const OF_GROUP: usize = 25;
-/// Rows of a group at once, where there are many.
+/// Rows per group if there are many groups.
 const OF_MANY: usize = 5;
-/// Groups at once.
+/// Maximum number of groups.
 pub(super) const GROUPS: usize = 20;
 
-/// Rows of the table below a heading; of a table without groups all of them.
+/// Rows of the table under a heading; without groups all rows.
 pub(super) struct Block {
     /// The id of its heading.
     id: String,
     mark: Option<Mark>,
     count: usize,
-    /// The figure of each column with its word.
+    /// Figure and label of each column.
     figures: Vec<(&'static str, String)>,
-    /// The list of all its rows; empty when all are shown.
+    /// Link to the list of all its rows; empty if all are shown.
     more: String,
     rows: Vec<Line>,
 }
 
-/// What stands below a column, and what could.
+/// The figure below a column, and the available figures.
 pub(super) struct FootCell {
     key: String,
     label: String,
@@ -88,7 +88,7 @@ pub(super) struct ListPage {
     blocks: Vec<Block>,
     with_talks: bool,
     foot: Vec<FootCell>,
-    /// Whether the rows are drawn as cards.
+    /// Whether rows are shown as cards.
     cards: bool,
     total: usize,
     all: usize,
@@ -119,7 +119,7 @@ pub(super) async fn list(
     .await
 }
 
-/// The page of a list, or the region of it that is asked for.
+/// The page of a list, or the requested region of it.
 pub(super) fn answer(
     kind: &'static RowKind,
     scene: &ViewContext,
@@ -138,7 +138,7 @@ pub(super) fn answer(
     }
 }
 
-/// The page of a list: of contacts, organizations, or a collection.
+/// Builds the page of a list of contacts, organizations or a collection.
 fn page(
     kind: &'static RowKind,
     scene: &ViewContext,
@@ -231,12 +231,12 @@ fn page(
     })
 }
 
-/// The page behind this one, which shows so many rows or groups.
+/// Address of the next page, after this many rows or groups.
 fn next(state: &State, shown: usize) -> String {
     state.url_at("", &[("from", &(state.from + shown).to_string())])
 }
 
-/// What a page asks of its rows: in which groups they stand, and of which columns figures are told.
+/// The list request of a page: grouping, and columns with figures.
 fn asked(
     state: &State,
     (group, is_board): (Option<&Column>, bool),
@@ -258,7 +258,7 @@ fn asked(
     list::ListRequest { told, group, ..state.asked() }
 }
 
-/// The keys of the columns that are shown.
+/// Keys of the visible columns.
 fn keys(home: Home, columns: &[Column], wish: &str) -> Vec<String> {
     match wish.is_empty() {
         true => columns::shown_first(home, columns),
@@ -304,7 +304,7 @@ impl Block {
     }
 }
 
-/// The rows of a group below their heading.
+/// The rows of a group under their heading.
 fn block(
     kind: &'static RowKind,
     rows: &Rows<'_>,
@@ -332,7 +332,7 @@ fn block(
     })
 }
 
-/// What stands below each column that is shown.
+/// The figures below the visible columns.
 fn foot_cells(
     state: &State,
     look: &Look<'_>,

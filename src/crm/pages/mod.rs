@@ -76,12 +76,12 @@ fn record(routes: Routes, at: &'static str) -> Routes {
         .post(path(at, "/{verb}"), acts::act.needs(Can::Write))
 }
 
-/// A path below another; made once, for the life of the process.
+/// Joins paths. Leaks the result, so call this only while building routes.
 fn path(at: &str, below: &str) -> &'static str {
     format!("{at}{below}").leak()
 }
 
-/// The columns of rows and who is named in them, as somebody sees them.
+/// The columns of rows and the names in them, for one viewer.
 struct Look<'r> {
     columns: Vec<Column>,
     known: Known<'r>,
@@ -93,7 +93,7 @@ impl<'r> Look<'r> {
         Ok(Self { columns: columns::of(read, home)?, known })
     }
 
-    /// The values of some fields in a line; of a contact without an organization the company.
+    /// The values of some fields in one line; a contact without an organization shows the company.
     fn second(&self, row: &Row, keys: &[&str]) -> String {
         let of = |key: &str| {
             let column = self.columns.iter().find(|column| column.key == key)?;
@@ -117,7 +117,7 @@ impl<'r> Look<'r> {
     }
 }
 
-/// The address of the list that rows belong to.
+/// The address of the list that contains the rows.
 fn list_url(
     kind: &'static RowKind,
     scene: &ViewContext,

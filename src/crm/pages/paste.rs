@@ -1,4 +1,4 @@
-//! Cells of a spreadsheet that are pasted into a table: first what would change and what does not fit, then the change.
+//! Pasting cells of a spreadsheet into a table: a preview with refused cells, then the change.
 
 use app::{App, Who as _, Ws};
 use askama::Template;
@@ -25,10 +25,10 @@ use crate::queries;
 use crate::rules::{self, Block, Pasted, RefusedCell};
 use crate::typed::{FormValues, text};
 
-/// Refused cells that are listed.
+/// Maximum number of listed refused cells.
 const LISTED: usize = 50;
 
-/// What pasting would do, before it is done.
+/// The preview of a paste.
 #[derive(Template)]
 #[template(path = "crm/paste.html")]
 struct PasteDialog {
@@ -36,11 +36,11 @@ struct PasteDialog {
     rows: String,
     fields: String,
     text: String,
-    /// What would change, in words.
+    /// The changes in words.
     told: String,
-    /// What stands outside of the table, in words; empty when nothing does.
+    /// What is outside of the table, in words; empty if nothing.
     left: String,
-    /// How the button is called; empty when nothing would change.
+    /// Label of the button; empty if nothing would change.
     verb: String,
     refused: Vec<RefusedCell>,
     more: usize,
@@ -88,7 +88,7 @@ async fn answer(
     }
     let done = ws.write(&who, move |tx| {
         let pasted = rules::paste(tx, &block)?;
-        // ok: where nothing changed there is nothing to undo.
+        // ok: without changes there is nothing to undo.
         Ok::<_, CrmError>((pasted, tx.seq().ok()))
     });
     let (pasted, entry) = done.await?;
@@ -107,7 +107,7 @@ async fn answer(
     Ok((ask, "").into_response())
 }
 
-/// The block that a form means, and what of it stands outside of the table: rows and columns.
+/// The block of a form, and the number of rows and columns outside of the table.
 fn block_of(kind: &'static RowKind, typed: &FormValues) -> (Block, (usize, usize)) {
     let rows: Vec<Uuid> = text(typed, "rows").split(',').filter_map(|id| id.parse().ok()).collect();
     let fields: Vec<String> = text(typed, "fields").split(',').map(str::to_owned).collect();
@@ -123,8 +123,7 @@ fn block_of(kind: &'static RowKind, typed: &FormValues) -> (Block, (usize, usize
     (Block { kind, rows, fields, cells }, left)
 }
 
-/// The cells of a text as spreadsheets copy them: a line a row, tabs between cells. A cell with a line break in it stands
-/// in quotation marks.
+/// Parses text as copied by spreadsheets: a line per row, tabs between cells. A cell with a line break is quoted.
 fn cells_of(text: &str) -> Vec<Vec<String>> {
     let text = text.replace("\r\n", "\n");
     let (mut rows, mut row, mut cell) = (Vec::new(), Vec::new(), String::new());
@@ -143,7 +142,7 @@ fn cells_of(text: &str) -> Vec<Vec<String>> {
         }
     }
     if quoted {
-        // A mark that nothing closes is a part of the text.
+        // An unclosed quotation mark is part of the text.
         let cells = |line: &str| line.split('\t').map(str::to_owned).collect();
         return text.lines().map(cells).collect();
     }
@@ -154,15 +153,15 @@ fn cells_of(text: &str) -> Vec<Vec<String>> {
     rows
 }
 
-/// What pasting would do: done on a snapshot, then dropped.
+/// Pastes on a snapshot and discards the result.
 fn preview(ws: &Ws, who: &Person, block: &Block) -> Result<Pasted, CrmError> {
     ws.read(|snap| rehearsed((ws, who), snap, block))
 }
 
-/// What a block would do if it were pasted now.
+/// What pasting a block would do now.
 ///
 /// # Errors
-/// As pasting it.
+/// The errors of pasting it.
 pub(crate) fn rehearsed(
     (ws, who): (&Ws, &Person),
     snap: &Snap<'_>,

@@ -1,4 +1,4 @@
-//! Rows as a table and a board draw them.
+//! Rows as shown in a table or on a board.
 
 use std::collections::BTreeMap;
 
@@ -26,7 +26,7 @@ pub(super) struct Head {
     pub key: String,
     pub label: String,
     pub sort: String,
-    /// `ascending`, `descending`, or nothing.
+    /// `ascending`, `descending`, or empty.
     pub sorted: &'static str,
     pub number: bool,
 }
@@ -41,24 +41,23 @@ pub(super) struct Line {
     pub due: Option<(String, &'static str)>,
     pub last: Option<(&'static str, &'static str, RelTime)>,
     pub second: String,
-    /// What a deal is worth.
+    /// Value of the deal.
     pub worth: String,
 }
 
-/// What the rows of a group have in common.
+/// The common value of a group's rows.
 #[derive(Clone)]
 pub(super) struct Mark {
-    /// As a query and a form have it: the key of a choice, a handle, an id; `none` for what has no value.
+    /// The value in queries and forms: key of a choice, handle or id; `none` if there is no value.
     pub word: String,
-    /// What people read.
     pub label: String,
-    /// The colour of a choice.
+    /// Colour of a choice.
     pub colour: String,
-    /// Somebody.
+    /// A person or agent.
     pub face: Option<Face>,
 }
 
-/// The mark of the rows with a value of a column.
+/// The mark of rows with a value of a column.
 pub(super) fn mark(rows: &Rows<'_>, column: &Column, value: Option<&FieldValue>) -> Mark {
     let known = &rows.look.known;
     let key = match value {
@@ -68,7 +67,7 @@ pub(super) fn mark(rows: &Rows<'_>, column: &Column, value: Option<&FieldValue>)
     let choice = column.choices.iter().find(|choice| choice.key == key);
     let word = match value {
         None => "none".to_owned(),
-        // A tag is said by the name of its label: its key may be that of another one.
+        // A tag is identified by the name of its label, because its key may be the name of another one.
         Some(FieldValue::Choice(key)) if columns::are_labels(column) => column.label_of(key),
         Some(FieldValue::Choice(key)) => key.clone(),
         Some(FieldValue::Refers(target)) => target.id.to_string(),
@@ -88,19 +87,19 @@ pub(super) fn mark(rows: &Rows<'_>, column: &Column, value: Option<&FieldValue>)
     }
 }
 
-/// What rows are drawn with.
+/// Context for showing rows.
 pub(super) struct Rows<'a> {
     pub scene: &'a ViewContext,
     pub read: &'a dyn Read,
     pub look: &'a Look<'a>,
     /// The next follow-up of contacts.
     pub due: &'a BTreeMap<ContactId, Date>,
-    /// The columns that are shown.
+    /// The visible columns.
     pub keys: &'a [String],
 }
 
 impl Rows<'_> {
-    /// The rows of some ids as they are drawn.
+    /// The rows with these ids.
     pub fn of(&self, kind: &'static RowKind, ids: &[Uuid]) -> Result<Vec<Line>, CrmError> {
         list::rows(kind, self.read, ids)?.into_iter().map(|row| self.line(&row)).collect()
     }

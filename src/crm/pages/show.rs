@@ -1,5 +1,5 @@
-//! The page of one record: its cells with where each comes from, its talks, its tasks, who belongs to it; the form of a
-//! new one; the editor of one cell of a table.
+//! The page of one record: cells with their origin, interactions, tasks, members of an organization. Also the form of a
+//! new record, and the editor of one cell of a table.
 
 use askama::Template;
 use axum::http::StatusCode;
@@ -40,16 +40,16 @@ use crate::path_kind::PathKind;
 use crate::queries;
 use crate::typed::{FormValues, text};
 
-/// What stands below the name, where a record has it.
+/// Fields shown below the name, if filled.
 const SECOND: [&str; 5] = ["title", columns::ORGANIZATION, "type", "industry", "location"];
-/// A piece of what stands below the name.
+/// A part of the line below the name.
 struct Part {
     text: String,
-    /// Where it leads; empty when nowhere.
+    /// Link target; empty if none.
     href: String,
 }
 
-/// What stands below the name; an organization leads to its page.
+/// The line below the name; an organization is a link.
 fn second(scene: &ViewContext, look: &Look<'_>, row: &Row) -> Vec<Part> {
     let part = |key: &&str| {
         let text = look.second(row, &[*key]);
@@ -64,10 +64,10 @@ fn second(scene: &ViewContext, look: &Look<'_>, row: &Row) -> Vec<Part> {
     SECOND.iter().filter_map(part).collect()
 }
 
-/// Talks among which a follow-up is looked for.
+/// Number of interactions that are searched for a follow-up.
 const TALKS: usize = 200;
 
-/// Fields of HQ that a new record rarely has.
+/// Built-in fields that a new record rarely has.
 const LATER: [&str; 12] = [
     "email_2",
     "phone_2",
@@ -89,10 +89,10 @@ pub(super) struct CellView {
     shown: Shown,
     from: Option<From>,
     suggested: Option<Suggested>,
-    /// What was read, so that a save tells whether somebody else was faster.
+    /// The value that was read, so that a save detects concurrent changes.
     was: String,
     long: Option<SafeHtml>,
-    /// Whether it is empty, as it is in most records.
+    /// Whether it is empty, as in most records.
     is_rare: bool,
 }
 
@@ -152,12 +152,12 @@ web::region!(ShowPage, as_talks, ShowTalks, "crm/show-talks.html");
 web::region!(ShowPage, as_files, ShowFiles, "crm/show-files.html");
 
 impl ShowPage {
-    /// What was typed into a field of a form that came back.
+    /// The submitted value of a field in a form that is shown again.
     fn typed(&self, field: &str) -> &str {
         text(&self.typed, field)
     }
 
-    /// Whether what came back is the form with this field.
+    /// Whether the form with this field is shown again.
     fn came_back(&self, field: &str) -> bool {
         self.typed.contains_key(field)
     }
@@ -167,22 +167,22 @@ impl ShowPage {
     }
 }
 
-/// What stands behind the question mark.
+/// Query parameters.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct RecordPageParams {
     part: String,
     key: String,
-    /// The comment that the box begins with.
+    /// The comment that the comment box quotes.
     quote: String,
     reply: String,
-    /// How far back the timeline goes, and what it tells.
+    /// Number of pages of the timeline, and its kinds of entries.
     back: usize,
     tell: String,
 }
 
 impl RecordPageParams {
-    /// How much of the timeline a page shows, or this region of it; none where it has none.
+    /// The part of the timeline that a page or region shows; `None` if it has none.
     fn time(&self, part: &str) -> Option<TimelineRequest> {
         let wish = TimelineRequest { looks: self.back, tell: Tell::of(&self.tell) };
         (!["head", "cells", "tasks", "files"].contains(&part)).then_some(wish)
@@ -216,7 +216,7 @@ pub(super) async fn show(
     }
 }
 
-/// The page with what is wrong with a form that came back.
+/// The page with the errors of a submitted form.
 pub(super) fn refused(
     kind: &'static RowKind,
     scene: &ViewContext,
@@ -254,7 +254,7 @@ fn page(
         }
         None => Timeline::default(),
     };
-    // Of the talks on which something is to follow the oldest comes first.
+    // The oldest pending follow-up comes first.
     let due = timeline::talks(kind, read, row.id, TALKS)?.into_iter().rev().find(Talk::is_due);
     let due = due.map(|talk| timeline::talk_line(kind, scene, read, &look, talk)).transpose()?;
     let tasks = links::tasks_to(scene, read, &timeline::target(row))?;
@@ -275,7 +275,7 @@ fn page(
         one: kind.entity().one,
         head_live: live("head").table("interactions"),
         cells_live: live("cells").table("suggestions").table("fields"),
-        // Where no task is about it yet, only a new link can bring one.
+        // Without tasks, only a new link can change this region.
         tasks_live: match tasks.is_empty() {
             true => live("tasks").table("task_links"),
             false => live("tasks").table("task_links").table("tasks"),
@@ -379,7 +379,7 @@ fn people(
     Ok(all.into_iter().filter(|contact| contact.archived_at.is_none()).map(line).collect())
 }
 
-/// Who can get a task about the record; an agent is asked first.
+/// Who can be assigned a task about the record; an agent comes first.
 fn takers(scene: &ViewContext) -> Vec<Choice> {
     let first = scene.people.agents().next().map(|agent| Assignee::Agent(agent.id));
     scene.people.choices(first, scene.me)
@@ -399,7 +399,7 @@ struct NewPage {
     verb: String,
 }
 
-/// The form of a new record; what stands in the address is filled in.
+/// The form of a new record; query parameters fill its fields.
 pub(super) async fn new(
     PathKind(kind): PathKind,
     ws: Ws,
@@ -413,7 +413,7 @@ pub(super) async fn new(
     })
 }
 
-/// The form of a new record with what was typed, and what is wrong with it.
+/// The form of a new record with submitted values and errors.
 pub(super) fn new_form(
     kind: &'static RowKind,
     scene: &ViewContext,

@@ -1,4 +1,4 @@
-//! The address is the state of a list of rows: which view, what was typed, how it is laid out.
+//! The state of a list of rows is its address: view, query, layout.
 
 use std::collections::BTreeMap;
 
@@ -16,62 +16,60 @@ use crate::list::{self, groups_by};
 use crate::model::{CollectionId, Home, RowKind};
 use crate::views::{self as own, BOARD, path_of, pipeline, tidy};
 
-/// What stands behind the question mark. What is absent is as the view says.
+/// Query parameters. Absent ones have the value of the view.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct ListPageParams {
-    /// The view, by its slug.
+    /// Slug of the view.
     pub view: String,
-    /// The query.
     pub q: Option<String>,
-    /// Table or board.
+    /// Table, board or cards.
     pub layout: Option<String>,
-    /// The order.
     pub sort: Option<String>,
-    /// The field by which rows are put together.
+    /// The field to group by.
     pub group: Option<String>,
     /// The columns of the table.
     #[serde(alias = "cols")]
     pub columns: Option<String>,
-    /// What stands below columns.
+    /// The figures below columns.
     pub foot: Option<String>,
-    /// Whether the archived ones are shown.
+    /// Whether archived rows are shown.
     pub archived: String,
-    /// How many rows stand on the pages before.
+    /// Number of rows on previous pages.
     pub from: String,
-    /// A region beside the rows that is asked for alone.
+    /// A region to return alone.
     pub part: String,
-    /// Sent by the form of filters, whose fields take the place of what the query says of them.
+    /// Set by the filter form, whose fields replace the conditions of the query.
     pub menu: String,
-    /// Those fields.
+    /// The fields of the filter form.
     #[serde(flatten)]
     pub fields: BTreeMap<String, String>,
 }
 
-/// A list as it is asked for.
+/// A requested list.
 #[derive(Clone, Debug)]
 pub(super) struct State {
-    /// The address of the list without anything behind it.
+    /// Address of the list without parameters.
     pub base: String,
     pub collection: Option<CollectionId>,
-    /// The view that it began with.
+    /// The view that it starts from.
     pub view: ListView,
     /// What is shown.
     pub look: Words,
-    /// The query as it was understood.
+    /// The parsed query.
     pub query: Query,
-    /// How many rows stand on the pages before.
+    /// Number of rows on previous pages.
     pub from: usize,
-    /// A view that was named and is not there, or empty.
+    /// Name of a requested view that does not exist, else empty.
     pub missing: String,
 }
 
-/// The path by which views know the list of a kind.
+/// The path by which views identify the list of a kind.
 pub(super) fn path(kind: &'static RowKind, collection: Option<CollectionId>) -> String {
     collection.map_or_else(|| kind.path.to_owned(), path_of)
 }
 
-/// The views of a list that somebody sees.
+/// The views of a list that are visible to somebody.
 pub(super) fn all_views(
     kind: &'static RowKind,
     read: &dyn Read,
@@ -87,8 +85,7 @@ pub(super) fn all_views(
 }
 
 impl State {
-    /// The list that is asked for, as somebody sees it: beginning with the view that is named, or with the first one
-    /// when there is none of that name.
+    /// The requested list for this person: starts from the named view, or from the first one if that does not exist.
     pub fn read(
         kind: &'static RowKind,
         read: &dyn Read,
@@ -106,7 +103,7 @@ impl State {
         Ok(Self { missing, ..Self::of(wish, view, (base, collection)) })
     }
 
-    /// What is asked, beginning with a view.
+    /// Combines a request with a view.
     pub fn of(
         wish: &ListPageParams,
         view: ListView,
@@ -133,7 +130,7 @@ impl State {
         Self { base, collection, view, look, query, from, missing: String::new() }
     }
 
-    /// What it asks of the rows.
+    /// The list request for the rows.
     pub fn asked(&self) -> list::ListRequest {
         list::ListRequest {
             q: self.look.q.clone(),
@@ -143,7 +140,7 @@ impl State {
         }
     }
 
-    /// The column by which rows are put together; of a board the one by which it is laid out.
+    /// The column to group by; for a board the one of its columns.
     pub fn group<'c>(&self, columns: &'c [Column]) -> Option<&'c Column> {
         let chosen = columns.iter().find(|column| column.key == self.look.group);
         let chosen = chosen.filter(|column| groups_by(column));
@@ -155,24 +152,24 @@ impl State {
         }
     }
 
-    /// Whether something differs from the view, beside the layout; of a view that is built in also the layout, as
-    /// there is no other way to keep that.
+    /// Whether anything except the layout differs from the view; for a built-in view also the layout, which cannot be
+    /// saved otherwise.
     pub fn is_changed(&self) -> bool {
         let changed = address::is_changed(&self.look.fields(), &self.view.look.fields());
         changed || (self.view.id.is_none() && self.is_laid_out_anew())
     }
 
-    /// Whether another layout is looked at than the view's.
+    /// Whether the layout differs from that of the view.
     pub fn is_laid_out_anew(&self) -> bool {
         self.look.layout != self.view.look.layout
     }
 
-    /// What stands in the address beside the words of the box, for forms.
+    /// Parameters other than the query, for forms.
     pub fn others(&self) -> address::Pairs {
         self.pairs(&self.look).into_iter().filter(|(name, _)| *name != "q").collect()
     }
 
-    /// What stands in the address: the view, and what differs from it.
+    /// Parameters: the view, and what differs from it.
     fn pairs(&self, look: &Words) -> address::Pairs {
         let mut all = Vec::new();
         if !self.view.first {
@@ -194,7 +191,7 @@ impl State {
         self.url_of(&look)
     }
 
-    /// The address of what is shown, at a place below the list, with more behind it.
+    /// The address of the current state at a path below the list, with more parameters.
     pub fn url_at(&self, below: &str, more: &[(&'static str, &str)]) -> String {
         let mut pairs = self.pairs(&self.look);
         pairs.extend(more.iter().map(|(name, value)| (*name, (*value).to_owned())));
@@ -207,9 +204,9 @@ impl State {
     }
 }
 
-/// The words of filters for which the form of filters has a field.
+/// The filter keys that have a field in the filter form.
 pub(super) fn menu_keys(home: Home, columns: &[Column]) -> Vec<String> {
-    /// Fields of the form.
+    /// Maximum number of fields in the form.
     const MOST: usize = 8;
     let chosen = |column: &&Column| {
         column.kind.has_choices() && (!column.choices.is_empty() || column.key == "tags")
@@ -224,7 +221,7 @@ pub(super) fn menu_keys(home: Home, columns: &[Column]) -> Vec<String> {
     keys
 }
 
-/// Takes fields of their own into the query; says whether there were any.
+/// Merges fields of the filter form into the query; returns whether there were any.
 fn fold(query: &mut Query, wish: &ListPageParams) -> bool {
     let mut any = !wish.archived.is_empty() || !wish.menu.is_empty();
     if !wish.archived.is_empty() && !filters::asks_archived(query) {
@@ -239,7 +236,7 @@ fn fold(query: &mut Query, wish: &ListPageParams) -> bool {
         let asks =
             |term: &Term| term.key == key || filters::short(filters::called(&term.key)) == key;
         query.terms.retain(|term| !asks(term) || term.not);
-        // A value is written as a query has it: a name with a comma in it stands in quotes.
+        // A value uses query syntax: a name with a comma is quoted.
         let written = format!("{key}:{}", value.trim());
         if let ([term], false) = (Query::parse(&written).terms.as_slice(), value.trim().is_empty())
         {

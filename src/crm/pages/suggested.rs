@@ -1,4 +1,4 @@
-//! All that agents suggest for values which people wrote: by run, to be taken over or dismissed, each or all.
+//! All suggestions for values that people wrote: by run, to accept or dismiss, singly or together.
 
 use askama::Template;
 use axum::response::{IntoResponse as _, Response};
@@ -31,18 +31,18 @@ struct Line {
     name: String,
     href: String,
     label: String,
-    /// What stands there now.
+    /// The current value.
     was: String,
     suggested: Suggested,
 }
 
-/// What one run suggests, or one agent without one.
+/// The suggestions of one run, or of one agent without a run.
 struct Group {
     by: Actor,
     face: Face,
-    /// The name of the run and its address.
+    /// Name and address of the run.
     run: Option<(String, String)>,
-    /// The suggestions, for the form that decides on all.
+    /// Suggestion ids for the form that decides on all.
     ids: String,
     lines: Vec<Line>,
 }
@@ -95,7 +95,7 @@ pub(super) async fn index(
     }
 }
 
-/// By run, what was suggested last first; and how many are too many to be shown.
+/// The suggestions by run, newest first, and how many are not shown.
 fn groups(scene: &ViewContext, read: &dyn Read) -> Result<(Vec<Group>, usize), CrmError> {
     let (all, more) = queries::suggested(read)?;
     let (mut looks, mut groups) = (ByHome::new(), Vec::<Group>::new());
@@ -133,7 +133,7 @@ fn group(scene: &ViewContext, read: &dyn Read, by: Actor) -> Result<Group, CrmEr
     })
 }
 
-/// What is suggested for a cell; nothing when its field is gone.
+/// The suggestion for a cell; `None` if its field is deleted.
 fn line<'r>(
     scene: &ViewContext,
     read: &'r dyn Read,
@@ -156,13 +156,13 @@ fn line<'r>(
     }))
 }
 
-/// The suggestions that are decided on together, with commas between.
+/// Ids of the suggestions, separated by commas.
 #[derive(Debug, Deserialize)]
 pub(super) struct Together {
     ids: String,
 }
 
-/// Takes several suggestions over, or dismisses them: one undo. What somebody decided meanwhile stays so.
+/// Accepts or dismisses several suggestions with one undo. Earlier decisions of others stay.
 pub(super) async fn decide_all(
     app: App,
     ws: Ws,
@@ -199,7 +199,7 @@ pub(super) async fn decide_all(
     Ok(flash::say(&app, flash, hx.go_to(&ws.url("suggestions"))))
 }
 
-/// What is said of a decision on several, and of those that stayed.
+/// The message about a decision, and about suggestions that stayed.
 fn words(done: &Decided, take: bool) -> String {
     let values = format::count(done.count as u64, "value", "values");
     let mut words = match (done.count, take) {

@@ -1,4 +1,4 @@
-//! One line of time on the page of a record: talks, who changed what, tasks about it, what agents did, comments.
+//! The timeline on the page of a record: interactions, changes, tasks, runs of agents, comments.
 
 use std::collections::BTreeSet;
 
@@ -35,34 +35,33 @@ use crate::model::{
 };
 use crate::queries;
 
-/// Talks, and versions of the record, of one look back.
+/// Number of interactions, and of versions of the record, per page.
 const TALKS: usize = 100;
 const VERSIONS: usize = 100;
-/// Runs of a task of one look back.
+/// Number of runs of a task per page.
 const RUNS: usize = 20;
-/// How many looks back it goes at most.
+/// Maximum number of pages.
 const MOST_LOOKS: usize = 50;
-/// Fields of a change that are told with their values.
+/// Number of fields of a change that are shown with values.
 const SHOWN: usize = 3;
-/// The longest value in a line, in characters.
+/// Maximum characters of a value.
 const MAX_VALUE: usize = 60;
 
-/// What a timeline tells.
+/// Which parts of a timeline to show.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Tell {
-    /// Everything.
     #[default]
     All,
-    /// What was talked and noted.
+    /// Interactions and notes.
     Talks,
     Changes,
-    /// Tasks about it, and the runs that work on them.
+    /// Tasks about the record, and their runs.
     Tasks,
     Comments,
 }
 
 impl Tell {
-    /// All with the words of addresses and people.
+    /// All variants with address word and label.
     const ALL: [(Self, &'static str, &'static str); 5] = [
         (Self::All, "all", "All"),
         (Self::Talks, "talks", "Talks"),
@@ -71,7 +70,7 @@ impl Tell {
         (Self::Comments, "comments", "Comments"),
     ];
 
-    /// The one of a word; all where it is none.
+    /// The variant of a word; `All` for an unknown word.
     pub fn of(word: &str) -> Self {
         let found = Self::ALL.iter().find(|(_, name, _)| *name == word);
         found.map_or(Self::All, |(one, ..)| *one)
@@ -103,37 +102,38 @@ pub(super) struct TalkLine {
     pub with: Option<(String, String)>,
 }
 
-/// Something in the timeline.
+/// An entry of the timeline.
 pub(super) enum Entry {
-    /// Another day begins.
+    /// Heading of a day.
     Day(String),
-    /// A small fact.
+    /// A single-line fact.
     Fact(FactView),
     Talk(Box<TalkLine>),
-    /// A comment with what answers it.
+    /// A comment with its replies.
     Comment(Box<CommentView>),
 }
 
-/// The timeline of a record, the newest first.
+/// The timeline of a record, newest first.
 #[derive(Default)]
 pub(super) struct Timeline {
     pub live: Live,
     pub tabs: Vec<Tab>,
     pub entries: Vec<Entry>,
-    /// Where it goes further back; empty when there is no more.
+    /// Link to older entries; empty at the end.
     pub earlier: String,
-    /// What stands there when there is nothing.
+    /// Text of an empty timeline.
     pub nothing: &'static str,
 }
 
-/// How much of it is asked for: so many looks back, of these parts.
+/// The requested part of a timeline: number of pages, kinds of entries.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct TimelineRequest {
     pub looks: usize,
     pub tell: Tell,
 }
 
-/// What was gathered, and since when it is whole: a part that goes on further back ends where its oldest stands.
+/// The collected entries, and the time since when they are complete: a part with older entries is complete back to its
+/// oldest one.
 #[derive(Default)]
 struct Gathered {
     all: Vec<(Timestamp, Entry)>,
@@ -156,7 +156,7 @@ impl Gathered {
     }
 }
 
-/// The timeline of a record.
+/// Builds the timeline of a record.
 pub(super) fn timeline(
     scene: &ViewContext,
     read: &dyn Read,
@@ -225,7 +225,7 @@ pub(super) fn timeline(
     })
 }
 
-/// A record as links of tasks name it.
+/// A record as the target of task links.
 pub(super) fn target(row: &Row) -> LinkTarget {
     LinkTarget::Row(row.kind.table.number, row.id.as_bytes().to_vec())
 }
@@ -233,11 +233,11 @@ pub(super) fn target(row: &Row) -> LinkTarget {
 fn live(kind: &'static RowKind, id: Uuid, url: &str, (looks, about): (usize, &[Link])) -> Live {
     let live = Live::new(url).record(kind.table.name, id).table("interactions").table("task_links");
     let live = about.iter().fold(live, |live, link| live.record("tasks", link.task));
-    // To look far back costs more: it waits until others have had their say.
+    // Older pages cost more, so their updates are debounced.
     if 1 < looks { live.debounced() } else { live }
 }
 
-/// The talks with a contact, or those of an organization, the newest first.
+/// Interactions with a contact or an organization, newest first.
 pub(super) fn talks(
     kind: &'static RowKind,
     read: &dyn Read,
@@ -253,7 +253,7 @@ pub(super) fn talks(
     })
 }
 
-/// A talk as the page of a record shows it; on the page of an organization it says with whom.
+/// An interaction as shown on the page of a record; on that of an organization with the name of the contact.
 pub(super) fn talk_line(
     kind: &'static RowKind,
     scene: &ViewContext,
@@ -310,7 +310,7 @@ fn with_days(scene: &ViewContext, all: Vec<(Timestamp, Entry)>) -> Vec<Entry> {
     out
 }
 
-/// What somebody did to the record on a day, until somebody else did something.
+/// Changes of a record by one author on one day, until another author intervened.
 struct Change {
     at: Timestamp,
     day: Date,
@@ -326,17 +326,17 @@ enum Deed {
     Cells(Vec<CellChange>),
 }
 
-/// A field with what it was and what it is.
+/// A field with its old and new value.
 #[derive(Clone)]
 struct CellChange {
     key: String,
     from: Option<FieldValue>,
     to: Option<FieldValue>,
-    /// Whether only a person called it right.
+    /// Whether a person only confirmed the value.
     right: bool,
 }
 
-/// What became of a record, the newest first.
+/// Changes of a record, newest first.
 fn changes(
     kind: &'static RowKind,
     scene: &ViewContext,
@@ -372,7 +372,7 @@ fn changes(
     Ok(all)
 }
 
-/// What a version of a record is; nothing where what was there before is not kept any more.
+/// The changes in a version of a record; empty if the previous version is no longer stored.
 fn deeds(kind: &'static RowKind, version: &Version) -> Vec<Deed> {
     let row = |image: &Image| image.bytes().and_then(|row| kind.typed(row));
     match (version.op, row(&version.before), row(&version.after)) {
@@ -403,7 +403,7 @@ fn cells(before: &Cells, after: &Cells) -> Vec<CellChange> {
 }
 
 impl Change {
-    /// Takes an older change of the same one in; gives it back where it stands for itself.
+    /// Merges an older change by the same author; returns it if it must stay separate.
     fn joined(&mut self, older: Self) -> Option<Self> {
         let who = |change: &Self| (assignee_of(change.actor), change.actor.run(), change.day);
         let undoes = |change: &Self| matches!(change.cause, Cause::Undo(_));
@@ -463,13 +463,13 @@ fn column<'l>(look: &'l Look<'_>, key: &str) -> Option<&'l Column> {
     look.columns.iter().find(|column| column.key == key)
 }
 
-/// What people call a field, also one that is gone.
+/// The label of a field, also of a deleted one.
 fn label(look: &Look<'_>, key: &str) -> String {
     column(look, key)
         .map_or_else(|| capitalized(&key.replace('_', " ")), |column| column.label.clone())
 }
 
-/// What became of some fields, as markup.
+/// Describes changes of fields as markup.
 fn describe_cells(look: &Look<'_>, cells: &[CellChange]) -> String {
     let mut each: Vec<String> =
         cells.iter().take(SHOWN).map(|cell| describe_cell(look, cell)).collect();
@@ -508,7 +508,7 @@ fn describe_cell(look: &Look<'_>, cell: &CellChange) -> String {
     }
 }
 
-/// The tasks about a record as they were made, linked and done, and the runs that worked on them.
+/// Tasks about a record as they were created, linked and done, and the runs that worked on them.
 fn tasks(
     scene: &ViewContext,
     read: &dyn Read,

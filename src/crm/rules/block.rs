@@ -1,4 +1,4 @@
-//! A block of cells that is pasted: some rows, some fields, one change.
+//! Pasting a block of cells: some rows and fields, one change.
 
 use std::sync::Arc;
 
@@ -14,51 +14,51 @@ use crate::columns;
 use crate::error::CrmError;
 use crate::model::RowKind;
 
-/// The most cells of a block.
+/// Maximum number of cells in a block.
 const MOST: usize = 2_000;
 
 /// A block of cells.
 #[derive(Clone, Debug)]
 pub struct Block {
     pub kind: &'static RowKind,
-    /// The rows from the first one on.
+    /// The rows, from the first one.
     pub rows: Vec<Uuid>,
-    /// The keys of the fields from the first one on.
+    /// The keys of the fields, from the first one.
     pub fields: Vec<String>,
-    /// What each cell gets, by row and then by field; nothing and the empty text take a value away.
+    /// The values by row and field; null and the empty text clear a cell.
     pub cells: Vec<Vec<Value>>,
 }
 
-/// A cell that keeps what it had.
+/// A cell that could not be changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RefusedCell {
-    /// Its row and its field in the block, from 0 on.
+    /// Index of row and field in the block, from 0.
     pub at: (usize, usize),
-    /// What its row is called.
+    /// Name of the row.
     pub row: String,
-    /// What its field is called.
+    /// Label of the field.
     pub field: String,
-    /// What is wrong with what it was to get.
+    /// Why its new value is invalid.
     pub message: String,
 }
 
-/// What became of a block.
+/// The result of pasting a block.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pasted {
-    /// How many cells took a new value.
+    /// Number of changed cells.
     pub cells: usize,
-    /// How many rows these stand in.
+    /// Number of rows with changed cells.
     pub rows: usize,
-    /// How many new values an agent suggests, as a person's stands there.
+    /// Number of values that became suggestions, because a person's value is there.
     pub suggested: usize,
-    /// The cells that could not take what they were to get.
+    /// Cells whose new value is invalid.
     pub refused: Vec<RefusedCell>,
 }
 
-/// Writes a block, each cell by the check of its field; what is refused is told, and the other cells are written.
+/// Writes a block with the validation of each field; invalid cells are reported and the others written.
 ///
 /// # Errors
-/// When there is nothing in it, it has more than 2,000 cells, or more rows or fields than are named.
+/// When it is empty, has more than 2,000 cells, or more rows or fields than are named.
 pub fn paste(tx: &mut WriteTx<'_>, block: &Block) -> Result<Pasted, CrmError> {
     let count: usize = block.cells.iter().map(Vec::len).sum();
     if count == 0 {
@@ -81,7 +81,7 @@ pub fn paste(tx: &mut WriteTx<'_>, block: &Block) -> Result<Pasted, CrmError> {
     Ok(pasted)
 }
 
-/// Writes the cells of a row; those that are refused are left out until the others can be written.
+/// Writes the cells of a row, leaving out invalid ones until the rest can be written.
 fn paste_row(
     tx: &mut WriteTx<'_>,
     (block, n, id): (&Block, usize, Uuid),
@@ -131,7 +131,7 @@ fn paste_row(
     Ok(())
 }
 
-/// The same of each cell of a row.
+/// Reports the same error for each cell of a row.
 fn all(values: &Map<String, Value>, error: &CrmError) -> Vec<(String, String)> {
     let message = format!("{}.", capitalized(error.to_string().trim_end_matches('.')));
     values.keys().map(|key| (key.clone(), message.clone())).collect()

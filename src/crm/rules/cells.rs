@@ -1,5 +1,5 @@
-//! The cells of a row of a file, as their fields read them. One that is wrong is left out and told of; the rest of its row
-//! comes in.
+//! Reads the cells of a row of a file by their fields. An invalid cell is left out and reported; the rest of its row is
+//! imported.
 
 use std::sync::Arc;
 
@@ -18,59 +18,59 @@ use crate::error::CrmError;
 use crate::model::{Clash, Home, Mapped, NAME, RowProblem};
 use crate::names::Known;
 
-/// The key of the field for whatever has none of its own.
+/// The key of the field for values without a field.
 const NOTES: &str = "notes";
 
-/// Characters of a cell that a sentence repeats.
+/// Maximum characters of a cell that a message quotes.
 const QUOTED: usize = 40;
 
 /// The cells of a row of the file.
 #[derive(Default)]
 pub(super) struct Cells {
-    /// By the keys of fields, as text.
+    /// By field key, as text.
     pub(super) values: Map<String, Value>,
-    /// As they are read.
+    /// By field key, parsed.
     pub(super) typed: Vec<(String, FieldValue)>,
-    /// What has no field of its own: the heading of its column, what it is, and its words.
+    /// Values without a field: heading of the column, label, text.
     pub(super) more: Vec<(String, String, String)>,
-    /// The keys of fields of which the row says what its record has already.
+    /// Keys of fields whose value equals that of the record.
     pub(super) same: Vec<String>,
 }
 
-/// What is wrong with a row, as it is found.
+/// Collects the problems of a row.
 pub(super) struct Told<'p> {
     pub(super) row: u32,
     pub(super) problems: &'p mut Vec<RowProblem>,
-    /// How many cells are left out, as they cannot be read.
+    /// Number of cells left out because they are unreadable.
     pub(super) left: u32,
 }
 
 impl Told<'_> {
-    /// A cell that stays empty.
+    /// Reports a cell that stays empty.
     pub(super) fn cell(&mut self, (header, key): (&str, &str), says: String) {
-        // A record begins in the first stage.
+        // A new record gets the first stage instead.
         self.left += u32::from(key != STAGE);
         self.hint(header, says);
     }
 
-    /// A column of a row, or all of it, that somebody should look at.
+    /// Reports something in a column, or in the whole row, that somebody should check.
     pub(super) fn hint(&mut self, header: &str, says: String) {
         self.problems.push(RowProblem { row: self.row, column: header.to_owned(), says });
     }
 }
 
-/// What cells were collected for, before they become values.
+/// Cells collected to be combined to values.
 #[derive(Default)]
 struct Collected {
-    /// The parts of the name of a person, and the heading of the first.
+    /// Parts of a person's name, and the heading of the first part.
     names: Vec<(NamePart, String)>,
     header: Option<String>,
     addresses: Vec<Address>,
-    /// Companies and roles: the keys of their fields, with all that is said of each by the heading of its column.
+    /// Companies and roles by field key: heading and text of each.
     listed: Vec<(String, Vec<(String, String)>)>,
 }
 
-/// Fields of contacts of which a cell may hold several, where one counts.
+/// Fields of contacts whose cells may list several values, of which one counts.
 const LISTED: [&str; 3] = [ORGANIZATION, "company", "title"];
 
 impl Cells {
@@ -80,7 +80,7 @@ impl Cells {
         self.values.insert(key.to_owned(), Value::String(text));
     }
 
-    /// Puts what has no field of its own behind the notes; what cannot stand there is told of.
+    /// Appends values without a field to the notes; reports those that cannot be there.
     pub(super) fn note_rest(&mut self, columns: &[Column], told: &mut Told<'_>) {
         let has_notes =
             columns.iter().any(|column| column.key == NOTES && column.kind == Kind::LongText);
@@ -100,7 +100,7 @@ impl Cells {
 }
 
 impl One<'_> {
-    /// The cells of a row; of one that names its record, with what that has.
+    /// Reads the cells of a row, with the existing cells of a record that it identifies by id.
     pub(super) fn read(
         &self,
         tx: &WriteTx<'_>,
@@ -141,12 +141,12 @@ impl One<'_> {
                     Kind::Text => format!("{before} {text}"),
                     Kind::LongText => format!("{before}\n\n{text}"),
                     Kind::MultiSelect => format!("{before}, {text}"),
-                    // The first that is filled counts.
+                    // The first filled column wins.
                     _ => continue,
                 },
                 None => text,
             };
-            // What does not exist yet is made when the row is.
+            // Missing records are created with the row.
             if column.key == ORGANIZATION || column.key == TAGS {
                 all.values.insert(column.key.clone(), Value::String(text));
                 continue;
@@ -168,8 +168,8 @@ impl One<'_> {
         all
     }
 
-    /// Clears the field of a cell that is empty, where the row names its record by id and the file is to win. JSON leaves
-    /// out what it says nothing of, so that nothing empty is meant there.
+    /// Clears the field of an empty cell if the row identifies its record by id and the import overwrites. JSON omits
+    /// unset fields, so an empty value there does not clear.
     fn empties(&self, column: &Column, (here, all): (Option<&entity::Cells>, &mut Cells)) {
         let is_sole = || {
             let goes_there = |one: &&Mapped| one.goes.field() == Some(column.key.as_str());
@@ -186,7 +186,7 @@ impl One<'_> {
         }
     }
 
-    /// Takes cells that several columns, or several values in one, share; says whether it did.
+    /// Collects cells whose field takes several columns or several values; returns whether it did.
     fn collects(
         &self,
         (mapped, column): (&Mapped, &Column),
@@ -214,7 +214,7 @@ impl One<'_> {
             && self.import.home == Home::Contacts
             && matches!(column.kind, Kind::Text | Kind::Relation)
         {
-            // A name may have the sign in it.
+            // A single name may contain the separator.
             let is_one = column.kind == Kind::Relation && known.record(column.to, text).is_ok();
             let pieces = if is_one { vec![entity::tidied(text)] } else { several::listed(text) };
             let at = collected.listed.iter().position(|(key, _)| *key == column.key);
@@ -260,7 +260,7 @@ impl One<'_> {
             let Some((text, rest)) = several::first(said) else { continue };
             let label = |(header, text)| (header, column.label.clone(), text);
             all.more.extend(rest.into_iter().map(label));
-            // What does not exist yet is made when the row is.
+            // Missing records are created with the row.
             if column.key == ORGANIZATION {
                 all.values.insert(key, Value::String(text));
                 continue;
@@ -283,7 +283,7 @@ impl One<'_> {
         }
     }
 
-    /// Calls a person whose name the row does not say by the organization, else by an address.
+    /// Names a person without a name after the organization, else after an address.
     pub(super) fn call(&self, tx: &WriteTx<'_>, cells: &mut Cells) {
         let known = Known::with(Arc::clone(self.people), tx, assignee_of(tx.by()));
         let Some(column) = self.columns.iter().find(|column| column.key == NAME) else { return };
@@ -296,13 +296,13 @@ impl One<'_> {
         }
     }
 
-    /// The field that a column of the file goes to.
+    /// The field that a column of the file is mapped to.
     fn column_of(&self, mapped: &Mapped) -> Option<&Column> {
         let key = mapped.goes.field()?;
         self.columns.iter().find(|column| column.key == key)
     }
 
-    /// The heading of the column that goes to a field; what people call the field when none does.
+    /// The heading of the column mapped to a field, else the label of the field.
     pub(super) fn header_of(&self, key: &str) -> String {
         let goes = |mapped: &&Mapped| mapped.goes.field() == Some(key);
         if let Some(mapped) = self.import.columns.iter().find(goes) {
@@ -312,8 +312,8 @@ impl One<'_> {
         column.map_or_else(|| key.to_owned(), |column| column.label.clone())
     }
 
-    /// Writes a row. Values that cannot stand in their cells, such as a name that several organizations have, are left
-    /// out and told of; the rest of the row comes in.
+    /// Writes a row. Values that are invalid in their cells, such as an ambiguous organization name, are left out and
+    /// reported; the rest of the row is imported.
     pub(super) fn written<T>(
         &self,
         tx: &mut WriteTx<'_>,

@@ -1,4 +1,4 @@
-//! Collections: made, changed, removed.
+//! Collections: create, change, delete.
 
 use kernel::text::{one_line, word_of_filters};
 use kernel::{FieldError, RowAct};
@@ -8,27 +8,25 @@ use crate::cards::COLLECTION;
 use crate::error::CrmError;
 use crate::model::{BY_NAME, Collection, CollectionId};
 
-/// The most collections of a workspace.
+/// Maximum number of collections per workspace.
 const MOST: usize = 200;
-/// The longest name, in characters.
+/// Maximum characters of a name.
 const MAX_NAME: usize = 60;
 
-/// What is to change in a collection; what is not given stays.
+/// Changes of a collection; `None` keeps the present value.
 #[derive(Clone, Debug, Default)]
 pub struct CollectionPatch {
     pub name: Option<String>,
-    /// One emoji, or nothing.
+    /// One emoji, or empty.
     pub icon: Option<String>,
-    /// What it holds.
     pub description: Option<String>,
-    /// Whether it is out of the way.
     pub archived: Option<bool>,
 }
 
-/// Makes a collection.
+/// Creates a collection.
 ///
 /// # Errors
-/// When the input is wrong, the name is taken, or there are enough.
+/// When the input is invalid, the name is taken, or the limit is reached.
 pub fn make_collection(
     tx: &mut WriteTx<'_>,
     patch: CollectionPatch,
@@ -55,7 +53,7 @@ pub fn make_collection(
 /// Changes a collection.
 ///
 /// # Errors
-/// When it is gone, the input is wrong or the name is taken.
+/// When it is deleted, the input is invalid or the name is taken.
 pub fn change_collection(
     tx: &mut WriteTx<'_>,
     id: CollectionId,
@@ -73,7 +71,7 @@ pub fn change_collection(
     Ok(new)
 }
 
-/// Removes a collection with its fields and records. An undo brings all of it back.
+/// Deletes a collection with its fields and records. An undo restores all of it.
 pub fn remove_collection(tx: &mut WriteTx<'_>, id: CollectionId) -> Result<Collection, CrmError> {
     let old: Collection = tx.get(id)?.ok_or_else(|| CrmError::no("collection", &id.to_string()))?;
     tx.delete::<Collection>(id)?;

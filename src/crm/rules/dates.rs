@@ -1,11 +1,11 @@
-//! Dates of a file: `12/31/2025` or `31.12.2025`. Which of day and month comes first is decided once for a column, by all
-//! of its cells, and never cell by cell.
+//! Dates of a file: `12/31/2025` or `31.12.2025`. The order of day and month is decided once per column from all of its
+//! cells, never cell by cell.
 
 use jiff::civil::{Date, DateTime, Time};
 
 use crate::model::{DateBasis, DateOrder, Mapped};
 
-/// How people write a day with the name of its month.
+/// Formats of dates with the name of the month.
 const NAMED: [&str; 9] = [
     "%d %b %Y",
     "%d %B %Y",
@@ -17,7 +17,7 @@ const NAMED: [&str; 9] = [
     "%b %d %Y",
     "%B %d %Y",
 ];
-/// How a time is written behind a date.
+/// Formats of a time after a date.
 const TIMES: [&str; 6] = ["%H:%M", "%H:%M:%S", "%I:%M %p", "%I:%M:%S %p", "%I:%M%p", "%I:%M:%S%p"];
 
 /// How the dates of a column are read.
@@ -25,20 +25,20 @@ const TIMES: [&str; 6] = ["%H:%M", "%H:%M:%S", "%I:%M %p", "%I:%M:%S %p", "%I:%M
 pub(super) struct Reading {
     /// Whether the month comes before the day.
     pub(super) month_first: bool,
-    /// The year of the import, which tells the century of a year of two digits; without it those are not read.
+    /// The year of the import, which determines the century of two-digit years; `None` rejects those.
     pub(super) this_year: Option<i16>,
 }
 
 impl Reading {
-    /// The day first, and years with all their digits.
+    /// Day first, four-digit years only.
     pub(super) const UNDATED: Self = Self { month_first: false, this_year: None };
 
-    /// One that only tells whether there is such a day: centuries do not change that.
+    /// Only for validity checks, for which the century is irrelevant.
     fn any(month_first: bool) -> Self {
         Self { month_first, this_year: Some(2000) }
     }
 
-    /// A year as it is meant: one of two digits lies at most ten years ahead.
+    /// Completes a year: a two-digit one is at most ten years in the future.
     fn year(self, written: i16) -> Option<i16> {
         match written {
             0..=99 => {
@@ -50,13 +50,13 @@ impl Reading {
     }
 }
 
-/// A year that is written with two or four digits.
+/// A year of two or four digits.
 fn year(text: &str) -> Option<i16> {
     let is_one = matches!(text.len(), 2 | 4) && text.bytes().all(|byte| byte.is_ascii_digit());
     is_one.then(|| text.parse().ok())?
 }
 
-/// A date whose year stands last.
+/// A date with the year at the end.
 struct Parts {
     first: i8,
     second: i8,
@@ -78,7 +78,7 @@ impl Parts {
     }
 }
 
-/// The three parts of a date between points, strokes or dashes.
+/// The three parts of a date separated by dots, slashes or hyphens.
 fn three(text: &str) -> Option<(&str, &str, &str)> {
     let parts: Vec<&str> = text.split(['.', '/', '-']).collect();
     let [a, b, c] = parts[..] else { return None };
@@ -90,13 +90,13 @@ fn small(text: &str) -> Option<i8> {
     is_one.then(|| text.parse().ok())?
 }
 
-/// The date of a cell, and what stands behind it.
+/// Splits a cell into the date and the rest.
 fn split(text: &str) -> (&str, &str) {
     let (head, rest) = text.split_once([' ', 'T', ',']).unwrap_or((text, ""));
     (head, rest.trim_start_matches([' ', ',']))
 }
 
-/// A day in any writing but the short one of ISO 8601, which is read as it is.
+/// Parses a numeric date, except the basic format of ISO 8601 (`20261224`), which fields read themselves.
 fn read(text: &str, reading: Reading) -> Option<Date> {
     let year_first = |(year, month, day): (&str, &str, &str)| {
         let year = (year.len() == 4).then(|| year.parse().ok())??;
@@ -108,7 +108,7 @@ fn read(text: &str, reading: Reading) -> Option<Date> {
     }
 }
 
-/// A day with the name of its month.
+/// Parses a date with the name of its month.
 fn named(text: &str, reading: Reading) -> Option<Date> {
     let written = year(text.rsplit([' ', '-', ',']).next()?)?;
     let of = |form: &&str| Date::strptime(form, text).ok().filter(|date| date.year() == written);
@@ -116,13 +116,13 @@ fn named(text: &str, reading: Reading) -> Option<Date> {
     Date::new(reading.year(written)?, date.month(), date.day()).ok()
 }
 
-/// A date as `2026-12-24`; what is none stays.
+/// Converts a date to `2026-12-24`; returns other text unchanged.
 pub(super) fn day(text: &str, reading: Reading) -> String {
     let date = named(text, reading).or_else(|| read(split(text).0, reading));
     date.map_or_else(|| text.to_owned(), |date| date.to_string())
 }
 
-/// A date with its time as `2026-12-24T14:30:00`; what is none, or has a time that cannot be read, stays.
+/// Converts a date with time to `2026-12-24T14:30:00`; returns other text, or an unreadable time, unchanged.
 pub(super) fn moment(text: &str, reading: Reading) -> String {
     let (head, rest) = split(text);
     let Some(date) = read(head, reading) else {
@@ -135,8 +135,8 @@ pub(super) fn moment(text: &str, reading: Reading) -> String {
     time.map_or_else(|| text.to_owned(), |time| DateTime::from_parts(date, time).to_string())
 }
 
-/// Whether a cell is a day, in whichever order, or a day with a time behind it. Three short numbers are one between
-/// strokes alone: with points they may be a version.
+/// Whether a cell is a date in any order, and whether it has a time. Three short numbers are a date only with slashes:
+/// with dots they may be a version.
 pub(crate) fn is_day(text: &str) -> (bool, bool) {
     let (head, rest) = split(text.trim());
     let reads = |month_first| read(head, Reading::any(month_first)).is_some();
@@ -153,12 +153,12 @@ pub(crate) fn is_day(text: &str) -> (bool, bool) {
     }
 }
 
-/// What the dates of a column say of their order.
+/// Counts evidence for the date order of a column.
 #[derive(Default)]
 struct Votes {
     day_first: usize,
     month_first: usize,
-    /// Dates that read either way, as different days.
+    /// Ambiguous dates with different results.
     open: usize,
     dates: usize,
 }
@@ -169,7 +169,7 @@ impl Votes {
         for parts in cells.filter_map(|cell| Parts::of(split(cell.trim()).0)) {
             let day_first = parts.date(Reading::any(false));
             match (day_first, parts.date(Reading::any(true))) {
-                // No calendar has such a day, so that it says nothing.
+                // Invalid in both orders, so it is no evidence.
                 (None, None) => continue,
                 (Some(_), None) => votes.day_first += 1,
                 (None, Some(_)) => votes.month_first += 1,
@@ -191,8 +191,8 @@ impl Votes {
     }
 }
 
-/// Decides the order of day and month for each column that has such dates. Where no date tells it, another column of the
-/// file that does is followed, else the day comes first.
+/// Decides the order of day and month for each column with such dates. Without evidence it follows another column of
+/// the file, else the day comes first.
 pub fn decide(rows: &[Vec<String>], columns: &mut [Mapped]) {
     for (n, mapped) in columns.iter_mut().enumerate() {
         let cells = rows.iter().filter_map(|row| row.get(n)).map(String::as_str);

@@ -1,4 +1,4 @@
-//! What becomes of the rows of a file, as a preview tells it.
+//! Results of a file's rows, as a preview shows them.
 
 use entity::{Column, Target};
 
@@ -23,7 +23,7 @@ kernel::words! {
 }
 
 impl Fate {
-    /// That of a row whose record took these values.
+    /// The result of a row with these changed cells.
     pub(super) fn of(cells: &[CellSeen]) -> Self {
         match cells.iter().all(|cell| cell.old.is_empty()) {
             true => Self::Fills,
@@ -32,29 +32,28 @@ impl Fate {
     }
 }
 
-/// A cell of a record that takes another value.
+/// A changed cell of a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CellSeen {
-    /// The key of the field.
+    /// Key of the field.
     pub key: String,
-    /// What stands there, in words; empty when nothing does.
+    /// The old value in words; empty if there was none.
     pub old: String,
-    /// What stands there then.
+    /// The new value in words.
     pub new: String,
 }
 
-/// What becomes of a row.
+/// The result of a row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RowSeen {
-    /// In a word.
     pub fate: Fate,
-    /// Cells of a record that is here already which take other values.
+    /// Changed cells of an existing record.
     pub cells: Vec<CellSeen>,
-    /// The record that it met.
+    /// The matched record.
     pub met: Option<Met>,
 }
 
-/// A record that a row of a file met.
+/// A record that a row of a file matched.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Met {
     pub record: Target,
@@ -67,7 +66,7 @@ impl Met {
     }
 }
 
-/// The cells of a row that took other values.
+/// The changed cells of a row.
 pub(super) fn cells_seen(
     columns: &[Column],
     known: &Known<'_>,

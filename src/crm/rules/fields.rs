@@ -1,4 +1,4 @@
-//! Fields: made, changed, removed; stages and other choices; sets to start with.
+//! Fields: create, change, remove; stages and other choices; presets.
 
 use entity::{AgentsMay, Choice, Column, FieldValue, Kind, Look, Stands, free_key, key_of};
 use kernel::text::one_line;
@@ -12,13 +12,13 @@ use crate::columns::{self, STAGE, StageRow};
 use crate::error::CrmError;
 use crate::model::{BY_KEY, CONTACTS, FieldDef, Home, RECORDS_BY_HOME, Row, RowKind, STAMPS};
 
-/// The most fields that people make for one home.
+/// Maximum number of custom fields per home.
 const MOST: usize = 200;
-/// The most choices of a field.
+/// Maximum number of choices per field.
 const MOST_CHOICES: usize = 200;
-/// The longest label, in characters.
+/// Maximum characters of a label.
 const MAX_LABEL: usize = 60;
-/// Words that mean something else beside the fields of a record, or in the conditions of a list.
+/// Keys with another meaning in JSON records or in list conditions.
 const RESERVED: [&str; 13] = [
     "sources",
     "origins",
@@ -35,31 +35,30 @@ const RESERVED: [&str; 13] = [
     "org",
 ];
 
-/// What is to change in a field; what is not given stays.
+/// Changes of a field; `None` keeps the present value.
 #[derive(Clone, Debug, Default)]
 pub struct FieldPatch {
-    /// What people read.
     pub label: Option<String>,
-    /// The kind of its values; of a new field alone.
+    /// Kind of its values; for a new field only.
     pub kind: Option<Kind>,
-    /// The look of its numbers.
+    /// Number format.
     pub look: Option<Look>,
-    /// The heading that it stands under.
+    /// Heading of its group.
     pub group: Option<String>,
     pub choices: Option<Vec<Choice>>,
-    /// Whether a record without it is refused.
+    /// Whether records must have a value.
     pub required: Option<bool>,
-    /// The table of the records that it leads to; of a new field alone.
+    /// Target table of a relation; for a new field only.
     pub to: Option<u16>,
     pub about: Option<String>,
-    /// What agents may do with it.
+    /// What agents may do with the field.
     pub agents: Option<AgentsMay>,
 }
 
-/// Makes a field behind the others.
+/// Creates a field after the others.
 ///
 /// # Errors
-/// When the input is wrong, or there are enough.
+/// When the input is invalid, or the limit is reached.
 pub fn make_field(
     tx: &mut WriteTx<'_>,
     home: Home,
@@ -113,11 +112,11 @@ pub fn make_field(
     Ok(def)
 }
 
-/// Changes a field, also one that HQ brings along. A choice that goes gives its records to the one that `replaced`
-/// names; without one they are refused while a record has it.
+/// Changes a field, also a built-in one. Records with a removed choice get the choice `replaced`; without one the
+/// removal is refused while a record has the choice.
 ///
 /// # Errors
-/// When the input is wrong, or a choice that is in use would go.
+/// When the input is invalid, or a removed choice is in use.
 pub fn change_field(
     tx: &mut WriteTx<'_>,
     (home, key): (Home, &str),
@@ -177,7 +176,7 @@ pub fn change_field(
     Ok(def)
 }
 
-/// Sets the choices of a field by their labels alone: those that are there keep their keys.
+/// Sets the choices of a field by their labels; existing ones keep their keys.
 pub fn set_choices(
     tx: &mut WriteTx<'_>,
     (home, key): (Home, &str),
@@ -198,11 +197,11 @@ pub fn set_choices(
     change_field(tx, (home, key), patch, replaced)
 }
 
-/// Removes a field that people made. Its values stay in the records and in their history, and come back with a field of
-/// the same name.
+/// Deletes a custom field. Its values stay in the records and their history, and reappear with a new field of the same
+/// name.
 ///
 /// # Errors
-/// When there is none, or HQ brings it along.
+/// When there is no such field, or it is built in.
 pub fn remove_field(tx: &mut WriteTx<'_>, (home, key): (Home, &str)) -> Result<FieldDef, CrmError> {
     let mut at = home.key();
     at.text(key);
@@ -216,7 +215,7 @@ pub fn remove_field(tx: &mut WriteTx<'_>, (home, key): (Home, &str)) -> Result<F
     Ok(def)
 }
 
-/// The stored field of a column; a new one for a column that nobody has changed yet.
+/// The stored field of a column; a new one for a column that was never changed.
 pub(super) fn def_of(
     tx: &WriteTx<'_>,
     home: Home,
@@ -226,7 +225,7 @@ pub(super) fn def_of(
     key.text(&column.key);
     let found: Option<FieldDef> = tx.find(BY_KEY, &key)?;
     if let Some(def) = found {
-        // Of tags the labels are kept, not what they are called.
+        // For tags the labels are stored, not their names.
         return Ok(match columns::holds_labels(&def) {
             true => def,
             false => FieldDef { choices: column.choices.clone(), ..def },
@@ -266,13 +265,13 @@ fn with(def: FieldDef, patch: FieldPatch) -> FieldDef {
     }
 }
 
-/// Whether two labels are the same to those who read them.
+/// Whether two labels are equal, ignoring case.
 fn same(a: &str, b: &str) -> bool {
     a.to_lowercase() == b.to_lowercase()
 }
 
-/// Gives each choice without a key that of the choice which is there under its label, else one that no other has. Of
-/// several with one key and other labels the first keeps it.
+/// Gives each choice without a key the key of the existing choice with its label, else an unused one. Of several
+/// choices with the same key and different labels the first one keeps it.
 fn with_keys(choices: &mut [Choice], old: &[Choice]) {
     for n in 0..choices.len() {
         let (before, from) = choices.split_at_mut(n);
@@ -288,14 +287,14 @@ fn with_keys(choices: &mut [Choice], old: &[Choice]) {
     }
     for n in 0..choices.len() {
         if choices[n].key.is_empty() {
-            // The key of one that goes is no other's: its records would get what nobody gave them.
+            // The key of a removed choice is not reused: records that have it would change their meaning.
             let taken = |key: &str| choices.iter().chain(old).any(|one| one.key == key);
             choices[n].key = free_key(&one_line(&choices[n].label), taken);
         }
     }
 }
 
-/// The field as it is kept; all that is wrong at once.
+/// Validates a field; reports all errors at once.
 pub(super) fn checked(mut def: FieldDef) -> Result<FieldDef, CrmError> {
     let mut wrong = Vec::new();
     if def.label.is_empty() {
@@ -338,7 +337,7 @@ pub(super) fn checked(mut def: FieldDef) -> Result<FieldDef, CrmError> {
     if wrong.is_empty() { Ok(def) } else { Err(CrmError::Invalid(wrong)) }
 }
 
-/// The rows of a home.
+/// All rows of a home.
 pub(crate) fn rows_of(read: &dyn store::Read, home: Home) -> Result<Vec<Row>, StoreError> {
     let kind = home.kind();
     let Some(id) = home.collection() else { return kind.list(read, &Range::all()) };
@@ -347,7 +346,7 @@ pub(crate) fn rows_of(read: &dyn store::Read, home: Home) -> Result<Vec<Row>, St
     kind.scan(read, RECORDS_BY_HOME, &Range::prefix(key))
 }
 
-/// Whether a row has one of some choices.
+/// Whether a row has one of these choices.
 fn has(row: &Row, (key, some): (&str, &[String])) -> bool {
     match row.value(key) {
         Some(FieldValue::Choice(one)) => some.contains(one),
@@ -356,7 +355,7 @@ fn has(row: &Row, (key, some): (&str, &[String])) -> bool {
     }
 }
 
-/// Moves all records from choices that go to another, or refuses while a record has one of them.
+/// Moves all records from removed choices to another one, or refuses while a record has one of them.
 fn replace(
     tx: &mut WriteTx<'_>,
     home: Home,
@@ -375,7 +374,7 @@ fn replace(
     Ok(swap(tx, rows, gone, to)?)
 }
 
-/// Gives those rows that have one of some choices another one in its place, or takes it from them.
+/// Replaces these choices in the rows by another one, or removes them.
 pub(super) fn swap(
     tx: &mut WriteTx<'_>,
     rows: Vec<Row>,
@@ -404,23 +403,22 @@ pub(super) fn swap(
     Ok(())
 }
 
-/// Stages and fields to start with.
+/// A preset of stages and fields.
 #[derive(Debug)]
 pub struct Preset {
-    /// The word in forms.
+    /// Its value in forms.
     pub key: &'static str,
-    /// What people read.
     pub label: &'static str,
     pub about: &'static str,
     pub stages: &'static [StageRow],
-    /// The fields of contacts.
+    /// Fields of contacts.
     pub fields: &'static [FieldRow],
 }
 
 /// A field of a preset: label, kind, choices.
 pub type FieldRow = (&'static str, Kind, &'static [&'static str]);
 
-/// From a name to somebody who answers.
+/// From a name to an active contact.
 const FIRST_CONTACT: &[StageRow] = &[
     ("Identified", kernel::Hue::C9, Stands::Open, 5),
     ("Researched", kernel::Hue::C10, Stands::Open, 10),
@@ -428,14 +426,14 @@ const FIRST_CONTACT: &[StageRow] = &[
     ("Replied", kernel::Hue::C3, Stands::Open, 60),
     ("Active", kernel::Hue::C6, Stands::Won, 100),
 ];
-/// What is known of a deal.
+/// Fields of a deal.
 const DEAL: &[FieldRow] = &[
     ("Deal value", Kind::Number, &[]),
     ("Close date", Kind::Date, &[]),
     ("Next step", Kind::Text, &[]),
 ];
 
-/// What a workspace can start with.
+/// The presets that a workspace can start with.
 pub const PRESETS: [Preset; 6] = [
     Preset {
         key: "sales",
@@ -514,8 +512,8 @@ pub const PRESETS: [Preset; 6] = [
     },
 ];
 
-/// Lays down the stages and fields of a preset for contacts. Stages that people have changed stay, and so does every
-/// field that is there. Gives how many fields it made.
+/// Creates the stages and fields of a preset for contacts. Changed stages and existing fields stay. Returns the number
+/// of created fields.
 pub fn start_with(tx: &mut WriteTx<'_>, key: &str) -> Result<usize, CrmError> {
     let preset = PRESETS.iter().find(|preset| preset.key == key);
     let preset = preset.ok_or_else(|| CrmError::no("set to start with", key))?;
@@ -545,7 +543,7 @@ pub fn start_with(tx: &mut WriteTx<'_>, key: &str) -> Result<usize, CrmError> {
     Ok(made)
 }
 
-/// Lays down a preset for who has made no field of contacts and no contact yet; says whether it did.
+/// Applies a preset if there are no custom fields of contacts and no contacts yet; returns whether it did.
 pub fn lay_down(tx: &mut WriteTx<'_>, key: &str) -> Result<bool, CrmError> {
     let fields = tx.len(BY_KEY, &Range::prefix(Home::Contacts.key()).limit(1))?;
     if 0 < fields || !RowKind::CONTACTS.list(tx, &Range::all().limit(1))?.is_empty() {

@@ -1,4 +1,4 @@
-//! Imports: begun, mapped, brought in row by row, stopped, taken back. The preview runs the same functions on a snapshot.
+//! Imports: start, mapping, rows, cancellation, undo. The preview runs the same functions on a snapshot.
 
 use std::sync::Arc;
 
@@ -24,53 +24,53 @@ use crate::model::{
 };
 use crate::names::Known;
 
-/// A file that arrived, with what HQ makes of its columns.
+/// A received file with the guessed mapping of its columns.
 #[derive(Clone, Debug)]
 pub struct NewImport {
     /// What its rows become.
     pub home: Home,
-    /// The name of the file.
+    /// Name of the file.
     pub name: String,
     pub file: BlobId,
-    /// Where its columns go.
+    /// Mapping of its columns.
     pub columns: Vec<Mapped>,
-    /// How many rows it has.
+    /// Number of rows.
     pub rows: usize,
-    /// Whether a comma stands before the fraction of its numbers.
+    /// Whether its numbers have a decimal comma.
     pub decimal_comma: bool,
-    /// The label of the encoding of a text.
+    /// Label of the text encoding.
     pub encoding: Option<String>,
 }
 
 /// How the file of an import is read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FileRead {
-    /// Which sheet of a workbook, from 1; 0 for the one that HQ takes.
+    /// The sheet of a workbook, from 1; 0 to let HQ choose.
     pub sheet: u32,
     /// The row with the headings.
     pub header_row: Option<u32>,
-    /// The label of the encoding of a text.
+    /// Label of the text encoding.
     pub encoding: Option<String>,
 }
 
-/// What is to change in an import that has not begun.
+/// Changes of an import that has not started.
 #[derive(Clone, Debug, Default)]
 pub struct ImportPatch {
-    /// Where its columns go, in their order.
+    /// Mapping of the columns, in their order.
     pub columns: Option<Vec<Mapped>>,
-    /// What becomes of a row whose record is here already.
+    /// How to treat a row whose record exists.
     pub clash: Option<Clash>,
-    /// Whether a comma stands before the fraction of a number.
+    /// Whether numbers have a decimal comma.
     pub decimal_comma: Option<bool>,
-    /// Whether the month comes first, in the dates of all columns.
+    /// Whether the month comes first in the dates of all columns.
     pub month_first: Option<bool>,
-    /// Whether choices that are not there are added.
+    /// Whether missing choices are added.
     pub add_choices: Option<bool>,
-    /// How the file is read, and how many rows there are then.
+    /// How the file is read, and the resulting number of rows.
     pub read: Option<(FileRead, usize)>,
 }
 
-/// Keeps a file to be imported.
+/// Stores a file to be imported.
 pub fn make_import(tx: &mut WriteTx<'_>, new: NewImport) -> Result<Import, CrmError> {
     let now = tx.now();
     let import = Import {
@@ -104,7 +104,7 @@ pub fn make_import(tx: &mut WriteTx<'_>, new: NewImport) -> Result<Import, CrmEr
 }
 
 impl Import {
-    /// How its file is read.
+    /// How the file is read.
     #[must_use]
     pub fn read_as(&self) -> FileRead {
         FileRead { sheet: self.sheet, header_row: self.header_row, encoding: self.encoding.clone() }
@@ -121,10 +121,10 @@ pub(super) fn put(tx: &mut WriteTx<'_>, mut import: Import) -> Result<Import, Cr
     Ok(import)
 }
 
-/// Changes what an import will do.
+/// Changes an import.
 ///
 /// # Errors
-/// When it has begun, or a word is to become a choice that its field has not.
+/// When it has started, or a word is mapped to a choice that its field does not have.
 pub fn change_import(
     tx: &mut WriteTx<'_>,
     id: ImportId,
@@ -179,14 +179,14 @@ pub fn change_import(
     put(tx, import)
 }
 
-/// Columns whose dates all have this order.
+/// Sets the same date order for all columns with dates.
 pub fn in_order(mut columns: Vec<Mapped>, month_first: bool) -> Vec<Mapped> {
     let all = columns.iter_mut().filter_map(|one| one.dates.as_mut());
     all.for_each(|order| *order = DateOrder::chosen(month_first));
     columns
 }
 
-/// An import that has begun.
+/// A started import.
 #[derive(Clone, Debug)]
 pub struct Begun {
     pub import: Import,
@@ -194,10 +194,10 @@ pub struct Begun {
     pub adds: Vec<String>,
 }
 
-/// Begins an import: makes the fields and choices that it needs. They go when it is taken back.
+/// Starts an import: creates the fields and choices that it needs. An undo removes them.
 ///
 /// # Errors
-/// When no column goes to the name, or a field cannot be made.
+/// When no column is mapped to the name, or a field cannot be created.
 pub fn begin_import(
     tx: &mut WriteTx<'_>,
     id: ImportId,
@@ -246,30 +246,30 @@ pub fn begin_import(
     Ok(Begun { import: put(tx, import)?, adds })
 }
 
-/// A row of the file with its number there.
+/// A row of the file with its number.
 pub type Numbered<'r> = (u32, &'r [String]);
 
-/// What an import keeps from one piece of its rows to the next.
+/// State of an import that is kept between pieces.
 #[derive(Debug, Default)]
 pub struct ImportContext {
-    /// Whether the words of the file were written as texts, so that `#N/A` is no formula that failed.
+    /// Whether the file marks texts as texts, so that `#N/A` is no formula error.
     pub is_typed: bool,
-    /// The records of the collection by the key column.
+    /// Records of the collection by the key column.
     pub keys: Keys,
 }
 
-/// What rows became.
+/// The result of importing rows.
 #[derive(Clone, Debug, Default)]
 pub struct Came {
-    /// How many became what.
+    /// Number of rows by result.
     pub counts: Counts,
-    /// What was wrong.
+    /// Problems found.
     pub problems: Vec<RowProblem>,
-    /// What became of each row, in their order.
+    /// The result of each row, in order.
     pub rows: Vec<RowSeen>,
 }
 
-/// Brings rows in, in one transaction, and moves the cursor behind them. Says whether the import goes on.
+/// Imports rows in one transaction and advances the cursor. Returns whether there are more rows.
 pub fn import_rows(
     tx: &mut WriteTx<'_>,
     id: ImportId,
@@ -287,7 +287,7 @@ pub fn import_rows(
     let room = MAX_PROBLEMS.saturating_sub(import.problems.len());
     import.problems.extend(came.problems.into_iter().take(room));
     let room = (MAX_PROBLEMS / 2).saturating_sub(import.problems.len());
-    // Rows that were to overwrite and are left out say what is there already.
+    // Unless existing records are overwritten, report which record a skipped row matched.
     if import.clash != Clash::Overwrite {
         import.problems.extend(left_out(rows, &came.rows).take(room));
     }
@@ -303,7 +303,7 @@ pub fn import_rows(
     Ok(goes_on)
 }
 
-/// Which records the rows that were left out have met.
+/// The records that skipped rows matched.
 fn left_out<'r>(
     rows: &'r [Numbered<'_>],
     seen: &'r [RowSeen],
@@ -316,7 +316,7 @@ fn left_out<'r>(
     )
 }
 
-/// Brings rows in.
+/// Imports rows.
 pub fn bring(
     tx: &mut WriteTx<'_>,
     import: &Import,
@@ -361,18 +361,18 @@ pub fn bring(
 
 enum Did {
     Made,
-    /// With the cells that took another value, and their record.
+    /// The changed cells and their record.
     Changed(Vec<CellSeen>, Met),
-    /// With the record that the row met, if it was left out for that.
+    /// The matched record, if the row was skipped because of it.
     Skipped(Option<Met>),
 }
 
-/// What one row is read with.
+/// Context for reading a row.
 pub(super) struct One<'i> {
     pub(super) import: &'i Import,
     pub(super) columns: &'i Arc<Vec<Column>>,
     pub(super) people: &'i Arc<People>,
-    /// Whether the words of the file were written as texts.
+    /// Whether the file marks texts as texts.
     pub(super) is_typed: bool,
 }
 
@@ -399,7 +399,7 @@ impl One<'_> {
             None => self.meets(tx, &cells, (keys, told))?,
         };
         let key = keys.value_in(&cells.typed);
-        // Who belongs to an organization has an address there, whatever the file calls it.
+        // A member of an organization has an address at its domain, whatever name the file gives.
         if !self.import.has_ids()
             && cells.values.contains_key(ORGANIZATION)
             && let Some(domain) = cells.typed.iter().find_map(|(_, value)| domain_of(value))
@@ -412,7 +412,7 @@ impl One<'_> {
             cells.note_rest(self.columns, told);
         }
         let Cells { mut values, more, .. } = cells;
-        // Tags that a row names for the first time become choices; nothing else adds to the columns.
+        // A row may add tags to the columns; nothing else does.
         let columns = (!values.contains_key(TAGS)).then(|| Arc::clone(self.columns));
         let number = told.row;
         let sent = |values| Sent {
@@ -433,7 +433,7 @@ impl One<'_> {
             return Ok(Did::Made);
         };
         let met = Met::of(&same);
-        // The name that stands there is better than one that the row does not say.
+        // Keep the existing name if the row has none.
         values.retain(|key, _| has_name || key != NAME);
         match self.import.clash {
             Clash::Skip => return Ok(Did::Skipped(Some(met))),
@@ -452,7 +452,7 @@ impl One<'_> {
         Ok(Did::Changed(cells_seen(self.columns, &known, &same, &changed), met))
     }
 
-    /// What is here of what a row tells of. Records of a collection are matched by the field that somebody chose alone.
+    /// Finds existing records for a row. Records of a collection are matched by the chosen key field only.
     fn meets(
         &self,
         tx: &WriteTx<'_>,
@@ -464,7 +464,7 @@ impl One<'_> {
             Home::Contacts | Home::Organizations => {
                 let Meets { same, like } =
                     met(self.import.home.kind(), tx, (&cells.values, &cells.typed))?;
-                // Rows of an export are different records, however alike they are.
+                // Rows of an export are distinct records, however similar.
                 let is_other = |row: &Row| !(self.import.has_ids() && is_made_by(tx, row));
                 Ok(Meets { same: same.filter(is_other), like: like.filter(is_other) })
             }
@@ -489,7 +489,7 @@ impl One<'_> {
         }
     }
 
-    /// A text as fields read it: dates and numbers in the file's own writing.
+    /// A text in the form that fields read; dates and numbers follow the conventions of the file.
     pub(super) fn clean(&self, (mapped, column): (&Mapped, &Column), text: &str) -> String {
         match column.kind {
             Kind::Number if self.import.decimal_comma => Decimal::parse(text, ',')
@@ -506,15 +506,15 @@ impl One<'_> {
     }
 }
 
-/// Whether a record came in with what a transaction is a part of.
+/// Whether a record was created by the import or request of this transaction.
 fn is_made_by(tx: &WriteTx<'_>, row: &Row) -> bool {
     row.cells.get(NAME).is_some_and(|name| name.origin.cause == tx.cause())
 }
 
-/// Stops an import; what came in stays, and can be taken back.
+/// Cancels an import; imported rows stay and can be undone.
 ///
 /// # Errors
-/// When it is over already.
+/// When it has already ended.
 pub fn cancel_import(tx: &mut WriteTx<'_>, id: ImportId) -> Result<Import, CrmError> {
     let import = import_of(tx, id)?;
     match import.state {
@@ -525,19 +525,19 @@ pub fn cancel_import(tx: &mut WriteTx<'_>, id: ImportId) -> Result<Import, CrmEr
     }
 }
 
-/// Notes that an import cannot go on.
+/// Records why an import failed.
 pub fn fail_import(tx: &mut WriteTx<'_>, id: ImportId, why: String) -> Result<Import, CrmError> {
     let import = import_of(tx, id)?;
     put(tx, Import { state: ImportState::Failed(why), ..import })
 }
 
-/// What stayed when an entry of an import was taken back.
+/// What stayed when an entry of an import was undone.
 #[derive(Clone, Debug, Default)]
 pub struct Stays {
-    /// How many records.
+    /// Number of records.
     pub records: usize,
-    /// How many fields of records that went back.
+    /// Number of fields of reverted records.
     pub fields: usize,
-    /// Which, as many as are kept.
+    /// Details, up to a limit.
     pub told: Vec<Stayed>,
 }

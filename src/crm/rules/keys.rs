@@ -1,5 +1,5 @@
-//! The records of a collection by the key column of an import. They are read once for the whole import; what others change
-//! meanwhile is taken from the feed.
+//! Records of a collection by the key column of an import. They are read once per import; changes by others are
+//! followed in the feed.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -11,24 +11,23 @@ use uuid::Uuid;
 use super::fields::rows_of;
 use crate::model::{EntryId, Goes, Home, Import, RECORDS, Row, RowKind};
 
-/// So many entries of the feed are looked through; behind more than these the collection is read again.
+/// Maximum number of feed entries to catch up on; with more, the collection is read again.
 const MOST_BEHIND: u64 = 2_000;
 
-/// The records of a collection by what they have in the field by which rows of a file find them.
+/// Records of a collection by their value in the key field.
 #[derive(Debug, Default)]
 pub struct Keys {
-    /// The key of the field; empty when rows find no record.
+    /// Key of the field; empty if there is no key column.
     field: String,
     rows: HashMap<String, BTreeSet<Uuid>>,
-    /// The last entry of the feed whose changes are in here; none before the collection was read.
+    /// The last feed entry that was taken into account; `None` before the collection was read.
     seen: Option<u64>,
     /// How often the collection was read.
     reads: usize,
 }
 
 impl Keys {
-    /// Takes in what was changed since the last time; reads the collection of an import that has a key column the first
-    /// time.
+    /// Applies changes since the last call; the first call reads the collection of an import with a key column.
     pub(super) fn refresh(&mut self, tx: &WriteTx<'_>, import: &Import) -> Result<(), StoreError> {
         let chosen = import.columns.iter().find_map(|mapped| match &mapped.goes {
             Goes::Key(key) => Some(key),
@@ -52,8 +51,8 @@ impl Keys {
         Ok(())
     }
 
-    /// Takes in the records that were changed in these entries; says whether all of them could be looked at. What a
-    /// record had before stays: whoever finds it looks at the record itself.
+    /// Applies the records changed in these entries; returns whether all entries were available. Outdated values stay,
+    /// because every match is checked against the record.
     fn follow(&mut self, tx: &WriteTx<'_>, (seen, last): (u64, u64)) -> Result<bool, StoreError> {
         if MOST_BEHIND < last.saturating_sub(seen) {
             return Ok(false);
@@ -71,24 +70,24 @@ impl Keys {
         Ok(true)
     }
 
-    /// Notes the entry that the transaction itself becomes: what it writes is in here already.
+    /// Marks the entry of the current transaction as seen: its writes are already included.
     pub(super) fn seen(&mut self, seq: u64) {
         if self.seen.is_some() {
             self.seen = Some(seq);
         }
     }
 
-    /// The key of the field.
+    /// Key of the field.
     pub(super) fn field(&self) -> &str {
         &self.field
     }
 
-    /// What a row has in the field.
+    /// The value of a row in the key field.
     pub(super) fn value_in(&self, typed: &[(String, FieldValue)]) -> Option<String> {
         typed.iter().find(|(key, _)| *key == self.field).map(|(_, value)| written(value))
     }
 
-    /// The records that have what a row has, two at most, and how many there may be.
+    /// The records with the key value of a row, at most two, and the number of candidates.
     pub(super) fn rows_with(
         &self,
         tx: &WriteTx<'_>,
@@ -109,7 +108,7 @@ impl Keys {
         Ok((found, ids.map_or(0, BTreeSet::len)))
     }
 
-    /// Notes a record that has a value.
+    /// Adds a record with its value.
     pub(super) fn add(&mut self, value: Option<String>, id: Uuid) {
         if let Some(value) = value.filter(|_| !self.field.is_empty()) {
             self.rows.entry(value).or_default().insert(id);
@@ -123,7 +122,7 @@ impl Keys {
     }
 }
 
-/// A value in words that are the same for values that mean the same.
+/// A text that is equal for equivalent values.
 fn written(value: &FieldValue) -> String {
     match (value.identity(), value) {
         (Some((kind, words)), _) => format!("{kind} {words}"),

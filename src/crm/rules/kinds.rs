@@ -1,4 +1,4 @@
-//! Kinds of fields: what the values of a field become when it gets another kind, and the change itself, row by row.
+//! Conversion of fields to another kind: the result for each value, and the conversion itself, row by row.
 
 use std::sync::Arc;
 
@@ -22,25 +22,25 @@ use crate::model::{
 };
 use crate::names::Known;
 
-/// The words before the kind that a value had, among what the value stands on.
+/// Prefix of the previous kind in the sources of a converted value.
 const CONVERTED: &str = "converted from ";
 
-/// What [`Kind::CONVERTIBLE`] means, in words.
+/// Describes [`Kind::CONVERTIBLE`] in words.
 const POSSIBLE: &str =
     "fields are converted between text, number, date and select (one choice) alone";
 
-/// What becomes of a value.
+/// The result for a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Became {
-    /// It reads as before.
+    /// Its text is unchanged.
     Same(FieldValue),
-    /// It reads otherwise.
+    /// Its text changes.
     Other(FieldValue),
-    /// It cannot be read as the new kind, in a sentence.
+    /// It cannot be converted, for this reason.
     Lost(String),
 }
 
-/// The reading of the values of a field as values of another kind.
+/// Converts values of a field to another kind.
 #[derive(Debug)]
 pub struct Caster {
     from: Column,
@@ -48,25 +48,25 @@ pub struct Caster {
 }
 
 impl Caster {
-    /// A caster from one shape of a field to another.
+    /// A caster between two shapes of a field.
     #[must_use]
     pub fn new(column: &Column, (from, to): (&Shape, &Shape)) -> Self {
         Self { from: from.on(column), to: to.on(column) }
     }
 
-    /// A value as people read it before.
+    /// The text of a value before the conversion.
     #[must_use]
     pub fn shown(&self, value: &FieldValue, known: &Known<'_>) -> String {
         self.from.shown(value, known)
     }
 
-    /// A value as people read it then.
+    /// The text of a value after the conversion.
     #[must_use]
     pub fn then(&self, value: &FieldValue, known: &Known<'_>) -> String {
         self.to.shown(value, known)
     }
 
-    /// What becomes of a value.
+    /// Converts a value.
     #[must_use]
     pub fn cast(&self, value: &FieldValue, known: &Known<'_>) -> Became {
         match self.to.read(&written(&self.from, self.to.kind, value, known), known) {
@@ -80,7 +80,7 @@ impl Caster {
     }
 }
 
-/// A value in the words that another kind reads.
+/// The text of a value for parsing as another kind.
 #[must_use]
 pub fn written(from: &Column, to: Kind, value: &FieldValue, known: &Known<'_>) -> String {
     match (value, to) {
@@ -89,10 +89,10 @@ pub fn written(from: &Column, to: Kind, value: &FieldValue, known: &Known<'_>) -
     }
 }
 
-/// The column of a field that can get another kind.
+/// The column of a field, if it can be converted.
 ///
 /// # Errors
-/// When there is none, it is a part of HQ, its kind has no conversions, or it is being converted already.
+/// When it does not exist, is built in, has no conversions, or is being converted.
 pub fn convertible(read: &dyn Read, (home, key): (Home, &str)) -> Result<Column, CrmError> {
     let all = columns::of(read, home)?;
     let column = all.into_iter().find(|column| column.key == key);
@@ -113,11 +113,10 @@ pub fn convertible(read: &dyn Read, (home, key): (Home, &str)) -> Result<Column,
     Ok(column)
 }
 
-/// The shape that a field gets. Choices are those that it has, else one for each word among its values, in the words of
-/// `texts`.
+/// The new shape of a field. Choices are the existing ones, else one per word in `texts`.
 ///
 /// # Errors
-/// When it cannot get this kind or has it already, or its values make no choices.
+/// When the field cannot get this kind or already has it, or its values make no choices.
 pub fn shaped<'t>(
     column: &Column,
     kind: Kind,
@@ -151,8 +150,8 @@ fn put(tx: &mut WriteTx<'_>, mut one: Conversion) -> Result<Conversion, CrmError
     Ok(one)
 }
 
-/// Gives a field another kind. Its values follow: those of the rows in `first` in this transaction, the others piece by
-/// piece; `rows` is how many there are.
+/// Starts to convert a field. Converts the rows in `first` in this transaction and the others piece by piece; `rows` is
+/// the number of all rows.
 ///
 /// # Errors
 /// When the field cannot get the kind.
@@ -199,7 +198,7 @@ pub fn begin_conversion(
     converted(tx, one, (first, first.len() == rows))
 }
 
-/// Converts the values of some rows in one transaction, and moves the cursor behind them.
+/// Converts the values of some rows in one transaction and advances the cursor.
 pub fn convert_rows(
     tx: &mut WriteTx<'_>,
     id: ConversionId,
@@ -224,7 +223,7 @@ fn converted(
     one.after = ids.last().copied().or(one.after);
     match tx.seq() {
         Ok(seq) => one.entries.push(seq),
-        // Rows that are gone by now leave no entry.
+        // If all these rows are deleted, there is no entry.
         Err(StoreError::NoSeq) => {}
         Err(error) => return Err(error.into()),
     }
@@ -234,7 +233,7 @@ fn converted(
     put(tx, one)
 }
 
-/// Converts the values of rows. One that somebody wrote since the field has its new kind stays.
+/// Converts the values of rows. Values written after the start of the conversion stay.
 fn cast_rows(tx: &mut WriteTx<'_>, one: &Conversion, ids: &[Uuid]) -> Result<Cast, CrmError> {
     let (me, people) = (assignee_of(tx.by()), Arc::new(People::read(tx)?));
     let column = Column::new(&one.key, &one.label, one.to.kind);
@@ -274,7 +273,7 @@ fn cast_rows(tx: &mut WriteTx<'_>, one: &Conversion, ids: &[Uuid]) -> Result<Cas
         let mut row = old.clone();
         if let Some(cell) = row.cells.get_mut(&one.key) {
             cell.value = cast;
-            // Who put it there stays; what it was before is one more thing that it stands on.
+            // The author stays; the previous text becomes a source of the value.
             cell.origin.sources.retain(|source| !source.at.starts_with(CONVERTED));
             cell.origin.sources.push(Source {
                 at: format!("{CONVERTED}{}", one.from.kind.label().to_lowercase()),
@@ -288,7 +287,7 @@ fn cast_rows(tx: &mut WriteTx<'_>, one: &Conversion, ids: &[Uuid]) -> Result<Cas
     Ok(counts)
 }
 
-/// Notes that a conversion cannot go on.
+/// Records why a conversion failed.
 pub fn fail_conversion(
     tx: &mut WriteTx<'_>,
     id: ConversionId,
@@ -298,10 +297,10 @@ pub fn fail_conversion(
     put(tx, Conversion { state: ImportState::Failed(why), ..one }).map(drop)
 }
 
-/// Lets a conversion be taken back, or brought forth again. One for which that goes on already goes on.
+/// Starts the undo or redo of a conversion. A running one of the same direction continues.
 ///
 /// # Errors
-/// When it still runs, goes the other way, or there is nothing to do.
+/// When it still runs, goes in the other direction, or there is nothing to do.
 pub fn turn_conversion(
     tx: &mut WriteTx<'_>,
     id: ConversionId,
@@ -329,7 +328,7 @@ fn progress(one: &mut Conversion) -> Progress<'_> {
     Progress { entries, kept, kept_fields, stayed }
 }
 
-/// Notes that an entry of a conversion was taken back, by which one, and what stayed; after the last one it is over.
+/// Records that an entry of a conversion was undone, by which entry, and what stayed; finishes after the last one.
 pub fn conversion_back(
     tx: &mut WriteTx<'_>,
     id: ConversionId,

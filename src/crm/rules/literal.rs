@@ -1,5 +1,5 @@
-//! Rows that name their records by id, as exports of HQ do. Their words are what fields were written as, so they are read
-//! as they are, and a cell that says what its record has already changes nothing.
+//! Rows that identify their records by id, as in exports of HQ. Their texts are the written form of fields and are read
+//! literally, and a cell with the record's present value changes nothing.
 
 use entity::{Column, FieldValue, Kind, value_in};
 use serde_json::Value;
@@ -12,11 +12,11 @@ use crate::columns::{self, ORGANIZATION};
 use crate::model::{Clash, Goes, Mapped, Row};
 use crate::names::Known;
 
-/// The ends of headings of a record that a cell leads to, in JSON.
+/// Suffixes of headings of a relation in JSON.
 pub(crate) const PARTS: [&str; 2] = [".id", ".name"];
 
 impl One<'_> {
-    /// The record whose id a row has; none when it has none, or that of no record here.
+    /// The record with the id in a row; `None` without an id, or if no such record exists.
     pub(super) fn by_id(
         &self,
         tx: &WriteTx<'_>,
@@ -38,7 +38,7 @@ impl One<'_> {
         Ok(row.filter(|row| row.home() == self.import.home))
     }
 
-    /// Takes a cell as it is written; says whether it did.
+    /// Reads a cell literally; returns whether it did.
     pub(super) fn takes(
         &self,
         (mapped, column): (&Mapped, &Column),
@@ -61,7 +61,7 @@ impl One<'_> {
             all.same.push(column.key.clone());
             return true;
         }
-        // A record that is elsewhere is found by its name, which stands in another column.
+        // A record of another workspace is found by its name, which is in another column.
         if is_taken || (column.kind == Kind::Number && self.import.decimal_comma) {
             return is_taken;
         }
@@ -79,7 +79,7 @@ impl One<'_> {
     }
 }
 
-/// Whether a cell says in words what a field has.
+/// Whether a cell has the present value of a field.
 fn says(
     (header, column): (&str, &Column),
     text: &str,

@@ -1,4 +1,4 @@
-//! Which record here a row of a file means.
+//! Finds the existing record for a row of a file.
 
 use entity::{FieldValue, folded, plain_url};
 use kernel::key::KeyBuf;
@@ -9,8 +9,8 @@ use crate::columns::ORGANIZATION;
 use crate::model::{NAME, Row, RowKind, identity_key};
 use crate::names::{rows_named, title_of};
 
-/// Where people without a company have their mail: an address there says nothing of an organization. Those of one
-/// provider under several countries stand once, with a point behind.
+/// Domains of public mail providers: an address there does not identify an organization. An entry with a trailing dot
+/// matches every country domain.
 const SHARED: [&str; 32] = [
     "126.com",
     "163.com",
@@ -46,19 +46,19 @@ const SHARED: [&str; 32] = [
     "yandex.",
 ];
 
-/// Rows with one address that are looked at.
+/// Maximum number of examined rows with the same address.
 const SHARING: usize = 20;
 
-/// What is here of what a row of a file tells of.
+/// Existing records for a row of a file.
 #[derive(Default)]
 pub(super) struct Meets {
-    /// The record that it means.
+    /// The record that the row means.
     pub(super) same: Option<Row>,
-    /// A record with its name that may be another one.
+    /// A record of the same name that may be another one.
     pub(super) like: Option<Row>,
 }
 
-/// The domain of an address of mail, where that tells an organization.
+/// The domain of an email address, if it identifies an organization.
 pub(super) fn domain_of(value: &FieldValue) -> Option<&str> {
     let FieldValue::Email(address) = value else { return None };
     let (_, domain) = address.rsplit_once('@')?;
@@ -74,18 +74,18 @@ fn host(plain: &str) -> &str {
     plain.split(['/', ':']).next().unwrap_or_default()
 }
 
-/// The row whose website lies at a domain; none when there is none, or several.
+/// The row whose website has this domain; `None` if there is none or several.
 pub(super) fn at_domain(
     kind: &'static RowKind,
     tx: &WriteTx<'_>,
     domain: &str,
 ) -> Result<Option<Row>, StoreError> {
-    /// The most addresses that begin so and are looked at.
+    /// Maximum number of examined addresses with this prefix.
     const MOST: usize = 50;
     let Some((sort, domain)) = FieldValue::Url(domain.to_owned()).identity() else {
         return Ok(None);
     };
-    // Without the end of a text: paths may follow.
+    // A prefix without end mark, because paths may follow.
     let mut key = KeyBuf::new();
     key.u8(sort).raw(domain.as_bytes());
     let mut found: Vec<Row> = kind.scan(tx, kind.identity, &Range::prefix(key).limit(MOST))?;
@@ -94,8 +94,8 @@ pub(super) fn at_domain(
     Ok(if found.len() == 1 { found.pop() } else { None })
 }
 
-/// The record that a row of a file means: by address of mail, phone, LinkedIn or website, else by its name: of contacts
-/// together with the organization, and not when both have addresses that differ.
+/// The record that a row of a file means: by email, phone, LinkedIn or website, else by name. Contacts need the same
+/// organization, too, and must not have different email addresses.
 pub(super) fn met(
     kind: &'static RowKind,
     tx: &WriteTx<'_>,
@@ -122,7 +122,7 @@ pub(super) fn met(
             Some(FieldValue::Refers(target)) => title_of(tx, *target),
             _ => row.text("company").to_owned(),
         };
-        // Its own address would have met.
+        // An equal address would have matched already.
         let differs = has_mail && !row.text("email").is_empty();
         folded(&of_row) == wanted && !differs && !(wanted.is_empty() && has_address)
     };
@@ -133,7 +133,7 @@ pub(super) fn met(
     })
 }
 
-/// Whether a value tells rows of a kind apart by itself.
+/// Whether a value identifies rows of a kind by itself.
 fn tells(kind: &'static RowKind, key: &str, value: &FieldValue) -> bool {
     let is_contact = kind.is_contacts();
     match value {
@@ -155,7 +155,7 @@ fn by_address(
     let (mails, others): (Vec<_>, Vec<_>) = telling.partition(|(_, value)| is_mail(value));
     for (key, value) in mails.into_iter().chain(others) {
         let Some(identity) = value.identity() else { continue };
-        // Colleagues share a telephone: another name or another address of mail is another person.
+        // Colleagues share a phone number: another name or another email address is another person.
         let is_other = |row: &Row| {
             let differs = has_mail && !row.text("email").is_empty();
             let is_named = !name.is_empty() && folded(row.text(NAME)) != folded(name);
@@ -166,7 +166,7 @@ fn by_address(
         if let Some(row) = found.into_iter().find(|row| !is_other(row)) {
             return Ok(Some(row));
         }
-        // A site without a path means all that lies below it.
+        // A site without a path matches everything below it.
         if key == "website"
             && host(&identity.1) == identity.1
             && let Some(row) = at_domain(kind, tx, &identity.1)?

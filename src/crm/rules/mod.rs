@@ -1,4 +1,4 @@
-//! All writes to contacts, organizations, collections, their fields, talks and suggestions.
+//! All writes to contacts, organizations, collections, their fields, interactions and suggestions.
 
 mod block;
 mod cells;

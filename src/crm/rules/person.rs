@@ -1,21 +1,20 @@
-//! What exports of address books say of a person: a name in one column, in parts, or both; days of birth that have no
-//! year.
+//! Personal data in exports of address books: names as a whole, in parts, or both; birthdays without a year.
 
 use entity::folded;
 
-/// What a column of names holds, by its heading.
+/// The part of a name in a column, by its heading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NamePart {
-    /// The name as a whole.
+    /// The whole name.
     Whole,
     Given,
     Middle,
     Family,
-    /// It stands behind the others.
+    /// Any other part, such as a suffix; appended to the name.
     Other,
 }
 
-/// What a column with this heading holds of a name; the heading has small letters and single blanks.
+/// The part of a name in a column with this heading, which is in lower case with single spaces.
 pub(crate) fn name_part(heading: &str) -> NamePart {
     match heading {
         "name" | "full name" | "contact name" | "display name" | "person name" | "person"
@@ -31,8 +30,8 @@ pub(crate) fn name_part(heading: &str) -> NamePart {
     }
 }
 
-/// One name of all that a row says of it. Where it stands as a whole, its parts say it again; a first column that is
-/// called a name and holds the given name alone is completed by the others.
+/// Combines the name columns of a row to one name. A whole name makes its parts redundant; a first column called name
+/// that has only the given name is completed by the others.
 pub(super) fn name_of(said: &[(NamePart, String)]) -> String {
     let of = |part: NamePart| {
         let fits = move |(one, text): &&(NamePart, String)| *one == part && !text.is_empty();
@@ -61,13 +60,13 @@ pub(super) fn name_of(said: &[(NamePart, String)]) -> String {
     all.join(" ")
 }
 
-/// Whether a day says that there is none, as Outlook writes it: `0/0/00`.
+/// Whether a text stands for no date, as Outlook writes it: `0/0/00`.
 pub(super) fn is_no_date(text: &str) -> bool {
     let text = text.trim();
     text.contains('0') && text.chars().all(|c| matches!(c, '0' | '/' | '-' | '.'))
 }
 
-/// A day without a year, as Google Contacts and vCards write it (`--03-14`, `--0314`), in words.
+/// A date without a year, as in Google Contacts and vCards (`--03-14`, `--0314`), in words.
 pub(super) fn yearless(text: &str) -> Option<String> {
     let rest = text.trim().strip_prefix("--")?;
     let digits: String = rest.chars().filter(|c| *c != '-').collect();

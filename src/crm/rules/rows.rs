@@ -1,4 +1,4 @@
-//! Rows: made, changed cell by cell, put out of the way, removed.
+//! Rows: create, change cell by cell, archive, delete.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -19,18 +19,18 @@ use crate::error::CrmError;
 use crate::model::{CollectionId, EntryId, Home, NAME, Row, RowKind, identity_key};
 use crate::names::{Known, rows_named};
 
-/// What somebody sends for a row: values by the keys of fields, and what each stands on.
+/// Values sent for a row by field key, with their sources.
 #[derive(Clone, Default)]
 pub struct Sent {
-    /// Values as JSON; `null` takes one away.
+    /// Values as JSON; `null` clears a cell.
     pub values: Map<String, Value>,
-    /// What a value stands on.
+    /// Sources of the values.
     pub sources: BTreeMap<String, Vec<Source>>,
-    /// The row of the file that it comes from.
+    /// Number of the row in the imported file.
     pub row: Option<u32>,
-    /// Members and agents, when they were read before: an import makes thousands of rows.
+    /// Members and agents, if already read: an import creates thousands of rows.
     pub people: Option<Arc<People>>,
-    /// The columns of the row, when they were read before and no value can add to them.
+    /// Columns of the row, if already read and no value can add to them.
     pub columns: Option<Arc<Vec<Column>>>,
 }
 
@@ -41,7 +41,7 @@ impl Sent {
         Self { values, ..Self::default() }
     }
 
-    /// The columns of a row of a home.
+    /// The columns of a row in a home.
     fn columns(&self, read: &dyn Read, home: Home) -> Result<Arc<Vec<Column>>, StoreError> {
         match &self.columns {
             Some(columns) => Ok(Arc::clone(columns)),
@@ -49,7 +49,7 @@ impl Sent {
         }
     }
 
-    /// One value.
+    /// A single value.
     pub fn one(key: &str, value: impl Into<Value>) -> Self {
         Self::of(Map::from_iter([(key.to_owned(), value.into())]))
     }
@@ -58,18 +58,18 @@ impl Sent {
 /// A row after a change.
 #[derive(Clone, Debug)]
 pub struct Changed {
-    /// The row as it is now.
+    /// The row in its new state.
     pub row: Row,
-    /// The keys of cells that took a new value.
+    /// Keys of cells with a new value.
     pub written: Vec<String>,
-    /// The keys of cells where the new value is a suggestion.
+    /// Keys of cells whose new value became a suggestion.
     pub suggested: Vec<String>,
-    /// Those of them whose field agents only suggest values for; in the others a person's value stays.
+    /// Those of them whose field accepts only suggestions from agents; in the others a person's value stays.
     pub closed: Vec<String>,
 }
 
 impl Changed {
-    /// What to tell an agent of its values that became suggestions; nothing when none did.
+    /// The note to an agent about values that became suggestions; `None` if there are none.
     #[must_use]
     pub fn note(&self) -> Option<String> {
         let stays = self.suggested.iter().filter(|key| !self.closed.contains(key));
@@ -91,7 +91,7 @@ impl Changed {
     }
 }
 
-/// Makes a row.
+/// Creates a row.
 pub fn create(
     kind: &'static RowKind,
     tx: &mut WriteTx<'_>,
@@ -101,10 +101,10 @@ pub fn create(
     add(kind, tx, collection, sent).map(|added| added.row)
 }
 
-/// Makes a row, and tells what of it is only suggested. A row without a stage begins in the first one.
+/// Creates a row and reports which values became suggestions. A row without a stage gets the first one.
 ///
 /// # Errors
-/// When a value is wrong, a required one is missing, or an address is another row's already.
+/// When a value is invalid, a required one is missing, or another row has an address.
 pub fn add(
     kind: &'static RowKind,
     tx: &mut WriteTx<'_>,
@@ -144,10 +144,10 @@ pub fn add(
     kept(tx, &columns, row, (written, suggested))
 }
 
-/// Changes cells of a row. Where a person's value stands, an agent's becomes a suggestion.
+/// Changes cells of a row. An agent's value for a cell with a person's value becomes a suggestion.
 ///
 /// # Errors
-/// When a value is wrong, the row is archived or gone, or an address is another row's already.
+/// When a value is invalid, the row is archived or deleted, or another row has an address.
 pub fn change(
     kind: &'static RowKind,
     tx: &mut WriteTx<'_>,
@@ -180,7 +180,7 @@ pub fn change(
     kept(tx, &columns, row, (written, suggested))
 }
 
-/// A row on its way into the store.
+/// A row before it is stored.
 struct Draft<'c> {
     by: Actor,
     columns: &'c [Column],
@@ -194,7 +194,7 @@ impl<'c> Draft<'c> {
         Self { by: tx.by(), columns, row, written: Vec::new(), suggested: Vec::new() }
     }
 
-    /// Puts a value into its cell, or among the suggestions.
+    /// Stores a value in its cell or as a suggestion.
     fn take(&mut self, key: String, value: Option<FieldValue>, origin: Origin) {
         let column = self.columns.iter().find(|column| column.key == key);
         let cell = Cell { value, origin };
@@ -207,8 +207,8 @@ impl<'c> Draft<'c> {
     }
 }
 
-/// Whether a value from there only becomes a suggestion: a person stands for what is in the cell, or agents only suggest
-/// what stands in the field. One that a row cannot be without is written where there is none.
+/// Whether a value from `by` becomes a suggestion: a person vouches for the present value, or the field accepts only
+/// suggestions from agents. A missing required value is written directly.
 fn only_suggests(by: Actor, column: &Column, cells: &Cells) -> bool {
     let is_a_persons = cells.get(&column.key).is_some_and(|cell| cell.origin.is_a_persons());
     let is_missing = column.required && value_in(cells, &column.key).is_none();
@@ -216,7 +216,7 @@ fn only_suggests(by: Actor, column: &Column, cells: &Cells) -> bool {
     by.agent().is_some() && (is_a_persons || is_closed)
 }
 
-/// Keeps what is only suggested for a row, and tells what became of it.
+/// Stores the suggestions for a row and returns the result.
 fn kept(
     tx: &mut WriteTx<'_>,
     columns: &[Column],
@@ -235,11 +235,11 @@ fn kept(
     Ok(Changed { row, written, suggested: keys, closed })
 }
 
-/// Changes the row that has the same value in a field, or makes one; says whether it was made. The name and addresses of every kind (mail,
-/// telephone, web, another record) tell rows apart.
+/// Changes the row with the same value in a field, or creates one; returns whether it was created. The field must be
+/// the name or an address of any kind (email, phone, web, relation).
 ///
 /// # Errors
-/// As [`create`] and [`change`]; when the field tells no rows apart, has no value, or several rows have it.
+/// As [`create`] and [`change`]; when the field does not identify rows or has no value, or several rows match.
 pub fn upsert(
     kind: &'static RowKind,
     tx: &mut WriteTx<'_>,
@@ -258,7 +258,7 @@ pub fn upsert(
         Some(identity) => {
             let key = identity_key(collection, &identity);
             let mut fits: Vec<Row> = kind.scan(tx, kind.identity, &Range::prefix(key))?;
-            // An address may stand in another field of another row.
+            // The address may be in another field of the other row.
             fits.retain(|row| row.value(by).and_then(FieldValue::identity) == value.identity());
             fits
         }
@@ -282,10 +282,10 @@ pub fn upsert(
     }
 }
 
-/// Refuses when the row has changed since the caller read it.
+/// Checks that the row has not changed since the caller read it.
 ///
 /// # Errors
-/// `Stale`, or when it is gone.
+/// `Stale`, or when the row is deleted.
 pub fn check_rev(
     kind: &'static RowKind,
     tx: &WriteTx<'_>,
@@ -300,7 +300,7 @@ pub fn check_rev(
     }
 }
 
-/// Puts a row out of the way, or brings it back.
+/// Archives or restores a row.
 pub fn set_archived(
     kind: &'static RowKind,
     tx: &mut WriteTx<'_>,
@@ -318,7 +318,8 @@ pub fn set_archived(
     Ok(row)
 }
 
-/// Removes a row with its talks and suggestions; cells that lead to it become empty. An undo brings all of it back.
+/// Deletes a row with its interactions and suggestions; cells that refer to it become empty. An undo restores all of
+/// it.
 pub fn remove(kind: &'static RowKind, tx: &mut WriteTx<'_>, id: Uuid) -> Result<Row, CrmError> {
     let row = get(kind, tx, id)?;
     kind.delete(tx, id)?;
@@ -330,7 +331,7 @@ pub(super) fn get(kind: &'static RowKind, tx: &WriteTx<'_>, id: Uuid) -> Result<
     kind.get(tx, id)?.ok_or_else(|| CrmError::no(kind.entity().one, &id.to_string()))
 }
 
-/// Where the value of a cell comes from in this transaction.
+/// The origin of a cell's value in this transaction.
 fn origin(tx: &WriteTx<'_>, sent: &Sent, key: &str) -> Origin {
     let mut sources = sent.sources.get(key).cloned().unwrap_or_default();
     sources.truncate(entity::MAX_SOURCES);
@@ -341,8 +342,8 @@ fn origin(tx: &WriteTx<'_>, sent: &Sent, key: &str) -> Origin {
     Origin { by: tx.by(), cause: tx.cause(), at: tx.now(), row: sent.row, sources, right: None }
 }
 
-/// The values that were sent for a row with these cells, checked; all that is wrong at once. Tags and an organization
-/// that are not there yet are made; where they are only suggested their names are kept.
+/// Validates the values sent for a row with these cells; reports all errors at once. Creates missing tags and a missing
+/// organization; for suggestions their names are stored instead.
 pub(super) fn read(
     tx: &mut WriteTx<'_>,
     (columns, home): (&[Column], Home),
@@ -377,7 +378,7 @@ pub(super) fn read(
                 match create(RowKind::ORGANIZATIONS, tx, None, &Sent::one(NAME, name)) {
                     Ok(_) => Cow::Borrowed(column),
                     Err(CrmError::Store(error)) => return Err(error.into()),
-                    // What is wrong with an organization is not wrong with the name of who belongs to it.
+                    // An error about an organization must not be reported for the name of its member.
                     Err(error) => {
                         wrong.push(FieldError::new(key, error.to_string()));
                         continue;
@@ -405,17 +406,17 @@ pub(super) fn read(
     if wrong.is_empty() { Ok(values) } else { Err(CrmError::Invalid(wrong)) }
 }
 
-/// The fields beside those that are sent: what a value holds besides its first address goes there.
+/// The neighbouring fields for further addresses of a value.
 struct Beside<'r> {
     columns: &'r [Column],
     by: Actor,
-    /// The keys of fields that have values by now.
+    /// Keys of fields that have a value by now.
     taken: Vec<String>,
     cells: &'r Cells,
 }
 
 impl Beside<'_> {
-    /// A value for its field; of several addresses each for a field of its own, as files have them.
+    /// Reads a value for its field. Several addresses are distributed over several fields, as files have them.
     fn read(
         &mut self,
         (column, value): (&Column, &Value),
@@ -446,7 +447,7 @@ impl Beside<'_> {
         Ok(all)
     }
 
-    /// The key of a field for what another one holds too much.
+    /// The key of a free field for a surplus address of another field.
     fn free(&self, column: &Column) -> Option<String> {
         let is_free = |other: &&Column| {
             other.kind == column.kind
@@ -459,15 +460,15 @@ impl Beside<'_> {
     }
 }
 
-/// What comes into being when somebody names it.
+/// What a value creates by naming it.
 enum Made<'v> {
-    /// The names of tags that these records have not had yet.
+    /// Names of tags that these records do not have yet.
     Tags(Vec<String>),
-    /// The name of an organization.
+    /// Name of an organization.
     Organization(&'v str),
 }
 
-/// The name of an organization when there is none of that name.
+/// The name of an organization if none has that name.
 fn new_organization<'v>(tx: &WriteTx<'_>, value: &'v Value) -> Result<Option<&'v str>, StoreError> {
     let name = value.as_str().map(str::trim).unwrap_or_default();
     if name.is_empty() || name.eq_ignore_ascii_case("none") || Uuid::try_parse(name).is_ok() {
@@ -477,7 +478,7 @@ fn new_organization<'v>(tx: &WriteTx<'_>, value: &'v Value) -> Result<Option<&'v
     Ok(there.is_empty().then_some(name))
 }
 
-/// What must be so of a row as a whole.
+/// Checks the constraints on a row as a whole.
 pub(super) fn checked(tx: &WriteTx<'_>, columns: &[Column], row: &Row) -> Result<(), CrmError> {
     let mut wrong = Vec::new();
     for column in columns.iter().filter(|column| column.required) {

@@ -1,20 +1,20 @@
-//! Several values in one cell, or several columns of a file for one field: addresses go each to a field of its own; of
+//! Several values in one cell, or several columns for one field: addresses are distributed over several fields; of
 //! companies and roles the first counts.
 
 use entity::{Column, FieldValue, Kind};
 
-/// An address that a row of a file has.
+/// An address in a row of a file.
 pub(super) struct Address {
-    /// The key of the field that it goes to.
+    /// Key of the field that its column is mapped to.
     pub(super) key: String,
-    /// The heading of its column.
+    /// Heading of its column.
     pub(super) header: String,
-    /// As it stands there.
+    /// Text of the cell.
     pub(super) text: String,
     pub(super) value: FieldValue,
 }
 
-/// The addresses in a cell, one by one; none for a kind that is no address.
+/// The addresses in a cell; `None` for kinds that are no addresses.
 pub(super) fn pieces(kind: Kind, text: &str) -> Option<Vec<String>> {
     match kind {
         Kind::Email => Some(entity::mails_in(text)),
@@ -35,16 +35,16 @@ fn web(text: &str) -> String {
     }
 }
 
-/// The companies or roles in one cell, as Google Contacts (`:::`) and HubSpot (`;`) write several.
+/// The companies or roles in a cell, separated as by Google Contacts (`:::`) or HubSpot (`;`).
 pub(super) fn listed(text: &str) -> Vec<String> {
-    // References such as `&amp;` end with the sign, too.
+    // References such as `&amp;` end with a semicolon, too.
     let text = entity::tidied(text);
     let all = text.split(":::").flat_map(|one| one.split(';')).map(str::trim);
     all.filter(|one| !one.is_empty()).map(str::to_owned).collect()
 }
 
-/// The first of all that the columns of a field say, and what else they say. The company that is called the primary one
-/// comes before others, then those that HubSpot calls associated.
+/// The first value of a field's columns, and the others. The primary company has precedence, then those that HubSpot
+/// calls associated, then others.
 pub(super) fn first(mut said: Vec<(String, String)>) -> Option<(String, Vec<(String, String)>)> {
     let rank = |header: &str| match header.to_lowercase() {
         header if header.contains("primary") => 0,
@@ -66,14 +66,14 @@ pub(super) fn first(mut said: Vec<(String, String)>) -> Option<(String, Vec<(Str
     Some((first, rest))
 }
 
-/// The key of a field without the number behind it: `phone_2` is another `phone`.
+/// The key of a field without a number suffix: `phone_2` belongs to `phone`.
 pub(super) fn stem(key: &str) -> &str {
     let bare = key.trim_end_matches(|c: char| c.is_ascii_digit());
     if bare.len() < key.len() { bare.strip_suffix('_').unwrap_or(key) } else { key }
 }
 
-/// The addresses of a row with the fields that take them: each field the first that goes there, then free fields of the
-/// same kind what is left. Behind them those for which there is no field.
+/// Assigns the addresses of a row to fields: each field gets the first address of its column, free fields of the same
+/// kind get the others. Also returns the addresses without a field.
 pub(super) fn placed(found: Vec<Address>, columns: &[Column]) -> (Vec<Address>, Vec<Address>) {
     let (mut placed, mut rest): (Vec<Address>, Vec<Address>) = (Vec::new(), Vec::new());
     for one in found {

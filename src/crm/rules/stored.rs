@@ -1,4 +1,4 @@
-//! Writes of rows. Only rules write, so the methods that do are theirs alone.
+//! Writes of rows. Only rules write, so these methods are visible to rules only.
 
 use kernel::TypedId as _;
 use store::{StoreError, WriteTx};
@@ -13,7 +13,7 @@ impl Row {
 }
 
 impl RowKind {
-    /// Deletes a row; says whether it was there.
+    /// Deletes a row; returns whether it existed.
     pub(super) fn delete(&self, tx: &mut WriteTx<'_>, id: Uuid) -> Result<bool, StoreError> {
         (self.delete)(tx, id)
     }

@@ -1,4 +1,4 @@
-//! What agents suggest where a person's value stands, and what people make of it.
+//! Suggestions by agents for cells with a person's value, and decisions about them.
 
 use entity::{Cell, Column, FieldValue, Origin, Target};
 use features::tasks::queries::people::assignee_of;
@@ -23,10 +23,10 @@ fn cell_key(row: Target, field: &str) -> KeyBuf {
     key
 }
 
-/// Keeps a value as a suggestion, in place of an earlier one for the same cell.
+/// Stores a value as a suggestion, replacing an earlier one for the same cell.
 ///
 /// # Errors
-/// When the row is gone or the store fails.
+/// When the row is deleted.
 pub fn suggest(
     tx: &mut WriteTx<'_>,
     row: Target,
@@ -48,13 +48,13 @@ pub fn suggest(
     Ok(())
 }
 
-/// Drops what was suggested for a cell that changes.
+/// Drops the suggestion for a cell that changes.
 pub(super) fn void(tx: &mut WriteTx<'_>, row: Target, field: &str) -> Result<(), StoreError> {
     let gone: Option<Suggestion> = tx.find(BY_ROW, &cell_key(row, field))?;
     gone.map_or(Ok(()), |gone| forget(tx, gone.id))
 }
 
-/// Drops what was suggested for a field that goes.
+/// Drops the suggestions for a removed field.
 pub(super) fn void_field(tx: &mut WriteTx<'_>, home: Home, field: &str) -> Result<(), StoreError> {
     let all: Vec<Suggestion> = tx.list(&Range::all())?;
     for one in all.into_iter().filter(|one| one.field == field) {
@@ -72,10 +72,10 @@ fn forget(tx: &mut WriteTx<'_>, id: SuggestionId) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Takes a suggestion over into its cell, or drops it. Whoever takes it over stands for the value; its sources stay.
+/// Accepts a suggestion into its cell, or drops it. The person who accepts it vouches for the value; its sources stay.
 ///
 /// # Errors
-/// When it is gone, belongs to a row of another kind, or its value cannot be written any more: then it stays.
+/// When it is gone, belongs to a row of another kind, or its value is no longer valid: then it stays.
 pub fn decide(
     kind: &'static RowKind,
     tx: &mut WriteTx<'_>,
@@ -124,7 +124,7 @@ pub fn decide(
     Ok(row)
 }
 
-/// A suggested value as somebody would send it, so that it is checked as it would be now.
+/// A suggested value in the form of a request, so that it is validated by the current rules.
 fn as_sent(
     tx: &WriteTx<'_>,
     column: &Column,
@@ -145,24 +145,24 @@ fn as_sent(
     })
 }
 
-/// What became of suggestions that were decided on together.
+/// The result of a decision about several suggestions.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Decided {
-    /// How many were decided on.
+    /// Number of decided suggestions.
     pub count: usize,
-    /// Those that wait still.
+    /// Suggestions that still wait.
     pub stayed: Vec<Undecided>,
 }
 
-/// A suggestion that cannot be taken over as things stand.
+/// A suggestion that cannot be accepted at present.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Undecided {
     pub id: SuggestionId,
-    /// Why, in a sentence.
+    /// Why, as a sentence.
     pub why: String,
 }
 
-/// Decides on several suggestions. Those that are gone are passed over; those that cannot be taken over stay.
+/// Decides on several suggestions. Missing ones are skipped; those that cannot be accepted stay.
 pub fn decide_all(
     tx: &mut WriteTx<'_>,
     ids: &[SuggestionId],
@@ -187,10 +187,10 @@ pub fn decide_all(
     Ok(decided)
 }
 
-/// Calls the value of a cell right: from now on a person stands for it.
+/// Confirms the value of a cell: from now on a person vouches for it.
 ///
 /// # Errors
-/// When the row is gone or the cell is empty.
+/// When the row is deleted or the cell is empty.
 pub fn call_right(
     kind: &'static RowKind,
     tx: &mut WriteTx<'_>,
@@ -214,10 +214,10 @@ pub fn call_right(
     Ok(row)
 }
 
-/// Puts what stood in a cell before back into it, with where it came from.
+/// Restores the previous value of a cell with its origin.
 ///
 /// # Errors
-/// When the row is archived or gone, the cell is another one by now, or what was there cannot stand there any more.
+/// When the row is archived or deleted, the cell has changed meanwhile, or the previous value is no longer valid.
 pub fn put_back(
     kind: &'static RowKind,
     tx: &mut WriteTx<'_>,

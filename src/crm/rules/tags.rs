@@ -1,5 +1,5 @@
-//! Tags: labels of the workspace on contacts, organizations and records. A field keeps which label stands behind what
-//! its cells hold; names and colours are the labels' own, so that a label that is renamed is so everywhere.
+//! Tags: labels of the workspace on contacts, organizations and records. A field maps the keys in its cells to labels,
+//! which have the names and colours, so renaming a label applies everywhere.
 
 use entity::{Column, free_key};
 use features::tasks::model::label::{Label, LabelId};
@@ -17,10 +17,10 @@ use crate::columns::{self, TAGS};
 use crate::error::CrmError;
 use crate::model::{FieldDef, Home, RowKind, Tag};
 
-/// The names among what somebody sends for which there is no tag yet, each once; none when all are there.
+/// The sent names that are no tags yet, without duplicates; `None` if all exist.
 ///
 /// # Errors
-/// When one cannot be a tag.
+/// When a name cannot be a tag.
 pub(super) fn new_tags(column: &Column, value: &Value) -> Result<Option<Vec<String>>, CrmError> {
     let all: Vec<String> = match value {
         Value::String(text) => text.split([',', ';']).map(one_line).collect(),
@@ -29,7 +29,7 @@ pub(super) fn new_tags(column: &Column, value: &Value) -> Result<Option<Vec<Stri
     };
     let mut new: Vec<String> = Vec::new();
     for tag in all.into_iter().filter(|tag| !tag.is_empty()) {
-        // The key of a tag may be the former name of its label, which it is no more.
+        // The key of a tag may be the former name of its label and must not match.
         let lower = tag.to_lowercase();
         let is_there = column.choices.iter().any(|one| one.label.to_lowercase() == lower);
         if is_there || new.iter().any(|one| one.to_lowercase() == lower) {
@@ -45,7 +45,7 @@ pub(super) fn new_tags(column: &Column, value: &Value) -> Result<Option<Vec<Stri
     Ok((!new.is_empty()).then_some(new))
 }
 
-/// A text as the name of a label: cut, and without what no name of one has. None when nothing is left.
+/// Converts a text to a label name: cut, without invalid characters. `None` if nothing is left.
 fn label_name(text: &str) -> Option<String> {
     let bare = text.replace([',', ';'], " ");
     let bare = one_line(bare.trim_start_matches(['+', '-', ' ']));
@@ -55,7 +55,7 @@ fn label_name(text: &str) -> Option<String> {
     (!name.is_empty() && !is_word).then_some(name)
 }
 
-/// The label with this name, which is made when there is none.
+/// The label with this name, created if needed.
 fn label_called(tx: &mut WriteTx<'_>, new: NewLabel) -> Result<Label, CrmError> {
     match labels::called(tx, &new.name)? {
         Some(label) => Ok(label),
@@ -63,10 +63,10 @@ fn label_called(tx: &mut WriteTx<'_>, new: NewLabel) -> Result<Label, CrmError> 
     }
 }
 
-/// Makes tags of names: the labels that are called so, and new ones. Gives the column with them among its choices.
+/// Makes tags of names, using existing or new labels. Returns the column with them as choices.
 ///
 /// # Errors
-/// When a label cannot be called so.
+/// When a label cannot have the name.
 pub(super) fn tagged(
     tx: &mut WriteTx<'_>,
     (home, column): (Home, &Column),
@@ -84,14 +84,14 @@ pub(super) fn tagged(
     Ok(grown)
 }
 
-/// What cells keep for a label that the field has not had yet.
+/// The cell key for a label that is new to the field.
 fn key_for(def: &FieldDef, name: &str) -> String {
     free_key(name, |key| {
         def.tags.iter().any(|tag| tag.key == key) || def.choices.iter().any(|one| one.key == key)
     })
 }
 
-/// Makes labels of the choices of a field of tags; what its cells keep stays.
+/// Converts the choices of a tag field to labels; its cells stay unchanged.
 pub(super) fn absorb(tx: &mut WriteTx<'_>, def: &mut FieldDef) -> Result<(), CrmError> {
     for choice in std::mem::take(&mut def.choices) {
         let name = label_name(&choice.label)
@@ -103,17 +103,17 @@ pub(super) fn absorb(tx: &mut WriteTx<'_>, def: &mut FieldDef) -> Result<(), Crm
     Ok(())
 }
 
-/// Whether tags of a field still are choices of its own, as they were before they became labels.
+/// Whether a tag field still has its own choices, from before tags were labels.
 fn waits(def: &FieldDef) -> bool {
     columns::holds_labels(def) && !def.choices.is_empty()
 }
 
-/// Whether tags from before they were labels wait to become some.
+/// Whether any field has tags from before they were labels.
 pub fn tags_wait(read: &dyn store::Read) -> Result<bool, StoreError> {
     Ok(read.list::<FieldDef>(&Range::all())?.iter().any(waits))
 }
 
-/// Makes labels of tags from before they were some.
+/// Converts tags from before they were labels.
 pub fn take_over_tags(tx: &mut WriteTx<'_>) -> Result<(), CrmError> {
     let all: Vec<FieldDef> = tx.list(&Range::all())?;
     for old in all.into_iter().filter(waits) {
@@ -126,10 +126,10 @@ pub fn take_over_tags(tx: &mut WriteTx<'_>) -> Result<(), CrmError> {
     Ok(())
 }
 
-/// Gives the rows of a kind that have a label another one in its place, or takes it off them.
+/// Replaces a label of a kind's rows by another one, or removes it.
 ///
 /// # Errors
-/// When the store fails, or more rows have it than one transaction may change.
+/// When more rows have it than one transaction may change.
 pub(crate) fn replace_label(
     kind: &'static RowKind,
     tx: &mut WriteTx<'_>,
@@ -149,7 +149,7 @@ pub(crate) fn replace_label(
         let mut def = old.clone();
         let there = to.and_then(|to| old.tags.iter().find(|tag| tag.label == to));
         match (to, there) {
-            // The cells stay as they are: another label stands behind them.
+            // The cells stay unchanged: their key is mapped to another label.
             (Some(to), None) => {
                 for tag in def.tags.iter_mut().filter(|tag| tag.label == from) {
                     tag.label = to;

@@ -1,4 +1,4 @@
-//! Talks: written down, changed, removed; follow-ups done and put off.
+//! Interactions: record, change, delete; complete and postpone follow-ups.
 
 use jiff::civil::Date;
 use kernel::key::KeyBuf;
@@ -12,34 +12,31 @@ use crate::model::{
     BY_CONTACT, Contact, ContactId, Organization, OrganizationId, Talk, TalkId, TalkKind, Way,
 };
 
-/// The longest subject and the longest next step, in characters.
+/// Maximum characters of a subject or a next step.
 const MAX_LINE: usize = 300;
-/// The longest body, in bytes.
+/// Maximum size of a body in bytes.
 const MAX_BODY: usize = 64 * 1024;
 
-/// What a talk is to be; what is not given stays, or is the usual for a new one.
+/// Changes of an interaction; `None` keeps the value, or the default of a new one.
 #[derive(Clone, Debug, Default)]
 pub struct TalkPatch {
     pub kind: Option<TalkKind>,
-    /// Who spoke to whom.
+    /// Direction.
     pub way: Option<Option<Way>>,
-    /// What it was about.
     pub subject: Option<String>,
-    /// What was said.
     pub body: Option<String>,
     pub occurred_at: Option<Timestamp>,
-    /// What is to follow.
     pub next_action: Option<String>,
-    /// By which day.
+    /// Due date of the follow-up.
     pub next_on: Option<Option<Date>>,
-    /// Whether that is done.
+    /// Whether the follow-up is done.
     pub next_done: Option<bool>,
 }
 
-/// Writes a talk down. One with a contact belongs to the contact's organization, too, if it names that.
+/// Records an interaction. Without an organization it gets that of the contact.
 ///
 /// # Errors
-/// When neither contact nor organization is there, or the input is wrong.
+/// When neither contact nor organization exists, or the input is invalid.
 pub fn log(
     tx: &mut WriteTx<'_>,
     (contact, organization): (Option<ContactId>, Option<OrganizationId>),
@@ -77,10 +74,10 @@ pub fn log(
     Ok(talk)
 }
 
-/// Changes a talk.
+/// Changes an interaction.
 ///
 /// # Errors
-/// When it is gone or the input is wrong.
+/// When it is deleted or the input is invalid.
 pub fn change_talk(tx: &mut WriteTx<'_>, id: TalkId, patch: TalkPatch) -> Result<Talk, CrmError> {
     let old: Talk = tx.get(id)?.ok_or_else(|| CrmError::no("entry", &id.to_string()))?;
     let now = tx.now();
@@ -94,11 +91,11 @@ pub fn change_talk(tx: &mut WriteTx<'_>, id: TalkId, patch: TalkPatch) -> Result
     Ok(talk)
 }
 
-/// Says on which day to follow a contact up: the open follow-up that comes first is put there, and the others are done;
-/// without one a note asks for it. None calls all of them done.
+/// Sets the day of a contact's follow-up: moves the earliest open one there and completes the others; without one, adds
+/// a note with a follow-up. `None` completes all of them.
 ///
 /// # Errors
-/// When the contact is not there.
+/// When the contact does not exist.
 pub fn follow_up(
     tx: &mut WriteTx<'_>,
     contact: ContactId,
@@ -130,7 +127,10 @@ pub fn follow_up(
     Ok(())
 }
 
-/// Removes a talk.
+/// Records an interaction with a contact, an organization, or both.
+///
+/// # Errors
+/// When neither is given, one does not exist, or the input is invalid.
 pub fn remove_talk(tx: &mut WriteTx<'_>, id: TalkId) -> Result<Talk, CrmError> {
     let old: Talk = tx.get(id)?.ok_or_else(|| CrmError::no("entry", &id.to_string()))?;
     tx.delete::<Talk>(id)?;

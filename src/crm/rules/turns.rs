@@ -1,4 +1,4 @@
-//! Imports that are taken back and brought forth again, entry by entry.
+//! Undo and redo of imports, entry by entry.
 
 use kernel::ImportId;
 use store::WriteTx;
@@ -8,10 +8,10 @@ use crate::error::CrmError;
 use crate::model::back::{self, Turn};
 use crate::model::{Import, ImportState, MAX_STAYED, Stayed};
 
-/// Lets an import be taken back, or brought forth again. One for which that goes on already goes on.
+/// Starts the undo or redo of an import. A running one of the same direction continues.
 ///
 /// # Errors
-/// When it still runs, goes the other way, or there is nothing to do.
+/// When it still runs, goes in the other direction, or there is nothing to do.
 pub fn turn_import(tx: &mut WriteTx<'_>, id: ImportId, turn: Turn) -> Result<Import, CrmError> {
     let mut import = import_of(tx, id)?;
     let is_there = !import.entries.is_empty();
@@ -38,7 +38,7 @@ pub fn turn_import(tx: &mut WriteTx<'_>, id: ImportId, turn: Turn) -> Result<Imp
     put(tx, import)
 }
 
-/// What an import and a conversion note while they are taken back.
+/// The common state of imports and conversions during an undo.
 pub(super) struct Progress<'r> {
     pub entries: &'r mut Vec<u64>,
     pub kept: &'r mut u32,
@@ -47,7 +47,7 @@ pub(super) struct Progress<'r> {
 }
 
 impl Progress<'_> {
-    /// Begins, unless it goes on.
+    /// Starts, unless it is running.
     pub(super) fn begin(self, turn: Turn) {
         if back::turn(self.entries).is_none() {
             (*self.kept, *self.kept_fields) = (0, 0);
@@ -56,8 +56,8 @@ impl Progress<'_> {
         }
     }
 
-    /// Notes that an entry was taken back, by which one, and what stayed. Nothing when that is noted already; else which
-    /// way it went, after the last one.
+    /// Records that an entry was undone, by which entry, and what stayed. Returns `None` if that was recorded before,
+    /// and the direction after the last entry.
     pub(super) fn took(
         self,
         (entry, by, stays): (u64, Option<u64>, Stays),
@@ -78,7 +78,7 @@ fn progress(import: &mut Import) -> Progress<'_> {
     Progress { entries, kept, kept_fields, stayed }
 }
 
-/// Why something that is taken back is not brought forth, and the other way round.
+/// Why the opposite direction must wait.
 pub(super) fn turns_other(turn: Turn) -> String {
     match turn {
         Turn::Back => "it is being restored; wait until that is done".to_owned(),
@@ -94,7 +94,7 @@ pub(super) fn nothing_to(turn: Turn) -> String {
     }
 }
 
-/// After the last entry was taken back, the import is over.
+/// Sets the final state after the last entry.
 fn after_turn(import: &mut Import, over: Option<Turn>) {
     let is_whole = import.rows <= import.next;
     match over {
@@ -105,7 +105,7 @@ fn after_turn(import: &mut Import, over: Option<Turn>) {
     }
 }
 
-/// Notes that an entry of an import was taken back, by which one, and what stayed; after the last one it is over.
+/// Records that an entry of an import was undone, by which entry, and what stayed; finishes after the last one.
 pub fn taken_back(
     tx: &mut WriteTx<'_>,
     id: ImportId,

@@ -1,4 +1,4 @@
-//! Words of a file that are no choices of the field they go to: which there are, and what becomes of them.
+//! Words of a file that are no choices of their field, and their treatment.
 
 use entity::{Choice, Column, Kind};
 use kernel::text::one_line;
@@ -10,23 +10,23 @@ use crate::columns::{self, STAGE, TAGS};
 use crate::error::CrmError;
 use crate::model::{Becomes, Import, Mapped};
 
-/// The most choices that an import adds to one field.
+/// Maximum number of choices that an import adds to one field.
 const MOST_CHOICES: usize = 100;
-/// The most words that a sentence names.
+/// Maximum number of words named in a sentence.
 const MOST_NAMED: usize = 12;
 
-/// Whether words of a file are held against the choices of a field: tags come into being when somebody writes them.
+/// Whether words of a file are checked against the choices of a field: tags are created by naming them.
 #[must_use]
 pub fn is_chosen(column: &Column) -> bool {
     column.kind.has_choices() && column.key != TAGS
 }
 
-/// The groups of everybody in Google Contacts, which begin with a star.
+/// Built-in groups of Google Contacts, which begin with a star.
 const GROUPS: [&str; 7] =
     ["my contacts", "mycontacts", "starred", "friends", "family", "coworkers", "other contacts"];
 
-/// A list in one cell, in the writing of HQ: Google Contacts has ` ::: ` between labels. Its own groups, which have a star
-/// in front, say nothing of a person and are left out.
+/// Converts a list in a cell to HQ's syntax: Google Contacts separates labels by ` ::: `. Its built-in groups, marked
+/// by a star, are dropped.
 pub(super) fn listed(text: &str) -> String {
     let label = |one: &str| match one.trim().strip_prefix("* ") {
         Some(group) if GROUPS.contains(&group.trim().to_lowercase().as_str()) => String::new(),
@@ -48,12 +48,12 @@ fn words(kind: Kind, text: &str) -> Vec<String> {
     all.into_iter().filter(is_word).collect()
 }
 
-/// Whether a word says that nothing is chosen.
+/// Whether a word means that nothing is chosen.
 fn is_none(kind: Kind, word: &str) -> bool {
     kind == Kind::Select && word.eq_ignore_ascii_case("none")
 }
 
-/// The words in the cells of a column of the file for which its field has no choice: each once, as they come.
+/// The words in a file's column that are no choices of its field, without duplicates, in order.
 #[must_use]
 pub fn unknown<'c>(column: &Column, cells: impl Iterator<Item = &'c str>) -> Vec<String> {
     let mut found: Vec<String> = Vec::new();
@@ -66,15 +66,15 @@ pub fn unknown<'c>(column: &Column, cells: impl Iterator<Item = &'c str>) -> Vec
     found
 }
 
-/// What becomes of a word that is no choice: what somebody chose, else what the import says for all words. None when it
-/// is left out and told of.
+/// The treatment of a word that is no choice: as chosen for the word, else by the setting of the import. `None` if it
+/// is left out and reported.
 #[must_use]
 pub fn becomes(import: &Import, (mapped, key): (&Mapped, &str), word: &str) -> Option<Becomes> {
     let chosen = mapped.becomes(word).cloned();
     chosen.or_else(|| (import.add_choices && key != STAGE).then_some(Becomes::Added))
 }
 
-/// A cell of the file with what somebody chose in place of its words. Empty when nothing is left.
+/// A cell of the file with its words replaced as chosen. Empty if nothing is left.
 pub(super) fn in_place(column: &Column, mapped: &Mapped, text: &str) -> String {
     let mut all = Vec::new();
     for word in words(column.kind, text) {
@@ -87,7 +87,7 @@ pub(super) fn in_place(column: &Column, mapped: &Mapped, text: &str) -> String {
     all.join(", ")
 }
 
-/// The choices of a field that an import makes: all words of its column.
+/// The choices of a new field: all words of its column.
 pub(crate) fn choices_of<'c>(kind: Kind, cells: impl Iterator<Item = &'c str>) -> Vec<Choice> {
     let mut choices = Vec::new();
     for word in unknown(&Column::new("", "", kind), cells) {
@@ -96,7 +96,7 @@ pub(crate) fn choices_of<'c>(kind: Kind, cells: impl Iterator<Item = &'c str>) -
     choices
 }
 
-/// Adds the choice of a word, unless it cannot be one or there are enough; says whether it did.
+/// Adds a choice for a word, unless it is invalid or the limit is reached; returns whether it did.
 fn add(choices: &mut Vec<Choice>, word: &str, most: usize) -> bool {
     let key = entity::free_key(word, |key| choices.iter().any(|one| one.key == key));
     let fits = !key.is_empty() && word.chars().count() <= 60 && !word.contains([',', ';']);
@@ -107,7 +107,7 @@ fn add(choices: &mut Vec<Choice>, word: &str, most: usize) -> bool {
     adds
 }
 
-/// Adds the choices that the file has and the fields have not, where that is wanted; a sentence for each field.
+/// Adds the missing choices to the fields if requested; returns a sentence per field.
 ///
 /// # Errors
 /// When a field cannot take them.
@@ -147,7 +147,7 @@ pub(super) fn add_choices(
     Ok(told)
 }
 
-/// Words in a sentence, the first ones of many.
+/// The first words as a list, with the number of further ones.
 fn named(words: &[String]) -> String {
     let some = words.iter().take(MOST_NAMED).cloned().collect::<Vec<_>>().join(", ");
     match words.len().saturating_sub(MOST_NAMED) {

@@ -1,5 +1,5 @@
-//! The feed for programs: entries with the rows that they changed, and everything that there is, in
-//! pieces that are never large.
+//! Feed for API clients: entries with the rows that they changed, and a snapshot of all rows. Both in pages of
+//! bounded size.
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
@@ -14,25 +14,25 @@ use store::{Class, Cursor, Entry, Range, Read, Schema, StoreError, feed};
 
 use super::queries::{actor, cause, event, word};
 
-/// One answer ends behind about so many bytes.
+/// A response ends after about this many bytes.
 const ENOUGH: usize = 512 << 10;
-/// An entry is told with rows up to about so many bytes; the rest of its changes come without theirs.
+/// Size up to which an entry includes changed rows. Further changes have no row.
 const WITH_ROWS: usize = 128 << 10;
-/// An entry is told with changes up to about so many bytes; of the rest only the number.
+/// Size up to which an entry includes changes. Further changes are only counted.
 const WITH_CHANGES: usize = 256 << 10;
-/// One answer is made of at most so many changes or rows, whether they are told or not.
+/// Maximum number of changes or rows to examine per response, whether included or not.
 const LOOK: usize = 50_000;
-/// What a change takes without its row, about.
+/// Approximate size of a change without its row.
 const CHANGE: usize = 100;
 
-/// Which entries are wanted, and which of their changes.
+/// Filter for entries and changes.
 #[derive(Clone, Debug, Default)]
 pub struct Only {
-    /// Changes of these tables; all when there are none.
+    /// Tables. Empty means all.
     pub tables: Vec<String>,
-    /// What these did.
+    /// Actors. Empty means all.
     pub actors: Vec<String>,
-    /// Entries with these events.
+    /// Event kinds. Empty means all.
     pub kinds: Vec<String>,
 }
 
@@ -63,42 +63,37 @@ impl Only {
     }
 }
 
-/// What a program asks for.
 #[derive(Clone, Debug)]
 pub struct FeedRequest {
-    /// Who asks.
     pub who: Looker,
-    /// At most so many entries.
+    /// Maximum number of entries.
     pub limit: usize,
-    /// Whether with the rows as they are now.
+    /// Whether to include current rows.
     pub rows: bool,
     pub only: Only,
 }
 
-/// An entry of the feed for programs.
+/// An API entry of the feed.
 #[derive(Debug, Serialize)]
 pub struct Change {
-    /// Its number.
     pub seq: u64,
-    /// Give this back as `after`.
+    /// Value of `after` for the next request.
     pub cursor: String,
     pub at: Timestamp,
     pub actor: Value,
     pub cause: Value,
-    /// The changed rows.
     pub changes: Vec<Value>,
-    /// How many more rows were changed, where an entry is too large to list them all.
+    /// Number of omitted changes, if the entry is too large to list all.
     #[serde(skip_serializing_if = "is_zero")]
     pub changes_left_out: usize,
-    /// What happened, in events.
     pub events: Vec<Value>,
-    /// How many more events there were.
+    /// Number of omitted events.
     #[serde(skip_serializing_if = "is_zero")]
     pub events_left_out: usize,
 }
 
-/// Entries after a place, oldest first, and the place behind all that was looked at for them. Ends
-/// early when it is enough, but never before the first entry.
+/// Entries after a cursor, oldest first, and the cursor after the last entry examined. Ends early at the size limit,
+/// but never before the first entry.
 pub fn changes(
     read: &dyn Read,
     schema: &Schema,
@@ -113,7 +108,7 @@ pub fn changes(
         looked += entry.changes.len() + 1;
         if wish.only.wants(schema, &entry) {
             let (change, bytes) = teller.entry(&entry, place, wish)?;
-            // What would be too much begins the next answer.
+            // This entry begins the next response.
             if 0 < size && ENOUGH < size + bytes {
                 break;
             }
@@ -136,12 +131,12 @@ struct Teller<'r> {
     read: &'r dyn Read,
     schema: &'r Schema,
     eye: Eye<'r>,
-    /// The rows that stand in this answer, with the entry where they do.
+    /// Rows already in this response, with their entry.
     told: HashMap<(u16, Vec<u8>), u64>,
 }
 
 impl Teller<'_> {
-    /// An entry, and about how large it is.
+    /// An entry and its approximate size.
     fn entry(
         &mut self,
         entry: &Entry,
@@ -170,7 +165,7 @@ impl Teller<'_> {
             }
             let open = !matches!(info.class(), Some(Class::Sealed | Class::Remade))
                 && self.eye.may_read(change.table);
-            // A key of sixteen bytes is an id; others say something.
+            // A key of sixteen bytes is an id; other keys may contain data.
             let id = match open || change.key.len() == 16 {
                 true => (ops.key_text)(&change.key),
                 false => None,
@@ -202,7 +197,7 @@ impl Teller<'_> {
         Ok((change, size))
     }
 
-    /// A row as it is now: under `row`, or why it is not there.
+    /// Current row under `row`, or the reason why it is missing.
     fn row(
         &mut self,
         seq: u64,
@@ -215,14 +210,14 @@ impl Teller<'_> {
         }
         let Some(row) = self.read.raw_get(table, key)? else { return Ok(("row", Value::Null)) };
         Ok(match self.eye.sees(table, &row)? {
-            // A row that cannot be read does not hide the rest.
+            // An undecodable row must not hide the others.
             true => ("row", as_json(&row).unwrap_or_default()),
             false => ("withheld", Value::Bool(true)),
         })
     }
 }
 
-/// About how many bytes a value takes as text.
+/// Approximate size of a value as JSON text.
 #[must_use]
 pub fn weight(value: &Value) -> usize {
     match value {
@@ -233,17 +228,17 @@ pub fn weight(value: &Value) -> usize {
     }
 }
 
-/// A piece of everything that there is.
+/// A page of a snapshot.
 pub struct Piece {
     /// `{table, id, rev, row}`
     pub items: Vec<Value>,
-    /// Where to go on: table and key.
+    /// Cursor of the next page: table and key.
     pub next: Option<String>,
-    /// As of which entry.
+    /// Entry as of which the page was read.
     pub seq: u64,
 }
 
-/// A place in a snapshot from its text: the life of the store, then table and key.
+/// Parses a snapshot cursor: incarnation of the store, table and key.
 #[must_use]
 pub fn snapshot_place(text: &str) -> Option<(u64, (u16, Vec<u8>))> {
     let (life, place) = text.split_once('.')?;
@@ -252,18 +247,17 @@ pub fn snapshot_place(text: &str) -> Option<(u64, (u16, Vec<u8>))> {
     Some((life, (table.parse().ok()?, hex::decode(key).ok()?)))
 }
 
-/// Which rows of a snapshot are wanted.
+/// Filter and position of a snapshot page.
 pub struct Part {
-    /// Only these tables; all when there are none.
+    /// Tables. Empty means all.
     pub tables: Vec<String>,
-    /// Behind this table and key.
+    /// Start after this table and key.
     pub from: (u16, Vec<u8>),
-    /// At most so many rows.
+    /// Maximum number of rows.
     pub limit: usize,
 }
 
-/// Rows that this person may read, from a place on, in the order of tables and keys. What is no part
-/// of the feed is left out, and so is what holds secrets.
+/// Rows that this person may read, ordered by table and key. Excludes tables outside the feed and secrets.
 pub fn snapshot(
     read: &dyn Read,
     schema: &Schema,
@@ -318,7 +312,7 @@ pub fn snapshot(
             break;
         }
         if is_full(piece.items.len(), size, looked) {
-            // Full at the end of a table: the next page begins behind its last row.
+            // Full at the end of a table: the next page begins after its last row.
             piece.next = last;
             break;
         }

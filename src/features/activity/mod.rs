@@ -1,5 +1,4 @@
-//! What happened: a view of the feed's heads for people, the same feed for programs, and the live
-//! stream of pages. Writes nothing but when people were here.
+//! Activity: the feed as sentences for people, the feed API, and visits. Writes only visits.
 
 pub mod feed;
 pub mod model;

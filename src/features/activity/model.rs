@@ -1,4 +1,4 @@
-//! When people were here. A released layout is frozen: add `…V1`, raise `VERSION`.
+//! Visits of people. A released layout is frozen: add `…V1`, raise `VERSION`.
 
 use jiff::SignedDuration;
 use jiff::fmt::serde::timestamp::millisecond;
@@ -7,28 +7,28 @@ use serde::{Deserialize, Serialize};
 use kernel::{AccountId, Timestamp, TypedId};
 use store::{Class, Record, Table};
 
-/// When people were last here.
+/// Last visit per account.
 pub const VISITS: Table = Table::new(282, "visits");
 
-/// Who was away for so long is told what happened meanwhile.
+/// Minimum absence after which activity since the last visit is shown.
 pub const AWAY: SignedDuration = SignedDuration::from_hours(4);
-/// A visit that goes on is noted after so long: pages come and go faster.
+/// Interval at which an ongoing visit is recorded.
 pub const STEP: SignedDuration = SignedDuration::from_mins(5);
 
-/// When somebody was last here, as the live streams of their pages tell it.
+/// Last visit of an account, as reported by the live streams of its pages.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Visit {
     pub account: AccountId,
-    /// When a page of theirs was last open.
+    /// Last time at which a page was open.
     #[serde(with = "millisecond::required")]
     pub seen_at: Timestamp,
-    /// The end of the visit before this one; none after the first, and once they have put it away.
+    /// End of the previous visit. `None` on the first visit and after dismissal.
     #[serde(with = "millisecond::optional")]
     pub since: Option<Timestamp>,
 }
 
 impl Visit {
-    /// Since when this person has not looked, at this moment.
+    /// Start of the activity that is new to this person.
     #[must_use]
     pub fn since(&self, now: Timestamp) -> Option<Timestamp> {
         match self.seen_at + AWAY <= now {

@@ -1,4 +1,4 @@
-//! Reads of the feed: lines for people, and the words that programs read.
+//! Activity lines for people, and API words for feed entries.
 
 use std::cell::OnceCell;
 use std::time::{Duration, Instant};
@@ -24,28 +24,28 @@ pub use super::feed::weight;
 pub use super::words::Words;
 use super::words::{self, rows};
 
-/// How long one page looks for something to tell, unless it has found enough before.
+/// Time limit of a page without results.
 const LOOK: Duration = Duration::from_millis(100);
-/// How long the end of some work is looked for, so that a page does not end amid it.
+/// Time limit for finding the end of multi-part work, so that a page does not end within it.
 const CLOSE: Duration = Duration::from_millis(1_000);
-/// How many entries that may be told are read at once.
+/// Number of candidate entries to read at once.
 const PIECE: usize = 200;
-/// How many entries are looked through at most for what came after a place.
+/// Maximum number of entries to examine for newer activity.
 const MAX_LOOK: u64 = 2_000;
 
-/// Whose doings.
+/// Actor filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum By {
     People,
     Agents,
-    /// The program itself.
+    /// HQ itself.
     System,
 }
 
 impl By {
     pub const ALL: [Self; 3] = [Self::People, Self::Agents, Self::System];
 
-    /// The word in addresses.
+    /// Word in URLs.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -55,7 +55,6 @@ impl By {
         }
     }
 
-    /// The word for people.
     #[must_use]
     pub fn label(self) -> &'static str {
         match self {
@@ -74,7 +73,7 @@ impl By {
     }
 }
 
-/// What the lines of a day stand under: "Today", "Yesterday", "Friday, 20 November".
+/// Day heading: "Today", "Yesterday", "Friday, 20 November".
 #[must_use]
 pub fn day(date: Date, today: Date) -> String {
     match date {
@@ -85,74 +84,68 @@ pub fn day(date: Date, today: Date) -> String {
     }
 }
 
-/// What is asked for.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Filter {
-    /// Only this part.
     pub area: Option<Area>,
-    /// Only theirs.
     pub by: Option<By>,
-    /// Only what lies before this entry.
+    /// Only entries before this one.
     pub before: Option<u64>,
 }
 
-/// Through which run or routine something was done.
+/// The run or routine behind an action.
 #[derive(Clone, Debug)]
 pub struct Via {
     /// `run` or `routine`.
     pub kind: &'static str,
     pub name: String,
-    /// Its page below the workspace.
+    /// Path below the workspace.
     pub path: String,
 }
 
-/// Whether an entry can be undone, as far as one look at it tells; a preview of the undo says the rest.
+/// Whether an entry can be undone, judged from the entry alone. A preview of the undo gives the full answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Undo {
-    /// It can.
     Possible,
-    /// It cannot, and why.
+    /// Not possible, with the reason.
     No(&'static str),
 }
 
-/// One thing that happened.
+/// An activity line.
 pub struct Line {
-    /// The entry.
+    /// Sequence number of the entry.
     pub seq: u64,
     pub at: Timestamp,
     pub by: Assignee,
-    /// The same as a picture.
+    /// Face of the actor.
     pub who: Face,
-    /// In which part of the program.
     pub area: Area,
-    /// What, in words.
     pub words: Words,
-    /// Through which run or routine.
+    /// The run or routine behind it.
     pub via: Option<Via>,
-    /// For which reason, in a word.
+    /// Cause as an API word.
     pub cause: &'static str,
-    /// The kinds of the entry's events, each once.
+    /// Distinct kinds of the entry's events.
     pub events: Vec<&'static str>,
-    /// Whether it can be undone; told on the first line of an entry.
+    /// Undo state. Only on the first line of an entry.
     pub undo: Option<Undo>,
 }
 
-/// A page of lines, with how far was looked for them.
+/// A page of lines, with the range that was examined.
 #[derive(Default)]
 pub struct Found {
     pub lines: Vec<Line>,
-    /// Where to go on: before this entry, or after it when what comes after a place is looked for.
+    /// Cursor: the next page is before this entry, or after it when searching newer activity.
     pub next: Option<u64>,
-    /// Whether there is more to look at in this direction.
+    /// `true` if there are more entries in this direction.
     pub more: bool,
-    /// How many entries were looked at.
+    /// Number of entries examined.
     pub looked: u64,
-    /// The time of the oldest of them.
+    /// Time of the oldest entry examined.
     pub reached: Option<Timestamp>,
 }
 
-/// What happened, newest first, as far as this person may know it: about so many entries. Ends early when
-/// it has looked for long. May take a while.
+/// Activity that this person may see, newest first, about `limit` entries. Stops at a time limit. May block for a
+/// while.
 pub fn lines(ws: &Ws, (who, filter): (Looker, Filter), limit: usize) -> Result<Found, StoreError> {
     let schema = ws.store.schema();
     let by = |actor| filter.by.is_none_or(|by| by.covers(actor));
@@ -172,7 +165,7 @@ pub fn lines(ws: &Ws, (who, filter): (Looker, Filter), limit: usize) -> Result<F
     })
 }
 
-/// What a wish finds, in the same way.
+/// Activity that matches an audit query. Otherwise like [`lines`].
 pub fn search(
     ws: &Ws,
     wish: &AuditQuery,
@@ -182,7 +175,7 @@ pub fn search(
     gather(ws, of, (wish.before(), limit), |before| wish.search_before(ws, before, PIECE))
 }
 
-/// Puts entries into words, a piece after the other, until there are enough or it took long.
+/// Converts entries to lines, batch by batch, until there are enough or the time is up.
 fn gather(
     ws: &Ws,
     of: (Looker, Option<Area>),
@@ -192,7 +185,7 @@ fn gather(
     let (schema, lines, next) = (ws.store.schema(), Vec::new(), before);
     let mut found = Found { lines, next, more: true, looked: 0, reached: None };
     let (mut told, mut is_late, started) = (0, false, Instant::now());
-    // Work of many pieces that begins on a page is told on it to its end.
+    // A page shows multi-part work to its end.
     let amid_work = |lines: &[Line]| {
         let mut last = lines.iter().rev().take(LINES_OF_WORK);
         last.any(|line| line.words.count.is_some_and(|sum| sum.work.is_some()))
@@ -234,11 +227,11 @@ fn gather(
     }
 }
 
-/// Lines that are searched for one that a further piece of some work belongs to.
+/// Number of preceding lines that a further part of work can join.
 const LINES_OF_WORK: usize = 8;
 
-/// Adds the count of one piece of some work to the line of the other pieces. An import, a conversion, the undo and the
-/// redo of one are written in pieces, and each is one act.
+/// Adds a part of multi-part work to the line of the other parts. An import, a conversion, and the undo or redo of one
+/// are written in parts but count as one action.
 fn joins_work(lines: &mut [Line], line: &mut Line) -> bool {
     let above = work_line(lines, line).and_then(|at| lines.get_mut(at));
     let (Some(above), Some(piece)) = (above, line.words.count) else { return false };
@@ -246,17 +239,17 @@ fn joins_work(lines: &mut [Line], line: &mut Line) -> bool {
         sum.count += piece.count;
         above.words.thing = sum.thing();
     }
-    // An undo of the entry would take back this piece alone.
+    // Undoing the entry would revert only this part.
     above.undo = above.undo.map(|_| Undo::No("undo it as a whole on its page"));
     true
 }
 
-/// The line to which one piece of some work belongs; none where it begins a line.
+/// Index of the line that a part of work joins. `None` if it starts a line.
 fn work_line(lines: &[Line], line: &Line) -> Option<usize> {
     let piece = line.words.count.filter(|piece| piece.work.is_some())?;
     for (at, above) in lines.iter().enumerate().rev().take(LINES_OF_WORK) {
         let Some(sum) = above.words.count.filter(|sum| sum.work == piece.work) else { continue };
-        // It was undone or restored in between, or by somebody else.
+        // The work was undone or redone in between, or by another actor.
         if !sum.is_of_act(&piece) || above.by != line.by {
             return None;
         }
@@ -267,8 +260,8 @@ fn work_line(lines: &[Line], line: &Line) -> Option<usize> {
     None
 }
 
-/// What a wish finds after an entry, oldest first, as far as this person may know it, and the entry up
-/// to which was looked. May take a while.
+/// Activity after an entry that matches an audit query and that this person may see, oldest first, and the last entry
+/// examined. May block for a while.
 pub fn after(
     ws: &Ws,
     wish: &AuditQuery,
@@ -304,14 +297,14 @@ pub fn after(
     Ok(found)
 }
 
-/// Puts entries into words for somebody.
+/// Converts entries to lines for one viewer.
 struct Teller<'r> {
     read: &'r dyn Read,
     schema: &'r Schema,
     area: Option<Area>,
     people: People,
     eye: Eye<'r>,
-    /// What records are called; read when it is asked for.
+    /// Record names, loaded on demand.
     names: OnceCell<Names<'r>>,
 }
 
@@ -325,7 +318,7 @@ impl<'r> Teller<'r> {
         Ok(Self { read, schema, area, people, eye, names: OnceCell::new() })
     }
 
-    /// The lines of one entry.
+    /// Lines of one entry.
     fn told(&self, entry: &Entry) -> Result<Vec<Line>, StoreError> {
         let mut said = words::of(self.read, self.schema, entry, (&self.people, Some(&self.eye)))?;
         if said.is_empty() {
@@ -354,7 +347,7 @@ impl<'r> Teller<'r> {
         Ok(lines.collect())
     }
 
-    /// What somebody changed without an event of its own: by the rows.
+    /// Line for a change without events, from its rows.
     fn rows(&self, entry: &Entry) -> Result<Option<(Area, Words)>, StoreError> {
         if !rows::is_told(entry) || rows::is_of_gone(self.read, entry)? {
             return Ok(None);
@@ -371,7 +364,7 @@ impl<'r> Teller<'r> {
 
     fn undo(&self, entry: &Entry) -> Result<Undo, StoreError> {
         if matches!(entry.actor, Actor::System(_)) {
-            // What HQ does by itself is not offered to be undone.
+            // HQ's own actions are not offered for undo.
             return Ok(Undo::No("HQ did this by itself"));
         }
         let mut why = "you can undo nothing of this";
@@ -386,7 +379,7 @@ impl<'r> Teller<'r> {
         Ok(Undo::No(why))
     }
 
-    /// Through which run or routine something was done, if this person may see that.
+    /// The run or routine behind an entry, if the viewer may see it.
     fn via(&self, entry: &Entry) -> Result<Option<Via>, StoreError> {
         let run = match entry.cause {
             Cause::Step(run, _) => Some(run),
@@ -401,7 +394,7 @@ impl<'r> Teller<'r> {
                 _ => Ok(None),
             };
         }
-        // What somebody did is not done through the routine that it made fire.
+        // A routine that fired because of a person's action did not perform that action.
         let by_itself = matches!(entry.actor, Actor::System(_));
         let Some(id) = fired_in(entry).filter(|_| by_itself) else { return Ok(None) };
         let routine = self.read.get::<Routine>(id)?;
@@ -410,7 +403,7 @@ impl<'r> Teller<'r> {
     }
 }
 
-/// Sentences for an entry, for who may know everything; none for what only machines want to know.
+/// Sentences for an entry without permission checks. Empty for technical entries.
 pub fn sentences(
     read: &dyn Read,
     schema: &Schema,
@@ -421,7 +414,7 @@ pub fn sentences(
     Ok(all.into_iter().map(|(_, words)| words).collect())
 }
 
-/// What happened to a row, as programs read it.
+/// API word of a row operation.
 #[must_use]
 pub fn word(op: Op) -> &'static str {
     match op {
@@ -431,7 +424,7 @@ pub fn word(op: Op) -> &'static str {
     }
 }
 
-/// Who did something, as programs read it.
+/// API form of an actor.
 #[must_use]
 pub fn actor(actor: Actor) -> Value {
     match actor {
@@ -445,7 +438,7 @@ pub fn actor(actor: Actor) -> Value {
     }
 }
 
-/// Why something happened, as programs read it.
+/// API form of a cause.
 #[must_use]
 pub fn cause(cause: Cause) -> Value {
     match cause {
@@ -464,7 +457,7 @@ pub fn cause(cause: Cause) -> Value {
     }
 }
 
-/// `{"name": "task.created", "data": {…}}`.
+/// API form of an event: `{"name": "task.created", "data": {…}}`.
 #[must_use]
 pub fn event(event: &Event) -> Value {
     let tagged = serde_json::to_value(event).unwrap_or_default();

@@ -1,15 +1,15 @@
-//! Writes when people were here. Only the live stream of a page calls them: a look alone writes nothing.
+//! Writes of visits. Only the live stream of a page calls them; a page request writes nothing.
 
 use super::model::{AWAY, STEP, Visit};
 use kernel::{AccountId, Timestamp};
 use store::{Read, ReadExt as _, StoreError, WriteTx};
 
-/// Whether a page that opens or closes at this moment says something new about its person.
+/// Returns `true` if opening or closing a page now must be recorded.
 pub fn is_news(read: &dyn Read, account: AccountId, now: Timestamp) -> Result<bool, StoreError> {
     Ok(read.get::<Visit>(account)?.is_none_or(|visit| visit.seen_at + STEP <= now))
 }
 
-/// Somebody has opened a page.
+/// Records that a page was opened.
 pub fn come(tx: &mut WriteTx<'_>, account: AccountId) -> Result<(), StoreError> {
     let now = tx.now();
     let since = match tx.get::<Visit>(account)? {
@@ -20,7 +20,7 @@ pub fn come(tx: &mut WriteTx<'_>, account: AccountId) -> Result<(), StoreError> 
     tx.put(&Visit { account, seen_at: now, since })
 }
 
-/// Somebody has closed a page, which was open until now.
+/// Records that a page was closed, which was open until now.
 pub fn leave(tx: &mut WriteTx<'_>, account: AccountId) -> Result<(), StoreError> {
     let now = tx.now();
     match tx.get::<Visit>(account)? {
@@ -29,7 +29,7 @@ pub fn leave(tx: &mut WriteTx<'_>, account: AccountId) -> Result<(), StoreError>
     }
 }
 
-/// What happened since the last visit is told no more, until the next.
+/// Dismisses the activity since the last visit.
 pub fn put_away(tx: &mut WriteTx<'_>, account: AccountId) -> Result<(), StoreError> {
     let now = tx.now();
     tx.put(&Visit { account, seen_at: now, since: None })

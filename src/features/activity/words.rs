@@ -1,4 +1,4 @@
-//! A sentence for each thing that happened: a verb, what it was done to, and where that is.
+//! Activity sentences: verb, object and link for each event.
 
 mod card;
 mod counted;
@@ -35,31 +35,31 @@ use entity::Area;
 pub use counted::Counted;
 use counted::{Kinds, Work};
 
-/// The longest title that is shown.
+/// Maximum length of a displayed title.
 const MAX_TITLE: usize = 90;
 
-/// What happened, after the name of who did it: "moved **MC-3 Buy milk** to Done".
+/// Sentence that follows the actor's name, such as "moved **MC-3 Buy milk** to Done".
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Words {
-    /// Whom the sentence is about when that is not who wrote the entry: a run ends by the agent,
-    /// also where HQ takes note of it.
+    /// Subject of the sentence if it is not the author of the entry. A run is ended by its agent, even if HQ records
+    /// it.
     pub by: Option<Assignee>,
-    /// Before the thing.
+    /// Text before the object.
     pub verb: String,
-    /// The thing, or empty.
+    /// Object, or empty.
     pub thing: String,
-    /// Its address below the workspace, or empty.
+    /// Path of the object below the workspace, or empty.
     pub path: String,
-    /// After the thing.
+    /// Text after the object.
     pub rest: String,
     /// Icon name.
     pub icon: &'static str,
-    /// How many records the sentence is about, where it stands for many at once.
+    /// Set if the sentence covers many records.
     pub count: Option<Counted>,
 }
 
 impl Words {
-    /// Whether somebody was writing a text, which is stored again and again until they are done.
+    /// Returns `true` for a text edit, which is autosaved repeatedly.
     #[must_use]
     pub fn is_writing(&self) -> bool {
         ["changed the title of", "changed the description of"].contains(&self.verb.as_str())
@@ -69,13 +69,13 @@ impl Words {
 struct Speaker<'r> {
     read: &'r dyn Read,
     people: &'r People,
-    /// Whose eye; none for who may know everything.
+    /// Viewer. `None` skips permission checks.
     eye: Option<&'r Eye<'r>>,
     key: String,
 }
 
-/// Whether there may be a sentence for an entry, by its head alone: what HQ notes for itself, such as how far a
-/// consumer is, is passed without a look at its rows.
+/// Returns `false` if an entry cannot yield a sentence, judged by its head alone. Skips technical entries, such as
+/// consumer cursors, without reading rows.
 #[must_use]
 pub fn may_tell(schema: &Schema, entry: &Entry) -> bool {
     !entry.events.is_empty() || has_settings(entry) || rows::may_tell(schema, entry)
@@ -85,7 +85,7 @@ fn has_settings(entry: &Entry) -> bool {
     entry.changes.iter().any(|change| change.table == SETTINGS.number)
 }
 
-/// Sentences for an entry; none for what only machines want to know.
+/// Sentences for an entry. Empty for technical entries.
 pub fn of(
     read: &dyn Read,
     schema: &Schema,
@@ -100,7 +100,7 @@ pub fn of(
     let mut kinds = Kinds::new(entry, work);
     for event in &entry.events {
         let Some(more) = kinds.next(event) else { continue };
-        // One sentence for all that changes hands at once.
+        // One sentence covers all simultaneous reassignments.
         if !(at_once && matches!(event, Event::TaskAssigned { .. })) {
             let mut told = match cards::row_of(event) {
                 Some(row) if 0 < more || kinds.counts_all(event) => {
@@ -192,7 +192,7 @@ impl Speaker<'_> {
         Ok(words.map(|words| (Area::Work, words)))
     }
 
-    /// Agents, runs, the workspace.
+    /// Agents, runs and the workspace.
     fn machine(&self, event: &Event) -> Result<Option<(Area, Words)>, StoreError> {
         let (area, words) = match event {
             Event::AgentCreated { agent } => (Area::Agents, self.agent("hired", *agent, "plus")?),
@@ -290,7 +290,7 @@ impl Speaker<'_> {
         Ok(words.map(|words| (area, words)))
     }
 
-    /// Streams, and what waits for what.
+    /// Streams and dependencies.
     fn grouping(&self, event: &Event) -> Result<Option<(Area, Words)>, StoreError> {
         let words = match event {
             Event::TaskUnblocked { task, .. } => {
@@ -344,7 +344,7 @@ impl Speaker<'_> {
         icon: &'static str,
     ) -> Result<Words, StoreError> {
         Ok(Words {
-            // Who paid is meant, and not who had it work.
+            // The payer, not the initiator of the work.
             by: match payer {
                 Payer::Agent(id) => Some(Assignee::Agent(id)),
                 _ => None,
@@ -376,8 +376,7 @@ impl Speaker<'_> {
         }))
     }
 
-    /// Names the task that an undo was about, with the entry that was undone behind it; of several, how
-    /// many there are.
+    /// Adds the task of an undo, linked to the undone entry; for several tasks, their number.
     fn undone(&self, of: u64, entry: &Entry, words: &mut Words) -> Result<(), StoreError> {
         let changed = entry.changes.iter().filter(|change| change.table == TASKS.number);
         let mut ids = changed.filter_map(|change| kernel::key::decode::<TaskId>(&change.key));
@@ -423,7 +422,7 @@ impl Speaker<'_> {
         Ok(words)
     }
 
-    /// "added “offer.pdf” on MC-3 …": the file's own page, while there is one.
+    /// Such as "added “offer.pdf” on MC-3 …", linked to the file's page if it exists.
     fn file(
         &self,
         verb: &str,
@@ -460,7 +459,7 @@ impl Speaker<'_> {
         }))
     }
 
-    /// An agent that works again, or no longer.
+    /// An agent was resumed or paused.
     fn standing(
         &self,
         id: AgentId,
@@ -500,7 +499,7 @@ impl Speaker<'_> {
         icon: &'static str,
     ) -> Result<Option<Words>, StoreError> {
         let Some(run) = self.read.get::<Run>(id)? else { return Ok(None) };
-        // What somebody said in private is the title of its run.
+        // The title of a private run quotes the conversation.
         let seen = self.eye.map_or(Ok(true), |eye| eye.sees_run(&run))?;
         let (thing, path) = match seen {
             true => (format!("{} {}", run.name(), run.title), format!("runs/{}", run.name())),
@@ -516,7 +515,7 @@ impl Speaker<'_> {
         }))
     }
 
-    /// What an agent did with a run of its own.
+    /// An action of an agent in its own run.
     fn own_run(
         &self,
         verb: &str,
@@ -530,7 +529,7 @@ impl Speaker<'_> {
     }
 
     fn connection(&self, id: ConnectionId) -> Result<Option<Words>, StoreError> {
-        // The end of one is told by its rows, and what was before it is no news any more.
+        // A deletion is described by its rows. Earlier changes of a deleted connection are omitted.
         let found = self.read.get::<Connection>(id)?;
         Ok(found.map(|one| Words {
             verb: "changed the connection".to_owned(),
@@ -542,8 +541,7 @@ impl Speaker<'_> {
     }
 }
 
-/// "title", "title and due date", "title, due date and priority".
-/// What happens among the people of the workspace.
+/// Membership changes.
 fn people(verb: &str, thing: &str, rest: &str) -> Words {
     Words {
         verb: verb.to_owned(),
@@ -555,7 +553,7 @@ fn people(verb: &str, thing: &str, rest: &str) -> Words {
     }
 }
 
-/// How a run ended: before its name, after it, and the icon.
+/// Texts for the end of a run: before its name, after it, and the icon.
 fn ended(outcome: &str) -> (&'static str, &'static str, &'static str) {
     match outcome {
         "done" => ("finished", "", "check"),

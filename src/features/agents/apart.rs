@@ -1,5 +1,5 @@
-//! What an agent wrote on another machine while its files went another way at home: a branch beside its own, until people
-//! take it or drop it. Nothing that a host wrote is lost, and nothing of it changes an agent's files by itself.
+//! Conflict branches: what an agent wrote on a host while its files changed differently on the primary. People apply
+//! or drop them. Nothing that a host wrote is lost, and nothing changes the agent's files automatically.
 
 use std::collections::BTreeSet;
 
@@ -22,38 +22,38 @@ use super::rules;
 use super::templates::MANIFEST;
 use super::there::{blocking, damaged};
 
-/// So many are kept of one agent.
+/// Maximum number of conflict branches per agent.
 const MOST: usize = 50;
-/// So many commits are counted.
+/// Maximum number of commits counted.
 const COUNTED: usize = 1_000;
 
-/// What was kept.
+/// A conflict branch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Apart {
-    /// Its name among those of its agent.
+    /// Name, unique per agent.
     pub name: String,
-    /// Its newest commit.
+    /// Newest commit.
     pub head: CommitId,
-    /// Where it left the agent's own branch; none when it never was on it.
+    /// Commit at which it left the agent's branch; `None` if it never was on it.
     pub from: Option<CommitId>,
-    /// How many commits it has beyond that, up to a thousand.
+    /// Number of commits after `from`, at most 1,000.
     pub commits: usize,
-    /// When the newest was made.
+    /// Time of the newest commit.
     pub at: Timestamp,
 }
 
-/// What came of taking it.
+/// Result of applying a conflict branch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Taken {
-    /// The commit; none when there was nothing to change.
+    /// `None` if nothing changed.
     pub commit: Option<CommitId>,
-    /// The files that changed.
+    /// Changed files.
     pub took: Vec<String>,
-    /// The files that stay as they are: both have changed the same lines, or there are no lines, or a key stands in it.
+    /// Unchanged files: conflicting lines, not text, or containing a key.
     pub stays: Vec<String>,
 }
 
-/// The branches that are kept of an agent, the oldest first.
+/// The conflict branches of an agent, oldest first.
 fn branches(repo: &AgentsRepo, slug: &str) -> Result<Vec<(Branch, String)>, GitError> {
     let begins = format!("conflict/{slug}/");
     let all = repo.branches()?.into_iter();
@@ -64,7 +64,7 @@ fn branches(repo: &AgentsRepo, slug: &str) -> Result<Vec<(Branch, String)>, GitE
     Ok(all.filter_map(name).collect())
 }
 
-/// Whether a commit is kept.
+/// Whether a conflict branch contains the commit.
 pub fn has(repo: &AgentsRepo, slug: &str, commit: CommitId) -> Result<bool, GitError> {
     for (branch, _) in branches(repo, slug)? {
         if repo.is_on(&branch, commit)? {
@@ -74,10 +74,10 @@ pub fn has(repo: &AgentsRepo, slug: &str, commit: CommitId) -> Result<bool, GitE
     Ok(false)
 }
 
-/// Keeps a commit that is here, with all that leads to it. What goes on from what was kept before goes on there.
+/// Keeps a local commit with its ancestors. A continuation of a known conflict branch extends it.
 ///
 /// # Errors
-/// When there are too many, or the repository or the store fails.
+/// If there are too many, or the repository or store fails.
 pub async fn keep(
     ws: &Ws,
     by: &impl Who,
@@ -111,7 +111,7 @@ pub async fn keep(
     }
 }
 
-/// What is kept of an agent, the oldest first.
+/// The conflict branches of an agent, oldest first.
 pub async fn all(ws: &Ws, agent: &Agent) -> Result<Vec<Apart>, FilesError> {
     let (own, slug) = (ws.clone(), agent.slug.clone());
     blocking(move || {
@@ -123,10 +123,10 @@ pub async fn all(ws: &Ws, agent: &Agent) -> Result<Vec<Apart>, FilesError> {
     .await
 }
 
-/// One of them, with what differs in it from where it left the agent's own branch.
+/// A conflict branch with its changes since it left the agent's branch.
 ///
 /// # Errors
-/// `NotFound` when there is none of this name.
+/// `NotFound` if there is none of this name.
 pub async fn one(ws: &Ws, agent: &Agent, name: &str) -> Result<(Apart, Vec<FileDiff>), FilesError> {
     let (own, slug, name) = (ws.clone(), agent.slug.clone(), name.to_owned());
     blocking(move || {
@@ -142,11 +142,11 @@ pub async fn one(ws: &Ws, agent: &Agent, name: &str) -> Result<(Apart, Vec<FileD
     .await
 }
 
-/// Takes what an agent wrote apart into its files: what is made one by itself. Once nothing of it is left, it is not kept any
-/// more; the commit names it.
+/// Merges a conflict branch into the agent's files where it merges cleanly. The branch is deleted once nothing is
+/// left of it; the commit names its head.
 ///
 /// # Errors
-/// `NotFound` when there is none of this name; what stands against changing the files.
+/// `NotFound` if there is none of this name; errors of changing the files.
 pub async fn take(hand: Hand<'_>, name: &str) -> Result<Taken, EditError> {
     let Hand { ws, agent, who } = hand;
     if agent.archived_at.is_some() {
@@ -168,7 +168,7 @@ pub async fn take(hand: Hand<'_>, name: &str) -> Result<Taken, EditError> {
         let took: Vec<String> = files.iter().map(|(path, _)| path.clone()).collect();
         let named: Vec<&str> = took.iter().map(String::as_str).collect();
         desk.keep(&named).map_err(FilesError::from)?;
-        // A file may stand where a folder was: what is gone goes first.
+        // A file may replace a folder, so remove first.
         let (gone, there): (Vec<_>, Vec<_>) = files.iter().partition(|(_, file)| file.is_none());
         for (path, file) in gone.into_iter().chain(there) {
             match file {
@@ -196,10 +196,10 @@ pub async fn take(hand: Hand<'_>, name: &str) -> Result<Taken, EditError> {
     Ok(taken)
 }
 
-/// Drops what was kept.
+/// Drops a conflict branch.
 ///
 /// # Errors
-/// `NotFound` when there is none of this name.
+/// `NotFound` if there is none of this name.
 pub async fn forget(hand: Hand<'_>, name: &str) -> Result<(), FilesError> {
     let Hand { ws, agent, who } = hand;
     let (apart, _) = one(ws, agent, name).await?;
@@ -207,14 +207,14 @@ pub async fn forget(hand: Hand<'_>, name: &str) -> Result<(), FilesError> {
     Ok(tell(ws, who, agent.id, (vec![apart.name], apart.head)).await?)
 }
 
-/// Drops what people have seen of it. What came after that stays.
+/// Deletes the branch unless it changed since it was viewed.
 async fn gone(ws: &Ws, agent: &Agent, seen: &Apart) -> Result<(), FilesError> {
     let (own, head) = (ws.clone(), seen.head);
     let branch = Branch::conflict(&agent.slug, &seen.name)?;
     blocking(move || Ok(own.repo()?.delete_branch_at(&branch, head)?)).await.map(drop)
 }
 
-/// Tells the feed, so that pages that show these files look again.
+/// Announces the change in the feed, so that pages with these files refresh.
 async fn tell(
     ws: &Ws,
     by: &impl Who,
@@ -249,13 +249,13 @@ fn load(
     Ok(Some(Apart { name, head, from, commits, at }))
 }
 
-/// Files as they are to be, none where one goes, and those that stay as they are.
+/// Merged files, `None` for removals, and the files that stay unchanged.
 struct Merge {
     files: Vec<(String, Option<File>)>,
     stays: Vec<String>,
 }
 
-/// Makes one what was written apart and what lies in the folder.
+/// Merges the conflict branch with the files in the folder.
 fn merged(desk: &Desk, apart: &Apart, paths: &BTreeSet<String>) -> Result<Merge, FilesError> {
     let repo = desk.ws.repo()?;
     let then = |at: Option<CommitId>, path: &str| match at {
@@ -267,7 +267,7 @@ fn merged(desk: &Desk, apart: &Apart, paths: &BTreeSet<String>) -> Result<Merge,
         let (base, theirs) = (then(apart.from, path)?, then(Some(apart.head), path)?);
         let mine = match desk.files.read_up_to(path, MAX_FILE) {
             Ok(part) => part.map(|part| (part.bytes, part.total)),
-            // A folder or a link stands in its place.
+            // A folder or link is in its place.
             Err(GitError::Path { .. }) => {
                 merge.stays.push(path.clone());
                 continue;
@@ -296,7 +296,7 @@ fn merged(desk: &Desk, apart: &Apart, paths: &BTreeSet<String>) -> Result<Merge,
     Ok(merge)
 }
 
-/// What a file is to be: what only one of both has changed, or the lines of both; none where somebody must choose.
+/// Merged content of a file: the only changed side, or the lines of both; `None` if a person has to decide.
 fn joined(
     (base, theirs, mine): (Option<Vec<u8>>, Option<File>, Option<Vec<u8>>),
 ) -> Option<Option<File>> {
@@ -338,7 +338,7 @@ mod tests {
         let both = "one there\ntwo\nthree\nfour\nfive here\n";
         assert_eq!(one(text(base), Some(theirs), text(mine)), says(both));
         assert_eq!(one(text(base), Some(theirs), text("one here\ntwo\nthree\n")), None);
-        // New there; gone there; gone here; gone there and changed here; no text.
+        // Added there; removed there; removed here; removed there and changed here; not text.
         assert_eq!(one(None, Some(theirs), None), says(theirs));
         assert_eq!(one(text(base), None, text(base)), Some(None));
         assert_eq!(one(text(base), Some(theirs), None), None);

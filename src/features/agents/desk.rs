@@ -1,5 +1,5 @@
-//! Work at an agent's folder and its branch: nobody else writes these files meanwhile, and what the agent left there
-//! without a commit is committed first, as its own.
+//! Exclusive work on an agent's folder and branch. Uncommitted work of the agent is committed first, under the
+//! agent's name.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -17,16 +17,15 @@ use super::files::FilesError;
 use super::model::Agent;
 use super::there;
 
-/// So many files are named in the subject of a commit.
+/// Maximum number of files named in a commit subject.
 const NAMED: usize = 2;
 
-/// An agent's folder and branch, with the files that are changed held.
+/// An agent's folder and branch, with the changed files locked.
 pub(super) struct Desk {
-    /// The workspace.
     pub ws: Ws,
-    /// The folder, opened.
+    /// The opened folder.
     pub files: AgentFiles,
-    /// Where it lies.
+    /// Path of the folder.
     pub folder: PathBuf,
     pub branch: Branch,
     slug: String,
@@ -37,13 +36,13 @@ pub(super) struct Desk {
 }
 
 impl Desk {
-    /// Refuses while the disk is nearly full. What is committed here could not be noted in the store then, and a person
-    /// would be told that nothing was saved.
+    /// Refuses while the disk is nearly full: the store could then not record a commit, and the person would be told
+    /// that nothing was saved.
     pub fn disk_has_room(&self) -> Result<(), StoreError> {
         self.ws.store.room().map_or(Ok(()), Room::check)
     }
 
-    /// Commits what the agent has written there and nobody has committed.
+    /// Commits what the agent left uncommitted.
     pub fn keep(&self, paths: &[&str]) -> Result<(), GitError> {
         let what = match paths.len() {
             0 => return Ok(()),
@@ -52,18 +51,19 @@ impl Desk {
         };
         let message =
             format!("Keep {what} as {} left it\n\nAgent: {}\n", self.agent_name, self.slug);
-        // What holds a key stays without a commit.
+        // Files that contain a key stay uncommitted.
         let redactor = &self.ws.app.redactor;
         let why = |_: &str, bytes: &[u8]| leaks::in_file(redactor, bytes).map(|leak| leak.why);
         self.take(paths, &self.agent, (&message, Some(&why))).map(drop)
     }
 
-    /// Commits these files as they are now; none when nothing differs.
+    /// Commits these files as they are now; `None` if they are unchanged.
     pub fn commit(&self, paths: &[&str], message: &str) -> Result<Option<CommitId>, GitError> {
         self.take(paths, &self.author, (message, None))
     }
 
-    /// Commits files before they lie in the folder; where there is none, the path is removed. None when nothing differs.
+    /// Commits files before they are written to the folder; `None` in the map removes the path. Returns `None` if
+    /// nothing differs.
     pub fn commit_files(
         &self,
         files: &BTreeMap<&str, Option<&File>>,
@@ -73,8 +73,7 @@ impl Desk {
         self.ws.repo()?.commit_files(&self.branch, files, &entry)
     }
 
-    /// Takes files back to what they were before a commit by the same author: these, or all that it changed. The
-    /// message ends with the mark.
+    /// Reverts a commit by the same author: the given files, or all that it changed. The message ends with the mark.
     pub fn go_back(
         &self,
         (commit, only): (CommitId, Option<&[String]>),
@@ -106,10 +105,10 @@ impl Desk {
     }
 }
 
-/// Works at an agent's folder while nobody else writes these files.
+/// Works on an agent's folder while these files are locked.
 ///
 /// # Errors
-/// What the work refuses, or that there is no folder.
+/// Those of the work, or a missing folder.
 pub(super) async fn at<T: Send + 'static, E: From<FilesError> + Send + 'static>(
     ws: &Ws,
     agent: &Agent,

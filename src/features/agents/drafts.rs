@@ -1,13 +1,13 @@
-//! What becomes of drafts of the files that say who an agent is: a person takes one, or refuses it.
+//! Accepting and rejecting drafts of identity files.
 
 use super::editing::{self, Base, EditError, Ends, Hand, Written};
 use super::files::{self, FilesError};
 use super::queries::drafts::path_of;
 
-/// Takes a draft: the file says what it says, and the draft is gone. `hash` is that of the draft that was read.
+/// Accepts a draft: its text replaces the file's, and the draft is removed. `hash` is that of the reviewed draft.
 ///
 /// # Errors
-/// `Changed` when the draft is another by now; what the file has against the text.
+/// `Changed` if the draft changed since; errors of saving the text.
 pub async fn take(hand: Hand<'_>, name: &str, hash: &str) -> Result<(), EditError> {
     let path = known(name)?;
     let text = text_of(hand, &path).await?;
@@ -21,10 +21,10 @@ pub async fn take(hand: Hand<'_>, name: &str, hash: &str) -> Result<(), EditErro
     editing::remove(hand, &path).await.map(drop)
 }
 
-/// Refuses a draft: it is gone, and the file stays as it is. Its history has it still.
+/// Rejects a draft: removes it and leaves the file unchanged. The draft stays in the history.
 ///
 /// # Errors
-/// `NotFound` when there is none.
+/// `NotFound` if there is none.
 pub async fn refuse(hand: Hand<'_>, name: &str) -> Result<(), EditError> {
     editing::remove(hand, &known(name)?).await.map(drop)
 }
@@ -33,7 +33,7 @@ fn known(name: &str) -> Result<String, EditError> {
     path_of(name).ok_or_else(|| FilesError::NotFound(name.to_owned()).into())
 }
 
-/// The whole text of a file; none when there is no such file.
+/// Complete text of a file; `None` if it does not exist.
 async fn text_of(hand: Hand<'_>, path: &str) -> Result<Option<String>, EditError> {
     match files::read(hand.ws, hand.agent, path, editing::MAX_TEXT as u64).await {
         Ok(content) if content.is_cut => {

@@ -1,6 +1,6 @@
-//! What people change of an agent's files by hand: text that is written, made, renamed, removed, and files that are
-//! sent. Each change is one commit by its author. What the agent left uncommitted there is committed first, as its
-//! own, so nothing is lost; what it wrote in other lines stays, and nobody's words go over another's unseen.
+//! Manual edits of an agent's files: save, create, rename, remove and upload. Each edit is one commit by its author.
+//! Uncommitted work of the agent is committed first under the agent's name, so nothing is lost. Concurrent changes in
+//! other lines are merged; nobody's text is overwritten unseen.
 
 use std::collections::BTreeSet;
 
@@ -26,60 +26,55 @@ use super::model::Agent;
 use super::templates::MANIFEST;
 use super::{memory, rules};
 
-/// The largest text that is changed by hand, in bytes.
+/// Maximum size of an edited text in bytes.
 pub const MAX_TEXT: usize = 1 << 20;
 
-/// Why a file is as it was.
 #[derive(Debug, thiserror::Error)]
 pub enum EditError {
-    /// It could not be read either.
     #[error(transparent)]
     Files(#[from] FilesError),
-    /// Two have changed the same lines.
+    /// Both changed the same lines.
     #[error(
         "{path} was changed meanwhile, in the same lines as you did; choose which words should stay"
     )]
     Clash {
-        /// The file.
         path: String,
-        /// What it says now, and what it could say.
+        /// The current text and the possible results.
         clash: Box<Clash>,
     },
-    /// It is not as it was read, and what was read is not known.
+    /// The file changed, and its base text is unknown.
     #[error("{0} was changed meanwhile; read it again and put your change on top")]
     Changed(String),
-    /// It was removed since it was read.
+    /// The file was removed since it was read.
     #[error("{0} was removed meanwhile; save once more to have it again with your words")]
     Gone(String),
-    /// Something has that name.
+    /// The path is in use.
     #[error("there is something called {0} already; choose another name")]
     Exists(String),
-    /// The agent's settings make it.
+    /// The manifest is generated from the settings.
     #[error("agent.json follows the agent's settings; change those")]
     Manifest,
-    /// It never gets into a commit.
+    /// The path is excluded from commits.
     #[error("no history is kept of {0}, as of scratch/ and .env; choose another place")]
     NotKept(String),
-    /// A key that everybody who reads the files would know.
+    /// The text contains a key that every reader of the files would see.
     #[error("line {}: {}; keep keys among the secrets and leave them out here", .0.line, .0.why)]
     Key(Leak),
-    /// The value that the file has there would be lost.
+    /// The text contains a redaction mask, so the real value would be lost.
     #[error("{0}")]
     Mask(Masked),
-    /// It cannot be written in a form.
+    /// The file is not UTF-8 text.
     #[error("{0} is no text (UTF-8), so it is not changed here; download it")]
     NoText(String),
-    /// The text is longer than it may be.
     #[error("{path} may have at most {most} KB; this has {has} KB")]
     TooLong {
-        /// The file.
         path: String,
-        /// So much it may have.
+        /// Maximum size in KB.
         most: u64,
-        /// So much it has.
+        /// Actual size in KB.
         has: u64,
     },
-    /// The branch takes no more.
+    /// The limits of the branch are reached.
     #[error("an agent has at most 10,000 files and 512 MB of them; remove some first")]
     Full,
 }
@@ -141,72 +136,67 @@ impl Problem for EditError {
     }
 }
 
-/// A person at the files of an agent.
+/// A person who edits an agent's files.
 #[derive(Clone, Copy)]
 pub struct Hand<'a> {
-    /// The workspace.
     pub ws: &'a Ws,
-    /// Whose files they are.
     pub agent: &'a Agent,
-    /// Who changes them.
     pub who: &'a Person,
 }
 
-/// What a change begins with.
+/// The version that an edit is based on.
 #[derive(Clone, Debug)]
 pub enum Base {
-    /// The text as it was opened; empty for a file that was not there.
+    /// The text as it was opened; empty for a new file.
     Text(String),
-    /// Only the [`hash`] of it: what others wrote meanwhile cannot be made one with the change.
+    /// Only its [`hash`]: concurrent changes cannot be merged.
     Hash(String),
 }
 
-/// How the lines of a text end.
+/// Line endings of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ends {
-    /// As they were given.
+    /// As given.
     Given,
-    /// As they did before: a form sends all lines alike.
+    /// As in the base: a form normalizes all line endings.
     AsBefore,
 }
 
-/// A text as it was written.
+/// An edited text.
 #[derive(Clone, Debug)]
 pub struct Written {
     pub text: String,
-    /// What it was made from.
     pub base: Base,
-    /// How its lines end.
     pub ends: Ends,
 }
 
-/// What came of a save.
+/// Result of a save.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Saved {
-    /// What the file says now.
+    /// The current text.
     pub text: String,
-    /// The commit; none when nothing differs.
+    /// `None` if the text is unchanged.
     pub commit: Option<CommitId>,
-    /// Whether it says more than what was written: others had changed it, too.
+    /// Whether concurrent changes were merged.
     pub joined: bool,
 }
 
-/// The hash of a text, by which a change names what it was made from.
+/// Short hash of a text, which identifies the base of an edit.
 #[must_use]
 pub fn hash(text: &str) -> String {
     hex::encode(&Sha256::digest(text)[..8])
 }
 
-/// Whether people change this file by hand: the name is one that is kept and no settings are behind it.
+/// Whether people may edit the file: its path is included in commits and it is not generated.
 #[must_use]
 pub fn is_editable(path: &str) -> bool {
     checked(path).is_ok()
 }
 
-/// Saves a text. What the agent wrote meanwhile in other lines stays.
+/// Saves a text. Concurrent changes of the agent in other lines stay.
 ///
 /// # Errors
-/// `Clash` when both have changed the same lines, and whatever the path or the text has against it.
+/// `Clash` if both changed the same lines; other variants if the path or text is invalid.
 pub async fn save(hand: Hand<'_>, path: &str, written: Written) -> Result<Saved, EditError> {
     let path = usable(hand, path)?;
     at_desk(hand, [path], move |desk, [path]| {
@@ -251,10 +241,10 @@ pub async fn save(hand: Hand<'_>, path: &str, written: Written) -> Result<Saved,
     .await
 }
 
-/// Makes a new file.
+/// Creates a file.
 ///
 /// # Errors
-/// `Exists` when something has that name.
+/// `Exists` if the path is in use.
 pub async fn create(hand: Hand<'_>, path: &str, text: String) -> Result<CommitId, EditError> {
     let path = usable(hand, path)?;
     short_enough(&path, &text)?;
@@ -269,10 +259,10 @@ pub async fn create(hand: Hand<'_>, path: &str, text: String) -> Result<CommitId
     .await
 }
 
-/// Puts a file that has arrived among the agent's.
+/// Adds an uploaded file.
 ///
 /// # Errors
-/// `Exists` when something has that name; `Key` when its text holds one.
+/// `Exists` if the path is in use; `Key` if its text contains a key.
 pub async fn upload(hand: Hand<'_>, path: &str, sent: Arrived) -> Result<CommitId, EditError> {
     let path = usable(hand, path)?;
     at_desk(hand, [path], move |desk, [path]| {
@@ -291,10 +281,10 @@ pub async fn upload(hand: Hand<'_>, path: &str, sent: Arrived) -> Result<CommitI
     .await
 }
 
-/// Gives a file another name, which may be in another folder.
+/// Renames a file, possibly to another folder.
 ///
 /// # Errors
-/// `Exists` when something has that name.
+/// `Exists` if the new path is in use.
 pub async fn rename(hand: Hand<'_>, from: &str, to: &str) -> Result<CommitId, EditError> {
     let (from, to) = (usable(hand, from)?, usable(hand, to)?);
     at_desk(hand, [from, to], move |desk, [from, to]| {
@@ -316,7 +306,7 @@ pub async fn rename(hand: Hand<'_>, from: &str, to: &str) -> Result<CommitId, Ed
     .await
 }
 
-/// Removes a file. Its history stays, and with it the way back.
+/// Removes a file. Its history stays, so it can be restored.
 pub async fn remove(hand: Hand<'_>, path: &str) -> Result<Option<CommitId>, EditError> {
     let path = usable(hand, path)?;
     at_desk(hand, [path], move |desk, [path]| {
@@ -330,7 +320,7 @@ pub async fn remove(hand: Hand<'_>, path: &str) -> Result<Option<CommitId>, Edit
     .await
 }
 
-/// What a change is called in its commit.
+/// Verb in the commit subject of an edit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Verb {
     Change,
@@ -353,7 +343,7 @@ impl Verb {
 }
 
 impl Ends {
-    /// A text with the ends that it should have, made from another.
+    /// Converts the line endings of a text to those of `base`, if requested.
     fn of(self, base: &str, text: &str) -> String {
         match self {
             Self::Given => text.to_owned(),
@@ -362,15 +352,15 @@ impl Ends {
     }
 }
 
-/// A text file as it lies there.
+/// A text file in the folder.
 struct Now {
     text: String,
     executable: bool,
 }
 
-/// What people ask of a desk.
+/// Operations of manual edits.
 impl Desk {
-    /// A file as a whole; none when there is none. Of one that is larger than `most` only its size.
+    /// The whole file, or only its size if it is larger than `most`; `None` if there is none.
     fn whole(&self, path: &str, most: u64) -> Result<Option<Part>, EditError> {
         Ok(self.files.read_up_to(path, most)?)
     }
@@ -397,7 +387,7 @@ impl Desk {
 
     fn is_free(&self, path: &str) -> Result<(), EditError> {
         match self.files.kind(path)? {
-            // Asked before anything is committed: what stands in the way would be there in vain.
+            // Checked before any commit, which an obstacle would make pointless.
             None => Ok(self.files.has_place(path)?),
             Some(Kind::File { .. } | Kind::Folder | Kind::Other) => {
                 Err(EditError::Exists(path.to_owned()))
@@ -419,17 +409,17 @@ impl Desk {
         Ok(self.commit(paths, &format!("{}: {verb} {what} by hand", kind_of(paths[0])))?)
     }
 
-    /// Commits a new file, which the limits of a branch have room for.
+    /// Commits a new file. The limits of the branch were checked before.
     fn made(&self, verb: Verb, path: String) -> Result<(CommitId, Told), EditError> {
         let commit = self.commit_by_hand(verb, &[&path])?.ok_or(EditError::Full)?;
         Ok((commit, Some((path, commit))))
     }
 }
 
-/// What the feed is told of: a file and the commit that has its change.
+/// File and commit to announce in the feed.
 type Told = Option<(String, CommitId)>;
 
-/// Works at an agent's folder while nobody else writes these files, and tells the feed of it.
+/// Locks the files, works in the agent's folder and announces the commit in the feed.
 async fn at_desk<T: Send + 'static, const N: usize>(
     hand: Hand<'_>,
     paths: [String; N],
@@ -449,10 +439,10 @@ async fn at_desk<T: Send + 'static, const N: usize>(
     Ok(came)
 }
 
-/// Tells the feed of a person's commit.
+/// Announces a person's commit in the feed.
 ///
 /// # Errors
-/// When the store refuses; the commit stays.
+/// If the store fails; the commit stays.
 pub(super) async fn tell(hand: Hand<'_>, path: String, commit: CommitId) -> Result<(), StoreError> {
     let id = hand.agent.id;
     let told = hand.ws.write(hand.who, move |tx| {
@@ -462,10 +452,10 @@ pub(super) async fn tell(hand: Hand<'_>, path: String, commit: CommitId) -> Resu
     told.await
 }
 
-/// A path that people may change, of an agent whose files are worked with.
+/// Validates a path for editing.
 ///
 /// # Errors
-/// What the path or the agent has against it.
+/// If the agent is archived or the path is not editable.
 pub(super) fn usable(hand: Hand<'_>, path: &str) -> Result<String, EditError> {
     if hand.agent.archived_at.is_some() {
         return Err(FilesError::Archived.into());
@@ -500,7 +490,7 @@ fn disk(folder: &std::path::Path) -> impl FnOnce(std::io::Error) -> GitError + u
     move |source| GitError::Disk { path, source }
 }
 
-/// The word with which the commit of a change begins.
+/// Prefix of the commit subject of an edit.
 fn kind_of(path: &str) -> &'static str {
     match path {
         "IDENTITY.md" | "SOUL.md" => "identity",

@@ -1,5 +1,5 @@
-//! Reading an agent's files for people and the API. Links are never followed, and no path leaves
-//! the folder: the leaf that opens them sees to that.
+//! Reads an agent's files for people and the API. The `git` package opens them: it never follows links, and no path
+//! leaves the folder.
 
 use app::Ws;
 use git::files::AgentFiles;
@@ -14,67 +14,58 @@ use web::file::{self, TELLING};
 use super::model::Agent;
 use super::{prompted, there};
 
-/// The most of one file that is shown, in bytes.
+/// Maximum part of a file that is shown, in bytes.
 pub const MAX_SHOWN: u64 = 512 * 1024;
-/// The most names in a tree.
+/// Maximum number of names in a tree.
 const MAX_NODES: usize = 1_000;
-/// Folders up to this depth are open by themselves.
+/// Folders up to this depth are expanded.
 const OPEN_DEPTH: usize = 2;
 
-/// What reading files refuses.
 #[derive(Debug, thiserror::Error)]
 pub enum FilesError {
-    /// No such file or folder.
     #[error("there is no file {0}")]
     NotFound(String),
-    /// The folder is not there yet.
     #[error("the agent has no files yet; set it up first")]
     NoFolder,
-    /// The leaf refused.
     #[error(transparent)]
     Git(#[from] GitError),
-    /// A commit in which the file is not.
+    /// The file is not in that commit.
     #[error("{0} is not in that commit; choose one in which it is")]
     NotThen(String),
-    /// Nobody works with the files any more.
     #[error("the agent is archived; restore it before its files are changed")]
     Archived,
-    /// They lie on another machine, of which nothing is heard.
+    /// The host with the files is silent.
     #[error("{0}; the files can be changed when it is back")]
     Silent(String),
-    /// They lie on another machine, and were changed there meanwhile.
+    /// The files changed on their host meanwhile.
     #[error(
         "the files were changed on {0} at the same moment; look at them again and put your change on top"
     )]
     Overtaken(String),
-    /// One of them lies on another machine as nobody may have it here, so that nothing is written over it.
+    /// The file cannot be copied from its host, so it must not be overwritten.
     #[error(
         "{path} stays on {label} as it is: {why}; have its agent put that right there, and then make your change \
          again"
     )]
     Stays {
-        /// The machine.
         label: String,
-        /// The file.
         path: String,
-        /// What is wrong with it.
+        /// Why the host cannot send the file.
         why: String,
     },
-    /// The machine on which they lie does not do what is asked of it.
+    /// The host with the files refuses the request.
     #[error("the files on {label} cannot be reached now: {why}")]
     There {
-        /// The machine.
         label: String,
-        /// What it says.
+        /// Reason given by the host.
         why: String,
     },
-    /// What came from another machine is not as it should be.
+    /// Data from a host is malformed.
     #[error("what came from the other machine cannot be used: {0}")]
     Damaged(String),
-    /// The task that read was ended.
+    /// The reading task was cancelled.
     #[error("reading was cut off; try again")]
     CutOff,
-    /// The store refused.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -112,62 +103,60 @@ impl Problem for FilesError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Node {
     pub path: String,
-    /// Whether it is a folder.
     pub is_folder: bool,
-    /// Its size, if it is a file.
+    /// Size of a file.
     pub bytes: Option<u64>,
-    /// How it stands to the newest commit, if it is a file.
+    /// State of a file relative to the newest commit.
     pub standing: Option<Standing>,
 }
 
 /// The files of an agent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tree {
-    /// Files and folders, each folder before what is in it.
+    /// Each folder comes before its content.
     pub nodes: Vec<Node>,
-    /// Whether there are more than are listed.
+    /// Whether the list is incomplete.
     pub is_cut: bool,
-    /// Those that each prompt holds, as it reads them.
+    /// Files that are part of every prompt, in prompt order.
     pub prompted: Vec<Prompted>,
 }
 
-/// A file that each prompt of the agent holds.
+/// A file that is part of every prompt of the agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Prompted {
     pub name: &'static str,
-    /// Its size.
+    /// Size in bytes.
     pub bytes: u64,
-    /// How much of it a prompt holds at most.
+    /// Maximum part included in a prompt.
     pub most: u64,
-    /// How it stands to the newest commit.
+    /// State relative to the newest commit.
     pub standing: Standing,
 }
 
 impl Prompted {
-    /// How many bytes of it a prompt holds.
+    /// Number of bytes included in a prompt.
     #[must_use]
     pub fn held(&self) -> u64 {
         self.bytes.min(self.most)
     }
 }
 
-/// What is in a file.
+/// Content of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Content {
-    /// Its text; none when it is no text.
+    /// `None` if the file is not text.
     pub text: Option<String>,
-    /// Its size.
+    /// Size in bytes.
     pub total: u64,
-    /// Whether only its beginning is given.
+    /// Whether only the beginning is included.
     pub is_cut: bool,
-    /// Whether it is a program.
     pub executable: bool,
-    /// What its bytes say it is.
+    /// Type detected from the content.
     pub kind: file::Kind,
 }
 
 impl Content {
-    /// The beginning of a file that has `total` bytes.
+    /// From the beginning of a file that has `total` bytes.
     pub(super) fn of(bytes: Vec<u8>, total: u64, executable: bool) -> Self {
         let is_cut = (bytes.len() as u64) < total;
         let kind = file::Kind::of(&bytes[..bytes.len().min(TELLING)]);
@@ -175,10 +164,10 @@ impl Content {
     }
 }
 
-/// The tree of an agent's files: open two folders deep, and along `path`.
+/// The tree of an agent's files, expanded two levels deep and along `path`.
 ///
 /// # Errors
-/// When there is no folder or the disk fails.
+/// If there is no folder or the disk fails.
 pub async fn tree(ws: &Ws, agent: &Agent, path: &str) -> Result<Tree, FilesError> {
     let (own, path, branch) = (ws.clone(), path.to_owned(), Branch::agent(&agent.slug)?);
     in_folder(ws, agent, move |files| {
@@ -207,10 +196,10 @@ fn prompted_of(nodes: &[Node]) -> Vec<Prompted> {
     prompted::FILES.iter().filter_map(one).collect()
 }
 
-/// How a file stands to the newest commit.
+/// State of a file relative to the newest commit.
 ///
 /// # Errors
-/// When there is no folder or the disk fails.
+/// If there is no folder or the disk fails.
 pub async fn standing(ws: &Ws, agent: &Agent, path: &str) -> Result<Standing, FilesError> {
     let (own, path, branch) = (ws.clone(), path.to_owned(), Branch::agent(&agent.slug)?);
     in_folder(ws, agent, move |files| {
@@ -220,8 +209,8 @@ pub async fn standing(ws: &Ws, agent: &Agent, path: &str) -> Result<Standing, Fi
     .await
 }
 
-/// Lists a folder, so deep below the top, with so many places `spent` and so many owed to what comes behind it in the
-/// folders around it. What lies on the way to `path` is always listed, and what is in those folders takes no place.
+/// Lists a folder at `depth`. `spent` counts the listed names, `owed` reserves names that follow in the parent
+/// folders. Folders along `path` are always listed, and their content does not count.
 fn walk(
     files: &AgentFiles,
     folder: &str,
@@ -238,7 +227,7 @@ fn walk(
         tree.is_cut = true;
         return Ok(());
     }
-    // Folders first, as people expect it.
+    // Folders come first.
     items.sort_by_key(|item| (item.kind != Kind::Folder, item.name.to_lowercase()));
     let many = items.len();
     for (n, item) in items.into_iter().enumerate() {
@@ -260,12 +249,12 @@ fn walk(
                     bytes: None,
                     standing: None,
                 });
-                // Where one did not fit the others stay shut, too.
+                // Once a folder did not fit, the others stay collapsed too.
                 if leads(&at) || (depth + 1 < OPEN_DEPTH && !tree.is_cut) {
                     walk(files, &at, (depth + 1, owed + many - n - 1), path, tree, spent)?;
                 }
             }
-            // Kept so that git keeps the folder; nothing for people.
+            // A `.keep` file only makes git keep the folder.
             Kind::File { .. } if item.name == ".keep" => {}
             Kind::File { bytes, .. } => {
                 let bytes = Some(bytes);
@@ -277,10 +266,10 @@ fn walk(
     Ok(())
 }
 
-/// The beginning of a file as text: at most `most` bytes of it.
+/// The beginning of a file as text, at most `most` bytes.
 ///
 /// # Errors
-/// When there is no such file or the path leaves the folder.
+/// If the file does not exist or the path leaves the folder.
 pub async fn read(ws: &Ws, agent: &Agent, path: &str, most: u64) -> Result<Content, FilesError> {
     let path = path.to_owned();
     in_folder(ws, agent, move |files| {
@@ -291,10 +280,10 @@ pub async fn read(ws: &Ws, agent: &Agent, path: &str, most: u64) -> Result<Conte
     .await
 }
 
-/// A file, opened to be handed out.
+/// Opens a file for download.
 ///
 /// # Errors
-/// When there is no such file or the path leaves the folder.
+/// If the file does not exist or the path leaves the folder.
 pub async fn open(ws: &Ws, agent: &Agent, path: &str) -> Result<tokio::fs::File, FilesError> {
     let path = path.to_owned();
     let opened = in_folder(ws, agent, move |files| {

@@ -1,4 +1,4 @@
-//! What is found in an agent's files: names and lines that have all the words, whatever their case.
+//! Search in an agent's files: paths and lines that contain all words, case-insensitive.
 
 use app::Ws;
 use git::files::AgentFiles;
@@ -7,51 +7,51 @@ use kernel::text::{ellipsis, of_bytes};
 use super::files::{FilesError, in_folder};
 use super::model::Agent;
 
-/// The most files that are told.
+/// Maximum number of files returned.
 const MOST: usize = 100;
-/// The most lines of one file that are told.
+/// Maximum number of lines returned per file.
 const LINES: usize = 5;
-/// Larger files are looked at by their names alone, in bytes.
+/// Larger files are matched by path only; in bytes.
 const MAX_READ: u64 = 512 * 1024;
-/// So much is read in all, in bytes.
+/// Maximum number of bytes read in total.
 const MAX_BYTES: u64 = 32 << 20;
-/// The most words.
+/// Maximum number of search words.
 const MAX_WORDS: usize = 8;
-/// How much of a line is told, and of that before the first word, in characters.
+/// Maximum length of a shown line, and its part before the first word, in characters.
 const SHOWN: usize = 200;
 const BEFORE: usize = 60;
 
-/// A file that was found.
+/// A found file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hit {
     pub path: String,
-    /// The first of its lines; none when only its name was found.
+    /// First matching lines; empty if only the path matches.
     pub lines: Vec<Line>,
-    /// How many more lines there are.
+    /// Number of further matching lines.
     pub more: usize,
 }
 
-/// A line that was found.
+/// A matching line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
-    /// Its number, from 1.
+    /// Counts from 1.
     pub number: usize,
-    /// What it says, cut where it is long.
+    /// Shortened if it is long.
     pub text: String,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Found {
-    /// The files: those by their names first.
+    /// Matches by path first.
     pub hits: Vec<Hit>,
-    /// Whether there may be more: not everything was looked at, or not all is told.
+    /// Whether the result may be incomplete.
     pub is_cut: bool,
 }
 
-/// Looks through the names and the lines of an agent's files. What is no text is found by its name alone.
+/// Searches the paths and lines of an agent's files. Files that are not text are matched by path only.
 ///
 /// # Errors
-/// When there is no folder or the disk fails.
+/// If there is no folder or the disk fails.
 pub async fn search(ws: &Ws, agent: &Agent, query: &str) -> Result<Found, FilesError> {
     let words: Vec<String> =
         query.split_whitespace().take(MAX_WORDS).map(str::to_lowercase).collect();
@@ -70,7 +70,7 @@ fn look_through(files: &AgentFiles, words: &[String]) -> Result<Found, FilesErro
         let (mut lines, mut more) = (Vec::new(), 0);
         if bytes <= MAX_READ && read + bytes <= MAX_BYTES {
             read += bytes;
-            // What is gone meanwhile has no lines.
+            // A file removed meanwhile has no lines.
             let part = files.read_up_to(path, MAX_READ)?;
             let text = part.and_then(|part| of_bytes(part.bytes, false)).unwrap_or_default();
             (lines, more) = lines_of(&text, words);
@@ -88,7 +88,7 @@ fn look_through(files: &AgentFiles, words: &[String]) -> Result<Found, FilesErro
     Ok(Found { hits: named, is_cut })
 }
 
-/// The first lines with all words, and how many more there are.
+/// The first lines with all words, and the number of further ones.
 fn lines_of(text: &str, words: &[String]) -> (Vec<Line>, usize) {
     let (mut lines, mut more) = (Vec::new(), 0);
     for (at, line) in text.lines().enumerate() {
@@ -109,7 +109,7 @@ fn has_all(text: &str, words: &[String]) -> bool {
     words.iter().all(|word| text.contains(word.as_str()))
 }
 
-/// A line from shortly before the first of the words on.
+/// The line, starting shortly before the first word.
 fn around(line: &str, low: &str, words: &[String]) -> String {
     let first = words.iter().filter_map(|word| low.find(word.as_str())).min().unwrap_or(0);
     let before = low[..first].chars().count().saturating_sub(BEFORE);

@@ -1,5 +1,5 @@
-//! What an agent has written down to keep: `MEMORY.md` for what stays true, `memory/<day>.md` for the
-//! days. Plain files of the agent; there is no other memory.
+//! An agent's memory: `MEMORY.md` for lasting facts and `memory/<day>.md` for daily notes. These are plain files of
+//! the agent; there is no other memory.
 
 use jiff::civil::Date;
 
@@ -17,61 +17,58 @@ use super::editing::{self, Base, EditError, Ends, Hand, Written};
 use super::model::Agent;
 use super::there;
 
-/// What stays true.
+/// Lasting facts.
 pub const LASTING: &str = "MEMORY.md";
-/// The folder of the days.
+/// Folder of the daily notes.
 pub const DAYS: &str = "memory";
-/// The largest file of memory that is read, in bytes.
+/// Maximum part of a memory file that is read, in bytes.
 pub const MAX_FILE: u64 = 256 * 1024;
-/// The most that a prompt shows of [`LASTING`]: more is not written into it, in bytes.
+/// Maximum size of [`LASTING`] in bytes: what a prompt includes.
 pub const MAX_LASTING: usize = 24 * 1024;
-/// The largest note that a person writes, in bytes.
+/// Maximum size of a note written by a person, in bytes.
 const MAX_WRITTEN: usize = 64 * 1024;
-/// How many notes are looked through, the newest first.
+/// Maximum number of notes searched, newest first.
 const MAX_NOTES: usize = 730;
-/// The longest passage, in bytes.
+/// Maximum length of a passage in bytes.
 const PASSAGE: usize = 700;
 
-/// A file of memory.
+/// A memory file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Note {
-    /// Its path in the agent's folder.
+    /// Path in the agent's folder.
     pub path: String,
-    /// The day that it is about; none for what stays true.
+    /// `None` for lasting facts.
     pub day: Option<Date>,
-    /// Its size.
+    /// Size in bytes.
     pub bytes: u64,
 }
 
-/// A few lines that belong together.
+/// A passage of a memory file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Passage {
-    /// The first line, from 1.
+    /// First line, from 1.
     pub from: usize,
-    /// The last line.
+    /// Last line.
     pub to: usize,
-    /// The lines.
     pub text: String,
 }
 
-/// A passage that was found.
+/// A found passage.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Found {
-    /// Its file.
     pub path: String,
-    /// The lines.
     pub passage: Passage,
-    /// How well it fits, at most 1.
+    /// Relevance, at most 1.
     pub score: f64,
 }
 
-/// The path of the note of a day.
+/// Path of a daily note.
 #[must_use]
 pub fn note_of(day: Date) -> String {
     format!("{DAYS}/{day}.md")
 }
 
-/// Whether a path is one of memory: `MEMORY.md`, or a Markdown file of the days.
+/// Whether a path belongs to memory: `MEMORY.md` or a Markdown file among the daily notes.
 #[must_use]
 pub fn is_memory(path: &str) -> bool {
     path == LASTING
@@ -80,13 +77,13 @@ pub fn is_memory(path: &str) -> bool {
             .is_some_and(|name| name.ends_with(".md") && !name.contains('/'))
 }
 
-/// How much a person writes into a file of memory at most, in bytes; none for other files.
+/// Maximum size of a memory file written by a person, in bytes; `None` for other files.
 #[must_use]
 pub fn most_of(path: &str) -> Option<usize> {
     is_memory(path).then_some(if path == LASTING { MAX_LASTING } else { MAX_WRITTEN })
 }
 
-/// The files of memory: what stays true, then the days, newest first.
+/// The memory files: lasting facts, then daily notes, newest first.
 pub fn notes(files: &AgentFiles) -> Result<Vec<Note>, GitError> {
     let mut all = Vec::new();
     for item in files.list(DAYS)?.unwrap_or_default() {
@@ -96,23 +93,23 @@ pub fn notes(files: &AgentFiles) -> Result<Vec<Note>, GitError> {
     }
     all.sort_by(|a, b| (b.day, &b.path).cmp(&(a.day, &a.path)));
     all.truncate(MAX_NOTES);
-    // ok: a folder or a link in its place is no memory.
+    // ok: a folder or link in its place is no memory.
     if let Some(part) = files.read(LASTING, 0, 0).ok().flatten() {
         all.insert(0, Note { path: LASTING.to_owned(), day: None, bytes: part.total });
     }
     Ok(all)
 }
 
-/// The text of a file of memory, as far as it is read; none when there is no such file.
+/// Text of a memory file up to the read limit; `None` if there is no such file.
 ///
 /// # Errors
-/// When it is no file, or the disk fails.
+/// If the path is not a file or the disk fails.
 pub fn text(files: &AgentFiles, path: &str) -> Result<Option<String>, GitError> {
     let part = files.read(path, 0, MAX_FILE)?;
     Ok(part.map(|part| String::from_utf8_lossy(&part.bytes).into_owned()))
 }
 
-/// Cuts a text into passages at blank lines and headings.
+/// Splits a text into passages at blank lines and headings.
 #[must_use]
 pub fn passages(text: &str) -> Vec<Passage> {
     let mut all: Vec<Passage> = Vec::new();
@@ -139,7 +136,7 @@ pub fn passages(text: &str) -> Vec<Passage> {
     all
 }
 
-/// Looks through the memory, best first.
+/// Searches the memory, best passages first.
 pub fn look_through(
     files: &AgentFiles,
     query: &Query,
@@ -171,25 +168,20 @@ pub fn look_through(
         .collect())
 }
 
-/// What a person's change of the memory came to.
 #[derive(Debug, thiserror::Error)]
 pub enum MemoryError {
-    /// The path is none of memory.
+    /// The path does not belong to memory.
     #[error("{0} is no file of memory; MEMORY.md and the notes in memory/ are")]
     NotMemory(String),
-    /// It could not be changed.
     #[error(transparent)]
     Edit(#[from] EditError),
-    /// The agent has no files.
     #[error("the agent has no files yet; set it up first")]
     NoFolder,
-    /// The leaf refused.
     #[error(transparent)]
     Git(#[from] GitError),
-    /// The store refused.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The task that did it was ended.
+    /// The task was cancelled.
     #[error("it was cut off; try again")]
     CutOff,
 }
@@ -224,12 +216,12 @@ impl Problem for MemoryError {
     }
 }
 
-/// A file of memory as a person reads it: its text and a hash that a change names.
+/// Text of a memory file with the hash that an edit has to name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Read {
-    /// The text; empty when nothing was written yet.
+    /// Empty if the file does not exist.
     pub text: String,
-    /// Of the text.
+    /// Hash of `text`.
     pub hash: String,
 }
 
@@ -240,26 +232,26 @@ impl Read {
     }
 }
 
-/// What memory holds of a question.
+/// Search results in an agent's memory and conversations.
 pub struct Searched {
     /// Notes, best first.
     pub notes: Vec<Found>,
-    /// What was said, best first.
+    /// Messages, best first.
     pub said: search::Searched,
 }
 
-/// The files of an agent's memory.
+/// The memory files of an agent.
 ///
 /// # Errors
-/// When there is no folder or the disk fails.
+/// If there is no folder or the disk fails.
 pub async fn list(ws: &Ws, agent: &Agent) -> Result<Vec<Note>, MemoryError> {
     in_folder(ws, agent, |files| Ok(notes(files)?)).await
 }
 
-/// One of them; empty when nothing was written yet.
+/// Reads a memory file; empty if it does not exist.
 ///
 /// # Errors
-/// When it is no file of memory.
+/// If the path does not belong to memory.
 pub async fn read(ws: &Ws, agent: &Agent, path: &str) -> Result<Read, MemoryError> {
     if !is_memory(path) {
         return Err(MemoryError::NotMemory(path.to_owned()));
@@ -268,10 +260,10 @@ pub async fn read(ws: &Ws, agent: &Agent, path: &str) -> Result<Read, MemoryErro
     in_folder(ws, agent, move |files| Ok(Read::of(text(files, &path)?.unwrap_or_default()))).await
 }
 
-/// A person's change of a file of memory, with the hash of the text as it was read.
+/// Saves a person's edit of a memory file. `hash` is that of the text as it was read.
 ///
 /// # Errors
-/// `Changed` when somebody else was faster.
+/// `Changed` if the file changed meanwhile.
 pub async fn write(
     hand: Hand<'_>,
     path: &str,
@@ -285,8 +277,7 @@ pub async fn write(
     Ok(Read::of(editing::save(hand, path, written).await?.text))
 }
 
-/// Looks through an agent's memory and through what was said in the conversations that a person may
-/// open: their own, and those about tasks.
+/// Searches an agent's memory, and its conversations in which the person may speak.
 pub async fn find(
     ws: &Ws,
     agent: &Agent,
@@ -329,8 +320,7 @@ async fn in_folder<T: Send + 'static>(
     done.await.map_err(|_| MemoryError::CutOff)?
 }
 
-/// A text with lines added at its end, each as a point of a list; lines that stand there already are
-/// left out. None when nothing is left.
+/// Appends lines to a text as list items, without those already present; `None` if none are left.
 #[must_use]
 pub fn with_lines(old: &str, lines: &[&str]) -> Option<String> {
     let mut new = old.trim_end().to_owned();

@@ -1,6 +1,6 @@
 //! Agents: long-lived workers with their own files, model and budget.
 //!
-//! The record is the truth for name, emoji, description and model; the files on disk for all else.
+//! The record is authoritative for name, emoji, description and model; the files on disk for everything else.
 
 pub mod apart;
 mod desk;

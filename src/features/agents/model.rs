@@ -13,23 +13,21 @@ use kernel::{
 };
 use store::{Class, DecodeError, Index, Keys, OnDelete, Record, Refs, Table};
 
-/// Which kind of model suits a template; what that means is decided by what is connected.
+/// Class of model that suits a template. The connected models decide which model this is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ModelClass {
     /// Quick and cheap.
     Fast,
-    /// Good at most things.
     Balanced,
-    /// Slow, dear and thorough.
+    /// Slow, expensive and thorough.
     Deep,
 }
 
 pub const AGENTS: Table = Table::new(45, "agents");
-/// The slug; archived agents keep theirs.
+/// Slug; archived agents keep theirs.
 pub const BY_SLUG: Index = Index::unique(46, "agents_by_slug");
 
-/// Hosts that agents reach.
 pub const REACH: Table = Table::new(189, "agent_reach");
 
 /// A long-lived worker.
@@ -37,51 +35,46 @@ pub const REACH: Table = Table::new(189, "agent_reach");
 pub struct Agent {
     pub id: AgentId,
     pub name: String,
-    /// Its name in addresses, mentions and branches; never changes.
+    /// Name in URLs, mentions and branches; never changes.
     pub slug: String,
     pub emoji: String,
     pub description: String,
-    /// What it is, in a few words.
+    /// A few words.
     pub role: String,
-    /// Which team it belongs to; may be empty.
+    /// May be empty.
     pub team: String,
-    /// What it answers for.
+    /// Areas of responsibility.
     pub domains: Vec<String>,
-    /// What it does.
     pub capabilities: Vec<String>,
-    /// The template that its files come from.
     pub template: String,
-    /// The version of that template; none for an agent from before they were noted.
+    /// Template version; `None` for agents older than this field.
     pub template_commit: Option<CommitId>,
-    /// The version of a template that somebody has declined.
+    /// Template version that was declined.
     pub template_passed: Option<CommitId>,
-    /// What is stored of its state.
+    /// Stored part of the state.
     pub status: AgentStatus,
-    /// Why, when the status is `error`.
+    /// Set if the status is `error`.
     pub status_reason: Option<String>,
-    /// The connection it uses, in place of the workspace's.
+    /// Overrides the workspace's default.
     pub connection: Option<ConnectionId>,
-    /// The model it uses, in place of the workspace's.
+    /// Overrides the workspace's default.
     pub model: Option<String>,
-    /// How much it thinks.
     pub thinking: Option<Thinking>,
-    /// Whether it may run programs in the jail.
+    /// Whether it may run programs in the sandbox.
     pub exec: bool,
-    /// Whether those programs may use the network.
+    /// Whether its programs may use the network.
     pub network: bool,
     /// Monthly budget in micro-dollars.
     pub budget_micros: Option<i64>,
-    /// At which share of the budget, in percent, the person is told.
+    /// Warning level of the budget in percent.
     pub budget_soft_pct: u8,
-    /// The most that one answer may have, in tokens.
+    /// Maximum tokens of one response.
     pub max_output: u32,
-    /// Whom it reports to.
     pub reports_to: Option<Manager>,
     #[serde(with = "millisecond::required")]
     pub created_at: Timestamp,
     #[serde(with = "millisecond::required")]
     pub updated_at: Timestamp,
-    /// Since when it is out of the way.
     #[serde(with = "millisecond::optional")]
     pub archived_at: Option<Timestamp>,
 }
@@ -106,7 +99,7 @@ impl Record for Agent {
     }
     fn clear(&mut self, field: u8) {
         match field {
-            // A model belongs to its connection: the workspace's takes its place.
+            // The model belongs to the removed connection, so the workspace's default replaces it.
             1 => (self.connection, self.model) = (None, None),
             _ => self.reports_to = None,
         }
@@ -152,10 +145,10 @@ impl Record for Agent {
     }
 }
 
-/// Whose lists of hosts and limits of runs they are.
+/// Level of host lists and run limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ReachOf {
-    /// Of all agents.
+    /// All agents.
     Workspace,
     Agent(AgentId),
 }
@@ -180,8 +173,8 @@ impl Key for ReachOf {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reach {
     pub of: ReachOf,
-    /// Of an agent: what it reaches, and nothing else (`example.com`, `*.example.com`); without a row all that is
-    /// public. Of the workspace: what all reach beside that in private networks (`wiki.lan:8080`).
+    /// For an agent: the only hosts that it may reach (`example.com`, `*.example.com`); without a row all public
+    /// hosts. For the workspace: additional hosts in private networks for all agents (`wiki.lan:8080`).
     pub hosts: Vec<String>,
 }
 

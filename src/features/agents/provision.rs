@@ -1,7 +1,7 @@
-//! An agent's files: its branch from the template's, its folder from its branch.
+//! Creates an agent's files: its branch from the template's branch, its folder from its own branch.
 //!
-//! The record says `provisioning` before the first file is made and `ready` after the last one.
-//! Each step may be done twice, so a crash in between is mended by doing all of it again.
+//! The status is `provisioning` until the last file exists, then `ready`. Every step is idempotent, so a crash is
+//! fixed by repeating all steps.
 
 use crate::users::model::Account;
 use crate::workspace::model::{Member, Settings};
@@ -21,30 +21,30 @@ use super::rules::{self, AgentError};
 use super::templates::{self, MANIFEST, Persona};
 use super::upgrade;
 
-/// The files whose lines follow the record, as long as they are as HQ wrote them.
+/// Files with lines that follow the record, as long as they are as HQ wrote them.
 const LINES: [&str; 2] = ["IDENTITY.md", "USER.md"];
-/// A larger file is one that HQ did not write, in bytes.
+/// Larger files were not written by HQ; in bytes.
 const MAX_TEXT: u64 = 1 << 20;
 
-/// The templates there are, by slug.
+/// Slugs of the built-in templates.
 #[must_use]
 pub fn template_names() -> Vec<&'static str> {
     templates::builtin().iter().map(|template| template.slug.as_str()).collect()
 }
 
-/// Makes the files of an agent that waits for them and says that it is ready, or why not.
+/// Creates the files of a waiting agent and sets its status to ready or error.
 ///
 /// # Errors
-/// When the store refuses; a failure with files is kept in the record.
+/// If the store fails. A failure with files is recorded in the status.
 pub async fn make(ws: &Ws, who: &impl Who, id: AgentId) -> Result<Agent, AgentError> {
     let agent = ws.read(|snap| snap.get::<Agent>(id))?;
     let agent = agent.ok_or_else(|| AgentError::NotFound(id.to_string()))?;
-    // One at a time: whoever asks for the same agent meanwhile finds it made.
+    // Serialize set-ups: a concurrent caller finds the agent ready.
     let _turn = ws.paths.hold(&ws.agent_folder(&agent.slug)).await;
     let agent = ws.read(|snap| snap.get::<Agent>(id))?;
     let agent = agent.ok_or_else(|| AgentError::NotFound(id.to_string()))?;
     if agent.status != AgentStatus::Provisioning {
-        // Its files are its own by now: making them again would undo its work.
+        // Its files are in use; creating them again would undo its work.
         return Ok(agent);
     }
     let (here, who_it_is) = (ws.clone(), persona(ws, &agent)?);
@@ -60,7 +60,7 @@ pub async fn make(ws: &Ws, who: &impl Who, id: AgentId) -> Result<Agent, AgentEr
     .await
 }
 
-/// Finishes what a crash has left half made: called once when a workspace is opened.
+/// Completes set-ups after a crash. Called once when a workspace is opened.
 pub async fn complete_provisioning(ws: &Ws) -> Result<(), AgentError> {
     let waiting: Vec<AgentId> = ws.read(|snap| {
         let all = queries::all(snap)?;
@@ -78,12 +78,12 @@ pub async fn complete_provisioning(ws: &Ws) -> Result<(), AgentError> {
     Ok(())
 }
 
-/// Brings the templates in the repository up to what comes with this HQ, where nobody but HQ has changed them. No agent
-/// changes by that; it is what offers are made of.
+/// Updates the templates in the repository to the built-in ones, unless a person has changed them. Agents are not
+/// changed; upgrade offers are computed from this.
 async fn seed(ws: &Ws) {
     let ws = ws.clone();
     let seeded = tokio::task::spawn_blocking(move || {
-        // A workspace without any gets them with its first agent.
+        // A workspace without templates gets them with its first agent.
         let (repo, first) = (ws.repo()?, Branch::template(templates::DEFAULT)?);
         if repo.head(&first)?.is_some() {
             seed_into(repo, ws.app.clock.now())?;
@@ -97,7 +97,7 @@ async fn seed(ws: &Ws) {
     }
 }
 
-/// Notes which version of its template an agent has that was made before that was noted.
+/// Records the template version of agents created before versions were recorded.
 async fn note_versions(ws: &Ws, who: &impl Who) -> Result<(), AgentError> {
     let mut unknown = ws.read(|snap| queries::all(snap))?;
     unknown.retain(|agent| {
@@ -137,7 +137,7 @@ fn seed_into(repo: &AgentsRepo, time: Timestamp) -> Result<(), GitError> {
     Ok(())
 }
 
-/// Makes them, and tells from which version of the template.
+/// Creates the files. Returns the template version used.
 fn make_files(ws: &Ws, agent: &Agent, who: &Persona) -> Result<Option<CommitId>, GitError> {
     let repo = ws.repo()?;
     let branch = Branch::agent(&agent.slug)?;
@@ -155,7 +155,7 @@ fn make_files(ws: &Ws, agent: &Agent, who: &Persona) -> Result<Option<CommitId>,
     repo.fork(&branch, &Branch::template(&agent.template)?)
 }
 
-/// The files of a template as they are in the repository, where a person may have changed them.
+/// Files of a template in the repository, where a person may have changed them.
 pub(super) fn files_at(repo: &AgentsRepo, at: &At) -> Result<Vec<File>, GitError> {
     let mut files = Vec::new();
     for listed in repo.tree(at)? {
@@ -164,7 +164,7 @@ pub(super) fn files_at(repo: &AgentsRepo, at: &At) -> Result<Vec<File>, GitError
     Ok(files)
 }
 
-/// The version of its template that an agent has, also of one from before that was noted.
+/// Template version of an agent, also if it was created before versions were recorded.
 pub(super) fn version(repo: &AgentsRepo, agent: &Agent) -> Result<Option<CommitId>, GitError> {
     match agent.template_commit {
         Some(version) => Ok(Some(version)),
@@ -172,7 +172,7 @@ pub(super) fn version(repo: &AgentsRepo, agent: &Agent) -> Result<Option<CommitI
     }
 }
 
-/// What the files of an agent are told of it now.
+/// Current values for an agent's files.
 pub(super) fn persona(ws: &Ws, agent: &Agent) -> Result<Persona, StoreError> {
     let (settings, owner) = ws.read(|snap| {
         let owner = lines::first_person(snap, agent.id)?;
@@ -192,12 +192,12 @@ pub(super) fn persona(ws: &Ws, agent: &Agent) -> Result<Persona, StoreError> {
     })
 }
 
-/// Writes what the record says of an agent into its manifest, and into those lines of its files that are still as
-/// HQ wrote them; all other lines stay. It looks at the record when it has its turn: of two changes the later one
-/// stays, in whatever order they are told.
+/// Writes the record's values into the manifest, and into lines of its files that are still as HQ wrote them. All
+/// other lines stay. The record is read after the lock is taken, so the latest of several changes wins in any order
+/// of calls.
 ///
 /// # Errors
-/// When the disk or the repository fails.
+/// If the disk or repository fails.
 pub async fn tell_files(ws: &Ws, agent: &Agent, author: Author) -> Result<(), FilesError> {
     let id = agent.id;
     let held = LINES.into_iter().chain([MANIFEST]).map(str::to_owned).collect();
@@ -238,10 +238,10 @@ pub async fn tell_files(ws: &Ws, agent: &Agent, author: Author) -> Result<(), Fi
     .await
 }
 
-/// Whether the manifest as it lies here says what the record says of an agent. Blocks on the disk.
+/// Whether the local manifest matches the record. Blocking.
 ///
 /// # Errors
-/// When the store or the disk fails.
+/// If the store or disk fails.
 pub fn is_told(ws: &Ws, agent: &Agent) -> Result<bool, FilesError> {
     let folder = ws.agent_folder(&agent.slug);
     if !folder.is_dir() {
@@ -252,8 +252,8 @@ pub fn is_told(ws: &Ws, agent: &Agent) -> Result<bool, FilesError> {
     Ok(there.is_some_and(|part| part.bytes == wanted.as_bytes()))
 }
 
-/// Tells the files when something that they say has changed. The record is the truth: when its
-/// files cannot be written now they are behind, which is logged and mended at the next start.
+/// Updates the files after a relevant change of the record. The record is authoritative: a failed update is logged
+/// and repeated at the next start.
 pub async fn tell_change(ws: &Ws, author: Author, before: &Agent, now: &Agent) {
     let told = |agent: &Agent| Agent {
         name: agent.name.clone(),

@@ -1,4 +1,4 @@
-//! What happens to agents when something else changes.
+//! Reactions of agents to events of other nouns.
 
 use crate::agents::model::Agent;
 use kernel::{AgentStatus, Event};
@@ -6,7 +6,7 @@ use store::{ReadExt, WriteTx};
 
 use super::rules::{self, AgentError};
 
-/// Handles one event: an agent whose runs stand still is paused, and takes work again with them.
+/// Handles one event: pauses an agent together with its runs, and resumes it with them.
 pub fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), AgentError> {
     let (Event::WorkHalted { agent: Some(id), .. } | Event::WorkGoesOn { agent: Some(id) }) = event
     else {

@@ -1,5 +1,4 @@
-//! All writes of agent records. Files are made in `provision`, after the record and before it is
-//! ready.
+//! All writes of agent records. Files are created in `provision`, after the record and before its status is `ready`.
 
 mod error;
 pub mod manager;
@@ -21,58 +20,54 @@ use store::{ReadExt, StoreError, WriteTx};
 use super::model::Agent;
 use super::{queries, templates};
 
-/// The longest name, in characters.
+/// Maximum length of a name in characters.
 pub const MAX_NAME: usize = 60;
-/// The longest description, in characters.
+/// Maximum length of a description in characters.
 pub const MAX_DESCRIPTION: usize = 2_000;
-/// The longest slug.
+/// Maximum length of a slug.
 pub const MAX_SLUG: usize = 40;
-/// The longest message between agents, in bytes.
+/// Maximum length of a message between agents in bytes.
 pub const MAX_MESSAGE: usize = 1_024;
-/// How much one answer may have at least and at most, in tokens.
+/// Range of the maximum output of one response, in tokens.
 pub const OUTPUT: std::ops::RangeInclusive<u32> = 1_024..=128_000;
-/// The largest budget, in micro-dollars (a million dollars a month).
+/// Maximum monthly budget in micro-dollars (a million dollars).
 const MAX_BUDGET: i64 = 1_000_000_000_000;
-/// Words that mean something else in addresses, mentions, branches or models.
+/// Slugs with another meaning in URLs, mentions, branches or models.
 const RESERVED: &[&str] = &[
     "all", "default", "everyone", "here", "hq", "main", "master", "me", "new", "nobody",
     "openclaw", "practice", "system", "template", "upgrades",
 ];
 
-/// Which model an agent uses.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ModelChoice {
-    /// The connection; none for practice or the workspace's.
+    /// `None` for the practice model or the workspace's default.
     pub connection: Option<ConnectionId>,
-    /// The model; none for the connection's or the workspace's.
+    /// `None` for the default of the connection or workspace.
     pub model: Option<String>,
 }
 
 #[derive(Clone, Debug)]
 pub struct NewAgent {
     pub name: String,
-    /// Its name in addresses and mentions; empty to make one from the name.
+    /// Name in URLs and mentions; empty to derive it from the name.
     pub slug: String,
     pub emoji: String,
     pub description: String,
-    /// The template that it is made from.
     pub template: String,
-    /// Which model it uses.
     pub model: ModelChoice,
-    /// How much it thinks; none for the least.
+    /// `None` for the default.
     pub thinking: Option<Thinking>,
-    /// Whether it may run programs in the jail.
+    /// Whether it may run programs in the sandbox.
     pub exec: bool,
     /// Monthly budget in micro-dollars.
     pub budget_micros: Option<i64>,
-    /// Whom it reports to.
     pub reports_to: Option<Manager>,
 }
 
-/// Makes the record of an agent, which waits for its files. `templates` says which there are.
+/// Creates the record of an agent, which waits for its files. `templates` lists the available templates.
 ///
 /// # Errors
-/// When a field cannot be used or the handle is taken.
+/// If a field is invalid or the slug is taken.
 pub fn create(
     tx: &mut WriteTx<'_>,
     new: NewAgent,
@@ -125,40 +120,37 @@ pub fn create(
     Ok(agent)
 }
 
-/// Fields to change; none keeps what is there.
+/// Changed fields; `None` keeps the stored value.
 #[derive(Clone, Debug, Default)]
 pub struct Changes {
     pub name: Option<String>,
     pub emoji: Option<String>,
     pub description: Option<String>,
-    /// What it is, in a few words.
+    /// A few words.
     pub role: Option<String>,
-    /// What it answers for.
+    /// Areas of responsibility.
     pub domains: Option<Vec<String>>,
-    /// What it does.
     pub capabilities: Option<Vec<String>>,
-    /// Which model it uses.
     pub model: Option<ModelChoice>,
-    /// How much it thinks; `Some(None)` for the least.
+    /// `Some(None)` for the default.
     pub thinking: Option<Option<Thinking>>,
-    /// Whether it may run programs.
     pub exec: Option<bool>,
-    /// Whether those programs may use the network.
+    /// Whether its programs may use the network.
     pub network: Option<bool>,
-    /// Monthly budget in micro-dollars; `Some(None)` for none.
+    /// Micro-dollars; `Some(None)` for none.
     pub budget_micros: Option<Option<i64>>,
-    /// At which share of the budget a person is warned.
+    /// Warning level of the budget in percent.
     pub budget_soft_pct: Option<u8>,
-    /// The most that one answer may have, in tokens.
+    /// Maximum tokens of one response.
     pub max_output: Option<u32>,
-    /// Whom it reports to; `Some(None)` for nobody.
+    /// `Some(None)` for no manager.
     pub reports_to: Option<Option<Manager>>,
 }
 
-/// Changes an agent. What its files say of it is written anew by `provision::tell_files`.
+/// Changes an agent. `provision::tell_files` updates its files afterwards.
 ///
 /// # Errors
-/// When a field cannot be used; `Stale` when `rev` is not the present one.
+/// If a field is invalid; `Stale` if `rev` is not the current revision.
 pub fn update(
     tx: &mut WriteTx<'_>,
     id: AgentId,
@@ -216,7 +208,7 @@ pub fn update(
     Ok(agent)
 }
 
-/// Moves an agent to another stored status.
+/// Changes the stored status.
 fn set_status(
     tx: &mut WriteTx<'_>,
     mut agent: Agent,
@@ -233,14 +225,14 @@ fn set_status(
     Ok(agent)
 }
 
-/// Notes that a person changed a file of an agent, behind the commit: whatever follows the feed, such as the search
-/// index, looks at the file then.
+/// Announces a person's change of an agent's file after its commit, so that feed consumers such as the search index
+/// read the file again.
 pub fn files_changed(tx: &mut WriteTx<'_>, agent: AgentId, path: String, commit: CommitId) {
     tx.emit(Event::AgentFilesChanged { agent, path, commit: commit.to_string() });
 }
 
-/// Its files are there, from this version of its template: it takes work from now on. An agent that is not being set
-/// up stays as it is.
+/// Marks an agent as ready after its files were created from this template version. An agent in another status stays
+/// unchanged.
 ///
 /// # Errors
 /// `NotFound`.
@@ -259,7 +251,7 @@ pub fn provisioned(
     }
 }
 
-/// Its files could not be made; the page shows why and offers another try.
+/// Records a failed set-up. The page shows the reason and offers a retry.
 ///
 /// # Errors
 /// `NotFound`.
@@ -276,10 +268,10 @@ pub fn provision_failed(
     }
 }
 
-/// Lets the set-up of an agent with an error begin again.
+/// Retries the set-up of an agent in status `error`.
 ///
 /// # Errors
-/// `WrongState` when it has none.
+/// `WrongState` in any other status.
 pub fn retry(tx: &mut WriteTx<'_>, id: AgentId) -> Result<Agent, AgentError> {
     let agent = load(tx, id)?;
     match agent.status {
@@ -289,10 +281,10 @@ pub fn retry(tx: &mut WriteTx<'_>, id: AgentId) -> Result<Agent, AgentError> {
     }
 }
 
-/// No new work is begun; what runs goes on. Pausing a paused agent changes nothing.
+/// Pauses an agent: no new work begins, running work continues. No effect on a paused agent.
 ///
 /// # Errors
-/// `WrongState` when it is neither ready nor paused.
+/// `WrongState` if it is neither ready nor paused.
 pub fn pause(tx: &mut WriteTx<'_>, id: AgentId) -> Result<Agent, AgentError> {
     let agent = load(tx, id)?;
     match agent.status {
@@ -304,10 +296,10 @@ pub fn pause(tx: &mut WriteTx<'_>, id: AgentId) -> Result<Agent, AgentError> {
     }
 }
 
-/// Takes work again. Resuming an agent that is ready changes nothing.
+/// Resumes an agent. No effect on a ready agent.
 ///
 /// # Errors
-/// `WrongState` when it is neither paused nor ready.
+/// `WrongState` if it is neither paused nor ready.
 pub fn resume(tx: &mut WriteTx<'_>, id: AgentId) -> Result<Agent, AgentError> {
     let agent = load(tx, id)?;
     match agent.status {
@@ -317,16 +309,16 @@ pub fn resume(tx: &mut WriteTx<'_>, id: AgentId) -> Result<Agent, AgentError> {
     }
 }
 
-/// Who gets what an agent has that is archived.
+/// Successors of an archived agent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Heirs {
-    /// Who gets its open tasks; with nobody they are nobody's from then on.
+    /// Receives its open tasks; `None` leaves them unassigned.
     pub tasks: Option<Assignee>,
-    /// Which agent gets its routines; with nobody they stop.
+    /// Receives its routines; `None` stops them.
     pub routines: Option<AgentId>,
 }
 
-/// Puts an agent out of the way, as [`retire`] does; its open tasks are nobody's and its routines stop.
+/// Archives an agent like [`retire`], without successors.
 ///
 /// # Errors
 /// `NotFound`.
@@ -334,11 +326,11 @@ pub fn archive(tx: &mut WriteTx<'_>, id: AgentId) -> Result<Agent, AgentError> {
     retire(tx, id, Heirs::default())
 }
 
-/// Puts an agent out of the way: its runs are stopped, its inbox is emptied, its files and its
-/// history stay. Who reported to it reports to whom it reported. What it has goes to its heirs.
+/// Archives an agent: stops its runs and empties its inbox. Its files and history stay. Its reports move to its
+/// manager, its tasks and routines to its successors.
 ///
 /// # Errors
-/// `NotFound`; `NoHeir` when an heir is the agent itself, is archived or unknown.
+/// `NotFound`; `NoHeir` if a successor is the agent itself, is archived or unknown.
 pub fn retire(tx: &mut WriteTx<'_>, id: AgentId, heirs: Heirs) -> Result<Agent, AgentError> {
     let mut agent = load(tx, id)?;
     for heir in [heirs.tasks, heirs.routines.map(Assignee::Agent)].into_iter().flatten() {
@@ -354,7 +346,7 @@ pub fn retire(tx: &mut WriteTx<'_>, id: AgentId, heirs: Heirs) -> Result<Agent, 
         }
     }
     if agent.archived_at.is_none() {
-        // Before the inbox is emptied: what goes to somebody else is told there.
+        // Emitted before the inbox is emptied, so that the successors are notified of what they receive.
         let Heirs { tasks, routines } = heirs;
         tx.emit(Event::AgentSucceeded { agent: id, tasks, routines });
         let now = tx.now();
@@ -366,7 +358,7 @@ pub fn retire(tx: &mut WriteTx<'_>, id: AgentId, heirs: Heirs) -> Result<Agent, 
     Ok(agent)
 }
 
-/// Takes an agent out of the archive.
+/// Restores an archived agent.
 ///
 /// # Errors
 /// `NotFound`.
@@ -385,15 +377,14 @@ pub fn restore(tx: &mut WriteTx<'_>, id: AgentId) -> Result<Agent, AgentError> {
 pub struct Message {
     pub from: AgentId,
     pub to: AgentId,
-    /// The task that it is about.
     pub task: Option<TaskId>,
     pub text: String,
 }
 
-/// Sends a message; it becomes an inbox item of the other agent in this transaction.
+/// Sends a message, which becomes an inbox item of the recipient in this transaction.
 ///
 /// # Errors
-/// When it has no words or too many, is for its sender, or the other agent is archived.
+/// If the message is empty or too long, is addressed to its sender, or the recipient is archived.
 pub fn send_message(tx: &mut WriteTx<'_>, message: Message) -> Result<Agent, AgentError> {
     let text = message.text.trim();
     if text.is_empty() {
@@ -432,10 +423,10 @@ fn wrong_state(agent: Agent, hint: &'static str) -> AgentError {
     AgentError::WrongState { name: agent.name, state, hint }
 }
 
-/// A name that an agent may have.
+/// Validates a name.
 ///
 /// # Errors
-/// [`AgentError`] says what is wrong with it.
+/// [`AgentError`] with the reason.
 pub fn good_name(name: &str) -> Result<String, AgentError> {
     let name = name.trim();
     if name.chars().any(char::is_control) || kernel::text::turns(name) {
@@ -447,10 +438,10 @@ pub fn good_name(name: &str) -> Result<String, AgentError> {
     }
 }
 
-/// A description that an agent may have.
+/// Validates a description.
 ///
 /// # Errors
-/// When it is too long.
+/// If it is too long.
 pub fn good_description(text: &str) -> Result<String, AgentError> {
     let text = text.trim();
     if text.chars().count() > MAX_DESCRIPTION {
@@ -459,7 +450,7 @@ pub fn good_description(text: &str) -> Result<String, AgentError> {
     Ok(text.to_owned())
 }
 
-/// One picture may be several characters that are drawn as one; letters and spaces are none.
+/// Validates an emoji. One emoji may consist of several characters; letters and spaces are refused.
 pub fn good_emoji(emoji: &str) -> Result<String, AgentError> {
     let emoji = emoji.trim();
     let plain = |c: char| c.is_alphanumeric() || c.is_whitespace() || c.is_control();
@@ -471,10 +462,10 @@ pub fn good_emoji(emoji: &str) -> Result<String, AgentError> {
     }
 }
 
-/// A budget of a month, in micro-dollars.
+/// Validates a monthly budget in micro-dollars.
 ///
 /// # Errors
-/// When it is below nothing or too large.
+/// If it is negative or too large.
 pub fn good_budget(micros: Option<i64>) -> Result<Option<i64>, AgentError> {
     match micros {
         Some(micros) if !(0..=MAX_BUDGET).contains(&micros) => Err(AgentError::BadBudget),
@@ -482,18 +473,18 @@ pub fn good_budget(micros: Option<i64>) -> Result<Option<i64>, AgentError> {
     }
 }
 
-/// A share in percent, from 1 to 100.
+/// Validates a share from 1 to 100 percent.
 ///
 /// # Errors
-/// When it is neither.
+/// If it is out of range.
 pub fn good_share(share: u8) -> Result<u8, AgentError> {
     if (1..=100).contains(&share) { Ok(share) } else { Err(AgentError::BadShare) }
 }
 
-/// How many tokens an answer may have.
+/// Validates the maximum output in tokens.
 ///
 /// # Errors
-/// When they are too few or too many.
+/// If it is out of range.
 pub fn good_output(tokens: u32) -> Result<u32, AgentError> {
     if OUTPUT.contains(&tokens) { Ok(tokens) } else { Err(AgentError::BadOutput) }
 }
@@ -516,7 +507,7 @@ fn set_model(tx: &WriteTx<'_>, agent: &mut Agent, wish: ModelChoice) -> Result<(
     Ok(())
 }
 
-/// Whether text has the form of a slug.
+/// Whether a text has the form of a slug.
 #[must_use]
 pub fn is_slug(text: &str) -> bool {
     (2..=MAX_SLUG).contains(&text.len()) && kernel::text::slug(text, MAX_SLUG) == text
@@ -533,7 +524,7 @@ fn is_taken(tx: &WriteTx<'_>, slug: &str) -> Result<bool, AgentError> {
     Ok(person || queries::by_slug(tx, slug)?.is_some())
 }
 
-/// Whether a handle can be used if nobody else has it.
+/// Checks form and reserved words of a slug, but not whether it is taken.
 pub fn plain_slug(slug: &str) -> Result<(), AgentError> {
     match slug {
         _ if !is_slug(slug) => Err(AgentError::BadSlug),
@@ -550,11 +541,11 @@ fn good_slug(tx: &WriteTx<'_>, slug: &str) -> Result<String, AgentError> {
     Ok(slug.to_owned())
 }
 
-/// A slug made from the name, with a number behind it when it is taken. One that means something else in HQ gets a word
-/// in front: numbers would not mend it.
+/// Derives a slug from a name, with a number if it is taken. A reserved word gets the prefix `agent-`, because a
+/// number would not change its meaning.
 fn free_slug(tx: &WriteTx<'_>, name: &str) -> Result<String, AgentError> {
     let base = match kernel::text::slug(name, MAX_SLUG - 4) {
-        // "Q", or a name in letters that no address holds.
+        // "Q", or a name in letters that URLs cannot contain.
         short if short.len() < 2 => format!("agent-{short}").trim_end_matches('-').to_owned(),
         slug if is_reserved(&slug) => kernel::text::slug(&format!("agent-{slug}"), MAX_SLUG - 4),
         slug => slug,

@@ -1,6 +1,6 @@
-//! Skills of an agent: methods in its own folder, `skills/<name>/SKILL.md`, each with a name and a line that says
-//! when it is used (the front matter of the open SKILL.md format). The prompt names them; the agent reads a file
-//! before it follows it.
+//! Skills of an agent: instructions in `skills/<name>/SKILL.md` of its folder, each with a name and a line that says
+//! when to use it (front matter of the open SKILL.md format). The prompt lists them; the agent reads a file before it
+//! follows it.
 
 use app::Ws;
 use git::Branch;
@@ -13,33 +13,33 @@ use super::files::FilesError;
 use super::model::Agent;
 use super::{provision, templates, there};
 
-/// How many are named.
+/// Maximum number of skills listed.
 const MOST: usize = 40;
-/// The most of a file that is read for its front matter, in bytes.
+/// Maximum part of a file that is read for its front matter, in bytes.
 const HEAD: u64 = 2_048;
-/// The largest file of one that is compared, in bytes.
+/// Maximum size of a skill file that is compared with the template, in bytes.
 const MAX_FILE: u64 = 1 << 20;
-/// Among so many commits of an agent it is looked who wrote a skill last.
+/// Number of the agent's latest commits searched for the author of a skill.
 const LOOKED: usize = 200;
-/// The longest line, in bytes.
+/// Maximum length of a line in the prompt, in bytes.
 pub const MAX_LINE: usize = 220;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Skill {
-    /// The name of its folder.
+    /// Name of its folder.
     pub name: String,
-    /// When it is used, in one line; empty when its file does not say.
+    /// When to use it, in one line; empty if the file has no description.
     pub about: String,
 }
 
 impl Skill {
-    /// Where its file lies in the agent's folder.
+    /// Path in the agent's folder.
     #[must_use]
     pub fn path(&self) -> String {
         format!("skills/{}/SKILL.md", self.name)
     }
 
-    /// As the prompt names it: `- name: when it is used`, at most [`MAX_LINE`] bytes.
+    /// Line in the prompt: `- name: when to use it`, at most [`MAX_LINE`] bytes.
     #[must_use]
     pub fn line(&self) -> String {
         let line = match self.about.as_str() {
@@ -50,42 +50,40 @@ impl Skill {
     }
 }
 
-/// Where a skill comes from.
+/// Origin of a skill.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// It is as the template has it.
+    /// Unchanged from the template.
     Template,
-    /// The template has it, and somebody has changed it here.
+    /// From the template, with changes.
     Changed,
-    /// The template does not have it.
+    /// Not in the template.
     Own,
 }
 
-/// Who gave a skill the words that it has.
+/// Author of the current version of a skill.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct By {
-    /// The name of its author.
     pub name: String,
-    /// Whether that is the agent.
+    /// Whether the author is the agent.
     pub is_itself: bool,
-    /// When; nothing while it has no commit.
+    /// `None` if the version is not committed.
     pub at: Option<Timestamp>,
 }
 
-/// A skill with where it comes from.
+/// A skill with its origin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Told {
     pub skill: Skill,
-    /// Where it comes from.
     pub origin: Origin,
-    /// Who wrote it last, where it is not the template's and that is known.
+    /// Last author, if known and not the template.
     pub by: Option<By>,
 }
 
-/// The skills of an agent, each with where it comes from. Blocks on the disk.
+/// The skills of an agent with their origins. Blocking.
 ///
 /// # Errors
-/// When the disk, the store or the repository fails.
+/// If the disk, store or repository fails.
 pub fn with_origins(ws: &Ws, agent: &Agent) -> Result<Vec<Told>, FilesError> {
     let folder = there::last_folder(ws, agent)?;
     if !folder.is_dir() {
@@ -112,7 +110,7 @@ pub fn with_origins(ws: &Ws, agent: &Agent) -> Result<Vec<Told>, FilesError> {
             let kept = repo.read_file(&At::Branch(branch.clone()), &path)?;
             match kept.map(|file| file.bytes) == has {
                 true => own.push((all.len(), path)),
-                // Whoever writes there without a commit is the agent.
+                // Uncommitted changes are the agent's.
                 false => by = Some(By { name: agent.name.clone(), is_itself: true, at: None }),
             }
         }
@@ -131,15 +129,15 @@ pub fn with_origins(ws: &Ws, agent: &Agent) -> Result<Vec<Told>, FilesError> {
     Ok(all)
 }
 
-/// The skills in an agent's folder, in the order of their names. Blocks on the disk.
+/// The skills in an agent's folder, by name. Blocking.
 #[must_use]
 pub fn of(files: &AgentFiles) -> Vec<Skill> {
-    // ok: an agent may have removed the folder.
+    // ok: the agent may have removed the folder.
     let folders = files.list("skills").ok().flatten().unwrap_or_default();
     let mut names: Vec<String> = folders.into_iter().map(|item| item.name).collect();
     names.sort();
     let skill = |name: String| {
-        // ok: what is no skill, or cannot be read, is not named.
+        // ok: an unreadable or missing skill file is not listed.
         let head = files.read(&format!("skills/{name}/SKILL.md"), 0, HEAD).ok().flatten()?;
         let about = about(&String::from_utf8_lossy(&head.bytes));
         Some(Skill { name, about })
@@ -147,7 +145,7 @@ pub fn of(files: &AgentFiles) -> Vec<Skill> {
     names.into_iter().filter_map(skill).take(MOST).collect()
 }
 
-/// The description in a file's front matter, as one line.
+/// The description in the front matter, as one line.
 fn about(text: &str) -> String {
     let mut lines = text.trim_start_matches('\u{feff}').lines();
     if lines.next().map(str::trim_end) != Some("---") {

@@ -1,8 +1,8 @@
-//! Templates of agents that come with HQ, and how a template's files become those of one agent.
+//! Built-in agent templates, and the personalisation of a template's files for an agent.
 //!
-//! A template is a folder of `agent-templates/` over the shared one; files of its own win. Its texts have
-//! placeholders, `{{name}}`, `{{emoji}}`, `{{role}}`, `{{owner}}`, `{{zone}}` and `{{workspace}}`. They are filled in
-//! once, from left to right, so that what a person typed is never read as a placeholder.
+//! A template is a folder of `agent-templates/` merged over the shared folder; its own files win. Texts have the
+//! placeholders `{{name}}`, `{{emoji}}`, `{{role}}`, `{{owner}}`, `{{zone}}` and `{{workspace}}`. They are filled in
+//! one pass from left to right, so a value typed by a person is never read as a placeholder.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -18,62 +18,59 @@ use tool::merge::{self, Merged};
 
 use super::model::{Agent, ModelClass};
 
-/// The template without a role of its own.
+/// The template without a role.
 pub const DEFAULT: &str = "default";
-/// What every template stands on.
+/// Folder with the files shared by all templates.
 const SHARED: &str = "_shared";
-/// The file that says what a template or an agent is; it is read for templates and written for agents.
+/// Manifest file: read for templates, written for agents.
 pub const MANIFEST: &str = "agent.json";
-/// The files of an agent that stand in its prompt, in their order.
+/// Files of an agent included in its prompt, in order.
 pub const PROMPT_FILES: [&str; 5] = ["IDENTITY.md", "SOUL.md", "AGENTS.md", "TOOLS.md", "USER.md"];
-/// The longest text of a person that is put into a file, in bytes.
+/// Maximum length of a person's text filled into a file, in bytes.
 const MAX_VALUE: usize = 200;
 
 #[derive(RustEmbed)]
 #[folder = "../../agent-templates"]
 struct Embedded;
 
-/// What a template says about itself.
+/// Manifest of a template.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
     pub name: String,
-    /// One emoji, also the agent's to begin with.
+    /// One emoji, also the default of its agents.
     pub emoji: String,
-    /// What its agents are, in a few words.
+    /// A few words.
     pub role: String,
-    /// What they are for, in one line.
+    /// One line.
     pub description: String,
-    /// Which team they belong to; may be empty.
+    /// May be empty.
     #[serde(default)]
     pub team: String,
-    /// Which kind of model suits them.
     pub model_class: ModelClass,
-    /// How much they think.
     pub thinking: Thinking,
-    /// Whether they run programs, unless somebody chooses otherwise.
+    /// Default of the right to run programs.
     #[serde(default = "yes")]
     pub exec: bool,
-    /// What they answer for, in words that are easily found.
+    /// Areas of responsibility, as search words.
     #[serde(default)]
     pub domains: Vec<String>,
-    /// What they do, each beginning with a verb.
+    /// Activities, each beginning with a verb.
     #[serde(default)]
     pub capabilities: Vec<String>,
-    /// Four lines for who chooses a role: what one gives it, what comes back, how it works, what it leaves to
-    /// others.
+    /// Four lines for choosing a role: input, output, way of working, and what it leaves to others.
     #[serde(default)]
     pub roster: Vec<String>,
-    /// A first task, with a place in brackets to be filled in.
+    /// Suggested first task, with a part in brackets to fill in.
     #[serde(default)]
     pub first_task: String,
-    /// Routines that are made with the agent and stand still until somebody lets them begin.
+    /// Routines created with the agent, paused until a person starts them.
     #[serde(default)]
     pub routines: Vec<Starter>,
 }
 
 impl Manifest {
-    /// Whether each of these words begins one of what the template says about itself, or the name of its team.
+    /// Whether every given word begins a word of the manifest's texts or of the team name.
     #[must_use]
     pub fn fits(&self, words: &str) -> bool {
         let own = [&self.name, &self.role, &self.description].into_iter();
@@ -91,17 +88,16 @@ fn yes() -> bool {
     true
 }
 
-/// A routine that comes with a role.
+/// A routine of a template.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Starter {
     pub name: String,
-    /// What the agent is to do.
     pub instruction: String,
     pub schedule: ScheduleFields,
 }
 
-/// The teams of roles in the order of lists, with what people call them; the first is for those without one.
+/// Teams in list order with their display names; the first is for roles without a team.
 pub const TEAMS: [(&str, &str); 7] = [
     ("", "General"),
     ("ops", "Operations"),
@@ -112,53 +108,49 @@ pub const TEAMS: [(&str, &str); 7] = [
     ("design", "Design"),
 ];
 
-/// A team by its word: its place in the order of lists, and what people call it. One of people's own belongs to
-/// the first.
+/// List position and display name of a team. Custom teams count as the first.
 #[must_use]
 pub fn team(team: &str) -> (usize, &'static str) {
     let place = TEAMS.iter().position(|(word, _)| *word == team).unwrap_or_default();
     (place, TEAMS.get(place).map_or("", |(_, label)| label))
 }
 
-/// A template that comes with HQ.
+/// A built-in template.
 #[derive(Clone, Debug)]
 pub struct Template {
     /// Its branch is `template/<slug>`.
     pub slug: String,
-    /// What it says about itself.
     pub manifest: Manifest,
-    /// Its files, those of the shared folder included, with placeholders.
+    /// Its files with placeholders, including the shared ones.
     pub files: Vec<File>,
 }
 
-/// What the files of one agent say about it: its values for placeholders, and all of its manifest. That file tells
-/// tools outside of HQ what an agent is; it is made from the record, and read back only to know which values the
-/// files were last told.
+/// Values that an agent's files contain: the placeholder values and the complete manifest. The manifest describes the
+/// agent to tools outside of HQ. It is generated from the record, and read back only to know the values that the
+/// files were last given.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Persona {
     pub slug: String,
     pub name: String,
     pub emoji: String,
-    /// What it is, in a few words.
+    /// A few words.
     pub role: String,
     pub description: String,
-    /// What it answers for.
+    /// Areas of responsibility.
     pub domains: Vec<String>,
-    /// What it does.
     pub capabilities: Vec<String>,
-    /// Which template it was made from.
     pub template: String,
-    /// Whom it works for.
+    /// Name of the person it works for.
     pub owner: String,
-    /// The time zone of whom it works for.
+    /// Time zone of that person.
     pub zone: String,
-    /// Where it works.
+    /// Name of the workspace.
     pub workspace: String,
 }
 
 impl Persona {
-    /// What the record says; whom it works for and where is left open.
+    /// Values from the record; `owner`, `zone` and `workspace` stay empty.
     #[must_use]
     pub fn of(agent: &Agent) -> Self {
         Self {
@@ -174,7 +166,7 @@ impl Persona {
         }
     }
 
-    /// What a manifest told of this agent; what it does not tell is taken to be as it is now.
+    /// The values that a stored manifest contains, with the current values for missing ones.
     #[must_use]
     pub fn told(&self, manifest: &[u8]) -> Self {
         let whole = || {
@@ -191,7 +183,7 @@ impl Persona {
         whole().unwrap_or_else(|| self.clone())
     }
 
-    /// The manifest of the agent.
+    /// The agent's manifest as JSON.
     #[must_use]
     pub fn manifest(&self) -> String {
         let json = serde_json::to_string_pretty(self);
@@ -199,7 +191,7 @@ impl Persona {
     }
 }
 
-/// The templates that come with HQ, by slug; `default` is one of them.
+/// The built-in templates by slug, including `default`.
 #[must_use]
 pub fn builtin() -> &'static [Template] {
     static TEMPLATES: LazyLock<Vec<Template>> = LazyLock::new(|| {
@@ -217,7 +209,7 @@ pub fn find(slug: &str) -> Option<&'static Template> {
     builtin().iter().find(|template| template.slug == slug)
 }
 
-/// A file of a template as this agent has it. What is no text has no placeholders, and stays as it is.
+/// A template file filled in for an agent. A file that is not text stays unchanged.
 #[must_use]
 pub fn filled(file: &File, who: &Persona) -> File {
     let text = std::str::from_utf8(&file.bytes);
@@ -225,8 +217,8 @@ pub fn filled(file: &File, who: &Persona) -> File {
     File { bytes, ..file.clone() }
 }
 
-/// A text that began as a file of a template, told that the agent's values are others now: the lines that are still
-/// as they were filled in are filled in anew, all others stay.
+/// Updates a text made from a template file to new values of the agent. Lines that are still as filled in are
+/// updated; all others stay.
 #[must_use]
 pub fn renewed(file: &File, (before, now): (&Persona, &Persona), text: &str) -> String {
     let Ok(template) = std::str::from_utf8(&file.bytes) else { return text.to_owned() };
@@ -236,8 +228,8 @@ pub fn renewed(file: &File, (before, now): (&Persona, &Persona), text: &str) -> 
     }
 }
 
-/// The files of a template that are different for this agent: those with placeholders, and the manifest. They go on
-/// top of the template's own, which may also be one that a person has changed.
+/// The template files that differ for an agent: those with placeholders, and the manifest. They override the
+/// template's own files, which a person may have changed.
 #[must_use]
 pub fn personalise(files: &[File], who: &Persona) -> Vec<File> {
     let mut changed: Vec<File> = files
@@ -267,7 +259,7 @@ fn load(slug: String) -> Template {
     Template { slug, manifest, files }
 }
 
-/// Fills in placeholders; a word in braces that is none stays as it is.
+/// Fills in placeholders; unknown ones stay unchanged.
 fn fill(text: &str, who: &Persona) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -300,7 +292,7 @@ fn fill(text: &str, who: &Persona) -> String {
     out
 }
 
-/// What a person typed, as a part of one line: a line of its own could pass as a heading or a rule.
+/// A typed value as part of one line. A separate line could pass as a heading or rule.
 fn one_line(value: &str) -> String {
     let words: Vec<&str> = value
         .split(|c: char| c.is_whitespace() || c.is_control())
@@ -328,7 +320,7 @@ mod tests {
         }
     }
 
-    /// The files of an agent: the template's with the personal ones on top.
+    /// The agent's files: the template's, overridden by the personal ones.
     fn agent(template: &Template, who: &Persona) -> BTreeMap<String, String> {
         let all = template.files.iter().cloned().chain(personalise(&template.files, who));
         all.map(|f| (f.path, String::from_utf8(f.bytes).unwrap())).collect()

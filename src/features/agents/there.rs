@@ -1,6 +1,8 @@
-//! Files of agents that work on another machine. They lie there. Home asks for what is new and shows a copy; what people
-//! change is committed here on a draft and laid there, and refused where the files are not what they were any more. While
-//! the machine is silent, home shows what it was sent last.
+//! Files of agents on another host. The host has the authoritative copy; the primary fetches what is new and shows a
+//! replica.
+//!
+//! A person's change is committed on the primary to a draft branch and applied on the host, which refuses it if the
+//! files changed meanwhile. While the host is silent, the primary shows the last replica.
 
 mod words;
 
@@ -24,121 +26,116 @@ use super::files::FilesError;
 use super::model::Agent;
 use super::queries::elsewhere::{self, Elsewhere};
 
-/// A look serves those who read so soon after it.
+/// Age up to which a fetched replica is reused.
 const FRESH: Duration = Duration::from_millis(200);
-/// Whoever looks waits so long for a change that is being made.
+/// How long a read waits for a running change.
 const TURN: Duration = Duration::from_secs(2);
-/// A change may take so long: what is large has to go there first.
+/// Timeout for applying a change: large content has to be transferred first.
 const LAYING: Duration = Duration::from_secs(120);
-/// No agent has more files, as a pack.
+/// Maximum size of a pack in bytes; no agent has larger files.
 const MOST: u64 = 600 << 20;
-/// By what questions about files are known among all that is asked.
+/// Key of file requests among all requests to a host.
 const FILES: &str = "files";
-/// The code of a host that refuses a change: the files are not what they were any more.
+/// Code with which a host refuses a change because the files changed meanwhile.
 pub const OVERTAKEN: &str = "file_changed";
-/// The code of a host that refuses a change of a file that stays there, which comes with it as [`Stays`].
+/// Code with which a host refuses a change of a file that it cannot send; the refusal contains a [`Stays`].
 pub const HELD_BACK: &str = "file_stays";
-/// So many files that stay on a machine are told with their names.
+/// Maximum number of unsent files listed by name.
 pub const NAMED: usize = 20;
 
-/// What home asks a host about the files of its agents.
+/// File request of the primary to a host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FileQuestion {
-    /// What lies there.
+    /// Fetch the current state.
     Look(Wanted),
-    /// A change that was made at home is to be laid there.
+    /// Apply a change made on the primary.
     Lay(Change),
-    /// What a run that has ended left there is to be committed.
+    /// Commit what an ended run left uncommitted.
     Left(AgentId, LeftOver),
 }
 
-/// What home wants to see.
+/// Parameters of a fetch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wanted {
-    /// Whose files.
     pub agent: AgentId,
-    /// Where the branch stands at home.
+    /// Head of the branch on the primary.
     pub head: Option<CommitId>,
-    /// What home has: only what is missing beside it is sent.
+    /// Commit that the primary has; only objects missing beside it are sent.
     pub has: Option<CommitId>,
-    /// What was seen, where the rest of that is wanted.
+    /// The state of the first response, when requesting the next piece.
     pub of: Option<Lying>,
-    /// How many bytes came before.
+    /// Number of bytes received so far.
     pub offset: u64,
 }
 
-/// What lies on a host.
+/// State of an agent's files on a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lying {
-    /// Where the branch stands there.
+    /// Head of the branch on the host.
     pub head: CommitId,
-    /// All that lies there, as a commit on top of that; the same where nothing differs.
+    /// All files as a commit on top of `head`; equal to `head` if nothing differs.
     pub now: CommitId,
-    /// How many files are not in it.
+    /// Number of files missing in `now`.
     pub left_out: usize,
 }
 
-/// What a host shows.
+/// Response to a fetch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lies {
-    /// What lies there.
     pub lying: Lying,
-    /// How many bytes the pack has of what is missing at home.
+    /// Size in bytes of the pack with the missing objects.
     pub total: u64,
-    /// Some of them.
+    /// A piece of the pack.
     #[serde(with = "app::base64_serde")]
     pub data: Vec<u8>,
-    /// The first of the files that stay there; only where this is asked anew.
+    /// The first files that the host cannot send; only in the first response.
     #[serde(default)]
     pub stays: Vec<Stays>,
 }
 
-/// A change that was made at home.
+/// A change made on the primary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
-    /// Whose files.
     pub agent: AgentId,
-    /// Where the branch stood there.
+    /// Head of the branch on the host before the change.
     pub head: CommitId,
-    /// What lay there.
+    /// State of the host's files before the change.
     pub now: CommitId,
-    /// Where the branch is to stand: a commit that home gives out.
+    /// New head: a commit that the primary provides.
     pub draft: CommitId,
 }
 
-/// What a run left without a commit.
+/// Uncommitted files of an ended run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LeftOver {
     pub run: RunId,
     pub name: String,
-    /// The files.
     pub paths: Vec<String>,
 }
 
-/// Where work on the files of an agent is done.
+/// Branch and folder to work on.
 #[derive(Clone, Debug)]
 pub struct Bench {
     pub branch: Branch,
     pub folder: PathBuf,
 }
 
-/// How it stands with files that lie on another machine.
+/// State of files on another host, for display.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct There {
-    /// Whether they are shown as they lie there, and can be changed.
+    /// Whether the replica is current and the files can be changed.
     pub is_live: bool,
-    /// What is to be said of them, in whole sentences; empty where all is as if they lay here.
+    /// Display text in whole sentences; empty if nothing is unusual.
     pub words: String,
-    /// The first of the files that lie there alone, as of the last look.
+    /// The first files that exist on the host only, as of the last fetch.
     pub stays: Vec<Stays>,
 }
 
-/// Works at the files of an agent, wherever they lie, while nobody else changes these.
+/// Works on an agent's files, local or remote, while they are locked.
 ///
 /// # Errors
-/// What the work refuses; that there is no folder, that the other machine is silent, or that its files were changed at the
-/// same moment.
+/// Those of `work`; if there is no folder, the host is silent, or its files changed at the same time.
 pub async fn at<T: Send + 'static, E: From<FilesError> + Send + 'static>(
     ws: &Ws,
     agent: &Agent,
@@ -159,7 +156,7 @@ async fn here<T: Send + 'static, E: From<FilesError> + Send + 'static>(
 ) -> Result<T, E> {
     let folder = ws.agent_folder(&agent.slug);
     let branch = Branch::agent(&agent.slug).map_err(FilesError::from)?;
-    // In the order of names, so that two that want the same do not wait for each other.
+    // Lock in name order to avoid deadlocks.
     let mut turns = Vec::with_capacity(paths.len());
     for path in &paths {
         turns.push(ws.paths.hold(&folder.join(path)).await);
@@ -171,8 +168,8 @@ async fn here<T: Send + 'static, E: From<FilesError> + Send + 'static>(
     done.await.map_err(|_| FilesError::CutOff)?
 }
 
-/// Works at a copy of what lies on another machine, and lays there what came of it. Whoever asked may go away meanwhile:
-/// what is begun is done, since half of it would be shown here and lie nowhere else.
+/// Works on the replica of a host's files and applies the result on the host. Completes even if the caller
+/// disconnects, because half a change would be visible here only.
 async fn away<T: Send + 'static, E: From<FilesError> + Send + 'static>(
     ws: &Ws,
     agent: &Agent,
@@ -203,7 +200,7 @@ async fn changed<T: Send + 'static, E: From<FilesError> + Send + 'static>(
         Ok::<_, E>((came, stands(&own, &bench.branch)?))
     });
     let done = done.await.unwrap_or_else(|_| Err(FilesError::CutOff.into()));
-    // The copy is not what lies there any more, or that is not what it was.
+    // The replica is outdated from here on.
     ws.looks.is_over(agent.id);
     let laid = match done {
         Ok((came, Some(to))) if to != start => {
@@ -221,7 +218,7 @@ async fn changed<T: Send + 'static, E: From<FilesError> + Send + 'static>(
     laid
 }
 
-/// Lets a draft begin at a commit.
+/// Starts a draft branch at a commit.
 fn begin(ws: &Ws, bench: &Bench, at: CommitId) -> Result<(), FilesError> {
     ws.repo()?.place(&bench.branch, at).map_err(damaged)
 }
@@ -230,7 +227,7 @@ fn stands(ws: &Ws, branch: &Branch) -> Result<Option<CommitId>, FilesError> {
     Ok(ws.repo()?.head(branch)?)
 }
 
-/// Lays a change on the other machine. It is made with that; home's own branch follows.
+/// Applies a change on the host, which completes it; then moves the primary's branch.
 async fn lay(ws: &Ws, agent: &Agent, place: &Elsewhere, change: Change) -> Result<(), FilesError> {
     ask::<Value>(ws, place, &FileQuestion::Lay(change), LAYING).await?;
     if let Err(error) = go_on(ws, &agent.slug, change.draft).await {
@@ -239,23 +236,23 @@ async fn lay(ws: &Ws, agent: &Agent, place: &Elsewhere, change: Change) -> Resul
     Ok(())
 }
 
-/// Lets the branch of an agent at home go on to a commit that is there, and the folder of home's copy with it.
+/// Moves an agent's branch on the primary, and the folder of its replica, to a stored commit.
 ///
 /// # Errors
-/// When the commit is not there, or the disk fails.
+/// If the commit is missing or the disk fails.
 pub async fn go_on(ws: &Ws, slug: &str, to: CommitId) -> Result<Moved, FilesError> {
     let (own, folder, branch) = (ws.clone(), ws.agent_folder(slug), Branch::agent(slug)?);
     let _turn = ws.paths.hold(&folder).await;
     blocking(move || own.repo()?.bring_on(&branch, &folder, to).map_err(damaged)).await
 }
 
-/// The folder from which the files of an agent are read: as they lie on the machine where it works, while that is linked.
+/// Folder for reading an agent's files: the current replica of its host's files while the host is connected.
 pub async fn folder(ws: &Ws, agent: &Agent) -> Result<PathBuf, FilesError> {
     let own = ws.agent_folder(&agent.slug);
     let Some(place) = place(ws, agent)? else {
         if ws.looks.forget(agent.id) {
             let copy = copy_of(ws, &agent.slug);
-            // ok: what is left of a copy is in nobody's way.
+            // ok: a leftover replica does no harm.
             let _ = tokio::fs::remove_dir_all(copy).await;
         }
         return Ok(own);
@@ -270,7 +267,7 @@ pub async fn folder(ws: &Ws, agent: &Agent) -> Result<PathBuf, FilesError> {
     }
 }
 
-/// The same as of the last look, for those who cannot wait for one.
+/// Like [`folder`] as of the last fetch, without waiting for a new one.
 pub fn last_folder(ws: &Ws, agent: &Agent) -> Result<PathBuf, FilesError> {
     let is_linked = place(ws, agent)?.is_some_and(|place| place.is_linked);
     let is_laid = ws.looks.last(agent.id).is_some_and(|look| look.is_laid);
@@ -280,7 +277,7 @@ pub fn last_folder(ws: &Ws, agent: &Agent) -> Result<PathBuf, FilesError> {
     })
 }
 
-/// How it stands with the files of an agent that works on another machine; none where they lie here.
+/// Display state of an agent's files on another host; `None` for local files.
 pub async fn state(
     ws: &Ws,
     agent: &Agent,
@@ -311,10 +308,10 @@ pub async fn state(
     Ok(Some(There { is_live: false, words, stays }))
 }
 
-/// Asks the machine where an agent works to commit what a run that has ended left there.
+/// Requests a host to commit what an ended run left uncommitted.
 ///
 /// # Errors
-/// When the machine is silent or does not answer.
+/// If the host is silent or does not respond.
 pub async fn left(ws: &Ws, agent: &Agent, left: LeftOver) -> Result<(), FilesError> {
     let Some(place) = place(ws, agent)? else { return Ok(()) };
     ask::<Value>(ws, &place, &FileQuestion::Left(agent.id, left), LAYING).await.map(drop)
@@ -324,13 +321,13 @@ fn place(ws: &Ws, agent: &Agent) -> Result<Option<Elsewhere>, FilesError> {
     Ok(ws.read(|snap| elsewhere::at(ws, snap, agent.id))?)
 }
 
-/// The folder of the copy of what lies on another machine.
+/// Folder of the replica of a host's files.
 pub(super) fn copy_of(ws: &Ws, slug: &str) -> PathBuf {
     ws.folder.join("agents").join(slug).join("there")
 }
 
-/// Looks at what lies there, unless somebody has a moment ago. A machine that did not answer then is not waited for again
-/// by each of those who look, and whoever looks may go away meanwhile: the copy is made to its end.
+/// Fetches the host's files unless the replica is fresh. After a failed fetch, readers do not wait for the host again
+/// for a while. Completes even if the caller disconnects.
 async fn look(ws: &Ws, agent: &Agent, place: &Elsewhere) -> Result<Look, FilesError> {
     let (own, agent, place) = (ws.clone(), agent.clone(), place.clone());
     let look = async move {
@@ -351,7 +348,7 @@ async fn look(ws: &Ws, agent: &Agent, place: &Elsewhere) -> Result<Look, FilesEr
     looked.unwrap_or(Err(FilesError::CutOff))
 }
 
-/// The same for whoever has the turn.
+/// Like [`look`] for a caller that holds the lock.
 async fn seen(
     ws: &Ws,
     agent: &Agent,
@@ -374,7 +371,7 @@ async fn seen(
     let Fetched { lying, stays, pack } = fetched(ws, place, (agent.id, head, has)).await?;
     let is_same = last.is_some_and(|look| look.is_laid && look.now == lying.now);
     let (own, copy) = (ws.clone(), copy_of(ws, &agent.slug));
-    // Until it is laid, nobody takes the copy for what lies there.
+    // The replica is invalid until it is completely written.
     ws.looks.is_over(agent.id);
     blocking(move || {
         let repo = own.repo()?;
@@ -395,7 +392,7 @@ async fn seen(
     Ok(look)
 }
 
-/// What lies there, with a pack of what is missing here.
+/// State of the host's files, with a pack of the missing objects.
 struct Fetched {
     lying: Lying,
     stays: Vec<Stays>,
@@ -440,7 +437,7 @@ async fn ask<T: DeserializeOwned>(
     read.map_err(|_| there(place, "what it answered cannot be understood"))
 }
 
-/// What a host refuses, as people hear it.
+/// Converts a host's refusal to an error for display.
 fn refused(place: &Elsewhere, refusal: Refusal, now: Timestamp) -> FilesError {
     match refusal.code.as_str() {
         SILENT => silent(place, now),

@@ -1,8 +1,8 @@
-//! Upgrades of agents: what a newer version of its template, or another template, would make of an agent's files, and
-//! how that is taken over. Nothing is taken over by itself.
+//! Upgrades: the changes that a newer version of an agent's template, or another template, would make to the agent's
+//! files, and how they are applied. Nothing is applied automatically.
 //!
-//! The files of the template as they were and as they are, both filled in with the agent's values, and the agent's own
-//! are made one, file by file ([`compare`]). What the agent remembers and its history are never part of that.
+//! The old and the new template files, both filled in with the agent's values, are merged with the agent's own, file
+//! by file ([`compare`]). Memory and history are never part of an upgrade.
 
 pub mod apply;
 pub mod compare;
@@ -28,41 +28,34 @@ use super::templates::{self, MANIFEST, Manifest, Persona};
 use super::{memory, provision, queries, there};
 use compare::{Change, Fate, Files};
 
-/// Why an agent stays as it is.
 #[derive(Debug, thiserror::Error)]
 pub enum UpgradeError {
-    /// Its files could not be read or written.
     #[error(transparent)]
     Files(#[from] FilesError),
-    /// A rule refused.
     #[error(transparent)]
     Agent(#[from] AgentError),
-    /// It works now.
     #[error("{0} is at work; take it over when the run has ended")]
     Working(String),
-    /// Its files are not there.
     #[error("{0} is not set up; that comes first")]
     NotReady(String),
-    /// What was looked at is not what is there now.
+    /// The offer has changed since it was reviewed.
     #[error("something has changed since you looked; look again and choose")]
     Moved,
-    /// Somebody has to choose.
+    /// Files with undecided conflicts.
     #[error("choose what stays in {}", .0.join(", "))]
     Undecided(Vec<String>),
-    /// A key that would get into the history.
+    /// A key would be committed.
     #[error("{path}, line {}: {}; take it out first", leak.line, leak.why)]
     Key {
-        /// The file.
+        /// Path in the agent's folder.
         path: String,
         leak: Leak,
     },
-    /// There is nothing newer.
     #[error("{0} has all that its template has now")]
     Nothing(String),
-    /// Something was taken over since.
+    /// A later upgrade has to be reverted first.
     #[error("something else was taken over since; take that back first")]
     NotLast,
-    /// Not the commit of an upgrade.
     #[error("that commit is no upgrade of this agent; its history shows which are")]
     NoUpgrade,
 }
@@ -111,69 +104,65 @@ impl Problem for UpgradeError {
 pub struct Version {
     pub template: String,
     pub commit: CommitId,
-    /// When it was made.
     pub at: Timestamp,
 }
 
-/// Something that the record says of an agent and that the template now says otherwise.
+/// A field of the record that the template changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Word {
-    /// What it is: `role`, `team`, `domains`, `capabilities`, `description`.
+    /// `role`, `team`, `domains`, `capabilities` or `description`.
     pub field: &'static str,
     pub before: String,
-    /// As it would be.
     pub after: String,
 }
 
-/// What could be taken over.
+/// An available upgrade.
 #[derive(Clone, Debug)]
 pub struct Offer {
-    /// The version that the agent has; none when that is not known.
+    /// The current version; `None` if unknown.
     pub from: Option<Version>,
-    /// The version that it could have.
+    /// The offered version.
     pub to: Version,
-    /// Its files.
     pub changes: Vec<Change>,
-    /// What it is said to be.
     pub words: Vec<Word>,
-    /// A name for all that this was made from: another one when anything has changed.
+    /// Hash of all inputs of the offer; changes with any of them.
     pub mark: String,
-    /// Whether somebody declined this version.
+    /// Whether this version was declined.
     pub is_passed: bool,
-    /// What the record and the manifest would say.
+    /// The record after the upgrade.
     said: Agent,
 }
 
 impl Offer {
-    /// Whether anything would be another: else it is no offer.
+    /// Whether the upgrade would change anything.
     #[must_use]
     pub fn is_any(&self) -> bool {
         !self.words.is_empty() || self.changes.iter().any(|change| change.fate.is_work())
     }
 
-    /// Whether nobody has to choose.
+    /// Whether there are no conflicts.
     #[must_use]
     pub fn is_clean(&self) -> bool {
         self.changes.iter().all(|change| change.fate != Fate::Clash)
     }
 
-    /// Whether it is another template, not another version.
+    /// Whether the upgrade is to another template.
     #[must_use]
     pub fn is_move(&self) -> bool {
         self.from.as_ref().is_some_and(|from| from.template != self.to.template)
     }
 
-    /// How many files have a fate.
+    /// Number of files with this outcome.
     #[must_use]
     pub fn count(&self, fate: Fate) -> usize {
         self.changes.iter().filter(|change| change.fate == fate).count()
     }
 }
 
-/// What an agent could take over from its template as it is now, or from another one.
+/// The upgrade of an agent to the current version of its template, or to another template.
 ///
 /// # Errors
-/// `NoTemplate` when there is no such template, or it has no files yet.
+/// `NoTemplate` if the template does not exist or has no files yet.
 pub async fn offer(ws: &Ws, agent: &Agent, template: Option<&str>) -> Result<Offer, UpgradeError> {
     let (own, agent) = (ws.clone(), agent.clone());
     let template = template.unwrap_or(&agent.template).to_owned();
@@ -184,7 +173,7 @@ pub async fn offer(ws: &Ws, agent: &Agent, template: Option<&str>) -> Result<Off
     done.await.map_err(|_| FilesError::CutOff)?
 }
 
-/// The agents whose template has something new that nobody declined, with what it is, in the order of their names.
+/// Agents with an upgrade that was not declined, ordered by name.
 pub async fn offers(ws: &Ws) -> Result<Vec<(Agent, Offer)>, UpgradeError> {
     let own = ws.clone();
     let done = tokio::task::spawn_blocking(move || {
@@ -197,7 +186,7 @@ pub async fn offers(ws: &Ws) -> Result<Vec<(Agent, Offer)>, UpgradeError> {
             match made(&own, &agent, &agent.template, &mut shelf) {
                 Ok(offer) if offer.is_any() => found.push((agent, offer)),
                 Ok(_) => {}
-                // Its page says what is wrong; the others are not kept waiting for it.
+                // The agent's page shows the error; the other agents are not affected.
                 Err(error) => {
                     tracing::warn!(agent.id = %agent.id, "its upgrade cannot be told: {error}");
                 }
@@ -208,8 +197,7 @@ pub async fn offers(ws: &Ws) -> Result<Vec<(Agent, Offer)>, UpgradeError> {
     done.await.map_err(|_| FilesError::CutOff)?
 }
 
-/// Of how many agents the template has a version that they do not have and nobody declined; a quick look that reads no
-/// files.
+/// Number of agents whose template has a newer version that was not declined. Reads no files.
 pub fn behind(ws: &Ws, agents: &[Agent]) -> Result<usize, GitError> {
     let mut shelf = Shelf::default();
     let mut count = 0;
@@ -219,7 +207,7 @@ pub fn behind(ws: &Ws, agents: &[Agent]) -> Result<usize, GitError> {
     Ok(count)
 }
 
-/// When the version of its template was made that an agent has; nothing when that is not known.
+/// The template version of an agent; `None` if unknown.
 pub fn version(ws: &Ws, agent: &Agent) -> Result<Option<Version>, GitError> {
     let repo = ws.repo()?;
     let found = provision::version(repo, agent)?;
@@ -240,7 +228,7 @@ fn usable(agent: &Agent) -> Result<(), UpgradeError> {
     }
 }
 
-/// Versions of templates that were read already.
+/// Cache of template versions.
 #[derive(Default)]
 struct Shelf {
     heads: HashMap<String, Option<CommitId>>,
@@ -252,7 +240,7 @@ impl Shelf {
         if let Some(head) = self.heads.get(template) {
             return Ok(*head);
         }
-        // Not a name that a branch can have, so there is none.
+        // An invalid branch name has no branch.
         let head = Branch::template(template).ok().map(|branch| repo.head(&branch)).transpose()?;
         self.heads.insert(template.to_owned(), head.flatten());
         Ok(head.flatten())
@@ -274,7 +262,7 @@ impl Shelf {
     }
 }
 
-/// The offer of a template to an agent. Blocks on the disk.
+/// Computes the upgrade to a template. Blocking.
 fn made(ws: &Ws, agent: &Agent, template: &str, shelf: &mut Shelf) -> Result<Offer, UpgradeError> {
     let repo = ws.repo()?;
     let to = shelf.head(repo, template)?;
@@ -314,12 +302,12 @@ fn made(ws: &Ws, agent: &Agent, template: &str, shelf: &mut Shelf) -> Result<Off
     })
 }
 
-/// Something that nothing is made one with: it stays, or is replaced as a whole.
+/// Placeholder for content that cannot be merged: it is kept or replaced as a whole.
 fn opaque(path: &str) -> File {
     File::new(path, [0xff])
 }
 
-/// A file of the agent as it lies on the disk.
+/// A file of the agent as it is on disk.
 fn read(files: &AgentFiles, path: &str) -> Result<Option<File>, GitError> {
     match files.read_up_to(path, MAX_FILE) {
         Ok(Some(part)) if (part.bytes.len() as u64) < part.total => Ok(Some(opaque(path))),
@@ -328,13 +316,13 @@ fn read(files: &AgentFiles, path: &str) -> Result<Option<File>, GitError> {
             bytes: part.bytes,
             executable: part.executable,
         })),
-        // A folder or a link stands in its place.
+        // A folder or link is in its place.
         Err(GitError::Path { .. }) => Ok(Some(opaque(path))),
         Err(error) => Err(error),
     }
 }
 
-/// The files of a template that an agent takes over, with its values in them.
+/// The template files that upgrades include, filled in with the agent's values.
 fn filled(files: &[File], who: &Persona) -> Files {
     let takes = |file: &&File| is_taken(&file.path);
     files
@@ -344,7 +332,7 @@ fn filled(files: &[File], who: &Persona) -> Files {
         .collect()
 }
 
-/// What an agent remembers, what HQ makes, and what keeps empty folders is no part of an upgrade.
+/// Whether upgrades include the path. Memory, generated files and folder keepers are excluded.
 fn is_taken(path: &str) -> bool {
     let is_own =
         memory::is_memory(path) || path.starts_with("memory/") || path.starts_with("history/");
@@ -354,11 +342,11 @@ fn is_taken(path: &str) -> bool {
 
 fn manifest(files: &[File]) -> Option<Manifest> {
     let file = files.iter().find(|file| file.path == MANIFEST)?;
-    // ok: a template whose manifest cannot be read says nothing of what its agents are.
+    // ok: without a readable manifest the template changes no fields.
     serde_json::from_slice(&file.bytes).ok()
 }
 
-/// The record as it would be, and what is another in it: what nobody has changed follows the template.
+/// The record after the upgrade and the changed fields. Fields that nobody changed follow the template.
 fn changed_words(
     agent: &Agent,
     (base, theirs): (Option<Manifest>, Option<Manifest>),

@@ -1,5 +1,5 @@
-//! What became of an agent's files, for people and the API: the commits of its branch, what each has
-//! changed, a file as it was then, and the way back to such a version.
+//! History of an agent's files for people and the API: commits, their changes, old versions of a file, and restoring
+//! them.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -23,30 +23,30 @@ use super::files::{Content, FilesError, MAX_SHOWN};
 use super::model::Agent;
 use super::there;
 
-/// How many files of one commit are compared.
+/// Maximum number of files compared per commit.
 const MAX_COMPARED: usize = 50;
-/// What stands for the words of a conversation that somebody else has.
+/// Subject shown in place of text from another person's conversation.
 const PRIVATE: &str = "In a conversation";
 
-/// A part of a history, newest first.
+/// Part of a history, newest first.
 #[derive(Clone, Debug, Default)]
 pub struct Log {
     pub commits: Vec<Logged>,
-    /// Go on before this one; none at the end.
+    /// Continue before this commit; `None` at the end.
     pub next: Option<CommitId>,
 }
 
-/// A commit with what it changed.
+/// A commit with its changes.
 #[derive(Clone, Debug)]
 pub struct Change {
     pub commit: Logged,
-    /// The files that it changed, or what it changed of the file or folder that was asked for.
+    /// Changed files, limited to the requested path if any.
     pub files: Vec<FileDiff>,
-    /// How many further ones are not compared.
+    /// Number of further changed files that were not compared.
     pub more: usize,
-    /// The file that was asked for as it was afterwards; none when it was not there.
+    /// The requested file after the commit; `None` if it did not exist.
     pub then: Option<Content>,
-    /// Whether the file is the same now.
+    /// Whether the current file equals that version.
     pub is_now: bool,
 }
 
@@ -54,21 +54,20 @@ pub struct Change {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Told {
     pub id: CommitId,
-    /// Who made it.
     pub author: String,
     pub at: Timestamp,
-    /// What it is about, in a line.
+    /// One line.
     pub subject: String,
-    /// The whole message; empty when its words are private.
+    /// Complete message; empty if it is private.
     pub message: String,
-    /// The run that it belongs to: `R-12`.
+    /// Name of the related run: `R-12`.
     pub run: Option<String>,
 }
 
-/// The commits of an agent's branch, or those that changed a file or folder.
+/// Commits of an agent's branch, optionally only those that changed a path.
 ///
 /// # Errors
-/// When the path or the commit is none of this agent's.
+/// If the path is invalid or the commit is not on the agent's branch.
 pub async fn log(
     ws: &Ws,
     agent: &Agent,
@@ -91,10 +90,10 @@ pub async fn log(
     .await
 }
 
-/// What a commit changed; with a path only of that file or folder, and the file as it was then.
+/// Changes of a commit. With a path, only those of that file or folder, and the file after the commit.
 ///
 /// # Errors
-/// When the path or the commit is none of this agent's.
+/// If the path is invalid or the commit is not on the agent's branch.
 pub async fn change(ws: &Ws, agent: &Agent, id: &str, path: &str) -> Result<Change, FilesError> {
     let (id, path) = (CommitId::parse(id)?, checked(path)?);
     let folder = there::folder(ws, agent).await?;
@@ -116,12 +115,12 @@ pub async fn change(ws: &Ws, agent: &Agent, id: &str, path: &str) -> Result<Chan
     .await
 }
 
-/// Brings a file back to what it was after a commit, in a commit of its own; none when it is that
-/// already. What was not committed yet is committed first as the agent's own, so nothing is lost.
+/// Restores a file to its version after a commit, in a new commit; `None` if it is unchanged. Uncommitted changes are
+/// committed first under the agent's name, so nothing is lost.
 ///
 /// # Errors
-/// When the file is not in that commit, the commit is none of this agent's, the agent is archived, the disk is nearly
-/// full, or a key stands in the old version or in what is not committed yet.
+/// If the file is not in that commit, the commit is not on the agent's branch, the agent is archived, the disk is
+/// nearly full, or the old version or an uncommitted change contains a key.
 pub async fn bring_back(
     ws: &Ws,
     agent: &Agent,
@@ -145,7 +144,7 @@ pub async fn bring_back(
         }
         desk.files.has_place(&path)?;
         desk.keep(&[&path])?;
-        // What holds a key is not kept, and would be lost. ok: a link in its place has no words.
+        // A file with a key is not committed and would be lost. ok: a link in its place has no text.
         let standing = repo.standings(&desk.branch, &desk.files, &[&path])?;
         if standing.first() != Some(&Standing::Same)
             && let Ok(Some(now)) = desk.files.read_up_to(&path, MAX_FILE)
@@ -165,7 +164,7 @@ pub async fn bring_back(
     Ok(commit)
 }
 
-/// Commits as a person may read them: what was said in somebody else's conversation is no subject.
+/// Commits as a person may read them. Text from another person's conversation is hidden.
 pub fn tell(
     read: &dyn Read,
     (account, role): (AccountId, Role),
@@ -177,7 +176,7 @@ pub fn tell(
             let found = runs::by_name(read, name)?;
             open = match &found {
                 Some(run) => talk::may_see_run(read, run, account, role)?,
-                // Nobody knows any more whose it was.
+                // The owner of the conversation is unknown.
                 None => matches!(role, Role::Owner | Role::Admin),
             };
             run = found.filter(|_| open).map(|run| run.name());
@@ -195,13 +194,13 @@ pub fn tell(
     commits.into_iter().map(tell).collect()
 }
 
-/// The run that a commit names in its last paragraph.
+/// The run named in the trailers of a commit message.
 fn run_of(message: &str) -> Option<&str> {
     let (_, last) = message.trim_end().rsplit_once("\n\n")?;
     last.lines().find_map(|line| line.strip_prefix("Run: "))
 }
 
-/// A path without slashes around it; none for all files.
+/// Validates a path and trims its slashes; `None` for all files.
 fn checked(path: &str) -> Result<Option<String>, GitError> {
     match path.trim_matches('/') {
         "" => Ok(None),
@@ -209,12 +208,12 @@ fn checked(path: &str) -> Result<Option<String>, GitError> {
     }
 }
 
-/// Refuses the commits of others.
+/// Refuses commits of other branches.
 fn on_branch(repo: &AgentsRepo, branch: &Branch, id: CommitId) -> Result<(), GitError> {
     if repo.is_on(branch, id)? { Ok(()) } else { Err(GitError::NoCommit(id)) }
 }
 
-/// Whether a file lies in the folder as it was.
+/// Whether the file in the folder equals an old version.
 fn is_now(folder: &Path, then: &File) -> Result<bool, GitError> {
     if !folder.is_dir() {
         return Ok(false);
@@ -225,7 +224,7 @@ fn is_now(folder: &Path, then: &File) -> Result<bool, GitError> {
                 && part.total == then.bytes.len() as u64
                 && part.executable == then.executable
         })),
-        // A folder or a link stands in its place.
+        // A folder or link is in its place.
         Err(GitError::Path { .. }) => Ok(false),
         Err(error) => Err(error),
     }

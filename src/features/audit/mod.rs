@@ -1,6 +1,5 @@
-//! The audit: who did what, when and through what, from the heads of the feed; whether they are what
-//! was written; and how long former versions are kept. Sign-ins, tokens and accounts of the members
-//! come from the system store, which has a feed of its own.
+//! The audit: who did what, when and how, from the heads of the feed; verification of the feed; retention of
+//! former versions. Sign-ins, tokens and accounts of members come from the system store, which has its own feed.
 
 pub mod model;
 pub mod queries;

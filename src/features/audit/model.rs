@@ -1,18 +1,18 @@
-//! What is kept, and for how long. A released layout is frozen: add `…V1`, raise `VERSION`.
+//! Retention settings. A released layout is frozen: add `…V1`, raise `VERSION`.
 
 use serde::{Deserialize, Serialize};
 
 use store::{Class, Record, Table};
 
-/// How long former versions are kept (one row).
+/// Retention settings (one row).
 pub const KEEPING: Table = Table::new(95, "retention");
 
-/// How long former versions of records are kept. Who did what is kept for good.
+/// Retention of former record versions. Entry heads are kept for ever.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Keeping {
-    /// Former versions older than so many days go.
+    /// Versions older than this many days are deleted.
     pub days: u16,
-    /// Above so many MB the oldest go, whatever their age; nothing sets no limit.
+    /// Above this size in MB the oldest versions are deleted, whatever their age. `None` means no limit.
     pub megabytes: Option<u32>,
 }
 

@@ -1,34 +1,29 @@
-//! What the audit itself writes: how long former versions are kept, and that a verification found something.
+//! Writes of the audit: retention settings and notifications of verification faults.
 
 use kernel::{About, FieldError, Notice, NoticeKind, Problem, ProblemKind};
 use store::{StoreError, WriteTx};
 
 use super::model::Keeping;
 
-/// The longest time that can be set, in days: ten years.
+/// Upper limit of the retention, in days: ten years.
 const MAX_DAYS: u16 = 3_650;
 
-/// Why the audit refused.
 #[derive(Debug, thiserror::Error)]
 pub enum AuditError {
-    /// A field is wrong.
     #[error("{message}")]
     Field {
-        /// Its name.
         field: &'static str,
         /// What is wrong and what would be right.
         message: String,
     },
-    /// A cursor of another life of the store.
+    /// The cursor is from before a restore of the store.
     #[error("the cursor belongs to another life of this store; begin again without it")]
     OtherLife,
-    /// The store refused.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
 impl AuditError {
-    /// A refused field.
     pub fn field(field: &'static str, message: impl Into<String>) -> Self {
         Self::Field { field, message: message.into() }
     }
@@ -59,10 +54,10 @@ impl Problem for AuditError {
     }
 }
 
-/// Sets how long former versions are kept.
+/// Replaces the retention settings.
 ///
 /// # Errors
-/// When a figure is out of range.
+/// If a value is out of range.
 pub fn keep(tx: &mut WriteTx<'_>, keeping: Keeping) -> Result<Keeping, AuditError> {
     if !(1..=MAX_DAYS).contains(&keeping.days) {
         return Err(AuditError::field("days", format!("write 1 to {MAX_DAYS} days")));
@@ -74,8 +69,8 @@ pub fn keep(tx: &mut WriteTx<'_>, keeping: Keeping) -> Result<Keeping, AuditErro
     Ok(keeping)
 }
 
-/// Tells those who look after a workspace that a verification found what does not fit its hash. What it
-/// found is in memory alone, and whoever asked for it may look no more.
+/// Notifies the admins of verification faults. The result itself is only in memory, and the person who started the
+/// verification may not look again.
 pub fn tell_faults(tx: &mut WriteTx<'_>, faults: u64) {
     let title = match faults {
         1 => "Verification: 1 fault in the record".to_owned(),

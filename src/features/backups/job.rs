@@ -1,4 +1,4 @@
-//! Backups at work: one thing at a time in a program, each with a row that says how it went.
+//! Backup jobs. A process runs one job at a time. Each job has a [`BackupRun`] row with its outcome.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -28,37 +28,36 @@ use super::model::{
 use super::rules::{self, BackupsError, Ended, Failed};
 use super::{queries, telling};
 
-/// How many things that were left out the report of a backup names.
+/// Maximum number of omitted items that a backup report names.
 const NAMED: usize = 10;
-/// How often a backup is made until no workspace was on the move meanwhile.
+/// Maximum number of attempts to get a backup during which no workspace was moved or archived.
 const ATTEMPTS: usize = 3;
 
-/// Whether a place must be the one that it was.
+/// Whether the target must be the known one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Newness {
-    /// Where backups were made before, they must be there.
+    /// If backups were made at this address before, the same repository must be there.
     #[default]
     AsBefore,
-    /// Somebody says that what is there now is meant.
+    /// The user confirmed the repository that is there now.
     Accepted,
 }
 
-/// Where something is done.
+/// Target of a job, with its credentials.
 pub struct Place {
     pub address: Address,
-    /// What opens a bucket.
+    /// Credentials for a bucket.
     pub keys: Option<S3Keys>,
-    /// What opens an encrypted repository.
+    /// Passphrase for an encrypted repository.
     pub passphrase: Option<Secret>,
-    /// Where requests may go.
     pub policy: Policy,
 }
 
 impl Place {
-    /// The place of the settings.
+    /// Target from the settings.
     ///
     /// # Errors
-    /// When a secret does not open, or the address is none.
+    /// If a secret cannot be unsealed or the address is invalid.
     pub fn of_settings(app: &App) -> Result<Self, BackupsError> {
         let settings = app.system.read(|snap| queries::settings(snap))?;
         let address = queries::address(app, &settings)?;
@@ -80,10 +79,10 @@ impl Place {
         Ok(Self { address, keys, passphrase, policy })
     }
 
-    /// Opens the repository there. From a thread that may block, inside an async runtime.
+    /// Opens the repository at this target. Blocks: call it on a blocking thread of an async runtime.
     ///
     /// # Errors
-    /// When there is none, it does not open, or it is not the one that was there.
+    /// If there is no repository, it cannot be opened, or it is not the known one.
     pub fn open(self, app: &App) -> Result<Repository, BackupError> {
         let target = self.target(app)?;
         if let Some(known) = app.system.read(|snap| queries::place(snap, &self.address))? {
@@ -92,7 +91,7 @@ impl Place {
         Repository::open(target, self.passphrase.as_ref())
     }
 
-    /// Opens the repository there, or begins one where none was yet.
+    /// Opens the repository at this target, or initialises one in an empty target.
     fn begin(self, app: &App, newness: Newness) -> Result<Repository, BackupError> {
         let target = self.target(app)?;
         let known = app.system.read(|snap| queries::place(snap, &self.address))?;
@@ -114,7 +113,7 @@ impl Place {
     }
 }
 
-/// The place for which a secret of the settings is sealed.
+/// Binding under which a settings secret is sealed.
 #[must_use]
 pub fn binding(name: &str) -> Binding<'_> {
     Binding { scope: "backup", owner: "", name }
@@ -126,40 +125,36 @@ fn secret(app: &App, name: &'static str, words: &'static str) -> Result<Secret, 
     app.keyring.open(&stored.sealed, binding(name)).map_err(|_| BackupsError::Unreadable(words))
 }
 
-/// Seals a secret of the settings.
 #[must_use]
 pub fn seal(app: &App, name: &str, value: &Secret) -> rules::NewSecret {
     rules::NewSecret::Set(app.keyring.seal_bound(binding(name), value.expose()))
 }
 
-/// What is wanted.
 pub struct BackupRequest {
     pub deed: Deed,
     pub trigger: Trigger,
-    /// Who wants it, and because of what.
     pub by: (Actor, Cause),
-    /// Where; as the settings say when it is left out.
+    /// Target. `None` means the target from the settings.
     pub place: Option<Place>,
-    /// Which backup to check, the newest when it is left out; or to put aside.
+    /// Backup to check (`None` means the newest) or to put aside.
     pub backup: Option<String>,
-    /// Whether the place must be the one that it was.
     pub newness: Newness,
 }
 
 impl BackupRequest {
-    /// Something at the place of the settings, because of a schedule.
+    /// Request at the settings target from the schedule.
     #[must_use]
     pub fn scheduled(deed: Deed) -> Self {
         Self::new(deed, Trigger::Schedule, (Actor::System(Part::Timer), Cause::Timer))
     }
 
-    /// Something at the place of the settings, because of a command on the machine.
+    /// Request at the settings target from a command on this machine.
     #[must_use]
     pub fn commanded(deed: Deed) -> Self {
         Self::new(deed, Trigger::Command, (Actor::System(Part::Cli), Cause::Setup))
     }
 
-    /// Something at the place of the settings, because a person asked for it.
+    /// Request at the settings target from a person.
     #[must_use]
     pub fn of(deed: Deed, who: &Person) -> Self {
         Self::new(deed, Trigger::Person(who.account), (who.actor(), who.cause()))
@@ -170,10 +165,10 @@ impl BackupRequest {
     }
 }
 
-/// Begins something and answers at once; how it went stands in the row.
+/// Starts a job and returns its row at once. The row later records the outcome.
 ///
 /// # Errors
-/// When something else is at work, or the place is none.
+/// If another job is running or the target is invalid.
 pub async fn start(app: &App, wish: BackupRequest) -> Result<BackupRun, BackupsError> {
     let (run, work) = prepare(app, wish).await?;
     let later = app.clone();
@@ -185,16 +180,16 @@ pub async fn start(app: &App, wish: BackupRequest) -> Result<BackupRun, BackupsE
     Ok(run)
 }
 
-/// Does something and answers when it is over.
+/// Runs a job and returns when it has ended.
 ///
 /// # Errors
-/// When it failed; the row says so too.
+/// If the job failed. The row records the failure too.
 pub async fn run(app: &App, wish: BackupRequest) -> Result<BackupRun, BackupsError> {
     let (_, work) = prepare(app, wish).await?;
     carry_out(app, work).await?
 }
 
-/// Something that is about to be done.
+/// A prepared job.
 struct Work {
     id: JobId,
     actor: Actor,
@@ -202,19 +197,18 @@ struct Work {
     held: Held,
 }
 
-/// What is done, and where.
 struct Task {
     deed: Deed,
     place: Place,
-    /// Whether the place is that of the settings: only there rules remove anything, and only that is
-    /// shown.
+    /// `true` for the settings target. Only there do retention rules remove backups, and only that target is shown.
     usual: bool,
     backup: Option<String>,
     newness: Newness,
 }
 
 async fn prepare(app: &App, mut wish: BackupRequest) -> Result<(BackupRun, Work), BackupsError> {
-    // The desk before the row: who does not get it leaves none, and none that is at work is touched.
+    // Take the job lock before writing the row: a refused request leaves no row, and the running job's row is
+    // untouched.
     let held = app.backups.take(wish.deed.noun(), app.clock.now())?;
     let (actor, cause) = wish.by;
     let (deed, trigger, usual) = (wish.deed, wish.trigger, wish.place.is_none());
@@ -241,7 +235,7 @@ async fn prepare(app: &App, mut wish: BackupRequest) -> Result<(BackupRun, Work)
     }
 }
 
-/// Does it and notes how it went. The outer error is that of noting.
+/// Runs the job and records its outcome. The outer error is a failure to record.
 async fn carry_out(app: &App, work: Work) -> Result<Result<BackupRun, BackupsError>, BackupsError> {
     let Work { id, actor, task, held } = work;
     let (inner, deed) = (app.clone(), task.deed);
@@ -280,16 +274,16 @@ fn owner(app: &App) -> Owner {
     Owner(format!("{:x}", app.system.incarnation()))
 }
 
-/// The keys that were the master key before, and still read.
+/// Ids of retired master keys that can still decrypt.
 fn former_keys(app: &App) -> Vec<String> {
     app.keyring.former_ids().iter().map(ToString::to_string).collect()
 }
 
-/// What there is to back up, and the holds that keep its blobs: they are read long after the snapshots
-/// that name them, and no sweep takes one meanwhile.
+/// Collects the data to back up, with holds on its blobs. The blobs are read long after the snapshots that name them,
+/// and a hold keeps the sweep from deleting them.
 fn source(app: &App, beside_others: bool) -> Result<(Source, Vec<Hold>), StoreError> {
     let still = queries::listed(&app.system);
-    // Nobody comes or goes between the list and the look at who is open.
+    // Prevents workspaces from being added or removed between listing them and reading which are open.
     let turn = app.list_turn.blocking_lock();
     let listed = still()?;
     let all: Vec<Ws> = app.workspaces.read().clone();
@@ -323,8 +317,8 @@ fn source(app: &App, beside_others: bool) -> Result<(Source, Vec<Hold>), StoreEr
     Ok((source, holds))
 }
 
-/// Makes a backup. One that lacks a workspace which was moved or archived meanwhile and is open again is
-/// made anew: nothing is wrong with that workspace, and the second one has little left to write.
+/// Makes a backup. If a workspace was moved or archived during the backup and is open again, the backup is repeated:
+/// the workspace is intact, and the second backup has little left to write.
 fn make_whole(
     app: &App,
     repo: &Repository,
@@ -346,18 +340,18 @@ fn make_whole(
 fn back_up(app: &App, task: Task, held: &Held) -> Result<Ended, BackupsError> {
     let data = &app.config.data;
     if !data.join("system.redb").is_file() {
-        // Open stores outlive the names of their files; a place below them must not be begun anew.
+        // Open stores survive the deletion of their files. Do not create a new target below a deleted data directory.
         return Err(BackupError::DataGone { data: data.display().to_string() }.into());
     }
     let (address, usual) = (task.place.address.to_string(), task.usual);
     let known = app.system.read(|snap| queries::place(snap, &task.place.address))?;
     let repo = task.place.begin(app, task.newness)?;
-    // Where this HQ has made backups, somebody has decided about those of others.
+    // If this HQ has made backups here, sharing the target with other HQs was already confirmed.
     let is_known = known.is_some_and(|known| known.repositories.iter().any(|id| id == repo.id()));
     let beside_others = is_known || task.newness == Newness::Accepted;
     let made = make_whole(app, &repo, beside_others, held)?;
     for ws in app.workspaces.read().iter() {
-        // ok: who looks already finds the same.
+        // ok: a page that looks now already sees the same state.
         exposed::begin(ws).ok();
     }
     let (id, place) = (repo.id().to_owned(), address.clone());
@@ -376,10 +370,10 @@ fn back_up(app: &App, task: Task, held: &Held) -> Result<Ended, BackupsError> {
         ended.note = Some(format!("{n} left out: {}{more}", some.join("; ")));
     }
     if !usual {
-        // A copy that somebody makes elsewhere is nobody's to remove but theirs.
+        // Retention rules never remove a copy at a custom target.
         return Ok(ended);
     }
-    // The backup is there; what does not work afterwards is a remark.
+    // The backup exists, so a failure after this point is only a remark.
     if let Err(error) = tidy_behind(app, &repo, address, made.started_at, held) {
         tracing::warn!(%error, "old backups could not be tidied up");
         let left_out = ended.note.take().map(|note| format!("; {note}")).unwrap_or_default();
@@ -388,8 +382,8 @@ fn back_up(app: &App, task: Task, held: &Held) -> Result<Ended, BackupsError> {
     Ok(ended)
 }
 
-/// Tidies up behind a backup. What keeps it from that for good is noted by itself: it is told until it is
-/// mended, however many backups are made.
+/// Prunes after a backup. A permanent obstacle gets a row of its own and stays reported until it is fixed, however many
+/// backups follow.
 fn tidy_behind(
     app: &App,
     repo: &Repository,
@@ -413,7 +407,7 @@ fn note(
     app.system.write_blocking(Actor::System(Part::Timer), Cause::Timer, write)
 }
 
-/// Removes what the rules of the settings do not keep.
+/// Removes backups that the retention settings do not keep.
 fn prune_by_rules(
     app: &App,
     repo: &Repository,
@@ -438,7 +432,7 @@ fn prune_by_rules(
     Ok(prune(repo, (&owner(app), &own), &keep, since, meter)?)
 }
 
-/// What was tidied up; no piece is while a manifest cannot be read.
+/// Returns the prune result, or an error if an unreadable manifest blocked pruning.
 fn freed(repo: &Repository, pruned: Pruned) -> Result<Pruned, BackupsError> {
     if pruned.unreadable.is_empty() {
         return Ok(pruned);
@@ -447,10 +441,10 @@ fn freed(repo: &Repository, pruned: Pruned) -> Result<Pruned, BackupsError> {
     Err(BackupsError::Stuck { place, which })
 }
 
-/// Takes over what lies at the target of the settings.
+/// Updates the cached list from the settings target.
 fn refresh(app: &App, repo: &Repository) -> Result<(), BackupsError> {
     let (manifests, mut unreadable) = repo.outlines()?;
-    // One that has gone just now is not there.
+    // A backup that was removed during the listing is not unreadable.
     unreadable.retain(|(_, error)| !matches!(error, BackupError::NoBackup { .. }));
     let unreadable: Vec<_> =
         unreadable.into_iter().map(|(id, error)| (id, error.to_string())).collect();
@@ -477,9 +471,8 @@ fn check(app: &App, task: Task, held: &Held) -> Result<Ended, BackupsError> {
     })
 }
 
-/// The backup that this HQ made last: at a place that it shares the last one may be another's. While there
-/// is none with its master key, the last of all. For a restore the last that lacks no workspace, if there
-/// is one.
+/// The newest backup of this HQ, because a shared target may hold newer backups of other HQs. If no backup has this
+/// HQ's master key, the newest of all. For a drill, the newest complete backup if there is one.
 fn own_newest(app: &App, repo: &Repository, deed: Deed) -> Result<Manifest, BackupError> {
     let key_id = app.keyring.key_id().to_string();
     for of in [Some(key_id.as_str()), None] {
@@ -495,7 +488,7 @@ fn own_newest(app: &App, repo: &Repository, deed: Deed) -> Result<Manifest, Back
     Err(BackupError::NoBackup { place: repo.place().to_owned(), wanted: "at all".to_owned() })
 }
 
-/// Checks every hash; notes all backups that name something damaged.
+/// Checks every hash. Marks all backups that reference damaged data.
 fn sound(
     app: &App,
     repo: &Repository,
@@ -530,7 +523,7 @@ fn tidy(app: &App, task: Task, held: &Held) -> Result<Ended, BackupsError> {
     Ok(Ended { new_bytes: pruned.bytes, note: Some(note), ..Ended::default() })
 }
 
-/// Puts a backup aside whose manifest cannot be read.
+/// Puts aside a backup whose manifest cannot be read.
 fn put_aside(app: &App, task: Task) -> Result<Ended, BackupsError> {
     let unnamed = || BackupsError::Fields(vec![FieldError::new("backup", "write which backup")]);
     let id = task.backup.ok_or_else(unnamed)?;
@@ -544,8 +537,8 @@ fn put_aside(app: &App, task: Task) -> Result<Ended, BackupsError> {
     Ok(Ended { backup: Some(id), note: Some(note.to_owned()), ..Ended::default() })
 }
 
-/// Checks the newest backup, restores it into a temporary folder, opens its stores, removes it. Then it
-/// compares all that HQ keeps with its hashes.
+/// Checks the newest backup, restores it into a temporary folder, opens its stores and removes the folder. Then
+/// compares all of HQ's live data with its hashes.
 fn drill(app: &App, place: Place, held: &Held) -> Result<Ended, BackupsError> {
     let repo = place.open(app)?;
     let manifest = own_newest(app, &repo, Deed::Drill)?;
@@ -562,7 +555,7 @@ fn drill(app: &App, place: Place, held: &Held) -> Result<Ended, BackupsError> {
     Ok(Ended { backup, bytes, note: Some(note), ..Ended::default() })
 }
 
-/// Reads all versions of agents' files and compares them with their names.
+/// Reads all versions of agents' files and compares them with their hashes.
 fn files_fit(app: &App) -> Result<(), BackupsError> {
     let open: Vec<Ws> = app.workspaces.read().clone();
     for ws in open {
@@ -574,8 +567,8 @@ fn files_fit(app: &App) -> Result<(), BackupsError> {
     Ok(())
 }
 
-/// Reads every entry, former version and record of what HQ works on and compares them with their hashes;
-/// says how many entries there are.
+/// Reads every feed entry, former version and record of the live data and compares them with their hashes. Returns
+/// the number of entries.
 fn records_fit(app: &App) -> Result<u64, BackupsError> {
     let mut watch = |_: Progress| match app.stopping.is_cancelled() {
         true => ControlFlow::Break(()),
@@ -585,7 +578,7 @@ fn records_fit(app: &App) -> Result<u64, BackupsError> {
     let open: Vec<Ws> = app.workspaces.read().clone();
     for ws in open {
         match proof::verify_with(&ws.store, Some((&ws.blobs, Depth::There)), &mut watch) {
-            // It was closed meanwhile, and is none of them any more.
+            // The workspace was closed during the check, so skip it.
             Err(StoreError::Closed) if app.workspace_by_id(ws.id).is_none() => {}
             found => all.push(found?),
         }

@@ -1,4 +1,4 @@
-//! Backups of all workspaces: how and when they are made, what was done, what there is.
+//! Backups of all workspaces: settings, jobs, run history and failure notifications.
 
 pub mod job;
 pub mod model;

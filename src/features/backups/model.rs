@@ -1,5 +1,5 @@
-//! Records of backups in `system.redb`: how they are made, each time one was made or checked, and what
-//! lies at the target. A released layout is frozen: add `…V1`, raise `VERSION`.
+//! Backup records in `system.redb`: settings, secrets, run history, and a cache of the backups at the target. A
+//! released layout is frozen: add `…V1`, raise `VERSION`.
 
 use jiff::fmt::serde::timestamp::millisecond;
 use schemars::JsonSchema;
@@ -11,15 +11,14 @@ use kernel::time::from_ms;
 use kernel::{AccountId, JobId, Timestamp, TypedId};
 use store::{Class, DecodeError, Record, Table, codec};
 
-/// How backups are made.
 pub const SETTINGS: Table = Table::new(120, "backup_settings");
-/// What opens the target and the repository.
+/// Sealed credentials for the target and the repository.
 pub const SECRETS: Table = Table::new(121, "backup_secrets");
-/// Each time something was done.
+/// History of backups, checks, prunes and drills.
 pub const RUNS: Table = Table::new(122, "backup_runs");
-/// What lies at the target, as it was seen last.
+/// Cached list of the backups at the target, as of the last listing.
 pub const KEPT: Table = Table::new(123, "backups_kept");
-/// Places where backups were made.
+/// Targets where backups were made.
 pub const PLACES: Table = Table::new(124, "backup_places");
 pub const RESTORES: Table = Table::new(125, "restores");
 
@@ -53,37 +52,34 @@ pub enum Schedule {
     Daily,
 }
 
-/// How backups are made.
+/// Backup settings.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BackupSettings {
-    /// Whether they are made by themselves.
     pub schedule: Schedule,
-    /// The hour of the day.
+    /// Hour of the day, 0 to 23.
     pub hour: u8,
     pub minute: u8,
-    /// IANA time zone; that of the first workspace when there is none.
+    /// IANA time zone. If `None`, the zone of the first workspace applies.
     pub zone: Option<String>,
-    /// The address of the target; the folder of HQ's own when it is empty.
+    /// Target address. Empty means HQ's own folder.
     pub target: String,
-    /// The name of the key of a bucket.
+    /// Access key id of an S3 bucket.
     pub access_key: String,
-    /// Where requests may go.
     pub reach: Reach,
-    /// Of so many days one each.
+    /// Number of days for which one backup each is kept.
     pub daily: u16,
-    /// Of so many weeks.
+    /// Number of weeks for which one backup each is kept.
     pub weekly: u16,
-    /// Of so many months.
+    /// Number of months for which one backup each is kept.
     pub monthly: u16,
-    /// Whether they are sealed.
     pub encryption: Encryption,
-    /// Since when this is so: a schedule does not look further back.
+    /// Time of the last settings change. The schedule does not look further back.
     #[serde(with = "millisecond::required")]
     pub changed_at: Timestamp,
 }
 
 impl BackupSettings {
-    /// How it is until somebody says otherwise: daily at 03:30 into HQ's own folder.
+    /// Default settings: daily at 03:30 into HQ's own folder.
     #[must_use]
     pub fn usual(since: Timestamp) -> Self {
         let keep = Retention::default();
@@ -103,7 +99,6 @@ impl BackupSettings {
         }
     }
 
-    /// How many are kept.
     #[must_use]
     pub fn retention(&self) -> Retention {
         Retention { daily: self.daily, weekly: self.weekly, monthly: self.monthly }
@@ -124,12 +119,11 @@ impl Record for BackupSettings {
     }
 }
 
-/// The passphrase of the repository.
+/// Name of the secret that holds the repository passphrase.
 pub const PASSPHRASE: &str = "passphrase";
-/// The secret key of the bucket.
+/// Name of the secret that holds the S3 secret key.
 pub const S3_SECRET: &str = "s3_secret";
 
-/// A sealed secret of backups.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BackupSecret {
     pub name: String,
@@ -166,7 +160,7 @@ pub enum Deed {
 }
 
 impl Deed {
-    /// For people: "a backup".
+    /// Noun phrase for messages, such as "a backup".
     #[must_use]
     pub fn noun(self) -> &'static str {
         match self {
@@ -190,14 +184,13 @@ impl Deed {
     }
 }
 
-/// Why it was done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Trigger {
-    /// Its time had come.
+    /// The schedule was due.
     Schedule,
-    /// A person asked for it.
+    /// A person requested the run.
     Person(AccountId),
-    /// A command on this machine.
+    /// A command on this machine started the run.
     Command,
 }
 
@@ -213,80 +206,79 @@ pub enum Outcome {
     Failed,
 }
 
-/// One time that something was done.
+/// One run of a backup, check, prune or drill.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BackupRun {
     pub id: JobId,
     pub deed: Deed,
     pub trigger: Trigger,
-    /// Where, for people.
+    /// Display name of the target.
     pub place: String,
     #[serde(with = "millisecond::required")]
     pub started_at: Timestamp,
     #[serde(with = "millisecond::optional")]
     pub ended_at: Option<Timestamp>,
-    /// How it went.
     pub outcome: Outcome,
-    /// The backup that was made, checked or restored.
+    /// Id of the backup that was made, checked or restored.
     pub backup: Option<String>,
     pub bytes: u64,
-    /// Bytes that were written at the target, or freed there.
+    /// Bytes written to the target, or freed there.
     pub new_bytes: u64,
-    /// What went wrong, or what is worth knowing.
+    /// Failure message, or a remark on a successful run.
     pub note: Option<String>,
-    /// The stable name of what went wrong.
+    /// Stable error code.
     pub code: Option<String>,
 }
 
-/// The name of the failure of a backup that is there and lacks workspaces.
+/// Code of a backup that exists but lacks workspaces.
 pub const INCOMPLETE: &str = "backup_incomplete";
-/// The name of the failure to tidy up while a manifest cannot be read.
+/// Code of a prune that is blocked by an unreadable manifest.
 pub const STUCK: &str = "backup_unreadable";
-/// How the note of a restore drill ends that found all that HQ keeps as it was written.
+/// End of the note of a restore drill in which all of HQ's data matched its hashes.
 pub const FITS: &str = "fit their hashes";
-/// The name of the failure of one that did not.
+/// Code of a restore drill in which data did not match its hashes.
 pub const RECORD_DAMAGED: &str = "record_damaged";
 
 impl BackupRun {
-    /// Whether it is a backup that was made, and is complete.
+    /// Returns `true` for a finished, complete backup.
     #[must_use]
     pub fn is_made(&self) -> bool {
         self.deed == Deed::Backup && self.outcome == Outcome::Done
     }
 
-    /// Whether it is a drill whose time had come: the next one counts from it.
+    /// Returns `true` for a scheduled drill. The next drill is scheduled from this run.
     #[must_use]
     pub fn is_due_drill(&self) -> bool {
         self.deed == Deed::Drill && self.trigger == Trigger::Schedule
     }
 
-    /// Whether a backup was made that lacks workspaces which are on the list.
+    /// Returns `true` for a backup that lacks listed workspaces.
     #[must_use]
     pub fn is_incomplete(&self) -> bool {
         self.deed == Deed::Backup && self.code.as_deref() == Some(INCOMPLETE)
     }
 
-    /// Whether nothing was tidied up because a manifest cannot be read.
+    /// Returns `true` for a prune that is blocked by an unreadable manifest.
     #[must_use]
     pub fn is_stuck(&self) -> bool {
         self.deed == Deed::Prune && self.code.as_deref() == Some(STUCK)
     }
 
-    /// What is wrong, in front of the reason: "Backup failed".
+    /// Failure heading to put before the reason, such as "Backup failed".
     #[must_use]
     pub fn words(&self) -> String {
         let how = if self.is_incomplete() { "is incomplete" } else { "failed" };
         format!("{} {how}", self.deed.label())
     }
 
-    /// Whether it was done at a place, or before any place was known.
+    /// Returns `true` if the run was at `place`, or ended before its place was known.
     #[must_use]
     pub fn is_at(&self, place: &str) -> bool {
         self.place == place || self.place.is_empty()
     }
 
-    /// Whether what HQ keeps was compared with its hashes: all of it was as it was written, or not. None
-    /// when that was not done.
+    /// Result of comparing HQ's data with its hashes: `Some(true)` if everything matched, `Some(false)` if something
+    /// did not, `None` if this run made no comparison.
     #[must_use]
     pub fn proof(&self) -> Option<bool> {
         match self.outcome {
@@ -299,7 +291,6 @@ impl BackupRun {
     }
 }
 
-/// The first layout.
 #[derive(Deserialize)]
 struct BackupRunV1 {
     id: JobId,
@@ -370,31 +361,31 @@ impl Record for BackupRun {
     }
 }
 
-/// A backup at the target, as it was seen last. The target is the truth; this answers pages.
+/// Cache entry for a backup at the target, as of the last listing. Pages read this cache. The target is authoritative.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Kept {
-    /// The backup.
+    /// Backup id.
     pub id: String,
     #[serde(with = "millisecond::required")]
     pub taken_at: Timestamp,
     pub bytes: u64,
-    /// Bytes that it added.
+    /// Bytes that this backup added to the target.
     pub new_bytes: u64,
     pub workspaces: Vec<String>,
-    /// The version of HQ that made it.
+    /// HQ version that made the backup.
     pub app: String,
-    /// When every hash of it was checked last, and found right.
+    /// Time of the last check that found every hash correct.
     #[serde(with = "millisecond::optional")]
     pub verified_at: Option<Timestamp>,
-    /// What the last check found wrong, behind what it lacks; both by `missing` and `damage`.
+    /// Missing workspaces, then the damage found by the last check. Read with `missing` and `damage`.
     pub fault: Option<String>,
 }
 
-/// How a fault begins that tells which workspaces a backup lacks.
+/// Prefix of a fault that lists the missing workspaces.
 const LACKS: &str = "it lacks ";
 
 impl Kept {
-    /// Workspaces that were on the list when it was made and are not in it.
+    /// Workspaces that were listed when the backup was made but are not in it.
     #[must_use]
     pub fn missing(&self) -> Vec<String> {
         let lacks = self.fault.as_deref().and_then(|fault| fault.strip_prefix(LACKS));
@@ -402,7 +393,7 @@ impl Kept {
         names.map(|names| names.split(", ").map(str::to_owned).collect()).unwrap_or_default()
     }
 
-    /// What the last check found wrong.
+    /// Damage found by the last check.
     #[must_use]
     pub fn damage(&self) -> Option<&str> {
         let fault = self.fault.as_deref()?;
@@ -412,13 +403,13 @@ impl Kept {
         }
     }
 
-    /// Whether its manifest cannot be read: that is what it is called by then.
+    /// Returns `true` if the manifest cannot be read. `damage` then starts with the manifest path.
     #[must_use]
     pub fn is_unreadable(&self) -> bool {
         self.damage().is_some_and(|damage| damage.starts_with(MANIFESTS))
     }
 
-    /// What is wrong with a backup, as one text.
+    /// Joins missing workspaces and damage into one fault text.
     #[must_use]
     pub fn judged(missing: &[String], damage: Option<String>) -> Option<String> {
         let lacks = (!missing.is_empty()).then(|| format!("{LACKS}{}", missing.join(", ")));
@@ -451,15 +442,15 @@ impl Record for Kept {
     }
 }
 
-/// A place where backups were made, and which repositories were seen there: a disk that is not mounted
-/// must not be taken for a new place.
+/// A target where backups were made, with the repositories seen there. Keeps an unmounted disk from being taken for a
+/// new target.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KnownPlace {
-    /// The address, as it is written.
+    /// Address as entered.
     pub address: String,
-    /// The ids of the repositories: more than one where disks are exchanged.
+    /// Repository ids. There is more than one if disks are swapped.
     pub repositories: Vec<String>,
-    /// When a backup was made there last.
+    /// Time of the last backup at this target.
     #[serde(with = "millisecond::required")]
     pub last_at: Timestamp,
 }
@@ -481,22 +472,22 @@ impl Record for KnownPlace {
     }
 }
 
-/// A restore of everything, as it is told to whoever administers this HQ.
+/// A full restore, shown to the administrators of this HQ.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Restoration {
-    /// Its id, which sorts by time.
+    /// Sorts by time.
     pub id: JobId,
     #[serde(with = "millisecond::required")]
     pub at: Timestamp,
     pub backup: String,
     #[serde(with = "millisecond::required")]
     pub taken_at: Timestamp,
-    /// The moment to which it went back from there.
+    /// Point in time to which the restored data was rolled back.
     #[serde(with = "millisecond::optional")]
     pub moment: Option<Timestamp>,
-    /// What was restored.
+    /// Names of the restored workspaces.
     pub workspaces: Vec<String>,
-    /// What is otherwise than in the backup, in sentences.
+    /// Differences from the backup, as sentences.
     pub notes: Vec<String>,
 }
 

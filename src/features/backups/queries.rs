@@ -1,4 +1,4 @@
-//! Reads of backups: settings, what was done, what is due.
+//! Reads of backups: settings, run history, schedules, trouble and permissions.
 
 pub mod damaged;
 
@@ -20,27 +20,27 @@ use super::model::{
     BackupRun, BackupSettings, Deed, Kept, KnownPlace, Outcome, Restoration, Schedule, Trigger,
 };
 
-/// After a failure of its own it tries again so soon.
+/// Retry delay after a failed scheduled backup.
 const RETRY: SignedDuration = SignedDuration::from_hours(1);
-/// How long a restore is told on the page.
+/// How long the page shows a full restore.
 const NEWS: SignedDuration = SignedDuration::from_hours(14 * 24);
-/// How often a backup is restored to see that it can be.
+/// Interval of restore drills.
 const DRILL_EVERY: SignedDuration = SignedDuration::from_hours(7 * 24);
 
-/// How backups are made.
+/// Stored settings, or the defaults.
 pub fn settings(read: &dyn Read) -> Result<BackupSettings, StoreError> {
     if let Some(settings) = read.get::<BackupSettings>(())? {
         return Ok(settings);
     }
-    // Nothing was set: since the first workspace there is something to keep.
+    // Without stored settings, backups are due since the first workspace was created.
     let first = users::workspaces(read)?.into_iter().map(|ws| ws.created_at).min();
     Ok(BackupSettings::usual(first.unwrap_or(Timestamp::MAX)))
 }
 
-/// Where backups go by these settings.
+/// Target address from these settings.
 ///
 /// # Errors
-/// When the address is none.
+/// If the address is invalid.
 pub fn address(app: &App, settings: &BackupSettings) -> Result<Address, BackupError> {
     match settings.target.as_str() {
         "" => Ok(Address::Folder(app.config.data.join("backups").join("local"))),
@@ -48,13 +48,13 @@ pub fn address(app: &App, settings: &BackupSettings) -> Result<Address, BackupEr
     }
 }
 
-/// The same in words, as rows of what was done name it; empty when it is none.
+/// Display name of the settings target, as used in run rows. Empty if the address is invalid.
 pub fn usual_place(app: &App) -> Result<String, StoreError> {
     let settings = app.system.read(|snap| settings(snap))?;
     Ok(address(app, &settings).map_or_else(|_| String::new(), |address| address.to_string()))
 }
 
-/// Tells which workspaces the accounts know at each time that it is asked.
+/// Returns a closure that reads the current workspace list from the system store at each call.
 #[must_use]
 pub fn listed(system: &Store) -> Listed {
     let system = system.clone();
@@ -64,8 +64,8 @@ pub fn listed(system: &Store) -> Listed {
     })
 }
 
-/// Of the backups that were seen those that still lie at the place of the settings, and how many lie there
-/// that were not seen yet. Of a bucket what was seen last: a page does not wait for a network.
+/// The cached backups that still exist at the settings target, and the number of backups there that are not cached yet.
+/// For a bucket, returns the cached list unchanged: a page does not wait for the network.
 #[must_use]
 pub fn lying(app: &App, settings: &BackupSettings, mut seen: Vec<Kept>) -> (Vec<Kept>, usize) {
     let Ok(Address::Folder(folder)) = address(app, settings) else { return (seen, 0) };
@@ -77,15 +77,15 @@ pub fn lying(app: &App, settings: &BackupSettings, mut seen: Vec<Kept>) -> (Vec<
     (seen, more)
 }
 
-/// What is known of a place from the backups that were made there.
+/// What is known of a target from earlier backups.
 pub fn place(read: &dyn Read, address: &Address) -> Result<Option<KnownPlace>, StoreError> {
     read.get(address.to_string())
 }
 
-/// Refuses a place that is not the one where backups were made before: empty, or with others in it.
+/// Rejects a target that is not the known one: it is empty or holds another repository.
 ///
 /// # Errors
-/// `PlaceGone` or `OtherPlace`; or when the target cannot be asked.
+/// `PlaceGone` or `OtherPlace`, or an error of the target.
 pub fn same_place(known: &KnownPlace, target: &dyn Target) -> Result<(), BackupError> {
     let place = target.place().to_owned();
     match Repository::id_at(target)? {
@@ -95,8 +95,8 @@ pub fn same_place(known: &KnownPlace, target: &dyn Target) -> Result<(), BackupE
     }
 }
 
-/// Why the folder of the settings is not the one where backups were made before; none when it is, or
-/// when it is no folder: a page does not wait for a network.
+/// Returns why the settings folder is not the known target. `None` if it is, or if the target is no folder: a page does
+/// not wait for the network.
 pub fn lost_place(app: &App, settings: &BackupSettings) -> Result<Option<BackupError>, StoreError> {
     let Ok(Address::Folder(folder)) = address(app, settings) else { return Ok(None) };
     let known = app.system.read(|snap| place(snap, &Address::Folder(folder.clone())))?;
@@ -106,10 +106,10 @@ pub fn lost_place(app: &App, settings: &BackupSettings) -> Result<Option<BackupE
     }))
 }
 
-/// The address that somebody writes, if backups of this HQ may go there.
+/// Parses an address and checks that backups of this HQ may go there.
 ///
 /// # Errors
-/// When it is none, or lies in the data folder.
+/// If the address is invalid or inside the data directory.
 pub fn checked_address(app: &App, given: &str) -> Result<Address, BackupError> {
     let address: Address = given.parse()?;
     if let Some(folder) = address.folder() {
@@ -118,7 +118,6 @@ pub fn checked_address(app: &App, given: &str) -> Result<Address, BackupError> {
     Ok(address)
 }
 
-/// The time zone of the schedule.
 #[must_use]
 pub fn zone(app: &App, settings: &BackupSettings) -> TimeZone {
     let first = || {
@@ -131,8 +130,8 @@ pub fn zone(app: &App, settings: &BackupSettings) -> TimeZone {
     name.and_then(|name| TimeZone::get(&name).ok()).unwrap_or(TimeZone::UTC)
 }
 
-/// What was done, newest first. That is the order in which it was written: ids and moments are those of
-/// clocks, and what a clock that ran ahead has noted would be the newest for as long as it was wrong.
+/// Runs, newest first in write order. Ids and timestamps depend on the clock, so a run recorded by a fast clock would
+/// otherwise stay the newest until the time has passed.
 pub fn runs(read: &dyn Read, limit: usize) -> Result<Vec<BackupRun>, StoreError> {
     let mut all = Vec::new();
     for run in read.list::<BackupRun>(&Range::all())? {
@@ -142,7 +141,7 @@ pub fn runs(read: &dyn Read, limit: usize) -> Result<Vec<BackupRun>, StoreError>
     Ok(all.into_iter().take(limit).map(|(run, _)| run).collect())
 }
 
-/// What was done until now, newest first by the clock.
+/// Runs that started by `now`, newest first by start time.
 fn runs_until(read: &dyn Read, now: Timestamp) -> Result<Vec<BackupRun>, StoreError> {
     let mut all = runs(read, usize::MAX)?;
     all.retain(|run| run.started_at <= now);
@@ -150,39 +149,37 @@ fn runs_until(read: &dyn Read, now: Timestamp) -> Result<Vec<BackupRun>, StoreEr
     Ok(all)
 }
 
-/// What was done at a place, newest first. What is done elsewhere mends nothing here, and what fails there
-/// is no trouble here.
+/// Runs at a target, newest first. Runs elsewhere neither fix nor cause trouble here.
 fn runs_at(read: &dyn Read, place: &str) -> Result<Vec<BackupRun>, StoreError> {
     let mut all = runs(read, usize::MAX)?;
     all.retain(|run| run.is_at(place));
     Ok(all)
 }
 
-/// One time that something was done.
 pub fn run(read: &dyn Read, id: JobId) -> Result<Option<BackupRun>, StoreError> {
     read.get(id)
 }
 
-/// The backups at the target as they were seen last, newest first.
+/// Cached backups at the target, newest first.
 pub fn kept(read: &dyn Read) -> Result<Vec<Kept>, StoreError> {
     read.list(&Range::all().reverse())
 }
 
-/// The last restore of everything, while it is news.
+/// The last full restore, for 14 days.
 pub fn restored(read: &dyn Read, now: Timestamp) -> Result<Option<Restoration>, StoreError> {
     let last = read.list::<Restoration>(&Range::all().reverse().limit(1))?.pop();
     Ok(last.filter(|one| now.duration_since(one.at) < NEWS))
 }
 
-/// When the last complete backup was made at a place.
+/// Start of the last complete backup at a target.
 pub fn last_made(read: &dyn Read, place: &str) -> Result<Option<Timestamp>, StoreError> {
     let all = runs_at(read, place)?;
     let made = all.iter().find(|run| run.is_made());
     Ok(made.map(|run| run.started_at))
 }
 
-/// When the next scheduled backup is due; none when there is no schedule. What is noted of a time yet to
-/// come, before a clock was set back, puts nothing off.
+/// Time of the next scheduled backup, or `None` without a schedule. Rows from the future, written before a clock was
+/// set back, are ignored.
 pub fn next_backup(
     read: &dyn Read,
     settings: &BackupSettings,
@@ -200,11 +197,11 @@ pub fn next_backup(
         return Ok(next_at(settings, zone, changed_at));
     };
     let usual = next_at(settings, zone, last.started_at);
-    // What one lacks an hour brings back seldom; the reason is told.
+    // An hourly retry seldom brings back a missing workspace, and the reason is reported.
     if last.outcome != Outcome::Failed || last.is_incomplete() {
         return Ok(usual);
     }
-    // A success there since then, by whoever asked, is as good.
+    // A later success at this target, whoever requested it, counts as well.
     let written = runs(read, usize::MAX)?;
     let mut since = written.iter().take_while(|run| run.id != last.id);
     let is_there = |run: &&BackupRun| run.place == last.place || last.place.is_empty();
@@ -215,8 +212,7 @@ pub fn next_backup(
     Ok(if mended { usual } else { Some(usual.map_or(again, |usual| usual.min(again))) })
 }
 
-/// The first time of day after a moment. A time that a change of the clocks leaves out is taken as
-/// soon as it is over.
+/// First scheduled time of day after a moment. A time that is skipped by a clock change is moved to the end of the gap.
 fn next_at(settings: &BackupSettings, zone: &TimeZone, after: Timestamp) -> Option<Timestamp> {
     let hour = i8::try_from(settings.hour).unwrap_or(3);
     let time = Time::new(hour, i8::try_from(settings.minute).unwrap_or(30), 0, 0).ok()?;
@@ -231,8 +227,8 @@ fn next_at(settings: &BackupSettings, zone: &TimeZone, after: Timestamp) -> Opti
     None
 }
 
-/// When the next restore drill is due; none while no complete backup was made at this place. Who makes them by
-/// hand, or has another program make them, is to know as well that they can be restored.
+/// Time of the next restore drill. `None` until a complete backup was made at this target. Drills also run with the
+/// schedule off, because manual or external backups must be restorable too.
 pub fn next_drill(
     read: &dyn Read,
     place: &str,
@@ -245,8 +241,8 @@ pub fn next_drill(
     Ok(Some(last.map_or(first.started_at, |run| run.started_at) + DRILL_EVERY))
 }
 
-/// Whether a complete backup lies at the place of the settings, as far as that can be told without opening it:
-/// the disk may lie in a drawer, and that is no failure. May take a while.
+/// Returns `true` if a complete backup is at the settings target, as far as known without opening the repository: an
+/// unplugged disk is no failure. May block for a while.
 pub fn lies_there(app: &App) -> Result<bool, StoreError> {
     let (settings, kept) =
         app.system.read(|snap| Ok::<_, StoreError>((settings(snap)?, kept(snap)?)))?;
@@ -254,7 +250,7 @@ pub fn lies_there(app: &App) -> Result<bool, StoreError> {
     Ok(0 < unread || there.iter().any(|one| one.missing().is_empty()))
 }
 
-/// What is wrong with backups at a place, for banners and health; empty when all is well.
+/// The run to show in banners and health, or `None` if backups at this target are fine.
 pub fn trouble(read: &dyn Read, place: &str) -> Result<Option<BackupRun>, StoreError> {
     let all = runs_at(read, place)?;
     let worst = [Deed::Backup, Deed::Drill, Deed::Verify].into_iter().find_map(|deed| {
@@ -265,8 +261,8 @@ pub fn trouble(read: &dyn Read, place: &str) -> Result<Option<BackupRun>, StoreE
     Ok(worst.or_else(|| last_stuck(&all)).cloned())
 }
 
-/// That nothing is tidied up at a place because a manifest cannot be read, as it was noted; none when it was
-/// tidied up since, or that backup was put aside.
+/// The run that recorded that pruning is blocked by an unreadable manifest. `None` once a prune succeeded or the backup
+/// was put aside.
 pub fn stuck(read: &dyn Read, place: &str) -> Result<Option<BackupRun>, StoreError> {
     Ok(last_stuck(&runs_at(read, place)?).cloned())
 }
@@ -278,13 +274,13 @@ fn last_stuck(all: &[BackupRun]) -> Option<&BackupRun> {
     all.iter().find(|run| run.is_stuck() || went_on(run)).filter(|run| run.is_stuck())
 }
 
-/// The last restore drill that compared what HQ keeps with its hashes.
+/// The last restore drill that compared HQ's data with its hashes.
 pub fn proof(read: &dyn Read) -> Result<Option<BackupRun>, StoreError> {
     Ok(runs(read, usize::MAX)?.into_iter().find(|run| run.proof().is_some()))
 }
 
-/// What failed last at a place, and all of these failures in a row, that one first. None when it went
-/// well, or was never done.
+/// The latest failure at a target, followed by the consecutive failures before it. `None` if the last run succeeded or
+/// there was none.
 pub fn failing(
     read: &dyn Read,
     deed: Deed,
@@ -298,8 +294,8 @@ pub fn failing(
     Ok(last.map(|last| (last, in_a_row)))
 }
 
-/// Whether a backup failed because another HQ keeps its own at this place: somebody is to say whether
-/// both are to share it.
+/// Returns `true` if a backup failed because another HQ keeps its backups at this target. The user must confirm that
+/// both share it.
 #[must_use]
 pub fn is_shared(failed: &BackupRun, place: &str) -> bool {
     let others = BackupError::Others { place: String::new() };
@@ -308,8 +304,9 @@ pub fn is_shared(failed: &BackupRun, place: &str) -> bool {
         && failed.code.as_deref() == Some(others.code())
 }
 
-/// Whether this person administers every workspace: backups hold them all. Who administers one that
-/// cannot be opened is not known; who keeps this HQ may then, since a backup is to bring it back.
+/// Returns `true` if the account administers every workspace, because backups hold all of them. The admins of a
+/// workspace that cannot be opened are unknown; then the owner of this HQ may manage backups, because a backup is what
+/// restores the workspace.
 pub fn may_manage(app: &App, account: AccountId) -> Result<bool, StoreError> {
     if !app.broken.read().is_empty() && !damaged::keeps(app, account)? {
         return Ok(false);

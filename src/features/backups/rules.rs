@@ -1,4 +1,4 @@
-//! Every write of backups: settings, and what was done.
+//! All writes of backup settings and backup runs.
 
 mod former;
 
@@ -20,37 +20,33 @@ use super::model::{
 };
 use super::queries;
 
-/// More backups than this nobody keeps.
+/// Upper limit of each retention count.
 const MOST_KEPT: u16 = 3650;
 
-/// Why something about backups was refused or failed.
 #[derive(Debug, thiserror::Error)]
 pub enum BackupsError {
-    /// Fields are wrong.
     #[error("{}", .0.iter().map(|one| one.message.as_str()).collect::<Vec<_>>().join("; "))]
     Fields(Vec<FieldError>),
-    /// Backups hold all workspaces.
+    /// The caller does not administer all workspaces. Backups hold every workspace.
     #[error(
         "backups hold every workspace of this HQ; only who administers all of them may do this, and while one cannot be opened only who keeps this HQ"
     )]
     NotAll,
-    /// No such run.
     #[error("there is no such run of a backup")]
     NotFound,
-    /// The backup itself.
     #[error(transparent)]
     Backup(#[from] BackupError),
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// A secret of the settings does not open.
+    /// A settings secret cannot be unsealed.
     #[error(
         "the {0} of backups does not open with this master key; enter it again in Settings, Backups"
     )]
     Unreadable(&'static str),
-    /// The check found something.
+    /// A check found damage.
     #[error("{0}")]
     Faults(String),
-    /// Nothing is tidied up.
+    /// Pruning is blocked by an unreadable manifest.
     #[error(
         "no piece of an old backup is removed at {place}, so it fills up: nobody knows which pieces {which} \
          needs, because its manifest cannot be read; put a good copy of that file back into manifests/, or put \
@@ -59,25 +55,25 @@ pub enum BackupsError {
     )]
     Stuck {
         place: String,
-        /// Which backups, each with the reason.
+        /// Unreadable backups, each with the reason.
         which: String,
     },
-    /// What HQ works on is not what it wrote.
+    /// Live data does not match its hashes.
     #[error(
         "{0} of what HQ keeps here do not fit their hashes: something was changed behind its back; \
          Settings, Audit names them"
     )]
     Record(u64),
-    /// The history of agents' files is not whole.
+    /// The history of agents' files is incomplete.
     #[error("the history of agents' files in {0}; `hq doctor files` says more and repairs")]
     Files(String),
-    /// That in a backup is not.
+    /// The history of agents' files in a backup is incomplete.
     #[error(
         "the history of agents' files in the backup {0} is not whole ({1}); run `hq doctor files`, which repairs what \
          is here, and make a new backup"
     )]
     BackedUpFiles(String, String),
-    /// A thread ended early.
+    /// The worker thread ended early.
     #[error("it was cut off: {0}")]
     CutOff(String),
 }
@@ -129,27 +125,25 @@ impl Problem for BackupsError {
     }
 }
 
-/// A secret in a change of the settings.
+/// Change of a secret in the settings.
 #[derive(Clone, Debug, Default)]
 pub enum NewSecret {
     #[default]
     Keep,
-    /// This one, sealed.
+    /// Replace with this sealed value.
     Set(Sealed),
 }
 
-/// A change of the settings.
 pub struct NewSettings {
     pub settings: BackupSettings,
     pub passphrase: NewSecret,
-    /// The key of the bucket.
     pub s3_secret: NewSecret,
 }
 
-/// Changes how backups are made.
+/// Replaces the backup settings.
 ///
 /// # Errors
-/// With every field that is wrong.
+/// With every invalid field.
 pub fn set_settings(tx: &mut WriteTx<'_>, new: NewSettings) -> Result<(), BackupsError> {
     let mut settings = new.settings;
     let mut wrong = Vec::new();
@@ -197,7 +191,7 @@ pub fn set_settings(tx: &mut WriteTx<'_>, new: NewSettings) -> Result<(), Backup
     }
     settings.changed_at = tx.now();
     if queries::settings(tx)?.target != settings.target {
-        // What was seen lies at the former place.
+        // The cached list belongs to the former target.
         for seen in tx.list::<Kept>(&Range::all())? {
             tx.delete::<Kept>(seen.id)?;
         }
@@ -211,8 +205,8 @@ pub fn set_settings(tx: &mut WriteTx<'_>, new: NewSettings) -> Result<(), Backup
     Ok(())
 }
 
-/// Notes that something begins, at this moment by the clock: the store's own time stands still while a
-/// clock that was set back catches up, and the next time is reckoned from here.
+/// Records the start of a run with the wall clock. The store's own time stands still while a clock that was set back
+/// catches up, and the next run is scheduled from this value.
 pub fn begin(
     tx: &mut WriteTx<'_>,
     deed: Deed,
@@ -241,23 +235,21 @@ pub fn begin(
     Ok(run)
 }
 
-/// How something ended.
+/// Result of a successful run.
 #[derive(Clone, Debug, Default)]
 pub struct Ended {
     pub backup: Option<String>,
     pub bytes: u64,
     /// Bytes written or freed.
     pub new_bytes: u64,
-    /// What is worth knowing.
     pub note: Option<String>,
-    /// Workspaces that are on the list and not in the backup: it is there, and it is no success.
+    /// Workspaces that are listed but not in the backup. The backup exists but counts as incomplete.
     pub missing: Vec<String>,
 }
 
-/// How something failed.
 #[derive(Clone, Debug)]
 pub struct Failed {
-    /// Its stable name.
+    /// Stable error code.
     pub code: &'static str,
     /// What went wrong and what to do.
     pub words: String,
@@ -269,7 +261,7 @@ impl From<&BackupsError> for Failed {
     }
 }
 
-/// Notes how something ended.
+/// Records the outcome of a run.
 pub fn end(
     tx: &mut WriteTx<'_>,
     id: JobId,
@@ -312,8 +304,8 @@ pub fn end(
     Ok(run)
 }
 
-/// Notes whether what a backup made room for could go, where that is news: a manifest that cannot be read keeps
-/// it, or did so until now.
+/// Records a change of the pruning state: an unreadable manifest started or stopped blocking it. Writes nothing if the
+/// state is unchanged.
 pub fn note_tidied(
     tx: &mut WriteTx<'_>,
     place: String,
@@ -322,7 +314,7 @@ pub fn note_tidied(
 ) -> Result<(), BackupsError> {
     let ended = match (queries::stuck(tx, &place)?, stuck) {
         (None, None) => return Ok(()),
-        // It is told since then.
+        // Already recorded and reported.
         (Some(told), Some(failed)) if told.note.as_ref() == Some(&failed.words) => return Ok(()),
         (_, Some(failed)) => Err(failed),
         (Some(_), None) => Ok(Ended {
@@ -334,8 +326,8 @@ pub fn note_tidied(
     end(tx, run.id, ended).map(drop)
 }
 
-/// Takes over what lies at the target. What was checked before stays checked; a backup whose manifest
-/// cannot be read is damaged, and on the list also when it never could be.
+/// Replaces the cached list with the contents of the target. Earlier check results stay. A backup whose manifest cannot
+/// be read is listed as damaged, even if its manifest was never readable.
 pub fn note_kept(
     tx: &mut WriteTx<'_>,
     manifests: &[Manifest],
@@ -366,7 +358,7 @@ pub fn note_kept(
     }
     for manifest in manifests {
         let former = tx.get::<Kept>(manifest.id.clone())?;
-        // That it could not be read is over.
+        // Drop the "manifest cannot be read" fault, because the manifest is readable now.
         let damage = former.as_ref().filter(|kept| !kept.is_unreadable()).and_then(Kept::damage);
         tx.put(&Kept {
             id: manifest.id.clone(),
@@ -382,13 +374,13 @@ pub fn note_kept(
     Ok(())
 }
 
-/// When a backup was taken, as its name says.
+/// Time of a backup, parsed from its id.
 fn moment_of(id: &str) -> Option<Timestamp> {
     let at = DateTime::strptime("%Y%m%dT%H%M%S", id.get(..15)?).ok()?;
     Some(at.to_zoned(TimeZone::UTC).ok()?.timestamp())
 }
 
-/// Notes that a check has found these backups damaged.
+/// Marks these backups as damaged.
 pub fn note_damaged(tx: &mut WriteTx<'_>, ids: &[String], fault: &str) -> Result<(), StoreError> {
     for id in ids {
         note_checked(tx, id.clone(), Some(fault.to_owned()))?;
@@ -396,7 +388,7 @@ pub fn note_damaged(tx: &mut WriteTx<'_>, ids: &[String], fault: &str) -> Result
     Ok(())
 }
 
-/// Notes that a backup was made at a place: which repository is there.
+/// Records which repository is at a target after a backup.
 pub fn note_place(
     tx: &mut WriteTx<'_>,
     address: String,
@@ -410,13 +402,13 @@ pub fn note_place(
     tx.put(&KnownPlace { address, repositories, last_at: tx.now() })
 }
 
-/// Forgets a place that did not come along: the next backup may begin there.
+/// Forgets a target that was not moved along. The next backup may start a new repository there.
 pub fn forget_place(tx: &mut WriteTx<'_>, address: &str) -> Result<(), StoreError> {
     tx.delete::<KnownPlace>(address.to_owned()).map(drop)
 }
 
-/// Notes in a store that was restored what became of the backup that it comes from: it was at work when
-/// the store was read, and it was whole.
+/// Completes the run row in a restored store. The store was read while its own backup was running, and that backup
+/// succeeded.
 pub fn end_restored(tx: &mut WriteTx<'_>, backup: &str, bytes: u64) -> Result<(), StoreError> {
     for mut run in tx.list::<BackupRun>(&Range::all())? {
         if run.deed == Deed::Backup && run.outcome == Outcome::Running {
@@ -429,7 +421,7 @@ pub fn end_restored(tx: &mut WriteTx<'_>, backup: &str, bytes: u64) -> Result<()
     Ok(())
 }
 
-/// Notes that what a killed program was at has failed. At start, when nothing can be at work.
+/// Marks runs of a killed process as failed. Call at start, when no job can be running.
 pub fn end_cut_off(tx: &mut WriteTx<'_>) -> Result<(), StoreError> {
     let left = tx.list::<BackupRun>(&Range::all())?;
     for mut run in left.into_iter().filter(|run| run.outcome == Outcome::Running) {
@@ -441,9 +433,9 @@ pub fn end_cut_off(tx: &mut WriteTx<'_>) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Tells those who look after a workspace that something fails, unless they were told because of one of
-/// these failures in a row; by what caused it, since a clock may have been set back between two of them.
-/// Says whether it did. The cause of the transaction is the job that failed.
+/// Notifies the admins of a workspace that a job fails. Skips it if they were already notified of one of these
+/// consecutive failures. Notifications are matched by cause, not by time, because a clock may have been set back.
+/// Returns whether it notified. The cause of the transaction is the failed job.
 pub fn tell_failed(
     tx: &mut WriteTx<'_>,
     title: &str,
@@ -459,7 +451,7 @@ pub fn tell_failed(
     Ok(true)
 }
 
-/// Notes what a check has found.
+/// Records the result of a check.
 pub fn note_checked(
     tx: &mut WriteTx<'_>,
     id: String,
@@ -473,24 +465,22 @@ pub fn note_checked(
     Ok(())
 }
 
-/// Notes in a store that it was restored: its first entry after that.
+/// Emits the first event of a restored store.
 pub fn note_restored(tx: &mut WriteTx<'_>, backup: String, taken_at: Timestamp) {
     tx.emit(Event::Restored { backup, taken_at: taken_at.as_millisecond() });
 }
 
-/// A restore of everything.
 pub struct NewRestoration {
     pub backup: String,
     pub taken_at: Timestamp,
-    /// The moment to which it went back from there.
+    /// Point in time to which the restored data was rolled back.
     pub moment: Option<Timestamp>,
-    /// What was restored.
     pub workspaces: Vec<String>,
-    /// What is otherwise than in the backup.
+    /// Differences from the backup.
     pub notes: Vec<String>,
 }
 
-/// Notes a restore of everything for whoever looks at the page.
+/// Records a full restore for the backup page.
 pub fn note_restoration(tx: &mut WriteTx<'_>, new: NewRestoration) -> Result<(), StoreError> {
     let NewRestoration { backup, taken_at, moment, workspaces, notes } = new;
     tx.put(&Restoration {

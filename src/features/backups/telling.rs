@@ -1,8 +1,7 @@
-//! Tells people of backups that fail: those who look after a workspace, once for all failures in a row.
+//! Notifies the admins of a workspace of failing backups, once for consecutive failures.
 //!
-//! The rows of what was done lie in the store of accounts and notifications in those of workspaces, so
-//! this comes after the row, and asks each time who knows already: what a kill cut off is told at the
-//! next start.
+//! Run rows are in the system store and notifications in the workspace stores, so this cannot share a transaction with
+//! the run. Each call checks who was already notified. A run that was cut off by a kill is reported at the next start.
 
 use crate::workspace::queries as workspace;
 use app::{App, Ws};
@@ -12,12 +11,12 @@ use store::{StoreError, WriteTx};
 use super::model::{BackupRun, Deed};
 use super::{queries, rules};
 
-/// What people wait for. That old backups were not tidied up stands in its row.
+/// Jobs whose failure is notified. A blocked prune only has its row.
 const TOLD: [Deed; 3] = [Deed::Backup, Deed::Drill, Deed::Verify];
-/// In place of a reason that not everybody there may read: it names places and other workspaces.
+/// Replaces a reason that not all admins of the workspace may read, because it names targets and other workspaces.
 const ELSEWHERE: &str = "Whoever administers this HQ sees why in its settings of backups.";
 
-/// Tells of everything that fails and was not told.
+/// Notifies of every failure that was not notified yet.
 pub async fn tell(app: &App) {
     for deed in TOLD {
         if let Err(error) = tell_of(app, deed).await {
@@ -53,7 +52,7 @@ async fn tell_in(ws: &Ws, run: &BackupRun, in_a_row: Vec<JobId>) -> Result<(), S
     ws.store.write(by, cause, tell).await
 }
 
-/// Whether all who look after a workspace look after all of them.
+/// Returns `true` if all admins of the workspace administer every workspace.
 fn may_all_read(ws: &Ws) -> Result<bool, StoreError> {
     let members = ws.read(|snap| workspace::members(snap))?;
     for member in members.iter().filter(|one| matches!(one.role, Role::Owner | Role::Admin)) {

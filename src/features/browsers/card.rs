@@ -1,11 +1,11 @@
-//! The cards of switched-on browsers and of what they may do: all that the rest of HQ knows of them.
+//! Entity descriptors of browser switches and browser policies.
 
 use entity::{Area, Entity, Field, Meaning, Type, text_of};
 use kernel::Can;
 
 use super::model::{AgentBrowser, BrowserPolicy, BrowserShot};
 
-/// The card of switched-on browsers. A record has no name: history calls it by its agent.
+/// Descriptor of browser switches. Records have no name; history labels them by agent.
 pub static AGENT_BROWSER: Entity = Entity {
     area: Area::Agents,
     fields: &[Field::text("agent", "agent").hidden().means(Meaning::Somebody)],
@@ -16,7 +16,7 @@ pub static AGENT_BROWSER: Entity = Entity {
     ..Entity::of::<AgentBrowser>("agent_browser", "browser of an agent", "browsers of agents")
 };
 
-/// The card of what browsers may do. A record has no name: history calls it by its agent.
+/// Descriptor of browser policies. Records have no name; history labels them by agent.
 pub static BROWSER_POLICY: Entity = Entity {
     area: Area::Agents,
     fields: &[

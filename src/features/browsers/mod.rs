@@ -1,5 +1,5 @@
-//! Browsers of agents: whose is switched on, and pictures of what was done in them. The browser itself runs in the
-//! process (`App::browsers`) and is no record.
+//! Browsers of agents: switches, policies and screenshots. The browser itself runs in the process (`App::browsers`) and
+//! is no record.
 
 pub mod card;
 pub mod model;

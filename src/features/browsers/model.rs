@@ -1,4 +1,4 @@
-//! Records: the switch of a browser, what it may do beside, and pictures of what was done in one.
+//! Records of browsers: switches, policies and screenshots.
 
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
@@ -10,14 +10,14 @@ use kernel::{AgentId, RunId, Timestamp, TypedId};
 use net::guard::Hosts;
 use store::{BlobId, BlobRefs, Class, OnDelete, Record, Refs, Root, Table};
 
-/// Agents whose browser is switched on.
+/// Agents whose browser is enabled.
 pub const AGENT_BROWSERS: Table = Table::new(350, "agent_browsers");
-/// Pictures of pages, by the calls of a run.
+/// Screenshots by run and call.
 pub const BROWSER_SHOTS: Table = Table::new(351, "browser_shots");
-/// What browsers may do, where it is not the usual.
+/// Non-default browser policies.
 pub const BROWSER_POLICIES: Table = Table::new(352, "browser_policies");
 
-/// An agent may use a browser; without this record it may not.
+/// Enables an agent's browser. Without this row it is disabled.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AgentBrowser {
     pub agent: AgentId,
@@ -38,16 +38,15 @@ impl Record for AgentBrowser {
     }
 }
 
-/// What the browser of an agent may do; without this record the usual: no scripts, and all hosts that the agent reaches.
+/// Policy of an agent's browser. Default without a row: no scripts, and all hosts that the agent may reach.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BrowserPolicy {
-    /// Whose browser.
     pub agent: AgentId,
     /// Whether the agent may run scripts in pages.
     pub scripts: bool,
-    /// The only hosts that it opens, of those that the agent reaches; empty for all of them.
+    /// Allowed hosts among those that the agent may reach. Empty means all.
     pub allowed: Vec<String>,
-    /// Hosts that it never opens.
+    /// Takes precedence over `allowed`.
     pub blocked: Vec<String>,
 }
 
@@ -57,7 +56,7 @@ impl BrowserPolicy {
         Self { agent, scripts: false, allowed: Vec::new(), blocked: Vec::new() }
     }
 
-    /// Why an address is closed to this browser; nothing when it is not.
+    /// Reason to block a URL. `None` if it is allowed.
     #[must_use]
     pub fn closes(&self, url: &Url) -> Option<&'static str> {
         let has = |list: &[String]| Hosts::of(vec![list.to_vec()]).check(url).is_ok();
@@ -90,30 +89,30 @@ impl Record for BrowserPolicy {
     }
 }
 
-/// A picture of a page.
+/// A screenshot.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Picture {
-    /// The file, a JPEG.
+    /// JPEG.
     pub id: BlobId,
-    /// Where the part lies in it that the call is about: left, top, width and height in parts of ten thousand.
+    /// Position of the call's element: left, top, width and height in units of 1/10000 of the image.
     pub mark: Option<[u16; 4]>,
 }
 
-/// What a page looked like around a call.
+/// Screenshots for a call.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BrowserShot {
     pub run: RunId,
-    /// The number of the call within the run.
+    /// Number of the call in the run.
     pub step: u32,
-    /// The provider's id of the call, where a person was asked before it; else empty.
+    /// Provider id of a call that needed approval, else empty.
     pub call_id: String,
-    /// What the part is called that it was about; often nothing.
+    /// Name of the element, often empty.
     pub name: String,
-    /// When a person was asked.
+    /// Before asking for approval.
     pub asked: Option<Picture>,
-    /// When it was done.
+    /// After the call.
     pub after: Option<Picture>,
-    /// Whether a credential was typed then, so that there is no picture.
+    /// `true` if a credential was typed, so that there is no screenshot.
     pub is_dark: bool,
     #[serde(with = "millisecond::required")]
     pub at: Timestamp,

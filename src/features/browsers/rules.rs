@@ -1,4 +1,4 @@
-//! All writes to the switches and policies of browsers and to pictures of their pages.
+//! All writes to browser switches, browser policies and screenshots.
 
 use jiff::SignedDuration;
 
@@ -11,24 +11,20 @@ use kernel::{AgentId, Event, FieldError, Problem, ProblemKind, RunId, WheelAct};
 use net::guard::Hosts;
 use store::{Range, ReadExt, StoreError, WriteTx};
 
-/// The most hosts of a list.
+/// Maximum number of hosts in a list.
 const MOST_HOSTS: usize = 200;
-/// The most calls with pictures of a workspace that are looked through at once.
+/// Maximum number of screenshots to examine at once.
 const MOST: usize = 50_000;
 
-/// Why a switch stays as it is.
 #[derive(Debug, thiserror::Error)]
 pub enum SwitchError {
-    /// No such agent.
     #[error("agent {0} does not exist")]
     NotFound(AgentId),
-    /// A line that names no host, and the field that it stands in.
+    /// Invalid host, with its form field.
     #[error("{1:?} is no host; write example.com, or *.example.com for all hosts below it")]
     BadHost(&'static str, String),
-    /// A list is too long.
     #[error("a list has at most {MOST_HOSTS} hosts")]
     TooMany(&'static str),
-    /// The store refused.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -61,16 +57,16 @@ impl Problem for SwitchError {
     }
 }
 
-/// A switch, and how it is to be.
+/// State of a browser switch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Switch {
     /// The agent may use its browser.
     On,
-    /// It may not.
+    /// The agent may not use its browser.
     Off,
 }
 
-/// Switches the browser of an agent. Counts from its next request on.
+/// Enables or disables an agent's browser. Applies from its next request.
 pub fn set(tx: &mut WriteTx<'_>, agent: AgentId, to: Switch) -> Result<(), SwitchError> {
     if tx.get::<Agent>(agent)?.is_none() {
         return Err(SwitchError::NotFound(agent));
@@ -87,15 +83,15 @@ pub fn set(tx: &mut WriteTx<'_>, agent: AgentId, to: Switch) -> Result<(), Switc
     Ok(())
 }
 
-/// The names of the two lists of hosts in forms and answers.
+/// Form and API name of the list of allowed hosts.
 pub const ALLOWED: &str = "allowed_hosts";
-/// The other one.
+/// Form and API name of the list of blocked hosts.
 pub const BLOCKED: &str = "blocked_hosts";
 
-/// Sets what the browser of an agent may do. Counts from its next request on.
+/// Replaces the browser policy of an agent. Applies from its next request.
 ///
 /// # Errors
-/// When there is no such agent, a line names no host, or there are too many.
+/// If there is no such agent, a host is invalid, or there are too many.
 pub fn set_policy(tx: &mut WriteTx<'_>, new: BrowserPolicy) -> Result<(), SwitchError> {
     let agent = new.agent;
     if tx.get::<Agent>(agent)?.is_none() {
@@ -120,7 +116,7 @@ pub fn set_policy(tx: &mut WriteTx<'_>, new: BrowserPolicy) -> Result<(), Switch
     Ok(())
 }
 
-/// The lines of a list as they are kept: each once, in order.
+/// Normalises a list of hosts: sorted, without duplicates.
 fn hosts(field: &'static str, lines: &[String]) -> Result<Vec<String>, SwitchError> {
     let mut kept = Vec::new();
     for line in lines.iter().map(|line| line.trim()).filter(|line| !line.is_empty()) {
@@ -132,24 +128,24 @@ fn hosts(field: &'static str, lines: &[String]) -> Result<Vec<String>, SwitchErr
     if MOST_HOSTS < kept.len() { Err(SwitchError::TooMany(field)) } else { Ok(kept) }
 }
 
-/// Takes note of who acts in the browser of an agent.
+/// Records a change of manual control of an agent's browser.
 pub fn note_wheel(tx: &mut WriteTx<'_>, agent: AgentId, act: WheelAct) -> Result<(), StoreError> {
     tx.emit(Event::WheelTurned(agent, act));
     Ok(())
 }
 
-/// A picture of a page around a call.
+/// A screenshot for a call.
 #[derive(Clone, Debug)]
 pub enum Taken {
-    /// A person is asked before the call with this id.
+    /// Before asking for approval of the call with this provider id.
     Asked(String, Picture),
-    /// The call was made, on a part that is called so.
+    /// After the call, with the name of the element.
     After(String, Picture),
-    /// The call was made while a credential was typed.
+    /// No screenshot, because a credential was typed.
     Dark,
 }
 
-/// Keeps what a page looked like around a call of a run; nothing of a run that is gone.
+/// Stores a screenshot for a call of a run. No effect if the run was deleted.
 pub fn keep_shot(
     tx: &mut WriteTx<'_>,
     (run, step): (RunId, u32),
@@ -181,7 +177,7 @@ pub fn keep_shot(
     Ok(())
 }
 
-/// Removes up to `limit` of the pictures that are older than they are kept. Says whether nothing is left to remove.
+/// Deletes at most `limit` expired screenshots. Returns `true` if none are left.
 pub fn forget_shots(tx: &mut WriteTx<'_>, limit: usize) -> Result<bool, StoreError> {
     let before = tx.now() - SignedDuration::from_hours(24 * queries::SHOT_DAYS);
     let all: Vec<BrowserShot> = tx.list(&Range::all().limit(MOST))?;

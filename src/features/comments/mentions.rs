@@ -1,7 +1,7 @@
-//! Finds `@names` in Markdown: with a boundary before them, and neither in code nor in a quote, which
-//! repeats what was said to somebody before.
+//! Finds `@names` in Markdown. A mention starts at a word boundary and is neither in code nor in a quote, which repeats
+//! an earlier mention.
 
-/// The names mentioned in a text, in order, each once, in lower case.
+/// Distinct mentioned names in lower case, in order.
 #[must_use]
 pub fn mentions(text: &str) -> Vec<String> {
     let mut found: Vec<String> = Vec::new();
@@ -38,7 +38,7 @@ fn in_line(line: &str, found: &mut Vec<String>) {
     }
 }
 
-/// The place after a span of code; after the backticks alone when nothing closes it.
+/// Position after a code span, or after the backticks if they are not closed.
 fn after_code(bytes: &[u8], at: usize) -> usize {
     let ticks = bytes[at..].iter().take_while(|b| **b == b'`').count();
     let mut next = at + ticks;

@@ -1,4 +1,4 @@
-//! Comments on tasks and records, and the mentions in them.
+//! Comments on tasks and records, with mentions and reactions.
 
 pub mod mentions;
 pub mod model;

@@ -11,45 +11,40 @@ use kernel::{
 use store::{Class, DecodeError, Index, Keys, OnDelete, Record, Refs, Root, Table, codec};
 
 pub const COMMENTS: Table = Table::new(30, "comments");
-/// What they are on, then the order of writing.
+/// Subject, then creation order.
 pub const BY_TASK: Index = Index::multi(31, "comments_by_task");
-/// The comment that is answered, then the order of writing.
+/// Parent comment, then creation order.
 pub const BY_PARENT: Index = Index::multi(270, "comments_by_parent");
-/// Reactions to comments.
 pub const REACTIONS: Table = Table::new(271, "reactions");
-/// The comment, the kind, who.
+/// Comment, kind, author.
 pub const BY_COMMENT: Index = Index::unique(272, "reactions_by_comment");
 
-/// A comment on a task or a record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Comment {
     pub id: CommentId,
     pub on: Place,
     /// Markdown.
     pub body: String,
-    /// Who wrote it.
     pub author: Actor,
     pub mentions: Vec<AgentId>,
-    /// The members mentioned.
+    /// Mentioned members.
     pub people: Vec<AccountId>,
-    /// Whether the task's agent was to be left alone.
+    /// `true` if only mentioned agents are informed.
     pub note_only: bool,
     #[serde(with = "millisecond::required")]
     pub created_at: Timestamp,
-    /// When it was changed last.
     #[serde(with = "millisecond::optional")]
     pub edited_at: Option<Timestamp>,
-    /// The comment that it answers; that one answers none.
+    /// Parent comment. A parent is never a reply itself.
     pub parent: Option<CommentId>,
-    /// Everybody who was ever called by it: nobody is called twice.
+    /// Everybody this comment has informed. Nobody is informed twice.
     pub called: Vec<Assignee>,
-    /// Who settled the talk that begins with it.
+    /// Who resolved the thread that starts with this comment.
     pub settled_by: Option<Assignee>,
     #[serde(with = "millisecond::optional")]
     pub settled_at: Option<Timestamp>,
 }
 
-/// The first layout.
 #[derive(Deserialize)]
 struct CommentV1 {
     id: CommentId,
@@ -87,7 +82,7 @@ impl From<CommentV1> for Comment {
     }
 }
 
-/// The second layout, of comments on tasks alone.
+/// The layout before comments on records.
 #[derive(Deserialize)]
 struct CommentV2 {
     id: CommentId,
@@ -147,7 +142,7 @@ impl Record for Comment {
     }
     fn refs(&self, refs: &mut Refs) {
         refs.to_root(1, self.on.root(), OnDelete::Cascade);
-        // What answers a comment that goes stands on its own, unless a rule has put it elsewhere.
+        // Replies to a deleted comment become independent, unless a rule has moved them.
         refs.to::<Self>(2, self.parent, OnDelete::Clear);
     }
     fn clear(&mut self, _field: u8) {
@@ -183,12 +178,12 @@ impl Record for Comment {
     }
 }
 
-/// What somebody says to a comment without words; each kind once.
+/// A reaction to a comment. Each author can add each kind once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reaction {
     pub id: ReactionId,
     pub comment: CommentId,
-    /// What the comment is on.
+    /// Subject of the comment.
     pub on: Place,
     pub kind: ReactionKind,
     pub by: Assignee,
@@ -196,7 +191,6 @@ pub struct Reaction {
     pub created_at: Timestamp,
 }
 
-/// The first layout.
 #[derive(Deserialize)]
 struct ReactionV1 {
     id: ReactionId,

@@ -20,30 +20,25 @@ use kernel::{
 use store::{BlobId, Range, Read, ReadExt, StoreError};
 use web::session::Access;
 
-/// Why a comment is as it was.
 #[derive(Debug, thiserror::Error)]
 pub enum CommentError {
-    /// No such comment.
     #[error("this comment does not exist any more")]
     NotFound,
-    /// Nothing in it.
     #[error("Write something first.")]
     Empty,
     #[error("A comment has at most 64 KB of text; deliver a long text as a deliverable.")]
     TooLong,
-    /// Somebody else's.
     #[error("only its author can change a comment; write a new one")]
     NotYours,
-    /// Somebody else's, and not for this one to remove.
+    /// The actor may not remove this comment.
     #[error("only its author or an admin can take a comment away or bring it back")]
     NotYoursToRemove,
-    /// It has changed since it was read; what it says now.
+    /// The comment has changed since it was read. Contains the current text.
     #[error("this comment was changed meanwhile; what it says now stands below")]
     Changed(String),
-    /// No such reaction.
     #[error("this is no reaction; use one of: {}", reactions())]
     NoReaction,
-    /// It cannot be commented on.
+    /// The subject is archived.
     #[error("{0} is archived; restore it first")]
     Archived(String),
     #[error(transparent)]
@@ -91,21 +86,21 @@ fn reactions() -> String {
     ReactionKind::ALL.iter().map(|kind| kind.word()).collect::<Vec<_>>().join(", ")
 }
 
-/// The reaction that a word or an emoji means.
+/// Parses a reaction from a word or emoji.
 ///
 /// # Errors
-/// When it means none.
+/// If it is unknown.
 pub fn reaction_named(text: &str) -> Result<ReactionKind, CommentError> {
     ReactionKind::read(text).ok_or(CommentError::NoReaction)
 }
 
-/// A short mark of a comment's words: it differs when they do.
+/// Short hash of a comment's text.
 #[must_use]
 pub fn mark(body: &str) -> String {
     BlobId::of(body.as_bytes()).to_string()[..16].to_owned()
 }
 
-/// Whether somebody wrote a comment: the same account by any way in, or the same agent in any run.
+/// Returns `true` if `who` is the comment's author: the same account through any channel, or the same agent in any run.
 #[must_use]
 pub fn is_by(comment: &Comment, who: Actor) -> bool {
     match (comment.author, who) {
@@ -115,19 +110,18 @@ pub fn is_by(comment: &Comment, who: Actor) -> bool {
     }
 }
 
-/// Whose comments somebody may remove.
+/// Whose comments an actor may remove.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Power {
-    /// Their own.
     Own,
-    /// Those of agents too.
+    /// Also those of agents.
     Agents,
     All,
 }
 
 impl Power {
-    /// What goes with these rights: who administers a workspace removes any comment, who looks after
-    /// its agents removes theirs.
+    /// Power of these permissions: admins may remove every comment, and those who manage agents may remove agents'
+    /// comments.
     #[must_use]
     pub fn of(access: Access) -> Self {
         match (access.may(Can::Admin), access.may(Can::Agents)) {
@@ -137,10 +131,10 @@ impl Power {
         }
     }
 
-    /// Whether this one may be removed.
+    /// Checks the removal of a comment.
     ///
     /// # Errors
-    /// `NotYoursToRemove` when not.
+    /// `NotYoursToRemove`.
     pub fn check(self, comment: &Comment, by: Actor) -> Result<(), CommentError> {
         let theirs = match self {
             Self::Own => false,
@@ -154,21 +148,21 @@ impl Power {
     }
 }
 
-/// The comments on a task, oldest first.
+/// Comments on a task, oldest first.
 pub fn of_task(read: &dyn Read, task: TaskId) -> Result<Vec<Comment>, StoreError> {
     of(read, Place::Task(task))
 }
 
-/// The comments on something, oldest first.
+/// Comments on a subject, oldest first.
 pub fn of(read: &dyn Read, place: Place) -> Result<Vec<Comment>, StoreError> {
     read.scan(model::BY_TASK, &Range::prefix(place.key()))
 }
 
-/// How many comments of agents in one place may call other agents within an hour.
+/// Maximum number of agent comments per subject and hour that may mention other agents.
 const AGENT_MENTIONS: usize = 10;
 
-/// Whom of those that a comment mentions it calls: all, but nobody when agents have called each other there
-/// too often within the last hour. Agents that only call each other come to an end.
+/// The mentioned agents that are informed: all, or none if agents have mentioned each other on this subject too often
+/// within the last hour. Ends loops between agents.
 pub fn called<'m>(
     read: &dyn Read,
     now: Timestamp,
@@ -188,7 +182,7 @@ pub fn called<'m>(
     Ok(if calls.count() <= AGENT_MENTIONS { mentions } else { &[] })
 }
 
-/// A comment, if it belongs there.
+/// The comment, if it is on this subject.
 pub fn in_place(
     read: &dyn Read,
     place: Place,
@@ -197,7 +191,7 @@ pub fn in_place(
     Ok(read.get::<Comment>(id)?.filter(|comment| comment.on == place))
 }
 
-/// Refuses when a comment has changed since the caller read it.
+/// Fails if the comment changed since revision `rev`.
 ///
 /// # Errors
 /// `Stale`.
@@ -206,12 +200,12 @@ pub fn check_rev(read: &dyn Read, id: CommentId, rev: Option<u64>) -> Result<(),
     if rev.is_none() || now.is_none() || rev == now { Ok(()) } else { Err(StoreError::Stale) }
 }
 
-/// What answers a comment, in the order of writing.
+/// Replies to a comment, oldest first.
 pub fn answers(read: &dyn Read, first: CommentId) -> Result<Vec<Comment>, StoreError> {
     read.scan(model::BY_PARENT, &Range::prefix(KeyBuf::of(&first)))
 }
 
-/// The comment in a place that is meant: by its id, or by the end of it that tools show.
+/// Finds a comment on a subject by id, or by the short id that tools show.
 pub fn meant(read: &dyn Read, place: Place, text: &str) -> Result<Comment, CommentError> {
     let text = text.trim().trim_start_matches("c-");
     if let Ok(id) = text.parse::<CommentId>() {
@@ -221,7 +215,6 @@ pub fn meant(read: &dyn Read, place: Place, text: &str) -> Result<Comment, Comme
     of(read, place)?.into_iter().rev().find(fits).ok_or(CommentError::NotFound)
 }
 
-/// Somebody's reaction of a kind, if it is there.
 pub fn reaction(
     read: &dyn Read,
     comment: CommentId,
@@ -232,7 +225,7 @@ pub fn reaction(
     read.find::<Reaction>(model::BY_COMMENT, &key)
 }
 
-/// The reactions to a comment: each kind with those who chose it.
+/// Reactions to a comment by kind, with their authors.
 pub fn reactions_to(
     read: &dyn Read,
     comment: CommentId,
@@ -247,7 +240,7 @@ pub fn reactions_to(
     Ok(kinds)
 }
 
-/// What a person's comment without a mention will do, in one line for the composer.
+/// Effect of a person's comment without a mention, for the composer.
 pub fn reach(read: &dyn Read, task: &Task) -> Result<Reaches, StoreError> {
     let agent = match task.assignee.and_then(|who| who.agent()) {
         Some(id) => read.get::<Agent>(id)?.filter(|agent| agent.archived_at.is_none()),
@@ -279,17 +272,17 @@ pub fn reach(read: &dyn Read, task: &Task) -> Result<Reaches, StoreError> {
     Ok(Reaches { agent: Some(name), text })
 }
 
-/// Whom a comment reaches.
+/// Who is informed of a comment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reaches {
-    /// The agent that hears of it without a mention.
+    /// The agent that is informed without a mention.
     pub agent: Option<String>,
-    /// What will happen.
+    /// In words.
     pub text: String,
 }
 
 impl Reaches {
-    /// Nobody, without a mention.
+    /// No agent without a mention.
     #[must_use]
     pub fn nobody() -> Self {
         let text = "Nobody is woken. Mention an agent with @ to give it work";

@@ -1,5 +1,5 @@
-//! All writes to comments. Everybody changes only what is their own; who looks after a workspace or its
-//! agents may remove what others wrote. Who may comment may react, and may settle a talk.
+//! All writes to comments. Only the author may edit a comment. Admins, and for agents' comments those who manage
+//! agents, may remove others' comments. Whoever may comment may also react and resolve threads.
 
 use super::mentions::mentions;
 use super::model::{COMMENTS, Comment, Reaction};
@@ -18,19 +18,19 @@ use kernel::{
 use store::{ReadExt, StoreError, WriteTx};
 use web::md;
 
-/// Whether a comment reaches the task's agent without a mention.
+/// Whether a comment informs the task's agent without a mention.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reach {
-    /// As the workspace's setting says.
+    /// According to the workspace setting.
     Usual,
-    /// Only those mentioned.
+    /// Only mentioned agents.
     NoteOnly,
 }
 
-/// Writes a comment on a task or a record.
+/// Adds a comment to a task or record.
 ///
 /// # Errors
-/// When it is empty or too long, or what it is on is archived.
+/// If the text is empty or too long, or the subject is archived.
 pub fn add(
     tx: &mut WriteTx<'_>,
     place: impl Into<Place>,
@@ -40,11 +40,10 @@ pub fn add(
     write(tx, place.into(), None, (body, reach))
 }
 
-/// Answers a comment. What answers an answer belongs to the same talk, and a talk that was settled is
-/// open again.
+/// Replies to a comment. A reply to a reply joins the same thread. Replying reopens a resolved thread.
 ///
 /// # Errors
-/// As [`add`], and when there is no such comment there.
+/// As [`add`], and if there is no such comment on the subject.
 pub fn reply(
     tx: &mut WriteTx<'_>,
     place: impl Into<Place>,
@@ -90,12 +89,12 @@ fn write(
     Ok(comment)
 }
 
-/// That somebody commented, and which agents are called by it.
+/// Event of a new comment, with the agents that it mentions.
 fn event(comment: &Comment, mentions: Vec<AgentId>, note_only: bool) -> Event {
     let id = comment.id;
     match comment.on {
         Place::Task(task) => Event::CommentAdded { comment: id, task, mentions, note_only },
-        // Which agents it calls stands in it, and each hears of it once.
+        // The comment contains the mentioned agents, and each is informed once.
         Place::Row(_) => Event::Row {
             table: COMMENTS.number,
             id: KeyBuf::of(&id).into_bytes(),
@@ -110,7 +109,7 @@ fn called(agents: &[AgentId], people: &[AccountId]) -> impl Iterator<Item = Assi
     agents.chain(people.iter().copied().map(Assignee::Person))
 }
 
-/// The comment with which a talk begins.
+/// First comment of a thread.
 fn first_of(tx: &WriteTx<'_>, comment: Comment) -> Result<Comment, StoreError> {
     let first = match comment.parent {
         Some(parent) => tx.get::<Comment>(parent)?,
@@ -119,11 +118,11 @@ fn first_of(tx: &WriteTx<'_>, comment: Comment) -> Result<Comment, StoreError> {
     Ok(first.unwrap_or(comment))
 }
 
-/// Changes the words of one's own comment. Who is mentioned only now hears of it; nobody is called
-/// twice by one comment, also when a mention went and came back.
+/// Edits a comment of the actor. Informs only newly mentioned people and agents: nobody is informed twice by one
+/// comment, even if a mention was removed and added again.
 ///
 /// # Errors
-/// As [`add`], and when it is somebody else's.
+/// As [`add`], and if the actor is not the author.
 pub fn edit(tx: &mut WriteTx<'_>, id: CommentId, body: &str) -> Result<Comment, CommentError> {
     let body = check(body)?;
     let mut comment = own(tx, id)?;
@@ -153,8 +152,8 @@ pub fn edit(tx: &mut WriteTx<'_>, id: CommentId, body: &str) -> Result<Comment, 
     Ok(comment)
 }
 
-/// The same by somebody who saw the comment as `mark` says; refused when it has changed since, with
-/// what it says now.
+/// Like [`edit`], for an author who saw the version with hash `mark`. Fails with the current text if the comment has
+/// changed since.
 ///
 /// # Errors
 /// As [`edit`], and `Changed`.
@@ -172,7 +171,7 @@ pub fn edit_seen(
     edit(tx, id, body)
 }
 
-/// What those hear whom a changed comment mentions only now.
+/// Notice for members who are newly mentioned by an edit.
 fn mention(tx: &WriteTx<'_>, comment: &Comment) -> Result<Notice, CommentError> {
     let spot = Spot::read(tx, comment.on)?.ok_or(CommentError::NotFound)?;
     let author = notifications::name(tx, comment.author)?;
@@ -182,10 +181,10 @@ fn mention(tx: &WriteTx<'_>, comment: &Comment) -> Result<Notice, CommentError> 
         .only())
 }
 
-/// Removes a comment. The talk that began with it goes on with its first answer.
+/// Removes a comment. If it started a thread, the first reply takes its place.
 ///
 /// # Errors
-/// When it is somebody else's, and not for this one to remove.
+/// If the actor may not remove it.
 pub fn remove(tx: &mut WriteTx<'_>, id: CommentId, power: Power) -> Result<Comment, CommentError> {
     let comment = tx.get::<Comment>(id)?.ok_or(CommentError::NotFound)?;
     power.check(&comment, tx.by())?;
@@ -202,10 +201,10 @@ pub fn remove(tx: &mut WriteTx<'_>, id: CommentId, power: Power) -> Result<Comme
     Ok(comment)
 }
 
-/// Reacts to a comment, or takes a reaction back. What is so already changes nothing.
+/// Adds or removes a reaction. Idempotent.
 ///
 /// # Errors
-/// When there is no such comment, or its task is archived.
+/// If there is no such comment, or its task is archived.
 pub fn react(
     tx: &mut WriteTx<'_>,
     id: CommentId,
@@ -229,11 +228,10 @@ pub fn react(
     Ok(comment)
 }
 
-/// Settles the talk that a comment belongs to, or opens it again; gives the comment with which it
-/// begins.
+/// Resolves or reopens the thread of a comment. Returns its first comment.
 ///
 /// # Errors
-/// When there is no such comment, or its task is archived.
+/// If there is no such comment, or its task is archived.
 pub fn settle(tx: &mut WriteTx<'_>, id: CommentId, settled: bool) -> Result<Comment, CommentError> {
     let comment = tx.get::<Comment>(id)?.ok_or(CommentError::NotFound)?;
     usable(tx, comment.on)?;
@@ -268,7 +266,7 @@ fn own(tx: &WriteTx<'_>, id: CommentId) -> Result<Comment, CommentError> {
     if is_by(&comment, tx.by()) { Ok(comment) } else { Err(CommentError::NotYours) }
 }
 
-/// The agents and members that a text mentions, without its author.
+/// Agents and members mentioned in a text, except its author.
 fn named(tx: &WriteTx<'_>, body: &str) -> Result<(Vec<AgentId>, Vec<AccountId>), StoreError> {
     let (mut mentioned, mut people) = (Vec::new(), Vec::new());
     for name in mentions(body) {

@@ -1,9 +1,9 @@
-//! The account of a connection to which a person signed in: tokens from the store, renewed ahead of their end.
+//! Account of a signed-in connection: stored tokens, renewed before they expire.
 //!
-//! One at a time asks the maker (see [`app::accounts`]); who waited reads again and finds what the other got.
-//! A token may be good for one answer only, so before the maker is asked that is written down, and what it answers
-//! is kept before it is used. When the program is killed in between, the answer is lost: the old token is tried
-//! again, which makers allow for a short while, and if they do not, the person is told why to sign in again.
+//! Only one task at a time asks the maker (see [`app::accounts`]); waiting tasks reread the store and find the new
+//! token. A refresh token may be valid for one use only, so its use is recorded before the request and the answer is
+//! stored before it is used. If HQ is killed in between, the answer is lost. The old token is then tried again, which
+//! makers allow for a short time; if that fails, the person is told why to sign in again.
 
 use std::sync::Arc;
 
@@ -31,12 +31,11 @@ use super::model::{Connection, Grant};
 use super::rules::sign_in::{self as rules, NewTokens, PutOff};
 use super::rules::{ConnectionError, sign_in::place};
 
-/// Nobody asked for it.
+/// Automatic renewals have no author.
 const BY: (Actor, Cause) = (Actor::System(Part::Engine), Cause::Timer);
-/// How long a maker is left alone that does not want this program or this account.
+/// Pause after a maker refused this program or account.
 const REFUSED: SignedDuration = SignedDuration::from_mins(10);
 
-/// The account of a connection.
 #[derive(Clone)]
 pub struct StoredAccount {
     ws: Ws,
@@ -53,7 +52,7 @@ enum Lack {
     Connection(#[from] ConnectionError),
 }
 
-/// What the store holds of an account.
+/// Stored state of an account.
 struct Held {
     connection: Connection,
     client: Client,
@@ -62,12 +61,12 @@ struct Held {
 }
 
 impl Held {
-    /// What calls are made with.
+    /// The token for calls.
     fn token(&self) -> &str {
         self.tokens.pass.as_ref().map_or(self.tokens.access.reveal(), |pass| pass.token.reveal())
     }
 
-    /// Whether a token that a call can be made with is there. One that has to be changed first is none.
+    /// Whether a token for calls exists. A token that must be exchanged first does not count.
     fn has_token(&self) -> bool {
         self.client.endpoints.exchange.is_empty() || self.tokens.pass.is_some()
     }
@@ -80,8 +79,8 @@ impl Held {
         self.has_token() && self.tokens.call_life().is_good(now_ms)
     }
 
-    /// Until when its maker is left alone after a failure. A pause that is longer than any was noted by a clock
-    /// that was ahead, and is over.
+    /// Remaining pause after a failure. A pause longer than the maximum was written by a clock that was ahead, and is
+    /// ignored.
     fn rests(&self, now: Timestamp) -> Option<SignedDuration> {
         let left = self.grant.retry_at?.duration_since(now);
         (left.is_positive() && left <= REFUSED).then_some(left)
@@ -90,7 +89,7 @@ impl Held {
     fn access(&self) -> Result<Access, BaseError> {
         let vendor = self.client.vendor;
         let own = vendor.base(&self.connection.base_url)?;
-        // The maker may say where this account is answered, unless a person has chosen another place.
+        // The maker may name the account's base address. An address chosen by a person takes precedence.
         let told = self.tokens.pass.as_ref().and_then(|pass| vendor.base(pass.base.as_ref()?).ok());
         let told = told.filter(|base| base.url.starts_with("https://") || base.private);
         let base = match told {
@@ -106,7 +105,6 @@ impl Held {
 }
 
 impl StoredAccount {
-    /// The account of a connection.
     #[must_use]
     pub fn new(ws: &Ws, id: ConnectionId) -> Self {
         Self { ws: ws.clone(), id, shared: ws.app.accounts.of(id) }
@@ -143,9 +141,9 @@ impl StoredAccount {
         self.see_renewed(None).await
     }
 
-    /// What calls are made with now, as it is sent to a host; none where somebody has to sign in first.
+    /// Current access data for a host; `None` if a person has to sign in first.
     pub(super) fn lent(&self) -> Option<Zeroizing<String>> {
-        // ok: a host that has none asks, and hears why.
+        // ok: a host without a token asks and gets the reason.
         let held = self.held().ok().filter(Held::has_token)?;
         let access = held.access().ok()?; // ok: as above
         let lent = Lent {
@@ -157,7 +155,7 @@ impl StoredAccount {
         serde_json::to_string(&lent).ok().map(Zeroizing::new) // ok: as above
     }
 
-    /// The same, renewed where it is about to end or is one that was refused.
+    /// Like [`Self::lent`], renewed if the token is about to expire or was refused.
     pub(super) async fn lent_anew(
         &self,
         is_refused: impl Fn(&str) -> bool + Send,
@@ -169,8 +167,7 @@ impl StoredAccount {
         self.lent().ok_or_else(|| gone("nobody has signed in yet"))
     }
 
-    /// Renews to the end, also when the run that wanted it is stopped meanwhile: an answer that nobody keeps may be
-    /// the last one.
+    /// Completes a renewal even if the requesting run is stopped, because an unstored answer may be the last one.
     async fn see_renewed(&self, refused: Option<Access>) -> Result<Access, ProviderError> {
         let this = self.clone();
         let renewed = async move { this.renew(refused.as_ref()).await };
@@ -183,7 +180,7 @@ impl StoredAccount {
         let held = self.held()?;
         let app = &self.ws.app;
         let bad = |error: BaseError| gone(&error.to_string());
-        // Whoever waited for this turn may find that another has got a new one.
+        // Another task may have renewed the token while this one waited.
         let another = match refused {
             Some(refused) => held.has_token() && !refused.is_made_with(held.token()),
             None => held.is_fresh(app.clock.now_ms()),
@@ -203,13 +200,13 @@ impl StoredAccount {
             Err(Lack::Connection(error)) => Err(passing(&error.to_string())),
             Err(Lack::Auth(error)) => {
                 let refused = self.refusal(&held, error).await?;
-                // The last token is used to its end.
+                // Use the current token until it expires.
                 if usable { held.access().map_err(bad) } else { Err(refused) }
             }
         }
     }
 
-    /// Asks the maker for what the next calls are made with.
+    /// Requests new tokens from the maker.
     async fn ask(&self, held: &Held) -> Result<Tokens, Lack> {
         let app = &self.ws.app;
         let desk = Desk { http: &app.http, clock: &*app.clock, client: &held.client };
@@ -236,7 +233,7 @@ impl StoredAccount {
         Ok(tokens)
     }
 
-    /// New tokens for the old ones, kept before anybody uses them.
+    /// Exchanges the old tokens for new ones, which are stored before use.
     async fn refresh(&self, desk: Desk<'_>, held: &Held, old: &Tokens) -> Result<Tokens, Lack> {
         let (id, since) = (self.id, held.grant.signed_in_at);
         self.ws.write(&BY, move |tx| rules::ask(tx, id, since)).await?;
@@ -247,13 +244,13 @@ impl StoredAccount {
 
     async fn keep(&self, held: &Held, tokens: &Tokens) -> Result<(), ConnectionError> {
         let (id, since) = (self.id, held.grant.signed_in_at);
-        // Nothing says them from now on, wherever they turn up.
+        // Redact the tokens everywhere from now on.
         watch(&self.ws.app, id, tokens);
         let new = seal(&self.ws.app, &held.connection, tokens)?;
         self.ws.write(&BY, move |tx| rules::renew(tx, id, since, new)).await
     }
 
-    /// Keeps what a maker's refusal means; gives what the caller is told.
+    /// Stores the consequence of a maker's refusal. Returns the error for the caller.
     async fn refusal(&self, held: &Held, error: AuthError) -> Result<ProviderError, ProviderError> {
         let (id, since) = (self.id, held.grant.signed_in_at);
         let message = self.ws.app.redactor.masked(Spot::Errors, &error.message).into_owned();
@@ -279,7 +276,7 @@ impl StoredAccount {
         self.ws.write(&BY, move |tx| rules::put_off(tx, id, since, off)).await.map_err(kept)?;
         Ok(match error.failure {
             Failure::Passing => {
-                let wait = std::time::Duration::try_from(pause).ok(); // ok: it is never negative
+                let wait = std::time::Duration::try_from(pause).ok(); // ok: never negative
                 passing(&message).with_retry_after(wait)
             }
             _ => ProviderError {
@@ -300,18 +297,18 @@ impl Account for StoredAccount {
     }
 }
 
-/// Nobody is signed in.
+/// The account is not signed in.
 pub(super) fn gone(message: &str) -> ProviderError {
     ProviderError { sent: false, ..ProviderError::new(ErrorClass::SignIn, message) }
 }
 
-/// It may go well in a moment.
+/// A temporary failure.
 pub(super) fn passing(message: &str) -> ProviderError {
     let message = format!("the sign-in could not be renewed: {message}");
     ProviderError { sent: false, ..ProviderError::new(ErrorClass::Network, message) }
 }
 
-/// Seals tokens for the place that they are for.
+/// Seals tokens, bound to their place.
 ///
 /// # Errors
 /// `NoSignIn` for a connection with a key.
@@ -347,12 +344,12 @@ pub(super) fn open(
     tokens.map_err(|_| ConnectionError::Unreadable(crypto::keyring::SealError::BadFormat))
 }
 
-/// The name that stands in a text in place of a token.
+/// Redaction placeholder of a token.
 pub(super) fn watch_name(id: ConnectionId, which: &str) -> String {
     format!("connection-{}-{which}", id.short())
 }
 
-/// Takes these tokens out of every text from now on.
+/// Redacts these tokens in all texts from now on.
 pub(super) fn watch(app: &App, id: ConnectionId, tokens: &Tokens) {
     let named: Vec<(String, Secret)> = tokens
         .secrets()
@@ -362,7 +359,7 @@ pub(super) fn watch(app: &App, id: ConnectionId, tokens: &Tokens) {
     app.redactor.add_all(named.iter().map(|(name, secret)| (name.as_str(), secret.clone())));
 }
 
-/// Forgets the tokens of an account that nobody is signed in to any more.
+/// Stops redacting the tokens of an account that is signed out.
 pub fn forget(app: &App, id: ConnectionId) {
     for which in ["access", "refresh", "pass"] {
         app.redactor.remove(&watch_name(id, which));
@@ -370,7 +367,7 @@ pub fn forget(app: &App, id: ConnectionId) {
     app.accounts.of(id).gauge.forget();
 }
 
-/// Takes the tokens of a connection out of every text from now on, after a start.
+/// After a start: redacts the stored tokens of a connection in all texts.
 pub(super) fn watch_stored(
     app: &App,
     ws: &Ws,

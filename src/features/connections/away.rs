@@ -1,7 +1,7 @@
-//! Connections on a host: what home sends of them to be kept in memory alone, and how calls are made with it.
+//! Connections on a host: the credentials that the primary sends, kept in memory only, and calls made with them.
 //!
-//! Keys go as they are. Of a sign-in goes the token that calls are made with now, and never what another one is had for:
-//! home alone renews. A host whose token is about to end, or was refused, asks for another and waits until that has come.
+//! Keys are sent as they are. Of a sign-in only the current access token is sent, never the refresh token: only the
+//! primary renews. A host whose token is about to expire or was refused requests a new one and waits for it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,43 +34,44 @@ use super::provider;
 use super::queries::{Choice, turns};
 use super::rules::ConnectionError;
 
-/// A token that is good for a while yet is used when home does not answer within this.
+/// If the primary does not answer within this time, a token that is still valid is used.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How long a token may be on its way that home has named.
+/// Maximum time until a token announced by the primary arrives.
 const COMES: Duration = Duration::from_secs(20);
 
-/// What calls through an account are made with, as a host has it.
+/// Access data of an account, as sent to a host.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Lent {
     pub token: Hidden,
-    /// How long it is good, by home's clock.
+    /// Validity by the primary's clock.
     pub life: Life,
-    /// Where models answer for this account.
+    /// Base address for this account's calls.
     pub base: String,
-    /// What goes along with every call.
+    /// Headers sent with every call.
     pub headers: Vec<(String, String)>,
 }
 
 impl Lent {
-    /// Whether it is good for a while yet. A clock that is behind home's counts as home's did when it came.
+    /// Whether the token is valid for some time yet. If the local clock is behind the primary's, the time of issue
+    /// counts as now.
     fn is_fresh(&self, now_ms: i64) -> bool {
         self.life.is_fresh(now_ms.max(self.life.from))
     }
 }
 
-/// What a host has to know of a connection besides its record. The feed tells of none of it, so it goes with the keys.
+/// Properties of a connection outside its record. The feed does not contain them, so they are sent with the keys.
 #[derive(Debug, Serialize, Deserialize)]
 struct Facts {
-    /// The numbers of its keys, in the order in which they are used.
+    /// Key slots in order of use.
     slots: Vec<u32>,
-    /// What its provider said of its models.
+    /// Model properties reported by the provider.
     models: Vec<Offer>,
 }
 
-/// All that a host keeps in memory of a connection, by its names on the way.
+/// Everything that a host keeps in memory about a connection, by handle.
 ///
 /// # Errors
-/// When a key cannot be opened.
+/// If a key cannot be opened.
 pub fn sent(
     ws: &Ws,
     id: ConnectionId,
@@ -84,16 +85,16 @@ pub fn sent(
         let models = snap.get::<Offers>(id)?.map_or_else(Vec::new, |offers| offers.models);
         Ok::<_, StoreError>(Facts { slots, models })
     })?;
-    // ok: numbers and texts can always be written.
+    // ok: numbers and strings always serialize.
     let facts = serde_json::to_string(&facts).ok();
     all.extend(facts.map(|facts| (facts_handle(id), Zeroizing::new(facts))));
     Ok(all)
 }
 
-/// What calls through an account are made with, for a host that has none which is good: another one than was refused.
+/// Access data of an account for a host whose token is invalid: different from the refused one.
 ///
 /// # Errors
-/// Why there is none.
+/// The reason why there is no token.
 pub async fn renewed(
     ws: &Ws,
     id: ConnectionId,
@@ -104,17 +105,17 @@ pub async fn renewed(
 
 fn facts(up: &dyn Upstream, id: ConnectionId) -> Option<Facts> {
     let (_, text) = up.key(&facts_handle(id))?;
-    // ok: what a home of another version says is as good as nothing.
+    // ok: data from a primary of another version is ignored.
     serde_json::from_str(&text).ok()
 }
 
-/// On a host: what the provider said of a model when home asked it last.
+/// On a host: model properties that the provider last reported to the primary.
 pub(super) fn model_info(up: &dyn Upstream, id: ConnectionId, model: &str) -> Option<ModelInfo> {
     let models = facts(up, id)?.models;
     models.into_iter().find(|offer| offer.id == model).map(turns::as_info)
 }
 
-/// Everybody who may answer for a choice, at home and on a host: see [`turns::candidates`].
+/// All candidates for a choice, on the primary and on a host; see [`turns::candidates`].
 pub fn candidates(
     ws: &Ws,
     tx: &dyn Read,
@@ -128,7 +129,7 @@ pub fn candidates(
     })
 }
 
-/// On a host no key is stored: which of them there are, home says.
+/// A host stores no keys; the primary sends the list of slots.
 fn with_all_keys(up: &dyn Upstream, all: Vec<Candidate>) -> Vec<Candidate> {
     let mut spread = Vec::with_capacity(all.len());
     for one in all {
@@ -143,7 +144,7 @@ fn with_all_keys(up: &dyn Upstream, all: Vec<Candidate>) -> Vec<Candidate> {
     spread
 }
 
-/// The account of a connection on a host.
+/// Account of a connection on a host.
 pub(super) struct LentAccount {
     up: Arc<dyn Upstream>,
     id: ConnectionId,
@@ -159,10 +160,10 @@ impl LentAccount {
         Self { up: Arc::clone(up), id, vendor, clock, redactor }
     }
 
-    /// What home has sent last, and which version that is.
+    /// The access data sent last, with its version.
     fn held(&self) -> Option<(u64, Lent)> {
         let (version, text) = self.up.key(&access_handle(self.id))?;
-        // ok: what a home of another version says is as good as nothing.
+        // ok: data from a primary of another version is ignored.
         Some((version, serde_json::from_str(&text).ok()?))
     }
 
@@ -190,12 +191,13 @@ impl LentAccount {
         }
         match timeout(PATIENCE, asked).await {
             Ok(answer) => answer,
-            // The line is cut, perhaps: it is used to its end.
+            // The link may be down: use the token until it expires.
             Err(_) => self.access(&lent),
         }
     }
 
-    /// Asks home, and waits until that has come which home says is good, whatever the clock says here.
+    /// Requests a token from the primary and waits until it arrives. The primary decides whether the token is valid,
+    /// whatever the local clock says.
     async fn asked(&self, refused: Option<u64>) -> Result<Access, ProviderError> {
         let mut moves = self.up.moves();
         let wanted = Wanted { connection: self.id, refused };
@@ -219,7 +221,7 @@ impl LentAccount {
         }
     }
 
-    /// Another token than one that was refused; it may have come meanwhile.
+    /// A token other than the refused one, which may have arrived meanwhile.
     async fn other(&self, access: &Access) -> Result<Access, ProviderError> {
         match self.held() {
             Some((_, lent)) if !access.is_made_with(lent.token.reveal()) => self.access(&lent),
@@ -238,7 +240,7 @@ impl Account for LentAccount {
     }
 }
 
-/// Why home has no token, as it goes over the line.
+/// The reason for a missing token, as sent over the link.
 #[must_use]
 pub fn as_refusal(error: &ProviderError) -> Refusal {
     let wait = error.retry_after.and_then(|wait| u64::try_from(wait.as_millis()).ok());
@@ -246,7 +248,7 @@ pub fn as_refusal(error: &ProviderError) -> Refusal {
     Refusal { with: json!({ "wait_ms": wait }), ..refusal }
 }
 
-/// The same on the host.
+/// Decodes [`as_refusal`] on the host.
 fn refusal(refusal: Refusal) -> ProviderError {
     let wait = refusal.with["wait_ms"].as_u64().map(Duration::from_millis);
     let class = ErrorClass::named(&refusal.code).unwrap_or(ErrorClass::Network);
@@ -285,7 +287,7 @@ mod tests {
         serde_json::to_string(&lent).unwrap()
     }
 
-    /// A home that renews when it is asked, or refuses.
+    /// A primary that renews on request or refuses.
     #[derive(Default)]
     struct Home {
         keys: Mutex<BTreeMap<String, (u64, String)>>,
@@ -328,7 +330,7 @@ mod tests {
                 if let Some(refusal) = &self.refuses {
                     return Err(refusal.clone());
                 }
-                // It comes beside the answer.
+                // The token arrives beside the response.
                 self.sends(9, lent("renewed-token", NOW + 2 * HOUR));
                 Ok(json!({ "version": 9 }))
             })
@@ -374,7 +376,7 @@ mod tests {
         home.sends(1, lent("first-token", NOW + HOUR));
         let access = account(&home, NOW).now().await.unwrap();
         assert!(access.is_made_with("first-token") && home.asked.lock().is_empty());
-        // Also by a clock that is behind home's.
+        // Also with a clock behind the primary's.
         let access = account(&home, NOW - 365 * 24 * HOUR).now().await.unwrap();
         assert!(access.is_made_with("first-token") && home.asked.lock().is_empty());
         let access = account(&home, NOW + HOUR - 1_000).now().await.unwrap();
@@ -391,7 +393,7 @@ mod tests {
         let second = account.refused(&first).await.unwrap();
         assert!(second.is_made_with("renewed-token"));
         assert_eq!(*home.asked.lock(), [Wanted { connection: id(), refused: Some(1) }]);
-        // Whoever comes later with the old one finds what the other got.
+        // A later request with the old token gets the same new one.
         assert!(account.refused(&first).await.unwrap().is_made_with("renewed-token"));
         assert_eq!(home.asked.lock().len(), 1);
         let told = account.redactor.text("with renewed-token it goes on").into_owned();

@@ -1,11 +1,10 @@
-//! The card of choices of who makes vectors: all that the rest of HQ knows of them.
+//! Entity descriptor of embedding model choices.
 
 use entity::{Entity, Field, Meaning, text_of};
 use kernel::Can;
 
 use super::model::VectorSource;
 
-/// The card of choices of who makes vectors.
 pub static VECTOR_SOURCE: Entity = Entity {
     fields: &[
         Field::text("model", "model").called("title"),

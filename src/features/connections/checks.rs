@@ -1,4 +1,4 @@
-//! Really calling a provider: the test button, the list of models.
+//! Real calls to a provider: the connection test and the model list.
 
 use std::time::Duration;
 
@@ -17,27 +17,25 @@ use super::provider::provider;
 use super::queries;
 use super::rules::{self, ConnectionError, Effect, Found, Listed, Spent, paid};
 
-/// How long a person waits for a test: a private server may first have to load its model.
+/// Timeout of a test: a private server may first have to load its model.
 const PATIENCE: Duration = Duration::from_secs(90);
-/// And for how long until it is known whether it calls tools.
+/// Timeout of the check for tool calls.
 const ECHO: Duration = Duration::from_secs(30);
 
-/// What a test says of a model that had a tool to call and did not.
+/// Note for a model that did not call the offered tool.
 const NO_CALL: &str =
     ", but called no tool when it was asked to: agents may not be able to work with it";
-/// And of one whose server says that it takes none.
+/// Note for a model whose server rejects tools.
 const NO_TOOLS: &str = ", but takes no tools: it can talk and not work";
 
-/// Whether the model that answered a test called no tool.
+/// Whether the tested model called no tool.
 #[must_use]
 pub fn only_talks(tested: &Tested) -> bool {
     tested.ok && [NO_CALL, NO_TOOLS].iter().any(|said| tested.message.contains(said))
 }
 
-/// What a person asked a provider for and did not get.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckError {
-    /// The connection itself.
     #[error(transparent)]
     Connection(#[from] ConnectionError),
     #[error("{0}")]
@@ -59,43 +57,42 @@ impl Problem for CheckError {
     }
 }
 
-/// What a test came to.
+/// Result of a test.
 #[derive(Clone, Debug)]
 pub struct Checked {
-    /// What is kept of it.
+    /// The stored part.
     pub tested: Tested,
-    /// What it changed besides the connection.
     pub effect: Effect,
-    /// The connection as it is now.
+    /// The connection after the test.
     pub connection: Connection,
-    /// What went wrong.
+    /// Error class.
     pub class: Option<ErrorClass>,
-    /// How long the answer took, in milliseconds.
+    /// Response time in milliseconds.
     pub millis: Option<u64>,
 }
 
-/// Whether nothing is left of what the workspace may spend: calls that no agent makes are not made, either.
+/// Whether the workspace's budget is used up, so that calls outside of runs are not made either.
 pub(super) fn is_spent(tx: &dyn Read, now: Timestamp) -> Result<bool, StoreError> {
     let all = budgets::standings(tx, &[Payer::Workspace], now)?;
     Ok(all.iter().any(|one| one.budget.hard && one.is_used_up()))
 }
 
-/// Asks the provider for its models and for one word, and keeps what it said. What that may cost at most is held back
-/// before.
+/// Tests a connection: requests the model list and one short answer, and stores the result. The maximum cost is
+/// reserved before.
 ///
 /// # Errors
-/// `NotFound` when there is no such connection; `OverBudget` when nobody pays for the call; what the provider answers is no error but the
-/// result.
+/// `NotFound` if the connection does not exist; `OverBudget` if the budget cannot pay the call. An error of the
+/// provider is part of the result, not an error.
 pub async fn test(ws: &Ws, who: &impl Who, id: ConnectionId) -> Result<Checked, ConnectionError> {
     let stored = stored(ws, id)?;
     if ws.read(|snap| is_spent(snap, ws.app.clock.now()))? {
         return Err(ConnectionError::OverBudget);
     }
-    // The server may have learned something since.
+    // The server may have changed since.
     ws.app.accounts.of(id).forget_lessons();
     let provider = match provider(ws, Some(id)) {
         Ok(provider) => provider,
-        // A key that does not open is what the test is there to find.
+        // A key that cannot be opened is a valid test result.
         Err(error @ ConnectionError::Unreadable(_)) => {
             let found = failed(&error.to_string(), ErrorClass::Auth, None);
             return keep(ws, who, id, found).await;
@@ -153,12 +150,12 @@ fn failed(message: &str, class: ErrorClass, models: Option<Listed>) -> Found {
     }
 }
 
-/// The models that a provider lists and the one that is asked, or why none can be.
+/// The provider's models and the one to call, or why none can be called.
 async fn first(
     provider: &dyn Provider,
     stored: &Connection,
 ) -> Result<(Option<Listed>, String), Box<Found>> {
-    // Some servers have no list; whether they answer is what counts.
+    // Some servers have no model list; only their answer counts.
     let listed = provider.models().await;
     if let Err(error) = &listed
         && matches!(
@@ -186,7 +183,7 @@ async fn first(
     }
 }
 
-/// Asks a model for one word and for the call of a tool: what was found, and what it used if it answered.
+/// Asks a model for one word and a tool call. Returns the result, and the usage if the model answered.
 async fn ask(
     provider: &dyn Provider,
     stored: &Connection,
@@ -215,13 +212,13 @@ async fn ask(
     }
 }
 
-/// Whether a model calls tools: without them it can talk, and nothing else.
+/// Whether a model calls tools. Without them it can only chat.
 enum Tools {
-    /// It did, or did not.
+    /// The result of the check.
     Asked(Echo),
-    /// Its server says that it takes none.
+    /// The server rejects tools.
     None,
-    /// Nobody knows.
+    /// The check failed.
     Unknown(String),
 }
 
@@ -243,7 +240,7 @@ impl Tools {
     }
 }
 
-/// Lets a model call a tool, and keeps in the list of models what that showed.
+/// Checks whether a model calls tools, and stores the result in the model list.
 async fn tools(provider: &dyn Provider, models: &mut Option<Listed>, model: &str) -> Tools {
     let mut offers = models.iter_mut().flat_map(|listed| &mut listed.offers);
     let mut offer = offers.find(|offer| offer.id == model);
@@ -268,7 +265,7 @@ fn refuses_tools(error: &ProviderError) -> bool {
         && (said.contains("tool") || said.contains("function"))
 }
 
-/// A call that has not been made.
+/// Usage of a call that was not made yet.
 pub(super) fn about_to_ask(provider: &dyn Provider, stored: &Connection, asked: &str) -> Spent {
     let known = queries::priced(Some(stored), provider.model(asked));
     let (model, asked) = (asked.to_owned(), asked.to_owned());
@@ -287,7 +284,7 @@ pub(super) fn spent(
     if probe.model.is_empty() { call } else { Spent { model: probe.model, ..call } }
 }
 
-/// A call without an answer: what broke off in the middle may have cost something.
+/// Usage of a failed call. A call that broke off may have had a cost.
 #[must_use]
 pub fn ended(call: Spent, class: Option<ErrorClass>) -> Spent {
     let end = match class {
@@ -305,7 +302,7 @@ fn answered(probe: &Probe, asked: &str) -> String {
     format!("{model} answered in {took}")
 }
 
-/// What happened, what helps, and the provider's own words.
+/// What happened, what helps, and the provider's message.
 fn words(error: &ProviderError) -> String {
     let status = error.status.map_or_else(String::new, |status| format!(" ({status})"));
     let own = error.message.trim();
@@ -335,16 +332,16 @@ fn stored(ws: &Ws, id: ConnectionId) -> Result<Connection, ConnectionError> {
     ws.read(|snap| snap.get::<Connection>(id)?.ok_or(ConnectionError::NotFound(id)))
 }
 
-/// Reads the list of models again.
+/// Reloads the model list.
 ///
 /// # Errors
-/// When the provider does not answer with a list.
+/// If the provider does not return a list.
 pub async fn refresh_models(
     ws: &Ws,
     who: &impl Who,
     id: ConnectionId,
 ) -> Result<Connection, CheckError> {
-    // Who reads the list again wants to know what is there now.
+    // A reload asks for the current state, so discard what was learned.
     ws.app.accounts.of(id).forget_lessons();
     let provider = provider(ws, Some(id))?;
     let listed = match tokio::time::timeout(PATIENCE, provider.models()).await {

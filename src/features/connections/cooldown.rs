@@ -1,4 +1,4 @@
-//! Who may answer after a failure, and how long who failed is left alone. Pure numbers and lists.
+//! Choice of the next candidate after a failure, and length of cooldowns. Pure functions.
 
 use std::time::Duration;
 
@@ -7,15 +7,15 @@ use serde::{Deserialize, Serialize};
 use kernel::ConnectionId;
 use providers::error::ErrorClass;
 
-/// The longest rest that a provider can ask for: its week.
+/// Maximum cooldown that a provider can request: a week.
 pub(super) const LONGEST: Duration = Duration::from_secs(7 * 86_400);
 
-/// Somebody who can answer: a model, through a key of a connection.
+/// A model reached through one key of a connection.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Candidate {
-    /// The connection; none for practice.
+    /// `None` for the practice model.
     pub connection: Option<ConnectionId>,
-    /// The number of the key.
+    /// Number of the key.
     pub slot: u32,
     pub model: String,
 }
@@ -30,16 +30,16 @@ impl Candidate {
     }
 }
 
-/// What a failure says nothing good of.
+/// What a failure puts into cooldown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
-    /// The key, whatever the model.
+    /// The key with all models.
     Key,
     /// The model with this key.
     Model,
 }
 
-/// What rests after a failure; nothing when another would fail in the same way.
+/// What a failure puts into cooldown; `None` if every candidate would fail the same way.
 #[must_use]
 pub fn scope(class: ErrorClass) -> Option<Scope> {
     match class {
@@ -63,7 +63,8 @@ pub fn scope(class: ErrorClass) -> Option<Scope> {
     }
 }
 
-/// How long who failed so often in a row is left alone. A provider's own wish counts for what time heals.
+/// Length of the cooldown after a number of consecutive failures. The length requested by the provider applies to
+/// failures that time fixes.
 #[must_use]
 pub fn rest(class: ErrorClass, failures: u32, asked: Option<Duration>) -> Duration {
     let steps = [30, 60, 300];
@@ -81,14 +82,14 @@ pub fn rest(class: ErrorClass, failures: u32, asked: Option<Duration>) -> Durati
     }
 }
 
-/// Whether time alone heals a failure; otherwise a person has to act.
+/// Whether time fixes a failure; otherwise a person has to act.
 #[must_use]
 pub fn passes(class: ErrorClass) -> bool {
     class.retryable()
 }
 
-/// The next to ask, as its place in the list: the first that was not tried, does not rest, and is not ruled out by
-/// what was said already.
+/// Index of the next candidate: the first that was not tried, is not in cooldown and is not ruled out by earlier
+/// failures.
 #[must_use]
 pub fn next(
     list: &[Candidate],
@@ -100,14 +101,14 @@ pub fn next(
     })
 }
 
-/// Whether a failure of another says that this one would fail, too.
+/// Whether the failure of another candidate implies that this one would fail too.
 fn is_ruled_out(at: usize, list: &[Candidate], tried: &[(usize, ErrorClass)]) -> bool {
     let one = &list[at];
     let mut limited = 0;
     for (done, class) in tried {
         let other = &list[*done];
         match class {
-            // The same key pays and opens for all models.
+            // A key has the same account for all models.
             ErrorClass::Auth
             | ErrorClass::AuthPermanent
             | ErrorClass::SignIn
@@ -116,7 +117,7 @@ fn is_ruled_out(at: usize, list: &[Candidate], tried: &[(usize, ErrorClass)]) ->
             {
                 return true;
             }
-            // Another key leads to the same machine.
+            // Another key reaches the same server.
             ErrorClass::Network if other.connection == one.connection => return true,
             ErrorClass::NotFoundModel | ErrorClass::Server if other.is_same_model(one) => {
                 return true;
@@ -127,7 +128,7 @@ fn is_ruled_out(at: usize, list: &[Candidate], tried: &[(usize, ErrorClass)]) ->
             _ => {}
         }
     }
-    // One other key is worth a try, more would be limited with it.
+    // One other key is worth a try; further ones are likely limited too.
     2 <= limited
 }
 
@@ -246,7 +247,7 @@ mod tests {
                 let out = is_ruled_out(at, &list, &tried);
                 prop_assert!(asked == 1 || (asked == 0 && out), "{at} was forgotten");
             }
-            // What rules out nobody leaves nobody out.
+            // These failures rule out no other candidate.
             if tried.iter().all(|(_, class)| matches!(class, ErrorClass::Timeout | ErrorClass::Garbage)) {
                 prop_assert_eq!(tried.len(), (0..list.len()).filter(|at| !rests(*at)).count());
             }

@@ -1,4 +1,4 @@
-//! Lists of models are read again once a day: what a provider offers changes without a word.
+//! Daily reload of model lists, because providers change their offers unannounced.
 
 use jiff::SignedDuration;
 
@@ -10,14 +10,14 @@ use super::checks;
 use super::model::Offers;
 use super::queries;
 
-/// Nobody asked for it.
+/// Automatic reloads have no author.
 const BY: (Actor, Cause) = (Actor::System(Part::Engine), Cause::Timer);
-/// How old a list may become.
+/// Maximum age of a model list.
 const AGE: SignedDuration = SignedDuration::from_hours(24);
-/// The pause between two looks.
+/// Interval of the check.
 const LOOK: SignedDuration = SignedDuration::from_hours(1);
 
-/// Reads lists again that are old, until the workspace closes. A connection that was never tested is left alone.
+/// Reloads old model lists until the workspace closes. Untested connections are skipped.
 pub async fn keep_lists_fresh(ws: Ws) {
     let halt = ws.halt();
     loop {

@@ -1,7 +1,7 @@
-//! Signing in to a connection: in a browser that is sent back with a code, which is caught on this machine or pasted;
-//! or by typing a short code at the maker's, which HQ asks about until it was. What is under way lies sealed in the
-//! store and goes on after a restart. A program that is killed between the maker's last answer and the store has
-//! lost that answer: the person begins anew.
+//! Sign-in to a connection: in a browser that is redirected back with a code, which is caught on this machine or
+//! pasted, or by a short code typed on the maker's page, which HQ polls. A pending sign-in is stored sealed and
+//! continues after a restart. If HQ is killed between the maker's last answer and its storage, the answer is lost and
+//! the person has to start again.
 
 use std::collections::HashSet;
 
@@ -25,25 +25,23 @@ use super::rules::ConnectionError;
 use super::rules::sign_in::{self as rules, NewLogin, Still};
 use super::{accounts, checks};
 
-/// Nobody asked for it.
+/// Automatic steps have no author.
 const BY: (Actor, Cause) = (Actor::System(Part::Engine), Cause::Timer);
-/// How long a person has in a browser.
+/// Time allowed for a sign-in in the browser.
 const BROWSER: SignedDuration = SignedDuration::from_mins(15);
-/// How long a maker may take to hear of a sign-out.
+/// Timeout for reporting a sign-out to the maker.
 const TOLD: std::time::Duration = std::time::Duration::from_secs(30);
-/// More between two questions, when a maker says that it is asked too often.
+/// Added to the poll interval if the maker asks to slow down.
 const SLOWER: SignedDuration = SignedDuration::from_secs(5);
 
-/// Why a sign-in does not go on.
 #[derive(Debug, thiserror::Error)]
 pub enum LoginError {
-    /// The connection itself.
     #[error(transparent)]
     Connection(#[from] ConnectionError),
-    /// What came back cannot be used.
+    /// The pasted or caught answer is unusable.
     #[error("{0}")]
     Answer(String),
-    /// What the maker said.
+    /// Message of the maker.
     #[error("{0}")]
     Maker(String),
 }
@@ -78,7 +76,7 @@ impl From<StoreError> for LoginError {
     }
 }
 
-/// What only HQ and the person know of a sign-in that is under way.
+/// Secrets of a pending sign-in, known only to HQ and the person.
 #[derive(Serialize, Deserialize)]
 struct Pending {
     url: String,
@@ -88,25 +86,22 @@ struct Pending {
     device_code: Hidden,
 }
 
-/// A sign-in as it is shown to who manages connections.
+/// A sign-in as shown to people who manage connections.
 #[derive(Clone, Debug)]
 pub struct Shown {
     pub flow: Flow,
-    /// How it stands.
     pub state: LoginState,
-    /// Where the person goes; empty once it is over.
+    /// URL for the person; empty once the sign-in is over.
     pub url: String,
-    /// What the person types there; empty where nothing is typed.
+    /// Code for the person to type; empty if none is needed.
     pub code: String,
-    /// When it began.
     pub begun_at: Timestamp,
-    /// When it is too late.
     pub expires_at: Timestamp,
-    /// What the maker said last.
+    /// Last message of the maker.
     pub said: String,
 }
 
-/// In which ways people can sign in to a client's maker.
+/// The sign-in flows that a client supports.
 #[must_use]
 pub fn flows_of(client: &Client) -> Vec<Flow> {
     let ends = &client.endpoints;
@@ -131,7 +126,7 @@ fn desk<'a>(app: &'a App, client: &'a Client) -> Desk<'a> {
     Desk { http: &app.http, clock: &*app.clock, client }
 }
 
-/// The place for which a sign-in that is under way is sealed.
+/// Binding of the envelope of a pending sign-in.
 #[must_use]
 pub fn place(owner: &str) -> Binding<'_> {
     Binding { scope: "connection", owner, name: "login" }
@@ -144,10 +139,10 @@ fn open(app: &App, login: &Login) -> Result<Pending, ConnectionError> {
     pending.map_err(|_| ConnectionError::NoLogin)
 }
 
-/// The sign-in of a connection: one that is under way, or how the last one ended.
+/// The pending sign-in of a connection, or the result of the last one.
 ///
 /// # Errors
-/// When the disk fails, or the master key is another.
+/// If the store fails or the master key has changed.
 pub fn shown(ws: &Ws, id: ConnectionId) -> Result<Option<Shown>, ConnectionError> {
     let Some(login) = ws.read(|snap| snap.get::<Login>(id))? else { return Ok(None) };
     let now = ws.app.clock.now();
@@ -158,7 +153,7 @@ pub fn shown(ws: &Ws, id: ConnectionId) -> Result<Option<Shown>, ConnectionError
     };
     Ok(Some(Shown {
         flow: login.flow,
-        // The clock may know before the one who notes it.
+        // The sign-in may have expired before the background task recorded it.
         state: if waits && login.is_over(now) { LoginState::Expired } else { login.state },
         url,
         code,
@@ -168,10 +163,10 @@ pub fn shown(ws: &Ws, id: ConnectionId) -> Result<Option<Shown>, ConnectionError
     }))
 }
 
-/// Begins a sign-in; one that was under way is over.
+/// Begins a sign-in and cancels a pending one.
 ///
 /// # Errors
-/// `NoSignIn`, `NoFlow`; what the maker said.
+/// `NoSignIn`, `NoFlow`, or an error of the maker.
 pub async fn begin(
     ws: &Ws,
     who: &impl Who,
@@ -227,16 +222,16 @@ pub async fn begin(
     Ok(shown(ws, id)?.ok_or(ConnectionError::NoLogin)?)
 }
 
-/// What the maker said, without any secret.
+/// An error of the maker, without secrets.
 fn login_error(ws: &Ws, error: &AuthError) -> LoginError {
     LoginError::Maker(ws.app.redactor.masked(Spot::Errors, &error.message).into_owned())
 }
 
-/// Takes what came back from a browser, be it pasted or caught, and finishes the sign-in. To the end, also when
-/// whoever sent it goes away: a code is good once.
+/// Takes the pasted or caught answer of a browser and finishes the sign-in. Completes even if the sender disconnects,
+/// because a code is valid once.
 ///
 /// # Errors
-/// `NoLogin`; what cannot be used, after which another may be tried; what the maker said.
+/// `NoLogin`; an unusable answer, after which another can be tried; an error of the maker.
 pub async fn answer(
     ws: &Ws,
     who: &impl Who,
@@ -280,7 +275,7 @@ async fn take(ws: &Ws, by: (Actor, Cause), id: ConnectionId, came: &str) -> Resu
     }
 }
 
-/// Keeps what a failure means for the sign-in; gives what is said.
+/// Stores the consequence of a failure. Returns the error to report.
 async fn failed(
     ws: &Ws,
     by: (Actor, Cause),
@@ -330,8 +325,8 @@ async fn end(
     Ok(())
 }
 
-/// Keeps what the maker gave. Where that has to be changed for something shorter, this is tried at once: it shows
-/// whether the account may use the models at all.
+/// Stores the maker's tokens. If they have to be exchanged for a short-lived token, this is tried at once, because it
+/// shows whether the account may use the models.
 async fn complete(
     ws: &Ws,
     by: (Actor, Cause),
@@ -344,7 +339,7 @@ async fn complete(
     if !client.endpoints.exchange.is_empty() {
         match desk(&ws.app, &client).pass(&tokens).await {
             Ok(pass) => tokens.pass = Some(pass),
-            // It is had before the first call.
+            // The exchange is repeated before the first call.
             Err(error) if error.failure == Failure::Passing => {}
             Err(error) => {
                 let message = ws.app.redactor.masked(Spot::Errors, &error.message).into_owned();
@@ -358,7 +353,7 @@ async fn complete(
     ws.write(&by, move |tx| rules::finish(tx, id, number, new)).await?;
     ws.app.accounts.nudge();
     let here = ws.clone();
-    // What it offers and whether it answers; whoever signed in need not wait for that.
+    // Test the connection in the background; the person need not wait.
     ws.spawn("test of a sign-in", async move {
         let halt = here.halt();
         tokio::select! {
@@ -371,7 +366,7 @@ async fn complete(
     Ok(())
 }
 
-/// Calls off the sign-in that is under way.
+/// Cancels the pending sign-in.
 ///
 /// # Errors
 /// `NoLogin`.
@@ -381,13 +376,13 @@ pub async fn cancel(ws: &Ws, who: &impl Who, id: ConnectionId) -> Result<(), Con
     Ok(())
 }
 
-/// Signs out: the tokens are forgotten here, and their maker is told, where it wants to know.
+/// Signs out: deletes the tokens and informs the maker if it supports revocation.
 ///
 /// # Errors
 /// `NotFound`; `NoSignIn`.
 pub async fn sign_out(ws: &Ws, who: &impl Who, id: ConnectionId) -> Result<(), ConnectionError> {
     let shared = ws.app.accounts.of(id);
-    // Whoever asks for new tokens now is heard first: those are to count no more, either.
+    // Wait for a running renewal, so that its new tokens are revoked too.
     let _turn = shared.turn.lock().await;
     let leaving = Leaving::of(ws, id);
     ws.write(who, move |tx| rules::sign_out(tx, id)).await?;
@@ -399,7 +394,7 @@ pub async fn sign_out(ws: &Ws, who: &impl Who, id: ConnectionId) -> Result<(), C
     Ok(())
 }
 
-/// A sign-in that is given up here, and that its maker does not know of yet.
+/// A signed-out account whose maker was not informed yet.
 pub struct Leaving {
     connection: ConnectionId,
     client: Client,
@@ -407,11 +402,11 @@ pub struct Leaving {
 }
 
 impl Leaving {
-    /// The sign-in of a connection, to be taken before it is forgotten. None where nobody is signed in, or what is
-    /// kept of it does not open.
+    /// The account of a connection, taken before its tokens are deleted; `None` if it is not signed in or cannot be
+    /// opened.
     #[must_use]
     pub fn of(ws: &Ws, id: ConnectionId) -> Option<Self> {
-        // ok: what is not there, or does not open, is nobody's to tell of
+        // ok: without tokens there is nothing to revoke
         let (connection, client) = stored(ws, id).ok()?;
         client.revoke()?;
         let grant = ws.read(|snap| snap.get::<Grant>(id)).ok()??;
@@ -419,7 +414,7 @@ impl Leaving {
         Some(Self { connection: id, client, tokens })
     }
 
-    /// Tells the maker. Here it is over already, so nobody waits for that.
+    /// Informs the maker in the background.
     pub fn tell(self, ws: &Ws) {
         let Self { connection, client, tokens } = self;
         let here = ws.clone();
@@ -444,13 +439,13 @@ impl Leaving {
     }
 }
 
-/// Sees to all sign-ins that are under way, until the workspace closes: asks makers whether a code was typed,
-/// listens for browsers that are sent back, notes that it is too late.
+/// Drives all pending sign-ins until the workspace closes: polls makers, listens for browser callbacks and records
+/// expiry.
 pub async fn see_to_all(ws: Ws) {
     let (halt, app) = (ws.halt(), ws.app.clone());
     let mut nudges = app.accounts.nudges();
     let mut heard: HashSet<(ConnectionId, u32)> = HashSet::new();
-    // Until when it has slept: what was due then is due, also when the clock was set back meanwhile.
+    // End of the last sleep: what was due then stays due if the clock is set back.
     let mut slept: Option<Timestamp> = None;
     loop {
         nudges.borrow_and_update();
@@ -501,7 +496,7 @@ fn open_ones(ws: &Ws) -> Vec<Login> {
     all.into_iter().filter(|login| login.state == LoginState::Waiting).collect()
 }
 
-/// What is due for one sign-in.
+/// Performs the due step of a sign-in.
 async fn look_after(ws: &Ws, login: &Login) {
     let done = match login.is_over(ws.app.clock.now()) {
         true => end(ws, BY, login, LoginState::Expired, "").await.map_err(LoginError::from),
@@ -512,13 +507,13 @@ async fn look_after(ws: &Ws, login: &Login) {
         Err(error) => {
             let error = ws.app.redactor.masked(Spot::Errors, &error.to_string()).into_owned();
             tracing::info!(connection.id = %login.connection, "a sign-in does not go on: {error}");
-            // Whatever it is, it is no reason to ask without a pause.
+            // Avoid a busy loop, whatever the error is.
             tokio::time::sleep(std::time::Duration::from_secs(1)).await;
         }
     }
 }
 
-/// Asks whether the code was typed.
+/// Polls whether the code was typed.
 async fn poll(ws: &Ws, login: &Login) -> Result<(), LoginError> {
     let ready = stored(ws, login.connection).and_then(|known| Ok((known, open(&ws.app, login)?)));
     let ((connection, client), pending) = match ready {
@@ -534,8 +529,8 @@ async fn poll(ws: &Ws, login: &Login) -> Result<(), LoginError> {
     }
 }
 
-/// Waits for the browser on this machine, where it is sent back to a port of this machine. Another program may have
-/// that port, and the browser may be on another machine: then the address is pasted.
+/// Waits for the browser callback on a local port. If another program has the port or the browser runs elsewhere, the
+/// person pastes the address instead.
 async fn listen(ws: Ws, login: Login) {
     let Ok((_, client)) = stored(&ws, login.connection) else { return };
     let redirect = client.endpoints.redirect;

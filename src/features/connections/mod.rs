@@ -1,6 +1,6 @@
-//! Provider connections: where models come from, with keys encrypted at rest.
+//! Provider connections: access to models, with keys encrypted at rest.
 //!
-//! `practice` is built in and has no record: wherever a connection is optional, none means practice.
+//! `practice` is built in and has no record: an optional connection of `None` means practice.
 
 pub mod accounts;
 pub mod away;

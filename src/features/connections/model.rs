@@ -20,41 +20,40 @@ pub use vectors::{Maker, VECTOR_SOURCES, VectorSource, VectorSourceId};
 
 pub const CONNECTIONS: Table = Table::new(75, "connections");
 pub const BY_NAME: Index = Index::unique(76, "connections_by_name");
-/// Their keys, sealed.
+/// The sealed keys of connections.
 pub const CONNECTION_KEYS: Table = Table::new(77, "connection_keys");
 
-/// Which wire a connection speaks.
+/// Wire protocol of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Wire {
     /// Anthropic Messages.
     Anthropic,
-    /// OpenAI Chat Completions and all that speak it.
+    /// OpenAI Chat Completions and compatible servers.
     OpenaiChat,
     OpenaiResponses,
-    /// Gemini's own protocol.
+    /// Gemini's native protocol.
     Gemini,
-    /// Ollama's own protocol.
+    /// Ollama's native protocol.
     Ollama,
 }
 
-/// What the last test said.
+/// Result of the last test.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tested {
     #[serde(with = "millisecond::required")]
     pub at: Timestamp,
     /// Whether a real call was answered.
     pub ok: bool,
-    /// What it said.
     pub message: String,
 }
 
-/// A model as the provider lists it.
+/// A model as listed by the provider.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ListedModel {
-    /// Its id on the wire.
+    /// Model id of the provider.
     pub id: String,
-    /// Its name for people.
+    /// Display name.
     pub name: String,
 }
 
@@ -63,29 +62,26 @@ pub struct ListedModel {
 pub struct Connection {
     pub id: ConnectionId,
     pub name: String,
-    /// The wire it speaks.
     pub wire: Wire,
-    /// The base address.
     pub base_url: String,
-    /// The model that is used when nobody chose one.
+    /// Used without another choice.
     pub default_model: Option<String>,
-    /// The models that the provider listed last.
+    /// Latest list of the provider.
     pub models: Vec<ListedModel>,
-    /// The last characters of the key, so that a person knows which it is.
+    /// Last characters of the key, for recognition.
     pub key_hint: Option<String>,
-    /// The last test.
     pub tested: Option<Tested>,
-    /// Price of a million tokens in micro-dollars where the catalogue has none: input, output.
+    /// Micro-dollars per million tokens if the catalogue has no price: input, output.
     pub price: Option<(i64, i64)>,
     #[serde(with = "millisecond::required")]
     pub created_at: Timestamp,
     #[serde(with = "millisecond::required")]
     pub updated_at: Timestamp,
-    /// Where a person signs in, when it is an account in place of a key.
+    /// Set if a person signs in instead of giving a key.
     pub sign_in: Option<Client>,
 }
 
-/// A connection as it was kept before people could sign in.
+/// Layout before sign-ins. Frozen.
 #[derive(Deserialize)]
 struct ConnectionV1 {
     id: ConnectionId,
@@ -176,7 +172,7 @@ pub struct ConnectionKey {
     pub connection: ConnectionId,
     /// The envelope.
     pub sealed: String,
-    /// The id of the master key that sealed it.
+    /// Id of the master key that sealed it.
     pub key_id: String,
 }
 

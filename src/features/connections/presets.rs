@@ -1,41 +1,37 @@
-//! Providers that people know by name: what they need to know to connect each.
+//! Well-known providers, with what is needed to connect each.
 
 use providers::oauth::Vendor;
 
 use super::model::Wire;
 
-/// Whether a key has to be given.
+/// Whether a key is required.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyNeed {
-    /// Nothing works without one.
     Needed,
-    /// A server of one's own may want one.
+    /// A self-hosted server may require one.
     Optional,
 }
 
-/// A provider that people know by name.
 #[derive(Clone, Copy, Debug)]
 pub struct Preset {
-    /// Its word in addresses.
+    /// Word in URLs.
     pub slug: &'static str,
     pub name: &'static str,
-    /// The list it stands in.
+    /// Group in the list.
     pub group: &'static str,
     /// One line in the list.
     pub text: &'static str,
-    /// The wire it speaks.
     pub wire: Wire,
-    /// Its usual address; empty for the maker's own, which nobody has to type.
+    /// Usual address; empty for the maker's own.
     pub address: &'static str,
-    /// Whether the address is asked for.
+    /// Whether the form asks for the address.
     pub asks_address: bool,
-    /// Whether a key has to be given.
     pub key: KeyNeed,
-    /// How its keys begin.
+    /// Prefix of its keys.
     pub key_shape: &'static str,
-    /// Where keys are made, or what to know about them.
+    /// Where to create a key, or what to know about it.
     pub key_hint: &'static str,
-    /// Where people sign in instead of giving a key.
+    /// Maker to sign in with instead of a key.
     pub sign_in: Option<Vendor>,
 }
 
@@ -43,7 +39,7 @@ const RECOMMENDED: &str = "Recommended";
 const OWN: &str = "Run your own";
 const OTHER: &str = "Everything else";
 
-/// All of them, in the order of the list.
+/// In list order.
 pub const PRESETS: &[Preset] = &[
     Preset {
         slug: "anthropic",

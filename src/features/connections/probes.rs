@@ -1,9 +1,9 @@
-//! Who rests after failures is tried out before the rest ends, by one short call: who is well again is back at once,
-//! and no run has to find out that somebody is not.
+//! Probes candidates in cooldown with one short call before their cooldown ends, so that recovered ones return at
+//! once and no run has to discover a failure.
 //!
-//! Only those are tried out that agents would ask first and that have others behind them, and only for what may heal
-//! by itself or by a payment. What a person has to mend at a connection is tested by whoever mends it. Nobody is tried
-//! out while all work stands still or the workspace's budget is used up.
+//! Only candidates that an agent would ask first and that have fallbacks are probed, and only failures that time or a
+//! payment can fix. Failures that a person has to fix are tested by that person. No probes while work is paused or
+//! the workspace's budget is used up.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -29,36 +29,36 @@ use super::queries::{self, ModelRequest, offered, turns};
 use super::rules::turns::{self as rules, Failure};
 use super::rules::{ConnectionError, paid};
 
-/// Nobody asked for it.
+/// Automatic probes have no author.
 const BY: (Actor, Cause) = (Actor::System(Part::Engine), Cause::Timer);
-/// Shorter rests are waited for.
+/// Shorter cooldowns are not probed.
 const LEAST: SignedDuration = SignedDuration::from_mins(2);
-/// Whether an account has been paid is looked at so often.
+/// Probe interval after a billing failure.
 const PAID: SignedDuration = SignedDuration::from_hours(1);
-/// How long one try may take.
+/// Timeout of one probe.
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// Somebody who rests and is tried out.
+/// A candidate to probe.
 #[derive(Clone, Debug)]
 struct Resting {
     rest: Cooldown,
-    /// Whom an agent would ask first.
+    /// The candidate that an agent would ask first.
     who: Candidate,
 }
 
-/// When a rest is tried out.
+/// Schedule of the probes of a cooldown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Plan {
-    /// The rest's end; another end is another rest.
+    /// End of the cooldown; another end means another cooldown.
     until: Timestamp,
-    /// The last try: a tenth of the rest before its end.
+    /// Time of the last probe: a tenth of the cooldown before its end.
     last: Timestamp,
     next: Option<Timestamp>,
 }
 
 impl Plan {
     fn of(rest: &Cooldown, now: Timestamp) -> Self {
-        // Of a rest that is seen late it is known how long it is at least.
+        // The start of a cooldown seen late is unknown, but its minimum length is not.
         let least = cooldown::rest(rest.class, rest.failures, None);
         let least = SignedDuration::try_from(least).unwrap_or(SignedDuration::ZERO);
         let length = rest.until.duration_since(now).max(least);
@@ -70,14 +70,14 @@ impl Plan {
         Self { until: rest.until, last, next: Some(next).filter(|_| LEAST <= length) }
     }
 
-    /// After a try: what was not paid may be paid later.
+    /// Schedule after a failed probe: only billing failures are probed again.
     fn tried(self, class: ErrorClass, now: Timestamp) -> Self {
         let again = class == ErrorClass::Billing && now < self.last;
         Self { next: again.then(|| self.last.min(now + PAID)), ..self }
     }
 }
 
-/// Tries out who rests, until the workspace closes.
+/// Probes candidates until the workspace closes.
 pub async fn keep_trying(ws: Ws) {
     let (halt, app) = (ws.halt(), ws.app.clone());
     let mut entries = ws.store.subscribe();
@@ -125,7 +125,7 @@ pub async fn keep_trying(ws: Ws) {
     }
 }
 
-/// Waits until something has changed about connections, or about whether anybody may be asked. Answers false when the store is closed.
+/// Waits for a relevant change of connections, budgets or pauses. Returns `false` when the store is closed.
 async fn changed(entries: &mut Receiver<Arc<Entry>>) -> bool {
     loop {
         match entries.recv().await {
@@ -152,7 +152,7 @@ fn is_tried(class: ErrorClass) -> bool {
     cooldown::passes(class) || class == ErrorClass::Billing
 }
 
-/// Those who rest, would be asked first by some agent, and have others behind them.
+/// Cooldowns of candidates that some agent would ask first and that have fallbacks.
 fn resting(ws: &Ws, now: Timestamp) -> Result<Vec<Resting>, StoreError> {
     ws.read(|snap| {
         let mut rests: Vec<Cooldown> = snap.list(&Range::all())?;
@@ -186,8 +186,8 @@ fn is_of(rest: &Cooldown, who: &Candidate) -> bool {
         && rest.model.as_ref().is_none_or(|model| *model == who.model)
 }
 
-/// Really asks. Who answers is back; who does not is left alone for longer when this was the last try, or when the
-/// provider says for how long.
+/// Makes a probe call. A success ends the cooldown. A failure extends it if this was the last probe or if the
+/// provider asks for a pause.
 async fn try_out(ws: &Ws, one: &Resting, is_last: bool) -> Result<(), ConnectionError> {
     let id = one.rest.connection;
     let now = ws.app.clock.now();
@@ -198,7 +198,7 @@ async fn try_out(ws: &Ws, one: &Resting, is_last: bool) -> Result<(), Connection
         let cheapest = priced.min_by_key(|(price, _)| price.input.saturating_add(price.output));
         Ok::<_, ConnectionError>((stored, cheapest.map(|(_, model)| model)))
     })?;
-    // A key is tried out with the cheapest model, a model with itself.
+    // A key is probed with the cheapest model, a model with itself.
     let model = match &one.rest.model {
         Some(model) => model.clone(),
         None => cheapest.unwrap_or_else(|| one.who.model.clone()),

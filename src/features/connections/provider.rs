@@ -1,4 +1,4 @@
-//! From a stored connection to somebody who answers.
+//! Builds providers from stored connections, and manages the redaction of their keys.
 
 use std::sync::Arc;
 
@@ -23,10 +23,10 @@ use super::queries;
 use super::rules::{ConnectionError, NewKey};
 use crate::runs::model::AnswerForm;
 
-/// The provider of a connection; none means practice.
+/// The provider of a connection; `None` means practice.
 ///
 /// # Errors
-/// `NotFound` when it was removed, `Unreadable` when its key does not open with the master key.
+/// `NotFound` if it was removed, `Unreadable` if its key cannot be opened with the master key.
 pub fn provider(
     ws: &Ws,
     connection: Option<ConnectionId>,
@@ -34,18 +34,18 @@ pub fn provider(
     with_key(ws, connection, 0)
 }
 
-/// The form that a program wants for an answer, as providers know it.
+/// The requested answer form as a `providers` type.
 #[must_use]
 pub fn format_of(form: &AnswerForm) -> AnswerFormat {
-    // ok: it was read from JSON when the program sent it.
+    // ok: the schema was parsed from JSON when the client sent it.
     let schema = form.schema.as_ref().and_then(|schema| serde_json::from_str(&schema.0).ok());
     AnswerFormat { name: form.name.clone(), schema, strict: form.strict }
 }
 
-/// The same with another of the connection's keys.
+/// Like [`provider`] with another of the connection's keys.
 ///
 /// # Errors
-/// `NotFound` when connection or key was removed, `Unreadable` when the key does not open.
+/// `NotFound` if the connection or key was removed, `Unreadable` if the key cannot be opened.
 pub fn with_key(
     ws: &Ws,
     connection: Option<ConnectionId>,
@@ -65,7 +65,7 @@ pub fn with_key(
     })?;
     let key = match (sealed, &ws.upstream) {
         (Some(sealed), _) => Key::new(&open_sealed(&ws.app, id, sealed)?),
-        // On a host: what home has sent.
+        // On a host: the key sent by the primary.
         (None, Some(up)) => {
             let key = up.key(&upstream::handle(id, slot)).map(|(_, key)| key);
             if let Some(key) = &key {
@@ -104,7 +104,7 @@ fn sealed_key(
     Ok(Some(key.ok_or(ConnectionError::NotFound(id))?.sealed))
 }
 
-/// All keys of a connection as they are sealed, by their numbers.
+/// All sealed keys of a connection, by slot.
 fn sealed_keys(tx: &dyn Read, id: ConnectionId) -> Result<Vec<(u32, String)>, ConnectionError> {
     let mut keys = Vec::new();
     for slot in queries::turns::slots(tx, id)? {
@@ -113,7 +113,7 @@ fn sealed_keys(tx: &dyn Read, id: ConnectionId) -> Result<Vec<(u32, String)>, Co
     Ok(keys)
 }
 
-/// What is known of a model as a connection offers and bills it.
+/// A model as a connection offers and bills it.
 pub fn known(
     ws: &Ws,
     connection: Option<ConnectionId>,
@@ -132,7 +132,7 @@ pub fn known(
     })
 }
 
-/// Seals a key that a person typed; none when it is empty, as for local servers.
+/// Seals a typed key; `None` if it is empty, as for local servers.
 #[must_use]
 pub fn seal_key(app: &App, typed: &str) -> Option<NewKey> {
     let typed = typed.trim();
@@ -146,7 +146,7 @@ pub fn seal_key(app: &App, typed: &str) -> Option<NewKey> {
     })
 }
 
-/// The last characters of a key, and fewer of a short one.
+/// Last characters of a key; none of a short key.
 fn hint(key: &str) -> String {
     let count = key.chars().count();
     let shown = if count < 12 { 0 } else { 4 };
@@ -164,7 +164,7 @@ fn open_sealed(
     Ok(Zeroizing::new(secret.expose_text()?.to_owned()))
 }
 
-/// The name that stands in a text in place of a connection's key.
+/// Redaction placeholder of a key.
 fn watch_name(id: ConnectionId, slot: u32) -> String {
     match slot {
         0 => format!("connection-{}", id.short()),
@@ -172,18 +172,18 @@ fn watch_name(id: ConnectionId, slot: u32) -> String {
     }
 }
 
-/// The keys of a connection, for a host that asks its provider.
+/// The opened keys of a connection, for a host that calls its provider.
 ///
 /// # Errors
-/// When one cannot be opened.
+/// If a key cannot be opened.
 pub fn keys(ws: &Ws, id: ConnectionId) -> Result<Vec<(u32, Zeroizing<String>)>, ConnectionError> {
     let sealed = ws.read(|snap| sealed_keys(snap, id))?;
     let open = |(slot, sealed): (u32, String)| Ok((slot, open_sealed(&ws.app, id, sealed)?));
     sealed.into_iter().map(open).collect()
 }
 
-/// Takes the keys of all connections out of every text from now on. A key that cannot be opened
-/// is no secret that HQ could give away; it is logged and left.
+/// Redacts the keys of all connections in all texts from now on. A key that cannot be opened cannot leak; it is
+/// logged and skipped.
 pub fn watch_keys(app: &App, ws: &Ws) -> Result<(), ConnectionError> {
     let mut live = Vec::new();
     for connection in ws.read(|snap| queries::all(snap))? {
@@ -202,23 +202,23 @@ pub fn watch_keys(app: &App, ws: &Ws) -> Result<(), ConnectionError> {
     Ok(())
 }
 
-/// Takes this key out of every text from now on.
+/// Redacts this key in all texts from now on.
 pub fn watch_key(app: &App, id: ConnectionId, typed: &str) -> Watch {
     watch_spare(app, id, 0, typed)
 }
 
-/// The same with another of a connection's keys.
+/// Like [`watch_key`] for another of the connection's keys.
 pub fn watch_spare(app: &App, id: ConnectionId, slot: u32, typed: &str) -> Watch {
     app.redactor.add(&watch_name(id, slot), Secret::new(typed.trim()))
 }
 
-/// Forgets the key of a connection that is gone or has none any more, and the tokens of its account.
+/// Stops redacting the first key and the account tokens of a connection.
 pub fn forget_key(app: &App, id: ConnectionId) {
     forget_spare(app, id, 0);
     accounts::forget(app, id);
 }
 
-/// Forgets another of a connection's keys.
+/// Stops redacting another of a connection's keys.
 pub fn forget_spare(app: &App, id: ConnectionId, slot: u32) {
     app.redactor.remove(&watch_name(id, slot));
 }

@@ -1,4 +1,4 @@
-//! Reads of connections, and which model wins.
+//! Reads of connections, and the choice of model.
 
 use crate::agents::model::Agent;
 use crate::runs::model::ModelSource;
@@ -25,29 +25,29 @@ pub mod vectors;
 
 pub use super::provider::{format_of, with_key};
 
-/// The name of the built-in provider, in lists and as a model's id.
+/// Name and model id of the built-in practice provider.
 pub const PRACTICE: &str = practice::MODEL;
-/// What people read in its place.
+/// Display name of the practice provider.
 pub const PRACTICE_LABEL: &str = "Practice · no AI";
 
-/// Whether agents without a model of their own use practice.
+/// Whether agents without their own model use practice.
 pub fn on_practice(tx: &dyn Read) -> Result<bool, StoreError> {
     let settings = tx.get::<Settings>(())?;
     Ok(settings.is_none_or(|settings| settings.default_connection.is_none()))
 }
 
-/// Whether a person chose that, so that a connection that works does not change it.
+/// Whether a person chose practice, so that a working connection does not change the default.
 pub fn chose_practice(tx: &dyn Read) -> Result<bool, StoreError> {
     let chosen = tx.get::<Settings>(())?.is_some_and(|settings| settings.default_model.is_some());
     Ok(chosen && on_practice(tx)?)
 }
 
-/// All connections by name; practice is not among them.
+/// All connections by name, without practice.
 pub fn all(tx: &dyn Read) -> Result<Vec<Connection>, StoreError> {
     tx.scan(BY_NAME, &Range::all())
 }
 
-/// A connection by its name, without regard to case.
+/// Finds a connection by name, case-insensitive.
 pub fn by_name(tx: &dyn Read, name: &str) -> Result<Option<Connection>, StoreError> {
     let mut key = KeyBuf::new();
     key.text(&name.to_lowercase());
@@ -59,33 +59,29 @@ pub fn key(tx: &dyn Read, id: ConnectionId) -> Result<Option<ConnectionKey>, Sto
     tx.get(id)
 }
 
-/// What is asked for: who may choose a model, from the strongest word to the weakest.
+/// Inputs to the choice of model, highest priority first.
 #[derive(Clone, Copy)]
 pub struct ModelRequest<'a> {
-    /// A model for this message alone.
+    /// Model for this message only.
     pub message: Option<&'a str>,
-    /// The task that is worked on.
     pub task: Option<&'a Task>,
     pub agent: &'a Agent,
 }
 
-/// Which model a run uses.
+/// The chosen model of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Choice {
-    /// The connection; none for practice.
+    /// `None` for the practice model.
     pub connection: Option<ConnectionId>,
-    /// The model, as the provider calls it.
+    /// Model id of the provider.
     pub model: String,
-    /// Who chose it.
     pub source: ModelSource,
-    /// How much it thinks.
     pub thinking: Thinking,
-    /// Who chose that.
     pub thinking_source: ModelSource,
 }
 
-/// Which model wins: the message, else the task, else the agent, else the workspace, else practice.
-/// Model and thinking are decided each on its own.
+/// Chooses the model: message, else task, agent, workspace, practice. Model and thinking level are chosen
+/// independently.
 pub fn resolve(tx: &dyn Read, asked: ModelRequest<'_>) -> Result<Choice, StoreError> {
     let settings = tx.get::<Settings>(())?;
     let default = settings.as_ref().and_then(|settings| settings.default_connection);
@@ -102,7 +98,7 @@ pub fn resolve(tx: &dyn Read, asked: ModelRequest<'_>) -> Result<Choice, StoreEr
     Ok(Choice { connection, model, source, thinking, thinking_source })
 }
 
-/// The model of agents that have none of their own, in words.
+/// Display name of the default model.
 pub fn resolve_default(tx: &dyn Read) -> Result<String, StoreError> {
     let settings = tx.get::<Settings>(())?;
     let connection = match settings.as_ref().and_then(|settings| settings.default_connection) {
@@ -160,7 +156,7 @@ fn pick_model(
     Ok((None, PRACTICE.to_owned(), ModelSource::Fallback))
 }
 
-/// The model that a connection uses when nobody chose one.
+/// The model of a connection that is used without another choice.
 #[must_use]
 pub fn first_model(connection: &Connection) -> Option<String> {
     if let Some(model) = &connection.default_model {
@@ -181,8 +177,8 @@ fn as_info(listed: &super::model::ListedModel) -> ModelInfo {
     }
 }
 
-/// Which connection a model's name means: `name/model` names it, else the nearest one that lists
-/// the model, else any that does, else the nearest at all.
+/// Resolves a model name to a connection: `name/model` names it; else the nearest one that lists the model, any that
+/// lists it, or the nearest.
 pub fn locate(
     tx: &dyn Read,
     model: &str,
@@ -211,14 +207,14 @@ pub fn locate(
     })
 }
 
-/// What a connection is called in front of a model: `anthropic/claude-sonnet-5`.
+/// Prefix of a connection in model names: `anthropic/claude-sonnet-5`.
 #[must_use]
 pub fn handle(name: &str) -> String {
     kernel::text::slug(name, 40)
 }
 
-/// What is known of a model as a connection bills it: a price that a person entered counts where
-/// the catalogue has none, and a model that people run themselves costs nothing by the token.
+/// The model as a connection bills it. A price entered at the connection applies if the catalogue has none.
+/// Self-hosted models are free.
 #[must_use]
 pub fn priced(connection: Option<&Connection>, model: Model) -> Model {
     let Some(connection) = connection else { return model };
@@ -234,7 +230,7 @@ pub fn priced(connection: Option<&Connection>, model: Model) -> Model {
     Model { price, ..model }
 }
 
-/// Whether models behind it run on people's own machines, where nothing is paid by the token.
+/// Whether the connection is self-hosted, so that tokens are free.
 #[must_use]
 pub fn is_own(connection: &Connection) -> bool {
     base_of(connection).is_ok_and(|base| {
@@ -242,7 +238,7 @@ pub fn is_own(connection: &Connection) -> bool {
     })
 }
 
-/// On which way a provider is paid for calls of a connection.
+/// Payment route of a connection.
 #[must_use]
 pub fn route(connection: &Connection) -> Route {
     match &connection.sign_in {
@@ -252,7 +248,7 @@ pub fn route(connection: &Connection) -> Route {
     }
 }
 
-/// Whether a maker's own server answers nobody without a key.
+/// Whether the maker's own server requires a key.
 #[must_use]
 pub fn needs_key(base: &Base, wire: Wire) -> bool {
     match base.server {
@@ -266,15 +262,15 @@ pub fn needs_key(base: &Base, wire: Wire) -> bool {
 /// The server of a connection.
 ///
 /// # Errors
-/// Its address cannot be used.
+/// If its address is invalid.
 pub fn base_of(connection: &Connection) -> Result<Base, BaseError> {
     base_at(connection, &connection.base_url)
 }
 
-/// The server that a connection would have at an address as typed.
+/// The server that a connection would have at this address, as typed.
 ///
 /// # Errors
-/// The address cannot be used.
+/// If the address is invalid.
 pub fn base_at(connection: &Connection, typed: &str) -> Result<Base, BaseError> {
     match &connection.sign_in {
         Some(client) => client.vendor.base(typed),
@@ -294,23 +290,23 @@ impl From<Wire> for base::Wire {
     }
 }
 
-/// A model that a person can choose: with its connection.
+/// A model to choose, with its connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pick {
-    /// The connection; none for practice.
+    /// `None` for the practice model.
     pub connection: Option<ConnectionId>,
-    /// What people call the connection.
+    /// Display name of the connection.
     pub connection_name: String,
-    /// The model's id on the wire.
+    /// Model id of the provider.
     pub model: String,
-    /// The model's name for people.
+    /// Display name of the model.
     pub name: String,
-    /// On which way it is paid, where the list has more than one.
+    /// Payment route, if the list has more than one.
     pub way: Option<Route>,
 }
 
 impl Pick {
-    /// What people read of it: the connection, the model, and on which way it is paid where that may be asked.
+    /// Display text: connection, model and, if shown, payment route.
     #[must_use]
     pub fn label(&self) -> String {
         match (self.connection, self.way) {
@@ -322,7 +318,7 @@ impl Pick {
         }
     }
 
-    /// What a form sends for it: `<connection>/<model>`; see [`Pick::parse`].
+    /// Form value: `<connection>/<model>`; see [`Pick::parse`].
     #[must_use]
     pub fn value(&self) -> String {
         match self.connection {
@@ -331,7 +327,7 @@ impl Pick {
         }
     }
 
-    /// Reads what a form sent: connection and model.
+    /// Parses a form value to connection and model.
     #[must_use]
     pub fn parse(value: &str) -> Option<(Option<ConnectionId>, String)> {
         if value == PRACTICE {
@@ -342,11 +338,11 @@ impl Pick {
     }
 }
 
-/// All models that can be chosen: those of the connections, the known ones first, then practice.
+/// All models to choose from: those of connections, known ones first, then practice.
 pub fn picks(tx: &dyn Read) -> Result<Vec<Pick>, StoreError> {
     let mut picks = Vec::new();
     let mut connections = all(tx)?;
-    // Where a subscription pays for some, each says on which way it is paid, and those come first.
+    // If any connection is a subscription, each model shows its payment route, and subscriptions come first.
     let told = connections.iter().any(|connection| connection.sign_in.is_some());
     connections.sort_by_key(|connection| connection.sign_in.is_none());
     for connection in connections {

@@ -1,4 +1,4 @@
-//! All writes of connections. Keys come sealed: nothing here ever sees one.
+//! All writes of connections. Keys arrive sealed: this module never sees one in plain text.
 
 use crate::workspace::model::Settings;
 use crypto::keyring::SealError;
@@ -23,83 +23,68 @@ pub mod vectors;
 pub use paid::Spent;
 use turns::Failure;
 
-/// The longest name.
+/// Maximum length of a name.
 const MAX_NAME: usize = 60;
-/// The longest model id.
+/// Maximum length of a model id.
 const MAX_MODEL: usize = 200;
-/// How many models of a provider are kept: a router lists hundreds.
+/// Maximum number of listed models per provider: a router lists hundreds.
 const MAX_MODELS: usize = 1_000;
-/// The dearest price that is believed: ten thousand dollars a million tokens.
+/// Maximum price: ten thousand dollars per million tokens.
 const MAX_PRICE: i64 = 10_000_000_000;
 
-/// What a rule of connections refuses.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectionError {
-    /// No such connection.
     #[error("connection {0} does not exist")]
     NotFound(ConnectionId),
-    /// It cannot take the place of the one that is removed.
+    /// The replacement is the connection itself or has no model.
     #[error("this connection cannot be the replacement; choose another one that has a model")]
     BadReplacement,
-    /// The name is empty or too long.
     #[error("a name has 1 to {MAX_NAME} characters")]
     BadName,
     #[error("there is already a connection called \"{0}\"; choose another name")]
     NameTaken(String),
-    /// The address cannot be used.
     #[error(transparent)]
     Base(#[from] BaseError),
-    /// The provider cannot be called without a key.
     #[error("this provider needs a key; make one on its own pages")]
     KeyMissing,
-    /// The key belongs to another server.
+    /// The address has another origin than the one the key was entered for.
     #[error(
         "the address leads to another server; enter the key again, so that it goes nowhere unasked"
     )]
     KeyAgain,
-    /// A model's id is empty or too long.
     #[error("a model's id has 1 to {MAX_MODEL} characters and no spaces")]
     BadModel,
-    /// A price that nobody asks.
     #[error("a price is between $0 and $10,000 for a million tokens")]
     BadPrice,
-    /// The stored key does not open.
+    /// The stored key cannot be opened with the current master key.
     #[error("{0}")]
     Unreadable(#[from] SealError),
-    /// The workspace has no settings yet.
     #[error("the workspace is not set up yet")]
     NoWorkspace,
-    /// A call to a provider would cost money that there is not.
     #[error("the workspace's budget is used up, or has too little left for the call")]
     OverBudget,
-    /// No such agent.
     #[error("agent {0} does not exist")]
     NoAgent(AgentId),
-    /// More keys than one connection can have.
     #[error("a connection has at most ten keys; remove one first")]
     TooManyKeys,
-    /// A window into which nothing fits.
     #[error("a window has at least 4096 tokens")]
     BadWindow,
-    /// A part of where people sign in cannot be used.
+    /// Invalid part of a sign-in client: field and message.
     #[error("{1}")]
     BadClient(&'static str, String),
-    /// Nobody signs in there.
+    /// The connection uses a key.
     #[error("this connection has a key; nobody signs in to it")]
     NoSignIn,
-    /// It has an account in place of keys.
+    /// The connection uses an account.
     #[error("somebody signs in to this connection; it has no keys")]
     NoKeys,
-    /// No sign-in is under way.
     #[error("no sign-in is under way; begin one")]
     NoLogin,
-    /// Another way to sign in was asked for than there is.
+    /// The maker does not support this flow.
     #[error("nobody can sign in there in this way")]
     NoFlow,
-    /// More models to fall back on than make sense.
     #[error("a list to fall back on has at most eight models")]
     TooManyModels,
-    /// The store refused.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -164,35 +149,32 @@ impl Problem for ConnectionError {
     }
 }
 
-/// A key, sealed.
+/// A sealed key.
 #[derive(Clone, Debug)]
 pub struct NewKey {
     /// The envelope.
     pub sealed: String,
-    /// The id of the master key that sealed it.
+    /// Id of the master key that sealed it.
     pub key_id: String,
-    /// Its last characters.
+    /// Last characters of the key.
     pub hint: String,
 }
 
-/// A connection as a person describes it.
+/// Request for a connection.
 #[derive(Clone, Debug)]
 pub struct NewConnection {
     pub name: String,
-    /// The wire it speaks.
     pub wire: Wire,
-    /// The address as typed; empty for the maker's own.
+    /// As typed; empty for the maker's own address.
     pub base_url: String,
-    /// The key, if the server wants one.
     pub key: Option<NewKey>,
-    /// The model that is used when nobody chose one.
     pub default_model: Option<String>,
 }
 
 /// Adds a connection.
 ///
 /// # Errors
-/// When the name, address, key or model cannot be used.
+/// If the name, address, key or model is invalid.
 pub fn create(tx: &mut WriteTx<'_>, new: NewConnection) -> Result<ConnectionId, ConnectionError> {
     let name = good_name(tx, &new.name, None)?;
     let base = base::normalise(new.wire.into(), &new.base_url)?;
@@ -227,38 +209,33 @@ fn put_key(tx: &mut WriteTx<'_>, id: ConnectionId, key: NewKey) -> Result<(), Co
     Ok(())
 }
 
-/// What becomes of a connection's key.
+/// Change of a connection's key.
 #[derive(Clone, Debug, Default)]
 pub enum KeyChange {
-    /// It stays.
     #[default]
     Keep,
-    /// Another one.
     Replace(NewKey),
-    /// None any more.
     Remove,
 }
 
-/// Fields to change; none keeps what is there.
+/// Changed fields; `None` keeps the stored value.
 #[derive(Clone, Debug, Default)]
 pub struct Changes {
     pub name: Option<String>,
-    /// The address as typed.
+    /// As typed.
     pub base_url: Option<String>,
     pub key: KeyChange,
-    /// The model that is used when nobody chose one; `Some(None)` for none.
+    /// `Some(None)` for none.
     pub default_model: Option<Option<String>>,
-    /// Price of a million tokens in micro-dollars, input and output; `Some(None)` for unknown.
+    /// Micro-dollars per million tokens, input and output; `Some(None)` for unknown.
     pub price: Option<Option<(i64, i64)>>,
-    /// Where people sign in.
     pub client: Option<Client>,
 }
 
-/// Changes a connection. After another address or key the last test says nothing any more.
+/// Changes a connection. A new address or key discards the last test.
 ///
 /// # Errors
-/// When the name, address, key, model or price cannot be used; `Stale` when `rev` is not the
-/// present one.
+/// If the name, address, key, model or price is invalid; `Stale` if `rev` is not the current revision.
 pub fn update(
     tx: &mut WriteTx<'_>,
     id: ConnectionId,
@@ -315,7 +292,7 @@ pub fn update(
         turns::forget_failures(tx, id, Some(0))?;
     }
     if sign_in::place(&connection) != sign_in::place(&before) {
-        // What was given for other addresses is not taken along.
+        // Tokens for the old addresses are discarded.
         sign_in::forget(tx, id)?;
     }
     if connection != before || new_key {
@@ -326,55 +303,53 @@ pub fn update(
     Ok(connection)
 }
 
-/// Scheme, host and port of a base URL: a key never goes to another origin by itself.
+/// Scheme, host and port of a base URL. A key is never sent to another origin without confirmation.
 fn origin(url: &str) -> &str {
     let rest = url.find("://").map_or(0, |at| at + 3);
     let end = url[rest..].find('/').map_or(url.len(), |at| rest + at);
     &url[..end]
 }
 
-/// What a provider lists.
+/// Model list of a provider.
 #[derive(Clone, Debug)]
 pub struct Listed {
     /// Ids and names.
     pub models: Vec<ListedModel>,
-    /// What it says of each.
+    /// Properties of each model.
     pub offers: Vec<Offer>,
 }
 
-/// What a test found.
+/// Result of a test.
 #[derive(Clone, Debug)]
 pub struct Found {
     /// Whether a real call was answered.
     pub ok: bool,
-    /// What it said.
     pub message: String,
-    /// The models that the provider listed, if it did.
+    /// `None` if the provider did not list its models.
     pub models: Option<Listed>,
     /// The model that answered.
     pub model: Option<String>,
-    /// What was held back for the call, and what it used; none when nobody was asked.
+    /// Reservation and usage of the call; `None` if no call was made.
     pub spent: Option<(ReservationId, Spent)>,
-    /// What went wrong.
+    /// Error class.
     pub class: Option<ErrorClass>,
-    /// How long the answer took, in milliseconds.
+    /// Response time in milliseconds.
     pub millis: Option<u64>,
 }
 
-/// What a test changed besides the connection.
+/// Side effect of a test on the workspace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// Nothing.
     None,
-    /// The connection is the workspace's default now: it had none.
+    /// The connection became the workspace's default, because there was none.
     BecameDefault,
 }
 
-/// Keeps what a test found. The first connection that passes becomes the workspace's default, unless a person chose
-/// practice; later ones never change it.
+/// Stores the result of a test. The first connection that passes becomes the workspace's default, unless a person
+/// chose practice. Later ones never change the default.
 ///
 /// # Errors
-/// `NotFound` when it was removed meanwhile.
+/// `NotFound` if the connection was removed meanwhile.
 pub fn note_test(
     tx: &mut WriteTx<'_>,
     id: ConnectionId,
@@ -414,10 +389,10 @@ pub fn note_test(
     Ok(Effect::BecameDefault)
 }
 
-/// Keeps the models that a provider lists.
+/// Stores the model list of a provider.
 ///
 /// # Errors
-/// `NotFound` when it was removed meanwhile.
+/// `NotFound` if the connection was removed meanwhile.
 pub fn set_models(
     tx: &mut WriteTx<'_>,
     id: ConnectionId,
@@ -435,10 +410,10 @@ pub fn set_models(
     Ok(connection)
 }
 
-/// Chooses what agents without a model of their own use; no connection means practice.
+/// Sets the default model of agents without their own; no connection means practice.
 ///
 /// # Errors
-/// `NotFound` when there is no such connection, `BadModel` for a model that cannot be one.
+/// `NotFound` if the connection does not exist, `BadModel` for an invalid model.
 pub fn set_default(
     tx: &mut WriteTx<'_>,
     connection: Option<ConnectionId>,
@@ -459,18 +434,18 @@ pub fn set_default(
     Ok(())
 }
 
-/// The same with the model that the connection would take itself.
+/// Makes a connection the default, with its own first choice of model.
 ///
 /// # Errors
-/// `BadModel` when it has none to take.
+/// `BadModel` if it has no model.
 pub fn make_default(tx: &mut WriteTx<'_>, id: ConnectionId) -> Result<(), ConnectionError> {
     let connection = tx.get::<Connection>(id)?.ok_or(ConnectionError::NotFound(id))?;
     let model = queries::first_model(&connection).ok_or(ConnectionError::BadModel)?;
     set_default(tx, Some(id), &model)
 }
 
-/// Agents without a model of their own use practice until a person says otherwise, also when a connection works. Those
-/// that think with another connection than this one go on so.
+/// Keeps agents without their own model on practice even if a connection works, until a person decides otherwise. No
+/// effect if the workspace uses another connection.
 pub fn stay_on_practice(tx: &mut WriteTx<'_>, id: ConnectionId) -> Result<(), ConnectionError> {
     let settings = tx.get::<Settings>(())?;
     match settings.and_then(|settings| settings.default_connection) {
@@ -480,7 +455,7 @@ pub fn stay_on_practice(tx: &mut WriteTx<'_>, id: ConnectionId) -> Result<(), Co
     }
 }
 
-/// Takes back that a person chose practice: what passes a test next becomes the default.
+/// Reverts the choice of practice: the next connection that passes a test becomes the default.
 pub fn leave_practice(tx: &mut WriteTx<'_>) -> Result<(), ConnectionError> {
     if queries::chose_practice(tx)?
         && let Some(settings) = tx.get::<Settings>(())?

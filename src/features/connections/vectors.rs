@@ -1,4 +1,4 @@
-//! The choice of a connection that makes vectors in place of the model on this machine. It is tried before it counts.
+//! Choosing a connection for embeddings in place of the local model. The model is tested before the choice applies.
 
 use app::{Who, Ws};
 use kernel::ConnectionId;
@@ -9,8 +9,7 @@ use super::model::{Maker, VectorSource};
 use super::queries::vectors::{Line, VectorError};
 use super::rules::vectors as rules;
 
-/// Texts that have nothing to do with each other: how near a model puts these is how near it puts what is about
-/// something else.
+/// Unrelated texts: the similarity that a model assigns to them is its similarity of unrelated content.
 const APART: [&str; 6] = [
     "The deposit is paid back within ten days after the bicycle has been returned.",
     "It will rain in the mountains on Thursday, with snow above two thousand metres.",
@@ -19,14 +18,14 @@ const APART: [&str; 6] = [
     "Restart the database server after the new certificate has been installed.",
     "Our violin teacher plays in the city orchestra every second weekend.",
 ];
-/// The highest floor, in thousandths.
+/// Maximum floor in thousandths.
 const HIGHEST: u16 = 850;
 
-/// Tries a model by some texts, which tells how long its vectors are and how near it puts what is about something else,
-/// and chooses it.
+/// Tests an embedding model on some texts, which yields its vector length and its similarity of unrelated texts, and
+/// chooses it.
 ///
 /// # Errors
-/// When no model is named, the budget does not allow it, or the provider fails: then nothing changes.
+/// If no model is named, the budget is insufficient or the provider fails. Nothing changes then.
 pub async fn choose(
     ws: &Ws,
     who: &(impl Who + Sync),
@@ -46,13 +45,12 @@ pub async fn choose(
     Ok(ws.write(who, move |tx| rules::choose(tx, Some(maker))).await?)
 }
 
-/// Chooses the model on this machine.
+/// Chooses the local model.
 pub async fn choose_local(ws: &Ws, who: &(impl Who + Sync)) -> Result<VectorSource, StoreError> {
     ws.write(who, move |tx| rules::choose(tx, None)).await
 }
 
-/// How near texts are that have nothing to do with each other, in thousandths: between what is usual among them and the
-/// nearest two.
+/// Similarity floor of unrelated texts in thousandths: midway between their average and their highest similarity.
 fn floor(vectors: &[Vec<f32>]) -> u16 {
     let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
     let (mut sum, mut count, mut nearest) = (0.0, 0.0, 0.0_f32);
@@ -77,7 +75,7 @@ mod tests {
         let apart = [vec![1.0, 0.0], vec![0.0, 1.0]];
         assert_eq!(floor(&apart), 0);
         let near = [vec![1.0, 0.0], vec![0.6, 0.8], vec![0.0, 1.0]];
-        // Products 0.6, 0 and 0.8: usually 0.467, at most 0.8.
+        // Products 0.6, 0 and 0.8: average 0.467, maximum 0.8.
         assert_eq!(floor(&near), 634);
         assert_eq!(floor(&[vec![1.0], vec![1.0]]), HIGHEST);
         assert_eq!(floor(&[]), 0);

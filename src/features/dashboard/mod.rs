@@ -1,5 +1,5 @@
-//! The first page: what needs the person, what the fleet does now, what happened. All of it is read from other
-//! nouns; its own is only what somebody has put away of what needs them.
+//! The dashboard: items that need the person, current agent activity, and recent events. Everything is read from other
+//! nouns; only hidden items are stored.
 
 pub mod model;
 pub mod queries;

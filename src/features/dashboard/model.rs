@@ -1,4 +1,4 @@
-//! What people have put away of what needs them. A released layout is frozen: add `…V1`, raise `VERSION`.
+//! Hidden dashboard items. A released layout is frozen: add `…V1`, raise `VERSION`.
 
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
@@ -6,36 +6,35 @@ use serde::{Deserialize, Serialize};
 use kernel::{AccountId, Timestamp, TypedId};
 use store::{Class, Index, Keys, Record, Table};
 
-/// What people have put away of what needs them, one row a person.
+/// Hidden items, one row per person.
 pub const NEEDS_AWAY: Table = Table::new(283, "needs_away");
-/// When the first thing of a person comes back.
+/// Earliest end of a snooze per person.
 pub const BY_UNTIL: Index = Index::multi(284, "needs_away_until");
 
-/// One thing that is put away.
+/// A hidden item.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PutAway {
-    /// Its id, which names the thing and what it said then: when it says something new, it is another one.
+    /// Identifies the item in its state at that time. A new state has a new id.
     pub need: String,
-    /// The ids of what stood on the same row.
+    /// Ids of the other items on the same row.
     pub with: Vec<String>,
-    /// What it was called.
     pub title: String,
     #[serde(with = "millisecond::required")]
     pub at: Timestamp,
-    /// When it comes back; never by itself when there is none.
+    /// End of the snooze. `None` for a dismissed item.
     #[serde(with = "millisecond::optional")]
     pub until: Option<Timestamp>,
 }
 
 impl PutAway {
-    /// Whether it is away at this moment.
+    /// Returns `true` if it is hidden at `now`.
     #[must_use]
     pub fn is_away(&self, now: Timestamp) -> bool {
         self.until.is_none_or(|until| now < until)
     }
 }
 
-/// What somebody has put away, the last one at the end.
+/// Hidden items of a person, last hidden at the end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Away {
     pub account: AccountId,
@@ -43,7 +42,7 @@ pub struct Away {
 }
 
 impl Away {
-    /// When the first of it comes back.
+    /// Earliest end of a snooze.
     #[must_use]
     pub fn next(&self) -> Option<Timestamp> {
         self.rows.iter().filter_map(|row| row.until).min()
@@ -53,7 +52,7 @@ impl Away {
 impl Record for Away {
     type Id = AccountId;
     const TABLE: Table = NEEDS_AWAY;
-    // To look away from something is not undone with what caused it.
+    // Undoing the cause does not undo hiding.
     const CLASS: Class = Class::Work;
     const INDEXES: &'static [Index] = &[BY_UNTIL];
     fn id(&self) -> AccountId {

@@ -1,4 +1,4 @@
-//! What all parts of the first page know.
+//! Shared context of the dashboard's parts.
 
 pub mod away;
 pub mod hosts;
@@ -20,25 +20,21 @@ use store::{Read, ReadExt, StoreError};
 use web::session::Person;
 use web::time::RelTime;
 
-/// What all parts of the first page know.
+/// Data shared by all parts of the dashboard.
 pub struct DashboardContext<'a> {
-    /// The workspace.
     pub ws: &'a Ws,
     pub who: &'a Person,
-    /// The moment.
     pub now: Timestamp,
-    /// The zone of the person.
+    /// The person's time zone.
     pub zone: TimeZone,
-    /// What is set for the workspace.
     pub settings: Option<Settings>,
-    /// All agents that are not archived.
+    /// Agents that are not archived.
     pub agents: Vec<Agent>,
-    /// What they are called among each other.
+    /// Distinct display names of the agents.
     pub called: Called,
 }
 
 impl<'a> DashboardContext<'a> {
-    /// Reads it.
     pub fn new(tx: &dyn Read, ws: &'a Ws, who: &'a Person) -> Result<Self, StoreError> {
         let agents = agents::all(tx)?;
         Ok(Self {
@@ -52,26 +48,25 @@ impl<'a> DashboardContext<'a> {
         })
     }
 
-    /// A moment as the person sees it.
     #[must_use]
     pub fn time(&self, at: Timestamp) -> RelTime {
         RelTime::new(at, self.now, &self.zone)
     }
 
-    /// `MC-142`.
+    /// Display name, such as `MC-142`.
     #[must_use]
     pub fn task_name(&self, number: u32) -> String {
         let key = self.settings.as_ref().map_or("HQ", |settings| settings.task_key.as_str());
         format!("{key}-{number}")
     }
 
-    /// One that is not archived.
+    /// An agent that is not archived.
     #[must_use]
     pub fn agent(&self, id: AgentId) -> Option<&Agent> {
         self.agents.iter().find(|agent| agent.id == id)
     }
 
-    /// The person's midnight.
+    /// Start of today in the person's zone.
     #[must_use]
     pub fn midnight(&self) -> Timestamp {
         let today = self.now.to_zoned(self.zone.clone()).start_of_day();

@@ -1,4 +1,4 @@
-//! Writes what people put away of what needs them.
+//! Writes of dismissed and snoozed dashboard items.
 
 use jiff::SignedDuration;
 
@@ -8,30 +8,28 @@ use super::queries::needs::Row;
 use kernel::{AccountId, Problem, ProblemKind, Timestamp};
 use store::{StoreError, WriteTx};
 
-/// The longest that something is put off.
+/// Maximum snooze duration.
 const LONGEST: SignedDuration = SignedDuration::from_hours(24 * 60);
-/// So many things of one person are away at most: beyond it the oldest comes back.
+/// Maximum number of hidden items per person. Beyond it the oldest one reappears.
 const MOST: usize = 200;
 
-/// What a rule of the first page refuses.
 #[derive(Debug, thiserror::Error)]
 pub enum NeedError {
-    /// Nothing that needs this person has this id, or it says something else by now.
+    /// The item is gone or has a new state.
     #[error("this has changed meanwhile; look at what needs you once more")]
     NotFound,
-    /// It waits for somebody.
+    /// The item requires an action, so it can be snoozed but not dismissed.
     #[error("this waits for somebody and cannot be dismissed; snooze it, or do what it asks")]
     Waits,
-    /// It cannot be put off until then.
+    /// The snooze time is out of range.
     #[error("choose a moment within the next 60 days")]
     BadTime,
-    /// Agents have an inbox.
+    /// The actor is no person.
     #[error("only people put away what needs them")]
     NoPerson,
-    /// Nobody works in the workspace.
+    /// The workspace is archived or scheduled for deletion.
     #[error("{0}")]
     Closed(String),
-    /// The store refused.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -58,38 +56,37 @@ impl Problem for NeedError {
     }
 }
 
-/// Something that is to be put away.
+/// An item to be hidden.
 #[derive(Clone, Debug)]
 pub struct NewAway {
-    /// Its id.
     pub need: String,
-    /// The ids of what stands on the same row.
+    /// Ids of the other items on the same row.
     pub with: Vec<String>,
     pub title: String,
-    /// Until when; for good when there is none.
+    /// End of the snooze. `None` dismisses for good.
     pub until: Option<Timestamp>,
 }
 
 impl NewAway {
-    /// A row, until a moment or for good.
+    /// Hides a row until a moment or for good.
     ///
     /// # Errors
-    /// When it waits for somebody and is to be away for good.
+    /// `Waits` if the row requires an action and should be dismissed for good.
     pub fn of(row: &Row, until: Option<Timestamp>) -> Result<Self, NeedError> {
         if until.is_none() && !row.is_told {
             return Err(NeedError::Waits);
         }
-        // What waits for somebody comes up by itself when what is told beside it goes for good.
+        // If the row is dismissed for good, merged items that require an action get a row of their own.
         let with = row.with.iter().filter(|(_, is_told)| until.is_some() || *is_told);
         let with = with.map(|(id, _)| id.clone()).collect();
         Ok(Self { need: row.id.clone(), with, title: row.title.clone(), until })
     }
 }
 
-/// Puts something away, for whoever acts. Done once more, the later word holds.
+/// Hides an item for the actor. Replaces an earlier snooze or dismissal.
 ///
 /// # Errors
-/// When no person asks, or it cannot be put off until then.
+/// If the actor is no person or the snooze time is out of range.
 pub fn put_away(tx: &mut WriteTx<'_>, new: NewAway) -> Result<PutAway, NeedError> {
     let account = tx.by().account().ok_or(NeedError::NoPerson)?;
     let now = tx.now();
@@ -106,10 +103,10 @@ pub fn put_away(tx: &mut WriteTx<'_>, new: NewAway) -> Result<PutAway, NeedError
     Ok(row)
 }
 
-/// Brings something back, for whoever acts. What is not away stays where it is.
+/// Shows an item again for the actor. No effect on an item that is not hidden.
 ///
 /// # Errors
-/// When no person asks, or the store refuses.
+/// If the actor is no person.
 pub fn restore(tx: &mut WriteTx<'_>, need: &str) -> Result<(), NeedError> {
     let account = tx.by().account().ok_or(NeedError::NoPerson)?;
     let mut rows = away::of(tx, account)?;
@@ -121,7 +118,7 @@ pub fn restore(tx: &mut WriteTx<'_>, need: &str) -> Result<(), NeedError> {
     Ok(())
 }
 
-/// Brings back what was put off until now, of up to `limit` people: their pages hear of it.
+/// Ends due snoozes of up to `limit` people. The write updates their pages.
 pub fn end_snoozes(tx: &mut WriteTx<'_>, limit: usize) -> Result<(), StoreError> {
     let now = tx.now();
     for mut away in away::due(tx, now, limit)? {
@@ -131,7 +128,7 @@ pub fn end_snoozes(tx: &mut WriteTx<'_>, limit: usize) -> Result<(), StoreError>
     Ok(())
 }
 
-/// Nobody who has put nothing away has a row.
+/// Deletes the row if nothing is hidden.
 fn keep(tx: &mut WriteTx<'_>, account: AccountId, rows: Vec<PutAway>) -> Result<(), StoreError> {
     match rows.is_empty() {
         true => tx.delete::<Away>(account).map(drop),

@@ -1,7 +1,7 @@
-//! Delivered work: deliverables, their versions and reviews. Nothing is overwritten.
+//! Deliverables, their versions and reviews. Nothing is overwritten.
 //!
-//! A piece that was delivered waits for a person, who approves it, asks for changes or rejects it;
-//! agents never review. Approving the last piece finishes the task (`tasks/reactions.rs`).
+//! A submitted deliverable is in review until a person approves it, requests changes or rejects it. Agents never
+//! review. Approving the last deliverable completes the task (`tasks/reactions.rs`).
 
 pub mod model;
 pub mod paged;

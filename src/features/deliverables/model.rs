@@ -15,42 +15,40 @@ use store::{
 };
 
 pub const DELIVERABLES: Table = Table::new(35, "deliverables");
-/// Task, then the order of making.
+/// Task, then creation order.
 pub const BY_TASK: Index = Index::multi(36, "deliverables_by_task");
-/// Those that wait for a person, oldest first.
+/// Deliverables in review, oldest first.
 pub const IN_REVIEW: Index = Index::multi(37, "deliverables_in_review");
 pub const VERSIONS: Table = Table::new(38, "deliverable_versions");
-/// Deliverable, then the number.
+/// Deliverable, then version number.
 pub const VERSIONS_BY_DELIVERABLE: Index = Index::multi(39, "deliverable_versions_by_deliverable");
 /// Reviews, by version.
 pub const REVIEWS: Table = Table::new(40, "reviews");
 
-/// What kind of thing was delivered.
+/// Content of a deliverable.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Content {
     /// Markdown.
     Text(String),
-    /// An address on the web.
+    /// External URL.
     Url(String),
     File {
         name: String,
-        /// Its content.
         blob: BlobId,
-        /// Its size in bytes.
+        /// In bytes.
         size: u64,
     },
-    /// A page of the workspace's knowledge, or a record of a noun with a card.
+    /// A knowledge page, or a record of a noun with a descriptor.
     Page {
-        /// The table of its record.
         table: u16,
         key: Vec<u8>,
-        /// What it said when it was delivered, as Markdown.
+        /// Content at the time of delivery, as Markdown.
         text: String,
     },
 }
 
 impl Content {
-    /// What it says, if it is made of words.
+    /// The text, unless it is a link or file.
     #[must_use]
     pub fn text(&self) -> Option<&str> {
         match self {
@@ -59,7 +57,7 @@ impl Content {
         }
     }
 
-    /// The word of its kind.
+    /// Word of the kind.
     #[must_use]
     pub fn word(&self) -> &'static str {
         match self {
@@ -75,7 +73,7 @@ impl Content {
         }
     }
 
-    /// The record of the page that it is.
+    /// The record, if the content is a page or record.
     #[must_use]
     pub fn page(&self) -> Option<Target> {
         match self {
@@ -85,20 +83,17 @@ impl Content {
     }
 }
 
-/// A piece of delivered work.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Deliverable {
     pub id: DeliverableId,
     pub task: TaskId,
     pub title: String,
     pub state: DeliverableState,
-    /// The version that counts.
+    /// Current version.
     pub version: VersionId,
-    /// How many versions there are.
+    /// Number of versions.
     pub versions: u32,
-    /// Who delivered it.
     pub submitted_by: Actor,
-    /// When it was first delivered.
     #[serde(with = "millisecond::required")]
     pub created_at: Timestamp,
     #[serde(with = "millisecond::required")]
@@ -164,27 +159,25 @@ pub struct Remark {
     pub text: String,
 }
 
-/// One version of a deliverable; never changed.
+/// A version of a deliverable. Immutable.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Version {
     pub id: VersionId,
     pub deliverable: DeliverableId,
     pub task: TaskId,
-    /// 1, 2, 3, …
+    /// Counted from 1.
     pub number: u32,
-    /// What was delivered.
     pub content: Content,
-    /// What its maker says about it.
+    /// The author's note.
     pub note: String,
-    /// The run that made it.
+    /// The run that created it.
     pub run: Option<RunId>,
     #[serde(with = "millisecond::required")]
     pub created_at: Timestamp,
-    /// What its maker says to what was asked for in the version before, in the order of asking.
+    /// The author's answers to the changes requested in the previous review, in the same order.
     pub answers: Vec<Answer>,
 }
 
-/// The first layout.
 #[derive(Deserialize)]
 struct VersionV1 {
     id: VersionId,
@@ -258,23 +251,21 @@ impl Record for Version {
     }
 }
 
-/// What a person said of a version.
+/// A person's review of a version.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Review {
     pub version: VersionId,
     pub task: TaskId,
     pub by: AccountId,
-    /// How it ended.
     pub verdict: Verdict,
-    /// Why; required unless approved.
+    /// Required unless approved.
     pub note: String,
     #[serde(with = "millisecond::required")]
     pub created_at: Timestamp,
-    /// What was said to single places.
+    /// Remarks on single passages.
     pub remarks: Vec<Remark>,
 }
 
-/// The first layout.
 #[derive(Deserialize)]
 struct ReviewV1 {
     version: VersionId,

@@ -1,4 +1,5 @@
-//! Pages of knowledge and records as delivered work. Knowledge stands above this package and says how they are read and written.
+//! Knowledge pages and records as deliverables. The knowledge package is above this one and provides reading and
+//! writing of pages.
 
 use std::sync::OnceLock;
 
@@ -12,18 +13,16 @@ use crate::cards;
 use crate::places::{Place, Spot};
 use crate::tasks::queries::error::TaskError;
 
-/// A page as it was delivered.
+/// A page as delivered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Paged {
-    /// The table of its record.
     pub table: u16,
     pub key: Vec<u8>,
-    /// What it said.
     pub text: String,
 }
 
 impl Paged {
-    /// The page that was delivered, if it was one.
+    /// The page, if the content is one.
     #[must_use]
     pub fn of(content: Content) -> Option<Self> {
         match content {
@@ -32,47 +31,44 @@ impl Paged {
         }
     }
 
-    /// As what is delivered.
     #[must_use]
     pub fn content(self) -> Content {
         Content::Page { table: self.table, key: self.key, text: self.text }
     }
 }
 
-/// A page that is to be written.
+/// A page to be written.
 #[derive(Clone, Debug)]
 pub struct PageDraft {
-    /// Who delivers it.
     pub by: Actor,
-    /// What it should say.
+    /// New text.
     pub text: String,
-    /// The page of the version before, as it was delivered then: what others changed in it since stays.
+    /// The page as delivered in the previous version. Changes by others since then are kept.
     pub before: Option<Paged>,
 }
 
-/// Writes a page in the transaction in which it is delivered; a new one gets this title.
+/// Writes a page in the transaction of its delivery. A new page gets this title.
 pub type Write = Box<dyn FnOnce(&mut WriteTx<'_>, &str) -> Result<Paged, ToolError> + Send>;
 
-/// The page that an id or a title means, as far as an agent may see it. Reads its words.
+/// Finds a page by id or title, if the agent may see it, and reads its text.
 pub type Named = fn(&Ws, &str, Option<AgentId>) -> Result<Option<Paged>, StoreError>;
 
-/// What knowledge does for delivered pages.
+/// Page functions of the knowledge package.
 pub struct Pages {
-    /// Finds a page.
     pub named: Named,
-    /// Makes ready what is to be written. Writes blobs, so it belongs on a thread that may block.
+    /// Prepares a write. Blocking: writes blobs.
     pub ready: fn(&Ws, PageDraft) -> Result<Write, ToolError>,
 }
 
 static PAGES: OnceLock<Pages> = OnceLock::new();
 
-/// Says how pages are read and written, before the first delivery; only the first call counts.
+/// Installs the page functions, before the first delivery. Only the first call has an effect.
 pub fn install(pages: Pages) {
     // ok: a second call comes from a second server in the same process, with the same functions.
     let _ = PAGES.set(pages);
 }
 
-/// The record that `contact:Name` or `contact:0192…` means, as it is now, if it can be delivered.
+/// Resolves `contact:Name` or `contact:0192…` to the current record, if it can be delivered.
 pub fn record(read: &dyn Read, said: &str) -> Result<Option<Paged>, StoreError> {
     let place = match Spot::resolve(read, said) {
         Ok(spot) => spot.place,
@@ -88,15 +84,15 @@ pub fn record(read: &dyn Read, said: &str) -> Result<Option<Paged>, StoreError> 
     Ok(Some(Paged { table: row.table, key, text: spoken(read, &stored)? }))
 }
 
-/// The page that an id or a title means, if there is one.
+/// Finds a page by id or title.
 pub fn named(ws: &Ws, said: &str, agent: Option<AgentId>) -> Result<Option<Paged>, StoreError> {
     PAGES.get().map_or(Ok(None), |pages| (pages.named)(ws, said, agent))
 }
 
-/// Makes ready a page that is to be written.
+/// Prepares the write of a page.
 ///
 /// # Errors
-/// When it cannot be written as things stand.
+/// If the page cannot be written.
 pub fn ready(ws: &Ws, wish: PageDraft) -> Result<Write, ToolError> {
     match PAGES.get() {
         Some(pages) => (pages.ready)(ws, wish),

@@ -1,4 +1,4 @@
-//! All writes to delivered work. A version and a review are never changed; agents never review.
+//! All writes to deliverables. Versions and reviews are immutable. Agents never review.
 
 use url::Url;
 
@@ -13,40 +13,35 @@ use kernel::{
 };
 use store::{ReadExt, StoreError, WriteTx};
 
-/// The longest title, in characters.
+/// Maximum title length in characters.
 const MAX_TITLE: usize = 200;
-/// The longest address, in bytes.
+/// Maximum URL length in bytes.
 const MAX_URL: usize = 2_048;
-/// The longest note, in bytes.
+/// Maximum note length in bytes.
 const MAX_NOTE: usize = 8 * 1024;
-/// The longest remark or answer, in bytes.
+/// Maximum length of a remark or answer, in bytes.
 const MAX_REMARK: usize = 2 * 1024;
-/// How many of them there may be.
+/// Maximum number of remarks or answers.
 const MAX_REMARKS: usize = 50;
-/// The longest place that a remark names, in bytes.
+/// Maximum length of a quoted passage, in bytes.
 const MAX_QUOTE: usize = 300;
-/// The largest file (25 MB).
+/// Maximum file size (25 MB).
 pub const MAX_FILE: u64 = 25 * 1024 * 1024;
 
-/// Why delivered work is as it was.
 #[derive(Debug, thiserror::Error)]
 pub enum DeliverableError {
-    /// No such piece.
     #[error("there is no deliverable \"{0}\" on this task; task_get shows those there are")]
     NotFound(String),
-    /// Something in the input is wrong.
     #[error("{1}")]
     Invalid(&'static str, String),
-    /// The task is out of the way.
     #[error("{0} is archived; restore it first")]
     Archived(String),
-    /// An agent wanted to judge.
+    /// An agent tried to review.
     #[error("only a person can review delivered work; wait for the review")]
     OnlyPeople,
-    /// It does not wait for a review.
     #[error("\"{title}\" is not in review: it is {state}; reload the page")]
     NotInReview { title: String, state: String },
-    /// A newer version came.
+    /// A newer version was submitted.
     #[error("version {0} has come in the meantime; look at it first")]
     Newer(u32),
     #[error(transparent)]
@@ -88,23 +83,22 @@ impl Problem for DeliverableError {
     }
 }
 
-/// Work to be delivered.
 #[derive(Clone, Debug)]
 pub struct NewDelivery {
     pub task: TaskId,
-    /// What it is called; empty keeps the title of the one that it revises.
+    /// Empty keeps the title of the revised deliverable.
     pub title: String,
     pub content: Content,
-    /// What its maker says about it.
+    /// The author's note.
     pub note: String,
-    /// The piece of which this is the next version.
+    /// The deliverable of which this is the next version.
     pub revises: Option<DeliverableId>,
 }
 
-/// Delivers work, for the first time or again; it waits for a person then.
+/// Submits a deliverable or a new version of one, and puts it in review.
 ///
 /// # Errors
-/// When the input is wrong, the task is archived, or there is no such piece to revise.
+/// If the input is invalid, the task is archived, or there is no such deliverable to revise.
 pub fn submit(
     tx: &mut WriteTx<'_>,
     new: NewDelivery,
@@ -112,8 +106,7 @@ pub fn submit(
     submit_answering(tx, new, Vec::new())
 }
 
-/// The same, with what its maker says to each thing that was asked for in the version before, in the
-/// order of asking.
+/// Like [`submit`], with answers to the changes requested in the previous review, in the same order.
 pub fn submit_answering(
     tx: &mut WriteTx<'_>,
     new: NewDelivery,
@@ -166,28 +159,25 @@ pub fn submit_answering(
     Ok((deliverable, version))
 }
 
-/// A person's judgement of a version.
 #[derive(Clone, Debug)]
 pub struct NewReview {
-    /// The piece.
     pub deliverable: DeliverableId,
-    /// The version that was looked at; none means the newest.
+    /// The reviewed version. `None` means the latest.
     pub version: Option<VersionId>,
-    /// How it ends.
     pub verdict: Verdict,
-    /// Why; needed unless approved.
+    /// Required unless approved.
     pub note: String,
 }
 
-/// Approves, asks for changes or rejects.
+/// Approves, requests changes or rejects.
 ///
 /// # Errors
-/// When an agent asks, a note is missing, it is not in review, or a newer version has come.
+/// If an agent acts, a note is missing, the deliverable is not in review, or a newer version was submitted.
 pub fn review(tx: &mut WriteTx<'_>, new: NewReview) -> Result<Deliverable, DeliverableError> {
     review_with(tx, new, Vec::new())
 }
 
-/// The same, with remarks to single places.
+/// Like [`review`], with remarks on single passages.
 pub fn review_with(
     tx: &mut WriteTx<'_>,
     new: NewReview,
@@ -207,7 +197,7 @@ pub fn review_with(
         return Err(DeliverableError::NotInReview { title, state });
     }
     let note = new.note.replace("\r\n", "\n").trim().to_owned();
-    // What is said to single places is a reason to change them, and none to reject all of it.
+    // Remarks alone justify requesting changes, but not rejecting.
     let said = !note.is_empty() || !remarks.is_empty() && new.verdict == Verdict::ChangesRequested;
     if !said && new.verdict != Verdict::Approved {
         let what = match new.verdict {
@@ -266,7 +256,7 @@ fn check_answers(answers: Vec<Answer>) -> Result<Vec<Answer>, DeliverableError> 
     Ok(answers.into_iter().map(tidy).collect())
 }
 
-/// Remarks without those in which nothing is said.
+/// Validates remarks and drops empty ones.
 fn check_remarks(remarks: Vec<Remark>) -> Result<Vec<Remark>, DeliverableError> {
     let tidy = |one: Remark| Remark {
         quote: ellipsis(&one.quote.split_whitespace().collect::<Vec<_>>().join(" "), MAX_QUOTE),

@@ -1,6 +1,6 @@
-//! Files on tasks: sent by people and programs, shown, fetched in parts, removed.
+//! Files on tasks and records: upload, display, range requests, removal.
 //!
-//! The content lies in a blob; the record holds its name. A file is never a page of ours.
+//! The content is in a blob, the record holds the metadata. A file is never served as a page of HQ.
 
 pub mod model;
 pub mod queries;

@@ -11,29 +11,25 @@ use store::{
 
 /// Files on tasks and records.
 pub const TASK_FILES: Table = Table::new(87, "task_files");
-/// What they are on, then the order of sending.
+/// Subject, then creation order.
 pub const FILES_BY_TASK: Index = Index::multi(88, "task_files_by_task");
 
-/// A file on a task or a record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskFile {
     pub id: FileId,
     pub on: Place,
-    /// Its name, as it may be shown and saved.
+    /// Sanitised for display and download.
     pub name: String,
-    /// Its content.
     pub blob: BlobId,
     pub size: u64,
-    /// The media type that its first bytes say; `application/octet-stream` when they say none that
-    /// is shown in place.
+    /// Media type detected from the first bytes. `application/octet-stream` for types that are not displayed inline.
     pub media: String,
-    /// Who sent it.
     pub by: Actor,
     #[serde(with = "millisecond::required")]
     pub created_at: Timestamp,
 }
 
-/// The first layout, of files on tasks alone.
+/// The layout before files on records.
 #[derive(Deserialize)]
 struct TaskFileV1 {
     id: FileId,

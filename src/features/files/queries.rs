@@ -10,16 +10,14 @@ use web::format;
 use web::parts::Face;
 use web::time::RelTime;
 
-/// How many files a task or a record may have.
+/// Maximum number of files per task or record.
 pub const MOST: usize = 200;
 
-/// Why a file was not taken or removed.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
-    /// No such file.
     #[error("there is no such file, or it was removed")]
     NotFound,
-    /// What it is on is out of the way.
+    /// The subject is archived.
     #[error("{0} is archived; restore it first")]
     Archived(String),
     #[error("there are {MOST} files here, the most there can be; remove some that are not needed")]
@@ -51,40 +49,34 @@ impl Problem for FileError {
     }
 }
 
-/// The files on something, oldest first.
+/// Files on a subject, oldest first.
 pub fn of(read: &dyn Read, place: Place) -> Result<Vec<TaskFile>, StoreError> {
     read.scan(FILES_BY_TASK, &Range::prefix(place.key()).limit(MOST))
 }
 
-/// A file.
 pub fn get(read: &dyn Read, id: FileId) -> Result<Option<TaskFile>, StoreError> {
     read.get::<TaskFile>(id)
 }
 
-/// A file for a page.
+/// A file for display.
 #[derive(Clone, Debug)]
 pub struct Line {
     pub name: String,
-    /// Its size in words.
     pub size: String,
-    /// Icon.
     pub glyph: &'static str,
-    /// Where it is looked at.
     pub href: String,
     pub content: String,
-    /// Where it is removed.
+    /// Delete URL.
     pub remove: String,
-    /// Whether it is a raster image.
+    /// `true` for a raster image.
     pub is_image: bool,
-    /// Whether it is a PDF.
     pub is_pdf: bool,
-    /// Who sent it.
+    /// Face of the uploader.
     pub by: Face,
     pub at: RelTime,
 }
 
 impl Line {
-    /// The line of a file.
     #[must_use]
     pub fn new(scene: &ViewContext, file: &TaskFile) -> Self {
         let href = scene.ws.url(&format!("files/{}", file.id));

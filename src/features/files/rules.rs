@@ -1,4 +1,4 @@
-//! All writes to files on tasks and records. A file is never changed: another version is another file.
+//! All writes to files on tasks and records. Files are immutable: a new version is a new file.
 
 use super::model::{FILES_BY_TASK, TaskFile};
 use super::queries::{FileError, MOST};
@@ -6,22 +6,21 @@ use crate::places::{Place, Spot};
 use kernel::{Event, FileId};
 use store::{BlobId, Range, ReadExt, WriteTx};
 
-/// A file whose content lies in the blobs.
+/// A file whose content is already in the blob store.
 #[derive(Clone, Debug)]
 pub struct NewFile {
-    /// Its name, cleaned.
+    /// Sanitised.
     pub name: String,
-    /// Its content.
     pub blob: BlobId,
     pub size: u64,
-    /// The media type that its bytes say.
+    /// Media type detected from the content.
     pub media: &'static str,
 }
 
-/// Puts a file on a task or a record.
+/// Attaches a file to a task or record.
 ///
 /// # Errors
-/// When that is archived or has too many.
+/// If the subject is archived or has too many files.
 pub fn attach(
     tx: &mut WriteTx<'_>,
     place: impl Into<Place>,
@@ -44,7 +43,7 @@ pub fn attach(
         created_at: tx.now(),
     };
     tx.put(&file)?;
-    // Of a file on a record its row tells.
+    // Files on records are reported by their row.
     if let Place::Task(task) = place {
         let name = file.name.clone();
         tx.emit(Event::FileAdded { file: file.id, task, name });
@@ -52,10 +51,10 @@ pub fn attach(
     Ok(file)
 }
 
-/// Takes a file off what it is on. Its content stays as long as the history remembers it.
+/// Removes a file. Its content is kept as long as history references it.
 ///
 /// # Errors
-/// When it is not there, or what it is on is archived.
+/// If there is no such file, or the subject is archived.
 pub fn remove(tx: &mut WriteTx<'_>, id: FileId) -> Result<TaskFile, FileError> {
     let file = tx.get::<TaskFile>(id)?.ok_or(FileError::NotFound)?;
     usable(tx, file.on)?;

@@ -1,11 +1,9 @@
-//! Keeps the index of a workspace in step with its feed. The cursor lies in the index itself, with each
-//! commit, so that both are one: what a crash cut off is taken again, and an index without a cursor, of
-//! another life of the store or of another layout is made anew from the records.
+//! Keeps the search index of a workspace in step with its feed. The cursor is committed inside the index, so that
+//! both stay consistent: work lost in a crash is repeated, and an index without a cursor, from another incarnation of
+//! the store or with another layout is rebuilt from the records.
 //!
-//! A record that cannot be read is no reason to stand still: its entry becomes a dead letter, as that of any
-//! consumer, and the rest goes on.
-//!
-//! One workspace is worked on at a time, so that there is one writer with its 15 MB in the program.
+//! An unreadable record does not stop the index: its entry becomes a dead letter, as with other consumers. Only one
+//! workspace is indexed at a time, so that there is one writer with its 15 MB.
 
 mod own_files;
 
@@ -31,34 +29,32 @@ use super::queries::document::{self, Reader};
 use super::queries::first_keys;
 use super::queries::standing::NUMBER;
 
-/// Who writes what became of the index.
+/// Actor and cause of the indexer's writes.
 const BY: (Actor, Cause) = (Actor::System(Part::Consumer), Cause::Consumer(NUMBER));
-/// How many entries of the feed are taken at once.
+/// Number of feed entries per batch.
 const STEP: usize = 500;
-/// How many records of a new index are read at once.
+/// Number of records per batch of a rebuild.
 const PIECE: usize = 1_000;
-/// How far the thread that makes a new index stands back behind others.
+/// Nice value of the rebuild thread.
 const POLITE: i32 = 10;
-/// After how much text the index takes what was read so far, in bytes.
+/// Bytes of text after which the index commits.
 const MOST_AT_ONCE: usize = 4 * 1024 * 1024;
 
-/// Why the index does not follow.
 #[derive(Debug, thiserror::Error)]
 pub enum FollowError {
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The index.
     #[error(transparent)]
     Search(#[from] SearchError),
-    /// The program ends, or the workspace is put to rest.
+    /// HQ is stopping, or the workspace is being closed.
     #[error("the work was put to rest")]
     Stopped,
 }
 
-/// Takes everything up to now into the index. Waits for its turn.
+/// Indexes everything up to now. Waits for its turn.
 ///
 /// # Errors
-/// When the store or the index fails; what was taken stays.
+/// If the store or the index fails. Committed work stays.
 pub async fn catch_up(ws: &Ws, halt: CancellationToken) -> Result<(), FollowError> {
     let is_current = ws.finding.seen() == Some(ws.store.head()) && ws.finding.index.is_begun();
     if is_current && !ws.finding.is_told() {
@@ -75,7 +71,7 @@ pub async fn catch_up(ws: &Ws, halt: CancellationToken) -> Result<(), FollowErro
     });
     let done = done.await;
     if let Err(error) = &done {
-        // What was taken and not kept is gone with the writer.
+        // Uncommitted work is lost with the writer.
         ws.finding.forget();
         ws.finding.build(None);
         if !matches!(error, FollowError::Stopped) {
@@ -87,7 +83,7 @@ pub async fn catch_up(ws: &Ws, halt: CancellationToken) -> Result<(), FollowErro
     done
 }
 
-/// The writer goes, and the reader when nobody has asked for so long. Waits for its turn.
+/// Closes the writer, and also the reader after `quiet` without searches. Waits for its turn.
 pub async fn rest(ws: &Ws, quiet: Duration) {
     let turn = ws.app.indexing.lock().await;
     let closes = ws.finding.quiet().is_none_or(|asked| quiet <= asked);
@@ -104,8 +100,8 @@ pub async fn rest(ws: &Ws, quiet: Duration) {
     drop(turn);
 }
 
-/// Whether there is something whose text is looked for, such as a page of knowledge: its index is made before somebody
-/// asks.
+/// Returns `true` if there are records with long texts, such as knowledge pages. Their index is built before the first
+/// search.
 pub fn has_texts(ws: &Ws) -> Result<bool, StoreError> {
     let texts = Kind::all().filter_map(Kind::card).filter(|(_, finds)| finds.parts.is_some());
     let mut tables = texts.map(|(noun, _)| noun.table);
@@ -134,7 +130,7 @@ fn follow(ws: &Ws, halt: &CancellationToken) -> Result<(), FollowError> {
     }
 }
 
-/// Takes some entries; says whether there were any.
+/// Indexes one batch. Returns whether there was any.
 fn step(ws: &Ws, halt: &CancellationToken) -> Result<bool, FollowError> {
     let Some(from) = place(ws)? else {
         rebuild(ws, halt)?;
@@ -167,10 +163,9 @@ fn step(ws: &Ws, halt: &CancellationToken) -> Result<bool, FollowError> {
     Ok(true)
 }
 
-/// Makes an index anew that was found damaged, and does what somebody has told it in the store, if that is not
-/// done yet.
+/// Rebuilds a damaged index, and performs requested operations.
 fn obey(ws: &Ws, halt: &CancellationToken) -> Result<(), FollowError> {
-    // What is told from here on is looked at next time.
+    // Later requests are handled the next time.
     ws.finding.listen();
     let damaged = ws.finding.take_anew();
     let done = carry_out(ws, halt, damaged);
@@ -196,8 +191,8 @@ fn carry_out(ws: &Ws, halt: &CancellationToken, damaged: bool) -> Result<(), Fol
     Ok(ws.store.write_blocking(by, cause, move |tx| consumer::obeyed(tx, NUMBER, told))?)
 }
 
-/// Goes back to a place behind which entries are taken again, also those that were given up. An index that is
-/// to be made anew, or that has not come so far, goes on as it does.
+/// Rewinds to an earlier position, from which entries are indexed again, including dead letters. No effect if the index
+/// is being rebuilt or has not reached the position.
 fn go_back(ws: &Ws, to: Cursor) -> Result<(), FollowError> {
     if place(ws)?.is_some_and(|now| now.incarnation == to.incarnation && to.seq <= now.seq) {
         forget_letters(ws, to.seq)?;
@@ -207,7 +202,7 @@ fn go_back(ws: &Ws, to: Cursor) -> Result<(), FollowError> {
     Ok(())
 }
 
-/// Up to where the index has come; nothing when it is to be made anew.
+/// Position of the index. `None` if it must be rebuilt.
 fn place(ws: &Ws) -> Result<Option<Cursor>, FollowError> {
     if let Some(seen) = ws.finding.seen() {
         return Ok((seen.incarnation == ws.store.incarnation()).then_some(seen));
@@ -222,7 +217,7 @@ fn place(ws: &Ws) -> Result<Option<Cursor>, FollowError> {
     }
 }
 
-/// The records whose documents an entry may have changed.
+/// Records whose documents an entry may have changed.
 pub(super) fn concerned(read: &dyn Read, entry: &Entry) -> Result<Vec<Found>, StoreError> {
     let mut found = Vec::new();
     for change in &entry.changes {
@@ -234,10 +229,10 @@ pub(super) fn concerned(read: &dyn Read, entry: &Entry) -> Result<Vec<Found>, St
     Ok(found)
 }
 
-/// What cannot be indexed: why, by the entry that wrote it.
+/// Entries that cannot be indexed, with the error.
 type Lost = BTreeMap<u64, String>;
 
-/// What was read for an entry; nothing where it cannot be read, now and whenever it is tried.
+/// Result of a read for an entry. A permanent decoding error is added to the lost entries.
 fn or_lost<T>(
     read: Result<T, StoreError>,
     seq: u64,
@@ -252,7 +247,7 @@ fn or_lost<T>(
     }
 }
 
-/// Puts entries to the dead letters, where a person finds them.
+/// Moves entries to the dead letters.
 fn give_up(ws: &Ws, lost: Lost) -> Result<(), StoreError> {
     if lost.is_empty() {
         return Ok(());
@@ -266,7 +261,7 @@ fn give_up(ws: &Ws, lost: Lost) -> Result<(), StoreError> {
     })
 }
 
-/// Forgets what was given up behind an entry: all that is there is looked at again.
+/// Deletes dead letters after an entry, because these entries are indexed again.
 fn forget_letters(ws: &Ws, after: u64) -> Result<(), StoreError> {
     let letters = ws.read(|snap| consumer::dead_letters(snap, NUMBER))?;
     let stale: Vec<u64> = letters.iter().map(|(seq, _)| *seq).filter(|seq| after < *seq).collect();
@@ -282,7 +277,7 @@ fn forget_letters(ws: &Ws, after: u64) -> Result<(), StoreError> {
     })
 }
 
-/// Everything said in conversations that were shared, or are so no more, each with the entry that did it.
+/// All messages of conversations whose audience changed, with the entry that changed it.
 fn of_other_audiences(
     read: &dyn Read,
     index: &Search,
@@ -308,7 +303,7 @@ fn of_other_audiences(
     Ok(found)
 }
 
-/// Takes what records say now into the index, some text at a time; says whether there was anything.
+/// Indexes the current state of records, up to a text limit at a time. Returns whether there was anything.
 fn take(
     ws: &Ws,
     read: &dyn Read,
@@ -327,7 +322,7 @@ fn take(
                 weight += document.weight();
                 changes.push(Change::Put(Box::new(document)));
             }
-            // Most of what happens in conversations says nothing; only what was something can go.
+            // Most conversation events have no text. Only a deleted message must be removed.
             Ok(None) if found.kind == Kind::Message && is_there(read, found)? => {}
             Ok(None) => changes.push(Change::Gone(found.name())),
             Err(why) => {
@@ -343,7 +338,7 @@ fn take(
     Ok(true)
 }
 
-/// What is known of a record, or why it cannot be read, now and whenever it is tried.
+/// Document of a record, or the permanent read error.
 fn readable(
     reader: &mut Reader<'_>,
     found: &Found,
@@ -364,7 +359,7 @@ fn is_there(read: &dyn Read, found: &Found) -> Result<bool, StoreError> {
     }
 }
 
-/// Whether somebody took text away for good, so that it must not lie in old files either.
+/// Returns `true` if text was deleted permanently, so that it must not remain in old index files.
 fn takes_text_away(entry: &Entry) -> bool {
     let redacts = entry.events.iter().any(|event| matches!(event, Event::RecordRedacted { .. }));
     let kinds = [Kind::Message, Kind::Person].map(Kind::table);
@@ -375,11 +370,11 @@ fn takes_text_away(entry: &Entry) -> bool {
             .any(|change| change.op == Op::Delete && kinds.contains(&Some(change.table)))
 }
 
-/// Makes the index anew from the records, as of now; what changes meanwhile is followed then. That is much work, so it is
-/// done by a thread that lets others go first, as do those that its writer begins; with it goes that writer.
+/// Rebuilds the index from the current records; later changes are then followed. This is expensive, so it runs on a
+/// thread with low priority, which its writer's threads inherit. The writer is closed afterwards.
 fn rebuild(ws: &Ws, halt: &CancellationToken) -> Result<(), FollowError> {
     let politely = || -> Result<(), FollowError> {
-        rustix::process::nice(POLITE).ok(); // ok: only a wish
+        rustix::process::nice(POLITE).ok(); // ok: best effort
         remake(ws, halt)?;
         ws.finding.index.rest();
         Ok(())
@@ -428,7 +423,7 @@ fn remake(ws: &Ws, halt: &CancellationToken) -> Result<(), FollowError> {
 
 type Piece = (Vec<Document>, Option<Vec<u8>>);
 
-/// The documents of some rows of a table, and the last key, if there are more.
+/// Documents of a batch of rows, and the last key if there are more.
 fn piece(
     ws: &Ws,
     read: &dyn Read,

@@ -1,7 +1,7 @@
-//! Search over everything that has text, the search page and the command palette.
+//! Full-text search over all records with text, the search page and the command palette.
 //!
-//! [`follow`] keeps the index of a workspace in step with its feed; [`queries`] ask it, add what it does
-//! not hold yet, and look at the records themselves before anybody sees a hit.
+//! [`follow`] keeps the index of a workspace in step with its feed. [`queries`] search it, add unindexed records,
+//! and check the current record before showing a hit.
 
 pub mod follow;
 pub mod model;

@@ -1,4 +1,4 @@
-//! What can be found.
+//! Kinds of searchable records.
 
 use crate::agents::model::AGENTS;
 use crate::cards;
@@ -17,43 +17,37 @@ use entity::{Entity, Finds};
 use kernel::AgentId;
 use kernel::key::{Key as _, KeyBuf};
 
-/// A kind of thing that can be found. Their numbers stand in indexes: they are never used again.
+/// A searchable kind. The numbers are stored in indexes and never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
     Task,
-    /// A comment on a task.
     Comment,
-    /// Delivered work.
     Deliverable,
-    /// A file on a task.
+    /// A file of a task.
     File,
     Agent,
-    /// A member.
     Person,
-    /// Something said in a conversation.
+    /// A message in a conversation.
     Message,
-    /// A stream of tasks.
     Stream,
-    /// A page of HQ, such as one of the settings; these are not in the index.
+    /// A page of HQ, such as a settings page. Not indexed.
     Page,
-    /// A routine of an agent.
     Routine,
-    /// A task that comes again.
+    /// A recurring task.
     Series,
-    /// Tasks that are made together.
+    /// A task template.
     Template,
-    /// A link of a task.
     Link,
-    /// What was said of delivered work.
+    /// A review of a deliverable.
     Review,
-    /// A file of an agent; these are no records.
+    /// A file of an agent. Not a record.
     AgentFile,
-    /// A record of the noun whose card has this number.
+    /// A record of the noun whose descriptor has this number.
     Entity(u8),
 }
 
 impl Kind {
-    /// Those that are no nouns with cards, in the order of groups; behind `Self::Template` come the others.
+    /// Kinds without descriptors, in group order. Kinds with descriptors come after `Self::Template`.
     const OWN: [Self; 15] = [
         Self::Task,
         Self::Agent,
@@ -72,7 +66,7 @@ impl Kind {
         Self::Page,
     ];
 
-    /// All, in the order of groups.
+    /// All kinds, in group order.
     pub fn all() -> impl Iterator<Item = Self> + Clone {
         let at = Self::OWN.iter().position(|kind| *kind == Self::Template).map_or(0, |at| at + 1);
         let (work, other) = Self::OWN.split_at(at);
@@ -81,7 +75,7 @@ impl Kind {
         work.iter().copied().chain(nouns).chain(other.iter().copied())
     }
 
-    /// Its number in indexes.
+    /// Number in indexes.
     #[must_use]
     pub fn number(self) -> u8 {
         match self {
@@ -104,7 +98,7 @@ impl Kind {
         }
     }
 
-    /// The card, when it is a noun with one, and how its records are found.
+    /// Descriptor and search settings, for a noun with a descriptor.
     #[must_use]
     pub fn card(self) -> Option<(&'static Entity, Finds)> {
         match self {
@@ -115,7 +109,7 @@ impl Kind {
         }
     }
 
-    /// The word in addresses and the API.
+    /// Word in URLs and the API.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -138,7 +132,7 @@ impl Kind {
         }
     }
 
-    /// The word for people, for several.
+    /// Plural label.
     #[must_use]
     pub fn label(self) -> &'static str {
         match self {
@@ -161,7 +155,6 @@ impl Kind {
         }
     }
 
-    /// The icon that stands before it.
     #[must_use]
     pub fn glyph(self) -> &'static str {
         match self {
@@ -183,7 +176,7 @@ impl Kind {
         }
     }
 
-    /// The table of its records; none of what lies elsewhere.
+    /// Table of the records. `None` for kinds without a table.
     #[must_use]
     pub fn table(self) -> Option<u16> {
         Some(match self {
@@ -205,36 +198,33 @@ impl Kind {
         })
     }
 
-    /// Whether the index has them.
     #[must_use]
     pub fn is_indexed(self) -> bool {
         self != Self::Page
     }
 
-    /// The kind whose records lie in a table.
     #[must_use]
     pub fn of_table(table: u16) -> Option<Self> {
         Self::all().find(|kind| kind.table() == Some(table))
     }
 
-    /// The kind of this word.
+    /// Parses a word.
     #[must_use]
     pub fn of_word(word: &str) -> Option<Self> {
         Self::all().find(|kind| kind.word() == word)
     }
 
-    /// The kind of this number.
+    /// Kind with this index number.
     #[must_use]
     pub fn of_number(number: u8) -> Option<Self> {
         Self::all().find(|kind| kind.number() == number)
     }
 }
 
-/// A record that can be found: its kind and the bytes of its key.
+/// A searchable record: kind and key bytes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Found {
     pub kind: Kind,
-    /// Its key in its table.
     pub key: Vec<u8>,
 }
 
@@ -246,7 +236,7 @@ impl Found {
         Self { kind: Kind::AgentFile, key }
     }
 
-    /// Whose file it is, and its path.
+    /// Agent and path of an agent's file.
     #[must_use]
     pub fn of_agent(&self) -> Option<(AgentId, &str)> {
         let mut rest = self.key.as_slice();
@@ -254,19 +244,19 @@ impl Found {
         Some((agent, std::str::from_utf8(rest).ok()?))
     }
 
-    /// How the index names it.
+    /// Document name in the index.
     #[must_use]
     pub fn name(&self) -> String {
         format!("{}.{}", self.kind.number(), hex::encode(&self.key))
     }
 
-    /// How the index names a piece of it.
+    /// Document name of a passage in the index.
     #[must_use]
     pub fn part(&self, number: u8, n: usize) -> String {
         format!("{number}.{}.{n}", hex::encode(&self.key))
     }
 
-    /// The key of the record that a name of the index means, and of which piece, if it means one.
+    /// Key of the record with this document name, and the passage number if it is a passage.
     #[must_use]
     pub fn place(name: &str) -> Option<(Vec<u8>, Option<u32>)> {
         let (_, rest) = name.split_once('.')?;
@@ -277,7 +267,7 @@ impl Found {
         Some((hex::decode(key).ok()?, n))
     }
 
-    /// From how the index names it, or a piece of it, and which piece that is.
+    /// Record with this document name, and the passage number if it is a passage.
     #[must_use]
     pub fn whole(name: &str) -> Option<(Self, Option<u32>)> {
         if let Some(found) = Self::named(name) {
@@ -292,7 +282,7 @@ impl Found {
         Some((Self { kind: Kind::all().find(is_of)?, key }, n))
     }
 
-    /// From how the index names it.
+    /// Record with this document name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         let (kind, key) = name.split_once('.')?;

@@ -1,4 +1,4 @@
-//! How HQ is: its parts, its durable consumers, its stores; and what an admin does about it.
+//! Health of HQ: parts, durable consumers and stores, and manual operations on them.
 
 pub mod queries;
 pub mod rules;

@@ -1,4 +1,4 @@
-//! Reads of how HQ is: its parts with what each says of itself, and where consumers stand.
+//! Health of HQ: its parts with their state, and the state of consumers.
 
 pub mod letters;
 
@@ -24,39 +24,35 @@ use store::stats::{StoreStats, stats};
 use store::{Store, StoreError, doctor, verify};
 use web::format;
 
-/// The kinds of jobs that are about stores.
+/// Job kind: compare derived data with the records.
 pub const DOCTOR: &str = "doctor";
-/// Compares and puts right.
+/// Job kind: compare and repair.
 pub const MEND: &str = "mend";
-/// redb's own check.
+/// Job kind: redb's integrity check.
 pub const CHECK: &str = "check";
-/// Makes the file as small as it can be.
+/// Job kind: compact the file.
 pub const COMPACT: &str = "compact";
-/// What each table takes.
+/// Job kind: size per table.
 pub const STATS: &str = "stats";
 
-/// How long a consumer may lag before that is worth a word, in milliseconds.
+/// Consumer lag that is reported, in milliseconds.
 const LAG: i64 = 30_000;
-/// How long a snapshot may be held before that is worth a word.
+/// Age of an open snapshot that is reported, in milliseconds.
 const OLD_SNAPSHOT: u128 = 10_000;
 
-/// After so many days without a verification somebody should look: two restore drills were missed.
+/// Days without verification that are reported. By then two restore drills were missed.
 const UNVERIFIED: i64 = 15;
 
-/// How a part is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum How {
-    /// As it should be.
     Ok,
-    /// It works, but somebody should look.
+    /// Works, but needs attention.
     Degraded,
-    /// It does not work.
     Down,
 }
 
 impl How {
-    /// The word for people.
     #[must_use]
     pub fn label(self) -> &'static str {
         match self {
@@ -66,7 +62,7 @@ impl How {
         }
     }
 
-    /// The state word that colours know.
+    /// State word for the colour.
     #[must_use]
     pub fn state(self) -> &'static str {
         match self {
@@ -80,16 +76,15 @@ impl How {
 /// A part of HQ.
 #[derive(Clone, Debug, Serialize)]
 pub struct Part {
-    /// Its name in the API.
+    /// API name.
     pub name: &'static str,
-    /// Its name for people.
     pub title: &'static str,
     pub how: How,
-    /// What it says of itself, and what to do.
+    /// State and advice.
     pub said: String,
 }
 
-/// All parts, as this workspace sees them; who keeps this HQ sees other workspaces that are damaged, too.
+/// All parts, as seen from this workspace. The owner of this HQ also sees other damaged workspaces.
 pub fn parts(app: &App, ws: &Ws, who: AccountId) -> Result<Vec<Part>, StoreError> {
     let now = app.clock.now();
     let consumers = consumers(ws)?;
@@ -128,7 +123,7 @@ pub fn parts(app: &App, ws: &Ws, who: AccountId) -> Result<Vec<Part>, StoreError
     Ok(all)
 }
 
-/// The worst of all parts.
+/// Worst state of all parts.
 #[must_use]
 pub fn worst(parts: &[Part]) -> How {
     parts.iter().map(|part| part.how).max().unwrap_or(How::Ok)
@@ -182,7 +177,7 @@ fn following(all: &[Standing], now: Timestamp) -> Part {
     let made = |how, said: String| part("consumers", "Consumers", how, said);
     let paused: Vec<_> = all.iter().filter(|one| one.state.paused).map(|one| one.name).collect();
     if !paused.is_empty() {
-        // An error of long ago is not why a person has paused it.
+        // An old error is not the reason for a manual pause.
         let stumbles = |one: &Standing| 0 < one.state.dead_in_a_row || 0 < one.state.tries;
         let fell = all.iter().any(|one| one.state.paused && stumbles(one));
         let why = if fell { "see below what it stumbled over" } else { "somebody paused it" };
@@ -236,7 +231,7 @@ fn work(ws: &Ws, now: Timestamp) -> Result<Part, StoreError> {
     Ok(part("work", "Work of agents", How::Ok, said))
 }
 
-/// The other machines that say that something is wrong with them.
+/// Hosts that report a problem.
 fn gateways(ws: &Ws) -> Result<Vec<Part>, StoreError> {
     let machines = ws.read(|snap| Machines::read(snap))?;
     let mut said = Vec::new();
@@ -252,7 +247,7 @@ fn gateways(ws: &Ws) -> Result<Vec<Part>, StoreError> {
     Ok(said)
 }
 
-/// Connections that somebody has to see to. One without a model yet is only new.
+/// Connections that need attention. A connection without a model yet is only new.
 fn providers(app: &App, ws: &Ws, now: Timestamp) -> Result<Part, StoreError> {
     let (count, lacks) = ws.read(|snap| {
         let all = connections::all(snap)?;
@@ -273,14 +268,14 @@ fn providers(app: &App, ws: &Ws, now: Timestamp) -> Result<Part, StoreError> {
     }
 }
 
-/// What the last verification and the last comparison found, here and in the accounts. People verify when
-/// they like, and each restore drill does it, of which a row stays.
+/// Results of the last verification and comparison, of this store and the system store. Verifications are started
+/// manually; each restore drill also verifies and leaves a row.
 fn record(app: &App, ws: &Ws, now: Timestamp) -> Result<Part, StoreError> {
     let made = |how, said: String| Ok(part("record", "Record of changes", how, said));
     let ended = |kind: &str| app.jobs.state(&ws.slug, kind).filter(|state| state.result.is_some());
     let drill = app.system.read(|snap| backups::proof(snap))?;
     let drilled = drill.as_ref().and_then(|run| run.ended_at);
-    // A drill that is yet to come was noted before a clock was set back.
+    // A drill from the future was recorded before the clock was set back.
     let is_younger = |state: &JobState| drilled <= state.ended || Some(now) < drilled;
     let asked: Vec<_> =
         [VERIFY, VERIFY_BLOBS].into_iter().filter_map(ended).filter(is_younger).collect();
@@ -322,7 +317,7 @@ fn record(app: &App, ws: &Ws, now: Timestamp) -> Result<Part, StoreError> {
     }
 }
 
-/// Whether each agent's history of files can be read.
+/// Readability of the agents' file histories.
 fn files(ws: &Ws) -> Part {
     let faults = repository::standing(ws);
     let (how, said) = match faults.first() {
@@ -339,7 +334,7 @@ fn files(ws: &Ws) -> Part {
     part("files", "History of agents' files", how, said)
 }
 
-/// What was masked since the start, by where it was.
+/// Number of masked secrets since the start, by place.
 fn masks(app: &App) -> Part {
     let hits = app.redactor.hits();
     let all: u64 = hits.iter().map(|(_, n)| n).sum();
@@ -353,9 +348,9 @@ fn masks(app: &App) -> Part {
     part("masks", "Masked secrets", How::Ok, said)
 }
 
-/// Files of agents that hold what is masked elsewhere.
+/// Agents' files that contain secrets masked elsewhere.
 fn exposed_files(ws: &Ws) -> Part {
-    /// So many are named.
+    /// Maximum number of files to name.
     const SHOWN: usize = 20;
     let made = |how, said: String| part("keys_in_files", "Keys in files of agents", how, said);
     let Some(found) = exposed::last(ws) else {
@@ -390,8 +385,7 @@ fn exposed_files(ws: &Ws) -> Part {
     )
 }
 
-/// What a piece of work has found in the store of the workspace and, if it looked at it, in that of the
-/// accounts.
+/// Results for the workspace's store and, if included, the system store.
 fn each<T: serde::de::DeserializeOwned>(
     result: Option<&serde_json::Value>,
 ) -> impl Iterator<Item = T> {
@@ -400,7 +394,7 @@ fn each<T: serde::de::DeserializeOwned>(
     parts.map(|part| part.and_then(read)).into_iter().flatten()
 }
 
-/// Where all consumers stand.
+/// State of all consumers.
 pub fn consumers(ws: &Ws) -> Result<Vec<Standing>, StoreError> {
     let all = ws.app.consumers.all().iter().map(|one| standing(&ws.store, &**one));
     let mut all = all.collect::<Result<Vec<_>, _>>()?;
@@ -411,29 +405,28 @@ pub fn consumers(ws: &Ws) -> Result<Vec<Standing>, StoreError> {
     Ok(all)
 }
 
-// ── Long pieces of work ──
+// ── Long-running jobs ──
 
-/// The stores that a workspace stands on.
+/// Results per store.
 #[derive(Debug, Serialize)]
 pub struct Both<T> {
-    /// The workspace's own.
     pub workspace: T,
-    /// That of the accounts, for who may work on it.
+    /// The system store, if the person may work on it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub accounts: Option<T>,
 }
 
-/// What a check of the whole file found.
+/// Result of an integrity check.
 #[derive(Clone, Copy, Debug, Serialize, serde::Deserialize)]
 pub struct Checked {
-    /// Whether the file was sound; if not, it was repaired.
+    /// `false` if the file was damaged; it was then repaired.
     pub sound: bool,
 }
 
-/// Begins a long piece of work on the stores: `doctor`, `mend`, `check`, `compact`, `stats`.
+/// Starts a store job: `doctor`, `mend`, `check`, `compact` or `stats`.
 ///
 /// # Errors
-/// When it is under way already, or there is no such work.
+/// If it is already running or unknown.
 pub fn begin(ws: &Ws, kind: &str, by: &impl app::Who, reach: Reach) -> Result<(), Refused> {
     let store = ws.store.clone();
     let system = (reach == Reach::Both).then(|| ws.app.system.clone());
@@ -480,19 +473,16 @@ pub fn begin(ws: &Ws, kind: &str, by: &impl app::Who, reach: Reach) -> Result<()
     Ok(())
 }
 
-/// The kind of job that a piece of work is noted as.
+/// Job kind under which the work is recorded.
 #[must_use]
 pub fn noted_as(kind: &str) -> &str {
     if kind == MEND { DOCTOR } else { kind }
 }
 
-/// Why a piece of work was not begun.
 #[derive(Debug, thiserror::Error)]
 pub enum Refused {
-    /// There is none of that name.
     #[error("there is no such work as `{0}`; try doctor, mend, check, compact or stats")]
     Unknown(String),
-    /// It goes on already.
     #[error(transparent)]
     UnderWay(#[from] app::jobs::UnderWay),
 }
@@ -512,7 +502,7 @@ impl kernel::Problem for Refused {
     }
 }
 
-/// What the tables of a workspace take, now.
+/// Current size per table.
 pub fn sizes(ws: &Ws) -> Result<StoreStats, StoreError> {
     stats(&ws.store)
 }

@@ -1,5 +1,5 @@
-//! What an admin does with a consumer. Where a consumer stands is no part of the feed, so that it can
-//! come to rest; that a person moved it is.
+//! Manual operations on consumers. A consumer's position is not recorded in the feed, so that consumers can become
+//! idle; moving it manually is.
 
 use crate::global_search::queries::standing as index;
 use app::Ws;
@@ -7,27 +7,21 @@ use kernel::{Event, FieldError, Problem, ProblemKind};
 use store::consumer::{self, Consume, ConsumeError, Told, Tried};
 use store::{Cursor, StoreError, WriteTx};
 
-/// Why it was refused.
 #[derive(Debug, thiserror::Error)]
 pub enum HealthError {
-    /// No such consumer.
     #[error("there is no consumer `{0}`")]
     NoConsumer(String),
-    /// No such thing to do.
     #[error("`{0}` cannot be done; pause, resume, skip, rewind or rebuild it")]
     NoAct(String),
-    /// The consumer refused.
+    /// The consumer does not support the operation.
     #[error("{0}")]
     Refused(String),
-    /// A field is wrong.
     #[error("{message}")]
     Field {
-        /// Its name.
         field: &'static str,
         /// What is wrong and what would be right.
         message: String,
     },
-    /// The store refused.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -70,26 +64,25 @@ impl Problem for HealthError {
     }
 }
 
-/// What is to be done with a consumer.
+/// Operation on a consumer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Act {
-    /// It stands still until it is resumed.
+    /// Stop until resumed.
     Pause,
-    /// It goes on.
     Resume,
-    /// The entry behind its cursor goes to the dead letters; where one is named, that one or none.
+    /// Move the entry after the cursor to the dead letters. With a number, only if it is that entry.
     Skip(Option<u64>),
-    /// The next entry it takes is the one behind this.
+    /// Continue after this entry.
     Rewind(u64),
-    /// It begins from nothing.
+    /// Start from scratch.
     Rebuild,
 }
 
 impl Act {
-    /// From a word and an entry: a rewind needs one, a skip may name the one that is expected.
+    /// Parses an operation. `rewind` needs an entry; `skip` may name the expected one.
     ///
     /// # Errors
-    /// When there is no such thing to do, or the entry is missing.
+    /// If the operation is unknown or the entry is missing.
     pub fn from_word(word: &str, entry: Option<u64>) -> Result<Self, HealthError> {
         Ok(match word {
             "pause" => Self::Pause,
@@ -105,7 +98,7 @@ impl Act {
         })
     }
 
-    /// What was done, in the past.
+    /// Past participle for messages.
     #[must_use]
     pub fn done(self) -> String {
         match self {
@@ -119,10 +112,10 @@ impl Act {
     }
 }
 
-/// Does it, and notes that somebody did.
+/// Performs an operation and records it.
 ///
 /// # Errors
-/// When the consumer cannot do that.
+/// If the consumer does not support it.
 pub fn act(tx: &mut WriteTx<'_>, consumer: &dyn Consume, act: Act) -> Result<(), HealthError> {
     let (number, mut done) = (consumer.number(), act);
     match act {
@@ -142,17 +135,17 @@ pub fn act(tx: &mut WriteTx<'_>, consumer: &dyn Consume, act: Act) -> Result<(),
     Ok(())
 }
 
-/// Where the search index of a workspace stands; nothing where there is none yet.
+/// Position of a workspace's search index. `None` if there is no index yet.
 pub async fn index_stands(ws: &Ws) -> Result<Option<Cursor>, StoreError> {
     let standing = ws.read_blocking(index::standing).await?;
     Ok(standing.map(|one| Cursor { incarnation: one.state.incarnation, seq: one.state.cursor }))
 }
 
-/// Tells the search index to be made anew, or to go back from where it stands, and notes who did. It lies beside
-/// the store, and nothing else can be done with it. The caller wakes it.
+/// Requests a rebuild or rewind of the search index and records it. The index is stored outside the store and supports
+/// nothing else. The caller must wake it.
 ///
 /// # Errors
-/// `Refused` for anything else, and when it has not come so far.
+/// `Refused` for other operations, and for a rewind to a position that it has not reached.
 pub fn steer_index(
     tx: &mut WriteTx<'_>,
     act: Act,
@@ -184,10 +177,10 @@ pub fn steer_index(
     Ok(())
 }
 
-/// Forgets an entry that was given up.
+/// Deletes a dead letter.
 ///
 /// # Errors
-/// When it is not among the dead letters.
+/// If there is no such dead letter.
 pub fn drop_letter(
     tx: &mut WriteTx<'_>,
     consumer: &dyn Consume,
@@ -202,7 +195,7 @@ pub fn drop_letter(
     Ok(())
 }
 
-/// Tries an entry again that was given up, and notes that somebody did; says what went wrong this time.
+/// Retries a dead letter and records the attempt. Returns the error if it failed again.
 pub fn retry(
     tx: &mut WriteTx<'_>,
     consumer: &dyn Consume,
@@ -214,7 +207,7 @@ pub fn retry(
         Tried::Took => Ok(()),
         Tried::Failed(why) => Err(why),
     };
-    // It takes no entry by itself: what can be read again is a reason to make it anew.
+    // The index takes no single entries. If the entry is readable again, rebuild the index.
     if tried.is_ok() && consumer.number() == index::NUMBER {
         consumer::tell(tx, index::NUMBER, Told::Anew)?;
     }

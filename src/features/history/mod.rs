@@ -1,8 +1,8 @@
-//! What became of each record, and undo: views of the store's history for people and programs, the
-//! rule that undoes with the way to it (`undo.rs`), and the files of agents that go back with a run.
+//! Record history and undo: views of the store's history, the undo rule and its entry point (`undo.rs`), and agents'
+//! files that are reverted with a run.
 //!
-//! Which tables have a history that people may read, and what it takes to undo in them, stands in one
-//! table (`queries/access.rs`); a table that is not listed has none.
+//! `queries/access.rs` lists the tables with readable history and the permissions to undo in them. Other tables have
+//! none.
 
 pub mod model;
 pub mod queries;

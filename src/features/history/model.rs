@@ -1,4 +1,4 @@
-//! Files of agents that are to go back.
+//! Revert orders for agents' files.
 
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
@@ -7,65 +7,61 @@ use crate::runs::model::FileMark;
 use kernel::{Actor, AgentId, JobId, Part, RunId, Timestamp, TypedId};
 use store::{Class, DecodeError, Index, Keys, Record, Table, codec};
 
-/// Files of agents that are to go back.
 pub const FILE_REVERTS: Table = Table::new(90, "file_reverts");
-/// Those that wait, in the order of making.
+/// Open orders in creation order.
 pub const REVERTS_OPEN: Index = Index::multi(91, "file_reverts_open");
-/// Run, then the order of making.
+/// Run, then creation order.
 pub const REVERTS_BY_RUN: Index = Index::multi(92, "file_reverts_by_run");
 
-/// Where it stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RevertState {
-    /// It waits for the engine.
+    /// Waits for the engine.
     Queued,
     Done,
-    /// It could not be done, with the reason.
+    /// Failed, with the reason.
     Failed(String),
-    /// It was undone before it was done.
+    /// Undone before it began.
     Cancelled,
-    /// The engine is at it: it cannot be withdrawn any more, only taken back.
+    /// The engine is working on it. It can no longer be cancelled, only undone.
     Begun,
 }
 
-/// A file that stays as it is.
+/// A file that was not reverted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeptFile {
-    /// Its path in the agent's folder.
+    /// Path in the agent's folder.
     pub path: String,
     pub why: String,
 }
 
-/// Commits on an agent's branch whose files are to go back in a commit of their own. Written with the
-/// undo, worked off by the engine one after the other, in the order of making.
+/// An order to revert the files of commits on an agent's branch in a new commit. Written with the undo; the engine
+/// processes orders one by one in creation order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileRevert {
     pub id: JobId,
-    /// The run whose files go back.
     pub run: RunId,
-    /// The order whose work goes back: of an undo that was undone. None for the work of the run.
+    /// The order to be undone, if an undo was undone. `None` reverts the work of the run.
     pub of: Option<JobId>,
-    /// Whether it brings back what the run did.
+    /// `true` restores the run's work.
     pub returns: bool,
-    /// The order of which this is a slice.
+    /// The order of which this is a part.
     pub part_of: Option<JobId>,
-    /// Only these files; none for all that the commits changed.
+    /// Files to revert. `None` means all files of the commits.
     pub paths: Option<Vec<String>>,
     pub agent: AgentId,
-    /// Who undid the run.
+    /// The undoer.
     pub by: Actor,
-    /// The commits, oldest first.
+    /// Oldest first.
     pub commits: Vec<String>,
-    /// What the run noted of each file: before its first change, after its last.
+    /// State of each file before the run's first and after its last change.
     pub marks: Vec<FileMark>,
     pub state: RevertState,
-    /// The commit that took them back.
+    /// The reverting commit.
     pub commit: Option<String>,
-    /// The files that went back.
+    /// Reverted files.
     pub restored: Vec<String>,
-    /// The files that stayed.
+    /// Files that were not reverted.
     pub kept: Vec<KeptFile>,
-    /// When it was asked for.
     #[serde(with = "millisecond::required")]
     pub created_at: Timestamp,
     #[serde(with = "millisecond::optional")]
@@ -73,20 +69,19 @@ pub struct FileRevert {
 }
 
 impl FileRevert {
-    /// Whether it waits, or the engine is at it.
+    /// Returns `true` if it waits or is in progress.
     #[must_use]
     pub fn is_open(&self) -> bool {
         matches!(self.state, RevertState::Queued | RevertState::Begun)
     }
 
-    /// The order that was made by the undo: itself, or the one of which it is a slice.
+    /// Id of the order that the undo created: this one, or the order of which it is a part.
     #[must_use]
     pub fn whole(&self) -> JobId {
         self.part_of.unwrap_or(self.id)
     }
 }
 
-/// The first layout.
 #[derive(Deserialize)]
 struct FileRevertV1 {
     id: JobId,

@@ -1,7 +1,6 @@
-//! The one way to undo, for pages and programs. What takes long is made ready on a snapshot, while
-//! others write; the writer is left with the question whether anything of it has moved, and the rows.
-//! Which accounts are closed is told by another store, so that is asked once more right before, while
-//! nobody can close one.
+//! Entry point of undo for pages and API. The expensive part is prepared on a snapshot while others write. The writer
+//! only checks that its inputs are unchanged and writes the rows. Disabled accounts are in another store, so they are
+//! read again right before the write, while a lock prevents disabling.
 
 use app::Ws;
 use kernel::Cause;
@@ -17,14 +16,14 @@ use super::queries::scope::Wanted;
 use super::rules::{self, Undone};
 use crate::trust::queries::widening::Widener;
 
-/// How often it is made ready anew because others wrote what it rests on. Then the writer makes the
-/// plan itself: who writes without end must not keep others from undoing.
+/// Number of preparations before the writer makes the plan itself, so that continuous writes by others cannot block an
+/// undo.
 const TRIES: usize = 3;
 
-/// Undoes what is wanted. With a basis, only if it would do what the preview with that basis said.
+/// Undoes a change. With a basis, proceeds only if the result equals the preview with that basis.
 ///
 /// # Errors
-/// When nothing is left to undo, something changed since the preview, or it is too much at once.
+/// If nothing can be undone, something changed since the preview, or it exceeds the limit of one transaction.
 pub async fn undo(
     ws: &Ws,
     who: &Person,
@@ -34,10 +33,10 @@ pub async fn undo(
     undo_and(ws, who, wanted, once, |_, _| Ok(())).await
 }
 
-/// The same with something that is written in the transaction of the undo.
+/// Like [`undo`], with further writes in the same transaction.
 ///
 /// # Errors
-/// As [`undo`], and what that says.
+/// As [`undo`], and errors of those writes.
 pub async fn undo_and<F>(
     ws: &Ws,
     who: &Person,
@@ -53,8 +52,8 @@ where
     let cause = Cause::Undo(first.get().scope.of);
     let (mut ahead, mut tries) = (Some(first), 1);
     loop {
-        // Whose account was closed meanwhile must not be given anything back. The turn is one for all
-        // workspaces: in it only what was made ready is written, unless that failed too often.
+        // Nothing may be restored to an account that was disabled meanwhile. The lock is shared by all workspaces, so
+        // only a prepared undo is written under it, unless preparing failed too often.
         let turn = ws.app.people_turn.lock().await;
         let now = undoer(ws, who).await?;
         let still = ahead.is_none() || now.closed == by.closed;
@@ -88,13 +87,13 @@ where
     }
 }
 
-/// Who undoes, with the accounts that are closed at this moment.
+/// The undoer, with the currently disabled accounts.
 async fn undoer(ws: &Ws, who: &Person) -> Result<Undoer, HistoryError> {
     let person = who.clone();
     Ok(ws.read_blocking(move |ws| Undoer::of(ws, &person)).await?)
 }
 
-/// Works out what an undo would do, and what that rests on.
+/// Prepares an outlook and records its inputs.
 async fn ready(ws: &Ws, wanted: &Wanted, by: &Undoer) -> Result<Ahead<Outlook>, HistoryError> {
     let (wanted, by) = (wanted.clone(), by.clone());
     ws.read_blocking(move |ws| {
@@ -103,7 +102,7 @@ async fn ready(ws: &Ws, wanted: &Wanted, by: &Undoer) -> Result<Ahead<Outlook>, 
     .await
 }
 
-/// Says what is not as the preview said.
+/// Describes the differences from the preview.
 async fn differs(
     ws: &Ws,
     wanted: Wanted,

@@ -14,62 +14,59 @@ use kernel::{
 };
 use store::{Class, DecodeError, Index, Keys, OnDelete, Record, Refs, Table};
 
-/// Inbox items.
 pub const INBOX: Table = Table::new(50, "inbox");
-/// Items that may still be worked on, by the moment from which they may: what the dispatcher reads.
+/// Open items by their start time. The dispatcher reads this index.
 pub const DUE: Index = Index::multi(51, "inbox_due");
-/// The key, used once for ever.
+/// Item key. Unique for ever.
 pub const BY_KEY: Index = Index::unique(52, "inbox_by_key");
-/// Agent, then whether it is over, then the order of making.
+/// Agent, then open or closed, then creation order.
 pub const BY_AGENT: Index = Index::multi(53, "inbox_by_agent");
-/// Task, open items only.
+/// Task. Only open items.
 pub const OPEN_BY_TASK: Index = Index::multi(54, "inbox_open_by_task");
 
-/// Begins the last error of an item that was put away after it had failed; the error follows.
+/// Prefix of the last error of an item that was dropped after a failure. The original error follows.
 pub const DROPPED_AFTER: &str = "dropped after: ";
 
-/// One reason in an item: items join while they wait.
+/// A reason of an item. Reasons join an item while it waits.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reason {
-    /// One line for people and models.
+    /// One line.
     pub summary: String,
     pub comment: Option<CommentId>,
     pub deliverable: Option<DeliverableId>,
-    /// The person who caused it.
+    /// Causing person.
     pub person: Option<AccountId>,
-    /// The agent that caused it.
+    /// Causing agent.
     pub agent: Option<AgentId>,
-    /// Text that belongs to it: a message, a review note; at most 1 KiB.
+    /// Attached text, such as a message or review note. At most 1 KiB.
     pub text: String,
 }
 
-/// Something for an agent to do.
+/// Work for an agent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Item {
     pub id: ItemId,
-    /// For whom.
     pub agent: AgentId,
     pub kind: ItemKind,
     pub task: Option<TaskId>,
-    /// Kind, subject and the causing entry's seq.
+    /// Kind, subject and sequence number of the causing entry.
     pub key: String,
     pub state: ItemState,
-    /// How urgent it is.
     pub priority: Priority,
-    /// The reasons, oldest first.
+    /// Oldest first.
     pub reasons: Vec<Reason>,
-    /// The run that has or had it.
+    /// Current or last run.
     pub run: Option<RunId>,
-    /// How often a run was started for it.
+    /// Number of runs started for it.
     pub attempts: u32,
-    /// Not before this moment: retry, snooze.
+    /// Earliest start, for retries and snoozes.
     #[serde(with = "millisecond::optional")]
     pub not_before: Option<Timestamp>,
-    /// Why it is held although it is due: `agent_paused`, `budget`, …
+    /// Why it is held although due: `agent_paused`, `budget`, …
     pub held_reason: Option<String>,
-    /// What went wrong last, or why it was cancelled.
+    /// Last error, or reason of cancellation.
     pub last_error: Option<String>,
-    /// How deep the chain of agents that caused it is.
+    /// Length of the chain of agents that caused it.
     pub depth: u8,
     #[serde(with = "millisecond::required")]
     pub created_at: Timestamp,
@@ -77,24 +74,24 @@ pub struct Item {
     pub updated_at: Timestamp,
     #[serde(with = "millisecond::optional")]
     pub ended_at: Option<Timestamp>,
-    /// When a person moved it to the front.
+    /// Set when a person moved it to the front.
     #[serde(with = "millisecond::optional")]
     pub front_at: Option<Timestamp>,
-    /// Since when it is held for this reason.
+    /// Since when `held_reason` applies.
     #[serde(with = "millisecond::optional")]
     pub held_since: Option<Timestamp>,
-    /// From when on its waiting counts: moved on by what held it meanwhile.
+    /// Start of its waiting time. Moved forward by the time it was held.
     #[serde(with = "millisecond::required")]
     pub waits_from: Timestamp,
-    /// When a person last gave a reason for it.
+    /// Time of a person's latest reason.
     #[serde(with = "millisecond::optional")]
     pub asked_at: Option<Timestamp>,
-    /// Whether a person wants it begun now: neither quiet hours nor a limit hold it.
+    /// `true` if a person wants it started now, ignoring quiet hours and limits.
     pub pressed: bool,
 }
 
 impl Item {
-    /// Whether its work failed for good, or ended without an outcome. What a person stopped has not failed.
+    /// Returns `true` if the work failed permanently or ended without an outcome. Stopping by a person is no failure.
     #[must_use]
     pub fn has_failed(&self) -> bool {
         matches!(self.state, ItemState::Failed | ItemState::DeadLetter)
@@ -102,7 +99,7 @@ impl Item {
             && self.last_error.as_deref() != Some("stopped")
     }
 
-    /// Whether a run may still take it.
+    /// Returns `true` if a run may still lease it.
     #[must_use]
     pub fn is_open(&self) -> bool {
         matches!(self.state, ItemState::Pending | ItemState::Leased)
@@ -111,8 +108,7 @@ impl Item {
 }
 
 impl Item {
-    /// Whether it is begun only when nothing holds its task up. What somebody says about a task is heard
-    /// in any case.
+    /// Returns `true` for assignments, which wait until their task is unblocked. Comments and other kinds do not wait.
     #[must_use]
     pub fn waits_for_blockers(&self) -> bool {
         let given = matches!(self.kind, ItemKind::TaskAssignment | ItemKind::TaskReassignment);

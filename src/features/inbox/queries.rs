@@ -13,7 +13,7 @@ use store::{Hit, Range, Read, ReadExt, StoreError};
 
 use super::model::{BY_AGENT, DUE, Item, OPEN_BY_TASK};
 
-/// The pending item that a new cause of the same kind joins.
+/// Pending item that a new reason of the same kind joins.
 pub fn pending(
     tx: &dyn Read,
     agent: AgentId,
@@ -25,7 +25,7 @@ pub fn pending(
         .find(|i| i.state == ItemState::Pending && i.kind == kind && i.task == task))
 }
 
-/// The same, if it has fewer reasons than this.
+/// Like [`pending`], if it has fewer than this many reasons.
 pub fn with_room(
     tx: &dyn Read,
     agent: AgentId,
@@ -38,21 +38,21 @@ pub fn with_room(
     Ok(open.find(|item| joins(item) && item.reasons.len() < most))
 }
 
-/// Items that may be begun at this moment, the longest due first.
+/// Items that may start now, longest due first.
 pub fn due(tx: &dyn Read, now: Timestamp, limit: usize) -> Result<Vec<Item>, StoreError> {
     let end = KeyBuf::of(&(now.as_millisecond() + 1));
     tx.scan(DUE, &Range::between(KeyBuf::new(), end).limit(limit))
 }
 
-/// The open items of an agent, oldest first: what waits, what a run has, what is tried again.
+/// Open items of an agent, oldest first: waiting, leased or to be retried.
 pub fn open(tx: &dyn Read, agent: AgentId, limit: usize) -> Result<Vec<Item>, StoreError> {
     let mut open = KeyBuf::of(&agent);
     open.u8(0);
     tx.scan(BY_AGENT, &Range::prefix(open).limit(limit))
 }
 
-/// The same, up to the one with which so many wait: runs may have items for days while they wait for people, and those
-/// take no place from what is begun next.
+/// Like [`open`], but stops after `most` waiting items. Leased items do not count, because runs may hold them for days
+/// while waiting for people.
 pub fn open_until(tx: &dyn Read, agent: AgentId, most: usize) -> Result<Vec<Item>, StoreError> {
     let mut open = KeyBuf::of(&agent);
     open.u8(0);
@@ -73,7 +73,7 @@ pub fn open_until(tx: &dyn Read, agent: AgentId, most: usize) -> Result<Vec<Item
     }
 }
 
-/// The next moment at which an item becomes due, after this one.
+/// Next time after `now` at which an item becomes due.
 pub fn next_due(tx: &dyn Read, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
     let start = KeyBuf::of(&(now.as_millisecond() + 1));
     let end = KeyBuf::of(&i64::MAX);
@@ -81,7 +81,7 @@ pub fn next_due(tx: &dyn Read, now: Timestamp) -> Result<Option<Timestamp>, Stor
     Ok(next.first().and_then(|item| item.not_before))
 }
 
-/// Items of an agent: the open ones, or those that are over, newest first.
+/// Open or closed items of an agent, newest first.
 pub fn of_agent(
     tx: &dyn Read,
     agent: AgentId,
@@ -98,14 +98,14 @@ pub fn of_agent(
     tx.hits(BY_AGENT, &range)
 }
 
-/// How many open items an agent has, counting to 100.
+/// Number of open items of an agent, counted up to 100.
 pub fn open_count(tx: &dyn Read, agent: AgentId) -> Result<usize, StoreError> {
     let mut key = KeyBuf::of(&agent);
     key.u8(0);
     tx.len(BY_AGENT, &Range::prefix(key).limit(100))
 }
 
-/// The open items of a task.
+/// Open items of a task.
 pub fn open_of_task(tx: &dyn Read, task: TaskId) -> Result<Vec<Item>, StoreError> {
     tx.scan(OPEN_BY_TASK, &Range::prefix(KeyBuf::of(&task)).limit(50))
 }

@@ -1,4 +1,4 @@
-//! What becomes work for an agent, in the transaction that caused it.
+//! Inbox items for events, in the transaction that emits them.
 
 mod line;
 
@@ -26,7 +26,6 @@ use super::model::{Item, Reason};
 use super::queries;
 use super::rules::{self, InboxError, NewItem};
 
-/// Handles one event.
 pub fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), InboxError> {
     match event {
         Event::TaskAssigned { task, from, to, assignment } => {
@@ -104,7 +103,7 @@ fn reason(by: Actor, summary: String) -> Reason {
     }
 }
 
-/// Work given by a person counts as at least high.
+/// Work assigned by a person has at least high priority.
 fn priority(by: Actor, task: &Task) -> Priority {
     match by.account() {
         Some(_) => task.priority.max(Priority::High),
@@ -163,7 +162,7 @@ fn commented(
     for agent in comments::called(tx, tx.now(), &comment, mentions)? {
         match runs::live_of_task(tx, task.id, *agent)? {
             None => enqueue_comment(tx, &task, &comment, *agent, kind)?,
-            // It reads the comment at its next step, and works for whoever wrote it from then on.
+            // The run reads the comment at its next step and from then on also acts for the comment's author.
             Some(Run { item: Some(item), .. }) if comment.author.agent().is_some() => {
                 let summary = format!("You were mentioned on: {}", task.title);
                 let reason =
@@ -177,14 +176,14 @@ fn commented(
     let reaches = tx.get::<Settings>(())?.is_none_or(|s| s.comments_reach_assignee);
     let by_person = comment.author.account().is_some();
     let called = !by_person || note_only || !reaches || mentions.contains(&agent);
-    // A run that is working on it reads the comment at its next step: `runs` steers it.
+    // A run working on the task reads the comment at its next step; `runs` steers it.
     if called || !is_workable(&task) || runs::live_of_task(tx, task.id, agent)?.is_some() {
         return Ok(());
     }
     enqueue_comment(tx, &task, &comment, agent, ItemKind::TaskComment)
 }
 
-/// Who is mentioned on a record gets that as work without a task.
+/// A mention on a record becomes work without a task.
 fn named_on(tx: &mut WriteTx<'_>, comment: CommentId) -> Result<(), InboxError> {
     let Some(comment) = tx.get::<Comment>(comment)? else { return Ok(()) };
     let Some(spot) = Spot::read(tx, comment.on)? else { return Ok(()) };
@@ -244,7 +243,7 @@ fn enqueue_comment(
     rules::enqueue(tx, new).map(|_| ())
 }
 
-/// A due date has passed: the agent that has the task hears of it, once for each date.
+/// A due date has passed. Informs the assigned agent, once per date.
 fn overdue(tx: &mut WriteTx<'_>, task: TaskId) -> Result<(), InboxError> {
     let Some(task) = tx.get::<Task>(task)?.filter(is_workable) else { return Ok(()) };
     let (Some(agent), Some(due)) = (task.assignee.and_then(Assignee::agent), task.due_at) else {
@@ -264,10 +263,10 @@ fn overdue(tx: &mut WriteTx<'_>, task: TaskId) -> Result<(), InboxError> {
     line::late(tx, &task, agent, due)
 }
 
-/// Closes the item of a run that has ended. Comments that came too late for it become work.
+/// Closes the item of an ended run. Comments that the run has not read become work.
 fn ended(tx: &mut WriteTx<'_>, run: RunId) -> Result<(), InboxError> {
     let Some(run) = tx.get::<Run>(run)? else { return Ok(()) };
-    // An undo may have taken the item away with its task.
+    // An undo may have deleted the item with its task.
     if let Some(item) = run.item
         && tx.get::<Item>(item)?.is_some()
     {
@@ -291,8 +290,8 @@ fn ended(tx: &mut WriteTx<'_>, run: RunId) -> Result<(), InboxError> {
     Ok(())
 }
 
-/// A comment that a run has not read. One that goes no deeper stays what it is: a comment on the
-/// task. It must not keep the run from ending.
+/// A comment that a run has not read. If the chain is too deep it creates no work and must not prevent the run from
+/// ending.
 fn late_comment(
     tx: &mut WriteTx<'_>,
     task: &Task,
@@ -306,9 +305,8 @@ fn late_comment(
     }
 }
 
-/// A sub-agent has ended after the work that made it said that it is done for now: its result waits in
-/// the conversation of that work, which goes on with it. Work that did not end well is a person's to
-/// take up again.
+/// A sub-agent ended after its parent's work was done for now. The result is queued in the parent's conversation, which
+/// continues with it. Work that failed is left for a person to resume.
 fn part_ended(tx: &mut WriteTx<'_>, child: RunId, parent: RunId) -> Result<(), InboxError> {
     let (Some(run), Some(child)) = (tx.get::<Run>(child)?, tx.get::<Child>(child)?) else {
         return Ok(());
@@ -343,8 +341,7 @@ fn part_ended(tx: &mut WriteTx<'_>, child: RunId, parent: RunId) -> Result<(), I
     }
 }
 
-/// What a task waited for is over. The assignment that has waited with it takes this in; else it is
-/// work of its own.
+/// A blocker of a task is done. The waiting assignment absorbs this reason; otherwise it becomes an item.
 fn unblocked(tx: &mut WriteTx<'_>, task: TaskId, by: TaskId) -> Result<(), InboxError> {
     let (Some(task), Some(over)) = (tx.get::<Task>(task)?, tx.get::<Task>(by)?) else {
         return Ok(());
@@ -352,7 +349,7 @@ fn unblocked(tx: &mut WriteTx<'_>, task: TaskId, by: TaskId) -> Result<(), Inbox
     let Some(agent) = task.assignee.and_then(Assignee::agent).filter(|_| is_workable(&task)) else {
         return Ok(());
     };
-    // A run that cleared the way for its own task goes on with it.
+    // A run that unblocked its own task continues with it.
     let own = match tx.by().run() {
         Some(run) => tx.get::<Run>(run)?.is_some_and(|run| run.task == Some(task.id)),
         None => false,
@@ -384,13 +381,13 @@ fn unblocked(tx: &mut WriteTx<'_>, task: TaskId, by: TaskId) -> Result<(), Inbox
         reason: reason(tx.by(), format!("{name} is {state}; nothing holds this task up any more")),
     };
     match rules::enqueue(tx, new) {
-        // Work that goes no deeper must not keep the other task from being finished.
+        // A chain that is too deep must not prevent the other task from being closed.
         Ok(_) | Err(InboxError::TooDeep) => Ok(()),
         Err(error) => Err(error),
     }
 }
 
-/// A person wants it begun: in place of the assignment that waits for other tasks.
+/// A person started the task: replaces the assignment that waits for other tasks.
 fn start_asked(tx: &mut WriteTx<'_>, task: TaskId) -> Result<(), InboxError> {
     let Some(task) = tx.get::<Task>(task)?.filter(is_workable) else { return Ok(()) };
     let Some(agent) = task.assignee.and_then(Assignee::agent) else { return Ok(()) };
@@ -412,8 +409,8 @@ fn start_asked(tx: &mut WriteTx<'_>, task: TaskId) -> Result<(), InboxError> {
     rules::enqueue(tx, new).map(|_| ())
 }
 
-/// Whether something of a task is left for its agent after a yes: it is open, and nothing else of it
-/// waits for a person.
+/// Returns `true` if an agent still has work on a task after an approval: the task is open and nothing else on it waits
+/// for a person.
 fn is_left(tx: &WriteTx<'_>, task: TaskId, agent: AgentId) -> Result<bool, InboxError> {
     let Some(task) = tx.get::<Task>(task)?.filter(is_workable) else { return Ok(false) };
     if task.assignee != Some(Assignee::Agent(agent)) {
@@ -458,7 +455,7 @@ fn reviewed(
     rules::enqueue(tx, new).map(|_| ())
 }
 
-/// A routine has fired that wakes its agent.
+/// A routine fired that wakes its agent.
 fn fired(tx: &mut WriteTx<'_>, firing: FiringId, agent: AgentId) -> Result<(), InboxError> {
     let Some(firing) = tx.get::<Firing>(firing)?.filter(|one| one.title.is_empty()) else {
         return Ok(());
@@ -481,7 +478,7 @@ fn fired(tx: &mut WriteTx<'_>, firing: FiringId, agent: AgentId) -> Result<(), I
         key: firing.item_key(),
         priority: Priority::Medium,
         by,
-        // Kept here, too: the routine may be deleted while this waits.
+        // Stored here as well, because the routine may be deleted meanwhile.
         reason: Reason { text: cut(&firing.instruction, 1024).to_owned(), ..reason(by, summary) },
     };
     let item = rules::enqueue(tx, new)?;

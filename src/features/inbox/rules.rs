@@ -22,9 +22,9 @@ use store::{Range, ReadExt, StoreError, WriteTx};
 use super::model::{BY_KEY, DROPPED_AFTER, Item, OPEN_BY_TASK, Reason};
 use super::queries;
 
-/// Waiting times before an item is tried again; after the last one it has failed for good.
+/// Retry delays. After the last one an item has failed permanently.
 pub const RETRY_SECS: [i64; 3] = [30, 120, 600];
-/// What beside failures of providers another try would not change: a person has to act first.
+/// Error codes, besides provider errors, that a retry would not fix because a person has to act first.
 const FINAL: &[&str] = &[
     "agent",
     "agent_not_found",
@@ -35,32 +35,29 @@ const FINAL: &[&str] = &[
     "key_unreadable",
     "no_tools",
 ];
-/// How many reasons one item gathers.
+/// Maximum number of reasons per item.
 pub const MAX_REASONS: usize = 10;
-/// How deep agents may cause work for each other.
+/// Maximum length of a chain of agents that cause work for each other.
 const MAX_DEPTH: u8 = 5;
-/// How many items of an agent are looked at together.
+/// Maximum number of an agent's items to process together.
 const PAGE: usize = 500;
 
-/// What a rule of the inbox refuses.
 #[derive(Debug, thiserror::Error)]
 pub enum InboxError {
-    /// No such item.
     #[error("inbox item {0} does not exist")]
     NotFound(ItemId),
-    /// The item is in another state.
+    /// The operation is not allowed in the item's state.
     #[error("this item is {state}; {hint}")]
     WrongState {
         state: &'static str,
-        /// The way out.
+        /// What to do instead.
         hint: &'static str,
     },
-    /// Agents keep causing work for each other.
+    /// The chain of agents that cause work for each other is too long.
     #[error(
         "{MAX_DEPTH} agents have already passed this on to each other; finish it yourself or ask a person"
     )]
     TooDeep,
-    /// The store refused.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -85,20 +82,18 @@ impl Problem for InboxError {
 
 /// A reason for an agent to act.
 pub struct NewItem {
-    /// For whom.
     pub agent: AgentId,
     pub kind: ItemKind,
     pub task: Option<TaskId>,
-    /// Kind, subject and generation: the same key never makes a second item.
+    /// Kind, subject and generation. A key creates an item only once.
     pub key: String,
-    /// How urgent it is.
     pub priority: Priority,
-    /// Who caused it: what agents cause for each other ends at some depth.
+    /// Actor that caused it. Determines the depth in the chain of agents.
     pub by: Actor,
     pub reason: Reason,
 }
 
-/// Whether whoever causes something is a run that has read untrusted content.
+/// Returns `true` if the causing run has read untrusted content.
 fn is_tainted(tx: &WriteTx<'_>, by: Actor) -> Result<bool, StoreError> {
     match by.run().map(|run| tx.get::<Run>(run)).transpose()?.flatten() {
         Some(run) => Ok(taint::of(tx, run.session)?.is_some()),
@@ -106,7 +101,7 @@ fn is_tainted(tx: &WriteTx<'_>, by: Actor) -> Result<bool, StoreError> {
     }
 }
 
-/// Notes that another agent asks for what a run is at already: it is judged by the stricter of both from now on.
+/// Adds the reason of another agent to an item in progress. From then on the stricter permissions of both apply.
 pub fn also_asked(tx: &mut WriteTx<'_>, item: ItemId, reason: Reason) -> Result<(), InboxError> {
     if let Some(mut item) = tx.get::<Item>(item)?
         && item.reasons.iter().all(|known| known.agent != reason.agent)
@@ -117,17 +112,16 @@ pub fn also_asked(tx: &mut WriteTx<'_>, item: ItemId, reason: Reason) -> Result<
     Ok(())
 }
 
-/// Adds a reason: a new item, or one more reason of a pending one. A key that was used before
-/// changes nothing.
+/// Adds a reason: creates an item or joins a pending one. A key that was used before changes nothing.
 ///
 /// # Errors
-/// `TooDeep` when agents keep passing it on.
+/// `TooDeep` if the chain of agents is too long.
 pub fn enqueue(tx: &mut WriteTx<'_>, new: NewItem) -> Result<Option<ItemId>, InboxError> {
     gather(tx, new, None)
 }
 
-/// The same for a reason that others are to join: not begun before `until`, unless one comes that need not
-/// wait.
+/// Like `enqueue`, for a reason that others should join: starts no earlier than `until`, unless a reason arrives that
+/// need not wait.
 pub fn gather(
     tx: &mut WriteTx<'_>,
     new: NewItem,
@@ -140,18 +134,18 @@ pub fn gather(
     }
     let mut depth = depth(tx, new.by)?;
     if new.kind == ItemKind::DelegationResult {
-        // It comes back to where the part was given away, like the answer of a question.
+        // A result returns to the delegating task, like the answer to a question.
         depth = depth.saturating_sub(2);
     }
     if new.kind == ItemKind::TaskEscalation {
-        // Going up is no step of passing on; what the manager makes of it is.
+        // An escalation does not count as delegation; its consequences do.
         depth = depth.saturating_sub(1);
     }
     if depth > MAX_DEPTH {
         return Err(InboxError::TooDeep);
     }
     let now = tx.now();
-    // Each firing of a routine has instructions of its own.
+    // Each firing of a routine has its own instruction.
     let joins = !matches!(new.kind, ItemKind::RoutineSchedule | ItemKind::RoutineEvent);
     if joins
         && let Some(mut item) = queries::with_room(tx, new.agent, new.kind, new.task, MAX_REASONS)?
@@ -161,7 +155,7 @@ pub fn gather(
         item.reasons.push(new.reason);
         item.priority = item.priority.max(new.priority);
         item.depth = item.depth.min(depth);
-        // What is news has not waited yet, and what somebody says is heard before a later moment.
+        // A new reason restarts the waiting time, and a person's reason cancels a later start.
         item.waits_from = now;
         if by_person {
             (item.asked_at, item.not_before) = (Some(now), None);
@@ -172,12 +166,12 @@ pub fn gather(
         item.updated_at = now;
         tx.put(&item)?;
         if waited || is_tainted(tx, new.by)? {
-            // It may be begun now, or what it says has another label.
+            // The item may be startable now, or its taint has changed.
             tx.emit(Event::ItemEnqueued { item: item.id, agent: item.agent });
         }
         return Ok(Some(item.id));
     }
-    // Known here already, so that nobody has to write the item a second time.
+    // Determined here, so that the item need not be written a second time.
     let held_reason = match tx.get::<Agent>(new.agent)? {
         Some(agent) => held(tx, &agent)?.map(str::to_owned),
         None => None,
@@ -212,7 +206,7 @@ pub fn gather(
     Ok(Some(item.id))
 }
 
-/// One deeper than the item that the acting agent's run serves; 0 for a person.
+/// Depth of the acting run's item plus one. 0 for a person.
 fn depth(tx: &WriteTx<'_>, by: Actor) -> Result<u8, InboxError> {
     let Some(run) = by.run() else { return Ok(0) };
     let item = tx.get::<Run>(run)?.and_then(|run| run.item);
@@ -243,10 +237,10 @@ fn over(tx: &mut WriteTx<'_>, item: &mut Item, state: ItemState) -> Result<(), I
     Ok(())
 }
 
-/// Gives an open item to a run.
+/// Leases an open item to a run.
 ///
 /// # Errors
-/// `WrongState` when another run was faster or it is over.
+/// `WrongState` if another run has it or it is closed.
 pub fn lease(tx: &mut WriteTx<'_>, id: ItemId, run: RunId) -> Result<Item, InboxError> {
     let mut item = load(tx, id)?;
     if item.state == ItemState::Leased || !item.is_open() {
@@ -264,11 +258,11 @@ pub fn lease(tx: &mut WriteTx<'_>, id: ItemId, run: RunId) -> Result<Item, Inbox
     Ok(item)
 }
 
-/// The same work once more, for a run that begins again and leases it at once. What waits of it is
-/// cancelled if the new run takes its place.
+/// Creates a copy of an item for a run that restarts its work and leases it at once. Cancels the pending item if the
+/// new run replaces it.
 ///
 /// # Errors
-/// When it is not there.
+/// If the item does not exist.
 pub fn again(tx: &mut WriteTx<'_>, id: ItemId, in_its_place: bool) -> Result<ItemId, InboxError> {
     let old = load(tx, id)?;
     if in_its_place {
@@ -278,7 +272,7 @@ pub fn again(tx: &mut WriteTx<'_>, id: ItemId, in_its_place: bool) -> Result<Ite
     let item = Item {
         id: new,
         key: match of_item_key(&old.key) {
-            // What its instructions are says its firing.
+            // The instruction comes from its firing.
             Some(firing) => format!("again:{new}:{}", item_key(firing)),
             None => format!("again:{new}"),
         },
@@ -302,17 +296,17 @@ pub fn again(tx: &mut WriteTx<'_>, id: ItemId, in_its_place: bool) -> Result<Ite
     Ok(new)
 }
 
-/// Lets an item wait until a moment.
+/// Defers an item until a moment.
 ///
 /// # Errors
-/// When it is not there.
+/// If the item does not exist.
 pub fn hold_until(tx: &mut WriteTx<'_>, id: ItemId, until: Timestamp) -> Result<(), InboxError> {
     let mut item = load(tx, id)?;
     item.not_before = Some(until);
     save(tx, &mut item)
 }
 
-/// Closes the item of a run that has ended.
+/// Closes the item of an ended run.
 pub fn close(tx: &mut WriteTx<'_>, id: ItemId, run: &Run) -> Result<(), InboxError> {
     let mut item = load(tx, id)?;
     if item.state != ItemState::Leased || item.run != Some(run.id) {
@@ -323,7 +317,7 @@ pub fn close(tx: &mut WriteTx<'_>, id: ItemId, run: &Run) -> Result<(), InboxErr
         Outcome::Snoozed { until } => {
             item.state = ItemState::Pending;
             (item.not_before, item.waits_from) = (Some(*until), *until);
-            // Waiting is no failed try.
+            // Snoozing is not a failed attempt.
             item.attempts = item.attempts.saturating_sub(1);
             save(tx, &mut item)
         }
@@ -338,7 +332,7 @@ pub fn close(tx: &mut WriteTx<'_>, id: ItemId, run: &Run) -> Result<(), InboxErr
     }
 }
 
-/// Lets an item be begun once more as if it had not been: its run was taken back from a machine that is silent.
+/// Makes an item pending again without counting the attempt, because its run was taken back from a silent host.
 fn begin_anew(tx: &mut WriteTx<'_>, mut item: Item) -> Result<(), InboxError> {
     item.state = ItemState::Pending;
     item.attempts = item.attempts.saturating_sub(1);
@@ -348,7 +342,7 @@ fn begin_anew(tx: &mut WriteTx<'_>, mut item: Item) -> Result<(), InboxError> {
     Ok(())
 }
 
-/// Whether another try would fail in the same way.
+/// Returns `true` if a retry would fail in the same way.
 fn is_final(code: &str) -> bool {
     match ErrorClass::named(code) {
         Some(class) => !class.retryable(),
@@ -373,11 +367,10 @@ fn retry_later(tx: &mut WriteTx<'_>, item: &mut Item, why: &str) -> Result<(), I
     save(tx, item)
 }
 
-/// Lets an item that failed or waits be taken at once. Neither quiet hours nor a limit
-/// hold it then.
+/// Makes a failed or waiting item startable at once, ignoring quiet hours and limits.
 ///
 /// # Errors
-/// `WrongState` when it is in work or done.
+/// `WrongState` if it is leased or done.
 pub fn retry(tx: &mut WriteTx<'_>, id: ItemId) -> Result<(), InboxError> {
     let mut item = load(tx, id)?;
     match item.state {
@@ -398,10 +391,10 @@ pub fn retry(tx: &mut WriteTx<'_>, id: ItemId) -> Result<(), InboxError> {
     Ok(())
 }
 
-/// Puts an item that waits before all others of its agent.
+/// Moves a waiting item before all others of its agent.
 ///
 /// # Errors
-/// `WrongState` when a run has it or it is over.
+/// `WrongState` if it is leased or closed.
 pub fn to_front(tx: &mut WriteTx<'_>, id: ItemId) -> Result<(), InboxError> {
     let mut item = load(tx, id)?;
     if item.state == ItemState::Leased || !item.is_open() {
@@ -414,17 +407,17 @@ pub fn to_front(tx: &mut WriteTx<'_>, id: ItemId) -> Result<(), InboxError> {
     save(tx, &mut item)
 }
 
-/// Puts away an item that nobody wants to be done any more: one that waits or failed.
+/// Drops a waiting or failed item.
 ///
 /// # Errors
-/// `WrongState` when a run has it, or it is done or cancelled.
+/// `WrongState` if it is leased, done or cancelled.
 pub fn discard(tx: &mut WriteTx<'_>, id: ItemId) -> Result<(), InboxError> {
     let mut item = load(tx, id)?;
     match item.state {
         ItemState::Pending => cancel(tx, id, "dropped").map(|_| ()),
         ItemState::Failed if item.is_open() => cancel(tx, id, "dropped").map(|_| ()),
         ItemState::Failed | ItemState::DeadLetter => {
-            // Its end was told already.
+            // Its end was already reported.
             item.state = ItemState::Cancelled;
             let before = item.last_error.as_deref().unwrap_or("it failed");
             item.last_error = Some(ellipsis(&format!("{DROPPED_AFTER}{before}"), 500));
@@ -441,7 +434,7 @@ pub fn discard(tx: &mut WriteTx<'_>, id: ItemId) -> Result<(), InboxError> {
     }
 }
 
-/// Cancels an item that no run has; says whether it was open.
+/// Cancels an unleased item. Returns whether it was open.
 pub fn cancel(tx: &mut WriteTx<'_>, id: ItemId, reason: &str) -> Result<bool, InboxError> {
     let mut item = load(tx, id)?;
     if item.state == ItemState::Leased || !item.is_open() {
@@ -452,10 +445,10 @@ pub fn cancel(tx: &mut WriteTx<'_>, id: ItemId, reason: &str) -> Result<bool, In
     Ok(true)
 }
 
-/// Cancels an item because somebody wishes it.
+/// Cancels an item on behalf of a person.
 ///
 /// # Errors
-/// `WrongState` when a run has it, or it is over.
+/// `WrongState` if it is leased or closed.
 pub fn call_off(tx: &mut WriteTx<'_>, id: ItemId) -> Result<(), InboxError> {
     if cancel(tx, id, "a person cancelled it")? {
         return Ok(());
@@ -468,10 +461,10 @@ pub fn call_off(tx: &mut WriteTx<'_>, id: ItemId) -> Result<(), InboxError> {
     Err(InboxError::WrongState { state: state.word(), hint })
 }
 
-/// An agent declines an item of its own. What a person asked for is not for it to decline.
+/// Declines an item on behalf of its agent. An agent cannot decline a person's request.
 ///
 /// # Errors
-/// `WrongState` when a person asked for it, a run has it, or it is over.
+/// `WrongState` if a person requested it, it is leased, or it is closed.
 pub fn decline(tx: &mut WriteTx<'_>, id: ItemId, reason: &str) -> Result<(), InboxError> {
     let item = load(tx, id)?;
     if item.reasons.iter().any(|one| one.person.is_some()) {
@@ -490,8 +483,8 @@ pub fn decline(tx: &mut WriteTx<'_>, id: ItemId, reason: &str) -> Result<(), Inb
     })
 }
 
-/// Cancels what there is to do on a task, of one agent or of all. A person takes it away from the
-/// run that has it, too, which is stopped; an agent's own run says itself how it ends.
+/// Cancels the items of a task, for one agent or for all. If a person acts, a leased item's run is stopped too; an
+/// agent's own run reports its outcome itself.
 pub fn cancel_for_task(
     tx: &mut WriteTx<'_>,
     task: TaskId,
@@ -510,7 +503,7 @@ pub fn cancel_for_task(
     Ok(())
 }
 
-/// Cancels these items where they are open.
+/// Cancels these items if they are open.
 pub fn cancel_items(
     tx: &mut WriteTx<'_>,
     items: &[ItemId],
@@ -525,7 +518,7 @@ pub fn cancel_items(
     Ok(())
 }
 
-/// Cancels all that waits for an agent.
+/// Cancels all waiting items of an agent.
 pub fn cancel_for_agent(
     tx: &mut WriteTx<'_>,
     agent: AgentId,

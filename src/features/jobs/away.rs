@@ -1,5 +1,5 @@
-//! Programs that go on on another machine: what they write lies there, and what people type goes there. Home asks for both
-//! while that machine is linked; both ends of the question stand here.
+//! Jobs on another host: their output is stored there and their input is sent there. The primary requests both while
+//! the host is linked. This module has both sides of the protocol.
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -19,40 +19,40 @@ use super::rules::JobError;
 use super::typing::{self, TerminalInput, TextId};
 use crate::agents::queries::elsewhere::{self, Elsewhere};
 
-/// What home asks the machine of a program.
+/// A request of the primary to a job's host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Asks {
-    /// What it has written, and whether it reads.
+    /// Output, and whether the job reads input.
     Output {
         job: JobId,
-        /// The byte to begin with; without one the end of it.
+        /// First byte. `None` requests the end of the output.
         from: Option<u64>,
-        /// At most so many bytes.
+        /// Maximum number of bytes.
         most: usize,
     },
-    /// A text for its input.
+    /// Input for the job.
     Input {
         job: JobId,
-        /// The text, with the end of its line.
+        /// Text, including the line break.
         text: String,
-        /// Whether nothing more will come.
+        /// `true` closes the input.
         end: bool,
-        /// Which text: one that has come before is answered as it was then. None from a home that sends each once.
+        /// Idempotency id: a repeated text gets its first response. `None` from primaries that do not repeat.
         #[serde(default)]
         number: Option<TextId>,
     },
 }
 
 impl Asks {
-    /// The same as it is asked.
+    /// JSON form of the request.
     #[must_use]
     pub fn said(&self) -> Value {
         json!({ "job": self })
     }
 }
 
-/// What a program has written there.
+/// Response to `Output`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Heard {
     text: String,
@@ -61,49 +61,49 @@ struct Heard {
     reads: bool,
 }
 
-/// What became of a text for its input.
+/// Response to `Input`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Took {
-    /// So many bytes were taken.
+    /// Number of bytes accepted.
     All(usize),
     Part {
         taken: usize,
         of: usize,
     },
-    /// Nothing reads it.
+    /// The input is closed.
     Deaf,
     Ended,
 }
 
-/// How it stands with a program, as far as it is known here.
+/// State of a job, as far as known here.
 #[derive(Clone, Debug, Default)]
 pub struct Seen {
-    /// The part of its output that was asked for.
+    /// The requested part of the output.
     pub written: Written,
-    /// Whether it reads what is typed.
+    /// `true` if the job reads input.
     pub reads: bool,
-    /// The other machine that it runs on; none where it runs here, or has ended.
+    /// Host of a running remote job. `None` for a local or ended job.
     pub place: Option<Elsewhere>,
-    /// Why that machine does not say what it writes, in a sentence; empty where it does, or is silent.
+    /// Why the host does not report the output, as a sentence. Empty if it does or is silent.
     pub lack: String,
 }
 
 impl Seen {
-    /// Whether what it has written is known here.
+    /// Returns `true` if the output is known here.
     #[must_use]
     pub fn is_known(&self) -> bool {
         self.lack.is_empty() && self.silent().is_none()
     }
 
-    /// The machine that it runs on, while nothing is heard of it.
+    /// The job's host, if it is silent.
     #[must_use]
     pub fn silent(&self) -> Option<&Elsewhere> {
         self.place.as_ref().filter(|place| !place.is_linked)
     }
 }
 
-/// The other machine that a program runs on; none where it runs here, or has ended.
+/// Host of a running remote job. `None` for a local or ended job.
 pub fn place(ws: &Ws, read: &dyn Read, job: &Job) -> Result<Option<Elsewhere>, StoreError> {
     match job.goes_on() {
         true => elsewhere::at(ws, read, job.agent),
@@ -111,7 +111,7 @@ pub fn place(ws: &Ws, read: &dyn Read, job: &Job) -> Result<Option<Elsewhere>, S
     }
 }
 
-/// A part of what a program has written, wherever it runs: from this byte on, or the end of it.
+/// Part of a job's output, local or remote: from this byte on, or the end of it.
 pub async fn look(ws: &Ws, job: &Job, from: Option<u64>, most: usize) -> Result<Seen, StoreError> {
     let place = ws.read(|snap| place(ws, snap, job))?;
     let Some(mut place) = place.filter(|_| job.is_running()) else {
@@ -138,10 +138,10 @@ pub async fn look(ws: &Ws, job: &Job, from: Option<u64>, most: usize) -> Result<
     Ok(seen)
 }
 
-/// Writes to a program on another machine; answers how many bytes that were.
+/// Writes to a remote job. Returns the number of bytes.
 ///
 /// # Errors
-/// `Ended`, `Deaf`; `FullInput` when it took a part only; `Silent` and `Told` when nobody there does it.
+/// `Ended`, `Deaf`; `FullInput` if only part was accepted; `Silent` and `Told` if the host does not handle it.
 pub(super) async fn write(
     ws: &Ws,
     place: &Elsewhere,
@@ -167,10 +167,10 @@ async fn ask<T: DeserializeOwned>(ws: &Ws, place: &Elsewhere, asks: &Asks) -> Re
     serde_json::from_value(answer).map_err(garbled)
 }
 
-/// Answers home, on the machine of a program. Blocking.
+/// Handles a request of the primary on the job's host. Blocking.
 ///
 /// # Errors
-/// When there is no such program here, or it cannot be said.
+/// If there is no such job here or the request cannot be handled.
 pub fn answer(ws: &Ws, asks: Asks) -> Result<Value, Refusal> {
     let of = match &asks {
         Asks::Output { job, .. } | Asks::Input { job, .. } => *job,

@@ -1,5 +1,5 @@
-//! Programs that agents left running while they went on: what they are, what they wrote, how they ended.
-//! The record outlives the program and HQ; the output lies in a file while it runs, in a blob after.
+//! Jobs: programs that agents left running in the background. The record outlives the program and HQ. The output is in
+//! a file while the job runs and in a blob afterwards.
 
 pub mod away;
 pub mod model;

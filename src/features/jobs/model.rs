@@ -10,44 +10,37 @@ use store::{BlobId, BlobRefs, Class, Index, Keys, OnDelete, Record, Refs, Table}
 
 pub const JOBS: Table = Table::new(160, "jobs");
 pub const JOB_BY_NUMBER: Index = Index::unique(161, "jobs_by_number");
-/// Agent, then the order of making.
+/// Agent, then creation order.
 pub const JOB_BY_AGENT: Index = Index::multi(162, "jobs_by_agent");
-/// Those of which something runs.
+/// Jobs with running processes.
 pub const JOBS_RUNNING: Index = Index::multi(163, "jobs_running");
 
-/// How a job ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum JobOutcome {
-    /// By itself, with this code.
+    /// Exit code.
     Exited(i32),
-    /// By this signal, which HQ did not send.
+    /// Killed by a signal that HQ did not send.
     Signalled(i32),
-    /// Its time was up.
     TimedOut,
-    /// Somebody stopped it.
     Stopped,
-    /// It had too many processes.
     TooManyProcesses,
-    /// It wrote too much.
     TooMuchOutput,
-    /// HQ ended before it did, or its agent left its machine; nobody saw its end.
+    /// HQ ended first, or the agent left its host. The end was not observed.
     Lost,
-    /// It could not be started in the sandbox, with the reason.
+    /// Could not be started in the sandbox, with the reason.
     NotStarted(String),
-    /// It had too much on the disk.
     TooMuchDisk,
-    /// The kernel ended it, or a part of it, because memory ran out. What that was, in words.
+    /// Killed by the kernel's OOM killer, wholly or in part. Contains what was killed, in words.
     OutOfMemory(String),
 }
 
 impl JobOutcome {
-    /// Whether it did what it was to do.
     #[must_use]
     pub fn is_good(&self) -> bool {
         matches!(self, Self::Exited(0))
     }
 
-    /// A stable word.
+    /// Stable API word.
     #[must_use]
     pub fn word(&self) -> &'static str {
         match self {
@@ -64,7 +57,6 @@ impl JobOutcome {
         }
     }
 
-    /// In words, for models and people.
     #[must_use]
     pub fn told(&self) -> String {
         match self {
@@ -85,71 +77,70 @@ impl JobOutcome {
     }
 }
 
-/// What a job wrote, kept after its end.
+/// Stored output of an ended job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobOutput {
-    /// The text, secrets taken out.
+    /// Text with secrets masked.
     pub id: BlobId,
-    /// Its length in bytes.
+    /// Length in bytes.
     pub len: u64,
 }
 
-/// A program of an agent that runs beside it.
+/// A background program of an agent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Job {
     pub id: JobId,
-    /// Its number in the workspace.
+    /// Unique in the workspace.
     pub number: u32,
     pub agent: AgentId,
-    /// The run that began it.
+    /// The run that started it.
     pub run: RunId,
-    /// The number of the call in the run.
+    /// Number of the call in the run.
     pub step: u32,
-    /// The session that hears of its end.
+    /// The session that is informed of its end.
     pub session: SessionId,
-    /// The command line, secrets taken out, at most 4 KiB.
+    /// Command line with secrets masked, at most 4 KiB.
     pub command: String,
-    /// Seconds until it is ended.
+    /// Timeout in seconds.
     pub timeout_secs: u32,
-    /// How it ended; none while it runs.
+    /// `None` while it runs.
     pub outcome: Option<JobOutcome>,
-    /// What it wrote; none while it runs, or when it wrote nothing.
+    /// `None` while it runs, or if it wrote nothing.
     pub output: Option<JobOutput>,
-    /// The end of what it wrote, at most 1 KiB.
+    /// End of the output, at most 1 KiB.
     pub tail: String,
-    /// Processes that went on after its first one had ended.
+    /// Number of processes that outlived the main process.
     pub detached: u32,
-    /// Who asked for its end.
     pub stop: Option<StopRequest>,
     #[serde(with = "millisecond::required")]
     pub started_at: Timestamp,
     #[serde(with = "millisecond::optional")]
     pub ended_at: Option<Timestamp>,
-    /// Since when its agent does not want to see it any more.
+    /// Time at which the agent removed it from its list.
     #[serde(with = "millisecond::optional")]
     pub cleared_at: Option<Timestamp>,
 }
 
 impl Job {
-    /// Whether its first process has not ended.
+    /// Returns `true` if the main process is running.
     #[must_use]
     pub fn is_running(&self) -> bool {
         self.outcome.is_none()
     }
 
-    /// Whether anything of it runs.
+    /// Returns `true` if any process is running.
     #[must_use]
     pub fn goes_on(&self) -> bool {
         self.is_running() || self.detached > 0
     }
 
-    /// The name of its folder below the folder of jobs.
+    /// Folder name below the jobs folder.
     #[must_use]
     pub fn folder(&self) -> String {
         folder_of(self.run, self.step)
     }
 
-    /// How long it ran, or has run by now, in seconds.
+    /// Running time in seconds, until the end or `now`.
     #[must_use]
     pub fn seconds(&self, now: Timestamp) -> u64 {
         let until = self.ended_at.unwrap_or(now);
@@ -157,13 +148,13 @@ impl Job {
     }
 }
 
-/// The name of the folder in which the program of a call works.
+/// Folder name for the program of a call.
 #[must_use]
 pub fn folder_of(run: RunId, step: u32) -> String {
     format!("{run}-{step}")
 }
 
-/// The file in a job's folder that takes what its program writes.
+/// Output file in a job's folder.
 pub const OUTPUT: &str = "output.txt";
 
 impl Record for Job {

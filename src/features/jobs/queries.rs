@@ -12,12 +12,12 @@ use store::{Hit, Range, Read, ReadExt, StoreError};
 
 use super::model::{JOB_BY_AGENT, JOB_BY_NUMBER, JOBS_RUNNING, Job, OUTPUT};
 
-/// The longest output that is read at once, in bytes.
+/// Maximum number of bytes per read of an output.
 pub const MAX_READ: usize = 256 * 1024;
-/// The longest kept output, in bytes.
+/// Maximum length of a stored output, in bytes.
 const MAX_KEPT: u64 = 64 * 1024 * 1024;
 
-/// All of which something runs, or those of one agent.
+/// Jobs with running processes, optionally of one agent.
 pub fn running(tx: &dyn Read, agent: Option<AgentId>) -> Result<Vec<Job>, StoreError> {
     let range = agent.map_or_else(Range::all, |agent| Range::prefix(KeyBuf::of(&agent)));
     tx.scan(JOBS_RUNNING, &range)
@@ -28,7 +28,7 @@ pub fn of_agent(tx: &dyn Read, agent: AgentId, limit: usize) -> Result<Vec<Job>,
     tx.scan(JOB_BY_AGENT, &Range::prefix(KeyBuf::of(&agent)).reverse().limit(limit))
 }
 
-/// Jobs of the workspace, newest first, page by page.
+/// A page of jobs, newest first.
 pub fn all(tx: &dyn Read, after: Option<&[u8]>, limit: usize) -> Result<Vec<Hit<Job>>, StoreError> {
     let mut range = Range::all().reverse().limit(limit);
     if let Some(after) = after {
@@ -37,7 +37,7 @@ pub fn all(tx: &dyn Read, after: Option<&[u8]>, limit: usize) -> Result<Vec<Hit<
     tx.hits(JOB_BY_NUMBER, &range)
 }
 
-/// A job by its number or id.
+/// Finds a job by number or id.
 pub fn by_name(tx: &dyn Read, name: &str) -> Result<Option<Job>, StoreError> {
     match (name.parse::<u32>(), name.parse::<JobId>()) {
         (Ok(number), _) => tx.find(JOB_BY_NUMBER, &KeyBuf::of(&number)),
@@ -46,25 +46,25 @@ pub fn by_name(tx: &dyn Read, name: &str) -> Result<Option<Job>, StoreError> {
     }
 }
 
-/// A part of what a job wrote.
+/// Part of a job's output.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Written {
-    /// The text, secrets taken out.
+    /// Text with secrets masked.
     pub text: String,
-    /// The byte at which it begins.
+    /// Offset of the first byte.
     pub from: u64,
-    /// The byte to go on from.
+    /// Offset after the last byte.
     pub next: u64,
 }
 
-/// What a job wrote from this byte on, at most [`MAX_READ`] bytes; without a byte the end of it. From the
-/// file while it runs, from the blob after. Blocking.
+/// Output from this byte on, at most [`MAX_READ`] bytes, or the end of it. Read from the file while the job runs, then
+/// from the blob. Blocking.
 #[must_use]
 pub fn written(ws: &Ws, job: &Job, from: Option<u64>, most: usize) -> Written {
     read(ws, job, from, most.min(MAX_READ))
 }
 
-/// All that a job has written. Blocking.
+/// The whole output. Blocking.
 #[must_use]
 pub fn whole(ws: &Ws, job: &Job) -> String {
     read(ws, job, Some(0), MAX_KEPT as usize).text

@@ -1,4 +1,4 @@
-//! What happens to jobs when something else changes.
+//! Reactions of jobs to events of other nouns.
 
 use crate::runs::model::{Run, TAKEN_BACK};
 use kernel::{Event, Outcome, RunId};
@@ -8,12 +8,12 @@ use super::model::Job;
 use super::queries;
 use super::rules::{self, JobError};
 
-/// Handles one event: what a run began ends when a person stops that run or takes it back, and what an agent began
-/// when the agent goes or stands still at once.
+/// Stops the jobs of a run that a person stopped or that was taken back, and of an agent that was archived or halted at
+/// once.
 pub fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), JobError> {
     let jobs = match event {
         Event::RunStopRequested { run, .. } => of_run(tx, *run)?,
-        // What it does begins anew, perhaps on another machine.
+        // The work starts over, possibly on another host.
         Event::RunEnded { run, .. } if is_taken_back(tx, *run)? => of_run(tx, *run)?,
         Event::AgentArchived { agent } => queries::running(tx, Some(*agent))?,
         Event::WorkHalted { agent, now: true } => queries::running(tx, *agent)?,

@@ -14,58 +14,51 @@ use super::model::{Job, JobOutcome, JobOutput};
 use super::queries;
 use super::typing::MAX_TYPED;
 
-/// How many jobs of one agent run at once.
+/// Maximum number of running jobs per agent.
 pub const MAX_RUNNING: usize = 8;
-/// How many ended jobs of one agent are kept.
+/// Number of ended jobs kept per agent.
 const MAX_KEPT: usize = 200;
-/// How much of a command is kept, in bytes.
+/// Maximum length of a stored command, in bytes.
 const MAX_COMMAND: usize = 4 * 1024;
-/// How much of the end of an output stands in the record, in bytes.
+/// Maximum length of the stored output tail, in bytes.
 const MAX_TAIL: usize = 1024;
 
-/// What a rule of jobs refuses.
 #[derive(Debug, thiserror::Error)]
 pub enum JobError {
-    /// No such job.
     #[error("job {0} does not exist")]
     NotFound(String),
     #[error("job {0} has ended already")]
     Ended(u32),
-    /// It runs.
     #[error("job {0} still runs; stop it first")]
     Running(u32),
-    /// Too many run.
     #[error("{MAX_RUNNING} programs of yours run already; wait for one or end one")]
     TooMany,
-    /// The run that began it is to end.
+    /// The run that started it is about to end.
     #[error("the run was stopped")]
     RunOver,
-    /// Nothing can be written to it.
+    /// Its input is closed.
     #[error(
         "job {0} reads nothing: its input was closed, or it was not begun with background: true"
     )]
     Deaf(u32),
-    /// There is nothing to write.
     #[error("there is nothing to write: give text, or end the input")]
     NoInput,
-    /// There is too much to write.
     #[error("write at most {} KB at once", MAX_TYPED / 1024)]
     LongInput,
-    /// It took a part.
+    /// Only part of the input was accepted.
     #[error("it took {taken} of {of} bytes and reads no more for now; write the rest later")]
     FullInput {
-        /// So many bytes.
+        /// Bytes accepted.
         taken: usize,
-        /// Of so many.
+        /// Bytes sent.
         of: usize,
     },
-    /// It runs on this machine, of which nothing is heard.
+    /// The job's host is silent.
     #[error("{0} is silent; try again when it is back")]
     Silent(String),
-    /// Another machine has refused it, in these words.
+    /// The job's host rejected the request, with this message.
     #[error("{0}")]
     Told(String),
-    /// The store refused.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -106,33 +99,33 @@ impl Problem for JobError {
     }
 }
 
-/// A program that goes on beside its agent.
+/// A job to be recorded.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct NewJob {
     pub agent: AgentId,
-    /// The run that began it.
+    /// The run that started it.
     pub run: RunId,
-    /// The number of the call in the run.
+    /// Number of the call in the run.
     pub step: u32,
-    /// The session that hears of its end.
+    /// The session that is informed of its end.
     pub session: SessionId,
-    /// The command line, secrets taken out.
+    /// Command line with secrets masked.
     pub command: String,
-    /// Seconds until it is ended.
+    /// Timeout in seconds.
     pub timeout_secs: u32,
-    /// For how long it has run already.
+    /// Time that it has been running already.
     pub since: SignedDuration,
 }
 
-/// Notes a program that goes on.
+/// Records a running job.
 ///
 /// # Errors
-/// `TooMany`.
+/// `TooMany`, `RunOver`.
 pub fn begin(tx: &mut WriteTx<'_>, new: NewJob) -> Result<Job, JobError> {
     if queries::running(tx, Some(new.agent))?.len() >= MAX_RUNNING {
         return Err(JobError::TooMany);
     }
-    // Whoever asked for the end of the run has not heard of this program.
+    // A requested stop of the run does not know this program.
     let own = |run: &Run| (run.agent, run.session) == (new.agent, new.session);
     let run = tx.get::<Run>(new.run)?.filter(own);
     if run.is_none_or(|run| run.stop.is_some() || !run.is_live()) {
@@ -169,20 +162,18 @@ pub fn begin(tx: &mut WriteTx<'_>, new: NewJob) -> Result<Job, JobError> {
     Ok(job)
 }
 
-/// What became of a job.
+/// Result of a job.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Finished {
-    /// How it ended.
     pub outcome: JobOutcome,
-    /// What it wrote.
     pub output: Option<JobOutput>,
-    /// The end of that.
+    /// End of the output.
     pub tail: String,
-    /// Processes that go on.
+    /// Number of processes still running.
     pub detached: u32,
 }
 
-/// Notes the end of a job; its session hears of it. One that has ended stays as it is.
+/// Records the end of a job and informs its session. An ended job stays unchanged.
 ///
 /// # Errors
 /// `NotFound`.
@@ -193,7 +184,7 @@ pub fn finish(tx: &mut WriteTx<'_>, id: JobId, end: Finished) -> Result<Job, Job
     }
     job.outcome = Some(end.outcome);
     job.output = end.output;
-    // What a terminal would show of it, and of that the end.
+    // The end of the output, as a terminal would display it.
     let tail = reduce::plain(last(&end.tail, 16 * MAX_TAIL));
     job.tail = last(&tail, MAX_TAIL).to_owned();
     job.detached = end.detached;
@@ -203,8 +194,8 @@ pub fn finish(tx: &mut WriteTx<'_>, id: JobId, end: Finished) -> Result<Job, Job
     Ok(job)
 }
 
-/// Gives up what goes on of an agent's programs on a machine of which nothing is heard, since the agent leaves it: they are
-/// lost, and end there when it is back.
+/// Marks an agent's running jobs on a silent host as lost, because the agent leaves it. They are ended there when the
+/// host returns.
 pub fn give_up(tx: &mut WriteTx<'_>, agent: AgentId) -> Result<(), JobError> {
     for job in queries::running(tx, Some(agent))? {
         let (outcome, tail) = (JobOutcome::Lost, String::new());
@@ -214,7 +205,7 @@ pub fn give_up(tx: &mut WriteTx<'_>, agent: AgentId) -> Result<(), JobError> {
     Ok(())
 }
 
-/// The last bytes of a text, cut at a character.
+/// Last bytes of a text, cut at a character boundary.
 fn last(text: &str, max: usize) -> &str {
     let mut start = text.len().saturating_sub(max);
     while !text.is_char_boundary(start) {
@@ -223,10 +214,10 @@ fn last(text: &str, max: usize) -> &str {
     &text[start..]
 }
 
-/// Asks a job to end; whoever runs it does so. Asked twice, it is asked once.
+/// Requests the end of a job; its supervisor ends it. Idempotent.
 ///
 /// # Errors
-/// `NotFound`, `Ended` when nothing of it goes on.
+/// `NotFound`, `Ended` if no process is running.
 pub fn request_stop(tx: &mut WriteTx<'_>, id: JobId) -> Result<Job, JobError> {
     let mut job = tx.get::<Job>(id)?.ok_or_else(|| JobError::NotFound(id.to_string()))?;
     if !job.goes_on() {
@@ -240,7 +231,7 @@ pub fn request_stop(tx: &mut WriteTx<'_>, id: JobId) -> Result<Job, JobError> {
     Ok(job)
 }
 
-/// Notes that a person writes to a running job: how much, never what, since it may be a password.
+/// Records that a person wrote to a running job. Records the length but never the text, which may be a password.
 ///
 /// # Errors
 /// `NotFound`, `Ended`.
@@ -259,7 +250,7 @@ pub fn note_input(
     Ok(())
 }
 
-/// Nothing of an ended job goes on any more.
+/// Records that no process of an ended job is running any more.
 ///
 /// # Errors
 /// `NotFound`.
@@ -272,7 +263,7 @@ pub fn settle(tx: &mut WriteTx<'_>, id: JobId) -> Result<(), JobError> {
     Ok(())
 }
 
-/// Takes an ended job off its agent's list. People still find it.
+/// Removes an ended job from its agent's list. People can still find it.
 ///
 /// # Errors
 /// `NotFound`, `Running`.

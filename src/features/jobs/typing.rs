@@ -1,4 +1,4 @@
-//! What people and agents write to a program that runs.
+//! Input for running jobs, from people and agents.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use super::away;
 use super::model::Job;
 use super::rules::{self, JobError};
 
-/// How much is written at once at most, in bytes.
+/// Maximum length of one input, in bytes.
 pub const MAX_TYPED: usize = 64 * 1024;
 
 kernel::ids! {
@@ -21,23 +21,23 @@ kernel::ids! {
     TextId,
 }
 
-/// What is written.
 pub struct TerminalInput {
-    /// The text, with the end of its line.
+    /// Text, including the line break.
     pub text: String,
-    /// Whether nothing more will come.
+    /// `true` closes the input.
     pub end: bool,
 }
 
-/// Writes to a program; answers how many bytes that were.
+/// Writes to a job. Returns the number of bytes.
 ///
 /// # Errors
-/// `Ended`, `Deaf`, `LongInput`; `FullInput` when it took a part only.
+/// `Ended`, `Deaf`, `LongInput`; `FullInput` if only part was accepted.
 pub fn write(ws: &Ws, job: &Job, typed: &TerminalInput) -> Result<usize, JobError> {
     whole(put(ws, job, typed)?, typed)
 }
 
-/// The same for a text that may come again, since its answer was lost: it is written once, and answered as it was then.
+/// Like [`write()`], for a text that may be repeated because its response was lost: written once, and answered with the
+/// first response.
 ///
 /// # Errors
 /// As [`write()`].
@@ -57,12 +57,12 @@ fn whole(taken: usize, typed: &TerminalInput) -> Result<usize, JobError> {
     }
 }
 
-/// Gives a program as much of a text as it takes; once that is all of it, its input ends where that is wanted.
+/// Writes as much as the job accepts. Once everything is written, closes the input if requested.
 fn put(ws: &Ws, job: &Job, typed: &TerminalInput) -> Result<usize, JobError> {
     let input = open(ws, job, typed)?;
     let taken = match input.write(typed.text.as_bytes()) {
         Ok(taken) => taken,
-        // Its end of the pipe is closed: nobody will ever read from it.
+        // The job closed its end of the pipe.
         Err(_) => {
             input.close();
             return Err(JobError::Deaf(job.number));
@@ -74,13 +74,13 @@ fn put(ws: &Ws, job: &Job, typed: &TerminalInput) -> Result<usize, JobError> {
     Ok(taken)
 }
 
-/// What the program reads, if that can be written to it.
+/// The job's input, if it is open.
 fn open(ws: &Ws, job: &Job, typed: &TerminalInput) -> Result<Arc<Stdin>, JobError> {
     check(job, typed)?;
     ws.inputs.open(job.id).ok_or(JobError::Deaf(job.number))
 }
 
-/// Whether this can be written to the program at all.
+/// Checks that the job accepts this input.
 fn check(job: &Job, typed: &TerminalInput) -> Result<(), JobError> {
     match job.is_running() {
         _ if MAX_TYPED < typed.text.len() => Err(JobError::LongInput),
@@ -89,12 +89,12 @@ fn check(job: &Job, typed: &TerminalInput) -> Result<(), JobError> {
     }
 }
 
-/// Writes to a program for a person, wherever it runs: noted first, so that what somebody did is on record even if HQ ends
-/// just then. Sent twice with one key, it is noted once and written once: the machine of the program knows whether it has
-/// written it, so that what did not get there is written by the repeat.
+/// Writes to a job for a person, local or remote. The input is recorded first, so that it is on record even if HQ
+/// crashes then. A repeat with the same key is recorded and written once: the job's host knows whether it has written
+/// the text, and a repeat delivers it if not.
 ///
 /// # Errors
-/// As [`write()`], `NoInput` when there is nothing to write, `Silent` and `Told` when its machine does not take it.
+/// As [`write()`], `NoInput` for empty input, `Silent` and `Told` if the host does not accept it.
 pub async fn send(
     ws: &Ws,
     who: &Person,

@@ -1,4 +1,4 @@
-//! Links of tasks: to addresses on the web, and to other records of the workspace.
+//! Links of tasks to external URLs and to other records of the workspace.
 
 pub mod model;
 pub mod queries;

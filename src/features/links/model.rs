@@ -1,5 +1,4 @@
-//! The record of a link. A released layout is frozen: add `…V1`, raise `VERSION`; kinds of targets are
-//! only ever appended.
+//! The record of a link. A released layout is frozen: add `…V1`, raise `VERSION`. Target kinds are only appended.
 
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
@@ -18,28 +17,26 @@ use kernel::{
 use store::{Class, Index, Keys, OnDelete, Record, Refs, Root, Table};
 
 pub const LINKS: Table = Table::new(275, "task_links");
-/// The task, then what it leads to.
+/// Task, then target.
 pub const BY_TASK: Index = Index::unique(276, "links_by_task");
 pub const BY_TARGET: Index = Index::multi(277, "links_by_target");
 
-/// What a link leads to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Target {
-    /// An address on the web.
+    /// External URL.
     Url(String),
     Task(TaskId),
     Agent(AgentId),
     Stream(StreamId),
     Routine(RoutineId),
-    /// Delivered work.
     Piece(DeliverableId),
     File(FileId),
-    /// A record of a noun with a card: its table and its key.
+    /// A record of a noun with a descriptor: table and key.
     Row(u16, Vec<u8>),
 }
 
 impl Target {
-    /// Adds it to a key.
+    /// Appends the target to an index key.
     pub fn encode(&self, key: &mut KeyBuf) {
         match self {
             Self::Url(url) => key.u8(0).text(url),
@@ -54,14 +51,12 @@ impl Target {
     }
 }
 
-/// A link of a task.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Link {
     pub id: LinkId,
     pub task: TaskId,
-    /// What it leads to.
     pub target: Target,
-    /// What it is called; empty for the name of what it leads to.
+    /// Empty uses the name of the target.
     pub label: String,
     pub by: Actor,
     #[serde(with = "millisecond::required")]

@@ -1,4 +1,4 @@
-//! Reads of links: what a task leads to, what leads to it, and what somebody means by a word.
+//! Reads of links: outgoing and incoming links of tasks, and resolving link targets.
 
 use std::borrow::Cow;
 use std::sync::OnceLock;
@@ -31,27 +31,23 @@ use store::{Range, Read, ReadExt as _, StoreError};
 use web::live::Live;
 use web::parts::Face;
 
-/// How many links a task may have.
+/// Maximum number of links per task.
 pub const MOST: usize = 100;
-/// The longest address, in bytes.
+/// Maximum length of a URL in bytes.
 const MAX_URL: usize = 2_048;
-/// The longest name in a line for a model, in characters.
+/// Maximum length of a name in a line for a model, in characters.
 const MAX_NAME: usize = 80;
-/// The word of knowledge in [`cards`]: what texts name in brackets.
+/// Word of the knowledge noun in [`cards`], to which `[[…]]` refers.
 const KNOWLEDGE: &str = "knowledge";
-/// How many tasks are offered.
+/// Maximum number of suggested tasks.
 const OFFERS: usize = 20;
 
-/// Why a link is as it was.
 #[derive(Debug, thiserror::Error)]
 pub enum LinkError {
-    /// No such link.
     #[error("this link does not exist any more")]
     NotFound,
-    /// There are enough.
     #[error("a task has at most {MOST} links; take one away first")]
     TooMany,
-    /// Something in the input is wrong.
     #[error("{1}")]
     Invalid(&'static str, String),
     #[error(transparent)]
@@ -90,28 +86,28 @@ impl Problem for LinkError {
     }
 }
 
-/// The links of a task, in the order of making.
+/// Links of a task in creation order.
 pub fn of_task(read: &dyn Read, task: TaskId) -> Result<Vec<Link>, StoreError> {
     let mut all: Vec<Link> = read.scan(model::BY_TASK, &Range::prefix(KeyBuf::of(&task)))?;
     all.sort_by_key(|link| link.id);
     Ok(all)
 }
 
-/// The links that lead to something.
+/// Links to a target.
 pub fn to(read: &dyn Read, target: &Target) -> Result<Vec<Link>, StoreError> {
     let mut key = KeyBuf::new();
     target.encode(&mut key);
     read.scan(model::BY_TARGET, &Range::prefix(key).limit(MOST))
 }
 
-/// The link of a task to something, if there is one.
+/// The link of a task to a target, if any.
 pub fn find(read: &dyn Read, task: TaskId, target: &Target) -> Result<Option<Link>, StoreError> {
     let mut key = KeyBuf::of(&task);
     target.encode(&mut key);
     read.find::<Link>(model::BY_TASK, &key)
 }
 
-/// What a target is called, and its page below the workspace; nothing when it is not here.
+/// Name of a target and its path below the workspace. `None` if it does not exist.
 pub fn name(read: &dyn Read, target: &Target) -> Result<Option<(String, String)>, StoreError> {
     Ok(match target {
         Target::Url(url) => Some((url.clone(), url.clone())),
@@ -142,7 +138,7 @@ pub fn name(read: &dyn Read, target: &Target) -> Result<Option<(String, String)>
     })
 }
 
-/// What kind of thing a target is, and its icon.
+/// Kind of a target and its icon.
 #[must_use]
 pub fn kind(target: &Target) -> (String, &'static str) {
     let (word, icon) = match target {
@@ -162,7 +158,7 @@ pub fn kind(target: &Target) -> (String, &'static str) {
     (word.to_owned(), icon)
 }
 
-/// Whether an agent may know of what a link leads to.
+/// Returns `true` if the agent may know the target.
 pub fn is_for(read: &dyn Read, target: &Target, agent: AgentId) -> Result<bool, StoreError> {
     let Target::Row(table, key) = target else { return Ok(true) };
     let Some(noun) = cards::of_table(*table) else { return Ok(true) };
@@ -174,7 +170,7 @@ pub fn is_for(read: &dyn Read, target: &Target, agent: AgentId) -> Result<bool, 
     Ok(noun.owner(&row).is_none() && document.is_none_or(sees))
 }
 
-/// What is meant by a name that stands in a text as `[[Lease terms]]` or `[[know:<id>#3]]`, as links are given.
+/// Converts `[[Lease terms]]` and `[[know:<id>#3]]` to the form of link input.
 fn as_given(text: &str) -> Option<String> {
     let inner = text.strip_prefix("[[").and_then(|rest| rest.strip_suffix("]]"));
     let name = match inner.unwrap_or(text).trim().strip_prefix("know:") {
@@ -185,11 +181,11 @@ fn as_given(text: &str) -> Option<String> {
     Some(format!("{KNOWLEDGE}:{}", name.trim()))
 }
 
-/// What somebody means: an address, a task by its name, `@agent`, `stream:name`, `routine:name`,
-/// `deliverable:id`, `file:id`, `knowledge:title` or `[[title]]`. For an agent there is what it may see alone.
+/// Resolves link input: a URL, a task name, `@agent`, `stream:name`, `routine:name`, `deliverable:id`, `file:id`,
+/// `knowledge:title` or `[[title]]`. With an agent, only targets that it may see exist.
 ///
 /// # Errors
-/// When there is nothing like that.
+/// If there is no such target.
 pub fn meant(read: &dyn Read, text: &str, agent: Option<AgentId>) -> Result<Target, LinkError> {
     let text = text.trim();
     let given = as_given(text);
@@ -270,37 +266,33 @@ fn address(text: &str) -> Result<String, String> {
     }
 }
 
-/// A link on a page.
+/// A link for display.
 #[derive(Clone, Debug)]
 pub struct LinkView {
-    /// What people read.
     pub text: String,
-    /// Where it leads.
     pub href: String,
-    /// Whether that is out of the workspace.
+    /// `true` for an external link.
     pub out: bool,
     /// "Task", "Link".
     pub kind: String,
-    /// Icon.
     pub glyph: &'static str,
-    /// Where it is taken away; empty for who may not, and for those of others.
+    /// URL for removing it. Empty without permission and for incoming links.
     pub remove: String,
 }
 
-/// The links on a task's page.
+/// Links of a task for display.
 #[derive(Clone, Debug, Default)]
 pub struct Section {
-    /// How it renews itself.
     pub live: Live,
-    /// What the task leads to.
+    /// Outgoing links.
     pub own: Vec<LinkView>,
-    /// The tasks that lead to it.
+    /// Tasks that link to this one.
     pub back: Vec<LinkView>,
-    /// What can be chosen: how it is written, and what it is.
+    /// Suggestions: input value and label.
     pub offers: Vec<(String, String)>,
 }
 
-/// Reads the links of a task's page.
+/// Loads the links of a task for display.
 pub fn section(
     scene: &ViewContext,
     read: &dyn Read,
@@ -346,7 +338,7 @@ fn view(
     }))
 }
 
-/// What can be linked: the tasks that changed last, agents, streams, routines.
+/// Suggested targets: recently changed tasks, agents, streams, routines.
 fn offers(scene: &ViewContext, read: &dyn Read) -> Result<Vec<(String, String)>, TaskError> {
     let cut = Cut { after: None, limit: OFFERS };
     let filter = Filter { status: list::OPEN.to_vec(), ..Filter::default() };
@@ -364,13 +356,13 @@ fn offers(scene: &ViewContext, read: &dyn Read) -> Result<Vec<(String, String)>,
 /// A link in one line for a model.
 pub fn describe(read: &dyn Read, link: &Link) -> Result<Option<String>, StoreError> {
     let Some((name, _)) = name(read, &link.target)? else { return Ok(None) };
-    // It stands outside of the marks around words from outside: it must not look like one.
+    // The line is outside the untrusted-content markers, so a name must not contain one.
     let name = name.replace("<<<", "‹‹‹").replace(">>>", "›››");
     let what = match &link.target {
         Target::Url(url) => url.clone(),
         Target::Piece(id) => format!("deliverable {name} (id {})", id.short()),
         Target::File(id) => format!("file {name} (id {})", id.short()),
-        // What it is called may come from outside, and be as long as a paragraph.
+        // The name may be untrusted, and as long as a paragraph.
         target => format!("{} {}", kind(target).0.to_lowercase(), ellipsis(&name, MAX_NAME)),
     };
     Ok(Some(match link.label.as_str() {
@@ -379,21 +371,20 @@ pub fn describe(read: &dyn Read, link: &Link) -> Result<Option<String>, StoreErr
     }))
 }
 
-/// A task that links to something, as pages show it.
+/// A task that links to a target, for display.
 #[derive(Clone, Debug)]
 pub struct TaskLine {
-    /// `MC-142`.
+    /// Display name, such as `MC-142`.
     pub name: String,
     pub title: String,
-    /// Its page.
     pub href: String,
-    /// The word of its status, and the word for people.
+    /// Status word and label.
     pub state: (&'static str, &'static str),
-    /// Whose work it is.
+    /// Face of the assignee.
     pub face: Face,
 }
 
-/// The tasks that link to something.
+/// Tasks that link to a target.
 pub fn tasks_to(
     scene: &ViewContext,
     read: &dyn Read,
@@ -413,42 +404,40 @@ pub fn tasks_to(
     Ok(lines)
 }
 
-/// Turns names of records in a text, such as `[[Lease terms]]`, into links of Markdown. Of a text that a run wrote it
-/// says, too, what the run cites without having read it.
+/// Converts record names in a text, such as `[[Lease terms]]`, to Markdown links. In text written by a run, marks
+/// citations that the run never read.
 pub type NamesIn = fn(&dyn Read, &Ws, &str, Option<RunId>) -> Result<String, StoreError>;
 
 static NAMES: OnceLock<NamesIn> = OnceLock::new();
 
-/// Says what `[[…]]` in a text means, before the first page; only the first call counts.
+/// Installs the resolver of `[[…]]`, before the first page. Only the first call has an effect.
 pub fn install_names(of: NamesIn) {
     // ok: a second call comes from a second server in the same process, with the same function.
     let _ = NAMES.set(of);
 }
 
-/// What the records that a task links to say about it, as far as an agent may see them.
+/// Passages of a task's linked records that are relevant to the task, limited to records that the agent may see.
 pub type SaidOf = fn(&Ws, &dyn Read, AgentId, &Task) -> Result<Vec<Said>, StoreError>;
 
-/// A piece of a record that a task links to.
+/// A passage of a linked record.
 #[derive(Clone, Debug, Serialize)]
 pub struct Said {
-    /// What the record is called.
+    /// Title of the record.
     pub title: String,
-    /// What it is cited by.
+    /// Citation key.
     pub cite: String,
-    /// Its words.
     pub text: String,
 }
 
 static SAID: OnceLock<SaidOf> = OnceLock::new();
 
-/// Says where the words of linked records come from, before the first run; only the first call counts.
+/// Installs the source of passages, before the first run. Only the first call has an effect.
 pub fn install_said(of: SaidOf) {
     // ok: a second call comes from a second server in the same process, with the same function.
     let _ = SAID.set(of);
 }
 
-/// What the records that a task links to say about it, as far as an agent may see them. Reads their words, so it
-/// belongs on a thread that may block.
+/// Passages of a task's linked records, limited to records that the agent may see. Blocking: reads the records' texts.
 pub fn suggestions(
     ws: &Ws,
     read: &dyn Read,
@@ -458,7 +447,7 @@ pub fn suggestions(
     SAID.get().map_or_else(|| Ok(Vec::new()), |of| of(ws, read, agent, task))
 }
 
-/// A text, by a run if it was one, in which `[[…]]` leads to what it names.
+/// Converts `[[…]]` in a text to links. `by` is the run that wrote the text, if any.
 #[must_use]
 pub fn named_in<'t>(read: &dyn Read, ws: &Ws, text: &'t str, by: Option<RunId>) -> Cow<'t, str> {
     let Some(of) = NAMES.get().filter(|_| text.contains("[[")) else { return text.into() };

@@ -7,13 +7,13 @@ use kernel::key::KeyBuf;
 use kernel::{LinkId, TaskId};
 use store::{Range, ReadExt as _, WriteTx};
 
-/// The longest label, in characters.
+/// Maximum label length in characters.
 const MAX_LABEL: usize = 120;
 
-/// Links a task to something. What is linked already gets the label, if one is given.
+/// Links a task to a target. An existing link gets the label, if one is given.
 ///
 /// # Errors
-/// When the task is archived, there is no such target, or there are enough.
+/// If the task is archived, there is no such target, or the limit is reached.
 pub fn add(
     tx: &mut WriteTx<'_>,
     task: TaskId,
@@ -49,10 +49,10 @@ pub fn add(
     Ok(link)
 }
 
-/// Takes a link away.
+/// Removes a link.
 ///
 /// # Errors
-/// When there is none, or its task is archived.
+/// If there is no such link or its task is archived.
 pub fn remove(tx: &mut WriteTx<'_>, id: LinkId) -> Result<Link, LinkError> {
     let link = tx.get::<Link>(id)?.ok_or(LinkError::NotFound)?;
     checks::in_use(tx, link.task)?;

@@ -1,8 +1,8 @@
-//! Who follows what, what people are told of, and how it reaches them.
+//! Notifications: watches, recipients and delivery.
 //!
-//! One function tells people something: `rules::notify`. This feature's reactions call it for what the
-//! events of others say; another feature emits a `kernel::Notice`. What somebody is told stands in the
-//! transaction that caused it, as one row for each person; sending it out is a consumer's.
+//! All notifications are created by `rules::notify`. Reactions of this module call it for events of other nouns; other
+//! nouns may emit a `kernel::Notice`. A notification has one row per person, written in the causing transaction. A
+//! consumer delivers it.
 
 pub mod model;
 pub mod outbound;

@@ -1,7 +1,7 @@
-//! Records of notifications. A released layout is frozen: add `…V1`, raise `VERSION`.
+//! Notification records. A released layout is frozen: add `…V1`, raise `VERSION`.
 //!
-//! None of them refers to what it is about: a task that an undo takes away must not be held by those
-//! who follow it. What leads nowhere goes with the retention.
+//! No record references its subject: watchers of a task must not prevent an undo from removing it. Dangling rows are
+//! removed by the retention.
 
 pub mod sending;
 
@@ -14,34 +14,32 @@ use kernel::{
 };
 use store::{Class, Index, Keys, Record, Root, Table};
 
-/// Who follows what, or does not want to.
+/// Explicit watches and mutes.
 pub const WATCHES: Table = Table::new(235, "watches");
-/// A member, then what they follow.
+/// Member, then subject.
 pub const WATCH_BY_MEMBER: Index = Index::multi(236, "watches_by_member");
 pub const NOTIFICATIONS: Table = Table::new(238, "notifications");
-/// What it is about, then its kind, then its time.
+/// Subject, then kind, then time.
 pub const NOTIFICATION_BY_ABOUT: Index = Index::multi(239, "notifications_by_about");
-/// What reached whom.
+/// Notifications per person.
 pub const RECIPIENTS: Table = Table::new(240, "notification_recipients");
-/// A member, then when it is shown: what was not dismissed.
+/// Member, then display time. Excludes dismissed rows.
 pub const RECIPIENT_SHOWN: Index = Index::multi(241, "notification_recipients_shown");
-/// A member, then when it is shown: what was neither read nor dismissed.
+/// Member, then display time. Excludes read and dismissed rows.
 pub const RECIPIENT_UNREAD: Index = Index::multi(242, "notification_recipients_unread");
-/// When something that was put off comes back.
+/// End of the snooze.
 pub const RECIPIENT_SNOOZED: Index = Index::multi(247, "notification_recipients_snoozed");
-/// What a person chose of all this; also what the pages of that person listen to.
+/// Preferences per person. That person's pages subscribe to this row.
 pub const CHOICES: Table = Table::new(243, "notification_choices");
-/// What is still to be told to many.
+/// Pending recipients of notifications to many people.
 pub const FANOUTS: Table = Table::new(248, "notification_fanouts");
 
-/// Somebody follows something for a reason that no other record tells, or does not want to hear of it.
-/// Who made a task, has it, or manages its agent follows it without a row.
+/// An explicit watch or mute. The creator and assignee of a task and the managers of its agent follow it without a row.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Watch {
     pub about: About,
     pub member: AccountId,
     pub reason: WatchReason,
-    /// Whether they chose not to hear of it.
     pub muted: bool,
     #[serde(with = "millisecond::required")]
     pub since: Timestamp,
@@ -50,7 +48,7 @@ pub struct Watch {
 impl Record for Watch {
     type Id = (About, AccountId);
     const TABLE: Table = WATCHES;
-    // Whom something reaches is theirs to say: nobody's undo changes it.
+    // Undo never changes what a person follows.
     const CLASS: Class = Class::Work;
     const INDEXES: &'static [Index] = &[WATCH_BY_MEMBER];
     fn id(&self) -> (About, AccountId) {
@@ -70,19 +68,17 @@ impl Record for Watch {
     }
 }
 
-/// What happened, once.
+/// One event to notify people of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Notification {
     pub id: NotificationId,
-    /// What kind of thing.
     pub kind: NoticeKind,
-    /// What it leads to.
+    /// Link target.
     pub about: About,
-    /// Who did it.
     pub actor: Actor,
     /// One line.
     pub title: String,
-    /// More words, or nothing.
+    /// Further text, or empty.
     pub body: String,
     #[serde(with = "millisecond::required")]
     pub at: Timestamp,
@@ -112,38 +108,33 @@ impl Record for Notification {
     }
 }
 
-/// What reached one person. What happens to the same thing within minutes is one row.
+/// A notification of one person. Events about the same subject within minutes share a row.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Recipient {
     pub member: AccountId,
-    /// What happened first; with the member it is the row's key.
+    /// First notification of the row. Part of the key.
     pub first: NotificationId,
-    /// What happened last, which is shown.
+    /// Latest notification of the row, which is displayed.
     pub last: NotificationId,
-    /// What kind of thing.
     pub kind: NoticeKind,
-    /// What it leads to.
+    /// Link target.
     pub about: About,
-    /// How many times.
+    /// Number of merged notifications.
     pub count: u32,
-    /// Why this person.
     pub why: WatchReason,
-    /// When it happened last.
+    /// Time of the latest notification.
     #[serde(with = "millisecond::required")]
     pub at: Timestamp,
-    /// When they read it.
     #[serde(with = "millisecond::optional")]
     pub read_at: Option<Timestamp>,
-    /// When they put it away.
     #[serde(with = "millisecond::optional")]
     pub dismissed_at: Option<Timestamp>,
-    /// Until when they put it off.
     #[serde(with = "millisecond::optional")]
     pub snoozed_until: Option<Timestamp>,
 }
 
 impl Recipient {
-    /// When it is shown: when it happened, or when it comes back.
+    /// Display time: the time of the event, or the end of the snooze if later.
     #[must_use]
     pub fn shown_at(&self) -> Timestamp {
         self.snoozed_until.map_or(self.at, |until| until.max(self.at))
@@ -153,7 +144,7 @@ impl Recipient {
 impl Record for Recipient {
     type Id = (AccountId, NotificationId);
     const TABLE: Table = RECIPIENTS;
-    // Reading something is not undone with what caused it.
+    // Undoing the cause does not undo reading.
     const CLASS: Class = Class::Work;
     const INDEXES: &'static [Index] = &[RECIPIENT_SHOWN, RECIPIENT_UNREAD, RECIPIENT_SNOOZED];
     fn id(&self) -> (AccountId, NotificationId) {
@@ -208,17 +199,17 @@ pub struct Ways {
     pub digest: bool,
 }
 
-/// What a person chose. A row that is not there is that of the defaults.
+/// Notification preferences of a person. Without a row the defaults apply.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Choices {
     pub member: AccountId,
-    /// By group, where it is not the default.
+    /// Overrides of the defaults, by group.
     pub groups: Vec<(kernel::NoticeGroup, Ways)>,
-    /// By kind, where it is not that of the group.
+    /// Overrides of the group, by kind.
     pub kinds: Vec<(NoticeKind, Ways)>,
-    /// The hour of the day, in the person's zone, at which the email of the day is sent.
+    /// Hour of the daily digest, in the person's zone.
     pub digest_hour: u8,
-    /// The person's zone when they chose; the workspace's when there is none.
+    /// The person's zone at the time of choosing. `None` means that of the workspace.
     pub zone: Option<String>,
 }
 
@@ -242,11 +233,11 @@ impl Record for Choices {
     }
 }
 
-/// What is still to be told to many: a consumer goes on with it, a page at a time.
+/// Pending recipients of a notification. A consumer handles one page at a time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fanout {
     pub notification: NotificationId,
-    /// Who is left, and why they hear of it.
+    /// Pending recipients with the reason.
     pub left: Vec<(AccountId, WatchReason)>,
 }
 

@@ -1,5 +1,5 @@
-//! The consumer that sends out: it tells the rest of many, a page at a time, and notes for each row that
-//! is new in which ways it goes to its person. What the notes say is done in `sending`.
+//! Feed consumer for notifications: handles the remaining pages of fan-outs and queues deliveries for new rows.
+//! `sending` sends them.
 
 use jiff::SignedDuration;
 
@@ -11,12 +11,11 @@ use store::{Entry, Op, Range, ReadExt, WriteTx};
 use super::model::{FANOUTS, Fanout, NOTIFICATIONS, RECIPIENTS, Recipient};
 use super::rules::{self, NotificationError, sending};
 
-/// Its number, never reused.
+/// Consumer number. Never reused.
 const NUMBER: u16 = 24;
-/// What is older is not sent: a workspace that was long away tells nobody of what is over.
+/// Older notifications are not sent, so that a workspace that was offline for long sends nothing outdated.
 const FRESH: SignedDuration = SignedDuration::from_hours(24);
 
-/// The consumer.
 pub struct Outbound;
 
 impl From<NotificationError> for ConsumeError {
@@ -43,12 +42,12 @@ impl Consume for Outbound {
     }
 
     fn repeats(&self) -> bool {
-        // Who was told once is not told again.
+        // Notifications must not be sent twice.
         false
     }
 
     fn reborn(&self, tx: &mut WriteTx<'_>) -> Result<(), ConsumeError> {
-        // Many were being told of something, and who is left stands in a row; its next page is an entry.
+        // Continue fan-outs that were in progress. Each next page is an entry.
         for fanout in tx.list::<Fanout>(&Range::all())? {
             rules::fan_out(tx, fanout.notification)?;
         }
@@ -74,7 +73,7 @@ impl Consume for Outbound {
             if row.read_at.is_some() {
                 continue;
             }
-            // Something else may have joined the row before this came to it.
+            // Another notification may have been merged into the row before this entry was handled.
             let new =
                 sending::New { first: news.contains(&row.first), last: news.contains(&row.last) };
             sending::queue(tx, &row, new)?;

@@ -1,4 +1,4 @@
-//! What people are told of when something happens, in the transaction that makes it happen.
+//! Notifications for events, in the transaction that emits them.
 
 use crate::agents::model::Agent;
 use crate::agents::queries as agents;
@@ -33,12 +33,11 @@ mod handled;
 use super::queries;
 use super::rules::{self, NotificationError, sending};
 
-/// After how many runs that failed one after the other people are told that an agent gets nowhere.
+/// Consecutive failed runs after which people are notified of a stalled agent.
 const STALLED_AFTER: usize = 5;
-/// How many of its last runs are looked at.
+/// Number of latest runs to examine.
 const LAST_RUNS: usize = 30;
 
-/// Handles one event.
 pub fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), NotificationError> {
     handled::react(tx, event)?;
     match event {
@@ -89,12 +88,11 @@ pub fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), NotificationErro
     }
 }
 
-/// `MC-142 "Compare leasing prices"`.
+/// Display name and title, such as `MC-142 "Compare leasing prices"`.
 fn called(tx: &WriteTx<'_>, task: &Task) -> Result<String, StoreError> {
     Ok(format!("{} \u{201c}{}\u{201d}", tasks::name(tx, task.number)?, task.title))
 }
 
-/// What an agent is called among all of them.
 fn agent_name(tx: &WriteTx<'_>, agent: AgentId) -> Result<String, StoreError> {
     match tx.get::<Agent>(agent)? {
         Some(agent) => agents::called(tx, &agent),
@@ -107,7 +105,7 @@ fn due(tx: &WriteTx<'_>, task: &Task) -> Result<&'static str, StoreError> {
     Ok(if late { "It is overdue." } else { "" })
 }
 
-/// A task, unless it is archived.
+/// The task, unless it is archived.
 fn present(tx: &WriteTx<'_>, task: TaskId) -> Result<Option<Task>, StoreError> {
     Ok(tx.get::<Task>(task)?.filter(|task| task.archived_at.is_none()))
 }
@@ -126,8 +124,8 @@ fn assigned(
     rules::notify(tx, notice).map(drop)
 }
 
-/// Who follows a task hears which agent works on it from now on; the agent itself has it in its inbox. A task
-/// that is made for an agent tells nobody: those made by schedules and by other agents would be told one by one.
+/// Notifies the watchers of a task of its new agent. The agent is notified by its inbox. Assigning a new task on
+/// creation notifies nobody, because tasks from schedules and other agents would cause one notification each.
 fn given_to_agent(
     tx: &mut WriteTx<'_>,
     task: TaskId,
@@ -136,7 +134,7 @@ fn given_to_agent(
     let Some(task) = present(tx, task)? else {
         return Ok(());
     };
-    // The first assignment in the moment of its making is part of that.
+    // The assignment on creation is part of the creation.
     if task.assignment == 1 && task.created_at == tx.now() {
         return Ok(());
     }
@@ -150,7 +148,7 @@ fn given_to_agent(
     rules::notify(tx, notice.body(due(tx, &task)?)).map(drop)
 }
 
-/// An agent has given out as many parts of a task, or tasks beside it, as it may before a person says something on it.
+/// Notifies when agents have reached the limit of delegated subtasks for a task.
 fn cut_up(tx: &mut WriteTx<'_>, parent: Option<TaskId>) -> Result<(), NotificationError> {
     let (Some(agent), Some(run)) = (tx.by().agent(), tx.by().run()) else { return Ok(()) };
     let Some(whole) = parts::top(tx, parent, Some(run))? else { return Ok(()) };
@@ -178,7 +176,7 @@ fn moved(
         TaskStatus::Missed => (NoticeKind::TaskOverdue, "marked as missed"),
         TaskStatus::Todo | TaskStatus::InProgress | TaskStatus::Cancelled => return Ok(()),
     };
-    // The clock has told of it when its day had passed; a series leaves its turns behind quietly.
+    // The passed due date was already notified, and a series drops its open occurrences silently.
     if to == TaskStatus::Missed && matches!(tx.by(), Actor::System(_)) {
         return Ok(());
     }
@@ -187,7 +185,7 @@ fn moved(
     rules::notify(tx, Notice::new(kind, About::Task(task.id), title)).map(drop)
 }
 
-/// What a person's task waited for is over. An agent's task becomes work in its inbox.
+/// Notifies a person that their task is unblocked. An agent gets an inbox item instead.
 fn unblocked(tx: &mut WriteTx<'_>, task: TaskId, by: TaskId) -> Result<(), NotificationError> {
     let (Some(task), Some(by)) = (tx.get::<Task>(task)?, tx.get::<Task>(by)?) else {
         return Ok(());
@@ -199,8 +197,8 @@ fn unblocked(tx: &mut WriteTx<'_>, task: TaskId, by: TaskId) -> Result<(), Notif
     rules::notify(tx, notice).map(drop)
 }
 
-/// Who is mentioned hears that; who only watches hears of the comment. A comment that was changed
-/// tells those whom it mentions now by a notice of its own.
+/// Notifies mentioned people of the mention and watchers of the comment. An edited comment notifies only new mentions,
+/// with a notice of its own.
 fn commented(tx: &mut WriteTx<'_>, comment: CommentId) -> Result<(), NotificationError> {
     let Some(comment) = tx.get::<Comment>(comment)? else { return Ok(()) };
     let Some(spot) = Spot::read(tx, comment.on)? else { return Ok(()) };
@@ -252,7 +250,7 @@ fn delivered(
     rules::notify(tx, notice.body(called(tx, &task)?).or_admins()).map(drop)
 }
 
-/// Who delivered work hears what became of it; an agent does so in its inbox.
+/// Notifies the author of a deliverable of the review. An agent is notified by its inbox.
 fn reviewed(
     tx: &mut WriteTx<'_>,
     deliverable: DeliverableId,
@@ -278,8 +276,8 @@ fn reviewed(
         .map(drop)
 }
 
-/// Nothing wakes an agent for its task any more: unless something does until then, the letter of the day says
-/// so to whoever has to act.
+/// Nothing will start the agent's task any more. Unless that changes, the digest reports it to the person who has to
+/// act.
 fn rests(tx: &mut WriteTx<'_>, task: Option<TaskId>) -> Result<(), NotificationError> {
     let Some(task) = task else { return Ok(()) };
     let of_agent = |task: &Task| task.assignee.and_then(Assignee::agent).is_some();
@@ -297,8 +295,8 @@ fn rests(tx: &mut WriteTx<'_>, task: Option<TaskId>) -> Result<(), NotificationE
     Ok(())
 }
 
-/// Work that failed for good or ended without an outcome. A routine tells of its runs itself, unless they were
-/// tried several times.
+/// Notifies of work that failed permanently or ended without an outcome. A routine reports its own runs, unless they
+/// were retried.
 fn failed(tx: &mut WriteTx<'_>, item: ItemId) -> Result<(), NotificationError> {
     let Some(item) = tx.get::<Item>(item)?.filter(Item::has_failed) else { return Ok(()) };
     if item.state == ItemState::Failed && routines::firing_of(tx, &item)?.is_some() {
@@ -322,7 +320,7 @@ fn failed(tx: &mut WriteTx<'_>, item: ItemId) -> Result<(), NotificationError> {
     rules::notify(tx, notice).map(drop)
 }
 
-/// What went wrong with an item, in a sentence.
+/// Error of an item, as a sentence.
 fn message(item: &Item) -> String {
     went_wrong(item.last_error.as_deref().unwrap_or_default())
 }
@@ -335,7 +333,7 @@ fn stalled(tx: &mut WriteTx<'_>, agent: AgentId) -> Result<(), NotificationError
     rules::notify(tx, notice).map(drop)
 }
 
-/// The last runs for an agent's items have all failed. It is told once, until one of them ends well.
+/// Notifies that the last runs of an agent have all failed. Once, until a run succeeds.
 fn gets_nowhere(
     tx: &mut WriteTx<'_>,
     agent: AgentId,
@@ -345,9 +343,9 @@ fn gets_nowhere(
     for hit in runs::of_agent(tx, agent, None, LAST_RUNS)? {
         match hit.record.outcome.filter(|_| hit.record.item.is_some()) {
             Some(Outcome::Done | Outcome::Snoozed { .. }) => break,
-            // What somebody stopped says nothing of the agent.
+            // A run stopped by a person is no failure of the agent.
             None | Some(Outcome::Stopped { .. }) => {}
-            // Nor does what somebody took back from a machine that was silent.
+            // Neither is a run taken back from a silent host.
             Some(Outcome::Failed { code, .. }) if code == TAKEN_BACK => {}
             Some(_) => failed += 1,
         }
@@ -362,7 +360,7 @@ fn gets_nowhere(
     rules::notify(tx, notice.body(error.unwrap_or_default()).admins()).map(drop)
 }
 
-/// The words of the question stand in its run, not here: a conversation may be private.
+/// The text of the question is only in its run, because a conversation may be private.
 fn budget(
     tx: &mut WriteTx<'_>,
     kind: NoticeKind,

@@ -18,44 +18,38 @@ use store::{ReadExt, StoreError, WriteTx};
 use super::model::{Choices, Fanout, Notification, Recipient, Watch, Ways};
 use super::queries;
 
-/// What happens to the same thing within this time is one row.
+/// Notifications about the same subject within this time are merged into one row.
 const TOGETHER: SignedDuration = SignedDuration::from_mins(10);
-/// So many are told in the transaction that caused it; the others by a consumer.
+/// Number of recipients handled in the causing transaction. A consumer handles the rest.
 const PAGE: usize = 50;
-/// The longest that something is put off.
+/// Maximum snooze duration.
 const LONGEST_SNOOZE: SignedDuration = SignedDuration::from_hours(24 * 60);
 
-/// What a rule of notifications refuses.
 #[derive(Debug, thiserror::Error)]
 pub enum NotificationError {
-    /// No such notification, or not this person's.
+    /// Does not exist or belongs to another person.
     #[error("this notification does not exist any more")]
     NotFound,
-    /// It cannot be followed.
     #[error("there is nothing to follow here")]
     NotWatchable,
-    /// Only people follow things.
+    /// The actor is no person.
     #[error("only people follow tasks and have notifications; agents have an inbox")]
     NoPerson,
-    /// It cannot be put off until then.
+    /// The snooze time is out of range.
     #[error("choose a moment within the next 60 days")]
     BadTime,
-    /// No hour of a day.
     #[error("choose an hour from 0 to 23")]
     BadHour,
-    /// A field of a form is wrong.
     #[error("{}", .0.message)]
     Field(FieldError),
-    /// Nobody works in the workspace.
+    /// The workspace is archived or scheduled for deletion.
     #[error("{0}")]
     Closed(String),
-    /// The store refused.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
 impl NotificationError {
-    /// What is wrong with a field, and what would be right.
     pub fn field(name: &str, message: &str) -> Self {
         Self::Field(FieldError::new(name, message))
     }
@@ -91,9 +85,9 @@ impl Problem for NotificationError {
     }
 }
 
-/// Tells people something, in this transaction. Who hears of it: those it names, those who watch what
-/// it is about, those who look after the workspace if it says so; never who did it, nobody who left,
-/// and nobody who may not know of it. Gives nothing when that is nobody.
+/// Notifies people in this transaction: the named recipients, the watchers of the subject and, if requested, the
+/// admins. Excludes the actor, former members and people without access to the subject. Returns `None` if nobody is
+/// left.
 pub fn notify(
     tx: &mut WriteTx<'_>,
     notice: Notice,
@@ -122,11 +116,10 @@ pub fn notify(
     Ok(Some(notification.id))
 }
 
-/// An agent tells the person that it reports to something, or else those who look after the workspace.
-/// Says whether somebody hears of it.
+/// Sends a message of an agent to the person it reports to, else to the admins. Returns whether anybody was notified.
 ///
 /// # Errors
-/// When it says nothing.
+/// If the message is empty.
 pub fn tell_owner(
     tx: &mut WriteTx<'_>,
     agent: AgentId,
@@ -146,7 +139,7 @@ pub fn tell_owner(
     Ok(notify(tx, notice.or_admins())?.is_some())
 }
 
-/// Goes on with what many are to be told: a page of them.
+/// Handles the next page of a fan-out.
 pub fn fan_out(tx: &mut WriteTx<'_>, id: NotificationId) -> Result<(), NotificationError> {
     let Some(mut fanout) = tx.get::<Fanout>(id)? else { return Ok(()) };
     let rest = fanout.left.split_off(fanout.left.len().min(PAGE));
@@ -166,7 +159,7 @@ pub fn fan_out(tx: &mut WriteTx<'_>, id: NotificationId) -> Result<(), Notificat
     Ok(())
 }
 
-/// Who hears of a notice, each once, and why.
+/// Recipients of a notice, without duplicates, with the reason.
 fn addressees(
     tx: &WriteTx<'_>,
     notice: &Notice,
@@ -194,7 +187,7 @@ fn addressees(
     Ok(found)
 }
 
-/// Adds somebody who is to be told, unless they have done it themselves, left, or may not know.
+/// Adds a recipient, unless they are the actor, have left or have no access.
 fn add(
     tx: &WriteTx<'_>,
     notice: &Notice,
@@ -213,7 +206,7 @@ fn add(
     Ok(())
 }
 
-/// One person's row: a new one, or one more in that of the last minutes; none for who wants none.
+/// Writes one person's row: a new one, or merged into a recent one. None if all channels are off.
 fn tell(
     tx: &mut WriteTx<'_>,
     notification: &Notification,
@@ -241,7 +234,7 @@ fn tell(
         why,
         at: notification.at,
         read_at: None,
-        // Who does not want it in the list has a row all the same, for the other ways.
+        // With the list off, a hidden row still serves the other channels.
         dismissed_at: (!ways.app).then_some(notification.at),
         snoozed_until: None,
     };
@@ -249,24 +242,20 @@ fn tell(
     Ok(Some(row))
 }
 
-/// What a person does with a notification.
+/// A person's action on a notification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mark {
     Read,
-    /// Wants to read it again.
     Unread,
-    /// Puts it away.
     Dismissed,
-    /// Takes it back.
     Restored,
-    /// Wants to see it later.
     Snoozed(Timestamp),
 }
 
-/// Marks a row of one's own.
+/// Applies an action to a row of the actor.
 ///
 /// # Errors
-/// When there is none, or it cannot be put off until then.
+/// If there is no such row or the snooze time is out of range.
 pub fn mark(
     tx: &mut WriteTx<'_>,
     first: NotificationId,
@@ -294,11 +283,11 @@ pub fn mark(
     Ok(row)
 }
 
-/// Marks up to `limit` of one's own unread rows of these as read, those that came later too; says how
-/// many there were, and when it was.
+/// Marks up to `limit` of the actor's matching unread rows as read, including rows newer than the page. Returns their
+/// number and the time.
 ///
 /// # Errors
-/// When no person asks, or the store refuses.
+/// If the actor is no person.
 pub fn read_all(
     tx: &mut WriteTx<'_>,
     wanted: queries::Wanted,
@@ -316,11 +305,11 @@ pub fn read_all(
     Ok((count, now))
 }
 
-/// Takes back that all were marked as read between two moments, for up to `limit` of one's own rows from a place
-/// on; says where to go on.
+/// Reverts a "mark all as read": up to `limit` of the actor's rows that were read between two moments, starting at a
+/// cursor. Returns the next cursor.
 ///
 /// # Errors
-/// When no person asks, or the store refuses.
+/// If the actor is no person.
 pub fn unread_again(
     tx: &mut WriteTx<'_>,
     (from, to): (Timestamp, Timestamp),
@@ -338,10 +327,10 @@ pub fn unread_again(
     Ok(next)
 }
 
-/// Chooses what reaches oneself, and how.
+/// Replaces the actor's notification preferences.
 ///
 /// # Errors
-/// When the hour is none.
+/// If the hour is invalid.
 pub fn choose(tx: &mut WriteTx<'_>, chosen: Choices) -> Result<Choices, NotificationError> {
     let member = tx.by().account().ok_or(NotificationError::NoPerson)?;
     if 23 < chosen.digest_hour {
@@ -352,7 +341,7 @@ pub fn choose(tx: &mut WriteTx<'_>, chosen: Choices) -> Result<Choices, Notifica
     Ok(chosen)
 }
 
-/// Brings back what was put off until now; says how many there were.
+/// Ends snoozes that are due. Returns their number.
 pub fn end_snoozes(tx: &mut WriteTx<'_>, limit: usize) -> Result<usize, NotificationError> {
     let now = tx.now();
     let rows = queries::due_snoozes(tx, now, limit)?;
@@ -365,10 +354,10 @@ pub fn end_snoozes(tx: &mut WriteTx<'_>, limit: usize) -> Result<usize, Notifica
     Ok(count)
 }
 
-/// Follows something, for whoever acts.
+/// Makes the actor follow a subject.
 ///
 /// # Errors
-/// When there is nothing of that kind to follow.
+/// If the subject does not exist or cannot be followed.
 pub fn follow(tx: &mut WriteTx<'_>, about: About) -> Result<(), NotificationError> {
     let member = tx.by().account().ok_or(NotificationError::NoPerson)?;
     watchable(tx, about)?;
@@ -377,7 +366,7 @@ pub fn follow(tx: &mut WriteTx<'_>, about: About) -> Result<(), NotificationErro
         return Ok(());
     }
     if queries::watches_by_record(tx, about, member)? {
-        // What the record tells needs no row; what was muted is not any more.
+        // Following by the record needs no row. Deleting the row also unmutes.
         tx.delete::<Watch>((about, member))?;
         return Ok(());
     }
@@ -386,10 +375,10 @@ pub fn follow(tx: &mut WriteTx<'_>, about: About) -> Result<(), NotificationErro
     Ok(())
 }
 
-/// Does not want to hear of something any more, for whoever acts. A mention still reaches them.
+/// Mutes a subject for the actor. Mentions still notify.
 ///
 /// # Errors
-/// When there is nothing of that kind to follow.
+/// If the subject does not exist or cannot be followed.
 pub fn unfollow(tx: &mut WriteTx<'_>, about: About) -> Result<(), NotificationError> {
     let member = tx.by().account().ok_or(NotificationError::NoPerson)?;
     watchable(tx, about)?;
@@ -406,7 +395,7 @@ fn watchable(tx: &WriteTx<'_>, about: About) -> Result<(), NotificationError> {
     if there { Ok(()) } else { Err(NotificationError::NotWatchable) }
 }
 
-/// Somebody follows something from now on, unless they do already or chose not to.
+/// Makes a member follow a subject, unless they already follow or muted it.
 pub fn note_watch(
     tx: &mut WriteTx<'_>,
     about: About,

@@ -1,6 +1,6 @@
-//! Sends what is to be sent, and brings back what was put off: one task in each workspace, woken by the
-//! feed and by the clock. What fails is tried again later; a start goes on where the last one ended. While
-//! all work of the workspace stands still nothing is sent: after a restore it may have been sent already.
+//! Delivery worker: sends due deliveries and ends snoozes. One task per workspace, woken by the feed and the clock.
+//! Failed deliveries are retried, also after a restart. While all work of the workspace is paused nothing is sent,
+//! because after a restore it may have been sent already.
 
 pub mod letters;
 pub mod push;
@@ -23,21 +23,21 @@ use super::queries::{self, sending as reading};
 use super::rules::sending::{self as rules, Passing};
 use super::rules::{self as notices, NotificationError};
 
-/// Nobody asked for it.
+/// Actor and cause of the worker's writes.
 const BY: (Actor, Cause) = (Actor::System(Part::Consumer), Cause::Timer);
-/// So many are sent at once.
+/// Maximum number of concurrent deliveries.
 const AT_ONCE: usize = 4;
-/// So many are taken in one round.
+/// Maximum number of deliveries per round.
 const ROUND: usize = 50;
-/// The longest sleep.
+/// Maximum sleep.
 const LONGEST: SignedDuration = SignedDuration::from_mins(10);
-/// How long to wait when the store refuses.
+/// Delay after a store error.
 const REFUSED: SignedDuration = SignedDuration::from_secs(30);
 
-/// Why something was not sent, and whether another try may go better.
+/// Error message, and whether a retry may succeed.
 pub type NotSent = (String, Passing);
 
-/// Begins in a workspace.
+/// Starts the worker of a workspace.
 pub fn begin(ws: &Ws) {
     ws.keep("notifications", run);
 }
@@ -45,7 +45,7 @@ pub fn begin(ws: &Ws) {
 async fn run(ws: Ws) {
     let (stopping, mut feed) = (ws.halt(), ws.store.watch());
     while !stopping.is_cancelled() {
-        // Looked at before the round, so that what comes meanwhile wakes it again.
+        // Marked as seen before the round, so that new entries wake it again.
         feed.borrow_and_update();
         let now = ws.app.clock.now();
         let next = match round(&ws, now).await {
@@ -64,8 +64,8 @@ async fn run(ws: Ws) {
     }
 }
 
-/// Does what is due; answers when something is due next. Nothing goes out while all work stands still:
-/// the end of that is an entry, which wakes whoever waits here.
+/// Handles what is due and returns the next due time. Sends nothing while all work is paused; resuming writes an entry,
+/// which wakes this task.
 async fn round(ws: &Ws, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
     let (snoozes, halted, due) = ws.read(|snap| {
         let snoozes = queries::due_snoozes(snap, now, 1)?;
@@ -87,8 +87,8 @@ async fn round(ws: &Ws, now: Timestamp) -> Result<Option<Timestamp>, StoreError>
     })
 }
 
-/// What of this reaches somebody. The rest is taken away at once and in one entry: most push messages are for
-/// people without a browser that is told.
+/// Keeps the deliveries that can reach somebody. The others are deleted at once in one entry: most push deliveries are
+/// for people without a subscription.
 async fn reaching(ws: &Ws, due: Vec<Delivery>) -> Result<Vec<Delivery>, StoreError> {
     let (mut reaching, mut lost) = (Vec::new(), Vec::new());
     for delivery in due {
@@ -103,8 +103,7 @@ async fn reaching(ws: &Ws, due: Vec<Delivery>) -> Result<Vec<Delivery>, StoreErr
     Ok(reaching)
 }
 
-/// Whether there is somebody to whom something can be sent: who left, or whose account was closed since, is told
-/// nothing, and a push message needs a browser.
+/// Returns `false` for former members, disabled accounts, and push deliveries without a subscription.
 fn reaches(ws: &Ws, delivery: &Delivery) -> Result<bool, StoreError> {
     let member = delivery.member;
     if ws.read(|snap| workspace::member(snap, member))?.is_none() {
@@ -121,7 +120,7 @@ fn key(delivery: &Delivery) -> DeliveryKey {
     (delivery.member, (delivery.out, delivery.row))
 }
 
-/// Writes in the second lane.
+/// Writes with low priority.
 async fn write<T: Send + 'static, E: Into<NotificationError> + 'static>(
     ws: &Ws,
     body: impl FnOnce(&mut WriteTx<'_>) -> Result<T, E> + Send + 'static,
@@ -135,14 +134,14 @@ async fn write<T: Send + 'static, E: Into<NotificationError> + 'static>(
     }
 }
 
-/// Sends one, and notes what came of it. That it is tried is noted first: whatever happens then, the
-/// next try comes later and not at once.
+/// Sends a delivery and records the result. The attempt is recorded first, so that a crash delays the retry instead of
+/// repeating at once.
 async fn deliver(ws: &Ws, delivery: Delivery) -> Result<(), StoreError> {
     let key = key(&delivery);
     if !write(ws, move |tx| rules::claim(tx, key)).await? {
         return Ok(());
     }
-    // It may have changed while others were sent.
+    // This may have changed while other deliveries were sent.
     if !reaches(ws, &delivery)? {
         return write(ws, move |tx| rules::done(tx, key)).await;
     }
@@ -152,7 +151,7 @@ async fn deliver(ws: &Ws, delivery: Delivery) -> Result<(), StoreError> {
             Out::Mail | Out::Digest => letters::send(ws, &delivery).await,
         }
     };
-    // One that HQ stumbles over is tried as often as one that a server refuses, and keeps no other back.
+    // A panic counts as a failed attempt and does not block other deliveries.
     let sent = AssertUnwindSafe(sent).catch_unwind().await.unwrap_or_else(|panic| {
         let words = kernel::text::panic_words(&*panic);
         tracing::error!("a notification could not be made: {words}");
@@ -167,7 +166,7 @@ async fn deliver(ws: &Ws, delivery: Delivery) -> Result<(), StoreError> {
     }
 }
 
-/// What the store could not tell now, it may tell later.
+/// Store errors are transient.
 fn unread(error: &StoreError) -> NotSent {
     (error.to_string(), Passing::Yes)
 }

@@ -1,4 +1,4 @@
-//! Servers of models that already run on this machine.
+//! Discovery of model servers on this machine.
 
 use std::time::Duration;
 
@@ -8,33 +8,33 @@ use serde_json::Value;
 use net::client::HttpClient;
 use net::message::{Method, Policy, Request};
 
-/// How long one may take to answer, its name included.
+/// Time limit of a request, including name resolution.
 const PATIENCE: Duration = Duration::from_millis(300);
-/// The longest list of models that is read, in bytes.
+/// Maximum size of a model list in bytes.
 const MOST: u64 = 256 * 1024;
-/// This machine, and the machine around a container.
+/// This machine, and the host of a container.
 const HOSTS: [&str; 2] = ["127.0.0.1", "host.docker.internal"];
 
-/// A place where such servers usually are.
+/// A possible address of a model server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// The preset that connects it.
+    /// Connection preset.
     pub kind: &'static str,
-    /// The address as a person would type it.
+    /// Base URL, as a person would enter it.
     pub address: String,
-    /// Where it lists its models.
+    /// URL of the model list.
     pub list: String,
 }
 
 impl Place {
-    /// A server that speaks Ollama's protocol.
+    /// A server with the Ollama API.
     #[must_use]
     pub fn ollama(host: &str, port: u16) -> Self {
         let address = format!("http://{host}:{port}");
         Self { kind: "ollama", list: format!("{address}/api/tags"), address }
     }
 
-    /// A server that speaks OpenAI's protocol.
+    /// A server with the OpenAI API.
     #[must_use]
     pub fn openai(kind: &'static str, host: &str, port: u16) -> Self {
         let address = format!("http://{host}:{port}/v1");
@@ -42,15 +42,14 @@ impl Place {
     }
 }
 
-/// A server that answered.
+/// A server that responded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
     pub place: Place,
-    /// The models that it lists.
     pub models: Vec<String>,
 }
 
-/// The usual places: Ollama, LM Studio, vLLM and llama.cpp, SGLang.
+/// Default addresses of Ollama, LM Studio, vLLM and llama.cpp, and SGLang.
 #[must_use]
 pub fn usual() -> Vec<Place> {
     let at = |host: &'static str| {
@@ -64,8 +63,8 @@ pub fn usual() -> Vec<Place> {
     HOSTS.into_iter().flat_map(at).collect()
 }
 
-/// The servers that answer at once with a model or more, all asked at the same time; of one that is reached by two
-/// names the first.
+/// Queries all addresses concurrently and returns the servers that list at least one model. A server that is reachable
+/// under two names is returned once, under the first.
 pub async fn look(http: &HttpClient, places: Vec<Place>) -> Vec<Found> {
     let asked = places.into_iter().map(|place| async move {
         let answer = tokio::time::timeout(PATIENCE, list(http, &place.list)).await;
@@ -86,7 +85,7 @@ pub async fn look(http: &HttpClient, places: Vec<Place>) -> Vec<Found> {
 
 async fn list(http: &HttpClient, url: &str) -> Option<Vec<String>> {
     let request = Request::new(Policy::Trusted, Method::Get, url).max_body(MOST);
-    // ok: who does not answer, or with something else, is no server of models.
+    // ok: no response, or another one, means no model server.
     let answer = http.request(request).await.ok()?;
     if !answer.is_success() {
         return None;

@@ -1,4 +1,4 @@
-//! Set-up in steps: what a new workspace is for, what is prepared for it, and how far its owner has come.
+//! Onboarding: purpose of a new workspace, what is prepared for it, and the owner's progress.
 
 pub mod local;
 pub mod model;

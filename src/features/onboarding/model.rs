@@ -1,4 +1,4 @@
-//! The record of a set-up. A released layout is frozen: add `…V1`, raise `VERSION`.
+//! The onboarding record. A released layout is frozen: add `…V1`, raise `VERSION`.
 
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
@@ -6,28 +6,28 @@ use serde::{Deserialize, Serialize};
 use kernel::{AccountId, StreamId, Timestamp, TypedId};
 use store::{Class, Record, Table};
 
-/// How far the set-up of the workspace is (one row).
+/// Onboarding state of the workspace (one row).
 pub const ONBOARDING: Table = Table::new(280, "onboarding");
 
-/// The steps that follow the account, in their order.
+/// Onboarding steps after creating the account, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Step {
-    /// What the workspace is for.
+    /// Purpose of the workspace.
     Work,
-    /// What HQ finds on its machine.
+    /// Software found on this machine.
     Machine,
-    /// What agents think with.
+    /// Model connection.
     Model,
-    /// Who is hired first.
+    /// First agent.
     Agent,
 }
 
 impl Step {
-    /// All of them, in their order.
+    /// All steps, in order.
     pub const ALL: [Self; 4] = [Self::Work, Self::Machine, Self::Model, Self::Agent];
 
-    /// Its word in addresses.
+    /// Word in URLs.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -38,7 +38,6 @@ impl Step {
         }
     }
 
-    /// Its name for people.
     #[must_use]
     pub fn label(self) -> &'static str {
         match self {
@@ -49,66 +48,64 @@ impl Step {
         }
     }
 
-    /// The step with this word in addresses.
+    /// Parses a URL word.
     #[must_use]
     pub fn of_word(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|step| step.word() == word)
     }
 
-    /// The step after it; none after the last.
+    /// The next step. `None` after the last.
     #[must_use]
     pub fn next(self) -> Option<Self> {
         Self::ALL.into_iter().find(|step| self < *step)
     }
 
-    /// The step before it; none before the first.
+    /// The previous step. `None` before the first.
     #[must_use]
     pub fn before(self) -> Option<Self> {
         Self::ALL.into_iter().rev().find(|step| *step < self)
     }
 }
 
-/// What a workspace is for. New ones go to the end: the layout counts them.
+/// Purpose of a workspace. Stored by position: append only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Intent {
-    /// Customers are found and written to.
+    /// Find customers and write to them.
     Reach,
-    /// Clients and operations are looked after.
+    /// Manage clients and operations.
     Run,
-    /// People are hired.
+    /// Hire people.
     Hire,
-    /// Content is made.
+    /// Create content.
     Publish,
-    /// Questions are answered.
+    /// Answer questions.
     Research,
-    /// Somebody's own work is kept in order.
+    /// Organise one's own work.
     Organized,
-    /// Nothing was said: nothing is prepared.
+    /// No purpose chosen; nothing is prepared.
     Explore,
-    /// As [`Self::Reach`], where contacts begin before there is a deal.
+    /// Like [`Self::Reach`], for contacts before there is a deal.
     Outreach,
 }
 
-/// The set-up of a workspace. A workspace without this row was founded before there were steps, or by a program: its
-/// set-up is over.
+/// Onboarding state. A workspace without this row was founded before onboarding existed or through the API; its
+/// onboarding counts as finished.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Onboarding {
-    /// The step that is open.
+    /// Current step.
     pub step: Step,
-    /// Whether its owner made the account of this server in the step before.
+    /// `true` if the owner created the first account of this server in the previous step.
     pub is_first: bool,
-    /// What the workspace is for, once that is said.
+    /// `None` until chosen.
     pub intent: Option<Intent>,
-    /// What was prepared, by the words of its kinds. What a later program prepares for the same intent is told apart
-    /// by it from what a person took away.
+    /// Words of the prepared kinds. Distinguishes what a later HQ version still has to prepare from what a person
+    /// deleted.
     pub prepared: Vec<String>,
-    /// The streams that were made for the intent.
+    /// Streams created for the purpose.
     pub streams: Vec<StreamId>,
-    /// When it began.
     #[serde(with = "millisecond::required")]
     pub begun_at: Timestamp,
-    /// Since when it is over.
     #[serde(with = "millisecond::optional")]
     pub done_at: Option<Timestamp>,
 }
@@ -116,7 +113,7 @@ pub struct Onboarding {
 impl Record for Onboarding {
     type Id = ();
     const TABLE: Table = ONBOARDING;
-    /// An undo of what was prepared leaves the place in the steps as it is.
+    /// Undoing the preparation does not change the current step.
     const CLASS: Class = Class::Local;
     fn id(&self) {}
     fn sample() -> Self {
@@ -133,10 +130,9 @@ impl Record for Onboarding {
     }
 }
 
-/// People who have put away what is worth a try after the set-up.
+/// People who dismissed the suggestions after onboarding.
 pub const MISSIONS_AWAY: Table = Table::new(281, "missions_away");
 
-/// Somebody has put away what is worth a try after the set-up.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MissionAway {
     pub account: AccountId,

@@ -1,70 +1,62 @@
-//! What is prepared for each kind of work: the one place where that is written down.
+//! Presets per purpose of a workspace: everything that onboarding prepares.
 
 use super::model::Intent;
 use entity::Kind;
 use kernel::{Hue, StreamKind};
 
-/// A stream that is made.
+/// A stream to create.
 #[derive(Clone, Copy, Debug)]
 pub struct StreamPreset {
     pub name: &'static str,
-    /// What it holds, in one line.
+    /// One line.
     pub about: &'static str,
     pub colour: Hue,
-    /// What it is made along.
     pub kind: StreamKind,
 }
 
 /// The agent that is suggested first.
 #[derive(Clone, Copy, Debug)]
 pub struct Hire {
-    /// Its name, which may be changed.
+    /// Suggested name.
     pub name: &'static str,
-    /// The template that it is made from.
+    /// Agent template.
     pub template: &'static str,
-    /// Its first task, with a place in brackets to be filled in.
+    /// First task, with a placeholder in brackets.
     pub task: &'static str,
 }
 
-/// A collection that is made.
+/// A collection to create.
 #[derive(Clone, Copy, Debug)]
 pub struct CollectionPreset {
     pub name: &'static str,
     /// One emoji.
     pub icon: &'static str,
-    /// What it holds, in one line.
+    /// One line.
     pub about: &'static str,
-    /// Its fields behind the name: label, kind, choices.
+    /// Fields after the name: label, type, choices.
     pub fields: &'static [(&'static str, Kind, &'static [&'static str])],
 }
 
-/// What is prepared for a kind of work.
 #[derive(Clone, Copy, Debug)]
 pub struct Preset {
-    /// The kind of work.
     pub intent: Intent,
-    /// Its word in forms and in the API, and behind it other words that mean it.
+    /// Word in forms and the API, followed by synonyms.
     pub words: &'static [&'static str],
-    /// Its name for people.
     pub title: &'static str,
-    /// What it is about, in one line.
+    /// One line.
     pub about: &'static str,
-    /// Its icon.
     pub glyph: &'static str,
-    /// The number of its colour.
+    /// Colour number.
     pub colour: u8,
-    /// The streams that are made.
     pub streams: &'static [StreamPreset],
-    /// The stages and fields of contacts, by the word of their set.
+    /// Word of the set of stages and fields for contacts.
     pub contacts: Option<&'static str>,
-    /// The collection that is made.
     pub collection: Option<&'static CollectionPreset>,
-    /// The agent that is suggested.
     pub hire: Hire,
 }
 
 impl Preset {
-    /// Its word in forms and in the API.
+    /// Word in forms and the API.
     #[must_use]
     pub fn word(&self) -> &'static str {
         self.words.first().copied().unwrap_or_default()
@@ -103,8 +95,8 @@ const CALENDAR: CollectionPreset = CollectionPreset {
     ],
 };
 
-/// All kinds of work in the order of their cards. The last two have none: one stands for who skips the question, one
-/// for the other way to begin that the first card has.
+/// All purposes, in card order. The last two have no card: one is for skipping the question, the other is the
+/// alternative on the first card.
 pub const PRESETS: &[Preset] = &[
     REACH,
     Preset {
@@ -226,14 +218,14 @@ const ASSISTANT: Hire = Hire {
     task: "Introduce yourself, and say what you can do for me with [what is on my mind]",
 };
 
-/// What is prepared for a kind of work.
+/// Preset of a purpose.
 #[must_use]
 pub fn of(intent: Intent) -> &'static Preset {
     let found = PRESETS.iter().find(|preset| preset.intent == intent);
     found.expect("invariant: each kind of work has a preset")
 }
 
-/// The kind of work that a word means.
+/// Purpose with this word or synonym.
 #[must_use]
 pub fn meant(word: &str) -> Option<Intent> {
     let word = word.trim().to_lowercase();

@@ -1,4 +1,4 @@
-//! Reads of a set-up.
+//! Reads of the onboarding state.
 
 use super::model::{Intent, MissionAway, Onboarding};
 use super::presets::{self, Preset};
@@ -8,12 +8,12 @@ use crate::tasks::model::BY_NUMBER;
 use kernel::AccountId;
 use store::{Range, Read, ReadExt, StoreError};
 
-/// The set-up of the workspace while it is not over.
+/// Onboarding state, unless it is finished.
 pub fn open(tx: &dyn Read) -> Result<Option<Onboarding>, StoreError> {
     Ok(tx.get::<Onboarding>(())?.filter(|one| one.done_at.is_none()))
 }
 
-/// What the kind of work of a set-up that is over brings along and was not prepared yet, with the words of what was.
+/// Preset of a finished onboarding with the kinds that are not prepared yet. `None` if there are none.
 pub fn owed(tx: &dyn Read) -> Result<Option<(&'static Preset, Vec<&'static str>)>, StoreError> {
     let Some(over) = tx.get::<Onboarding>(())?.filter(|one| one.done_at.is_some()) else {
         return Ok(None);
@@ -28,8 +28,8 @@ pub fn owed(tx: &dyn Read) -> Result<Option<(&'static Preset, Vec<&'static str>)
     Ok(owes.then_some((preset, done)))
 }
 
-/// The first task that suits an agent of a template, with a place in brackets to be filled in: where the kind of work
-/// suggests that template, the task that belongs to the work, else the template's own.
+/// Suggested first task for an agent of this template, with a placeholder in brackets: the task of the purpose if it
+/// suggests this template, else the template's own.
 pub fn first_task(tx: &dyn Read, template: &str) -> Result<&'static str, StoreError> {
     let intent = tx.get::<Onboarding>(())?.and_then(|one| one.intent);
     let hire = &presets::of(intent.unwrap_or(Intent::Explore)).hire;
@@ -37,18 +37,19 @@ pub fn first_task(tx: &dyn Read, template: &str) -> Result<&'static str, StoreEr
     Ok(own.unwrap_or(hire.task))
 }
 
-/// Whether the owner is led to the steps in place of an empty dashboard: while they are open and nobody is hired.
+/// Returns `true` if the owner should be led to onboarding instead of an empty dashboard: it is unfinished and there is
+/// no agent.
 pub fn leads(tx: &dyn Read) -> Result<bool, StoreError> {
     Ok(open(tx)?.is_some() && agents::all(tx)?.is_empty())
 }
 
-/// Whether somebody is shown what is worth a try: after a set-up in steps, until they put it away.
+/// Returns `true` if suggestions are shown to this person: onboarding is finished and they were not dismissed.
 pub fn shows_mission(read: &dyn Read, who: AccountId) -> Result<bool, StoreError> {
     let is_over = read.get::<Onboarding>(())?.is_some_and(|one| one.done_at.is_some());
     Ok(is_over && read.get::<MissionAway>(who)?.is_none())
 }
 
-/// Whether the workspace has no task at all.
+/// Returns `true` if the workspace has no tasks.
 pub fn is_untouched(tx: &dyn Read) -> Result<bool, StoreError> {
     Ok(tx.len(BY_NUMBER, &Range::all().limit(1))? == 0)
 }

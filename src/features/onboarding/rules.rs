@@ -1,4 +1,4 @@
-//! All writes to a set-up.
+//! All writes to the onboarding state.
 
 use super::model::{Intent, MissionAway, Onboarding, Step};
 use super::queries;
@@ -6,26 +6,23 @@ use crate::streams::queries::StreamError;
 use kernel::{AccountId, FieldError, Problem, ProblemKind, StreamId};
 use store::{ReadExt as _, StoreError, WriteTx};
 
-/// The word for streams in what was prepared.
+/// Word for streams in `prepared`.
 const STREAMS: &str = "streams";
-/// The word for stages and fields of contacts.
+/// Word for stages and fields of contacts in `prepared`.
 pub const CONTACTS: &str = "contacts";
-/// The word for a collection.
+/// Word for a collection in `prepared`.
 pub const COLLECTION: &str = "collection";
 
-/// Why a set-up goes no further.
 #[derive(Debug, thiserror::Error)]
 pub enum OnboardingError {
-    /// It is over, or there never was one.
+    /// Onboarding is finished or was never started.
     #[error("the set-up of this workspace is over; its settings change what it chose")]
     Over,
-    /// No such kind of work.
     #[error("choose one of the kinds of work")]
     NoIntent,
-    /// What belongs to the kind of work could not be prepared.
+    /// The preset could not be prepared.
     #[error("what belongs to this kind of work could not be prepared: {0}")]
     Owed(String),
-    /// A stream could not be made.
     #[error(transparent)]
     Stream(#[from] StreamError),
     #[error(transparent)]
@@ -59,7 +56,7 @@ impl Problem for OnboardingError {
     }
 }
 
-/// Opens the steps of a workspace that was founded just now; one that has them keeps its place.
+/// Starts onboarding in a newly founded workspace. An existing state stays unchanged.
 pub fn begin(tx: &mut WriteTx<'_>, is_first: bool) -> Result<(), StoreError> {
     if tx.get::<Onboarding>(())?.is_some() {
         return Ok(());
@@ -76,10 +73,10 @@ pub fn begin(tx: &mut WriteTx<'_>, is_first: bool) -> Result<(), StoreError> {
     tx.put(&begun)
 }
 
-/// Notes what the workspace is for, and the streams that are there for it.
+/// Records the purpose and the streams created for it.
 ///
 /// # Errors
-/// When the set-up is over.
+/// If onboarding is finished.
 pub fn choose(
     tx: &mut WriteTx<'_>,
     intent: Intent,
@@ -96,10 +93,10 @@ pub fn choose(
     Ok(now)
 }
 
-/// Opens the step behind this one; one that lies further stays open.
+/// Advances to the step after `from`. Never goes back.
 ///
 /// # Errors
-/// When the set-up is over.
+/// If onboarding is finished.
 pub fn go_on(tx: &mut WriteTx<'_>, from: Step) -> Result<Onboarding, OnboardingError> {
     let mut now = queries::open(tx)?.ok_or(OnboardingError::Over)?;
     now.step = now.step.max(from.next().unwrap_or(from));
@@ -107,7 +104,7 @@ pub fn go_on(tx: &mut WriteTx<'_>, from: Step) -> Result<Onboarding, OnboardingE
     Ok(now)
 }
 
-/// Ends the set-up for good. One that is over stays over.
+/// Finishes onboarding for good. Idempotent.
 pub fn finish(tx: &mut WriteTx<'_>) -> Result<(), StoreError> {
     let Some(now) = tx.get::<Onboarding>(())?.filter(|one| one.done_at.is_none()) else {
         return Ok(());
@@ -116,7 +113,7 @@ pub fn finish(tx: &mut WriteTx<'_>) -> Result<(), StoreError> {
     tx.put(&Onboarding { done_at: Some(at), ..now })
 }
 
-/// Notes what was prepared, so that it is owed no more.
+/// Records prepared kinds, so that they are not prepared again.
 pub fn note_prepared(tx: &mut WriteTx<'_>, kinds: &[&str]) -> Result<(), StoreError> {
     let Some(mut now) = tx.get::<Onboarding>(())? else { return Ok(()) };
     for kind in kinds {
@@ -127,7 +124,7 @@ pub fn note_prepared(tx: &mut WriteTx<'_>, kinds: &[&str]) -> Result<(), StoreEr
     tx.put(&now)
 }
 
-/// Puts away for ever what is worth a try after the set-up, for one person.
+/// Dismisses the suggestions after onboarding for one person, for good.
 pub fn put_away(tx: &mut WriteTx<'_>, account: AccountId) -> Result<(), StoreError> {
     let at = tx.now();
     tx.put(&MissionAway { account, at })

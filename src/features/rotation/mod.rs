@@ -1,5 +1,5 @@
-//! The change of the master key: what is kept of it in the system store, and what still needs a former key. The sealing
-//! itself stands in `vault`, which knows all sealed rows.
+//! Master key rotation: its record in the system store, and what still needs a retired key. The resealing is in
+//! `vault`, which knows all rows with secrets.
 
 pub mod model;
 pub mod pen;

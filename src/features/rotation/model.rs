@@ -1,4 +1,4 @@
-//! One change of the master key, from the moment that it is chosen until everything is sealed anew.
+//! Record of a master key rotation, from its start until everything is resealed.
 
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
@@ -7,28 +7,25 @@ use kernel::time::from_ms;
 use kernel::{Actor, JobId, Part, Timestamp, TypedId as _};
 use store::{Class, Record, Table};
 
-/// Changes of the master key.
 pub const ROTATIONS: Table = Table::new(396, "key_rotations");
 
-/// A change of the master key. It is written before the file of the key changes, so that a start knows what was meant.
+/// A master key rotation. Written before the key file changes, so that the next start knows the intention.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rotation {
     pub id: JobId,
-    /// Names the key of before.
+    /// Id of the former key.
     pub from: String,
-    /// Names the key that takes its place.
+    /// Id of the new key.
     pub to: String,
-    /// Who wants it.
     pub by: Actor,
     #[serde(with = "millisecond::required")]
     pub begun_at: Timestamp,
-    /// The stores that are through: `system.redb`, then workspaces by their addresses.
+    /// Finished stores: `system.redb`, then workspaces by slug.
     pub through: Vec<String>,
-    /// How many rows were sealed anew.
+    /// Number of resealed rows.
     pub sealed: u64,
-    /// How many values open with no key that is here; they stay as they are.
+    /// Number of values that no available key can decrypt. They stay unchanged.
     pub shut: u64,
-    /// Since when everything is sealed anew.
     #[serde(with = "millisecond::optional")]
     pub ended_at: Option<Timestamp>,
 }

@@ -1,27 +1,26 @@
-//! What a record with sealed values says of them, so that they are sealed anew under another master key.
+//! Resealing of a record's secrets under a new master key.
 
 use crypto::keyring::{Binding, Keyring, Sealed};
 use kernel::WorkspaceId;
 
-/// Seals the values of one row anew.
+/// Reseals the secrets of one row.
 pub struct Pen<'r> {
     ring: &'r Keyring,
-    /// The workspace whose row it is; none for the store of accounts.
+    /// Workspace of the row. `None` for the system store.
     pub workspace: Option<WorkspaceId>,
-    /// Whether the row is another one now.
+    /// `true` if the row has changed.
     pub changed: bool,
-    /// How many of its values open with no key that is here.
+    /// Number of values that no available key can decrypt.
     pub shut: u64,
 }
 
 impl<'r> Pen<'r> {
-    /// For a row of a workspace, or of the store of accounts.
     #[must_use]
     pub fn new(ring: &'r Keyring, workspace: Option<WorkspaceId>) -> Self {
         Self { ring, workspace, changed: false, shut: 0 }
     }
 
-    /// Seals a value anew when a former key has sealed it. Says whether it opens.
+    /// Reseals a value that a retired key has sealed. Returns whether it can be decrypted.
     pub fn value(&mut self, sealed: &mut Sealed, place: Binding<'_>) -> bool {
         match self.ring.seal_anew(sealed, place) {
             Ok(None) => true,
@@ -37,7 +36,7 @@ impl<'r> Pen<'r> {
         }
     }
 
-    /// The same for one that is kept as text; what is empty stays. Says whether it opens.
+    /// Like `value`, for a secret stored as text. Empty text is skipped. Returns whether it can be decrypted.
     pub fn text(&mut self, text: &mut String, place: Binding<'_>) -> bool {
         if text.is_empty() {
             return false;
@@ -50,7 +49,7 @@ impl<'r> Pen<'r> {
         opens
     }
 
-    /// The same for one beside which the key is named.
+    /// Like `text`, for a secret whose key id is stored next to it.
     pub fn named(&mut self, text: &mut String, key: &mut String, place: Binding<'_>) {
         let current = self.ring.key_id();
         if self.text(text, place) && key != current.as_str() {

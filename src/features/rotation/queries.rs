@@ -1,4 +1,4 @@
-//! How it stands with the master key.
+//! State of master key rotation.
 
 use app::App;
 use crypto::password;
@@ -9,46 +9,46 @@ use crate::backups::model::Kept;
 use crate::users::model::Password;
 use crate::users::queries as users;
 
-/// A key that was the master key before and still reads.
+/// A retired master key that can still decrypt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Former {
-    /// Names it.
+    /// Key id.
     pub id: String,
-    /// What needs it, each in words; empty when it may go.
+    /// What still needs the key, in words. Empty if it can be removed.
     pub needs: Vec<String>,
 }
 
-/// How it stands with the master key.
+/// State of the master keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Standing {
-    /// Names the key that seals.
+    /// Id of the current key.
     pub current: String,
-    /// The keys of before, the last one first.
+    /// Retired keys, latest first.
     pub formers: Vec<Former>,
-    /// The last change, if there was one.
+    /// Last rotation, if any.
     pub last: Option<Rotation>,
-    /// Workspaces that are on the list and not open: what is sealed in them waits.
+    /// Listed workspaces that are not open. Their secrets are not resealed yet.
     pub waits: Vec<String>,
 }
 
-/// The change that is under way.
+/// The unfinished rotation, if any.
 pub fn open(read: &dyn Read) -> Result<Option<Rotation>, StoreError> {
     Ok(last(read)?.filter(|one| one.ended_at.is_none()))
 }
 
-/// The last change.
+/// The last rotation.
 pub fn last(read: &dyn Read) -> Result<Option<Rotation>, StoreError> {
     Ok(read.list(&Range::all().reverse().limit(1))?.pop())
 }
 
-/// Workspaces on the list that are not open here.
+/// Listed workspaces that are not open.
 pub fn not_open(app: &App) -> Result<Vec<String>, StoreError> {
     let open: Vec<String> = app.workspaces.read().iter().map(|ws| ws.slug.clone()).collect();
     let all = app.system.read(|snap| users::workspaces(snap))?;
     Ok(all.into_iter().map(|one| one.slug).filter(|slug| !open.contains(slug)).collect())
 }
 
-/// How it stands. Blocking.
+/// State of the master keys. Blocking.
 pub fn standing(app: &App) -> Result<Standing, StoreError> {
     let waits = not_open(app)?;
     let formers = app.keyring.former_ids();
@@ -66,7 +66,7 @@ pub fn standing(app: &App) -> Result<Standing, StoreError> {
     })
 }
 
-/// What needs a former key.
+/// What still needs a retired key.
 fn needs(read: &dyn Read, id: &str) -> Result<Vec<String>, StoreError> {
     let mut needs = Vec::new();
     let all: Vec<Rotation> = read.list(&Range::all().reverse())?;
@@ -94,7 +94,7 @@ fn needs(read: &dyn Read, id: &str) -> Result<Vec<String>, StoreError> {
     Ok(needs)
 }
 
-/// Where a change stands, in a sentence; nothing while none is under way and nothing is shut.
+/// State of a rotation as a sentence. `None` if none is unfinished and every secret can be decrypted.
 pub fn words(app: &App) -> Result<Option<(bool, String)>, StoreError> {
     let Some(last) = app.system.read(|snap| last(snap))? else { return Ok(None) };
     if last.ended_at.is_none() {

@@ -1,4 +1,4 @@
-//! The journal of a change of the master key, and the rows that are sealed anew.
+//! Writes of master key rotation: its record, and the resealed rows.
 
 use kernel::{Event, JobId};
 use store::{ReadExt as _, Record, StoreError, WriteTx};
@@ -6,7 +6,7 @@ use store::{ReadExt as _, Record, StoreError, WriteTx};
 use super::model::Rotation;
 use super::queries;
 
-/// Notes that another key is to take the place of this one; nothing while a change is under way.
+/// Records the start of a rotation. `None` if one is unfinished.
 pub fn begin(
     tx: &mut WriteTx<'_>,
     (from, to): (String, String),
@@ -30,12 +30,12 @@ pub fn begin(
     Ok(Some(rotation))
 }
 
-/// Takes back what was noted of a change that cannot be: the key could not be put in its place.
+/// Deletes the record of a rotation that failed because the key file could not be replaced.
 pub fn withdraw(tx: &mut WriteTx<'_>, id: JobId) -> Result<(), StoreError> {
     tx.delete::<Rotation>(id).map(drop)
 }
 
-/// Notes that so many rows of a store were sealed anew, and when it is through also how many values open with no key.
+/// Records the number of resealed rows of a store and, once the store is finished, the number of undecryptable values.
 pub fn note(
     tx: &mut WriteTx<'_>,
     id: JobId,
@@ -53,8 +53,8 @@ pub fn note(
     tx.put(&rotation)
 }
 
-/// Puts rows that are sealed anew in the place of those that are still as they were read; says how many. One that somebody
-/// changed meanwhile was sealed with the present key by that.
+/// Replaces the rows that are unchanged since they were read, and returns their number. A row that changed meanwhile
+/// was sealed with the current key by that change.
 pub fn replace<R: Record + PartialEq>(
     tx: &mut WriteTx<'_>,
     rows: &[(R, R)],
@@ -69,7 +69,7 @@ pub fn replace<R: Record + PartialEq>(
     Ok(sealed)
 }
 
-/// Notes that everything is sealed anew.
+/// Records that everything is resealed.
 pub fn end(tx: &mut WriteTx<'_>, id: JobId) -> Result<(), StoreError> {
     let Some(mut rotation) = tx.get::<Rotation>(id)? else { return Ok(()) };
     if rotation.ended_at.is_some() {

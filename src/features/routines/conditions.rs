@@ -1,6 +1,5 @@
-//! Conditions of a routine: all of up to ten must be true, one of which may be a group of which any is
-//! enough. Fields are checked when a routine is saved; at an event nothing can go wrong any more: what
-//! a record has not is empty.
+//! Conditions of a routine. All of up to ten must hold; one of them may be a group in which any test suffices. Fields
+//! are validated when a routine is saved. Evaluation never fails: a missing value is empty.
 
 mod datum;
 
@@ -20,9 +19,9 @@ pub use datum::{Datum, Values, value_of};
 
 use datum::same;
 
-/// How many conditions a routine has, and how many a group of them.
+/// Maximum number of conditions, and of tests in a group.
 pub const MOST: usize = 10;
-/// The longest value that something is compared with, in characters.
+/// Maximum length of a comparison value in characters.
 const MAX_VALUE: usize = 200;
 
 /// How a field is compared. Stored by position.
@@ -50,7 +49,7 @@ pub enum Op {
 }
 
 impl Op {
-    /// All of them, as a form lists them.
+    /// All operators, in form order.
     pub const ALL: [Self; 9] = [
         Self::Is,
         Self::IsNot,
@@ -63,7 +62,7 @@ impl Op {
         Self::Filled,
     ];
 
-    /// The word on the wire.
+    /// The API word.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -79,7 +78,6 @@ impl Op {
         }
     }
 
-    /// The words for people.
     #[must_use]
     pub fn label(self) -> &'static str {
         match self {
@@ -95,38 +93,37 @@ impl Op {
         }
     }
 
-    /// The one with this word.
+    /// Parses an API word.
     #[must_use]
     pub fn named(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|op| op.word() == word)
     }
 
-    /// Whether it compares with something.
+    /// Returns `true` if the operator takes a value.
     #[must_use]
     pub fn has_value(self) -> bool {
         !matches!(self, Self::Empty | Self::Filled)
     }
 }
 
-/// One comparison.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Test {
-    /// The field: one of its event.
+    /// Field of the event kind.
     pub field: String,
     pub op: Op,
     pub value: String,
 }
 
-/// A condition. Stored by position.
+/// Stored by position.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Condition {
-    /// This must be true.
+    /// This test must hold.
     One(Test),
-    /// One of these must be.
+    /// One of these tests must hold.
     Any(Vec<Test>),
 }
 
-/// What must be true.
+/// Conditions that must all hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Conditions(Vec<Condition>);
 
@@ -205,7 +202,7 @@ impl Test {
         if found.is_empty() { "nothing".to_owned() } else { found.into_owned() }
     }
 
-    /// Reads a comparison of a kind of event.
+    /// Validates a test for a kind of event.
     fn read(kind: &Kind, at: &str, (field, op, value): Parts<'_>) -> Result<Self, FieldError> {
         let known = kind.fields();
         let (field, value) = (field.trim(), value.trim());
@@ -234,10 +231,10 @@ impl Test {
     }
 }
 
-/// Field, comparison and value as they were given.
+/// Field, operator and value as entered.
 type Parts<'a> = (&'a str, Option<Op>, &'a str);
 
-/// Whether a field can be compared with this.
+/// Checks that the operator and value suit the field type.
 fn check_value((label, of): (&str, Type), op: Op, value: &str) -> Result<(), String> {
     if !op.has_value() {
         return Ok(());
@@ -294,7 +291,7 @@ fn is_moment(text: &str) -> bool {
     text.parse::<Date>().is_ok() || text.parse::<Timestamp>().is_ok()
 }
 
-/// A time of day as it is kept: two texts compare as the times do.
+/// Normalises a time of day so that text comparison orders times.
 fn clock(text: &str) -> Option<String> {
     let time = kernel::clock::read(text)?;
     Some(format!("{:02}:{:02}", time.hour(), time.minute()))
@@ -308,7 +305,7 @@ fn yes_no(text: &str) -> Option<&'static str> {
     }
 }
 
-/// A value as it is kept.
+/// Normalised value for storage.
 fn written(of: Type, op: Op, value: &str) -> String {
     let one = |part: &str| match of {
         Type::Clock => clock(part),
@@ -327,10 +324,10 @@ fn written(of: Type, op: Op, value: &str) -> String {
 }
 
 impl Conditions {
-    /// Reads what was written, for a kind of event. Everything that is wrong is named.
+    /// Validates conditions for a kind of event and reports all errors.
     ///
     /// # Errors
-    /// What is wrong.
+    /// All errors.
     pub fn read(kind: &Kind, written: &[Written]) -> Result<Self, Vec<FieldError>> {
         let (mut wrong, mut all) = (Vec::new(), Vec::new());
         if MOST < written.len() {
@@ -367,7 +364,7 @@ impl Conditions {
         if wrong.is_empty() { Ok(Self(all)) } else { Err(wrong) }
     }
 
-    /// As they are written in JSON.
+    /// Converts to the JSON form.
     #[must_use]
     pub fn written(&self) -> Vec<Written> {
         let one = |condition: &Condition| match condition {
@@ -392,13 +389,12 @@ impl Conditions {
         self.0.iter().map(one).collect()
     }
 
-    /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Whether all are true.
+    /// Returns `true` if all conditions hold.
     #[must_use]
     pub fn hold(&self, values: &Values) -> bool {
         self.0.iter().all(|condition| match condition {
@@ -407,7 +403,7 @@ impl Conditions {
         })
     }
 
-    /// Whether they cannot hold, whatever the counts of saved views are.
+    /// Returns `true` if the conditions fail whatever the counts of saved views are.
     #[must_use]
     pub fn fail_without_views(&self, values: &Values) -> bool {
         self.0.iter().any(|condition| match condition {
@@ -418,7 +414,7 @@ impl Conditions {
         })
     }
 
-    /// The saved views whose tasks are counted, by their slugs.
+    /// Slugs of the saved views whose counts are needed.
     pub fn views(&self) -> impl Iterator<Item = &str> {
         let tests = self.0.iter().flat_map(|condition| match condition {
             Condition::One(test) => std::slice::from_ref(test),
@@ -427,7 +423,7 @@ impl Conditions {
         tests.filter_map(|test| test.field.strip_prefix(VIEW))
     }
 
-    /// What becomes of each, for an event of this kind.
+    /// Result of each condition for an event of this kind.
     #[must_use]
     pub fn check(&self, kind: Option<&Kind>, values: &Values) -> Vec<Checked> {
         let checked = |words: String, found: String, holds: bool| Checked { words, found, holds };
@@ -444,7 +440,7 @@ impl Conditions {
         self.0.iter().map(one).collect()
     }
 
-    /// In words: "status is done and (priority is high or priority is urgent)".
+    /// In words, such as "status is done and (priority is high or priority is urgent)".
     #[must_use]
     pub fn words(&self, kind: Option<&Kind>) -> String {
         let one = |condition: &Condition| match condition {

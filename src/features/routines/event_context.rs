@@ -1,5 +1,5 @@
-//! What is known when something happens: the fields that conditions and templates name, read from the
-//! records. A record that is gone since makes no scene, unless that is what is waited for.
+//! Values of an event for conditions and templates, read from the records. Returns nothing if a record has been
+//! deleted, unless the event is its deletion.
 
 mod counts;
 mod record;
@@ -36,42 +36,38 @@ use store::{Change as RowChange, Entry, Range, Read, ReadExt, StoreError, feed};
 
 pub use counts::{add_counts, query as view_query};
 
-/// The longest line that says what it was about, in characters.
+/// Maximum length of a subject line, in characters.
 const MAX_SUBJECT: usize = 120;
-/// How many labels of a task are known.
+/// Maximum number of labels of a task.
 const MAX_LABELS: usize = 50;
 
-/// What is known.
 #[derive(Clone, Debug, Default)]
 pub struct EventContext {
-    /// By field.
     pub values: Values,
-    /// What it is about, in one line.
+    /// One line.
     pub subject: String,
-    /// The task that it is about.
     pub task: Option<TaskId>,
-    /// The words of a task that changed, which somebody may still be writing; empty where anything else did.
+    /// Text fields of a task that changed and may still be edited. Empty for every other change.
     pub written: Vec<String>,
 }
 
-/// What is being put together.
+/// Builder of an [`EventContext`].
 struct Stage {
     zone: TimeZone,
     people: People,
     told: EventContext,
 }
 
-/// Who did it, when, and where what was before lies.
+/// Actor and time of an event, and its feed entry.
 #[derive(Clone, Copy)]
 pub struct Moment<'e> {
     pub actor: Actor,
     pub at: Timestamp,
-    /// The entry that it stands in; none when it is only tried out.
+    /// Feed entry. `None` in a dry run.
     pub entry: Option<&'e Entry>,
 }
 
 impl<'e> Moment<'e> {
-    /// That of an entry.
     #[must_use]
     pub fn of(entry: &'e Entry) -> Self {
         let at = kernel::time::from_ms(entry.at);
@@ -79,7 +75,7 @@ impl<'e> Moment<'e> {
     }
 }
 
-/// What is known of something that happened; nothing when it was not what its kind says, or is gone.
+/// Context of a happening. `None` if its kind does not apply or its record was deleted.
 pub fn of(
     read: &dyn Read,
     happening: &Happening,
@@ -123,13 +119,13 @@ pub fn of(
     Ok(Some(scene.told))
 }
 
-/// The zone in which days are days.
+/// Time zone of the workspace, for dates.
 fn zone(read: &dyn Read) -> Result<TimeZone, StoreError> {
     let settings = read.get::<crate::workspace::model::Settings>(())?;
     Ok(settings.map_or(TimeZone::UTC, |one| tasks::due::zone(&one.zone)))
 }
 
-/// Adds what depends on whose the routine is.
+/// Adds the values that depend on the routine's agent.
 pub fn add_budget(
     read: &dyn Read,
     values: &mut Values,
@@ -138,15 +134,15 @@ pub fn add_budget(
 ) -> Result<(), StoreError> {
     let standings = budgets::standings(&read, &[Payer::Workspace, Payer::Agent(agent)], now)?;
     let left = budgets::left(&standings).micros.map(|micros| {
-        // Whole cents are enough for a comparison, and exact.
+        // Whole cents are precise enough for a comparison, and exact.
         f64::from(u32::try_from(micros / 10_000).unwrap_or(u32::MAX)) / 100.0
     });
     values.insert(Cow::Borrowed("budget_left"), left.map_or(Datum::Nothing, Datum::Number));
     Ok(())
 }
 
-/// A record that a kind of event is about, as if it had just happened: for trying out. The record is
-/// named as people name it; the newest comment or deliverable of a task counts.
+/// Context of a kind of event as if it had just happened to a record, for a dry run. The record is found by its display
+/// name. For a task, the newest comment or deliverable is used.
 pub fn pretend(
     read: &dyn Read,
     kind: &'static Kind,
@@ -190,7 +186,7 @@ pub fn pretend(
     })
 }
 
-/// Several words as one value; each of them is it, too.
+/// Joins words to one value. The value also equals each of the words.
 fn list(words: Vec<String>) -> Datum {
     match words.is_empty() {
         true => Datum::Nothing,
@@ -201,7 +197,7 @@ fn list(words: Vec<String>) -> Datum {
     }
 }
 
-/// Somebody by name, handle and kind.
+/// A person or agent by name, handle and kind.
 fn somebody(people: &People, who: Option<Assignee>) -> Datum {
     let Some(who) = who else { return Datum::Nothing };
     Datum::Words(vec![people.name(who), people.handle(who), kind_of(who).to_owned()])
@@ -286,7 +282,7 @@ impl Stage {
             Subject::Agent(_, Some(run)) => read.get::<Run>(run)?,
             _ => None,
         };
-        // What is said in a private conversation stays there.
+        // Private conversations must not leak into routines.
         let told = match &run {
             Some(run) if !is_private(read, run)? => Some(run),
             _ => None,
@@ -322,7 +318,7 @@ impl Stage {
         Ok(true)
     }
 
-    /// The run that something is about.
+    /// Adds the run that the event is about.
     fn run(&mut self, read: &dyn Read, run: Run) -> Result<(), StoreError> {
         self.put("url", format!("runs/{}", run.name()));
         self.put("run", run.name());
@@ -345,7 +341,7 @@ impl Stage {
         true
     }
 
-    /// What changed; says whether it is what its kind waits for.
+    /// Adds what changed. Returns whether the change matches the kind.
     fn changed(
         &mut self,
         read: &dyn Read,
@@ -380,7 +376,7 @@ impl Stage {
                 self.set("old", old);
                 self.set("new", new.unwrap_or_default());
             }
-            // Tried out: what is now is what it became.
+            // Dry run: the current value is the new value.
             Change::None => {
                 let field = match happening.kind.word {
                     "task.status" => "status",
@@ -420,7 +416,7 @@ impl Stage {
         Ok(())
     }
 
-    /// What an event says of itself; ids become names.
+    /// Adds the event's own fields, with names instead of ids.
     fn facts(
         &mut self,
         read: &dyn Read,
@@ -496,7 +492,7 @@ impl Stage {
     }
 }
 
-/// Whether a run, or one that it is a sub-agent of, belongs to somebody's own conversation.
+/// Returns `true` if the run, or a run that it is a sub-agent of, belongs to a private conversation.
 fn is_private(read: &dyn Read, run: &Run) -> Result<bool, StoreError> {
     for id in [run.id].into_iter().chain(children::above(&read, run.id)?) {
         let Some(run) = read.get::<Run>(id)? else { continue };
@@ -508,7 +504,7 @@ fn is_private(read: &dyn Read, run: &Run) -> Result<bool, StoreError> {
     Ok(false)
 }
 
-/// A task as an entry left it.
+/// The task after a feed entry.
 fn task_after(
     read: &dyn Read,
     moment: &Moment<'_>,
@@ -522,7 +518,7 @@ fn task_after(
     }
 }
 
-/// A task as it was before an entry, if that is still kept.
+/// The task before a feed entry, if that version still exists.
 fn task_before(
     read: &dyn Read,
     entry: &Entry,

@@ -1,5 +1,5 @@
-//! The consumer that lets events fire routines. Its cursor moves in the transaction in which they fire,
-//! so each event counts exactly once, and whoever caused it waits for nothing.
+//! Feed consumer that lets events fire routines. Its cursor moves in the transaction of the firings, so each event
+//! counts exactly once and never delays its author.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -14,20 +14,19 @@ use kernel::key::decode;
 use store::consumer::{Consume, ConsumeError};
 use store::{Entry, Read, ReadExt, StoreError, WriteTx};
 
-/// The consumer's number, never reused.
+/// Consumer number. Never reused.
 pub const ROUTINES_CONSUMER: u16 = 3;
 
-/// Where the slots of changed records begin in an entry, behind all places of events.
+/// First position of row changes in a slot, above all event positions.
 const ROWS: usize = 1 << 20;
 
-/// The kinds of events that some routine of this process waits for, one bit each: without one, no entry
-/// is taken. It only ever says too much.
+/// Bit set of the event kinds that any routine of this process waits for. Without a bit, entries are skipped. May have
+/// extra bits, never too few.
 static WATCHED: [AtomicU64; MOST_KINDS / 64] = [const { AtomicU64::new(0) }; MOST_KINDS / 64];
 
-/// The consumer.
 pub struct Follow;
 
-/// Notes what routines wait for, before the consumer begins.
+/// Fills the bit set. Call before the consumer starts.
 pub fn learn(read: &dyn Read) -> Result<(), StoreError> {
     queries::all(read)?.iter().for_each(note);
     Ok(())
@@ -42,14 +41,14 @@ fn note(routine: &Routine) {
     }
 }
 
-/// Whether some routine waits for a kind.
+/// Returns `true` if a routine may wait for the kind.
 fn is_watched(kind: &Kind) -> bool {
     let place = registry::place(kind.word).unwrap_or(MOST_KINDS);
     let word = WATCHED.get(place / 64).map_or(0, |word| word.load(Ordering::Relaxed));
     word & (1 << (place % 64)) != 0
 }
 
-/// What happened in an entry that is waited for, with its place.
+/// Awaited happenings of an entry, with their positions.
 fn happened(entry: &Entry) -> Vec<(usize, Happening)> {
     if WATCHED.iter().all(|word| word.load(Ordering::Relaxed) == 0) {
         return Vec::new();
@@ -80,7 +79,7 @@ impl Consume for Follow {
 
     fn handle(&self, tx: &mut WriteTx<'_>, entry: &Entry) -> Result<(), ConsumeError> {
         for change in entry.changes.iter().filter(|change| change.table == ROUTINES.number) {
-            // Also what an undo brought back.
+            // Includes routines that an undo restored.
             let Some(id) = decode::<RoutineId>(&change.key) else { continue };
             if let Some(routine) = tx.get::<Routine>(id)? {
                 note(&routine);
@@ -101,12 +100,12 @@ impl Consume for Follow {
     }
 
     fn repeats(&self) -> bool {
-        // A slot is used once, but what was gathered for a digest is counted.
+        // Slots are unique, but digest counts would be doubled.
         false
     }
 
     fn reborn(&self, tx: &mut WriteTx<'_>) -> Result<(), ConsumeError> {
-        // Routines may be others than before, whatever the feed says of it.
+        // The store was replaced, so the routines may differ whatever the feed contains.
         Ok(rules::settle_all(tx)?)
     }
 }
@@ -118,12 +117,12 @@ fn take(
     happening: &Happening,
 ) -> Result<(), StoreError> {
     let at = kernel::time::from_ms(entry.at);
-    // A workspace may have been away: what is long past fires nothing.
+    // A workspace may have been offline. Events from long ago fire nothing.
     if at < tx.now() - LONG_PAST {
         return Ok(());
     }
     let mut watching = queries::watching(tx, happening.kind.word)?;
-    // What happened before it was as it is means nothing to it.
+    // Events from before the routine's last change do not count.
     watching.retain(|routine| routine.is_on() && routine.updated_at <= at);
     if watching.is_empty() {
         return Ok(());
@@ -136,7 +135,7 @@ fn take(
         _ => None,
     };
     let actor = entry.actor.agent().or(subject);
-    // Words alone may go on: what they become is told once, when they rest.
+    // Text may still be edited. Its change fires once, when editing settles.
     let written = match happening.change {
         Change::Row(n) if !scene.written.is_empty() => scene.task.zip(u16::try_from(n).ok()),
         _ => None,

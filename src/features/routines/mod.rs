@@ -1,9 +1,9 @@
-//! Routines: what begins by itself, at a time or when something happens.
+//! Routines: work that starts on a schedule or after an event.
 //!
-//! A firing has an identity (routine and instant, or routine and event) that is used once, for ever; its
-//! row, the next instant and what it begins are one transaction. Schedules are read by a task of the
-//! server, events by a durable consumer of the feed: a routine never fails and never slows the write of
-//! a person. What it begins are items and tasks like any others, made by the features that own them.
+//! A firing is identified by routine and slot, which is used once and for all. Its row, the next instant and the
+//! started work are one transaction. A server task reads schedules and a durable feed consumer reads events, so a
+//! routine never fails or delays a person's write. The started items and tasks are ordinary ones, created by the rules
+//! of their nouns.
 
 pub mod conditions;
 pub mod follow;

@@ -1,4 +1,4 @@
-//! Records of routines. A released layout is frozen: raise `VERSION`, extend `upgrade`.
+//! Routine records. A released layout is frozen: raise `VERSION`, extend `upgrade`.
 
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
@@ -21,46 +21,43 @@ pub use firing::{BY_ROUTINE, BY_SLOT, BY_TASK, FIRINGS, Firing, Slot, item_key, 
 use super::conditions::Conditions;
 
 pub const ROUTINES: Table = Table::new(225, "routines");
-/// Agent, then the order of making; those that are put away are not there.
+/// Agent, then creation order. Excludes archived routines.
 pub const BY_AGENT: Index = Index::multi(226, "routines_by_agent");
-/// The event that it waits for.
+/// Event that the routine waits for.
 pub const BY_EVENT: Index = Index::multi(227, "routines_by_event");
-/// What holds for all routines (one row).
+/// Settings for all routines (one row).
 pub const ROUTINE_RULES: Table = Table::new(228, "routine_rules");
 
-/// What makes a routine fire. Stored by position.
+/// Trigger of a routine. Stored by position.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Trigger {
-    /// The time has come.
     Schedule(Schedule),
-    /// Something happened.
     Event(Watch),
 }
 
-/// What a routine waits for.
+/// Event trigger.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Watch {
-    /// The word of the event: the registry has them.
+    /// Word of the event kind, see the registry.
     pub event: String,
-    /// What must be true besides.
     pub conditions: Conditions,
-    /// Whether changes by its own agent count, too.
+    /// `true` if changes by the routine's own agent count too.
     pub own_changes: bool,
 }
 
-/// What a routine begins. Stored by position.
+/// What a firing starts. Stored by position.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Action {
-    /// Its agent gets the instruction.
+    /// The agent gets the instruction.
     Wake,
-    /// A task is made; the instruction is its description.
+    /// Creates a task. The instruction is its description.
     CreateTask(TaskForm),
-    /// All tasks of a template are made, as parts of a task that is made for them.
+    /// Creates a task with the items of a template as its subtasks.
     CreateTasks(TasksForm),
 }
 
 impl Action {
-    /// The task that is made, if one is: that of all tasks of a template stands above them.
+    /// The created task. For a template, the parent task.
     #[must_use]
     pub fn task(&self) -> Option<&TaskForm> {
         match self {
@@ -70,7 +67,7 @@ impl Action {
         }
     }
 
-    /// What is made of a template, if anything is.
+    /// The template part of the action.
     #[must_use]
     pub fn tasks(&self) -> Option<&TasksForm> {
         match self {
@@ -80,98 +77,92 @@ impl Action {
     }
 }
 
-/// The tasks of a template, as a routine makes them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TasksForm {
-    /// The task that all of them are parts of.
+    /// Parent of the tasks.
     pub above: TaskForm,
     pub template: TemplateId,
-    /// Who has which role; a role that is not here is the agent with this slug.
+    /// Assignee per role. A role that is not listed means the agent with this slug.
     pub roles: Vec<(String, Option<Assignee>)>,
 }
 
-/// The task that a routine makes.
+/// Task that a routine creates.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskForm {
-    /// Its title, a template.
+    /// Title template.
     pub title: String,
-    /// How urgent it is.
     pub priority: Priority,
-    /// Whether the routine's agent gets it; else nobody does.
+    /// `true` assigns the task to the routine's agent, `false` leaves it unassigned.
     pub assigned: bool,
-    /// In how many days it is due.
+    /// Days until the task is due.
     pub due_days: Option<u16>,
 }
 
-/// Hours in which what a routine begins waits.
+/// Quiet hours, during which started work waits.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Quiet {
-    /// On which days; none for every day.
+    /// Days on which they begin. Empty means every day.
     pub days: Days,
-    /// From this minute of the day on.
+    /// First minute of the day.
     pub from: u16,
-    /// Up to this one, which may be that of the next day.
+    /// End minute of the day. An end before `from` is on the next day.
     pub until: u16,
-    /// A name of the time zone database.
+    /// IANA time zone.
     pub zone: String,
 }
 
-/// Something that begins by itself.
+/// A routine: starts work on a schedule or after an event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Routine {
     pub id: RoutineId,
     pub agent: AgentId,
     pub name: String,
-    /// What is to be done, a template; the name where it is empty.
+    /// Instruction template. If empty, the name is used.
     pub instruction: String,
-    /// What makes it fire.
     pub trigger: Trigger,
-    /// What it begins.
     pub action: Action,
-    /// Whether it fires.
     pub active: bool,
-    /// Why HQ paused it.
+    /// Why HQ paused the routine.
     pub stopped: Option<String>,
-    /// Whether a person has yet to let it begin: an agent made it.
+    /// `true` while an agent's routine waits for a person's approval.
     pub asks: bool,
     pub created_by: Actor,
-    /// What becomes of instants that passed while HQ was off.
+    /// Policy for instants that passed while HQ was off.
     pub catch_up: CatchUp,
-    /// How old one may be to be made up for, in minutes; by its cadence when there is none.
+    /// Maximum age in minutes of an instant to catch up on. `None` derives it from the cadence.
     pub catch_up_minutes: Option<u32>,
-    /// What becomes of a firing while what the one before began is not over.
+    /// Policy for a firing while earlier work is unfinished.
     pub overlap: Overlap,
-    /// Model of its runs in place of the agent's; no other answers.
+    /// Overrides the agent's model, without fallbacks.
     pub model: Option<String>,
-    /// Thinking level of its runs in place of the agent's.
+    /// Overrides the agent's thinking level.
     pub thinking: Option<Thinking>,
-    /// The most that one of its runs may spend, in micro-dollars.
+    /// Budget per run in micro-dollars.
     pub budget_micros: Option<i64>,
-    /// When what it begins waits.
+    /// Hours during which started work waits.
     pub quiet: Option<Quiet>,
     #[serde(with = "millisecond::required")]
     pub created_at: Timestamp,
     #[serde(with = "millisecond::required")]
     pub updated_at: Timestamp,
-    /// Within how many seconds after an instant of its schedule it fires.
+    /// Maximum delay after a scheduled instant, in seconds.
     pub jitter_secs: u32,
-    /// Whether it is put away when the one moment that it is for has led to work that is done.
+    /// Archives a one-time routine once its work is done.
     pub delete_when_done: bool,
-    /// Since when it is put away.
+    /// Time of archiving.
     #[serde(with = "millisecond::optional")]
     pub done_at: Option<Timestamp>,
-    /// Which conversation its agent is woken in.
+    /// Conversation in which the agent is woken.
     pub session: RoutineSession,
 }
 
 impl Routine {
-    /// Whether it fires by itself.
+    /// Returns `true` if the routine is active and approved.
     #[must_use]
     pub fn is_on(&self) -> bool {
         self.active && !self.asks
     }
 
-    /// Its schedule, if it has one.
     #[must_use]
     pub fn schedule(&self) -> Option<&Schedule> {
         match &self.trigger {
@@ -180,13 +171,13 @@ impl Routine {
         }
     }
 
-    /// Whether it is for one moment only.
+    /// Returns `true` for a schedule with a single instant.
     #[must_use]
     pub fn is_once(&self) -> bool {
         self.schedule().is_some_and(|schedule| matches!(schedule.cadence(), Cadence::Once(_)))
     }
 
-    /// What it waits for, if that is no time.
+    /// The event trigger, if there is one.
     #[must_use]
     pub fn watch(&self) -> Option<&Watch> {
         match &self.trigger {
@@ -195,7 +186,7 @@ impl Routine {
         }
     }
 
-    /// The template of what is to be done.
+    /// Instruction template, or the name if the instruction is empty.
     #[must_use]
     pub fn template(&self) -> &str {
         if self.instruction.trim().is_empty() { &self.name } else { &self.instruction }
@@ -230,7 +221,7 @@ impl Record for Routine {
 
     fn upgrade(version: u8, body: &[u8]) -> Result<Self, DecodeError> {
         match version {
-            // The same fields; only that it makes tasks of a template had no place in the first.
+            // The fields are the same. Version 1 only had no `CreateTasks`.
             1 | 2 => former::before_delays(body),
             _ => Err(DecodeError::UnknownVersion { table: Self::TABLE.name, version }),
         }
@@ -284,12 +275,11 @@ impl Record for Routine {
     }
 }
 
-/// What holds for all routines.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RoutineRules {
-    /// Whether a person lets each one begin that an agent made.
+    /// `true` if routines of agents need a person's approval.
     pub ask: bool,
-    /// Since when none fires.
+    /// All routines are paused since then.
     #[serde(with = "millisecond::optional")]
     pub paused_at: Option<Timestamp>,
 }

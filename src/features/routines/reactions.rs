@@ -1,4 +1,4 @@
-//! What happens to a routine when what it began is over, its agent is archived, or all work goes on.
+//! Reactions of routines: end of started work, new or archived agents, resumed workspace.
 
 use super::queries;
 use super::rules::keep::{self, Ended};
@@ -10,7 +10,6 @@ use crate::inbox::model::Item;
 use kernel::{AgentId, Event, ItemState};
 use store::{ReadExt, WriteTx};
 
-/// Handles one event.
 pub fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), RoutineError> {
     let item = match event {
         Event::ItemEnded { item, .. } => item,
@@ -21,7 +20,7 @@ pub fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), RoutineError> {
             return Ok(keep::pass_on(tx, *agent, *heir)?);
         }
         Event::AgentArchived { agent } => return Ok(keep::stop_all_of(tx, *agent)?),
-        // Clocks that came in from elsewhere have stood until now.
+        // The clocks of an imported workspace were stopped until now.
         Event::WorkGoesOn { agent: None } => return Ok(rules::settle_all(tx)?),
         _ => return Ok(()),
     };
@@ -30,7 +29,7 @@ pub fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), RoutineError> {
     let error = item.last_error.as_deref().unwrap_or_default();
     match item.state {
         ItemState::Done => keep::over(tx, firing.routine, Ended::Well)?,
-        // What a person stopped is no failure of the routine.
+        // Stopping by a person is no failure of the routine.
         ItemState::Failed if error == "stopped" => {}
         ItemState::Failed => keep::over(tx, firing.routine, Ended::Failed(error))?,
         ItemState::DeadLetter => keep::over(tx, firing.routine, Ended::GivenUp(error))?,
@@ -39,8 +38,8 @@ pub fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), RoutineError> {
     Ok(())
 }
 
-/// The routines that come with the role of an agent that is new, or has another role now: they stand still until
-/// somebody lets them begin. One of that name that it has stays as it is.
+/// Creates the starter routines of a new agent's role, or of an agent's new role. They are paused until somebody
+/// resumes them. An existing routine with the same name stays unchanged.
 fn starters(tx: &mut WriteTx<'_>, id: AgentId) -> Result<(), RoutineError> {
     let Some(agent) = tx.get::<Agent>(id)? else { return Ok(()) };
     let has = queries::of_agent(tx, id)?;
@@ -56,7 +55,7 @@ fn starters(tx: &mut WriteTx<'_>, id: AgentId) -> Result<(), RoutineError> {
         };
         match rules::save(tx, None, id, &wish) {
             Ok(made) => drop(rules::pause(tx, made.id)?),
-            // An agent with all the routines that it may have changes its role without more of them.
+            // An agent at its routine limit changes its role without further starters.
             Err(RoutineError::TooMany(_)) => break,
             Err(error) => return Err(error),
         }

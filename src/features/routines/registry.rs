@@ -1,7 +1,6 @@
-//! What routines can wait for: the one table from which the pages, the API, the agents' tool, the check
-//! of what is saved and the consumer of the feed draw. Things that happen have a line in `events`,
-//! records that come, change and go one in `rows`; what they have for conditions and templates stands in
-//! `fields`. A noun that comes later adds its lines there and, if it has an event, its reading in `scene`.
+//! Registry of event kinds. Pages, API, agent tool, validation and the feed consumer all use this table. Events are
+//! in `events`, changes of records in `rows`, and their fields for conditions and templates in `fields`. A new noun
+//! adds its lines there and, if it has events, its context in `event_context`.
 
 mod events;
 mod fields;
@@ -15,30 +14,29 @@ pub use events::happenings;
 pub use fields::Field;
 pub use rows::{RowKinds, rows_of};
 
-/// What the name of a field begins with that is the number of tasks in a saved view.
+/// Prefix of fields for the task count of a saved view.
 pub const VIEW: &str = "view:";
-/// What the name of a field begins with that people have given a kind of record themselves; its key follows.
+/// Prefix of custom fields, followed by the field key.
 pub const OWN: &str = "own:";
-/// What the names of fields begin with that say what was there before.
+/// Prefix of fields with the former value.
 pub const OLD: &str = "old_";
-/// The kind of a change of any field of a task.
+/// Kind for a change of any task field.
 pub const TASK_CHANGED: &str = "task.changed";
-/// The fields of a task that are stored while somebody still writes them.
+/// Task fields that are autosaved while being edited.
 pub const WRITTEN: [&str; 2] = ["title", "description"];
-/// How many kinds there may be: each has a bit in the set of those that are waited for.
+/// Maximum number of kinds, which is the size of the bit set of awaited kinds.
 pub const MOST_KINDS: usize = 256;
 
-/// A kind of event.
 #[derive(Debug)]
 pub struct Kind {
-    /// The word on the wire.
+    /// API word.
     pub word: &'static str,
-    /// The words for people, after "when".
+    /// Label that follows "when".
     pub label: &'static str,
-    /// What it belongs to, as forms group it.
+    /// Group in forms.
     pub group: &'static str,
     fields: &'static [&'static [Field]],
-    /// The table whose rows it is about and what happens to them, when it is about any record.
+    /// Table and operations, for record kinds.
     row: Option<(u16, &'static [Op])>,
 }
 
@@ -47,56 +45,55 @@ impl Kind {
         self.fields.iter().flat_map(|part| part.iter())
     }
 
-    /// The field with this name.
     #[must_use]
     pub fn field(&self, name: &str) -> Option<&'static Field> {
         self.fields().find(|field| field.name == name)
     }
 
-    /// What a field is called; its name when nothing knows it any more.
+    /// Label of a field, or its name if the field is unknown.
     #[must_use]
     pub fn label_of<'n>(&self, name: &'n str) -> &'n str {
         self.field(name).map_or(name, |field| field.label)
     }
 
-    /// The records that it is about, when it is about any record of a table.
+    /// Record kinds of the table, if this is a record kind.
     #[must_use]
     pub fn rows(&self) -> Option<&'static RowKinds> {
         rows_of(self.row?.0)
     }
 
-    /// Whether its records have fields of people's own, which are named by their keys behind [`OWN`].
+    /// Returns `true` if the records have custom fields, named by [`OWN`] and their key.
     #[must_use]
     pub fn has_own_fields(&self) -> bool {
         self.rows().is_some_and(RowKinds::has_own_fields)
     }
 
-    /// Whether it says which of its fields changed, and this is one of which it can.
+    /// Returns `true` if the kind reports changed fields and `field` can be among them.
     #[must_use]
     pub fn tells_change_of(&self, field: &str) -> bool {
         let former = format!("{OLD}{field}");
         self.field("changed").is_some() && (field.starts_with(OWN) || self.field(&former).is_some())
     }
 
-    /// Whether it waits for a change of records, and not for their coming or going.
+    /// Returns `true` if the kind includes updates, not only creation or deletion.
     #[must_use]
     pub fn is_change(&self) -> bool {
         self.row.is_some_and(|(_, ops)| ops.contains(&Op::Update))
     }
 }
 
-/// All kinds, in the order of forms.
+/// All kinds, in form order.
 pub fn all() -> impl Iterator<Item = &'static Kind> + Clone {
     events::ALL.iter().chain(rows::all().flat_map(|rows| rows.kinds.iter()))
 }
 
-/// The kind with this word.
+/// Finds a kind by API word.
 #[must_use]
 pub fn kind(word: &str) -> Option<&'static Kind> {
     all().find(|kind| kind.word == word)
 }
 
-/// The kinds by what they belong to, in the order of forms.
+/// Kinds by group, in form order.
 #[must_use]
 pub fn groups() -> Vec<(&'static str, Vec<&'static Kind>)> {
     let mut groups: Vec<(&str, Vec<&Kind>)> = Vec::new();
@@ -109,19 +106,19 @@ pub fn groups() -> Vec<(&'static str, Vec<&'static Kind>)> {
     groups
 }
 
-/// The place of a kind among those that are waited for; none for a word that no kind has.
+/// Index of a kind in the bit set of awaited kinds. `None` for an unknown word.
 #[must_use]
 pub fn place(word: &str) -> Option<usize> {
     all().position(|kind| kind.word == word)
 }
 
-/// Whether a field says something of a task.
+/// Returns `true` if the field describes a task.
 #[must_use]
 pub fn is_of_task(name: &str) -> bool {
     fields::TASK.iter().any(|field| field.name == name)
 }
 
-/// What a change of a row is to routines: nothing, or one thing. `n` is its place in the entry.
+/// Happening for a row change, if a kind matches. `n` is the index of the change in its feed entry.
 #[must_use]
 pub fn of_row(n: usize, change: &RowChange) -> Option<Happening> {
     let rows = rows_of(change.table)?;
@@ -131,54 +128,49 @@ pub fn of_row(n: usize, change: &RowChange) -> Option<Happening> {
     Some(Happening { kind, subject, change: Change::Row(n) })
 }
 
-/// What an event is about.
+/// Subject of an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Subject {
     Task(TaskId),
     Comment(CommentId, TaskId),
-    /// Delivered work of a task.
     Deliverable(DeliverableId, TaskId),
-    /// An agent, and the run that it is about.
+    /// An agent, and the run if the event is about one.
     Agent(AgentId, Option<RunId>),
     Member(AccountId),
-    /// A record: its table and its key.
+    /// A record: table and key.
     Row(u16, Vec<u8>),
-    /// The workspace as a whole.
     Workspace,
 }
 
-/// What changed, as far as the event says it.
+/// Change data that the event carries.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// Nothing, or what the rows say.
+    /// No change, or the change is in the rows.
     None,
-    /// From one word to another.
+    /// Former and new word.
     Words(&'static str, &'static str),
-    /// From somebody to somebody.
+    /// Former and new assignee.
     Whose(Option<Assignee>, Option<Assignee>),
     Field(TaskField),
-    /// What went wrong, in a word.
+    /// Reason of a failure, as a word.
     Reason(String),
-    /// An inbox item, where its work failed.
+    /// Inbox item whose work failed.
     ItemFailed(ItemId),
-    /// An inbox item.
     Item(ItemId),
-    /// What the event says, by field.
+    /// Field values of the event.
     Facts(Vec<(&'static str, String)>),
     Budget(Payer, Period),
-    /// The change of a row at this place of its entry.
+    /// Index of a row change in the feed entry.
     Row(usize),
-    /// What has been written in these fields of a row since its change at this place of this entry.
+    /// Fields edited since the row change at this feed position.
     Written((u64, u16), Vec<String>),
 }
 
-/// Something that happened, as routines see it.
+/// An event or record change that routines can react to.
 #[derive(Clone, Debug)]
 pub struct Happening {
     pub kind: &'static Kind,
-    /// What it is about.
     pub subject: Subject,
-    /// What changed.
     pub change: Change,
 }
 

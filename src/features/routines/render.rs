@@ -1,6 +1,5 @@
-//! Templates: `{title}` in an instruction stands for a field of the event. What is put in comes from
-//! outside, so it never becomes a part of the instruction: the sentence names it, and it stands below,
-//! marked and cut.
+//! Instruction templates: `{title}` names a field of the event. Values are untrusted, so they never become part of the
+//! instruction: the sentence names the field, and the value follows below, marked and truncated.
 
 use std::collections::BTreeSet;
 
@@ -10,27 +9,26 @@ use kernel::FieldError;
 use kernel::text::{cut, ellipsis, nearest};
 use tool::untrusted;
 
-/// The most of one value that an instruction shows, in characters.
+/// Maximum length of a value in an instruction, in characters.
 const MAX_VALUE: usize = 500;
-/// The most of one value in the title of a task.
+/// Maximum length of a value in a task title, in characters.
 const MAX_IN_TITLE: usize = 80;
-/// The longest title.
+/// Maximum title length in characters.
 const MAX_TITLE: usize = 200;
-/// The longest instruction with its values, in bytes.
+/// Maximum length of an instruction with its values, in bytes.
 const MAX_INSTRUCTION: usize = 12 * 1024;
 
-/// What fields were called elsewhere.
+/// Alternative field names, as other products use them.
 const ALIASES: [(&str, &str); 4] =
     [("name", "title"), ("old_value", "old"), ("new_value", "new"), ("entity_id", "task")];
 
-/// A piece of a template.
 #[derive(Debug, PartialEq, Eq)]
 enum Piece<'t> {
     Words(&'t str),
     Field(&'t str),
 }
 
-/// Takes a template apart. Braces around anything but a plain word stay what they are.
+/// Splits a template. Braces around anything but a plain word stay literal.
 fn pieces(template: &str) -> Vec<Piece<'_>> {
     let (mut all, mut from) = (Vec::new(), 0);
     for (open, _) in template.match_indices('{') {
@@ -52,10 +50,10 @@ fn canonical(name: &str) -> &str {
     ALIASES.iter().find(|(alias, _)| *alias == name).map_or(name, |(_, field)| field)
 }
 
-/// Refuses fields that the event has not; a schedule has none.
+/// Rejects fields that the event does not have. A schedule has none.
 ///
 /// # Errors
-/// Names the first of them.
+/// For the first unknown field.
 pub fn check(kind: Option<&Kind>, at: &str, template: &str) -> Result<(), FieldError> {
     for piece in pieces(template) {
         let Piece::Field(name) = piece else { continue };
@@ -74,20 +72,20 @@ pub fn check(kind: Option<&Kind>, at: &str, template: &str) -> Result<(), FieldE
     Ok(())
 }
 
-/// An instruction with its values. `seed` is what only HQ knows of this firing.
+/// Instruction with its values. `seed` is a secret of this firing that marks untrusted values.
 #[must_use]
 pub fn instruction(template: &str, values: &Values, seed: &str) -> String {
     let text = with_values(template, values, seed, |_| true);
     cut(&text, MAX_INSTRUCTION).to_owned()
 }
 
-/// The title of a task, in one line.
+/// Task title in one line.
 #[must_use]
 pub fn title(template: &str, values: &Values) -> String {
     in_one_line(template, values, |_| true)
 }
 
-/// The fields that a text may name, with the names that they have here.
+/// Canonical names of the fields in a template.
 pub fn named(template: &str) -> impl Iterator<Item = &str> {
     pieces(template).into_iter().filter_map(|piece| match piece {
         Piece::Field(name) => Some(canonical(name)),
@@ -95,13 +93,13 @@ pub fn named(template: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The description of a task of a template: only what is known is a field, all else in braces stays.
+/// Description of a task from a task template. Fields without a value stay literal.
 #[must_use]
 pub fn description(template: &str, values: &Values, seed: &str) -> String {
     with_values(template, values, seed, |name| values.contains_key(name))
 }
 
-/// The title of a task of a template, as [`description`].
+/// Title of a task from a task template, as [`description`].
 #[must_use]
 pub fn task_title(template: &str, values: &Values) -> String {
     in_one_line(template, values, |name| values.contains_key(name))

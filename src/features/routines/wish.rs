@@ -1,5 +1,5 @@
-//! A routine as somebody wants it: the body of the API, the arguments of the tool, and what the form
-//! sends. Everything is checked here, before anything is kept.
+//! A requested routine: the body of the API, the arguments of the tool and the data of the form. Everything is
+//! validated here before it is stored.
 
 use std::collections::BTreeMap;
 
@@ -16,20 +16,20 @@ use kernel::text::nearest;
 use kernel::vocab::CadenceKind;
 use kernel::{Assignee, CatchUp, FieldError, Overlap, Priority, RoutineSession, Thinking};
 
-/// The longest name, in characters.
+/// Maximum name length in characters.
 const MAX_NAME: usize = 120;
-/// The longest instruction, in bytes.
+/// Maximum instruction length in bytes.
 const MAX_INSTRUCTION: usize = 8 * 1024;
-/// Where those are named that there are.
+/// Where to find the list of events.
 const LIST_OF_EVENTS: &str =
     "GET /api/v1/routines/events, the page of a routine and routine_list with `events` list them";
-/// How many instants of a cron line are looked at to see how far apart they are.
+/// Number of instants of a cron schedule to check for the smallest interval.
 const LOOKED_AT: usize = 50;
-/// The oldest that is made up for, in minutes: a month.
+/// Upper limit of `catch_up_minutes`: a month.
 const MAX_AGE: u32 = 31 * 24 * 60;
-/// The longest delay behind an instant, in seconds.
+/// Upper limit of `jitter_secs`.
 const MAX_JITTER: u32 = 3_600;
-/// The largest budget of one run, in micro-dollars.
+/// Upper limit of the budget of one run, in micro-dollars.
 const MAX_BUDGET: i64 = 1_000_000_000;
 
 /// A routine as somebody wants it. It has a schedule or an event, and wakes its agent unless it has a
@@ -127,25 +127,21 @@ pub struct QuietRequest {
     pub timezone: Option<String>,
 }
 
-/// What was read of a wish.
+/// A validated request.
 #[derive(Clone, Debug)]
 pub struct Checked {
     pub name: String,
-    /// What is to be done.
     pub instruction: String,
-    /// What makes it fire.
     pub trigger: Trigger,
-    /// What it begins.
     pub action: Action,
-    /// When what it begins waits.
     pub quiet: Option<Quiet>,
 }
 
 impl RoutineRequest {
-    /// Checks everything and names all that is wrong. `zone` is taken where none is given.
+    /// Validates the request and reports all errors. `zone` is the default time zone.
     ///
     /// # Errors
-    /// What is wrong, field by field.
+    /// All errors, by field.
     pub fn read(&self, zone: &str, now: Timestamp) -> Result<Checked, Vec<FieldError>> {
         let mut wrong = Vec::new();
         let name = self.name.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -163,7 +159,7 @@ impl RoutineRequest {
         wrong.extend(trigger.as_ref().and_then(|trigger| self.delay(trigger, now)));
         let kind = self.event.as_ref().and_then(|event| registry::kind(event.when.trim()));
         let is_event = self.event.is_some();
-        // A kind that is not known is said once.
+        // An unknown kind of event is reported only once.
         if !is_event || kind.is_some() {
             let checked = render::check(kind, "instruction", &instruction);
             wrong.extend(checked.err());
@@ -189,10 +185,10 @@ impl RoutineRequest {
         }
     }
 
-    /// What makes it fire.
+    /// Parses the trigger.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// If the schedule or event is invalid.
     pub fn trigger(&self, zone: &str, now: Timestamp) -> Result<Trigger, Vec<FieldError>> {
         match (&self.schedule, &self.event) {
             (Some(fields), None) => schedule(fields, zone, now).map(Trigger::Schedule),
@@ -208,7 +204,7 @@ impl RoutineRequest {
         }
     }
 
-    /// What is wrong with the delay: two firings must never change places.
+    /// Validates the jitter. It must be less than the interval, so that firings never change their order.
     fn delay(&self, trigger: &Trigger, now: Timestamp) -> Option<FieldError> {
         let secs = self.jitter_secs.filter(|secs| *secs != 0)?;
         let message = match trigger {
@@ -275,7 +271,6 @@ impl RoutineRequest {
     }
 }
 
-/// Reads a schedule.
 fn schedule(
     fields: &ScheduleFields,
     zone: &str,
@@ -289,13 +284,13 @@ fn schedule(
     Ok(schedule)
 }
 
-/// How far apart the closest of these are.
+/// Smallest distance between consecutive instants.
 fn least_apart(instants: &[Timestamp]) -> Option<SignedDuration> {
     instants.windows(2).map(|pair| pair[1].duration_since(pair[0])).min()
 }
 
 impl TaskRequest {
-    /// The template that is wished, if one is.
+    /// Name or id of the requested template.
     #[must_use]
     pub fn template(&self) -> Option<&str> {
         self.template.as_deref().map(str::trim).filter(|name| !name.is_empty())

@@ -1,9 +1,9 @@
-//! Conversations and activations of agents: sessions, their events, runs, queued inputs.
+//! Conversations and runs of agents: sessions, session events, runs and queued inputs.
 //!
-//! Session events are `Log` records, appended before the run goes on; after a crash the run is
-//! rebuilt from them. Every append passes the fence: a writer with an old epoch stops. Talk is a
-//! queued input; it is never lost around the end of a run, because the end hands what is left to
-//! the next run in its own transaction.
+//! Session events are `Log` records, appended before the run continues; after a crash the run is rebuilt from them.
+//! Every append checks the session's epoch, so a writer with an old epoch stops. Messages are queued inputs. They are
+//! never lost at the end of a run, because the end assigns the remaining ones to the next run in the same
+//! transaction.
 
 pub mod model;
 pub mod queries;

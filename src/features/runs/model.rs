@@ -1,4 +1,4 @@
-//! Records of conversations and activations.
+//! Records of conversations and runs.
 
 use jiff::SignedDuration;
 use jiff::fmt::serde::timestamp::millisecond;
@@ -55,48 +55,46 @@ pub use run_limits::{RUN_LIMITS, RunBounds, RunLimits};
 pub use session::{SESSION_BY_AGENT, SESSION_BY_KEY, SESSIONS, Session};
 pub use taint::{Brought, OUTSIDE, Outside, Place, SCRATCH, WRITTEN, Written};
 
-/// The code of a run that was taken back from another machine.
+/// Failure code of a run that was taken back from a host.
 pub const TAKEN_BACK: &str = "taken_back";
 
 pub const SESSION_EVENTS: Table = Table::new(63, "session_events");
 pub const RUNS: Table = Table::new(64, "runs");
 pub const RUN_BY_NUMBER: Index = Index::unique(65, "runs_by_number");
-/// Agent, then the order of making.
+/// Agent, then creation order.
 pub const RUN_BY_AGENT: Index = Index::multi(66, "runs_by_agent");
 /// Runs that have not ended.
 pub const RUN_LIVE: Index = Index::multi(67, "runs_live");
-/// Task, then the order of making.
+/// Task, then creation order.
 pub const RUN_BY_TASK: Index = Index::multi(68, "runs_by_task");
 
-/// The longest pause before a provider is asked again in which a run keeps its slot: that of a run
-/// that has given its slot back is longer.
+/// Maximum retry pause during which a run keeps its slot. A run that gives its slot back pauses longer.
 pub const PAUSE: SignedDuration = SignedDuration::from_secs(61);
 
-/// What a waiting run waits for.
+/// Reason and deadline of a wait.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Waiting {
     pub waits_for: WaitFor,
     #[serde(with = "millisecond::required")]
     pub since: Timestamp,
-    /// What would end it, in one sentence.
+    /// What ends the wait, in one sentence.
     pub detail: String,
-    /// What the next call may cost in micro-dollars, when it waits for a budget that can pay it.
+    /// Maximum cost of the next call in micro-dollars, if the run waits for a budget.
     pub needs_micros: Option<i64>,
-    /// When it ends by itself.
+    /// Deadline at which the wait ends by itself.
     #[serde(with = "millisecond::optional")]
     pub until: Option<Timestamp>,
 }
 
-/// Who chose the model.
+/// Level at which the model was chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ModelSource {
     Message,
     Task,
     Agent,
     Workspace,
-    /// Nobody: the only one there is.
+    /// Not chosen: the only available model.
     Fallback,
-    /// The conversation.
     Session,
     Routine,
 }
@@ -105,96 +103,89 @@ pub enum ModelSource {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Run {
     pub id: RunId,
-    /// Its number in the workspace.
+    /// Number in the workspace.
     pub number: u32,
     pub agent: AgentId,
     pub session: SessionId,
-    /// What started it.
     pub trigger: RunTrigger,
-    /// The inbox item that it serves.
+    /// The inbox item that the run serves.
     pub item: Option<ItemId>,
-    /// The task that it works on.
     pub task: Option<TaskId>,
-    /// What it is about, in one line.
+    /// One line.
     pub title: String,
-    /// What it does now.
     pub state: RunState,
     pub waiting: Option<Waiting>,
-    /// How it ended.
     pub outcome: Option<Outcome>,
     /// In the agent's words.
     pub summary: String,
-    /// Raised by each crash.
+    /// Number of starts, from 1: raised each time the run begins or resumes.
     pub attempt: u32,
-    /// Crashes without a finished step between them.
+    /// Consecutive crashes without a finished step.
     pub crashes: u32,
-    /// The session's epoch that this run writes with.
+    /// Epoch of the session with which this run writes.
     pub epoch: u64,
-    /// The connection; none for practice.
+    /// `None` for the practice model.
     pub connection: Option<ConnectionId>,
     pub model: String,
-    /// Who chose it.
     pub model_source: ModelSource,
-    /// How much it thinks.
     pub thinking: Thinking,
-    /// Number of the session's event with which it began.
+    /// First event number in the session.
     pub first_event: u32,
     /// Model calls so far.
     pub calls: u32,
     /// Tool calls so far.
     pub steps: u32,
-    /// What it does, in a few words: the last tool or the agent's own words.
+    /// The last tool, or the agent's own progress text.
     pub activity: String,
-    /// Whether it was reminded to say how the work ended.
+    /// Whether the agent was reminded to report an outcome.
     pub reminded: bool,
-    /// Whether it changed something or answered.
+    /// Whether the run changed something or answered.
     pub effective: bool,
-    /// Set when somebody asked it to stop: by whom.
+    /// Set by a stop request.
     pub stop: Option<StopRequest>,
     #[serde(with = "millisecond::required")]
     pub created_at: Timestamp,
-    /// When it began to work.
+    /// Start of the first attempt.
     #[serde(with = "millisecond::optional")]
     pub started_at: Option<Timestamp>,
-    /// Since when it works without a break; none while nothing works on it.
+    /// Start of the current period of work; `None` while no task works on the run.
     #[serde(with = "millisecond::optional")]
     pub working_since: Option<Timestamp>,
-    /// How long it worked before that, in milliseconds: waiting does not count.
+    /// Earlier work time in milliseconds, without waits.
     pub worked_ms: i64,
     #[serde(with = "millisecond::optional")]
     pub ended_at: Option<Timestamp>,
-    /// Who chose how much it thinks; not known of runs that began before that was kept.
+    /// `None` for runs older than this field.
     pub thinking_source: Option<ModelSource>,
-    /// The number of the engine's command that was applied to it last, from 1: one that comes again changes nothing.
+    /// Number of the last applied journal command, from 1. A repeated command changes nothing.
     pub applied: u64,
-    /// The gateway whose machine it works on, as its agent did when it was made; none for the machine that HQ runs on. The
-    /// gateway may have been removed since.
+    /// The gateway of the agent at creation; `None` for the machine that HQ runs on. The gateway may have been
+    /// removed since.
     pub gateway: Option<GatewayId>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StopRequest {
-    /// Who; none for the program.
+    /// `None` for HQ itself.
     pub by: Option<AccountId>,
     #[serde(with = "millisecond::required")]
     pub at: Timestamp,
 }
 
 impl Run {
-    /// Whether it has not ended.
     #[must_use]
     pub fn is_live(&self) -> bool {
         self.state != RunState::Ended
     }
 
-    /// Whether it can still be asked to stop.
+    /// Whether a stop can still be requested.
     #[must_use]
     pub fn can_stop(&self) -> bool {
         self.is_live() && self.stop.is_none()
     }
 
-    /// Whether it makes a short pause before it asks its provider again: it has its slot and its task all the while.
-    /// A longer wait gives both back.
+    /// Whether the run makes a short retry pause, during which it keeps its slot and its task. A longer wait gives
+    /// both back.
     #[must_use]
     pub fn is_held(&self) -> bool {
         let is_short = |waiting: &Waiting| {
@@ -204,20 +195,20 @@ impl Run {
         self.state == RunState::Waiting && self.waiting.as_ref().is_some_and(is_short)
     }
 
-    /// Whether a task works on it or should.
+    /// Whether a task works on the run or should.
     #[must_use]
     pub fn is_at_work(&self) -> bool {
         self.state == RunState::Running || self.is_held()
     }
 
-    /// Whether a task has taken it up that has not begun it yet.
+    /// Whether a task took up the run and has not begun it.
     #[must_use]
     pub fn is_taken_up(&self) -> bool {
         self.state == RunState::Queued && self.working_since.is_some()
     }
 
-    /// Whether its agent begins no other item meanwhile: it serves one itself and has not given its
-    /// slot back. One that waits for its sub-agents is still at it.
+    /// Whether the run keeps its agent from beginning another item: it serves an item and still has its slot. A run
+    /// that waits for its sub-agents counts as busy.
     #[must_use]
     pub fn keeps_agent_busy(&self) -> bool {
         let rests =
@@ -225,28 +216,27 @@ impl Run {
         self.item.is_some() && self.is_live() && !rests
     }
 
-    /// Whether it waits for a program that carries out calls of its own tools.
+    /// Whether the run waits for tool results of an API client.
     #[must_use]
     pub fn waits_for_client(&self) -> bool {
         let external = |waiting: &Waiting| waiting.waits_for == WaitFor::External;
         self.state == RunState::Waiting && self.waiting.as_ref().is_some_and(external)
     }
 
-    /// Whether it waits for its sub-agents.
     #[must_use]
     pub fn waits_for_children(&self) -> bool {
         let children = |waiting: &Waiting| waiting.waits_for == WaitFor::Child;
         self.state == RunState::Waiting && self.waiting.as_ref().is_some_and(children)
     }
 
-    /// How long it has worked at this moment, in milliseconds.
+    /// Total work time up to `now`, in milliseconds.
     #[must_use]
     pub fn worked(&self, now: Timestamp) -> i64 {
         let since = self.working_since.unwrap_or(now);
         self.worked_ms + (now.as_millisecond() - since.as_millisecond()).max(0)
     }
 
-    /// Its name: `R-2291`.
+    /// Display name: `R-2291`.
     #[must_use]
     pub fn name(&self) -> String {
         format!("R-{}", self.number)
@@ -321,7 +311,7 @@ impl Record for Run {
         }
     }
     fn upgrade(version: u8, body: &[u8]) -> Result<Self, DecodeError> {
-        // It was the same without the last fields, of which nothing is known: each of them is a zero.
+        // Older layouts only lack the last fields. Each missing field is encoded as a zero.
         let lacks: &[u8] = match version {
             1 => &[0, 0, 0],
             2 => &[0, 0],
@@ -341,7 +331,7 @@ mod tests {
     fn a_run_of_an_older_program_worked_on_the_machine_that_hq_runs_on() {
         let here = Run { gateway: None, ..Run::sample() };
         let body = codec::encode(&here).expect("it can be written");
-        // That there is no gateway is the last byte.
+        // The last byte encodes the missing gateway.
         let older = Run::upgrade(3, &body[..body.len() - 1]).expect("it is read");
         assert_eq!(older, here);
         let oldest = Run { gateway: None, thinking_source: None, applied: 0, ..Run::sample() };

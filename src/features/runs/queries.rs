@@ -45,30 +45,29 @@ use super::model::{
     Run, SESSION_BY_AGENT, SESSION_BY_KEY, Session, SessionEvent,
 };
 
-/// How far back the runs of a task are looked at for one that has not ended.
+/// Number of a task's latest runs searched for live ones.
 const LAST_OF_TASK: usize = 50;
 
-/// How many of a run's newest events are looked at for its last answer.
+/// Number of a run's latest events searched for its last response.
 const LAST_EVENTS: usize = 2_000;
 
-/// Runs of an agent that have not ended.
+/// Live runs of an agent.
 pub fn live_of_agent(tx: &dyn Read, agent: AgentId) -> Result<Vec<Run>, StoreError> {
     tx.scan(RUN_LIVE, &Range::prefix(KeyBuf::of(&agent)))
 }
 
-/// All runs that have not ended.
 pub fn live(tx: &dyn Read) -> Result<Vec<Run>, StoreError> {
     tx.scan(RUN_LIVE, &Range::all())
 }
 
-/// The runs of a gateway that have not ended.
+/// Live runs on a gateway.
 pub fn live_on(tx: &dyn Read, gateway: GatewayId) -> Result<Vec<Run>, StoreError> {
     let mut all = live(tx)?;
     all.retain(|run| run.gateway == Some(gateway));
     Ok(all)
 }
 
-/// The run of an agent that works on a task now, or waits to go on.
+/// The live run with which an agent works on a task.
 pub fn live_of_task(
     tx: &dyn Read,
     task: TaskId,
@@ -79,14 +78,14 @@ pub fn live_of_task(
     Ok(live.into_iter().next())
 }
 
-/// All runs that work on a task now, or wait to go on.
+/// All live runs on a task, newest first.
 pub fn live_on_task(tx: &dyn Read, task: TaskId) -> Result<Vec<Run>, StoreError> {
     let mut runs = of_task(tx, task, LAST_OF_TASK)?;
     runs.retain(Run::is_live);
     Ok(runs)
 }
 
-/// The item that a run has left as it was when it ended: it failed or was given up, and can be tried again.
+/// The item that an ended run left failed or given up, so that it can be retried.
 pub fn left_item(tx: &dyn Read, run: &Run) -> Result<Option<Item>, StoreError> {
     let item = match run.item.filter(|_| !run.is_live()) {
         Some(item) => tx.get::<Item>(item)?,
@@ -96,7 +95,7 @@ pub fn left_item(tx: &dyn Read, run: &Run) -> Result<Option<Item>, StoreError> {
     Ok(item.filter(|item| item.run == Some(run.id) && left.contains(&item.state)))
 }
 
-/// The key of an agent's session for work: one for each task, one for all else.
+/// Session key for an agent's work: one per task, and one for all other work.
 #[must_use]
 pub fn work_session_key(slug: &str, task: Option<TaskId>) -> String {
     match task {
@@ -105,8 +104,8 @@ pub fn work_session_key(slug: &str, task: Option<TaskId>) -> String {
     }
 }
 
-/// The key of the session of the run that serves an item: each firing of a routine has its own, unless the
-/// routine goes on in that of its agent's work.
+/// Session key for an item. Each firing of a routine has its own, unless the routine continues in the agent's work
+/// session.
 pub fn item_session_key(tx: &dyn Read, slug: &str, item: &Item) -> Result<String, StoreError> {
     let Some(id) = of_item_key(&item.key) else { return Ok(work_session_key(slug, item.task)) };
     let routine = match tx.get::<Firing>(id)? {
@@ -115,12 +114,12 @@ pub fn item_session_key(tx: &dyn Read, slug: &str, item: &Item) -> Result<String
     };
     match routine.map(|routine| routine.session) {
         Some(RoutineSession::Main) => Ok(work_session_key(slug, item.task)),
-        // Also where the routine is gone meanwhile.
+        // Also if the routine was deleted meanwhile.
         Some(RoutineSession::Isolated) | None => Ok(format!("agent:{slug}:routine:{id}")),
     }
 }
 
-/// A run by its name (`R-2291`), number or id.
+/// Finds a run by name (`R-2291`), number or id.
 pub fn by_name(tx: &dyn Read, name: &str) -> Result<Option<Run>, StoreError> {
     let digits = name.strip_prefix("R-").or_else(|| name.strip_prefix("r-")).unwrap_or(name);
     if let Ok(number) = digits.parse::<u32>() {
@@ -142,12 +141,12 @@ pub fn of_agent(
     newest(tx, RUN_BY_AGENT, Range::prefix(KeyBuf::of(&agent)), after, limit)
 }
 
-/// Runs of the workspace, newest first.
+/// All runs of the workspace, newest first.
 pub fn all(tx: &dyn Read, after: Option<&[u8]>, limit: usize) -> Result<Vec<Hit<Run>>, StoreError> {
     newest(tx, RUN_BY_NUMBER, Range::all(), after, limit)
 }
 
-/// Runs on a task, newest first, page by page.
+/// One page of the runs on a task, newest first.
 pub fn pages_of_task(
     tx: &dyn Read,
     task: TaskId,
@@ -182,7 +181,7 @@ pub fn session_by_key(tx: &dyn Read, key: &str) -> Result<Option<Session>, Store
     tx.find(SESSION_BY_KEY, &at)
 }
 
-/// Sessions in the order in which they were made, from behind this one.
+/// Sessions in creation order, after `after`.
 pub fn sessions_made(
     tx: &dyn Read,
     after: Option<SessionId>,
@@ -204,8 +203,8 @@ pub fn sessions_of_agent(
     tx.scan(SESSION_BY_AGENT, &Range::prefix(KeyBuf::of(&agent)).reverse().limit(limit))
 }
 
-/// Events of a session with numbers in `[from, to)`, oldest first. Those that a branch shares with
-/// another conversation are among them.
+/// Events of a session with numbers in `[from, to)`, oldest first, including the events that a branch shares with its
+/// parent.
 pub fn events(
     tx: &dyn Read,
     session: SessionId,
@@ -240,7 +239,7 @@ pub fn last_events(
     Ok(events)
 }
 
-/// What of a session its model is shown.
+/// The part of a session that its model is sent.
 pub fn context(tx: &dyn Read, session: SessionId) -> Result<Context, StoreError> {
     Ok(tx.get::<Context>(session)?.unwrap_or_else(|| Context::whole(session)))
 }
@@ -257,32 +256,32 @@ pub fn events_of_run(
     Ok(events.into_iter().filter(|event| event.run == Some(run.id)).collect())
 }
 
-/// A tool call of a run's last answer that has no result.
+/// An unanswered tool call of a run's last response.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct OpenCall {
-    /// The provider's id of the call.
+    /// Call id assigned by the provider.
     pub id: String,
-    /// The tool, as the model called it.
+    /// Tool name as the model wrote it.
     pub name: String,
     pub arguments: String,
-    /// What it was about to do, when it was begun.
+    /// Set if the call was begun.
     pub started: Option<Begun>,
-    /// The number of the answer's event, and the position among its calls.
+    /// Event number of the response, and position among its calls.
     pub place: (u32, usize),
 }
 
-/// A call that was begun.
+/// A tool call that was begun.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Begun {
-    /// Its number in the run.
+    /// Number of the call in the run.
     pub step: u32,
-    /// What it was about to do to files; nothing for a tool that reaches outside.
+    /// Planned file changes; empty for a tool with external effects.
     pub files: Vec<FileMark>,
-    /// The new contents, when there are several files.
+    /// The new contents, if several files change.
     pub kept: Option<BlobId>,
 }
 
-/// The calls of a run's last answer that have no result, in order.
+/// The unanswered tool calls of a run's last response, in order.
 pub fn open_calls(tx: &dyn Read, run: &Run) -> Result<Vec<OpenCall>, StoreError> {
     let at = |n: u32| KeyBuf::of(&(run.session, n));
     let range = Range::between(at(run.first_event), at(u32::MAX)).reverse().limit(LAST_EVENTS);
@@ -318,24 +317,24 @@ pub fn open_calls(tx: &dyn Read, run: &Run) -> Result<Vec<OpenCall>, StoreError>
 }
 
 fn parts_of(parts: &Body) -> Vec<Part> {
-    // ok: parts that this version cannot read have no calls that it could close.
+    // ok: parts that this version cannot read contain no calls to close.
     serde_json::from_str(parts.head()).unwrap_or_default()
 }
 
-/// Whether an answer asks for calls.
+/// Whether a response contains tool calls.
 #[must_use]
 pub fn has_calls(parts: &Body) -> bool {
     parts_of(parts).iter().any(|part| matches!(part, Part::ToolCall { .. }))
 }
 
-/// Whether an answer says something; one that is too long for the log itself does.
+/// Whether a response contains text. A response stored as a blob always does.
 #[must_use]
 pub fn has_words(parts: &Body) -> bool {
     let says = |part: &Part| matches!(part, Part::Text { text } if !text.trim().is_empty());
     matches!(parts, Body::Blob { .. }) || parts_of(parts).iter().any(says)
 }
 
-/// Whether an agent has a background run that holds its slot: a waiting one has given it back.
+/// Whether a background run of the agent holds its slot. Waiting runs have given it back.
 pub fn has_background_run(tx: &dyn Read, agent: AgentId) -> Result<bool, StoreError> {
     for run in live_of_agent(tx, agent)? {
         if run.keeps_agent_busy() && branches::held(tx, &run)?.is_none() {

@@ -1,4 +1,4 @@
-//! What happens to runs when something else changes.
+//! Reactions of runs to events of other nouns.
 
 use crate::agents::model::Agent;
 use crate::comments::model::{COMMENTS, Comment};
@@ -71,7 +71,7 @@ pub fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), RunError> {
             None => Ok(()),
         },
         Event::MemberLeft { account } => rules::marks::forget(tx, *account),
-        // What no run has read has become an inbox item: the inbox reacts before.
+        // The inbox reacts first and has turned unread comments into items.
         Event::RunEnded { run, .. } => match tx.get::<Run>(*run)? {
             Some(run) if run.task.is_some() => rules::drop_comments(tx, run.session),
             _ => Ok(()),
@@ -80,7 +80,7 @@ pub fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), RunError> {
     }
 }
 
-/// Gives what somebody has written the label of whoever wrote it, or takes it away.
+/// Sets or clears the taint label of written content, depending on its author.
 fn label(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), StoreError> {
     match event {
         Event::CommentAdded { comment, .. } => rules::taint::written(tx, Place::Comment(*comment)),
@@ -125,7 +125,7 @@ fn label(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), StoreError> {
                 None => Ok(()),
             }
         }
-        // The label goes with what bore it; taken back, both come back.
+        // The label is deleted with its record. Undo restores both.
         Event::Row { id, act: RowAct::Deleted, .. } => match decode(id).map(Place::Record) {
             Some(place) => rules::taint::accept(tx, &place).map(drop),
             None => Ok(()),
@@ -134,7 +134,7 @@ fn label(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), StoreError> {
         Event::RoutineChanged { routine, act: RoutineAct::Deleted, .. } => {
             rules::taint::accept(tx, &Place::of(*routine)).map(drop)
         }
-        // Runs tell of theirs in their events.
+        // Changes made by runs are labelled through their own events.
         Event::AgentFilesChanged { agent, path, .. } => {
             let place = Place::File { agent: *agent, path: path.clone() };
             rules::taint::written(tx, place)
@@ -143,8 +143,7 @@ fn label(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), StoreError> {
     }
 }
 
-/// Whether work of this kind brings more words of whoever caused it than the title of its task, which has a label of its
-/// own.
+/// Whether an item of this kind carries text of its author beyond the task title, which has its own label.
 fn says_more_than_a_title(kind: ItemKind) -> bool {
     !matches!(
         kind,
@@ -155,8 +154,8 @@ fn says_more_than_a_title(kind: ItemKind) -> bool {
     )
 }
 
-/// A run goes on whose call somebody has allowed or denied. One that goes on already, by the answer to another call of
-/// the same message, comes to this one by itself.
+/// Resumes the run whose call was approved or denied. If an answer to another call of the same message already
+/// resumed the run, the run reaches this call by itself.
 fn decided(tx: &mut WriteTx<'_>, approval: ApprovalId, run: RunId) -> Result<(), RunError> {
     let approval = tx.get::<Approval>(approval)?;
     let waits = |run: &Run| {
@@ -174,7 +173,8 @@ fn decided(tx: &mut WriteTx<'_>, approval: ApprovalId, run: RunId) -> Result<(),
     rules::park::decided(tx, run, &told).map(drop)
 }
 
-/// A session hears of the end of its job. An agent that ended it knows; a person who did wants quiet.
+/// Reports the end of a job to its session. A job stopped by the agent is not reported. A job stopped by a person
+/// does not wake the session.
 fn hear(tx: &mut WriteTx<'_>, session: SessionId, job: &Job) -> Result<(), RunError> {
     match &job.stop {
         Some(stop) if stop.by.is_none() => Ok(()),
@@ -190,8 +190,8 @@ fn hear(tx: &mut WriteTx<'_>, session: SessionId, job: &Job) -> Result<(), RunEr
     }
 }
 
-/// What the session of a job that has ended reads. What one prints that may hear anybody, or whose session carries the
-/// label, is marked.
+/// Text about an ended job, as its session reads it. The output is marked untrusted if the job may use the network or
+/// its session is tainted.
 fn job_ended(tx: &dyn Read, job: &Job) -> Result<String, StoreError> {
     let is_untrusted = queries::taint::is_of_job(tx, job.agent, job.session)?;
     let how = job.outcome.as_ref().map(|outcome| outcome.told()).unwrap_or_default();
@@ -209,8 +209,8 @@ fn job_ended(tx: &dyn Read, job: &Job) -> Result<String, StoreError> {
     Ok(format!("[Job {number} has ended after {seconds} s: {how}. Command: {command}. {tail}]"))
 }
 
-/// A person took the work away: who works on it stops. An agent that closes or hands over its own
-/// task says itself how its run ends.
+/// Stops the runs on a task that a person took away. An agent that closes or hands over its own task reports its
+/// outcome itself.
 fn stop_on(tx: &mut WriteTx<'_>, task: TaskId, agent: Option<AgentId>) -> Result<(), RunError> {
     if tx.by().account().is_none() {
         return Ok(());
@@ -224,7 +224,7 @@ fn stop_on(tx: &mut WriteTx<'_>, task: TaskId, agent: Option<AgentId>) -> Result
     Ok(())
 }
 
-/// Stops a run that has not ended: the stop of another may have ended it.
+/// Stops a run that is still live. An earlier stop in the loop may have ended it.
 fn stop(tx: &mut WriteTx<'_>, run: RunId) -> Result<(), RunError> {
     if tx.get::<Run>(run)?.is_some_and(|run| run.is_live()) {
         rules::request_stop(tx, run, tx.by().account())?;
@@ -232,7 +232,7 @@ fn stop(tx: &mut WriteTx<'_>, run: RunId) -> Result<(), RunError> {
     Ok(())
 }
 
-/// A comment for an agent that works on the task right now is read at its next step.
+/// Delivers a comment to agents that work on the task; they read it at their next step.
 fn steer(
     tx: &mut WriteTx<'_>,
     comment: CommentId,

@@ -1,4 +1,4 @@
-//! Streams: groups of tasks with one goal, somebody who answers for it and a day to reach it by.
+//! Streams: groups of tasks with a shared goal, a lead and a target date.
 
 pub mod model;
 pub mod queries;

@@ -9,36 +9,32 @@ use kernel::{AgentId, Assignee, Hue, StreamId, StreamKind, Timestamp, TypedId, r
 use store::{Class, Index, Keys, OnDelete, Record, Refs, Table};
 
 pub const STREAMS: Table = Table::new(200, "streams");
-/// The name in lower case; archived ones are left out.
+/// Name in lower case. Excludes archived streams.
 pub const BY_NAME: Index = Index::unique(201, "streams_by_name");
-/// The place in the order that people make.
+/// Manual order.
 pub const BY_RANK: Index = Index::multi(202, "streams_by_rank");
 
-/// A group of tasks with one goal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stream {
     pub id: StreamId,
     pub name: String,
-    /// What it holds, in one line.
+    /// One line.
     pub description: String,
     pub colour: Hue,
-    /// One emoji, or nothing.
+    /// One emoji, or empty.
     pub icon: String,
-    /// Its place among the others: a key of [`rank`].
+    /// Manual order: a key of [`rank`].
     pub rank: String,
-    /// What it is made along.
     pub kind: StreamKind,
-    /// Why the work is done, in Markdown.
+    /// Markdown.
     pub goal: String,
-    /// Who answers for it: a person or an agent.
+    /// Responsible person or agent.
     pub lead: Option<Assignee>,
-    /// When the goal should be reached.
     pub target_date: Option<Date>,
     #[serde(with = "millisecond::required")]
     pub created_at: Timestamp,
     #[serde(with = "millisecond::required")]
     pub updated_at: Timestamp,
-    /// Since when it is out of the way.
     #[serde(with = "millisecond::optional")]
     pub archived_at: Option<Timestamp>,
 }

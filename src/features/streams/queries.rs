@@ -1,4 +1,4 @@
-//! Reads of streams, and what is asked of them.
+//! Reads of streams, and their limits and errors.
 
 use jiff::civil::Date;
 
@@ -7,31 +7,25 @@ use kernel::key::KeyBuf;
 use kernel::{Error, FieldError, Problem, ProblemKind, StreamId};
 use store::{Range, Read, ReadExt as _, StoreError};
 
-/// The longest name, in characters.
+/// Maximum name length in characters.
 pub const MAX_NAME: usize = 60;
-/// The longest line about a stream, in characters.
+/// Maximum description length in characters.
 pub const MAX_DESCRIPTION: usize = 300;
-/// The longest goal, in characters.
+/// Maximum goal length in characters.
 pub const MAX_GOAL: usize = 2_000;
-/// How many streams there may be.
+/// Maximum number of streams.
 pub const MOST: usize = 500;
 
-/// Why a stream is as it was.
 #[derive(Debug, thiserror::Error)]
 pub enum StreamError {
-    /// No such stream.
     #[error("there is no stream \"{0}\"; the list of streams shows those there are")]
     NotFound(String),
-    /// Another stream has the name.
     #[error("another stream is called \"{0}\" already; choose another name")]
     Taken(String),
-    /// It is out of the way.
     #[error("{0} is archived; restore it first")]
     Archived(String),
-    /// There are enough.
     #[error("there are {MOST} streams already; labels tell tasks apart, too")]
     TooMany,
-    /// Something in the input is wrong.
     #[error("{}", .0.iter().map(|f| f.message.as_str()).collect::<Vec<_>>().join(" "))]
     Invalid(Vec<FieldError>),
     #[error(transparent)]
@@ -74,12 +68,12 @@ impl Problem for StreamError {
     }
 }
 
-/// A stream by its id, with its rev.
+/// Stream and its revision.
 pub fn get_rev(read: &dyn Read, id: StreamId) -> Result<(Stream, u64), StreamError> {
     read.get_rev::<Stream>(id)?.ok_or_else(|| StreamError::NotFound(id.to_string()))
 }
 
-/// A stream by its name in any case, or by its id. A name is looked for among those in use.
+/// Finds a stream by id, or by case-insensitive name among unarchived ones.
 pub fn resolve(read: &dyn Read, text: &str) -> Result<Stream, StreamError> {
     let text = text.trim();
     let found = match text.parse::<StreamId>() {
@@ -89,17 +83,17 @@ pub fn resolve(read: &dyn Read, text: &str) -> Result<Stream, StreamError> {
     found.ok_or_else(|| StreamError::NotFound(text.chars().take(MAX_NAME).collect()))
 }
 
-/// The stream in use with this name.
+/// The unarchived stream with this name.
 pub fn called(read: &dyn Read, name: &str) -> Result<Option<Stream>, StoreError> {
     let mut key = KeyBuf::new();
     key.text(&name.to_lowercase());
     read.find::<Stream>(model::BY_NAME, &key)
 }
 
-/// Reads a day; empty and `none` are none.
+/// Parses a day. Empty and `none` mean no day.
 ///
 /// # Errors
-/// When it is no day.
+/// If it is no day.
 pub fn day(text: &str) -> Result<Option<Date>, StreamError> {
     match text.trim() {
         "" | "none" => Ok(None),
@@ -110,12 +104,12 @@ pub fn day(text: &str) -> Result<Option<Date>, StreamError> {
     }
 }
 
-/// All streams in their order, archived ones too.
+/// All streams by rank, including archived ones.
 pub fn all(read: &dyn Read) -> Result<Vec<Stream>, StoreError> {
     read.scan::<Stream>(model::BY_RANK, &Range::all())
 }
 
-/// The streams in use, in their order.
+/// Unarchived streams by rank.
 pub fn in_use(read: &dyn Read) -> Result<Vec<Stream>, StoreError> {
     let mut all = all(read)?;
     all.retain(|stream| stream.archived_at.is_none());

@@ -1,4 +1,4 @@
-//! All writes to streams. A stream is archived, never removed: its tasks keep it.
+//! All writes to streams. A stream is archived, never deleted: its tasks keep it.
 
 use jiff::civil::Date;
 
@@ -14,28 +14,23 @@ use kernel::{
 use serde_json::Value;
 use store::{Range, ReadExt as _, StoreError, WriteTx};
 
-/// A stream to be made.
 #[derive(Clone, Debug)]
 pub struct NewStream {
     pub name: String,
-    /// What it holds, in one line.
+    /// One line.
     pub description: String,
-    /// Its colour; one that follows from the name when there is none.
+    /// `None` derives the colour from the name.
     pub colour: Option<Hue>,
-    /// One emoji, or nothing.
+    /// One emoji, or empty.
     pub icon: String,
-    /// What it is made along.
     pub kind: StreamKind,
-    /// Why the work is done.
     pub goal: String,
-    /// Who answers for it.
     pub lead: Option<Assignee>,
-    /// When the goal should be reached.
     pub target_date: Option<Date>,
 }
 
 impl NewStream {
-    /// A stream with a name and nothing else.
+    /// A stream with a name and defaults.
     pub fn called(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
@@ -50,21 +45,18 @@ impl NewStream {
     }
 }
 
-/// What is to change; what is not given stays.
+/// A change. `None` keeps a value; in doubly optional fields `Some(None)` clears it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StreamPatch {
     pub name: Option<String>,
-    /// The line about it.
+    /// One line.
     pub description: Option<String>,
     pub colour: Option<Hue>,
-    /// The emoji.
+    /// One emoji, or empty.
     pub icon: Option<String>,
-    /// What it is made along.
     pub kind: Option<StreamKind>,
     pub goal: Option<String>,
-    /// Who answers for it, or nobody.
     pub lead: Option<Option<Assignee>>,
-    /// The day, or none.
     pub target_date: Option<Option<Date>>,
 }
 
@@ -99,7 +91,7 @@ impl Stored for Stream {
             *new = placed(tx, new.clone(), has_colour)?;
             return Ok(());
         };
-        // Restored first, archived last: all of a request is one change.
+        // Restore first and archive last, so that a request with other changes is a single change.
         let archived = given.get("archived").and_then(Value::as_bool);
         if archived == Some(false) && new.archived_at.take().is_some() {
             free(tx, new)?;
@@ -127,7 +119,7 @@ impl Stored for Stream {
     }
 }
 
-/// A new stream, checked, behind all others.
+/// Validates a new stream and assigns the last rank.
 fn placed(tx: &WriteTx<'_>, stream: Stream, has_colour: bool) -> Result<Stream, StreamError> {
     let last = tx.scan::<Stream>(model::BY_RANK, &Range::all().reverse().limit(1))?.pop();
     if MOST <= tx.len(model::BY_RANK, &Range::all())? {
@@ -141,7 +133,7 @@ fn placed(tx: &WriteTx<'_>, stream: Stream, has_colour: bool) -> Result<Stream, 
     Ok(stream)
 }
 
-/// A changed stream, checked.
+/// Validates a changed stream.
 fn kept(tx: &WriteTx<'_>, old: &Stream, stream: Stream) -> Result<Stream, StreamError> {
     let stream = checked(stream)?;
     if stream.name != old.name {
@@ -153,10 +145,10 @@ fn kept(tx: &WriteTx<'_>, old: &Stream, stream: Stream) -> Result<Stream, Stream
     Ok(stream)
 }
 
-/// Creates a stream, behind all others.
+/// Creates a stream at the last position.
 ///
 /// # Errors
-/// When the input is wrong or the name is taken.
+/// If the input is invalid or the name is taken.
 pub fn create(tx: &mut WriteTx<'_>, new: NewStream) -> Result<Stream, StreamError> {
     let blank = Stream::blank(tx);
     let NewStream { name, description, colour, icon, kind, goal, lead, target_date } = new;
@@ -172,7 +164,7 @@ pub fn create(tx: &mut WriteTx<'_>, new: NewStream) -> Result<Stream, StreamErro
 /// Changes a stream.
 ///
 /// # Errors
-/// When the input is wrong, the name is taken, or the stream is archived.
+/// If the input is invalid, the name is taken, or the stream is archived.
 pub fn update(
     tx: &mut WriteTx<'_>,
     id: StreamId,
@@ -197,16 +189,16 @@ pub fn update(
     if stream == old { Ok(old) } else { save(tx, stream) }
 }
 
-/// Puts a stream out of the way; its tasks stay as they are.
+/// Archives a stream. Its tasks stay unchanged.
 pub fn archive(tx: &mut WriteTx<'_>, id: StreamId) -> Result<Stream, StreamError> {
     let at = tx.now();
     set_archived(tx, id, Some(at))
 }
 
-/// Brings an archived stream back.
+/// Restores an archived stream.
 ///
 /// # Errors
-/// When there is none, or its name is taken by now.
+/// If there is no such stream, or its name is taken by now.
 pub fn restore(tx: &mut WriteTx<'_>, id: StreamId) -> Result<Stream, StreamError> {
     set_archived(tx, id, None)
 }
@@ -227,10 +219,10 @@ fn set_archived(
     save(tx, stream)
 }
 
-/// Refuses when the stream has changed since the caller read it.
+/// Fails if the stream changed since revision `rev`.
 ///
 /// # Errors
-/// `Stale`, or when there is no such stream.
+/// `Stale`, or if there is no such stream.
 pub fn check_rev(tx: &WriteTx<'_>, id: StreamId, rev: Option<u64>) -> Result<(), StreamError> {
     let Some(expected) = rev else { return Ok(()) };
     match queries::get_rev(tx, id)?.1 {
@@ -246,7 +238,7 @@ fn save(tx: &mut WriteTx<'_>, mut stream: Stream) -> Result<Stream, StreamError>
     Ok(stream)
 }
 
-/// The stream as it is kept; all that is wrong at once.
+/// Validates and normalises a stream. Reports all errors at once.
 fn checked(mut stream: Stream) -> Result<Stream, StreamError> {
     let mut wrong = Vec::new();
     stream.name = one_line(&stream.name);
@@ -265,7 +257,7 @@ fn checked(mut stream: Stream) -> Result<Stream, StreamError> {
     short("name", &stream.name, MAX_NAME);
     short("description", &stream.description, MAX_DESCRIPTION);
     short("goal", &stream.goal, MAX_GOAL);
-    // An emoji may be made of several.
+    // An emoji may consist of several characters.
     short("icon", &stream.icon, 12);
     if wrong.is_empty() { Ok(stream) } else { Err(StreamError::Invalid(wrong)) }
 }
@@ -277,7 +269,7 @@ fn free(tx: &WriteTx<'_>, stream: &Stream) -> Result<(), StreamError> {
     }
 }
 
-/// Who answers for a stream must be here.
+/// Checks that the lead exists and is not archived.
 fn lead(tx: &WriteTx<'_>, who: Option<Assignee>) -> Result<(), StreamError> {
     match checks::assignee(tx, who) {
         Ok(()) => Ok(()),

@@ -1,4 +1,4 @@
-//! The card of labels: all that the rest of HQ knows of them.
+//! Entity descriptor of labels.
 
 use entity::{Area, Entity, Field, Fields, Finds, InputKind, text_of};
 use search::Document;
@@ -7,7 +7,6 @@ use web::format;
 use super::model::label::Label;
 use super::queries::labels::MAX_NAME;
 
-/// The card of labels.
 pub static LABEL: Entity = Entity {
     area: Area::Work,
     fields: &[
@@ -39,7 +38,7 @@ fn document(label: Label) -> Document {
     }
 }
 
-/// The list of the tasks that have it.
+/// Path of the list of tasks with a label.
 fn tasks_with(label: &Fields) -> String {
     let term = format!("label:\"{}\"", text_of(label, "name").replace('"', ""));
     format!("tasks?q={}", format::query_value(&term))

@@ -1,7 +1,7 @@
-//! Tasks: work on the board.
+//! Tasks.
 //!
-//! A task has a number that is never used again (`MC-142`). Any status may follow any other.
-//! Assignment leaves the status alone: the run that takes the work sets `in_progress`.
+//! A task has a number that is never reused (`MC-142`). Every status change is allowed. Assignment does not change the
+//! status: the run that takes the task sets `in_progress`.
 
 pub mod card;
 pub mod model;

@@ -19,42 +19,37 @@ use kernel::{
 use store::{Class, Count, Counts, DecodeError, Index, Keys, OnDelete, Record, Refs, Table};
 
 pub const TASKS: Table = Table::new(20, "tasks");
-/// Assignee, status, due (or the end of time): "what should this agent do next?"
+/// Assignee, status, due (or the end of time). Answers "what should this agent do next?"
 pub const BY_ASSIGNEE: Index = Index::multi(21, "tasks_by_assignee");
 pub const BY_NUMBER: Index = Index::unique(22, "tasks_by_number");
-/// Status, then priority from most to least, then due; archived ones are left out.
+/// Status, then priority in descending order, then due. Excludes archived tasks.
 pub const BY_STATUS: Index = Index::multi(23, "tasks_by_status");
-/// Tasks by status, archived ones left out.
+/// Number of tasks per status. Excludes archived tasks.
 pub const OPEN_COUNT: Count = Count::new(24, "tasks_by_status_count");
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Task {
     pub id: TaskId,
-    /// Its number in the workspace.
+    /// Unique in the workspace.
     pub number: u32,
-    /// What is to be done, in one line.
+    /// One line.
     pub title: String,
-    /// More, in Markdown.
+    /// Markdown.
     pub description: String,
     pub status: TaskStatus,
-    /// How urgent it is.
     pub priority: Priority,
     pub assignee: Option<Assignee>,
-    /// Counts assignments and reopenings: part of the inbox key.
+    /// Counts assignments and reopenings. Part of the inbox key.
     pub assignment: u32,
-    /// The task that it is a part of.
     pub parent: Option<TaskId>,
-    /// Model for this task, in place of the agent's.
+    /// Overrides the agent's model.
     pub model: Option<String>,
-    /// Thinking level for this task, in place of the agent's.
+    /// Overrides the agent's thinking level.
     pub thinking: Option<Thinking>,
-    /// When it should be done.
     #[serde(with = "millisecond::optional")]
     pub due_at: Option<Timestamp>,
-    /// When it was done.
     #[serde(with = "millisecond::optional")]
     pub completed_at: Option<Timestamp>,
-    /// Since when it is out of the way.
     #[serde(with = "millisecond::optional")]
     pub archived_at: Option<Timestamp>,
     pub created_by: Actor,
@@ -63,21 +58,19 @@ pub struct Task {
     #[serde(with = "millisecond::required")]
     pub updated_at: Timestamp,
     pub stream: Option<StreamId>,
-    /// When it may begin.
     #[serde(with = "millisecond::optional")]
     pub start_at: Option<Timestamp>,
-    /// Whether the due date is a moment, and not the end of a day.
+    /// `false` means that the task is due at the end of a day.
     pub due_has_time: bool,
-    /// Its place in the order that people make: a key of [`rank`].
+    /// Manual order: a key of [`rank`].
     pub rank: String,
-    /// The series that it comes from.
     pub series: Option<SeriesId>,
-    /// Which of the series' moments it stands for.
+    /// Slot of the series.
     #[serde(with = "millisecond::optional")]
     pub occurrence_at: Option<Timestamp>,
-    /// Where it stood before its day had passed.
+    /// Status before the task became missed.
     pub before_missed: Option<TaskStatus>,
-    /// The template that it was made from.
+    /// Template that the task was created from.
     pub template: Option<TemplateId>,
 }
 

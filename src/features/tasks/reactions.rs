@@ -1,4 +1,4 @@
-//! What happens to a task when something else changes.
+//! Reactions of tasks to events of other nouns.
 
 use jiff::ToSpan;
 
@@ -13,7 +13,7 @@ use crate::workspace::model::Settings;
 use kernel::{AgentId, Assignee, Event, FiringId, RoutineId, TaskField, Verdict};
 use store::{ReadExt as _, WriteTx};
 
-/// Handles one event, in the transaction that caused it.
+/// Handles one event in the transaction that emitted it.
 pub fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), TaskError> {
     match event {
         Event::RunStarted { agent, task: Some(task), .. } => {
@@ -43,7 +43,7 @@ pub fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), TaskError> {
     }
 }
 
-/// A routine has fired that makes a task, or a task with all those of a template as its parts.
+/// Creates the task of a fired routine, or a task with the items of a template as its subtasks.
 fn made(
     tx: &mut WriteTx<'_>,
     routine: RoutineId,
@@ -74,7 +74,7 @@ fn made(
         due_at,
         ..NewTask::titled(firing.title.clone())
     };
-    // Before anything is made: a template that is gone makes nothing at all.
+    // Plan first: if the template is gone, nothing is created.
     let plan = match routine.action.tasks() {
         Some(form) => Some((form.template, plan::of(tx, (&routine, form), &firing)?)),
         None => None,

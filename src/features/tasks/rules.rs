@@ -1,4 +1,4 @@
-//! All writes to tasks. Any status may follow any other; asking for what already is changes nothing.
+//! All writes to tasks. Every status change is allowed. Setting a value that is already set writes nothing.
 
 pub mod bulk;
 pub mod claim;
@@ -26,43 +26,37 @@ use kernel::{
 };
 use store::{ReadExt, StoreError, WriteTx};
 
-/// The longest title, in characters.
+/// Maximum title length in characters.
 pub const MAX_TITLE: usize = 200;
 
-/// A task to be made.
 #[derive(Clone, Debug)]
 pub struct NewTask {
-    /// What is to be done, in one line.
+    /// One line.
     pub title: String,
-    /// More, in Markdown.
+    /// Markdown.
     pub description: String,
-    /// Where it stands at first.
     pub status: TaskStatus,
-    /// How urgent it is.
     pub priority: Priority,
     pub assignee: Option<Assignee>,
-    /// The task that it is a part of.
     pub parent: Option<TaskId>,
-    /// When it should be done.
     pub due_at: Option<Timestamp>,
-    /// Whether that is a moment, and not the end of a day.
+    /// `false` means that the task is due at the end of a day.
     pub due_has_time: bool,
-    /// When it may begin.
     pub start_at: Option<Timestamp>,
-    /// The stream; that of its parent when there is none.
+    /// `None` inherits the stream of the parent.
     pub stream: Option<StreamId>,
-    /// Model in place of the agent's.
+    /// Overrides the agent's model.
     pub model: Option<String>,
-    /// Thinking level in place of the agent's.
+    /// Overrides the agent's thinking level.
     pub thinking: Option<Thinking>,
-    /// The series that makes it, and which of its moments this is.
+    /// The series that creates the task, with the slot.
     pub series: Option<(SeriesId, Timestamp)>,
-    /// The template that it is made from.
+    /// Template that the task is created from.
     pub template: Option<TemplateId>,
 }
 
 impl NewTask {
-    /// A task to do, of medium priority, for nobody.
+    /// An unassigned task with status `Todo` and medium priority.
     pub fn titled(title: impl Into<String>) -> Self {
         Self {
             title: title.into(),
@@ -83,33 +77,27 @@ impl NewTask {
     }
 }
 
-/// What is to change; what is not given stays.
+/// A change. `None` keeps a value; in doubly optional fields `Some(None)` clears it.
 #[derive(Clone, Debug, Default)]
 pub struct TaskPatch {
     pub title: Option<String>,
     pub description: Option<String>,
     pub priority: Option<Priority>,
-    /// The due moment, or none.
     pub due_at: Option<Option<Timestamp>>,
-    /// With a due moment: whether it is more than the end of a day.
+    /// Applies to `due_at`. `false` means that the task is due at the end of a day.
     pub due_has_time: bool,
-    /// With the end of a day: the zone in which a time of day stays that the task has; none makes it due on
-    /// the whole day.
+    /// Zone in which a date-only change keeps the task's time of day. `None` makes the task due on the whole day.
     pub due_keeps: Option<TimeZone>,
-    /// When it may begin, or whenever.
     pub start_at: Option<Option<Timestamp>>,
-    /// The stream, or none.
     pub stream: Option<Option<StreamId>>,
-    /// The parent, or none.
     pub parent: Option<Option<TaskId>>,
-    /// The model, or the agent's.
+    /// `Some(None)` restores the agent's model.
     pub model: Option<Option<String>>,
-    /// The thinking level, or the agent's.
+    /// `Some(None)` restores the agent's thinking level.
     pub thinking: Option<Option<Thinking>>,
 }
 
 impl TaskPatch {
-    /// Whether nothing is to change.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.title.is_none()
@@ -124,10 +112,10 @@ impl TaskPatch {
     }
 }
 
-/// Makes a task with the next number.
+/// Creates a task with the next number.
 ///
 /// # Errors
-/// When the input is wrong, or its assignee or parent cannot be used.
+/// If the input is invalid, or the assignee or parent cannot be used.
 pub fn create(tx: &mut WriteTx<'_>, new: NewTask) -> Result<Task, TaskError> {
     let mut wrong = Vec::new();
     let title = title(&new.title, &mut wrong);
@@ -168,7 +156,7 @@ pub fn create(tx: &mut WriteTx<'_>, new: NewTask) -> Result<Task, TaskError> {
         stream,
         start_at: new.start_at,
         due_has_time: new.due_has_time && new.due_at.is_some(),
-        // Behind all others, also behind what was moved to the end.
+        // After all other tasks, including those that were moved to the end.
         rank: rank::nth(number),
         series: new.series.map(|(series, _)| series),
         occurrence_at: new.series.map(|(_, at)| at),
@@ -184,10 +172,10 @@ pub fn create(tx: &mut WriteTx<'_>, new: NewTask) -> Result<Task, TaskError> {
     Ok(task)
 }
 
-/// Changes fields that have no effect of their own.
+/// Changes the fields without side effects.
 ///
 /// # Errors
-/// When the task is archived or the input is wrong.
+/// If the task is archived or the input is invalid.
 pub fn update(tx: &mut WriteTx<'_>, id: TaskId, patch: TaskPatch) -> Result<Task, TaskError> {
     let old = checks::in_use(tx, id)?;
     let mut task = old.clone();
@@ -236,7 +224,7 @@ pub fn update(tx: &mut WriteTx<'_>, id: TaskId, patch: TaskPatch) -> Result<Task
     Ok(task)
 }
 
-/// The fields in which two states of a task differ, of those that have no event of their own.
+/// Changed fields among those without an event of their own.
 fn changed_fields(old: &Task, new: &Task) -> Vec<TaskField> {
     let all = [
         (TaskField::Title, old.title != new.title),
@@ -252,11 +240,10 @@ fn changed_fields(old: &Task, new: &Task) -> Vec<TaskField> {
     all.into_iter().filter_map(|(field, differs)| differs.then_some(field)).collect()
 }
 
-/// Moves a task to another status. A task that is opened again counts as assigned anew, so that
-/// its agent hears of it.
+/// Sets the status. Reopening a task counts as a new assignment, so that its agent is notified.
 ///
 /// # Errors
-/// When the task is archived.
+/// If the task is archived.
 pub fn set_status(tx: &mut WriteTx<'_>, id: TaskId, to: TaskStatus) -> Result<Task, TaskError> {
     let mut task = checks::in_use(tx, id)?;
     if task.status == to {
@@ -278,10 +265,10 @@ pub fn set_status(tx: &mut WriteTx<'_>, id: TaskId, to: TaskStatus) -> Result<Ta
     Ok(task)
 }
 
-/// Finishes a task as an agent does: not while delivered work waits or parts of it are open.
+/// Completes a task for an agent. Requires that no deliverable is in review and no subtask is open.
 ///
 /// # Errors
-/// When something is still open.
+/// If something is still open.
 pub fn complete(tx: &mut WriteTx<'_>, id: TaskId) -> Result<Task, TaskError> {
     let task = checks::in_use(tx, id)?;
     if task.status == TaskStatus::Done {
@@ -293,8 +280,7 @@ pub fn complete(tx: &mut WriteTx<'_>, id: TaskId) -> Result<Task, TaskError> {
     set_status(tx, id, TaskStatus::Done)
 }
 
-/// Finishes a task whose delivered work has all been approved, if nothing else is open. Says
-/// whether it did.
+/// Completes a task once all its deliverables are approved and nothing else is open. Returns whether it did.
 pub fn complete_if_accepted(tx: &mut WriteTx<'_>, id: TaskId) -> Result<bool, TaskError> {
     let Some(task) = tx.get::<Task>(id)? else { return Ok(false) };
     let ends = OpenEnds::of(tx, id)?;
@@ -309,7 +295,7 @@ pub fn complete_if_accepted(tx: &mut WriteTx<'_>, id: TaskId) -> Result<bool, Ta
     Ok(true)
 }
 
-/// A run of its agent has begun: what was to do is in progress.
+/// Sets a `Todo` task to in progress when a run of its agent begins.
 pub fn begin(tx: &mut WriteTx<'_>, id: TaskId, by: Assignee) -> Result<(), TaskError> {
     let Some(task) = tx.get::<Task>(id)? else { return Ok(()) };
     let waits = task.status == TaskStatus::Todo && task.archived_at.is_none();
@@ -319,10 +305,10 @@ pub fn begin(tx: &mut WriteTx<'_>, id: TaskId, by: Assignee) -> Result<(), TaskE
     Ok(())
 }
 
-/// Lets the agent of a task begin now, also when the task waits for others.
+/// Starts the agent of a task at once, even if the task waits for others.
 ///
 /// # Errors
-/// When the task is closed or archived, or has no agent.
+/// If the task is closed or archived, or has no agent.
 pub fn start_now(tx: &mut WriteTx<'_>, id: TaskId) -> Result<Task, TaskError> {
     let task = checks::in_use(tx, id)?;
     if !task.status.is_open() {
@@ -335,10 +321,10 @@ pub fn start_now(tx: &mut WriteTx<'_>, id: TaskId) -> Result<Task, TaskError> {
     Ok(task)
 }
 
-/// Gives a task to somebody, or to nobody. An agent gives to those below it only.
+/// Sets or clears the assignee. An agent may assign only to its reports.
 ///
 /// # Errors
-/// When the task is archived, who should get it is unknown or archived, or is none of an agent's reports.
+/// If the task is archived, or the assignee is unknown, archived or not a report of the acting agent.
 pub fn assign(tx: &mut WriteTx<'_>, id: TaskId, to: Option<Assignee>) -> Result<Task, TaskError> {
     let mut task = checks::in_use(tx, id)?;
     if task.assignee == to {
@@ -359,8 +345,7 @@ fn give(tx: &mut WriteTx<'_>, task: &mut Task, to: Option<Assignee>) -> Result<(
     Ok(())
 }
 
-/// Gives open tasks of one member to another, who belongs to the workspace; at most so many. Says how
-/// many.
+/// Reassigns at most `limit` open tasks from one member to another member. Returns the number.
 pub fn hand_over(
     tx: &mut WriteTx<'_>,
     from: AccountId,
@@ -375,7 +360,7 @@ pub fn hand_over(
     Ok(count)
 }
 
-/// Gives all open tasks of somebody to somebody else, or to nobody: an agent is archived.
+/// Reassigns all open tasks of an archived agent, or unassigns them.
 pub fn pass_on(
     tx: &mut WriteTx<'_>,
     from: Assignee,
@@ -387,13 +372,12 @@ pub fn pass_on(
     Ok(())
 }
 
-/// Puts a task out of the way.
 pub fn archive(tx: &mut WriteTx<'_>, id: TaskId) -> Result<Task, TaskError> {
     let at = tx.now();
     set_archived(tx, id, Some(at))
 }
 
-/// Brings an archived task back.
+/// Restores an archived task.
 pub fn restore(tx: &mut WriteTx<'_>, id: TaskId) -> Result<Task, TaskError> {
     set_archived(tx, id, None)
 }
@@ -414,10 +398,10 @@ fn set_archived(
     Ok(task)
 }
 
-/// Refuses when the task has changed since the caller read it.
+/// Fails if the task changed since revision `rev`.
 ///
 /// # Errors
-/// `Stale`, or when there is no such task.
+/// `Stale`, or if there is no such task.
 pub fn check_rev(tx: &WriteTx<'_>, id: TaskId, rev: Option<u64>) -> Result<(), TaskError> {
     let Some(expected) = rev else { return Ok(()) };
     match queries::get_rev(tx, id)?.1 {
@@ -426,7 +410,7 @@ pub fn check_rev(tx: &WriteTx<'_>, id: TaskId, rev: Option<u64>) -> Result<(), T
     }
 }
 
-/// Takes the next number; it is never given again, not even after an undo.
+/// Allocates the next number. A number is never reused, not even after an undo.
 fn next_number(tx: &mut WriteTx<'_>) -> Result<u32, StoreError> {
     let counting = Counting::Tasks;
     let last = tx.get::<Counter>(counting)?.map_or(0, |counter| counter.last);
@@ -435,7 +419,7 @@ fn next_number(tx: &mut WriteTx<'_>) -> Result<u32, StoreError> {
     Ok(next.last)
 }
 
-/// The title as it is kept: one line, without what nobody sees. What is wrong with it is added to `wrong`.
+/// Normalises a title to one line without invisible characters. Appends errors to `wrong`.
 pub fn title(text: &str, wrong: &mut Vec<FieldError>) -> String {
     let title = one_line(text);
     if title.is_empty() {

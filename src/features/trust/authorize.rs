@@ -1,8 +1,9 @@
-//! What becomes of a call before it is made. The order: a permission that refuses always wins; a locked agent looks and
-//! nothing else; then the nearest permission counts (of the agent or its run before the workspace's, of these arguments
-//! before the whole tool before all tools); else the agent's mode does. A sub-agent may never do more than whoever asked
-//! for it: of all agents above a run the strictest answer counts. What only the mode allows is asked for all the same once
-//! a conversation has read words from outside, where it could carry something out of the house.
+//! Decides whether a call is allowed, denied or needs approval, before it is made.
+//!
+//! Order: a denying permission always wins. A locked agent only reads. Then the most specific permission applies:
+//! agent or run before workspace; arguments before whole tool before all tools. Otherwise the agent's mode decides.
+//! For a sub-agent the strictest decision among its ancestors' agents applies. In a tainted conversation, calls that
+//! only the mode allows need approval if they could send data out.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -18,28 +19,28 @@ use crate::agents::model::Agent;
 use crate::agents::queries::reach;
 use crate::workspace::model::Settings;
 
-/// How far a call reaches.
+/// Where the effects of a call can reach.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reach {
-    /// It stays in the workspace, the agent's folder or the closed jail, or a switch of its own was set by a person.
+    /// Workspace, agent's folder or closed sandbox, or a tool with its own switch that a person has set.
     Inside,
-    /// It reaches the hosts of a list alone, which people have set for the agent. The list stands for the yes, until the
-    /// conversation has read words from outside.
+    /// Only the hosts that people listed for the agent. The list counts as approval until the conversation is
+    /// tainted.
     Listed,
-    /// Its programs reach any host on the network.
+    /// Any host on the network, through the agent's programs.
     AnyHost,
-    /// Its programs run outside the jail.
+    /// Programs outside the sandbox.
     Unjailed,
-    /// It acts at somebody else's.
+    /// External systems.
     Elsewhere,
-    /// It acts in a page of a site, in the agent's browser.
+    /// A page of a site in the agent's browser.
     Site,
-    /// It changes the files that say who the agent is.
+    /// The files that define the agent.
     Itself,
 }
 
 impl Reach {
-    /// Why a person is asked, in a sentence.
+    /// Reason for asking a person, in one sentence.
     fn why(self) -> &'static str {
         match self {
             Self::Inside => "It stays inside",
@@ -53,31 +54,31 @@ impl Reach {
     }
 }
 
-/// The files at the top of an agent's folder that say who it is and what it goes by.
+/// Files at the top of an agent's folder that define its identity and behaviour.
 pub const IDENTITY: [&str; 5] = ["IDENTITY.md", "SOUL.md", "AGENTS.md", "TOOLS.md", "HEARTBEAT.md"];
 
-/// Programs that do what files say which the agent writes: settings, scripts of a package, hooks. The same words may
-/// mean something else tomorrow, so no yes to them is kept.
+/// Programs that execute content of files the agent writes: settings, package scripts, hooks. The same command may do
+/// something else later, so its approval is never saved.
 const FOLDERS_CODE: &[&str] = &[
     "bun", "cargo", "curl", "docker", "gh", "git", "go", "kubectl", "npm", "npx", "pip", "pip3",
     "pnpm", "podman", "ssh", "uv", "wget", "yarn",
 ];
 
-/// Whether a program, by its name or path, does what files of the agent say.
+/// Whether a program, by name or path, executes content of the agent's files.
 #[must_use]
 pub fn does_what_files_say(program: &str) -> bool {
     FOLDERS_CODE.contains(&program.rsplit('/').next().unwrap_or_default())
         || commands::runs_code(program)
 }
 
-/// Tools with a switch of their own, which a person has set: it stands for the yes.
+/// Tools with their own switch, which counts as approval.
 const SWITCHED: &[&str] = &["web_fetch", "browser", "source_write"];
 
-/// Tools that decide what an agent does when nobody is there. A skill is not among them: one that a tainted run has written
-/// is in no prompt until a person has read it.
+/// Tools that change what an agent does unattended. Skills are not included: one written by a tainted run stays out
+/// of every prompt until a person has read it.
 const STANDING: &[&str] = &["routine_delete", "routine_save", "series_save", "template_save"];
 
-/// How far calls of a tool reach, when programs of the agent reach so far.
+/// Reach of a tool's calls. `programs` is the reach of the agent's programs.
 #[must_use]
 pub fn reach_of(tool: &str, effect: Effect, programs: Reach) -> Reach {
     match effect {
@@ -87,8 +88,8 @@ pub fn reach_of(tool: &str, effect: Effect, programs: Reach) -> Reach {
     }
 }
 
-/// How far programs of an agent reach on this host. `agents` are those whose lists of hosts count: the agent's own,
-/// then those of the runs that asked for its run. A list is kept only where the kernel tells ports apart.
+/// Reach of an agent's programs on this host. `agents` are the agents whose host lists apply: the run's own, then
+/// those of its ancestors. A host list is enforced only where the kernel filters ports.
 pub fn programs(tx: &dyn Read, agents: &[AgentId]) -> Result<Reach, StoreError> {
     let free = tx.get::<Settings>(())?.is_some_and(|settings| settings.exec_without_jail);
     if free && sandbox::confine::landlock_abi() == 0 {
@@ -107,21 +108,21 @@ pub fn programs(tx: &dyn Read, agents: &[AgentId]) -> Result<Reach, StoreError> 
     })
 }
 
-/// What a request asks of whom. Records keep it: a released layout is frozen.
+/// Method and target of a request. Stored in records: a released layout is frozen.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutgoingRequest {
     /// Such as `GET`.
     pub method: String,
-    /// The host, in small letters and without a point at its end.
+    /// Lower case, without a trailing dot.
     pub host: String,
-    /// Whether it goes over https to the usual port: a permission is for nothing else.
+    /// Whether the request uses https on port 443. Host permissions apply to nothing else.
     pub is_usual: bool,
-    /// Of a site that is reached in another way: its scheme, host and port, for which there are permissions as well.
+    /// Scheme, host and port of a site reached in another way. Permissions may name it.
     pub origin: Option<String>,
 }
 
 impl OutgoingRequest {
-    /// What a call with these arguments asks of whom; nothing when it names no address.
+    /// The request described by a call's arguments; `None` without an address.
     #[must_use]
     pub fn of(given: &Value) -> Option<Self> {
         let url = url::Url::parse(given.get("url")?.as_str()?).ok()?; // ok: no address, no host
@@ -132,54 +133,51 @@ impl OutgoingRequest {
         Some(Self { method, host, is_usual, origin: None })
     }
 
-    /// Whether it goes to what a permission calls so.
+    /// Whether the request goes to the host or origin of a permission.
     fn is_to(&self, host: &str) -> bool {
         host.trim_end_matches('.').eq_ignore_ascii_case(&self.host)
             || self.origin.as_deref().is_some_and(|origin| origin.eq_ignore_ascii_case(host))
     }
 
-    /// Whether a permission for that may allow it.
+    /// Whether a permission for this host or origin may allow the request.
     fn may_be_allowed_by(&self, host: &str) -> bool {
         self.is_usual
             || self.origin.as_deref().is_some_and(|origin| origin.eq_ignore_ascii_case(host))
     }
 }
 
-/// Whether a command line, its folder and how long one waits are all that a call says.
+/// Whether a call has only the arguments command line, folder, yield time and timeout.
 #[must_use]
 pub fn is_bare(given: &Value) -> bool {
     const SAID: &[&str] = &["command", "workdir", "yieldMs", "timeoutSeconds"];
     given.as_object().is_some_and(|given| given.keys().all(|key| SAID.contains(&key.as_str())))
 }
 
-/// What a call is, as far as it decides.
+/// The facts about a call that decide its authorization.
 #[derive(Clone, Debug)]
 pub struct Facts<'a> {
     pub tool: &'a str,
-    /// What it does to the world.
+    /// Side effect of the tool.
     pub effect: Effect,
-    /// How far it reaches.
     pub reach: Reach,
     /// SHA-256 of tool and plan.
     pub digest: [u8; 32],
-    /// Of a command line: the commands that it will run, or why that cannot be told. None where variables of the call's
-    /// own may make something else of them.
+    /// The commands that a command line runs, or why they cannot be determined; `None` if the call sets variables
+    /// that could change their meaning.
     pub line: Option<&'a Result<Vec<Seen>, commands::Why>>,
-    /// Of a request: what it asks of whom.
     pub request: Option<&'a OutgoingRequest>,
-    /// Whether it takes a secret to where it reaches.
+    /// Whether the call takes a secret to its target.
     pub with_secret: bool,
-    /// What its conversation has read from outside, in a few words; none where it has read nothing, or where that counts
-    /// as trusted.
+    /// First untrusted source that the conversation has read; `None` if it has read none or its agents ignore the
+    /// taint.
     pub outside: Option<&'a str>,
-    /// Why its address alone could carry something out of the house, in words that follow "and"; looked at only where
-    /// `outside` counts.
+    /// Why the address alone could leak data, as text after "and". Used only if `outside` is set.
     pub leaks: Option<&'a str>,
     pub now: Timestamp,
 }
 
 impl<'a> Facts<'a> {
-    /// A call of a tool of which nothing else is known.
+    /// A call with only these facts.
     #[must_use]
     pub fn of(tool: &'a str, effect: Effect, reach: Reach, now: Timestamp) -> Self {
         Self {
@@ -197,16 +195,16 @@ impl<'a> Facts<'a> {
     }
 }
 
-/// What becomes of a call, and why.
+/// Decision and reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
     pub leave: AccessDecision,
-    /// Why, in a sentence without its point.
+    /// One sentence without a full stop.
     pub why: String,
-    /// The permission that decided; none when the mode did.
+    /// The deciding permission; `None` if the mode decided.
     pub rule: Option<PermissionId>,
-    /// All permissions that it took, each once: of a command line one for each part, of a sub-agent those of everybody
-    /// above it.
+    /// All permissions used, without duplicates: one per part of a command line, and those of all ancestors of a
+    /// sub-agent.
     pub took: Vec<PermissionId>,
 }
 
@@ -219,7 +217,7 @@ impl Verdict {
         Self { leave: rule.leave, why, rule: Some(rule.id), took: vec![rule.id] }
     }
 
-    /// The stricter of two answers to one call, this one where neither is; what both allow took the permissions of both.
+    /// The stricter of two decisions, `self` if they are equal. If both allow, the permissions of both are listed.
     #[must_use]
     pub fn and(mut self, other: Self) -> Self {
         if self.leave < other.leave {
@@ -236,7 +234,7 @@ impl Verdict {
     }
 }
 
-/// Weighs a call of a run. `agents` are the run's own, then those of the runs that asked for it.
+/// Authorizes a call of a run. `agents` are the run's own agent, then those of its ancestors.
 pub fn weigh(
     tx: &dyn Read,
     agents: &[AgentId],
@@ -247,14 +245,14 @@ pub fn weigh(
     for agent in agents {
         modes.push((*agent, queries::mode_of(tx, *agent)?));
     }
-    // What an agent asks of another is judged by the stricter of both modes.
+    // Work requested by another agent is limited to the stricter of both modes.
     let asked = run.map(|run| queries::asked_mode(tx, run)).transpose()?.flatten();
     if let (Some((_, own)), Some(asked)) = (modes.first_mut(), asked) {
         *own = queries::stricter(*own, asked);
     }
     let strictest = compiled::speaking(tx, facts, |rules| {
         let of_agent = |(agent, mode): &(AgentId, TrustMode)| {
-            // What counts for the run counts for all who asked for it: one yes is asked for, not one from each.
+            // A permission for the run applies to its ancestors too, so that one approval is enough.
             let counts = |rule: &&Permission| match rule.run {
                 Some(of) => Some(of) == run,
                 None => rule.agent.is_none_or(|of| of == *agent),
@@ -268,8 +266,7 @@ pub fn weigh(
     Ok(heeding_outside(verdict, facts))
 }
 
-/// The verdict on a call of a conversation that may follow somebody else's words: only a permission lets it out of the
-/// house, not the mode.
+/// Decision in a tainted conversation: only a permission, not the mode, allows data to leave.
 fn heeding_outside(verdict: Verdict, facts: &Facts<'_>) -> Verdict {
     let Some(read) = facts.outside else { return verdict };
     if verdict.leave != AccessDecision::Allow || verdict.rule.is_some() {
@@ -297,7 +294,7 @@ fn heeding_outside(verdict: Verdict, facts: &Facts<'_>) -> Verdict {
     Verdict { leave: AccessDecision::Ask, why, rule: None, took: Vec::new() }
 }
 
-/// The verdict on a call of one agent.
+/// Decision for one agent.
 pub(super) fn one(mode: TrustMode, rules: &[&Permission], facts: &Facts<'_>) -> Verdict {
     let refuses =
         |rule: &&&Permission| rule.leave == AccessDecision::Deny && touches(&rule.what, facts);
@@ -322,7 +319,7 @@ pub(super) fn one(mode: TrustMode, rules: &[&Permission], facts: &Facts<'_>) -> 
     }
     let is_hidden = by_mode.leave == AccessDecision::Allow && is_opaque(facts);
     if let Some(rule) = rules.iter().find(|rule| is_hidden && forbids_commands(rule)) {
-        // What cannot be taken apart may hide what a permission refuses.
+        // A line that cannot be parsed may contain a denied command.
         let mut asked = Verdict::of_rule(rule, "refuses some commands, and this one may hide");
         asked.leave = AccessDecision::Ask;
         return asked;
@@ -332,7 +329,7 @@ pub(super) fn one(mode: TrustMode, rules: &[&Permission], facts: &Facts<'_>) -> 
 
 const LEVELS: u8 = 6;
 
-/// How near a permission is to a call: 0 is nearest.
+/// Specificity of a permission: 0 is the most specific.
 fn level_of(rule: &Permission) -> u8 {
     let whose = if rule.agent.is_some() || rule.run.is_some() { 0 } else { 3 };
     let what = match (&rule.what, rule.tool.as_str()) {
@@ -343,7 +340,7 @@ fn level_of(rule: &Permission) -> u8 {
     whose + what
 }
 
-/// Whether any part of a call is what a permission speaks of.
+/// Whether a permission matches any part of a call.
 pub(super) fn touches(what: &What, facts: &Facts<'_>) -> bool {
     match what {
         What::All => true,
@@ -355,8 +352,8 @@ pub(super) fn touches(what: &What, facts: &Facts<'_>) -> bool {
     }
 }
 
-/// The permission that allows a call as a whole; of a command line each part needs one, and the last of them stands for
-/// all, which come with it.
+/// The permission that allows a whole call, and all permissions used. Each part of a command line needs one; the last
+/// one represents them.
 fn allowing<'r>(
     rules: &[&'r Permission],
     facts: &Facts<'_>,
@@ -375,7 +372,7 @@ fn allowing<'r>(
     }
     let (mut last, mut took) = (None, Vec::new());
     for one in commands_of(facts) {
-        // A permission that was kept for a script before says nothing of what the script loads.
+        // An earlier permission for a script does not cover the files that the script loads.
         if !one.files.is_empty() {
             return None;
         }
@@ -389,28 +386,27 @@ fn allowing<'r>(
     last.map(|rule| (rule, took))
 }
 
-/// The commands of a call's line; none when it has no line, or it cannot be told which.
+/// The commands of a call's command line; empty if there is none or it cannot be parsed.
 pub(super) fn commands_of<'f>(facts: &Facts<'f>) -> &'f [Seen] {
     facts.line.map(|line| line.as_deref().unwrap_or_default()).unwrap_or_default()
 }
 
-/// Whether a program's call cannot be taken apart.
+/// Whether the call runs programs and its command line cannot be parsed.
 pub(super) fn is_opaque(facts: &Facts<'_>) -> bool {
     facts.effect == Effect::Exec && !facts.line.is_some_and(Result::is_ok)
 }
 
-/// Whether a permission refuses some commands.
 pub(super) fn forbids_commands(rule: &Permission) -> bool {
     rule.leave == AccessDecision::Deny && matches!(rule.what, What::Command(_))
 }
 
-/// Whether calls of such a tool change nothing.
+/// Whether tools with this effect change nothing.
 #[must_use]
 pub fn only_looks(effect: Effect) -> bool {
     matches!(effect, Effect::Read | Effect::Control)
 }
 
-/// What a mode makes of a call that no permission speaks of.
+/// Decision of a mode if no permission matches.
 fn by_mode(mode: TrustMode, facts: &Facts<'_>) -> Verdict {
     let looks = only_looks(facts.effect);
     let (leave, why) = match mode {

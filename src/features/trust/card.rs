@@ -1,4 +1,4 @@
-//! The cards of modes and permissions: all that the rest of HQ knows of them.
+//! Entity descriptors of modes and permissions.
 
 use entity::{Area, Entity, Field, Fields, Meaning, Type, named_as, text_of};
 use kernel::{Can, Event};
@@ -7,7 +7,7 @@ use store::{ReactionError, WriteTx};
 use super::model::{AgentTrust, Approval, JudgedCall, Permission, PermissionUse};
 use super::rules;
 
-/// The card of modes. A record has no name: history calls it by its agent.
+/// Descriptor of modes. A record has no name; history shows its agent's.
 pub static AGENT_TRUST: Entity = Entity {
     area: Area::Agents,
     fields: &[
@@ -20,7 +20,7 @@ pub static AGENT_TRUST: Entity = Entity {
     ..Entity::of::<AgentTrust>("agent_mode", "mode of an agent", "modes of agents")
 };
 
-/// The card of permissions.
+/// Descriptor of permissions.
 pub static PERMISSION: Entity = Entity {
     area: Area::Agents,
     fields: &[
@@ -51,7 +51,7 @@ fn permission_path(row: &Fields) -> String {
     }
 }
 
-/// A run that has ended asks for nothing any more.
+/// Withdraws the approvals of an ended run.
 fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), ReactionError> {
     match event {
         Event::RunEnded { run, .. } => named_as("permissions", rules::withdraw(tx, *run)),

@@ -1,6 +1,6 @@
-//! Permissions as a verdict reads them: kept in memory, each found by what a call is, so that it looks at those few that
-//! can speak of it. They are brought up to the snapshot that a verdict is given on by what the feed names in between: what
-//! was taken away before that lets nothing through.
+//! In-memory index of permissions, so that an authorization reads only the few permissions that can match the call.
+//! The index is brought up to the snapshot of the authorization from the feed, so a permission revoked before that
+//! snapshot never allows a call.
 
 use std::collections::HashMap;
 
@@ -13,16 +13,16 @@ use super::authorize::{self, Facts};
 use super::model::{Permission, What};
 use super::queries::{self, ALL_TOOLS};
 
-/// A permission as it is kept in memory: as it is.
+/// A permission in memory.
 pub(super) struct Kept(Permission);
 
-/// What a permission is found by within its tool.
+/// Lookup key of a permission within its tool.
 #[derive(Debug, PartialEq, Eq, Hash)]
 enum By {
-    /// The digest of a plan.
+    /// Digest of a plan.
     Same([u8; 32]),
     Command(Key),
-    /// A host or an origin, in small letters and without points at its end.
+    /// Host or origin, lower case, without a trailing dot.
     Host(String),
 }
 
@@ -32,21 +32,20 @@ impl By {
     }
 }
 
-/// The places of a tool's permissions among all, in their order.
+/// Positions of a tool's permissions, in order.
 #[derive(Debug, Default)]
 struct OfTool {
-    /// Those for all its calls.
+    /// Permissions for all calls of the tool.
     all: Vec<usize>,
     by: HashMap<By, Vec<usize>>,
-    /// Those that refuse commands: what cannot be taken apart may hide what they are about.
+    /// Permissions that deny commands. They apply to every line that cannot be parsed.
     forbidding: Vec<usize>,
 }
 
-/// Where permissions are found.
 #[derive(Debug, Default)]
 pub(super) struct Found {
     tools: HashMap<String, OfTool>,
-    /// Whether a permission came, changed or went since it was made.
+    /// Whether permissions changed since `tools` was built.
     is_old: bool,
 }
 
@@ -96,8 +95,8 @@ fn tools(rows: &[Kept]) -> HashMap<String, OfTool> {
 }
 
 impl Found {
-    /// The permissions that may speak of a call and count now, of all agents and runs: those of its tool in their order,
-    /// then those of all tools.
+    /// The valid permissions that may match a call, of all agents and runs: those of its tool in order, then those of
+    /// all tools.
     fn of<'r>(&self, rows: &'r [Kept], facts: &Facts<'_>) -> Vec<&'r Permission> {
         let keys = keys(facts);
         let is_opaque = authorize::is_opaque(facts);
@@ -118,7 +117,7 @@ impl Found {
     }
 }
 
-/// What the permissions are found by that speak of a call.
+/// Lookup keys of a call.
 fn keys(facts: &Facts<'_>) -> Vec<By> {
     let mut keys = vec![By::Same(facts.digest)];
     keys.extend(
@@ -131,14 +130,14 @@ fn keys(facts: &Facts<'_>) -> Vec<By> {
     keys
 }
 
-/// Gives the body the permissions that may speak of a call and count now, as of this snapshot or of a commit just after it.
-/// The body must not read columns itself.
+/// Calls `body` with the valid permissions that may match a call, as of this snapshot or a later commit. `body` must
+/// not read columns itself.
 pub(super) fn speaking<T>(
     read: &dyn Read,
     facts: &Facts<'_>,
     body: impl FnOnce(&[&Permission]) -> T,
 ) -> Result<T, StoreError> {
-    // A host's copy keeps no columns: there those of one tool are read.
+    // A replica has no columns, so read the permissions of the tool.
     if read.columns().is_none() {
         let all = queries::rules_of(&read, facts.tool, facts.now)?;
         return Ok(body(&all.iter().collect::<Vec<_>>()));
@@ -146,21 +145,21 @@ pub(super) fn speaking<T>(
     columns::with_shared(read, |rows: &[Kept], found: &Found| body(&found.of(rows, facts)))
 }
 
-/// Permissions that are found like those of a store.
+/// A set of permissions with the same lookup.
 pub(super) struct Among {
     rows: Vec<Kept>,
     found: Found,
 }
 
 impl Among {
-    /// These, in this order.
+    /// Keeps the order of `all`.
     pub(super) fn new(all: Vec<Permission>) -> Self {
         let rows: Vec<Kept> = all.into_iter().map(Kept).collect();
         let found = Found { tools: tools(&rows), is_old: false };
         Self { rows, found }
     }
 
-    /// Those that may speak of a call and count now.
+    /// The valid permissions that may match a call.
     pub(super) fn speaking(&self, facts: &Facts<'_>) -> Vec<&Permission> {
         self.found.of(&self.rows, facts)
     }
@@ -246,7 +245,7 @@ mod tests {
         })
     }
 
-    /// The verdict by all permissions, one after the other.
+    /// Reference result from all permissions in sequence.
     fn plainly(all: &[Permission], mode: TrustMode, agent: AgentId, facts: &Facts<'_>) -> Verdict {
         let of = |tool: &str| {
             let tool = tool.to_owned();

@@ -1,4 +1,4 @@
-//! What the sandbox of an agent's programs is asked for, and what it does on this machine as its self-test finds it.
+//! The sandbox of an agent's programs: the requested restrictions, and how this machine's self-test enforces them.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -44,10 +44,10 @@ pub struct Found {
     pub text: String,
 }
 
-/// Tries what the sandbox does here: three programs, for about a tenth of a second. Blocking.
+/// Runs the sandbox self-test: three programs, about 0.1 s. Blocking.
 ///
 /// # Errors
-/// When it cannot be tried.
+/// If the self-test cannot run.
 pub fn tested(app: &App, without_landlock: WithoutLandlock) -> Result<Posture, SandboxError> {
     let key = app.config.key_file();
     let test = SelfTest {
@@ -59,10 +59,10 @@ pub fn tested(app: &App, without_landlock: WithoutLandlock) -> Result<Posture, S
     test.run(&app.sandbox)
 }
 
-/// What an agent's programs may do, and what this machine makes of it. Blocking.
+/// The requested restrictions of an agent's programs and their enforcement on this machine. Blocking.
 ///
 /// # Errors
-/// When the disk fails, or the sandbox cannot be tried.
+/// If the store fails or the self-test cannot run.
 pub fn explain(ws: &Ws, agent: &Agent) -> Result<Explained, StoreError> {
     let (reach, hosts, settings) = ws.read(|snap| {
         let reach = authorize::programs(snap, &[agent.id])?;
@@ -105,7 +105,7 @@ pub fn explain(ws: &Ws, agent: &Agent) -> Result<Explained, StoreError> {
     })
 }
 
-/// What is asked of the sandbox, in sentences.
+/// The requested restrictions as sentences.
 fn asked(agent: &Agent, reach: Reach, has_hosts: bool, free: bool) -> Vec<String> {
     if !agent.exec {
         return vec!["It runs no programs.".to_owned()];

@@ -1,5 +1,5 @@
-//! What a command line would do on this machine as a program in the jail finds it, and the files of the agent that it
-//! names: what a yes is bound to, and what a permission is compared with.
+//! Resolves a command line on this machine as a program in the sandbox sees it, and the agent's files that it names.
+//! Approvals are bound to these files, and permissions are compared with the resolved commands.
 
 use std::cell::{OnceCell, RefCell};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -12,41 +12,41 @@ use git::files::AgentFiles;
 
 use super::model::Witness;
 
-/// The most files that a yes is bound to one by one.
+/// Maximum number of files that an approval is bound to one by one.
 const MAX_FILES: usize = 32;
-/// The most places in which a word of a line is looked for.
+/// Maximum number of paths tried for the words of a line.
 const MAX_TRIED: usize = 2_000;
-/// The largest file that is bound, in bytes: tools of the agent read and write none that is larger.
+/// Maximum size of a bound file in bytes. The agent's tools read and write no larger files.
 const MAX_FILE: u64 = 10 * 1024 * 1024;
-/// The longest path of which each folder is remembered, in bytes.
+/// Maximum length in bytes of a path whose parent folders are cached.
 const MAX_WALKED: usize = 1_024;
-/// So many paths are remembered, and so many programs: lines of many others are looked at one after the other.
+/// Maximum number of cached paths, and of cached programs.
 const MAX_KEPT: usize = 4_096;
-/// Where a bare name is looked for in the jail.
+/// Search path for programs in the sandbox.
 const PATH: &[&str] =
     &["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
 
-/// A command line: what the shell will make of it, and what that is on this machine.
+/// A command line with its parsed and resolved forms.
 #[derive(Debug)]
 pub struct Line {
-    /// To the letter.
+    /// Unchanged text.
     pub text: String,
-    /// The folder in which it runs.
+    /// Working folder.
     pub cwd: String,
-    /// What the shell will make of it.
+    /// Parsed form.
     pub reduced: Reduced,
-    /// What that is here, or why it cannot be told.
+    /// The resolved commands, or why they cannot be determined.
     pub seen: Result<Vec<Seen>, commands::Why>,
 }
 
-/// A command line as it is on this machine now, and the files of the agent that it names. It runs below the agent's folder
-/// at `below`. Blocking.
+/// Resolves a command line, and hashes the agent's files that it names. `below` is its folder within the agent's
+/// folder. Blocking.
 #[must_use]
 pub fn looked_at(text: String, folder: &Path, below: &str) -> (Line, Vec<Witness>) {
     let jail = Jail::at(folder);
     let below = match below {
         "" => String::new(),
-        // ok: a folder that is refused here is refused by the program's start, too.
+        // ok: an invalid folder makes the program's start fail too.
         below => jail.files().and_then(|files| files.relative(below).ok()).unwrap_or_default(),
     };
     let line = jail.line(text, &jail.folder.join(below));
@@ -54,13 +54,13 @@ pub fn looked_at(text: String, folder: &Path, below: &str) -> (Line, Vec<Witness
     (line, files)
 }
 
-/// What a command line would run in an agent's folder on this machine now. Blocking.
+/// The commands that a line would run in an agent's folder. Blocking.
 pub fn seen(text: &str, folder: &Path) -> Result<Vec<Seen>, commands::Why> {
     let jail = Jail::at(folder);
     jail.seen(&commands::reduce(text), &jail.folder.display().to_string())
 }
 
-/// The files of the agent that a line names, as they are now. Of very many the last stands for all others. Blocking.
+/// Hashes of the agent's files that a line names. Beyond the limit, the last entry covers all others. Blocking.
 fn witnesses(line: &Line, jail: &Jail) -> Vec<Witness> {
     let mut found = BTreeMap::new();
     for bound in line.seen.iter().flatten().flat_map(|seen| &seen.files) {
@@ -89,22 +89,22 @@ fn witnesses(line: &Line, jail: &Jail) -> Vec<Witness> {
     all
 }
 
-/// The machine as a program in the jail finds it, with the agent's folder if it is there. A file outside of that has no
-/// hash: a yes to it is never kept.
+/// The machine as the sandbox shows it, with the agent's folder if it exists. Files outside that folder have no hash,
+/// so their approval is never saved.
 struct Jail {
     folder: PathBuf,
-    /// The agent's files, once one of them is looked for; none where its folder is not there.
+    /// Opened on first use; `None` if the folder does not exist.
     files: OnceCell<Option<AgentFiles>>,
-    /// The programs that names were found to be, as a line asks for the same ones many times.
+    /// Cache of resolved program names.
     programs: RefCell<HashMap<String, Option<String>>>,
-    /// Paths that were asked for, with all links followed; none for what is not there.
+    /// Cache of canonical paths; `None` for missing paths.
     followed: RefCell<HashMap<PathBuf, Option<PathBuf>>>,
 }
 
 impl Jail {
     fn at(folder: &Path) -> Self {
-        let real = folder.canonicalize().ok(); // ok: it is not there
-        // Most paths that are asked for lie below it, and its links are followed.
+        let real = folder.canonicalize().ok(); // ok: the folder does not exist
+        // Most paths lie below this folder, which is canonical already.
         let followed = real.iter().map(|real| (real.clone(), Some(real.clone()))).collect();
         Self {
             folder: real.unwrap_or_else(|| folder.to_owned()),
@@ -114,14 +114,14 @@ impl Jail {
         }
     }
 
-    /// A command line that runs in this folder.
+    /// Parses and resolves a line with this working folder.
     fn line(&self, text: String, cwd: &Path) -> Line {
         let (cwd, reduced) = (cwd.display().to_string(), commands::reduce(&text));
         let seen = self.seen(&reduced, &cwd);
         Line { text, cwd, reduced, seen }
     }
 
-    /// What a line would run that begins in this folder.
+    /// Resolves a parsed line that begins in this folder.
     fn seen(&self, reduced: &Reduced, start: &str) -> Result<Vec<Seen>, commands::Why> {
         let at = self.folder.display().to_string();
         commands::look(reduced, &commands::Place { folder: &at, start, machine: self })
@@ -132,25 +132,25 @@ impl Jail {
         self.files.get_or_init(|| AgentFiles::open(&self.folder).ok()).as_ref()
     }
 
-    /// A path with all links followed, as it was when somebody first asked for it; nothing when it is not there.
+    /// Canonical path at the first lookup; `None` if the path does not exist.
     fn there(&self, path: &Path) -> Option<PathBuf> {
         if let Some(known) = self.followed.borrow().get(path) {
             return known.clone();
         }
         let found = match (path.parent(), path.file_name()) {
-            // What is no link, in a folder of which the links are followed, is not walked down to once more.
+            // A non-link in a canonical folder needs no further resolution.
             (Some(above), Some(name))
                 if path.is_absolute() && path.as_os_str().len() < MAX_WALKED =>
             {
                 self.there(above).and_then(|above| {
                     let path = above.join(name);
                     match path.symlink_metadata() {
-                        Ok(found) if found.is_symlink() => path.canonicalize().ok(), // ok: it leads nowhere
-                        found => found.ok().map(|_| path), // ok: it is not there
+                        Ok(found) if found.is_symlink() => path.canonicalize().ok(), // ok: broken link
+                        found => found.ok().map(|_| path), // ok: missing path
                     }
                 })
             }
-            _ => path.canonicalize().ok(), // ok: it is not there
+            _ => path.canonicalize().ok(), // ok: missing path
         };
         let mut followed = self.followed.borrow_mut();
         if MAX_KEPT <= followed.len() {
@@ -160,7 +160,7 @@ impl Jail {
         found
     }
 
-    /// The name and SHA-256 of a file of the agent that tools can read.
+    /// Name and SHA-256 of a file that the agent's tools can read.
     fn sum(&self, path: &Path) -> Option<(String, [u8; 32])> {
         let name = path.strip_prefix(&self.folder).ok()?.display().to_string();
         let part = self.files()?.read_up_to(&name, MAX_FILE).ok()??;
@@ -185,7 +185,7 @@ impl Machine for Jail {
         let path = Path::new(path);
         for above in path.ancestors() {
             if let Some(real) = self.there(above) {
-                let rest = path.strip_prefix(above).ok()?; // ok: it is one of its ancestors
+                let rest = path.strip_prefix(above).ok()?; // ok: `above` is an ancestor of `path`
                 return Some(real.join(rest).display().to_string());
             }
         }
@@ -197,8 +197,8 @@ impl Machine for Jail {
     }
 }
 
-/// The words of a command line that may be files, each with the folders that it may be seen from, below the line's own.
-/// Of a line that cannot be taken apart these are all words below all words.
+/// Words of a line that may be files, as (folder, word). Folders are relative to the line's working folder. For a
+/// line that cannot be parsed: all words below all words.
 fn words_of(line: &Line) -> Vec<(String, String)> {
     let mut words = Vec::new();
     match &line.reduced {
@@ -229,7 +229,7 @@ fn words_of(line: &Line) -> Vec<(String, String)> {
     words
 }
 
-/// All that looks like a word, also below all else that does.
+/// All word-like parts of a text, each also below every other part.
 fn loose(text: &str, words: &mut Vec<(String, String)>) {
     let parts = text.split(|c: char| c.is_whitespace() || "\"'`;|&<>()$={}".contains(c));
     let parts: Vec<&str> = parts.filter(|word| !word.is_empty()).take(MAX_FILES).collect();

@@ -1,6 +1,6 @@
-//! What a program may load beside the files that its line names: all files of the agent's folder. An approval of such a
-//! line is bound to them by the marks of their inodes, which nothing inside the jail can set back, so that no file is read.
-//! Folders for passing files (`SCRATCH`) are left out unless the line works there.
+//! Files that a program may load without its command line naming them: all files of the agent's folder. An approval
+//! is bound to their inode metadata, which nothing in the sandbox can reset, so no content is read. Folders for
+//! temporary files (`SCRATCH`) are excluded unless the line works there.
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
@@ -10,15 +10,15 @@ use sha2::{Digest, Sha256};
 use super::line::Line;
 use super::model::{LOADED, Plan, Witness};
 
-/// Folders at the top of an agent's folder for what comes and goes while programs run.
+/// Top-level folders whose files come and go while programs run.
 const SCRATCH: &[&str] = &["scratch", "state", "tmp", ".cache", ".npm"];
-/// The most files that are kept one by one, so that a card can name what has changed.
+/// Maximum number of files listed one by one, so that a card can name a changed file.
 const MOST_NAMED: usize = 200;
-/// The longest path that is kept by itself, in bytes.
+/// Maximum length in bytes of a path listed by itself.
 const LONGEST: usize = 200;
-/// The most files that are looked at. What lies beyond is not compared, and the card says so.
+/// Maximum number of files compared. The card mentions when there are more.
 const MOST: usize = 200_000;
-/// What stands for all files that are not kept one by one.
+/// Name of the entry that covers all unlisted files.
 const OTHERS: &str = "other files of its folder";
 
 /// Whether a line runs a program that may load files which the line does not name.
@@ -51,7 +51,7 @@ struct Found {
 
 impl Found {
     fn walk(&mut self, folder: &Path, at: &str, takes: &dyn Fn(&str) -> bool) {
-        // ok: a folder that cannot be read is no folder for a program either.
+        // ok: a program cannot read an unreadable folder either.
         let Ok(entries) = folder.read_dir() else { return };
         for entry in entries.flatten() {
             if MOST <= self.files.len() {
@@ -64,7 +64,7 @@ impl Found {
                 continue;
             }
             let path = if at.is_empty() { shown.into_owned() } else { format!("{at}/{shown}") };
-            // Links are not followed: what they lead to inside is looked at where it is.
+            // Links are not followed: targets inside the folder are visited at their own path.
             let Ok(found) = entry.path().symlink_metadata() else { continue };
             if found.is_dir() {
                 self.walk(&entry.path(), &path, takes);
@@ -81,7 +81,7 @@ impl Found {
         }
     }
 
-    /// Those nearest to the top one by one, and one that stands for all others.
+    /// The files nearest to the top one by one, and one entry for all others.
     fn witnesses(mut self) -> Vec<Witness> {
         let key = |one: &Witness| (LONGEST < one.path.len(), one.path.matches('/').count());
         self.files.sort_by(|a, b| key(a).cmp(&key(b)).then_with(|| a.path.cmp(&b.path)));

@@ -1,5 +1,5 @@
-//! What agents may do without asking: the mode of each, permissions that people keep, and approvals, which are calls
-//! that wait for a person's yes. `weigh` says what becomes of a call; the runtime alone makes calls, and asks here first.
+//! Permissions of agents: modes, saved permissions, and approvals for calls that wait for a person. The `authorize`
+//! module decides each call. Only the runtime makes calls, and it asks here first.
 
 pub mod card;
 mod compiled;

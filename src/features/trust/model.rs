@@ -1,4 +1,4 @@
-//! Records: the mode of an agent, permissions, approvals, calls that were judged. A released layout is frozen: add `…V1`,
+//! Records: modes of agents, permissions, approvals and recorded calls. A released layout is frozen: add `…V1` and
 //! raise `VERSION`.
 
 mod call_record;
@@ -18,33 +18,31 @@ use store::{Class, DecodeError, Index, Keys, OnDelete, Record, Refs, Root, Table
 pub use call_record::{Became, CallRecord, JUDGED_CALLS, JudgedCall};
 pub use commands::Pattern;
 
-/// The tool that acts at sites.
+/// The tool that acts on sites.
 pub const BROWSER: &str = "browser";
-/// The longest line that stands for a call, in characters.
+/// Maximum length of a call's one-line form in characters.
 const LINE: usize = 160;
 
-/// Modes of agents.
 pub const TRUST_MODES: Table = Table::new(370, "trust_modes");
-/// Rules of what agents may do without asking.
+/// Rules for calls without approval.
 pub const PERMISSIONS: Table = Table::new(371, "permissions");
-/// Tool, agent.
+/// Tool, then agent.
 pub const BY_TOOL: Index = Index::multi(372, "permissions_by_tool");
-/// What permissions have decided lately.
+/// Recent uses of permissions.
 pub const PERMISSION_USES: Table = Table::new(399, "permission_uses");
-/// Calls that wait for a person's yes, and those that have waited.
+/// Calls that wait or waited for approval.
 pub const APPROVALS: Table = Table::new(373, "approvals");
-/// Open ones, by when they were asked.
+/// Open approvals by time of request.
 pub const OPEN: Index = Index::multi(374, "approvals_open");
-/// The run and the call.
+/// Run, then call.
 pub const BY_CALL: Index = Index::multi(375, "approvals_by_call");
 
-/// How much an agent may do without asking; without this record it asks.
+/// How much an agent may do without approval. Without a record the mode is `Ask`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AgentTrust {
     pub agent: AgentId,
-    /// How much.
     pub mode: TrustMode,
-    /// Whether it goes on by itself also after it has read words from outside.
+    /// Whether the agent ignores the taint of its conversations.
     pub autonomous: bool,
 }
 
@@ -63,21 +61,21 @@ impl Record for AgentTrust {
     }
 }
 
-/// The calls that a permission is for.
+/// The calls that a permission matches.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum What {
     /// All calls of the tool.
     All,
-    /// Calls with exactly these arguments: SHA-256 of the plan, and what it is as people read it.
+    /// Calls with exactly these arguments.
     Same {
-        /// The digest of the plan.
+        /// SHA-256 of the plan.
         digest: [u8; 32],
-        /// For people.
+        /// Display text.
         shown: String,
     },
-    /// Programs: every part of the command line fits this.
+    /// Command lines of which every part matches.
     Command(Pattern),
-    /// Requests by this method (empty: any) to this host.
+    /// Requests to this host.
     Host {
         /// Such as `GET`; empty for any.
         method: String,
@@ -85,32 +83,28 @@ pub enum What {
     },
 }
 
-/// A rule: whether calls like these are made, asked for or refused.
+/// A rule that allows, denies or asks for matching calls.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Permission {
     pub id: PermissionId,
-    /// The agent; none for all of the workspace.
+    /// `None` for the whole workspace.
     pub agent: Option<AgentId>,
-    /// The run for which alone it counts.
+    /// Limits the permission to one run.
     pub run: Option<RunId>,
-    /// The name of the tool; `*` for all.
+    /// Tool name; `*` for all tools.
     pub tool: String,
-    /// The calls.
     pub what: What,
-    /// What becomes of them.
     pub leave: AccessDecision,
-    /// Why, in a person's words.
+    /// Reason given by a person.
     pub note: String,
     pub by: Actor,
     #[serde(with = "millisecond::required")]
     pub created_at: Timestamp,
-    /// Until when it counts.
     #[serde(with = "millisecond::optional")]
     pub expires_at: Option<Timestamp>,
 }
 
 impl Permission {
-    /// Whether it counts at a moment.
     #[must_use]
     pub fn counts_at(&self, now: Timestamp) -> bool {
         self.expires_at.is_none_or(|until| now < until)
@@ -148,24 +142,23 @@ impl Record for Permission {
     }
 }
 
-/// How often a permission has decided what became of a call lately: the call was made, refused or asked for. It stands
-/// beside the permission, which stays as it is.
+/// Recent use count of a permission: calls that it allowed, denied or asked for. Separate from the permission, which
+/// stays unchanged.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PermissionUse {
     pub permission: PermissionId,
-    /// When it decided last.
     #[serde(with = "millisecond::required")]
     pub last_at: Timestamp,
-    /// The days on which it did, counted from 1970 in UTC, each with how many calls; no day twice, and none that lies
-    /// more than [`PermissionUse::DAYS`] days behind the last one.
+    /// Use counts as (day since 1970 in UTC, calls). Days are unique and at most [`PermissionUse::DAYS`] days before
+    /// the last one.
     pub days: Vec<(i64, u32)>,
 }
 
 impl PermissionUse {
-    /// For so many days the calls are counted.
+    /// Number of days counted.
     pub const DAYS: i64 = 30;
 
-    /// Nothing yet.
+    /// No uses.
     #[must_use]
     pub fn none(permission: PermissionId, now: Timestamp) -> Self {
         Self { permission, last_at: now, days: Vec::new() }
@@ -175,7 +168,7 @@ impl PermissionUse {
         at.as_second().div_euclid(24 * 60 * 60)
     }
 
-    /// The same with one more call.
+    /// Counts one more call.
     #[must_use]
     pub fn with(mut self, now: Timestamp) -> Self {
         let today = Self::day(now);
@@ -188,7 +181,7 @@ impl PermissionUse {
         self
     }
 
-    /// How many calls of the last thirty days it decided.
+    /// Calls decided within the last thirty days.
     #[must_use]
     pub fn lately(&self, now: Timestamp) -> u64 {
         let first = Self::day(now) - Self::DAYS;
@@ -216,50 +209,50 @@ impl Record for PermissionUse {
     }
 }
 
-/// What the path of a file begins with that a call does not name and that its program may load.
+/// Path prefix of a file that the call does not name but its program may load.
 pub(super) const LOADED: &str = "./";
 
-/// A file that a call would use, as it was when the call was asked for.
+/// State of a file that a call uses, taken when approval was requested.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Witness {
-    /// Its path in the agent's folder; behind `./` where the call does not name it.
+    /// Path in the agent's folder, with prefix `./` if the call does not name it.
     pub path: String,
-    /// SHA-256 of it; of a file that the call does not name, of what changes with it.
+    /// SHA-256 of the content; for a loaded file, of its metadata.
     pub hash: [u8; 32],
 }
 
 impl Witness {
-    /// Its path as people read it.
+    /// Display path.
     #[must_use]
     pub fn name(&self) -> &str {
         self.path.strip_prefix(LOADED).unwrap_or(&self.path)
     }
 
-    /// Whether the call does not name it.
+    /// Whether the call does not name the file.
     #[must_use]
     pub fn is_loaded(&self) -> bool {
         self.path.starts_with(LOADED)
     }
 }
 
-/// What a call would do, to the byte.
+/// Exact effect of a call.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
-    /// The arguments as canonical JSON: this is what runs.
+    /// Arguments as canonical JSON. Exactly these are executed.
     pub arguments: String,
-    /// What people read of it: a command line, a request, or the arguments.
+    /// Display text: a command line, a request, or the arguments.
     pub shown: String,
-    /// The folder in which a program runs; empty for others.
+    /// Working folder of a program; empty for other tools.
     pub folder: String,
-    /// The names of variables that it is given.
+    /// Names of the environment variables passed.
     pub variables: Vec<String>,
-    /// The files of the agent that it names.
+    /// Files of the agent that the call names or loads.
     pub files: Vec<Witness>,
 }
 
 impl Plan {
-    /// What a call of this tool would do, in a line as titles and lists have it: a command, a request, an act, the files
-    /// that say who the agent is, or the tool with its arguments.
+    /// One-line form for titles and lists: a command, a request, an action, the identity files, or the tool with its
+    /// arguments.
     #[must_use]
     pub fn line(&self, tool: &str) -> String {
         let told = match tool {
@@ -276,7 +269,7 @@ impl Plan {
         ellipsis(&told, LINE)
     }
 
-    /// The files that it is bound to, as people read them: each that it names, and whether all others count.
+    /// Display paths of the files that the approval is bound to, with one entry for all loaded files.
     #[must_use]
     pub fn bound_to(&self) -> Vec<String> {
         let named = self.files.iter().filter(|file| !file.is_loaded());
@@ -287,65 +280,58 @@ impl Plan {
         told
     }
 
-    /// Whether a call of this tool would change the files that say who the agent is; what people read then has the lines
-    /// before and after.
+    /// Whether the call changes the identity files; `shown` then has the lines before and after.
     #[must_use]
     pub fn is_rewriting(&self, tool: &str) -> bool {
         tool != "exec" && tool != BROWSER && !self.files.is_empty()
     }
 }
 
-/// Calls like this one, for which a yes can count as well.
+/// A wider grant offered with an approval.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Offer {
-    /// In words.
     pub label: String,
-    /// The permissions that it makes: one for each part of a command line.
+    /// The permissions to create: one per part of a command line.
     pub whats: Vec<What>,
 }
 
-/// The answer to an approval.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Answer {
     pub answer: ApprovalAnswer,
-    /// Who; nobody when it answered itself.
+    /// `None` if no person answered.
     pub by: Option<AccountId>,
-    /// What the agent is told besides.
+    /// Message to the agent.
     pub note: String,
     #[serde(with = "millisecond::required")]
     pub at: Timestamp,
 }
 
-/// A call that waits for a person's yes, or has waited.
+/// A call that waits or waited for approval.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Approval {
     pub id: ApprovalId,
     pub run: RunId,
-    /// The provider's id of the call.
+    /// Call id assigned by the provider.
     pub call_id: String,
     pub agent: AgentId,
-    /// The name of the tool.
     pub tool: String,
-    /// What it would do.
     pub plan: Plan,
     /// SHA-256 of tool and plan.
     pub digest: [u8; 32],
-    /// SHA-256 of what the tool said of itself when the call was asked for; zeros where that was not kept yet.
+    /// SHA-256 of the tool's definition at the time of the request; zeros in records older than this field.
     pub definition: [u8; 32],
-    /// How much harm it may do.
     pub risk: Risk,
-    /// Why it is asked, in a sentence.
+    /// Why approval is needed, in one sentence.
     pub why: String,
-    /// For what else a yes can count.
+    /// Wider grants to choose from.
     pub offers: Vec<Offer>,
-    /// Since when it waits.
     #[serde(with = "millisecond::required")]
     pub asked_at: Timestamp,
-    /// Until when; then the run goes on without it.
+    /// Deadline, after which the run resumes without the call.
     #[serde(with = "millisecond::optional")]
     pub until: Option<Timestamp>,
     pub answer: Option<Answer>,
-    /// When the call was made on it.
+    /// Time at which the approved call was made.
     #[serde(with = "millisecond::optional")]
     pub spent_at: Option<Timestamp>,
 }
@@ -394,13 +380,12 @@ impl From<ApprovalV1> for Approval {
 }
 
 impl Approval {
-    /// Whether the tool says the same of itself as when the call was asked for, as far as that is known.
+    /// Whether the tool's definition is unchanged since the request; `true` if the old one is unknown.
     #[must_use]
     pub fn is_of(&self, definition: &[u8; 32]) -> bool {
         self.definition == [0; 32] || self.definition == *definition
     }
 
-    /// Whether somebody said yes.
     #[must_use]
     pub fn is_allowed(&self) -> bool {
         let yes = |answer: &Answer| {
@@ -496,7 +481,7 @@ mod tests {
         assert_eq!((used.lately(on(30)), used.lately(on(59))), (1, 0));
         let used = used.with(on(31));
         assert_eq!((used.lately(on(31)), used.days.len()), (2, 2));
-        // A clock that was set back begins no day twice.
+        // A clock that was set back does not duplicate a day.
         let used = used.with(on(29)).with(on(29));
         assert_eq!((used.days.len(), used.lately(on(31))), (2, 4));
     }

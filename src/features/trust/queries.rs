@@ -21,25 +21,24 @@ use crate::runs::model::Run;
 use crate::runs::queries::{children, taint};
 use crate::workspace::model::Settings;
 
-/// The most permissions of a tool that count.
+/// Maximum number of permissions read per tool.
 const MOST: usize = 1_000;
-/// Stands for all tools in a permission.
+/// Tool name of a permission for all tools.
 pub const ALL_TOOLS: &str = "*";
 
-/// How much an agent may do without asking.
+/// Mode of an agent.
 pub fn mode_of(tx: &dyn Read, agent: AgentId) -> Result<TrustMode, StoreError> {
     Ok(trust_of(tx, agent)?.mode)
 }
 
-/// The same, with whether it goes on by itself after it has read words from outside.
+/// Mode and taint setting of an agent.
 pub fn trust_of(tx: &dyn Read, agent: AgentId) -> Result<AgentTrust, StoreError> {
     let usual = AgentTrust { agent, mode: TrustMode::Ask, autonomous: false };
     Ok(tx.get::<AgentTrust>(agent)?.unwrap_or(usual))
 }
 
-/// The strictest mode of the agents that have asked for what a run does, or for what the runs do that it works for; none
-/// where only people have. A locked agent changes nothing by itself, and what it asks of others is judged as in the mode
-/// `Ask`.
+/// The strictest mode among the agents that requested the work of a run or of its ancestors; `None` if only people
+/// did. `Locked` counts as `Ask`: a locked agent changes nothing itself but may request work.
 pub fn asked_mode(tx: &dyn Read, run: RunId) -> Result<Option<TrustMode>, StoreError> {
     let mut strictest = None;
     for run in std::iter::once(run).chain(children::above(tx, run)?) {
@@ -57,7 +56,7 @@ pub fn asked_mode(tx: &dyn Read, run: RunId) -> Result<Option<TrustMode>, StoreE
     Ok(strictest)
 }
 
-/// Modes in the order of how much they let pass.
+/// Order of modes: higher allows more.
 pub(super) fn rank(mode: TrustMode) -> u8 {
     match mode {
         TrustMode::Locked => 0,
@@ -67,13 +66,13 @@ pub(super) fn rank(mode: TrustMode) -> u8 {
     }
 }
 
-/// The one of two modes that lets less pass.
+/// The mode that allows less.
 #[must_use]
 pub fn stricter(one: TrustMode, other: TrustMode) -> TrustMode {
     if rank(other) < rank(one) { other } else { one }
 }
 
-/// Whether one of these agents is locked: the run's own, or one of those that asked for it.
+/// Whether one of the agents is locked.
 pub fn is_locked(tx: &dyn Read, agents: &[AgentId]) -> Result<bool, StoreError> {
     for agent in agents {
         if mode_of(tx, *agent)? == TrustMode::Locked {
@@ -83,14 +82,14 @@ pub fn is_locked(tx: &dyn Read, agents: &[AgentId]) -> Result<bool, StoreError> 
     Ok(false)
 }
 
-/// The model that reviews what agents in the mode Auto ask, with its connection; none when nobody has chosen one.
+/// The reviewing model of mode Auto with its connection; `None` if none is chosen.
 pub fn reviewer(tx: &dyn Read) -> Result<Option<(ConnectionId, String)>, StoreError> {
     let settings = tx.get::<Settings>(())?;
     Ok(settings.and_then(|settings| settings.reviewer_connection.zip(settings.reviewer_model)))
 }
 
-/// Whether the reviewer may allow what these agents ask: one of them is in the mode Auto and none asks people, there is a
-/// reviewer, and their conversation has read nothing from outside.
+/// Whether the reviewer may allow calls of these agents: one is in mode Auto, none in Ask or Locked, a reviewer is
+/// chosen, and the conversation is not tainted.
 pub fn may_review(
     tx: &dyn Read,
     agents: &[AgentId],
@@ -107,8 +106,7 @@ pub fn may_review(
     Ok(is_auto && reviewer(tx)?.is_some() && taint::of(tx, session)?.is_none())
 }
 
-/// What a conversation has read from outside, in a few words, as far as it counts for these agents: one that goes on by
-/// itself heeds nothing of it, unless it works for one that does.
+/// First untrusted source of a conversation; `None` if it is not tainted or all these agents ignore the taint.
 pub fn heeded(
     tx: &dyn Read,
     agents: &[AgentId],
@@ -123,7 +121,7 @@ pub fn heeded(
     Ok(None)
 }
 
-/// The permissions that speak of a tool and count now, of all agents and runs.
+/// The valid permissions for a tool, of all agents and runs.
 pub fn rules_of(tx: &dyn Read, tool: &str, now: Timestamp) -> Result<Vec<Permission>, StoreError> {
     let of = |name: &str| {
         let mut key = KeyBuf::new();
@@ -136,8 +134,8 @@ pub fn rules_of(tx: &dyn Read, tool: &str, now: Timestamp) -> Result<Vec<Permiss
     Ok(all)
 }
 
-/// Why a permission refuses something at a site in the browser of an agent, whoever does it there; nothing when none does.
-/// `does` is the word of a [`SiteAct`], or `GET`, with the address of the site; none for what asks nothing of a site.
+/// Why a permission denies an action in an agent's browser, whoever performs it; `None` if no permission does. `does`
+/// is the word of a [`SiteAct`] or `GET`, with the site's address; `None` for actions without a site.
 pub fn refused_in_browser(
     tx: &dyn Read,
     agent: AgentId,
@@ -145,35 +143,35 @@ pub fn refused_in_browser(
     now: Timestamp,
 ) -> Result<Option<String>, StoreError> {
     let asked = does.and_then(|(word, at)| {
-        // ok: what has no address is asked of no site
+        // ok: an action without an address has no site
         let at = Url::parse(at).ok()?;
         Some(OutgoingRequest { method: word.to_owned(), ..sites::asked(SiteAct::Act, &at)? })
     });
     let facts =
         Facts { request: asked.as_ref(), ..Facts::of(BROWSER, Effect::External, Reach::Site, now) };
     let verdict = authorize::weigh(tx, &[agent], None, &facts)?;
-    // A mode says what an agent does by itself; a permission says what is not done there.
+    // A mode limits what the agent does by itself; only a permission forbids an action to people too.
     Ok((verdict.leave == AccessDecision::Deny && verdict.rule.is_some()).then_some(verdict.why))
 }
 
-/// The permissions that people keep: of one agent and of the workspace, or of the workspace alone; newest first.
+/// Saved permissions of the workspace and, if given, of one agent; newest first.
 pub fn kept(tx: &dyn Read, agent: Option<AgentId>) -> Result<Vec<Permission>, StoreError> {
     let mut all: Vec<Permission> = tx.list(&Range::all().reverse().limit(MOST))?;
     all.retain(|rule| rule.run.is_none() && (rule.agent.is_none() || rule.agent == agent));
     Ok(all)
 }
 
-/// All permissions that people keep, of all agents and of the workspace.
+/// All saved permissions.
 pub fn lasting(tx: &dyn Read) -> Result<Vec<Permission>, StoreError> {
     let mut all: Vec<Permission> = tx.list(&Range::all())?;
     all.retain(|rule| rule.run.is_none());
     Ok(all)
 }
 
-/// An approval.
+/// Reads an approval.
 ///
 /// # Errors
-/// `NotFound` when there is none of this id.
+/// `NotFound` if it does not exist.
 pub fn get(tx: &dyn Read, id: ApprovalId) -> Result<Approval, TrustError> {
     tx.get(id)?.ok_or(TrustError::NotFound(id))
 }
@@ -187,38 +185,38 @@ pub fn of_call(tx: &dyn Read, run: RunId, call_id: &str) -> Result<Option<Approv
     Ok(all.pop())
 }
 
-/// The approvals of a run, the oldest first.
+/// The approvals of a run, oldest first.
 pub fn of_run(tx: &dyn Read, run: RunId) -> Result<Vec<Approval>, StoreError> {
     let mut all: Vec<Approval> = tx.scan(BY_CALL, &Range::prefix(KeyBuf::of(&run)).limit(MOST))?;
     all.sort_by_key(|one| (one.asked_at, one.id));
     Ok(all)
 }
 
-/// The calls of a run that wait for a yes, the oldest first: those of one tool in one message of the model.
+/// The open approvals of a run, oldest first: those of one tool in one message of the model.
 pub fn all_waiting_of(tx: &dyn Read, run: RunId) -> Result<Vec<Approval>, StoreError> {
     let mut all = of_run(tx, run)?;
     all.retain(|one| one.answer.is_none());
     Ok(all)
 }
 
-/// The approval that a run has waited for longest.
+/// The oldest open approval of a run.
 pub fn waiting_of(tx: &dyn Read, run: RunId) -> Result<Option<Approval>, StoreError> {
     Ok(all_waiting_of(tx, run)?.into_iter().next())
 }
 
-/// All that wait for an answer, the oldest first, at most so many.
+/// All open approvals, oldest first, at most `most`.
 pub fn open(tx: &dyn Read, most: usize) -> Result<Vec<Approval>, StoreError> {
     tx.scan(OPEN, &Range::all().limit(most))
 }
 
-/// The newest that were answered, at most so many of the last `most` that were asked.
+/// The answered ones among the last `most` approvals.
 pub fn answered(tx: &dyn Read, most: usize) -> Result<Vec<Approval>, StoreError> {
     let mut all: Vec<Approval> = tx.list(&Range::all().reverse().limit(most))?;
     all.retain(|one| one.answer.is_some());
     Ok(all)
 }
 
-/// How many permissions people keep, counted up to so many.
+/// Number of saved permissions among the first `most` permissions.
 pub fn count_kept(tx: &dyn Read, most: usize) -> Result<usize, StoreError> {
     let all: Vec<Permission> = tx.list(&Range::all().limit(most))?;
     Ok(all.into_iter().filter(|rule| rule.run.is_none()).count())

@@ -1,5 +1,5 @@
-//! The calls of the last days that a permission would have decided: what people look at before they keep one. Each call
-//! counts as it was judged, on the machine that it was for.
+//! Recent calls that a permission would have decided, shown before a person saves it. Each call is matched as it was
+//! recorded on its own host.
 
 use std::collections::HashSet;
 use std::ops::ControlFlow;
@@ -19,13 +19,13 @@ use super::model::{Approval, Became, JUDGED_CALLS, JudgedCall, Permission, What}
 use super::queries::ALL_TOOLS;
 use super::rules::NewPermission;
 
-/// How long calls are kept, in days.
+/// Retention of recorded calls in days.
 pub const DAYS: i64 = 7;
-/// The most calls of the workspace that are read, newest first.
+/// Maximum number of calls read, newest first.
 const READ: usize = 2_000;
-/// The most calls that are shown.
+/// Maximum number of calls shown.
 pub const SHOWN: usize = 20;
-/// The most permissions that count beside the one that is tried.
+/// Maximum number of existing permissions considered.
 const KEPT: usize = 1_000;
 
 /// A call that the permission would have decided.
@@ -36,8 +36,8 @@ pub struct RecentCall {
     pub became: Became,
 }
 
-/// The newest calls of a tool that permissions would have decided, at most [`SHOWN`] for each offer: `offers` has the
-/// permissions that are made together. Of one agent, or of all. Blocking.
+/// The newest calls of a tool that new permissions would have decided, at most [`SHOWN`] per offer. Each entry of
+/// `offers` holds the permissions created together. For one agent, or for all if `None`. Blocking.
 pub fn matching(
     tx: &dyn Read,
     (agent, tool): (Option<AgentId>, &str),
@@ -63,7 +63,7 @@ pub fn matching(
         }
         match record::read::<JudgedCall>(row) {
             Ok((mut call, _)) => {
-                // A call that was judged twice counts as it was judged last.
+                // A call recorded twice counts as recorded last.
                 let is_new = seen.insert((call.run, call.call.call_id.clone()));
                 let at = store::read::split_key::<Timestamp>(key).map_or(now, |(at, _)| at);
                 if is_new && agent.is_none_or(|agent| agent == call.agent) {
@@ -85,16 +85,16 @@ pub fn matching(
     }
 }
 
-/// The moment before which calls are forgotten.
+/// Calls recorded before this time are deleted.
 #[must_use]
 pub fn kept_since(now: Timestamp) -> Timestamp {
     now.checked_sub(SignedDuration::from_hours(24 * DAYS)).unwrap_or(Timestamp::MIN)
 }
 
-/// A call, and the commands of its line, which are taken out of it.
+/// A recorded call and the commands taken out of it.
 type JudgedLine<'c> = (&'c JudgedCall, Option<&'c Result<Vec<Seen>, Why>>);
 
-/// Permissions that are made together, and the calls that they would have decided.
+/// Permissions created together, and the calls that they would have decided.
 struct Trial {
     new: Vec<Permission>,
     now: Timestamp,
@@ -130,7 +130,7 @@ impl Trial {
 
     fn decides(&self, (call, line): JudgedLine<'_>, kept: &Among) -> bool {
         let JudgedCall { agent, call, .. } = call;
-        // By itself no call passes here: what does has been let through by a permission.
+        // In mode Ask with this reach nothing passes by itself, so a passing call was allowed by a permission.
         let facts = Facts::of(&call.tool, call.effect, Reach::Elsewhere, self.now);
         let request = call.request.as_ref();
         let facts = Facts { digest: call.digest, line, request, ..facts };
@@ -151,7 +151,7 @@ impl Trial {
     }
 }
 
-/// The permissions that an approval offers for always, each with the words of the offer.
+/// The permanent permissions that an approval offers, each with its label.
 #[must_use]
 pub fn offered(approval: &Approval) -> Vec<(String, Vec<NewPermission>)> {
     let permission = |what: &What| NewPermission {
@@ -186,7 +186,7 @@ mod tests {
     use crate::trust::model::CallRecord;
     use crate::trust::rules;
 
-    /// A store with calls that were judged.
+    /// A store with recorded calls.
     struct Stage {
         store: Store,
         _folder: tempfile::TempDir,
@@ -225,7 +225,7 @@ mod tests {
         NewPermission { agent: None, run: None, tool, what, leave, note, expires_at: None }
     }
 
-    /// A rule for exactly this command.
+    /// A permission for exactly this command.
     fn only(command: &str, leave: AccessDecision) -> Vec<NewPermission> {
         let scopes = commands::scopes(&seen(command).expect("it reduces"));
         let exact = scopes.into_iter().next().expect("it may be kept");
@@ -292,7 +292,7 @@ mod tests {
             8
         );
 
-        // Each part of a line needs a permission, and what is refused is refused.
+        // Each part of a line needs a permission, and a denial applies to the whole line.
         stage.judge((5, 1), now(), judged("both", "echo a; echo b", Became::Passed));
         assert_eq!(stage.told((None, "exec"), only("echo a", AccessDecision::Allow)).len(), 4);
         assert_eq!(

@@ -1,4 +1,4 @@
-//! All writes to modes, permissions, approvals and calls that were judged.
+//! All writes of modes, permissions, approvals and recorded calls.
 
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
@@ -22,41 +22,36 @@ use crate::connections::model::Connection;
 use crate::runs::model::Run;
 use crate::workspace::model::{Member, Settings};
 
-/// The longest note, in bytes.
+/// Maximum length of a note in bytes.
 const MAX_NOTE: usize = 2_000;
-/// The longest name of a model, in bytes.
+/// Maximum length of a model name in bytes.
 const MAX_MODEL: usize = 200;
-/// The most permissions of a workspace.
+/// Maximum number of permissions of a workspace.
 const MOST: usize = 500;
 
-/// Why something stays as it is.
 #[derive(Debug, thiserror::Error)]
 pub enum TrustError {
-    /// No such agent.
     #[error("agent {0} does not exist")]
     NoAgent(AgentId),
-    /// No such approval.
     #[error("approval {0} does not exist")]
     NotFound(ApprovalId),
-    /// No such permission.
     #[error("permission {0} does not exist")]
     NoPermission(PermissionId),
-    /// Somebody was first.
+    /// Already answered; says how and by whom.
     #[error("this has been answered already: {0}")]
     Answered(String),
-    /// Its run does not wait for it any more.
+    /// The run has ended.
     #[error("the run does not wait for this any more")]
     Over,
-    /// Nothing like it is offered.
+    /// The approval has no such offer.
     #[error("this call cannot be allowed beyond this once")]
     NotOffered,
-    /// Not a word that can be answered.
+    /// Not an answer that a person can give.
     #[error("answer once, run, always or denied")]
     Word,
-    /// A note or a tool name is too long, or there are too many permissions.
+    /// A value is invalid or a limit is reached.
     #[error("{0}")]
     Refused(String),
-    /// The store refused.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -86,7 +81,7 @@ impl Problem for TrustError {
     }
 }
 
-/// Sets how much an agent may do without asking. Counts from its next call on.
+/// Sets the mode of an agent. Applies from its next call on.
 pub fn set_mode(tx: &mut WriteTx<'_>, agent: AgentId, mode: TrustMode) -> Result<(), TrustError> {
     if tx.get::<Agent>(agent)?.is_none() {
         return Err(TrustError::NoAgent(agent));
@@ -98,7 +93,7 @@ pub fn set_mode(tx: &mut WriteTx<'_>, agent: AgentId, mode: TrustMode) -> Result
     Ok(())
 }
 
-/// Sets whether an agent goes on by itself also after it has read words from outside. Counts from its next call on.
+/// Sets whether an agent ignores the taint of its conversations. Applies from its next call on.
 pub fn set_autonomous(
     tx: &mut WriteTx<'_>,
     agent: AgentId,
@@ -114,10 +109,10 @@ pub fn set_autonomous(
     Ok(())
 }
 
-/// Chooses the model that reviews what agents in the mode Auto ask; without one people are asked, as in the mode Ask.
+/// Chooses the model that reviews calls of agents in mode Auto. Without one, people are asked as in mode Ask.
 ///
 /// # Errors
-/// `Refused` when there is no such connection, or the model can be none.
+/// `Refused` if the connection does not exist or the model name is invalid.
 pub fn set_reviewer(
     tx: &mut WriteTx<'_>,
     reviewer: Option<(ConnectionId, String)>,
@@ -140,24 +135,22 @@ pub fn set_reviewer(
     Ok(())
 }
 
-/// A permission to be made.
+/// Request for a permission.
 #[derive(Clone, Debug)]
 pub struct NewPermission {
-    /// The agent; none for all of the workspace.
+    /// `None` for the whole workspace.
     pub agent: Option<AgentId>,
-    /// The run for which alone it counts.
+    /// Limits the permission to one run.
     pub run: Option<RunId>,
-    /// The tool; `*` for all.
+    /// Tool name; `*` for all tools.
     pub tool: String,
-    /// The calls.
     pub what: What,
-    /// What becomes of them.
     pub leave: AccessDecision,
     pub note: String,
     pub expires_at: Option<Timestamp>,
 }
 
-/// Makes a permission; one that says the same is there once.
+/// Creates a permission. An equal one is not duplicated.
 ///
 /// # Errors
 /// `NoAgent`, `Refused`.
@@ -212,10 +205,10 @@ pub fn permit(tx: &mut WriteTx<'_>, new: NewPermission) -> Result<Permission, Tr
     Ok(permission)
 }
 
-/// Takes a permission away.
+/// Deletes a permission.
 ///
 /// # Errors
-/// `NoPermission` when there is none.
+/// `NoPermission` if it does not exist.
 pub fn revoke(tx: &mut WriteTx<'_>, id: PermissionId) -> Result<(), TrustError> {
     if !tx.delete::<Permission>(id)? {
         return Err(TrustError::NoPermission(id));
@@ -224,8 +217,7 @@ pub fn revoke(tx: &mut WriteTx<'_>, id: PermissionId) -> Result<(), TrustError> 
     Ok(())
 }
 
-/// Notes that permissions have decided what became of calls, of each as often as it is named. One that is gone by now is
-/// passed over.
+/// Counts uses of permissions, once per occurrence in `by`. Deleted permissions are skipped.
 pub fn note_decided(tx: &mut WriteTx<'_>, by: &[PermissionId]) -> Result<(), StoreError> {
     let now = tx.now();
     for id in by {
@@ -238,11 +230,10 @@ pub fn note_decided(tx: &mut WriteTx<'_>, by: &[PermissionId]) -> Result<(), Sto
     Ok(())
 }
 
-/// So many calls of one message are kept.
+/// Maximum number of calls recorded per message.
 const MAX_JUDGED: usize = 64;
 
-/// Keeps calls of a run as the gate has judged them. One that is larger than such calls are is passed over, and so are more
-/// than a message has.
+/// Records authorized calls of a run. Skips calls above the size limit and those beyond `MAX_JUDGED`.
 pub fn note_judged(
     tx: &mut WriteTx<'_>,
     (run, agent): (RunId, AgentId),
@@ -255,7 +246,7 @@ pub fn note_judged(
     Ok(())
 }
 
-/// Notes at a call that a person said no to it; nothing where it is gone by now.
+/// Marks a recorded call as denied by a person, if the record still exists.
 fn note_denied(tx: &mut WriteTx<'_>, approval: &Approval) -> Result<(), StoreError> {
     if let Some(mut denied) = tx.get::<JudgedCall>(JudgedCall::key_of(approval))? {
         denied.call.became = Became::Denied;
@@ -264,7 +255,7 @@ fn note_denied(tx: &mut WriteTx<'_>, approval: &Approval) -> Result<(), StoreErr
     Ok(())
 }
 
-/// Removes up to `limit` calls that were judged before a moment. Says whether nothing is left to remove.
+/// Deletes up to `limit` recorded calls older than `before`. Returns `true` when none are left.
 pub fn forget_judged(
     tx: &mut WriteTx<'_>,
     before: Timestamp,
@@ -278,42 +269,38 @@ pub fn forget_judged(
     Ok(old.len() < limit)
 }
 
-/// A call that is to wait for a person's yes.
+/// Request for an approval.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct NewApproval {
     pub run: RunId,
-    /// The provider's id of the call.
+    /// Call id assigned by the provider.
     pub call_id: String,
     pub agent: AgentId,
-    /// The name of the tool.
     pub tool: String,
-    /// What it would do.
     pub plan: Plan,
     /// SHA-256 of tool and plan.
     pub digest: [u8; 32],
-    /// SHA-256 of what the tool says of itself.
+    /// SHA-256 of the tool's definition.
     #[serde(default)]
     pub definition: [u8; 32],
-    /// How much harm it may do.
     pub risk: Risk,
-    /// Why it is asked, in a sentence.
+    /// Why approval is needed, in one sentence.
     pub why: String,
-    /// For what else a yes can count.
+    /// Wider grants to choose from.
     pub offers: Vec<Offer>,
-    /// Until when it waits.
     #[serde(with = "millisecond::optional")]
     pub until: Option<Timestamp>,
-    /// The call as it was judged; none where an older host has judged it.
+    /// The recorded call; `None` from an older host.
     #[serde(default)]
     pub judged: Option<CallRecord>,
 }
 
-/// Keeps a call that waits for a person's yes.
+/// Stores a call that waits for approval.
 pub fn ask(tx: &mut WriteTx<'_>, new: NewApproval) -> Result<(), TrustError> {
     keep(tx, new, None)
 }
 
-/// Keeps a call that the reviewer has allowed, so that it is made and people see it.
+/// Stores a call that the reviewer allowed, so that it is made and people see it.
 pub fn allow_reviewed(tx: &mut WriteTx<'_>, new: NewApproval) -> Result<(), TrustError> {
     let (answer, at) = (ApprovalAnswer::Reviewed, tx.now());
     keep(tx, new, Some(Answer { answer, by: None, note: String::new(), at }))
@@ -322,7 +309,7 @@ pub fn allow_reviewed(tx: &mut WriteTx<'_>, new: NewApproval) -> Result<(), Trus
 fn keep(tx: &mut WriteTx<'_>, new: NewApproval, answer: Option<Answer>) -> Result<(), TrustError> {
     let (mut judged, now) = (new.judged, tx.now());
     if let (Some(call), Some(_)) = (&mut judged, &answer) {
-        // Nobody was asked.
+        // No person was asked.
         call.became = Became::Passed;
     }
     note_judged(tx, (new.run, new.agent), now, judged.into_iter().collect())?;
@@ -349,18 +336,18 @@ fn keep(tx: &mut WriteTx<'_>, new: NewApproval, answer: Option<Answer>) -> Resul
 /// A person's answer.
 #[derive(Clone, Debug)]
 pub struct Decision {
-    /// Once, for the run, always or denied.
+    /// Once, Run, Always or Denied.
     pub answer: ApprovalAnswer,
-    /// Which of the offers counts, of those that go beyond this once.
+    /// Index of the chosen offer, for Run and Always.
     pub offer: usize,
-    /// What the agent is told besides.
+    /// Message to the agent.
     pub note: String,
 }
 
-/// Answers an approval; a run that waits for it goes on. The first answer counts.
+/// Answers an approval and resumes the waiting run. The first answer wins.
 ///
 /// # Errors
-/// `Answered`, `Over` when the run has ended, `NotOffered`, `Word`, `Refused` for a note too long.
+/// `Answered`, `Over` if the run has ended, `NotOffered`, `Word`, `Refused` if the note is too long.
 pub fn decide(
     tx: &mut WriteTx<'_>,
     id: ApprovalId,
@@ -376,7 +363,7 @@ pub fn decide(
         return Err(TrustError::Answered(who));
     }
     let run = tx.get::<Run>(approval.run)?.ok_or(TrustError::Over)?;
-    // One that was woken by the answer to another call comes to this one.
+    // A run resumed by the answer to another call reaches this call later.
     if !run.is_live() {
         return Err(TrustError::Over);
     }
@@ -406,8 +393,7 @@ pub fn decide(
     Ok(approval)
 }
 
-/// Answers several approvals, each by itself: what is refused of one takes nothing from the others. Answers, in the same
-/// order, why an answer was not taken; nothing for one that was.
+/// Answers several approvals independently of each other. Returns, in the same order, the reason for each refusal.
 pub fn decide_all(
     tx: &mut WriteTx<'_>,
     all: Vec<(ApprovalId, Decision)>,
@@ -424,7 +410,7 @@ pub fn decide_all(
     Ok(refused)
 }
 
-/// Closes an approval that nobody answers any more: its time is over, or what it would do has changed.
+/// Closes an approval that expired or whose call has changed.
 pub fn close(
     tx: &mut WriteTx<'_>,
     id: ApprovalId,
@@ -439,10 +425,10 @@ pub fn close(
     Ok(())
 }
 
-/// Notes that a call is made on a person's yes. A yes counts for its call alone, which ends once.
+/// Marks an approval as used. An approval is valid for one call.
 ///
 /// # Errors
-/// `Over` when nobody says yes any more.
+/// `Over` if the approval does not allow the call.
 pub fn spend(tx: &mut WriteTx<'_>, id: ApprovalId) -> Result<(), TrustError> {
     let mut approval = queries::get(tx, id)?;
     if !approval.is_allowed() {
@@ -455,7 +441,7 @@ pub fn spend(tx: &mut WriteTx<'_>, id: ApprovalId) -> Result<(), TrustError> {
     Ok(())
 }
 
-/// A run has ended: what it asked for is not needed any more, and what was allowed for it alone goes.
+/// At the end of a run: withdraws its open approvals and deletes permissions limited to it.
 pub fn withdraw(tx: &mut WriteTx<'_>, run: RunId) -> Result<(), TrustError> {
     for approval in queries::of_run(tx, run)? {
         match approval.answer.as_ref().map(|answer| answer.answer) {

@@ -1,25 +1,23 @@
-//! What an agent does at a site in its browser, as far as people are asked for it: each site by itself, and what is more
-//! than a click by itself.
+//! Actions at a site in an agent's browser that need approval. Each site and each kind beyond clicking is approved
+//! separately.
 
 use url::Url;
 
 use super::authorize::OutgoingRequest;
 use super::model::{Offer, What};
 
-/// What is done at a site.
+/// Kind of action at a site.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SiteAct {
     /// Clicks and keys.
     Act,
-    /// A form is sent in which a password, a card or a file stands.
+    /// Submitting a form with a password, card or file.
     Send,
-    /// A secret is filled in.
+    /// Filling in a secret.
     Secret,
-    /// A download is begun.
     Download,
-    /// A file is given to a page.
     Upload,
-    /// A script of the agent runs in a page.
+    /// Running the agent's script in a page.
     Evaluate,
 }
 
@@ -27,7 +25,7 @@ impl SiteAct {
     pub const ALL: [Self; 6] =
         [Self::Act, Self::Send, Self::Secret, Self::Download, Self::Upload, Self::Evaluate];
 
-    /// The word that stands for it in a permission.
+    /// Method word in a permission.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -40,13 +38,13 @@ impl SiteAct {
         }
     }
 
-    /// The one that such a word stands for.
+    /// Parses a method word.
     #[must_use]
     pub fn of_word(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|act| act.word().eq_ignore_ascii_case(word))
     }
 
-    /// What it is called in a sentence.
+    /// Display text within a sentence.
     #[must_use]
     pub fn label(self) -> &'static str {
         match self {
@@ -60,7 +58,7 @@ impl SiteAct {
     }
 }
 
-/// What a permission for a site is for, in words.
+/// Display text of a site permission.
 #[must_use]
 pub fn describe(word: &str, host: &str) -> String {
     match SiteAct::of_word(word).map(SiteAct::label) {
@@ -69,7 +67,7 @@ pub fn describe(word: &str, host: &str) -> String {
     }
 }
 
-/// What an act asks of the site at this address; nothing where the address names no site.
+/// The request of an action at this address; `None` if the address names no site.
 #[must_use]
 pub fn asked(act: SiteAct, at: &Url) -> Option<OutgoingRequest> {
     let host = at.host_str()?.trim_end_matches('.').to_ascii_lowercase();
@@ -78,19 +76,19 @@ pub fn asked(act: SiteAct, at: &Url) -> Option<OutgoingRequest> {
     Some(OutgoingRequest { method: act.word().to_owned(), host, is_usual, origin })
 }
 
-/// The host as people read it, or the whole origin where it is reached in another way than usual.
+/// Display name: the host, or the origin if it is not https on port 443.
 #[must_use]
 pub fn place(asked: &OutgoingRequest) -> &str {
     asked.origin.as_deref().unwrap_or(&asked.host)
 }
 
-/// Whether a text is a scheme with a host and its port, as a site is called that is reached in another way than usual.
+/// Whether a text is an origin: scheme, host and port.
 #[must_use]
 pub fn is_origin(text: &str) -> bool {
     Url::parse(text).is_ok_and(|url| url.has_host() && url.origin().ascii_serialization() == text)
 }
 
-/// For what else a yes to these acts can count: the same at this site.
+/// The wider grant offered for these actions: the same kinds at this site.
 #[must_use]
 pub fn offers(all: &[OutgoingRequest]) -> Vec<Offer> {
     let Some(first) = all.first() else { return Vec::new() };
@@ -105,7 +103,7 @@ pub fn offers(all: &[OutgoingRequest]) -> Vec<Offer> {
     vec![Offer { label, whats: all.iter().map(what).collect() }]
 }
 
-/// What an approval was asked of a site, from what it offers.
+/// The request behind an approval, from its offers.
 #[must_use]
 pub fn of_offers(offers: &[Offer]) -> Option<OutgoingRequest> {
     let what = offers.first()?.whats.last()?;

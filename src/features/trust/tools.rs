@@ -1,5 +1,5 @@
-//! The tools of the program, for pages that say what becomes of their calls. The registry itself is the runtime's, which
-//! stands above.
+//! The available tools, for pages that show how their calls are authorized. The registry itself belongs to the
+//! `runtime` package, a higher layer.
 
 use std::sync::OnceLock;
 
@@ -7,13 +7,13 @@ use tool::{Registry, ToolSpec};
 
 static ALL: OnceLock<Vec<ToolSpec>> = OnceLock::new();
 
-/// Notes the tools; only the first call counts.
+/// Stores the tools. Only the first call has an effect.
 pub fn install(tools: &Registry) {
-    // ok: a second call comes from a second server in the same process, with the same tools.
+    // ok: a second server in the same process has the same tools.
     let _ = ALL.set(tools.iter().map(|entry| entry.spec).collect());
 }
 
-/// All of them, by name; none before the server has begun.
+/// All tools; empty before the server starts.
 #[must_use]
 pub fn all() -> &'static [ToolSpec] {
     ALL.get().map_or(&[], Vec::as_slice)

@@ -1,4 +1,4 @@
-//! The chart of what each day cost or took, drawn here: stacked bars, with the same as a table.
+//! Daily usage chart: stacked bars, and the same data as a table.
 
 use std::collections::BTreeMap;
 
@@ -11,92 +11,88 @@ use super::span::{Kind, Span};
 const WIDTH: u32 = 880;
 const LEFT: u32 = 44;
 const TOP: u32 = 12;
-/// Height of the part that stands for amounts.
+/// Height of the bar area.
 const HEIGHT: i64 = 156;
 const BASE: u32 = 168;
-/// More days than this are drawn by the week.
+/// Above this number of days, bars show weeks.
 const MAX_BARS: u32 = 92;
-/// How many series have a colour of their own.
+/// Number of series with their own colour.
 const COLOURS: usize = 8;
 
-/// A horizontal line with its amount.
+/// A grid line with its amount.
 pub struct Line {
-    /// Its place from the top.
+    /// Distance from the top.
     pub y: u32,
-    /// Where its words stand.
+    /// Baseline of the label.
     pub text_y: u32,
-    /// Its words.
     pub label: String,
 }
 
-/// A piece of a bar.
+/// Segment of a bar.
 pub struct Piece {
-    /// The colour of its series.
+    /// Colour of its series.
     pub colour: u8,
-    /// Place from the top.
+    /// Distance from the top.
     pub y: u32,
     pub height: u32,
 }
 
-/// A day, or a week.
+/// Bar of a day or a week.
 pub struct Bar {
-    /// Place from the left.
+    /// Distance from the left.
     pub x: u32,
     pub width: u32,
-    /// What it says when it is pointed at.
+    /// Tooltip.
     pub title: String,
-    /// Its pieces, from the bottom.
+    /// From bottom to top.
     pub pieces: Vec<Piece>,
-    /// The date below some of the bars; empty below the others.
+    /// Date label; empty below most bars.
     pub label: String,
-    /// Where the date stands.
+    /// Position of the date label.
     pub label_x: u32,
 }
 
-/// What a series came to.
+/// Legend entry of a series.
 pub struct Key {
     pub colour: u8,
     pub name: String,
     pub sum: String,
 }
 
-/// A line of the table.
+/// Row of the table.
 pub struct Entry {
-    /// The day, or the week.
+    /// The day or week.
     pub date: String,
-    /// By series, in words.
+    /// Amounts by series, as text.
     pub by: String,
     pub sum: String,
 }
 
-/// The chart and its table.
 pub struct Chart {
-    /// Lines with amounts.
     pub lines: Vec<Line>,
-    /// Days.
     pub bars: Vec<Bar>,
-    /// Which colour is whose.
+    /// The legend.
     pub keys: Vec<Key>,
-    /// The same as a table: what had a cost.
+    /// Table rows; days without an amount are omitted.
     pub entries: Vec<Entry>,
     pub words: String,
-    /// Right end of the lines.
+    /// Right end of the grid lines.
     pub right: u32,
-    /// Left end of the lines.
+    /// Left end of the grid lines.
     pub left: u32,
-    /// Right end of the amounts.
+    /// Right end of the amount labels.
     pub text_x: u32,
 }
 
-/// What the bars are made of.
+/// A series of the chart.
 pub struct Series {
-    /// The key of its sums.
+    /// Key of its amounts.
     pub key: String,
     pub name: String,
 }
 
-/// Draws what each day of these cost, or each week of many. `series` are given the dearest first;
-/// when there are more than have a colour of their own, the others stand together.
+/// Draws a bar per day, or per week for long spans. `series` is ordered by amount, highest first; those beyond the
+/// available colours are merged.
 #[must_use]
 pub fn draw(
     span: Span,
@@ -165,8 +161,7 @@ pub fn draw(
     }
 }
 
-/// Which colour is whose: by the order of the keys, so that a series keeps its own as long as the
-/// same ones are shown.
+/// Assigns colours in key order, so that a series keeps its colour while the same series are shown.
 struct Palette<'a> {
     /// Keys and names of colours 1, 2, …
     shown: Vec<(&'a str, &'a str)>,
@@ -192,10 +187,10 @@ impl<'a> Palette<'a> {
     }
 }
 
-/// What stands in one place of the chart.
+/// Content of one bar.
 struct Slot {
     words: String,
-    /// Colours with their sums.
+    /// Colours with their amounts.
     parts: Vec<(u8, i64)>,
 }
 
@@ -239,8 +234,7 @@ fn slots(
     firsts.map(slot).collect()
 }
 
-/// What stands below a bar: of a month each fifth day and the last one that has begun, else so many
-/// dates as there is room for.
+/// Label below a bar: in a month, every fifth day and the last day that has begun; otherwise as many dates as fit.
 fn label(span: Span, n: u32, count: u32, past: u32) -> String {
     if matches!(span.kind, Kind::Month(_)) {
         return match n + 1 {
@@ -261,7 +255,7 @@ fn pieces(parts: &[(u8, i64)], high: impl Fn(i64) -> u32) -> Vec<Piece> {
     for (colour, micros) in parts {
         let bottom = high(before);
         before += micros;
-        // A cost too small to see is shown as a hair: it was no day without a cost.
+        // A non-zero amount is at least one pixel high.
         let height = (high(before) - bottom).max(u32::from(*micros > 0));
         let y = BASE.saturating_sub(bottom + height).max(TOP);
         pieces.push(Piece { colour: *colour, y, height });
@@ -269,7 +263,7 @@ fn pieces(parts: &[(u8, i64)], high: impl Fn(i64) -> u32) -> Vec<Piece> {
     pieces
 }
 
-/// The step between two lines, a round amount, and how many steps hold `most`.
+/// A round step between grid lines, and the number of steps that covers `most`.
 fn scale(most: i64, of: Of) -> (i64, i64) {
     // A cent, or a hundred tokens.
     let mut step = if of == Of::Tokens { 100 } else { 10_000 };
@@ -287,7 +281,7 @@ fn scale(most: i64, of: Of) -> (i64, i64) {
     (step, ((most + step - 1) / step).max(1))
 }
 
-/// An amount, for people.
+/// Display form of an amount.
 fn words(amount: i64, of: Of) -> String {
     match of {
         Of::Billed | Of::List => format::money(amount),
@@ -295,7 +289,7 @@ fn words(amount: i64, of: Of) -> String {
     }
 }
 
-/// An amount beside a line.
+/// Label of a grid line.
 fn short(micros: i64, of: Of) -> String {
     if of == Of::Tokens {
         format::tokens(micros.max(0).unsigned_abs())

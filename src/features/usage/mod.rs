@@ -1,9 +1,8 @@
-//! Money: one row for each model call, sums by month, reservations for calls that run.
+//! Costs: one row per model call, monthly totals, and reservations for running calls.
 //!
-//! Before a call starts, the most that it can cost is reserved in the transaction that notes its
-//! start; when its answer is stored, what it really cost is booked in that transaction. A call
-//! never starts while booked + reserved + bound > limit, for each budget that applies: the agent's
-//! month, the workspace's month, the run.
+//! Before a call, its maximum cost is reserved in the transaction that records its start. The actual cost is booked
+//! in the transaction that stores its response. A call never starts while booked + reserved + bound > limit for any
+//! applicable budget: the agent's month, the workspace's month, the run.
 
 pub mod chart;
 pub mod model;

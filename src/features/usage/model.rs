@@ -1,4 +1,4 @@
-//! Usage records.
+//! Usage records: model calls and reservations.
 
 pub mod budget;
 pub mod day;
@@ -20,9 +20,8 @@ use providers::model::Usage as Tokens;
 use store::codec;
 use store::{Class, Count, Counts, DecodeError, Index, Keys, OnDelete, Record, Refs, Root, Table};
 
-/// Model calls.
 pub const USAGE: Table = Table::new(80, "usage");
-/// Run, then the order of calls.
+/// Run, then call order.
 pub const BY_RUN: Index = Index::multi(81, "usage_by_run");
 /// Month and agent: billed micro-dollars.
 pub const AGENT_MONTH: Count = Count::new(82, "usage_agent_month");
@@ -30,66 +29,65 @@ pub const AGENT_MONTH: Count = Count::new(82, "usage_agent_month");
 pub const MONTH: Count = Count::new(83, "usage_month");
 /// Day (days since 1970, UTC) and agent: billed micro-dollars.
 pub const AGENT_DAY: Count = Count::new(84, "usage_agent_day");
-/// Held back for calls that run.
+/// Amounts reserved for running calls.
 pub const RESERVATIONS: Table = Table::new(85, "reservations");
-/// How many tokens the bytes of a model's requests really were, at most.
+/// Highest observed ratio of tokens to bytes by model.
 pub const RATIOS: Table = Table::new(86, "model_ratios");
 /// Run: billed micro-dollars.
 pub const RUN_COST: Count = Count::new(89, "usage_run");
-/// Payer and day (days since 1970, UTC): billed micro-dollars, for payers without sums of their own:
-/// tasks, streams, routines, and runs for what their sub-agents spent.
+/// Payer and day (days since 1970, UTC): billed micro-dollars. For payers without their own totals: tasks, streams,
+/// routines, and runs for the spending of their sub-agents.
 pub const PAYER_DAY: Count = Count::new(167, "usage_payer_day");
-/// Payer and day (UTC): tokens, sent and received.
+/// Payer and day (UTC): tokens sent and received.
 pub const TOKEN_DAY: Count = Count::new(168, "usage_token_day");
 
 /// One model call.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
     pub id: UsageId,
-    /// The agent; none for the test of a connection.
+    /// `None` for a connection test.
     pub agent: Option<AgentId>,
-    /// The run; none for the test of a connection.
+    /// `None` for a connection test.
     pub run: Option<RunId>,
-    /// The number of the call within the run.
+    /// Number of the call in the run.
     pub call: u32,
     pub task: Option<TaskId>,
     pub connection: Option<ConnectionId>,
     pub provider: String,
     pub model: String,
-    /// Tokens sent that were not cached.
+    /// Uncached tokens sent.
     pub input: u64,
     /// Tokens read from the provider's cache.
     pub cache_read: u64,
     /// Tokens written to the provider's cache.
     pub cache_write: u64,
-    /// Of those, kept for an hour, which costs more.
+    /// Cache writes kept for an hour, which cost more.
     pub cache_write_1h: u64,
     /// Tokens received.
     pub output: u64,
-    /// Of those, thinking.
+    /// Thinking tokens among the output.
     pub reasoning: u64,
-    /// What is billed, in micro-dollars; none when no price is known.
+    /// Billed micro-dollars; `None` if the price is unknown.
     pub billed_micros: Option<i64>,
-    /// What the catalogue asked for the same then, in micro-dollars; none when it does not know.
+    /// Catalogue price at the time of the call, in micro-dollars; `None` if the model is not listed.
     pub list_micros: Option<i64>,
-    /// Where the price comes from.
+    /// Source of the price.
     pub priced_by: PricedBy,
-    /// On which way the provider is paid.
+    /// Payment route of the provider.
     pub route: Route,
     pub kind: CallKind,
     pub end: CallEnd,
-    /// Whether the figures are estimates, because the call's end is not known.
+    /// Whether the figures are estimates because the call's end is unknown.
     pub estimated: bool,
-    /// Whose budgets it counts for.
+    /// The payers whose budgets the call counts towards.
     pub payers: Vec<Payer>,
     #[serde(with = "millisecond::required")]
     pub at: Timestamp,
-    /// The gateway whose machine the run worked on; none for the machine that HQ runs on.
+    /// The gateway of the run; `None` for the machine that HQ runs on.
     pub gateway: Option<GatewayId>,
 }
 
 impl Usage {
-    /// Its tokens by kind.
     #[must_use]
     pub fn tokens(&self) -> Tokens {
         Tokens {
@@ -102,7 +100,7 @@ impl Usage {
         }
     }
 
-    /// The stream that the task was in.
+    /// The stream of the task.
     #[must_use]
     pub fn stream(&self) -> Option<StreamId> {
         self.payers.iter().find_map(|payer| match payer {
@@ -111,7 +109,7 @@ impl Usage {
         })
     }
 
-    /// The routine that began the run; else the one that made its task.
+    /// The routine that started the run, else the one that created its task.
     #[must_use]
     pub fn routine(&self) -> Option<RoutineId> {
         self.payers.iter().find_map(|payer| match payer {
@@ -171,7 +169,7 @@ impl Record for Usage {
     fn upgrade(version: u8, body: &[u8]) -> Result<Self, DecodeError> {
         match version {
             1 => old::usage(body),
-            // It was the same without the gateway: none is a zero.
+            // Older layout without the gateway: a zero encodes `None`.
             2 => codec::decode(&[body, [0].as_slice()].concat()),
             _ => Err(DecodeError::UnknownVersion { table: USAGE.name, version }),
         }
@@ -211,56 +209,55 @@ impl Record for Usage {
     }
 }
 
-/// Stands in the totals for calls that no agent made: tests of connections.
+/// Represents calls without an agent in totals: connection tests.
 #[must_use]
 pub fn nobody() -> AgentId {
     AgentId::from_bytes([0; 16])
 }
 
-/// The day of a moment in UTC as days since 1970, the key of daily totals.
+/// UTC day as days since 1970, the key of daily totals.
 #[must_use]
 pub fn day_of(at: Timestamp) -> u32 {
     u32::try_from(at.as_second().div_euclid(86_400)).unwrap_or(0)
 }
 
-/// Money held back for a call that runs. There are as many as there are calls at once, so sums
-/// over them are made by reading them all.
+/// Amount reserved for a running call. There are only as many rows as concurrent calls, so totals read them all.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reservation {
     pub id: ReservationId,
-    /// The agent; none for the test of a connection.
+    /// `None` for a connection test.
     pub agent: Option<AgentId>,
-    /// The run; none for the test of a connection.
+    /// `None` for a connection test.
     pub run: Option<RunId>,
-    /// The number of the call within the run.
+    /// Number of the call in the run.
     pub call: u32,
     pub connection: Option<ConnectionId>,
     pub provider: String,
     pub model: String,
-    /// The most that the call may cost, in micro-dollars.
+    /// Maximum cost in micro-dollars.
     pub micros: i64,
-    /// What its input alone costs, for a call whose end is never known.
+    /// Cost of the input alone in micro-dollars, booked if the call's end stays unknown.
     pub input_micros: i64,
-    /// The most tokens that it may take, sent and received.
+    /// Maximum tokens sent and received.
     pub tokens: i64,
-    /// Of those, sent.
+    /// Maximum tokens sent.
     pub input_tokens: i64,
-    /// Where the price comes from.
+    /// Source of the price.
     pub priced_by: PricedBy,
-    /// On which way the provider is paid.
+    /// Payment route of the provider.
     pub route: Route,
     pub kind: CallKind,
-    /// Whose budgets it counts for.
+    /// The payers whose budgets the call counts towards.
     pub payers: Vec<Payer>,
     #[serde(with = "millisecond::required")]
     pub at: Timestamp,
-    /// Released by itself then, when the call's end is not known.
+    /// Time of the automatic release, if the call's end is unknown.
     #[serde(with = "millisecond::optional")]
     pub release_at: Option<Timestamp>,
 }
 
 impl Reservation {
-    /// Whether it holds money no longer, although its row is still there.
+    /// Whether the reservation has expired although its row still exists.
     #[must_use]
     pub fn is_over(&self, now: Timestamp) -> bool {
         self.release_at.is_some_and(|at| at <= now)
@@ -318,18 +315,18 @@ impl Record for Reservation {
     }
 }
 
-/// The highest ratio of tokens to bytes that was seen of a model of a connection: one that counts wrong
-/// makes no other dear. `Local`: it may be lost.
+/// Highest observed ratio of tokens to bytes of a connection's model. Per connection, so that a wrong count does not
+/// affect others. `Local`: may be lost.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SeenRatio {
     /// See [`SeenRatio::key`].
     pub model: String,
-    /// Tokens for a thousand bytes.
+    /// Tokens per thousand bytes.
     pub permille: u32,
 }
 
 impl SeenRatio {
-    /// The id of what was seen of a model.
+    /// Record id of a connection's model.
     #[must_use]
     pub fn key(connection: Option<ConnectionId>, model: &str) -> String {
         match connection {
@@ -368,7 +365,7 @@ mod tests {
     fn a_call_of_an_older_program_was_made_on_the_machine_that_hq_runs_on() {
         let here = Usage { gateway: None, ..Usage::sample() };
         let body = codec::encode(&here).expect("it can be written");
-        // That there is no gateway is the last byte.
+        // The last byte encodes the missing gateway.
         let older = Usage::upgrade(2, &body[..body.len() - 1]).expect("it is read");
         assert_eq!(older, here);
     }

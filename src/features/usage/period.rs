@@ -1,5 +1,5 @@
-//! Months and days of money. Those of budgets are of UTC, so that a budget ends at one moment for all;
-//! those that are looked at are of the workspace's zone.
+//! Months and days for usage. Budgets use UTC, so that a period ends at one time for all; pages use the workspace's
+//! zone.
 
 use jiff::ToSpan;
 use jiff::civil::{Date, date};
@@ -11,25 +11,25 @@ use kernel::Timestamp;
 pub struct Month(Date);
 
 impl Month {
-    /// The month of a moment.
+    /// The UTC month of a time.
     #[must_use]
     pub fn of(at: Timestamp) -> Self {
         Self(at.to_zoned(TimeZone::UTC).date().first_of_month())
     }
 
-    /// The month of a day that is counted from 1970.
+    /// The month of a day counted from 1970.
     #[must_use]
     pub fn of_day(day: u32) -> Self {
         Self(Self::date_of(day).first_of_month())
     }
 
-    /// Its first day, counted from 1970.
+    /// First day, counted from 1970.
     #[must_use]
     pub fn first_day(self) -> u32 {
         super::model::day_of(self.start())
     }
 
-    /// Reads `2026-11`; nothing when it is no month.
+    /// Parses `2026-11`.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (year, month) = text.split_once('-')?;
@@ -38,31 +38,29 @@ impl Month {
         Some(Self(date(year, month, 1)))
     }
 
-    /// Its first moment.
+    /// UTC start of the month.
     #[must_use]
     pub fn start(self) -> Timestamp {
         moment(self.0)
     }
 
-    /// The first moment of its last day.
+    /// UTC start of the last day.
     #[must_use]
     pub fn last(self) -> Timestamp {
         moment(self.0.last_of_month())
     }
 
-    /// How many days it has.
+    /// Number of days.
     #[must_use]
     pub fn days(self) -> u32 {
         u32::from(self.0.days_in_month().unsigned_abs())
     }
 
-    /// The month before.
     #[must_use]
     pub fn before(self) -> Self {
         Self(self.0.checked_sub(1.month()).unwrap_or(self.0))
     }
 
-    /// The month after.
     #[must_use]
     pub fn after(self) -> Self {
         Self(self.0.checked_add(1.month()).unwrap_or(self.0))
@@ -74,7 +72,7 @@ impl Month {
         self.0.strftime("%B %Y").to_string()
     }
 
-    /// The date of a day that is counted from 1970.
+    /// The date of a day counted from 1970.
     #[must_use]
     pub fn date_of(day: u32) -> Date {
         let at = Timestamp::from_second(i64::from(day) * 86_400).unwrap_or(Timestamp::UNIX_EPOCH);

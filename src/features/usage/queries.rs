@@ -1,4 +1,4 @@
-//! Reads of money and tokens.
+//! Reads of costs and tokens.
 
 pub mod budgets;
 pub mod cap;
@@ -30,14 +30,13 @@ use super::model::{
 };
 use super::rules::budgets::MAX_BUDGET;
 
-/// No call has more tokens of a kind than this, whatever a provider counts.
+/// Upper bound per token kind of one call, whatever a provider counts.
 const MOST_TOKENS: u64 = 1_000_000_000_000;
-/// So many calls of one day are read one by one.
+/// Maximum number of calls of a day that are read one by one.
 const CALLS_OF_A_DAY: usize = 2_000;
-/// The milliseconds of a day.
 const DAY_MS: i64 = 86_400_000;
 
-/// What is held back at this moment: for calls, and for runs on other machines as long as these may be cut off.
+/// Current reservations: for calls, and the grants of runs on hosts.
 pub fn reservations(tx: &dyn Read, now: Timestamp) -> Result<Vec<Reservation>, StoreError> {
     let mut all: Vec<Reservation> = tx.list(&Range::all())?;
     all.retain(|held| !held.is_over(now));
@@ -46,18 +45,18 @@ pub fn reservations(tx: &dyn Read, now: Timestamp) -> Result<Vec<Reservation>, S
     Ok(all)
 }
 
-/// The reservations of a run whose calls have not ended: what a crash leaves behind.
+/// Reservations of a run's calls that have not ended: what a crash leaves behind.
 pub fn unsettled(tx: &dyn Read, run: RunId) -> Result<Vec<Reservation>, StoreError> {
     let all: Vec<Reservation> = tx.list(&Range::all())?;
     Ok(all.into_iter().filter(|r| r.run == Some(run) && r.release_at.is_none()).collect())
 }
 
-/// When the next reservation is released that only lingers.
+/// Time of the next automatic release of a reservation.
 pub fn next_release(tx: &dyn Read, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
     Ok(reservations(tx, now)?.into_iter().filter_map(|held| held.release_at).min())
 }
 
-/// The dearest of all known prices, kind by kind.
+/// The highest known price of each token kind.
 #[must_use]
 pub fn dearest() -> Price {
     let prices =
@@ -70,20 +69,19 @@ pub fn dearest() -> Price {
     })
 }
 
-/// What these tokens cost with this model, in micro-dollars; none when no price is known.
+/// Cost of these tokens in micro-dollars; `None` if the price is unknown.
 #[must_use]
 pub fn bill(model: &Model, tokens: &Tokens) -> Option<i64> {
     model.cost(tokens).map(|micros| i64::try_from(micros).unwrap_or(i64::MAX))
 }
 
-/// What can be believed that one call cost, in micro-dollars: no less than nothing, and no more than the
-/// largest budget, so that no sum comes to where numbers end and begin anew.
+/// Clamps the cost of a call to between 0 and the maximum budget, so that totals cannot overflow.
 #[must_use]
 pub fn believed(micros: Option<i64>) -> Option<i64> {
     micros.map(|micros| micros.clamp(0, MAX_BUDGET))
 }
 
-/// What can be believed of what a provider counted, for the same reason.
+/// Clamps the token counts of a provider, so that totals cannot overflow.
 #[must_use]
 pub fn believed_tokens(tokens: Tokens) -> Tokens {
     let most = |n: u64| n.min(MOST_TOKENS);
@@ -97,7 +95,7 @@ pub fn believed_tokens(tokens: Tokens) -> Tokens {
     }
 }
 
-/// How many tokens the bytes of requests for a model of a connection can be.
+/// Ratio of tokens to request bytes for a connection's model.
 pub fn ratio(
     tx: &dyn Read,
     connection: Option<ConnectionId>,
@@ -107,7 +105,7 @@ pub fn ratio(
     Ok(seen.map_or_else(Ratio::default, |seen| Ratio::from_permille(seen.permille)))
 }
 
-/// What a run has cost so far.
+/// Cost of a run so far, in micro-dollars.
 pub fn run_cost(tx: &dyn Read, run: RunId) -> Result<i64, StoreError> {
     tx.sum(RUN_COST, &KeyBuf::of(&run))
 }
@@ -117,17 +115,17 @@ pub fn of_run(tx: &dyn Read, run: RunId) -> Result<Vec<Usage>, StoreError> {
     tx.scan(BY_RUN, &Range::prefix(KeyBuf::of(&run)))
 }
 
-/// What the workspace spent in the month of this moment.
+/// Spending of the workspace in the month of `at`, in micro-dollars.
 pub fn month_total(tx: &dyn Read, at: Timestamp) -> Result<i64, StoreError> {
     tx.sum(MONTH, &KeyBuf::of(&month_of(at)))
 }
 
-/// What an agent spent in the month of this moment.
+/// Spending of an agent in the month of `at`, in micro-dollars.
 pub fn agent_month(tx: &dyn Read, agent: AgentId, at: Timestamp) -> Result<i64, StoreError> {
     tx.sum(AGENT_MONTH, &KeyBuf::of(&month_of(at)).with(&agent))
 }
 
-/// What each agent spent in the month of this moment, the dearest first.
+/// Spending by agent in the month of `at`, highest first.
 pub fn by_agent(tx: &dyn Read, at: Timestamp) -> Result<Vec<(AgentId, i64)>, StoreError> {
     let sums = tx.sums(AGENT_MONTH, &Range::prefix(KeyBuf::of(&month_of(at))))?;
     let mut all: Vec<(AgentId, i64)> = sums
@@ -138,7 +136,7 @@ pub fn by_agent(tx: &dyn Read, at: Timestamp) -> Result<Vec<(AgentId, i64)>, Sto
     Ok(all)
 }
 
-/// What was spent on each day from `from` to `to`, days without a cost left out.
+/// Spending by day from `from` to `to`; days without spending are omitted.
 pub fn by_day(
     tx: &dyn Read,
     from: Timestamp,
@@ -154,7 +152,7 @@ pub fn by_day(
     Ok(days)
 }
 
-/// The same, each day split by agent in the order of their making.
+/// Like [`by_day`], each day split by agent in creation order.
 pub fn by_day_and_agent(
     tx: &dyn Read,
     from: Timestamp,
@@ -170,8 +168,8 @@ pub fn by_day_and_agent(
     Ok(days)
 }
 
-/// What was spent since a moment: call by call on its day (UTC), by the sums of the days behind it. A first day with
-/// more calls than are read here counts as a whole.
+/// Spending since a time. The first day (UTC) is summed call by call, later days by their totals. A first day with
+/// too many calls counts as a whole.
 pub fn spent_since(tx: &dyn Read, since: Timestamp, now: Timestamp) -> Result<i64, StoreError> {
     let next = from_ms((i64::from(day_of(since)) + 1) * DAY_MS);
     let day =
@@ -184,7 +182,7 @@ pub fn spent_since(tx: &dyn Read, since: Timestamp, now: Timestamp) -> Result<i6
     Ok(first + by_day(tx, next, now)?.values().sum::<i64>())
 }
 
-/// What an agent spent on the day of this moment (UTC).
+/// Spending of an agent on the UTC day of `at`, in micro-dollars.
 pub fn agent_day(tx: &dyn Read, agent: AgentId, at: Timestamp) -> Result<i64, StoreError> {
     tx.sum(AGENT_DAY, &KeyBuf::of(&day_of(at)).with(&agent))
 }

@@ -1,4 +1,4 @@
-//! What happens to money when something else changes.
+//! Reactions of usage to events of other nouns.
 
 use crate::inbox::model::Item;
 use crate::routines::queries as routines;
@@ -14,7 +14,7 @@ use super::rules::{self, UsageError};
 pub fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), UsageError> {
     match event {
         Event::RunStarted { run, item: Some(item), .. } => cap(tx, *run, *item),
-        // A run that was ended over a call's head leaves nothing held back for it.
+        // A run that was ended during a call leaves a reservation.
         Event::RunEnded { run, .. } => {
             rules::book_left(tx, *run)?;
             grant_over(tx, *run)?;
@@ -24,7 +24,7 @@ pub fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), UsageError> {
     }
 }
 
-/// A run that has ended needs no grant. One that was taken back may have spent it all: nobody knows.
+/// Ends the grant of an ended run. A run taken back from its host may have spent all of it.
 fn grant_over(tx: &mut WriteTx<'_>, id: RunId) -> Result<(), UsageError> {
     let outcome = tx.get::<Run>(id)?.and_then(|run| run.outcome);
     match outcome {
@@ -33,7 +33,7 @@ fn grant_over(tx: &mut WriteTx<'_>, id: RunId) -> Result<(), UsageError> {
     }
 }
 
-/// What the routine lets one of its runs spend is the budget of the run.
+/// Sets the routine's limit per run as the budget of the run.
 fn cap(tx: &mut WriteTx<'_>, run: RunId, item: ItemId) -> Result<(), UsageError> {
     let Some(item) = tx.get::<Item>(item)? else { return Ok(()) };
     let routine = routines::routine_of(tx, &item)?;

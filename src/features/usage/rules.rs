@@ -1,4 +1,4 @@
-//! All writes of money: reserve before a call, settle after it, book what nobody saw the end of.
+//! All writes of costs: reserve before a call, settle after it, book calls whose end is unknown.
 
 mod booked;
 pub mod budgets;
@@ -33,43 +33,42 @@ use super::queries::{self, budgets as standing, payers, prices as pricing, waiti
 
 pub use error::UsageError;
 
-/// How long a provider may still be writing after HQ lost the connection: so long the rest of a
-/// lost call's reservation stays.
+/// How long a provider may still be generating after HQ lost the connection. The rest of a lost call's reservation is
+/// kept for this time.
 pub const LINGER: SignedDuration = SignedDuration::from_mins(10);
-/// Who is asked.
+/// Target of a call.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Callee {
-    /// The connection; none for practice.
+    /// `None` for the practice model.
     pub connection: Option<ConnectionId>,
     /// The provider's stable word.
     pub provider: String,
     pub model: String,
 }
 
-/// A call that is about to be made.
+/// Request for a reservation.
 #[derive(Clone, Debug)]
 pub struct Reserve {
     pub agent: AgentId,
     pub run: RunId,
-    /// The number of the call within the run.
+    /// Number of the call in the run.
     pub call: u32,
     pub kind: CallKind,
-    /// Who is asked.
     pub callee: Callee,
-    /// The most that it may cost, in micro-dollars.
+    /// Maximum cost in micro-dollars.
     pub bound_micros: i64,
-    /// What its input alone costs, for a call whose end is never known.
+    /// Cost of the input alone in micro-dollars, booked if the call's end stays unknown.
     pub input_micros: i64,
-    /// The most tokens that it may take, sent and received.
+    /// Maximum tokens sent and received.
     pub bound_tokens: i64,
-    /// Of those, sent.
+    /// Maximum tokens sent.
     pub input_tokens: i64,
 }
 
-/// Holds back the most that a call may cost.
+/// Reserves the maximum cost of a call.
 ///
 /// # Errors
-/// `OverBudget` with the tightest budget when booked + reserved + bound > limit.
+/// `OverBudget` with the tightest budget if booked + reserved + bound > limit.
 pub fn reserve(tx: &mut WriteTx<'_>, call: Reserve) -> Result<ReservationId, UsageError> {
     sweep(tx)?;
     let payers = payers::payers(tx, call.agent, call.run)?;
@@ -89,7 +88,7 @@ fn hold(
     if let Some(lack) = standing::lack(tx, standings, bound, tokens)? {
         return Err(UsageError::OverBudget(Box::new(lack)));
     }
-    // By the id of a run its grant is held back.
+    // A reservation with a run's id is the run's grant.
     let is_run = tx.get::<Run>(RunId::from_uuid(id.uuid()))?.is_some();
     if is_run || tx.get::<Reservation>(id)?.is_some() {
         return Err(UsageError::Settled(id));
@@ -122,66 +121,64 @@ fn hold(
     Ok(reservation.id)
 }
 
-/// On which way a connection is paid.
+/// Payment route of a connection.
 fn route(tx: &WriteTx<'_>, connection: Option<ConnectionId>) -> Result<Route, UsageError> {
     let Some(id) = connection else { return Ok(Route::Practice) };
     let connection = tx.get::<Connection>(id)?;
     Ok(connection.map_or(Route::Api, |connection| connections::route(&connection)))
 }
 
-/// A call that the engine would like to make.
+/// A call that the engine wants to make.
 pub struct Ask<'a> {
     pub agent: AgentId,
     pub run: RunId,
-    /// The number of the call within the run.
+    /// Number of the call in the run.
     pub call: u32,
-    /// What it is for; a wrap-up may use what is kept back for it.
+    /// Purpose of the call. A wrap-up may use the amount set aside for it.
     pub kind: CallKind,
-    /// The connection; none for practice.
+    /// `None` for the practice model.
     pub connection: Option<ConnectionId>,
     /// The provider's stable word.
     pub provider: &'a str,
-    /// The model's name as it is asked for.
+    /// Model name as sent to the provider.
     pub name: &'a str,
-    /// What is known of the model, with its price as the connection has it.
+    /// Known properties of the model, with its price at the connection.
     pub model: &'a Model,
-    /// How large the request is.
+    /// Size of the request.
     pub size: Size,
-    /// The most output tokens that the agent is set to.
+    /// Maximum output tokens configured for the agent.
     pub max_output: u32,
-    /// Whether its server heeds such a limit, as far as is known.
+    /// Whether the server is known to respect the output limit.
     pub heeds_limit: bool,
-    /// What it costs in percent of a usual call.
+    /// Cost in percent of the normal price.
     pub percent: u32,
-    /// By which id its money is held back, where whoever asks has to know that before; else by a new one.
+    /// Reservation id, if the caller needs to know it in advance; `None` for a new one.
     pub id: Option<ReservationId>,
 }
 
 /// A call that may be made.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Admitted {
-    /// What is held back for it.
     pub reservation: ReservationId,
-    /// The most input and output tokens; `bound.max_output` is what to send as the output limit.
+    /// Token bounds; send `bound.max_output` as the output limit.
     pub bound: Bound,
-    /// What is held back, in micro-dollars.
+    /// Reserved micro-dollars.
     pub micros: i64,
-    /// The model with the price that counts: settle with it.
+    /// The model with the effective price; settle with it.
     pub model: Model,
-    /// The same with the price of a usual call, for one that was asked to be answered sooner.
+    /// The model with the normal price, if the call was requested at fast speed.
     usual: Option<Box<Model>>,
-    /// How its bytes became tokens.
+    /// Ratio used to convert bytes to tokens.
     pub ratio: Ratio,
 }
 
 impl Admitted {
-    /// The model with the price of the tier in which it was answered, where that is known; `percent` is what a
-    /// call costs that is answered sooner.
+    /// The model with the price of the service tier that answered, if known. `percent` is the cost of a fast call.
     #[must_use]
     pub fn priced(&self, sooner: Option<bool>, percent: u32) -> Cow<'_, Model> {
         match (sooner, self.usual.as_deref()) {
             (Some(false), Some(usual)) => Cow::Borrowed(usual),
-            // Nobody asked for it here; the account is set so.
+            // The account uses the fast tier although the call did not request it.
             (Some(true), None) if percent != 100 => {
                 Cow::Owned(self.model.clone().at_percent(percent))
             }
@@ -190,11 +187,11 @@ impl Admitted {
     }
 }
 
-/// Computes the bound of a call from what the tightest budget can still pay, and reserves it. On a host that is what was
-/// granted to the run.
+/// Computes the bound of a call from what the tightest budget can still pay, and reserves it. On a host, the run's
+/// grant takes the place of the budgets.
 ///
 /// # Errors
-/// `OverBudget` when not even a short answer can be paid; on a host `Ungranted`.
+/// `OverBudget` if not even a short answer can be paid; on a host `Ungranted`.
 pub fn admit(tx: &mut WriteTx<'_>, ask: &Ask<'_>) -> Result<Admitted, UsageError> {
     sweep(tx)?;
     if tx.schema().is_mirror() {
@@ -212,7 +209,7 @@ pub fn admit(tx: &mut WriteTx<'_>, ask: &Ask<'_>) -> Result<Admitted, UsageError
     Ok(measured.admitted(id))
 }
 
-/// A call as far as it is known before it is made.
+/// A call measured before it is made.
 struct Measured {
     reserve: Reserve,
     bound: Bound,
@@ -228,7 +225,7 @@ impl Measured {
     }
 }
 
-/// Measures a call of which so much can be paid.
+/// Measures a call that may cost at most `left`.
 fn measured(
     tx: &WriteTx<'_>,
     ask: &Ask<'_>,
@@ -269,16 +266,16 @@ fn measured(
     Ok(Ok(Measured { reserve, bound, model, usual, ratio }))
 }
 
-/// What the input of a call may cost at most.
+/// Maximum cost of a call's input, in micro-dollars.
 fn input_micros(model: &Model, input: u64) -> i64 {
     let dearest = Tokens { cache_write: input, ..Tokens::default() };
     let as_input = Tokens { input, ..Tokens::default() };
     queries::bill(model, &dearest).max(queries::bill(model, &as_input)).unwrap_or(0)
 }
 
-/// The model as budgets count it, and where its price comes from: what people entered as it holds at
-/// this moment, else what is known otherwise. Where somebody has set a limit of money and no price is known,
-/// the dearest known price counts, so that it limits. What the workspace gives every run does not.
+/// The model as budgets count it, and the source of its price: entered prices in effect, else built-in ones. If a
+/// person has set a money limit and no price is known, the highest known price is used, so that the limit holds. The
+/// workspace's default limit per run does not count.
 fn counted(
     tx: &WriteTx<'_>,
     ask: &Ask<'_>,
@@ -287,7 +284,7 @@ fn counted(
     let route = route(tx, ask.connection)?;
     let model = ask.model.clone();
     if route == Route::Subscription {
-        // It is paid for by the month.
+        // A monthly subscription pays for it.
         return Ok((Model { price: Some(Price::default()), long: None, ..model }, PricedBy::Route));
     }
     let offered = Offered { name: ask.name, connection: ask.connection, route };
@@ -323,13 +320,13 @@ fn too_small(
     let micros = whole(small.needed_micros.unwrap_or(0));
     let tokens = whole(small.needed_tokens.unwrap_or(0));
     let lack = standing::lack(tx, standings, micros, tokens)?;
-    // What is too small for a bound has less left than that needs.
+    // If the bound does not fit, some budget has less left than it needs.
     let lack = lack.ok_or(UsageError::BadAmount { field: "limit" })?;
     Ok(UsageError::OverBudget(Box::new(lack)))
 }
 
-/// Notes that a run waits for a budget: what it needs, and once in each period that the budget is
-/// reached. Answers the sentence that says so and when it goes on by itself.
+/// Records that a run waits for a budget, and notifies once per period that the budget is reached. Returns the
+/// message and the time at which the run resumes by itself.
 pub fn wait(
     tx: &mut WriteTx<'_>,
     run: RunId,
@@ -343,7 +340,7 @@ pub fn wait(
     Ok((error::waits(lack, until), until))
 }
 
-/// A run that has ended waits for nothing.
+/// Clears the budget wait of an ended run.
 pub fn wait_over(tx: &mut WriteTx<'_>, run: RunId) -> Result<(), UsageError> {
     if waiting::of_run(tx, run)?.is_some() {
         tx.delete::<BudgetWait>(run)?;
@@ -355,26 +352,26 @@ fn whole(micros: u64) -> i64 {
     i64::try_from(micros).unwrap_or(i64::MAX)
 }
 
-/// What a call came to.
+/// Actual usage of a call.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Spent {
-    /// The connection; none for practice.
+    /// `None` for the practice model.
     pub connection: Option<ConnectionId>,
     /// The provider's stable word.
     pub provider: String,
     pub model: String,
-    /// What the provider counted, or what is guessed.
+    /// As counted by the provider, or estimated.
     pub tokens: Tokens,
-    /// Whether the provider counted it.
+    /// Whether the provider counted the tokens.
     pub counted: bool,
-    /// What it cost, in micro-dollars; none when no price is known.
+    /// Cost in micro-dollars; `None` if the price is unknown.
     pub billed_micros: Option<i64>,
-    /// How large the request was, to learn how many tokens its bytes really were.
+    /// Size of the request, to learn the ratio of tokens to bytes.
     pub size: Option<Size>,
 }
 
 impl Spent {
-    /// A call that came to nothing.
+    /// Usage of a call that never took place.
     fn nothing(held: &Reservation) -> Self {
         Self {
             connection: held.connection,
@@ -388,10 +385,10 @@ impl Spent {
     }
 }
 
-/// Books what a call cost and gives back what was held for it.
+/// Books the cost of a call and releases its reservation.
 ///
 /// # Errors
-/// `Settled` when the reservation is gone.
+/// `Settled` if the reservation is gone.
 pub fn settle(
     tx: &mut WriteTx<'_>,
     reservation: ReservationId,
@@ -404,11 +401,11 @@ pub fn settle(
     Ok(usage)
 }
 
-/// Gives back what was held for a call that the provider refused or that never arrived: nothing was
-/// spent, and that it was tried stands in the record.
+/// Releases the reservation of a call that the provider refused or that never arrived. The attempt is recorded
+/// without cost.
 ///
 /// # Errors
-/// `Settled` when the reservation is gone.
+/// `Settled` if the reservation is gone.
 pub fn release(tx: &mut WriteTx<'_>, reservation: ReservationId) -> Result<(), UsageError> {
     let held = held(tx, reservation)?;
     let spent = Spent::nothing(&held);
@@ -417,12 +414,12 @@ pub fn release(tx: &mut WriteTx<'_>, reservation: ReservationId) -> Result<(), U
     Ok(())
 }
 
-/// Books a call whose end nobody knows: its input as the provider had counted it, else as estimated, and the
-/// output that had come. The rest of what was held stays for [`LINGER`], because the provider may still be writing; not
-/// money at a price that nobody knows.
+/// Books a call whose end is unknown: its input as counted by the provider or estimated, and the received output. The
+/// rest of the reservation is kept for [`LINGER`], because the provider may still be generating, unless the price is
+/// unknown.
 ///
 /// # Errors
-/// `Settled` when the reservation is gone.
+/// `Settled` if the reservation is gone.
 pub fn book_lost(
     tx: &mut WriteTx<'_>,
     reservation: ReservationId,
@@ -439,7 +436,7 @@ fn lose(
     end: CallEnd,
 ) -> Result<Usage, UsageError> {
     let billed = match spent.billed_micros {
-        // The provider had said how much was sent before it broke off.
+        // The provider reported the input tokens before the connection broke.
         Some(billed) if spent.counted => Some(billed),
         Some(billed) => Some(billed.max(held.input_micros)),
         None => (held.micros > 0).then_some(held.input_micros),
@@ -447,8 +444,8 @@ fn lose(
     let spent = Spent { billed_micros: billed, ..spent };
     let usage = book(tx, &held, spent, end)?;
     held.micros = match held.priced_by {
-        // The dearest price was put in for one that nobody knows: what is left of it is no money that the provider may
-        // still ask for, and held on it would leave nothing for the same call made again.
+        // The highest known price replaced an unknown one. The provider will not bill the rest, and keeping it
+        // reserved would block a retry of the call.
         PricedBy::Dearest => 0,
         _ => held.micros.saturating_sub(billed.unwrap_or(0)).max(0),
     };
@@ -463,8 +460,7 @@ fn lose(
     Ok(usage)
 }
 
-/// Books the calls of a run of which nobody saw the end: a crash, or a stop that could not wait for
-/// it.
+/// Books the unfinished calls of a run after a crash, or after a stop that could not wait for them.
 pub fn book_left(tx: &mut WriteTx<'_>, run: RunId) -> Result<(), UsageError> {
     for held in queries::unsettled(tx, run)? {
         let input = u64::try_from(held.input_tokens).unwrap_or(0);
@@ -479,7 +475,7 @@ pub fn book_left(tx: &mut WriteTx<'_>, run: RunId) -> Result<(), UsageError> {
     Ok(())
 }
 
-/// A reservation of a call that still runs; one that only lingers is settled.
+/// The reservation of a running call. A lingering one counts as settled.
 fn held(tx: &WriteTx<'_>, id: ReservationId) -> Result<Reservation, UsageError> {
     tx.get::<Reservation>(id)?
         .filter(|held| held.release_at.is_none())
@@ -498,7 +494,7 @@ fn book(
     let billed_micros = queries::believed(spent.billed_micros);
     let estimated = end != CallEnd::Refused && (end != CallEnd::Answered || !spent.counted);
     let listed = match held.route {
-        // What a subscription pays says nothing of what it would have cost.
+        // A subscription's bill does not tell the list price.
         Route::Subscription => listed(held.route, &spent),
         _ => listed(held.route, &spent).or(billed_micros),
     };
@@ -535,8 +531,8 @@ fn book(
     Ok(usage)
 }
 
-/// What the catalogue asks for a call, also where a subscription pays it; none when it does not know the
-/// model, and nothing where no maker is paid.
+/// Catalogue price of a call, also if a subscription pays; `None` if the model is not listed, 0 if no provider is
+/// paid.
 fn listed(route: Route, spent: &Spent) -> Option<i64> {
     match route {
         Route::Own | Route::Practice => Some(0),
@@ -546,8 +542,8 @@ fn listed(route: Route, spent: &Spent) -> Option<i64> {
     }
 }
 
-/// Raises the ratio of a model when a request had more tokens than its bytes let expect.
-/// Kept under the name that was asked for, by which it is looked up: a router answers with another.
+/// Raises the ratio of a model if a request had more tokens than its size suggested. Stored under the requested model
+/// name, because a router may answer with another.
 fn learn(tx: &mut WriteTx<'_>, held: &Reservation, spent: &Spent) -> Result<(), UsageError> {
     let Some(size) = spent.size else { return Ok(()) };
     let model = catalog::describe(&held.model);
@@ -567,7 +563,7 @@ fn learn(tx: &mut WriteTx<'_>, held: &Reservation, spent: &Spent) -> Result<(), 
     Ok(())
 }
 
-/// Removes reservations that only lingered and are over.
+/// Deletes expired reservations.
 fn sweep(tx: &mut WriteTx<'_>) -> Result<(), UsageError> {
     let now = tx.now();
     let all: Vec<Reservation> = tx.list(&Range::all())?;

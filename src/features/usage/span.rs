@@ -1,4 +1,4 @@
-//! The days that somebody looks at: today, the last so many, a month, from one day to another.
+//! Day ranges for usage pages: today, the last days, a month, or from one day to another.
 
 use jiff::civil::Date;
 use serde::Deserialize;
@@ -9,54 +9,52 @@ use web::format::query_value;
 
 use super::period::Month;
 
-/// The most days that are looked at.
+/// Maximum number of days.
 pub const MAX_DAYS: u32 = 366;
 
-/// What an address says of them.
+/// Query parameters.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct SpanParams {
     /// `today`, `7`, `30`, `90` or `month`.
     pub range: String,
-    /// Which month, such as `2026-11`.
+    /// Month, such as `2026-11`.
     pub month: String,
-    /// The first day, such as `2026-11-01`.
+    /// First day, such as `2026-11-01`.
     pub from: String,
-    /// The last day.
+    /// Last day.
     pub to: String,
-    /// By what it is summed up.
+    /// Grouping of the report.
     pub by: String,
-    /// What of it is drawn.
+    /// Amount drawn by day.
     pub of: String,
 }
 
-/// Which days they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Today,
-    /// The last so many, today among them.
+    /// The last days, including today.
     Last(u32),
     Month(Month),
     /// From one day to another.
     Between,
 }
 
-/// Days.
+/// A range of days.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span {
-    /// The first one, since 1970.
+    /// Days since 1970.
     pub first: u32,
     pub last: u32,
-    /// Which they are.
     pub kind: Kind,
 }
 
-/// What means no days.
+/// An invalid range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct NoSpan {
     pub field: &'static str,
-    /// What would be right.
+    /// The expected input.
     pub message: &'static str,
 }
 
@@ -72,22 +70,22 @@ impl Problem for NoSpan {
     }
 }
 
-/// Reads a day such as `2026-11-20`.
+/// Parses a day such as `2026-11-20` to days since 1970.
 #[must_use]
 pub fn day(text: &str) -> Option<u32> {
     number(text.trim().parse().ok()?)
 }
 
-/// A day since 1970.
+/// Days since 1970.
 fn number(date: Date) -> Option<u32> {
     let days = Date::constant(1970, 1, 1).until(date).ok()?.get_days();
     u32::try_from(days).ok()
 }
 
-/// The days that are asked for; this month when nothing is said.
+/// Parses the range; the default is the current month.
 ///
 /// # Errors
-/// What means no days.
+/// If the parameters are invalid.
 pub fn read(asked: &SpanParams, today: u32) -> Result<Span, NoSpan> {
     let (from, to) = (asked.from.trim(), asked.to.trim());
     if !from.is_empty() || !to.is_empty() {
@@ -117,7 +115,7 @@ pub fn read(asked: &SpanParams, today: u32) -> Result<Span, NoSpan> {
 }
 
 fn between(from: &str, to: &str, today: u32) -> Result<Span, NoSpan> {
-    // Days of which people ask what they cost are past.
+    // Usage days lie in the past, so ambiguous dates are resolved backwards.
     let written = |field: &'static str, text: &str| {
         let day = day::read(text, Month::date_of(today), Toward::Back);
         day.and_then(number).ok_or(NoSpan { field, message: day::WANTED })
@@ -138,13 +136,13 @@ fn between(from: &str, to: &str, today: u32) -> Result<Span, NoSpan> {
 }
 
 impl Span {
-    /// How many days.
+    /// Number of days.
     #[must_use]
     pub fn count(&self) -> u32 {
         self.last - self.first + 1
     }
 
-    /// How many of them have begun.
+    /// Number of days that have begun.
     #[must_use]
     pub fn past(&self, today: u32) -> u32 {
         match today.checked_sub(self.first) {
@@ -153,8 +151,8 @@ impl Span {
         }
     }
 
-    /// The days to compare those with that have begun: of a month those of the month before, else as
-    /// many just before.
+    /// The comparison range for the days that have begun: the same days of the previous month, else the same number
+    /// of days just before.
     #[must_use]
     pub fn before(&self, today: u32) -> (u32, u32) {
         let past = self.past(today).max(1);
@@ -169,7 +167,7 @@ impl Span {
         }
     }
 
-    /// What stands behind the question mark for the same days.
+    /// Query string of the range.
     #[must_use]
     pub fn query(&self) -> String {
         let date = |day: u32| query_value(&Month::date_of(day).to_string());
@@ -181,7 +179,7 @@ impl Span {
         }
     }
 
-    /// For the name of a file: `2026-11` or `2026-11-01-to-2026-11-20`.
+    /// Range in file names: `2026-11` or `2026-11-01-to-2026-11-20`.
     #[must_use]
     pub fn file(&self) -> String {
         match self.kind {

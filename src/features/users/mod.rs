@@ -1,7 +1,7 @@
-//! People: accounts, sign-ins, tokens, one-time links, all in `system.redb`.
+//! People: accounts, sign-ins, tokens and one-time links, all in `system.redb`.
 //!
-//! Membership and roles are the workspace's (see `features/workspace`). No view of this feature can
-//! hold a password, a token or a hash.
+//! Membership and roles belong to the workspace (see `features/workspace`). No view of this module can contain a
+//! password, a token or a hash.
 
 pub mod model;
 pub mod queries;

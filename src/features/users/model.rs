@@ -1,7 +1,7 @@
-//! Records of `system.redb`: who may come in, and which workspaces there are.
+//! Records of `system.redb`: accounts, credentials, sign-ins, tokens and the list of workspaces.
 //!
-//! Nothing that opens a door lies here in the clear: passwords, tokens and links are kept as hashes,
-//! in rows whose values never enter the feed. A released layout is frozen: add `…V1`, raise `VERSION`.
+//! Credentials are never stored in the clear: passwords, tokens and links are stored as hashes, in rows whose values
+//! never enter the feed. A released layout is frozen: add `…V1`, raise `VERSION`.
 
 pub mod devices;
 pub mod factors;
@@ -18,46 +18,40 @@ use store::codec::{self, DecodeError};
 use store::{Class, Index, Keys, OnDelete, Record, Refs, Table};
 
 pub const ACCOUNTS: Table = Table::new(100, "accounts");
-/// The email address, in lower case.
+/// Email address in lower case.
 pub const ACCOUNT_BY_EMAIL: Index = Index::unique(101, "accounts_by_email");
-/// Password hashes.
 pub const PASSWORDS: Table = Table::new(102, "passwords");
-/// Browsers that are signed in.
 pub const SIGN_INS: Table = Table::new(103, "sign_ins");
-/// The hash of the cookie.
+/// Hash of the cookie token.
 pub const SIGN_IN_BY_HASH: Index = Index::unique(104, "sign_ins_by_hash");
-/// A person's sign-ins, oldest first.
+/// Sign-ins of an account, oldest first.
 pub const SIGN_IN_BY_ACCOUNT: Index = Index::multi(105, "sign_ins_by_account");
-/// When a sign-in was last used.
+/// Last use of each sign-in.
 pub const LAST_SEEN: Table = Table::new(106, "last_seen");
 pub const TOKENS: Table = Table::new(107, "api_tokens");
-/// The part of a token that may be shown.
+/// Public part of a token.
 pub const TOKEN_BY_PUBLIC: Index = Index::unique(108, "api_tokens_by_public");
-/// A person's tokens, oldest first.
+/// Tokens of an account, oldest first.
 pub const TOKEN_BY_ACCOUNT: Index = Index::multi(109, "api_tokens_by_account");
 pub const TOKEN_SECRETS: Table = Table::new(110, "api_token_hashes");
-/// When a token was last used.
+/// Last use of each token.
 pub const LAST_USED: Table = Table::new(111, "last_used");
-/// The list of workspaces.
 pub const WORKSPACES: Table = Table::new(112, "workspaces");
-/// The name in addresses.
 pub const WORKSPACE_BY_SLUG: Index = Index::unique(113, "workspaces_by_slug");
-/// One-time links.
 pub const LINKS: Table = Table::new(114, "links");
 
-/// A person.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {
-    /// Its id, the same in all workspaces.
+    /// The same in all workspaces.
     pub id: AccountId,
-    /// The email address, in lower case.
+    /// Lower case.
     pub email: String,
     pub name: String,
-    /// IANA time zone, when it differs from the workspace's.
+    /// IANA time zone, if it differs from the workspace's.
     pub zone: Option<String>,
     #[serde(with = "millisecond::required")]
     pub created_at: Timestamp,
-    /// Since when this person may not come in any more.
+    /// Set while the account is disabled.
     #[serde(with = "millisecond::optional")]
     pub disabled_at: Option<Timestamp>,
 }
@@ -85,11 +79,10 @@ impl Record for Account {
     }
 }
 
-/// The hash of a person's password.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Password {
     pub account: AccountId,
-    /// The Argon2id hash.
+    /// Argon2id hash.
     pub hash: String,
     #[serde(with = "millisecond::required")]
     pub changed_at: Timestamp,
@@ -114,18 +107,18 @@ impl Record for Password {
     }
 }
 
-/// A browser that is signed in.
+/// A signed-in browser.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SignIn {
     pub id: SignInId,
     pub account: AccountId,
-    /// The hash of what the cookie holds.
+    /// Hash of the cookie token.
     pub hash: TokenHash,
     #[serde(with = "millisecond::required")]
     pub created_at: Timestamp,
-    /// The network it came from, cut so that it names no single machine.
+    /// Network address, truncated so that it identifies no single machine.
     pub address: String,
-    /// What the browser calls itself.
+    /// User agent.
     pub agent: String,
 }
 
@@ -157,10 +150,9 @@ impl Record for SignIn {
     }
 }
 
-/// When a sign-in was last used; written at most once a minute.
+/// Last use of a sign-in. Written at most once a minute.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastSeen {
-    /// The sign-in.
     pub sign_in: SignInId,
     #[serde(with = "millisecond::required")]
     pub at: Timestamp,
@@ -185,20 +177,18 @@ impl Record for LastSeen {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ApiToken {
     pub id: TokenId,
-    /// Its first eight characters behind the prefix, which lists may show.
+    /// First eight characters after the prefix. Not secret.
     pub public: String,
     pub account: AccountId,
-    /// The one workspace it is good for.
+    /// The token is valid only for this workspace.
     pub workspace: WorkspaceId,
-    /// What it is for, in the person's words.
+    /// Purpose in the person's words.
     pub name: String,
-    /// What it may be used for.
     pub scopes: Vec<Scope>,
     #[serde(with = "millisecond::required")]
     pub created_at: Timestamp,
     #[serde(with = "millisecond::required")]
     pub expires_at: Timestamp,
-    /// Since when it is withdrawn.
     #[serde(with = "millisecond::optional")]
     pub revoked_at: Option<Timestamp>,
 }
@@ -233,7 +223,6 @@ impl Record for ApiToken {
     }
 }
 
-/// The hash of a token.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenSecret {
     pub token: TokenId,
@@ -255,7 +244,7 @@ impl Record for TokenSecret {
     }
 }
 
-/// When a token was last used; written at most once a minute.
+/// Last use of a token. Written at most once a minute.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastUsed {
     pub token: TokenId,
@@ -278,23 +267,21 @@ impl Record for LastUsed {
     }
 }
 
-/// A workspace in the list.
+/// A listed workspace.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Workspace {
-    /// Its id, also in its own store.
+    /// Same as in its own store.
     pub id: WorkspaceId,
-    /// Its folder and its name in addresses; never changes.
+    /// Folder name and URL path. Never changes.
     pub slug: String,
-    /// A copy of its name, for when its own store cannot be read or is gone.
+    /// Copy of the workspace's name, in case its own store cannot be read.
     pub label: String,
-    /// A copy of its emoji.
+    /// Copy of its emoji.
     pub emoji: String,
-    /// Whether it is worked in.
     pub state: WorkspaceState,
-    /// Since when it is here.
     #[serde(with = "millisecond::required")]
     pub created_at: Timestamp,
-    /// When it goes, if it is to be deleted.
+    /// Time of the scheduled deletion.
     #[serde(with = "millisecond::optional")]
     pub delete_after: Option<Timestamp>,
 }
@@ -348,25 +335,24 @@ impl Record for Workspace {
     }
 }
 
-/// What a one-time link is for.
+/// Purpose of a one-time link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Purpose {
-    /// The first person sets HQ up.
+    /// The first person sets up HQ.
     SetUp,
-    /// A person chooses a new password.
+    /// Choose a new password.
     Reset(AccountId),
-    /// A person who has lost the second step chooses a new password and signs in without it.
+    /// Choose a new password and disable the lost second factor.
     ResetAll(AccountId),
 }
 
-/// A one-time link. Used or replaced ones are deleted.
+/// A one-time link. Used or replaced links are deleted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Link {
-    /// The part of its token that finds it.
+    /// Public part of the token, for lookup.
     pub public: String,
     pub hash: TokenHash,
     pub purpose: Purpose,
-    /// Until when it works.
     #[serde(with = "millisecond::required")]
     pub expires_at: Timestamp,
 }

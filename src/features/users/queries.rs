@@ -1,4 +1,4 @@
-//! Reads of accounts, sign-ins, tokens and links, and the checks of what people type.
+//! Reads of accounts, sign-ins, tokens and links, and validation of form input.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,42 +21,41 @@ use super::model::{
 };
 use super::rules::UsersError;
 
-/// Whether HQ has an owner.
+/// Returns `true` once HQ has an owner.
 pub fn any_account(read: &dyn Read) -> Result<bool, StoreError> {
     Ok(!read.list::<Account>(&Range::all().limit(1))?.is_empty())
 }
 
-/// All accounts, in the order of their ids.
+/// All accounts, in id order.
 pub fn accounts(read: &dyn Read) -> Result<Vec<Account>, StoreError> {
     read.list(&Range::all())
 }
 
-/// The accounts that are closed, with since when.
+/// Disabled accounts, with the time of disabling.
 pub fn disabled(read: &dyn Read) -> Result<BTreeMap<AccountId, Timestamp>, StoreError> {
     let all = accounts(read)?.into_iter();
     Ok(all.filter_map(|one| one.disabled_at.map(|at| (one.id, at))).collect())
 }
 
-/// The account that was made first here and is open: in whose name whoever runs the machine acts. An id does not tell
-/// that: somebody who came with a workspace from another HQ keeps the one from there.
+/// Owner of this HQ: the enabled account that was created here first. Commands on this machine act in its name. Ordered
+/// by time and not by id, because an account imported with a workspace keeps its id.
 pub fn keeper(read: &dyn Read) -> Result<Option<Account>, StoreError> {
     let open = accounts(read)?.into_iter().filter(|one| one.disabled_at.is_none());
     Ok(open.min_by_key(|one| (one.created_at, one.id)))
 }
 
-/// An account by its address, however it was typed.
+/// Finds an account by address, normalising the input.
 pub fn by_email(read: &dyn Read, email: &str) -> Result<Option<Account>, StoreError> {
     let mut key = KeyBuf::new();
     key.text(&normal_email(email));
     read.find(ACCOUNT_BY_EMAIL, &key)
 }
 
-/// The stored hash of a person's password.
 pub fn password_hash(read: &dyn Read, account: AccountId) -> Result<Option<String>, StoreError> {
     Ok(read.get::<Password>(account)?.map(|kept| kept.hash))
 }
 
-/// The sign-in of a cookie, with when it was last seen.
+/// Sign-in of a cookie, and the time of its last use.
 pub fn by_cookie(
     read: &dyn Read,
     token: &Token,
@@ -64,16 +63,16 @@ pub fn by_cookie(
     let mut key = KeyBuf::new();
     key.raw(token.hash().as_bytes());
     let found = read.find::<SignIn>(SIGN_IN_BY_HASH, &key)?;
-    // The index compares bytes as it likes; what decides is compared in constant time.
+    // The index lookup is not constant-time, so this comparison decides.
     let Some(found) = found.filter(|found| found.hash == token.hash()) else { return Ok(None) };
     let seen = read.get::<LastSeen>(found.id)?.map_or(found.created_at, |seen| seen.at);
     Ok(Some((found, seen)))
 }
 
-/// How long a device is known after a sign-in on it.
+/// How long a device is remembered after a sign-in.
 pub const DEVICE_LIFE: SignedDuration = SignedDuration::from_hours(400 * 24);
 
-/// Whether a person has signed in with this device cookie, and nobody has made HQ forget it since.
+/// Returns `true` if the account has signed in with this device cookie and the device was not forgotten since.
 pub fn knows_device(
     read: &dyn Read,
     account: AccountId,
@@ -86,7 +85,7 @@ pub fn knows_device(
     Ok(devices.iter().any(|one| one.hash == hash && now < one.at + DEVICE_LIFE))
 }
 
-/// How many devices of a person are known besides that of one sign-in.
+/// Number of the account's remembered devices other than that of one sign-in.
 pub fn other_devices(
     read: &dyn Read,
     account: AccountId,
@@ -97,17 +96,17 @@ pub fn other_devices(
     Ok(devices.iter().filter(|one| Some(one.sign_in) != own).count())
 }
 
-/// A person's sign-ins, oldest first.
+/// Sign-ins of an account, oldest first.
 pub fn sign_ins(read: &dyn Read, account: AccountId) -> Result<Vec<SignIn>, StoreError> {
     read.scan(SIGN_IN_BY_ACCOUNT, &Range::prefix(KeyBuf::of(&account)))
 }
 
-/// When a sign-in was last seen.
+/// Time of the last use.
 pub fn seen(read: &dyn Read, sign_in: &SignIn) -> Result<Timestamp, StoreError> {
     Ok(read.get::<LastSeen>(sign_in.id)?.map_or(sign_in.created_at, |seen| seen.at))
 }
 
-/// The row of a token that somebody has sent, if it is the right one.
+/// Row of a token, if its secret matches.
 pub fn by_token(read: &dyn Read, token: &Token) -> Result<Option<ApiToken>, StoreError> {
     let mut key = KeyBuf::new();
     key.text(token.id());
@@ -116,43 +115,42 @@ pub fn by_token(read: &dyn Read, token: &Token) -> Result<Option<ApiToken>, Stor
     Ok(right.then_some(found))
 }
 
-/// A person's tokens, oldest first, withdrawn ones too.
+/// Tokens of an account, oldest first, including revoked ones.
 pub fn tokens(read: &dyn Read, account: AccountId) -> Result<Vec<ApiToken>, StoreError> {
     read.scan(TOKEN_BY_ACCOUNT, &Range::prefix(KeyBuf::of(&account)))
 }
 
-/// When a token was last used.
 pub fn last_used(read: &dyn Read, token: TokenId) -> Result<Option<Timestamp>, StoreError> {
     Ok(read.get::<LastUsed>(token)?.map(|used| used.at))
 }
 
-/// A one-time link that still works.
+/// A one-time link that is valid at `now`.
 pub fn link(read: &dyn Read, token: &Token, now: Timestamp) -> Result<Option<Link>, StoreError> {
     let found = read.get::<Link>(token.id().to_owned())?;
     Ok(found.filter(|link| link.hash == token.hash() && now < link.expires_at))
 }
 
-/// The secret of a person's app, also one that waits for its first code.
+/// TOTP secret of an account, confirmed or not.
 pub fn totp(read: &dyn Read, account: AccountId) -> Result<Option<Totp>, StoreError> {
     read.get::<Totp>(account)
 }
 
-/// Whether a code is asked for after the password.
+/// Returns `true` if TOTP is enabled.
 pub fn has_totp(read: &dyn Read, account: AccountId) -> Result<bool, StoreError> {
     Ok(totp(read, account)?.is_some_and(|kept| kept.confirmed_at.is_some()))
 }
 
-/// How many recovery codes a person has left.
+/// Number of unused recovery codes.
 pub fn recovery_left(read: &dyn Read, account: AccountId) -> Result<usize, StoreError> {
     Ok(read.get::<RecoveryCodes>(account)?.map_or(0, |kept| kept.hashes.len()))
 }
 
-/// A person's passkeys, oldest first.
+/// Passkeys of an account, oldest first.
 pub fn passkeys(read: &dyn Read, account: AccountId) -> Result<Vec<Passkey>, StoreError> {
     read.scan(PASSKEY_BY_ACCOUNT, &Range::prefix(KeyBuf::of(&account)))
 }
 
-/// A passkey by what the browser calls it.
+/// Finds a passkey by credential id.
 pub fn passkey(read: &dyn Read, credential: &[u8]) -> Result<Option<Passkey>, StoreError> {
     let mut key = KeyBuf::new();
     key.raw(TokenHash::of(credential).as_bytes());
@@ -160,17 +158,17 @@ pub fn passkey(read: &dyn Read, credential: &[u8]) -> Result<Option<Passkey>, St
     Ok(found.filter(|found| found.credential == credential))
 }
 
-/// How a passkey was used last.
+/// Last use of a passkey.
 pub fn passkey_use(read: &dyn Read, id: PasskeyId) -> Result<Option<PasskeyUse>, StoreError> {
     read.get::<PasskeyUse>(id)
 }
 
-/// Whether a person proves who they are by more than a password.
+/// Returns `true` if the account has TOTP or a passkey.
 pub fn has_factor(read: &dyn Read, account: AccountId) -> Result<bool, StoreError> {
     Ok(has_totp(read, account)? || !passkeys(read, account)?.is_empty())
 }
 
-/// The open tokens of a workspace, whoever made them.
+/// Unrevoked tokens of a workspace, of all accounts.
 pub fn tokens_of(
     read: &dyn Read,
     workspace: WorkspaceId,
@@ -181,17 +179,17 @@ pub fn tokens_of(
     Ok(all.into_iter().filter(|token| here(token) && now < token.expires_at).collect())
 }
 
-/// A master key that does not belong to this folder.
+/// The master key does not belong to this data directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MasterKeyMismatch {
-    /// What it shuts, and what to do.
+    /// What is inaccessible, and what to do.
     pub words: String,
-    /// Whether it fits nobody.
+    /// `true` if the key fits no account.
     pub whole: bool,
 }
 
-/// That the master key is another one than the data needs; none when it fits: passwords rest on it, and
-/// everybody has one.
+/// Checks that the master key fits the data, using the password hashes, which depend on it and which every account has.
+/// `None` if it fits.
 pub fn key_trouble(
     read: &dyn Read,
     ring: &Keyring,
@@ -218,16 +216,16 @@ pub fn workspaces(read: &dyn Read) -> Result<Vec<Workspace>, StoreError> {
     read.list(&Range::all())
 }
 
-/// An address as it is kept and compared.
+/// Normalised address for storage and comparison.
 #[must_use]
 pub fn normal_email(email: &str) -> String {
     email.trim().to_lowercase()
 }
 
-/// An address that can be one, read as everywhere else: without `mailto:` and the brackets around it.
+/// Validates and normalises an address. Accepts `mailto:` and angle brackets.
 ///
 /// # Errors
-/// Says what is missing.
+/// If it is not a valid address.
 pub fn checked_email(email: &str) -> Result<String, UsersError> {
     match entity::mail_address(email) {
         Ok(email) => Ok(normal_email(&email)),
@@ -236,7 +234,7 @@ pub fn checked_email(email: &str) -> Result<String, UsersError> {
     }
 }
 
-/// A person's name.
+/// Validates a person's name.
 pub fn checked_name(name: &str) -> Result<String, UsersError> {
     let name = name.trim();
     if name.is_empty() || 80 < name.chars().count() || name.chars().any(char::is_control) {

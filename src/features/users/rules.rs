@@ -1,5 +1,5 @@
-//! Every write of accounts, sign-ins, tokens and links. Tokens and hashes are made outside; here come
-//! only what may be stored of them.
+//! All writes of accounts, sign-ins, tokens and links. Tokens and hashes are created by the callers; only storable
+//! hashes get here.
 
 pub mod accounts;
 pub mod devices;
@@ -23,95 +23,85 @@ use super::model::{
 };
 use super::queries;
 
-/// How long a one-time link works.
+/// Lifetime of a one-time link.
 pub const LINK_LIFE: SignedDuration = SignedDuration::from_mins(30);
-/// How many days a token may live.
+/// Allowed lifetime of a token, in days.
 pub const TOKEN_DAYS: std::ops::RangeInclusive<i64> = 1..=365;
-/// How many tokens and sign-ins a person may have.
+/// Maximum number of tokens, and of sign-ins, per account.
 const MAX_EACH: usize = 200;
 
-/// Why an act of a person on accounts was refused.
 #[derive(Debug, thiserror::Error)]
 pub enum UsersError {
-    /// A field of the form is wrong.
     #[error("{message}")]
     Field {
-        /// Its name.
         field: &'static str,
         /// What is wrong and what would be right.
         message: String,
     },
-    /// Address and password do not belong together, or there is no such account.
+    /// Wrong password or unknown address. Deliberately not distinguished.
     #[error("email or password does not match; try again")]
     NoMatch,
-    /// Too many tries.
     #[error("too many tries; try again in {0}")]
     TooMany(String),
-    /// The link was used, replaced, or is too old.
+    /// The link was used, replaced or has expired.
     #[error(
         "this link does not work any more; start HQ again or run `hq user reset-link` for a new one"
     )]
     DeadLink,
-    /// The account is closed.
     #[error("the account {0} is disabled; `hq user enable {0}` opens it again")]
     Disabled(String),
-    /// The account belongs to a workspace, or may.
+    /// The account belongs to a workspace, or may belong to a closed one.
     #[error("the account {0} belongs to {1}; end that membership first, or disable the account")]
     Belongs(String, String),
-    /// HQ has an owner already.
     #[error("HQ is set up already; sign in")]
     SetUpDone,
-    /// No such account.
     #[error("there is no account {0}; check the spelling")]
     NoAccount(String),
-    /// Nobody has set HQ up.
     #[error("HQ has no owner yet; follow its set-up link first (`hq user reset-link` makes one)")]
     NoOwner,
-    /// Not there, or somebody else's.
+    /// Does not exist or belongs to another account.
     #[error("there is no such {0}")]
     NotFound(&'static str),
-    /// The workspace that is meant cannot be opened.
+    /// The workspace cannot be opened.
     #[error("{words}")]
     Shut {
-        /// Whether a backup brings it back.
+        /// Tells whether a backup restores it.
         code: &'static str,
-        /// Why, and what to do.
+        /// Reason and advice.
         words: String,
     },
-    /// It is not said which of several workspaces is meant.
+    /// Several workspaces are possible.
     #[error("say which workspace with --workspace: {0}")]
     WhichWorkspace(String),
-    /// More than the person may do.
+    /// A requested scope exceeds the person's own permissions.
     #[error("a token cannot allow \"{0}\", since you may not do that yourself")]
     MoreThanOwn(&'static str),
-    /// An admin leaves owners alone.
+    /// An admin cannot revoke an owner's token.
     #[error("this token is an owner's; only an owner can revoke it")]
     OwnersToken,
-    /// The most are reached.
+    /// The limit is reached.
     #[error("you have {MAX_EACH} {0} already; remove one first")]
     Many(&'static str),
-    /// The proof was none.
+    /// The password or code for confirmation was wrong.
     #[error("{0}")]
     NoProof(String),
-    /// A code from an app or a recovery code is wrong, or was used before.
+    /// A TOTP or recovery code is wrong or was already used.
     #[error("this code does not match, or was used already; try the next one")]
     NoCode,
-    /// Codes are asked for already.
+    /// TOTP is already enabled.
     #[error("codes from an app are asked for already; turn them off first")]
     FactorOn,
-    /// The secret of an app cannot be opened.
+    /// The TOTP secret cannot be unsealed.
     #[error("the secret of the authenticator app cannot be read: {0}")]
     Unreadable(String),
-    /// The password is not taken or cannot be checked.
+    /// The password was rejected or cannot be verified.
     #[error(transparent)]
     Password(#[from] PasswordError),
-    /// The store refused.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
 impl UsersError {
-    /// A refused field.
     pub fn field(field: &'static str, message: impl Into<String>) -> Self {
         Self::Field { field, message: message.into() }
     }
@@ -188,21 +178,19 @@ impl Problem for UsersError {
     }
 }
 
-/// A new account with its password.
 pub struct NewAccount {
-    /// Its id, already known to the workspace.
+    /// Already known to the workspace.
     pub id: AccountId,
     pub name: String,
-    /// The checked email address.
+    /// Validated address.
     pub email: String,
-    /// The hash of the password.
     pub hash: String,
 }
 
-/// The second half of first boot: the owner's account, the workspace in the list, the link gone.
+/// Second part of first boot: creates the owner's account, lists the workspace and deletes the link.
 ///
 /// # Errors
-/// When somebody was faster, or the link does not work.
+/// If HQ is already set up or the link is invalid.
 pub fn set_up(
     tx: &mut WriteTx<'_>,
     owner: NewAccount,
@@ -217,10 +205,10 @@ pub fn set_up(
     create_account(tx, owner)
 }
 
-/// Makes an account. It belongs to no workspace yet.
+/// Creates an account without a workspace.
 ///
 /// # Errors
-/// When there is one with this address.
+/// If the address is taken.
 pub fn create_account(tx: &mut WriteTx<'_>, new: NewAccount) -> Result<Account, UsersError> {
     if queries::by_email(tx, &new.email)?.is_some() {
         let text = "there is an account with this address already; sign in with it";
@@ -240,22 +228,22 @@ pub fn create_account(tx: &mut WriteTx<'_>, new: NewAccount) -> Result<Account, 
     Ok(account)
 }
 
-/// What is stored of a browser that signs in.
+/// A new sign-in.
 pub struct NewSignIn {
-    /// The hash of the cookie's token.
+    /// Hash of the cookie token.
     pub hash: TokenHash,
-    /// The network it came from.
+    /// Truncated network address.
     pub address: String,
-    /// What the browser calls itself.
+    /// User agent.
     pub agent: String,
-    /// Where the browser is to be known again.
+    /// Set if the browser should be remembered as a trusted device.
     pub device: Option<devices::DeviceCookies>,
 }
 
-/// Signs a browser in. The oldest sign-ins go when there are too many.
+/// Creates a sign-in. Deletes the oldest sign-ins above the limit.
 ///
 /// # Errors
-/// When there is no such account or it is closed.
+/// If there is no such account or it is disabled.
 pub fn sign_in(
     tx: &mut WriteTx<'_>,
     account: AccountId,
@@ -287,10 +275,10 @@ pub fn sign_in(
     Ok(sign_in)
 }
 
-/// Gives a sign-in another cookie; the former one opens nothing any more.
+/// Replaces the cookie token of a sign-in. The former token becomes invalid.
 ///
 /// # Errors
-/// When it has ended.
+/// If the sign-in has ended.
 pub fn renew_sign_in(
     tx: &mut WriteTx<'_>,
     id: SignInId,
@@ -302,7 +290,7 @@ pub fn renew_sign_in(
     Ok(())
 }
 
-/// Ends a sign-in, if it is there.
+/// Ends a sign-in, if it exists.
 pub fn sign_out(tx: &mut WriteTx<'_>, id: SignInId) -> Result<(), UsersError> {
     if let Some(gone) = tx.get::<SignIn>(id)? {
         tx.delete::<SignIn>(id)?;
@@ -311,10 +299,10 @@ pub fn sign_out(tx: &mut WriteTx<'_>, id: SignInId) -> Result<(), UsersError> {
     Ok(())
 }
 
-/// Ends a sign-in of one's own, and forgets its device.
+/// Ends a sign-in of the account, and forgets its device.
 ///
 /// # Errors
-/// When it is not there or somebody else's.
+/// If it does not exist or belongs to another account.
 pub fn revoke_sign_in(
     tx: &mut WriteTx<'_>,
     account: AccountId,
@@ -329,7 +317,7 @@ pub fn revoke_sign_in(
     }
 }
 
-/// Ends all sign-ins of a person but one, and forgets the devices but that one's.
+/// Ends all sign-ins of the account except one, and forgets all other devices.
 pub fn revoke_others(
     tx: &mut WriteTx<'_>,
     account: AccountId,
@@ -344,7 +332,7 @@ pub fn revoke_others(
     Ok(gone.len())
 }
 
-/// Notes that a sign-in was used.
+/// Records the use of a sign-in.
 pub fn note_seen(tx: &mut WriteTx<'_>, sign_in: SignInId) -> Result<(), UsersError> {
     let at = tx.now();
     if tx.get::<SignIn>(sign_in)?.is_some() {
@@ -353,7 +341,7 @@ pub fn note_seen(tx: &mut WriteTx<'_>, sign_in: SignInId) -> Result<(), UsersErr
     Ok(())
 }
 
-/// Notes that a token was used.
+/// Records the use of a token.
 pub fn note_used(tx: &mut WriteTx<'_>, token: TokenId) -> Result<(), UsersError> {
     let at = tx.now();
     if tx.get::<ApiToken>(token)?.is_some() {
@@ -362,7 +350,7 @@ pub fn note_used(tx: &mut WriteTx<'_>, token: TokenId) -> Result<(), UsersError>
     Ok(())
 }
 
-/// A new password; it ends the person's other sign-ins.
+/// Sets a new password and ends the other sign-ins of the account.
 pub fn set_password(
     tx: &mut WriteTx<'_>,
     account: AccountId,
@@ -376,7 +364,7 @@ pub fn set_password(
     Ok(())
 }
 
-/// The same password in the present form; nothing else changes.
+/// Replaces the hash of the same password with one using current parameters.
 pub fn renew_hash(
     tx: &mut WriteTx<'_>,
     account: AccountId,
@@ -389,10 +377,10 @@ pub fn renew_hash(
     Ok(())
 }
 
-/// Sets a password by a one-time link and ends all sign-ins. Says whose it was.
+/// Sets a password with a one-time link and ends all sign-ins. Returns the account.
 ///
 /// # Errors
-/// When the link does not work.
+/// If the link is invalid.
 pub fn reset_password(
     tx: &mut WriteTx<'_>,
     link: &Token,
@@ -410,7 +398,7 @@ pub fn reset_password(
     Ok(account)
 }
 
-/// Sets a person's own time zone; nothing means the workspace's.
+/// Sets the account's time zone. `None` means that of the workspace.
 pub fn set_zone(
     tx: &mut WriteTx<'_>,
     id: AccountId,
@@ -426,7 +414,7 @@ pub fn set_zone(
     Ok(account)
 }
 
-/// Keeps a one-time link; earlier ones for the same purpose stop working.
+/// Stores a one-time link. Invalidates earlier links for the same purpose.
 pub fn give_link(
     tx: &mut WriteTx<'_>,
     token: &Token,
@@ -455,22 +443,21 @@ fn use_link(tx: &mut WriteTx<'_>, token: &Token, purpose: Purpose) -> Result<(),
 
 pub struct NewToken {
     pub account: AccountId,
-    /// The workspace it is good for.
     pub workspace: WorkspaceId,
     pub name: String,
-    /// What it may be used for; at least one.
+    /// At least one.
     pub scopes: Vec<Scope>,
-    /// How many days it lives.
+    /// Lifetime in days.
     pub days: i64,
-    /// The part of it that may be shown.
+    /// Public part of the token.
     pub public: String,
     pub hash: TokenHash,
 }
 
-/// Makes an API token.
+/// Creates an API token.
 ///
 /// # Errors
-/// When a field is wrong.
+/// If a field is invalid.
 pub fn create_token(tx: &mut WriteTx<'_>, new: NewToken) -> Result<ApiToken, UsersError> {
     let name = new.name.trim().to_owned();
     if name.is_empty() || 80 < name.chars().count() {
@@ -506,10 +493,10 @@ pub fn create_token(tx: &mut WriteTx<'_>, new: NewToken) -> Result<ApiToken, Use
     Ok(token)
 }
 
-/// Withdraws a token of one's own.
+/// Revokes a token of the account.
 ///
 /// # Errors
-/// When it is not there or somebody else's.
+/// If it does not exist or belongs to another account.
 pub fn revoke_token(
     tx: &mut WriteTx<'_>,
     account: AccountId,
@@ -526,10 +513,10 @@ pub fn revoke_token(
     Ok(token)
 }
 
-/// Withdraws somebody else's token of a workspace.
+/// Revokes another account's token of a workspace.
 ///
 /// # Errors
-/// When it is not there or for another workspace.
+/// If it does not exist or is for another workspace.
 pub fn withdraw_token(
     tx: &mut WriteTx<'_>,
     workspace: WorkspaceId,
@@ -540,7 +527,7 @@ pub fn withdraw_token(
     revoke_token(tx, token.account, id)
 }
 
-/// Drops sign-ins and links that are too old, at most `limit`; says how many.
+/// Deletes at most `limit` expired sign-ins and links. Returns the number.
 pub fn sweep(tx: &mut WriteTx<'_>, oldest: Timestamp, limit: usize) -> Result<usize, UsersError> {
     let now = tx.now();
     let old: Vec<SignIn> = tx.list(&Range::all().limit(limit))?;
@@ -556,7 +543,6 @@ pub fn sweep(tx: &mut WriteTx<'_>, oldest: Timestamp, limit: usize) -> Result<us
 }
 
 impl ApiToken {
-    /// Whether it was not withdrawn.
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.revoked_at.is_none()

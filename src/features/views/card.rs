@@ -1,4 +1,4 @@
-//! The card of saved views: all that the rest of HQ knows of them.
+//! Entity descriptor of saved views.
 
 use entity::{Area, Entity, Field, Fields, Finds, InputKind, JsonKind, Meaning, Own, text_of};
 use search::Document;
@@ -7,7 +7,6 @@ use serde_json::Value;
 use super::model::{Look, View};
 use super::queries::MAX_NAME;
 
-/// The card of saved views.
 pub static VIEW: Entity = Entity {
     area: Area::Work,
     fields: &[
@@ -50,7 +49,7 @@ pub static VIEW: Entity = Entity {
     ..Entity::stored::<View>("view", "saved view", "saved views")
 };
 
-/// The list with the view.
+/// Path of the list with the view.
 fn path(view: &Fields) -> String {
     format!("{}?view={}", text_of(view, "noun"), text_of(view, "slug"))
 }

@@ -1,7 +1,7 @@
-//! Saved views: what a list of some noun shows, under a name, for one person or for all.
+//! Saved views: a named look of a list, private or shared.
 //!
-//! A view keeps words as they stand in an address; what they mean is the noun's. A person's own view is
-//! changed by that person alone, a shared one by whoever may write.
+//! A view stores URL parameters; the list's noun interprets them. A private view can be changed only by its owner, a
+//! shared one by everybody with write permission.
 
 pub mod card;
 pub mod model;

@@ -13,38 +13,36 @@ kernel::ids! {
     ViewId,
 }
 
-/// Saved views.
 pub const VIEWS: Table = Table::new(220, "views");
 /// List and slug.
 pub const BY_SLUG: Index = Index::unique(221, "views_by_slug");
 
-/// What a list shows, under a name.
+/// A named look of a list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct View {
     pub id: ViewId,
-    /// The page of the list below the workspace: `tasks`, `contacts`, `collections/<id>`.
+    /// Path of the list below the workspace: `tasks`, `contacts`, `collections/<id>`.
     pub noun: String,
-    /// What addresses call it.
+    /// URL word.
     pub slug: String,
     pub name: String,
-    /// One emoji, or nothing.
+    /// One emoji, or empty.
     pub icon: String,
-    /// Whose it is; everybody's when nobody's.
+    /// Owner of a private view. `None` for a shared view.
     pub owner: Option<AccountId>,
-    /// What it shows.
     pub look: Look,
-    /// Its place among the others, from the front.
+    /// Ascending.
     pub position: u32,
     #[serde(with = "millisecond::required")]
     pub created_at: Timestamp,
     #[serde(with = "millisecond::required")]
     pub updated_at: Timestamp,
-    /// The record with which its list goes, such as a collection.
+    /// Record that owns the list, such as a collection. The view is deleted with it.
     pub within: Option<Target>,
 }
 
 impl View {
-    /// Whether somebody may read it and change it: everybody's, or their own.
+    /// Returns `true` if the account may see and change the view.
     #[must_use]
     pub fn is_for(&self, who: AccountId) -> bool {
         self.owner.is_none_or(|owner| owner == who)
@@ -74,7 +72,7 @@ pub struct Look {
 }
 
 impl Look {
-    /// Every part with its name in an address.
+    /// Every value with its URL parameter.
     #[must_use]
     pub fn fields(&self) -> [(&'static str, &str); 8] {
         [
@@ -90,26 +88,24 @@ impl Look {
     }
 }
 
-/// A view as its list shows it: one that is built in, or a saved one.
+/// A built-in or saved view of a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListView {
-    /// Its record; none when it is built in.
+    /// `None` for a built-in view.
     pub id: Option<ViewId>,
-    /// Whether everybody has it.
+    /// `true` if everybody sees it.
     pub shared: bool,
-    /// Whether it is what an address without a view means.
+    /// `true` for the default view.
     pub first: bool,
-    /// What addresses call it.
+    /// URL word.
     pub slug: String,
     pub name: String,
-    /// One emoji, or nothing.
+    /// One emoji, or empty.
     pub icon: String,
-    /// What it shows.
     pub look: Look,
 }
 
 impl ListView {
-    /// A view that every workspace has.
     #[must_use]
     pub fn built_in(slug: &str, name: &str, q: &str) -> Self {
         Self {
@@ -123,7 +119,7 @@ impl ListView {
         }
     }
 
-    /// Its name behind its icon.
+    /// Icon and name.
     #[must_use]
     pub fn label(&self) -> String {
         match self.icon.as_str() {
@@ -147,7 +143,7 @@ impl From<View> for ListView {
     }
 }
 
-/// A view of the layout before lists of other records than tasks had views.
+/// The layout in which only task lists had views.
 #[derive(Deserialize)]
 struct ViewV1 {
     id: ViewId,
@@ -208,7 +204,7 @@ impl Record for View {
     }
     fn refs(&self, refs: &mut Refs) {
         if let Some(Target { table, id }) = self.within {
-            // All ids are keys of the same form.
+            // All ids have the same key format.
             let key = KeyBuf::of(&ViewId::from_uuid(id)).into_bytes();
             refs.to_root(1, Root { table, key }, OnDelete::Cascade);
         }

@@ -9,26 +9,21 @@ use kernel::key::KeyBuf;
 use kernel::{AccountId, Error, FieldError, Problem, ProblemKind};
 use store::{Range, Read, ReadExt as _, StoreError};
 
-/// The longest name, in characters.
+/// Maximum name length in characters.
 pub const MAX_NAME: usize = 60;
-/// The longest query or list of words, in bytes.
+/// Maximum length of a query or word list, in bytes.
 pub const MAX_WORDS: usize = 2_000;
-/// How many views a noun may have.
+/// Maximum number of views per list.
 pub const MOST: usize = 300;
 
-/// Why a view is as it was.
 #[derive(Debug, thiserror::Error)]
 pub enum ViewError {
-    /// No such view.
     #[error("there is no view \"{0}\"; the list of views shows those there are")]
     NotFound(String),
-    /// No such list.
     #[error("nothing here has views under the name \"{0}\"")]
     NoList(String),
-    /// There are enough.
     #[error("there are {MOST} views already; delete some that nobody needs")]
     TooMany,
-    /// Something in the input is wrong.
     #[error("{}", .0.iter().map(|f| f.message.as_str()).collect::<Vec<_>>().join(" "))]
     Invalid(Vec<FieldError>),
     #[error(transparent)]
@@ -68,12 +63,12 @@ impl Problem for ViewError {
     }
 }
 
-/// The lists that can be kept as views: those of tasks first.
+/// Lists that support views, task lists first.
 pub fn lists() -> impl Iterator<Item = &'static Lists> {
     std::iter::once(&looks::LISTS).chain(cards::all().filter_map(|noun| noun.lists.as_ref()))
 }
 
-/// The list that a path or a name means, and what its noun says of such lists; none when there is no such list.
+/// The list with a path or name, and its noun's rules for views. `None` if there is no such list.
 pub fn listing(
     read: &dyn Read,
     path: &str,
@@ -86,7 +81,7 @@ pub fn listing(
     Ok(None)
 }
 
-/// The views of a list that somebody sees: those that every workspace has, then those that were saved.
+/// Views of a list that an account sees: built-in ones, then saved ones.
 pub fn on_list(
     read: &dyn Read,
     (path, who): (&str, AccountId),
@@ -96,20 +91,20 @@ pub fn on_list(
     Ok(built_in)
 }
 
-/// The views of a noun, whosever they are, by their slugs.
+/// All views of a list, by slug.
 fn all(read: &dyn Read, noun: &str) -> Result<Vec<View>, StoreError> {
     let mut key = KeyBuf::new();
     key.text(noun);
     read.scan(BY_SLUG, &Range::prefix(key))
 }
 
-/// The place behind all views of a noun, whosever they are.
+/// The next free position in a list.
 pub fn behind(read: &dyn Read, noun: &str) -> Result<u32, StoreError> {
     let last = all(read, noun)?.iter().map(|view| view.position).max();
     Ok(last.map_or(0, |last| last.saturating_add(1)))
 }
 
-/// The views of a noun that somebody sees: everybody's and their own, in their order.
+/// Saved views of a list that an account sees, by position.
 pub fn of(read: &dyn Read, noun: &str, who: AccountId) -> Result<Vec<View>, StoreError> {
     let mut all = all(read, noun)?;
     all.retain(|view| view.is_for(who));
@@ -117,7 +112,7 @@ pub fn of(read: &dyn Read, noun: &str, who: AccountId) -> Result<Vec<View>, Stor
     Ok(all)
 }
 
-/// The views of a noun that everybody has, in their order.
+/// Shared views of a list, by position.
 pub fn shared(read: &dyn Read, noun: &str) -> Result<Vec<View>, StoreError> {
     let mut all = all(read, noun)?;
     all.retain(|view| view.owner.is_none());
@@ -125,26 +120,26 @@ pub fn shared(read: &dyn Read, noun: &str) -> Result<Vec<View>, StoreError> {
     Ok(all)
 }
 
-/// A view that somebody may see, by its id.
+/// View and its revision, if the account may see it.
 pub fn get(read: &dyn Read, id: ViewId, who: AccountId) -> Result<(View, u64), ViewError> {
     let found = read.get_rev::<View>(id)?;
     let seen = found.filter(|(view, _)| view.is_for(who));
     seen.ok_or_else(|| ViewError::NotFound(id.to_string()))
 }
 
-/// The rev of a view, for the forms that change it.
+/// Revision of a view, for forms.
 pub fn rev(read: &dyn Read, id: ViewId) -> Result<u64, StoreError> {
     Ok(read.get_rev::<View>(id)?.map_or(0, |(_, rev)| rev))
 }
 
-/// Whether a noun has a view with this slug, whosever it is.
+/// Returns `true` if any view of the list has this slug.
 pub fn is_taken(read: &dyn Read, noun: &str, slug: &str) -> Result<bool, StoreError> {
     let mut key = KeyBuf::new();
     key.text(noun).text(slug);
     Ok(read.find::<View>(BY_SLUG, &key)?.is_some())
 }
 
-/// How many views a noun has.
+/// Number of views of a list.
 pub fn count(read: &dyn Read, noun: &str) -> Result<usize, StoreError> {
     let mut key = KeyBuf::new();
     key.text(noun);

@@ -8,43 +8,36 @@ use kernel::{AccountId, Error, FieldError, Timestamp, text};
 use serde_json::Value;
 use store::{Read, StoreError, WriteTx};
 
-/// The longest slug, in bytes.
+/// Maximum slug length in bytes.
 const MAX_SLUG: usize = 40;
 
-/// Who sees a view.
+/// Visibility of a view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum For {
-    /// Everybody.
     All,
-    /// Who makes it.
+    /// Only its creator.
     Me,
 }
 
-/// A view to be made.
 #[derive(Clone, Debug)]
 pub struct NewView {
-    /// The list that it is a view of, by its path or its name.
+    /// List of the view, by path or name.
     pub noun: String,
     pub name: String,
-    /// One emoji, or nothing.
+    /// One emoji, or empty.
     pub icon: String,
-    /// Who sees it.
     pub seen: For,
-    /// What it shows.
     pub look: Look,
 }
 
-/// What is to change; what is not given stays.
+/// A change. `None` keeps a value.
 #[derive(Clone, Debug, Default)]
 pub struct ViewPatch {
     pub name: Option<String>,
-    /// The emoji.
+    /// One emoji, or empty.
     pub icon: Option<String>,
-    /// Who sees it.
     pub seen: Option<For>,
-    /// What it shows.
     pub look: Option<Look>,
-    /// Its place among the others.
     pub position: Option<u32>,
 }
 
@@ -78,7 +71,7 @@ impl Stored for View {
         *new = match old {
             None => placed(tx, new.clone())?,
             Some(_) => {
-                // What was kept is not asked again: who renames a view need not mend it.
+                // A stored look is not validated again, so that renaming works even if it became invalid.
                 let is_new = given.contains_key("look");
                 let faults =
                     if is_new { look_faults(tx, &new.noun, &new.look)? } else { Vec::new() };
@@ -93,7 +86,7 @@ impl Stored for View {
     }
 }
 
-/// A new view behind all others of its list, with a slug of its own.
+/// Validates the list of a new view, and assigns the last position and a free slug.
 fn placed(tx: &WriteTx<'_>, view: View) -> Result<View, ViewError> {
     let Some((listing, lists)) = queries::listing(tx, &view.noun)? else {
         let known: Vec<&str> = queries::lists().map(|lists| lists.paths).collect();
@@ -110,10 +103,10 @@ fn placed(tx: &WriteTx<'_>, view: View) -> Result<View, ViewError> {
     Ok(View { slug, ..view })
 }
 
-/// Creates a view, behind all others.
+/// Creates a view at the last position.
 ///
 /// # Errors
-/// When the input is wrong or there are too many.
+/// If the input is invalid or the limit is reached.
 pub fn create(tx: &mut WriteTx<'_>, me: AccountId, new: NewView) -> Result<View, ViewError> {
     let NewView { noun, name, icon, seen, look } = new;
     let blank = View::blank(tx);
@@ -122,10 +115,10 @@ pub fn create(tx: &mut WriteTx<'_>, me: AccountId, new: NewView) -> Result<View,
     Ok(view)
 }
 
-/// Changes a view. Its slug stays, so that addresses go on leading to it.
+/// Changes a view. Its slug stays, so that links keep working.
 ///
 /// # Errors
-/// When the input is wrong or it is somebody else's.
+/// If the input is invalid or the view is invisible to the account.
 pub fn update(
     tx: &mut WriteTx<'_>,
     me: AccountId,
@@ -133,7 +126,7 @@ pub fn update(
     patch: ViewPatch,
 ) -> Result<View, ViewError> {
     let old = queries::get(tx, id, me)?.0;
-    // What was kept is not asked again: who renames a view need not mend it.
+    // A stored look is not validated again, so that renaming works even if it became invalid.
     let faults = match &patch.look {
         Some(look) => look_faults(tx, &old.noun, look)?,
         None => Vec::new(),
@@ -155,23 +148,21 @@ pub fn update(
     Ok(view)
 }
 
-/// To which side a view goes.
+/// Direction of a move.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
-    /// Nearer to the front.
     Left,
-    /// Further back.
     Right,
 }
 
-/// Changes places with the next view to one side, as somebody sees them; at the end it stays where it is.
+/// Swaps a view with its neighbour among the views that the account sees. No effect at the end.
 ///
 /// # Errors
-/// When there is none, or it is somebody else's.
+/// If there is no such view, or it is invisible to the account.
 pub fn shift(tx: &mut WriteTx<'_>, me: AccountId, id: ViewId, to: Side) -> Result<View, ViewError> {
     let noun = queries::get(tx, id, me)?.0.noun;
     let mut all = queries::of(tx, &noun, me)?;
-    // Those at the same place go by their age: from here on each has a place of its own.
+    // Views with equal positions are ordered by age. This makes positions distinct.
     let mut places: Vec<u32> = all.iter().map(|view| view.position).collect();
     for n in 1..places.len() {
         places[n] = places[n].max(places[n - 1].saturating_add(1));
@@ -195,17 +186,17 @@ pub fn shift(tx: &mut WriteTx<'_>, me: AccountId, id: ViewId, to: Side) -> Resul
 /// Deletes a view.
 ///
 /// # Errors
-/// When there is none, or it is somebody else's.
+/// If there is no such view, or it is invisible to the account.
 pub fn remove(tx: &mut WriteTx<'_>, me: AccountId, id: ViewId) -> Result<View, ViewError> {
     let view = queries::get(tx, id, me)?.0;
     tx.delete::<View>(id)?;
     Ok(view)
 }
 
-/// Refuses when the view has changed since the caller read it.
+/// Fails if the view changed since revision `rev`.
 ///
 /// # Errors
-/// `Stale`, or when there is no such view.
+/// `Stale`, or if there is no such view.
 pub fn check_rev(
     tx: &WriteTx<'_>,
     me: AccountId,
@@ -227,7 +218,7 @@ fn wrong(field: &str, message: String) -> ViewError {
     ViewError::Invalid(vec![FieldError::new(field, message)])
 }
 
-/// What a list does not know of a look.
+/// Errors of a look, from its list.
 fn look_faults(read: &dyn Read, path: &str, look: &Look) -> Result<Vec<FieldError>, StoreError> {
     match queries::listing(read, path)? {
         Some((listing, lists)) => (lists.faults)(read, &listing, &look.fields()),
@@ -235,7 +226,7 @@ fn look_faults(read: &dyn Read, path: &str, look: &Look) -> Result<Vec<FieldErro
     }
 }
 
-/// The view as it is kept; all that is wrong at once.
+/// Validates and normalises a view. Reports all errors at once.
 fn checked(mut view: View, mut faults: Vec<FieldError>) -> Result<View, ViewError> {
     view.name = text::one_line(&view.name);
     view.icon = view.icon.trim().to_owned();
@@ -257,7 +248,7 @@ fn checked(mut view: View, mut faults: Vec<FieldError>) -> Result<View, ViewErro
     if faults.is_empty() { Ok(view) } else { Err(ViewError::Invalid(faults)) }
 }
 
-/// A slug of the name that no other view of the noun has.
+/// A slug from the name that no other view of the list has.
 fn free_slug(tx: &WriteTx<'_>, view: &View, kept: &[&str]) -> Result<String, StoreError> {
     let base = match text::slug(&view.name, MAX_SLUG) {
         slug if slug.is_empty() => "view".to_owned(),

@@ -1,7 +1,7 @@
-//! The workspace itself: its settings, its members, its counters.
+//! The workspace itself: settings, members, counters.
 //!
-//! Members live in the workspace's own store, so that a moved folder keeps its people and its
-//! history their names. A member is never removed while heads name it: it is marked as left.
+//! Members are in the workspace's own store, so that a moved folder keeps its people and its history keeps their names.
+//! A referenced member is never deleted, only marked as left.
 
 pub mod model;
 pub mod money;

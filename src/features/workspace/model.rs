@@ -9,62 +9,60 @@ use kernel::key::{Key, KeyBuf};
 use kernel::{AccountId, ConnectionId, InviteId, Role, Timestamp, TypedId, WorkspaceId};
 use store::{Class, DecodeError, Index, Keys, OnDelete, Record, Refs, Table, codec};
 
-/// What one run may cost in a new workspace, in micro-dollars: two dollars.
+/// Default maximum cost of a run, in micro-dollars: two dollars.
 pub const RUN_CAP_MICROS: i64 = 2_000_000;
 
 /// Settings of the workspace (one row).
 pub const SETTINGS: Table = Table::new(16, "settings");
 pub const MEMBERS: Table = Table::new(17, "members");
-/// A member's handle, for mentions; shared with agents' slugs by rule.
+/// Handle of a member. Agents' slugs share this namespace by rule.
 pub const MEMBER_BY_HANDLE: Index = Index::unique(18, "members_by_handle");
-/// Numbers that are given out once.
+/// Sequence counters.
 pub const COUNTERS: Table = Table::new(19, "counters");
 
-/// Invitations.
 pub const INVITES: Table = Table::new(26, "invites");
-/// The part of an invitation's token that finds it.
+/// Public part of the token.
 pub const INVITE_BY_PUBLIC: Index = Index::unique(27, "invites_by_public");
-/// Hashes of invitations.
+/// Token hashes of open invitations.
 pub const INVITE_SECRETS: Table = Table::new(28, "invite_hashes");
-/// What is asked of the people of the workspace.
+/// Membership rules (one row).
 pub const PEOPLE: Table = Table::new(29, "people");
-/// What goes from one member to another.
+/// Unfinished handovers between members.
 pub const HANDOVERS: Table = Table::new(32, "handovers");
 
-/// Settings of the workspace.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settings {
-    /// The workspace's id, so that a moved folder is known again.
+    /// Identifies a moved data folder.
     pub id: WorkspaceId,
     pub name: String,
     pub emoji: String,
-    /// Two to five letters in front of task numbers.
+    /// Prefix of task numbers, two to five letters.
     pub task_key: String,
-    /// Former keys, which resolve for ever.
+    /// Former prefixes. They resolve for ever.
     pub old_task_keys: Vec<String>,
     /// IANA time zone.
     pub zone: String,
-    /// The connection that agents without one of their own use.
+    /// Connection of agents without their own.
     pub default_connection: Option<ConnectionId>,
-    /// The model that agents without one of their own use.
+    /// Model of agents without their own.
     pub default_model: Option<String>,
-    /// Monthly budget of the workspace in micro-dollars.
+    /// Monthly budget in micro-dollars.
     pub budget_micros: Option<i64>,
-    /// What one run may cost in micro-dollars.
+    /// Maximum cost of a run in micro-dollars.
     pub run_cap_micros: i64,
-    /// Whether a person's comment on an agent's task reaches the agent without a mention.
+    /// Whether a person's comment reaches the task's agent without a mention.
     pub comments_reach_assignee: bool,
     /// Whether `exec` may run on a host without Landlock.
     pub exec_without_jail: bool,
-    /// The words of the modules that are off.
+    /// Words of the disabled modules.
     pub without: Vec<String>,
-    /// The connection of the model that reviews what agents ask in the mode Auto.
+    /// Connection of the model that reviews requests in Auto mode.
     pub reviewer_connection: Option<ConnectionId>,
-    /// The model; without one people are asked.
+    /// Model of the reviewer. Without one, people are asked.
     pub reviewer_model: Option<String>,
 }
 
-/// The layout before there was a reviewer.
+/// The layout before the reviewer.
 #[derive(Deserialize)]
 struct SettingsV2 {
     id: WorkspaceId,
@@ -104,7 +102,6 @@ impl From<SettingsV2> for Settings {
     }
 }
 
-/// The first layout.
 #[derive(Deserialize)]
 struct SettingsV1 {
     id: WorkspaceId,
@@ -158,9 +155,9 @@ impl Record for Settings {
     }
     fn clear(&mut self, field: u8) {
         match field {
-            // A model belongs to its connection: practice takes its place until a person chooses.
+            // A model belongs to its connection. Practice mode applies until a person chooses another.
             1 => (self.default_connection, self.default_model) = (None, None),
-            // People are asked.
+            // People are asked instead.
             _ => (self.reviewer_connection, self.reviewer_model) = (None, None),
         }
     }
@@ -192,18 +189,15 @@ impl Record for Settings {
     }
 }
 
-/// A person of the workspace.
+/// A current or former member.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Member {
-    /// The account in `system.redb`.
+    /// Account in `system.redb`.
     pub account: AccountId,
-    /// The name for others.
     pub name: String,
-    /// What `@` and tools call this person.
+    /// Name for `@` and tools.
     pub handle: String,
-    /// The email address.
     pub email: String,
-    /// What this person is here.
     pub role: Role,
     #[serde(with = "millisecond::required")]
     pub created_at: Timestamp,
@@ -237,22 +231,22 @@ impl Record for Member {
     }
 }
 
-/// A link that makes its bearer a member, once. It stays when it was used or withdrawn.
+/// An invitation: a link that makes its bearer a member, once. The row stays after use or withdrawal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Invite {
     pub id: InviteId,
-    /// The part of its token that finds it.
+    /// Public part of the token.
     pub public: String,
-    /// What its bearer will be.
+    /// Role of the new member.
     pub role: Role,
-    /// The only address that may use it, in lower case.
+    /// Bound address in lower case.
     pub email: Option<String>,
     pub by: AccountId,
     #[serde(with = "millisecond::required")]
     pub created_at: Timestamp,
     #[serde(with = "millisecond::required")]
     pub expires_at: Timestamp,
-    /// Since when it is used up or withdrawn.
+    /// Time of use or withdrawal.
     #[serde(with = "millisecond::optional")]
     pub ended_at: Option<Timestamp>,
     pub used_by: Option<AccountId>,
@@ -261,7 +255,7 @@ pub struct Invite {
 impl Record for Invite {
     type Id = InviteId;
     const TABLE: Table = INVITES;
-    // An undo must not open a door again.
+    // An undo must not restore access.
     const CLASS: Class = Class::Work;
     const INDEXES: &'static [Index] = &[INVITE_BY_PUBLIC];
     fn id(&self) -> InviteId {
@@ -287,10 +281,9 @@ impl Record for Invite {
     }
 }
 
-/// The hash of an invitation's token, while it is open.
+/// Token hash of an open invitation.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InviteSecret {
-    /// The invitation.
     pub invite: InviteId,
     pub hash: TokenHash,
 }
@@ -310,12 +303,10 @@ impl Record for InviteSecret {
     }
 }
 
-/// What one member has to do goes to another; here until all of it has. The next start goes on with
-/// it.
+/// An unfinished handover of a member's work. Continued at the next start.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Handover {
     pub from: AccountId,
-    /// Who takes it over.
     pub to: AccountId,
     #[serde(with = "millisecond::required")]
     pub began_at: Timestamp,
@@ -337,7 +328,7 @@ impl Record for Handover {
     }
 }
 
-/// What is asked of the people of the workspace (one row).
+/// Membership rules (one row).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct People {
     /// Whether owners and admins must have a second factor before they do anything.
@@ -354,15 +345,11 @@ impl Record for People {
     }
 }
 
-/// What a counter counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[repr(u8)]
 pub enum Counting {
-    /// Task numbers.
     Tasks = 0,
-    /// Run numbers.
     Runs = 1,
-    /// Numbers of jobs.
     Jobs = 2,
 }
 
@@ -380,11 +367,10 @@ impl Key for Counting {
     }
 }
 
-/// The last number given out. `Local`: an undo never takes a number back.
+/// Last allocated number. `Local`: an undo never takes a number back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counter {
     pub counting: Counting,
-    /// The last number.
     pub last: u32,
 }
 

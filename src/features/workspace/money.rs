@@ -1,8 +1,8 @@
-//! Money as people type it: dollars with a point, kept in micro-dollars.
+//! Parsing and formatting of dollar amounts. Stored in micro-dollars.
 
 use super::rules::WorkspaceError;
 
-/// Micro-dollars as a person types dollars: `40`, `2.50`, `0.0042`.
+/// Formats micro-dollars as dollars: `40`, `2.50`, `0.0042`.
 #[must_use]
 pub fn dollars(micros: i64) -> String {
     let (whole, rest) = (micros / 1_000_000, micros % 1_000_000);
@@ -16,10 +16,10 @@ pub fn dollars(micros: i64) -> String {
     format!("{whole}.{places}")
 }
 
-/// Dollars as a person types them, in micro-dollars.
+/// Parses a dollar amount into micro-dollars.
 ///
 /// # Errors
-/// When it is no amount.
+/// If it is no amount.
 pub fn micros(field: &'static str, text: &str) -> Result<i64, WorkspaceError> {
     let wrong = || WorkspaceError::field(field, "write an amount in dollars, like 40 or 2.50");
     let text = text.trim().trim_start_matches('$').replace(',', "");

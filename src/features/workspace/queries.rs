@@ -1,4 +1,4 @@
-//! Reads of the workspace: settings, members, names of actors.
+//! Reads of the workspace: settings, members, invitations.
 
 pub mod modules;
 
@@ -19,40 +19,40 @@ use super::model::{
 use super::rules::WorkspaceError;
 use super::rules::members::Shut;
 
-/// The settings, if the workspace was founded.
+/// Settings, if the workspace was founded.
 pub fn settings(read: &dyn Read) -> Result<Option<Settings>, StoreError> {
     read.get::<Settings>(())
 }
 
-/// The settings with the rev that guards a change of them.
+/// Settings and their revision.
 pub fn settings_rev(read: &dyn Read) -> Result<Option<(Settings, u64)>, StoreError> {
     read.get_rev::<Settings>(())
 }
 
-/// A person who belongs to the workspace now.
+/// A current member.
 pub fn member(read: &dyn Read, account: AccountId) -> Result<Option<Member>, StoreError> {
     Ok(read.get::<Member>(account)?.filter(|member| member.left_at.is_none()))
 }
 
-/// A person who belongs or belonged to the workspace, to name them in history.
+/// A current or former member, for display in history.
 pub fn known_person(read: &dyn Read, account: AccountId) -> Result<Option<Member>, StoreError> {
     read.get::<Member>(account)
 }
 
-/// Everybody who belongs to the workspace, oldest member first.
+/// Current members, oldest membership first.
 pub fn members(read: &dyn Read) -> Result<Vec<Member>, StoreError> {
     let all = read.list::<Member>(&Range::all())?;
     Ok(all.into_iter().filter(|member| member.left_at.is_none()).collect())
 }
 
-/// The open workspaces that a person belongs to, by name, with what they are there.
+/// Open workspaces of an account, by name, with the membership.
 pub fn places(app: &App, account: AccountId) -> Result<Vec<PlaceOf>, StoreError> {
     let all: Vec<Ws> = app.workspaces.read().clone();
     let mut mine = Vec::new();
     for ws in all {
         let crew = match crew(&ws) {
             Ok(crew) => crew,
-            // One that cannot be read must not close the others.
+            // An unreadable workspace must not block the others.
             Err(error) => {
                 tracing::warn!(workspace = ws.slug, %error, "it cannot be read");
                 continue;
@@ -65,17 +65,16 @@ pub fn places(app: &App, account: AccountId) -> Result<Vec<PlaceOf>, StoreError>
     Ok(mine)
 }
 
-/// The settings and the people of a workspace, kept in memory: every request of a browser asks all
-/// workspaces whether its person belongs to them.
+/// Cached settings and members of a workspace. Every browser request checks all workspaces for the person's membership.
 #[derive(Debug, Default)]
 pub struct Crew {
-    /// The settings, if it was founded.
+    /// `None` before founding.
     pub settings: Option<Settings>,
-    /// Who belongs to it now.
+    /// Current members.
     pub members: BTreeMap<AccountId, Member>,
 }
 
-/// The people of a workspace, as they are now.
+/// Current settings and members, from the cache.
 pub fn crew(ws: &Ws) -> Result<Arc<Crew>, StoreError> {
     ws.people.get(&ws.store, &[SETTINGS.number, MEMBERS.number], |snap| {
         let members = members(snap)?.into_iter().map(|one| (one.account, one)).collect();
@@ -83,11 +82,9 @@ pub fn crew(ws: &Ws) -> Result<Arc<Crew>, StoreError> {
     })
 }
 
-/// A workspace as one of its people has it.
+/// A workspace and a person's membership in it.
 pub struct PlaceOf {
-    /// The workspace.
     pub ws: Ws,
-    /// The person there.
     pub member: Member,
     pub settings: Settings,
 }
@@ -106,30 +103,29 @@ pub fn open_owners<'a>(
     Ok(members(read)?.into_iter().filter(counts))
 }
 
-/// Whether somebody else owns the workspace who can sign in.
+/// Returns `true` if another owner can sign in.
 pub fn has_other_owner(read: &dyn Read, than: AccountId, shut: &Shut) -> Result<bool, StoreError> {
     Ok(open_owners(read, shut)?.any(|one| one.account != than))
 }
 
-/// Handovers that are not done yet.
+/// Unfinished handovers.
 pub fn handovers(read: &dyn Read) -> Result<Vec<Handover>, StoreError> {
     read.list(&Range::all())
 }
 
-/// The invitations that were neither used nor withdrawn and whose time is not over, oldest first. Not all of
-/// them open anything: see [`open_invites`].
+/// Invitations that are neither used, withdrawn nor expired, oldest first. Some may be invalid: see [`open_invites`].
 pub fn left_invites(read: &dyn Read, now: Timestamp) -> Result<Vec<Invite>, StoreError> {
     let all = read.list::<Invite>(&Range::all())?;
     Ok(all.into_iter().filter(|one| one.ended_at.is_none() && now < one.expires_at).collect())
 }
 
-/// The invitations that were taken for an account and not used up since.
+/// Reserved invitations that are not used up.
 pub fn taken_invites(read: &dyn Read) -> Result<Vec<Invite>, StoreError> {
     let all = read.list::<Invite>(&Range::all())?;
     Ok(all.into_iter().filter(|one| one.ended_at.is_none() && one.used_by.is_some()).collect())
 }
 
-/// The open invitations, oldest first: not those of hosts who have left or may not invite so any more.
+/// Valid invitations, oldest first. Excludes those whose inviter has left or lost the right to grant the role.
 pub fn open_invites(read: &dyn Read, now: Timestamp) -> Result<Vec<Invite>, StoreError> {
     let mut open = left_invites(read, now)?;
     if !open.is_empty() {
@@ -140,12 +136,12 @@ pub fn open_invites(read: &dyn Read, now: Timestamp) -> Result<Vec<Invite>, Stor
     Ok(open)
 }
 
-/// Whether whoever made an invitation, as they are now, could still give what it gives.
+/// Returns `true` if the inviter's current role still allows the invitation.
 fn is_backed(invite: &Invite, host: Option<&Member>) -> bool {
     host.is_some_and(|host| may_give(host.role, invite.role))
 }
 
-/// The invitation of a token, if it is still good.
+/// The invitation of a token, if it is valid.
 pub fn invite(
     read: &dyn Read,
     token: &Token,
@@ -160,14 +156,14 @@ pub fn invite(
     Ok((right && is_backed(&invite, host.as_ref())).then_some(invite))
 }
 
-/// Whether an invitation is open that calls itself as this token does, be the rest of it right or not.
+/// Returns `true` if there is an invitation with the public part of this token. Does not verify the secret part.
 pub fn has_invite(read: &dyn Read, token: &Token) -> Result<bool, StoreError> {
     let mut key = KeyBuf::new();
     key.text(token.id());
     Ok(read.find::<Invite>(INVITE_BY_PUBLIC, &key)?.is_some())
 }
 
-/// Whether somebody with a role may give another one, or touch who has it.
+/// Returns `true` if somebody with role `own` may grant `role` or change a member who has it.
 #[must_use]
 pub fn may_give(own: Role, role: Role) -> bool {
     matches!(
@@ -176,12 +172,11 @@ pub fn may_give(own: Role, role: Role) -> bool {
     )
 }
 
-/// What is asked of the people of the workspace.
 pub fn people(read: &dyn Read) -> Result<People, StoreError> {
     Ok(read.get::<People>(())?.unwrap_or_default())
 }
 
-/// Letters for task numbers from a name: initials, or the first letters of one word.
+/// Proposed task number prefix: initials of the name, or the first letters of a single word.
 #[must_use]
 pub fn proposed_key(name: &str) -> String {
     let slug = text::slug(name, 200);
@@ -194,7 +189,7 @@ pub fn proposed_key(name: &str) -> String {
     if letters.len() < 2 { "HQ".to_owned() } else { letters.to_uppercase() }
 }
 
-/// The name of a workspace.
+/// Validates a workspace name.
 pub fn checked_name(name: &str) -> Result<String, WorkspaceError> {
     let name = name.trim();
     if name.is_empty() || 80 < name.chars().count() || name.chars().any(char::is_control) {
@@ -206,10 +201,10 @@ pub fn checked_name(name: &str) -> Result<String, WorkspaceError> {
     Ok(name.to_owned())
 }
 
-/// The name of a member.
+/// Validates a member name.
 ///
 /// # Errors
-/// When it is empty, too long or holds control characters.
+/// If it is empty, too long or has control characters.
 pub fn checked_member_name(name: &str) -> Result<String, WorkspaceError> {
     let name = name.trim();
     if name.is_empty() || 80 < name.chars().count() || name.chars().any(char::is_control) {
@@ -218,7 +213,7 @@ pub fn checked_member_name(name: &str) -> Result<String, WorkspaceError> {
     Ok(name.to_owned())
 }
 
-/// An IANA time zone.
+/// Validates an IANA time zone.
 pub fn checked_zone(zone: &str) -> Result<String, WorkspaceError> {
     let zone = zone.trim();
     TimeZone::get(zone).map_err(|_| {

@@ -1,4 +1,4 @@
-//! Every write of the workspace itself: founding, settings, members, counters.
+//! All writes of the workspace itself: founding, settings, members, counters.
 
 pub mod handover;
 pub mod invites;
@@ -14,71 +14,61 @@ use store::{ReadExt, StoreError, WriteTx};
 use super::model::{Member, RUN_CAP_MICROS, Settings};
 use super::queries::{self, modules};
 
-/// The highest amount of money a setting takes: a million dollars.
+/// Upper limit of money settings: a million dollars, in micro-dollars.
 const MAX_MICROS: i64 = 1_000_000_000_000;
 
-/// Why a change of the workspace was refused.
 #[derive(Debug, thiserror::Error)]
 pub enum WorkspaceError {
-    /// A field is wrong.
     #[error("{message}")]
     Field {
-        /// Its name.
         field: &'static str,
         /// What is wrong and what would be right.
         message: String,
     },
-    /// The store has no settings: it was not founded.
+    /// The store has no settings row.
     #[error("this workspace is not set up; follow the set-up link")]
     NotFounded,
-    /// No such member.
     #[error("{0} is not a member of this workspace")]
     NoMember(AccountId),
-    /// Nobody works here.
+    /// The workspace is archived or scheduled for deletion.
     #[error("{0}")]
     Closed(String),
-    /// Somebody must own it.
     #[error("a workspace needs an owner; make somebody else an owner first")]
     LastOwner,
-    /// Closing the account would leave a workspace without an owner.
+    /// Disabling the account would leave a workspace without an owner.
     #[error("{0} would have no owner who can sign in; make somebody else an owner there first")]
     OnlyOwner(String),
-    /// What nobody does to their own account, and who does it.
+    /// An operation that is not allowed on one's own account.
     #[error("you cannot {0}")]
     OwnAccount(&'static str),
-    /// More than the person may do.
+    /// The operation needs a higher role.
     #[error("only an owner can do this with an {}, or make somebody one", .0.to_lowercase())]
     MoreThanOwn(&'static str),
-    /// The person looks after another workspace.
+    /// The person administers another workspace.
     #[error(
         "this person looks after another workspace, too; whoever runs the server can help them"
     )]
     OtherPlace,
-    /// A program wanted to.
+    /// The actor is no person.
     #[error("only a person can do this")]
     PeopleOnly,
-    /// No such invitation.
     #[error("there is no such invitation")]
     NoInvite,
-    /// The invitation was used, withdrawn, or is too old.
+    /// The invitation was used or withdrawn, or has expired.
     #[error("this invitation is no longer valid; ask for a new one")]
     DeadInvite,
-    /// The invitation names another address.
+    /// The invitation is bound to another address.
     #[error("this invitation is for another email address; sign in with that one")]
     OtherPerson,
-    /// The person is here already.
     #[error("you are a member of this workspace already")]
     Member,
-    /// Too many open invitations.
     #[error("{0} invitations are open; withdraw one first")]
     ManyInvites(usize),
-    /// The store refused.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
 impl WorkspaceError {
-    /// A refused field.
     pub fn field(field: &'static str, message: impl Into<String>) -> Self {
         Self::Field { field, message: message.into() }
     }
@@ -133,28 +123,25 @@ impl Problem for WorkspaceError {
     }
 }
 
-/// A new workspace and its owner.
 #[derive(Clone, Debug)]
 pub struct Founding {
     pub id: WorkspaceId,
     pub name: String,
-    /// Its emoji; a house unless somebody chose one.
+    /// Defaults to a house.
     pub emoji: Option<String>,
     /// IANA time zone.
     pub zone: String,
-    /// The owner's account; at first boot it is made after the workspace.
+    /// At first boot the account is created after the workspace.
     pub owner: AccountId,
-    /// The owner's name.
     pub owner_name: String,
-    /// The owner's address.
     pub owner_email: String,
 }
 
-/// Founds the workspace, or, when a start was cut off in between, takes over what is newer in the
-/// form. The id of the first attempt and of its owner stay.
+/// Founds the workspace. If an earlier attempt was interrupted, updates its values but keeps the ids of the workspace
+/// and the owner.
 ///
 /// # Errors
-/// When a field is wrong.
+/// If a field is invalid.
 pub fn found(tx: &mut WriteTx<'_>, new: Founding) -> Result<(Settings, Member), WorkspaceError> {
     let name = queries::checked_name(&new.name)?;
     let zone = queries::checked_zone(&new.zone)?;
@@ -199,8 +186,7 @@ pub fn found(tx: &mut WriteTx<'_>, new: Founding) -> Result<(Settings, Member), 
     Ok((settings, member))
 }
 
-/// What `@` calls a person: the first name, or the front of the address where that name has no letters
-/// that can be typed everywhere.
+/// Handle from a name: the first name, or the local part of the address if the name has no ASCII letters.
 fn handle(name: &str, email: &str) -> String {
     let front = |text: &str, end: fn(char) -> bool| {
         text::slug(text.split(end).find(|part| !part.is_empty()).unwrap_or_default(), 30)
@@ -210,31 +196,31 @@ fn handle(name: &str, email: &str) -> String {
     found.unwrap_or_else(|| "member".to_owned())
 }
 
-/// Changes of the settings; nothing stays as it is.
+/// A change of the settings. `None` keeps a value.
 #[derive(Clone, Debug, Default)]
 pub struct SettingsPatch {
     pub name: Option<String>,
     pub emoji: Option<String>,
-    /// Letters in front of task numbers.
+    /// Prefix of task numbers.
     pub task_key: Option<String>,
     /// IANA time zone.
     pub zone: Option<String>,
-    /// Monthly budget in micro-dollars; `Some(None)` takes it away.
+    /// Monthly budget in micro-dollars. `Some(None)` removes it.
     pub budget_micros: Option<Option<i64>>,
-    /// What one run may cost in micro-dollars.
+    /// Maximum cost of a run in micro-dollars.
     pub run_cap_micros: Option<i64>,
-    /// Whether a person's comment reaches the agent of the task.
+    /// Whether a person's comment reaches the task's agent without a mention.
     pub comments_reach_assignee: Option<bool>,
-    /// Whether programs may run on a host that cannot confine them.
+    /// Whether programs may run unsandboxed on a host without Landlock.
     pub exec_without_jail: Option<bool>,
-    /// The words of the modules that are off.
+    /// Words of the disabled modules.
     pub without: Option<Vec<String>>,
 }
 
-/// Changes the settings. With `rev`, only if they are still what was read.
+/// Changes the settings. With `rev`, only if they still have that revision.
 ///
 /// # Errors
-/// When a field is wrong or somebody was faster.
+/// If a field is invalid or the settings have changed.
 pub fn update(
     tx: &mut WriteTx<'_>,
     patch: SettingsPatch,
@@ -276,8 +262,7 @@ pub fn update(
     Ok(now)
 }
 
-/// Notes that somebody has chosen what each run may cost: from here on it limits calls without a known
-/// price, too.
+/// Records that the run cost limit was set explicitly. From then on it also applies to calls without a known price.
 fn choose_run_cap(tx: &mut WriteTx<'_>, micros: i64) -> Result<(), StoreError> {
     let id = (Payer::Workspace, Period::Run);
     let before = tx.get::<Budget>(id)?;
@@ -295,7 +280,7 @@ fn choose_run_cap(tx: &mut WriteTx<'_>, micros: i64) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// The letters in front of task numbers.
+/// Validates a task number prefix.
 pub fn checked_key(key: &str) -> Result<String, WorkspaceError> {
     let key = key.trim().to_uppercase();
     let letters = key.bytes().all(|b| b.is_ascii_uppercase());
@@ -315,10 +300,10 @@ fn change_key(settings: &mut Settings, key: &str) -> Result<(), WorkspaceError> 
     Ok(())
 }
 
-/// Changes a member's name.
+/// Renames a member.
 ///
 /// # Errors
-/// When there is no such member or no name.
+/// If there is no such member or the name is invalid.
 pub fn rename_member(
     tx: &mut WriteTx<'_>,
     account: AccountId,
@@ -330,7 +315,7 @@ pub fn rename_member(
     Ok(member)
 }
 
-/// Puts it on record that somebody takes the whole workspace out.
+/// Records an export of the whole workspace.
 pub fn note_export(tx: &mut WriteTx<'_>) {
     tx.emit(Event::WorkspaceExported);
 }
@@ -344,10 +329,10 @@ pub fn checked_emoji(emoji: &str) -> Result<String, WorkspaceError> {
     Ok(emoji.to_owned())
 }
 
-/// An amount of money that a field may have, in micro-dollars.
+/// Validates an amount of money in micro-dollars.
 ///
 /// # Errors
-/// Names the field when it is below nothing or above a million dollars.
+/// If it is negative or above a million dollars.
 pub fn checked_money(field: &'static str, micros: i64) -> Result<i64, WorkspaceError> {
     if !(0..=MAX_MICROS).contains(&micros) {
         return Err(WorkspaceError::field(field, "write an amount from 0 to 1,000,000 dollars"));

@@ -1,7 +1,7 @@
-//! Pages, API and tools of people, workspaces, money and connections, one folder per noun. Each calls only the rules of
-//! its own noun.
+//! Pages, API and tools of people, workspaces, money and connections, one folder per noun. Each folder calls only the
+//! rules of its own noun.
 
-// Templates name what stands here by its full path.
+// Templates use absolute paths into this crate.
 extern crate self as interfaces_account;
 
 pub mod users;
@@ -40,7 +40,7 @@ pub fn api() -> Routes {
         .merge(backups::api::routes())
 }
 
-/// The tools that agents have of these nouns.
+/// The agents' tools for these nouns.
 #[must_use]
 pub fn tools() -> Registry {
     Registry::new().merge(notifications::tools::tools())

@@ -1,6 +1,7 @@
-//! Pages, API and tools of agents and their work, one folder per noun. Each calls only the rules of its own noun.
+//! Pages, API and tools of agents and their work, one folder per noun. Each folder calls only the rules of its own
+//! noun.
 
-// Templates name what stands here by its full path.
+// Templates use absolute paths into this crate.
 extern crate self as interfaces_agents;
 
 pub mod agents;
@@ -46,7 +47,7 @@ pub fn openai_api() -> Routes {
     runs::openai_api()
 }
 
-/// The tools that agents have of these nouns.
+/// The agents' tools for these nouns.
 #[must_use]
 pub fn tools() -> Registry {
     Registry::new().merge(inbox::tools::tools()).merge(agents::tools()).merge(routines::tools())

@@ -1,6 +1,6 @@
-//! Pages, API and tools that show what happened, one folder per noun. Each calls only the rules of its own noun.
+//! Pages, API and tools that show what happened, one folder per noun. Each folder calls only the rules of its own noun.
 
-// Templates name what stands here by its full path.
+// Templates use absolute paths into this crate.
 extern crate self as interfaces_insights;
 
 pub mod activity;

@@ -1,6 +1,7 @@
-//! Pages, API and tools of tasks and what belongs to them, one folder per noun. Each calls only the rules of its own noun.
+//! Pages, API and tools of tasks and related records, one folder per noun. Each folder calls only the rules of its own
+//! noun.
 
-// Templates name what stands here by its full path.
+// Templates use absolute paths into this crate.
 extern crate self as interfaces_work;
 
 pub mod tasks;
@@ -38,7 +39,7 @@ pub fn api() -> Routes {
         .merge(links::api::routes())
 }
 
-/// The tools that agents have of these nouns.
+/// The agents' tools for these nouns.
 #[must_use]
 pub fn tools() -> Registry {
     Registry::new()

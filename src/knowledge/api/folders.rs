@@ -18,7 +18,6 @@ use crate::model::{Folder, FolderId};
 use crate::queries::{self, Tree};
 use crate::rules::{self, FolderPatch};
 
-/// Routes below `/api/v1`.
 pub(super) fn routes() -> Routes {
     Routes::new()
         .get(

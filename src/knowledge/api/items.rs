@@ -33,11 +33,10 @@ use crate::reading;
 use crate::rules::{self, MOST_AT_ONCE, NewItem, Patch};
 use crate::words::{self, Written};
 
-/// Items on a page of the API when nothing else is asked for, and at most.
+/// Default and maximum page size.
 const PAGE: usize = 50;
 const MOST: usize = 200;
 
-/// Routes below `/api/v1`.
 pub(super) fn routes() -> Routes {
     Routes::new()
         .get(
@@ -265,7 +264,7 @@ async fn list(
     Ok(Json(Items { items, total, more_than_total: cut, next, not_known_yet: unknown }))
 }
 
-/// What an item is to be; what is absent stays.
+/// Settings of an item; absent ones stay unchanged.
 struct About {
     icon: Option<String>,
     folder: Option<Option<String>>,
@@ -276,8 +275,8 @@ struct About {
     archived: Option<bool>,
 }
 
-/// A body with what stands around the words of an item. Written out in each: a body refuses fields that it does not
-/// know, which serde can do only where all of them stand in one place.
+/// Declares a request body that includes the settings of an item. The fields are repeated in each body, because serde
+/// can only deny unknown fields if all fields are in one struct.
 macro_rules! body {
     ($(#[$doc:meta])* $name:ident { $($(#[$more:meta])* $field:ident: $of:ty,)* }) => {
         $(#[$doc])*
@@ -317,7 +316,7 @@ macro_rules! body {
     };
 }
 
-/// The agent that an id or a handle means.
+/// Resolves an agent by id or handle.
 pub(super) fn agent_of(read: &dyn Read, said: &str) -> Result<AgentId, KnowledgeError> {
     if let Ok(id) = said.parse() {
         return Ok(id);
@@ -430,7 +429,7 @@ async fn show(ws: Ws, Path(said): Path<String>) -> Result<Tagged<Whole>, ApiErro
     Ok(found)
 }
 
-/// An item with its tag, which a change of what is set of it and of its words makes another.
+/// An item with its ETag, which covers settings and text.
 fn tagged(ws: &Ws, read: &dyn Read, item: Item) -> Result<Tagged<Whole>, KnowledgeError> {
     let rev = queries::rev(read, item.id)?;
     Ok(Tagged::ok(rev, whole(ws, read, item)?))
@@ -496,7 +495,7 @@ async fn change(
     };
     if let Some(text) = body.text {
         let written = Written { text, base, reason: body.reason };
-        // What follows begins with what this has made of it.
+        // The following change continues from this revision.
         let saved = words::save(&ws, &who, id, written, seen.take()).await;
         saved.map_err(|error| clashed("text", error))?;
     }
@@ -511,7 +510,7 @@ async fn change(
     Ok(now.await?)
 }
 
-/// A refusal; that of a clash with both texts, as an editor shows them.
+/// An error; a conflict includes both texts for an editor.
 fn clashed(field: &'static str, error: KnowledgeError) -> ApiError {
     let clash = match &error {
         KnowledgeError::Clash(clash) => Some((**clash).clone()),

@@ -1,5 +1,4 @@
-//! `/api/v1/knowledge`: items with their words, versions and files; folders; what agents
-//! have in front of them and what they suggest.
+//! `/api/v1/knowledge`: items with texts, versions and files; folders; suggestions; and the preview of agents' context.
 
 mod folders;
 mod items;

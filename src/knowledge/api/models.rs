@@ -1,4 +1,4 @@
-//! `/api/v1/meaning` and `/api/v1/embed`: what search by meaning runs on.
+//! `/api/v1/meaning` and `/api/v1/embed`: models and state of semantic search.
 
 use axum::extract::Request;
 use axum::http::StatusCode;
@@ -25,7 +25,6 @@ use crate::model::ModelAct;
 const AGAIN_IS_THE_SAME: &str = "done twice it is as done once";
 const NOTHING_KEPT: &str = "nothing is kept";
 
-/// Routes below `/api/v1`.
 pub(super) fn routes() -> Routes {
     Routes::new()
         .get(

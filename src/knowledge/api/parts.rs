@@ -1,4 +1,4 @@
-//! Parts of an item in answers: passages of it, and its file.
+//! Parts of an item in responses: passages and file.
 
 use features::tasks::model::Task;
 use features::tasks::queries as tasks;

@@ -1,4 +1,4 @@
-//! `/api/v1/knowledge/suggestions`: what agents suggest in items that others read, too.
+//! `/api/v1/knowledge/suggestions`: suggestions of agents for shared items.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -20,7 +20,6 @@ use crate::suggested::{self, Shown};
 
 const ONCE: &str = "it is decided once; after that it is gone";
 
-/// Routes below `/api/v1`.
 pub(super) fn routes() -> Routes {
     Routes::new()
         .get(

@@ -1,4 +1,4 @@
-//! `/api/v1/knowledge/{id}/versions`, and what agents have in front of them.
+//! `/api/v1/knowledge/{id}/versions`, and the preview of an agent's context.
 
 use axum::http::StatusCode;
 use schemars::JsonSchema;
@@ -22,10 +22,9 @@ use crate::model::{Body, ItemKind, KnowledgeId};
 use crate::readers::{self, Reader};
 use crate::{queries, rules, words};
 
-/// Versions of an answer.
+/// Versions per response.
 const VERSIONS: usize = 100;
 
-/// Routes below `/api/v1`.
 pub(super) fn routes() -> Routes {
     Routes::new()
         .get(

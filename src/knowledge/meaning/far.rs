@@ -1,5 +1,5 @@
-//! Vectors by a connection in place of the model on this machine: which ones can make them, what all of a workspace
-//! would cost, the choice; and the vectors of a text by whoever makes them here.
+//! Embedding by a connection instead of the local model: available connections, estimated cost, selection; and
+//! embedding of a single text.
 
 use app::{Who, Ws};
 use features::connections::model::{Connection, Maker, VectorSource};
@@ -17,11 +17,11 @@ use crate::cut::Cut;
 use crate::error::KnowledgeError;
 use crate::model::Item;
 
-/// A connection that can be asked for vectors.
+/// A connection that can embed.
 pub struct Able {
     pub id: ConnectionId,
     pub name: String,
-    /// Models of its server that make vectors; others may be there, too.
+    /// Known embedding models of its server; it may have others.
     pub models: &'static [&'static str],
 }
 
@@ -33,14 +33,13 @@ impl From<Connection> for Able {
     }
 }
 
-/// The connections that can be asked for vectors, by name.
+/// The connections that can embed, by name.
 pub fn able(ws: &Ws) -> Result<Vec<Able>, KnowledgeError> {
     let all = ws.read(|snap| queries::able(snap))?;
     Ok(all.into_iter().map(Able::from).collect())
 }
 
-/// The model behind a connection that makes the vectors of a workspace, and what that is called; none for the model on
-/// this machine.
+/// The selected model behind a connection, with the connection's name; `None` for the local model.
 pub fn chosen(ws: &Ws) -> Result<Option<(Maker, String)>, KnowledgeError> {
     Ok(ws.read(|snap| {
         let Some(maker) = queries::chosen(snap)? else { return Ok(None) };
@@ -49,27 +48,27 @@ pub fn chosen(ws: &Ws) -> Result<Option<(Maker, String)>, KnowledgeError> {
     })?)
 }
 
-/// What the vectors of all passages of a workspace come to.
+/// Estimated cost of embedding all passages of a workspace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Estimate {
     pub connection: ConnectionId,
     pub name: String,
     pub model: String,
-    /// How many passages there are.
+    /// Number of passages.
     pub passages: usize,
-    /// About how many tokens these are.
+    /// Estimated tokens.
     pub tokens: u64,
-    /// About what they cost, in micro-dollars; none where no price is known.
+    /// Estimated cost in micro-dollars; `None` without a price.
     pub micros: Option<i64>,
-    /// Whether nothing is paid by the token there.
+    /// Whether the connection is not paid by token.
     pub is_free: bool,
 }
 
-/// What the vectors of all passages would come to by a connection, which is named by its id or name. Reads all passages,
-/// so it belongs on a thread that may block.
+/// Estimates the cost of embedding all passages by a connection, given by id or name. Reads all passages, so call it on
+/// a blocking thread.
 ///
 /// # Errors
-/// When there is no such connection, it makes no vectors, or the disk fails.
+/// The connection is unknown or cannot embed, or the disk fails.
 pub fn estimate(ws: &Ws, said: &str, model: &str) -> Result<Estimate, KnowledgeError> {
     let model = model.trim();
     ws.read(|snap| {
@@ -99,10 +98,10 @@ pub fn estimate(ws: &Ws, said: &str, model: &str) -> Result<Estimate, KnowledgeE
     })
 }
 
-/// Takes a connection into use that makes vectors, by its id or name, once it has made some.
+/// Selects a connection, by id or name, after a successful test.
 ///
 /// # Errors
-/// When there is no such connection, it makes none, the budget does not allow it, or it fails: then nothing changes.
+/// The connection is unknown or cannot embed, the budget is exhausted, or the test fails; then nothing changes.
 pub async fn choose(
     ws: &Ws,
     who: &(impl Who + Sync),
@@ -112,7 +111,7 @@ pub async fn choose(
     Ok(vectors::choose(ws, who, (connection.id, model)).await?)
 }
 
-/// Lets the model on this machine make the vectors of a workspace.
+/// Selects the local model.
 pub async fn choose_local(
     ws: &Ws,
     who: &(impl Who + Sync),
@@ -120,10 +119,10 @@ pub async fn choose_local(
     Ok(vectors::choose_local(ws, who).await?)
 }
 
-/// The vector of a text, and what the model that made it is called.
+/// The vector of a text, and the model's name.
 ///
 /// # Errors
-/// When nobody makes vectors, or it cannot be made.
+/// No source is selected, or embedding fails.
 pub async fn vector(ws: &Ws, text: String) -> Result<(String, Vec<f32>), KnowledgeError> {
     match ws.read_blocking(source).await? {
         Some(Source::Connection(maker)) => {

@@ -1,5 +1,5 @@
-//! Fetches a model that HQ knows, file by file. What has come stays, so that a new try goes on where the last one
-//! ended; nothing is believed before its hash is right.
+//! Downloads a known model, file by file. Partial files are kept, so a new attempt resumes. A file is used only after
+//! its hash was verified.
 
 use std::io::Write as _;
 use std::time::Duration;
@@ -12,9 +12,9 @@ use net::error::NetError;
 use net::guard::{Opened, parse};
 use net::message::{Method, Policy, Request, Timeouts};
 
-/// How much comes in before it is written.
+/// Bytes buffered before a write.
 const PIECE: usize = 1024 * 1024;
-/// Long files have as long as they need, as long as something comes.
+/// No total timeout: a large file may take as long as data keeps arriving.
 const TIMES: Timeouts =
     Timeouts { headers: Duration::from_secs(30), idle: Duration::from_secs(60), total: None };
 
@@ -32,7 +32,7 @@ enum Failed {
     Stopped,
 }
 
-/// Begins to fetch a model, which is then in use; false when one is being fetched.
+/// Starts the download of a model, which is then taken into use. Returns `false` if a download is in progress.
 #[must_use]
 pub fn begin(app: &App, model: &'static Model) -> bool {
     if !app.meaning.begins(&model.id) {
@@ -66,7 +66,7 @@ async fn fetch(app: &App, model: &'static Model) -> Result<(), Failed> {
             Ok(taken) if taken.id == model.id => Ok(own.meaning.shelf.choose(&taken.id)?),
             Ok(_) => Err(Failed::Other(Refused::Unconfirmed { found: String::new() })),
             Err(refused) => {
-                // A damaged file that stays would be found damaged again.
+                // Otherwise the damaged file would be found damaged again.
                 landing.clear()?;
                 Err(Failed::Other(refused))
             }
@@ -75,7 +75,7 @@ async fn fetch(app: &App, model: &'static Model) -> Result<(), Failed> {
     kept.await.unwrap_or(Err(Failed::Stopped))
 }
 
-/// Fetches what is missing of the file at this place.
+/// Downloads the missing part of file number `at`.
 async fn file(
     app: &App,
     model: &'static Model,
@@ -99,7 +99,7 @@ async fn file(
     let anew = match response.status {
         200 => true,
         206 => false,
-        // The file is here whole.
+        // The file is already complete.
         416 if 0 < have => return Ok(()),
         status => return Err(Failed::Status { file: FILES[at], status }),
     };
@@ -131,10 +131,10 @@ async fn file(
     }
 }
 
-/// What asks the source: a mirror that the settings name may lie in a network of its own, and whatever else it leads
-/// to stays closed.
+/// The client for the model source. A configured mirror may be in a private network, but no other private address is
+/// reachable.
 fn client(app: &App) -> HttpClient {
-    // ok: what is no address is said by the request to it.
+    // ok: the request reports an invalid address
     let source = parse(&app.config.embed_source).ok().filter(|_| app.config.has_mirror());
     let host = source.as_ref().and_then(|source| {
         let port = source.port().map(|port| format!(":{port}")).unwrap_or_default();
@@ -146,7 +146,7 @@ fn client(app: &App) -> HttpClient {
     }
 }
 
-/// How many bytes come, where the server says so.
+/// Expected number of bytes; 0 if unknown.
 fn length(response: &Response) -> u64 {
     let said = response.headers.get("content-length");
     said.and_then(|said| said.parse().ok()).unwrap_or(0)

@@ -1,6 +1,6 @@
-//! Items that search by meaning leaves out: what cannot be cut into passages, or gets no vector, is tried five times and
-//! then becomes a dead letter of the follower `vectors`. All other items go on meanwhile. People see the letters in Health
-//! and let them be tried again or drop them; a change of the item is a new try, too.
+//! Items excluded from semantic search. An item that cannot be split or embedded is tried five times and then becomes a
+//! dead letter of the follower `vectors`, while other items continue. Health lists the dead letters and can retry or
+//! drop them. A change of the item also retries it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -17,22 +17,22 @@ use super::source;
 use crate::model::{Item, KnowledgeId};
 use crate::queries;
 
-/// Its number among the consumers; never used again.
+/// Consumer number; must never be reused.
 pub const NUMBER: u16 = 251;
-/// What people and commands call it.
+/// Name in commands and on pages.
 pub const NAME: &str = "vectors";
-/// How often an item is tried.
+/// Number of attempts per item.
 const TRIES: u32 = 5;
-/// Who writes what is left out.
+/// Actor and cause of the writes.
 const BY: (Actor, Cause) = (Actor::System(Part::Consumer), Cause::Consumer(NUMBER));
 
-/// The vectors of passages, beside the consumers.
+/// The follower that maintains vectors.
 #[must_use]
 pub fn follower() -> Follower {
     Follower { letters: Arc::new(Letters), standing }
 }
 
-/// The letters for people who try them again. The worker does so, and gives up anew what it cannot take.
+/// Dead letters for retries by people. The worker retries the items and abandons them again on failure.
 struct Letters;
 
 impl Consume for Letters {
@@ -49,14 +49,14 @@ impl Consume for Letters {
     }
 }
 
-/// Where the vectors stand; nothing while nobody makes any and nothing was left out.
+/// Progress of the follower; `None` without a source and without dead letters.
 fn standing(ws: &Ws) -> Result<Option<Standing>, StoreError> {
     let head = ws.store.head();
     let dead = ws.read(|snap| consumer::dead_letters(snap, NUMBER))?;
     if dead.is_empty() && source(ws)?.is_none() {
         return Ok(None);
     }
-    // A command that makes none itself does not know how far they are.
+    // A process without a worker does not know the progress.
     let seen = ws.vectors.seen().filter(|seen| seen.incarnation == head.incarnation);
     let cursor = seen.map_or(head.seq, |seen| seen.seq);
     let behind = head.seq.saturating_sub(cursor);
@@ -81,28 +81,28 @@ fn standing(ws: &Ws) -> Result<Option<Standing>, StoreError> {
     }))
 }
 
-/// An item that is tried again.
+/// An item to retry.
 struct Failing {
     tries: u32,
     next: Instant,
 }
 
-/// What is tried again and what was given up.
+/// Items to retry, and abandoned items.
 #[derive(Default)]
 pub(super) struct LeftOut {
     failing: BTreeMap<KnowledgeId, Failing>,
-    /// Items that were given up, with the entries of their letters.
+    /// Abandoned items, with the entries of their dead letters.
     given_up: BTreeMap<KnowledgeId, u64>,
-    /// Letters of before, while all items are looked at again.
+    /// Earlier dead letters, while all items are processed again.
     former: BTreeSet<u64>,
-    /// Whether somebody wants what was left out to be tried again.
+    /// A pending request to retry the abandoned items.
     told: Option<Told>,
     has_looked: bool,
 }
 
 impl LeftOut {
-    /// Looks at the letters at the beginning, and when somebody has done something with one. Returns whether all items are
-    /// to be looked at again.
+    /// Reads the dead letters at the start and after a change of them. Returns whether all items must be processed
+    /// again.
     pub(super) fn look(&mut self, ws: &Ws, has_changed: bool) -> Result<bool, StoreError> {
         if self.has_looked && !has_changed {
             return Ok(false);
@@ -123,7 +123,7 @@ impl LeftOut {
         Ok(anew)
     }
 
-    /// Takes in that an item failed: it is tried again later, or given up.
+    /// Records a failure: schedules a retry, or abandons the item.
     pub(super) fn failed(
         &mut self,
         ws: &Ws,
@@ -140,7 +140,7 @@ impl LeftOut {
         self.give_up(ws, item, why)
     }
 
-    /// Leaves an item out, with a letter that says why.
+    /// Abandons an item with a dead letter that states the reason.
     pub(super) fn give_up(
         &mut self,
         ws: &Ws,
@@ -162,36 +162,36 @@ impl LeftOut {
         Ok(())
     }
 
-    /// Forgets an item that has changed, gone or come through.
+    /// Forgets an item that was changed, deleted or embedded.
     pub(super) fn forget(&mut self, ws: &Ws, item: KnowledgeId) -> Result<(), StoreError> {
         self.failing.remove(&item);
         let Some(seq) = self.given_up.remove(&item) else { return Ok(()) };
         self.count(ws);
-        // Several items may have been written at once.
+        // Several items may share an entry.
         if self.given_up.values().all(|other| *other != seq) {
             drop_letters(ws, vec![seq])?;
         }
         Ok(())
     }
 
-    /// An item whose next try is due.
+    /// An item whose retry is due.
     pub(super) fn due(&self) -> Option<KnowledgeId> {
         let now = Instant::now();
         self.failing.iter().find(|(_, one)| one.next <= now).map(|(item, _)| *item)
     }
 
-    /// How long until the next try; none when nothing is tried again.
+    /// Time until the next retry; `None` if there is none.
     pub(super) fn wait(&self) -> Option<Duration> {
         let next = self.failing.values().map(|one| one.next).min()?;
         Some(next.saturating_duration_since(Instant::now()))
     }
 
-    /// The items that are tried again.
+    /// The items to retry.
     pub(super) fn failing(&self) -> impl Iterator<Item = KnowledgeId> + '_ {
         self.failing.keys().copied()
     }
 
-    /// All items were looked at: letters of before whose items have come through go.
+    /// All items were processed: drops earlier dead letters of items that succeeded.
     pub(super) fn settle(&mut self, ws: &Ws) -> Result<(), StoreError> {
         let former = std::mem::take(&mut self.former);
         let kept: BTreeSet<u64> = self.given_up.values().copied().collect();

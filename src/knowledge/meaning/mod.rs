@@ -1,8 +1,8 @@
-//! Search by meaning: each passage has a vector, made of the title of its item, the headings above it and its words; a
-//! question has one, too, and what is near to it is about the same, in whatever words.
+//! Semantic search. Each passage has a vector of its item's title, the headings above it and its text. The query has a
+//! vector too; near vectors have a similar meaning.
 //!
-//! Vectors are derived, like the index: they lie beside the store, follow its feed with a place of their own, and what
-//! is lost is made again.
+//! Vectors are derived data like the index. They are stored beside the store, follow its feed with a cursor of their
+//! own, and are rebuilt after a loss.
 
 pub mod far;
 mod fetch;
@@ -30,26 +30,26 @@ use crate::cut::Cut;
 use crate::model::{Item, KnowledgeId};
 use crate::recent::Recent;
 
-/// The most bytes of title and headings before the words of a passage: about 96 tokens.
+/// Size limit of title and headings before a passage, in bytes; about 96 tokens.
 const HEAD: usize = 384;
-/// How long a question waits for the model to be loaded.
+/// How long a query waits for the model to load.
 const PATIENCE: Duration = Duration::from_millis(400);
-/// How long a question waits for a server that makes its vector.
+/// How long a query waits for a vector from a connection.
 const FAR: Duration = Duration::from_millis(1_500);
-/// How long a server is left alone that has failed a question and does not say for how long.
+/// Default pause of a connection after a failed query.
 const LEFT: Duration = Duration::from_secs(60);
 
-/// Who makes the vectors of a workspace.
+/// The source of a workspace's vectors.
 #[derive(Clone, Debug)]
 pub enum Source {
-    /// The model on this machine.
+    /// The local model.
     Local(Box<Kept>),
     /// A model behind a connection.
     Connection(Maker),
 }
 
 impl Source {
-    /// What its vectors are bound to.
+    /// The model id that the vectors are stored under.
     #[must_use]
     pub fn id(&self) -> String {
         match self {
@@ -58,7 +58,7 @@ impl Source {
         }
     }
 
-    /// How many numbers its vectors have.
+    /// Number of dimensions of the vectors.
     #[must_use]
     pub fn dimensions(&self) -> usize {
         match self {
@@ -67,7 +67,7 @@ impl Source {
         }
     }
 
-    /// What people call its model.
+    /// Display name of the model.
     #[must_use]
     pub fn name(&self) -> &str {
         match self {
@@ -77,8 +77,8 @@ impl Source {
     }
 }
 
-/// Who makes the vectors of a workspace now; none when nobody was chosen. May take a second after a change of the models,
-/// so it belongs on a thread that may block.
+/// The current source of a workspace's vectors; `None` if none was selected. May take a second after a change of
+/// models, so call it on a blocking thread.
 pub fn source(ws: &Ws) -> Result<Option<Source>, StoreError> {
     let chosen = ws.read(|snap| queries::chosen(snap))?;
     Ok(chosen.map(Source::Connection).or_else(|| local(ws)))
@@ -88,7 +88,7 @@ fn local(ws: &Ws) -> Option<Source> {
     ws.app.meaning.used().map(|kept| Source::Local(Box::new(kept)))
 }
 
-/// Who answers questions: who makes vectors now, or who did before until all are made anew.
+/// The source used for queries: the current one, or the former one until all vectors are rebuilt.
 struct Serving {
     source: Source,
     is_former: bool,
@@ -127,7 +127,7 @@ pub fn passage(id: &Id) -> (KnowledgeId, u32) {
     (KnowledgeId::from_uuid(uuid), u32::from_be_bytes(*n.expect("invariant: 20 bytes")))
 }
 
-/// What is embedded for a passage.
+/// The text that is embedded for a passage.
 #[must_use]
 pub fn embedding_text(item: &Item, cut: &Cut, n: u32) -> Option<String> {
     let words = cut.words(n)?;
@@ -139,47 +139,47 @@ pub fn embedding_text(item: &Item, cut: &Cut, n: u32) -> Option<String> {
     Some(format!("{}\n{words}", kernel::text::cut(&head, HEAD)))
 }
 
-/// What a text is told from another by.
+/// Identifies an embedded text.
 #[must_use]
 pub fn hash(text: &str) -> Hash {
     Sha256::digest(text).into()
 }
 
-/// A question, ready to be compared.
+/// An embedded query.
 #[derive(Clone)]
 pub struct Question {
     /// The vectors of the workspace.
     pub arena: Arc<Arena>,
-    /// The vector of the question.
+    /// The vector of the query.
     pub vector: Arc<Vec<f32>>,
-    /// What is farther away is about something else.
+    /// Minimum similarity of a match.
     pub floor: f32,
 }
 
-/// How far search by meaning is.
+/// State of semantic search.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Standing {
-    /// Nobody has chosen a model.
+    /// No model was selected.
     #[default]
     Off,
-    /// Nothing but meaning was asked for, and nobody has chosen a model.
+    /// Only semantic search was requested, but no model was selected.
     Missing,
-    /// The model is on its way into memory, or cannot be loaded.
+    /// The model is loading or cannot be loaded.
     Absent,
-    /// It answers; so many passages have no vector yet.
+    /// Available; this many passages have no vector yet.
     On(usize),
-    /// It answers by the vectors of before, until those of another model are made.
+    /// Available with the former model's vectors, until the new ones are complete.
     Former,
 }
 
-/// The vector of a question, and how far search by meaning is.
+/// The embedded query, and the state of semantic search.
 pub async fn question(ws: &Ws, q: &str) -> (Option<Question>, Standing) {
     let is_far = ws.read(|snap| queries::chosen(snap)).is_ok_and(|chosen| chosen.is_some());
     let (own, text) = (ws.clone(), q.trim().to_owned());
     let (tells, told) = tokio::sync::oneshot::channel();
-    // It goes on when nobody waits any more, so the next question finds the model loaded or the vector made.
+    // The task continues after a timeout, so the next query finds the model loaded or the vector cached.
     ws.spawn("vector of a question", async move {
-        // ok: nobody waits any more.
+        // ok: the caller may have timed out
         let _ = tells.send(answered(&own, text).await);
     });
     match tokio::time::timeout(if is_far { FAR } else { PATIENCE }, told).await {
@@ -204,7 +204,7 @@ async fn answered(ws: &Ws, text: String) -> (Option<Question>, Standing) {
     let question = match serving.source {
         Source::Local(_) => {
             let asked = ws.read_blocking(move |ws| Ok::<_, StoreError>(ask(ws, &text)));
-            // ok: a thread that ended says so in the log.
+            // ok: a panic of the thread is in the log
             asked.await.unwrap_or_default()
         }
         Source::Connection(maker) => ask_far(ws, &maker, &text).await,
@@ -213,9 +213,9 @@ async fn answered(ws: &Ws, text: String) -> (Option<Question>, Standing) {
     (question, standing)
 }
 
-/// Asks the model on this machine; why it cannot be loaded stands on the page of models.
+/// Embeds a query with the local model. The page of models states why a model cannot be loaded.
 fn ask(ws: &Ws, text: &str) -> Option<Question> {
-    // ok: the page of models says why.
+    // ok: the page of models reports the error
     let embedder = ws.app.meaning.embedder().ok().flatten()?;
     let opened = ws.vectors.open(embedder.id(), embedder.dimensions());
     let answer = opened.map_err(|error| error.to_string()).and_then(|arena| {
@@ -230,7 +230,7 @@ fn failed(ws: &Ws, error: &str) {
     ws.vectors.note(Some(web::form::sentence(error)));
 }
 
-/// Asks a connection, unless it is left alone after a failure.
+/// Embeds a query by a connection, unless it is paused after a failure.
 async fn ask_far(ws: &Ws, maker: &Maker, text: &str) -> Option<Question> {
     let (id, length) = (maker.id(), maker.length());
     let vector = match LAST.get(|(model, asked)| *model == id && asked == text) {
@@ -242,7 +242,7 @@ async fn ask_far(ws: &Ws, maker: &Maker, text: &str) -> Option<Question> {
                 failed(ws, &error.to_string());
                 ws.vectors.leave(&id, error.wait().unwrap_or(LEFT));
             }
-            // ok: it was noted.
+            // ok: the error was recorded above
             let vector = Arc::new(made.ok()?.vectors.into_iter().next()?);
             LAST.keep((id.clone(), text.to_owned()), vector.clone());
             vector
@@ -256,7 +256,7 @@ async fn ask_far(ws: &Ws, maker: &Maker, text: &str) -> Option<Question> {
     Some(Question { arena, vector, floor: maker.least() })
 }
 
-/// The vectors of questions that were asked a moment ago, by model and text.
+/// Cache of query vectors, by model and text.
 static LAST: Recent<(String, String), Vec<f32>> = Recent::new(64);
 
 fn vector(embedder: &dyn Embedder, text: &str) -> Result<Arc<Vec<f32>>, embed::EmbedError> {
@@ -268,10 +268,10 @@ fn vector(embedder: &dyn Embedder, text: &str) -> Result<Arc<Vec<f32>>, embed::E
     Ok(vector)
 }
 
-/// Whether somebody makes vectors. Models are looked up once after each change, so it is quick as a rule.
+/// Whether the workspace has a source of vectors. Usually fast: models are looked up once after each change.
 #[must_use]
 pub fn is_on(ws: &Ws) -> bool {
-    // ok: a store that fails says so elsewhere.
+    // ok: a failing store is reported elsewhere
     source(ws).is_ok_and(|source| source.is_some())
 }
 

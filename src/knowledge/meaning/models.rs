@@ -1,4 +1,4 @@
-//! The models of this machine as people see them, and what they do with them.
+//! Listing and managing the embedding models on this machine.
 
 use app::{App, Who, Ws};
 use embed::shelf::{Given, Kept};
@@ -10,38 +10,38 @@ use crate::error::KnowledgeError;
 use crate::model::ModelAct;
 use crate::rules;
 
-/// The landing of files that a person sends.
+/// Name of the staging folder for uploads.
 const SENT: &str = "upload";
-/// The most bytes of a file that somebody may send.
+/// Size limit of an uploaded file, in bytes.
 pub const LARGEST: u64 = 2 * 1024 * 1024 * 1024;
 
-/// A model that is here, or could be.
+/// An installed or available model.
 pub struct Line {
     pub model: Model,
-    /// How many bytes it has here; none when it is not here.
+    /// Size on disk in bytes; `None` if not installed.
     pub bytes: Option<u64>,
-    /// Whether it is the one in use.
+    /// Whether it is in use.
     pub is_used: bool,
-    /// Whether it lies in the folder that a setting names.
+    /// Whether it is in the configured model folder.
     pub given: bool,
 }
 
-/// All models, and what waits for a person.
+/// All models, and those that wait for confirmation.
 pub struct All {
-    /// Those that HQ knows, then others.
+    /// Models that HQ knows, then others.
     pub lines: Vec<Line>,
-    /// Files that were sent, or lie in the folder that a setting names, whose hashes nobody has confirmed.
+    /// A folder with files whose hashes are not confirmed; `true` for the configured folder, `false` for uploads.
     pub unknown: Option<(Folder, bool)>,
-    /// Why the folder that a setting names holds no model.
+    /// Why the configured folder contains no valid model.
     pub given_refused: Option<Refused>,
-    /// Whether some files of a model were sent and others are missing.
+    /// Whether an upload is incomplete.
     pub is_partial: bool,
 }
 
-/// Whether this person may change what all workspaces of this HQ share.
+/// Checks that this person may change what all workspaces share.
 ///
 /// # Errors
-/// When they may not, or the store fails.
+/// They may not.
 pub fn only_managers(app: &App, account: AccountId) -> Result<(), KnowledgeError> {
     if features::backups::queries::may_manage(app, account)? {
         return Ok(());
@@ -50,7 +50,7 @@ pub fn only_managers(app: &App, account: AccountId) -> Result<(), KnowledgeError
     Err(KnowledgeError::NotYours(why.to_owned()))
 }
 
-/// All models. Hashes what nobody has confirmed, so it belongs on a thread that may block.
+/// All models. Hashes unconfirmed files, so call it on a blocking thread.
 pub fn all(app: &App) -> Result<All, KnowledgeError> {
     let shelf = &app.meaning.shelf;
     let used = app.meaning.used();
@@ -91,10 +91,10 @@ pub fn all(app: &App) -> Result<All, KnowledgeError> {
     Ok(All { lines, unknown, given_refused, is_partial })
 }
 
-/// Begins to fetch a model that HQ knows.
+/// Starts the download of a known model.
 ///
 /// # Errors
-/// When HQ knows none of this id, or one is being fetched.
+/// The id is unknown, or a download is in progress.
 pub fn fetch(app: &App, id: &str) -> Result<(), KnowledgeError> {
     let model = MODELS.iter().find(|model| model.id == id);
     let known = || MODELS.iter().map(|model| model.id.to_string());
@@ -105,10 +105,10 @@ pub fn fetch(app: &App, id: &str) -> Result<(), KnowledgeError> {
     }
 }
 
-/// Takes a model into use, by its id or its name; none for no words. Returns its id.
+/// Takes a model into use, by id or name; an empty text selects none. Returns its id.
 ///
 /// # Errors
-/// When it is not here, several have that name, or the disk fails.
+/// The model is not installed, several have the name, or the disk fails.
 pub fn choose(app: &App, said: &str) -> Result<String, KnowledgeError> {
     let id = if said.is_empty() { String::new() } else { id_of(app, said)? };
     app.meaning.shelf.choose(&id).map_err(|error| KnowledgeError::disk(&error))?;
@@ -116,7 +116,7 @@ pub fn choose(app: &App, said: &str) -> Result<String, KnowledgeError> {
     Ok(id)
 }
 
-/// The id of a model that is here.
+/// Resolves an installed model.
 fn id_of(app: &App, said: &str) -> Result<String, KnowledgeError> {
     let mut here: Vec<Model> = Vec::new();
     for line in all(app)?.lines.into_iter().filter(|line| line.bytes.is_some()) {
@@ -137,7 +137,7 @@ fn id_of(app: &App, said: &str) -> Result<String, KnowledgeError> {
     }
 }
 
-/// Says in a workspace who did what with a model, from where its audit has it.
+/// Records an action on a model in a workspace, for its audit log.
 pub async fn note(
     ws: &Ws,
     who: &(impl Who + Sync),
@@ -148,10 +148,10 @@ pub async fn note(
     ws.write(who, move |tx| rules::note_model(tx, act, model)).await
 }
 
-/// Removes the files of a model that is not in use.
+/// Deletes the files of a model that is not in use.
 ///
 /// # Errors
-/// When it is in use or not here, or the disk fails.
+/// The model is in use or not installed, or the disk fails.
 pub fn remove(app: &App, id: &str) -> Result<(), KnowledgeError> {
     if app.meaning.used().is_some_and(|used| used.model.id == id) {
         return Err(KnowledgeError::Refused("it is in use; take another one, or none".to_owned()));
@@ -166,10 +166,10 @@ pub fn remove(app: &App, id: &str) -> Result<(), KnowledgeError> {
     Ok(())
 }
 
-/// Takes a file of a model in, by its name. Copies it, so it belongs on a thread that may block.
+/// Stores an uploaded model file by name. Copies it, so call it on a blocking thread.
 ///
 /// # Errors
-/// When a model has no file of this name, or the disk fails.
+/// A model has no file with this name, or the disk fails.
 fn receive(app: &App, name: &str, content: &mut dyn std::io::Read) -> Result<(), KnowledgeError> {
     let at = FILES.iter().position(|file| *file == name).ok_or_else(|| {
         let (last, rest) = FILES.split_last().expect("invariant: a model has files");
@@ -183,27 +183,26 @@ fn receive(app: &App, name: &str, content: &mut dyn std::io::Read) -> Result<(),
     Ok(())
 }
 
-/// Takes a file of a model in that lies among the blobs of a workspace.
+/// Stores a model file that was uploaded as a blob.
 ///
 /// # Errors
-/// When the disk fails, or no file of a model is called so.
+/// A model has no file with this name, or the disk fails.
 pub fn receive_blob(ws: &Ws, name: &str, blob: store::BlobId) -> Result<(), KnowledgeError> {
     let mut content = ws.blobs.open_blob(blob).map_err(|error| KnowledgeError::disk(&error))?;
     receive(&ws.app, name, &mut content)
 }
 
-/// Makes a model of the files that were sent. One that HQ does not know needs a person's terms. Files of which none can be
-/// made are taken away.
+/// Installs a model from the uploaded files. An unknown model requires a person's terms. Invalid files are deleted.
 ///
 /// # Errors
-/// When they are no model, when nobody has confirmed an unknown one, or the disk fails.
+/// The files are no model, an unknown model is not confirmed, or the disk fails.
 pub fn take_in(app: &App, terms: Option<Terms>) -> Result<Model, KnowledgeError> {
     let landing = app.meaning.shelf.landed(SENT);
     let landing = landing.ok_or_else(|| {
         KnowledgeError::Refused("no files of a model were sent; send them first".to_owned())
     })?;
     let made = landing.take_in(terms);
-    // What is missing can still come, and what is unknown be confirmed; what is wrong with files stays wrong.
+    // Missing files can still arrive, and an unknown model can be confirmed; invalid files stay invalid.
     let is_wrong =
         |refused: &Refused| matches!(refused.kind(), ProblemKind::Invalid | ProblemKind::TooLarge);
     if made.as_ref().is_err_and(is_wrong) {
@@ -214,25 +213,25 @@ pub fn take_in(app: &App, terms: Option<Terms>) -> Result<Model, KnowledgeError>
     Ok(model)
 }
 
-/// Takes a model into use that has just come.
+/// Takes a newly installed model into use.
 ///
 /// # Errors
-/// When it has gone meanwhile, or the disk fails.
+/// The model is gone, or the disk fails.
 pub fn used(app: &App, model: Model) -> Result<Model, KnowledgeError> {
     choose(app, &model.id)?;
     Ok(model)
 }
 
-/// Whether files of a model were sent that wait for others or for a person.
+/// Whether an upload waits for further files or for confirmation.
 #[must_use]
 pub fn are_sent(app: &App) -> bool {
     app.meaning.shelf.landed(SENT).is_some()
 }
 
-/// Confirms the hashes of the model in the folder that a setting names.
+/// Confirms the hashes of the model in the configured folder.
 ///
 /// # Errors
-/// When there is none, or the disk fails.
+/// There is no such model, or the disk fails.
 pub fn confirm_given(app: &App, terms: Terms) -> Result<Model, KnowledgeError> {
     let made = app.meaning.shelf.confirm_given(terms);
     let model = made.map_err(|refused| KnowledgeError::Refused(refused.to_string()))?;
@@ -240,13 +239,13 @@ pub fn confirm_given(app: &App, terms: Terms) -> Result<Model, KnowledgeError> {
     Ok(model)
 }
 
-/// Takes away the files that were sent.
+/// Deletes the uploaded files.
 pub fn discard(app: &App) -> Result<(), KnowledgeError> {
     let landing = app.meaning.shelf.landed(SENT);
     landing.map_or(Ok(()), |landing| landing.clear()).map_err(|error| KnowledgeError::disk(&error))
 }
 
-/// What is wrong with search by meaning in a workspace, in sentences, the worst first.
+/// Problems of semantic search in a workspace, in sentences, the worst first.
 #[must_use]
 pub fn troubles(ws: &Ws, all: &All) -> Vec<String> {
     let sentence = |refused: &Refused| web::form::sentence(&refused.to_string());
@@ -263,8 +262,7 @@ pub fn troubles(ws: &Ws, all: &All) -> Vec<String> {
     troubles.into_iter().flatten().collect()
 }
 
-/// How many passages of a workspace have a vector by who makes them now. Opens these, so it belongs on a thread that may
-/// block.
+/// Number of passages with a vector of the current source. Opens the vectors, so call it on a blocking thread.
 pub fn count(ws: &Ws) -> Result<usize, StoreError> {
     let Some(source) = super::source(ws)? else { return Ok(0) };
     let opened = ws.vectors.open(&source.id(), source.dimensions());

@@ -1,11 +1,11 @@
-//! How long a connection that makes vectors is left alone after failures.
+//! The pause of an embedding connection after failures.
 
 use std::time::Duration;
 
 use features::connections::queries::vectors::VectorError;
 use tokio::time::Instant;
 
-/// How long a connection is left alone after failures in a row; the last one holds for all that follow.
+/// Pauses after consecutive failures; the last one applies to all further ones.
 const PAUSES: [Duration; 5] = [
     Duration::from_secs(60),
     Duration::from_secs(5 * 60),
@@ -13,12 +13,12 @@ const PAUSES: [Duration; 5] = [
     Duration::from_secs(2 * 60 * 60),
     Duration::from_secs(12 * 60 * 60),
 ];
-/// So many failures in a row a provider's own word counts for how long it is left alone.
+/// The provider's own waiting time is used for this many consecutive failures.
 const BELIEVED: usize = 3;
-/// The least pause.
+/// Minimum pause.
 pub(super) const LEAST: Duration = Duration::from_millis(250);
 
-/// A connection that has failed and is left alone.
+/// The pause of a failed connection.
 #[derive(Default)]
 pub(super) struct Pause {
     failures: usize,
@@ -26,13 +26,13 @@ pub(super) struct Pause {
 }
 
 impl Pause {
-    /// How long it goes on.
+    /// Remaining pause; `None` if over.
     pub(super) fn left(&self) -> Option<Duration> {
         let left = self.until?.saturating_duration_since(Instant::now());
         Some(left).filter(|left| !left.is_zero())
     }
 
-    /// Begins after a failure, and tells how long it is.
+    /// Starts a pause after a failure; returns its length.
     pub(super) fn begin(&mut self, error: &VectorError) -> Duration {
         let last = PAUSES[PAUSES.len() - 1];
         let usual = PAUSES.get(self.failures).copied().unwrap_or(last);
@@ -77,7 +77,7 @@ mod tests {
         let mut after =
             |wait: u64| pause.begin(&failed(ErrorClass::RateLimit, Some(wait))).as_secs();
         assert_eq!([after(7), after(7), after(7)], [7, 7, 7]);
-        // Then it may ask for more, and gets no less than is usual.
+        // Afterwards the provider may only lengthen the usual pause.
         assert_eq!([after(7), after(20 * 60 * 60)], [2 * 60 * 60, 20 * 60 * 60]);
     }
 }

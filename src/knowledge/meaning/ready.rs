@@ -1,4 +1,4 @@
-//! Whether search is ready, in words, and what the vectors of a connection cost a day.
+//! Completeness of search in words, and the daily cost of vectors by a connection.
 
 use app::Ws;
 use features::connections::model::Connection;
@@ -15,40 +15,40 @@ use super::models;
 use crate::error::KnowledgeError;
 use crate::queries;
 
-/// The days that are looked at, today among them.
+/// Number of days considered, including today.
 const DAYS: u32 = 7;
 
-/// How ready search is.
+/// Completeness of search.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ready {
-    /// Whether it finds all that there is.
+    /// Whether everything can be found.
     pub is_ready: bool,
-    /// Items that search leaves out, as HQ stumbles over them; Health lists them.
+    /// Number of items that failed and are left out; Health lists them.
     pub left_out: usize,
-    /// The same in sentences, with what is missing.
+    /// The state in sentences, including what is missing.
     pub says: String,
-    /// Passages that are found by meaning.
+    /// Number of embedded passages.
     pub passages: usize,
-    /// Passages that are or will be.
+    /// Number of passages that are or will be embedded.
     pub all: usize,
-    /// What vectors cost; none where the model on this machine makes them, or nobody does.
+    /// Cost of vectors; `None` for the local model or without a source.
     pub cost: Option<Cost>,
 }
 
-/// What the vectors of a connection cost.
+/// Cost of vectors by a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cost {
-    /// A day, in micro-dollars; none where no price is known.
+    /// Micro-dollars per day; `None` without a price.
     pub a_day: Option<i64>,
-    /// How many days that is the mean of.
+    /// Number of days in the average.
     pub days: u32,
-    /// How often the connection was asked in them.
+    /// Number of calls in these days.
     pub calls: u64,
-    /// Whether nothing is paid by the token there.
+    /// Whether the connection is not paid by token.
     pub is_free: bool,
 }
 
-/// How ready search is. Opens the vectors, so it belongs on a thread that may block.
+/// The completeness of search. Opens the vectors, so call it on a blocking thread.
 pub fn of(ws: &Ws) -> Result<Ready, KnowledgeError> {
     let (passages, waiting) = (models::count(ws)?, ws.vectors.waiting());
     let (unread, cost) =
@@ -80,7 +80,7 @@ pub fn of(ws: &Ws) -> Result<Ready, KnowledgeError> {
     })
 }
 
-/// What search does not find yet, in sentences.
+/// What search cannot find yet, in sentences.
 fn missing(ws: &Ws, unread: u64, waiting: u64) -> Vec<String> {
     let mut missing = Vec::new();
     match (ws.finding.building(), ws.finding.error()) {
@@ -104,7 +104,7 @@ fn missing(ws: &Ws, unread: u64, waiting: u64) -> Vec<String> {
     missing
 }
 
-/// What the connection that makes vectors cost in the last days, those from the first vector on.
+/// Cost of the selected connection in the last days, counted from the first vector on.
 fn cost(ws: &Ws, snap: &Snap<'_>) -> Result<Option<Cost>, KnowledgeError> {
     let Some(maker) = vectors::chosen(snap)? else { return Ok(None) };
     let connection: Option<Connection> = snap.get(maker.connection)?;

@@ -1,7 +1,6 @@
-//! Keeps the vectors of a workspace in step with its feed: one workspace at a time in the whole program. What changed
-//! last is embedded first, vectors of old texts go at once, and a text that was embedded before is not embedded again.
-//! A connection that makes vectors is asked for some at a time, and left alone for a while when it fails. An item that HQ
-//! stumbles over is left out (`left_out.rs`), and all others go on.
+//! Updates a workspace's vectors from its feed, one workspace at a time per process. The latest changes come first;
+//! vectors of old texts are deleted at once, and a text that was embedded before is not embedded again. A connection
+//! gets batches, and a pause after a failure. An item that fails is left out (`left_out.rs`) without affecting others.
 
 use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -26,26 +25,26 @@ use crate::cut::Cut;
 use crate::error::KnowledgeError;
 use crate::model::{BODIES, ITEMS, Item, KnowledgeId, READINGS};
 
-/// How many entries of the feed are looked at at once.
+/// Feed entries per read.
 const STEP: usize = 500;
-/// How long to wait when the disk refuses, or a model does not load.
+/// Delay after a disk error or a model that fails to load.
 const REFUSED: Duration = Duration::from_secs(30);
-/// How long changes are gathered.
+/// How long changes are collected before a step.
 const GATHER: Duration = Duration::from_millis(200);
-/// How long to wait for memory.
+/// Delay while memory is low.
 const POOR: Duration = Duration::from_secs(30);
-/// After how long without work vectors and model leave memory.
+/// Idle time after which vectors and model are released from memory.
 const QUIET: Duration = Duration::from_secs(600);
-/// From so many dead vectors on the file is written anew, if they are more than those in use.
+/// Minimum number of dead vectors for compaction; they must also exceed the live ones.
 const DEAD: usize = 1_000;
-/// Passages that a connection gets at once.
+/// Passages per request to a connection.
 const SENT: usize = 64;
-/// So many texts in a row that a provider refuses are no matter of these texts.
+/// After this many refused texts in a row, the cause is not the texts.
 const REFUSALS: usize = 8;
-/// One workspace is worked on at a time: a batch takes all cores that it may have.
+/// One workspace at a time, since a batch uses all available cores.
 static TURN: Semaphore = Semaphore::const_new(1);
 
-/// Begins to embed the passages of a workspace.
+/// Starts the worker of a workspace.
 pub fn begin(ws: &Ws) {
     ws.keep("passage vectors", |ws| async move { keep_up(&ws).await });
 }
@@ -56,51 +55,51 @@ struct Job {
     n: u32,
 }
 
-/// How far the work is.
+/// State of the worker.
 #[derive(Default)]
 struct Work {
     model: String,
-    /// Up to where the feed was looked at.
+    /// Cursor up to which the feed was processed.
     place: Option<Cursor>,
     jobs: VecDeque<Job>,
-    /// Texts that the model gives no vector for.
+    /// Texts that the model cannot embed.
     hopeless: HashSet<Hash>,
-    /// Items that failed, and why, until the next step.
+    /// Items that failed since the last step, with reasons.
     faults: Vec<(KnowledgeId, String)>,
-    /// The same of those that are not tried again: a provider has refused their texts.
+    /// Items whose texts a provider refused, with reasons; not retried.
     refused: Vec<(KnowledgeId, String)>,
-    /// What is tried again, and what was given up.
+    /// Items to retry, and abandoned items.
     left: LeftOut,
-    /// Whether vectors were written since the place was kept.
+    /// Whether vectors were written after the last stored cursor.
     is_ahead: bool,
-    /// Whether something has changed that may mend what a connection failed by.
+    /// Whether a change may have fixed the failure of a connection.
     is_renewed: bool,
-    /// So many passages are sent to a connection one by one, because it refused them together.
+    /// Number of passages to send one by one, because the connection refused their batch.
     alone: usize,
-    /// Texts in a row that a connection has refused.
+    /// Number of consecutive texts that a connection refused.
     refusals: usize,
 }
 
-/// Passages that are sent to a connection.
+/// Passages to send to a connection.
 struct Sending {
     maker: Maker,
     arena: Arc<Arena>,
     fresh: Vec<Fresh>,
 }
 
-/// What a step has done.
+/// Result of a step.
 enum Step {
     Did,
     Idle,
-    /// Nobody makes vectors.
+    /// No embedding model is in use.
     Off,
-    /// A connection is to be asked.
+    /// A batch must be sent to a connection.
     Send(Sending),
-    /// A connection is left alone.
+    /// The connection is paused.
     Left,
-    /// There is too little memory.
+    /// Memory is low.
     Poor,
-    /// What failed is tried again after so long.
+    /// A failed item is retried after this time.
     Later(Duration),
 }
 
@@ -129,14 +128,14 @@ async fn keep_up(ws: &Ws) {
     let (mut feed, mut models) = (ws.store.watch(), ws.app.meaning.changes());
     let (mut work, mut pause) = (Work::default(), Pause::default());
     loop {
-        // Looked at before the work, so that what comes meanwhile is heard.
+        // Read before the step, so that changes during it cause another step.
         feed.borrow_and_update();
         models.borrow_and_update();
         let Ok(turn) = TURN.acquire().await else { return };
         let is_left = pause.left().is_some();
         let stepped = ws.read_blocking(move |ws| {
             let step = step(ws, &mut work, is_left);
-            // What is on its way to a connection has no vector yet, either.
+            // Passages in the batch do not have a vector yet.
             let sent = match &step {
                 Ok(Step::Send(sending)) => sending.fresh.as_slice(),
                 _ => &[],
@@ -180,7 +179,7 @@ async fn keep_up(ws: &Ws) {
                     () = halt.cancelled() => return,
                 }
             }
-            // What failed stands on the page until the connection has given vectors again.
+            // The failure stays visible until the connection returns vectors again.
             Ok(Step::Left) => pause.left().unwrap_or(LEAST),
             Ok(Step::Idle) => {
                 ws.vectors.note(None);
@@ -202,7 +201,7 @@ async fn keep_up(ws: &Ws) {
             Err(Stopped::Store(StoreError::Closed)) => return,
             Err(error) => {
                 put_off(ws, &error.to_string());
-                // What was planned is planned anew: the file may be another one by then.
+                // Plan again: the vector file may be a new one.
                 work = Work::default();
                 REFUSED
             }
@@ -212,7 +211,7 @@ async fn keep_up(ws: &Ws) {
                 if changed.is_err() {
                     return;
                 }
-                // Changes come in rows.
+                // Changes arrive in bursts.
                 tokio::time::sleep(GATHER).await;
             }
             _ = models.changed() => {}
@@ -227,7 +226,8 @@ fn put_off(ws: &Ws, error: &str) {
     ws.vectors.note(Some(web::form::sentence(error)));
 }
 
-/// Asks a connection for vectors and writes them. What it fails by is noted, and the passages are planned again.
+/// Requests vectors from a connection and writes them. After a failure the reason is recorded and the passages are
+/// planned again.
 async fn send(
     ws: &Ws,
     sending: Sending,
@@ -256,7 +256,7 @@ async fn send(
                     (work.alone, work.refusals) = (work.alone.saturating_sub(1), work.refusals + 1);
                 }
                 several => {
-                    // One of them costs no other its vector.
+                    // Sending them one by one keeps a bad text from affecting the others.
                     work.alone = several.len();
                     plan_again(work, &fresh);
                 }
@@ -284,7 +284,7 @@ fn plan_again(work: &mut Work, fresh: &[Fresh]) {
     }
 }
 
-/// Looks at some changes, and embeds a batch.
+/// Processes some changes and embeds a batch.
 fn step(ws: &Ws, work: &mut Work, is_left: bool) -> Result<Step, Stopped> {
     let Some(source) = source(ws)? else {
         *work = Work::default();
@@ -331,7 +331,7 @@ fn step(ws: &Ws, work: &mut Work, is_left: bool) -> Result<Step, Stopped> {
     Ok(Step::Did)
 }
 
-/// Whether somebody has chosen, or changed a connection or a budget: what failed by these may go well now.
+/// Whether a model, connection or budget changed, which may fix a failure.
 fn renews(entry: &Fed) -> bool {
     let is = |event: &Event| {
         matches!(event, Event::ConnectionChanged { .. } | Event::BudgetChanged { .. })
@@ -340,7 +340,7 @@ fn renews(entry: &Fed) -> bool {
         || entry.changes.iter().any(|change| change.table == VECTOR_SOURCES.number)
 }
 
-/// Hands what failed to those that are tried again or left out.
+/// Passes failed items to the retry list, and refused ones to the left-out items.
 fn take_faults(ws: &Ws, work: &mut Work) -> Result<(), StoreError> {
     for (item, why) in std::mem::take(&mut work.faults) {
         work.left.failed(ws, item, &why)?;
@@ -351,7 +351,7 @@ fn take_faults(ws: &Ws, work: &mut Work) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// No passage waits: tries what failed once more when that is due, else keeps the place.
+/// No passage is pending: retries a failed item if due, otherwise stores the cursor.
 fn rest(
     ws: &Ws,
     work: &mut Work,
@@ -374,7 +374,7 @@ fn rest(
     Ok(Step::Idle)
 }
 
-/// Looks what has changed; says whether there is more to look at.
+/// Processes changes; returns whether there are more.
 fn look(
     ws: &Ws,
     work: &mut Work,
@@ -408,7 +408,7 @@ fn look(
     if !items.is_empty() {
         let arena = open()?;
         if 0 < arena.counts().lost {
-            // What a bad disk has lost is in no entry.
+            // The feed does not report vectors lost to a disk error.
             work.place = None;
             return Ok(true);
         }
@@ -434,7 +434,7 @@ fn everything(ws: &Ws, read: &dyn Read, (work, arena): (&mut Work, &Arena)) -> R
     items.iter().try_for_each(|item| plan(ws, read, item.id, (&mut *work, arena)))
 }
 
-/// The words of an item, cut; why HQ stumbles over them.
+/// The passages of an item, or why it fails. Catches panics.
 fn cut(ws: &Ws, read: &dyn Read, id: KnowledgeId) -> Result<Arc<Cut>, String> {
     match catch_unwind(AssertUnwindSafe(|| Cut::of(&ws.blobs, read, id))) {
         Ok(cut) => cut.map_err(|error| error.to_string()),
@@ -442,8 +442,7 @@ fn cut(ws: &Ws, read: &dyn Read, id: KnowledgeId) -> Result<Arc<Cut>, String> {
     }
 }
 
-/// Takes the vectors of old texts of an item away, and notes the passages without one. Of an item that HQ stumbles over
-/// nothing is found by meaning.
+/// Deletes the vectors of an item's old texts and queues passages without a vector. An item that fails has no vectors.
 fn plan(
     ws: &Ws,
     read: &dyn Read,
@@ -481,15 +480,14 @@ fn plan(
     Ok(())
 }
 
-/// A text that gets a vector.
+/// A text to embed.
 struct Fresh {
     id: Id,
     hash: Hash,
     text: String,
 }
 
-/// Some passages as they stand now. Those whose text was embedded before have their vector at once; the others are
-/// given back.
+/// Takes queued passages. Texts that were embedded before get their vector at once; the others are returned.
 fn drawn(ws: &Ws, work: &mut Work, arena: &Arena, most: usize) -> Result<Vec<Fresh>, Stopped> {
     let jobs: Vec<Job> = work.jobs.drain(..most.min(work.jobs.len())).collect();
     let mut fresh = Vec::new();
@@ -556,7 +554,7 @@ fn batch(
     Ok(())
 }
 
-/// The vectors of texts; where they fail together each is tried alone, so that one bad text costs no other its vector.
+/// The vectors of texts. If the batch fails, each text is tried alone, so that a bad text does not affect the others.
 fn embedded(embedder: &dyn Embedder, fresh: &[Fresh]) -> Vec<Result<Vec<f32>, EmbedError>> {
     let texts: Vec<&str> = fresh.iter().map(|one| one.text.as_str()).collect();
     let alone = |text: &&str| embedder.passages(&[text]).map(|mut one| one.remove(0));
@@ -566,7 +564,7 @@ fn embedded(embedder: &dyn Embedder, fresh: &[Fresh]) -> Vec<Result<Vec<f32>, Em
     }
 }
 
-/// All passages have their vectors: keeps the place, and gives back what is not needed.
+/// All passages have vectors: stores the cursor, and compacts the file if necessary.
 fn finish(
     ws: &Ws,
     work: &mut Work,

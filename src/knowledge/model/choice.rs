@@ -1,5 +1,5 @@
-//! Who chose the model for search by meaning. The choice lies with the models, for all workspaces; this row says in the
-//! workspace from which it was made who made it, and stays.
+//! Log of choices of the embedding model. The choice itself is stored with the models, for all workspaces; this row
+//! records who made it in the workspace.
 
 use kernel::{Actor, Part, Timestamp, TypedId as _};
 use serde::{Deserialize, Serialize};
@@ -27,13 +27,12 @@ kernel::words! {
     }
 }
 
-/// What somebody did with a model.
+/// An action on a model.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelChoice {
     pub id: ModelChoiceId,
-    /// What was done.
     pub act: ModelAct,
-    /// The model; empty where search by meaning was turned off.
+    /// The model; empty if semantic search was turned off.
     pub model: String,
     pub by: Actor,
     #[serde(with = "millisecond::required")]
@@ -43,7 +42,7 @@ pub struct ModelChoice {
 impl Record for ModelChoice {
     type Id = ModelChoiceId;
     const TABLE: Table = MODEL_CHOICES;
-    // An undo has nothing to take back: the choice lies elsewhere.
+    // There is nothing to undo here: the choice is stored elsewhere.
     const CLASS: Class = Class::Log;
     fn id(&self) -> ModelChoiceId {
         self.id

@@ -1,4 +1,4 @@
-//! Folders: a tree of names, in which each item may have a place.
+//! Folders: a tree of names for items.
 
 use jiff::fmt::serde::timestamp::millisecond;
 use kernel::key::KeyBuf;
@@ -9,16 +9,16 @@ use store::{Class, Index, Keys, OnDelete, Record, Refs, Root, Table};
 use super::FolderId;
 
 pub const FOLDERS: Table = Table::new(330, "knowledge_folders");
-/// The parent and the name in small letters; no two of a parent are called the same.
+/// By parent and name in lower case; names are unique per parent.
 pub const BY_PARENT: Index = Index::unique(331, "knowledge_folders_by_parent");
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Folder {
     pub id: FolderId,
-    /// The folder that it lies in.
+    /// The parent folder.
     pub parent: Option<FolderId>,
     pub name: String,
-    /// One emoji, or nothing.
+    /// One emoji, or empty.
     pub icon: String,
     #[serde(with = "millisecond::required")]
     pub created_at: Timestamp,
@@ -26,7 +26,7 @@ pub struct Folder {
     pub updated_at: Timestamp,
 }
 
-/// The key of what lies in a folder, or at the top, in [`BY_PARENT`]; of what has a name there.
+/// The prefix in [`BY_PARENT`] of everything in a folder, or at the top level; with a name, the key of one folder.
 #[must_use]
 pub fn place_key(parent: Option<FolderId>, name: Option<&str>) -> KeyBuf {
     let mut key = KeyBuf::of(&parent.unwrap_or_else(|| FolderId::from_bytes([0; 16])));
@@ -48,7 +48,7 @@ impl Record for Folder {
         keys.entry(BY_PARENT).raw(place_key(self.parent, Some(&self.name)).bytes());
     }
     fn refs(&self, refs: &mut Refs) {
-        // Rules move what lies in a folder before it goes.
+        // The rules move the content before deleting a folder.
         refs.to::<Self>(1, self.parent, OnDelete::Refuse);
     }
     fn root(&self) -> Root {

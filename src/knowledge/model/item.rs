@@ -1,4 +1,4 @@
-//! Items of knowledge. The words of an item lie in records of their own, so that a list of many items reads none.
+//! Items of knowledge. Texts are stored in separate records, so that a list of items does not read them.
 
 use features::agents::model::Agent;
 use jiff::fmt::serde::timestamp::millisecond;
@@ -12,13 +12,13 @@ use store::{
 use super::{Folder, FolderId, KnowledgeId};
 
 pub const ITEMS: Table = Table::new(332, "knowledge_items");
-/// The folder, or the page that a file stands in.
+/// By folder, or by the page that a file is attached to.
 pub const BY_FOLDER: Index = Index::multi(333, "knowledge_items_by_folder");
-/// The title in small letters.
+/// By title in lower case.
 pub const BY_TITLE: Index = Index::multi(334, "knowledge_items_by_title");
-/// The agents that have it in front of them; all of them under [`EVERY_AGENT`].
+/// By agent that has the item in its context; items for all agents under [`EVERY_AGENT`].
 pub const BY_AGENT: Index = Index::multi(335, "knowledge_items_by_agent");
-/// Every agent, in [`BY_AGENT`].
+/// Stands for every agent in [`BY_AGENT`].
 pub const EVERY_AGENT: [u8; 16] = [0; 16];
 
 kernel::words! {
@@ -36,7 +36,7 @@ kernel::words! {
 }
 
 impl ItemKind {
-    /// The word for several.
+    /// The plural label.
     #[must_use]
     pub fn many(self) -> &'static str {
         match self {
@@ -47,7 +47,6 @@ impl ItemKind {
         }
     }
 
-    /// Its icon.
     #[must_use]
     pub fn glyph(self) -> &'static str {
         match self {
@@ -58,13 +57,13 @@ impl ItemKind {
         }
     }
 
-    /// Whether somebody writes it.
+    /// Whether its text can be edited.
     #[must_use]
     pub fn is_written(self) -> bool {
         !self.is_outside()
     }
 
-    /// Whether its words come from outside: they are data, and stand in front of nobody without a person's yes.
+    /// Whether the text is untrusted content. It is data, and enters no agent's context without a person's approval.
     #[must_use]
     pub fn is_outside(self) -> bool {
         matches!(self, Self::File | Self::Source)
@@ -87,11 +86,10 @@ kernel::words! {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileBody {
     pub name: String,
-    /// Its content.
     pub blob: BlobId,
-    /// Its size in bytes.
+    /// In bytes.
     pub size: u64,
-    /// What its bytes say it is.
+    /// Media type detected from the bytes.
     pub media: String,
 }
 
@@ -99,40 +97,40 @@ pub struct FileBody {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Item {
     pub id: KnowledgeId,
-    /// Its kind; it stays.
+    /// Immutable.
     pub kind: ItemKind,
     pub title: String,
-    /// One emoji, or nothing.
+    /// One emoji, or empty.
     pub icon: String,
-    /// Where it lies.
     pub folder: Option<FolderId>,
-    /// Who has it in front of them.
+    /// The readers.
     pub scope: Scope,
-    /// The chosen agents, where the scope is that.
+    /// The selected agents, for [`Scope::Agent`].
     pub agents: Vec<AgentId>,
-    /// Whether all of it stands in the start-up context, or its title alone; by its kind and length when nobody chose.
+    /// Whether the full text or only the title is in the context; decided by kind and length if `None`.
     pub full: Option<bool>,
     pub tags: Vec<String>,
-    /// The file, of such an item alone.
+    /// For file items only.
     pub file: Option<FileBody>,
     pub by: Actor,
-    /// Who changed it last.
+    /// Author of the last change.
     pub edited_by: Actor,
     #[serde(with = "millisecond::required")]
     pub created_at: Timestamp,
-    /// When it, or its words, last changed.
+    /// Time of the last change of the item or its text.
     #[serde(with = "millisecond::required")]
     pub updated_at: Timestamp,
-    /// Since when it is out of the way.
+    /// When it was archived.
     #[serde(with = "millisecond::optional")]
     pub archived_at: Option<Timestamp>,
-    /// The page that a file stands in: it has that page's readers, is found through it alone, and goes with it.
+    /// The page that a file is attached to. The file has the page's readers, is found through the page only, and is
+    /// deleted with it.
     pub page: Option<KnowledgeId>,
-    /// The label of the encoding that somebody chose for the text in its file; found by HQ where there is none.
+    /// Label of the encoding selected for the file's text; detected if `None`.
     pub encoding: Option<String>,
 }
 
-/// The layout before the encoding could be chosen.
+/// The layout before `encoding`.
 #[derive(Deserialize)]
 struct ItemV2 {
     id: KnowledgeId,
@@ -219,7 +217,7 @@ impl From<ItemV1> for Item {
 }
 
 impl Item {
-    /// An item that says nothing yet.
+    /// An empty item.
     #[must_use]
     pub fn new((id, kind): (KnowledgeId, ItemKind), by: Actor, now: Timestamp) -> Self {
         Self {
@@ -243,14 +241,14 @@ impl Item {
         }
     }
 
-    /// Whether an agent may see it at all.
+    /// Whether an agent may see it.
     #[must_use]
     pub fn is_for(&self, agent: AgentId) -> bool {
         is_for(self.scope, &self.agents, agent)
     }
 }
 
-/// Whether an agent may see what has a scope and was given to these agents.
+/// Whether an agent may see an item with this scope and these agents.
 pub(crate) fn is_for(scope: Scope, agents: &[AgentId], agent: AgentId) -> bool {
     scope != Scope::Agent || agents.contains(&agent)
 }
@@ -281,7 +279,7 @@ impl Record for Item {
     }
     fn index(&self, keys: &mut Keys) {
         if let Some(page) = self.page {
-            // Nobody has it in front of them, and no link means it by its name.
+            // An attached file is in no agent's context, and links cannot name it.
             keys.entry(BY_FOLDER).part(page);
             return;
         }

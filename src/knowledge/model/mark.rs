@@ -1,4 +1,4 @@
-//! Versions that people have named, one row an item: a name says which of many somebody will look for again.
+//! Marks: names that people give to versions. One row per item.
 
 use jiff::fmt::serde::timestamp::millisecond;
 use kernel::{Actor, Part, Timestamp, TypedId as _};
@@ -7,31 +7,30 @@ use store::{Class, OnDelete, Record, Refs, Root, Table};
 
 use super::{Item, KnowledgeId};
 
-/// Marks of versions.
+/// Marks on versions.
 pub const MARKS: Table = Table::new(385, "knowledge_marks");
 
-/// The most characters of a name.
+/// Maximum length of a name, in characters.
 pub const LONGEST: usize = 80;
-/// The most marks of an item.
+/// Maximum number of marks per item.
 pub const MOST: usize = 100;
 
-/// The name of a version.
+/// A mark on a version.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mark {
-    /// The number of the version.
+    /// The version number.
     pub n: u32,
     pub name: String,
-    /// Who gave it.
     pub by: Actor,
     #[serde(with = "millisecond::required")]
     pub at: Timestamp,
 }
 
-/// The marked versions of an item.
+/// The marks of an item.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Marks {
     pub item: KnowledgeId,
-    /// The marks, the newest version first.
+    /// Newest version first.
     pub marks: Vec<Mark>,
 }
 

@@ -1,5 +1,5 @@
-//! Records of knowledge: folders, items, their words, former versions of these and their names, what agents suggest and what they do with
-//! items, what was read in files, and who chose the model for search by meaning.
+//! Records of knowledge: folders, items, texts, versions and marks, suggestions, use by agents, extracted texts, and
+//! choices of the embedding model.
 
 mod choice;
 mod folder;

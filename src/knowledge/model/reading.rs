@@ -1,4 +1,4 @@
-//! What was read in the file of an item. It is made anew from the file when it is lost.
+//! The text extracted from an item's file. Derived data: extracted again after a loss.
 
 use jiff::fmt::serde::timestamp::millisecond;
 use kernel::{Timestamp, TypedId as _};
@@ -9,54 +9,51 @@ use store::{
 
 use super::{Item, KnowledgeId, Text};
 
-/// What was read in files.
+/// Extracted texts.
 pub const READINGS: Table = Table::new(339, "knowledge_readings");
-/// Those that are still to be read.
+/// Files that are still to be read.
 pub const READING_WAITS: Index = Index::multi(340, "knowledge_readings_waiting");
 
-/// The media type of a text in no encoding that was tried.
+/// Media type of a text whose encoding could not be determined.
 pub const LETTERS: &str = "text/plain";
 
-/// How far the reading of a file is.
+/// Progress of extraction.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ReadingState {
-    /// It is to be read, or is being read.
+    /// Waiting or in progress.
     Waiting,
-    /// It was read.
     Done,
-    /// It has no words, such as a picture.
+    /// The file contains no text, such as a picture.
     NoText,
-    /// It could not be read: why, in a sentence.
+    /// Failed, with the reason in a sentence.
     Failed(String),
-    /// A part of it was read: why not all of it, in a sentence.
+    /// Partly extracted, with the reason in a sentence.
     Partly(String),
 }
 
-/// What was read in a file.
+/// The result of extraction.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reading {
     pub item: KnowledgeId,
-    /// How far it is.
     pub state: ReadingState,
-    /// The words, as Markdown; a form feed stands between two pages.
+    /// Markdown; form feeds separate pages.
     pub text: Text,
-    /// How many pages it has, where it has pages.
+    /// Number of pages, if the file has pages.
     pub pages: Option<u32>,
-    /// Whether only its beginning was read.
+    /// Whether only the beginning was extracted.
     pub cut: bool,
-    /// How often it was tried without an end.
+    /// Number of attempts that did not finish.
     pub tries: u8,
-    /// When that last changed.
+    /// Time of the last change.
     #[serde(with = "millisecond::required")]
     pub at: Timestamp,
-    /// What all of its bytes say it is, and the encoding of a text: `text/plain; charset=koi8-u`. Empty where they say
-    /// nothing.
+    /// Media type of the content, with the encoding of a text: `text/plain; charset=koi8-u`. Empty if unknown.
     pub media: String,
-    /// The encoding that was chosen when it was read: where the item has another one, it is read again.
+    /// The encoding that was selected for the extraction; if the item now has another one, the file is read again.
     pub chosen: Option<String>,
 }
 
-/// The layout before the encoding could be chosen.
+/// The layout before `chosen`.
 #[derive(Deserialize)]
 struct ReadingV2 {
     item: KnowledgeId,
@@ -111,7 +108,7 @@ impl From<ReadingV1> for Reading {
 }
 
 impl Reading {
-    /// The media type, and the label of the encoding of a text.
+    /// The media type, and the encoding label of a text.
     #[must_use]
     pub fn media(&self) -> (&str, Option<&str>) {
         match self.media.split_once("; charset=") {
@@ -120,8 +117,8 @@ impl Reading {
         }
     }
 
-    /// Whether the file may be a text, which has an encoding that can be chosen: it was read as one, its letters are in
-    /// no encoding that was tried, or nothing is known of it yet.
+    /// Whether the file may be a text with a selectable encoding: it was read as one, its encoding is undetermined, or
+    /// it was not read yet.
     #[must_use]
     pub fn may_be_text(&self) -> bool {
         let (media, encoding) = self.media();
@@ -130,7 +127,7 @@ impl Reading {
             || self.state == ReadingState::Waiting && media.is_empty()
     }
 
-    /// One that is still to begin.
+    /// A reading that has not started.
     #[must_use]
     pub fn new(item: KnowledgeId, at: Timestamp) -> Self {
         Self {

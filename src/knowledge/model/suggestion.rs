@@ -1,4 +1,4 @@
-//! Changes that agents suggest in items which others read, too. Each is gone once a person has decided.
+//! Suggestions of agents for shared items. A suggestion is deleted once a person has decided.
 
 use jiff::fmt::serde::timestamp::millisecond;
 use kernel::{Actor, Part, Timestamp, TypedId as _};
@@ -10,24 +10,23 @@ use super::{Item, KnowledgeId, KnowledgeSuggestionId, Text};
 pub const SUGGESTIONS: Table = Table::new(380, "knowledge_suggestions");
 pub const SUGGESTIONS_BY_ITEM: Index = Index::multi(381, "knowledge_suggestions_by_item");
 
-/// A change that an agent suggests.
+/// A suggestion.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Suggestion {
     pub id: KnowledgeSuggestionId,
     pub item: KnowledgeId,
-    /// What the item should be called, and what it was called then.
+    /// The suggested title, and the title when it was made.
     pub title: String,
     /// See [`Suggestion::title`].
     pub title_base: String,
-    /// What it should say; none where the words stay.
+    /// The suggested text; `None` if the text stays.
     pub text: Option<Text>,
-    /// What it said then; none where the words stay.
+    /// The text when the suggestion was made; `None` if the text stays.
     pub base: Option<Text>,
-    /// Its tags; none where they stay.
+    /// The suggested tags; `None` if they stay.
     pub tags: Option<Vec<String>>,
-    /// Why, in a line.
+    /// Reason, in one line.
     pub reason: String,
-    /// Who suggests it.
     pub by: Actor,
     #[serde(with = "millisecond::required")]
     pub created_at: Timestamp,
@@ -43,7 +42,7 @@ impl Record for Suggestion {
             text.blob(blobs);
         }
     });
-    // An agent puts all of a suggestion in the place of its former one.
+    // A new suggestion replaces the earlier one as a whole.
     const TOGETHER: &'static [&'static [&'static str]] =
         &[&["title", "title_base", "text", "base", "tags", "reason", "by", "created_at"]];
     fn id(&self) -> KnowledgeSuggestionId {

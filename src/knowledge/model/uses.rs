@@ -1,5 +1,5 @@
-//! What agents do with items: how often they start with one, read it, quote it. It is counted beside the items, which
-//! stay as they are.
+//! Use of items by agents: starts, reads and citations. Stored apart from the items, so that counting does not change
+//! them.
 
 use features::agents::model::Agent;
 use jiff::fmt::serde::timestamp::millisecond;
@@ -9,31 +9,30 @@ use store::{Class, OnDelete, Record, Refs, Table};
 
 use super::{Item, KnowledgeId};
 
-/// What agents do with items.
+/// Use of items by agents.
 pub const USES: Table = Table::new(382, "knowledge_uses");
-/// What stands in front of agents, as their last starts had it.
+/// The contexts of agents at their last starts.
 pub const OPENINGS: Table = Table::new(383, "knowledge_openings");
 
-/// What an agent does with an item.
+/// Use of an item by an agent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Uses {
     pub item: KnowledgeId,
     pub agent: AgentId,
-    /// How often it began to work with the item in front of it.
+    /// Number of starts with the item in its context.
     pub starts: u32,
-    /// How often it read it.
+    /// Number of reads.
     pub reads: u32,
-    /// How many comments and deliveries of it quote the item.
+    /// Number of its comments and deliverables that cite the item.
     pub quotes: u32,
-    /// When it read it last.
+    /// Time of the last read.
     #[serde(with = "millisecond::optional")]
     pub read_at: Option<Timestamp>,
-    /// The task in which it quoted it last.
+    /// The task of the last citation.
     pub quoted_in: Option<TaskId>,
 }
 
 impl Uses {
-    /// Nothing yet.
     #[must_use]
     pub fn none(item: KnowledgeId, agent: AgentId) -> Self {
         Self { item, agent, starts: 0, reads: 0, quotes: 0, read_at: None, quoted_in: None }
@@ -64,17 +63,16 @@ impl Record for Uses {
     }
 }
 
-/// An item as it stands in front of an agent: itself, when it last changed in milliseconds, and the rev of its words.
+/// An item in an agent's context: id, time of its last change in Unix milliseconds, and revision of its text.
 pub type Had = (KnowledgeId, i64, u64);
 
-/// What stands in front of an agent, as its last start had it.
+/// The context of an agent at its last start.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Opening {
     pub agent: AgentId,
-    /// The first start that had just this.
+    /// The first start with exactly this context.
     #[serde(with = "millisecond::required")]
     pub since: Timestamp,
-    /// The items.
     pub had: Vec<Had>,
 }
 

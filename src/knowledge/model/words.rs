@@ -1,5 +1,5 @@
-//! The words of items, and their former versions. A version is written when somebody else begins to write, or the same
-//! one after a while: so a stretch of writing is one version, and what stands now is the newest.
+//! Texts of items, and former versions. A version is stored when another author starts to write, or the same author
+//! after a pause. A writing session is thus one version, and the current text is the newest.
 
 use std::io;
 
@@ -10,31 +10,30 @@ use store::{BlobId, BlobRefs, Blobs, Class, Index, Keys, OnDelete, Record, Refs,
 
 use super::{Item, KnowledgeId, VersionId};
 
-/// Items that a text leads to.
+/// By item that a text links to.
 pub const BODIES_BY_LINK: Index = Index::multi(341, "knowledge_bodies_by_link");
-/// The words of items.
+/// Texts of items.
 pub const BODIES: Table = Table::new(336, "knowledge_bodies");
 /// Former versions.
 pub const VERSIONS: Table = Table::new(337, "knowledge_versions");
-/// The item, and the number.
+/// By item and version number.
 pub const VERSIONS_BY_ITEM: Index = Index::unique(338, "knowledge_versions_by_item");
 
-/// The most of a text, in bytes.
+/// Size limit of a text, in bytes.
 pub const LARGEST: usize = 256 * 1024;
-/// Texts above this many bytes lie in a blob.
+/// Larger texts are stored as blobs, in bytes.
 const INLINE: usize = 32 * 1024;
 
-/// A text: in its record, or in a blob when it is long.
+/// A text, inline or as a blob.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Text {
-    /// The text.
     Inline(String),
-    /// The blob with the text, and its length in bytes.
+    /// The blob, and the length in bytes.
     Blob(BlobId, u32),
 }
 
 impl Text {
-    /// A text to be kept. Writes a blob when it is long: call it where blocking is allowed.
+    /// Stores a text. Writes a blob if it is long, so call it where blocking is allowed.
     pub fn keep(blobs: &Blobs, text: String) -> io::Result<Self> {
         if text.len() <= INLINE {
             return Ok(Self::Inline(text));
@@ -43,7 +42,7 @@ impl Text {
         Ok(Self::Blob(blobs.put(text.as_bytes())?, bytes))
     }
 
-    /// The whole text. Reads a blob when it is long.
+    /// The whole text. Reads a blob if it is long, so it may block.
     pub fn read(&self, blobs: &Blobs) -> io::Result<String> {
         match self {
             Self::Inline(text) => Ok(text.clone()),
@@ -54,7 +53,7 @@ impl Text {
         }
     }
 
-    /// Its length in bytes.
+    /// Length in bytes.
     #[must_use]
     pub fn len(&self) -> usize {
         match self {
@@ -63,7 +62,6 @@ impl Text {
         }
     }
 
-    /// Whether it says nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -76,26 +74,24 @@ impl Text {
     }
 }
 
-/// The words of an item as they stand.
+/// The current text of an item.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Body {
     pub item: KnowledgeId,
     /// Markdown.
     pub text: Text,
-    /// The number of this version, from 1.
+    /// Version number, from 1.
     pub n: u32,
-    /// Who wrote it.
     pub by: Actor,
-    /// Through what.
     pub cause: Cause,
-    /// Why, in a line.
+    /// Reason, in one line.
     pub reason: String,
-    /// The items that it leads to by name, with the name in small letters: a link stays when its target is renamed.
+    /// Linked items with the names in lower case, so that a link survives a rename of its target.
     pub links: Vec<(String, KnowledgeId)>,
-    /// When this stretch of writing began.
+    /// Start of the writing session.
     #[serde(with = "millisecond::required")]
     pub begun_at: Timestamp,
-    /// When it was last written.
+    /// Time of the last change.
     #[serde(with = "millisecond::required")]
     pub written_at: Timestamp,
 }
@@ -138,24 +134,22 @@ impl Record for Body {
     }
 }
 
-/// A former version of an item's words.
+/// A former version of an item's text.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Version {
     pub id: VersionId,
     pub item: KnowledgeId,
-    /// Its number, from 1.
+    /// Counted from 1.
     pub n: u32,
-    /// What the item was called.
+    /// The item's title at that time.
     pub title: String,
     /// Markdown.
     pub text: Text,
-    /// Who wrote it.
     pub by: Actor,
-    /// Through what.
     pub cause: Cause,
-    /// Why, in a line.
+    /// Reason, in one line.
     pub reason: String,
-    /// When it was last written.
+    /// Time of the last change.
     #[serde(with = "millisecond::required")]
     pub at: Timestamp,
 }

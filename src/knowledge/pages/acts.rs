@@ -1,4 +1,4 @@
-//! What people do on these pages: write, choose readers, put files in, archive, delete; folders.
+//! Actions on knowledge pages: edit, change readers, upload, archive, delete; folders.
 
 use axum::Json;
 use axum::extract::Request;
@@ -31,9 +31,9 @@ use crate::reading;
 use crate::rules::{self, FolderPatch, NewItem, Patch};
 use crate::words::{self, Written};
 
-/// How many files a form may send at once.
+/// Maximum number of files per upload.
 const AT_ONCE: usize = 200;
-/// How many names are offered.
+/// Maximum number of completions.
 const OFFERED: usize = 8;
 
 /// A new page or skill.
@@ -45,7 +45,7 @@ pub(super) struct New {
     folder: String,
 }
 
-/// Makes an empty page, and leads to it.
+/// Creates an empty page and redirects to it.
 pub(super) async fn create(
     ws: Ws,
     who: Person,
@@ -53,7 +53,7 @@ pub(super) async fn create(
     FormOnce(new, once): FormOnce<New>,
 ) -> Result<Response, PageError> {
     let kind = new.kind.parse::<ItemKind>().unwrap_or(ItemKind::Page);
-    // ok: a folder that is gone meanwhile is none.
+    // ok: a deleted folder means none.
     let folder: Option<FolderId> = new.folder.parse().ok();
     let item = NewItem {
         kind,
@@ -69,7 +69,7 @@ pub(super) async fn create(
     Ok(hx.go_to(&ws.url(&format!("knowledge/{id}?edit=yes"))))
 }
 
-/// What a form of words sends.
+/// The form of title and text.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Sent {
@@ -80,7 +80,7 @@ pub(super) struct Sent {
     reason: String,
 }
 
-/// Writes the title and the words.
+/// Saves title and text.
 pub(super) async fn save(
     app: App,
     ws: Ws,
@@ -134,31 +134,31 @@ pub(super) struct Blocks {
     blocks: Vec<web::blocks::Editable>,
 }
 
-/// Cuts a text into the blocks that the editor shows.
+/// Splits a text into editor blocks.
 pub(super) async fn parse(ws: Ws, text: String) -> Result<Json<Blocks>, PageError> {
     let cut = ws.read_blocking(move |_| Ok::<_, KnowledgeError>(web::blocks::editable(&text)));
     Ok(Json(Blocks { blocks: cut.await? }))
 }
 
-/// What was typed of a name.
+/// The beginning of a name.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Named {
     q: String,
-    /// The item that is written: it comes after all others.
+    /// The edited item, which is listed last.
     of: String,
 }
 
-/// A name that is offered.
+/// A completion.
 #[derive(serde::Serialize)]
 pub(super) struct Offer {
     label: String,
     insert: String,
-    /// What it is, and where it lies.
+    /// Kind and location.
     kind: String,
 }
 
-/// Names that begin as was typed: items behind `[[`, people and agents behind `@`.
+/// Completions: items for `[[`, people and agents for `@`.
 pub(super) async fn names(
     ws: Ws,
     who: Person,
@@ -194,7 +194,7 @@ pub(super) async fn names(
     Ok(Json(offers))
 }
 
-/// Items whose title holds what was typed: first those that begin so, last the one that is written.
+/// Items whose title contains the text, those that begin with it first, the edited item last.
 fn offered(read: &dyn Read, typed: &str, own: &str) -> Result<Vec<Offer>, KnowledgeError> {
     let tree = Tree::read(read)?;
     let mut all = queries::items(read, false)?;
@@ -214,7 +214,7 @@ fn offered(read: &dyn Read, typed: &str, own: &str) -> Result<Vec<Offer>, Knowle
     all.iter().take(OFFERED).map(offer).collect()
 }
 
-/// A picture or another file in a text: it stands in this page alone.
+/// Uploads a picture or another file into a page. The file belongs to this page only.
 pub(super) async fn picture(
     app: App,
     ws: Ws,
@@ -233,7 +233,7 @@ pub(super) async fn picture(
     Ok(Json(json!({ "name": name, "url": url })))
 }
 
-/// Who reads it, where it lies, its tags: fields of a form, some of them several times.
+/// Saves readers, folder and tags; some form fields repeat.
 pub(super) async fn about(
     app: App,
     ws: Ws,
@@ -248,7 +248,7 @@ pub(super) async fn about(
     for (name, value) in pairs {
         match name.as_str() {
             "scope" => patch.scope = value.parse().ok(),
-            // ok: an agent that is no id is none that can be chosen.
+            // ok: an invalid id is no agent that can be chosen.
             "agent" => agents.extend(value.parse::<AgentId>()),
             "full" => {
                 patch.full = Some(match value.as_str() {
@@ -290,7 +290,7 @@ async fn change(
     ws.write(who, move |tx| rules::change(tx, id, patch)).await
 }
 
-/// What stands behind the question mark where files are sent: files come after all other fields.
+/// Query parameters of an upload. They are in the address because the files follow all other form fields.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Into {
@@ -298,7 +298,7 @@ pub(super) struct Into {
     folder: String,
 }
 
-/// Takes files: those that are Markdown or plain text become pages.
+/// Uploads files. Markdown and plain text become pages.
 pub(super) async fn upload(
     app: App,
     ws: Ws,
@@ -334,10 +334,10 @@ pub(super) async fn upload(
     Ok(flash::say(&app, Flash::ok(words), hx.go_to(&at)))
 }
 
-/// Makes items of files.
+/// Creates items from files.
 ///
 /// # Errors
-/// When the disk or the store fails.
+/// The disk or the store fails.
 pub(crate) async fn take(
     ws: &Ws,
     who: &Person,
@@ -357,7 +357,7 @@ pub(crate) async fn take(
     ws.write(who, make).await
 }
 
-/// What becomes of a file: a page of Markdown and plain text, an item with the file of any other.
+/// Converts a file to an item: a page for Markdown and plain text, otherwise an item with the file.
 fn item_of(ws: &Ws, one: Arrived, folder: Option<FolderId>) -> Result<NewItem, KnowledgeError> {
     let patch = Patch { folder: Some(folder), ..Patch::default() };
     let lower = one.name.to_lowercase();
@@ -395,14 +395,14 @@ fn body_of(one: Arrived) -> FileBody {
     FileBody { name: one.name, blob: one.blob, size: one.size, media: one.kind.media().to_owned() }
 }
 
-/// How a file is shown.
+/// How a file is served.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct How {
     download: String,
 }
 
-/// The file of an item.
+/// Serves the file of an item.
 pub(super) async fn file(
     ws: Ws,
     headers: HeaderMap,
@@ -415,7 +415,7 @@ pub(super) async fn file(
     files::serve(&ws, (&file.name, file.blob), show, &headers).await
 }
 
-/// The words of an item as a file of Markdown.
+/// Serves the text of an item as a Markdown file.
 pub(super) async fn markdown(ws: Ws, Path(id): Path<KnowledgeId>) -> Result<Response, PageError> {
     let (title, text) = ws
         .read_blocking(move |ws| {
@@ -441,7 +441,7 @@ path_words! {
     }
 }
 
-/// Archives, restores or deletes an item, or lets its file be read again.
+/// Archives, restores or deletes an item, or reads its file again.
 pub(super) async fn act(
     app: App,
     ws: Ws,
@@ -462,7 +462,7 @@ pub(super) async fn act(
                 }
             };
             let may_return = matches!(verb, Verb::Archive | Verb::Remove);
-            // ok: when it was archived already, there is nothing to undo.
+            // ok: if it was archived already, there is nothing to undo.
             Ok::<_, KnowledgeError>((item.title, tx.seq().ok().filter(|_| may_return)))
         })
         .await?;
@@ -475,13 +475,13 @@ pub(super) async fn act(
     Ok(flash::say(&app, done(&ws, words, entry), hx.go_to(&ws.url(&at))))
 }
 
-/// The message that something is done, with the way back to before this entry.
+/// A confirmation with undo of this entry.
 pub(super) fn done(ws: &Ws, words: String, entry: Option<u64>) -> Flash {
     let undo = entry.map_or_else(String::new, |seq| ws.url(&format!("undo/entry/{seq}")));
     Flash::ok(words).with_undo(undo)
 }
 
-/// What a form of a folder sends.
+/// The form of a folder.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct FolderSent {
@@ -495,13 +495,13 @@ impl FolderSent {
         FolderPatch {
             name: self.name,
             icon: self.icon,
-            // ok: what is no id is the top.
+            // ok: an invalid id means the top level.
             parent: self.parent.map(|parent| parent.parse().ok()),
         }
     }
 }
 
-/// Makes a folder.
+/// Creates a folder.
 pub(super) async fn make_folder(
     app: App,
     ws: Ws,

@@ -1,4 +1,4 @@
-//! Several items at once: what the bar offers, and the change, which is one piece of work with one undo.
+//! Bulk changes of items: the bar's choices, and the change, which is undone as one.
 
 use app::{App, Ws};
 use axum::response::{IntoResponse as _, Response};
@@ -20,17 +20,17 @@ use crate::model::{KnowledgeId, Scope};
 use crate::queries::Tree;
 use crate::rules::{self, MOST_AT_ONCE, Patch};
 
-/// What several items at once can get.
+/// The bulk bar.
 pub(super) struct BulkBar {
     pub(super) url: String,
     pub(super) most: usize,
-    /// Where they can lie.
+    /// The folders.
     pub(super) folders: Vec<Choice>,
-    /// All agents or none of them.
+    /// All agents, or none.
     pub(super) scopes: Vec<Choice>,
-    /// Those that can be chosen alone.
+    /// Agents to select individually.
     pub(super) agents: Vec<(String, Face)>,
-    /// Whether those of the list are archived: they come back and get nothing else.
+    /// Whether the list shows archived items, which can only be restored.
     pub(super) archived: bool,
 }
 
@@ -55,14 +55,14 @@ impl BulkBar {
     }
 }
 
-/// The word for no folder.
+/// Stands for no folder.
 const NO_FOLDER: &str = "none";
 
-/// What the bar sends: the items, and one thing that all of them get.
+/// The items, and one change for all of them.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Sent {
-    /// Ids with commas between.
+    /// Item ids, separated by commas.
     tasks: String,
     folder: Option<String>,
     tag: Option<String>,
@@ -83,7 +83,7 @@ impl Sent {
         }
     }
 
-    /// What all of them get, and a tag beside those that each has.
+    /// The change, and a tag to add.
     fn patch(&self) -> Result<(Patch, Option<String>), KnowledgeError> {
         let gone =
             |what: &str| KnowledgeError::Refused(format!("this {what} is not here any more"));
@@ -119,7 +119,7 @@ pub(super) async fn bulk(
         Ok((ids, (patch, tag))) => {
             let change = move |tx: &mut WriteTx<'_>| {
                 let count = rules::change_all(tx, ids, (&patch, tag.as_deref()))?;
-                // ok: when all were so already, there is nothing to undo.
+                // ok: without a change there is nothing to undo.
                 Ok::<_, KnowledgeError>((count, tx.seq().ok()))
             };
             ws.write(&who, change).await
@@ -128,7 +128,7 @@ pub(super) async fn bulk(
     };
     let (count, entry) = match changed {
         Ok(changed) => changed,
-        // What is sent from the page stays there: the answer says why in the corner.
+        // The page stays, and the error becomes a notice.
         Err(error) if hx.is_partial() => return Err(error.into()),
         Err(error) => return not_done(&app, &hx, error, &list),
     };

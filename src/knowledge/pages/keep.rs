@@ -1,4 +1,4 @@
-//! Files of tasks and conversations that are kept as knowledge.
+//! Saving files of tasks and conversations as knowledge.
 
 use std::io::Read as _;
 
@@ -27,10 +27,10 @@ use super::acts::take;
 use crate::error::KnowledgeError;
 use crate::model::{ITEMS, KnowledgeId};
 
-/// So many bytes tell what a file is.
+/// Number of bytes read to detect a file's kind.
 const HEAD: u64 = 4 * 1024;
 
-/// Keeps a file of a task as knowledge, and links the task to it.
+/// Saves a file of a task as knowledge and links the task to it.
 pub(super) async fn of_task(
     app: App,
     ws: Ws,
@@ -47,14 +47,14 @@ pub(super) async fn of_task(
     if let Some(task) = on.task() {
         let linked = ws.write(&who, move |tx| task_links::add(tx, task, target, "")).await;
         if let Err(error) = linked {
-            // It is kept all the same: a task with many links takes no further one.
+            // The item is saved even if the task has too many links.
             tracing::debug!(%error, "a file that is kept as knowledge is not linked to its task");
         }
     }
     Ok(saved(&app, &ws, &hx, (&name, id)))
 }
 
-/// Keeps a file that came with a message as knowledge, if this person may look at the conversation.
+/// Saves a file of a message as knowledge, if this person may see the conversation.
 pub(super) async fn of_message(
     app: App,
     ws: Ws,
@@ -74,7 +74,7 @@ fn saved(app: &App, ws: &Ws, hx: &Hx, (name, id): (&str, KnowledgeId)) -> Respon
     flash::say(app, words, hx.go_to(&ws.url(&format!("knowledge/{id}"))))
 }
 
-/// Makes an item of a file that lies in the blobs.
+/// Creates an item from a stored blob.
 async fn kept(
     ws: &Ws,
     who: &Person,

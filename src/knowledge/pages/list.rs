@@ -1,4 +1,4 @@
-//! The list of items with its folders, and what agents have in front of them.
+//! The list of items with folders, and the preview of agents' context.
 
 use std::collections::HashMap;
 
@@ -37,13 +37,13 @@ use crate::model::{
 use crate::queries::Tree;
 use crate::readers::{self, Reader};
 
-/// Items of a page.
+/// Items per page.
 const PAGE: usize = 50;
-/// The most characters of the beginning of a text in a row, and the bytes that are looked at for it.
+/// Length of a row's excerpt in characters, and the bytes read for it.
 const BEGINNING: usize = 200;
 const LOOKED: usize = 2_000;
 
-/// What stands behind the question mark.
+/// Query parameters.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct KnowledgePageParams {
@@ -57,7 +57,7 @@ pub(super) struct KnowledgePageParams {
 }
 
 impl KnowledgePageParams {
-    /// The address of the list with one thing different.
+    /// The address of the list with one parameter changed.
     fn with(&self, base: &str, key: &str, value: &str) -> String {
         let pairs = [
             ("q", self.q.as_str()),
@@ -108,19 +108,19 @@ struct Row {
     icon: String,
     href: String,
     kind: ItemKind,
-    /// Where each stands in the item, and its words.
+    /// Passages: position in the item, and text.
     snippets: Vec<(String, SafeHtml)>,
     place: String,
     by: String,
     at: RelTime,
     readers: Readers,
     tokens: String,
-    /// Whether it says what was asked for in other words.
+    /// Whether the item matches by meaning only.
     meant: bool,
     told: Option<(&'static str, &'static str, String)>,
 }
 
-/// What stands in front of agents.
+/// Use of the context budget.
 struct Meter {
     told: String,
     shares: Vec<Share>,
@@ -135,13 +135,13 @@ struct ListPage {
     sheet: &'static str,
     base: String,
     live: Live,
-    /// Where it renews itself while something on it is still to be done of which no change tells.
+    /// Address to poll while work is pending that no change reports.
     renew: String,
     q: String,
     kept: Vec<(&'static str, String)>,
     tabs: Vec<Tab>,
     scopes: Vec<Choice>,
-    /// What hits are found by; nothing to choose where no model is in use.
+    /// Search by text or meaning; empty if no model is in use.
     ways: Vec<Choice>,
     folders: Vec<FolderLine>,
     folder: Option<FolderLine>,
@@ -151,10 +151,10 @@ struct ListPage {
     archive_href: String,
     rows: Vec<Row>,
     untouched: bool,
-    /// Whether a folder is shown in which nothing lies, and nothing below it.
+    /// Whether the selected folder and everything below it is empty.
     empty_folder: bool,
     unknown: String,
-    /// Who can be asked what is looked for.
+    /// The agents that can be asked.
     asking: Option<Asking>,
     more: String,
     clear: String,
@@ -174,7 +174,7 @@ pub(super) async fn list(
 ) -> Result<Response, PageError> {
     let wish = FindRequest {
         q: asked.q.clone(),
-        // ok: words of an address that mean nothing narrow nothing.
+        // ok: invalid words do not filter.
         kind: asked.kind.parse().ok(),
         folder: asked.folder(),
         // ok: as above.
@@ -241,7 +241,7 @@ fn page(
     let tab = |kind: Option<ItemKind>| {
         let (word, label) = kind.map_or(("", "All"), |kind| (kind.word(), kind.many()));
         let tab = Tab::new(label, asked.with(&base, "kind", word), asked.kind == word);
-        // A count of some of them would say that there are no others.
+        // An incomplete count would be misleading.
         if found.cut { tab } else { tab.count(found.total(kind) as u64) }
     };
     let mut tabs = vec![tab(None)];
@@ -293,13 +293,13 @@ fn page(
     })
 }
 
-/// The words of a text without the signs of Markdown and of links to other items, so many of them.
+/// The text without Markdown and link syntax, cut to `most`.
 pub(super) fn plain(text: &str, most: usize) -> String {
     let (mut plain, mut at) = (String::with_capacity(text.len()), 0);
     for link in links::of(text) {
         plain.push_str(&text[at..link.range.start]);
         at = link.range.end;
-        // A cite names an item by an id, which tells nobody anything.
+        // A citation without a label names its item by id only.
         match (link.label.as_str(), link.section.as_str()) {
             ("", _) if link.name.starts_with(links::CITE) => {}
             ("", "") => plain.push_str(&link.name),
@@ -354,7 +354,7 @@ fn row(
     })
 }
 
-/// What stands in front of agents at the start, of all that may.
+/// Use of the context budget by the selected items.
 fn metered(all: &[context::Share]) -> Meter {
     let of = |skills: bool| -> u64 {
         let some = all.iter().filter(|share| skills == (share.item.kind == ItemKind::Skill));
@@ -371,14 +371,14 @@ fn metered(all: &[context::Share]) -> Meter {
     }
 }
 
-/// Which agent's start is shown.
+/// The selected agent.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct OfAgent {
     agent: String,
 }
 
-/// An item that stands in front of an agent.
+/// An item in an agent's context.
 struct ShareLine {
     title: String,
     href: String,
@@ -394,7 +394,7 @@ struct ReaderLine {
     starts: usize,
     calls: u64,
     tokens: String,
-    /// How much of it came from the provider's cache.
+    /// Share that came from the provider's cache.
     cached: String,
     cost: String,
     since: RelTime,
@@ -410,12 +410,12 @@ struct ContextPage {
     meter: Meter,
     lines: Vec<ShareLine>,
     readers: Vec<ReaderLine>,
-    /// What all of them cost a day; nothing where no price is known, and before a day is over.
+    /// Total daily cost; empty without a price, and before a full day.
     a_day: String,
     text: String,
 }
 
-/// What an agent has in front of it when it starts: item by item, and as it reads it.
+/// The context of an agent at its start: item by item, and as sent.
 pub(super) async fn context(
     ws: Ws,
     who: Person,
@@ -446,7 +446,7 @@ fn preview(
     (agent, readers): (Option<AgentId>, Vec<Reader>),
 ) -> Result<ContextPage, KnowledgeError> {
     let known = readers.iter().filter(|reader| reader.cost().is_some());
-    // A sum of some of them would say too little.
+    // A partial sum would be too low.
     let days: Vec<i64> = known.map(Reader::a_day).collect::<Option<_>>().unwrap_or_default();
     let reader = |reader: &Reader| ReaderLine {
         face: scene.people.face(Assignee::Agent(reader.agent)),

@@ -1,4 +1,4 @@
-//! Pages of knowledge: the list with its folders, an item with its words, versions and readers, what agents suggest.
+//! Pages of knowledge: the list with folders, an item with text, versions and readers, and suggestions.
 
 mod acts;
 mod bulk;
@@ -20,7 +20,6 @@ use web::routes::{Needs as _, Routes};
 
 use crate::model::{Item, Reading, ReadingState, Scope};
 
-/// Routes below the workspace.
 #[must_use]
 pub fn routes() -> Routes {
     Routes::new()
@@ -55,15 +54,14 @@ pub fn routes() -> Routes {
         .post("/knowledge/{id}/{verb}", acts::act.needs(Can::Write))
 }
 
-/// Who has an item in front of them, as a row shows it.
+/// The readers of an item in a row.
 struct Readers {
-    /// The icon; none where faces stand.
+    /// Icon; empty if there are faces.
     glyph: &'static str,
-    /// The chosen agents.
+    /// The selected agents.
     faces: Vec<Face>,
-    /// The words.
     label: String,
-    /// Whether somebody has it in front of them.
+    /// Whether the item is in any agent's context.
     any: bool,
 }
 
@@ -91,12 +89,12 @@ impl Readers {
     }
 }
 
-/// The style of these pages; other pages do not load it.
+/// The style sheet of these pages; other pages do not load it.
 fn sheet() -> &'static str {
     web::assets::more("knowledge.css")
 }
 
-/// What is still to be done before an item is found as it should be: icon, tone and words; nothing when all is done.
+/// Work that is pending until an item can be found: icon, tone and text; `None` if there is none.
 fn badge(
     scene: &ViewContext,
     item: &Item,
@@ -109,7 +107,7 @@ fn badge(
     })
 }
 
-/// How the reading of a file stands: icon, tone and words; nothing when there is nothing to say.
+/// State of extraction: icon, tone and text; `None` if there is nothing to report.
 fn reading_told(reading: Option<&Reading>) -> Option<(&'static str, &'static str, String)> {
     let reading = reading?;
     match &reading.state {

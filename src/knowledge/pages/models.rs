@@ -1,5 +1,4 @@
-//! Settings, Search by meaning: which models there are, which is in use, who makes vectors in its place, and how far it
-//! is.
+//! Settings, Search by meaning: the models, the one in use, embedding by a connection, and progress.
 
 use askama::Template;
 use axum::extract::Request;
@@ -31,32 +30,32 @@ const HERE: &str = "settings/meaning";
 struct Row {
     id: String,
     name: String,
-    /// What it is good for.
+    /// Recommended use.
     about: String,
     size: String,
     sha256: String,
-    /// Where it comes from.
+    /// Origin.
     source: String,
     used: bool,
     here: bool,
-    /// Whether HQ may remove it.
+    /// Whether HQ may delete it.
     removable: bool,
 }
 
-/// What waits for a person's word.
+/// A model that waits for confirmation.
 struct Stranger {
     hashes: Vec<(&'static str, String)>,
     given: bool,
 }
 
-/// A model on its way.
+/// A download in progress.
 struct Coming {
     name: String,
     percent: u8,
     words: String,
 }
 
-/// What the vectors of all passages come to by a connection.
+/// Estimated cost of embedding all passages by a connection.
 struct Priced {
     connection: String,
     name: String,
@@ -67,17 +66,17 @@ struct Priced {
 struct View {
     url: String,
     manages: bool,
-    /// The connection that makes vectors; empty for the model on this machine.
+    /// The connection that embeds; empty for the local model.
     by: String,
     rows: Vec<Row>,
     used: String,
-    /// Whether search finds all that there is, and what it does not find.
+    /// Whether everything can be found, and what cannot.
     is_ready: bool,
     ready: String,
-    /// How many passages are found by meaning, of how many.
+    /// Number of embedded passages, out of all.
     passages: String,
     waiting: usize,
-    /// What vectors cost a day, and what that is the mean of; nothing where nothing is paid.
+    /// Daily cost and its basis; `None` if nothing is paid.
     cost: Option<(String, String)>,
     troubles: Vec<String>,
     coming: Option<Coming>,
@@ -93,12 +92,12 @@ struct ModelsPage {
     view: View,
     poolings: Vec<Choice>,
     may_choose: bool,
-    /// Connections that can make vectors.
+    /// Connections that can embed.
     makers: Vec<Choice>,
-    /// Whether there is one.
+    /// Whether there is such a connection.
     any: bool,
     model: String,
-    /// Models that their servers have.
+    /// Models of these connections.
     models: Vec<&'static str>,
     priced: Option<Priced>,
 }
@@ -109,11 +108,11 @@ struct Region {
     view: View,
 }
 
-/// What is asked for its price.
+/// The connection whose price is requested.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct ModelsPageParams {
-    /// A connection, by its id; empty for the model on this machine.
+    /// A connection's id; empty for the local model.
     connection: String,
     model: String,
 }
@@ -191,7 +190,7 @@ fn price(of: Estimate) -> Priced {
     }
 }
 
-/// What vectors cost a day, and what that is the mean of.
+/// Daily cost and its basis.
 fn paid(cost: Cost) -> (String, String) {
     let shown = match cost.a_day {
         _ if cost.is_free => "Nothing".to_owned(),
@@ -208,7 +207,7 @@ fn paid(cost: Cost) -> (String, String) {
     (shown, of)
 }
 
-/// Lets a connection make vectors, or the model on this machine.
+/// Selects a connection or the local model for embedding.
 pub(super) async fn connect(
     app: App,
     ws: Ws,
@@ -289,7 +288,7 @@ fn stranger(folder: &Folder, given: bool) -> Stranger {
     Stranger { hashes: hashes.collect(), given }
 }
 
-/// Which model.
+/// The selected model.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Which {
@@ -354,7 +353,7 @@ pub(super) async fn send(
         for one in &arrived {
             models::receive_blob(ws, &one.name, one.blob)?;
         }
-        // What HQ knows needs no more words; all else says on the page what is missing.
+        // A known model needs no confirmation; otherwise the page states what is missing.
         match models::take_in(&own, None).and_then(|model| models::used(&own, model)) {
             Ok(model) => Ok(Some(model)),
             Err(_) if models::are_sent(&own) => Ok(None),
@@ -371,7 +370,7 @@ pub(super) async fn send(
     Ok(flash::say(&app, Flash::ok(said), hx.go_to(&ws.url(HERE))))
 }
 
-/// What the card of a model says.
+/// The form of a model card.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Card {

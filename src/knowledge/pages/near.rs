@@ -1,5 +1,4 @@
-//! The passages that the palette adds to what it has found by words: those that say the same in other words. They come
-//! in a request of their own, so that no key waits for them.
+//! Semantic matches for the command palette. A separate request, so that typing is not delayed.
 
 use askama::Template;
 use axum::response::Response;
@@ -16,11 +15,11 @@ use super::list::plain;
 use crate::find::{By, FindRequest, Hit, Seer, find};
 use crate::meaning::Standing;
 
-/// Hits that are looked at.
+/// Number of results considered.
 const LOOKED: usize = 15;
-/// Hits that are shown.
+/// Number of results shown.
 const SHOWN: usize = 5;
-/// Signs of a passage that are shown.
+/// Maximum length of a passage, in characters.
 const QUOTED: usize = 120;
 
 /// A passage.
@@ -28,7 +27,7 @@ struct Line {
     glyph: &'static str,
     title: String,
     text: String,
-    /// Where in the item it stands.
+    /// Position in the item.
     place: String,
     href: String,
 }
@@ -39,7 +38,7 @@ struct Near {
     lines: Vec<Line>,
 }
 
-/// What is looked for.
+/// The query.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct NearbyParams {
@@ -58,15 +57,15 @@ pub(super) async fn near(
         ..FindRequest::default()
     };
     let found = find(&ws, Seer::Person(who.account), wish).await?;
-    // Without a vector of the question all of it was found by words, and stands above.
+    // Without a query vector there are only text matches, which the palette already shows.
     let is_meant = matches!(found.standing, Standing::On(_) | Standing::Former);
     let lines = found.hits.into_iter().filter(|_| is_meant);
     let lines = lines.filter_map(|hit| line(&ws, &asked.q, hit)).take(SHOWN).collect();
     html::fragment(&Near { lines })
 }
 
-/// A hit as a line; none when all words of the question stand in it, by which it was found already. The palette finds
-/// nothing by some of them.
+/// A result as a row; `None` if it contains all words of the query, since the palette already shows such results. The
+/// palette requires all words.
 fn line(ws: &Ws, q: &str, hit: Hit) -> Option<Line> {
     let quote = hit.quotes.into_iter().next()?;
     if Wanted::of(q)?.is_in(&[&hit.item.title, &quote.text]) {

@@ -1,5 +1,4 @@
-//! The page of an item: its words or what was read in its file, who has it in front of them, its versions, what leads
-//! to it.
+//! The page of an item: text or file, readers, versions, and links to it.
 
 use askama::Template;
 use axum::http::StatusCode;
@@ -39,7 +38,7 @@ use crate::origin;
 use crate::passages::{PAGE_END, tokens};
 use crate::queries::{self, Tree};
 
-/// The most bytes of a file's words that are drawn unless all are asked for.
+/// How much of a file's text is rendered by default, in bytes.
 const DRAWN: usize = 60 * 1024;
 
 /// A heading of the text.
@@ -49,7 +48,7 @@ pub(super) struct Heading {
     anchor: String,
 }
 
-/// A page of a file with its words.
+/// A page of a file with its text.
 pub(super) struct Leaf {
     number: Option<usize>,
     html: SafeHtml,
@@ -62,16 +61,16 @@ pub(super) struct FileView {
     href: String,
     is_image: bool,
     pages: Option<u32>,
-    /// What the encoding of a text is called.
+    /// Name of the text's encoding.
     encoding: Option<String>,
-    /// Encodings that a text can be read in; none of other files.
+    /// Encodings to choose from; empty for other files.
     encodings: Vec<Choice>,
     leaves: Vec<Leaf>,
     is_cut: bool,
     failed: bool,
 }
 
-/// Where the words come from that nobody writes here.
+/// The source of synchronised text.
 pub(super) struct Origin {
     source: String,
     href: String,
@@ -81,26 +80,26 @@ pub(super) struct Origin {
     told: String,
 }
 
-/// The passage that a cite has led here for.
+/// The cited passage.
 pub(super) struct Cited {
     quote: Option<Quote>,
-    /// What stands above it: who comes from a hit of the search follows nobody's cite.
+    /// Label of the passage; it differs for a search result, which is not a citation.
     label: &'static str,
-    /// Whether its page can be led to in what is drawn.
+    /// Whether the page contains the passage.
     on_page: bool,
-    /// The heading above it in the text that is shown; empty when there is none, and in a file.
+    /// Anchor of the heading above the passage; empty if there is none, and for a file.
     anchor: String,
     told: &'static str,
 }
 
-/// Somebody who may be chosen.
+/// An agent to choose.
 pub(super) struct AgentChoice {
     id: String,
     face: Face,
     chosen: bool,
 }
 
-/// What was typed, when a form came back.
+/// The rejected form.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ItemForm {
     pub(super) title: String,
@@ -154,11 +153,11 @@ pub(super) struct ShowPage {
     created: RelTime,
     edited: RelTime,
     versions: Vec<VersionLine>,
-    /// Whether these are the marked ones alone.
+    /// Whether only marked versions are listed.
     is_marked: bool,
-    /// Whether there are marked ones.
+    /// Whether there are marked versions.
     any_marked: bool,
-    /// What agents suggest: the id of each, who, and why.
+    /// Suggestions of agents: id, author, reason.
     suggested: Vec<(String, String, String)>,
     linked_from: Vec<(&'static str, String, String)>,
     tasks: Vec<TaskLine>,
@@ -169,23 +168,23 @@ pub(super) struct ShowPage {
 web::region!(ShowPage, as_article, ShowArticle, "knowledge/show-article.html");
 web::region!(ShowPage, as_rail, ShowRail, "knowledge/show-rail.html");
 
-/// What stands behind the question mark.
+/// Query parameters.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct ItemPageParams {
     part: String,
-    /// Whether it is to be written.
+    /// Non-empty to edit.
     edit: String,
-    /// The passage that is cited, and what its words were known by.
+    /// Number of the cited passage, and the stamp of its text.
     p: Option<u32>,
     at: String,
-    /// Whether all of a long file is drawn.
+    /// Non-empty to render all of a long file.
     all: String,
-    /// Whether versions are shown that are marked, and no others.
+    /// Non-empty to list only marked versions.
     marked: String,
 }
 
-/// The page of an item.
+/// `GET /knowledge/{item}`
 pub(super) async fn show(
     ws: Ws,
     who: Person,
@@ -211,7 +210,7 @@ pub(super) async fn show(
     }
 }
 
-/// The page with the form that came back, and what is wrong with it.
+/// The page with a rejected form and its error.
 pub(super) fn refused(
     scene: &ViewContext,
     read: &dyn Read,
@@ -254,7 +253,7 @@ fn page(
             let linked = links::linked(&scene.ws, read, &cut.text, (before, by))?;
             web::md::anchored(&scene.md(read, &linked), links::anchor)
         }
-        // Words of a source are nobody's here, as those of a file.
+        // Text of a source is rendered without mentions, like that of a file.
         None if item.file.is_none() => web::md::anchored(&web::md::plain(shown), links::anchor),
         None => SafeHtml::default(),
     };
@@ -341,7 +340,7 @@ fn page(
     })
 }
 
-/// Where an item lies: each folder, or its page, with its address.
+/// The location of an item: each folder, or its page, with address.
 fn crumbs(
     read: &dyn Read,
     item: &Item,
@@ -393,7 +392,7 @@ fn origin_of(
     }))
 }
 
-/// How much of an item stands in front of its readers, as `context` decides it.
+/// The choices of how much of an item is in its readers' context, as `context` decides it.
 fn full(item: &Item) -> Vec<Choice> {
     let usual = match (item.kind, item.scope) {
         (kind, _) if kind.is_outside() => "Its title alone",
@@ -404,14 +403,14 @@ fn full(item: &Item) -> Vec<Choice> {
         Choice::new("", usual, item.full.is_none()),
         Choice::new("yes", "All of it", item.full == Some(true)),
     ];
-    // Of what comes from outside this is the usual way.
+    // For untrusted content this is the default.
     if !item.kind.is_outside() {
         choices.push(Choice::new("no", "Its title alone", item.full == Some(false)));
     }
     choices
 }
 
-/// The folders that an item may lie in.
+/// The folders to choose from.
 fn folders(tree: &Tree, item: &Item) -> Vec<Choice> {
     let mut choices = vec![Choice::new("", "No folder", item.folder.is_none())];
     choices.extend(tree.in_order().into_iter().map(|(folder, _)| {
@@ -421,12 +420,12 @@ fn folders(tree: &Tree, item: &Item) -> Vec<Choice> {
     choices
 }
 
-/// What is drawn of a text that is not written here.
+/// The part of a text that is rendered.
 fn beginning(cut: &Cut, whole: bool) -> &str {
     if whole { &cut.text } else { kernel::text::cut(&cut.text, DRAWN) }
 }
 
-/// What comes from a source without the heading that says its title once more.
+/// Removes a leading heading of a source's text that repeats the title.
 fn untitled<'t>(text: &'t str, item: &Item) -> &'t str {
     let rest = text.trim_start().strip_prefix("# ").filter(|_| item.kind == ItemKind::Source);
     match rest.and_then(|rest| rest.split_once('\n')) {
@@ -444,7 +443,7 @@ fn file(
     let shown = beginning(cut, !asked.all.is_empty());
     let leaf = |(n, text): (usize, &str)| Leaf {
         number: paged.then_some(n + 1),
-        // Words of a file are nobody's here: none of them calls somebody or names a task.
+        // Text of a file mentions nobody and names no task.
         html: web::md::plain(text),
     };
     Some(FileView {
@@ -469,7 +468,7 @@ fn file(
     })
 }
 
-/// The encodings that the text of a file may have.
+/// The encodings to choose from for a file's text.
 fn encodings(item: &Item, reading: Option<&Reading>) -> Vec<Choice> {
     if !reading.is_some_and(Reading::may_be_text) && item.encoding.is_none() {
         return Vec::new();
@@ -491,7 +490,7 @@ fn encodings(item: &Item, reading: Option<&Reading>) -> Vec<Choice> {
     all
 }
 
-/// The headings of a text, for the outline beside it.
+/// The headings of a text, for the outline.
 fn headings(text: &str) -> Vec<Heading> {
     let heading = |block: web::blocks::Block| {
         let (level, words) = block.heading?;

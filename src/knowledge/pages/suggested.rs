@@ -1,4 +1,4 @@
-//! What agents suggest in items that others read, too: each with what it would change, to be taken over or dismissed.
+//! Suggestions of agents for shared items, each with its diff, to accept or dismiss.
 
 use askama::Template;
 use axum::response::Response;
@@ -28,20 +28,20 @@ use crate::suggested::{self, Shown};
 
 struct Change {
     id: String,
-    /// What was looked at.
+    /// Revision of the displayed suggestion.
     rev: u64,
     kind: &'static str,
-    /// What the item is called, and its address.
+    /// Title and address of the item.
     title: String,
     href: String,
-    /// What it would be called; empty when that stays.
+    /// The new title; empty if unchanged.
     new_title: String,
-    /// The tags that it would have; none when they stay.
+    /// The new tags; `None` if unchanged.
     new_tags: Option<String>,
     face: Face,
     at: RelTime,
     reason: String,
-    /// The name of the run and its address.
+    /// Name and address of the run.
     run: Option<(String, String)>,
     lines: Vec<Line>,
     words: (usize, usize),
@@ -59,14 +59,14 @@ struct SuggestedPage {
     list_url: String,
     review_url: String,
     changes: Vec<Change>,
-    /// How many are not shown.
+    /// Number of suggestions that are not shown.
     more: usize,
     may_write: bool,
 }
 
 web::region!(SuggestedPage, as_rows, SuggestedRows, "knowledge/suggested-rows.html");
 
-/// The page of all of them.
+/// `GET /knowledge/suggestions`
 pub(super) async fn index(
     ws: Ws,
     who: Person,
@@ -137,15 +137,15 @@ path_words! {
     }
 }
 
-/// What the form of a decision sends.
+/// The form of a decision.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Looked {
-    /// The rev of what was looked at.
+    /// Revision of the displayed suggestion.
     rev: Option<u64>,
 }
 
-/// Takes one over, or dismisses it.
+/// Accepts or dismisses a suggestion.
 pub(super) async fn decide(
     app: App,
     ws: Ws,

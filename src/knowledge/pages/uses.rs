@@ -1,4 +1,4 @@
-//! What agents do with an item, as it stands beside the item.
+//! Use of an item by agents, beside the item.
 
 use std::cmp::Reverse;
 
@@ -10,17 +10,17 @@ use web::parts::Face;
 use crate::model::{KnowledgeId, Uses};
 use crate::queries;
 
-/// An agent that does something with an item.
+/// An agent that uses an item.
 pub(super) struct UseLine {
     pub(super) face: Face,
     pub(super) href: String,
-    /// What it did, and how often.
+    /// Kinds of use with their numbers.
     pub(super) told: String,
-    /// The name and the page of the task in which it quoted it last.
+    /// Name and address of the task of the last citation.
     pub(super) quoted_in: Option<(String, String)>,
 }
 
-/// The agents that do something with an item, who quotes it most first.
+/// The agents that use an item, most citations first.
 pub(super) fn lines(
     scene: &ViewContext,
     read: &dyn Read,

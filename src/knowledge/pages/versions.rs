@@ -1,4 +1,4 @@
-//! The versions of an item's words: what each changed, and the way back to one.
+//! Versions of an item's text: diffs and restoring.
 
 use std::collections::BTreeSet;
 
@@ -28,26 +28,26 @@ use crate::queries;
 use crate::rules;
 use crate::words;
 
-/// Versions beside an item.
+/// Number of versions listed beside an item.
 const SHOWN: usize = 30;
-/// Versions that one can be compared with.
+/// Number of versions offered for comparison.
 const CHOICES: usize = 100;
 
 pub(super) struct VersionLine {
     pub(super) by: Face,
     pub(super) at: RelTime,
     pub(super) reason: String,
-    /// The run in which an agent wrote it.
+    /// Address of the agent's run that wrote it.
     pub(super) run: String,
-    /// How many words came and went; nothing where nobody compared.
+    /// Numbers of added and removed words; `None` if not compared.
     pub(super) words: Option<(usize, usize)>,
     pub(super) href: String,
     pub(super) current: bool,
-    /// What a person has named it; empty for most.
+    /// The mark; may be empty.
     pub(super) mark: String,
 }
 
-/// The versions of an item, what stands now first: the last ones, or all that are marked.
+/// The versions of an item, the current one first: the latest, or all marked ones.
 pub(super) fn lines(
     scene: &ViewContext,
     read: &dyn Read,
@@ -67,9 +67,9 @@ pub(super) fn lines(
         let run: Option<features::runs::model::Run> = read.get(run)?;
         Ok(run.map(|run| scene.run_href(run.number)).unwrap_or_default())
     };
-    // Long texts lie in blobs: they are compared on the page of their version.
+    // Long texts are stored as blobs and compared only on the version's page.
     let words = |new: &Text, old: Option<&Text>| match (new, old) {
-        // Between two that are marked there may be others.
+        // Marked versions need not be adjacent.
         _ if marked => None,
         (Text::Inline(new), Some(Text::Inline(old))) => Some(diff::words(&diff::changes(old, new))),
         (Text::Inline(new), None) => Some((new.split_whitespace().count(), 0)),
@@ -116,26 +116,26 @@ struct VersionPage {
     by: Face,
     at: RelTime,
     reason: String,
-    /// The versions that it can be compared with.
+    /// The versions to compare with.
     others: Vec<Choice>,
     lines: Vec<Line>,
     words: (usize, usize),
     text: String,
     current: bool,
     may_write: bool,
-    /// What a person has named it; empty for most.
+    /// The mark; may be empty.
     mark: String,
 }
 
-/// What stands behind the question mark.
+/// Query parameters.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct ItemVersionsParams {
-    /// The version that it is compared with; the one before without a number.
+    /// The version to compare with; the previous one if empty.
     against: String,
 }
 
-/// A version with what it changed.
+/// A version with its diff.
 pub(super) async fn show(
     ws: Ws,
     who: Person,
@@ -173,7 +173,7 @@ fn page(
     let old = match against.unwrap_or(n.saturating_sub(1)) {
         0 => String::new(),
         other => match queries::said_in(read, &scene.ws.blobs, (item.id, other)) {
-            // The one before may be gone.
+            // The previous version may no longer be stored.
             Err(KnowledgeError::NotFound { .. }) if against.is_none() => String::new(),
             said => said?,
         },
@@ -181,7 +181,7 @@ fn page(
     let mut others = vec![Choice::new("", "The version before", against.is_none())];
     let marks = queries::marks(read, item.id)?;
     let last = queries::versions(read, item.id, CHOICES)?;
-    // What is marked may be older than the last ones.
+    // Marked versions may be older than the latest ones.
     let known = last.iter().map(|one| one.n).chain(marks.marks.iter().map(|mark| mark.n));
     let known: BTreeSet<u32> = known.filter(|n| *n < body.n).chain([body.n]).collect();
     others.extend(known.into_iter().rev().filter(|one| *one != n).map(|one| {
@@ -212,7 +212,7 @@ fn page(
     })
 }
 
-/// A former version; none for what stands now.
+/// A former version; `None` for the current one.
 fn former(read: &dyn Read, item: &Item, n: u32) -> Result<Option<Version>, KnowledgeError> {
     let now: Option<Body> = read.get(item.id)?;
     match now {
@@ -221,7 +221,7 @@ fn former(read: &dyn Read, item: &Item, n: u32) -> Result<Option<Version>, Knowl
     }
 }
 
-/// Puts a former version in the place of what stands now; that becomes a version, too.
+/// Restores a former version; the current text becomes a version.
 pub(super) async fn restore(
     app: App,
     ws: Ws,
@@ -234,16 +234,16 @@ pub(super) async fn restore(
     Ok(flash::say(&app, Flash::ok(format!("Restored version {n}")), hx.go_to(&at)))
 }
 
-/// What the form of a mark sends.
+/// The form of a mark.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct MarkForm {
     name: String,
-    /// Whether it is to go.
+    /// Non-empty to remove the mark.
     remove: String,
 }
 
-/// Names a version, or takes its name away.
+/// Sets or removes the mark of a version.
 pub(super) async fn mark(
     app: App,
     ws: Ws,
@@ -262,7 +262,7 @@ pub(super) async fn mark(
                     rules::mark(tx, id, (n, &form.name))?;
                 }
             }
-            // ok: when it was so already, there is nothing to undo.
+            // ok: without a change there is nothing to undo.
             Ok::<_, KnowledgeError>(tx.seq().ok())
         })
         .await;

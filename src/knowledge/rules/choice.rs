@@ -1,4 +1,4 @@
-//! Notes who chose the model for search by meaning.
+//! Logs choices of the embedding model.
 
 use kernel::RowAct;
 use store::WriteTx;
@@ -7,7 +7,7 @@ use crate::cards::MODEL;
 use crate::error::KnowledgeError;
 use crate::model::{ModelAct, ModelChoice};
 
-/// Notes who did what with a model.
+/// Logs an action on a model.
 pub fn note(tx: &mut WriteTx<'_>, act: ModelAct, model: String) -> Result<(), KnowledgeError> {
     let choice = ModelChoice { id: tx.new_id(), act, model, by: tx.by(), at: tx.now() };
     tx.put(&choice)?;

@@ -1,4 +1,4 @@
-//! Pages that were made to be delivered: they have a folder of their own, and a rejected one is archived.
+//! Pages created as deliverables: they have a folder of their own, and a rejected one is archived.
 
 use features::deliverables::model::{Content, Deliverable, Version};
 use features::deliverables::queries::{self as deliverables, ReviewedVersion};
@@ -13,7 +13,7 @@ use crate::model::{BY_PARENT, Folder, FolderId, ITEMS, Item, KnowledgeId, place_
 
 const FOLDER_NAME: &str = "Deliverables";
 
-/// The folder at the top for delivered pages; it is made with the first of them.
+/// The top-level folder for submitted pages; created with the first of them.
 pub(crate) fn deliverables_folder(tx: &mut WriteTx<'_>) -> Result<FolderId, KnowledgeError> {
     if let Some(folder) = existing_folder(tx)? {
         return Ok(folder);
@@ -29,8 +29,8 @@ fn existing_folder(tx: &WriteTx<'_>) -> Result<Option<FolderId>, KnowledgeError>
     Ok(found.iter().find(same).map(|folder| folder.id))
 }
 
-/// Archives the page that a rejected deliverable created. It stays when it was there before, when any version of the
-/// deliverable was approved, and when a person has moved it out of the folder.
+/// Archives the page that a rejected deliverable created. The page stays if it existed before, if any version of the
+/// deliverable was approved, or if a person moved it out of the folder.
 pub(crate) fn note_verdict(
     tx: &mut WriteTx<'_>,
     deliverable: DeliverableId,
@@ -51,7 +51,7 @@ pub(crate) fn note_verdict(
     let Some(item) = tx.get::<Item>(id)?.filter(|item| item.archived_at.is_none()) else {
         return Ok(());
     };
-    // A page that a delivery creates is of the same moment.
+    // A page created by a deliverable has the same timestamp.
     let is_own = created == id && item.created_at == first.version.created_at;
     if is_own && is_in_folder(tx, &item)? && !versions.iter().any(approved) {
         change(tx, id, Patch { archived: Some(true), ..Patch::default() })?;
@@ -59,7 +59,7 @@ pub(crate) fn note_verdict(
     Ok(())
 }
 
-/// Restores a page that [`note_verdict`] has archived: its deliverable is delivered again.
+/// Restores a page that [`note_verdict`] archived, because its deliverable is submitted again.
 pub(crate) fn restore_delivered(
     tx: &mut WriteTx<'_>,
     id: KnowledgeId,

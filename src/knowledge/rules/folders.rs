@@ -1,4 +1,4 @@
-//! Folders: made, changed, removed.
+//! Rules of folders: create, change, delete.
 
 use kernel::RowAct;
 use kernel::key::KeyBuf;
@@ -11,25 +11,25 @@ use crate::error::KnowledgeError;
 use crate::model::{BY_FOLDER, BY_PARENT, Folder, FolderId, Item, place_key};
 use crate::queries;
 
-/// The longest name, in characters.
+/// Maximum length of a name, in characters.
 const MAX_NAME: usize = 80;
-/// The most folders of a workspace.
+/// Maximum number of folders per workspace.
 const MOST: usize = 2_000;
 
-/// What is to change in a folder; what is not given stays.
+/// A change of a folder; `None` fields stay unchanged.
 #[derive(Clone, Debug, Default)]
 pub struct FolderPatch {
     pub name: Option<String>,
-    /// One emoji, or nothing.
+    /// One emoji, or empty.
     pub icon: Option<String>,
-    /// The folder that it is to lie in; nothing for the top.
+    /// The parent; the inner `None` means the top level.
     pub parent: Option<Option<FolderId>>,
 }
 
-/// Makes a folder.
+/// Creates a folder.
 ///
 /// # Errors
-/// When the name is taken there, the parent is gone, or there are enough.
+/// The name is taken there, the parent is gone, or the limit is reached.
 pub fn make_folder(tx: &mut WriteTx<'_>, patch: FolderPatch) -> Result<Folder, KnowledgeError> {
     if MOST <= tx.len(BY_PARENT, &Range::all())? {
         return Err(KnowledgeError::Refused(format!("there are {MOST} folders already")));
@@ -52,7 +52,7 @@ pub fn make_folder(tx: &mut WriteTx<'_>, patch: FolderPatch) -> Result<Folder, K
 /// Changes a folder.
 ///
 /// # Errors
-/// When it is gone, the name is taken there, or it would lie in itself.
+/// The folder is gone, the name is taken there, or the folder would contain itself.
 pub fn change_folder(
     tx: &mut WriteTx<'_>,
     id: FolderId,
@@ -69,8 +69,8 @@ pub fn change_folder(
     Ok(new)
 }
 
-/// Removes a folder. Items and folders in it move up a level; a folder whose name is taken there gets a number. Returns
-/// it and how many items moved.
+/// Deletes a folder. Its items and folders move up one level; a folder whose name is taken there gets a number. Returns
+/// the folder and the number of items moved.
 pub fn remove_folder(
     tx: &mut WriteTx<'_>,
     id: FolderId,
@@ -80,7 +80,7 @@ pub fn remove_folder(
     let items: Vec<Item> = tx.scan(BY_FOLDER, &Range::prefix(KeyBuf::of(&id)))?;
     for folder in below {
         if folder.name.to_lowercase() == old.name.to_lowercase() {
-            // It takes the place of the one that goes.
+            // It takes the place of the deleted folder.
             continue;
         }
         let name = free_name(tx, old.parent, &folder.name)?;
@@ -95,7 +95,7 @@ pub fn remove_folder(
     }
     let namesake: Vec<Folder> = tx.scan(BY_PARENT, &Range::prefix(place_key(Some(id), None)))?;
     for folder in namesake {
-        // Its name is free only when this one is out of the way.
+        // The name becomes free only after the old folder is renamed.
         let away = Folder { name: format!("{} (old)", old.name), ..old.clone() };
         tx.put(&away)?;
         tx.put(&Folder { parent: old.parent, updated_at: tx.now(), ..folder })?;
@@ -105,7 +105,7 @@ pub fn remove_folder(
     Ok((old, moved))
 }
 
-/// This name, with a number when a folder has it there already.
+/// The name, with a number if it is taken there.
 fn free_name(
     tx: &WriteTx<'_>,
     parent: Option<FolderId>,

@@ -1,4 +1,5 @@
-//! Items: made, changed, removed. Only a person lets every agent read an item; an agent writes what is its own.
+//! Rules of items: create, change, delete. Only a person may put an item into every agent's context; an agent writes
+//! only its own items.
 
 use features::agents::model::Agent;
 use kernel::text::one_line;
@@ -16,63 +17,63 @@ use crate::model::{
 };
 use crate::queries;
 
-/// The longest title, in characters.
+/// Maximum length of a title, in characters.
 pub(super) const MAX_TITLE: usize = 500;
-/// The longest emoji, in characters: some are made of many.
+/// Maximum length of an emoji, in characters; some consist of many.
 pub(super) const MAX_ICON: usize = 12;
-/// The longest tag, in characters, and the most of them.
+/// Maximum length of a tag in characters, and maximum number of tags.
 const MAX_TAG: usize = 64;
 const MAX_TAGS: usize = 50;
-/// The most agents that an item is for.
+/// Maximum number of agents that an item is for.
 const MAX_AGENTS: usize = 50;
-/// The most items that change at once.
+/// Maximum number of items per bulk change.
 pub const MOST_AT_ONCE: usize = 1_000;
-/// The longest reason, in characters.
+/// Maximum length of a reason, in characters.
 pub(super) const MAX_REASON: usize = 200;
 
-/// An item to be made.
+/// An item to create.
 #[derive(Clone, Debug)]
 pub struct NewItem {
     pub kind: ItemKind,
-    /// What it is called; "Untitled" when that is empty.
+    /// "Untitled" if empty.
     pub title: String,
-    /// Its words, of a page or a skill.
+    /// The text of a page or skill.
     pub text: Text,
-    /// The names that its words lead to, as [`links::names`] finds them.
+    /// Names that the text links to, as found by [`links::names`].
     pub links: Vec<String>,
-    /// Why it is made, in a line.
+    /// Reason of the creation, in one line.
     pub reason: String,
-    /// Its file, of a file alone.
+    /// The file; for files only.
     pub file: Option<FileBody>,
-    /// The rest.
+    /// All other settings.
     pub patch: Patch,
 }
 
-/// What is to change in an item; what is not given stays.
+/// A change of an item; `None` fields stay unchanged.
 #[derive(Clone, Debug, Default)]
 pub struct Patch {
     pub title: Option<String>,
-    /// One emoji, or nothing.
+    /// One emoji, or empty.
     pub icon: Option<String>,
-    /// Where it lies; nothing for no folder.
+    /// The inner `None` means no folder.
     pub folder: Option<Option<FolderId>>,
-    /// Who has it in front of them.
+    /// The readers.
     pub scope: Option<Scope>,
-    /// The chosen agents.
+    /// The selected agents.
     pub agents: Option<Vec<AgentId>>,
-    /// Whether all of it stands in the start-up context; nothing lets HQ choose.
+    /// Whether the full text is in the context; the inner `None` lets HQ decide.
     pub full: Option<Option<bool>>,
     pub tags: Option<Vec<String>>,
-    /// Whether it is out of the way.
+    /// Archives or restores the item.
     pub archived: Option<bool>,
-    /// The label of the encoding in which its file is read; nothing lets HQ find it.
+    /// Label of the file's encoding; the inner `None` detects it.
     pub encoding: Option<Option<String>>,
 }
 
-/// Makes an item.
+/// Creates an item.
 ///
 /// # Errors
-/// When the input is wrong, or an agent asks for more than it may.
+/// The input is invalid, or an agent exceeds its rights.
 pub fn create(tx: &mut WriteTx<'_>, new: NewItem) -> Result<Item, KnowledgeError> {
     let (by, now) = (tx.by(), tx.now());
     if LARGEST < new.text.len() {
@@ -87,7 +88,7 @@ pub fn create(tx: &mut WriteTx<'_>, new: NewItem) -> Result<Item, KnowledgeError
     }
     let mut patch = new.patch;
     patch.title = Some(new.title);
-    // What an agent makes for itself is for itself.
+    // Without named agents, an agent's own item is for itself.
     if let (Some(agent), Some(Scope::Agent), None) = (by.agent(), patch.scope, &patch.agents) {
         patch.agents = Some(vec![agent]);
     }
@@ -114,10 +115,10 @@ pub fn create(tx: &mut WriteTx<'_>, new: NewItem) -> Result<Item, KnowledgeError
     Ok(made)
 }
 
-/// Puts a file in a page: who reads the page reads the file, and it goes with the page.
+/// Attaches a file to a page. The file has the page's readers and is deleted with the page.
 ///
 /// # Errors
-/// When the page is gone or archived, nobody writes it, or an agent may not.
+/// The page is gone, archived or not writable, or an agent exceeds its rights.
 pub fn attach(
     tx: &mut WriteTx<'_>,
     page: KnowledgeId,
@@ -149,7 +150,7 @@ pub fn attach(
 /// Changes an item.
 ///
 /// # Errors
-/// When it is gone, the input is wrong, or an agent may not write it.
+/// The item is gone, the input is invalid, or an agent exceeds its rights.
 pub fn change(tx: &mut WriteTx<'_>, id: KnowledgeId, patch: Patch) -> Result<Item, KnowledgeError> {
     let old = queries::item_by_id(tx, id)?;
     may_write(&old, tx.by())?;
@@ -185,10 +186,10 @@ pub fn change(tx: &mut WriteTx<'_>, id: KnowledgeId, patch: Patch) -> Result<Ite
     Ok(new)
 }
 
-/// Changes several items alike; each gets the tag, too. Returns how many changed.
+/// Applies the same change to several items and adds the tag to each. Returns the number of changed items.
 ///
 /// # Errors
-/// See [`change`]: none of them has changed then.
+/// See [`change`]; the failed write then changes no item.
 pub fn change_all(
     tx: &mut WriteTx<'_>,
     ids: Vec<KnowledgeId>,
@@ -210,10 +211,10 @@ fn has_readers_of(one: &Item, other: &Item) -> bool {
     one.scope == other.scope && one.agents == other.agents
 }
 
-/// The title that an item gets: what somebody wrote, beginning with what they read. None when it stays.
+/// Merges a typed title, based on `base`, with the current one. Returns `None` if the title stays.
 ///
 /// # Errors
-/// [`KnowledgeError::Clash`] when somebody else gave it another one meanwhile.
+/// [`KnowledgeError::Clash`] if the title was changed concurrently.
 pub fn title_over(
     tx: &WriteTx<'_>,
     id: KnowledgeId,
@@ -231,10 +232,10 @@ pub fn title_over(
     }
 }
 
-/// Removes an item with its words and versions. An undo brings all of it back.
+/// Deletes an item with its text and versions. An undo restores everything.
 ///
 /// # Errors
-/// When it is gone, or an agent wants it.
+/// The item is gone, or the caller is an agent.
 pub fn remove(tx: &mut WriteTx<'_>, id: KnowledgeId) -> Result<Item, KnowledgeError> {
     let old = queries::item_by_id(tx, id)?;
     if tx.by().agent().is_some() {
@@ -246,7 +247,7 @@ pub fn remove(tx: &mut WriteTx<'_>, id: KnowledgeId) -> Result<Item, KnowledgeEr
                 .to_owned(),
         ));
     }
-    // They go with it.
+    // The page's files are deleted with it.
     for file in queries::files_in(tx, id)? {
         tx.emit(ITEM.event(&file.id, RowAct::Deleted));
     }
@@ -258,11 +259,11 @@ pub fn remove(tx: &mut WriteTx<'_>, id: KnowledgeId) -> Result<Item, KnowledgeEr
     Ok(old)
 }
 
-/// Whether somebody may write an item: a person each, an agent what is for it alone, and what it made itself. What others
-/// read, too, an agent only suggests.
+/// Whether the actor may write an item. A person may write every item; an agent may write items for itself alone and
+/// library items it created. For items that others read, an agent can only make suggestions.
 ///
 /// # Errors
-/// When an agent may not.
+/// An agent may not write it.
 pub fn may_write(item: &Item, by: Actor) -> Result<(), KnowledgeError> {
     let Some(agent) = by.agent() else { return Ok(()) };
     let own = match item.scope {
@@ -285,7 +286,7 @@ pub fn may_write(item: &Item, by: Actor) -> Result<(), KnowledgeError> {
     )))
 }
 
-/// A reason as it is kept.
+/// Normalises a reason.
 pub(super) fn reason(said: &str) -> Result<String, KnowledgeError> {
     let said = one_line(said).trim().to_owned();
     if MAX_REASON < said.chars().count() {
@@ -295,7 +296,6 @@ pub(super) fn reason(said: &str) -> Result<String, KnowledgeError> {
     Ok(said)
 }
 
-/// A text is longer than an item may have.
 pub(crate) fn too_long() -> KnowledgeError {
     KnowledgeError::field("text", "An item has at most 256 KB of text. Make several of it.")
 }
@@ -351,7 +351,7 @@ pub(super) fn checked(tx: &WriteTx<'_>, old: &Item, patch: Patch) -> Result<Item
     if wrong.is_empty() { Ok(new) } else { Err(KnowledgeError::Invalid(wrong)) }
 }
 
-/// Who is to have it in front of them.
+/// Applies a change of the readers.
 fn readers(
     tx: &WriteTx<'_>,
     (old, new): (&Item, &mut Item),
@@ -362,7 +362,7 @@ fn readers(
     let chosen = agents.as_ref().is_some_and(|agents| !agents.is_empty());
     new.scope = match scope {
         Some(scope) => scope,
-        // Who names agents means them.
+        // Naming agents implies this scope.
         None if chosen => Scope::Agent,
         None => old.scope,
     };
@@ -408,7 +408,7 @@ fn readers(
     Ok(())
 }
 
-/// Tags as they are kept: in a line, none twice.
+/// Normalises tags: one line each, without duplicates.
 fn tidy(tags: Vec<String>) -> Vec<String> {
     let mut all: Vec<String> = Vec::new();
     for tag in tags {

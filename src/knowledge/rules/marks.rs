@@ -1,4 +1,4 @@
-//! Naming versions.
+//! Marks on versions.
 
 use kernel::RowAct;
 use kernel::text::one_line;
@@ -10,10 +10,10 @@ use crate::error::KnowledgeError;
 use crate::model::{Body, KnowledgeId, LONGEST_MARK, MOST_MARKS, Mark, Marks};
 use crate::queries;
 
-/// Names a version, or names it anew.
+/// Sets the mark of a version.
 ///
 /// # Errors
-/// When there is no such version, the name is empty, too long or taken, or an agent may not write the item.
+/// The version does not exist, the name is empty, too long or taken, or an agent may not write the item.
 pub fn mark(
     tx: &mut WriteTx<'_>,
     id: KnowledgeId,
@@ -56,10 +56,10 @@ pub fn mark(
     Ok(new)
 }
 
-/// Takes the name of a version away; one without a name stays as it is.
+/// Removes the mark of a version, if it has one.
 ///
 /// # Errors
-/// When there is no such item, or an agent may not write it.
+/// The item does not exist, or an agent may not write it.
 pub fn unmark(tx: &mut WriteTx<'_>, id: KnowledgeId, n: u32) -> Result<(), KnowledgeError> {
     let item = queries::item_by_id(tx, id)?;
     may_write(&item, tx.by())?;

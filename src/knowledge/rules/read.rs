@@ -1,4 +1,4 @@
-//! What was read in files.
+//! Rules of text extraction.
 
 use store::{ReadExt as _, StoreError, WriteTx};
 
@@ -6,11 +6,11 @@ use crate::error::KnowledgeError;
 use crate::model::{Item, KnowledgeId, Reading, ReadingState};
 use crate::queries;
 
-/// So often the reading of a file is begun before it counts as failed.
+/// Number of attempts before extraction counts as failed.
 const MAX_TRIES: u8 = 3;
 
-/// Notes that a file is being read, so that one which ends the program is not begun for ever. Returns whether it is to
-/// be read.
+/// Records an attempt, so that a file that crashes the process is not retried forever. Returns whether to read the
+/// file.
 pub fn begin_reading(tx: &mut WriteTx<'_>, id: KnowledgeId) -> Result<bool, StoreError> {
     let Some(old) = tx.get::<Reading>(id)? else { return Ok(false) };
     if old.state != ReadingState::Waiting {
@@ -26,24 +26,23 @@ pub fn begin_reading(tx: &mut WriteTx<'_>, id: KnowledgeId) -> Result<bool, Stor
     Ok(goes_on)
 }
 
-/// Keeps what was read in a file.
+/// Stores the result of an extraction.
 pub fn read_of(tx: &mut WriteTx<'_>, read: Reading) -> Result<(), StoreError> {
-    // It may have gone meanwhile.
+    // The item may have been deleted in the meantime.
     if tx.get::<Reading>(read.item)?.is_none() {
         return Ok(());
     }
     tx.put(&Reading { at: tx.now(), tries: 0, ..read })
 }
 
-/// Whether a file is still to be read as its item wants it: nothing is known of it, or it was read in another encoding
-/// than is chosen now.
+/// Whether a file must be read: it was never read, or it was read in another encoding than the selected one.
 #[must_use]
 pub fn is_unread(item: &Item, reading: Option<&Reading>) -> bool {
     reading.is_none_or(|read| read.chosen != item.encoding && read.state != ReadingState::Waiting)
 }
 
-/// Lets files be read of which nothing is known, because an undo or a file of the workspace has brought them back, and
-/// those of which an undo has changed the encoding.
+/// Queues files that were never read, because an undo or an import restored them, and files whose encoding an undo
+/// changed.
 pub fn read_anew(tx: &mut WriteTx<'_>, ids: &[KnowledgeId]) -> Result<(), StoreError> {
     for id in ids {
         let Some(item) = tx.get::<Item>(*id)?.filter(|item| item.file.is_some()) else { continue };
@@ -54,14 +53,14 @@ pub fn read_anew(tx: &mut WriteTx<'_>, ids: &[KnowledgeId]) -> Result<(), StoreE
     Ok(())
 }
 
-/// Lets a file be read in another encoding. The old words are found until the new ones are read.
+/// Queues a file for another encoding. The old text stays searchable until the new one is extracted.
 pub(super) fn await_reading(tx: &mut WriteTx<'_>, id: KnowledgeId) -> Result<(), StoreError> {
     let now = tx.now();
     let old = tx.get::<Reading>(id)?.unwrap_or_else(|| Reading::new(id, now));
     tx.put(&Reading { state: ReadingState::Waiting, tries: 0, at: now, ..old })
 }
 
-/// Lets a file be read again.
+/// Queues a file to be read again.
 pub fn read_again(tx: &mut WriteTx<'_>, id: KnowledgeId) -> Result<(), KnowledgeError> {
     let item = queries::item_by_id(tx, id)?;
     if item.file.is_none() {

@@ -1,4 +1,4 @@
-//! What agents suggest in items that others read, too, and what people make of it.
+//! Suggestions of agents for shared items, and decisions on them.
 
 use features::agents::model::Agent;
 use kernel::RowAct;
@@ -11,23 +11,23 @@ use crate::error::KnowledgeError;
 use crate::model::{KnowledgeId, KnowledgeSuggestionId, LARGEST, Suggestion, Text};
 use crate::queries;
 
-/// A change to be suggested; what is not given stays.
+/// A new suggestion; `None` fields stay unchanged.
 #[derive(Clone, Debug)]
 pub struct NewSuggestion {
     pub item: KnowledgeId,
-    /// What it should be called.
+    /// The new title.
     pub title: Option<String>,
     pub tags: Option<Vec<String>>,
-    /// What it should say, and what it says now.
+    /// The new text, and the current one.
     pub words: Option<(Text, Text)>,
-    /// Why, in a line.
+    /// Reason, in one line.
     pub reason: String,
 }
 
-/// Keeps a change for a person's yes or no, in place of an earlier one by the same agent for the same item.
+/// Stores a suggestion for a person's decision. Replaces an earlier one by the same agent for the same item.
 ///
 /// # Errors
-/// When the item is gone or archived, the input is wrong, or nothing would change.
+/// The item is gone or archived, the input is invalid, or nothing would change.
 pub fn suggest(tx: &mut WriteTx<'_>, new: NewSuggestion) -> Result<Suggestion, KnowledgeError> {
     let item = queries::item_by_id(tx, new.item)?;
     if item.archived_at.is_some() {
@@ -66,14 +66,14 @@ pub fn suggest(tx: &mut WriteTx<'_>, new: NewSuggestion) -> Result<Suggestion, K
     Ok(suggestion)
 }
 
-/// The words that an item gets: the text and the names that it leads to, in the place of what stands at this rev.
+/// A merged text, the revision that it replaces, and the names that it links to.
 pub type Settled = (Text, u64, Vec<String>);
 
-/// Takes a suggestion over. `words` are its words made one with what stands there now.
+/// Accepts a suggestion. `words` is its text merged with the current one.
 ///
 /// # Errors
-/// [`KnowledgeError::Moved`] when something else is suggested or stands there now; when it is gone, an agent asks, or the
-/// item cannot be written.
+/// [`KnowledgeError::Moved`] if the suggestion or the text changed. Also a suggestion that is gone, an agent as caller,
+/// or an item that cannot be written.
 pub fn take(
     tx: &mut WriteTx<'_>,
     (id, rev): (KnowledgeSuggestionId, u64),
@@ -99,7 +99,7 @@ pub fn take(
 /// Dismisses a suggestion.
 ///
 /// # Errors
-/// When it is gone, or an agent asks.
+/// The suggestion is gone, or the caller is an agent.
 pub fn dismiss(
     tx: &mut WriteTx<'_>,
     id: KnowledgeSuggestionId,
@@ -125,7 +125,7 @@ fn drop_it(tx: &mut WriteTx<'_>, id: KnowledgeSuggestionId) -> Result<(), StoreE
     Ok(())
 }
 
-/// Why the words change, as the version says it.
+/// Reason of the change, for the version.
 fn why(tx: &WriteTx<'_>, one: &Suggestion) -> Result<String, StoreError> {
     let agent = match one.by.agent() {
         Some(agent) => tx.get::<Agent>(agent)?,

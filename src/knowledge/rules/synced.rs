@@ -1,4 +1,4 @@
-//! Items that sources keep up to date: their words come from elsewhere, the rest belongs to people here.
+//! Items maintained by sources: text and file come from the source, all other settings belong to people.
 
 use kernel::text::one_line;
 use kernel::{Event, RowAct};
@@ -12,20 +12,20 @@ use crate::model::{
 };
 use crate::queries;
 
-/// What came from a source.
+/// Data from a source.
 #[derive(Clone, Debug)]
 pub struct Synced {
     pub title: String,
-    /// Its words; none when they are still to be read in its file.
+    /// The text; `None` if it must be extracted from the file.
     pub text: Option<Text>,
     pub file: Option<FileBody>,
-    /// Whether only its beginning came.
+    /// Whether the text is only the beginning.
     pub cut: bool,
-    /// Where a new item lies.
+    /// Folder of a new item.
     pub folder: Option<FolderId>,
 }
 
-/// Keeps what came in an item, or in a new one. An archived one comes back.
+/// Updates an item or creates one. Restores an archived item.
 pub fn keep_synced(
     tx: &mut WriteTx<'_>,
     id: Option<KnowledgeId>,
@@ -57,7 +57,7 @@ pub fn keep_synced(
             at: now,
             ..read
         },
-        // The old words are found until the new ones are read.
+        // The old text stays searchable until the new one is extracted.
         None => Reading { state: ReadingState::Waiting, tries: 0, at: now, ..read },
     })?;
     match old {
@@ -71,11 +71,10 @@ pub fn keep_synced(
     Ok(item)
 }
 
-/// Makes an item one of the workspace's own, which nothing keeps up to date any more: a page, or a file where it is one
-/// or has more words than a page may have.
+/// Detaches an item from its source. It becomes a page, or a file if it is one or its text exceeds the limit of a page.
 ///
 /// # Errors
-/// When it is gone, or comes from no source.
+/// The item is gone, or belongs to no source.
 pub fn own_synced(tx: &mut WriteTx<'_>, id: KnowledgeId) -> Result<Item, KnowledgeError> {
     let old = queries::item_by_id(tx, id)?;
     if old.kind != ItemKind::Source {
@@ -114,7 +113,7 @@ pub fn own_synced(tx: &mut WriteTx<'_>, id: KnowledgeId) -> Result<Item, Knowled
     Ok(item)
 }
 
-/// Removes an item of a source.
+/// Deletes an item of a source.
 pub fn drop_synced(tx: &mut WriteTx<'_>, id: KnowledgeId) -> Result<(), KnowledgeError> {
     queries::item_by_id(tx, id)?;
     tx.delete::<Item>(id)?;

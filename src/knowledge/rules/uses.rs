@@ -1,4 +1,4 @@
-//! What agents do with items, counted as it happens.
+//! Counts the use of items by agents.
 
 use features::comments::model::Comment;
 use features::deliverables::model::{Content, Version};
@@ -11,10 +11,10 @@ use crate::links;
 use crate::model::{Item, KnowledgeId, Opening, Uses};
 use crate::queries;
 
-/// Counts the start of a run with what its agent has in front of it then.
+/// Counts the start of a run with its agent's context.
 pub(crate) fn note_start(tx: &mut WriteTx<'_>, run: RunId) -> Result<(), StoreError> {
     let Some(run) = tx.get::<Run>(run)? else { return Ok(()) };
-    // A part of another run starts without it.
+    // A sub-agent starts without the context.
     if run.trigger == RunTrigger::Child || Off::of(tx)?.has("knowledge") {
         return Ok(());
     }
@@ -35,7 +35,7 @@ pub(crate) fn note_read(
     item: KnowledgeId,
     agent: AgentId,
 ) -> Result<(), StoreError> {
-    // It may have gone meanwhile.
+    // The item may have been deleted in the meantime.
     if tx.get::<Item>(item)?.is_none() {
         return Ok(());
     }
@@ -45,7 +45,7 @@ pub(crate) fn note_read(
     })
 }
 
-/// Counts what an agent's comment quotes.
+/// Counts the citations in an agent's comment.
 pub(crate) fn note_comment(
     tx: &mut WriteTx<'_>,
     comment: CommentId,
@@ -56,7 +56,7 @@ pub(crate) fn note_comment(
     quotes(tx, &comment.body, (agent, task))
 }
 
-/// Counts what work quotes that an agent delivers.
+/// Counts the citations in an agent's deliverable.
 pub(crate) fn note_delivery(
     tx: &mut WriteTx<'_>,
     version: VersionId,
@@ -71,7 +71,7 @@ pub(crate) fn note_delivery(
     quotes(tx, text, (run.agent, task))
 }
 
-/// Each item counts once in a text.
+/// Counts each item once per text.
 fn quotes(
     tx: &mut WriteTx<'_>,
     text: &str,

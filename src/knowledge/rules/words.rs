@@ -1,4 +1,4 @@
-//! Writing the words of an item.
+//! Writing the text of an item.
 
 use jiff::SignedDuration;
 use kernel::{Actor, Event, RowAct};
@@ -11,17 +11,17 @@ use crate::links;
 use crate::model::{Body, Item, KnowledgeId, LARGEST, Text, Version};
 use crate::queries;
 
-/// What one writes within this time is one version.
+/// Changes by one author within this time are one version.
 const STRETCH: SignedDuration = SignedDuration::from_mins(10);
-/// Most of a text of so many bytes may go within one version.
+/// Minimum size of a text, in bytes, for which a large deletion starts a new version.
 const SHORT: usize = 400;
 
-/// Puts words in the place of those that stand at this rev. What stood there becomes a version, unless the same one
-/// wrote it a moment ago. `said` are the names that the words lead to, as [`links::names`] finds them.
+/// Replaces the text at this revision. The replaced text becomes a version, unless the same author wrote it a moment
+/// ago. `said` are the linked names, as found by [`links::names`].
 ///
 /// # Errors
-/// [`KnowledgeError::Moved`] when something else stands there now; when the item is archived, the text too long, or an
-/// agent may not write it.
+/// [`KnowledgeError::Moved`] if the revision changed. Also an archived item, a text that is too long, or an agent that
+/// may not write the item.
 pub fn write(
     tx: &mut WriteTx<'_>,
     id: KnowledgeId,
@@ -46,7 +46,7 @@ pub fn write(
         return Ok(old);
     }
     let (by, now, why) = (tx.by(), tx.now(), reason(why)?);
-    // What a person has named stays as it was named.
+    // A marked version must not change.
     let is_named = queries::marks(tx, id)?.name(old.n).is_some();
     let goes_on = is_same(old.by, by)
         && !is_named
@@ -75,17 +75,17 @@ pub fn write(
     tx.put(&new)?;
     tx.put(&Item { updated_at: now, edited_by: by, ..item })?;
     tx.emit(BODY.changed(&old, &new));
-    // Told as a change of the item, too: its words are part of it.
+    // Also emitted as a change of the item, because the text is part of it.
     let fields = vec!["text".to_owned()];
     let id = kernel::key::KeyBuf::of(&id).into_bytes();
     tx.emit(Event::Row { table: ITEM.table, id, act: RowAct::Changed, fields });
     Ok(new)
 }
 
-/// What stands now becomes a former version.
+/// Stores the current text as a former version.
 fn keep(tx: &mut WriteTx<'_>, item: &Item, old: &Body) -> Result<(), StoreError> {
     if queries::version(tx, item.id, old.n)?.is_some() {
-        // An undo has brought it back: it is kept already.
+        // An undo restored this text, so its version is already stored.
         return Ok(());
     }
     let version = Version {
@@ -104,12 +104,12 @@ fn keep(tx: &mut WriteTx<'_>, item: &Item, old: &Body) -> Result<(), StoreError>
     Ok(())
 }
 
-/// Whether a save takes most of a text away, so that what stood there is kept as a version of its own.
+/// Whether a save removes most of a text, so that the old text becomes a version of its own.
 fn takes_most(old: &Text, new: &Text) -> bool {
     SHORT < old.len() && new.len() < old.len() / 2
 }
 
-/// Whether the same one writes on: a person through whatever, an agent in the same run.
+/// Whether both actors are the same author: a person through any client, or an agent in the same run.
 fn is_same(a: Actor, b: Actor) -> bool {
     match (a.account(), b.account()) {
         (Some(a), Some(b)) => a == b,

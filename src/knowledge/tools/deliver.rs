@@ -1,4 +1,4 @@
-//! Pages as delivered work: a new one, or the page of the version before with other words.
+//! Pages as deliverables: a new page, or a new text for the page of the previous version.
 
 use app::Ws;
 use features::deliverables::paged::{PageDraft, Paged, Pages, Write};
@@ -14,7 +14,7 @@ use crate::rules::{self, NewItem, Patch};
 use crate::words::{self, Written};
 use crate::{cited, queries};
 
-/// What knowledge does for delivered pages.
+/// The hooks for submitted pages.
 pub const PAGES: Pages = Pages { named, ready };
 
 fn paged(id: KnowledgeId, text: String) -> Paged {
@@ -32,7 +32,7 @@ fn named(ws: &Ws, said: &str, agent: Option<AgentId>) -> Result<Option<Paged>, S
     match found {
         Ok(found) => Ok(found),
         Err(KnowledgeError::Store(error)) => Err(error),
-        // There is none, or several have that title.
+        // No page has this title, or several have it.
         Err(_) => Ok(None),
     }
 }
@@ -64,7 +64,7 @@ fn ready(ws: &Ws, wish: PageDraft) -> Result<Write, ToolError> {
     }))
 }
 
-/// Other words in the place of those that were delivered; what somebody else has changed since stays.
+/// Replaces the text that was submitted; concurrent changes are merged.
 fn over(ws: &Ws, id: KnowledgeId, (text, base): (String, String)) -> Result<Write, ToolError> {
     let (body, rev) = ws
         .read(|snap| snap.get_rev::<Body>(id))?

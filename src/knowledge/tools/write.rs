@@ -1,5 +1,5 @@
-//! What agents write: pages and skills of their own; what others read, too, they suggest. All of a text is written over
-//! the version that its agent has read: what others have changed since stays.
+//! Write tools for agents. An agent changes its own pages and skills; for items that others read, it makes suggestions.
+//! A full text is merged over the version that the agent has read, so concurrent changes are kept.
 
 use app::Ws;
 use kernel::Actor;
@@ -20,22 +20,22 @@ use crate::rules::{self, NewItem, NewSuggestion, Patch};
 use crate::words::{self, Written};
 use crate::{cited, links, queries};
 
-/// How far a version is looked for.
+/// How many history steps are searched for a version.
 const STEPS: usize = 500;
-/// The most places of a clash that are told, and the most characters of each side.
+/// Limits of a reported conflict: number of places, and characters per side.
 const PLACES: usize = 8;
 const SIDE: usize = 1_000;
 
-/// A text that lies where it is to lie, with the names that it leads to.
+/// A stored text with the names that it links to.
 #[derive(Default)]
 pub(super) struct Kept {
     pub(super) text: Option<Text>,
     pub(super) links: Vec<String>,
-    /// What it takes the place of.
+    /// Revision of the text that it replaces.
     pub(super) rev: u64,
-    /// Whether it says what its agent wrote and nothing else, so that the agent knows all of it.
+    /// Whether the result is exactly what the agent wrote, so that the agent knows all of it.
     known: bool,
-    /// What stands there, where the agent may only suggest.
+    /// The current text, if the agent may only make a suggestion.
     base: Option<Text>,
 }
 
@@ -54,15 +54,15 @@ async fn new(cx: &ToolCx, text: &str) -> Result<Kept, ToolError> {
     Ok(cx.ws.read_blocking(move |ws| keep(ws, text, (0, true))).await?)
 }
 
-/// What an agent makes of a text that is there.
+/// A change of a text.
 enum Change {
-    /// Other words in some places.
+    /// Replacements in some places.
     Places(Vec<Edit>),
-    /// All of it anew, over the version that it has read.
+    /// The whole text, over the version that the agent has read.
     Whole(String, Option<u64>),
 }
 
-/// A change of an item's text, made one with what stands there now.
+/// Merges a change of an item's text with its current text.
 async fn over(cx: &ToolCx, said: &str, change: Change) -> Result<Kept, ToolError> {
     let (said, agent) = (said.to_owned(), cx.agent);
     let by = Actor::Agent { agent, run: cx.run };
@@ -107,7 +107,7 @@ async fn over(cx: &ToolCx, said: &str, change: Change) -> Result<Kept, ToolError
     changed.await
 }
 
-/// The words of an item at a version; nothing when there is none, or it is not kept any more.
+/// The text of an item at a version; `None` if the version does not exist or is no longer stored.
 fn former(
     ws: &Ws,
     read: &dyn Read,
@@ -147,7 +147,7 @@ pub(super) fn clashed(clash: &Clash, since: &str) -> ToolError {
     ToolError::refused("text_clash", message)
 }
 
-/// What an agent needs to know in order to write over a text once more.
+/// The revision that the agent needs for another change.
 fn next(tx: &WriteTx<'_>, id: KnowledgeId, known: bool) -> Result<String, StoreError> {
     Ok(match tx.get_rev::<Body>(id)? {
         Some((_, rev)) if known => format!(" It is version {rev} now."),
@@ -155,7 +155,7 @@ fn next(tx: &WriteTx<'_>, id: KnowledgeId, known: bool) -> Result<String, StoreE
     })
 }
 
-/// Writes a page.
+/// `page_create`: creates a page.
 pub(super) struct PageCreate;
 
 /// Arguments of `page_create`.
@@ -216,14 +216,14 @@ fn made(
     Ok(ToolOutput::text(format!("Wrote \"{}\" [{} {}].{next}", item.title, kind.word(), item.id)))
 }
 
-/// Keeps a change of what others read, too, for a person's yes or no.
+/// Stores a change of a shared item as a suggestion that a person accepts or dismisses.
 fn suggested(
     tx: &mut WriteTx<'_>,
     item: &Item,
     (title, tags): (Option<String>, Option<Vec<String>>),
     (kept, reason): (Kept, String),
 ) -> Result<ToolOutput, ToolError> {
-    // Who reads it has changed since the words were made one with what stands there.
+    // The readers changed after the text was merged.
     if kept.text.is_some() && kept.base.is_none() {
         return Err(KnowledgeError::Moved.into());
     }
@@ -235,7 +235,7 @@ fn suggested(
     )))
 }
 
-/// Changes a page or a skill.
+/// `page_update`: changes a page or a skill.
 pub(super) struct PageUpdate;
 
 /// Arguments of `page_update`.
@@ -312,7 +312,7 @@ impl WriteTool for PageUpdate {
     }
 }
 
-/// Keeps how something is done.
+/// `skill_save`: saves a skill.
 pub(super) struct SkillSave;
 
 /// Arguments of `skill_save`.

@@ -1,4 +1,4 @@
-//! What stands in each frame. Its fields travel as JSON, and the bytes of those that have some behind them.
+//! The content of each frame: fields in JSON, and for some frames a binary tail.
 
 use std::fmt;
 
@@ -10,51 +10,51 @@ use serde_json::Value;
 use super::Body;
 use crate::CHUNK;
 
-/// What a host has to know before anything else.
+/// The first frame of the primary.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Welcome {
-    /// How often what the host has was made void.
+    /// How often the host's data was made void.
     pub epoch: u64,
-    /// Home's clock, in milliseconds since 1970.
+    /// The primary's clock, in Unix milliseconds.
     pub clock_ms: i64,
-    /// The number of the newest entry of the feed.
+    /// The newest feed entry.
     pub head: u64,
-    /// The digest of what the host may have.
+    /// The digest of the host's scope.
     pub scope: String,
     /// Settings of the gateway and the workspace.
     pub settings: Value,
 }
 
-/// How a host is.
+/// The state of a host.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Beat {
-    /// The load of the last minute, in hundredths.
+    /// Load average of the last minute, in hundredths.
     pub load: u32,
-    /// How busy its processors are, in percent of all of them.
+    /// Processor use, in percent of all processors.
     pub cpu: u8,
     /// Memory in use, in bytes.
     pub memory_used: u64,
-    /// All its memory, in bytes.
+    /// Total memory, in bytes.
     pub memory: u64,
-    /// What is free on the disk of its folder, in bytes.
+    /// Free space on the disk of the host's folder, in bytes.
     pub disk_free: u64,
-    /// The size of that disk, in bytes.
+    /// Size of that disk, in bytes.
     pub disk: u64,
-    /// The version of its program.
+    /// The version of HQ.
     pub version: String,
     pub runs: Vec<RunId>,
-    /// Its clock, in milliseconds since 1970.
+    /// The host's clock, in Unix milliseconds.
     pub clock_ms: i64,
-    /// Whether its disk is too full to save what is sent.
+    /// The disk is too full to save received data.
     #[serde(default, skip_serializing_if = "is_none")]
     pub disk_full: bool,
-    /// What else keeps it from its work; empty for nothing.
+    /// Another problem that blocks the host; empty if there is none.
     #[serde(default, skip_serializing_if = "is_none")]
     pub stuck: String,
-    /// So many writes of runs wait to be sent.
+    /// Number of offline writes that are not sent yet.
     #[serde(default, skip_serializing_if = "is_none")]
     pub unsent: u64,
-    /// Why it last had no link.
+    /// Why the host last had no link.
     #[serde(default, skip_serializing_if = "is_none")]
     pub broke: Option<Broke>,
 }
@@ -62,24 +62,24 @@ pub struct Beat {
 /// Why a host had no link.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Broke {
-    /// When that was, by its own clock, in milliseconds since 1970.
+    /// The time by the host's clock, in Unix milliseconds.
     pub at_ms: i64,
     /// A sentence for people.
     pub why: String,
 }
 
-/// Whether there is nothing to say: then a field is left out, and the frame is what it was before there was that field.
+/// Whether a field has its default value: it is then omitted, so that older versions see no change.
 fn is_none<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SnapshotBegin {
-    /// The digest of what it is of.
+    /// The digest of the scope.
     pub scope: String,
-    /// The number of the entry of the feed that it has behind it.
+    /// The feed entry from which steps continue.
     pub head: u64,
-    /// The tables, in the order in which they come.
+    /// The tables in the order of transmission.
     pub tables: Vec<String>,
 }
 
@@ -87,71 +87,71 @@ pub struct SnapshotBegin {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SnapshotRows {
     pub table: String,
-    /// How many rows these are.
+    /// Number of rows.
     pub count: u32,
-    /// The key of the last, in hex: a snapshot that was cut goes on behind it.
+    /// The last key, in hexadecimal: an interrupted snapshot continues after it.
     pub last: String,
     #[serde(skip)]
     pub rows: Bytes,
 }
 
-/// A snapshot is whole.
+/// The end of a snapshot.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SnapshotEnd {
-    /// The number of the entry of the feed from which it goes on.
+    /// The feed entry from which steps continue.
     pub head: u64,
 }
 
-/// What has changed.
+/// Changes between two feed entries.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Feed {
-    /// The number of the entry before the first.
+    /// The entry before the first.
     pub after: u64,
-    /// The number of the last entry.
+    /// The last entry.
     pub upto: u64,
     #[serde(skip)]
     pub steps: Bytes,
 }
 
-/// What is durable.
+/// Acknowledges durable data.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ack {
-    /// The number of the last entry of the feed that is.
+    /// The last durable feed entry.
     pub seq: u64,
 }
 
-/// What a host may have.
+/// The scope of a host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Scope {
     pub digest: String,
     pub body: Value,
 }
 
-/// What a run may spend while the line is cut.
+/// What a run may spend while the link is down.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Grant {
-    /// Money, in millionths of a dollar.
+    /// Money, in micro-dollars.
     pub usd_micros: u64,
-    /// Tokens of models that have no price.
+    /// Tokens of models without a price.
     pub tokens: u64,
     /// Time, in seconds.
     pub secs: u64,
 }
 
-/// A run to be taken.
+/// Offers a run to a host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunOffer {
     pub run: RunId,
     pub agent: AgentId,
     /// The epoch of its lease.
     pub epoch: u64,
-    /// What it may spend.
+    /// What it may spend offline.
     pub grant: Grant,
-    /// What it is about.
+    /// The run's data.
     pub body: Value,
 }
 
-/// A run is taken.
+/// Takes an offered run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunAccept {
     pub run: RunId,
@@ -159,19 +159,19 @@ pub struct RunAccept {
     pub epoch: u64,
 }
 
-/// A run is not taken.
+/// Refuses an offered run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunRefuse {
     pub run: RunId,
     /// The epoch of its lease.
     pub epoch: u64,
-    /// A stable word.
+    /// A stable code.
     pub code: String,
     /// A sentence for people.
     pub sentence: String,
 }
 
-/// An offer is void.
+/// Withdraws an offer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Withdraw {
     pub run: RunId,
@@ -179,82 +179,82 @@ pub struct Withdraw {
     pub epoch: u64,
 }
 
-/// A run is another's.
+/// The run has moved to another host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LeaseLost {
     pub run: RunId,
-    /// The epoch that counts now.
+    /// The valid epoch.
     pub epoch: u64,
     /// A sentence for people.
     pub why: String,
 }
 
-/// One more thing of a run.
+/// A command of a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Command {
     pub run: RunId,
     /// The epoch of its lease.
     pub epoch: u64,
-    /// Which command of the run it is, without gaps.
+    /// The number of the command in the run, without gaps.
     pub number: u64,
     pub body: Value,
 }
 
-/// What became of a command.
+/// The answer to a command.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Answer {
     pub run: RunId,
-    /// Which of its commands.
+    /// The number of the command.
     pub number: u64,
     pub result: Outcome,
 }
 
-/// What became of a command.
+/// The result of a command.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// It is applied, now or when it came before.
+    /// Applied now or before.
     Done(Value),
-    /// It is not, and will not be.
+    /// Rejected for good.
     Refused {
-        /// A stable word.
+        /// A stable code.
         code: String,
         /// A sentence for people and models.
         sentence: String,
     },
-    /// It came with an old epoch: it is kept to be looked at, and not applied.
+    /// It had an old epoch: stored for inspection and not applied.
     Kept,
 }
 
-/// Words as a model says them.
+/// Text of a model while it streams.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Running {
     pub run: RunId,
-    /// How many bytes of this step came before: a gap was dropped.
+    /// Offset in the text of this step, in bytes. A gap means that text was dropped.
     pub at: u64,
     pub body: Value,
 }
 
-/// What a host has to do at once.
+/// An urgent request to a host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Control {
-    /// The run that it is about, if one.
+    /// The run, if it concerns one.
     pub run: Option<RunId>,
     pub body: Value,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Branch {
-    /// Its ref.
+    /// The name of the ref.
     pub name: String,
-    /// Its commit, in hex.
+    /// The commit, in hexadecimal.
     pub commit: String,
 }
 
-/// Where branches stand.
+/// The heads of branches.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GitHave {
-    /// Whose files they are.
+    /// The agent that owns the files.
     pub agent: AgentId,
     pub branches: Vec<Branch>,
 }
@@ -262,15 +262,15 @@ pub struct GitHave {
 /// A piece of a pack.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GitPack {
-    /// Whose files they are.
+    /// The agent that owns the files.
     pub agent: AgentId,
-    /// Which pack of this link it is.
+    /// The number of the pack on this link.
     pub transfer: u64,
-    /// How many bytes of it came before.
+    /// Offset in bytes.
     pub offset: u64,
-    /// How many it has.
+    /// Total size in bytes.
     pub total: u64,
-    /// The bytes: 256 KiB at most.
+    /// At most 256 KiB.
     #[serde(skip)]
     pub bytes: Bytes,
 }
@@ -278,13 +278,13 @@ pub struct GitPack {
 /// A piece of a file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Blob {
-    /// The hash by which it is named.
+    /// The hash that names the file.
     pub hash: String,
-    /// How many bytes of it came before.
+    /// Offset in bytes.
     pub offset: u64,
-    /// How many it has.
+    /// Total size in bytes.
     pub total: u64,
-    /// The bytes: 256 KiB at most.
+    /// At most 256 KiB.
     #[serde(skip)]
     pub bytes: Bytes,
 }
@@ -292,10 +292,10 @@ pub struct Blob {
 /// A key for agents of a host.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyPush {
-    /// By what it is named.
+    /// The name of the key.
     pub handle: String,
     pub version: u64,
-    /// Its value, sealed for the host.
+    /// The value, sealed for the host.
     #[serde(skip)]
     pub sealed: Bytes,
 }
@@ -307,42 +307,42 @@ impl fmt::Debug for KeyPush {
     }
 }
 
-/// A host has a key.
+/// Acknowledges a key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyAck {
-    /// By what it is named.
+    /// The name of the key.
     pub handle: String,
     pub version: u64,
 }
 
-/// A host has to forget a key.
+/// Revokes a key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyRevoke {
-    /// By what it is named.
+    /// The name of the key.
     pub handle: String,
 }
 
-/// A link is closed on purpose.
+/// Closes a link.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Goodbye {
-    /// A stable word: `sleeping`, `updating`, `left`, `revoked`, `stopping`.
+    /// A stable code: `sleeping`, `updating`, `left`, `revoked`, `stopping`.
     pub why: String,
 }
 
-/// A line of a log.
+/// A log line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Log {
-    /// When, in milliseconds since 1970.
+    /// The time, in Unix milliseconds.
     pub at_ms: i64,
-    /// How grave it is, as `tracing` calls it.
+    /// The level of `tracing`.
     pub level: String,
     pub text: String,
 }
 
-/// What a host has of the mirror.
+/// What a host's mirror has.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Have {
-    /// As the mirror says it.
+    /// Encoded by the mirror.
     #[serde(skip)]
     pub have: Bytes,
 }
@@ -385,7 +385,7 @@ with_bytes! {
     KeyPush: sealed, |key| key.sealed.len() <= CHUNK;
 }
 
-/// Whether a piece is short enough and lies within what it is of.
+/// Checks that a piece is short enough and within its total.
 fn is_piece(offset: u64, total: u64, bytes: &[u8]) -> bool {
     let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
     bytes.len() <= CHUNK && offset.checked_add(length).is_some_and(|end| end <= total)

@@ -1,10 +1,10 @@
-//! What both sides say to each other once the link stands. `R` sends a host, `H` its home.
+//! The frames of an established link. `R` marks frames of the host (replica), `H` those of the primary (home).
 //!
-//! A frame is the number of its kind, the length of its fields, the fields as JSON, and what is left as bytes: rows,
-//! steps and pieces of files travel as they are. What others define is a JSON value or bytes that are opaque here.
+//! A frame consists of the number of its kind, the length of its fields, the fields as JSON, and a binary tail: rows,
+//! steps and pieces of files are sent as they are. Content that other packages define is a JSON value or opaque bytes.
 //!
-//! A field may be added without a new number of the wire where either side does without it: it is left out while it has
-//! nothing to say, and is nothing where it is left out. Readers pass over fields that they do not know.
+//! A field may be added without a new protocol version if both sides work without it: it is omitted while it has its
+//! default value. Readers ignore unknown fields.
 
 use bytes::{Buf as _, Bytes};
 use serde::Serialize;
@@ -22,29 +22,29 @@ pub use body::{
     RunRefuse, Running, Scope, SnapshotBegin, SnapshotEnd, SnapshotRows, Welcome, Withdraw,
 };
 
-/// What waits for the line, in the order in which it goes.
+/// The queues of outgoing frames, in order of priority.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Lane {
-    /// Who may do what, and keys.
+    /// Permissions and keys.
     Auth,
-    /// What a host has to do at once, and leases.
+    /// Urgent requests to a host, and leases.
     Control,
     /// Answers to commands.
     Answers,
-    /// Commands, each run's in order.
+    /// Commands, in order per run.
     Commands,
     /// The snapshot and the steps after it.
     Feed,
-    /// Running text: dropped where there is no room.
+    /// Streamed text: dropped if the queue is full.
     Running,
-    /// Pieces of files and packs, those of several taking turns.
+    /// Pieces of files and packs; concurrent transfers alternate.
     Bulk,
-    /// Lines of logs.
+    /// Log lines.
     Log,
 }
 
 impl Lane {
-    /// All, the most urgent first.
+    /// All lanes, most urgent first.
     pub const ALL: [Self; 8] = [
         Self::Auth,
         Self::Control,
@@ -56,7 +56,7 @@ impl Lane {
         Self::Log,
     ];
 
-    /// How many frames may wait in it before whoever sends has to.
+    /// Most queued frames before senders must wait.
     #[must_use]
     pub fn room(self) -> usize {
         match self {
@@ -67,19 +67,19 @@ impl Lane {
     }
 }
 
-/// What stands in a frame: its fields, and bytes behind them.
+/// The content of a frame: fields and a binary tail.
 trait Body: Serialize + DeserializeOwned {
-    /// The bytes behind the fields.
+    /// The binary tail.
     fn tail(&self) -> &[u8] {
         &[]
     }
 
-    /// Takes the bytes that came behind the fields; says whether there may be any.
+    /// Sets the binary tail. Returns whether the frame may have one.
     fn attach(&mut self, tail: Bytes) -> bool {
         tail.is_empty()
     }
 
-    /// Whether it keeps to its own limits.
+    /// Whether the content is within its limits.
     fn fits(&self) -> bool {
         true
     }
@@ -87,14 +87,14 @@ trait Body: Serialize + DeserializeOwned {
 
 macro_rules! frames {
     ($($(#[$doc:meta])* $number:literal $name:ident in $lane:ident;)+) => {
-        /// One thing that is said.
+        /// A frame.
         #[derive(Clone, Debug, PartialEq, Eq)]
         pub enum Frame {
             $($(#[$doc])* $name($name),)+
         }
 
         impl Frame {
-            /// Where it waits for the line.
+            /// The queue of this frame.
             #[must_use]
             pub fn lane(&self) -> Lane {
                 match self {
@@ -102,7 +102,7 @@ macro_rules! frames {
                 }
             }
 
-            /// Its number, its fields and the bytes behind them.
+            /// The frame's number, fields and tail.
             fn parts(&self) -> Result<(u8, Vec<u8>, &[u8]), LinkError> {
                 match self {
                     $(Self::$name(body) => Ok(($number, fields(body)?, body.tail())),)+
@@ -120,71 +120,71 @@ macro_rules! frames {
 }
 
 frames! {
-    /// H: what a host has to know before anything else. It drops its mirror when `epoch` or `scope` are others.
+    /// H: the first frame. The host drops its mirror if `epoch` or `scope` have changed.
     1 Welcome in Auth;
-    /// R: how the host is, every 10 s.
+    /// R: the state of the host, every 10 s.
     2 Beat in Control;
-    /// H: a snapshot begins.
+    /// H: a snapshot starts.
     3 SnapshotBegin in Feed;
-    /// H: rows of one table, in the order of their keys.
+    /// H: rows of one table, sorted by key.
     4 SnapshotRows in Feed;
-    /// H: the snapshot is whole.
+    /// H: the snapshot is complete.
     5 SnapshotEnd in Feed;
-    /// H: what has changed.
+    /// H: changes.
     6 Feed in Feed;
-    /// R: applied and durable up to here.
+    /// R: applied and durable up to this entry.
     7 Ack in Control;
-    /// H: what the host may have is another than before.
+    /// H: the scope of the host has changed.
     8 Scope in Control;
-    /// H: a run to be taken.
+    /// H: offers a run.
     9 RunOffer in Control;
-    /// R: it is taken.
+    /// R: takes an offered run.
     10 RunAccept in Control;
-    /// R: it is not.
+    /// R: refuses an offered run.
     11 RunRefuse in Control;
-    /// H: an offer that nobody answered is void.
+    /// H: withdraws an unanswered offer.
     12 Withdraw in Control;
-    /// H: the run is another's now; what the host still does for it is not applied.
+    /// H: the run has moved; further commands of this host for it are not applied.
     13 LeaseLost in Control;
-    /// R: one more thing of a run, to be applied at home.
+    /// R: the next command of a run.
     14 Command in Commands;
-    /// H: what became of it.
+    /// H: the result of a command.
     15 Answer in Answers;
-    /// R: words as a model says them.
+    /// R: text of a model while it streams.
     16 Running in Running;
-    /// H: stop, steer, an answer of a person, another setting.
+    /// H: stop, steer, an answer of a person, changed settings.
     17 Control in Control;
-    /// Both: where branches stand.
+    /// Both: the heads of branches.
     18 GitHave in Bulk;
     /// Both: a piece of a pack.
     19 GitPack in Bulk;
-    /// Both: a piece of a file that is named by its hash. The same under all wires.
+    /// Both: a piece of a file that is named by its hash. The same in all protocol versions.
     20 Blob in Bulk;
-    /// H: a key that agents of the host need, sealed for it.
+    /// H: a key for agents of the host, sealed for it.
     21 KeyPush in Auth;
-    /// R: it has it.
+    /// R: acknowledges a key.
     22 KeyAck in Auth;
-    /// H: it has to forget it.
+    /// H: revokes a key.
     23 KeyRevoke in Auth;
-    /// Both: the link is closed on purpose.
+    /// Both: closes the link.
     24 Goodbye in Control;
-    /// R: a line of its log.
+    /// R: a log line.
     25 Log in Log;
-    /// R: what it has of the mirror. The first thing after the welcome, and again when what came did not fit: home
-    /// sends nothing of the mirror before it.
+    /// R: what its mirror has. Sent right after the welcome, and again if received data did not fit. The primary sends
+    /// no mirror data before it.
     26 Have in Control;
 }
 
-/// The kind of the frame that says nothing but that its sender is there.
+/// The kind of a keep-alive frame without content.
 const PING: u8 = 0;
-/// The number of the kind, and the length of the fields.
+/// Kind number and length of the fields.
 const BEGINNING: usize = 1 + 4;
 
 impl Frame {
-    /// As it is sealed, with room in front for what sealing adds there.
+    /// The encoded frame, with space in front for the sealing header.
     ///
     /// # Errors
-    /// When it is longer than a frame may be, or does not keep to its own limits.
+    /// If the frame is too long or exceeds its own limits.
     pub(crate) fn encode(&self) -> Result<Vec<u8>, LinkError> {
         let (number, fields, tail) = self.parts()?;
         let length = BEGINNING + fields.len() + tail.len();
@@ -198,17 +198,17 @@ impl Frame {
         Ok(out)
     }
 
-    /// That of a side that has nothing to say.
+    /// The encoded keep-alive frame.
     pub(crate) fn ping() -> Result<Vec<u8>, LinkError> {
         let mut out = Vec::with_capacity(BEGINNING + OVERHEAD);
         begin(&mut out, PING, 0)?;
         Ok(out)
     }
 
-    /// Reads an opened message; nothing where the other side only says that it is there.
+    /// Parses a decrypted message; `None` for a keep-alive.
     ///
     /// # Errors
-    /// When it is no frame, or does not keep to its limits.
+    /// If it is no frame or exceeds its limits.
     pub(crate) fn decode(mut message: Bytes) -> Result<Option<Self>, LinkError> {
         let Some([number, claim @ ..]) = message.first_chunk::<BEGINNING>().copied() else {
             return Err(LinkError::Garbled("a frame is too short"));
@@ -293,11 +293,11 @@ mod tests {
         for bytes in [
             &b""[..],
             &[2, 0, 0, 0],
-            // A gibibyte of fields.
+            // One gibibyte of fields.
             &[20, 0x40, 0, 0, 0, b'{', b'}'],
             &[20, 0xff, 0xff, 0xff, 0xff],
             &[7, 0, 0, 0, 9, b'{', b'"', b's', b'e', b'q', b'"', b':', b'1'],
-            // Of no kind, no JSON, a ping with words, bytes where none belong.
+            // Unknown kind, invalid JSON, a keep-alive with content, an unexpected tail.
             &[99, 0, 0, 0, 2, b'{', b'}'],
             &[7, 0, 0, 0, 1, b'{'],
             &[0, 0, 0, 0, 0, 1],
@@ -315,7 +315,7 @@ mod tests {
         }
         let backwards = Frame::Feed(Feed { after: 2, upto: 1, steps: Bytes::new() });
         assert!(backwards.encode().is_err());
-        // A host that lies about it.
+        // A dishonest host.
         let fields = br#"{"hash":"ab","offset":9,"total":1}"#;
         let mut lie = vec![20, 0, 0, 0, u8::try_from(fields.len()).unwrap()];
         lie.extend_from_slice(fields);

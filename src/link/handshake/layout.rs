@@ -1,4 +1,4 @@
-//! The bytes of a handshake. They never change: neither with the wire nor with the version.
+//! The byte layout of the handshake. It never changes, whatever the protocol version.
 
 use std::time::Duration;
 
@@ -12,19 +12,19 @@ use crate::field::{Fields, put};
 use crate::identity::{Identity, PublicKey};
 use crate::seal::HEAD;
 
-/// How each message begins.
+/// Prefix of each message.
 const MAGIC: &[u8; 8] = b"hq-link\x01";
-/// The longest version, code, token, label, sentence, and all that is said of a machine, in bytes.
+/// Maximum lengths of version, code, token, label, sentence and machine facts, in bytes.
 const MAX_VERSION: usize = 64;
 const MAX_CODE: usize = 64;
 const MAX_TOKEN: usize = 512;
 const MAX_LABEL: usize = 1024;
 const MAX_SENTENCE: usize = 4096;
 const MAX_FACTS: usize = 16 << 10;
-/// A signature of Ed25519.
+/// Length of an Ed25519 signature.
 const SIGNATURE: usize = 64;
 
-/// Which of the five messages it is.
+/// The kind of a handshake message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Hello,
@@ -48,7 +48,7 @@ impl Kind {
     }
 }
 
-/// What is signed: by whom, what was said before, and what the message says itself.
+/// The signed bytes: the signer's role, the hash of the previous messages, and the message itself.
 pub(super) fn words(who: &str, before: &[u8], own: &[u8]) -> Vec<u8> {
     [&b"hq-link signed by "[..], who.as_bytes(), b"\0", before, own].concat()
 }
@@ -59,7 +59,7 @@ fn begin(kind: Kind) -> Vec<u8> {
     out
 }
 
-/// Reads what each message begins with.
+/// Reads prefix and kind of a message.
 pub(super) fn opened(message: Bytes) -> Result<(Kind, Fields), LinkError> {
     let mut fields = Fields::of(message);
     if fields.array::<8>()? != *MAGIC {
@@ -70,7 +70,7 @@ pub(super) fn opened(message: Bytes) -> Result<(Kind, Fields), LinkError> {
     Ok((kind.ok_or(LinkError::Garbled("its kind is unknown"))?, fields))
 }
 
-/// The fields of a message that has to be of this kind.
+/// The fields of a message that must have this kind.
 pub(super) fn expected(kind: Kind, message: Bytes) -> Result<Fields, LinkError> {
     match opened(message)? {
         (came, fields) if came == kind => Ok(fields),
@@ -78,12 +78,12 @@ pub(super) fn expected(kind: Kind, message: Bytes) -> Result<Fields, LinkError> 
     }
 }
 
-/// What is to be sealed has room in front.
+/// Adds space in front of a message for the sealing header.
 pub(super) fn roomy(message: &[u8]) -> Vec<u8> {
     [&[0; HEAD][..], message].concat()
 }
 
-/// The first message of a host.
+/// The first message of the host.
 pub(super) struct Hello {
     pub(super) wire: u32,
     pub(super) version: String,
@@ -103,7 +103,7 @@ impl Hello {
 
     pub(super) fn read(message: Bytes) -> Result<Self, LinkError> {
         let mut fields = expected(Kind::Hello, message)?;
-        // What a later version may add behind it is passed over, so that such a host can be told what to fetch.
+        // Extra bytes of a later version are ignored, so that such a host can be told which version to fetch.
         Ok(Self {
             wire: fields.u32()?,
             version: version(&mut fields)?,
@@ -113,7 +113,7 @@ impl Hello {
     }
 }
 
-/// The answer of home.
+/// The primary's answer to a hello.
 pub(super) struct Answer {
     pub(super) key: PublicKey,
     pub(super) ephemeral: [u8; 32],
@@ -122,7 +122,7 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    /// Writes and signs it. `hello` is the hash of what the host has said.
+    /// Encodes and signs the answer. `hello` is the hash of the host's message.
     pub(super) fn write(&self, hello: &[u8], identity: &Identity) -> Result<Vec<u8>, LinkError> {
         let mut out = begin(Kind::Answer);
         out.extend_from_slice(self.key.as_bytes());
@@ -134,7 +134,7 @@ impl Answer {
         Ok(out)
     }
 
-    /// Reads it, with whether home has signed it.
+    /// Parses the answer. Also returns whether its signature is valid.
     pub(super) fn read(
         message: &Bytes,
         mut fields: Fields,
@@ -154,7 +154,7 @@ impl Answer {
     }
 }
 
-/// Writes and signs the proof of a host. `said` is the hash of hello and answer.
+/// Encodes and signs the proof of a host. `said` is the hash of hello and answer.
 pub(super) fn write_proof(
     identity: &Identity,
     purpose: &Purpose,
@@ -186,7 +186,7 @@ pub(super) fn write_proof(
     Ok(out)
 }
 
-/// Reads the proof of a host, and holds it to its signature.
+/// Parses the proof of a host and checks its signature.
 pub(super) fn read_proof(
     message: &Bytes,
     version: String,
@@ -229,7 +229,7 @@ impl Admitted {
 }
 
 impl Refusal {
-    /// Writes and signs it. `hello` is the hash of what the host has said.
+    /// Encodes and signs the refusal. `hello` is the hash of the host's message.
     pub(super) fn write(&self, hello: &[u8], identity: &Identity) -> Result<Vec<u8>, LinkError> {
         let mut out = begin(Kind::Refusal);
         out.extend_from_slice(&self.wire.to_be_bytes());
@@ -244,7 +244,7 @@ impl Refusal {
         Ok(out)
     }
 
-    /// Reads it, with who has signed it; nobody where the signature is not good.
+    /// Parses a refusal. Also returns the signer's key, and whether the signature is valid.
     pub(super) fn read(
         message: &Bytes,
         mut fields: Fields,
@@ -267,7 +267,7 @@ impl Refusal {
     }
 }
 
-/// A version, which is shown to people and stands in logs.
+/// A version that is safe to show and log.
 fn version(fields: &mut Fields) -> Result<String, LinkError> {
     let version = fields.text(MAX_VERSION)?;
     match version.chars().all(|c| c.is_ascii_graphic()) {
@@ -276,7 +276,7 @@ fn version(fields: &mut Fields) -> Result<String, LinkError> {
     }
 }
 
-/// The beginning of a text that has its place.
+/// Cuts a text to a length.
 fn shortened(text: &str, most: usize) -> &[u8] {
     &text.as_bytes()[..text.floor_char_boundary(most)]
 }

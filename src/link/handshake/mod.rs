@@ -1,16 +1,10 @@
-//! How both sides show who they are, before anything else is said.
+//! Mutual authentication. The layout never changes, so a host of any version can be told what to fetch.
+//! 1. *hello*, host to primary: protocol version, HQ version, an ephemeral key, a nonce. No identity.
+//! 2. *answer*, primary to host: key, ephemeral key, nonce, and a signature over all so far. The host checks the key.
+//! 3. *proof*, host to primary, sealed: its key, a token or gateway id, machine facts, and a signature over all so far.
+//! 4. *verdict*, primary to host, sealed: the host's role. Or, also in place of the answer, a signed *refusal*.
 //!
-//! 1. *hello*, host to home: the number of its wire, its version, an ephemeral key, a nonce. Nothing of who it is.
-//! 2. *answer*, home to host: its key, an ephemeral key, a nonce, and its signature over all that was said. The host
-//!    goes on only if it is the home that was named to it.
-//! 3. *proof*, host to home, sealed: its key, the token or the gateway that it is, what it has to say of its machine,
-//!    and its signature over all that was said.
-//! 4. *verdict*, home to host, sealed: what it is from now on. Or a *refusal*, signed by home, which may also stand in
-//!    the place of the answer.
-//!
-//! A token is read by nobody but the home whose fingerprint came with it. What was recorded once is worth nothing the
-//! second time, since both sides bring a new key to each handshake. These bytes never change: a host of any version
-//! can be told what to fetch.
+//! Only the primary with the expected fingerprint can read a token. Fresh ephemeral keys prevent replays.
 
 use std::fmt;
 use std::time::Duration;
@@ -30,40 +24,39 @@ mod talk;
 pub(crate) use talk::{Fresh, answered, knocked};
 pub use talk::{accept, knock};
 
-/// What a host says of its machine.
+/// Facts about a host's machine.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Facts {
-    /// The name of the machine, as its system says.
+    /// The host name of the system.
     pub name: String,
-    /// The system and its version.
+    /// The operating system and its version.
     pub system: String,
     /// The processor's architecture.
     pub arch: String,
-    /// How many processors HQ may use.
+    /// Processors that HQ may use.
     pub cpus: u32,
-    /// Its memory in bytes.
+    /// Memory in bytes.
     pub memory: u64,
-    /// The size in bytes of the disk that HQ's folder lies on.
+    /// Size in bytes of the disk with HQ's folder.
     pub disk: u64,
-    /// What it is to be known by: `gpu`, `region=eu`.
+    /// Labels such as `gpu`, `region=eu`.
     pub labels: Vec<String>,
-    /// Addresses under which it is reached, as far as it knows.
+    /// Known addresses of the host.
     pub addresses: Vec<String>,
-    /// Names this start of its program: another one with the same key is another start, or another machine.
+    /// Id of this process start. Another one with the same key is another start, or another machine.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub life: String,
-    /// The life in which its folder was last held as one of two; empty if it never was.
+    /// The process start in which this host was last held because of a copied folder; empty if never.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub branch: String,
 }
 
-/// Why a host knocks.
+/// The purpose of a handshake.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Purpose {
-    /// It wants to become a gateway.
+    /// To become a gateway.
     Join {
-        /// The token that it was given.
         token: Zeroizing<String>,
     },
     Known {
@@ -80,12 +73,12 @@ impl fmt::Debug for Purpose {
     }
 }
 
-/// Which home a host talks to, and to no other.
+/// The only primary that a host accepts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Pin {
-    /// The one with this key, which it has met before.
+    /// By its key, for a primary that is known.
     Key(PublicKey),
-    /// The one with this fingerprint, as the command said with which it joins.
+    /// By the fingerprint in the join command.
     Fingerprint(String),
 }
 
@@ -105,73 +98,70 @@ impl Pin {
     }
 }
 
-/// What a host brings to a handshake.
+/// The host's input to a handshake.
 #[derive(Debug)]
 pub struct Knock<'a> {
     pub identity: &'a Identity,
-    /// Whom it wants to talk to.
+    /// The expected primary.
     pub pin: &'a Pin,
     pub purpose: Purpose,
-    /// What it says of its machine.
     pub facts: &'a Facts,
-    /// The version of its program.
+    /// The version of HQ.
     pub version: &'a str,
-    /// How long things may take.
+    /// The time limits.
     pub pace: Pace,
 }
 
-/// What a home brings to a handshake.
+/// The primary's input to a handshake.
 #[derive(Clone, Copy, Debug)]
 pub struct Door<'a> {
     pub identity: &'a Identity,
-    /// The version of its program.
+    /// The version of HQ.
     pub version: &'a str,
-    /// How long things may take.
+    /// The time limits.
     pub pace: Pace,
 }
 
-/// What a home has to judge: a host that has proved that it holds `key`.
+/// A request of a host that has proved to hold `key`, for the primary's decision.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostRequest {
-    /// What it wants.
     pub purpose: Purpose,
     pub key: PublicKey,
-    /// What it says of its machine.
     pub facts: Facts,
-    /// The version of its program.
+    /// The version of HQ.
     pub version: String,
 }
 
-/// What a host is from now on.
+/// The role of an admitted host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Admitted {
     pub gateway: GatewayId,
-    /// What the gateway is called.
+    /// The gateway's name.
     pub label: String,
-    /// How often what the host has was made void: it drops its mirror when this is another than before.
+    /// How often the host's data was made void: the host drops its mirror if this differs from its last value.
     pub epoch: u64,
 }
 
-/// A no, with what to do about it.
+/// A refusal, with advice for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// A stable word for programs.
+    /// A stable code for programs.
     pub code: String,
     /// A sentence for people.
     pub sentence: String,
-    /// When to ask again; nothing where it makes no difference.
+    /// When to retry; `None` if a retry is pointless.
     pub wait: Option<Duration>,
-    /// The number of home's wire.
+    /// The primary's protocol version.
     pub wire: u32,
-    /// The version of home's program.
+    /// The primary's version of HQ.
     pub version: String,
 }
 
 impl Refusal {
-    /// The code where both sides do not speak the same.
+    /// The code for different protocol versions.
     pub const WIRE: &'static str = "wire_mismatch";
 
-    /// A refusal; home adds what it speaks itself.
+    /// A refusal; the primary adds its versions.
     #[must_use]
     pub fn new(code: impl Into<String>, sentence: impl Into<String>) -> Self {
         Self {
@@ -183,13 +173,13 @@ impl Refusal {
         }
     }
 
-    /// The same, to be asked again after a time.
+    /// The same, with a retry delay.
     #[must_use]
     pub fn after(self, wait: Duration) -> Self {
         Self { wait: Some(wait), ..self }
     }
 
-    /// That of a host whose program speaks another wire.
+    /// The refusal for another protocol version.
     fn of_wire(theirs: u32, their_version: &str, our_version: &str) -> Self {
         let sentence = format!(
             "This host runs HQ {their_version} (wire {theirs}), and its workspace HQ {our_version} (wire {WIRE}). \
@@ -199,29 +189,24 @@ impl Refusal {
     }
 }
 
-/// A link, as its host has it.
+/// An established link on the host.
 #[derive(Debug)]
 pub struct Linked {
-    /// What it is from now on.
     pub admitted: Admitted,
-    /// The key of its home, to be pinned.
+    /// The key of the primary, to be pinned.
     pub home: PublicKey,
-    /// The version of home's program.
+    /// The primary's version of HQ.
     pub version: String,
-    /// What is said from now on.
     pub session: Session,
 }
 
-/// A link, as home has it.
+/// An established link on the primary.
 #[derive(Debug)]
 pub struct Accepted {
-    /// What the host is.
     pub admitted: Admitted,
     pub key: PublicKey,
-    /// What it says of its machine.
     pub facts: Facts,
-    /// The version of its program.
+    /// The host's version of HQ.
     pub version: String,
-    /// What is said from now on.
     pub session: Session,
 }

@@ -15,7 +15,7 @@ use crate::seal::{Opener, Sealer, Ways};
 use crate::session::Session;
 use crate::{MAX_UNPROVEN, WIRE};
 
-/// What a side brings anew to each handshake.
+/// Fresh values for each handshake.
 pub(crate) struct Fresh {
     pub(crate) wire: u32,
     pub(crate) ephemeral: PrivateKey,
@@ -38,14 +38,14 @@ impl Fresh {
         Ok(bytes)
     }
 
-    /// The keys of both directions.
+    /// Derives the keys of both directions.
     fn ways(&self, theirs: &[u8; 32], said: &[u8]) -> Result<Ways, LinkError> {
         let theirs = UnparsedPublicKey::new(&X25519, theirs);
         agree(&self.ephemeral, theirs, LinkError::Unproven, |secret| Ok(Ways::of(secret, said)))
     }
 }
 
-/// The hash of what was said; where one message ends and the next begins belongs to it.
+/// The hash of the messages so far, including their lengths.
 fn transcript(messages: &[&[u8]]) -> Vec<u8> {
     let mut context = Context::new(&SHA256);
     for message in messages {
@@ -56,10 +56,10 @@ fn transcript(messages: &[&[u8]]) -> Vec<u8> {
     context.finish().as_ref().to_vec()
 }
 
-/// A host knocks at its home.
+/// Performs the host's side of a handshake.
 ///
 /// # Errors
-/// When another home answers, home refuses, the line breaks off, or it takes too long.
+/// If another primary answers, the primary refuses, the connection breaks, or the time limit is exceeded.
 pub async fn knock(carrier: Carrier, knock: Knock<'_>) -> Result<Linked, LinkError> {
     let limit = knock.pace.handshake;
     match timeout(limit, knocked(carrier, knock, Fresh::new())).await {
@@ -107,7 +107,7 @@ pub(crate) async fn knocked(
     Ok(Linked { admitted, home: answer.key, version: answer.version, session })
 }
 
-/// Holds who answers to who was to answer.
+/// Checks that the answering key is the expected one and has signed.
 fn vouched(pin: &Pin, key: &PublicKey, signed: bool) -> Result<(), LinkError> {
     if !pin.fits(key) {
         let (expected, found) = (pin.fingerprint(), key.fingerprint());
@@ -119,7 +119,7 @@ fn vouched(pin: &Pin, key: &PublicKey, signed: bool) -> Result<(), LinkError> {
     }
 }
 
-/// A refusal counts only when home has signed it for this very hello.
+/// A refusal counts only if the primary has signed it for this hello.
 fn refused(message: &Bytes, pin: &Pin, before: &[u8]) -> LinkError {
     let read = expected(Kind::Refusal, message.clone())
         .and_then(|fields| Refusal::read(message, fields, before));
@@ -133,12 +133,12 @@ fn refused(message: &Bytes, pin: &Pin, before: &[u8]) -> LinkError {
     }
 }
 
-/// Home hears somebody who knocks. `judge` is asked only about a host that has proved that it holds its key, and
-/// decides: it looks at the token, or whether the gateway has this key, and answers the same when it is asked again.
+/// Performs the primary's side of a handshake. `judge` is called only for a host that has proved its key. It decides by
+/// the token or the gateway's key, and must decide the same if it is called again.
 ///
 /// # Errors
-/// When the host proves nothing, is refused, the line breaks off, or it takes too long. The caller tells its
-/// [`FloodGuard`](crate::FloodGuard) when [`LinkError::is_hostile`] says so.
+/// If the host proves nothing, is refused, the connection breaks, or the time limit is exceeded. The caller reports the
+/// failure to its [`FloodGuard`](crate::FloodGuard) if [`LinkError::is_hostile`].
 pub async fn accept<J, F>(carrier: Carrier, door: Door<'_>, judge: J) -> Result<Accepted, LinkError>
 where
     J: FnOnce(HostRequest) -> F,

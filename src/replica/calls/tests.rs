@@ -1,13 +1,13 @@
-//! Calls over a line that is cut, comes back and ends.
+//! Requests over a link that is cut, comes back and ends.
 
 use kernel::time::{ManualClock, from_ms};
 
 use super::*;
 
 const HOUR: i64 = 3_600_000;
-/// How long a run waits for a line that is cut, where a test waits for the end of that.
+/// Patience of a run in tests that wait for its end.
 const SHORT: Duration = Duration::from_millis(30);
-/// The same where that end must not come, however busy the machine is.
+/// Patience that must not end, however slow the machine is.
 const LONG: Duration = Duration::from_secs(3_600);
 
 fn agents() -> BTreeSet<AgentId> {
@@ -87,7 +87,7 @@ async fn a_cut_lasts_as_long_as_the_worse_of_two_clocks_says() {
     let hours = |n: u64| Duration::from_secs(n * 3_600);
     clock.jump_ms(7_200_000);
     assert_eq!(calls.cut_for(run(1)).map(|it| hours(2) <= it), Some(true));
-    // One that is set back gives nothing anew.
+    // Setting the clock back does not extend anything.
     clock.jump_ms(-100_000_000_000);
     clock.advance_ms(3_600_000);
     assert_eq!(calls.cut_for(run(1)).map(|it| hours(1) <= it), Some(true));
@@ -142,7 +142,7 @@ fn what_was_taken_back_while_the_line_was_cut_is_gone_with_the_next_link() {
 #[test]
 fn keys_are_dropped_when_the_line_was_cut_for_too_long_by_the_worse_of_two_clocks() {
     let span = Duration::from_secs(72 * 3_600);
-    // How far the clock is put and what passes, up to a moment before the end and from there on.
+    // Clock jump and elapsed time, just before the end and after it.
     let cases = [
         ((0, 72 * HOUR - 1), (0, 1)),
         ((72 * HOUR - 1, 0), (1, 0)),
@@ -177,7 +177,7 @@ fn keys_are_dropped_when_the_line_was_cut_for_too_long_by_the_worse_of_two_clock
         assert!(calls.lacks_keys() && calls.is_paused() && !calls.keeps_keys_alone());
         assert_eq!(calls.drained(run(1)), 1, "a run that had them is taken up anew");
 
-        // They come anew with the next link.
+        // The keys come again with the next link.
         comes();
         assert!(!calls.lacks_keys() && !calls.is_paused() && calls.key("a/0").is_some());
     }

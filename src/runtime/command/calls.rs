@@ -1,4 +1,4 @@
-//! Model calls: money reserved and the call noted before it, the answer and its cost after it.
+//! Commands of model calls. Money is reserved and the call is recorded before it, its response and cost after it.
 
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
@@ -18,35 +18,34 @@ use super::{Done, Entry, Place, Within, save};
 use crate::EngineError;
 use crate::history::MAX_FILE_TEXT;
 
-/// The question to the budgets for one call.
+/// The budget request for one call.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Question {
-    /// The connection; none for practice.
+    /// `None` for the practice provider.
     pub connection: Option<ConnectionId>,
     /// The provider's stable word.
     pub provider: String,
-    /// The model, as it is asked for.
+    /// The requested model.
     pub model: String,
     pub known: Model,
-    /// How large the request is.
+    /// The size of the request.
     pub size: Size,
-    /// The most output tokens.
     pub max_output: u32,
-    /// Whether its server heeds that, as far as is known.
+    /// The server observes this limit, as far as known.
     pub heeds_limit: bool,
-    /// What it costs in percent of a usual call.
+    /// The price in percent of a normal call.
     pub percent: u32,
     pub kind: CallKind,
-    /// By which id its money is held back, wherever that is written down.
+    /// The id of the reservation, the same on every machine.
     #[serde(default)]
     pub id: Option<ReservationId>,
-    /// What it was admitted as on a machine that was cut off.
+    /// The admission that an offline host used.
     #[serde(default)]
     pub admitted: Option<Admitted>,
 }
 
 impl Question {
-    /// Reserves the money and notes that the call begins; `late` when it has begun already.
+    /// Reserves the money and records the start of the call; `late` if it has already started.
     fn ask(
         &self,
         tx: &mut WriteTx<'_>,
@@ -58,7 +57,7 @@ impl Question {
         }
         let mut size = self.size;
         for kind in &pen.appended {
-            // What was read into the conversation by this very transaction is sent too.
+            // Messages that this transaction reads are also part of the request.
             match kind {
                 EventKind::Input { text, .. } => size.bytes += text.head().len() as u64 + 64,
                 EventKind::Notice { text } => size.bytes += text.len() as u64 + 64,
@@ -111,7 +110,7 @@ impl Question {
     }
 }
 
-/// Whether something may be begun: an order to stand still counts from its own transaction on.
+/// Fails if work is paused. A pause takes effect with its own transaction.
 ///
 /// # Errors
 /// `Halted`.
@@ -122,7 +121,7 @@ pub(super) fn not_halted(tx: &WriteTx<'_>, pen: &RunWriter) -> Result<(), Engine
     }
 }
 
-/// The most that a file of a message adds to a request.
+/// The most that an attachment adds to a request.
 fn size_of(file: &Attachment) -> Size {
     if file.is_picture() {
         Size::of_file(1)
@@ -133,28 +132,26 @@ fn size_of(file: &Attachment) -> Size {
     }
 }
 
-/// A call that may be made.
+/// An admitted call.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Begun {
     /// Its number in the run.
     pub call: u32,
-    /// What is held back for it.
     pub admitted: Admitted,
-    /// What the messages that were read before it ask for.
+    /// The model that the messages before it request.
     pub wish: Option<Asks>,
 }
 
-/// The next call of the conversation begins: what was said meanwhile is read before it.
+/// Starts the next call of the conversation, after reading the messages that have arrived.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct CallBegun {
-    /// That another answers, when that is not noted yet.
+    /// The event of a model switch that is not recorded yet.
     pub switched: Option<EventKind>,
-    /// What the model is told before it.
+    /// Notices to the model before the call.
     pub told: Vec<String>,
-    /// The messages that its writer knows of, where that is another machine than home: no others are read.
+    /// The messages that the writing host has received: no others are read. `None` on the primary.
     #[serde(default)]
     pub known: Option<Vec<InputId>>,
-    /// The call.
     pub question: Question,
 }
 
@@ -187,7 +184,7 @@ impl Entry for CallBegun {
     }
 }
 
-/// A question that is no part of the conversation begins.
+/// Starts a side question, which is no part of the conversation.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct QuestionBegun {
     pub question: Question,
@@ -212,7 +209,7 @@ impl Entry for QuestionBegun {
     }
 }
 
-/// The question to a reviewer begins: it counts as a call and stands nowhere in the run.
+/// Starts a question to the model reviewer. It counts as a call but leaves no event in the run.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ReviewBegun {
     pub question: Question,
@@ -243,24 +240,22 @@ impl Entry for ReviewBegun {
     }
 }
 
-/// What is written with every answer, whatever it says.
+/// Written with every response.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Paid {
-    /// What was held back for the call.
     pub reservation: ReservationId,
-    /// What it came to.
     pub spent: Spent,
-    /// Who gave it, when failures of theirs are on record.
+    /// The candidate, if it has recorded failures to clear.
     pub well: Option<Candidate>,
 }
 
 impl Paid {
-    /// Books what it cost and notes that who gave it is well.
+    /// Books the cost and clears the candidate's failures.
     pub(super) fn write(self, tx: &mut WriteTx<'_>) -> Result<(), EngineError> {
         if !money::grants::is_at_home(tx, self.reservation)? {
             money::settle(tx, self.reservation, self.spent)?;
         }
-        // Who may be asked home alone decides.
+        // The primary alone manages cooldowns.
         if let Some(who) = self.well.filter(|_| !tx.schema().is_mirror()) {
             turns::note_success(tx, &who)?;
         }
@@ -268,12 +263,11 @@ impl Paid {
     }
 }
 
-/// A call was answered.
+/// Records a response.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct CallPaid {
-    /// What it came to.
     pub paid: Paid,
-    /// The answer and what the run does next, in a word; none for a question beside the conversation.
+    /// The response and a short description of the run's next activity; `None` for a side question.
     pub said: Option<(EventKind, String)>,
 }
 
@@ -296,21 +290,20 @@ impl Entry for CallPaid {
     }
 }
 
-/// A call that was cut off and is not written down yet.
+/// A call that was cut off and is not recorded yet.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct CutOff {
     /// Its number in the run.
     pub call: u32,
-    /// What was held back for it.
     pub reservation: ReservationId,
-    /// What it may have cost.
+    /// The cost, possibly estimated.
     pub spent: Spent,
-    /// The words that had come.
+    /// The partial text.
     pub piece: Option<EventKind>,
 }
 
 impl CutOff {
-    /// Books what it may have cost, keeps the words that had come, and notes that a stop ended the answer there.
+    /// Books the cost, keeps the partial text, and records that a stop cut the call off.
     pub(super) fn write(
         self,
         tx: &mut WriteTx<'_>,
@@ -320,7 +313,7 @@ impl CutOff {
         self.note(tx, pen, false, ("stopped".to_owned(), why, None))
     }
 
-    /// The same for any reason: its class, its words, and when the call is tried again.
+    /// The same for any reason: error class, message and time of the retry.
     fn note(
         self,
         tx: &mut WriteTx<'_>,
@@ -330,7 +323,7 @@ impl CutOff {
     ) -> Result<(), EngineError> {
         let Self { call, reservation, spent, piece } = self;
         match is_free {
-            // It was begun before the line was cut.
+            // The call started before the link was cut; the primary books it.
             _ if money::grants::is_at_home(tx, reservation)? => {}
             true => money::release(tx, reservation)?,
             false => drop(money::book_lost(tx, reservation, spent)?),
@@ -343,18 +336,15 @@ impl CutOff {
     }
 }
 
-/// A call failed; until `again` the run waits in its slot.
+/// Records a failed call; until `again` the run waits in its slot.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct CallFailed {
-    /// The call.
     pub cut_off: CutOff,
-    /// Whether nobody is paid for it.
+    /// The call costs nothing.
     pub is_free: bool,
-    /// The class of the error.
     pub class: String,
-    /// What it said.
     pub message: String,
-    /// When it is tried again.
+    /// The time of the retry.
     #[serde(with = "millisecond::optional")]
     pub again: Option<Timestamp>,
 }
@@ -378,23 +368,20 @@ impl Entry for CallFailed {
     }
 }
 
-/// How the answer of a reviewer is booked.
+/// How a reviewer's call is booked.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Booked {
-    /// It came.
     Answered(Spent),
-    /// Nobody knows its end.
+    /// Its result is unknown.
     Lost(Spent),
-    /// It never began.
+    /// It was never sent.
     Free,
 }
 
-/// The question to a reviewer is over.
+/// Books a question to the model reviewer.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ReviewBooked {
-    /// What was held back for it.
     pub reservation: ReservationId,
-    /// What it came to.
     pub booked: Booked,
 }
 

@@ -1,5 +1,5 @@
-//! How a run comes to its end or to a wait. Other runs, messages and tasks hang on that: home alone writes it down, but for
-//! a short wait in which the run keeps its slot.
+//! Commands that end a run or make it wait. Other runs, messages and tasks depend on them, so only the primary writes
+//! them. The exception is a short wait in which the run keeps its slot.
 
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
@@ -28,54 +28,52 @@ const EMPTY: &str = "Your answer was empty. Answer, or call a tool.";
 const SHAPED: &str = "You wrote a tool call as text, so nothing was done. Call the tool itself.";
 const CUT: &str = "The conversation had become too long, so older parts were left out. Go on.";
 const GO_ON: &str = "Your answer was cut off at the limit of output tokens. Go on exactly where it stopped, and repeat nothing.";
-/// Why a run stands still that was put back because the program was about to end.
+/// The reason of a run that was requeued because of a shutdown.
 const CLOSING: &str = "HQ was stopped";
-/// Why a run is taken up anew whose machine is linked again.
+/// The reason for reloading a run whose host is linked again.
 const CUT_OFF: &str = "its machine was cut off for a while and is linked again";
 
-/// What an answer without tool calls is.
+/// The kind of a response without tool calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Said {
-    /// Words.
+    /// Text.
     Something,
-    /// The same, cut off at the output limit.
+    /// Text that was cut off at the output limit.
     Cut,
-    /// No words.
+    /// No text.
     Nothing,
     /// A tool call written as text.
     Shaped,
     Refusal,
     /// The provider wants the same conversation again.
     Pause,
-    /// The window was full.
+    /// The context window was full.
     Full,
 }
 
-/// What an answer without tool calls leads to.
+/// What follows a response without tool calls.
 enum Next {
     GoOn(Option<&'static str>),
     End(Outcome),
 }
 
-/// An answer without tool calls: the end, unless somebody has said something meanwhile or something is missing.
+/// A response without tool calls. It ends the run, unless a message has arrived or something is missing.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct LastWord {
-    /// What it cost.
     pub paid: Paid,
     pub answer: EventKind,
-    /// The commit of what it changed in files.
+    /// The commit of changed files.
     pub committed: Option<EventKind>,
-    /// Whether the run has changed anything.
+    /// The run has changed something.
     pub effective: bool,
-    /// The limit that ends it.
+    /// The limit that ends the run.
     pub limit: Option<String>,
-    /// Whether it answers a question beside a conversation.
+    /// The run answers a side question.
     pub aside: bool,
-    /// What the answer is.
     pub said: Said,
-    /// Whether the model was told that its last answer was none.
+    /// The model was already told that its last response was unusable.
     pub nudged: bool,
-    /// The words with which the run would end.
+    /// The final text, if the run ends.
     pub end: String,
 }
 
@@ -98,7 +96,7 @@ impl Entry for LastWord {
         pen.run.effective |= effective;
         let next = match limit {
             Some(which) => Next::End(Outcome::Limit { which }),
-            // It has no tools, so words are all that can come.
+            // A side question has no tools, so text is the only possible answer.
             None if aside && said != Said::Cut && !end.trim().is_empty() => {
                 Next::End(Outcome::Done)
             }
@@ -139,7 +137,7 @@ fn next(
         Said::Full if nudged => {
             failed("context_too_long", "The conversation is too long for this model.".to_owned())
         }
-        // In a chat the person reads it as the answer.
+        // In a chat the person reads the refusal as the answer.
         Said::Refusal if pen.run.item.is_none() && !text.trim().is_empty() => {
             Next::End(Outcome::Done)
         }
@@ -156,8 +154,8 @@ fn next(
     })
 }
 
-/// A plain end of turn. A chat needs no more. Work is done if it changed something and the task
-/// will not fall asleep; otherwise the model is reminded once.
+/// A normal end of turn. It ends a chat. It ends work that changed something and whose task has a next step; otherwise
+/// the model is reminded once.
 fn plain_end(tx: &mut WriteTx<'_>, pen: &mut RunWriter) -> Result<Next, EngineError> {
     let Some(item) = pen.run.item else { return Ok(Next::End(Outcome::Done)) };
     let asleep = work::would_sleep(tx, &pen.run, item)?;
@@ -171,20 +169,17 @@ fn plain_end(tx: &mut WriteTx<'_>, pen: &mut RunWriter) -> Result<Next, EngineEr
     Ok(Next::GoOn(Some(if pen.run.effective { ASLEEP } else { REMINDER })))
 }
 
-/// An answer that cannot be kept: it is paid all the same. The model is told once; a second time the run ends.
+/// A response that cannot be stored. It is paid anyway. The model is told once; the second time the run ends.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct NotKept {
-    /// The number of the call.
     pub call: u32,
-    /// What it cost.
     pub paid: Paid,
-    /// Why it cannot.
     pub why: Unkept,
-    /// The commit of what it changed in files.
+    /// The commit of changed files.
     pub committed: Option<EventKind>,
     /// The limit that ends the run.
     pub limit: Option<String>,
-    /// Whether it is the first time.
+    /// This is the first time.
     pub again: bool,
 }
 
@@ -220,18 +215,18 @@ impl Entry for NotKept {
     }
 }
 
-/// A run was cut off: by the person who asked for that, by an order to stand still, or by the end of the program.
+/// A run was cut off by a person's stop, by a pause, or by a shutdown.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Stopped {
-    /// The call that was cut off with it.
+    /// The model call that was cut off.
     pub cut_off: Option<CutOff>,
-    /// The commit of what it changed in files.
+    /// The commit of changed files.
     pub committed: Option<EventKind>,
-    /// Whether the run has changed anything.
+    /// The run has changed something.
     pub effective: bool,
-    /// Whether the program ends.
+    /// HQ is shutting down.
     pub ending: bool,
-    /// Whether it is to go on later.
+    /// The run is to continue later.
     pub rests: bool,
 }
 
@@ -269,16 +264,16 @@ impl Entry for Stopped {
     }
 }
 
-/// A run takes no further step: it goes back to the queue.
+/// A run takes no further step and returns to the queue.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Rested {
-    /// The commit of what it changed in files.
+    /// The commit of changed files.
     pub committed: Option<EventKind>,
-    /// Whether the run has changed anything.
+    /// The run has changed something.
     pub effective: bool,
-    /// Whether the program is about to end; else work stands still.
+    /// HQ is shutting down; otherwise work is paused.
     pub closing: bool,
-    /// Whether it goes on at once, from what home has: its machine was cut off.
+    /// The run continues at once from the primary's state, because its host was offline.
     #[serde(default)]
     pub behind: bool,
 }
@@ -308,13 +303,11 @@ impl Entry for Rested {
     }
 }
 
-/// A run ends.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Ended {
-    /// The commit of what it changed in files.
+    /// The commit of changed files.
     pub committed: Option<EventKind>,
     pub outcome: Outcome,
-    /// What is said of it.
     pub summary: String,
 }
 
@@ -336,14 +329,14 @@ impl Entry for Ended {
     }
 }
 
-/// No budget can pay the next call. The run's own cap ends it; a month's budget lets it wait until somebody raises it or
-/// the month is over. Answers whether it waits.
+/// No budget can pay the next call. The run's own cap ends the run. For a monthly budget it waits until the budget is
+/// raised or the month ends. Returns whether it waits.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct BudgetLacked {
-    /// What it has not written yet: that another answers, and a commit.
+    /// Unwritten events: a model switch and a commit.
     pub events: Vec<EventKind>,
     pub lack: Box<Lack>,
-    /// Whether that budget's money is nobody's choice: no record of it says so.
+    /// The budget has a default amount: no record sets it.
     pub usual: bool,
     /// The limit that the run has reached before.
     pub limit: Option<String>,
@@ -378,14 +371,14 @@ impl Entry for BudgetLacked {
     }
 }
 
-/// A run waits in its slot until somebody who could answer may be asked again.
+/// A run waits in its slot until a candidate's cooldown ends.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Held {
-    /// What it has not written yet.
+    /// Unwritten events.
     pub events: Vec<EventKind>,
     #[serde(with = "millisecond::required")]
     pub until: Timestamp,
-    /// In one sentence.
+    /// One sentence.
     pub detail: String,
 }
 
@@ -407,15 +400,15 @@ impl Entry for Held {
     }
 }
 
-/// A run waits without a slot until somebody who could answer may be asked again, or until something changes.
+/// A run waits without a slot until a candidate's cooldown ends, or until something changes.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Parked {
-    /// What it has not written yet.
+    /// Unwritten events.
     pub events: Vec<EventKind>,
-    /// Until when at most.
+    /// The latest end of the wait.
     #[serde(with = "millisecond::optional")]
     pub until: Option<Timestamp>,
-    /// In one sentence.
+    /// One sentence.
     pub detail: String,
 }
 
@@ -439,19 +432,19 @@ impl Entry for Parked {
     }
 }
 
-/// Calls go to the program that asked; the run waits for their results, unless somebody has said something meanwhile.
-/// Answers whether it waits.
+/// Tool calls are handed to the API client, and the run waits for their results unless a message has arrived. Returns
+/// whether it waits.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct HandedOut {
-    /// The commit of what it changed in files.
+    /// The commit of changed files.
     pub committed: Option<EventKind>,
-    /// Whether the run has changed anything.
+    /// The run has changed something.
     pub effective: bool,
-    /// The first of the calls.
+    /// The tool of the first call.
     pub activity: String,
-    /// What is waited for, in one sentence.
+    /// What the run waits for, in one sentence.
     pub detail: String,
-    /// Until when at most.
+    /// The latest end of the wait.
     #[serde(with = "millisecond::required")]
     pub until: Timestamp,
 }
@@ -483,20 +476,19 @@ impl Entry for HandedOut {
     }
 }
 
-/// Calls wait for a person's yes, and the run with them, unless the first of them was answered meanwhile. Answers whether
-/// it waits.
+/// Calls and their run wait for approvals, unless the first call was answered meanwhile. Returns whether the run waits.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ApprovalsAsked {
     /// The provider's id of the call at which the run waits.
     pub call_id: String,
-    /// Its tool.
+    /// The tool of that call.
     pub activity: String,
-    /// What is waited for, in one sentence.
+    /// What the run waits for, in one sentence.
     pub detail: String,
-    /// Until when at most.
+    /// The latest end of the wait.
     #[serde(with = "millisecond::optional")]
     pub until: Option<Timestamp>,
-    /// What was not asked yet.
+    /// The approvals that are not requested yet.
     pub new: Vec<NewApproval>,
 }
 
@@ -518,7 +510,7 @@ impl Entry for ApprovalsAsked {
         }
         let (run, agent) = (pen.run.id, pen.run.agent);
         for one in new {
-            // A run asks for itself alone, whatever its machine says.
+            // A run may only request approvals for itself, whatever its host sends.
             trust::ask(tx, NewApproval { run, agent, ..one })?;
         }
         pen.run.activity = activity;

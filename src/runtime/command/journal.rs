@@ -1,4 +1,4 @@
-//! What happens in a run beside its model calls, as it is written down.
+//! Commands for the events of a run, except model calls.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,10 +13,10 @@ use super::calls::not_halted;
 use super::{Done, Entry, Place, Within, save};
 use crate::EngineError;
 
-/// Events and nothing else.
+/// Appends events and nothing else.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Append {
-    /// The events, in order.
+    /// In order.
     pub events: Vec<EventKind>,
 }
 
@@ -37,11 +37,11 @@ impl Entry for Append {
     }
 }
 
-/// A call of a tool is begun, with what it is about to do.
+/// Records the start of a tool call and what it is about to do.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct StepBegun {
     pub begun: EventKind,
-    /// The yes on which it is made.
+    /// The approval on which the call is made.
     pub approved: Option<ApprovalId>,
 }
 
@@ -69,19 +69,19 @@ impl Entry for StepBegun {
     }
 }
 
-/// Notes that a call is made on a person's yes.
+/// Marks an approval as used by a call.
 pub(super) fn spend(tx: &mut WriteTx<'_>, approved: Option<ApprovalId>) -> Result<(), EngineError> {
     approved.map_or(Ok(()), |id| Ok(trust::spend(tx, id)?))
 }
 
-/// Calls of tools have results.
+/// Records results of tool calls.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Results {
-    /// The results, with what comes with them.
+    /// The results and their additions.
     pub events: Vec<EventKind>,
     /// Tools that the session has from now on.
     pub load: Vec<String>,
-    /// Whether the run has changed anything.
+    /// The run has changed something.
     pub effective: bool,
 }
 
@@ -113,35 +113,35 @@ pub(super) fn keep(pen: &mut RunWriter, names: Vec<String>) {
     }
 }
 
-/// What becomes of what a model is shown of its conversation.
+/// The effect on what the model reads of its conversation.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub enum Shown {
-    /// It stays.
+    /// Unchanged.
     Same,
-    /// The last of the events is a summary of all before this one.
+    /// The last appended event is a summary of everything before this one.
     From(u32),
-    /// The same as a machine counts that was cut off: home may have noted more beside its run.
+    /// The same, counted by an offline host: the primary may have more events that do not belong to the run.
     Counted {
-        /// The event, as it is counted there.
+        /// The event number on the host.
         first: u32,
-        /// How many events there were before.
+        /// Number of events on the host before.
         of: u32,
     },
-    /// It stays, and nobody wants it shorter any more.
+    /// Unchanged, and the request to compact is closed.
     Whole,
 }
 
-/// What was done to make a conversation shorter.
+/// Appends events of a compaction or a similar change.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Told {
-    /// The events, in order.
+    /// In order.
     pub events: Vec<EventKind>,
-    /// What the model is shown from here on.
+    /// What the model reads from now on.
     pub shown: Shown,
 }
 
 impl Entry for Told {
-    /// How many events there were before.
+    /// The number of events before.
     type Answer = u32;
     const PLACE: Place = Place::Journal;
 
@@ -172,7 +172,7 @@ impl Entry for Told {
         let session = pen.session.id;
         match (self.shown, first) {
             (Shown::Whole, _) => context::not_compacted(tx, session)?,
-            // The event that was appended last.
+            // The number of the last appended event.
             (_, Some(first)) => {
                 context::compacted(tx, session, pen.session.events.saturating_sub(1), first)?;
             }
@@ -182,8 +182,8 @@ impl Entry for Told {
     }
 }
 
-/// Which event here is the one that a machine which was cut off counts as the `first` of its conversation, of which it knew
-/// `of`: what was noted here meanwhile beside its run, who looked at it say, it counts without.
+/// Converts an event number of an offline host to the local number. `of` is the number of events that the host had.
+/// Events that were added here meanwhile, outside the run, shift the numbers.
 fn counted_here(
     tx: &dyn Read,
     pen: &RunWriter,
@@ -197,14 +197,14 @@ fn counted_here(
     Ok(moved_by(&beside, more, first))
 }
 
-/// Where something stands behind the newest `more` of these numbers that come at or before it.
+/// Shifts an event number by the newest `more` of these numbers that are at or before it.
 fn moved_by(beside: &[u32], more: u32, first: u32) -> u32 {
     let more = usize::try_from(more).unwrap_or(usize::MAX);
     let known = beside.len().saturating_sub(more);
     beside.iter().skip(known).fold(first, |at, n| if *n <= at { at.saturating_add(1) } else { at })
 }
 
-/// A run goes on after a break. Answers the calls that it has left open.
+/// Resumes a run after an interruption. Returns the calls that were left open.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Settling {}
 
@@ -229,10 +229,10 @@ mod tests {
 
     #[test]
     fn an_event_is_found_behind_those_that_a_machine_did_not_count() {
-        // There: 0 1 2 3 4 5. Here two were noted beside them: 0 1 2 L 3 L 4 5.
+        // On the host: 0 1 2 3 4 5. Here two events were added: 0 1 2 L 3 L 4 5.
         let there: Vec<u32> = (0..6).map(|first| moved_by(&[3, 5], 2, first)).collect();
         assert_eq!(there, [0, 1, 2, 4, 6, 7]);
-        // One of them it knew of, and counted.
+        // The host knew one of them and counted it.
         let there: Vec<u32> = (0..6).map(|first| moved_by(&[1, 4], 1, first)).collect();
         assert_eq!(there, [0, 1, 2, 3, 5, 6]);
         assert_eq!((moved_by(&[], 2, 7), moved_by(&[0], 5, 0)), (7, 1));

@@ -1,5 +1,4 @@
-//! Writes without a pen: of the dispatcher, of the gate, of programs that go on, of who answers. Home alone carries them
-//! out.
+//! Orders: writes of the dispatcher, access checks, jobs and failover. The primary alone applies them.
 
 use serde::{Deserialize, Serialize};
 
@@ -23,7 +22,7 @@ use vault::rules::{Used, used};
 use super::{About, Order};
 use crate::{EngineError, items};
 
-/// An item becomes a run. None when its agent is held, has another run at work, or its gateway was revoked.
+/// Creates the run of an item. `None` if its agent is held or has another working run, or its gateway was revoked.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RunMade {
     pub item: Item,
@@ -39,7 +38,7 @@ impl Order for RunMade {
     }
 }
 
-/// A run that waits goes on.
+/// Ends the wait of a run.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct RunWoken {
     pub run: RunId,
@@ -54,7 +53,7 @@ impl Order for RunWoken {
     }
 }
 
-/// A task takes a queued run up that was there when the program began.
+/// A task takes over a queued run that existed at program start.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct RunTakenUp {
     pub run: RunId,
@@ -69,7 +68,7 @@ impl Order for RunTakenUp {
     }
 }
 
-/// The task lets go of a run that it has not begun.
+/// A task releases a run that it has not started.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct RunPutDown {
     pub run: RunId,
@@ -84,17 +83,16 @@ impl Order for RunPutDown {
     }
 }
 
-/// A run whose task is gone goes on from its last step, or ends; what its calls came to that nobody saw the end of is
-/// booked.
+/// Resumes a run without a task from its last step, or ends it. Calls with an unknown result are booked.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RunRecovered {
     pub run: RunId,
-    /// Why it was interrupted.
+    /// Why the run was interrupted.
     pub what: String,
-    /// Whether it works on another machine than home.
+    /// The run works on a host.
     #[serde(default)]
     pub away: bool,
-    /// When the program that had it was last known to work.
+    /// When its program was last known to work.
     #[serde(default)]
     pub alive_at: Option<Timestamp>,
 }
@@ -113,7 +111,7 @@ impl Order for RunRecovered {
     }
 }
 
-/// A run ends with the connection of the program that asked; what its calls came to is booked.
+/// Ends a run because its API client has disconnected, and books its calls.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct RunHungUp {
     pub run: RunId,
@@ -130,7 +128,7 @@ impl Order for RunHungUp {
     }
 }
 
-/// A run whose task hangs goes back to the queue. Answers whether it was at work.
+/// Returns a run with a hanging task to the queue. Returns whether it was working.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct RunSuspended {
     pub run: RunId,
@@ -143,19 +141,19 @@ impl Order for RunSuspended {
     fn carry_out(self, tx: &mut WriteTx<'_>) -> Result<bool, EngineError> {
         let put = halt::suspend(tx, self.run)?;
         if put {
-            // Nobody will see what came of its call: its money is held back no longer.
+            // The call's result is lost, so its reservation is booked.
             money::book_left(tx, self.run)?;
         }
         Ok(put)
     }
 }
 
-/// A run ends whatever its task does.
+/// Ends a run, whatever its task does.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RunEnded {
     pub run: RunId,
     pub outcome: Outcome,
-    /// Whether nothing is heard of its machine: what it may have spent there is booked.
+    /// Its host is unreachable; the money it may have spent is booked.
     #[serde(default)]
     pub silent: bool,
 }
@@ -179,7 +177,7 @@ fn of_money(error: UsageError) -> RunError {
     }
 }
 
-/// The program began again, and runs go on: people are told.
+/// Notifies people that runs continue after a restart.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct RunsTakenUp {
     pub count: u32,
@@ -194,7 +192,7 @@ impl Order for RunsTakenUp {
     }
 }
 
-/// No program answers a run that waits for one: it ends.
+/// Ends a run whose API client did not send tool results.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct CallerGone {
     pub run: RunId,
@@ -209,11 +207,10 @@ impl Order for CallerGone {
     }
 }
 
-/// What tools said whose run was taken away meanwhile: it is kept as evidence.
+/// Keeps results of tools whose run was taken over meanwhile, as evidence.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct LateKept {
     pub run: RunId,
-    /// What they said.
     pub late: Vec<EventKind>,
 }
 
@@ -226,13 +223,13 @@ impl Order for LateKept {
     }
 }
 
-/// Old results take less room in what a model is shown.
+/// Shortens old results in what the model reads.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Pruned {
     pub session: SessionId,
-    /// Before this event they lose their middle.
+    /// Results before this event lose their middle.
     pub trimmed: u32,
-    /// Before this one all but their names.
+    /// Results before this event lose everything but their names.
     pub cleared: u32,
 }
 
@@ -245,12 +242,10 @@ impl Order for Pruned {
     }
 }
 
-/// A conversation is told something and answers now.
+/// Sends a message to a conversation, which answers now.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct SessionTold {
-    /// The conversation.
     pub session: SessionId,
-    /// What it is told.
     pub text: String,
 }
 
@@ -263,11 +258,11 @@ impl Order for SessionTold {
     }
 }
 
-/// Why nothing of an agent's is begun, or that nothing holds it any more.
+/// Sets why an agent starts no work, or that nothing holds it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct AgentHeld {
     pub agent: AgentId,
-    /// Why, in a word.
+    /// A code.
     pub reason: Option<String>,
 }
 
@@ -280,10 +275,10 @@ impl Order for AgentHeld {
     }
 }
 
-/// What holds single items.
+/// Sets what holds single items.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ItemsMarked {
-    /// The items, each with what holds it, in a word.
+    /// Items with the code of what holds them.
     pub marks: Vec<(ItemId, Option<String>)>,
 }
 
@@ -296,7 +291,7 @@ impl Order for ItemsMarked {
     }
 }
 
-/// Nobody will come to an item.
+/// Gives up an item that nobody started in time.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct ItemGivenUp {
     pub item: ItemId,
@@ -311,7 +306,7 @@ impl Order for ItemGivenUp {
     }
 }
 
-/// An item has lost its run.
+/// Returns an item whose run is lost.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct ItemTakenBack {
     pub item: ItemId,
@@ -326,10 +321,9 @@ impl Order for ItemTakenBack {
     }
 }
 
-/// The reviewer has said yes to a call.
+/// Records that the model reviewer has approved a call.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ApprovalAllowed {
-    /// The call.
     pub approval: NewApproval,
 }
 
@@ -343,7 +337,7 @@ impl Order for ApprovalAllowed {
     }
 }
 
-/// A call that was asked for is not asked for any more.
+/// Closes an approval request.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct ApprovalClosed {
     pub id: ApprovalId,
@@ -359,7 +353,7 @@ impl Order for ApprovalClosed {
     }
 }
 
-/// Who was asked has failed, and is left alone for a while.
+/// Records a candidate's failure and starts its cooldown.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct FailureNoted {
     pub who: Candidate,
@@ -381,7 +375,7 @@ pub struct SecretsUsed {
 }
 
 impl SecretsUsed {
-    /// The run that has used all of them.
+    /// The run of all uses, if they have the same.
     pub(super) fn about(&self) -> About {
         let mut runs = self.uses.iter().map(|one| one.run);
         let first = runs.next();
@@ -399,13 +393,13 @@ impl Order for SecretsUsed {
     fn carry_out(self, tx: &mut WriteTx<'_>) -> Result<(), StoreError> {
         let mut known: Option<(RunId, Option<AgentId>)> = None;
         for one in self.uses {
-            // Most often all of them are of one run, which is read once.
+            // Usually all uses are of one run; read it once.
             let of = match known.filter(|(run, _)| *run == one.run) {
                 Some((_, of)) => of,
                 None => tx.get::<Run>(one.run)?.map(|run| run.agent),
             };
             known = Some((one.run, of));
-            // A run uses what its own agent has, whatever a host says.
+            // A run uses only secrets of its own agent, whatever its host reports.
             if of == Some(one.agent) {
                 used(tx, one)?;
             }
@@ -414,10 +408,9 @@ impl Order for SecretsUsed {
     }
 }
 
-/// A program goes on beside its agent.
+/// Records a program as a job.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct JobBegun {
-    /// The program.
     pub new: NewJob,
 }
 
@@ -430,13 +423,12 @@ impl Order for JobBegun {
     }
 }
 
-/// A program has ended.
+/// Records the end of a job.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct JobFinished {
-    /// The program.
     pub id: JobId,
     pub end: Finished,
-    /// The files of its agent that were changed while it ran.
+    /// Files of its agent that changed while it ran.
     #[serde(default)]
     pub paths: Vec<String>,
 }
@@ -446,16 +438,15 @@ impl Order for JobFinished {
     type Error = JobError;
 
     fn carry_out(self, tx: &mut WriteTx<'_>) -> Result<(), JobError> {
-        // Before its conversation hears of the end.
+        // Label the files before the conversation learns of the end.
         runs::taint::job_wrote(tx, self.id, &self.paths)?;
         jobs::finish(tx, self.id, self.end).map(drop)
     }
 }
 
-/// What a program has left behind has ended.
+/// Records that the processes left behind by a job have ended.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct JobSettled {
-    /// The program.
     pub id: JobId,
 }
 
@@ -468,10 +459,9 @@ impl Order for JobSettled {
     }
 }
 
-/// A program is to end.
+/// Requests the stop of a job.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct JobStopped {
-    /// The program.
     pub id: JobId,
 }
 
@@ -484,10 +474,9 @@ impl Order for JobStopped {
     }
 }
 
-/// A program that has ended goes off the list.
+/// Removes an ended job from the list.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct JobCleared {
-    /// The program.
     pub id: JobId,
 }
 

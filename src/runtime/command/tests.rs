@@ -1,4 +1,4 @@
-//! Commands as values: each survives its text, and one that comes twice is applied once.
+//! Commands survive serialisation, and a repeated command is applied once.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -344,7 +344,7 @@ fn orders() -> Vec<Ordered> {
     ]
 }
 
-/// The command out of its text, and its word.
+/// Reads the command back from its JSON and returns its tag.
 fn read_back(command: &Command) -> String {
     let text = serde_json::to_string(command).expect("it can be written");
     let read: Command = serde_json::from_str(&text).unwrap_or_else(|error| {
@@ -502,7 +502,7 @@ fn what_was_judged_is_kept_with_its_entry_and_once() {
     }
     let late = Hand { judged: vec![call("late")], ..hand(3, 0, None) };
     stage.apply(late, "late").expect_err("it is too late");
-    // What a machine that was cut off judged, it judged then.
+    // Calls decided while the host was offline keep the time of their decision.
     let cut = Some(1_600_000_000_000);
     let heard = Hand { judged: vec![call("three")], cut, ..hand(3, 1, None) };
     stage.apply(heard, "three").expect("it is applied");
@@ -535,7 +535,7 @@ fn what_a_machine_wrote_alone_is_applied_once_however_often_it_is_heard() {
     let before = (stage.events(), stage.run());
     assert_eq!(stage.apply(late(), "two").expect("an answer"), Value::Null);
     assert_eq!((stage.events(), stage.run()), before, "nothing has changed");
-    // A clock that is years behind brings nothing out of order.
+    // A clock that is years behind does not change the order of events.
     assert!(before.0.is_sorted_by_key(|event| event.at));
     let gap = Hand { cut: Some(1_600_000_000_000), ..hand(4, 1, None) };
     let refused = stage.apply(gap, "four").expect_err("what was written before it is missing");
@@ -555,7 +555,7 @@ fn a_model_on_another_machine_has_read_what_that_knows_of_and_nothing_else() {
         Input { state, ..words }
     };
     let run = stage.run;
-    // The second was taken back after the machine had read it; the third came after the cut.
+    // Message two was cancelled after the host had read it; message three arrived after the link was cut.
     let read = move |tx: &mut WriteTx<'_>| -> Result<(), RunError> {
         tx.put(&said(1, InputState::Accepted))?;
         tx.put(&said(2, InputState::Cancelled))?;

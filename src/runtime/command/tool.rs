@@ -1,7 +1,7 @@
-//! The change of a workspace tool: its effect and its result are one transaction.
+//! A change by a workspace tool: its effect and its result are one transaction.
 //!
-//! The command names the tool and its arguments; who applies it looks the tool up by that name and makes the change ready
-//! before the transaction, because what it reads, hashes or stores as blobs has no place in there.
+//! The command names the tool and its arguments. The primary looks the tool up and prepares the change before the
+//! transaction, because reads, hashes and blobs have no place in it.
 
 use std::time::Instant;
 
@@ -26,7 +26,7 @@ use crate::toolbox::{ENDS, PARKS, WAITS};
 use crate::tools::progress;
 use crate::turn::Step;
 
-/// The change of a workspace tool, made ready for the transaction.
+/// A prepared change of a workspace tool.
 pub struct Ready {
     cx: ToolCx,
     change: Commit,
@@ -34,10 +34,10 @@ pub struct Ready {
 }
 
 impl Ready {
-    /// Looks a workspace tool up by its name and makes its change ready; none when it is of another kind.
+    /// Prepares the change of a workspace tool; `None` if the tool is of another kind.
     ///
     /// # Errors
-    /// What the tool refuses.
+    /// If the tool refuses the call.
     pub async fn of(
         tools: &Registry,
         name: &str,
@@ -52,38 +52,37 @@ impl Ready {
         Ok(Some(Self { cx, change, start }))
     }
 
-    /// A change that the tool refuses: that becomes its result.
+    /// A refused change; the error becomes its result.
     #[must_use]
     pub fn refusing(cx: ToolCx, error: ToolError) -> Self {
         Self { cx, change: Box::new(|_, _| Err(error)), start: Instant::now() }
     }
 
-    /// The same, begun before.
+    /// Sets the start time.
     #[must_use]
     pub fn since(self, start: Instant) -> Self {
         Self { start, ..self }
     }
 }
 
-/// A workspace tool is called.
+/// Applies a call of a workspace tool.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ToolMade {
     /// The provider's id of the call.
     pub call_id: String,
-    /// The tool.
     pub name: String,
-    /// Its arguments as they were weighed, as canonical JSON.
+    /// The checked arguments as canonical JSON.
     pub arguments: String,
-    /// The yes on which it is made.
+    /// The approval on which the call is made.
     pub approved: Option<ApprovalId>,
-    /// The commit of what the run changed in files, when the tool may end it.
+    /// The commit of changed files, if the tool may end the run.
     pub committed: Option<EventKind>,
-    /// Whether the run has changed anything.
+    /// The run has changed something.
     pub effective: bool,
 }
 
 impl ToolMade {
-    /// Whether the tool ends its run or lets it wait.
+    /// Returns `true` if the tool ends its run or makes it wait.
     #[must_use]
     pub fn ends(name: &str) -> bool {
         [ENDS, PARKS].iter().any(|names| names.contains(&name))
@@ -92,11 +91,10 @@ impl ToolMade {
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Made {
-    /// What the model reads.
+    /// The text for the model.
     pub text: String,
-    /// Whether it is an error.
     pub is_error: bool,
-    /// What becomes of the run.
+    /// What the run does next.
     pub left: Step,
     /// Tools that the session has from now on.
     pub load: Vec<String>,
@@ -117,12 +115,12 @@ impl Entry for ToolMade {
             ready.ok_or(EngineError::Broken("a tool was not made ready before its change"))?;
         not_halted(tx, &pen)?;
         spend(tx, self.approved)?;
-        // What is said to a run that is about to end is heard before it ends.
+        // Messages to a run that is about to end are read first.
         let heard = runs::queue::heard(tx, pen.session.id, pen.run.id)?;
-        // What its sub-agents say is what it waits for.
+        // Messages of sub-agents are what this tool waits for.
         let counts = |input: &Input| self.name != WAITS || input.is_from_outside();
         let spoken = Self::ends(&self.name) && heard.iter().any(counts);
-        // What the tool refuses becomes its result; a failure of the program stays one.
+        // A refusal becomes the result; an internal failure stays an error.
         let output = if spoken {
             ToolOutput::error(SKIPPED)
         } else {
@@ -131,7 +129,7 @@ impl Entry for ToolMade {
                 Err(error) => error.into_output()?,
             }
         };
-        // Opened again: what the tool did may have touched the run and its session.
+        // Reopened, because the tool may have changed the run and its session.
         let mut pen = within.pen(tx)?;
         pen.run.effective |= self.effective;
         if let Some(committed) = self.committed {
@@ -153,7 +151,7 @@ impl Entry for ToolMade {
         let is_progress = self.name == progress::NAME;
         pen.run.effective |= !output.is_error && output.end.is_none() && !is_progress;
         pen.run.activity = match is_progress && !output.is_error {
-            // Of a plan, what stands above it.
+            // The first line of the progress text, above the plan.
             true => text.lines().next().unwrap_or_default().to_owned(),
             false => self.name.clone(),
         };
@@ -186,7 +184,7 @@ impl Entry for ToolMade {
     }
 }
 
-/// How a run ends that a tool ends, and what it says of it.
+/// The outcome and the summary of a run that a tool ends.
 fn outcome_of(end: &RunEnd) -> (Outcome, String) {
     match end {
         RunEnd::Done { summary, .. } => (Outcome::Done, summary.clone()),

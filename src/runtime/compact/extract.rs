@@ -1,4 +1,4 @@
-//! A summary without a model: what was said and done, taken from the conversation by rules.
+//! A summary without a model, extracted from the conversation by patterns.
 
 use std::fmt::Write as _;
 
@@ -6,27 +6,27 @@ use super::guard::{HEADINGS, Missing, Must, WORD_FOR_WORD, has, without};
 use super::plan::{Piece, Speaker};
 use kernel::text::{cut, ellipsis};
 
-/// So many of the newest calls stand in an extract.
+/// Most recent calls in an extract.
 const CALLS: usize = 30;
-/// So many of the newest questions of people.
+/// Most recent questions of people in an extract.
 const ASKED: usize = 8;
 /// The longest summary, in bytes.
 pub(super) const LONGEST: usize = 15_000;
-/// So much of the summary of what came before stands in an extract, in bytes.
+/// Bytes of the previous summary in an extract.
 const BEFORE: usize = 6_000;
 
-/// What stands between.
+/// Separates an extract from the previous summary.
 const EARLIER: &str = "\n\n## Before that, as it was summed up then\n";
 
-/// What is put into a summary.
+/// The input of a summary.
 pub(super) struct Part<'p> {
-    /// What was said and done.
+    /// The messages, calls and results.
     pub pieces: &'p [Piece],
-    /// The summary of what came before.
+    /// The previous summary.
     pub before: Option<&'p str>,
 }
 
-/// The summary of a model with what it lost put behind it; one without its headings counts for nothing.
+/// A model's summary with the missing content appended. A text without most of the headings is replaced by an extract.
 pub(super) fn mend(text: Option<&str>, missing: &Missing, part: &Part<'_>, must: &Must) -> String {
     let text =
         text.filter(|text| 2 * HEADINGS.iter().filter(|h| has(text, h)).count() > HEADINGS.len());
@@ -40,7 +40,7 @@ pub(super) fn mend(text: Option<&str>, missing: &Missing, part: &Part<'_>, must:
     with_rules(&out, must)
 }
 
-/// A summary with what people laid down behind it, word for word: a model may have written the opposite.
+/// Appends the rules of people word for word, because a model may have distorted them.
 pub(super) fn with_rules(text: &str, must: &Must) -> String {
     let mut rules = String::new();
     list(&mut rules, WORD_FOR_WORD, &must.exact);
@@ -48,8 +48,7 @@ pub(super) fn with_rules(text: &str, must: &Must) -> String {
     format!("{}{rules}", cut(&text, LONGEST - rules.len()))
 }
 
-/// A summary made by rules alone. Nobody has read the one of what came before: it stands behind it as it
-/// was.
+/// An extract of the conversation, followed by the previous summary as it was.
 pub(super) fn extract(part: &Part<'_>, must: &Must) -> String {
     let by = |who: Speaker| part.pieces.iter().filter(move |piece| piece.who == who);
     let asked: Vec<String> = last(by(Speaker::Person), ASKED, 300);
@@ -151,7 +150,7 @@ mod tests {
         let text = with_rules(&opposite, &must);
         let end = "## Constraints and preferences, word for word\n- Never order from South.";
         assert!(text.ends_with(end) && !text.contains("- Order."), "{text}");
-        // It is taken up again, however often.
+        // The rules survive any number of summaries.
         let again = Must::of(&[], Some(&text));
         assert_eq!(with_rules("## Goal\nnone", &again), format!("## Goal\nnone\n\n{end}"));
         let long = with_rules(&"a long story ".repeat(3_000), &must);

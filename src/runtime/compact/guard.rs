@@ -1,5 +1,5 @@
-//! What a summary may not lose: what people laid down, what they still wait for, and names that must
-//! be exact. Found by rules and not by a model, so that a summary can be held against it.
+//! Content that a summary must preserve: rules of people, unanswered requests, and exact identifiers. Patterns find it,
+//! not a model, so a summary can be checked against it.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
@@ -22,21 +22,21 @@ pub(super) const HEADINGS: [&str; 9] = [
     "Next step",
 ];
 
-/// Below it stands what people laid down, put there by rules and never by a model.
+/// Heading of the rules of people in their exact words; filled by patterns, never by a model.
 pub(super) const WORD_FOR_WORD: &str = "Constraints and preferences, word for word";
 
-/// The most rules, asks and identifiers that are looked for.
+/// Most rules, requests and identifiers that are collected.
 const MOST: (usize, usize, usize) = (24, 8, 80);
-/// A longer sentence is no rule.
+/// A longer sentence does not count as a rule.
 const LONGEST_RULE: usize = 400;
-/// So much of an ask is kept word for word, in bytes.
+/// Bytes of a request that are kept word for word.
 const LONGEST_ASK: usize = 2_000;
-/// An identifier is needed when it comes twice, or within so many answers before the end.
+/// An identifier must be preserved if it occurs twice, or within this many responses before the end.
 const RECENT: usize = 10;
-/// So much of a sentence's words must be there, in percent.
+/// Minimum share of a sentence's words that the summary must contain, in percent.
 const ENOUGH: usize = 60;
 
-/// Words by which people lay something down.
+/// Words that mark a sentence as a rule.
 static RULE: LazyLock<Regex> = LazyLock::new(|| {
     expression(
         r"(?i)\b(always|never|must|mustn't|do not|don't|only|from now on|make sure|no more than|at most|at least|prefer|immer|nie|niemals|nur|muss|müssen|darf|dürfen|bitte nicht|ab jetzt|höchstens|mindestens)\b",
@@ -63,18 +63,18 @@ fn expression(pattern: &str) -> Regex {
     Regex::new(pattern).expect("invariant: a fixed expression that a test compiles")
 }
 
-/// What has to be found again.
+/// Content that a summary must preserve.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Must {
-    /// What people laid down, and what the summary of before made of it.
+    /// Rules of people, and those in the previous summary.
     pub rules: Vec<String>,
-    /// What people laid down, in their own words.
+    /// Rules of people in their exact words.
     pub exact: Vec<String>,
     pub asks: Vec<String>,
     pub names: Vec<String>,
 }
 
-/// What a summary has lost.
+/// What a summary lacks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Missing {
     pub headings: Vec<&'static str>,
@@ -82,7 +82,7 @@ pub(super) struct Missing {
 }
 
 impl Must {
-    /// Looks through what was said, and through the summary of what came before.
+    /// Collects the content from the conversation and the previous summary.
     pub(super) fn of(pieces: &[Piece], before: Option<&str>) -> Self {
         Self {
             rules: rules(pieces, before),
@@ -96,13 +96,13 @@ impl Must {
         self.rules.is_empty() && self.asks.is_empty() && self.names.is_empty()
     }
 
-    /// Of these rules those that are not in people's own words.
+    /// Those of `rules` that are not in people's exact words.
     pub(super) fn summed_up(&self, rules: &[String]) -> Vec<String> {
         let exact: HashSet<String> = self.exact.iter().map(|rule| normal(rule)).collect();
         rules.iter().filter(|rule| !exact.contains(&normal(rule))).cloned().collect()
     }
 
-    /// What a summary has lost of it.
+    /// What a summary lacks of this content.
     pub(super) fn missing(&self, summary: &str) -> Missing {
         let lower = summary.to_lowercase();
         let words: HashSet<&str> = words(&lower).collect();
@@ -128,7 +128,7 @@ impl Missing {
         self.headings.is_empty() && self.lost.is_empty()
     }
 
-    /// What a model is told that has to write its summary again.
+    /// The correction request to the model that wrote the summary.
     pub(super) fn told(&self) -> String {
         let mut out = String::from("Your summary has lost something. Write it again, whole.\n");
         if !self.headings.is_empty() {
@@ -148,19 +148,19 @@ impl Missing {
     }
 }
 
-/// A heading without its marks.
+/// A heading without its markup, in lower case.
 fn plain(line: &str) -> String {
     let line = line.trim().trim_start_matches(['#', '*', ' ']).trim_end_matches(['*', ':', ' ']);
     line.to_lowercase()
 }
 
-/// Whether a summary has a heading.
+/// Returns `true` if a summary has this heading.
 pub(super) fn has(summary: &str, heading: &str) -> bool {
     let wanted = heading.to_lowercase();
     summary.lines().any(|line| plain(line) == wanted)
 }
 
-/// The lines below headings that begin so.
+/// The lines below headings that start with `heading`.
 pub(super) fn below<'s>(summary: &'s str, heading: &str) -> Vec<&'s str> {
     let wanted = heading.to_lowercase();
     let mut lines = Vec::new();
@@ -178,7 +178,7 @@ pub(super) fn below<'s>(summary: &'s str, heading: &str) -> Vec<&'s str> {
     lines
 }
 
-/// A text without the parts below headings that begin so.
+/// A text without the sections whose headings start with `heading`.
 pub(super) fn without(text: &str, heading: &str) -> String {
     let wanted = heading.to_lowercase();
     let (mut out, mut inside) = (String::new(), false);
@@ -202,7 +202,7 @@ fn words(lower: &str) -> impl Iterator<Item = &str> {
         .filter(move |word| !word.is_empty() && telling(word))
 }
 
-/// Whether enough of a sentence's words are there.
+/// Returns `true` if enough of a sentence's words occur.
 fn says(there: &HashSet<&str>, text: &str) -> bool {
     let lower = cut(text, 600).to_lowercase();
     let wanted: HashSet<&str> = words(&lower).collect();
@@ -215,7 +215,7 @@ fn rules(pieces: &[Piece], before: Option<&str>) -> Vec<String> {
     newest(former.chain(laid_down(pieces)).collect())
 }
 
-/// What people laid down, word for word: what a model made of it before is none of it.
+/// The rules of people word for word, without a model's rewording of them.
 fn exact(pieces: &[Piece], before: Option<&str>) -> Vec<String> {
     let former = before.into_iter().flat_map(|text| below(text, WORD_FOR_WORD));
     newest(former.chain(laid_down(pieces)).map(|rule| cut(rule, LONGEST_RULE)).collect())
@@ -229,7 +229,7 @@ fn laid_down(pieces: &[Piece]) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The newest of them, each once, in order.
+/// The newest rules without duplicates, in order.
 fn newest(all: Vec<&str>) -> Vec<String> {
     let mut seen = HashSet::new();
     let fresh = all.into_iter().rev().filter(|rule| seen.insert(normal(rule)));
@@ -238,7 +238,7 @@ fn newest(all: Vec<&str>) -> Vec<String> {
     kept
 }
 
-/// A sentence without what makes no difference.
+/// A sentence normalised for comparison: whitespace, case and final punctuation.
 fn normal(text: &str) -> String {
     let text = text.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
     text.trim_end_matches(['.', '!']).to_owned()
@@ -253,7 +253,7 @@ fn sentences(text: &str) -> impl Iterator<Item = &str> {
             if rest.is_empty() {
                 return None;
             }
-            // An end is followed by a space: "3.5" and "notes.md" are no two sentences.
+            // A sentence ends before a space: "3.5" and "notes.md" do not split it.
             let end = rest
                 .char_indices()
                 .find(|(at, c)| ends(*c) && rest[at + 1..].starts_with(' '))
@@ -265,8 +265,8 @@ fn sentences(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// What people said last and what nobody has answered; what was open before still is when nothing was
-/// answered since.
+/// Requests of people since the agent's last answer. Those in the previous summary count only if there was no answer
+/// since.
 fn asks(pieces: &[Piece], before: Option<&str>) -> Vec<String> {
     let answered = pieces.iter().rposition(|piece| piece.answers);
     let former = before.filter(|_| answered.is_none());
@@ -280,8 +280,8 @@ fn asks(pieces: &[Piece], before: Option<&str>) -> Vec<String> {
     all.split_off(from)
 }
 
-/// Names that must be exact: those that were said or used twice, or lately; that one was kept before
-/// counts once. What only stands in outputs of tools can be read again.
+/// Identifiers that must stay exact: those that occur twice or recently in messages or calls. An occurrence in the
+/// previous summary counts once. Tool output does not count, because it can be read again.
 fn names(pieces: &[Piece], before: Option<&str>) -> Vec<String> {
     let kept = before.into_iter().flat_map(|text| below(text, HEADINGS[6]));
     let kept: HashSet<&str> =
@@ -312,7 +312,7 @@ fn trimmed(name: &str) -> &str {
     name.trim_end_matches(['.', ',', ';', ':', '/', '-'])
 }
 
-/// Words with a stroke, such as "and/or", and plain numbers are no names.
+/// Words with a slash, such as "and/or", and plain numbers are no identifiers.
 fn is_name(name: &str) -> bool {
     let digit = name.contains(|c: char| c.is_ascii_digit());
     let plain = name.chars().all(|c| c.is_ascii_hexdigit());

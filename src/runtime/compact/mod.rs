@@ -1,12 +1,11 @@
-//! Compaction: before a conversation does not fit its model any more, its older part is put into a
-//! summary, which the model reads in its place. The events stay; only where the model begins to read
-//! moves on, in the transaction that keeps the summary. So a crash in the middle changes nothing, and
-//! what is said meanwhile waits as it does during any other call.
+//! Compaction: before a conversation outgrows its model's context window, a summary replaces its older part. The events
+//! stay; only the start of what the model reads moves, in the transaction that stores the summary. A crash in between
+//! changes nothing, and messages wait as during any other call.
 //!
-//! A summary is held against what it may not lose (`guard`). One that loses it is written once more;
-//! then what is missing is put behind it by rules, or all of it is (`extract`). What people laid down is put
-//! behind every summary in their own words. A call that fails by something that passes is made once more, then the
-//! next model of the list is asked. A run never ends for want of a summary.
+//! A summary is checked against the content it must preserve (`guard`). A summary that lacks some is written once more.
+//! Then patterns append what is still missing, or write all of it (`extract`). Rules of people follow every summary in
+//! their exact words. A transient failure is retried once, then the next model is tried. A run never ends for lack of a
+//! summary.
 
 mod extract;
 mod guard;
@@ -34,58 +33,58 @@ use super::turn::{Step, Turn};
 use guard::Must;
 use plan::{Keep, Plan};
 
-/// So much of a window may be used before a conversation is compacted, in percent.
+/// Share of the context window that is used before a conversation is compacted, in percent.
 const SOFT: u64 = 75;
 /// The newest part of a conversation that stays, in tokens.
 const KEEP_RECENT: u64 = 20_000;
-/// Kept free for what a call adds, in tokens.
+/// Reserve for what a call adds, in tokens.
 const RESERVE: u64 = 20_000;
-/// How often a conversation that a provider refused is compacted before it is cut.
+/// How often a conversation that a provider rejected is compacted before it is cut.
 const MAX_OVERFLOWS: u32 = 3;
-/// A compaction that leaves more than this, in percent, was of little use.
+/// A compaction that leaves more than this had little effect, in percent.
 const LITTLE: u64 = 80;
-/// After so many of little use none is made any more.
+/// After this many with little effect, no more compactions are made.
 const MAX_LITTLE: u32 = 2;
-/// A provider that counts more than so many thousandths of an estimate is not believed.
+/// Highest believed ratio of a provider's count to the estimate, in thousandths.
 const MAX_SCALE: u64 = 8_000;
-/// How long one summary may take.
+/// Time limit for one summary.
 const LIMIT: Duration = Duration::from_mins(3);
 /// The longest summary, in tokens.
 const MAX_SUMMARY: u32 = 4_096;
-/// The most calls for one summary, with the one that mends it.
+/// Most calls for one summary, including the correction.
 const MAX_CHUNKS: usize = 12;
 
-/// What a run's task knows of compactions.
+/// Compaction state of a run's task.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct State {
     overflows: u32,
     little: u32,
-    /// Below this many tokens it is not tried again.
+    /// No new attempt below this many tokens.
     rests_until: u64,
 }
 
 impl State {
-    /// The provider has taken the conversation.
+    /// The provider has accepted the conversation.
     pub(super) fn fits(&mut self) {
         self.overflows = 0;
     }
 }
 
-/// What came of a compaction.
+/// The result of a compaction.
 enum Came {
     Shrunk,
     Nothing,
-    /// Nothing more is done here: the run is over, or it waits.
+    /// The run has ended or waits.
     Ended(Step),
 }
 
-/// A summary, or none.
+/// A summary, or the call that was cut off.
 enum Told {
     Summary(String, SummaryBy),
     Stopped(Option<Box<CutOff>>),
 }
 
-/// What the calls for a summary came to.
+/// Total cost of the calls for a summary.
 #[derive(Default)]
 struct Sum {
     calls: u32,
@@ -108,10 +107,10 @@ impl Sum {
 }
 
 impl Turn {
-    /// Before a call: compacts the conversation when somebody wants it or it will soon not fit. Nothing
-    /// means that the call can be made.
+    /// Before a call: compacts the conversation on request or if it will soon not fit. Returns `None` if the call can
+    /// be made.
     pub(super) async fn condense(&mut self) -> Result<Option<Step>, EngineError> {
-        // The next step takes the run up anew.
+        // The next step reloads the run.
         if self.is_behind() {
             return Ok(Some(Step::Next));
         }
@@ -131,14 +130,14 @@ impl Turn {
             Came::Shrunk | Came::Nothing
                 if why == CompactionWhy::Asked && !self.is_spoken_to()? =>
             {
-                // It was made for this alone.
+                // The run was created only for the compaction.
                 self.end(Outcome::Done, "").await.map(Some)
             }
             Came::Shrunk | Came::Nothing => Ok(None),
         }
     }
 
-    /// Whether somebody waits for an answer of this run.
+    /// Returns `true` if a message waits for this run's answer.
     fn is_spoken_to(&self) -> Result<bool, EngineError> {
         let (session, run) = (self.setting.session, self.talk.journal.run);
         let spoken = self.talk.journal.ws.read(|snap| {
@@ -152,7 +151,7 @@ impl Turn {
         Ok(spoken || self.setting.trigger == RunTrigger::Item)
     }
 
-    /// A provider says that the conversation is too long. Nothing when a compaction does not help.
+    /// Handles a conversation that is too long for the provider. Returns `None` if compaction does not help.
     pub(super) async fn overflowed(&mut self) -> Result<Option<Step>, EngineError> {
         if self.is_behind() {
             return Ok(Some(Step::Next));
@@ -171,12 +170,12 @@ impl Turn {
         }
     }
 
-    /// About how many tokens the next request has.
+    /// Estimated tokens of the next request.
     pub(super) fn used(&self) -> u64 {
         self.talk.journal.history.tokens(self.talk.fixed.bytes)
     }
 
-    /// How many tokens a request may have before the conversation is compacted.
+    /// Tokens that a request may have before the conversation is compacted.
     fn room_for_talk(&self) -> u64 {
         let known = &self.chooser.chosen.known;
         let window = u64::from(known.window);
@@ -209,7 +208,7 @@ impl Turn {
         Keep { tokens, most: self.room_for_talk() / 2, worth, scale: self.scale(used) }
     }
 
-    /// What the provider counted for a thousand tokens by bytes.
+    /// Ratio of the provider's count to the estimate from bytes, in thousandths.
     fn scale(&self, used: u64) -> u64 {
         let estimate = self.talk.journal.history.estimate(self.talk.fixed.bytes).max(1);
         (used * 1_000 / estimate).clamp(1_000, MAX_SCALE)
@@ -245,12 +244,12 @@ impl Turn {
         };
         let clean = ws.app.redactor.text(&text);
         let (text, lines) = words::for_memory(&clean);
-        // Before what holds it is taken away.
+        // Memory is written before its source leaves the conversation.
         let remembered = self.remember(lines).await?;
         let mut summary = cut(&text, extract::LONGEST).to_owned();
         if let Some(card) = &plan.card {
             summary.push_str("\n\n## What this run is about, word for word\n\n");
-            // Its headings are nobody's rules.
+            // Headings within the card do not count as rules.
             summary.push_str(&guard::without(card, guard::WORD_FOR_WORD));
         }
         let first_kept = plan.first_kept;
@@ -280,7 +279,7 @@ impl Turn {
         Ok(Came::Shrunk)
     }
 
-    /// There is too little that could go.
+    /// There is too little to compact.
     async fn nothing(&mut self, why: CompactionWhy, used: u64) -> Result<Came, EngineError> {
         self.talk.compactions.rests_until = used + used / 10;
         if why == CompactionWhy::Asked {
@@ -290,7 +289,7 @@ impl Turn {
         Ok(Came::Nothing)
     }
 
-    /// Appends events, and begins the run if need be.
+    /// Appends events, and starts the run if necessary.
     async fn tell(
         &mut self,
         events: Vec<EventKind>,
@@ -301,7 +300,7 @@ impl Turn {
         Ok(())
     }
 
-    /// Reads anew what the model is shown.
+    /// Rebuilds the history from the stored events.
     pub(super) fn look_again(&mut self) -> Result<(), EngineError> {
         let (session, run) = (self.setting.session, self.talk.journal.run);
         let shown = self.talk.journal.ws.read(|snap| Shown::read(snap, session, run))?;
@@ -312,7 +311,7 @@ impl Turn {
         Ok(())
     }
 
-    /// Has a summary written, piece by piece when the part that goes is long.
+    /// Writes a summary, in several calls if the removed part is long.
     async fn summarise(
         &mut self,
         plan: &Plan,
@@ -388,7 +387,7 @@ impl Turn {
     }
 }
 
-/// What came of one question for a summary.
+/// The result of one call for a summary.
 enum Answered {
     Text(String),
     Nothing,

@@ -1,7 +1,7 @@
-//! Which part of a conversation goes into a summary, and which stays as it was.
+//! Which part of a conversation is summarised, and which part stays.
 //!
-//! A cut never parts a call from its result: what belongs to one answer of the model is one group, and
-//! groups stay whole.
+//! A cut never separates a call from its result: a response of the model and its results form one group, and groups
+//! stay whole.
 
 use std::collections::HashSet;
 
@@ -10,69 +10,67 @@ use features::runs::model::{Attachment, CallStatus, EventKind, SessionEvent};
 use kernel::RunId;
 use providers::model::Part;
 
-/// So many of the newest answers stay, if they fit.
+/// Number of the newest responses that stay, if they fit.
 const TURNS: usize = 3;
-/// What a picture stands for in a summary.
+/// Placeholder for a picture in a summary.
 const PICTURE: &str = "[a picture]";
 
 /// How much of the conversation stays.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Keep {
-    /// So many tokens of the newest part.
+    /// Tokens of the newest part.
     pub tokens: u64,
-    /// The newest answers may have so many together.
+    /// Most tokens that the newest responses may have together.
     pub most: u64,
-    /// A summary of less is not worth it.
+    /// Minimum tokens worth summarising.
     pub worth: u64,
-    /// A thousand tokens by the bytes of the conversation are so many by the provider's count.
+    /// Ratio of the provider's token count to the estimate, in thousandths.
     pub scale: u64,
 }
 
-/// Who said something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Speaker {
     Person,
     Agent,
-    /// A call that the agent made.
+    /// A tool call of the agent.
     Call,
-    /// What a tool answered.
+    /// The result of a tool.
     Tool,
-    /// The program, or an earlier piece of work.
+    /// HQ, or an earlier run.
     Hq,
 }
 
-/// Something that was said.
+/// One message, call or result.
 #[derive(Clone, Debug)]
 pub(super) struct Piece {
     pub who: Speaker,
     pub text: String,
-    /// Whether it is the agent's last word on what was asked.
+    /// The agent's final answer to a request.
     pub answers: bool,
-    /// How many answers of the model come after it in the part that goes.
+    /// Number of responses after it in the removed part.
     pub age: usize,
 }
 
-/// What goes.
+/// The part of the conversation to summarise.
 #[derive(Debug)]
 pub(super) struct Plan {
     /// The first event that stays.
     pub first_kept: u32,
-    /// What was said before.
     pub pieces: Vec<Piece>,
-    /// What the present run is about, when that is said in the part that goes.
+    /// The card of the present run, if it is in the removed part.
     pub card: Option<String>,
 }
 
 struct Group {
-    /// The place of its first event.
+    /// The index of its first event.
     at: usize,
     tokens: u64,
-    /// Whether it is an answer with what came of its calls.
+    /// The group is a response with the results of its calls.
     answer: bool,
 }
 
 impl Plan {
-    /// Nothing when too little would go.
+    /// Returns `None` if too little would be removed.
     pub(super) fn of(
         events: &[SessionEvent],
         run: RunId,
@@ -99,13 +97,13 @@ impl Plan {
         Some(Self { first_kept: events[end].n, pieces, card })
     }
 
-    /// All texts, to take secrets out of them.
+    /// All texts, for masking secrets.
     pub(super) fn texts(&mut self) -> impl Iterator<Item = &mut String> {
         self.pieces.iter_mut().map(|piece| &mut piece.text).chain(&mut self.card)
     }
 }
 
-/// The group from which on everything stays.
+/// The index of the first group that stays.
 fn first_kept(groups: &[Group], keep: Keep) -> usize {
     let (mut tokens, mut answers) = (0, 0);
     for (at, group) in groups.iter().enumerate().rev() {
@@ -119,7 +117,7 @@ fn first_kept(groups: &[Group], keep: Keep) -> usize {
     0
 }
 
-/// An answer stays with what was asked, if that fits.
+/// Keeps a response together with its question, if that fits.
 fn with_question(groups: &[Group], mut first: usize, mut tokens: u64, most: u64) -> usize {
     while groups[first].answer && 0 < first && !groups[first - 1].answer {
         tokens += groups[first - 1].tokens;
@@ -150,7 +148,7 @@ fn groups(events: &[SessionEvent]) -> Vec<Group> {
                 open.remove(call_id);
                 (tokens_of(result.head().len()), false, false)
             }
-            // A call that the end of a run left without an answer gets none any more.
+            // Calls that were open when a run ended get no result any more.
             EventKind::RunEnded { .. } => {
                 open.clear();
                 (0, false, false)
@@ -166,7 +164,7 @@ fn groups(events: &[SessionEvent]) -> Vec<Group> {
 }
 
 fn parts_of(json: &str) -> Vec<Part> {
-    // ok: what this version cannot read has nothing to say to it.
+    // ok: parts that this version cannot read are skipped.
     serde_json::from_str(json).unwrap_or_default()
 }
 

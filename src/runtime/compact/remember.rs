@@ -1,5 +1,4 @@
-//! What a summary says is worth keeping goes into the note of the day, before the words that say it are
-//! taken away.
+//! Writes facts that a summary marks as worth keeping to the daily note, before their source leaves the conversation.
 
 use jiff::tz::TimeZone;
 
@@ -14,9 +13,8 @@ use git::{File, GitError, files::AgentFiles};
 use store::{ReadExt, StoreError};
 
 impl Turn {
-    /// Writes lines into the note of the day. A conversation for one call alone leaves nothing behind, a
-    /// sub-agent writes in its own folder alone, and a folder that fails does not keep a conversation from
-    /// being compacted.
+    /// Writes lines to the daily note. Throw-away conversations and sub-agents, which write only in their own folder,
+    /// leave none. A failed write does not prevent compaction.
     pub(super) async fn remember(
         &mut self,
         lines: Vec<String>,
@@ -37,7 +35,7 @@ impl Turn {
         let written = blocking(move || -> Result<bool, GitError> {
             let files = AgentFiles::open(&folder)?;
             let old = match files.read_up_to(&note, memory::MAX_FILE)? {
-                // What is not read whole is not written.
+                // Do not write a note that cannot be read whole.
                 Some(part) if memory::MAX_FILE < part.total => return Ok(false),
                 Some(part) => String::from_utf8_lossy(&part.bytes).into_owned(),
                 None => String::new(),
@@ -51,7 +49,7 @@ impl Turn {
         match written {
             Ok(true) => Ok(Some(EventKind::Remembered { path, lines })),
             Ok(false) => {
-                // What stands there already may be what this run wrote before a crash: it is committed.
+                // The lines may come from this run before a crash: commit the file.
                 self.talk.journal.paths.insert(path);
                 Ok(None)
             }

@@ -1,4 +1,4 @@
-//! What a model is told that has to write a summary.
+//! The messages to a model that writes a summary.
 
 use crate::history::tokens_of;
 use kernel::Thinking;
@@ -7,22 +7,22 @@ use kernel::text::{ellipsis, head_tail};
 use super::guard;
 use super::plan::{Piece, Speaker};
 
-/// What it has to do.
+/// The instructions.
 pub(super) const SYSTEM: &str = include_str!("../prompts/compact.md");
 
-/// The most of one piece by who said it, in bytes.
+/// Most bytes of one piece: of people and the agent, of calls, of results.
 const LONG: (usize, usize, usize) = (8_000, 700, 2_000);
-/// The heading of what is for the memory.
+/// The heading of facts for the memory.
 const MEMORY: &str = "For memory";
-/// So many lines are written into it.
+/// Most lines for the memory.
 const MOST_LINES: usize = 10;
-/// The longest of them, in characters.
+/// The longest line, in characters.
 const LONGEST_LINE: usize = 300;
-/// Between the head and the tail of what is longer.
+/// Replaces the middle of a longer text.
 const LEFT_OUT: &str = "\n[…]\n";
 
-/// The conversation in parts of about so many tokens, at most so many parts: of a longer one the
-/// outputs of tools are left out first, and then its oldest part.
+/// Splits the conversation into at most `most` parts of about `room` tokens. If it is too long, tool results are
+/// shortened first; then the oldest parts are dropped.
 pub(super) fn chunks(pieces: &[Piece], room: u64, most: usize) -> Vec<String> {
     let chunks = split(pieces, room, LONG.2);
     if chunks.len() <= most {
@@ -38,7 +38,7 @@ fn split(pieces: &[Piece], room: u64, tool: usize) -> Vec<String> {
     for piece in pieces {
         let line = line(piece, tool);
         let last = chunks.len() - 1;
-        // A call and its result may be told apart here: nothing is carried out.
+        // A call and its result may be separated here, because nothing is executed.
         if !chunks[last].is_empty() && room < tokens_of(chunks[last].len() + line.len()) {
             chunks.push(line);
         } else {
@@ -59,7 +59,7 @@ fn line(piece: &Piece, tool: usize) -> String {
     format!("[{who}] {}\n\n", head_tail(piece.text.trim(), most, LEFT_OUT))
 }
 
-/// The question for one part.
+/// The message for one part.
 pub(super) fn question(so_far: Option<&str>, part: &str, focus: &str) -> String {
     let mut out = String::new();
     if let Some(summary) = so_far {
@@ -73,7 +73,7 @@ pub(super) fn question(so_far: Option<&str>, part: &str, focus: &str) -> String 
     out
 }
 
-/// Takes out of a summary what is for the memory: the summary without it, and its lines.
+/// Splits a summary into its text without the memory section, and the lines of that section.
 pub(super) fn for_memory(summary: &str) -> (String, Vec<String>) {
     let lines = guard::below(summary, MEMORY);
     let lines =
@@ -81,7 +81,7 @@ pub(super) fn for_memory(summary: &str) -> (String, Vec<String>) {
     (guard::without(summary, MEMORY), lines)
 }
 
-/// A summary needs little thought.
+/// Limits thinking, because a summary needs little.
 pub(super) fn little(thinking: Thinking) -> Thinking {
     match thinking {
         Thinking::None => Thinking::None,

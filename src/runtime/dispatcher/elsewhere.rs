@@ -1,4 +1,4 @@
-//! The half of the dispatcher that works on a host: it drives what home has made.
+//! The dispatcher on a host: it drives the runs that the primary has created.
 
 use app::upstream::Upstream;
 use kernel::Timestamp;
@@ -8,7 +8,7 @@ use crate::plan::Plan;
 use crate::{EngineError, remote, resume};
 
 impl Dispatcher {
-    /// A look on a host: it goes on with what the life before left, and does what home has made.
+    /// A pass on a host: resumes runs of the previous process, and drives the primary's runs.
     pub(super) async fn look_away(
         &self,
         up: &dyn Upstream,
@@ -36,7 +36,7 @@ impl Dispatcher {
         for run in plan.rests {
             written &= self.suspend(run).await;
         }
-        // Who goes on needs the keys of its agent, as who begins does.
+        // A resumed run needs its agent's keys, like a new one.
         if !up.lacks_keys() {
             for run in plan.running {
                 written &= self.take_up(run).await;

@@ -1,4 +1,4 @@
-//! How runs are cut off: stopped, or put back so that they go on later.
+//! Cancels runs: stops them, or requeues them to continue later.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -14,11 +14,11 @@ use crate::{BY, commit};
 
 /// How long a stopped run's task may take before the run is ended without it.
 const STOP_GRACE: Duration = Duration::from_millis(950);
-/// The same where another machine works on it.
+/// The same for a run on a host.
 const AWAY_GRACE: Duration = Duration::from_secs(4);
 
 impl Dispatcher {
-    /// Ends a run that was asked to stop, whatever its task does. Answers whether that was written.
+    /// Ends a run with a stop request, whatever its task does. Returns whether that was written.
     pub(super) async fn end_stopped(&self, run: RunId, by: Option<AccountId>) -> bool {
         self.end(run, by, false).await
     }
@@ -32,7 +32,7 @@ impl Dispatcher {
         ended.is_ok()
     }
 
-    /// Cancels a run's task; ends the run without it when it hangs. Answers whether it has one.
+    /// Cancels a run's task, and ends the run without it if the task hangs. Returns whether the run has a task.
     pub(super) fn stop(&self, run: RunId, by: Option<AccountId>) -> bool {
         let Some(cancel) = self.0.working.lock().get(&run).map(|w| w.control.cancel.clone()) else {
             return false;
@@ -46,7 +46,7 @@ impl Dispatcher {
         self.0.ws.spawn("stop", async move {
             tokio::select! {
                 () = tokio::time::sleep(STOP_GRACE) => {}
-                // The program ends: nobody waits for the rest of the second.
+                // During shutdown nobody waits for the rest of the second.
                 () = halt.cancelled() => return,
             }
             own.end_stopped(run, by).await;
@@ -55,8 +55,8 @@ impl Dispatcher {
         true
     }
 
-    /// Ends a run of another machine: that machine does it while it is linked, else home does at once, and what still comes
-    /// of the run is refused.
+    /// Ends a run on a host. A linked host gets some seconds to do it itself; then the primary ends the run and rejects
+    /// later commands of it.
     pub(super) fn stop_away(&self, run: RunId, by: Option<AccountId>, linked: bool) -> bool {
         if !self.0.memory.lock().ending.insert(run) {
             return true;
@@ -75,7 +75,7 @@ impl Dispatcher {
                 run.map(|run| gateways::queries::gateway_of(snap, run.agent)).transpose()
             });
             if let Ok(Some(gateway)) = live {
-                // It may have fallen silent meanwhile.
+                // The host may have lost its link meanwhile.
                 let linked = linked && ws.app.hosts.is_linked(ws.id, gateway);
                 own.end(run, by, !linked).await;
                 commit::left(&own.0.ws, run).await;
@@ -86,8 +86,8 @@ impl Dispatcher {
         true
     }
 
-    /// Cuts off a run that is to stand still at once, and puts it back without its task when that hangs.
-    /// Answers whether that was written.
+    /// Cancels a run that must pause at once, and requeues it without its task if the task hangs. Returns whether that
+    /// was written.
     pub(super) async fn suspend(&self, run: RunId) -> bool {
         let control = self.0.working.lock().get(&run).map(|working| working.control.clone());
         let Some(control) = control else { return self.put_back(run).await };

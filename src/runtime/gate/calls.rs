@@ -1,4 +1,4 @@
-//! How far a call of a run reaches, and what it takes there.
+//! The reach of a call, and the secrets that it uses.
 
 use serde_json::Value;
 
@@ -13,11 +13,11 @@ use crate::EngineError;
 use crate::tools::request;
 use crate::turn::Turn;
 
-/// What `process` does without touching the program.
+/// Actions of `process` that do not send anything to the program.
 const PROCESS_LOOKS: &[&str] = &["list", "poll", "log", "kill", "clear", "remove"];
 
 impl Turn {
-    /// What a call does, and how far it reaches before it is looked at whether it changes who the agent is.
+    /// Effect and reach of a call, before the check of identity files.
     pub(super) fn reach_of(
         &self,
         (entry, given): (&Entry, &Value),
@@ -41,8 +41,8 @@ impl Turn {
         Ok((effect, authorize::reach_of(name, effect, programs)))
     }
 
-    /// Whether a call takes a secret to where it can leave: in a request, or as a variable of a program that has the
-    /// network.
+    /// Returns `true` if a secret of the call can leave the machine: in a request, or as a variable of a program with
+    /// network access.
     pub(super) fn takes_secret(&self, tool: &str, given: &Value) -> bool {
         let names =
             given.get("secrets").and_then(Value::as_array).is_some_and(|all| !all.is_empty());
@@ -51,7 +51,7 @@ impl Turn {
         names && leaves || tool == request::NAME && given.to_string().contains(request::SECRET)
     }
 
-    /// The secrets that a call names, each with which of them it is and which of its values: a yes counts for no other.
+    /// The secrets named by a call, each with its id and version, because an approval covers only these.
     pub(super) fn secrets_of(&self, tool: &str, given: &Value) -> Result<Vec<String>, EngineError> {
         let keys = terms::secrets_of(tool, given);
         if keys.is_empty() {
@@ -66,7 +66,8 @@ impl Turn {
         Ok(keys.into_iter().map(told).collect())
     }
 
-    /// How far a request reaches that only looks, as a page is fetched, or goes to a host of the agent's list.
+    /// The reach of a request that only reads, like fetching a page, or that goes to a host of the list. `None` for
+    /// others.
     pub(super) fn named(
         &self,
         given: &Value,

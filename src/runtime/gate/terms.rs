@@ -1,5 +1,5 @@
-//! What people read of a call that they are asked for, how much harm it may do, for what else a yes can count, and what is
-//! kept of a call once it was judged.
+//! The data of an approval request: the text shown to people, the risk, the wider permissions on offer, and the stored
+//! record of the decision.
 
 use std::collections::BTreeSet;
 
@@ -18,14 +18,14 @@ use crate::toolbox::Call;
 use crate::tools::browser::AtSite;
 use crate::tools::request;
 
-/// What people read of a call: of a program its variables before its command line, and what else it gets behind it; of a
-/// request what is sent.
+/// The text of a call for people. For a program: its variables, its command line, and what else it gets. For a request:
+/// what is sent.
 pub(super) fn shown(tool: &str, command: &str, given: &Value) -> String {
     if tool == request::NAME {
         return sent(given);
     }
     if tool != "exec" || command.is_empty() {
-        // ok: a value of our own making is written.
+        // ok: a parsed value can be serialised.
         return serde_json::to_string_pretty(given).unwrap_or_default();
     }
     let mut shown = String::new();
@@ -44,9 +44,9 @@ pub(super) fn shown(tool: &str, command: &str, given: &Value) -> String {
     shown
 }
 
-/// A request as it goes out: method and address, a line for each header, and its body behind an empty line.
+/// A request as it is sent: method and address, one line per header, an empty line and the body.
 fn sent(given: &Value) -> String {
-    // What breaks a line forges none.
+    // Escape line breaks, so that no value can forge a line.
     let line = |text: &str| text.replace('\r', "\\r").replace('\n', "\\n");
     let text = |key: &str| given.get(key).and_then(Value::as_str).unwrap_or_default().trim();
     let method = match text("method") {
@@ -61,7 +61,7 @@ fn sent(given: &Value) -> String {
     let body = match given.get("body") {
         None | Some(Value::Null) => String::new(),
         Some(Value::String(body)) => body.clone(),
-        // ok: a value that was read is written.
+        // ok: a parsed value can be serialised.
         Some(body) => serde_json::to_string_pretty(body).unwrap_or_default(),
     };
     if !body.is_empty() {
@@ -71,7 +71,7 @@ fn sent(given: &Value) -> String {
     sent
 }
 
-/// The variables of the secrets that a call names, each once.
+/// The names of the secrets in a call, without duplicates.
 pub(super) fn secrets_of(tool: &str, given: &Value) -> Vec<String> {
     let mut keys = BTreeSet::new();
     if tool == request::NAME {
@@ -82,13 +82,13 @@ pub(super) fn secrets_of(tool: &str, given: &Value) -> Vec<String> {
     keys.into_iter().collect()
 }
 
-/// The secrets that a program is to get as variables.
+/// The names of the secrets that a program gets as variables.
 fn variables(given: &Value) -> impl Iterator<Item = &str> {
     let named = given.get("secrets").and_then(Value::as_array).into_iter().flatten();
     named.filter_map(Value::as_str)
 }
 
-/// Whether a variable of this name may say which code a program runs.
+/// Returns `true` if a variable of this name may determine which code a program runs.
 pub(super) fn is_telling(name: &str) -> bool {
     let name = name.to_ascii_uppercase();
     let begins = ["LD_", "GIT_", "NODE_", "PYTHON", "PERL", "RUBY", "CARGO_", "RUSTC", "NPM_"];
@@ -104,8 +104,8 @@ pub(super) fn risk_of(line: &Line) -> Risk {
     }
 }
 
-/// For what else a yes to a command line can count, the narrowest first. What cannot be taken apart, and programs with
-/// code among their words, are asked for each time.
+/// The wider permissions that an approval of a command line may offer, narrowest first. None for lines that cannot be
+/// parsed and for programs with code in their arguments.
 pub(super) fn offers_of(line: &Line) -> Vec<Offer> {
     let seen = line.seen.as_deref().unwrap_or_default();
     let loads = |one: &commands::Seen| {
@@ -142,7 +142,7 @@ pub(super) fn offers_of_request(
     std::iter::once(same).chain(host).collect()
 }
 
-/// What is kept of a call that was judged by these facts, with what it asks of a site in the agent's browser.
+/// The stored record of a decision on a call, with the call's requests to a site.
 pub(super) fn judged(
     call: &Call,
     facts: Facts<'_>,
@@ -150,7 +150,7 @@ pub(super) fn judged(
     leave: AccessDecision,
     redactor: &Redactor,
 ) -> CallRecord {
-    // What is asked of a site is allowed for the browser, whichever of its tools asks.
+    // Actions on a site are permitted for the browser as a whole, whichever tool requests them.
     let asked = act.map(|act| sites::of_offers(&act.terms().1));
     let facts = match &asked {
         Some(asked) => Facts { tool: BROWSER, request: asked.as_ref(), ..facts },

@@ -1,4 +1,4 @@
-//! What a model is sent of what happened.
+//! What a model is sent for a sequence of events.
 
 use super::History;
 use features::runs::model::{Attachment, Body, CallStatus, EventKind};
@@ -175,7 +175,7 @@ fn who_wrote_an_answer_is_known() {
     assert!(history.has_call("a") && history.has_call("b") && !history.has_call("c"));
     let messages = history.take();
     history.put_back(messages);
-    // What stands before the newest message of a person goes, and the others keep their authors.
+    // Everything before a person's newest message is removed; the other messages keep their authors.
     history.shrink(0);
     assert_eq!(history.messages().len(), 3);
     assert_eq!(of_others(&history, "a"), [1]);

@@ -1,6 +1,6 @@
-//! In the mode Auto a model that the workspace has chosen may say yes to a call before people are asked. It sees one
-//! command or one request of little or middling risk; whatever it says beside yes, and that it says nothing within half a
-//! minute, goes to a person.
+//! In Auto mode a model chosen by the workspace may approve a call before people are asked. It sees one command or one
+//! request of low or medium risk. Any answer but an approval, and no answer within 30 seconds, leaves the decision to a
+//! person.
 
 use std::time::Duration;
 
@@ -25,14 +25,14 @@ use crate::port::Port;
 use crate::tools::request;
 use crate::turn::Turn;
 
-/// How long the reviewer has.
+/// Time limit of a review.
 const LIMIT: Duration = Duration::from_secs(30);
-/// The most tokens of its answer.
+/// Most tokens of the answer.
 const MOST: u32 = 300;
 const SYSTEM: &str = include_str!("../prompts/review.md");
 
-/// Whether a call is one thing: one command whose words are all that it is, or one request. What does what files say is
-/// left to people: those files are not shown.
+/// Returns `true` if a call is one command without variables or the like, or one request. Commands that execute the
+/// content of files are left to people, because the reviewer does not see those files.
 pub(crate) fn is_one(tool: &str, bare: Option<&Line>) -> bool {
     let is_whole = |one: &Seen| {
         one.keeps && one.files.is_empty() && !authorize::does_what_files_say(&one.argv[0])
@@ -46,9 +46,9 @@ pub(crate) fn is_one(tool: &str, bare: Option<&Line>) -> bool {
 }
 
 impl Turn {
-    /// Lets the reviewer answer for people. Answers whether it has allowed the call, which is noted then.
+    /// Asks the reviewer. Returns whether it approved the call, which is then recorded.
     pub(crate) async fn review(&mut self, new: &NewApproval) -> Result<bool, EngineError> {
-        // What is cut short is not all that it would do.
+        // A shortened text does not show the whole call.
         if new.risk == Risk::High || new.plan.shown.ends_with('…') {
             return Ok(false);
         }
@@ -64,7 +64,7 @@ impl Turn {
                 return Ok(false);
             }
         };
-        // What is asked and booked is the reviewer's as long as it answers.
+        // The reviewer is the current model until it has answered, for the request and its booking.
         let own = std::mem::replace(&mut self.chooser.chosen, reviewer);
         let said = self.ask_reviewer(new).await;
         self.chooser.chosen = own;
@@ -101,7 +101,7 @@ impl Turn {
         };
         let (call, admitted) = match self.talk.journal.apply(ReviewBegun { question }).await {
             Ok(Begun { call, admitted, .. }) => (call, admitted),
-            // Nobody pays for it: people are asked.
+            // No budget can pay the review: people are asked.
             Err(EngineError::Usage(_)) => return Ok(false),
             Err(error) => return Err(error),
         };
@@ -133,12 +133,12 @@ impl Turn {
     }
 }
 
-/// What the reviewer is sent: nothing but words of HQ stands outside of the marks.
+/// The reviewer's message. Everything but HQ's own text is marked as untrusted.
 fn question(id: &str, told: &str) -> String {
     format!("Review this call.\n{}", untrusted::wrap(id, told))
 }
 
-/// What the reviewer reads of a call. An agent, a page or a file may have chosen any of it: names of folders, too.
+/// The description of a call. Any of it, even folder names, may come from an agent, a page or a file.
 fn describe(new: &NewApproval) -> String {
     let NewApproval { tool, why, plan, .. } = new;
     let mut told = format!("Tool: {tool}\nWhy it is asked: {why}\n");
@@ -154,7 +154,7 @@ fn describe(new: &NewApproval) -> String {
     told
 }
 
-/// Whether the first line of an answer says yes and nothing else.
+/// Returns `true` if the first line of an answer is exactly "yes".
 fn is_yes(text: &str) -> bool {
     let first = text.trim().lines().next().unwrap_or_default();
     first.trim_matches(|sign: char| !sign.is_alphanumeric()).eq_ignore_ascii_case("yes")

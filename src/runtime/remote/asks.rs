@@ -1,4 +1,4 @@
-//! What home asks a host, answered there. Each question is one of a closed list; how each is asked stands with its noun.
+//! Questions of the primary that a host answers. They are a closed list; each noun defines how its question is asked.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -12,17 +12,17 @@ use features::jobs::away as programs;
 
 use super::{blocking, files, read};
 
-/// What home asks.
+/// A question of the primary.
 #[derive(Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Asks {
-    /// Something about the files of an agent.
+    /// About the files of an agent.
     Files(there::FileQuestion),
-    /// Something about a program that goes on.
+    /// About a job.
     Job(programs::Asks),
 }
 
-/// Answers home on this host.
+/// Answers questions on this host.
 #[derive(Clone)]
 struct Ears {
     ws: Ws,
@@ -43,7 +43,7 @@ impl Hears for Ears {
     }
 }
 
-/// Answers what home asks from now on, each question by itself, until the work here comes to rest.
+/// Answers the primary's questions concurrently, until the workspace stops.
 pub(crate) fn answer(ws: &Ws) {
     let Some(up) = ws.upstream.clone() else { return };
     let (ears, mut heard) = mpsc::unbounded_channel::<Tell>();
@@ -68,7 +68,7 @@ pub(crate) fn answer(ws: &Ws) {
 async fn answered(ears: &dyn Hears, up: &dyn Upstream, tell: Tell) {
     let answer = ears.hear(tell.what).await;
     for told in Told::all(&tell.number, &answer) {
-        // ok: where the program ends, or the line is cut, home waits no longer than it wants to.
+        // ok: if the link is cut, the primary's own timeout applies.
         if up.asks(Aside::Told(told).said()).await.is_err() {
             return;
         }

@@ -1,4 +1,5 @@
-//! Home's side: what the engine on a host says is looked at, carried out once, and answered as before when it comes again.
+//! The primary's side of the link to hosts: checks a host's request, carries it out once, and repeats the stored answer
+//! if the request is sent again.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -32,34 +33,33 @@ use crate::journal::blocking;
 use crate::toolbox::{is_for_locked, may_use};
 use crate::{BY, Engine, EngineError, child, gate};
 
-/// The most of an answer that is kept.
+/// Largest stored answer, in bytes.
 const KEPT: usize = 200 * 1024;
 
-/// The code of what is not for a host to say.
+/// Refusal code for something a host may not do.
 const NOT_YOURS: &str = "not_yours";
-/// Of one host people are told so often at most.
+/// Minimum interval of notifications about one host.
 const TOLD: SignedDuration = SignedDuration::from_hours(1);
 
-/// Files of hosts that are on their way.
+/// Blobs of hosts that are being received.
 type Parts = HashMap<(GatewayId, BlobId), Vec<u8>>;
 
-/// Answers hosts.
+/// Answers requests of hosts.
 #[derive(Clone)]
 pub struct AtHome {
     engine: Engine,
     parts: Arc<Mutex<Parts>>,
-    /// When people were last told of a host.
+    /// When people were last notified about each host.
     told: Arc<Mutex<HashMap<GatewayId, Timestamp>>>,
 }
 
 impl AtHome {
-    /// With this engine.
     #[must_use]
     pub fn new(engine: Engine) -> Self {
         Self { engine, parts: Arc::default(), told: Arc::default() }
     }
 
-    /// Tells people that a host says what is not for it to say.
+    /// Notifies people that a host has sent something it may not send.
     async fn tell(&self, ws: &Ws, from: GatewayId, what: &str) {
         let now = ws.app.clock.now();
         let is_told = {
@@ -119,23 +119,23 @@ impl Desk for AtHome {
     }
 }
 
-/// People may have locked an agent, or taken a tool away from it, since its host weighed the call.
+/// The agent may have been locked or lost the tool since its host checked the call.
 fn denied(name: &str) -> ToolError {
     ToolError::refused("denied", format!("you may not use {name} here"))
 }
 
-/// What is not a host's is refused, and stands in the log.
+/// Logs and refuses a request that a host may not send.
 fn not_yours(from: GatewayId, what: &str) -> EngineError {
     tracing::warn!(gateway.id = %from, "a host is refused: {what}");
     EngineError::Home(Refusal::new(NOT_YOURS, what))
 }
 
-/// Whether an agent works on the machine of a gateway.
+/// Returns `true` if an agent is placed on this gateway.
 pub(super) fn is_its(read: &dyn Read, from: GatewayId, agent: AgentId) -> Result<bool, StoreError> {
     Ok(queries::gateway_of(read, agent)? == from)
 }
 
-/// A run as a host says it, if it is one of its.
+/// A run that a host names, if its agent is placed there.
 fn its_run(
     snap: &dyn Read,
     read: &dyn Read,
@@ -144,14 +144,14 @@ fn its_run(
 ) -> Result<Run, EngineError> {
     match snap.get::<Run>(id)? {
         Some(run) if is_its(read, from, run.agent)? => Ok(run),
-        // It was ended, and its agent has moved since.
+        // The run has ended, and its agent has moved since.
         Some(run) if !run.is_live() => Err(RunError::Fenced.into()),
         _ => Err(not_yours(from, "this run is no run of an agent that works on this machine")),
     }
 }
 
 impl AtHome {
-    /// Writes what a host says; what was written before is answered as before.
+    /// Applies a command of a host. A repeated command gets its stored answer.
     async fn write(
         &self,
         ws: &Ws,
@@ -167,7 +167,7 @@ impl AtHome {
             (None, Command::Order(_)) => HearerId::from_uuid(from.uuid()),
             _ => return Err(not_yours(from, "this is about another run than it says")),
         };
-        // What home alone writes no machine writes while it is cut off.
+        // An offline host never writes commands that belong to the primary alone.
         if let Command::Entry { hand, line } = &command
             && hand.cut.is_some()
             && (line.place() == Place::Home || hand.first.is_some())
@@ -218,7 +218,7 @@ impl AtHome {
         Ok(answer)
     }
 
-    /// Where a tool is called, with what it needs to know of its run, and whether its agent may use it now.
+    /// The context of a tool call, and whether the agent may use the tool now.
     fn place(
         &self,
         ws: &Ws,
@@ -302,7 +302,7 @@ impl AtHome {
         value(&found).map_err(EngineError::Home)
     }
 
-    /// Takes a piece of a file; says whether all of it is here.
+    /// Stores a piece of a blob. Returns whether the blob is complete.
     async fn piece(&self, ws: &Ws, from: GatewayId, piece: Sent) -> Result<Value, EngineError> {
         let Sent { id, offset, total, data: bytes } = piece;
         let own = ws.clone();
@@ -340,7 +340,7 @@ fn answered(before: &RunAnswer) -> Result<Value, EngineError> {
         .map_err(|_| EngineError::Broken("an answer that was kept cannot be read"))
 }
 
-/// Whether a host may write this.
+/// Checks whether a host may write this command.
 fn check(
     tx: &dyn Read,
     from: GatewayId,
@@ -361,7 +361,7 @@ fn check(
         && !run.is_live()
         && !is_its(run.agent)
     {
-        // It was ended, and its agent has moved since.
+        // The run has ended, and its agent has moved since.
         return Err(RunError::Fenced.into());
     }
     if let About::Job(job) = about
@@ -369,7 +369,7 @@ fn check(
         && !job.goes_on()
         && !is_its(job.agent)
     {
-        // It was given up when its agent moved.
+        // The job was given up when its agent moved.
         return Err(RunError::Fenced.into());
     }
     let speaks = match by {

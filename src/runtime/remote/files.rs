@@ -1,6 +1,6 @@
-//! The files of agents that work on other machines. Their branches go down before a run and up after each commit, forward
-//! only; what home cannot go on with is kept there beside. While the line stands, home looks at what lies on a host, and
-//! lays there what people change.
+//! Files of agents that work on hosts. A branch is fetched before a run and sent after each commit, fast-forward only;
+//! diverging commits are kept on the primary as a separate branch. While the link is up, the primary reads files on the
+//! host and applies people's changes there.
 
 mod home;
 mod owed;
@@ -30,31 +30,31 @@ use super::{OfHome, RemoteRequest, Stand, keep, read, say, value};
 use crate::EngineError;
 use crate::journal::blocking;
 
-/// How long to wait before files that did not come are asked for again.
+/// Retry delays for fetching files.
 const PAUSES: [Duration; 4] = [
     Duration::from_secs(1),
     Duration::from_secs(2),
     Duration::from_secs(4),
     Duration::from_secs(8),
 ];
-/// What home answers where its branch has gone another way: what came is kept beside it.
+/// Answer if the primary's branch has diverged: the sent commits are kept beside it.
 const APART: &str = "apart";
-/// What it answers of an agent that works elsewhere by now: what came is kept.
+/// Answer if the agent has moved to another machine: the sent commits are kept.
 const KEPT: &str = "kept";
 
-/// Where a host is, and its way to home.
+/// The workspace on a host and its link to the primary.
 type Here<'a> = (&'a Ws, &'a dyn Upstream);
 
 /// An agent's branch on this machine.
 struct Place {
     slug: String,
     branch: Branch,
-    /// Where it stands here.
+    /// The local head.
     head: Option<CommitId>,
 }
 
-/// Brings the files of an agent to this host before its run begins. What goes wrong is tried again for a while: a run
-/// without its files would work beside what the agent knows. While the line is cut, a run goes on with what is here.
+/// Fetches an agent's files before its run starts, with some retries, because a run without them would lack what the
+/// agent knows. While the link is down the run uses the local files.
 pub(crate) async fn prepare(at: Here<'_>, run: RunId, agent: AgentId, cancel: &CancellationToken) {
     let mut pauses = PAUSES.into_iter();
     while at.1.is_linked() || !is_here(at.0, agent).await {
@@ -68,20 +68,20 @@ pub(crate) async fn prepare(at: Here<'_>, run: RunId, agent: AgentId, cancel: &C
     }
 }
 
-/// Whether an agent has a folder here.
+/// Returns `true` if an agent has its folder here.
 async fn is_here(ws: &Ws, agent: AgentId) -> bool {
     let place = stands(ws, agent).await;
     place.is_ok_and(|place| place.head.is_some() && ws.agent_folder(&place.slug).is_dir())
 }
 
-/// Brings the files of an agent to this host, as home has them.
+/// Fetches an agent's files from the primary.
 async fn fetch(at: Here<'_>, run: RunId, agent: AgentId) -> Result<(), EngineError> {
     let slug = stands(at.0, agent).await?.slug;
     let _turn = at.0.paths.hold(&at.0.agent_folder(&slug)).await;
     fetch_held(at, Some(run), agent).await
 }
 
-/// The same for whoever has the turn.
+/// The same, for a caller that holds the lock of the folder.
 async fn fetch_held(at: Here<'_>, run: Option<RunId>, agent: AgentId) -> Result<(), EngineError> {
     let (ws, up) = at;
     let Place { slug, branch, head: here } = stands(ws, agent).await?;
@@ -92,18 +92,18 @@ async fn fetch_held(at: Here<'_>, run: Option<RunId>, agent: AgentId) -> Result<
         let repo = own.repo()?;
         repo.take_in(head, &pack)?;
         let moved = repo.bring_on(&branch, &folder, head)?;
-        // Programs write there what is no file of the agent's.
+        // Programs use this folder for files that do not belong to the agent.
         AgentFiles::create(&own.agent_scratch(&slug))?;
         Ok::<_, EngineError>(moved)
     });
     if moved.await?? == Moved::Apart {
-        // What was committed here and never came home.
+        // Commits that were made here and never sent.
         send_held(at, run, agent).await?;
     }
     Ok(())
 }
 
-/// Brings what is new in an agent's branch home. While the line is cut, it goes with the next link.
+/// Sends new commits of an agent's branch to the primary. While the link is down, they are sent with the next link.
 pub(crate) async fn send(
     (ws, up): Here<'_>,
     run: Option<RunId>,
@@ -118,8 +118,8 @@ pub(crate) async fn send(
     send_held((ws, up), run, agent).await
 }
 
-/// The same for whoever has the turn. Where home's branch has gone another way, this one goes there, too, once home has
-/// what was here.
+/// The same, for a caller that holds the lock of the folder. If the primary's branch has diverged, the host switches to
+/// it after the primary has the local commits.
 async fn send_held(
     (ws, up): Here<'_>,
     run: Option<RunId>,
@@ -145,14 +145,14 @@ async fn send_held(
         if !matches!(answer.as_str(), Some(APART | KEPT)) {
             return Ok(());
         }
-        // People may drop it there; it is not sent once more.
+        // People may delete the kept branch on the primary; do not send it again.
         let own = ws.clone();
         blocking(move || own.repo()?.place(&sent, here).map_err(EngineError::from)).await??;
     }
     take_over((ws, up), run, (agent, slug, branch, here)).await
 }
 
-/// Goes on with a branch as home has it. What was here is kept there; what is in no commit stays as it lies.
+/// Switches to the primary's branch. The local commits are kept there; uncommitted files stay unchanged.
 async fn take_over(
     (ws, up): Here<'_>,
     run: Option<RunId>,
@@ -168,18 +168,18 @@ async fn take_over(
         if repo.head(&branch)? != Some(here) {
             return Ok(false);
         }
-        // Should it end in between, it is done once more.
+        // After a crash in between, this is repeated.
         repo.carry(&folder, (here, head), None)?;
         Ok::<_, EngineError>(repo.replace(&branch, here, head)?)
     });
     if !replaced.await?? {
-        // A run has committed meanwhile: that goes home first.
+        // A run has committed meanwhile: send that first.
         ws.looks.owe([agent]);
     }
     Ok(())
 }
 
-/// Where a branch stands at home, with a pack of what is missing here.
+/// The head of the branch on the primary, with a pack of the commits that are missing here.
 async fn fetched(
     up: &dyn Upstream,
     run: Option<RunId>,
@@ -196,7 +196,7 @@ async fn fetched(
     }
 }
 
-/// Takes a piece of a pack; says whether it was the last.
+/// Appends a piece of a pack. Returns whether it was the last one.
 fn is_whole(pack: &mut Vec<u8>, stand: &Stand) -> bool {
     let piece = &stand.data;
     let is_last = piece.is_empty() || stand.total <= (pack.len() + piece.len()) as u64;
@@ -204,7 +204,7 @@ fn is_whole(pack: &mut Vec<u8>, stand: &Stand) -> bool {
     is_last
 }
 
-/// Asks home about files: about a run in its turn, else beside all that is said.
+/// Sends a request about files: in a run's order if it belongs to a run, else independently.
 async fn ask<T: DeserializeOwned>(
     up: &dyn Upstream,
     run: Option<RunId>,
@@ -234,7 +234,7 @@ async fn head_of(ws: &Ws, branch: &Branch) -> Result<Option<CommitId>, EngineErr
     Ok(blocking(move || own.repo()?.head(&branch)).await??)
 }
 
-/// What is wrong with files, as the engine has it.
+/// Converts an error of file operations.
 pub(crate) fn of_files(error: FilesError) -> EngineError {
     match error {
         FilesError::Git(error) => error.into(),

@@ -1,5 +1,5 @@
-//! At home: what hosts write moves what their runs may spend while they are cut off; and what comes of a run after it was taken
-//! from its machine is kept, so that people can read it, and never applied.
+//! On the primary: adjusts the offline budget of runs by what hosts write. Also keeps what a host reports after its run
+//! was taken away, as evidence for people that is never applied.
 
 use app::Ws;
 use features::agents::model::Agent;
@@ -20,20 +20,20 @@ use crate::EngineError;
 use crate::command::calls::{Booked, CutOff, Paid, Question};
 use crate::command::{About, Command, Line};
 
-/// The most that is kept of one piece of evidence, in bytes.
+/// Largest piece of evidence, in bytes.
 const MOST: usize = 64 * 1024;
 
-/// What a command does to the grant of its run.
+/// The effect of a command on the grant (offline budget) of its run.
 #[derive(Clone, Copy)]
 pub(super) enum Moves {
     Nothing,
-    /// It is filled up, or goes with the end of the work.
+    /// The grant is refilled, or returned at the end of the work.
     Fits(RunId),
-    /// A call that was made while the line was cut is taken out of it.
+    /// A call that was made offline is taken from the grant.
     Draws(RunId),
 }
 
-/// The same, once it is known how it stood before.
+/// The same, with the state before the command.
 pub(super) enum Moving {
     Nothing,
     Fits(RunId),
@@ -87,30 +87,29 @@ impl Moving {
     }
 }
 
-/// What is kept of a command that came too late.
+/// The record of a command that came too late.
 pub(super) struct Evidence {
     run: RunId,
     epoch: u64,
     number: u64,
-    /// When it was written, where that was while the line was cut.
+    /// The time of writing, if the host was offline.
     at: Option<Timestamp>,
     kind: String,
     text: String,
     spent: Option<Cost>,
-    /// What a call was admitted with that it begins: what is held back for it, and how much in micro-dollars.
+    /// The reservation of a call that the command starts, and its amount in micro-dollars.
     begun: Option<(ReservationId, i64)>,
 }
 
-/// What a call came to.
+/// The cost of a call.
 struct Cost {
-    /// What was held back for it.
     held: ReservationId,
-    /// Its number in the run; 0 where that is not said.
+    /// Its number in the run; 0 if unknown.
     call: u32,
     spent: Spent,
 }
 
-/// Whether a command names no money that is held back for another run than its own.
+/// Returns `false` if a command names a reservation of another run.
 pub(super) fn is_its_money(tx: &dyn Read, command: &Command) -> Result<bool, EngineError> {
     let Command::Entry { hand, line } = command else { return Ok(true) };
     for held in names(line).into_iter().flatten() {
@@ -121,7 +120,7 @@ pub(super) fn is_its_money(tx: &dyn Read, command: &Command) -> Result<bool, Eng
     Ok(true)
 }
 
-/// The money that an entry names: held back before it, or by it.
+/// The reservations that an entry names or makes.
 fn names(line: &Line) -> [Option<ReservationId>; 2] {
     let asked = |question: &Question| {
         [question.id, question.admitted.as_ref().map(|admitted| admitted.reservation)]
@@ -142,7 +141,7 @@ fn names(line: &Line) -> [Option<ReservationId>; 2] {
 }
 
 impl Evidence {
-    /// Of what was written while the line was cut, and of what has cost something and waited for the line.
+    /// For commands written offline, and for commands with a cost.
     pub(super) fn of(command: &Command) -> Option<Self> {
         let Command::Entry { hand, line } = command else { return None };
         let (at, spent) = (hand.cut.map(from_ms), spent(line));
@@ -155,12 +154,12 @@ impl Evidence {
         Some(Self { run, epoch, number, at, kind, text, spent, begun: begun(line) })
     }
 
-    /// Keeps it with its run, if that was one of this host's; what it says of costs is booked.
+    /// Stores the evidence with its run, if the run was this host's, and books the reported cost.
     pub(super) async fn keep(self, ws: &Ws, from: GatewayId) -> Result<(), EngineError> {
         let keep = move |tx: &mut WriteTx<'_>| {
             let Self { run, epoch, number, at, kind, text, spent, begun } = self;
             let Some(one) = tx.get::<Run>(run)? else { return Ok(()) };
-            // It was applied, and comes again.
+            // The command was applied and is a repetition.
             if epoch == one.epoch && number <= one.applied {
                 return Ok(());
             }
@@ -170,7 +169,7 @@ impl Evidence {
             if !was_its && !is_there {
                 return Ok(());
             }
-            // What waited is nothing beside a run that was not cut off.
+            // Commands of a run that was not offline need no evidence.
             let is_lost = grant.is_some_and(|grant| grant.lost.is_some());
             if at.is_none() && !is_lost && !kept::has(tx, run, 1)? {
                 return Ok(());
@@ -192,7 +191,7 @@ impl Evidence {
     }
 }
 
-/// What a call was admitted with on its machine, where an entry begins one.
+/// The reservation and amount of a call that the entry starts.
 fn begun(line: &Line) -> Option<(ReservationId, i64)> {
     let question = match line {
         Line::CallBegun(one) => &one.question,
@@ -203,7 +202,7 @@ fn begun(line: &Line) -> Option<(ReservationId, i64)> {
     question.admitted.as_ref().map(|admitted| (admitted.reservation, admitted.micros))
 }
 
-/// What a call came to, where an entry says so.
+/// The cost of a call, if the entry reports one.
 fn spent(line: &Line) -> Option<Cost> {
     let cost = |held: ReservationId, call: u32, spent: &Spent| {
         Some(Cost { held, call, spent: spent.clone() })
@@ -230,7 +229,7 @@ fn spent(line: &Line) -> Option<Cost> {
     }
 }
 
-/// The kind of a command, and what it says, for people.
+/// The kind and the content of a command, for people.
 fn describe(line: &Line) -> (String, String) {
     let (kind, events): (&str, Vec<&EventKind>) = match line {
         Line::Append(one) => ("events", one.events.iter().collect()),
@@ -265,7 +264,7 @@ fn words(event: &EventKind) -> String {
         EventKind::ToolStarted { name, .. } | EventKind::FilesStarted { name, .. } => name.clone(),
         EventKind::ToolFinished { name, result, .. } => format!("{name}: {}", result.head()),
         EventKind::Notice { text } => text.clone(),
-        // ok: what cannot be written down is not told.
+        // ok: an event that cannot be serialised is left out.
         other => serde_json::to_string(other).unwrap_or_default(),
     }
 }

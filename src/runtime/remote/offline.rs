@@ -1,6 +1,6 @@
-//! A run on a host goes on while the line is cut: what happens in it is written into the host's own store, in one transaction
-//! with the command that home hears later. The same command comes to the same there: what is made while it is applied, and
-//! named later, goes with it.
+//! Continues a run on a host while the link is down: its journal is written to the host's own store, in one transaction
+//! with the command that the primary receives later. The command has the same effect there, because ids created while
+//! it is applied are included in it.
 
 use std::time::Duration;
 
@@ -18,58 +18,59 @@ use super::{AGAIN, RemoteRequest, keep_blobs, own_files, pieces, read, value};
 use crate::command::{self, Command, Entry, Hand, Line, Noted};
 use crate::{EngineError, OfHome as _};
 
-/// An entry that may be written on this host.
+/// An entry that this host may write.
 pub(super) struct Write<'w> {
     pub(super) at: (&'w Ws, &'w dyn Upstream),
-    /// By whom, and why.
+    /// Actor and cause.
     pub(super) by: (Actor, Cause),
-    /// With which pen.
+    /// The header of the entry.
     pub(super) hand: Hand,
-    /// Whether a model is asked then.
+    /// The entry starts a model call.
     pub(super) begins: bool,
-    /// Whether it may need what home has sent to be kept in memory alone.
+    /// The entry may need secrets that the primary sends and that are only in memory.
     pub(super) needs_keys: bool,
     pub(super) entry: Value,
-    /// What home is told.
+    /// The request to the primary.
     pub(super) said: Value,
 }
 
-/// What came of a try to write something here.
+/// The result of an attempt to write locally.
 enum Here<T> {
     /// It is written.
     Wrote(T),
-    /// There is a line after all.
+    /// The link is up after all.
     Linked,
-    /// Nothing here may decide it: it waits for home.
+    /// This host may not decide the entry; it waits for the primary.
     Waits,
 }
 
-/// Whether an entry lets a model be asked.
+/// Returns `true` if an entry starts a model call.
 pub(super) fn begins_call(line: &Line) -> bool {
     matches!(line, Line::CallBegun(_) | Line::QuestionBegun(_) | Line::ReviewBegun(_))
 }
 
-/// Whether what an entry begins may need a key: a model is asked, or a tool does something.
+/// Returns `true` if the step started by an entry may need a key: a model call or a tool.
 pub(super) fn needs_keys(line: &Line) -> bool {
     begins_call(line) || matches!(line, Line::StepBegun(_))
 }
 
-/// That home alone can say what comes of it.
+/// The error for entries that only the primary can decide.
 fn of_home() -> EngineError {
     UsageError::Ungranted.into()
 }
 
-/// Whether the disk of this machine takes nothing now: that says nothing of what was to be written.
+/// Returns `true` if the error only concerns this host's disk, not the entry.
 fn is_held_up(error: &EngineError) -> bool {
     ["busy", "storage_full", "storage_failed", "storage_unknown"].contains(&error.word())
 }
 
 impl Write<'_> {
-    /// Writes it at home while there is a line, else here; what this host may not decide waits for the line.
+    /// Writes the entry on the primary while the link is up, else here. An entry that this host may not decide waits
+    /// for the link.
     pub(super) async fn noted<E: Entry>(&self) -> Result<Option<Noted<E::Answer>>, EngineError> {
         let ((ws, up), run) = (self.at, self.hand.run);
         let words = up.words(self.said.clone());
-        // Whoever would ask a model has connected to it with what was dropped: the run is taken up anew.
+        // The provider client was created with the dropped keys, so the run is reloaded.
         if self.needs_keys && self.has_waited_for_keys().await && self.begins {
             return Err(EngineError::Halted);
         }
@@ -81,7 +82,7 @@ impl Write<'_> {
             }
             match self.here::<E>(&words).await? {
                 Here::Wrote(noted) => return Ok(Some(noted)),
-                // What home has heard comes anew first, over the next line: nothing is written here until then.
+                // The next link must first replay what the primary has received; nothing is written here until then.
                 Here::Linked if !up.is_linked() => tokio::time::sleep(AGAIN).await,
                 Here::Linked => {}
                 Here::Waits => {
@@ -92,7 +93,7 @@ impl Write<'_> {
         }
     }
 
-    /// Waits until what home had sent has come anew, where it was dropped. Answers whether it was.
+    /// Waits until dropped secrets have been sent again. Returns whether they had been dropped.
     async fn has_waited_for_keys(&self) -> bool {
         let ((_, up), run) = (self.at, self.hand.run);
         let mut moves = up.moves();
@@ -100,12 +101,12 @@ impl Write<'_> {
         if is_gone {
             tracing::warn!(run.id = %run, "a run waits for the line: {KEYS_GONE}");
         }
-        // ok: an error means that nobody is left who could send them.
+        // ok: an error means that nothing can send them any more.
         while up.lacks_keys() && moves.changed().await.is_ok() {}
         is_gone
     }
 
-    /// Sends the files that it names, while there is a line. Answers whether there was.
+    /// Sends the blobs that the entry names. Returns `false` if the link is down.
     async fn sends_files(&self) -> Result<bool, EngineError> {
         let ((ws, up), run) = (self.at, self.hand.run);
         for (id, bytes) in own_files(ws, &self.said).await? {
@@ -134,7 +135,7 @@ impl Write<'_> {
         };
         let written = ws.store.write(by, why, move |tx| kept.write::<E>(tx)).await;
         let waits = written.as_ref().is_err_and(is_held_up);
-        // Of one that was held up it may not be known that it is written.
+        // A write that was held up may still have reached the disk.
         if written.is_ok() || waits {
             up.wrote(run);
         }
@@ -151,18 +152,18 @@ impl Write<'_> {
     }
 }
 
-/// What one transaction on the host works with.
+/// The input of one transaction on the host.
 struct Kept {
     by: (Actor, Cause),
     hand: Hand,
-    /// For how long the line is cut, where a model is to be asked.
+    /// How long the link has been down, if the entry starts a model call.
     cut_for: Option<Duration>,
     entry: Value,
     nonce: Value,
 }
 
 impl Kept {
-    /// Writes the entry, and beside it what home is to hear of that.
+    /// Writes the entry together with the command for the primary.
     fn write<E: Entry>(self, tx: &mut WriteTx<'_>) -> Result<Noted<E::Answer>, EngineError> {
         let Self { by: (by, why), hand, cut_for, entry, nonce } = self;
         let run = tx.get::<Run>(hand.run)?.ok_or_else(of_home)?;
@@ -175,7 +176,7 @@ impl Kept {
         let now: E = read(entry).map_err(EngineError::Home)?;
         let cut = Some(tx.now().as_millisecond());
         let late = Hand { cut, ..hand.clone() };
-        // What has come from home already home alone can answer.
+        // Only the primary can answer an entry that it has already applied.
         let noted = command::write(tx, hand, || Some(now), None)?.ok_or_else(of_home)?;
         later.answered(&noted.answer);
         let command = Box::new(Command::Entry { hand: late, line: later.into() });

@@ -1,4 +1,4 @@
-//! Refusals as they go over the line, and back.
+//! Conversion of errors to refusals for the link, and back.
 
 use serde_json::Value;
 
@@ -12,9 +12,9 @@ use store::StoreError;
 
 use crate::EngineError;
 
-/// What home has refused, as the rules say it.
+/// Restores an error from a refusal of the primary.
 pub trait OfHome: From<StoreError> {
-    /// The error that it was at home, as far as anybody here tells it from others.
+    /// The original error, as far as callers here distinguish it from others.
     fn told(refusal: Refusal) -> Self;
 }
 
@@ -53,7 +53,7 @@ impl OfHome for TrustError {
 impl OfHome for JobError {
     fn told(refusal: Refusal) -> Self {
         match refusal.code.as_str() {
-            // Its rules say so, in words for whoever has begun the program.
+            // The message of a rule for whoever started the job.
             "tool" => Self::Told(refusal.sentence),
             _ => StoreError::told(refusal).into(),
         }

@@ -1,5 +1,5 @@
-//! Tools that look at the workspace, called on a host: they look at home. While the line there is cut, those that need no more
-//! than hosts have look in that, and say how old it is.
+//! Read-only workspace tools called on a host: they run on the primary. While the link is down, tools that need only
+//! replicated rows use the mirror and state its age.
 
 use std::time::Duration;
 
@@ -18,15 +18,15 @@ use web::format;
 
 use super::{AGAIN, Found, Look, RemoteRequest, read, value};
 
-/// Where something was found.
+/// Where a tool ran.
 enum Looked {
-    /// At home.
+    /// On the primary.
     Home(Value),
-    /// In what this host has, with a line that has been cut for so long.
+    /// On this host's mirror, with the time since the link was cut.
     Copy(Box<ToolOutput>, Duration),
 }
 
-/// Lets a tool look at home; `copy` is its look in what this host has, if it may.
+/// Runs a read-only tool on the primary; `copy` runs it on the mirror, if the tool may.
 pub(crate) async fn look(
     up: &dyn Upstream,
     cx: &ToolCx,
@@ -57,8 +57,8 @@ fn not_at_home(refusal: Refusal) -> ToolError {
     ToolError::Failed { code: "not_at_home", message: refusal.sentence }
 }
 
-/// Looks at home; once the line has been cut for longer than a run waits for it, here. What this host cannot tell waits for
-/// home.
+/// Runs the tool on the primary or, once the link has been down longer than a run waits for it, here. What the mirror
+/// cannot answer waits for the primary.
 async fn home_or_copy(
     up: &dyn Upstream,
     run: RunId,
@@ -71,22 +71,22 @@ async fn home_or_copy(
         }
         match up.alone(run).await {
             Some(alone) => break alone,
-            // Not all that home has heard is here yet.
+            // The mirror does not have everything that the primary has received.
             None if !up.is_linked() => tokio::time::sleep(AGAIN).await,
             None => {}
         }
     };
-    // Nothing that it reads goes meanwhile.
+    // The gate keeps the mirror unchanged while the tool reads.
     let output = copy.await;
     drop(gate);
     match output {
         Ok(output) if !output.is_error => Ok(Looked::Copy(Box::new(output), cut_for)),
-        // Home may have what is not here.
+        // The primary may have rows that are not in the mirror.
         _ => up.says(run, words).await.map(Looked::Home),
     }
 }
 
-/// How old what this host has is, in the words that a model is told.
+/// The age of the mirror, in a text for the model.
 fn head(now: Timestamp, cut_for: Duration, zone: &TimeZone) -> String {
     let age = SignedDuration::try_from(cut_for).ok();
     let at = age.and_then(|age| now.checked_sub(age).ok()).unwrap_or(now);
@@ -98,7 +98,7 @@ fn head(now: Timestamp, cut_for: Duration, zone: &TimeZone) -> String {
     )
 }
 
-/// Puts a line above what was found.
+/// Puts a line above the result.
 fn headed(output: ToolOutput, head: &str) -> ToolOutput {
     let below = |text: String| format!("{head}\n{text}");
     ToolOutput { text: below(output.text), whole: output.whole.map(below), ..output }

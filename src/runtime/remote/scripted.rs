@@ -1,4 +1,4 @@
-//! A line to home as a test scripts it: linked or cut, with one answer to all that is said.
+//! A scripted upstream for tests: linked or cut, with one answer to all requests.
 
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -15,9 +15,8 @@ use serde_json::Value;
 use tokio::sync::{RwLock, mpsc, watch};
 use zeroize::Zeroizing;
 
-/// The line.
 pub(crate) struct Scripted {
-    /// For how long it is cut; nothing while there is one.
+    /// How long the link has been down; `None` while it is up.
     cut_for: Option<Duration>,
     gate: Arc<RwLock<()>>,
     answer: watch::Sender<Option<Value>>,
@@ -44,7 +43,7 @@ impl Scripted {
         Self::new(Some(cut_for))
     }
 
-    /// Answers all that was said, and all that will be.
+    /// Answers all requests, past and future.
     pub(crate) fn answers(&self, answer: Value) {
         self.answer.send_replace(Some(answer));
     }
@@ -53,7 +52,7 @@ impl Scripted {
         self.said.lock().clone()
     }
 
-    /// Whether nothing holds the next link back.
+    /// Returns `true` if nothing blocks the next link.
     pub(crate) fn is_free(&self) -> bool {
         self.gate.try_write().is_ok()
     }

@@ -1,4 +1,4 @@
-//! Asking whom the agent reports to.
+//! Escalates a blocked task to the agent's manager.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -12,7 +12,6 @@ use kernel::{Can, Manager, Role};
 use store::{Range, ReadExt, StoreError, WriteTx};
 use tool::{Effect, Group, ToolCx, ToolError, ToolOutput, ToolSpec, WriteTool};
 
-/// Hands a task that does not go on to whoever stands above.
 pub(crate) struct TaskEscalate;
 
 /// What `task_escalate` takes.
@@ -46,7 +45,7 @@ impl WriteTool for TaskEscalate {
         let (task, to) = rules::escalate(tx, id, cx.agent, &args.reason)?;
         let reason = args.reason.trim();
         let (who, words) = match to {
-            // The manager gets an item of its own: a mention would be a second one.
+            // The manager gets an item of its own; a mention would create a second one.
             Some(Manager::Agent(_)) => {
                 let name =
                     lines::named(tx, to)?.map_or_else(|| "the manager".to_owned(), |m| m.name);
@@ -67,7 +66,7 @@ impl WriteTool for TaskEscalate {
     }
 }
 
-/// The person who is asked: whom the agent reports to, else the first owner.
+/// The person to ask: the manager, else the first owner.
 fn person(tx: &WriteTx<'_>, to: Option<Manager>) -> Result<Option<Member>, StoreError> {
     if let Some(account) = to.and_then(Manager::person)
         && let Some(member) = tx.get::<Member>(account)?.filter(|one| one.left_at.is_none())

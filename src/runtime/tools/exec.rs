@@ -1,9 +1,8 @@
-//! `exec`: a program in the jail, with the agent's folder and nothing else.
+//! `exec`: runs a program in the jail, with the agent's folder and nothing else.
 //!
-//! Output goes to a file in the job's folder, so what was written survives a crash. The session of
-//! each program is recorded there, so that the next start can end what is left. A program may write to
-//! its output and to nothing else in there. One that takes long goes on as a job, which has a record of
-//! its own; of the others the folder goes as soon as the result is written down.
+//! Output goes to a file in the job's folder and survives a crash. The program's process session is recorded there, so
+//! that the next start can end what is left of it. In that folder a program can write only to its output. A long
+//! program becomes a job with a record of its own. Otherwise the folder is removed as soon as the result is written.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -43,55 +42,53 @@ use super::heard::Hears;
 use super::identity::Before;
 use super::secrets::{self, Noting};
 
-/// Time-out in seconds unless asked.
+/// Default timeout in seconds.
 const SECONDS: u64 = 1_800;
-/// The longest that a program runs, in seconds: a day.
+/// Maximum timeout in seconds: a day.
 const MAX_SECONDS: u64 = 24 * 60 * 60;
-/// How long the agent waits for a program unless it asks, in milliseconds.
+/// Default time that the agent waits for a program, in milliseconds.
 const YIELD: u64 = 10_000;
-/// The longest that it can ask for, in milliseconds.
+/// Maximum of that time, in milliseconds.
 const MAX_YIELD: u64 = 120_000;
-/// How long a program that is left running at once is looked at: one that fails says so here.
+/// How long a background program is watched first, so that an immediate failure is reported with the call.
 const GLANCE: Duration = Duration::from_millis(200);
-/// How often it is looked whether a line that was cut is back.
+/// Interval for checking whether the link is up again.
 const LOOK: Duration = Duration::from_secs(1);
-/// How much of the output is kept on disk.
+/// Most bytes of output on disk.
 const OUTPUT_CAP: u64 = 16 * 1024 * 1024;
-/// How much of each end of an interrupted program's output is told.
+/// Bytes of each end of the output so far that are reported.
 const SO_FAR: usize = 4 * 1024;
-/// The longest command line, in bytes: the kernel takes no longer one.
+/// Longest command line in bytes; the kernel accepts no longer one.
 const MAX_COMMAND: usize = 100 * 1024;
-/// The most that variables of a call may have together, in bytes.
+/// Most bytes of a call's variables together.
 const MAX_ENV: usize = 100 * 1024;
-/// How many variables a call may set.
+/// Most variables that a call may set.
 const MAX_VARIABLES: usize = 64;
-/// Variables that are not the agent's to set.
+/// Variables that a call may not set.
 const FIXED: &[&str] = &["PATH", "HOME", "TMPDIR", "CDPATH", "BASH_ENV"];
 
-/// Runs a program.
 pub(crate) struct Exec {
     sandbox: Spawner,
     jobs: Jobs,
     way_out: WayOut,
-    /// One permit for each program that an agent waits for: they use the processor, unlike runs that
-    /// wait for models.
+    /// One permit per program that an agent waits for. Programs use the processor, unlike runs that wait for models.
     turns: Arc<Semaphore>,
 }
 
 impl Exec {
-    /// Programs started by this spawner, so many at once; those that take long become jobs.
+    /// At most `programs` programs run at once; long ones become jobs.
     pub(crate) fn new(sandbox: Spawner, jobs: Jobs, programs: usize, trusted: Trusted) -> Self {
         let turns = Arc::new(Semaphore::new(programs));
         Self { sandbox, jobs, way_out: WayOut::trusting(trusted), turns }
     }
 }
 
-/// Where the program of a call keeps its output and its mark.
+/// The folder with the output and the session mark of a call's program.
 pub(crate) fn job_folder(ws: &Ws, run: RunId, step: u32) -> PathBuf {
     ws.jobs_folder().join(folder_of(run, step))
 }
 
-/// Removes the folders of programs whose run does not go on. Blocking.
+/// Removes the folders of programs whose run is not live. Blocking.
 pub(crate) fn sweep(jobs: &Path, live: &BTreeSet<RunId>) {
     left_over::sweep(jobs, |name| {
         let run = name.rsplit_once('-').and_then(|(run, _)| run.parse::<RunId>().ok());
@@ -99,19 +96,19 @@ pub(crate) fn sweep(jobs: &Path, live: &BTreeSet<RunId>) {
     });
 }
 
-/// What an interrupted program had written. Blocking.
+/// The output of an interrupted program. Blocking.
 pub(crate) fn so_far(job: &Path) -> Option<String> {
     // ok: without a file nothing was written.
     let excerpt = output::excerpt(&job.join(OUTPUT), SO_FAR, SO_FAR).ok()?;
     Some(excerpt.text()).filter(|text| !text.trim().is_empty())
 }
 
-/// A program that runs; it does not outlive whoever waits for it, unless it is left running.
+/// A running program. It is stopped when its caller stops waiting, unless it became a job.
 struct Running(Option<Job>);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // Changes nothing when it has ended, as it has unless the wait was given up.
+        // No effect on a program that has ended, the normal case.
         if let Some(job) = &self.0 {
             job.stop(StopReason::Stopped);
         }
@@ -138,7 +135,7 @@ pub(crate) struct Args {
     timeout_seconds: Option<u64>,
 }
 
-/// What a call asks for.
+/// The parsed options of a call.
 struct Wanted {
     seconds: u64,
     wait: Duration,
@@ -212,7 +209,7 @@ impl ActTool for Exec {
                 Some(job.wait().await)
             }
         };
-        // What it has used is written down before its result is.
+        // The use of secrets is recorded before the result.
         let left_out = noting.left_out();
         noting.noted().await;
         let Some(end) = end else {
@@ -227,7 +224,7 @@ impl ActTool for Exec {
                 since: began.elapsed(),
                 heard,
             };
-            // Whoever writes it down sees to it from here on.
+            // From here on the job registry owns the program.
             running.0 = None;
             let left = self.jobs.adopt(cx, leaving).await?;
             let mut output = ToolOutput::text(format!(
@@ -235,7 +232,7 @@ impl ActTool for Exec {
                  follows it, writes to it or ends it]\n{text}{left_out}",
                 number = left.number
             ));
-            // The tool that it takes from here on.
+            // The tool that follows jobs.
             output.load.push("process".to_owned());
             return Ok(output);
         };
@@ -250,8 +247,8 @@ impl ActTool for Exec {
     }
 }
 
-/// Waits for the end of a program, no longer than its agent does. On a host whose line is cut nobody can be told that it goes
-/// on, so it is waited for until somebody can.
+/// Waits for the end of a program, at most `wait`. While a host is offline it cannot record a job, so it keeps waiting
+/// until the link is up.
 async fn waited_for(cx: &ToolCx, job: &Job, wait: Duration) -> Option<JobEnd> {
     let end = job.wait_for(wait).await;
     let Some(up) = cx.ws.upstream.as_ref().filter(|_| end.is_none()) else { return end };
@@ -263,18 +260,16 @@ async fn waited_for(cx: &ToolCx, job: &Job, wait: Duration) -> Option<JobEnd> {
     None
 }
 
-/// A program of a call.
+/// A program that is ready to start.
 struct Program {
-    /// As the sandbox starts it.
     command: Command,
     hears: Hears,
-    /// The note that it uses secrets.
+    /// The record that it uses secrets.
     noting: Noting,
-    /// How it gets out.
     way: Option<Way>,
 }
 
-/// The program that a call asks for.
+/// Prepares the program of a call.
 async fn program(
     cx: &ToolCx,
     args: &Args,
@@ -295,12 +290,12 @@ async fn program(
     }
     let scratch = cx.ws.agent_scratch(&agent.slug);
     let (out, prepared) = (job.join(OUTPUT), job.to_owned());
-    // What a step has left that runs again after a crash is not its own.
+    // A step that is repeated after a crash discards the remains of its first attempt.
     let made = tokio::task::spawn_blocking(move || left_over::make(&prepared));
     io(made.await.map_err(std::io::Error::other).flatten(), "the job's folder")?;
     let mut policy = Policy::for_agent(&cx.folder, &scratch, &cx.ws.app.config.data);
     if cx.child.is_some() {
-        // The folder has one writer, and that is not a program of a sub-agent.
+        // Only the parent run writes to the folder; programs of a sub-agent cannot.
         policy.writable = vec![scratch.clone()];
         policy.readable.push(cx.folder.clone());
     }
@@ -310,8 +305,8 @@ async fn program(
     let (given, mut way) = (vault::given(&cx.ws, cx.agent)?, None);
     if agent.network {
         policy.network = Network::to_ports([80, 443]);
-        // A kernel that cannot tell ports apart keeps a program to its way out in a network of its own alone. Without
-        // it opens all or none, and a person has chosen.
+        // A kernel that cannot filter ports confines a program to the proxy only in its own network namespace.
+        // Otherwise the network is either open or closed, as a person has set it.
         let tells_ports = confine::PORTS <= confine::abi_for(&policy);
         if tells_ports || cx.ws.app.sandbox.has_own_networks().await {
             let open = io(way_out.of(cx, &given).await, "the way out of programs")?;
@@ -321,7 +316,7 @@ async fn program(
             policy.readable.extend(open.roots().map(Path::to_owned));
             way = Some(open);
         } else if hosts_of(cx)?.are_listed() {
-            // What cannot be kept to a list is not opened.
+            // A list of hosts cannot be enforced, so the network stays closed.
             policy.network = Network::Off;
         }
     }
@@ -355,7 +350,7 @@ async fn program(
     Ok(Program { command, hears, noting, way })
 }
 
-/// Whether a shell can be given this.
+/// Refuses a command line that the shell cannot take.
 fn check_command(command: &str) -> Result<(), ToolError> {
     if command.contains('\0') {
         return Err(ToolError::refused("invalid_args", "command: it has a zero byte"));
@@ -369,7 +364,7 @@ fn check_command(command: &str) -> Result<(), ToolError> {
     Ok(())
 }
 
-/// The variables of a call; what decides which programs run, and where, is not among them.
+/// The variables of a call. Refuses those that decide which programs run, and where.
 fn variables(args: &Args) -> Result<Vec<(&String, &String)>, ToolError> {
     let given: Vec<_> = args.env.iter().flatten().collect();
     let wrong = |name: &str| {
@@ -391,7 +386,7 @@ fn variables(args: &Args) -> Result<Vec<(&String, &String)>, ToolError> {
     Ok(given)
 }
 
-/// The folder to run in, which is the agent's or lies below it.
+/// The folder to run in: the agent's folder or one below it.
 async fn workdir_of(cx: &ToolCx, written: &str) -> Result<PathBuf, ToolError> {
     let (root, written) = (cx.folder.clone(), written.to_owned());
     folder::blocking(move || {
@@ -421,10 +416,10 @@ fn io<T>(result: std::io::Result<T>, what: &str) -> Result<T, ToolError> {
     })
 }
 
-/// What a program has printed.
+/// The output of a program.
 struct Printed {
     raw: String,
-    /// The same as a model needs it, when that is less.
+    /// The shortened output for the model, if it is shorter.
     reduced: Option<Reduced>,
 }
 
@@ -450,7 +445,7 @@ async fn read_back(job: Job, command: String) -> Result<Printed, ToolError> {
     }
 }
 
-/// The end of what a running program has written, and how much that is in all.
+/// The last output of a running program, and the total number of bytes.
 async fn so_far_of(job: &Job) -> Result<(String, u64), ToolError> {
     let job = job.clone();
     let read = tokio::task::spawn_blocking(move || job.excerpt(SO_FAR, SO_FAR));
@@ -461,8 +456,8 @@ async fn so_far_of(job: &Job) -> Result<(String, u64), ToolError> {
     }
 }
 
-/// What the model reads: how it ended, then the output. All of that is kept under this name when the
-/// model is shown less.
+/// The text for the model: how the program ended, then its output. If the model sees less than all, the whole output is
+/// stored under `name`.
 fn report(end: &JobEnd, printed: Printed, seconds: u64, name: &str) -> ToolOutput {
     if let Some(why) = &end.not_started {
         return ToolOutput::error(format!(

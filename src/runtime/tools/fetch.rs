@@ -1,4 +1,4 @@
-//! `web_fetch`: one page as text, behind the guard.
+//! `web_fetch`: one page as text, through the SSRF guard.
 
 use std::time::Instant;
 
@@ -25,14 +25,13 @@ use tool::{
     leaks, untrusted,
 };
 
-/// How many characters are given unless asked.
+/// Default number of characters.
 const CHARS: usize = 12_000;
-/// The most that are given at once.
+/// Maximum number of characters at once.
 const MAX_GIVEN: usize = 20_000;
 
-/// Fetches a page.
 pub(crate) struct WebFetch {
-    /// Makes the requests and keeps the pages for a while.
+    /// Makes the requests and caches pages.
     pub pages: Pages,
 }
 
@@ -59,27 +58,27 @@ pub(crate) struct Args {
     extract_mode: Option<Mode>,
 }
 
-/// What HQ itself says of a page; nothing that the page says.
+/// Metadata from HQ; never text of the page.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Told<'a> {
     final_url: &'a str,
     status: u16,
-    /// What the server says that it is; a type is no sentence.
+    /// The content type sent by the server, checked to be a plain type.
     #[serde(skip_serializing_if = "Option::is_none")]
     content_type: Option<String>,
     extractor: &'static str,
     /// Characters of the readable text.
     length: usize,
-    /// Bytes that were read of the page.
+    /// Bytes read of the page.
     raw_length: usize,
     truncated: bool,
     took_ms: u128,
     fetched_at: Timestamp,
-    /// How old the kept page is, in seconds.
+    /// Age of the cached page in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     cached_secs: Option<u64>,
-    /// Where the whole text is.
+    /// The name of the stored whole text.
     #[serde(skip_serializing_if = "Option::is_none")]
     spill: Option<String>,
 }
@@ -106,9 +105,10 @@ impl ReadTool for WebFetch {
             return Err(ToolError::refused("denied", text));
         }
         let began = Instant::now();
-        // Kept whole, whatever part is given: the rest is read and searched without asking again.
+        // The whole page is cached, whatever part is returned, so the rest can be read and searched without a new
+        // request.
         let (only, opened) = (hosts_of(cx)?, cx.ws.read(|snap| reach::opened(snap))?);
-        let at = guard::parse(&args.url).ok(); // ok: what is no address is told when it is asked
+        let at = guard::parse(&args.url).ok(); // ok: the request reports an invalid address
         let inside = at.as_ref().is_some_and(|url| opened.has(url));
         let (only, is_held) = match at {
             Some(url) => redirects_of(cx, only, url).await?,
@@ -125,7 +125,7 @@ impl ReadTool for WebFetch {
             page = page => page,
             () = cx.cancel.cancelled() => return Err(ToolError::refused("aborted", "stopped")),
         };
-        // What the outside does not give is the model's to work around, not a failure of HQ.
+        // A failure of the remote side is reported to the model, not as an error of HQ.
         let fetched = match fetched {
             Ok(fetched) => fetched,
             Err(FetchError::Net(NetError::Refused(GuardError::NotListed { host }))) if is_held => {
@@ -141,7 +141,7 @@ impl ReadTool for WebFetch {
             }
         };
         let given = args.max_chars.unwrap_or(CHARS).clamp(200, MAX_GIVEN);
-        // A character is up to four bytes, and the words around it need room, too.
+        // A character has up to four bytes, and the metadata needs space, too.
         let given = given.min(cx.max_result.saturating_sub(1_024));
         let age = SignedDuration::try_from(fetched.age.unwrap_or_default()).unwrap_or_default();
         Ok(output(cx, &fetched.page, given, |told| Told {
@@ -153,8 +153,8 @@ impl ReadTool for WebFetch {
     }
 }
 
-/// The hosts to which a page may lead, and whether there are fewer than the agent reaches: a conversation that has read
-/// words from outside is led to none where nobody has sent it.
+/// The hosts to which redirects are allowed, and whether they are fewer than the agent may reach. In a tainted
+/// conversation they are limited to hosts that trusted content names.
 async fn redirects_of(cx: &ToolCx, only: Hosts, url: Url) -> Result<(Hosts, bool), ToolError> {
     let (cx, listed) = (cx.clone(), only.are_listed());
     folder::blocking(move || {
@@ -171,13 +171,13 @@ async fn redirects_of(cx: &ToolCx, only: Hosts, url: Url) -> Result<(Hosts, bool
     .await
 }
 
-/// The words of a PDF. Blocking.
+/// The text of a PDF. Blocking.
 pub(super) fn words(data: &[u8]) -> Option<String> {
     let words = document::words(data, MAX_CHARS).ok()?;
     Some(words.text).filter(|text| !text.is_empty())
 }
 
-/// The hosts that a run reaches.
+/// The hosts that a run may reach.
 pub(crate) fn hosts_of(cx: &ToolCx) -> Result<Hosts, StoreError> {
     cx.ws.read(|snap| {
         let agents = reach::agents_of(snap, cx.agent, cx.run)?;
@@ -185,7 +185,7 @@ pub(crate) fn hosts_of(cx: &ToolCx) -> Result<Hosts, StoreError> {
     })
 }
 
-/// A content type without its parameters, if it is one.
+/// A content type without its parameters, if it is valid.
 fn essence(said: &str) -> Option<String> {
     let essence = said.split(';').next()?.trim().to_ascii_lowercase();
     let is_type = |c: char| c.is_ascii_alphanumeric() || "/.+-".contains(c);
@@ -216,7 +216,7 @@ fn output<'p>(
         cached_secs: None,
         spill: is_cut.then(|| cx.result_name()),
     });
-    // ok: a struct of texts and numbers can be written.
+    // ok: a struct of texts and numbers can be serialised.
     let told = serde_json::to_string(&told).unwrap_or_default();
     let (id, title) = (untrusted::id_for(cx), page.readable.title.as_deref().unwrap_or(""));
     let part = |words: &str| untrusted::wrap(&id, &format!("{title}\n\n{words}"));

@@ -1,4 +1,4 @@
-//! `tool_search`: loads the schemas of tools beyond the core set, for the rest of the session.
+//! `tool_search`: finds tools beyond the core set and loads their schemas for the rest of the session.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -13,23 +13,20 @@ use kernel::{Can, RunTrigger};
 use store::{ReadExt, StoreError};
 use tool::{Effect, Group, Looks, ReadTool, Registry, ToolCx, ToolError, ToolOutput, ToolSpec};
 
-/// How many tools one search loads.
+/// Most tools that one search loads.
 const LOADED: usize = 5;
 
-/// Finds tools.
 pub(crate) struct ToolSearch {
-    /// All tools: name and what it says of itself.
+    /// Name and description of each tool.
     catalogue: Vec<(&'static str, &'static str)>,
 }
 
 impl ToolSearch {
-    /// A search over these tools.
     pub(crate) fn over(tools: &Registry) -> Self {
         Self { catalogue: tools.iter().map(|e| (e.spec.name, e.spec.about)).collect() }
     }
 
-    /// The tools that fit best: a word in the name counts more than one in the description. Several of
-    /// something are meant as one is.
+    /// The best matches. A word in the name counts more than one in the description. Plurals match singulars.
     fn search(
         &self,
         query: &str,

@@ -1,4 +1,4 @@
-//! The agent's folder for file tools: never through a link, never outside. Blocking.
+//! The agent's folder for file tools. Links are never followed, and paths outside are rejected. Blocking.
 
 use std::path::Path;
 
@@ -14,13 +14,13 @@ use tool::{FileChange, ToolCx, ToolError, ToolOutput, args, untrusted};
 
 use super::heard;
 
-/// Marks of all files, to see what a program changed.
+/// File marks of a folder, for detecting what a program changed.
 pub(crate) type Marks = Scan;
 
 /// The largest file that tools read or write, in bytes.
 pub(crate) const MAX_FILE: u64 = 10 * 1024 * 1024;
 
-/// Runs something that blocks on a thread made for it.
+/// Runs a blocking function on a thread of its own.
 pub(crate) async fn blocking<T: Send + 'static>(
     body: impl FnOnce() -> Result<T, ToolError> + Send + 'static,
 ) -> Result<T, ToolError> {
@@ -31,15 +31,15 @@ pub(crate) async fn blocking<T: Send + 'static>(
     app::blocking(body, early).await.flatten()
 }
 
-/// A result between marks when it has words of a file that a run wrote after it had read words from outside, and that
-/// nobody has accepted since; `has` says for a path and the text whether it does.
+/// Marks a result as untrusted if it contains text of a file that a tainted run wrote and nobody has accepted since.
+/// `has` receives a path and the text and says whether the text contains parts of that file.
 pub(crate) fn marked(
     cx: &ToolCx,
     output: ToolOutput,
     has: impl Fn(&str, &str) -> bool,
 ) -> Result<ToolOutput, ToolError> {
     let written = cx.ws.read(|snap| match taint::of(snap, cx.session)? {
-        // Its conversation carries the label already.
+        // The conversation is already tainted.
         Some(_) => Ok((Vec::new(), false)),
         None => {
             let files = taint::files_of(snap, cx.agent)?;
@@ -57,8 +57,7 @@ pub(crate) fn marked(
     Ok(output)
 }
 
-/// A result between marks when it has words of another conversation that has read words from outside: what was said there
-/// may be theirs.
+/// Marks a result as untrusted if it contains text of another conversation that is tainted.
 pub(crate) fn of_sessions(
     cx: &ToolCx,
     output: ToolOutput,
@@ -78,7 +77,7 @@ pub(crate) fn of_sessions(
     Ok(output)
 }
 
-/// A part of an earlier result, between marks when it is of another conversation that has read words from outside.
+/// Marks a part of an earlier result as untrusted if its conversation is another one that is tainted.
 pub(crate) fn of_result(
     cx: &ToolCx,
     output: ToolOutput,
@@ -92,18 +91,17 @@ pub(crate) fn of_result(
     }
 }
 
-/// Whether a list of hits, each after its file and a colon, has one of this file.
+/// Returns `true` if a list of hits (`file:…` per line) contains this file.
 pub(crate) fn is_hit(path: &str, text: &str) -> bool {
     let of = |line: &str| line.strip_prefix(path).is_some_and(|rest| rest.starts_with(':'));
     text.lines().any(of)
 }
 
-/// Opens the folder of an agent.
 pub(crate) fn open(root: &Path) -> Result<AgentFiles, ToolError> {
     Ok(AgentFiles::open(root)?)
 }
 
-/// The path below the folder for what a model wrote.
+/// The path below the folder for a path that a model wrote.
 pub(crate) fn relative(files: &AgentFiles, written: &str) -> Result<String, ToolError> {
     files.relative(written).map_err(|error| match error {
         GitError::Path { .. } => ToolError::refused("denied", error.to_string()),
@@ -111,25 +109,25 @@ pub(crate) fn relative(files: &AgentFiles, written: &str) -> Result<String, Tool
     })
 }
 
-/// A file as it is now.
+/// The present state of a file.
 pub(crate) struct Current {
     pub(crate) bytes: Vec<u8>,
     pub(crate) hash: [u8; 32],
     pub(crate) executable: bool,
 }
 
-/// SHA-256.
+/// The SHA-256 hash.
 pub(crate) fn sum(bytes: &[u8]) -> [u8; 32] {
     Sha256::digest(bytes).into()
 }
 
-/// The beginning of a hash, enough to see whether two are the same.
+/// The first 6 bytes of a hash in hexadecimal.
 pub(crate) fn short(hash: &[u8; 32]) -> String {
     hash[..6].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The whole of a file; none when there is no such file. One that is too large is not read at all: a
-/// program can make a file of any size in no time.
+/// The whole content of a file; `None` if it does not exist. A file that is too large is not read at all, because
+/// programs can create files of any size.
 pub(crate) fn current(files: &AgentFiles, path: &str) -> Result<Option<Current>, ToolError> {
     if path.is_empty() {
         return Err(ToolError::refused("invalid_args", "give the path of a file"));
@@ -151,10 +149,10 @@ pub(crate) fn current(files: &AgentFiles, path: &str) -> Result<Option<Current>,
     }
 }
 
-/// A file that is not there, with the names that come near.
+/// The error for a missing file, with similar names.
 pub(crate) fn missing(files: &AgentFiles, path: &str) -> ToolError {
     let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
-    // ok: a folder that is not there or cannot be read has no near names.
+    // ok: a folder that cannot be read has no similar names.
     let items = files.list(folder).ok().flatten().unwrap_or_default();
     let near = args::nearest(name, items.iter().map(|item| item.name.as_str()), 3);
     let near = match near.as_slice() {
@@ -164,13 +162,13 @@ pub(crate) fn missing(files: &AgentFiles, path: &str) -> ToolError {
     ToolError::refused("not_found", format!("there is no file {path}; {near}"))
 }
 
-/// SHA-256 of a file; none when there is no such file. Refused when tools cannot use a file so large.
+/// The SHA-256 hash of a file; `None` if it does not exist. Refuses files above [`MAX_FILE`].
 pub(crate) fn hash(files: &AgentFiles, path: &str) -> Result<Option<[u8; 32]>, ToolError> {
     Ok(current(files, path)?.map(|now| now.hash))
 }
 
-/// Makes all changes or none: every file must be what it was when the change was worked out. When one
-/// cannot be written, those before it are put back.
+/// Makes all changes or none. Each file must have the content for which the change was computed. If a write fails,
+/// earlier ones are reverted.
 pub(crate) fn change(root: &Path, changes: &[FileChange]) -> Result<(), ToolError> {
     let files = open(root)?;
     let mut former = Vec::with_capacity(changes.len());
@@ -184,7 +182,7 @@ pub(crate) fn change(root: &Path, changes: &[FileChange]) -> Result<(), ToolErro
         }
         former.push(now);
     }
-    // What is new comes before what goes: a crash in between loses nothing.
+    // Write before deleting: a crash in between loses nothing.
     let mut order: Vec<usize> = (0..changes.len()).collect();
     order.sort_by_key(|at| changes[*at].content.is_none());
     for (n, at) in order.iter().enumerate() {
@@ -223,14 +221,14 @@ fn put_back(files: &AgentFiles, path: &str, former: Option<Current>) {
     }
 }
 
-/// What the folder looks like; nothing when it cannot be read.
+/// The file marks of a folder; empty if it cannot be read.
 pub(crate) fn marks(root: &Path) -> Marks {
     AgentFiles::open(root).and_then(|files| files.scan()).unwrap_or_default()
 }
 
-/// The files that were changed since a job has its folder. Blocking.
+/// The files that changed since a job's folder was created. Blocking.
 pub(crate) fn changed_with(root: &Path, job: &Path) -> Vec<String> {
-    // ok: where the disk does not tell when a folder was made, nothing is known of its program.
+    // ok: without a creation time of the folder the changes are unknown.
     let Ok(since) = job.metadata().and_then(|job| job.created()) else { return Vec::new() };
     marks(root).changed_since(since)
 }
@@ -263,7 +261,7 @@ mod tests {
         let stale = [to("a", Some("old"), Some("new")), to("b", Some("what it was"), Some("new"))];
         assert!(change(dir.path(), &stale).is_err());
         assert_eq!(read("a").as_deref(), Some("old"));
-        // A file cannot lie below another file: the second write fails after the first was made.
+        // A file cannot be below another file: the second write fails after the first.
         let broken = [to("a", Some("old"), Some("new")), to("b/c", None, Some("x"))];
         assert!(change(dir.path(), &broken).is_err());
         assert_eq!((read("a").as_deref(), read("b").as_deref()), (Some("old"), Some("other")));

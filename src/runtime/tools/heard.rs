@@ -1,9 +1,9 @@
-//! Whether what a program prints and writes counts as untrusted: it does when the program could have heard anybody on the
-//! network, or could have read untrusted content of its agent's folder.
+//! Decides whether a program's output and files count as untrusted. They do if the program could reach the network or
+//! read untrusted content in its agent's folder.
 //!
-//! What a program reads nobody sees, so that a line counts as reading anything unless each of its programs is one of the
-//! few that are known here: those that print no contents of files, and those that read the files that they name. A line
-//! that cannot be taken apart reads anything.
+//! A program's reads are not observed. A command line counts as reading everything, unless all of its programs are
+//! known here: those that print no file contents, and those that read only the files they name. A line that cannot be
+//! parsed reads everything.
 
 use std::path::{Path, PathBuf};
 
@@ -19,33 +19,33 @@ use tool::{ToolCx, ToolError, untrusted};
 use super::exec::Args;
 use super::folder;
 
-/// Programs that send nothing anywhere and print nothing of what files hold.
+/// Programs without network access that print no file contents.
 const LISTERS: &[&str] = &[
     "[", "basename", "cd", "chmod", "dirname", "echo", "false", "id", "ls", "mkdir", "nproc",
     "printf", "pwd", "rm", "rmdir", "seq", "sleep", "stat", "test", "touch", "true", "uname",
     "whoami",
 ];
-/// Programs that send nothing anywhere and read the files and folders that they name, and no others.
+/// Programs without network access that read only the files and folders they name.
 const READERS: &[&str] = &[
     "cat", "cksum", "cmp", "comm", "cp", "cut", "date", "df", "diff", "du", "fold", "head", "join",
     "mv", "nl", "od", "paste", "rev", "sort", "tac", "tail", "tr", "uniq", "wc",
 ];
-/// Options of these that name a list of further files.
+/// Options of these programs that name a list of further files.
 const LISTS: &[&str] = &["--files0-from"];
-/// What is asked of the kernel is another thing for each process.
+/// Kernel file systems; their contents differ per process.
 const KERNEL: &[&str] = &["/proc", "/dev", "/sys"];
 
-/// What a program may have heard.
+/// The sources that may have influenced a program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Hears {
-    /// What lies in its folder, and no untrusted content of it; the names of files that hold some may be told.
+    /// Only trusted content of its folder. It may print the names of these untrusted files.
     Itself(Vec<String>),
-    /// Untrusted content, or anybody: it has the network.
+    /// Untrusted content or the network.
     Anybody,
 }
 
 impl Hears {
-    /// What the program of a call hears that may have the network. Looked at before it begins.
+    /// The sources of a call's program. Determined before it starts.
     pub(super) async fn of_call(
         cx: &ToolCx,
         args: &Args,
@@ -77,7 +77,7 @@ impl Hears {
         .await
     }
 
-    /// What a program that was left running has heard.
+    /// The sources of a job.
     pub(super) fn of_job(cx: &ToolCx, job: &Job) -> Result<Self, ToolError> {
         Ok(match cx.ws.read(|snap| taint::is_of_job(snap, job.agent, job.session))? {
             true => Self::Anybody,
@@ -85,7 +85,7 @@ impl Hears {
         })
     }
 
-    /// What a program prints, between marks where it counts as untrusted.
+    /// Marks the output as untrusted if necessary.
     pub(super) fn marked(&self, cx: &ToolCx, text: String) -> String {
         let names = match self {
             Self::Itself(names) => names.iter().any(|name| text.contains(name.as_str())),
@@ -97,7 +97,8 @@ impl Hears {
         untrusted::wrap(&untrusted::id_for(cx), &text)
     }
 
-    /// The same for all that a call has printed by now. Also what prints nothing may have written something.
+    /// The same for the whole output so far. A program without output is marked, too, because it may have written
+    /// files.
     pub(super) fn marked_whole(&self, cx: &ToolCx, text: String) -> String {
         match self {
             Self::Anybody if text.is_empty() => {
@@ -111,11 +112,11 @@ impl Hears {
 /// The untrusted content that programs of an agent can read.
 #[derive(Clone, Debug, Default)]
 struct Untrusted {
-    /// Files of its folder.
+    /// Files in the agent's folder.
     paths: Vec<String>,
-    /// Whether its scratch folder may hold some.
+    /// The scratch folder may contain untrusted content.
     scratch: bool,
-    /// Whether there are more than are named: too many, or a program that writes some runs.
+    /// There may be more than the named files: the list is full, or a running job may write some.
     more: bool,
 }
 
@@ -138,15 +139,15 @@ impl Untrusted {
         self.paths.is_empty() && !self.scratch && !self.more
     }
 
-    /// What of it is there. Blocking.
+    /// Keeps only what exists. Blocking.
     fn there(mut self, at: &Folders) -> Self {
         self.paths.retain(|path| at.root.join(path).symlink_metadata().is_ok());
-        // ok: a folder that cannot be read holds nothing for a program either.
+        // ok: programs cannot read an unreadable folder either.
         self.scratch &= at.scratch.read_dir().is_ok_and(|mut all| all.next().is_some());
         self
     }
 
-    /// Whether a path is one of these, or a folder with one. Blocking.
+    /// Returns `true` if a path is, contains or is inside untrusted content. Blocking.
     fn has(&self, at: &Folders, path: &Path) -> bool {
         if self.more {
             return true;
@@ -156,7 +157,7 @@ impl Untrusted {
         if self.scratch && at.scratch.canonicalize().is_ok_and(|scratch| is_in(&scratch)) {
             return true;
         }
-        // ok: a folder that is gone has no files.
+        // ok: a missing folder has no files.
         let Ok(root) = at.root.canonicalize() else { return false };
         self.paths.iter().any(|one| root.join(one).starts_with(&real))
     }
@@ -167,7 +168,7 @@ impl Untrusted {
     }
 }
 
-/// Whether a program that another conversation has left running may write untrusted content into the folder now.
+/// Returns `true` if a running job of a tainted conversation may write untrusted content now.
 pub(crate) fn is_written_now(tx: &dyn Read, cx: &ToolCx) -> Result<bool, StoreError> {
     for job in jobs::running(tx, Some(cx.agent))? {
         if taint::of(tx, job.session)?.is_some() {
@@ -177,14 +178,14 @@ pub(crate) fn is_written_now(tx: &dyn Read, cx: &ToolCx) -> Result<bool, StoreEr
     Ok(false)
 }
 
-/// What a line reads.
+/// The files that a command line reads.
 #[derive(Debug, PartialEq, Eq)]
 enum Reads {
     Named(Vec<PathBuf>),
     Anything,
 }
 
-/// Where a line runs.
+/// The folders of a command line.
 struct Folders {
     root: PathBuf,
     scratch: PathBuf,
@@ -228,7 +229,7 @@ impl Folders {
     }
 }
 
-/// What of a word may be a path: all of it, and the value of an option.
+/// Parts of a word that may be a path: the word and the value of an option.
 fn files_in(word: &str) -> impl Iterator<Item = &str> {
     let value = word.split_once('=').map(|(_, value)| value);
     let attached = word.strip_prefix('-').and_then(|rest| rest.get(1..));

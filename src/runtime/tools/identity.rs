@@ -1,5 +1,5 @@
-//! Files that say who an agent is, as programs leave them. They change by a person's yes alone, which the gate asks for
-//! before a file tool. What a program makes of one is put back to what it was, and lies beside for the file tool.
+//! Identity files around a program. They change only with an approval, which is requested before a file tool. A
+//! program's changes are reverted; the new version is kept beside the file for the file tool.
 
 use app::Ws;
 use features::agents::queries::drafts::PROPOSED;
@@ -11,14 +11,14 @@ use tool::{ToolCx, ToolError};
 
 use super::folder::{self, MAX_FILE};
 
-/// These files before a program begins; what is no file is none.
+/// The identity files before a program starts; `None` for a missing one.
 pub(crate) struct Before(Vec<(&'static str, Option<File>)>);
 
 impl Before {
-    /// As they are now. A program of a sub-agent writes to none of them.
+    /// Reads the files. Programs of a sub-agent cannot write to them.
     ///
     /// # Errors
-    /// When the folder cannot be read.
+    /// If the folder cannot be read.
     pub(super) async fn of(cx: &ToolCx) -> Result<Self, ToolError> {
         let root = cx.folder.clone();
         folder::blocking(move || {
@@ -26,7 +26,7 @@ impl Before {
             let mut all = Vec::with_capacity(IDENTITY.len());
             for name in IDENTITY {
                 let file = read(&files, name)?;
-                // What is there and is no file that can be read stays whatever it is.
+                // Something else of this name stays as it is.
                 if file.is_some() || files.kind(name)?.is_none() {
                     all.push((name, file));
                 }
@@ -36,10 +36,10 @@ impl Before {
         .await
     }
 
-    /// Puts back what differs by now. Says so for the model; nothing when all is as it was.
+    /// Reverts changed files. Returns a note for the model, empty without changes.
     ///
     /// # Errors
-    /// When a file cannot be put back.
+    /// If a file cannot be restored.
     pub(super) async fn put_back(self, cx: &ToolCx) -> Result<String, ToolError> {
         let root = cx.folder.clone();
         let changed = folder::blocking(move || {
@@ -72,7 +72,7 @@ fn words(changed: &[&str]) -> String {
     )
 }
 
-/// One file; none when there is none, it is a link or a folder, or larger than any tool reads.
+/// Reads one file. `None` if it is missing, a link, a folder or too large for tools.
 fn read(files: &AgentFiles, name: &str) -> Result<Option<File>, GitError> {
     let part = match files.read_up_to(name, MAX_FILE) {
         Ok(Some(part)) => part,
@@ -84,9 +84,9 @@ fn read(files: &AgentFiles, name: &str) -> Result<Option<File>, GitError> {
     Ok(whole.then_some(File { path, bytes, executable }))
 }
 
-/// Whether one differed and is as it was again.
+/// Reverts a file. Returns whether it had changed.
 fn put_back(files: &AgentFiles, name: &str, before: Option<File>) -> Result<bool, GitError> {
-    // Also what cannot be read any more is not what it was.
+    // A file that can no longer be read has changed, too.
     let now = read(files, name)?;
     let is_there = files.kind(name)?.is_some();
     if now == before && (now.is_some() || !is_there) {
@@ -104,11 +104,11 @@ fn put_back(files: &AgentFiles, name: &str, before: Option<File>) -> Result<bool
     Ok(true)
 }
 
-/// Puts these files back to the last commit, all but those that a file tool has written: a program that nobody waited for
-/// may have changed them. Blocking.
+/// Resets identity files to the last commit, except for those that a file tool has written, because a program without
+/// supervision may have changed them. Blocking.
 ///
 /// # Errors
-/// When repository or folder cannot be read or written.
+/// If the repository or the folder cannot be read or written.
 pub(crate) fn as_committed(
     ws: &Ws,
     slug: &str,
@@ -124,7 +124,7 @@ pub(crate) fn as_committed(
             Ok(true) => {
                 tracing::warn!(agent = slug, "a program has changed {name}; it is as it was again");
             }
-            // A folder stands there: it keeps no other file from being committed.
+            // A folder has this name; it does not prevent other files from being committed.
             Err(error) => tracing::warn!(agent = slug, %error, "{name} is not as it was"),
         }
     }

@@ -1,8 +1,7 @@
-//! `memory_search`, `memory_read`, `memory_append`, `memory_replace`: what an agent has written down, and
-//! what was said before.
+//! `memory_search`, `memory_read`, `memory_append`, `memory_replace`: the agent's notes, and its former conversations.
 //!
-//! What was said in a person's own conversation is found from that person's conversations alone; what
-//! was said about tasks is found from everywhere.
+//! A person's own conversations are found only from conversations with that person. Conversations about tasks are found
+//! from everywhere.
 
 use std::fmt::Write as _;
 
@@ -28,22 +27,22 @@ use tool::{
 
 use super::folder::{self, blocking};
 
-/// How many passages are given unless asked.
+/// Default number of results.
 const RESULTS: usize = 6;
-/// How many at most.
+/// Maximum number of results.
 const MOST: usize = 20;
-/// How many lines `memory_read` gives unless asked.
+/// Default number of lines of `memory_read`.
 const LINES: usize = 200;
-/// How many messages are shown before and after one that was found.
+/// Messages shown before and after a found one.
 const AROUND: usize = 6;
-/// How much of a message is shown, in bytes.
+/// Bytes shown of a message.
 const MESSAGE: usize = 2_000;
-/// The largest note of a day, in bytes.
+/// The largest daily note, in bytes.
 const MAX_NOTE: usize = 64 * 1024;
-/// What names a place in a conversation.
+/// Prefix of a place in a conversation.
 const SAID: &str = "session:";
 
-/// The day in the workspace's time zone.
+/// The current day in the workspace's time zone.
 fn today(cx: &ToolCx) -> Result<Date, ToolError> {
     let settings = cx.ws.read(|snap| workspace::settings(snap))?;
     let zone = settings.and_then(|settings| TimeZone::get(&settings.zone).ok());
@@ -55,7 +54,7 @@ fn own_session(cx: &ToolCx) -> Result<Session, ToolError> {
     session.ok_or_else(|| ToolError::refused("not_found", "this conversation is gone"))
 }
 
-/// Looks through memory and conversations.
+/// Searches memory and conversations.
 pub(crate) struct MemorySearch;
 
 /// What `memory_search` takes.
@@ -157,7 +156,7 @@ fn tell(out: &mut String, searched: &Searched, own: SessionId) {
         );
     }
     if let Some((what, until)) = searched.unseen() {
-        // ok: as above.
+        // ok: writing to a String cannot fail.
         let _ = write!(out, "[{what} before {} was not looked through.]", day(until));
     }
 }
@@ -166,7 +165,7 @@ fn day(at: Timestamp) -> String {
     at.strftime("%Y-%m-%d").to_string()
 }
 
-/// Reads a file of memory, or what was said around a place that was found.
+/// Reads a memory file, or the messages around a found place.
 pub(crate) struct MemoryRead;
 
 /// What `memory_read` takes.
@@ -262,7 +261,6 @@ fn read_note(cx: &ToolCx, place: &str) -> Result<ToolOutput, ToolError> {
     folder::of_sessions(cx, ToolOutput::text(text), &[id])
 }
 
-/// Adds lines to the memory.
 pub(crate) struct MemoryAppend;
 
 /// What `memory_append` takes.
@@ -314,7 +312,7 @@ impl FileTool for MemoryAppend {
     }
 }
 
-/// The first line takes the place of the word that stands in a new agent's memory.
+/// The first line replaces the placeholder in a new agent's memory.
 fn without_nothing(old: &str) -> &str {
     old.trim_end().strip_suffix("Nothing yet.").unwrap_or(old)
 }
@@ -330,7 +328,6 @@ fn plan(path: String, before: Option<[u8; 32]>, new: String, told: String) -> Fi
     FilePlan { changes: vec![change], output: ToolOutput::text(told) }
 }
 
-/// Replaces a text in the memory.
 pub(crate) struct MemoryReplace;
 
 /// What `memory_replace` takes.

@@ -1,4 +1,4 @@
-//! Tools that belong to the engine: files, programs, the web, the run itself.
+//! The engine's own tools: files, programs, web, the run itself.
 
 pub(super) mod browser;
 pub(super) mod escalate;
@@ -27,17 +27,14 @@ use net::pages::Pages;
 use sandbox::spawn::Spawner;
 use tool::Registry;
 
-/// What the engine's own tools are made of.
+/// What the engine's own tools need.
 pub struct Own {
-    /// Starts programs.
     pub sandbox: Spawner,
-    /// Makes requests.
     pub http: HttpClient,
-    /// The programs that go on beside their agents.
     pub jobs: Jobs,
-    /// How many programs run at once.
+    /// Most programs that run at once.
     pub programs: usize,
-    /// Whom programs and their way out trust.
+    /// The hosts and roots that programs and their egress proxy trust.
     pub trusted: Trusted,
 }
 

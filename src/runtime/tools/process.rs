@@ -1,4 +1,4 @@
-//! `process`: the programs that the agent left running.
+//! `process`: follows and controls the programs that the agent left running.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -26,32 +26,30 @@ use tool::{ActTool, Aliases, Effect, Group, ToolCx, ToolError, ToolOutput, ToolS
 
 use super::heard::Hears;
 
-/// How long a poll waits for something new unless asked, in milliseconds.
+/// Default time that `poll` waits for new output, in milliseconds.
 const WAIT: u64 = 10_000;
-/// The longest that it waits, in milliseconds.
+/// Maximum of that time.
 const MAX_WAIT: u64 = 30_000;
-/// How often it looks meanwhile.
+/// Interval of checks while it waits.
 const LOOK: Duration = Duration::from_millis(100);
-/// How much new output one poll tells, in bytes.
+/// Most new bytes of one poll.
 const MAX_NEW: usize = 30_000;
-/// How many lines `log` gives unless asked.
+/// Default number of lines of `log`.
 const LINES: usize = 200;
-/// A program that has been quiet for so long and could read waits for input.
+/// A program without output for this long, whose input is open, seems to wait for input.
 const QUIET: Duration = Duration::from_secs(15);
-/// How long an ended job stands in the agent's list.
+/// How long an ended job stays in the list.
 const KEPT: SignedDuration = SignedDuration::from_mins(30);
-/// How many jobs it names.
+/// Most jobs in the list.
 const LISTED: usize = 50;
-/// How long a stop is waited for.
+/// How long the tool waits for a stopped program to end.
 const STOPS_WITHIN: Duration = Duration::from_secs(3);
 
-/// Follows programs.
 pub(crate) struct Process {
     jobs: Jobs,
 }
 
 impl Process {
-    /// Over these.
     pub(crate) fn new(jobs: Jobs) -> Self {
         Self { jobs }
     }
@@ -119,8 +117,8 @@ impl ActTool for Process {
     }
 }
 
-/// Whether a run follows a job of its agent: those of a person's conversation are that person's, and a
-/// sub-agent has its own alone. What its parent has left running may write and reach what it may not.
+/// Returns `true` if a run may follow a job of its agent. Jobs of a person's conversation belong to that conversation.
+/// A sub-agent follows only its own, because its parent's jobs may have wider access.
 fn is_for(cx: &ToolCx, tx: &dyn Read, job: &Job) -> Result<bool, StoreError> {
     match cx.child {
         Some(_) => Ok(job.session == cx.session),
@@ -128,7 +126,7 @@ fn is_for(cx: &ToolCx, tx: &dyn Read, job: &Job) -> Result<bool, StoreError> {
     }
 }
 
-/// A job of this agent: those of others are theirs.
+/// A job of this agent by its number.
 fn find(cx: &ToolCx, number: Option<u32>) -> Result<Job, ToolError> {
     let Some(number) = number else {
         return Err(ToolError::refused("invalid_args", "id is missing: the number of the job"));
@@ -175,7 +173,7 @@ impl Process {
         Ok(ToolOutput::text(if out.is_empty() { "no programs".to_owned() } else { out }))
     }
 
-    /// What a running program does.
+    /// Describes a running job.
     fn state(&self, job: &Job) -> String {
         let quiet = self.jobs.get(job.id).is_some_and(|live| waits(&live));
         if quiet { "running, seems to wait for input".to_owned() } else { "running".to_owned() }
@@ -259,7 +257,7 @@ impl Process {
 
     async fn kill(&self, cx: &ToolCx, job: Job) -> Result<ToolOutput, ToolError> {
         let (id, live) = (job.id, self.jobs.get(job.id));
-        // On a host it ends at once, whether or not home hears of that now.
+        // A host ends the program at once, whether or not the primary can record it now.
         if cx.ws.upstream.is_none() || live.is_none() {
             let by = (Actor::Agent { agent: cx.agent, run: cx.run }, Cause::Step(cx.run, cx.step));
             cx.ws.order(by, JobStopped { id }).await?;
@@ -275,12 +273,12 @@ impl Process {
     }
 }
 
-/// Whether a program could read and has been quiet for long.
+/// Returns `true` if a program seems to wait for input.
 fn waits(live: &Live) -> bool {
     live.stdin.is_open() && live.program.written().is_ok_and(|(_, quiet)| quiet > QUIET)
 }
 
-/// What was written since the agent last heard, and how often in a row that was nothing.
+/// The output since the last read, and how often in a row there was none.
 async fn news_of(live: &Arc<Live>) -> Result<(String, u32), ToolError> {
     let offset = live.heard.lock().offset;
     let at = Arc::clone(live);
@@ -305,7 +303,7 @@ async fn news_of(live: &Arc<Live>) -> Result<(String, u32), ToolError> {
     Ok((text, heard.nothing))
 }
 
-/// The end of what a job has written.
+/// The last output of a job.
 async fn end_of(cx: &ToolCx, job: &Job, most: usize) -> String {
     bring_output(cx, job).await;
     let (ws, job) = (cx.ws.clone(), job.clone());
@@ -313,7 +311,7 @@ async fn end_of(cx: &ToolCx, job: &Job, most: usize) -> String {
     reduce::plain(&read.await.unwrap_or_default().text).into_owned()
 }
 
-/// What was kept of an output may lie at home.
+/// Fetches a stored output from the primary if it is not here.
 async fn bring_output(cx: &ToolCx, job: &Job) {
     fetch_blobs::bring(&cx.ws, job.output.iter().map(|output| output.id).collect()).await;
 }
@@ -324,7 +322,7 @@ async fn log(
     offset: Option<usize>,
     limit: Option<usize>,
 ) -> Result<ToolOutput, ToolError> {
-    // A line is counted from the first one, however long ago that was.
+    // Line numbers count from the first line of the whole output.
     let text = match offset {
         Some(_) => {
             bring_output(cx, &job).await;

@@ -1,5 +1,5 @@
-//! `progress`: what an agent does, in a few words, and its plan, for people who watch and for itself. The
-//! newest plan stands in the result of its call; one that is not done outlives every summary.
+//! `progress`: what an agent does, in a few words, and its plan, for people and for itself. The newest plan is in the
+//! result of its call; an unfinished one is copied into every summary.
 
 use std::fmt::Write as _;
 
@@ -11,25 +11,23 @@ use kernel::text::ellipsis;
 use store::WriteTx;
 use tool::{Aliases, Effect, Group, ToolCx, ToolError, ToolOutput, ToolSpec, WriteTool};
 
-/// The tool's name.
 pub(crate) const NAME: &str = "progress";
-/// What stands above a plan.
+/// The heading of a plan.
 const PLAN: &str = "\nPlan:\n";
-/// How much of the words is shown, in characters.
+/// Characters of the text that are shown.
 const SHOWN: usize = 120;
-/// The most steps of a plan.
+/// Most steps of a plan.
 const MAX_STEPS: usize = 50;
 /// The longest step, in characters.
 const MAX_STEP: usize = 200;
 
-/// The plan in a result of `progress`, with steps that are not done; nothing in any other text.
+/// The plan in a result of `progress` if steps of it are open; `None` for any other text.
 pub(crate) fn open_plan(result: &str) -> Option<&str> {
     let (_, plan) = result.split_once(PLAN)?;
     let open = |line: &str| line.starts_with("[ ] ") || line.starts_with("[>] ");
     plan.lines().any(open).then_some(plan)
 }
 
-/// Shows how far the run is.
 pub(crate) struct Progress;
 
 /// What `progress` takes.
@@ -69,7 +67,7 @@ enum Status {
 }
 
 impl Args {
-    /// What people read at a glance, then the plan.
+    /// A one-line status for people, then the plan.
     fn shown(&self) -> Result<String, ToolError> {
         let wrong = |why: &str| Err(ToolError::refused("invalid_args", why));
         let text = self.text.as_deref().map(str::trim).filter(|text| !text.is_empty());

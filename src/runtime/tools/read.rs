@@ -1,4 +1,4 @@
-//! `read` and `list`: the agent's own files, and what earlier calls answered.
+//! `read` and `list`: the agent's own files, and results of earlier calls.
 
 use std::fmt::Write as _;
 
@@ -20,27 +20,26 @@ use tool::{
 use super::folder::{self, blocking};
 use crate::fetch_blobs::bring;
 
-/// How many lines `read` gives unless asked.
+/// Default number of lines of `read`.
 const LINES: usize = 2_000;
-/// How many names `list` gives.
+/// Most names of `list`.
 const NAMES: usize = 500;
-/// How much of one line `read` gives, in characters.
+/// Most characters of one line.
 const MAX_LINE: usize = 2_000;
-/// After how many bytes `read` ends, with a word on where to go on.
+/// Most bytes of one result; a note says where to continue.
 const MAX_SHOWN: usize = 50 * 1024;
-/// What the words around the lines take of a result, in bytes.
+/// Bytes of a result reserved for the notes.
 const WORDS: usize = 512;
-/// The largest picture that a model is given, in bytes.
+/// The largest picture given to a model, in bytes.
 const MAX_PICTURE: usize = 10 * 1024 * 1024;
-/// The most words of a PDF that are read, in bytes.
+/// Most text of a PDF, in bytes.
 const MAX_WORDS: usize = 500_000;
-/// The longest output of an earlier call that is read back, in bytes.
+/// The longest stored output that is read back, in bytes.
 const MAX_RESULT: u64 = 64 * 1024 * 1024;
 
-/// Other names for a path.
+/// Aliases of the path argument.
 pub(super) const PATHS: Aliases = &[("file", "path"), ("filePath", "path"), ("file_path", "path")];
 
-/// Reads a file.
 pub(crate) struct Read;
 
 /// What `read` takes.
@@ -116,7 +115,7 @@ fn file(files: &AgentFiles, path: String, lines: &Lines) -> Result<ToolOutput, T
     Ok(output)
 }
 
-/// The words of a document, line by line.
+/// The text of a document, by lines.
 fn words(path: &str, data: &[u8], lines: &Lines) -> Result<ToolOutput, ToolError> {
     let refused = |why: &str| {
         let text = format!("{path} is a document whose words cannot be read: {why}; use a program");
@@ -153,8 +152,8 @@ fn picture(path: &str, kind: &str, data: Vec<u8>) -> Result<ToolOutput, ToolErro
     Ok(output)
 }
 
-/// The full output of an earlier call: `result:<run>.<n>`, or `result:<n>` for one of this run; of a sub-agent
-/// its answer: `result:R-<run>`.
+/// The full output of an earlier call: `result:<run>.<n>`, or `result:<n>` in this run. `result:R-<run>` is the answer
+/// of a sub-agent.
 pub(super) async fn result_text(cx: &ToolCx, name: &str) -> Result<String, ToolError> {
     let of_child = name.trim().strip_prefix(['R', 'r']).and_then(|rest| rest.strip_prefix('-'));
     if let Some(number) = of_child {
@@ -178,7 +177,7 @@ pub(super) async fn result_text(cx: &ToolCx, name: &str) -> Result<String, ToolE
             Some(number) => queries::by_name(snap, &number.to_string())?,
             None => snap.get::<Run>(own)?,
         };
-        // What others were told is theirs.
+        // Results of other agents, and of conversations that this one may not read, are private.
         let Some(run) = run.filter(|run| run.agent == agent) else { return Ok(None) };
         if !queries::talk::may_tell_of(snap, session, run.session)? {
             return Ok(None);
@@ -207,8 +206,7 @@ pub(super) async fn result_text(cx: &ToolCx, name: &str) -> Result<String, ToolE
     }
 }
 
-/// All that a sub-agent of this conversation has answered: what its parent is told of a long answer is a
-/// part of it.
+/// The whole answer of a sub-agent of this conversation; its parent gets only a part of a long one.
 fn answer_of(cx: &ToolCx, number: &str) -> Result<String, ToolError> {
     let own = cx.session;
     let said = cx.ws.read(|snap| {
@@ -229,9 +227,9 @@ fn answer_of(cx: &ToolCx, number: &str) -> Result<String, ToolError> {
     })
 }
 
-/// What a model has said in an answer, if anything.
+/// The text of a response, if any.
 fn words_of(parts: &str) -> Option<String> {
-    // ok: an answer that cannot be read has no words.
+    // ok: a response that cannot be parsed has no text.
     let parts: Vec<Part> = serde_json::from_str(parts).ok()?;
     let words = parts.into_iter().filter_map(|part| match part {
         Part::Text { text } => Some(text),
@@ -241,7 +239,7 @@ fn words_of(parts: &str) -> Option<String> {
     Some(words).filter(|words| !words.trim().is_empty())
 }
 
-/// Which lines are wanted.
+/// The requested lines.
 struct Lines {
     from: usize,
     count: usize,
@@ -249,8 +247,8 @@ struct Lines {
 }
 
 impl Lines {
-    /// Some lines of a text, with a word on what is left out and where to go on. Of a line that is too
-    /// long its beginning is given; `search` finds what stands further back.
+    /// Some lines of a text, with notes on what is left out and where to continue. A line that is too long is cut;
+    /// `search` finds the rest.
     fn of(&self, text: &str, note: &str) -> Result<String, ToolError> {
         let (mut out, mut total, mut last) = (String::new(), 0, 0);
         let mut full = false;
@@ -298,7 +296,6 @@ fn cut_line(line: &str) -> &str {
     line.char_indices().nth(MAX_LINE).map_or(line, |(at, _)| &line[..at])
 }
 
-/// Lists a folder.
 pub(crate) struct List;
 
 /// What `list` takes.

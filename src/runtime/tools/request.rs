@@ -1,7 +1,7 @@
-//! `http_request`: one request of any method, behind the guard, with secrets that the agent names and never sees.
+//! `http_request`: one HTTP request through the SSRF guard, with secrets that the agent names and never sees.
 //!
-//! `{{secret:KEY}}` in the address's query, in headers and in the body becomes the value, for the hosts of that secret
-//! alone and over TLS. No redirect is followed: the answer says where it leads, and a request to there is another.
+//! `{{secret:KEY}}` in the query, in headers and in the body is replaced by the value, only for the hosts of that
+//! secret and only over TLS. Redirects are not followed: the result names the target, which needs a request of its own.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -27,24 +27,22 @@ use vault::Given;
 use super::fetch::hosts_of;
 use super::secrets::{note, readable, unknown};
 
-/// The tool's name.
 pub(crate) const NAME: &str = "http_request";
-/// The most that is sent, in bytes.
+/// Most bytes that are sent.
 const MAX_SENT: usize = 1024 * 1024;
-/// The most that is read of an answer, in bytes.
+/// Most bytes of a response that are read.
 const MAX_READ: usize = 1024 * 1024;
-/// How long a request may take.
+/// Timeouts of a request.
 const TIMES: Timeouts = Timeouts {
     headers: Duration::from_secs(30),
     idle: Duration::from_secs(30),
     total: Some(Duration::from_secs(120)),
 };
-/// A place for a secret begins and ends with these.
+/// Start and end of a secret reference.
 const MARKS: (&str, &str) = (SECRET, "}}");
-/// The beginning of a place for a secret.
+/// Start of a secret reference.
 pub(crate) const SECRET: &str = "{{secret:";
 
-/// Makes requests.
 pub(crate) struct HttpRequest {
     pub http: HttpClient,
 }
@@ -87,7 +85,7 @@ impl ActTool for HttpRequest {
             false => named(cx, &keys, &wanted.at, inside)?,
         };
         let at_host = wanted.at.host_str().unwrap_or_default().to_owned();
-        // Another address is another request: it is weighed for itself.
+        // Redirects are not followed: another address needs its own check.
         let request = wanted.filled(&given)?.only(only).timeouts(TIMES).redirects(0);
         if !given.is_empty() {
             note(cx, &given, &at_host).await?;
@@ -99,7 +97,7 @@ impl ActTool for HttpRequest {
         };
         Ok(match answer {
             Ok(answer) => output(cx, answer),
-            // What the outside does not give is the model's to work around, not a failure of HQ.
+            // A failure of the remote side is reported to the model, not as an error of HQ.
             Err(error) => ToolOutput::error(format!("Error(unavailable): {error}")),
         })
     }
@@ -130,7 +128,7 @@ impl HttpRequest {
     }
 }
 
-/// A request as it was asked for.
+/// The request of a call.
 struct Wanted {
     at: Url,
     url: String,
@@ -165,13 +163,13 @@ impl Wanted {
         Ok(Self { at, url: args.url, method, headers, body, is_json })
     }
 
-    /// Why it must not go out as it is: it holds a value in place of a name.
+    /// Why the request may not be sent: it contains the value of a secret.
     fn leak(&self, redactor: &Redactor) -> Option<&'static str> {
         let texts = [&self.url, &self.body].into_iter().chain(self.headers.values());
         texts.filter_map(|text| leaks::of(redactor, text)).next()
     }
 
-    /// The secrets that it names, each once.
+    /// The names of the referenced secrets, without duplicates.
     fn keys(&self) -> Result<Vec<String>, ToolError> {
         let before = self.url.split(['?', '#']).next().unwrap_or_default();
         if before.contains(MARKS.0) {
@@ -193,7 +191,7 @@ impl Wanted {
         Ok(keys)
     }
 
-    /// The request as it is sent.
+    /// The request with the values of its secrets.
     fn filled(self, given: &[Given]) -> Result<Request, ToolError> {
         let url = fill(&self.url, given, in_query)?;
         let mut request = Request::new(Policy::Guarded, self.method, url);
@@ -220,19 +218,19 @@ fn in_query(value: &str) -> String {
     url::form_urlencoded::byte_serialize(value.as_bytes()).collect()
 }
 
-/// A value inside a string of JSON.
+/// Escapes a value for a JSON string.
 fn in_json(value: &str) -> String {
     let quoted = Value::from(value).to_string();
     quoted[1..quoted.len() - 1].to_owned()
 }
 
-/// The secrets that a text names, in order; none for a mark that does not end.
+/// The secret names in a text, in order; `None` for a reference without an end.
 pub(crate) fn names_in(text: &str) -> impl Iterator<Item = Option<&str>> {
     let marked = text.split(MARKS.0).skip(1);
     marked.map(|part| part.split_once(MARKS.1).map(|(key, _)| key.trim()))
 }
 
-/// A text with values in place of the names of secrets. What a value holds is never read for names again.
+/// Replaces secret references with values. References inside a value are not replaced.
 fn fill(text: &str, given: &[Given], write: fn(&str) -> String) -> Result<String, ToolError> {
     let mut parts = text.split(MARKS.0);
     let mut out = parts.next().unwrap_or_default().to_owned();
@@ -247,7 +245,7 @@ fn fill(text: &str, given: &[Given], write: fn(&str) -> String) -> Result<String
     Ok(out)
 }
 
-/// The secrets of these names, when each may go to this host.
+/// The named secrets, if each may be sent to this host.
 pub(super) fn named(
     cx: &ToolCx,
     keys: &[String],
@@ -281,7 +279,7 @@ fn output(cx: &ToolCx, answer: Answer) -> ToolOutput {
     let Answer { status, url, headers, body, is_cut } = answer;
     let mut told = format!("HTTP {status} from {url}\n");
     for (name, value) in headers {
-        let _ = writeln!(told, "{name}: {value}"); // ok: writing into a text
+        let _ = writeln!(told, "{name}: {value}"); // ok: writing to a String cannot fail
     }
     let size = body.len();
     let text = match String::from_utf8(body) {

@@ -1,4 +1,4 @@
-//! `search`: text and names in the agent's own files.
+//! `search`: finds text and names in the agent's own files.
 
 use regex::Regex;
 use schemars::JsonSchema;
@@ -16,16 +16,15 @@ use tool::{
 
 use super::{folder, read};
 
-/// How many hits are given unless asked.
+/// Default number of hits.
 const HITS: usize = 100;
-/// The most that can be asked for.
+/// Maximum number of hits.
 const MAX_HITS: usize = 500;
-/// Larger files are passed over.
+/// Larger files are skipped.
 const MAX_SEARCHED: u64 = 1024 * 1024;
-/// Larger ignore files are not heeded.
+/// Larger ignore files are not read.
 const MAX_IGNORE: u64 = 64 * 1024;
 
-/// Searches files.
 pub(crate) struct Search;
 
 /// What `search` takes.
@@ -82,7 +81,7 @@ impl ReadTool for Search {
     }
 }
 
-/// What is looked for.
+/// The search criteria.
 struct Wanted {
     text: Option<Regex>,
     path: Option<Regex>,
@@ -147,7 +146,7 @@ impl Wanted {
             found.left += 1;
             return;
         }
-        // ok: what cannot be read as text has no text to find.
+        // ok: a file that cannot be read has no hits.
         let Ok(Some(part)) = files.read(path, 0, MAX_SEARCHED) else { return };
         if media::kind(&part.bytes).is_some() {
             return;
@@ -163,7 +162,7 @@ impl Wanted {
         }
     }
 
-    /// The lines of an earlier output that have the text.
+    /// The lines of a stored output that match.
     fn in_text(&self, text: &str) -> ToolOutput {
         let mut found = Found { hits: Vec::new(), limit: self.limit, left: 0 };
         for (n, line) in text.lines().enumerate() {
@@ -179,7 +178,7 @@ impl Wanted {
     }
 }
 
-/// The words around a hit in a line.
+/// The text around a hit in a line.
 fn around(line: &str, at: usize) -> String {
     if line.len() <= 200 {
         return line.trim().to_owned();
@@ -191,7 +190,7 @@ fn around(line: &str, at: usize) -> String {
     ellipsis(line[from..].trim(), 200)
 }
 
-/// The rules of the ignore files of a folder, outer ones first.
+/// The rules of the ignore files in a folder, outer ones first.
 fn ignored(files: &AgentFiles, scan: &Scan) -> Ignore {
     let mut ignore = Ignore::default();
     let mut found: Vec<&str> = scan
@@ -204,7 +203,7 @@ fn ignored(files: &AgentFiles, scan: &Scan) -> Ignore {
         .collect();
     found.sort_by_key(|path| path.matches('/').count());
     for path in found {
-        // ok: one that cannot be read says nothing.
+        // ok: an unreadable ignore file has no rules.
         if let Ok(Some(part)) = files.read(path, 0, MAX_IGNORE) {
             let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
             ignore.add(folder, &String::from_utf8_lossy(&part.bytes));
@@ -216,7 +215,7 @@ fn ignored(files: &AgentFiles, scan: &Scan) -> Ignore {
 struct Found {
     hits: Vec<String>,
     limit: usize,
-    /// Files that are too large to be looked through.
+    /// Number of files that were too large to search.
     left: usize,
 }
 

@@ -1,4 +1,4 @@
-//! Secrets on their way to programs and requests: which of them an agent has here, and the note that it used them.
+//! Secrets for programs and requests: which of them an agent has here, and the record of their use.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;
@@ -16,19 +16,18 @@ use crate::command::orders::SecretsUsed;
 use crate::port::Port;
 use crate::way_out;
 
-/// How many uses of a run are looked through for those that are noted; all others are noted as if they were new.
+/// Most recorded uses of a run that are read; other uses are recorded as if they were new.
 const MOST: usize = 200;
 
-/// A variable of a program.
+/// An environment variable of a program.
 pub(super) struct Variable {
     pub(super) key: String,
     pub(super) value: OsString,
 }
 
-/// What programs of a call get of these in their environment: all that are given as variables, and of those that only
-/// some programs get the ones that are named here; of those that stand-ins stand for, what their way out knows. What
-/// cannot be opened any more is left out, unless it is named; so is what has a name by which programs load or run
-/// something. With it comes the note of their uses.
+/// The secrets in the environment of a call's programs: those given to all programs, the named ones, and the
+/// placeholder tokens of the egress proxy. Secrets that cannot be opened, and names by which programs load or run code,
+/// are left out; the call is refused if it names one of them. Also returns the record of their uses.
 pub(super) async fn of(
     cx: &ToolCx,
     named: &[String],
@@ -61,7 +60,7 @@ pub(super) async fn of(
         .collect();
     let noting = Noting { left_out, ..begin_note(cx, &all).await? };
     let variable = |one: Given| {
-        let value = one.value.ok()?; // ok: those that do not open were taken out
+        let value = one.value.ok()?; // ok: secrets that do not open were removed above
         Some(Variable { key: one.key, value: OsString::from_vec(value.expose().to_vec()) })
     };
     let stand_in = |(key, word): (&str, &str)| Variable { key: key.into(), value: word.into() };
@@ -70,7 +69,7 @@ pub(super) async fn of(
     Ok((all.into_iter().filter_map(variable).chain(stand_ins).collect(), noting))
 }
 
-/// Refuses what cannot be opened any more.
+/// Refuses a secret that cannot be opened any more.
 pub(super) fn readable(one: &Given) -> Result<(), ToolError> {
     match &one.value {
         Ok(_) => Ok(()),
@@ -86,7 +85,7 @@ pub(super) fn unknown(key: &str) -> ToolError {
     ToolError::refused("not_found", told)
 }
 
-/// Notes, before anything is begun, which secrets are used and where they go.
+/// Records, before anything is sent, which secrets are used and to which host they go.
 pub(super) async fn note(cx: &ToolCx, given: &[Given], host: &str) -> Result<(), ToolError> {
     write_down(cx, uses_of(cx, given, host)).await
 }
@@ -116,10 +115,10 @@ async fn write_down(cx: &ToolCx, uses: Vec<Used>) -> Result<(), ToolError> {
     Ok(())
 }
 
-/// The note of uses that is written while the program runs which makes them.
+/// The record of uses that is written while the program runs.
 pub(super) struct Noting {
     told: Option<oneshot::Receiver<()>>,
-    /// The variables that the program was not given for what they are called.
+    /// Variables that the program did not get because of their names.
     left_out: Vec<String>,
 }
 
@@ -134,13 +133,13 @@ impl Noting {
             if let Err(error) = own.order(by, SecretsUsed { uses }).await {
                 tracing::error!(%error, run.id = %run, "uses of secrets could not be counted");
             }
-            // ok: nobody waits for it any more.
+            // ok: no receiver waits any more.
             let _ = tell.send(());
         });
         Self { told: Some(told), left_out: Vec::new() }
     }
 
-    /// What is said behind the output of a program that was not given a variable; empty if it was given all.
+    /// A note for the program's output about variables that were left out; empty if there are none.
     pub(super) fn left_out(&self) -> String {
         match self.left_out.as_slice() {
             [] => String::new(),
@@ -152,21 +151,21 @@ impl Noting {
         }
     }
 
-    /// Waits until it is written.
+    /// Waits until the record is written.
     pub(super) async fn noted(self) {
         if let Some(told) = self.told {
-            told.await.ok(); // ok: what could not be written is in the log
+            told.await.ok(); // ok: a failed write is in the log
         }
     }
 }
 
-/// Notes that a program is about to use these. What its run has not used before is on disk before the program begins; of
-/// all else only the count grows, beside the program.
+/// Records that a program is about to use these secrets. Uses that are new in the run are written before the program
+/// starts. For repeated ones only a counter grows, while the program runs.
 async fn begin_note(cx: &ToolCx, given: &[Given]) -> Result<Noting, ToolError> {
     let uses = uses_of(cx, given, "");
     let noted = match cx.ws.upstream {
         None if !uses.is_empty() => cx.ws.read(|snap| queries::used_in(snap, cx.run, MOST))?,
-        // Home alone has them.
+        // Only the primary has the records.
         _ => Vec::new(),
     };
     let is_noted = |one: &Used| noted.iter().any(|row| is_row_of(row, one));

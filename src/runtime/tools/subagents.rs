@@ -1,6 +1,5 @@
-//! `subagent_spawn`, `subagent_wait`, `subagent_list`, `subagent_stop`: a run hands parts of its work to
-//! runs of their own. Making one is a change of the workspace, so it happens exactly once; waiting
-//! parks the run.
+//! `subagent_spawn`, `subagent_wait`, `subagent_list`, `subagent_stop`: a run delegates parts of its work to runs of
+//! their own. Spawning is a workspace change, so it happens exactly once. Waiting parks the run.
 
 use jiff::SignedDuration;
 use schemars::JsonSchema;
@@ -21,15 +20,14 @@ use web::format;
 
 use super::wait::nothing;
 
-/// The tools for whoever has sub-agents; one that may have none has none of them.
+/// The tools; a run that may have no sub-agents gets none of them.
 pub(crate) const ALL: &[&str] =
     &["subagent_spawn", "subagent_wait", "subagent_list", "subagent_stop"];
-/// A sub-agent has this part of what its parent has left, unless that says otherwise.
+/// By default a sub-agent gets this fraction of its parent's remaining budget.
 const SHARE: u64 = 4;
-/// How many sub-agents are listed.
+/// Most sub-agents that are listed.
 const LISTED: usize = 20;
 
-/// Makes a sub-agent.
 pub(crate) struct Spawn;
 
 /// What a sub-agent begins with.
@@ -125,7 +123,7 @@ impl WriteTool for Spawn {
     }
 }
 
-/// What a sub-agent may spend: money, then tokens.
+/// The budget of a sub-agent: money in micro-dollars, then tokens.
 fn share(
     cx: &ToolCx,
     tx: &WriteTx<'_>,
@@ -137,7 +135,7 @@ fn share(
     let Some(dollars) = wish else {
         return Ok((left.micros.map(|micros| whole(micros / SHARE)), tokens));
     };
-    // A budget of more than ten million dollars is none.
+    // A budget of more than ten million dollars is a mistake.
     let micros = match dollars {
         dollars if 0.0 < dollars && dollars <= 10_000_000.0 => (dollars * 1_000_000.0) as i64,
         _ => return Err(ToolError::refused("invalid_args", "budget is in dollars, such as 0.25")),
@@ -151,7 +149,7 @@ fn share(
     }
 }
 
-/// The sub-agents that are meant by these names.
+/// The sub-agents with these names.
 fn named(cx: &ToolCx, tx: &dyn Read, names: &[String]) -> Result<Vec<Child>, ToolError> {
     let mut all: Vec<Child> = Vec::with_capacity(names.len());
     for name in names {
@@ -168,7 +166,6 @@ fn named(cx: &ToolCx, tx: &dyn Read, names: &[String]) -> Result<Vec<Child>, Too
     Ok(all)
 }
 
-/// Waits for sub-agents.
 pub(crate) struct Wait;
 
 /// What `subagent_wait` takes.
@@ -247,7 +244,6 @@ fn is_done(run: &Run) -> bool {
     run.outcome == Some(Outcome::Done)
 }
 
-/// Shows the sub-agents of a conversation.
 pub(crate) struct List;
 
 /// What `subagent_list` takes.
@@ -290,7 +286,6 @@ impl ReadTool for List {
     }
 }
 
-/// Stops a sub-agent.
 pub(crate) struct Stop;
 
 /// What `subagent_stop` takes.

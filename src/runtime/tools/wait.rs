@@ -1,4 +1,4 @@
-//! Waiting: for the answer of a person, for a moment, for the end of a task.
+//! Waiting: for a person's answer, for a time, for the end of a task.
 
 use jiff::SignedDuration;
 use schemars::JsonSchema;
@@ -14,16 +14,16 @@ use kernel::{Can, Timestamp, WaitFor};
 use store::{ReadExt, WriteTx};
 use tool::{Effect, Group, ToolCx, ToolError, ToolOutput, ToolSpec, ToolWait, WriteTool};
 
-/// The longest wait for a moment.
+/// The longest wait for a time.
 const LONGEST: SignedDuration = SignedDuration::from_hours(24 * 60);
-/// The longest wait for an answer that has an end, in hours.
+/// The longest time limit of a question, in hours.
 const LONGEST_ASK: i64 = 24 * 60;
 /// The longest question, in bytes.
 const MAX_QUESTION: usize = 4 * 1024;
-/// The most answers to choose from.
+/// Most answers to choose from.
 const MAX_OPTIONS: usize = 4;
 
-/// A wait of this call for nothing yet.
+/// The empty wait of this call.
 pub(super) fn nothing(cx: &ToolCx, now: Timestamp) -> Park {
     Park {
         run: cx.run,
@@ -38,7 +38,6 @@ pub(super) fn nothing(cx: &ToolCx, now: Timestamp) -> Park {
     }
 }
 
-/// Asks a person and waits for the answer.
 pub(crate) struct AskPerson;
 
 /// What `ask_person` takes.
@@ -100,7 +99,6 @@ impl WriteTool for AskPerson {
     }
 }
 
-/// Waits for a moment or for the end of a task.
 pub(crate) struct WaitUntil;
 
 /// What `wait_until` takes.
@@ -150,7 +148,7 @@ impl WriteTool for WaitUntil {
         let named = known.as_ref().and_then(|park| park.task);
         let task = match (named, &args.task) {
             (Some(id), _) => tx.get::<Task>(id)?,
-            // What it waited for went.
+            // The awaited task is gone.
             (None, Some(_)) if known.is_some() => return over(cx, tx, park::TASK_GONE),
             (None, Some(name)) => Some(tasks::resolve(tx, name)?),
             (None, None) => None,
@@ -182,7 +180,7 @@ impl WriteTool for WaitUntil {
             None => reason.to_owned(),
         };
         let wish = Park { until: given, task: task.map(|task| task.id), ..nothing(cx, now) };
-        // For the end of a task alone it waits no longer than for a moment.
+        // A wait for a task is limited like a wait for a time.
         let limit = |park: &Park| park.until.unwrap_or(park.at + LONGEST);
         let Some(known) = park::park(tx, wish)?.filter(|known| now < limit(known)) else {
             let late = name.map(|name| format!("It is time; {name} has not ended."));
@@ -196,7 +194,7 @@ impl WriteTool for WaitUntil {
     }
 }
 
-/// A call that waits no longer, with its answer.
+/// Ends the wait of a call, with its result.
 fn over(cx: &ToolCx, tx: &mut WriteTx<'_>, text: &str) -> Result<ToolOutput, ToolError> {
     park::close(tx, cx.run, cx.step)?;
     Ok(ToolOutput::text(text))

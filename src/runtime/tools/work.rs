@@ -1,4 +1,4 @@
-//! How a run that serves an item ends.
+//! The tools that end a run with an item.
 
 use jiff::SignedDuration;
 use schemars::JsonSchema;
@@ -64,8 +64,8 @@ impl WriteTool for WorkDone {
     }
 }
 
-/// Applies what the agent says of its task. A task of its own must not fall asleep: it is told how
-/// not to.
+/// Applies the requested task state. A task of the agent must not be left without a next step; the error says how to
+/// continue it.
 fn leave_task(
     cx: &ToolCx,
     tx: &mut WriteTx<'_>,
@@ -116,8 +116,8 @@ fn leave_task(
     Ok(())
 }
 
-/// Whether something will come that takes a task up again: what it waits for, a part, a review, another
-/// item of anybody's, another run, somebody above who hears of it.
+/// Returns `true` if something will resume the task: a blocker, a part, a review, another item or run, or a manager who
+/// learns of the block.
 fn is_awaited(tx: &dyn Read, cx: &ToolCx, task: &Task) -> Result<bool, StoreError> {
     let id = task.id;
     if !OpenEnds::of(tx, id)?.is_empty() || !relations::open_blockers(tx, id)?.is_empty() {
@@ -129,7 +129,7 @@ fn is_awaited(tx: &dyn Read, cx: &ToolCx, task: &Task) -> Result<bool, StoreErro
     if other || items.iter().any(|item| Some(item.id) != cx.item) {
         return Ok(true);
     }
-    // An agent above hears of what is blocked; a person has to be asked.
+    // A managing agent learns of blocked tasks; a person has to be asked.
     let agent = tx.get::<Agent>(cx.agent)?;
     let above = agent.map(|agent| lines::manager(tx, &agent)).transpose()?.flatten();
     if above.and_then(Manager::agent).is_some() {
@@ -141,7 +141,7 @@ fn is_awaited(tx: &dyn Read, cx: &ToolCx, task: &Task) -> Result<bool, StoreErro
     }
 }
 
-/// Whether somebody above was asked about a task that is blocked.
+/// Returns `true` if a blocked task was escalated: by this run, or by an escalation that is still open.
 fn is_asked(tx: &dyn Read, run: &Run, task: &Task) -> Result<bool, StoreError> {
     if task.status != TaskStatus::Blocked {
         return Ok(false);
@@ -164,8 +164,8 @@ fn is_own(task: &Task, agent: AgentId) -> bool {
     task.status.is_open() && task.archived_at.is_none() && own
 }
 
-/// Whether a run that ends now leaves an assignment behind that nothing will ever take up again:
-/// no review that is waited for, no open part, no other item, no other run.
+/// Returns `true` if the end of this run would leave its assignment without anything to resume it: no pending review,
+/// open part, other item or other run.
 pub(crate) fn would_sleep(tx: &dyn Read, run: &Run, item: ItemId) -> Result<bool, StoreError> {
     let assigned = tx.get::<Item>(item)?.is_some_and(|item| {
         matches!(
@@ -240,7 +240,7 @@ impl WriteTool for WorkFail {
     }
 }
 
-/// Ends the run: the work goes on later.
+/// Ends the run: the work continues later.
 pub(crate) struct WorkSnooze;
 
 /// What `work_snooze` takes.

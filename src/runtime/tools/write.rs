@@ -1,5 +1,5 @@
-//! `write`, `edit`, `apply_patch`: changes of the agent's own files. Each works out what a file will be
-//! and what it must be before; the engine notes both, makes the change and notes the result.
+//! `write`, `edit`, `apply_patch`: changes of the agent's own files. Each tool computes the new content and the
+//! expected old content. The engine records both, makes the change and records the result.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -20,14 +20,13 @@ use tool::{
 use super::folder::{self, Current, blocking};
 use super::read::PATHS;
 
-/// The most that one patch reads and writes, in bytes.
+/// Most bytes that one patch reads and writes.
 const MAX_PATCHED: usize = 64 * 1024 * 1024;
 
 fn too_large() -> ToolError {
     ToolError::refused("too_large", "a file has at most 10 MB; write a part of it, or less")
 }
 
-/// Writes a whole file.
 pub(crate) struct Write;
 
 /// What `write` takes.
@@ -98,7 +97,6 @@ fn one(path: String, now: Option<Current>, content: String, told: String) -> Fil
     FilePlan { changes: vec![change], output: ToolOutput::text(told) }
 }
 
-/// Replaces text in a file.
 pub(crate) struct Edit;
 
 /// What `edit` takes.
@@ -209,7 +207,7 @@ fn text_of<'n>(now: &'n Current, path: &str) -> Result<&'n str, ToolError> {
     }
 }
 
-/// Changes several files together.
+/// Changes several files atomically.
 pub(crate) struct ApplyPatch;
 
 /// What `apply_patch` takes.
@@ -244,11 +242,11 @@ impl FileTool for ApplyPatch {
     }
 }
 
-/// Says of a hunk that fits nowhere that it names a value by its mask, where it does.
+/// Explains a failed hunk if it contains the mask of a secret instead of its value.
 fn unmasked(redactor: &Redactor, read: &Patch, here: &Here, error: ToolError) -> ToolError {
     read.ops.iter().fold(error, |error, op| {
         let Op::Update { path, hunks, .. } = op else { return error };
-        // ok: a file that cannot be read is what the error says already.
+        // ok: the error already reports a file that cannot be read.
         let Ok(Some(whole)) = here.path(path).and_then(|path| here.read(&path)) else {
             return error;
         };
@@ -263,7 +261,7 @@ fn unmasked(redactor: &Redactor, read: &Patch, here: &Here, error: ToolError) ->
 /// The agent's folder as a patch sees it.
 struct Here {
     files: AgentFiles,
-    /// What was read: whether it is a program, and its hash.
+    /// Files that were read: executable flag and hash.
     known: RefCell<BTreeMap<String, (bool, [u8; 32])>>,
 }
 

@@ -1,4 +1,4 @@
-//! The parts of a run at work, each with what it alone knows, and what follows from a step.
+//! The parts of a working run and their state, and the outcome of a step.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
@@ -27,113 +27,112 @@ use crate::guard::Guard;
 use crate::journal::Journal;
 use crate::limits::Limits;
 
-/// The outcome of a step of a run.
+/// The outcome of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Step {
-    /// Another step.
     Next,
-    /// Nothing: the run has ended, or a later start of the program takes it up.
+    /// The run has ended, or a later start of HQ resumes it.
     Over,
-    /// A wait: the dispatcher takes the run up again when it is over.
+    /// The run waits; the dispatcher resumes it.
     Waits,
 }
 
-/// The setting of a run: its purpose, its agent and its bounds.
+/// The purpose of a run, its agent and its limits.
 pub struct Setting {
     pub engine: Engine,
     pub agent: Agent,
-    /// The modules that its workspace does without.
+    /// The disabled modules of its workspace.
     pub off: Off,
-    /// Whether it may change nothing: its model is offered no tools that do.
+    /// The agent is locked: its model is offered only read-only tools.
     pub locked: bool,
     pub session: SessionId,
-    /// Its bounds, as far as it has looked.
+    /// The limits at the last check.
     pub limits: Limits,
     pub trigger: RunTrigger,
-    /// The differences of a sub-agent.
+    /// The restrictions of a sub-agent.
     pub child: Option<ChildCx>,
     pub item: Option<Item>,
-    /// For a run that begins again at a step of another: what is told of what lies between.
+    /// For a retried run: the note about acts since its branching point.
     pub again: Option<String>,
-    /// The run as it was when this task took it up.
+    /// The run when this task took it over.
     pub run: Run,
-    /// The wishes of a program beside words.
+    /// The demands of the API client.
     pub client: Option<Client>,
-    /// Whether it answers a question beside a conversation, in words alone.
+    /// The run answers a side question with text alone.
     pub aside: bool,
     pub cancel: CancellationToken,
     pub rests: Arc<AtomicBool>,
-    /// How often home had heard by then what its host wrote of it alone.
+    /// How often the primary had received offline events of this run by then.
     pub drained: u64,
 }
 
-/// The model that answers a run, and the others that may.
+/// The current model of a run and its alternatives.
 pub struct Chooser {
     pub chosen: Chosen,
-    /// The choice, whoever answers now.
+    /// The choice, whichever candidate is used.
     pub home: Choice,
-    /// Whether it is to answer sooner than others are answered.
+    /// Whether priority calls are requested.
     pub fast: Option<Fast>,
-    /// Everybody who may answer.
+    /// All candidates.
     pub chain: Chain,
-    /// That another answers, when it could not be noted before the run began.
+    /// The event of a switch that happened before the run started.
     pub switched: Option<EventKind>,
-    /// Whether it was learned that no output limit counts for who is asked now.
+    /// The current candidate was found to ignore output limits.
     pub unlimited: bool,
-    /// The wishes of messages since the last call.
+    /// The model requests of messages since the last call.
     pub wish: Option<Asks>,
-    /// Counts changes after which another model may be chosen, and how many were seen.
+    /// Counts changes after which the run may have to choose another model, and how many of them were seen.
     pub choices: Arc<AtomicU64>,
     pub seen_choices: u64,
 }
 
-/// The conversation of a run, and the request that is made of it.
+/// The conversation of a run and the request that is built from it.
 pub struct Talk {
     pub journal: Journal,
-    /// System prompt and tools; the conversation is lent to it for each call.
+    /// System prompt and tools; the conversation is moved into it for each call.
     pub request: ChatRequest,
-    /// The size of what is the same in each request.
+    /// The size of the constant part of each request.
     pub fixed: Size,
-    /// Whether the run was begun by this task.
+    /// This task has started the run.
     pub begun: bool,
     /// Model calls so far.
     pub calls: u32,
-    /// How often the conversation was made shorter for a call that did not fit.
+    /// How often the conversation was shortened because a call did not fit.
     pub shorter: u32,
-    /// How many tools were left out because the provider does not take them.
+    /// Number of tools left out because the provider does not accept them.
     pub left_out: u32,
-    /// Old results are not looked at again below so many tokens.
+    /// No pruning below this many tokens.
     pub pruned_below: u64,
-    /// The compactions as far as this task knows.
+    /// Compactions in this task.
     pub compactions: compact::State,
-    /// Whether the conversation goes without what the model thought.
+    /// Thinking is left out of the conversation.
     pub unthought: bool,
 }
 
-/// The possible ends of a run, and what its model was told of them.
+/// Conditions that may end the run, and what its model was told of them.
 #[derive(Default)]
 pub struct Ends {
     /// Failed calls in a row.
     pub failures: u32,
-    /// Whether the model was told that its last answer was none.
+    /// The model was already told that its last response was unusable.
     pub nudged: bool,
-    /// The words of an answer that was cut off at the output limit.
+    /// The text of a response that was cut off at the output limit.
     pub cut: CutWords,
-    /// A warning that the model gets before its next call.
+    /// A warning to the model before its next call.
     pub warned: Option<String>,
     pub guard: Guard,
-    /// The rest of the calls of a message is not made: they come to nothing new.
+    /// The remaining calls of the message are skipped because of a loop.
     pub blocked: bool,
-    /// Set when the next call is the last one.
+    /// Set if the next call is the last one.
     pub wrap_up: Option<LimitReached>,
-    /// The limit that its model was told of before this task took the run up.
+    /// The limit of which the model was notified before this task took the run over.
     pub told: Option<&'static str>,
-    /// A person's yes on which the next call is made.
+    /// The approval of the next call.
     pub approved: Option<ApprovalId>,
 }
 
 impl Talk {
-    /// At the beginning of a task's work on a run that has made so many calls.
+    /// For a task that takes over a run with this many calls.
     pub fn new(journal: Journal, request: ChatRequest, fixed: Size, calls: u32) -> Self {
         Self {
             journal,

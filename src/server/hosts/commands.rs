@@ -1,5 +1,5 @@
-//! What a host has written, and what its engine asks: carried out by the engine of home, each run's in order. The answer
-//! leaves when the mirror is on its way with all that was written before it, so that the host reads what it has written.
+//! Executes a host's writes and its engine's requests with the engine of the primary, in order for each run. The
+//! response is sent after all mirror changes up to the write, so that the host reads its own writes.
 
 use app::downstream::Told;
 use app::upstream::{Aside, LATE, Refusal};
@@ -16,10 +16,10 @@ use super::files::piece as piece_of;
 use super::keys::renewed;
 use super::serve::{End, Host};
 
-/// So many are carried out at once.
+/// Maximum number of concurrent commands.
 const AT_ONCE: usize = 32;
 
-/// Answers until the link ends.
+/// Responds to commands until the link ends.
 pub(super) async fn answers(host: &Host, mut asked: mpsc::Receiver<Command>) -> End {
     let mut going = FuturesUnordered::new();
     loop {
@@ -40,12 +40,13 @@ pub(super) async fn answers(host: &Host, mut asked: mpsc::Receiver<Command>) -> 
 async fn carried_out(host: &Host, command: Command) -> Answer {
     let Command { run, number, mut body, .. } = command;
     let about = (run != nobody()).then_some(run);
-    // What was written while the line was cut is the same as it was said before that, and comes before the mirror goes on.
+    // A write from an outage has the same digest as its first attempt. It must be executed before the mirror
+    // continues.
     let late = body.as_object_mut().and_then(|body| body.remove(LATE)).is_some();
     let said: [u8; 32] = Sha256::digest(body.to_string()).into();
     let what = body["what"].take();
     let aside = Aside::of(&what);
-    // What home has asked before the mirror goes on, too.
+    // The same holds for responses to the primary's requests.
     let waits = !late && !matches!(aside, Some(Aside::Told(_)));
     let done = match aside {
         Some(Aside::Told(told)) => {
@@ -70,7 +71,7 @@ async fn carried_out(host: &Host, command: Command) -> Answer {
     Answer { run, number, result: Outcome::Done(answer) }
 }
 
-/// Asks the host what home wants to know of it, once it is welcomed, until the link ends.
+/// Sends the primary's requests to the host, starting after the welcome, until the link ends.
 pub(super) async fn questions(host: &Host) -> End {
     host.asks_may_go.notified().await;
     while let Some(tell) = host.line.asks().await {
@@ -89,12 +90,12 @@ pub(super) async fn questions(host: &Host) -> End {
     End::Over
 }
 
-/// What stands in place of a run where something is about none.
+/// Placeholder id for messages that belong to no run.
 fn nobody() -> RunId {
     RunId::from_bytes([0; 16])
 }
 
-/// What a model says there as it says it.
+/// Decodes live model output.
 pub(super) fn piece(body: Value) -> Option<app::live::Piece> {
-    serde_json::from_value(body).ok() // ok: what cannot be read is not shown
+    serde_json::from_value(body).ok() // ok: unreadable output is not shown
 }

@@ -1,7 +1,7 @@
-//! Who knocks: which workspace is meant, whether that address may try again, and whether the host is let in.
+//! Admission of hosts: selects the workspace, limits attempts by address, and decides whether the host may link.
 //!
-//! Home signs its answer before it hears who knocks, so the address says which workspace is meant, by the fingerprint that
-//! the host was given. It says nothing that whoever reads it could use.
+//! The primary signs its response before it knows the caller. The URL therefore selects the workspace by the key
+//! fingerprint that the host was given. The fingerprint is not secret.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -39,48 +39,47 @@ use web::session::Peer;
 
 use super::serve::serve;
 
-/// So many may be at the door at once: none of them has proved anything, and each may send one long message.
+/// Maximum number of concurrent handshakes. Unauthenticated callers may each send one long message.
 const AT_ONCE: usize = 64;
-/// The buffers of a link that is idle are small; they grow with what is said.
+/// Initial buffer size of a link in bytes. Buffers grow as needed.
 const BUFFER: usize = 16 << 10;
-/// Who judges.
+/// Actor of admission decisions.
 const BY: (Actor, Cause) = (Actor::System(Part::Engine), Cause::Timer);
-/// The code of a refusal that is home's own trouble, and when to ask again.
+/// Refusal code for a problem of the primary, with a retry time.
 const NOT_NOW: &str = "not_now";
-/// The code of a refusal because others failed before.
+/// Refusal code for too many failed attempts from an address.
 const CLOSED: &str = "rate_limited";
 const LATER: Duration = Duration::from_secs(10);
-/// How long a machine waits that is held.
+/// How long a held machine waits before it calls again.
 const CHOICE: Duration = Duration::from_secs(20);
-/// The longest name of a start of a program.
+/// Maximum length of a life id.
 const MAX_LIFE: usize = 64;
 
-/// What the process knows of those who knock.
+/// Process-wide state of the admission.
 pub struct Porch {
     guard: FloodGuard,
     room: Arc<Semaphore>,
 }
 
 impl Porch {
-    /// Nobody has knocked yet.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         Self { guard: FloodGuard::new(clock), room: Arc::new(Semaphore::new(AT_ONCE)) }
     }
 }
 
-/// Which workspace is meant.
+/// Query parameters that select the workspace.
 #[derive(Deserialize)]
 pub(super) struct Meant {
-    /// The fingerprint of its key; it may be left out where only one workspace has a key.
+    /// Fingerprint of the workspace's key; optional if only one workspace has a key.
     #[serde(default)]
     home: String,
-    /// The gateway that the host says it is; nothing has proved it.
+    /// The gateway that the host claims to be; not authenticated.
     #[serde(default)]
     gateway: String,
 }
 
-/// `GET /gateway/link`: a host knocks.
+/// `GET /gateway/link`: a host opens a link.
 pub(super) async fn knocks(
     app: App,
     peer: Peer,
@@ -91,7 +90,7 @@ pub(super) async fn knocks(
 ) -> Result<Response, ApiError> {
     let refused = |kind, code: &str, text: String| ApiError(Failure::new(kind, code, text));
     if headers.contains_key(ORIGIN) {
-        // A page could use up the patience with the address of whoever looks at it.
+        // A web page could exhaust the attempts of its visitor's address.
         let text = "hosts link here, and no page does".to_owned();
         return Err(refused(ProblemKind::Forbidden, "no_page", text));
     }
@@ -113,7 +112,7 @@ pub(super) async fn knocks(
         let text = "too many hosts link at once; try again in a moment".to_owned();
         refused(ProblemKind::Unavailable, "busy", text)
     })?;
-    // ok: what is no id names none.
+    // ok: an invalid id names no gateway.
     let named = meant.gateway.parse().ok();
     let began = app.hosts.calls();
     let call = Call { from, began, wait };
@@ -123,7 +122,7 @@ pub(super) async fn knocks(
     Ok(upgrade.on_upgrade(move |socket| caller.heard(socket)))
 }
 
-/// Whether hosts of everywhere may come from an address: that of a proxy on this machine.
+/// Whether an address may carry hosts from anywhere: a proxy on this machine.
 fn is_proxy(config: &Config, from: IpAddr) -> bool {
     config.public_url.is_some() && from.to_canonical().is_loopback()
 }
@@ -135,7 +134,7 @@ fn address(peer: Peer) -> IpAddr {
     }
 }
 
-/// The workspace whose key has this fingerprint; without one the only workspace that has a key.
+/// The workspace whose key has this fingerprint; without a fingerprint, the only workspace with a key.
 fn workspace(app: &App, home: &str) -> Result<Option<Ws>, GatewayError> {
     let all = app.ask_each(|ws| ws.read(|snap| queries::key(snap)))?;
     let mut all: Vec<_> = all.into_iter().filter_map(|(ws, key)| Some((ws, key?.public))).collect();
@@ -148,33 +147,33 @@ fn workspace(app: &App, home: &str) -> Result<Option<Ws>, GatewayError> {
     }
 }
 
-/// Whoever knocks, at the workspace that it means.
+/// A calling machine and its workspace.
 struct Caller {
     ws: Ws,
     identity: Identity,
-    /// What it says that it is.
+    /// The gateway that it claims to be.
     named: Option<GatewayId>,
     call: Call,
     porch: Arc<Porch>,
     place: OwnedSemaphorePermit,
 }
 
-/// How it knocks.
+/// Circumstances of a call.
 #[derive(Clone, Copy)]
 struct Call {
     from: IpAddr,
-    /// The number of the call.
+    /// Sequence number of the call.
     began: u64,
-    /// How long the door stays closed to strangers, where those who are known may pass.
+    /// Remaining lock-out for unknown hosts; known hosts may pass.
     wait: Option<Duration>,
 }
 
 impl Caller {
-    /// Lets it prove who it is, and serves it from then on as a task of the workspace.
+    /// Runs the handshake, then serves the host as a task of the workspace.
     async fn heard(self, socket: WebSocket) {
         let Self { ws, identity, named, call, porch, place } = self;
         let Call { from, wait, .. } = call;
-        // From before the judgement on, so that nothing that changes it goes unheard.
+        // Subscribed before the decision, so that no change that affects it is missed.
         let feeds: [Receiver<Arc<Entry>>; 3] = std::array::from_fn(|_| ws.store.subscribe());
         let carrier = Carrier::of_socket(socket, Message::Binary, binary, failed);
         let version = env!("CARGO_PKG_VERSION");
@@ -203,8 +202,8 @@ impl Caller {
     }
 }
 
-/// Notes for people that a program of another wire calls as a gateway that is not linked. It has proved nothing, so nothing
-/// but these words comes of it.
+/// Notes for people that a program with an incompatible protocol calls as an unlinked gateway. The caller is not
+/// authenticated, so only these words are stored.
 fn is_at_odds(ws: &Ws, named: GatewayId, words: &str) {
     let is_known =
         ws.read(|snap| Ok::<_, GatewayError>(!queries::gateway_by_id(snap, named)?.is_local()));
@@ -213,10 +212,10 @@ fn is_at_odds(ws: &Ws, named: GatewayId, words: &str) {
     }
 }
 
-/// Whether a failure is the caller's.
+/// Whether a failure counts against the caller.
 fn counts(error: &LinkError) -> bool {
     match error {
-        // One that is held has proved its key, and the one that is chosen may come from the same address.
+        // A held machine has proved its key, and the chosen machine may have the same address.
         LinkError::Refused(refusal) => {
             let [held, copied] = [Why::Held.word(), Why::Copied.word()];
             ![NOT_NOW, CLOSED, held, copied].contains(&refusal.code.as_str()) && error.is_hostile()
@@ -239,7 +238,7 @@ fn failed(error: axum::Error) -> LinkError {
     }
 }
 
-/// Judges a host that has proved its key. What becomes of it stands on record, also where it is turned away.
+/// Decides about a host that has proved its key. The decision is recorded, also a rejection.
 async fn judge(ws: &Ws, asked: HostRequest, call: Call) -> Result<Admitted, Refusal> {
     if let (Some(wait), Purpose::Join { .. }) = (call.wait, &asked.purpose) {
         let words = "Too many that came the same way were turned away. Try again in five minutes.";
@@ -290,7 +289,7 @@ fn not_now(ws: &Ws, error: &GatewayError) -> Refusal {
     Refusal::new(NOT_NOW, words).after(LATER)
 }
 
-/// Tells people that two machines are one gateway. What cannot be told now is told at the next call.
+/// Notifies people of copied folders. A failed notification is repeated with the next call.
 async fn tell_copied(ws: &Ws, id: GatewayId) {
     let news = News::Began(vec![Trouble::Copied]);
     match ws.write(&BY, move |tx| rules::tell_trouble(tx, id, &news)).await {
@@ -301,7 +300,7 @@ async fn tell_copied(ws: &Ws, id: GatewayId) {
     }
 }
 
-/// What tells a host from a copy of it.
+/// Data that distinguishes a host from a copy of it.
 fn machine(asked: &HostRequest, from: IpAddr) -> Machine {
     let life = |said: &str| kernel::text::ellipsis(said, MAX_LIFE);
     Machine {
@@ -312,7 +311,7 @@ fn machine(asked: &HostRequest, from: IpAddr) -> Machine {
     }
 }
 
-/// What a host says of its machine, as gateways have it.
+/// Converts the host's machine data to the format of gateways.
 fn facts_of(asked: &HostRequest) -> Facts {
     let facts = &asked.facts;
     Facts {

@@ -1,5 +1,5 @@
-//! Files of home that a host's agents have in front of them: pictures and attachments of their conversations, long results.
-//! A host may have one when it may have a row that holds it.
+//! Blobs of the primary for a host's agents: images and attachments of their conversations, long results. A host may
+//! read a blob if it may read a row that refers to the blob.
 
 use std::io::{Read as _, Seek as _, SeekFrom};
 
@@ -13,10 +13,10 @@ use store::StoreError;
 
 use super::serve::Host;
 
-/// So much goes in one piece.
+/// Bytes per chunk.
 const PIECE: u64 = 96 * 1024;
 
-/// A piece of a file from a byte on.
+/// Responds with a chunk of a blob.
 pub(super) async fn piece(host: &Host, missing: Missing) -> Result<Value, Refusal> {
     let id = host.id;
     let read = host.ws.read_blocking(move |ws| part(ws, id, &missing)).await;
@@ -28,7 +28,7 @@ pub(super) async fn piece(host: &Host, missing: Missing) -> Result<Value, Refusa
     serde_json::to_value(part).map_err(|_| Refusal::new("internal", "this cannot be said"))
 }
 
-/// None where the host may not have it.
+/// Reads a chunk; `None` if the host may not read the blob.
 fn part(ws: &Ws, id: GatewayId, missing: &Missing) -> Result<Option<Part>, StoreError> {
     let may = ws.read(|snap| {
         let agents = queries::bound(snap, id)?;

@@ -1,6 +1,6 @@
-//! The keys that the agents of a host need, on their way: those of connections, tokens of sign-ins, secrets. They are sealed
-//! by the link, kept there in memory alone, and taken back as soon as none of its agents needs them. The host says of each
-//! which version it has; it begins nothing before it has all.
+//! Sends a host the keys that its agents need: connection keys, access tokens and secrets. The link encrypts them.
+//! The host keeps them in memory only and drops them as soon as none of its agents needs them. The host confirms the
+//! version of each key and starts no work before it has all.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -28,21 +28,21 @@ use zeroize::Zeroizing;
 use super::serve::{End, Host, STOPPING, hears};
 
 type Keys = BTreeMap<String, Zeroizing<String>>;
-/// Secrets, each with which of its values.
+/// Secrets with the number of their value.
 type Values = BTreeMap<SecretId, u32>;
 
-/// The secrets on their way to a host, and what of them it says that it has.
+/// State of the secrets sent to a host.
 #[derive(Default)]
 pub(super) struct Way {
-    /// The version of each key that is a secret, with the secret and which of its values that is.
+    /// By wire name: the version sent, the secret and the number of its value.
     out: Mutex<BTreeMap<String, (u64, SecretId, u32)>>,
-    /// What it has confirmed and nobody has noted yet.
+    /// Confirmed values that are not recorded yet.
     here: Mutex<Vec<(SecretId, u32)>>,
     came: Notify,
 }
 
 impl Way {
-    /// A host says that it has a version of a key.
+    /// Processes the host's confirmation of a version.
     pub(super) fn confirmed(&self, ack: &KeyAck) {
         let out = self.out.lock().get(&ack.handle).copied();
         if let Some((_, secret, value)) = out.filter(|(version, ..)| *version == ack.version) {
@@ -56,11 +56,11 @@ impl Way {
 struct Needed {
     agents: Value,
     keys: Keys,
-    /// Which of the keys are secrets.
+    /// The keys that are secrets.
     secrets: BTreeMap<String, (SecretId, u32)>,
 }
 
-/// Sends keys until the link ends, once the host is welcomed: with that it takes leave of those of its last link.
+/// Sends keys until the link ends, starting after the welcome, at which the host drops the keys of its previous link.
 pub(super) async fn keys(host: &Host, mut feed: Entries<Arc<Entry>>) -> End {
     let mut sent: BTreeMap<String, u64> = BTreeMap::new();
     let mut told: Option<Value> = None;
@@ -100,12 +100,12 @@ pub(super) async fn keys(host: &Host, mut feed: Entries<Arc<Entry>>) -> End {
             }
         }
         if told.as_ref() != Some(&agents) || !frames.is_empty() {
-            // With these it has all that these agents need.
+            // With these, the host has everything that these agents need.
             let body = json!({ "do": "keys", "agents": agents, "keys": sent });
             frames.push(Frame::Control(Control { run: None, body }));
             told = Some(agents);
         }
-        // What is sent is noted before it is: no confirmation comes before that.
+        // Recorded before sending, so that no confirmation can arrive earlier.
         let values: Values = secrets.into_values().collect();
         if noted.as_ref() != Some(&values) {
             let now = values.clone();
@@ -134,7 +134,8 @@ pub(super) async fn keys(host: &Host, mut feed: Entries<Arc<Entry>>) -> End {
     }
 }
 
-/// Notes what became of secrets there. What is not noted is shown as unconfirmed; nothing else depends on it.
+/// Records the state of secrets on the host. If that fails, they are shown as unconfirmed; nothing else depends on
+/// it.
 async fn note(
     host: &Host,
     body: impl FnOnce(&mut WriteTx<'_>) -> Result<(), StoreError> + Send + 'static,
@@ -145,13 +146,13 @@ async fn note(
     }
 }
 
-/// Which of its values a key has: nothing of it can be told from that.
+/// Version of a key: a part of its SHA-256 hash, which reveals nothing about the key.
 fn version(key: &str) -> u64 {
     let digest = Sha256::digest(key);
     digest.first_chunk::<8>().map_or(0, |bytes| u64::from_be_bytes(*bytes))
 }
 
-/// The agents of a host, and the keys that they need.
+/// The agents of a host and the keys that they need.
 fn needed(ws: &Ws, id: GatewayId) -> Result<Needed, StoreError> {
     let (agents, connections) = ws.read(|snap| {
         let agents = queries::bound(snap, id)?;
@@ -194,8 +195,8 @@ fn connections(
     Ok(of.filter_map(|at| key::decode::<ConnectionId>(&at.key)).collect())
 }
 
-/// Sees to it that calls can be made with a sign-in of a host's agents: home alone renews. The answer says which version of
-/// the token is good; the token itself comes as all keys do.
+/// Ensures that a sign-in of a host's agents has a valid token. Only the primary renews tokens. The response contains
+/// the version of the valid token; the token is sent like all keys.
 pub(super) async fn renewed(host: &Host, wanted: Wanted) -> Result<Value, Refusal> {
     let (id, Wanted { connection, refused }) = (host.id, wanted);
     let failed = |error: StoreError| Refusal::new("storage_failed", error.to_string());

@@ -1,6 +1,6 @@
-//! Home's side of the link. A host knocks at one address and proves who it is ([`door`]); whoever is let in is served
-//! until its link ends ([`serve`]): what it says is kept, what its engine
-//! writes is carried out ([`commands`]), and what it may have is shipped ([`ship`], [`keys`], [`files`]).
+//! The primary's side of host links. A host connects to one URL and authenticates ([`door`]). An admitted host is
+//! served until its link ends ([`serve`]): its reports are stored, its engine's writes are executed ([`commands`]),
+//! and replicated data is shipped ([`ship`], [`keys`], [`files`]).
 
 mod commands;
 mod door;
@@ -14,7 +14,7 @@ use web::routes::{Needs as _, Routes};
 
 pub use door::Porch;
 
-/// The routes, outside of a workspace: the handshake proves, and no sign-in is asked for.
+/// Routes outside a workspace. The handshake authenticates the host, so no sign-in is needed.
 #[must_use]
 pub fn routes() -> Routes {
     Routes::new().get(link::PLACE, door::knocks.needs(Can::Open))

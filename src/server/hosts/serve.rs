@@ -1,5 +1,5 @@
-//! One host, from the handshake to the end of its link: what it says is kept, what people decide about it takes effect
-//! at once, and it hears why home closes the link.
+//! Serves one host from the handshake to the end of its link: stores its reports, applies decisions of people about
+//! the gateway immediately, and tells the host why the primary closes the link.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -33,26 +33,26 @@ use super::commands::{answers, piece, questions};
 use super::keys::{Way, keys};
 use super::ship::ship;
 
-/// A link is not let in any more.
+/// Close reason: the gateway was revoked.
 const REVOKED: &str = "revoked";
-/// The same host has linked anew.
+/// Close reason: the same host has linked again.
 const REPLACED: &str = "replaced";
-/// Another machine has the same folder.
+/// Close reason: another machine uses a copy of the folder.
 const HELD: &str = "held";
-/// Home ends, or cannot serve the host now: it is to knock again.
+/// Close reason: the primary stops or cannot serve the host now. The host retries.
 pub(super) const STOPPING: &str = "stopping";
-/// So much of what a host says may wait to be carried out.
+/// Capacity of the queue of a host's commands.
 const WAITING: usize = 64;
-/// How long a host may take to take a goodbye.
+/// How long a host may take to accept the goodbye.
 const FAREWELL: Duration = Duration::from_secs(2);
-/// A host beats every ten seconds; what comes more often than this is not kept.
+/// A host sends a heartbeat every ten seconds. More frequent heartbeats are dropped.
 const BEATS: Duration = Duration::from_secs(5);
 
 /// How a link ends.
 pub(super) enum End {
-    /// Home closes it with this word.
+    /// The primary closes the link with this reason.
     Said(&'static str),
-    /// It is over already, or what came is worth no word.
+    /// The link has ended already, or the host violated the protocol.
     Over,
 }
 
@@ -62,33 +62,33 @@ impl From<LinkError> for End {
     }
 }
 
-/// How far a host is on its way to be ready.
+/// Progress of a host towards being ready.
 #[derive(Default)]
 struct Steps {
-    /// The snapshot that it has when it acknowledges this entry.
+    /// The feed entry whose acknowledgement confirms the snapshot.
     awaited: Option<u64>,
     has_snapshot: bool,
     has_beaten: bool,
     is_told: bool,
 }
 
-/// A host that is linked.
+/// A linked host.
 pub(super) struct Host {
     pub(super) ws: Ws,
     pub(super) id: GatewayId,
     pub(super) line: Line,
     pub(super) sender: Sender,
-    /// Told once it was welcomed: nothing else may come to it before.
+    /// Notified after the welcome message. Nothing else may be sent before.
     pub(super) welcomed: Notify,
-    /// The same, for what is asked of it.
+    /// Like `welcomed`, for requests to the host.
     pub(super) asks_may_go: Notify,
-    /// The secrets on their way there.
+    /// State of the secrets sent to the host.
     pub(super) way: Way,
     processors: u16,
     steps: Mutex<Steps>,
 }
 
-/// Serves a host that was let in until its link ends. `feeds` were heard from before it was.
+/// Serves an admitted host until its link ends. `feeds` must have been subscribed before the admission.
 pub(super) async fn serve(ws: Ws, accepted: Accepted, feeds: [Entries<Arc<Entry>>; 3]) {
     let Accepted { admitted, facts, version, session, .. } = accepted;
     let Session { sender, mut receiver, pump } = session;
@@ -135,7 +135,7 @@ pub(super) async fn serve(ws: Ws, accepted: Accepted, feeds: [Entries<Arc<Entry>
 }
 
 impl Host {
-    /// Writes as the host.
+    /// Runs a write transaction as the gateway.
     async fn write<T: Send + 'static>(
         &self,
         body: impl FnOnce(&mut store::WriteTx<'_>) -> Result<T, GatewayError> + Send + 'static,
@@ -144,7 +144,7 @@ impl Host {
         self.ws.write(&by, body).await.map_err(|error| self.unkept(&error))
     }
 
-    /// What a host that says something hears when that cannot be kept.
+    /// The close reason for a report that cannot be stored.
     fn unkept(&self, error: &GatewayError) -> End {
         match error {
             GatewayError::NotFound(_) | GatewayError::Refused(_) => End::Said(REVOKED),
@@ -156,7 +156,7 @@ impl Host {
         }
     }
 
-    /// Says goodbye where there is still somebody to hear it.
+    /// Sends the goodbye if the link is still open.
     async fn part(&self, end: End) {
         if matches!(end, End::Said(REVOKED)) {
             self.ws.app.hosts.forgets(self.ws.id, self.id);
@@ -169,7 +169,7 @@ impl Host {
         self.sender.cut();
     }
 
-    /// Sees to it that what people decide about the gateway takes effect at once.
+    /// Applies decisions of people about the gateway immediately.
     async fn heed(&self, mut decided: Entries<Arc<Entry>>) -> End {
         let mut was_paused = None;
         loop {
@@ -177,7 +177,7 @@ impl Host {
                 Ok(one) if one.status == Status::Revoked => return End::Said(REVOKED),
                 Ok(one) => {
                     let is_paused = is_paused(&one);
-                    // The welcome says how it stands at the beginning.
+                    // The welcome message contains the initial state.
                     if was_paused.is_some_and(|was| was != is_paused)
                         && let Err(error) = self.sender.send(order(is_paused)).await
                     {
@@ -193,7 +193,7 @@ impl Host {
         }
     }
 
-    /// Keeps what the host says, until it says goodbye or the link ends.
+    /// Stores the host's messages until it says goodbye or the link ends.
     async fn hear(
         &self,
         receiver: &mut Receiver,
@@ -201,7 +201,7 @@ impl Host {
         ask: mpsc::Sender<Command>,
     ) -> End {
         let mut beaten: Option<Instant> = None;
-        // Runs of which it shows something, and whether they are its own.
+        // Runs with live output, and whether each is a run of this host.
         let mut own: HashMap<RunId, bool> = HashMap::new();
         loop {
             let kept = match receiver.next().await {
@@ -242,7 +242,7 @@ impl Host {
         }
     }
 
-    /// Shows what a model says there, if the run is one of the host's.
+    /// Publishes live model output if the run belongs to this host.
     fn show(&self, running: Running, own: &mut HashMap<RunId, bool>) {
         let run = running.run;
         let is_own = *own.entry(run).or_insert_with(|| {
@@ -251,7 +251,7 @@ impl Host {
                 let at = agent.map(|agent| queries::gateway_of(snap, agent)).transpose()?;
                 Ok::<_, StoreError>(at == Some(self.id))
             });
-            // ok: what is not shown is written at the end of its step.
+            // ok: output that is not shown is written at the end of its step.
             asked.unwrap_or(false)
         });
         if let Some(piece) = piece(running.body).filter(|piece| is_own && piece.run == run) {
@@ -259,7 +259,7 @@ impl Host {
         }
     }
 
-    /// How the host is.
+    /// Stores a heartbeat.
     async fn beat(&self, beat: &Beat) -> Result<(), End> {
         let (id, load) = (self.id, load(beat, self.processors));
         let (ws, hosts) = (self.ws.id, &self.ws.app.hosts);
@@ -274,9 +274,9 @@ impl Host {
         self.ready().await
     }
 
-    /// What the host has of the mirror.
+    /// Processes the host's report of its mirror position.
     async fn has(&self, bytes: &Bytes, tell: &mpsc::Sender<Have>) -> Result<(), End> {
-        // ok: what cannot be read is nothing, and a host that has nothing gets all.
+        // ok: an unreadable report means an empty mirror, and the host gets everything.
         let have: Have = codec::decode(bytes).unwrap_or_default();
         let own = self.ws.store.incarnation();
         let follows = match have.standing {
@@ -284,7 +284,7 @@ impl Host {
             _ => None,
         };
         let is_empty = have.standing == Standing::Nothing;
-        // Whoever ships is gone only when the link ends.
+        // The receiver exists until the link ends.
         tell.send(have).await.map_err(|_| End::Over)?;
         match follows {
             Some(seq) => {
@@ -292,18 +292,18 @@ impl Host {
                 self.has_said_all().await?;
                 self.snapshot().await
             }
-            // Nobody knows what one has spent that has lost what it had: what is booked stays booked.
+            // A host that lost its data cannot report what it spent, so its bookings stay.
             None if is_empty => self.money(grants::write_off).await,
             None => Ok(()),
         }
     }
 
-    /// The host has let home hear all that it wrote while it was cut off: no more than that was spent there.
+    /// All writes of an outage have arrived, so the runs of this host spent no more than these.
     async fn has_said_all(&self) -> Result<(), End> {
         self.money(grants::regain).await
     }
 
-    /// Does something with what was booked in place of what the runs of this host may have spent.
+    /// Settles the amounts booked for possible spending of this host's runs.
     async fn money(
         &self,
         does: fn(&mut WriteTx<'_>, GatewayId) -> Result<(), UsageError>,
@@ -318,7 +318,7 @@ impl Host {
         .await
     }
 
-    /// The host acknowledges an entry.
+    /// Processes an acknowledgement.
     async fn acked(&self, seq: u64) -> Result<(), End> {
         let seq = seq.min(self.ws.store.head().seq);
         self.line.note(|linked| linked.acked = seq);
@@ -326,12 +326,12 @@ impl Host {
         if is_there { self.snapshot().await } else { Ok(()) }
     }
 
-    /// A snapshot has left: the host has it once it acknowledges this entry.
+    /// Records that a snapshot was sent. The acknowledgement of this entry confirms it.
     pub(super) fn awaits(&self, seq: u64) {
         self.steps.lock().awaited = Some(seq);
     }
 
-    /// The host has what its agents need.
+    /// Records that the host has its snapshot.
     async fn snapshot(&self) -> Result<(), End> {
         let id = self.id;
         self.write(move |tx| rules::snapshot(tx, id)).await?;
@@ -339,7 +339,7 @@ impl Host {
         self.ready().await
     }
 
-    /// Notes that the host is ready, once it has its snapshot and has said how it is.
+    /// Marks the host as ready once it has its snapshot and has sent a heartbeat.
     async fn ready(&self) -> Result<(), End> {
         let is_ready = {
             let mut steps = self.steps.lock();
@@ -351,7 +351,7 @@ impl Host {
         if is_ready { self.write(move |tx| rules::ready(tx, id)).await } else { Ok(()) }
     }
 
-    /// What the host hears of its gateway and of the workspace.
+    /// Gateway and workspace settings for the host.
     pub(super) fn settings(&self) -> Result<Value, GatewayError> {
         let one = self.ws.read(|snap| queries::gateway_by_id(snap, self.id))?;
         Ok(json!({
@@ -367,7 +367,7 @@ fn is_paused(one: &Gateway) -> bool {
     matches!(one.status, Status::Paused | Status::Draining)
 }
 
-/// Tells a host whether it takes new work.
+/// Message that pauses or resumes new work on a host.
 fn order(is_paused: bool) -> Frame {
     let word = if is_paused { "pause" } else { "resume" };
     Frame::Control(Control { run: None, body: json!({ "do": word }) })
@@ -377,7 +377,7 @@ fn touches(entry: &Entry) -> bool {
     entry.changes.iter().any(|change| change.table == GATEWAYS.number)
 }
 
-/// Waits for an entry that is wanted; false at the end of the feed.
+/// Waits for a matching entry. Returns `false` at the end of the feed.
 pub(super) async fn hears(
     feed: &mut Entries<Arc<Entry>>,
     is_wanted: impl Fn(&Entry) -> bool,
@@ -392,12 +392,12 @@ pub(super) async fn hears(
     }
 }
 
-/// What a host says is wrong with it, by home's clock.
+/// Converts a heartbeat to a report with times of the primary's clock.
 fn report(beat: &Beat, now: Timestamp) -> Report {
-    // A program that does not say what its clock says leaves it at 0.
+    // An older program does not send its clock and leaves 0.
     let says = Some(beat.clock_ms).filter(|ms| *ms != 0);
     let broke = beat.broke.as_ref().map(|broke| {
-        // Its clock may be off: what counts is how long ago that was.
+        // The host's clock may be wrong, so use the elapsed time.
         let ago = beat.clock_ms.saturating_sub(broke.at_ms).max(0);
         let at = from_ms(now.as_millisecond().saturating_sub(ago));
         (at, rules::clean(&broke.why))

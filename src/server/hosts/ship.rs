@@ -1,5 +1,5 @@
-//! What a host may have, on its way: a snapshot in pieces where the host has none, then what changes, as it is committed.
-//! The place is the host's: it says where it is when the link begins, and home goes on from there.
+//! Ships replicated data to a host: a snapshot in pieces if the host has none, then changes as they are committed.
+//! The host reports its position at the start of the link, and the primary continues from there.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -21,10 +21,10 @@ use super::serve::{End, Host, STOPPING, hears};
 
 /// The agents of a host.
 type Agents = BTreeSet<AgentId>;
-/// What a host says that it has.
+/// Position reports of a host.
 type Haves = mpsc::Receiver<Have>;
 
-/// Welcomes a host, and ships until its link ends.
+/// Welcomes a host, then ships data until its link ends.
 pub(super) async fn ship(host: &Host, mut haves: Haves, mut feed: Entries<Arc<Entry>>) -> End {
     match shipped(host, &mut haves, &mut feed).await {
         Ok(end) | Err(end) => end,
@@ -41,12 +41,12 @@ async fn shipped(
     let Some(mut have) = haves.recv().await else { return Ok(End::Over) };
     loop {
         let Some(next) = way.follow(have, haves, feed).await? else { return Ok(End::Over) };
-        // What came did not fit: it goes on from where the host is.
+        // The host rejected the data: continue from its reported position.
         have = next;
     }
 }
 
-/// The digest of what any host may have. It is another only where a program has another list.
+/// Digest of the replication policy. It differs only between program versions with different policies.
 fn digest() -> String {
     let mut hash = Sha256::new();
     for line in replication_policy::REPLICATED {
@@ -57,17 +57,17 @@ fn digest() -> String {
     hex::encode(hash.finalize())
 }
 
-/// The way to one host.
+/// Shipping state of one host.
 struct Way<'h> {
     host: &'h Host,
-    /// The agents that the host knows to be its own.
+    /// The agents that the host knows as its own.
     told: Agents,
-    /// Whether a snapshot is on its way.
+    /// Whether a snapshot is being sent.
     is_taking: bool,
 }
 
 impl Way<'_> {
-    /// What goes wrong in the store ends the link; the host knocks again.
+    /// A store error ends the link; the host reconnects.
     fn failed(&self, error: &MirrorError) -> End {
         tracing::warn!(%error, "nothing can be shipped to a host of {}", self.host.ws.slug);
         End::Said(STOPPING)
@@ -97,7 +97,8 @@ impl Way<'_> {
         Ok(())
     }
 
-    /// Ships behind what the host has, until it says anew what it has; nothing at the end of the link.
+    /// Ships changes after the host's position. Returns when the host reports a new position; `None` at the end of
+    /// the link.
     async fn follow(
         &mut self,
         have: Have,
@@ -112,7 +113,7 @@ impl Way<'_> {
         });
         let mut shipper = made.await.map_err(|error| self.failed(&error))?;
         loop {
-            // Read first: what is committed while the shipper looks is not passed over.
+            // Read first, so that commits during the read are not missed.
             let head = host.ws.store.head().seq;
             let looked = host.ws.read_blocking(move |ws| {
                 let next = shipper.next(&ws.store)?;
@@ -145,7 +146,7 @@ impl Way<'_> {
         }
     }
 
-    /// Sends a parcel; done when it has left. What is said in other lanes after it arrives after it.
+    /// Sends a parcel and waits until it has been sent. Later messages in other lanes arrive after it.
     async fn send(&mut self, parcel: Parcel) -> Result<(), End> {
         let bytes = parcel.encode().map_err(|error| self.failed(&error))?;
         self.tell(parcel.agents().iter().copied().collect()).await?;
@@ -155,7 +156,7 @@ impl Way<'_> {
         }
     }
 
-    /// Tells the host which agents are its own, where these are others than before.
+    /// Sends the host its agents, if they have changed.
     async fn tell(&mut self, agents: Agents) -> Result<(), End> {
         if agents == self.told {
             return Ok(());
@@ -167,7 +168,7 @@ impl Way<'_> {
         Ok(())
     }
 
-    /// A piece of a snapshot.
+    /// Sends a piece of a snapshot.
     async fn rows(&mut self, rows: &Rows, bytes: Bytes) -> Result<(), End> {
         let (sender, head) = (&self.host.sender, rows.seq);
         if !self.is_taking || rows.from.is_none() {
@@ -197,7 +198,7 @@ impl Way<'_> {
         });
         if last.is_none() {
             self.is_taking = false;
-            // Before it leaves: the answer may be there at once.
+            // Before sending: the acknowledgement may arrive immediately.
             self.host.awaits(head);
             sender.deliver(Frame::SnapshotEnd(SnapshotEnd { head })).await?;
             self.host.line.note(|linked| linked.phase = Phase::Following);
@@ -205,7 +206,7 @@ impl Way<'_> {
         Ok(())
     }
 
-    /// A step, or a part of one.
+    /// Sends a step or a part of one.
     async fn step(&mut self, step: &Step, bytes: Bytes) -> Result<(), End> {
         self.host.line.note(|linked| linked.phase = Phase::Following);
         let feed = Feed { after: step.from, upto: step.to, steps: bytes };

@@ -1,10 +1,10 @@
-//! Format 2: the store knows which rows and kept images hold a blob, so that a file that nothing
-//! holds any more can be taken away, and never one that is held.
+//! Format 2: the store records which rows and history images refer to a blob, so that only unreferenced blobs are
+//! deleted.
 
 use store::migrate::{Migration, Piece};
 use store::{StoreError, WriteTx};
 
-/// How many rows one transaction looks at.
+/// Rows per transaction.
 const PIECE: usize = 500;
 
 pub const STEP: Migration =

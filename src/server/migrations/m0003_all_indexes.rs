@@ -1,10 +1,10 @@
-//! Format 3: records that were there before have all indexes, references and sums that this program
-//! reads them by, also those that came after they were written.
+//! Format 3: existing records get all current indexes, references and sums, including those introduced after the
+//! records were written.
 
 use store::migrate::{Migration, Piece};
 use store::{StoreError, WriteTx};
 
-/// How many rows of a table one transaction looks at.
+/// Rows of a table per transaction.
 const PIECE: usize = 500;
 
 pub const STEP: Migration =

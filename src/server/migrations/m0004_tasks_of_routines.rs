@@ -1,6 +1,5 @@
-//! Format 4: routines make all tasks of a template, their firings say with which values, and series say when
-//! their tasks are due. Rows of the former layouts are read as they are and written anew when they change;
-//! nothing beside them is other than before.
+//! Format 4: routines create all tasks of a template, firings record the values, and series record when their tasks
+//! are due. Rows of the old layouts remain readable and are rewritten when they change. No other data changes.
 
 use store::migrate::{Migration, Piece};
 use store::{StoreError, WriteTx};

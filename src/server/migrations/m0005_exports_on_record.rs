@@ -1,4 +1,4 @@
-//! Format 5: the feed says when somebody took the whole workspace out. Rows are as they were.
+//! Format 5: the feed records exports of a whole workspace. Rows are unchanged.
 
 use store::migrate::{Migration, Piece};
 use store::{StoreError, WriteTx};

@@ -1,5 +1,5 @@
-//! Format 6: routines wait until words have rested, and people choose what bounds runs. Routines and clocks of
-//! the former layout are read as they are and written anew when they change; where nobody chose, all is as usual.
+//! Format 6: routines wait for a pause in edits, and run limits are configurable. Routines and clocks of the old
+//! layout remain readable and are rewritten when they change. Without a configured limit, the defaults apply.
 
 use store::migrate::{Migration, Piece};
 use store::{StoreError, WriteTx};

@@ -1,4 +1,4 @@
-//! Format 7: nouns with cards tell of their records by one event, and links lead to them. Rows are as they were.
+//! Format 7: nouns with a descriptor share one event type, and links can refer to their records. Rows are unchanged.
 
 use store::migrate::{Migration, Piece};
 use store::{StoreError, WriteTx};

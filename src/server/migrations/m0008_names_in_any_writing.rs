@@ -1,9 +1,9 @@
-//! Format 8: records are found by their names in any writing. Rows that were named before are found so, too.
+//! Format 8: records can be found by name in any script. Reindexes existing names.
 
 use store::migrate::{Migration, Piece};
 use store::{StoreError, WriteTx};
 
-/// How many rows of a table one transaction looks at.
+/// Rows of a table per transaction.
 const PIECE: usize = 500;
 
 pub const STEP: Migration =

@@ -1,5 +1,5 @@
-//! The steps from the first format of a store to this program's, in order. The same steps upgrade the
-//! system store and the workspaces' stores. A released step is never changed.
+//! Migrations from the first store format to the current one, in order. The same steps upgrade the system store and
+//! the workspaces' stores. A released step is never changed.
 
 mod m0002_blob_references;
 mod m0003_all_indexes;

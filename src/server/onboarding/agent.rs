@@ -1,4 +1,4 @@
-//! Who is hired first, and the first task.
+//! Onboarding step: the first agent and its first task.
 
 use askama::Template;
 use axum::http::HeaderMap;
@@ -80,14 +80,14 @@ pub(super) async fn show(
     page(&ws, &headers, &open, (role, v), Wrong::none())
 }
 
-/// What is suggested for the work, and its role.
+/// The suggested agent for the chosen purpose, and its role.
 fn suggested(open: &Onboarding) -> (&'static Hire, &'static Role) {
     let hire = &presets::of(open.intent.unwrap_or(Intent::Explore)).hire;
     let role = templates::find(hire.template);
     (hire, role.expect("invariant: a test finds the template of each preset"))
 }
 
-/// The name that is proposed for an agent of a role.
+/// Proposed name for an agent of a role.
 fn called(open: &Onboarding, role: &Role) -> String {
     let (hire, own) = suggested(open);
     if own.slug == role.slug {
@@ -141,13 +141,13 @@ fn page(
     html::document(status(&page.wrong), &page)
 }
 
-/// Why nobody is hired.
+/// Why no agent was created.
 #[derive(Debug, thiserror::Error)]
 enum HireError {
-    /// The set-up is over, or cannot end.
+    /// Onboarding is finished or cannot be finished.
     #[error(transparent)]
     Setup(#[from] OnboardingError),
-    /// The agent cannot be made.
+    /// The agent cannot be created.
     #[error(transparent)]
     Agent(#[from] AgentError),
     #[error(transparent)]
@@ -178,7 +178,7 @@ impl Problem for HireError {
     }
 }
 
-/// `POST /onboarding/agent`: makes the agent, ends the set-up and opens the form of its first task.
+/// `POST /onboarding/agent`: creates the agent, finishes onboarding and opens the form of the first task.
 pub(super) async fn create(
     app: App,
     ws: Ws,
@@ -189,7 +189,7 @@ pub(super) async fn create(
 ) -> Result<Response, PageError> {
     let open = match at(&ws, Step::Agent)? {
         Ok(open) => open,
-        // A second press of the button leads where the first did.
+        // A second click leads to the same page as the first.
         Err(elsewhere) => {
             return match ws.read(|snap| once.answered::<Agent>(snap))? {
                 Some(agent) => first_task(&app, &ws, &hx, &agent),
@@ -221,7 +221,7 @@ pub(super) async fn create(
         budget_micros: None,
         reports_to: Some(who.account.into()),
     };
-    // The agent and the end of the set-up are one: of two windows the first hires.
+    // One transaction creates the agent and finishes onboarding, so of two windows only the first creates one.
     let make = once.run(move |tx: &mut WriteTx<'_>| {
         if onboarding::open(tx)?.is_none() {
             return Err(OnboardingError::Over.into());
@@ -242,7 +242,7 @@ pub(super) async fn create(
     first_task(&app, &ws, &hx, &agent)
 }
 
-/// Opens the form of an agent's first task, with what is suggested for it.
+/// Opens the form of an agent's first task with a suggestion.
 fn first_task(app: &App, ws: &Ws, hx: &Hx, agent: &Agent) -> Result<Response, PageError> {
     let task = ws.read(|snap| onboarding::first_task(snap, &agent.template))?;
     let task = format::query_value(task);

@@ -1,4 +1,4 @@
-//! `/api/v1/onboarding`: how far the set-up is, what the workspace is for, and its end.
+//! `/api/v1/onboarding`: progress, purpose of the workspace, and finishing.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -18,7 +18,6 @@ use web::session::Person;
 
 use super::{owed, prepare};
 
-/// Routes below `/api/v1`.
 #[must_use]
 pub fn routes() -> Routes {
     Routes::new()

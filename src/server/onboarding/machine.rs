@@ -1,4 +1,4 @@
-//! What HQ finds on its machine: each check a sentence, and what to do where something is missing.
+//! Onboarding step: checks of the machine. Each has a sentence, and a remedy if something is missing.
 
 use askama::Template;
 use axum::http::HeaderMap;
@@ -21,7 +21,7 @@ use web::shell::Theme;
 
 use super::{Steps, address, at, leave};
 
-/// The parts of HQ that matter before it is used.
+/// The health checks that matter before first use.
 const PARTS: [&str; 3] = ["storage", "disk", "key"];
 
 struct Check {
@@ -74,7 +74,7 @@ fn check(part: Part) -> Check {
     Check { title: part.title, said: web::form::sentence(&part.said), word, tone, glyph }
 }
 
-/// All checks. Starts two programs in the jail, so it takes a tenth of a second; not for async code.
+/// Runs all checks. Blocking: starts two programs in the jail and takes about 100 ms.
 fn look(app: &App, ws: &Ws, who: AccountId) -> Result<Vec<Part>, PageError> {
     let all = health::parts(app, ws, who)?;
     let mut found: Vec<Part> = all.into_iter().filter(|part| PARTS.contains(&part.name)).collect();

@@ -1,5 +1,5 @@
-//! The steps of a set-up behind the account: what the work is, what the machine can do, what agents think with, and
-//! who is hired first. They stand here because they call the rules of streams, connections, budgets and agents.
+//! Onboarding steps after the account: purpose of the workspace, machine check, model connection, and first agent.
+//! This module is part of `server` because it calls the rules of streams, connections, budgets and agents.
 
 mod agent;
 pub mod api;
@@ -27,7 +27,6 @@ use web::routes::{Needs, Routes};
 use web::session::Person;
 use web::shell::Flash;
 
-/// Routes below a workspace.
 #[must_use]
 pub fn routes() -> Routes {
     Routes::new()
@@ -51,25 +50,25 @@ pub(super) fn first_name(name: &str) -> &str {
     name.split_whitespace().next().unwrap_or_default()
 }
 
-/// A step in the line of steps.
+/// A step in the progress bar.
 pub(super) struct StepView {
     pub(super) number: usize,
     pub(super) label: &'static str,
     pub(super) is_now: bool,
     pub(super) is_done: bool,
-    /// Where it is looked at once more.
+    /// Link for revisiting the step.
     pub(super) href: Option<String>,
 }
 
-/// The line of steps on top of each.
+/// The progress bar at the top of each step.
 pub(super) struct Steps {
     pub(super) all: Vec<StepView>,
-    /// Where *Back* leads; nowhere from the first.
+    /// Target of *Back*; empty in the first step.
     pub(super) back: String,
 }
 
 impl Steps {
-    /// The line while the account is made.
+    /// The progress bar while the account is created.
     pub(super) fn of_account() -> Self {
         let you = StepView { number: 1, label: "You", is_now: true, is_done: false, href: None };
         let rest = Step::ALL.into_iter().zip(2..).map(|(step, number)| StepView {
@@ -101,12 +100,12 @@ impl Steps {
         self.all.iter().find(|step| step.is_now)
     }
 
-    /// The number of the step that is shown.
+    /// Number of the current step.
     pub(super) fn number(&self) -> usize {
         self.now().map_or(0, |step| step.number)
     }
 
-    /// Its name.
+    /// Label of the current step.
     pub(super) fn label(&self) -> &'static str {
         self.now().map_or("", |step| step.label)
     }
@@ -116,15 +115,15 @@ fn address(ws: &Ws, step: Step) -> String {
     ws.url(&format!("onboarding/{}", step.word()))
 }
 
-/// `GET /onboarding`: the step that is open.
+/// `GET /onboarding`: redirects to the open step.
 async fn show(ws: Ws) -> Result<Response, PageError> {
     let open = ws.read(|snap| queries::open(snap))?;
     let to = open.map_or_else(|| ws.url(""), |open| address(&ws, open.step));
     Ok(Redirect::to(&to).into_response())
 }
 
-/// The set-up, for a page of this step. One that lies ahead leads to the open one; a set-up that is over leads to the
-/// dashboard.
+/// The onboarding state for a page of this step. A later step redirects to the open one; finished onboarding
+/// redirects to the dashboard.
 fn at(ws: &Ws, step: Step) -> Result<Result<Onboarding, Response>, PageError> {
     let open = ws.read(|snap| queries::open(snap))?;
     Ok(match open {
@@ -136,7 +135,7 @@ fn at(ws: &Ws, step: Step) -> Result<Result<Onboarding, Response>, PageError> {
     })
 }
 
-/// `POST /onboarding/agent/skip`: nobody is hired; the set-up is over.
+/// `POST /onboarding/agent/skip`: ends onboarding without hiring an agent.
 async fn skip(
     ws: Ws,
     who: Person,
@@ -147,7 +146,7 @@ async fn skip(
     Ok(hx.go_to(&ws.url("")))
 }
 
-/// `POST /mission/away`: what is worth a try after the set-up is shown to this person no more.
+/// `POST /mission/away`: hides the list of suggestions after onboarding for this person.
 async fn put_away(app: App, ws: Ws, who: Person, hx: Hx) -> Result<Response, PageError> {
     let account = who.account;
     ws.write(&who, move |tx| rules::put_away(tx, account)).await?;
@@ -158,7 +157,7 @@ async fn put_away(app: App, ws: Ws, who: Person, hx: Hx) -> Result<Response, Pag
     Ok(flash::say(&app, done, hx.go_to(&ws.url(""))))
 }
 
-/// The answer of a form: the status says whether something is wrong with it.
+/// Status of a form's response.
 fn status(wrong: &web::form::Wrong) -> StatusCode {
     match wrong.has_fields() || !wrong.whole().is_empty() {
         true => StatusCode::UNPROCESSABLE_ENTITY,
@@ -166,7 +165,7 @@ fn status(wrong: &web::form::Wrong) -> StatusCode {
     }
 }
 
-/// Makes the set-up go on behind a step, and leads there.
+/// Completes a step and redirects to the next one.
 async fn leave(ws: &Ws, who: &Person, hx: &Hx, from: Step) -> Result<Response, PageError> {
     let open = ws.write(who, move |tx| rules::go_on(tx, from)).await?;
     Ok(hx.go_to(&address(ws, from.next().unwrap_or(open.step))))

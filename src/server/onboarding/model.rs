@@ -1,4 +1,5 @@
-//! What agents think with: a provider that is tested at once, a server that runs here already, or practice.
+//! Onboarding step: the model connection. Offers a provider, which is tested immediately, a local server, or the
+//! practice provider.
 
 use askama::Template;
 use axum::http::HeaderMap;
@@ -39,28 +40,28 @@ use web::shell::Theme;
 
 use super::{Steps, address, at, leave, status};
 
-/// The kinds that are offered before somebody asks for all.
+/// Provider kinds shown before the user asks for all.
 const OFFERED: [&str; 4] = ["anthropic", "openai", "gemini", "openrouter"];
-/// The limits of a month that are offered, in dollars.
+/// Offered monthly limits in dollars.
 const LIMITS: [i64; 5] = [10, 20, 40, 100, 250];
 const MICROS: i64 = 1_000_000;
-/// The word for a limit that was set elsewhere and stays.
+/// Form value for keeping a limit that was set elsewhere.
 const KEEP: &str = "keep";
 
 struct Card {
-    /// Tells it from the others on the page.
+    /// Unique on the page.
     key: String,
     kind: &'static str,
     name: String,
     initial: String,
     about: String,
-    /// How one connects it, with its tone.
+    /// How to connect the provider, with its tone.
     badge: (&'static str, &'static str),
     href: String,
     open: bool,
 }
 
-/// The fields of the card that is open.
+/// Fields of the expanded card.
 #[derive(Default)]
 struct Open {
     asks_address: bool,
@@ -74,7 +75,7 @@ struct Open {
 struct Works {
     name: String,
     said: String,
-    /// Whether its model answers and calls no tools.
+    /// Whether the model answers but does not call tools.
     only_talks: bool,
     models: usize,
     picks: Vec<Choice>,
@@ -93,10 +94,10 @@ struct Page {
     steps: Steps,
     here: String,
     state: State,
-    /// Whether one more is connected although one answers.
+    /// Whether another connection is added although one works.
     another: bool,
     cards: Vec<Card>,
-    /// The words of the link to all kinds; empty when all are shown.
+    /// Label of the link to all kinds; empty if all are shown.
     more: String,
     more_href: String,
     wrong: Wrong,
@@ -106,14 +107,14 @@ struct Page {
 #[serde(default)]
 pub(super) struct ModelStepParams {
     kind: String,
-    /// The address of a server that was found.
+    /// Address of a detected local server.
     at: String,
     all: String,
-    /// Whether one more is to be connected although one answers.
+    /// Whether another connection is added although one works.
     another: String,
 }
 
-/// What the links of its cards take along.
+/// Query parameters that the links of the cards preserve.
 impl ModelStepParams {
     fn rest(&self) -> &'static str {
         match (self.all.is_empty(), self.another.is_empty()) {
@@ -174,7 +175,7 @@ async fn page(
     html::document(status(&page.wrong), &page)
 }
 
-/// The connection that agents use now, unless that is practice.
+/// The default connection, unless it is the practice provider.
 fn works(tx: &dyn Read) -> Result<Option<Works>, StoreError> {
     let Some(settings) = tx.get::<Settings>(())? else { return Ok(None) };
     let (Some(id), Some(model)) = (settings.default_connection, settings.default_model) else {
@@ -196,7 +197,7 @@ fn works(tx: &dyn Read) -> Result<Option<Works>, StoreError> {
     }))
 }
 
-/// The limits of a month to choose from, with the one that holds now.
+/// The monthly limits to choose from, including the current one.
 fn limits(now: Option<i64>) -> Vec<Choice> {
     let words = |micros| format!("{} for all agents", format::limit(micros));
     let mut all = vec![Choice::new("", "No limit", now.is_none())];
@@ -210,7 +211,7 @@ fn limits(now: Option<i64>) -> Vec<Choice> {
     all
 }
 
-/// The cards of what can be connected: servers that run here first when there are some, then the usual providers.
+/// Cards for available connections: detected local servers first, then the usual providers.
 fn offers(ws: &Ws, here: &str, asked: &ModelStepParams, found: &[Found]) -> (State, Vec<Card>) {
     let is_open = |kind: &str, at: &str| asked.kind == kind && asked.at == at;
     let mut cards: Vec<Card> = found
@@ -278,8 +279,8 @@ fn badge(preset: &Preset) -> (&'static str, &'static str) {
     }
 }
 
-/// `POST /onboarding/model`: makes a connection and tests it. One that does not answer is not kept, and of what two
-/// windows connect at once one stays.
+/// `POST /onboarding/model`: creates and tests a connection. A connection that fails the test is deleted. If two
+/// windows connect the same provider, one connection is kept.
 pub(super) async fn connect(
     app: App,
     ws: Ws,
@@ -298,10 +299,11 @@ pub(super) async fn connect(
     };
     let mut there = is_there(&app, &ws, (preset, &typed), answers_and_calls)?;
     if there.is_none() {
-        // A try that a kill has cut off, or that another window is at, is tested in place of one more.
+        // An untested connection, left by a crash or currently tested in another window, is tested instead of a new
+        // one.
         let untried = is_there(&app, &ws, (preset, &typed), |one| one.tested.is_none())?;
         if let Some(id) = untried {
-            // ok: where it does not answer, or is gone, what was typed is tried by itself.
+            // ok: if the test fails or the connection is gone, a new one is created from the form.
             let checked = checks::test(&ws, &who, id).await.ok();
             there = checked.filter(|checked| checked.tested.ok).map(|_| id);
         }
@@ -310,7 +312,7 @@ pub(super) async fn connect(
         ws.write(&who, move |tx| think_with(tx, there)).await?;
         return Ok(hx.go_to(&here));
     }
-    // The form of one that did not answer may be sent again as it is.
+    // A form whose connection failed may be submitted again unchanged.
     let is_gone = ws.read(|snap| match once.answered::<ConnectionId>(snap)? {
         Some(made) => Ok::<_, StoreError>(snap.get::<Connection>(made)?.is_none()),
         None => Ok(false),
@@ -345,7 +347,7 @@ pub(super) async fn connect(
         Err(error) => Wrong::of(&error)?,
     };
     if hx.is_partial() {
-        // What is typed stays in its fields, the key as well.
+        // The typed values stay in the fields, including the key.
         let said = ["key", "base_url"].map(|field| wrong.at(field));
         let said = said.into_iter().find(|said| !said.is_empty()).unwrap_or(wrong.whole());
         return html::fragment_with(status(&wrong), &fields::summary(said));
@@ -360,12 +362,12 @@ pub(super) async fn connect(
     page(&app, &ws, &headers, (&open, &asked), wrong).await
 }
 
-/// What is put away again was nobody's choice.
+/// Actor for the cleanup: the user did not choose it.
 fn by_setup() -> (Actor, Cause) {
     (Actor::System(Part::Setup), Cause::Setup)
 }
 
-/// A connection that is as it is asked for.
+/// The first connection that fulfils the condition.
 fn alike(
     tx: &dyn Read,
     is: impl Fn(&Connection) -> bool,
@@ -377,12 +379,12 @@ fn answers(one: &Connection) -> bool {
     one.tested.as_ref().is_some_and(|tested| tested.ok)
 }
 
-/// One that calls no tools is tested once more: another model may be there by now.
+/// Whether the connection answers and calls tools. Otherwise it is tested again, because the model may have changed.
 fn answers_and_calls(one: &Connection) -> bool {
     answers(one) && !one.tested.as_ref().is_some_and(checks::only_talks)
 }
 
-/// One that is what a form describes, and as it is asked for: another window, or somebody before, has made it.
+/// An existing connection that matches the form and fulfils the condition, for example from another window.
 fn is_there(
     app: &App,
     ws: &Ws,
@@ -390,15 +392,15 @@ fn is_there(
     is: impl Fn(&Connection) -> bool,
 ) -> Result<Option<ConnectionId>, StoreError> {
     let address = if preset.asks_address { typed.base_url.as_str() } else { preset.address };
-    // ok: what is no address is refused when it is connected.
+    // ok: connecting rejects an invalid address.
     let Ok(base) = base::normalise(preset.wire.into(), address) else { return Ok(None) };
     let hint = seal_key(app, &typed.key).map(|key| key.hint);
     let place = (preset.wire, &base.url, &hint);
     ws.read(|snap| alike(snap, |one| is(one) && (one.wire, &one.base_url, &one.key_hint) == place))
 }
 
-/// Takes a connection that answered away again where another window has connected the same meanwhile: the one that
-/// stays.
+/// Deletes a working connection if another window has connected the same provider meanwhile. Returns the one that is
+/// kept.
 fn only_one(tx: &mut WriteTx<'_>, id: ConnectionId) -> Result<ConnectionId, ConnectionError> {
     let made = tx.get::<Connection>(id)?.ok_or(ConnectionError::NotFound(id))?;
     let place = (made.wire, &made.base_url, &made.key_hint);
@@ -410,7 +412,7 @@ fn only_one(tx: &mut WriteTx<'_>, id: ConnectionId) -> Result<ConnectionId, Conn
     Ok(other)
 }
 
-/// Lets agents think with a connection, unless they do.
+/// Makes a connection the default unless it is.
 fn think_with(tx: &mut WriteTx<'_>, id: ConnectionId) -> Result<(), ConnectionError> {
     let settings = tx.get::<Settings>(())?;
     match settings.and_then(|settings| settings.default_connection) == Some(id) {
@@ -419,7 +421,7 @@ fn think_with(tx: &mut WriteTx<'_>, id: ConnectionId) -> Result<(), ConnectionEr
     }
 }
 
-/// The name of a kind, with a number behind it where one is called so already.
+/// The name of the kind, with a number if the name is taken.
 fn free_name(ws: &Ws, name: &str) -> Result<String, PageError> {
     let taken = |name: &str| {
         ws.read(|snap| Ok::<_, StoreError>(connections::by_name(snap, name)?.is_some()))
@@ -440,7 +442,7 @@ pub(super) struct Chosen {
     limit: String,
 }
 
-/// `POST /onboarding/model/choose`: the everyday model, and what a month may cost.
+/// `POST /onboarding/model/choose`: the default model and the monthly limit.
 pub(super) async fn choose(
     app: App,
     ws: Ws,
@@ -469,7 +471,7 @@ pub(super) async fn choose(
         },
     };
     let keeps = typed.limit == KEEP;
-    // One step: a kill leaves no model without its limit.
+    // One transaction, so that a crash cannot leave the model without its limit.
     let chosen = move |tx: &mut WriteTx<'_>| {
         connection_rules::set_default(tx, connection, &model)?;
         if !keeps {
@@ -482,16 +484,16 @@ pub(super) async fn choose(
     Ok(hx.go_to(&address(&ws, Step::Agent)))
 }
 
-/// Why what was chosen does not hold.
+/// Why the choice is invalid.
 #[derive(Debug, thiserror::Error)]
 enum ChoiceError {
-    /// The set-up is over.
+    /// Onboarding is finished.
     #[error(transparent)]
     Setup(#[from] OnboardingError),
-    /// The model cannot be the everyday one.
+    /// The model cannot be the default.
     #[error(transparent)]
     Connection(#[from] ConnectionError),
-    /// The month cannot be limited so.
+    /// The limit is invalid.
     #[error(transparent)]
     Limit(#[from] UsageError),
     #[error(transparent)]
@@ -525,7 +527,7 @@ impl Problem for ChoiceError {
     }
 }
 
-/// Limits what all agents may spend in a month, or takes the limit away; what else that budget says stays.
+/// Sets or removes the monthly limit of all agents. Other fields of the budget stay.
 fn limit_month(tx: &mut WriteTx<'_>, limit_micros: Option<i64>) -> Result<(), UsageError> {
     let now = standing::one(tx, Payer::Workspace, Period::Month)?;
     let now = now.unwrap_or_else(|| Budget::new(Payer::Workspace, Period::Month));
@@ -533,7 +535,7 @@ fn limit_month(tx: &mut WriteTx<'_>, limit_micros: Option<i64>) -> Result<(), Us
     budgets::set(tx, BudgetRequest { payer, period, limit_micros, limit_tokens, soft_pct, hard })
 }
 
-/// `POST /onboarding/model/skip`: agents use practice for now.
+/// `POST /onboarding/model/skip`: agents use the practice provider for now.
 pub(super) async fn skip(
     ws: Ws,
     who: Person,

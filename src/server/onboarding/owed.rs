@@ -1,5 +1,5 @@
-//! What a kind of work brings along beside its streams, which contacts and collections make: laid down once, when a
-//! set-up ends, or at the start of a program that can do it where a former one could not.
+//! Contact stages, fields and collections of the chosen purpose. They are created once, when onboarding finishes, or
+//! at the start of a version that supports them after an earlier one did not.
 
 use app::Ws;
 use crm::error::CrmError;
@@ -12,13 +12,13 @@ use features::onboarding::rules::{self, COLLECTION, CONTACTS, OnboardingError};
 use kernel::{Actor, Cause, Part};
 use store::{Range, ReadExt as _, WriteTx};
 
-/// Ends the set-up and lays down what belongs to its kind of work.
+/// Finishes onboarding and creates what belongs to the purpose.
 pub(super) fn finish(tx: &mut WriteTx<'_>) -> Result<(), OnboardingError> {
     rules::finish(tx)?;
     lay_down(tx)
 }
 
-/// The same for a set-up that ended before this program could do it.
+/// Creates the same after onboarding that finished in an earlier version.
 pub(crate) async fn complete(ws: &Ws) -> Result<(), OnboardingError> {
     if ws.read(|snap| queries::owed(snap))?.is_none() {
         return Ok(());
@@ -27,7 +27,7 @@ pub(crate) async fn complete(ws: &Ws) -> Result<(), OnboardingError> {
     ws.write(&by, lay_down).await
 }
 
-/// Lays down what is owed, where nobody has made anything of the kind yet. It is owed no more then.
+/// Creates what is missing unless the user has created such records, and marks it as done.
 fn lay_down(tx: &mut WriteTx<'_>) -> Result<(), OnboardingError> {
     let Some((preset, done)) = queries::owed(tx)? else { return Ok(()) };
     if let Some(key) = preset.contacts.filter(|_| !done.contains(&CONTACTS)) {

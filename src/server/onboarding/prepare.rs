@@ -1,4 +1,4 @@
-//! What is prepared for a kind of work.
+//! Creates the streams for the chosen purpose of a workspace.
 
 use features::onboarding::model::{Intent, Onboarding};
 use features::onboarding::presets::{self, PRESETS, StreamPreset};
@@ -9,11 +9,11 @@ use features::streams::queries as streams;
 use features::streams::rules::{self as stream_rules, NewStream};
 use store::{ReadExt as _, WriteTx};
 
-/// Says what the workspace is for, and prepares it. What is there stays: a stream whose name is taken is not made, and
-/// what another answer had prepared goes only while nobody has used or changed it.
+/// Sets the purpose and creates its streams. Existing streams stay: one whose name is taken is not created, and
+/// streams of an earlier choice are removed only if they are unused and unchanged.
 ///
 /// # Errors
-/// When the set-up is over, or there are too many streams.
+/// When onboarding is finished, or there are too many streams.
 pub(super) fn choose(tx: &mut WriteTx<'_>, intent: Intent) -> Result<Onboarding, OnboardingError> {
     let now = queries::open(tx)?.ok_or(OnboardingError::Over)?;
     if now.intent == Some(intent) {
@@ -48,7 +48,7 @@ fn new(preset: &StreamPreset) -> NewStream {
     }
 }
 
-/// Whether a stream is as a preset makes it.
+/// Whether a stream is unchanged from its preset.
 fn is_as_made(stream: &Stream) -> bool {
     PRESETS.iter().flat_map(|preset| preset.streams).map(new).any(|made| {
         let words = (&stream.name, &stream.description, &stream.icon, &stream.goal);

@@ -1,4 +1,4 @@
-//! What the workspace is for.
+//! Onboarding step: the purpose of the workspace.
 
 use askama::Template;
 use axum::http::HeaderMap;
@@ -28,9 +28,9 @@ struct Card {
     about: &'static str,
     glyph: &'static str,
     colour: u8,
-    /// What is made for it.
+    /// What is created for the purpose.
     brings: Vec<&'static str>,
-    /// The role that is suggested.
+    /// The suggested role.
     agent: String,
     chosen: bool,
 }
@@ -41,10 +41,11 @@ struct Page {
     theme: Theme,
     steps: Steps,
     first: String,
-    /// Where whoever has made the account just now adds a passkey; empty for others, and where browsers give none.
+    /// URL for adding a passkey, for a person who has just created the account; otherwise empty, also without browser
+    /// support.
     passkey: String,
     cards: Vec<Card>,
-    /// With what customers begin.
+    /// Choices of the first step with customers.
     begins: Vec<Choice>,
     wrong: Wrong,
 }
@@ -68,7 +69,7 @@ pub(super) async fn show(
     }
 }
 
-/// What is made for a kind of work, each in a word.
+/// What is created for a purpose, as short labels.
 fn brings(preset: &Preset) -> Vec<&'static str> {
     let streams = preset.streams.iter().map(|stream| stream.name);
     let contacts = preset.contacts.map(|_| "Stages and fields");

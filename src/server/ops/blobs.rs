@@ -1,22 +1,21 @@
-//! `hq doctor blobs`: whether every file that a record holds is there and whole.
+//! `hq doctor blobs`: checks that every referenced blob is present and intact.
 
 use serde::{Deserialize, Serialize};
 
 use app::Ws;
 use store::blob::check::{self, Report};
 
-/// What was found in a workspace.
+/// Report of a workspace.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Found {
     pub workspace: String,
-    /// Its files.
     pub report: Report,
 }
 
-/// Looks through these workspaces; reads every file.
+/// Checks these workspaces. Reads every blob.
 ///
 /// # Errors
-/// What stood in the way, in words.
+/// The cause, as text.
 pub async fn look(all: Vec<Ws>) -> Result<Vec<Found>, String> {
     let looked = tokio::task::spawn_blocking(move || {
         let found = all.iter().map(|ws| {
@@ -28,7 +27,7 @@ pub async fn look(all: Vec<Ws>) -> Result<Vec<Found>, String> {
     looked.await.unwrap_or_else(|error| Err(error.to_string()))
 }
 
-/// What people read.
+/// Formats the report.
 #[must_use]
 pub fn lines(found: &[Found]) -> Vec<String> {
     let mut lines = Vec::new();

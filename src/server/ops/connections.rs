@@ -1,4 +1,4 @@
-//! `hq doctor connections`: whether each connection can be used, and why not. Nobody outside is asked.
+//! `hq doctor connections`: whether each connection can be used, and why not. Makes no outbound requests.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,21 +6,20 @@ use app::{App, Ws};
 use features::connections::queries::{self, eligible};
 use store::StoreError;
 
-/// What was found of a connection.
+/// State of a connection.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Found {
     pub workspace: String,
-    /// Its name.
     pub connection: String,
-    /// On which way calls are paid.
+    /// Billing route.
     pub route: String,
-    /// Why it cannot be used, in the words of the API; none when it can.
+    /// Why the connection cannot be used, as API code; `None` if it can.
     pub reason: Option<String>,
-    /// What happened and what helps.
+    /// Description and remedy.
     pub says: String,
 }
 
-/// Looks at the connections of all workspaces.
+/// Checks the connections of all workspaces.
 pub fn look(app: &App) -> Result<Vec<Found>, StoreError> {
     let all: Vec<Ws> = app.workspaces.read().clone();
     let mut found = Vec::new();
@@ -42,7 +41,7 @@ pub fn look(app: &App) -> Result<Vec<Found>, StoreError> {
     Ok(found)
 }
 
-/// What people read.
+/// Formats the report.
 #[must_use]
 pub fn line(found: &Found) -> String {
     let Found { workspace, connection, route, reason, says } = found;

@@ -1,4 +1,4 @@
-//! `hq doctor files`: whether every version of agents' files is there and whole, and the repair.
+//! `hq doctor files`: checks that every version of agents' files is present and intact, and repairs them.
 
 use std::iter;
 
@@ -10,19 +10,19 @@ use features::backups::rules::BackupsError;
 use git::GitError;
 use git::check::Depth;
 
-/// Looks through the history in these workspaces; reads all of it.
+/// Checks the complete history of these workspaces.
 ///
 /// # Errors
-/// What stood in the way, in words.
+/// The cause, as text.
 pub async fn look(all: Vec<Ws>) -> Result<Vec<Found>, String> {
     let look = move || all.iter().map(|ws| repository::look(ws, Depth::Objects)).collect();
     tokio::task::spawn_blocking(look).await.map_err(|error| error.to_string())
 }
 
-/// Puts right what can be, out of the backups at the place of the settings where they can be had.
+/// Repairs what is possible, with backups from the configured destination if available.
 ///
 /// # Errors
-/// What stood in the way, in words.
+/// The cause, as text.
 pub async fn repair(app: App, all: Vec<Ws>) -> Result<Vec<Found>, String> {
     let repaired = tokio::task::spawn_blocking(move || {
         all.iter().map(|ws| repaired(&app, ws).map_err(|error| error.to_string())).collect()
@@ -44,8 +44,8 @@ fn repaired(app: &App, ws: &Ws) -> Result<Found, GitError> {
     Ok(found)
 }
 
-/// Repairs with the backups at the place of the settings; nothing else is done with backups meanwhile. The outer error says
-/// why there are none to be had: nothing was done then.
+/// Repairs with the backups of the configured destination. Blocks other backup jobs meanwhile. The outer error says
+/// why no backups are available; nothing was changed then.
 fn out_of_backups(app: &App, ws: &Ws) -> Result<Result<Found, GitError>, BackupsError> {
     let held = app.backups.take("a repair of agents' files", app.clock.now())?;
     let repo = Place::of_settings(app)?.open(app)?;
@@ -56,7 +56,7 @@ fn out_of_backups(app: &App, ws: &Ws) -> Result<Result<Found, GitError>, Backups
     Ok(repository::repair(ws, &mut copies))
 }
 
-/// Says at the start what of the history cannot be read; looks at the newest versions alone.
+/// Logs unreadable history at start. Checks only the newest versions.
 pub async fn at_start(ws: &Ws) {
     let looked =
         ws.read_blocking(|ws| Ok::<_, store::StoreError>(repository::look(ws, Depth::Branches)));
@@ -73,7 +73,7 @@ pub async fn at_start(ws: &Ws) {
     }
 }
 
-/// What people read.
+/// Formats the report.
 #[must_use]
 pub fn lines(found: &[Found]) -> Vec<String> {
     let mut lines = Vec::new();

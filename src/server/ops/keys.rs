@@ -1,4 +1,4 @@
-//! `hq doctor keys`: how it stands with the master key; where a change of it is that is half-way, and what to do.
+//! `hq doctor keys`: state of the master key, progress of an interrupted rotation, and the remedy.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,41 +9,41 @@ use features::rotation::queries::{self, Standing};
 use features::users::queries as users;
 use store::StoreError;
 
-/// How it stands with the master key.
+/// State of the master key.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Found {
     /// `whole`, `under_way`, `waits`, `wrong_key` or `shut`.
     pub state: String,
-    /// Names the key that seals.
+    /// Id of the current key.
     pub current: String,
-    /// Names the keys of before that still read, the last one first.
+    /// Ids of former keys that can still decrypt, latest first.
     pub formers: Vec<String>,
-    /// The key of before, of a change that is half-way.
+    /// The old key of an unfinished rotation.
     pub from: Option<String>,
-    /// The key that takes its place.
+    /// The new key of an unfinished rotation.
     pub to: Option<String>,
-    /// How many rows are sealed anew so far.
+    /// Number of rows resealed so far.
     pub sealed: u64,
-    /// The stores that are through.
+    /// The stores that are finished.
     pub through: Vec<String>,
-    /// What is so, in sentences.
+    /// The state in sentences.
     pub says: String,
-    /// What is to be done; empty when nothing is.
+    /// The remedy; empty if nothing is to be done.
     pub helps: String,
 }
 
 impl Found {
-    /// Whether nobody has to do anything.
+    /// Whether nothing is to be done.
     #[must_use]
     pub fn is_fine(&self) -> bool {
         self.helps.is_empty()
     }
 }
 
-/// How far a change is that the journal has begun and not ended: a word for it, what is so and what helps.
+/// State of an unfinished rotation: name, description and remedy.
 type Half = (&'static str, String, String);
 
-/// Looks at the journal, the ring and the files of keys. `runs` says whether HQ goes on while this is asked. Blocking.
+/// Checks the rotation journal, the key ring and the key files. `runs` tells whether HQ is running. Blocking.
 pub fn look(app: &App, runs: bool) -> Result<Found, StoreError> {
     let standing = queries::standing(app)?;
     let misfit = app.system.read(|snap| users::key_trouble(snap, &app.keyring))?;
@@ -134,7 +134,7 @@ fn half(app: &App, standing: &Standing, open: &Rotation, runs: bool) -> Half {
     ("waits", says, helps)
 }
 
-/// What people read.
+/// Formats the report.
 #[must_use]
 pub fn lines(found: &Found) -> Vec<String> {
     let mut lines = vec![format!("Master key: {}", found.current)];

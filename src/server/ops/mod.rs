@@ -1,4 +1,4 @@
-//! Health and doctor.
+//! Checks of `hq doctor`.
 
 pub mod blobs;
 pub mod connections;

@@ -1,5 +1,5 @@
-//! Accounts as a whole: closed and opened again. A person's account is one for all workspaces, so only
-//! who owns all of that person's workspaces decides about it, or whoever runs the machine.
+//! Disabling, enabling and removing accounts. An account spans all workspaces, so only a person who owns all
+//! workspaces of the account, or the machine's owner, may change it.
 
 use std::collections::BTreeSet;
 
@@ -17,15 +17,15 @@ use store::{Range, ReadExt, StoreError, WriteTx};
 use web::error::PageError;
 use web::session::Person;
 
-/// The accounts that are closed, and the members who have none: nobody signs in as them. Who decides
-/// something by it holds `people_turn`.
+/// Disabled accounts, and members without an account: nobody can sign in as them. A caller that makes a decision with
+/// the result must hold `people_turn`.
 pub fn shut(app: &App, ws: &Ws) -> Result<Shut, StoreError> {
     let mut shut = app.system.read(|snap| users::queries::disabled(snap))?;
     shut.extend(strangers(app, ws)?.into_iter().map(|one| (one.account, one.created_at)));
     Ok(shut)
 }
 
-/// The members who have no account here: they came with a workspace from elsewhere.
+/// Members without an account: they came with an imported workspace.
 pub fn strangers(app: &App, ws: &Ws) -> Result<Vec<Member>, StoreError> {
     let members = ws.read(|snap| queries::members(snap))?;
     app.system.read(|snap| {
@@ -39,15 +39,14 @@ pub fn strangers(app: &App, ws: &Ws) -> Result<Vec<Member>, StoreError> {
     })
 }
 
-/// The member who came with a workspace from elsewhere and has this account's address: the same person, by
-/// another name.
+/// The imported member with this account's email address: the same person with another id.
 pub fn former(app: &App, ws: &Ws, account: &Account) -> Result<Option<AccountId>, StoreError> {
     let mut all = strangers(app, ws)?.into_iter();
     Ok(all.find(|one| one.email == account.email).map(|one| one.account))
 }
 
-/// Whether another workspace has, or may have, a member by this id: an account by it would open that one, too,
-/// and nobody there has asked for that. One that is not open cannot be looked into.
+/// Whether another workspace has, or may have, a member with this id. An account with the id would get access to that
+/// workspace without an invitation. A workspace that is not open cannot be checked.
 pub fn may_be_elsewhere(app: &App, ws: &Ws, account: AccountId) -> Result<bool, StoreError> {
     let open: Vec<Ws> = app.workspaces.read().clone();
     for place in open.iter().filter(|place| place.id != ws.id) {
@@ -59,10 +58,10 @@ pub fn may_be_elsewhere(app: &App, ws: &Ws, account: AccountId) -> Result<bool, 
     Ok(listed.iter().any(|row| open.iter().all(|place| place.id != row.id)))
 }
 
-/// Refuses when a person's places that count are not all this one's own.
+/// Rejects unless `who` owns all workspaces of the account in which `counts` accepts its role.
 ///
 /// # Errors
-/// When one is not.
+/// When `who` does not own one of them.
 pub fn owns_all(
     app: &App,
     who: &Person,
@@ -79,10 +78,10 @@ pub fn owns_all(
     Ok(())
 }
 
-/// The member whose account it is; `own` says what nobody does to their own, and who does it.
+/// The member with this account. `own` describes the action that people cannot take on their own account.
 ///
 /// # Errors
-/// When it is one's own, or not a member's.
+/// When the account is the person's own or not a member's.
 pub fn another(
     ws: &Ws,
     who: &Person,
@@ -94,10 +93,10 @@ pub fn another(
     if account == who.account { Err(WorkspaceError::OwnAccount(own)) } else { Ok(member) }
 }
 
-/// Closes the account of a member, or opens it again.
+/// Disables or enables the account of a member.
 ///
 /// # Errors
-/// When it is one's own, not a member's, or more than the person may do.
+/// When the account is the person's own or not a member's, or the person lacks the right.
 pub async fn set(
     app: &App,
     ws: &Ws,
@@ -105,7 +104,7 @@ pub async fn set(
     account: AccountId,
     open: bool,
 ) -> Result<(Member, Account), PageError> {
-    // Nobody closes the door that they stand in.
+    // People must not lock themselves out.
     let own = "disable your own account; another owner can, or `hq user disable`";
     let member = another(ws, who, account, own)?;
     owns_all(app, who, account, |_| true)?;
@@ -113,8 +112,8 @@ pub async fn set(
     Ok((member, now))
 }
 
-/// The accounts that belong to no workspace and that no invitation is taken for, but for that of who keeps this HQ; oldest
-/// first. None where a workspace is not open: they may belong to that.
+/// Accounts without a workspace and without a claimed invitation, except the account of the HQ's owner; oldest first.
+/// Empty if a workspace is not open, because the accounts may belong to it.
 pub fn without_workspace(app: &App) -> Result<Vec<Account>, StoreError> {
     let open: Vec<Ws> = app.workspaces.read().clone();
     let mut belong: BTreeSet<AccountId> = BTreeSet::new();
@@ -137,8 +136,8 @@ pub fn without_workspace(app: &App) -> Result<Vec<Account>, StoreError> {
     })
 }
 
-/// Whether this person decides about accounts that belong to no workspace: who keeps this HQ does, and who owns every
-/// workspace. Whoever owns one of several is not told who else has an account here.
+/// Whether this person may manage accounts without a workspace: the HQ's owner, or a person who owns every workspace.
+/// Owners of only some workspaces do not see other accounts.
 pub fn decides(app: &App, who: &Person) -> Result<bool, StoreError> {
     if damaged::keeps(app, who.account)? {
         return Ok(true);
@@ -148,10 +147,10 @@ pub fn decides(app: &App, who: &Person) -> Result<bool, StoreError> {
     Ok(app.broken.read().is_empty() && all.iter().all(|(_, member)| owns(member)))
 }
 
-/// Removes one of the accounts that belong to no workspace.
+/// Removes an account without a workspace.
 ///
 /// # Errors
-/// When there is none by this id, it belongs to a workspace, or the person does not decide about it.
+/// When the account does not exist or belongs to a workspace, or the person may not manage it.
 pub async fn remove_as(app: &App, who: &Person, id: AccountId) -> Result<Account, PageError> {
     let decides = decides(app, who)?;
     let known = app.system.read(|snap| snap.get::<Account>(id))?.filter(|_| decides);
@@ -164,10 +163,10 @@ pub async fn remove_as(app: &App, who: &Person, id: AccountId) -> Result<Account
     Ok(known)
 }
 
-/// Removes an account that belongs to no workspace, as one is left where somebody never came back to an invitation.
+/// Removes an account without a workspace, for example one left by an invitation that was not completed.
 ///
 /// # Errors
-/// When it belongs to one, or to one that is not open it may, or when an invitation is taken for it.
+/// When the account belongs, or may belong, to a workspace, or an invitation is claimed for it.
 pub async fn remove(app: &App, by: (Actor, Cause), account: &Account) -> Result<(), PageError> {
     let _turn = app.people_turn.lock().await;
     let refused = |to: String| UsersError::Belongs(account.email.clone(), to);
@@ -190,10 +189,10 @@ pub async fn remove(app: &App, by: (Actor, Cause), account: &Account) -> Result<
     Ok(())
 }
 
-/// Closes an account, or opens it again. None is closed that a workspace needs as its owner.
+/// Disables or enables an account. The last owner of a workspace cannot be disabled.
 ///
 /// # Errors
-/// When there is none, or a workspace would have no owner who can sign in.
+/// When the account does not exist, or a workspace would have no owner who can sign in.
 pub async fn carry_out(
     app: &App,
     by: (Actor, Cause),

@@ -21,7 +21,6 @@ use web::session::{Person, Proof};
 use super::pages::{bound_email, link};
 use super::{Mailed, accounts, handover};
 
-/// Routes below `/api/v1`.
 #[must_use]
 pub fn routes() -> Routes {
     account_routes()
@@ -113,7 +112,7 @@ pub fn routes() -> Routes {
         )
 }
 
-/// Those for accounts that belong to no workspace.
+/// Routes for accounts that belong to no workspace.
 fn account_routes() -> Routes {
     Routes::new()
         .get(

@@ -1,9 +1,8 @@
-//! What a member has to do goes to another when that member leaves, or before.
+//! Hands over the open work of a member to another member, when the member leaves or earlier.
 //!
-//! Open tasks, the agents that report to the member, and with them what those agents hand in for
-//! review. It goes in slices, each a transaction of its own; the first also remembers who takes over,
-//! in the same transaction that ends a membership. What a crash leaves undone the next start goes on
-//! with.
+//! Covers open tasks and the agents that report to the member, including reviews of these agents' work. Runs in
+//! slices, each a transaction. The first slice also records who takes over, in the same transaction that ends a
+//! membership. The next start resumes after a crash.
 
 use app::{Who, Ws};
 use features::agents::queries as agents;
@@ -19,24 +18,24 @@ use store::{Read, ReadExt, StoreError, WriteTx};
 
 use super::accounts;
 
-/// How many tasks change hands in one transaction.
+/// Tasks per transaction.
 const SLICE: usize = 500;
-/// So many pieces of delivered work are looked at.
+/// Maximum number of deliverables that are checked.
 const MOST_PIECES: usize = 1_000;
 
-/// What somebody has to do.
+/// Open work of a member.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Load {
-    /// Open tasks.
+    /// Number of open tasks.
     pub tasks: u64,
-    /// Names of the agents that report to them.
+    /// Names of the agents that report to the member.
     pub agents: Vec<String>,
-    /// Delivered work of those agents that waits for a review.
+    /// Number of deliverables of these agents that wait for review.
     pub reviews: usize,
 }
 
 impl Load {
-    /// Reads it.
+    /// Reads the open work of a member.
     pub fn of(read: &dyn Read, account: AccountId) -> Result<Self, StoreError> {
         let agents = agents::reporting_to(read, Manager::Person(account))?;
         let waits = deliverables::in_review(read, MOST_PIECES)?;
@@ -48,15 +47,15 @@ impl Load {
         })
     }
 
-    /// Whether there is nothing.
+    /// Whether there is nothing to hand over.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.tasks == 0 && self.agents.is_empty()
     }
 }
 
-/// Who can take over from somebody, the most fitting first: whoever asks for it, then owners, then
-/// the others, each by how long they are here.
+/// Members who can take over, best first: the requesting person, then owners, then others, each by length of
+/// membership.
 pub fn heirs(
     read: &dyn Read,
     from: AccountId,
@@ -71,12 +70,11 @@ pub fn heirs(
     Ok(all)
 }
 
-/// Hands a first slice over, and remembers the rest; inside a transaction that may also end the
-/// membership. Without a name the most fitting one takes over; when there is nothing to hand over, or
-/// nobody to take it, nothing happens.
+/// Hands over the first slice and records the rest, in a transaction that may also end the membership. Without `to`,
+/// the best heir takes over. Does nothing if there is no work or no heir.
 ///
 /// # Errors
-/// When the one who is named cannot take over.
+/// When the named member cannot take over.
 pub fn begin(
     tx: &mut WriteTx<'_>,
     from: AccountId,
@@ -92,7 +90,7 @@ pub fn begin(
     slice(tx, from, to).map(drop)
 }
 
-/// Hands over at most [`SLICE`] tasks; says whether that was all.
+/// Hands over at most [`SLICE`] tasks. Returns whether that was all.
 fn slice(tx: &mut WriteTx<'_>, from: AccountId, to: AccountId) -> Result<bool, WorkspaceError> {
     let tasks = tasks::rules::hand_over(tx, from, to, SLICE)?;
     let agents = manager::hand_over(tx, from, to)?;
@@ -106,11 +104,11 @@ fn slice(tx: &mut WriteTx<'_>, from: AccountId, to: AccountId) -> Result<bool, W
     Ok(done)
 }
 
-/// Lets somebody join who may have been here by another name: that one leaves, and what they have to do goes on
-/// with who joins, or with the most fitting one where that is a viewer. `shut` are those who take nothing over.
+/// Runs `join` for a person who may be a former member with another id. The former membership ends, and its work goes
+/// to the new member, or to the best heir if the new member is a viewer. `shut` are members who cannot take over.
 ///
 /// # Errors
-/// What joining answers. Whoever has joined has; what could not be handed over then is at the next start.
+/// Those of `join`. A failed handover after the join is resumed at the next start.
 pub async fn succeed(
     ws: &Ws,
     who: &impl Who,
@@ -132,10 +130,10 @@ pub async fn succeed(
     Ok(member)
 }
 
-/// Hands over now what a member has to do, the membership goes on.
+/// Hands over a member's open work now; the membership continues.
 ///
 /// # Errors
-/// When the one who is named cannot take over.
+/// When the named member cannot take over.
 pub async fn now(
     ws: &Ws,
     who: &impl Who,
@@ -147,13 +145,13 @@ pub async fn now(
     go_on(ws, who, from).await
 }
 
-/// Hands over what is left of one member's work.
+/// Hands over the remaining work of a member.
 pub async fn go_on(ws: &Ws, who: &impl Who, from: AccountId) -> Result<(), WorkspaceError> {
     loop {
         let shut = accounts::shut(&ws.app, ws)?;
         let done = ws.write(who, move |tx| {
             let Some(rest) = tx.get::<Handover>(from)? else { return Ok(true) };
-            // Who was to take over may have left meanwhile, or their account may have been closed.
+            // The recorded heir may have left or been disabled meanwhile.
             let here = queries::member(tx, rest.to)?.is_some() && !shut.contains_key(&rest.to);
             let heir = match here {
                 true => Some(rest.to),
@@ -170,7 +168,7 @@ pub async fn go_on(ws: &Ws, who: &impl Who, from: AccountId) -> Result<(), Works
     }
 }
 
-/// Goes on with what a crash has left.
+/// Resumes handovers that a crash interrupted.
 pub async fn complete(ws: &Ws) -> Result<(), WorkspaceError> {
     let by = (Actor::System(Part::Timer), Cause::Timer);
     for rest in ws.read(|snap| queries::handovers(snap))? {

@@ -1,4 +1,4 @@
-//! `/join`: an invitation is accepted, by somebody new or by somebody with an account.
+//! `/join`: accepts an invitation, for a new person or for a person with an account.
 
 use askama::Template;
 use axum::http::StatusCode;
@@ -35,7 +35,7 @@ use web::shell::{Flash, Theme};
 
 use super::{accounts, handover};
 
-/// Wrong tries with one invitation from one address, and from one address with what is none.
+/// Failed attempts per address and invitation, and per address with an unknown invitation.
 const WRONG: Patience = Patience {
     free: 5,
     window: Duration::from_secs(10 * 60),
@@ -43,7 +43,6 @@ const WRONG: Patience = Patience {
     longest: Duration::from_secs(60 * 60),
 };
 
-/// Routes outside of a workspace.
 #[must_use]
 pub fn routes() -> Routes {
     Routes::new().get("/join", form.needs(Can::Open)).post("/join", join.needs(Can::Open))
@@ -78,9 +77,9 @@ struct Page {
     settings: Settings,
     role: Role,
     by: String,
-    /// Who is signed in, if somebody is.
+    /// The signed-in person, if any.
     me: Option<Account>,
-    /// What is said to somebody who is signed in with another address than the invited one.
+    /// Text for a person who is signed in with another address than the invited one.
     other: String,
     sign_in: String,
     values: Values,
@@ -94,7 +93,7 @@ struct Closed {
     theme: Theme,
 }
 
-/// A good invitation.
+/// A valid invitation.
 struct Found {
     ws: Ws,
     invite: Invite,
@@ -102,9 +101,9 @@ struct Found {
     by: String,
 }
 
-/// The invitation of a link. Guessing is slowed down by what is guessed at and from where: behind one
-/// address there may be a whole office, or a proxy with everybody behind it, and nobody's tries keep
-/// the others from their own links. A dead link looks like a wrong one.
+/// Finds the invitation of a link. Failed attempts are limited per address and invitation: an address may be shared
+/// by an office or a proxy, and other people's attempts must not block valid links. An expired link is
+/// indistinguishable from a wrong one.
 fn find(app: &App, peer: Peer, place: &str, text: &str) -> Result<Option<Found>, PageError> {
     let now = app.clock.now();
     let named = app.workspace(place).zip(Token::parse(TokenKind::Invite, text).ok());
@@ -126,7 +125,7 @@ fn find(app: &App, peer: Peer, place: &str, text: &str) -> Result<Option<Found>,
         Ok::<_, StoreError>(queries::settings(snap)?.map(|settings| (invite, settings, by)))
     })?;
     let Some((invite, settings, by)) = found.filter(|_| ws.is_active()) else { return Ok(None) };
-    // Whose account is closed invites nobody.
+    // Invitations of a disabled account are invalid.
     if accounts::shut(app, &ws)?.contains_key(&invite.by) {
         return Ok(None);
     }
@@ -163,7 +162,7 @@ fn page(theme: Theme, found: Found, me: Option<Account>, values: Values) -> Page
     }
 }
 
-/// Whether whoever asks wants a page.
+/// Whether the client accepts HTML.
 fn is_browser(headers: &HeaderMap) -> bool {
     let wants = headers.get(ACCEPT).and_then(|value| value.to_str().ok());
     wants.is_some_and(|wants| wants.contains("text/html"))
@@ -177,7 +176,7 @@ async fn form(
     Query(query): Query<LinkQuery>,
 ) -> Result<Response, PageError> {
     let theme = Theme::from_headers(&headers);
-    // A machine that joins asks for the script here; it has no invitation, and no browser.
+    // A joining machine requests the script here, without invitation and without browser.
     if query.place.is_empty() && query.token.is_empty() && !is_browser(&headers) {
         return Ok(gateways::pages::script(&app));
     }
@@ -218,7 +217,7 @@ async fn join(
             let (own, ws) = (app.clone(), found.ws.clone());
             let (invite, token) = (found.invite.clone(), values.token.clone());
             let work = async move { enter(&own, &ws, (&invite, &token), comes, by).await };
-            // Who goes away in the middle of it leaves nothing half done.
+            // Completes even if the client disconnects.
             app.see_through("join a workspace", work).await?
         }
         Err(wrong) => Err(wrong),
@@ -246,29 +245,29 @@ async fn join(
     }
 }
 
-/// Why nobody has joined: what they can mend in the form, or why it cannot be mended there.
+/// Why joining failed: errors that the person can fix in the form, or another error.
 type Kept = Result<Wrong, PageError>;
 
 fn kept(error: impl Into<PageError>) -> Kept {
     Err(error.into())
 }
 
-/// Who joins.
+/// The joining person.
 enum Comes {
-    /// Somebody who is signed in.
+    /// A signed-in person.
     Known(Account),
-    /// Somebody who gets an account.
+    /// A person who gets a new account.
     New(NewPerson),
 }
 
-/// What the account of somebody new is made of.
+/// Data of a new account.
 struct NewPerson {
     name: String,
     email: String,
     hash: String,
 }
 
-/// What somebody new has typed, checked. The password is hashed here, while nobody waits for a turn.
+/// Validates the form of a new person. Hashes the password here, outside the lock.
 async fn new_account(app: &App, found: &Found, values: &Values) -> Result<NewPerson, Kept> {
     let mut wrong = Wrong::none();
     let about = [values.name.as_str(), values.email.as_str(), found.settings.name.as_str()];
@@ -287,8 +286,8 @@ async fn new_account(app: &App, found: &Found, values: &Values) -> Result<NewPer
     Ok(NewPerson { name, email, hash })
 }
 
-/// Lets somebody in, one at a time: an invitation is taken before an account is made for it, and used up after. What a
-/// crash leaves in between is settled by whoever comes next, and at the next start.
+/// Joins one person at a time: the invitation is claimed before the account is created, and consumed afterwards.
+/// After a crash in between, the next visitor or the next start finishes.
 async fn enter(
     app: &App,
     ws: &Ws,
@@ -335,13 +334,13 @@ async fn enter(
     joined
 }
 
-/// Settles the invitations of a workspace that were taken for an account and neither used up nor given back.
+/// Settles invitations of a workspace that were claimed and neither consumed nor released.
 pub async fn settle(app: &App, ws: &Ws) -> Result<(), PageError> {
     let _turn = app.people_turn.lock().await;
     settle_in_turn(app, ws).await
 }
 
-/// The same for who holds `people_turn`: whoever took one of them does not go on any more.
+/// Like [`settle`], for a caller that holds `people_turn`: no claim can still be in progress.
 async fn settle_in_turn(app: &App, ws: &Ws) -> Result<(), PageError> {
     let by = (Actor::System(Part::Setup), Cause::Setup);
     for invite in ws.read(|snap| queries::taken_invites(snap))? {
@@ -371,9 +370,9 @@ async fn settle_in_turn(app: &App, ws: &Ws) -> Result<(), PageError> {
     Ok(())
 }
 
-/// The id of a new account. Who was asked in by their address, and came with this workspace alone, is that member
-/// again, with all that was theirs; anybody else is somebody new, to whom [`accept`] gives what a former
-/// member of that address had to do.
+/// The id of a new account. A person who was invited by email and is an imported member of only this workspace
+/// becomes that member again, with everything that belonged to them. Any other person gets a new id, and [`accept`]
+/// hands over the work of a former member with that address.
 fn own_id(app: &App, ws: &Ws, invite: &Invite, email: &str) -> Result<AccountId, StoreError> {
     let mut strangers = accounts::strangers(app, ws)?.into_iter();
     let asked = strangers.find(|one| invite.email.is_some() && one.email == email);
@@ -390,14 +389,14 @@ fn joining(account: &Account) -> Joining {
     Joining { account: account.id, name, email }
 }
 
-/// Who joins by this invitation was here by another name, maybe; and who takes nothing over.
+/// The member that the joining person was before, if any, and the members who cannot take over work.
 fn before(
     app: &App,
     ws: &Ws,
     invite: &Invite,
     account: &Account,
 ) -> Result<(Option<AccountId>, Shut), StoreError> {
-    // Only who was asked in by their address is that person for sure.
+    // Only an invitation by email proves the identity.
     let former = match invite.email {
         Some(_) => accounts::former(app, ws, account)?,
         None => None,
@@ -423,7 +422,7 @@ fn token_of(text: &str) -> Result<Token, Kept> {
     Token::parse(TokenKind::Invite, text).map_err(|error| Ok(Wrong::said(error.to_string())))
 }
 
-/// What a rule refused, as the page shows it.
+/// Converts a rule's error for the form.
 fn words(error: WorkspaceError) -> Wrong {
     let mut wrong = Wrong::none();
     let text = error.to_string();

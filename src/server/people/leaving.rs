@@ -1,4 +1,4 @@
-//! The page before somebody goes: what they have to do, and who takes it over.
+//! Page before a member leaves: open work, and who takes it over.
 
 use askama::Template;
 use axum::http::StatusCode;
@@ -25,7 +25,6 @@ use web::shell::{Flash, Shell};
 use super::accounts;
 use super::handover::{Load, heirs};
 
-/// Routes below a workspace.
 #[must_use]
 pub fn routes() -> Routes {
     Routes::new()
@@ -37,7 +36,7 @@ pub fn routes() -> Routes {
         .post("/settings/leave", leave.needs(Can::Account))
 }
 
-/// What is about to happen.
+/// The action of the page.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Act {
     Remove,
@@ -57,9 +56,9 @@ struct Page {
     wrong: String,
     action: String,
     verb: &'static str,
-    /// How its button looks.
+    /// Style of the button.
     kind: &'static str,
-    /// Whether there is anything to do at all.
+    /// Whether there is anything to do.
     acts: bool,
 }
 
@@ -121,7 +120,7 @@ impl Page {
     }
 }
 
-/// What somebody has to do, a line each.
+/// The open work, one line per kind.
 fn words(load: &Load, own: bool) -> Vec<String> {
     let whom = if own { "you" } else { "them" };
     let mut lines = Vec::new();
@@ -223,7 +222,7 @@ async fn leave(
     }
 }
 
-/// What was refused, said on the page again.
+/// Shows the page again with an error.
 fn refused(
     error: PageError,
     page: impl FnOnce() -> Result<Page, PageError>,

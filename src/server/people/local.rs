@@ -1,4 +1,4 @@
-//! What the machine's owner does with accounts, over the socket or with the program stopped.
+//! Account commands of the machine's owner, over the socket or with the process stopped.
 
 use serde::{Deserialize, Serialize};
 
@@ -17,7 +17,6 @@ use web::session::Peer;
 
 use super::accounts;
 
-/// Routes below `/local`.
 #[must_use]
 pub fn routes() -> Routes {
     Routes::new().get("/accounts", show.needs(Can::Local)).post("/accounts", act.needs(Can::Local))
@@ -27,32 +26,30 @@ pub fn routes() -> Routes {
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Line {
     pub id: AccountId,
-    /// The address.
     pub email: String,
     pub name: String,
-    /// Since when it is disabled.
+    /// When the account was disabled.
     pub disabled_at: Option<Timestamp>,
-    /// Where the person belongs.
+    /// Workspaces of the person.
     pub places: Vec<PlaceLine>,
 }
 
-/// A workspace of somebody.
+/// A workspace of an account.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct PlaceLine {
     pub slug: String,
-    /// What the person is there.
     pub role: Role,
 }
 
-/// What is to be done.
+/// An account command.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "act", rename_all = "snake_case")]
 pub enum PeopleRequest {
-    /// Close it.
+    /// Prevents the person from signing in.
     Disable { email: String },
-    /// Open it again.
+    /// Allows the person to sign in again.
     Enable { email: String },
-    /// Remove one that belongs to no workspace.
+    /// Removes an account that belongs to no workspace.
     Remove { email: String },
 }
 
@@ -70,10 +67,10 @@ pub fn lines(app: &App) -> Result<Vec<Line>, StoreError> {
     all.into_iter().map(|account| line(app, account)).collect()
 }
 
-/// Does it, and says how the account is now.
+/// Executes a command and returns the new state of the account.
 ///
 /// # Errors
-/// When it is refused.
+/// When the rules reject the command.
 pub async fn carry_out(app: &App, by: Actor, wish: &PeopleRequest) -> Result<Line, PageError> {
     let (email, open) = match wish {
         PeopleRequest::Disable { email } | PeopleRequest::Remove { email } => (email, false),

@@ -1,10 +1,10 @@
-//! People and the workspaces that they belong to: members, invitations, who joins. It stands here because
-//! accounts and memberships lie in two stores.
+//! Members, invitations and joining. This module is part of `server` because accounts and memberships are in
+//! different stores.
 //!
-//! Who joins takes the invitation first, has an account second and a membership third: one invitation makes one account.
-//! What a crash cuts off in between is settled at the next start, or by whoever comes with that link. Who leaves loses the membership first,
-//! which closes every door at once; their tokens are withdrawn second, and again every hour for those
-//! that a crash left.
+//! Joining first claims the invitation, then creates the account, then the membership, so one invitation creates one
+//! account. After a crash in between, the next start or the next visitor with this link finishes. Leaving first ends
+//! the membership, which ends all access at once, then revokes the tokens. An hourly task revokes tokens that a crash
+//! left.
 
 pub mod accounts;
 pub mod api;
@@ -32,11 +32,11 @@ use web::error::PageError;
 use web::idempotency::Once;
 use web::session::{Access, Person, Proof};
 
-/// Ends a membership, and what it opened; somebody takes over what was to do. It goes on when whoever
-/// asked for it goes away.
+/// Ends a membership and its access; another member takes over the open work. Completes even if the caller
+/// disconnects.
 ///
 /// # Errors
-/// When it may not be ended, or the heir cannot take over.
+/// When the membership must not be ended, or the heir cannot take over.
 pub async fn remove(
     app: &App,
     ws: &Ws,
@@ -72,10 +72,10 @@ async fn end_membership(
     Ok(gone)
 }
 
-/// Hands over what a member has to do, who stays.
+/// Hands over the open work of a member who stays.
 ///
 /// # Errors
-/// When it is more than the person may do, or the heir cannot take over.
+/// When the person lacks the right, or the heir cannot take over.
 pub async fn hand_over(
     app: &App,
     ws: &Ws,
@@ -89,10 +89,10 @@ pub async fn hand_over(
     Ok(app.see_through("hand work over", work).await??)
 }
 
-/// Changes what a member is. Of a request that is repeated with its key, once.
+/// Changes a member's role. A repetition with the same idempotency key has no effect.
 ///
 /// # Errors
-/// When it may not be changed.
+/// When the role must not be changed.
 pub async fn change_role(
     app: &App,
     ws: &Ws,
@@ -110,18 +110,18 @@ pub async fn change_role(
     ws.write(who, once.run(write)).await
 }
 
-/// Takes the second factors of a member away who has lost them. An owner does this for people of this
-/// workspace, but not for somebody who looks after another one that is not theirs.
+/// Removes the second factors of a member who has lost them. An owner can do this for members of this workspace,
+/// unless the member is owner or admin of another workspace that the person does not own.
 ///
 /// # Errors
-/// When it is one's own, not a member's, or more than the person may do.
+/// When the account is the person's own or not a member's, or the person lacks the right.
 pub async fn reset_factors(
     app: &App,
     ws: &Ws,
     who: &Person,
     account: AccountId,
 ) -> Result<Member, PageError> {
-    // Whoever takes the own one away proves that it is there: else a password alone would do.
+    // Removing one's own factor requires that factor; otherwise a password alone would suffice.
     let own = "take your own second step away here; use Settings, Security, or `hq user reset-link \
                --factors`";
     let member = accounts::another(ws, who, account, own)?;
@@ -131,12 +131,11 @@ pub async fn reset_factors(
     Ok(member)
 }
 
-/// Makes an invitation for somebody who gets no more rights than the person who invites has, also
-/// when that person comes by a token. Gives the link's token, which is shown once. A form that is
-/// sent again gets the invitation that it made, and a token that is not that one's.
+/// Creates an invitation with at most the rights of this request, which may be limited by a token. Returns the link's
+/// token, which is shown once. A repeated form returns the same invitation with a token that does not open it.
 ///
 /// # Errors
-/// When it would give more, or a field is wrong.
+/// When the role has more rights, or a field is invalid.
 pub async fn invite(
     ws: &Ws,
     who: &Person,
@@ -153,17 +152,17 @@ pub async fn invite(
     Ok((token, made))
 }
 
-/// What became of the email of an invitation.
+/// Result of emailing an invitation.
 pub enum Mailed {
-    /// It is bound to no address, or the workspace has no mail server.
+    /// Not sent: the invitation has no email address, or the workspace has no mail server.
     Not,
-    /// The mail server took it.
+    /// The mail server accepted the email.
     Sent,
-    /// Why the mail server did not take it.
+    /// The mail server's reason for rejecting the email.
     Failed(String),
 }
 
-/// Emails an invitation to the address that it is bound to, when the workspace has a mail server.
+/// Emails an invitation to its address if the workspace has a mail server.
 pub async fn mail_invite(
     ws: &Ws,
     who: &Person,
@@ -191,7 +190,7 @@ pub async fn mail_invite(
     })
 }
 
-/// Whether nobody on another machine can open a link.
+/// Whether a link works only on this machine.
 fn is_loopback(link: &str) -> bool {
     let link = link.parse::<axum::http::Uri>().ok();
     let host = link.as_ref().and_then(axum::http::Uri::host).unwrap_or_default();
@@ -209,11 +208,11 @@ fn with_article(role: Role) -> &'static str {
     }
 }
 
-/// The role of somebody whom this request may change or remove: no more than it may do itself, also
-/// when it comes by a token. One's own membership is part of one's account.
+/// The role of a member whom this request may change or remove: at most the rights of the request, which may be
+/// limited by a token. A person's own membership counts as part of the account.
 ///
 /// # Errors
-/// When it is more, or nobody.
+/// When the role has more rights, or there is no such member.
 pub fn handled(ws: &Ws, who: &Person, account: AccountId) -> Result<Role, WorkspaceError> {
     let member = ws.read(|snap| workspace::queries::member(snap, account))?;
     let role = member.ok_or(WorkspaceError::NoMember(account))?.role;
@@ -225,10 +224,10 @@ pub fn handled(ws: &Ws, who: &Person, account: AccountId) -> Result<Role, Worksp
     Ok(role)
 }
 
-/// Refuses when somebody was given another role since it was looked at.
+/// Checks that the role has not changed since it was read.
 ///
 /// # Errors
-/// When it differs.
+/// `StoreError::Stale`, if it has.
 pub fn same_role(
     tx: &store::WriteTx<'_>,
     account: AccountId,
@@ -238,12 +237,12 @@ pub fn same_role(
     if now == Some(role) { Ok(()) } else { Err(StoreError::Stale.into()) }
 }
 
-/// Refuses to give a role that allows more than this request may do.
+/// Rejects granting a role with more rights than the request has.
 ///
 /// # Errors
-/// When it does.
+/// When the role has more rights.
 pub fn give_no_more(who: &Person, role: Role) -> Result<(), WorkspaceError> {
-    // What everybody may do with their own account is nothing that is given.
+    // Rights over one's own account are not granted by a role.
     let own = Access::of(&[Can::Account]);
     match who.access.or(own).covers(super::access::role(role)) {
         true => Ok(()),
@@ -251,12 +250,12 @@ pub fn give_no_more(who: &Person, role: Role) -> Result<(), WorkspaceError> {
     }
 }
 
-/// Refuses to make somebody an owner for whom no proof was given.
+/// Rejects making a member owner without re-authentication.
 pub fn proved_for(role: Role, proof: Proof) -> Result<(), PageError> {
     if role == Role::Owner { proof.check() } else { Ok(()) }
 }
 
-/// Withdraws the open tokens of people who do not belong to their workspace any more.
+/// Revokes open tokens of people who no longer belong to the workspace.
 pub async fn withdraw_strange_tokens(app: &App) -> Result<(), UsersError> {
     let now = app.clock.now();
     let open = |token: &ApiToken| token.is_open() && now < token.expires_at;
@@ -269,9 +268,9 @@ pub async fn withdraw_strange_tokens(app: &App) -> Result<(), UsersError> {
         match member {
             Ok(None) => strange.insert((token.workspace, token.account)),
             Ok(Some(_)) => false,
-            // Taken away just now.
+            // The workspace has just been closed.
             Err(StoreError::Closed) => false,
-            // The others go on; the next hour tries again.
+            // Continue with the others; the next hour tries again.
             Err(error) => {
                 tracing::warn!(workspace = ws.slug, %error, "its members cannot be read");
                 false

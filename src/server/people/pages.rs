@@ -1,4 +1,4 @@
-//! Settings → Members: who belongs to the workspace, as what, and who is invited.
+//! Settings → Members: members of the workspace with their roles, and invitations.
 
 use askama::Template;
 use axum::http::StatusCode;
@@ -38,7 +38,6 @@ const HINT_WITH_MAIL: &str = "HQ emails the link to this address. Leave it empty
 const HINT_WITHOUT_MAIL: &str = "Leave it empty for a link that works for whoever opens it first. No mail \
                                  server is set up, so you get a link to pass on.";
 
-/// Routes below a workspace.
 #[must_use]
 pub fn routes() -> Routes {
     Routes::new()
@@ -62,15 +61,15 @@ struct MemberRow {
     since: RelTime,
     seen: Option<RelTime>,
     own: bool,
-    /// Whether they sign in with more than a password; told to those who may change members.
+    /// Whether the member has a second factor; known only to those who may change members.
     factor: bool,
-    /// Whether this person may take that away.
+    /// Whether this person may remove the second factor.
     may_reset: bool,
-    /// Since when their account is closed.
+    /// When the account was disabled.
     disabled: Option<RelTime>,
-    /// Whether this person may close it and open it again.
+    /// Whether this person may disable and enable the account.
     may_close: bool,
-    /// The roles that this person may give them; none when they may not be touched.
+    /// Roles that this person may assign; empty if the member cannot be changed.
     roles: Vec<Role>,
     href: String,
     history: String,
@@ -93,12 +92,12 @@ struct AccountRow {
     remove: String,
 }
 
-/// The tables, a region of their own.
+/// The tables, as a separate region.
 struct Tables {
     live: Live,
     rows: Vec<MemberRow>,
     invites: Vec<InviteRow>,
-    /// Empty for those who do not decide about them.
+    /// Empty for people who may not manage these accounts.
     accounts: Vec<AccountRow>,
     may: bool,
 }
@@ -109,14 +108,14 @@ struct Members {
     shell: Shell,
     t: Tables,
     may_invite: bool,
-    /// What becomes of an address.
+    /// Explains what happens with the email address.
     invite_hint: &'static str,
     fresh: Option<Fresh>,
     roles: Vec<Choice>,
     email: String,
     wrong: Wrong,
     only_owner: bool,
-    /// Whether the person owns the workspace and it is worked in.
+    /// Whether the person is an owner and the workspace is active.
     may_rule: bool,
     factor_for_admins: bool,
 }
@@ -127,7 +126,7 @@ struct TablesPart {
     t: Tables,
 }
 
-/// A new invitation. Its link is shown once: there is none when its form is sent again.
+/// A new invitation. The link is shown once and missing after a repeated submit.
 struct Fresh {
     link: Option<String>,
     role: &'static str,
@@ -137,7 +136,7 @@ struct Fresh {
     mail_error: String,
 }
 
-/// Whether somebody with one role may touch somebody with another, or make somebody that.
+/// Whether a member with one role may change a member with another, or assign this role.
 fn may_handle(own: Role, other: Role) -> bool {
     own == Role::Owner || (own == Role::Admin && other != Role::Owner)
 }
@@ -168,16 +167,16 @@ impl Tables {
     }
 }
 
-/// What the accounts know of a member.
+/// Account data of a member.
 struct Known {
-    /// When their browsers were last here, on any workspace.
+    /// Last activity of the person's browsers, in any workspace.
     seen: Option<Timestamp>,
     factor: bool,
     disabled: Option<Timestamp>,
 }
 
 impl Known {
-    /// In one read, of all members in their order.
+    /// Reads the data of all members in order, from one snapshot.
     fn of_all(app: &App, members: &[Member], may: bool) -> Result<Vec<Self>, StoreError> {
         app.system.read(|snap| {
             members.iter().map(|member| Self::read(snap, member.account, may)).collect()
@@ -240,7 +239,7 @@ fn invite_row(
     }
 }
 
-/// The accounts that belong to no workspace, for those who decide about them.
+/// Accounts that belong to no workspace, for people who may manage them.
 fn account_rows(ws: &Ws, who: &Person, when: &When) -> Result<Vec<AccountRow>, PageError> {
     if !who.access.may(Can::Own) || !accounts::decides(&ws.app, who)? {
         return Ok(Vec::new());
@@ -254,7 +253,7 @@ fn account_rows(ws: &Ws, who: &Person, when: &When) -> Result<Vec<AccountRow>, P
     Ok(accounts::without_workspace(&ws.app)?.into_iter().map(row).collect())
 }
 
-/// Moments as this person reads them.
+/// Formats times for this person.
 struct When {
     now: Timestamp,
     zone: TimeZone,
@@ -323,7 +322,7 @@ struct RoleForm {
     role: String,
 }
 
-/// What a rule refused, as a message on the page that was left.
+/// Shows a rule's error as a message on the previous page.
 fn redisplay(app: &App, back: Response, error: WorkspaceError) -> Result<Response, PageError> {
     match error.kind() {
         ProblemKind::Conflict | ProblemKind::Invalid => {
@@ -442,12 +441,12 @@ struct InviteForm {
     email: String,
 }
 
-/// The address of an invitation, as whoever makes it knows this server.
+/// The link of an invitation, with the server URL that the caller uses.
 pub(super) fn link(Reached(here): &Reached, ws: &Ws, token: &Token) -> String {
     format!("{here}/join?in={}&token={}", ws.slug, token.reveal())
 }
 
-/// The address that an invitation is bound to; none when nothing was typed.
+/// Parses the email address of an invitation; `None` if empty.
 pub(super) fn bound_email(typed: &str) -> Result<Option<String>, users::rules::UsersError> {
     match typed.trim() {
         "" => Ok(None),
@@ -470,7 +469,7 @@ async fn invite(
         match super::invite(&ws, &who, role, email, once).await {
             Ok((token, made)) => {
                 let mut page = Members::of(&ws, &who, shell).await?;
-                // Of a form that was sent before the link is known to nobody but who got the first answer.
+                // After a repeated submit, only the recipient of the first response knows the link.
                 let link = (made.public == token.id()).then(|| link(&reached, &ws, &token));
                 let mailed = match &link {
                     Some(link) => mail_invite(&ws, &who, &made, link).await?,

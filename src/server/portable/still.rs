@@ -1,5 +1,5 @@
-//! What keeps a workspace that came in from doing anything beside its original: what was at work ends, its
-//! agents are paused, all work stands still, and what follows the feed begins behind the import.
+//! Keeps an imported workspace from acting in parallel with its original: running runs end, agents and all work are
+//! paused, and consumers start after the imported entries.
 
 use crate::consumers;
 use backup::BackupError;
@@ -19,28 +19,28 @@ use store::{Range, ReadExt as _, Store, StoreError, WriteTx};
 
 use super::{PIECE, refused};
 
-/// Tables of what was still to be sent, or told: the original does that.
+/// Tables of unsent messages and notifications. The original sends them.
 const TO_SEND: [u16; 2] = [DELIVERIES.number, FANOUTS.number];
-/// Who orders the halt: the program itself, so that the page tells why, and not who brought it in.
+/// Actor of the pause: the program itself, so that the page shows the reason instead of the importing person.
 const HQ: Actor = Actor::System(Part::Setup);
-/// Told of an import.
+/// Note in the result of an import.
 pub(super) const STILL: &str = "all work is paused until somebody resumes it, and its agents are paused: \
                                 beside the original it would be done and paid twice";
 
-/// What was ended and paused.
+/// Result of [`quieten`].
 pub(crate) struct Quiet {
-    /// Runs that were at work.
+    /// Number of running runs that were ended.
     pub interrupted: u64,
-    /// Agents that took work.
+    /// Number of agents that were paused.
     pub paused: u64,
 }
 
-/// Whether a table is of what was still to be sent: it stays where it comes from.
+/// Whether a table contains unsent messages, which are not imported.
 pub(super) fn is_to_send(table: u16) -> bool {
     TO_SEND.contains(&table)
 }
 
-/// What stays where it comes from, in a sentence; none when nothing was to be sent.
+/// Note about unsent messages that are not imported; `None` if there are none.
 pub(super) fn unsent(tables: &[PortableTable]) -> Option<String> {
     let all = tables.iter().filter(|table| is_to_send(table.number));
     let count: u64 = all.map(|table| table.rows).sum();
@@ -52,8 +52,7 @@ pub(super) fn unsent(tables: &[PortableTable]) -> Option<String> {
     })
 }
 
-/// Ends what was at work, pauses the agents and lets all work stand still. The last write of an import: what
-/// follows the feed goes on behind it.
+/// Ends running work, and pauses the agents and all work. The last write of an import: consumers continue after it.
 pub(crate) fn quieten(
     store: &Store,
     (by, cause): (Actor, Cause),
@@ -74,12 +73,12 @@ pub(crate) fn quieten(
         store.write_blocking(by, cause, move |tx| agents::pause(tx, id)).map_err(refused)?;
     }
     let order = |tx: &mut WriteTx<'_>| {
-        // One that came along was ordered there, and would be told of in place of this one.
+        // A pause imported from the original would be shown instead of this one.
         halt::lift(tx, HaltOf::Workspace)?;
         halt::order(tx, HaltOf::Workspace, HaltHow::Now)
     };
     store.write_blocking(HQ, cause, order).map_err(refused)?;
-    // An import has left it out; a folder has it.
+    // Only for a folder from elsewhere; an import has skipped these rows.
     loop {
         let gone = store.write_blocking(HQ, cause, |tx| sending::withdraw(tx, PIECE));
         if gone.map_err(refused)? < PIECE {
@@ -90,15 +89,14 @@ pub(crate) fn quieten(
     Ok(Quiet { interrupted: live.len() as u64, paused: ready.len() as u64 })
 }
 
-/// Lets what cannot be done twice go on behind all entries of the import, and the clocks of routines with
-/// the work.
+/// Moves consumers that must not repeat effects, and the clocks of routines, behind all imported entries.
 fn leave_behind(store: &Store, cause: Cause) -> Result<(), BackupError> {
     let known = consumers::all();
     let all = known.all().iter().filter(|one| one.tables().is_empty() && !one.repeats());
     let all: Vec<_> = all.cloned().collect();
     let behind = move |tx: &mut WriteTx<'_>| all.iter().try_for_each(|one| go_behind(tx, &**one));
     store.write_blocking(HQ, cause, behind).map_err(refused)?;
-    // After the consumers: that of routines makes clocks fit when it begins.
+    // After the consumers: the routine consumer adjusts the clocks when it starts.
     let clocks = store.read(|snap| snap.list::<Clock>(&Range::all()))?;
     for piece in clocks.chunks(PIECE) {
         let routines: Vec<RoutineId> = piece.iter().map(|clock| clock.routine).collect();

@@ -1,5 +1,5 @@
-//! Which backup is restored: the newest, one by its name, or the one from which it goes back to a moment. One
-//! that lacks what is asked for is passed over, and that is said.
+//! Selects the backup to restore: the newest, one by id, or one that can be rolled back to a point in time. A backup
+//! that lacks the requested data is skipped, with a note.
 
 use std::collections::BTreeSet;
 
@@ -9,19 +9,18 @@ use kernel::Timestamp;
 
 use super::{Mode, RestoreRequest, Which};
 
-/// The backup that is restored, and how.
+/// The selected backup.
 pub(super) struct Chosen {
-    /// What it holds.
     pub manifest: Manifest,
-    /// To which moment it goes back from there.
+    /// The time to which the backup is rolled back.
     pub moment: Option<Timestamp>,
-    /// The newest backup from before that moment.
+    /// Id of the newest backup before that time.
     before: Option<String>,
-    /// The newest backup of all, when it was not taken because it lacks workspaces, and which.
+    /// Id of the newest backup, if it was skipped, and the workspaces that it lacks.
     passed: Option<(String, Vec<String>)>,
-    /// Backups that are nearer to the moment and were passed over, each with the reason.
+    /// Skipped backups nearer to the time, with reasons.
     nearer: Vec<(String, String)>,
-    /// Later ones that could go back to the moment as well, oldest first.
+    /// Later backups that could be rolled back to the time as well, oldest first.
     later: Vec<String>,
 }
 
@@ -31,11 +30,10 @@ impl Chosen {
         Self { manifest, moment: None, before: None, passed: None, nearer, later }
     }
 
-    /// Takes the next one that goes back to the moment, in place of this one, in which a check has found
-    /// something.
+    /// Replaces a backup that failed a check by the next one that can be rolled back to the time.
     ///
     /// # Errors
-    /// What was found, when there is none.
+    /// `fault`, if there is none.
     pub(super) fn pass(
         &mut self,
         repo: &Repository,
@@ -46,13 +44,13 @@ impl Chosen {
         }
         let next = repo.manifest(&self.later.remove(0))?;
         let former = std::mem::replace(&mut self.manifest, next);
-        // It was of that very moment.
+        // The replaced backup was of exactly this time.
         self.moment = self.moment.or(Some(former.taken_at));
         self.nearer.push((former.id, fault.to_string()));
         Ok(())
     }
 
-    /// What is to be said of it: which others were passed over, and what it lacks itself.
+    /// Notes about skipped backups and about what the selected one lacks.
     pub(super) fn passed_over(&self, only: Option<&str>) -> Vec<String> {
         let mut notes = Vec::new();
         if let Some((id, missing)) = &self.passed {
@@ -79,7 +77,7 @@ impl Chosen {
         notes
     }
 
-    /// An error on the way back to a moment, with the backups that are near it.
+    /// Adds the nearest backups to an error about a point in time.
     pub(super) fn explain(&self, error: BackupError) -> BackupError {
         let Some(moment) = self.moment else { return error };
         let near = match &self.before {
@@ -95,7 +93,7 @@ impl Chosen {
     }
 }
 
-/// The backup that is asked for.
+/// The requested backup.
 pub(super) fn chosen(repo: &Repository, wish: &RestoreRequest) -> Result<Chosen, BackupError> {
     match &wish.backup {
         Which::Newest => chosen_newest(repo, wish),
@@ -104,7 +102,7 @@ pub(super) fn chosen(repo: &Repository, wish: &RestoreRequest) -> Result<Chosen,
     }
 }
 
-/// Whether a backup holds what is asked for: the workspace, or all of them.
+/// Whether a backup contains the requested data: one workspace, or all.
 fn holds(manifest: &Manifest, wish: &RestoreRequest) -> bool {
     match &wish.workspace {
         Some(slug) => manifest.workspaces.contains(slug),
@@ -119,7 +117,7 @@ fn lacks(manifest: &Manifest, wish: &RestoreRequest) -> Vec<String> {
     }
 }
 
-/// The newest backup that holds what is asked for. Where none does, the newest of all.
+/// The newest backup that contains the requested data; otherwise the newest of all.
 fn chosen_newest(repo: &Repository, wish: &RestoreRequest) -> Result<Chosen, BackupError> {
     let of = meant(repo, wish)?;
     let newest = repo.newest(of.as_deref())?;
@@ -135,8 +133,8 @@ fn chosen_newest(repo: &Repository, wish: &RestoreRequest) -> Result<Chosen, Bac
     }
 }
 
-/// The first backup from a moment on that holds what is asked for, with all its pieces. Where none does, the
-/// first of all: then it is said what is wrong with that.
+/// The first complete backup after a point in time that contains the requested data; otherwise the first of all,
+/// whose check then reports the problem.
 fn chosen_at(
     repo: &Repository,
     at: Timestamp,
@@ -175,11 +173,11 @@ fn chosen_at(
         }
     }
     if fitting.is_empty() {
-        // A check says what is wrong with it.
+        // The check reports what is wrong with it.
         (nearer, fitting) = (Vec::new(), vec![first.id.clone()]);
     }
     let manifest = repo.manifest(&fitting.remove(0))?;
-    // Names sort by time: one of these may be nearer, and nobody can say what it holds.
+    // Ids sort by time. An unreadable backup may be nearer, and its content is unknown.
     let is_between = |id: &String| before.as_ref().is_none_or(|before| before < id);
     let lost = unreadable.into_iter().filter(|(id, _)| is_between(id) && *id < manifest.id);
     nearer.extend(lost.map(|(id, error)| (id, error.to_string())));
@@ -187,7 +185,7 @@ fn chosen_at(
     Ok(Chosen { manifest, moment, before, passed: None, nearer, later: fitting })
 }
 
-/// Whether a part of a backup is written by a restore.
+/// Whether a restore writes this part of a backup.
 fn is_written(part: &Part, wish: &RestoreRequest) -> bool {
     match &wish.workspace {
         None => true,
@@ -201,20 +199,20 @@ fn no_backup(repo: &Repository, wanted: &str) -> BackupError {
     BackupError::NoBackup { place: repo.place().to_owned(), wanted: wanted.to_owned() }
 }
 
-/// Whose backups are meant at a place that several HQs share: those of the master key that is there. None
-/// where all are of one.
+/// The key id of the backups to use at a place shared by several HQs: the one of the available master key. `None` if
+/// all backups belong to one HQ.
 fn meant(repo: &Repository, wish: &RestoreRequest) -> Result<Option<String>, BackupError> {
     let (all, _) = repo.outlines()?;
     let keys: BTreeSet<String> = all.into_iter().map(|one| one.key_id).collect();
     if keys.len() < 2 {
         return Ok(None);
     }
-    // ok: without a key that can be read nobody is meant, and the error says so.
+    // ok: without a readable key, no HQ is selected, and the error says so.
     let own = Keyring::load(&wish.key_file).ok();
     let own = own.map(|ring| [vec![ring.key_id()], ring.former_ids()].concat());
     let own: Vec<String> = own.iter().flatten().map(ToString::to_string).collect();
     if keys.iter().all(|key| own.contains(key)) {
-        // It was another one before: all are of one HQ.
+        // The key was rotated: all backups belong to one HQ.
         return Ok(None);
     }
     own.into_iter().find(|own| keys.contains(own)).map(Some).ok_or_else(|| {

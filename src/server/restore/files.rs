@@ -1,6 +1,6 @@
-//! Agents' files, while they lie beside: put back to the moment that the records went back to.
+//! Rolls agents' files back to the restored time, before the swap.
 //!
-//! What is damaged stays as it is in the backup and is told: it keeps nothing else from going back.
+//! Damaged files stay as they are in the backup, with a note. They do not block the others.
 
 use std::path::Path;
 
@@ -13,11 +13,11 @@ use store::{Range, ReadExt as _, Store};
 
 use super::Restored;
 
-/// How many files that did not go back are named of each agent.
+/// Maximum number of failed files named per agent.
 const NAMED: usize = 10;
 
-/// Puts the files of the agents that there were back to the moment that was asked for, and notes what did
-/// not go. The store is back already: an agent of later has no record in it, and its folder stays.
+/// Rolls the files of all existing agents back to the requested time, and notes failures. The store has been rolled
+/// back before: an agent created later has no record, and its folder stays.
 pub(super) fn back(
     store: &Store,
     (folder, slug): (&Path, &str),
@@ -54,7 +54,7 @@ pub(super) fn back(
                 done.notes
                     .extend(stayed(&put).map(|files| format!("{slug}: files of {name}: {files}")));
             }
-            // They are made when HQ starts, or never could be.
+            // Such files are created when HQ starts, or could never be created.
             Err(GitError::NoBranch(_)) if is_unmade(agent) => {}
             Err(error) => {
                 done.notes.push(format!("{slug}: the files of {name} stay {stay}: {error}"));
@@ -77,7 +77,7 @@ fn put_back(
     (moment, now): (Timestamp, Timestamp),
 ) -> Result<(AsOf, PutBack), GitError> {
     let (slug, branch, author) = (&agent.slug, Branch::agent(&agent.slug)?, Author::hq());
-    // Before anything is put on top, whatever the clock says by now.
+    // Before new commits are added, whatever the clock shows now.
     let then = repo.as_of(&branch, moment)?;
     let keep =
         format!("Keep what was not committed before the restore to {moment}\n\nAgent: {slug}\n");
@@ -88,12 +88,12 @@ fn put_back(
     Ok((then, repo.put_back(&branch, &dir, then.commit, &keep, &back)?))
 }
 
-/// Whether it had no files of its own yet.
+/// Whether the agent has no files yet.
 fn is_unmade(agent: &Agent) -> bool {
     matches!(agent.status, AgentStatus::Provisioning | AgentStatus::Error)
 }
 
-/// Which files stay otherwise than they were.
+/// Files that could not be rolled back, as text.
 fn stayed(put: &PutBack) -> Option<String> {
     if put.kept.is_empty() {
         return None;

@@ -1,7 +1,7 @@
-//! Restoring a data folder whose program does not run: check everything, write it into an empty place,
-//! open and check what was written, then swap by renaming.
+//! Restore of a data directory while the process is stopped: check the backup, write it to an empty folder, open and
+//! check the result, then swap by renaming.
 //!
-//! A moment between two backups is the later one, taken back entry by entry to that moment, and agents'
+//! To restore a time between two backups, the later backup is rolled back entry by entry to this time, and agents'
 //! files by a commit on top of their history.
 
 mod choice;
@@ -29,39 +29,37 @@ pub use stores::rehearse;
 use choice::{Chosen, chosen};
 use stores::{Staged, awaken, former, listed, people, schema_of};
 
-/// What is to be restored.
+/// Parameters of a restore.
 pub struct RestoreRequest {
-    /// The data folder.
     pub data: PathBuf,
     pub backup: Which,
-    /// One workspace, or everything.
+    /// Slug of a single workspace; `None` for everything.
     pub workspace: Option<String>,
-    /// Whether anything is written.
     pub mode: Mode,
-    /// The file of the master key.
+    /// Path of the master key.
     pub key_file: PathBuf,
 }
 
-/// Which backup.
+/// Selects a backup.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Which {
     Newest,
-    /// This one; its beginning is enough.
+    /// The backup with this id or unique id prefix.
     Id(String),
-    /// As it was at a moment, also between two backups.
+    /// The state at this time, also between two backups.
     At(Timestamp),
 }
 
-/// Whether anything is written.
+/// What a restore writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// Everything is checked, nothing is written.
+    /// Checks everything, writes nothing.
     DryRun,
-    /// It is restored; workspaces that are there and not in the backup stay as they are.
+    /// Restores. Workspaces that exist but are not in the backup stay.
     Restore,
-    /// It is restored, and nothing else stays.
+    /// Restores, and removes everything else.
     Exactly,
-    /// It is restored, where nothing may be yet.
+    /// Restores into a directory that must be empty.
     IntoEmpty,
 }
 
@@ -69,34 +67,33 @@ pub enum Mode {
 pub struct Restored {
     pub backup: String,
     pub taken_at: Timestamp,
-    /// The moment to which it went back from there.
+    /// The time to which the backup was rolled back.
     pub moment: Option<Timestamp>,
-    /// The data folder.
     pub data: PathBuf,
-    /// What was restored, or would be.
+    /// Slugs of the restored workspaces, also in a dry run.
     pub workspaces: Vec<String>,
-    /// Workspaces that are not in the backup and stay as they are.
+    /// Slugs of workspaces that are not in the backup and stay.
     pub stay: Vec<String>,
-    /// Bytes that were checked.
+    /// Bytes checked.
     pub bytes: u64,
-    /// Rows of stores that were checked.
+    /// Store rows checked.
     pub rows: u64,
-    /// How many agents' files were put back to the moment.
+    /// Number of agents whose files were rolled back.
     pub agents_put_back: u64,
-    /// Where what was there before lies now.
+    /// Folder with the replaced data.
     pub kept: Option<PathBuf>,
-    /// What cannot be read with the master key that is there.
+    /// What the available master key cannot decrypt.
     pub unreadable: Vec<String>,
-    /// What is otherwise than in the backup, and what is worth knowing, in sentences.
+    /// Differences from the backup and other remarks, as sentences.
     pub notes: Vec<String>,
-    /// Whether anything was written.
+    /// Whether nothing was written.
     pub dry_run: bool,
 }
 
-/// Restores. Blocking; inside an async runtime when the repository is a bucket.
+/// Restores a backup. Blocking; must run in an async runtime if the repository is a bucket.
 ///
 /// # Errors
-/// When a byte is wrong, something is in the way, or HQ runs on the folder: then nothing has changed.
+/// When the backup is damaged, the target is in use or not empty; nothing has changed then.
 pub fn restore(
     repo: &Repository,
     wish: &RestoreRequest,
@@ -105,10 +102,10 @@ pub fn restore(
     restore_on(repo, wish, meter, &NoFaults)
 }
 
-/// The same on a disk to which something may happen while what was restored takes its place.
+/// Like [`restore`], with injected faults during the swap.
 ///
 /// # Errors
-/// As `restore`; when that was begun, the next start goes on with it.
+/// As [`restore`]. A swap that has begun is finished by the next start.
 pub fn restore_on(
     repo: &Repository,
     wish: &RestoreRequest,
@@ -125,7 +122,7 @@ pub fn restore_on(
         )));
     }
     let clock = SystemClock;
-    // Held until the end: nobody starts HQ in the middle.
+    // Held until the end, so that HQ cannot start in between.
     let _lock = match wish.mode {
         Mode::DryRun => None,
         Mode::Restore | Mode::Exactly | Mode::IntoEmpty => Some(
@@ -161,7 +158,7 @@ pub fn restore_on(
     let names = match (only, restored.stay.is_empty()) {
         (Some(slug), _) => vec![format!("workspaces/{slug}")],
         (None, true) => vec!["system.redb".to_owned(), "workspaces".to_owned()],
-        // Those that stay are not touched at all.
+        // Workspaces that stay are not touched.
         (None, false) => {
             let each = manifest.workspaces.iter().map(|slug| format!("workspaces/{slug}"));
             std::iter::once("system.redb".to_owned()).chain(each).collect()
@@ -172,7 +169,7 @@ pub fn restore_on(
     let staged = swap.stage(&wish.data)?;
     let written = write_out(repo, (&manifest, only), &staged, &schema_of, meter).and_then(|()| {
         if only.is_none() {
-            // Those that are there make room also for none at all.
+            // A backup without workspaces also replaces the existing ones.
             let all = staged.join("workspaces");
             fs::create_dir_all(&all).map_err(BackupError::disk(&all))?;
         }
@@ -187,7 +184,7 @@ pub fn restore_on(
         hold_places(&staged, manifest, &restored)
     });
     if let Err(error) = written {
-        // ok: the first error counts; the next restore clears the folder.
+        // ok: the first error counts, and the next restore clears the folder.
         let _ = fs::remove_dir_all(&staged);
         return Err(chosen.explain(error));
     }
@@ -197,11 +194,11 @@ pub fn restore_on(
     Ok(restored)
 }
 
-/// What of a backup is written, and which workspace alone.
+/// The part of a backup to write, and the single workspace, if only one is restored.
 type Narrowed<'w> = (Manifest, Option<&'w str>);
 
-/// Checks every hash of what is to be written. Where a moment is asked for, a later backup takes the place of
-/// one that is damaged: it goes back to the same moment.
+/// Checks every hash of the data to write. For a point in time, a damaged backup is replaced by a later one, which is
+/// rolled back to the same time.
 fn sound<'w>(
     repo: &Repository,
     wish: &'w RestoreRequest,
@@ -221,8 +218,8 @@ fn sound<'w>(
     }
 }
 
-/// What of a backup is written: all, one workspace into the place of its former self, or one with the
-/// accounts as a folder of its own.
+/// Selects the part of a backup to write: everything, one workspace that replaces its former state, or one workspace
+/// with the accounts as a separate data directory.
 fn narrowed<'w>(whole: &Manifest, wish: &'w RestoreRequest) -> Result<Narrowed<'w>, BackupError> {
     let known = store::FORMAT;
     let formats = whole.parts.iter().filter_map(|part| part.store.as_ref());
@@ -251,7 +248,7 @@ fn narrowed<'w>(whole: &Manifest, wish: &'w RestoreRequest) -> Result<Narrowed<'
     Ok((alone, None))
 }
 
-/// Whether a folder has nothing in it but what taking its lock left.
+/// Whether a directory is empty except for the lock file.
 fn is_empty(folder: &Path) -> Result<bool, BackupError> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
@@ -269,7 +266,7 @@ fn is_empty(folder: &Path) -> Result<bool, BackupError> {
     Ok(true)
 }
 
-/// Workspaces that stand in the folder and are not in the backup that takes its place.
+/// Workspaces in the directory that are not in the backup.
 fn standing(
     data: &Path,
     manifest: &Manifest,
@@ -304,8 +301,8 @@ fn stays(stay: &[String]) -> Option<String> {
     })
 }
 
-/// Beside workspaces that stay each other one is moved by itself. One that did not exist at the moment that
-/// is restored has nothing to take its place: an empty folder does, so that it is put aside.
+/// If some workspaces stay, each restored one is swapped separately. For a workspace that did not exist at the
+/// restored time, an empty folder is swapped in, so that the current one is moved aside.
 fn hold_places(staged: &Path, manifest: &Manifest, done: &Restored) -> Result<(), BackupError> {
     if done.stay.is_empty() {
         return Ok(());
@@ -317,13 +314,13 @@ fn hold_places(staged: &Path, manifest: &Manifest, done: &Restored) -> Result<()
     Ok(())
 }
 
-/// Removes the empty folders again. One that stays is no workspace.
+/// Removes these empty folders. A remaining one does not count as a workspace.
 fn free_places(data: &Path, manifest: &Manifest, done: &Restored) {
     if done.stay.is_empty() {
         return;
     }
     for slug in unborn(manifest, done) {
-        // ok: where there is none, or something is in it, nothing is to be removed.
+        // ok: a missing or non-empty folder is left alone.
         let _ = fs::remove_dir(data.join("workspaces").join(slug));
     }
 }
@@ -332,7 +329,7 @@ fn unborn<'m>(manifest: &'m Manifest, done: &Restored) -> Vec<&'m String> {
     manifest.workspaces.iter().filter(|slug| !done.workspaces.contains(slug)).collect()
 }
 
-/// The master key's file of a data folder, as the settings say.
+/// Path of the master key for a data directory, according to the settings.
 #[must_use]
 pub fn key_file(config: &Config, data: &Path) -> PathBuf {
     match &config.master_key_file {

@@ -1,5 +1,5 @@
-//! The stores of a restore, while they lie beside: brought to this program's format, taken back to a
-//! moment, checked, and told what happened to them.
+//! Processing of restored stores before the swap: upgrade the format, roll back to a point in time, check, and record
+//! the restore in each store.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -36,44 +36,43 @@ const CACHE: usize = 16 * 1024 * 1024;
 const SYSTEM: &str = "system.redb";
 const BY: (Actor, Cause) = (Actor::System(Part::Restore), Cause::Restore);
 
-/// The tables of the store at a path of a backup.
+/// Schema of the store at a path of a backup.
 pub(super) fn schema_of(path: &str) -> Schema {
     if path == SYSTEM { schema::system() } else { schema::workspace() }
 }
 
-/// What was written out and waits for its place.
+/// Restored data before the swap.
 pub(super) struct Staged<'s> {
-    /// Where it lies.
+    /// Folder of the restored data.
     pub folder: &'s Path,
-    /// What it came from.
+    /// Manifest of the backup.
     pub manifest: &'s Manifest,
-    /// What had been closed in the store that it takes the place of.
+    /// Accounts, sign-ins and tokens that were closed in the store to be replaced.
     pub former: Option<Former>,
-    /// Who belonged to the workspaces that it takes the place of, as far as that can be read.
+    /// Members of the workspaces to be replaced, as far as readable.
     pub people: BTreeMap<String, People>,
-    /// The workspaces that are on the list there, as far as that can be read; where the list itself is
-    /// restored, only those that stay beside.
+    /// Workspaces on the current list, as far as readable. If the list itself is restored, only those that stay.
     pub listed: Vec<Workspace>,
-    /// The file of the master key.
+    /// Path of the master key.
     pub key_file: &'s Path,
 }
 
-/// What the store of accounts that is there has closed; none when there is none or it cannot be read.
+/// What the current system store has closed; `None` if it is missing or unreadable.
 pub(super) fn former(data: &Path) -> Option<Former> {
     if !data.join(SYSTEM).exists() {
         return None;
     }
-    // Never upgraded: it stays what it was, for whoever goes back to it.
+    // Opened without an upgrade: it stays unchanged for anyone who returns to it.
     let read = plain(data, SYSTEM, &Means::default()).and_then(|store| {
         let former = store.read(|snap| Former::of(snap));
         store.close();
         former
     });
-    // ok: that it cannot be read may be why somebody restores; the notes say so.
+    // ok: an unreadable store may be the reason for the restore; the notes say so.
     read.ok()
 }
 
-/// The workspaces on the list of the store of accounts that is there.
+/// Workspaces on the list of the current system store.
 pub(super) fn listed(data: &Path) -> Vec<Workspace> {
     if !data.join(SYSTEM).exists() {
         return Vec::new();
@@ -87,7 +86,7 @@ pub(super) fn listed(data: &Path) -> Vec<Workspace> {
     read.unwrap_or_default()
 }
 
-/// Who belongs to the workspaces that are there and are to be restored.
+/// Members of the current workspaces that will be replaced.
 pub(super) fn people(data: &Path, slugs: &[String]) -> BTreeMap<String, People> {
     let read = |slug: &String| {
         let name = format!("workspaces/{slug}/hq.redb");
@@ -105,10 +104,10 @@ pub(super) fn people(data: &Path, slugs: &[String]) -> BTreeMap<String, People> 
     slugs.iter().filter_map(read).collect()
 }
 
-/// Opens what was written out, checks it, and notes in each store what happened to it.
+/// Opens and checks the restored stores, and records the restore in each.
 pub(super) fn awaken(staged: &Staged<'_>, done: &mut Restored) -> Result<(), BackupError> {
     let means = Means::default();
-    // ok: the list says that it is missing.
+    // ok: the list of unreadable data says that the key is missing.
     let ring = Keyring::load(staged.key_file).ok();
     done.unreadable.extend(passwords(staged, ring.as_ref()));
     let (mut there, mut news) = (Vec::new(), Vec::new());
@@ -153,7 +152,7 @@ pub(super) fn awaken(staged: &Staged<'_>, done: &mut Restored) -> Result<(), Bac
     Ok(())
 }
 
-/// Refuses to put a workspace alone where another one is by now: the list has one of an address.
+/// Rejects restoring a single workspace whose slug another workspace has now: slugs are unique.
 fn own_place(store: &Store, staged: &Staged<'_>, slug: &str) -> Result<(), BackupError> {
     if staged.folder.join(SYSTEM).exists() {
         return Ok(());
@@ -174,8 +173,8 @@ fn own_place(store: &Store, staged: &Staged<'_>, slug: &str) -> Result<(), Backu
     }
 }
 
-/// What the list says of a workspace that was put in its place alone: the accounts have stayed, and with
-/// them whether anything may happen in it, or when it goes.
+/// Note about a workspace restored alone: its state on the list (archived or scheduled for deletion) is kept, because
+/// the accounts are not restored.
 fn standing(staged: &Staged<'_>, slug: &str) -> Option<String> {
     let row = staged.listed.iter().find(|row| row.slug == slug)?;
     let back = format!("`hq workspace restore {slug}` brings it back");
@@ -191,7 +190,7 @@ fn standing(staged: &Staged<'_>, slug: &str) -> Option<String> {
     }
 }
 
-/// Whether passwords can be checked with the key that is there.
+/// Note if the available key cannot verify passwords.
 fn passwords(staged: &Staged<'_>, ring: Option<&Keyring>) -> Option<String> {
     let manifest = staged.manifest;
     let fits = ring.is_some_and(|ring| ring.knows(&manifest.key_id));
@@ -205,8 +204,8 @@ fn passwords(staged: &Staged<'_>, ring: Option<&Keyring>) -> Option<String> {
     })
 }
 
-/// Takes a store back to the moment that was asked for, and notes what did not go. Says whether
-/// there was anything in it then.
+/// Rolls a store back to the requested time and notes what could not be rolled back. Returns whether the store
+/// existed at that time.
 fn back(store: &Store, name: &str, done: &mut Restored) -> Result<bool, BackupError> {
     let Some(moment) = done.moment else { return Ok(true) };
     let gone = go_back(store, moment, BY).map_err(|error| match error {
@@ -232,7 +231,7 @@ fn back(store: &Store, name: &str, done: &mut Restored) -> Result<bool, BackupEr
     Ok(true)
 }
 
-/// Closes the doors of a workspace that had been closed since, and says which.
+/// Ends access to a workspace that had been ended since the backup, and notes it.
 fn people_of(store: &Store, staged: &Staged<'_>, slug: &str) -> Result<Vec<String>, BackupError> {
     let former = staged.people.get(slug).cloned();
     let shut = staged.former.as_ref().map(|former| former.shut().clone()).unwrap_or_default();
@@ -262,14 +261,14 @@ fn people_of(store: &Store, staged: &Staged<'_>, slug: &str) -> Result<Vec<Strin
     Ok(notes)
 }
 
-/// Lets all work stand still: nobody knows whether the original still works, too.
+/// Pauses all work, because the original may still be running.
 fn quieten(store: &Store, slug: &str) -> Result<(), BackupError> {
     let order = |tx: &mut WriteTx<'_>| halt::order(tx, HaltOf::Workspace, HaltHow::Now);
     let ordered = store.write_blocking(BY.0, BY.1, order);
     ordered.map(drop).map_err(|error| BackupError::Restore(format!("{slug}: {error}")))
 }
 
-/// Closes what must not stand open after a restore, and notes what was done.
+/// Ends access that must not be open after a restore, and notes it.
 fn doors(
     store: &Store,
     staged: &Staged<'_>,
@@ -282,7 +281,7 @@ fn doors(
     let (backup, taken_at) = (staged.manifest.id.clone(), staged.manifest.taken_at);
     let (moment, workspaces) = (done.moment, done.workspaces.clone());
     let bytes = staged.manifest.bytes();
-    // HQ's own folder of backups lies in the data folder, and may have stayed on another machine.
+    // The built-in backup folder is in the data directory and may be missing on a new machine.
     let own = done.data.join("backups").join("local");
     let lost = (!own.join("hq-backups.json").exists()).then(|| own.display().to_string());
     let written = store.write_blocking(BY.0, BY.1, move |tx| {
@@ -345,7 +344,7 @@ fn sentences(closed: &Closed, others: &[String], former: bool) -> Vec<String> {
     notes
 }
 
-/// Notes the restore as an entry, checks the chain and closes the store.
+/// Records the restore as an entry, checks the hash chain and closes the store.
 fn check_manifest(store: &Store, manifest: &Manifest) -> Result<(), BackupError> {
     let (backup, taken_at): (String, Timestamp) = (manifest.id.clone(), manifest.taken_at);
     store.write_blocking(BY.0, BY.1, move |tx| {
@@ -357,7 +356,7 @@ fn check_manifest(store: &Store, manifest: &Manifest) -> Result<(), BackupError>
     Ok(())
 }
 
-/// What stores are opened with.
+/// Dependencies for opening stores.
 struct Means {
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdSource>,
@@ -397,7 +396,7 @@ fn plain(folder: &Path, name: &str, means: &Means) -> Result<Store, StoreError> 
     })
 }
 
-/// Opens a store; one of an older format is upgraded first, by the same steps as at start.
+/// Opens a store. An older format is upgraded first with the same steps as at start.
 fn open(folder: &Path, name: &str, means: &Means) -> Result<Store, BackupError> {
     let path = folder.join(name);
     let upgrader = Upgrader {
@@ -419,7 +418,7 @@ fn open(folder: &Path, name: &str, means: &Means) -> Result<Store, BackupError> 
     Ok(store)
 }
 
-/// Removes what an upgrade has kept beside a store: what it was before is in the backup.
+/// Deletes copies that an upgrade kept beside a store: the backup has the former state.
 fn drop_kept(folder: &Path, name: &str) -> Result<(), BackupError> {
     let path = folder.join(name);
     for kept in migrate::kept(&path).map_err(BackupError::disk(&path))? {
@@ -428,7 +427,7 @@ fn drop_kept(folder: &Path, name: &str) -> Result<(), BackupError> {
     Ok(())
 }
 
-/// Secrets whose value cannot be opened.
+/// Keys of secrets that cannot be decrypted.
 fn unreadable_secrets(store: &Store, ring: Option<&Keyring>) -> Result<Vec<String>, StoreError> {
     store.read(|snap| {
         let mut keys = Vec::new();
@@ -441,7 +440,7 @@ fn unreadable_secrets(store: &Store, ring: Option<&Keyring>) -> Result<Vec<Strin
     })
 }
 
-/// Connections whose key cannot be opened.
+/// Names of connections whose key cannot be decrypted.
 fn unreadable_keys(store: &Store, ring: Option<&Keyring>) -> Result<Vec<String>, StoreError> {
     store.read(|snap| {
         let mut names = Vec::new();
@@ -470,7 +469,7 @@ fn unreadable_keys(store: &Store, ring: Option<&Keyring>) -> Result<Vec<String>,
     })
 }
 
-/// How a restore is tried: into a folder, every store opened and its chain followed, then removed.
+/// Rehearses a restore: writes to a folder, opens every store and checks its chain, then deletes the folder.
 #[must_use]
 pub fn rehearse(clock: Arc<dyn Clock>, ids: Arc<dyn IdSource>) -> Rehearse {
     let means = Means { clock, ids };

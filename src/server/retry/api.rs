@@ -20,7 +20,6 @@ use web::session::Person;
 use super::preview::Preview;
 use super::{RetryRequest, asked, begin, find, undo_basis};
 
-/// Routes below `/api/v1`.
 #[must_use]
 pub fn routes() -> Routes {
     asked::api(Routes::new())

@@ -1,5 +1,5 @@
-//! A call that was refused, or that nobody answered in time, is asked for once more: its agent is told in its
-//! conversation to make it again. What it then does is weighed like any other call, so people are asked anew.
+//! Repeats a request for a call that was denied or not answered in time: a message tells the agent to make the call
+//! again. The new call is authorised like any other, so people are asked again.
 
 use axum::response::Response;
 use schemars::JsonSchema;
@@ -23,12 +23,10 @@ use web::routes::{Doc, Needs, Routes};
 use web::session::Person;
 use web::shell::Flash;
 
-/// Routes below the workspace.
 pub(super) fn pages(routes: Routes) -> Routes {
     routes.post("/approvals/{id}/again", again.needs(Can::Chat))
 }
 
-/// Routes below `/api/v1`.
 pub(super) fn api(routes: Routes) -> Routes {
     routes.post(
         "/approvals/{id}/again",
@@ -39,7 +37,7 @@ pub(super) fn api(routes: Routes) -> Routes {
     )
 }
 
-/// The run of such a call, and what its agent is told.
+/// The run of such a call, and the message to its agent.
 fn words(ws: &Ws, who: &Person, id: ApprovalId) -> Result<(Run, String), TrustError> {
     let (approval, run) = trust::find(ws, who, id)?;
     if !trust::may_be_made_again(&approval, &run) {
@@ -59,7 +57,7 @@ fn words(ws: &Ws, who: &Person, id: ApprovalId) -> Result<(Run, String), TrustEr
     Ok((run, text))
 }
 
-/// Tells the agent. That this person may see the run, [`words`] has looked at.
+/// Sends the message. [`words`] has already checked that the person may see the run.
 async fn tell(
     ws: &Ws,
     who: &Person,
@@ -76,7 +74,7 @@ async fn tell(
     ws.write(who, say).await
 }
 
-/// What the form sends: nothing but its key.
+/// A form with only its idempotency key.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Nothing {}

@@ -1,9 +1,9 @@
-//! Runs that begin again at a step of another, for pages and programs. It stands here because undo, the
-//! inbox and runs each have a part in it.
+//! Runs that restart at a step of another run, for pages and programs. This module is part of `server` because it
+//! combines undo, inbox and runs.
 //!
-//! What the old run changed after the step goes back first, if it is to; then work, conversation and run
-//! are made in one transaction. Cut off in between, what has gone back stays so, and whoever asks again
-//! finds nothing left to undo.
+//! If requested, changes of the old run after the step are undone first. Then work, conversation and run are created
+//! in one transaction. After a crash in between, the changes stay undone, and a repeated request finds nothing left
+//! to undo.
 
 pub mod api;
 mod asked;
@@ -35,35 +35,32 @@ use web::error::PageError;
 use web::idempotency::Once;
 use web::session::Person;
 
-/// How a run is to begin again.
+/// Parameters of a restart.
 #[derive(Clone, Debug)]
 pub struct RetryRequest {
     pub of: RunId,
     pub why: BranchWhy,
-    /// The step, as on its page; none for its beginning.
+    /// The step, as on its page; `None` for the beginning.
     pub step: Option<String>,
-    /// Another model.
+    /// Overrides the model.
     pub model: Option<String>,
-    /// How much it thinks.
+    /// Overrides the thinking level.
     pub thinking: Option<Thinking>,
-    /// Whether what the old run changed after the step goes back first, and as which preview says.
+    /// Whether to undo the old run's changes after the step; the inner value is the basis of a preview.
     pub undo: Option<Option<Basis>>,
 }
 
-/// Why a run cannot begin again.
+/// Why a run cannot restart.
 #[derive(Debug, thiserror::Error)]
 pub enum AgainError {
     #[error(transparent)]
     Run(#[from] RunError),
-    /// Of the undo.
     #[error(transparent)]
     History(#[from] HistoryError),
-    /// Of its work.
     #[error(transparent)]
     Inbox(#[from] InboxError),
     #[error(transparent)]
     Money(#[from] UsageError),
-    /// The store refused.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -92,20 +89,20 @@ impl Problem for AgainError {
     }
 }
 
-/// What is to go back first: nothing, or what is there now, or exactly what a preview said.
+/// What to undo first: nothing, the current changes, or exactly those of a preview.
 ///
 /// # Errors
-/// When the basis is none.
+/// When the basis is malformed.
 fn undo_basis(undo: bool, basis: Option<&str>) -> Result<Option<Option<Basis>>, HistoryError> {
     let parsed = basis.filter(|text| !text.is_empty()).map(str::parse::<Basis>).transpose();
     let basis = parsed.map_err(|_| HistoryError::BadBasis)?;
     Ok(undo.then_some(basis))
 }
 
-/// Begins a run again; it goes on when whoever asked for it goes away.
+/// Restarts a run. Completes even if the caller disconnects.
 ///
 /// # Errors
-/// When it cannot begin again, or something changed since the preview of the undo.
+/// When the run cannot restart, or something changed since the preview of the undo.
 pub async fn begin(
     app: &App,
     ws: &Ws,
@@ -128,7 +125,7 @@ async fn begin_now(
         return Ok(run);
     }
     let RetryRequest { of, why, step, model, thinking, undo: back } = wish;
-    // Asked before anything goes back.
+    // Checked before anything is undone.
     let asked = step.clone();
     let (run, cut) = ws.read(|snap| rules::check(snap, of, (why, asked.as_deref())))?;
     let mut undone = false;
@@ -160,11 +157,11 @@ async fn begin_now(
     ws.write(who, once.run(write)).await
 }
 
-/// Lets a run that broke off go on where it stopped, in a run of its own that may do and cost as much as
-/// the first; `wish` is said to it besides.
+/// Continues an interrupted run in a new run with the same permissions and limits. `wish` is an additional message to
+/// the agent.
 ///
 /// # Errors
-/// When it cannot go on.
+/// When the run cannot continue.
 pub async fn go_on(
     ws: &Ws,
     who: &Person,
@@ -184,7 +181,7 @@ pub async fn go_on(
             inbox::retry(tx, item)?;
             inbox::lease(tx, item, run.id)?;
         }
-        // A limit of its own was given to the work, which goes on.
+        // A separate limit belongs to the work, which continues.
         if let Some(own) = budgets::one(tx, Payer::Run(of), Period::Total)? {
             let (payer, period) = (Payer::Run(run.id), Period::Total);
             let (limit_micros, limit_tokens) = (own.limit_micros, own.limit_tokens);
@@ -196,11 +193,11 @@ pub async fn go_on(
     ws.write(who, once.run(write)).await
 }
 
-/// Takes back what was done after a message that is about to be said in other words, the newest first.
-/// Answers whether something was.
+/// Undoes what was done after a message that is about to be resent, newest first. Returns whether anything was
+/// undone.
 ///
 /// # Errors
-/// When the message may not be said once more, or the undo is refused.
+/// When the message cannot be resent, or the undo is rejected.
 async fn take_back(
     app: &App,
     ws: &Ws,
@@ -222,7 +219,7 @@ async fn take_back(
     app.see_through("take back what a message led to", work).await?
 }
 
-/// Whether nothing would go back.
+/// Whether there is nothing to undo.
 async fn is_nothing(ws: &Ws, who: &Person, wanted: &Wanted) -> Result<bool, HistoryError> {
     let by = Undoer::of(ws, who)?;
     let wanted = wanted.clone();
@@ -235,7 +232,7 @@ async fn is_nothing(ws: &Ws, who: &Person, wanted: &Wanted) -> Result<bool, Hist
     ws.read_blocking(look).await
 }
 
-/// The run of this name, if the person may look at it.
+/// The run with this name, if the person may see it.
 fn find(ws: &Ws, who: &Person, name: &str) -> Result<Run, PageError> {
     let found = ws.read(|snap| -> Result<_, StoreError> {
         match runs::by_name(snap, name)? {

@@ -1,4 +1,4 @@
-//! `/runs/{name}/retry` and `/runs/{name}/fork`: what it means, and how it is done.
+//! `/runs/{name}/retry` and `/runs/{name}/fork`: preview and execution. Also continuing a run and editing a message.
 
 use askama::Template;
 use axum::extract::Request;
@@ -31,7 +31,6 @@ use web::shell::{Flash, Shell};
 use super::preview::Preview;
 use super::{AgainError, RetryRequest, asked, begin, find, undo_basis};
 
-/// Pages below `/w/{ws}`.
 #[must_use]
 pub fn routes() -> Routes {
     asked::pages(Routes::new())
@@ -43,7 +42,7 @@ pub fn routes() -> Routes {
         .post("/agents/{slug}/chat/{input}/edit", edit.needs(Can::Chat))
 }
 
-/// From which step.
+/// The step to restart from.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct At {
@@ -70,11 +69,11 @@ struct Show {
     title: String,
     href: String,
     action: String,
-    /// The step, and where it is.
+    /// Number and URL of the step.
     step: Option<(u32, String)>,
     from: String,
     is_retry: bool,
-    /// The run works: a fork on its task waits.
+    /// The run is active, so a fork on its task waits.
     waits: bool,
     wrong: Wrong,
     differs: String,
@@ -119,7 +118,7 @@ async fn page(
     let look = move |ws: &Ws| Preview::read(ws, &looker, &looked, (why, step.as_deref()));
     let p = ws.read_blocking(look).await?;
     let (verb, path) = match why {
-        // What is said on the page of the chat is never begun from here.
+        // Edits and asides are created on the chat page, never here.
         BranchWhy::Retry | BranchWhy::Edit | BranchWhy::Aside => ("Retry", "retry"),
         BranchWhy::Fork => ("Fork", "fork"),
     };
@@ -145,7 +144,7 @@ async fn page(
     })
 }
 
-/// Models that can be chosen, what is usual first.
+/// Selectable models; the default comes first.
 fn model_choices(tx: &dyn Read, run: &Run, now: &str) -> Result<Vec<Choice>, StoreError> {
     let usual = match tx.get::<Agent>(run.agent)? {
         Some(_) if !run.model.is_empty() => format!("As before ({})", run.model),
@@ -238,12 +237,12 @@ async fn again(
     }
 }
 
-/// What is said to a run that goes on.
+/// Message for a run that continues.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Onward {
     body: String,
-    /// `chat`, `task` or `dashboard`: whoever asks stays there.
+    /// `chat`, `task` or `dashboard`: the page to return to.
     back: String,
 }
 
@@ -256,7 +255,7 @@ async fn go_on(
     Form(said): Form<Onward>,
 ) -> Result<Response, PageError> {
     let of = find(&ws, &who, &name)?;
-    // It goes on once, however often the button is pressed.
+    // Executed once, even after several clicks.
     let place = format!("continue {}", of.name());
     let once = Once::of_form(&who, &place, "continue", &[said.body.as_str()]);
     let run = super::go_on(&ws, &who, (of.id, said.body), once).await?;
@@ -282,7 +281,7 @@ async fn go_on(
     Ok(flash::say(&app, Flash::ok(text), answer))
 }
 
-/// Other words for a message: what was done after it goes back first, if it is to.
+/// Replaces a message. First undoes what was done after it, if requested.
 async fn edit(
     app: App,
     ws: Ws,
@@ -300,7 +299,7 @@ async fn edit(
     say_again(&ws, &who, (&slug, input), (hx, shell, said), (text, undone)).await
 }
 
-/// Whether the person can mend it on the page: by undoing, or by opening the task.
+/// Whether the person can solve the problem on the page: by undoing, or by reopening the task.
 fn is_closed(error: &AgainError) -> bool {
     error.code() == "task_closed"
 }

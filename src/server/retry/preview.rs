@@ -1,5 +1,4 @@
-//! What beginning a run again means, before it is done: where it is cut, what the run did from there on,
-//! what of that can go back.
+//! Preview of restarting a run: the step of the restart, the run's changes after it, and which of them can be undone.
 
 use app::Ws;
 use features::history::queries::fields::Speaker;
@@ -19,37 +18,36 @@ use web::session::Person;
 
 use super::AgainError;
 
-/// How many records of each kind are told.
+/// Maximum number of records listed per kind.
 const MAX_TOLD: usize = 50;
 
-/// What beginning a run again means.
+/// Effects of restarting a run.
 pub(super) struct Preview {
-    /// The run's name.
     pub name: String,
     pub cut: Cut,
-    /// What it did from there on.
+    /// The run's actions after the step.
     pub between: Between,
-    /// Why its work is not open now.
+    /// Why the run's work cannot start now.
     pub closed: Option<String>,
-    /// What an undo rests on.
+    /// Basis of the undo: the undo is rejected if something changed since.
     pub basis: String,
-    /// Records that would go back, with what becomes of each.
+    /// Records that would be undone, with the effect on each.
     pub back: Vec<(String, String)>,
-    /// How many besides.
+    /// Number of further records.
     pub back_more: usize,
     /// Records that would stay, with the reason.
     pub kept: Vec<(String, String)>,
-    /// Files that would go back.
+    /// Files that would be undone.
     pub files: Vec<String>,
-    /// Whether nothing would go back.
+    /// Whether there is nothing to undo.
     pub nothing: bool,
 }
 
 impl Preview {
-    /// Looks at a run that is to begin again.
+    /// Creates the preview.
     ///
     /// # Errors
-    /// When it cannot.
+    /// When the run cannot restart.
     pub fn read(
         ws: &Ws,
         who: &Person,
@@ -82,7 +80,7 @@ impl Preview {
         })
     }
 
-    /// What would go back.
+    /// Adds the changes that would be undone.
     fn undo(
         &mut self,
         snap: &Snap<'_>,

@@ -1,4 +1,4 @@
-//! `/api/v1/workspaces` and what an owner does with the one of the request.
+//! `/api/v1/workspaces`, and an owner's operations on the current workspace.
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -18,7 +18,6 @@ use web::session::{Person, RequestId};
 use super::life::{self, LifeError, NewWorkspace};
 use super::pages::may_add;
 
-/// Routes below `/api/v1`.
 #[must_use]
 pub fn routes() -> Routes {
     Routes::new()
@@ -115,7 +114,7 @@ struct NewBody {
     zone: Option<String>,
 }
 
-/// The form calls the name "workspace"; here it is the name of the workspace.
+/// Renames the form's error field "workspace" to `name`, as the API calls it.
 fn by_name(error: &LifeError) -> ApiError {
     let mut failure = Failure::of(error);
     let own = failure.fields.iter_mut().filter(|field| field.field == "workspace");

@@ -1,4 +1,4 @@
-//! Workspaces whose people have no account here: the folder was put into the data folder by hand, or the accounts were
+//! Workspaces whose members have no account here: the folder was copied into the data directory, or the accounts were
 //! lost.
 
 use crate::people::{accounts, handover};
@@ -13,13 +13,13 @@ use store::{StoreError, WriteTx};
 
 use super::error::LifeError;
 
-/// Why runs end that were at work.
+/// Reason of runs that are ended.
 const CAME: &str = "the workspace came from another HQ";
 
-/// Lets everything stand still in a workspace that comes from another HQ, which may go on there: what was at work
-/// ends, agents are paused, what was to be sent is not, nothing begins until somebody resumes it. Before it is listed:
-/// what is cut off is done again. One of this HQ has only people with an account here; where HQ has no
-/// owner yet, one whose set-up was cut off has no agents.
+/// Pauses a workspace from another HQ, where the original may still be active: running work ends, agents are paused,
+/// unsent messages are dropped, and nothing starts until a person resumes it. Runs before the workspace is listed, so
+/// an interrupted attempt is repeated. Not applied to workspaces of this HQ, whose members all have accounts, and to
+/// an interrupted set-up, which has no agents.
 pub(super) async fn quieten(
     app: &App,
     by: (Actor, Cause),
@@ -44,8 +44,8 @@ pub(super) async fn quieten(
     Ok(())
 }
 
-/// Makes the keeper of this HQ an owner where no owner could sign in. When a store refuses, the next start tries
-/// it again.
+/// Makes the owner of this HQ an owner of a workspace in which no owner can sign in. The next start retries after a
+/// failure.
 pub(super) async fn take_over(app: &App, by: (Actor, Cause), ws: &Ws) {
     if let Err(error) = give_owner(app, by, ws).await {
         tracing::error!(workspace = ws.slug, %error, "nobody could be made its owner");
@@ -55,7 +55,7 @@ pub(super) async fn take_over(app: &App, by: (Actor, Cause), ws: &Ws) {
 async fn give_owner(app: &App, by: (Actor, Cause), ws: &Ws) -> Result<(), LifeError> {
     let shut = accounts::shut(app, ws)?;
     let is_owned = ws.read(|snap| {
-        // Before its set-up it has nobody, and waits for who comes first.
+        // Before its set-up, a workspace has no members and waits for the first one.
         let is_new = queries::members(snap)?.is_empty();
         Ok::<_, StoreError>(is_new || queries::open_owners(snap, &shut)?.next().is_some())
     })?;
@@ -73,7 +73,7 @@ async fn give_owner(app: &App, by: (Actor, Cause), ws: &Ws) -> Result<(), LifeEr
     Ok(())
 }
 
-/// The same for each workspace, once somebody has set HQ up among them.
+/// Like [`take_over`] for all workspaces, after HQ was set up with existing workspaces.
 pub(crate) async fn take_over_all(app: &App) {
     let by = (Actor::System(Part::Setup), Cause::Setup);
     let all: Vec<Ws> = app.workspaces.read().clone();

@@ -1,5 +1,5 @@
-//! Workspaces that cannot be opened, and whose they are: their own stores cannot tell any more, so a copy
-//! of the accounts of their people is kept beside each store.
+//! Workspaces that cannot be opened. Their stores cannot tell who the members are, so a copy of the member list is
+//! kept beside each store.
 
 use std::fs;
 use std::io;
@@ -13,17 +13,17 @@ use store::{DecodeError, StoreError};
 use super::OpenError;
 use super::error::LifeError;
 
-/// The copy: one account a line. Written anew when it differs, read when the store does not open.
+/// File name of the copy: one account id per line. Rewritten when it differs, read when the store does not open.
 const PEOPLE: &str = "people";
 
-/// Shows one to whom it concerns, until the next start.
+/// Lists a broken workspace until the next start.
 pub(super) fn show(app: &App, broken: Broken) {
     let (slug, reason) = (&broken.slug, &broken.reason);
     tracing::error!(workspace = slug, "the workspace {slug} is left out: {reason}");
     app.broken.write().push(broken);
 }
 
-/// One that a backup brings back.
+/// A broken workspace that a backup can restore.
 pub(super) fn damaged(folder: &Path, reason: impl Into<String>) -> Broken {
     let slug = folder.file_name().map(|name| name.to_string_lossy().into_owned());
     Broken {
@@ -34,31 +34,31 @@ pub(super) fn damaged(folder: &Path, reason: impl Into<String>) -> Broken {
     }
 }
 
-/// Whether there is something in this folder under the name of the store.
+/// Whether the folder contains something with the name of the store.
 pub(super) fn has_store(folder: &Path) -> bool {
     folder.join("hq.redb").exists()
 }
 
-/// One whose folder is here, and its store is not.
+/// A workspace folder without its store.
 pub(super) fn no_store(folder: &Path) -> Broken {
     damaged(folder, format!("its store {} is missing", folder.join("hq.redb").display()))
 }
 
-/// What to do where the disk, or who may read what, stands in the way.
+/// Advice for problems of the disk or of permissions.
 const LOOK: &str = "look at the rights in its folder and at the disk, then start HQ again";
 
-/// Whether what was written is lost or other bytes than it was. Only then does a backup mend anything: in the
-/// place of data that only cannot be read right now, an old one costs all that came after it.
+/// Whether data is lost or corrupted. Only then is a backup advised: replacing data that is only temporarily
+/// unreadable would lose everything since the backup.
 fn is_damage(error: &StoreError) -> bool {
     match error {
         StoreError::Damaged(_) | StoreError::Lost { .. } => true,
-        // A newer program wrote rows of a version that is not known here.
+        // A newer version wrote rows of an unknown version.
         StoreError::Decode(error) => !matches!(error, DecodeError::UnknownVersion { .. }),
         _ => false,
     }
 }
 
-/// One that could not be opened.
+/// A workspace that could not be opened.
 pub(super) fn unopened(folder: &Path, error: &OpenError) -> Broken {
     let reason = match error {
         OpenError::Store { source, .. } if is_damage(source) => {
@@ -68,7 +68,7 @@ pub(super) fn unopened(folder: &Path, error: &OpenError) -> Broken {
             format!("{error}; a newer version of HQ wrote it, start that version again")
         }
         OpenError::Store { source: StoreError::Failed(why), .. } => {
-            // Its own words are about a write.
+            // The text of this error describes a write.
             format!(
                 "its store cannot be read ({why}); {LOOK}. Only if both are well is it a case for a backup"
             )
@@ -79,7 +79,7 @@ pub(super) fn unopened(folder: &Path, error: &OpenError) -> Broken {
     in_the_way(folder, reason)
 }
 
-/// One whose upgrade ended early. The file is as it was, and the program that wrote it reads it.
+/// A workspace whose upgrade failed. The file is unchanged and works with the version that wrote it.
 fn not_upgraded(folder: &Path, error: &UpgradeError) -> Broken {
     let start = "start that version again, or mend this and start HQ again";
     let reason = match error {
@@ -88,7 +88,7 @@ fn not_upgraded(folder: &Path, error: &UpgradeError) -> Broken {
         } => {
             return damaged(folder, error.to_string());
         }
-        // They say what to do.
+        // These errors say what to do.
         UpgradeError::Room { .. }
         | UpgradeError::NoWay { .. }
         | UpgradeError::Newer { .. }
@@ -103,7 +103,7 @@ fn not_upgraded(folder: &Path, error: &UpgradeError) -> Broken {
     in_the_way(folder, reason)
 }
 
-/// One that was opened and could not be taken in, or could not be opened again.
+/// A workspace that was opened but not accepted, or that did not open again.
 pub(super) fn left_out(folder: &Path, error: &LifeError) -> Broken {
     match error {
         LifeError::Open(error) => unopened(folder, error),
@@ -119,19 +119,19 @@ pub(super) fn left_out(folder: &Path, error: &LifeError) -> Broken {
     }
 }
 
-/// One whose reason says what to do.
+/// A broken workspace whose reason says what to do.
 pub(super) fn in_the_way(folder: &Path, reason: impl Into<String>) -> Broken {
     Broken { restore: false, ..damaged(folder, reason) }
 }
 
-/// Who belonged to the workspace of this folder; nobody when that is not known.
+/// Members of the workspace of this folder; empty if unknown.
 fn people_of(folder: &Path) -> Vec<AccountId> {
-    // ok: without the copy only who keeps HQ is told what is wrong, and others nothing at all.
+    // ok: without the copy, only the HQ's owner sees the error.
     let text = fs::read_to_string(folder.join(PEOPLE)).unwrap_or_default();
     text.lines().filter_map(|line| line.trim().parse().ok()).collect()
 }
 
-/// Keeps the copy true. Blocking.
+/// Updates the copy. Blocking.
 pub(super) fn note_people(folder: &Path, mut people: Vec<AccountId>) -> io::Result<()> {
     people.sort_unstable();
     if people_of(folder) == people {

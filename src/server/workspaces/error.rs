@@ -1,4 +1,4 @@
-//! Why something that is to be done with a workspace as a whole is refused.
+//! Errors of operations on whole workspaces.
 
 use std::io;
 use std::path::PathBuf;
@@ -10,51 +10,47 @@ use store::StoreError;
 
 use super::OpenError;
 
-/// How many workspaces a server takes.
+/// Maximum number of workspaces per server.
 pub(super) const MOST: usize = 200;
 
 /// Why a workspace was not added, archived, deleted or moved.
 #[derive(Debug, thiserror::Error)]
 pub enum LifeError {
-    /// There is none.
     #[error("there is no workspace {0}; `hq workspace list` shows those that there are")]
     Unknown(String),
-    /// It is here and cannot be opened.
+    /// The workspace exists and cannot be opened.
     #[error("{words}")]
     Shut {
-        /// Whether a backup brings it back.
+        /// Indicates whether a backup can restore the workspace.
         code: &'static str,
-        /// Why, and what to do.
+        /// The reason and the remedy.
         words: String,
     },
-    /// The address is in use.
+    /// The slug is taken.
     #[error("there is a workspace at /w/{0} already; choose another name")]
     Taken(String),
-    /// The name was not typed.
+    /// The name was not typed correctly as a confirmation.
     #[error("type the name of the workspace, {0}, to delete it")]
     NotTyped(String),
-    /// Work goes on that does not stop.
+    /// Running work does not stop.
     #[error("agents of this workspace are still at work; try again in a minute")]
     Busy,
-    /// There are many.
+    /// The maximum number of workspaces is reached.
     #[error("this server has {MOST} workspaces already; delete one first")]
     Many,
-    /// The place to move it to is taken.
+    /// The target of the move exists.
     #[error("{} is there already; name a folder that does not exist yet", .0.display())]
     Occupied(PathBuf),
-    /// The disk refused.
     #[error("{}: {source}", path.display())]
     Disk { path: PathBuf, source: io::Error },
-    /// It could not be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
-    /// A field is wrong.
+    /// A field is invalid.
     #[error(transparent)]
     Workspace(#[from] WorkspaceError),
-    /// The list refused.
+    /// The list rejected the change.
     #[error(transparent)]
     Users(#[from] UsersError),
-    /// A store refused.
     #[error(transparent)]
     Store(#[from] StoreError),
 }

@@ -1,4 +1,4 @@
-//! Folders of workspaces on the disk: moved, set aside, removed. Blocking.
+//! Workspace folders on disk: create, move, set aside, delete. Blocking.
 
 use std::fs;
 use std::io;
@@ -11,12 +11,12 @@ use store::disk::sync_folder;
 use super::GONE;
 use super::life::LifeError;
 
-/// Takes a folder off the disk; one that is not there is no fault.
+/// Deletes a folder. A missing folder is not an error.
 pub(super) fn remove(folder: &Path) -> Result<(), LifeError> {
     flatten(folder);
     let mut removed = fs::remove_dir_all(folder);
     if removed.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied) {
-        // An agent's programs may have locked folders of their own.
+        // Agents' programs may have removed permissions from their folders.
         unlock(folder);
         flatten(folder);
         removed = fs::remove_dir_all(folder);
@@ -29,31 +29,31 @@ pub(super) fn remove(folder: &Path) -> Result<(), LifeError> {
     }
 }
 
-/// Takes the folder of a workspace that was only begun off the disk: out of its place in one step first. A crash in
-/// the middle would leave half of it, without its mark, and its name would be taken for good.
+/// Deletes the folder of an unfinished workspace after renaming it in one step. Otherwise, a crash could leave a part
+/// of it without its marker, and the slug would stay taken.
 pub(super) fn take_away(folder: &Path) -> Result<(), LifeError> {
     let Some(name) = folder.file_name() else { return Ok(()) };
     let aside = folder.with_file_name(format!("{GONE}{}-begun", name.to_string_lossy()));
-    remove(&aside)?; // of an earlier try
+    remove(&aside)?; // from an earlier attempt
     match part(folder, &aside) {
         Err(LifeError::Disk { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(()),
         parted => parted.and_then(|()| remove(&aside)),
     }
 }
 
-/// How many folders may lie in each other when a tree is taken away.
+/// Maximum nesting of folders during a deletion.
 const LEVELS: usize = 10;
 
-/// Brings folders that lie deep up to the top. An agent's programs make trees of any depth, and taking one away
-/// holds an open file and a piece of the stack for each level: that must not end the program.
+/// Moves deeply nested folders up. Agents' programs can create trees of any depth, and deleting one uses a file
+/// descriptor and stack space per level, which could crash the process.
 fn flatten(top: &Path) {
-    // What a link leads to stays as it is.
+    // Do not follow links.
     if !fs::symlink_metadata(top).is_ok_and(|meta| meta.is_dir()) {
         return;
     }
     let (mut left, mut number) = (vec![(top.to_owned(), 0)], 0_u64);
     while let Some((at, depth)) = left.pop() {
-        // ok, here and below: what cannot be looked into or moved is told by the removal.
+        // ok, here and below: the deletion reports what cannot be read or moved.
         let Ok(entries) = fs::read_dir(&at) else { continue };
         for entry in entries.flatten() {
             if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
@@ -75,18 +75,18 @@ fn flatten(top: &Path) {
     }
 }
 
-/// The file in a folder whose workspace is only begun: it is founded and listed first.
+/// Marker file of an unfinished workspace, which is not created and listed completely.
 const BEGUN: &str = ".begun";
 
-/// Makes the folder of a new workspace, marked as begun: what a crash leaves of it is taken away when
-/// the program starts.
+/// Creates the folder of a new workspace with its marker. The next start deletes the folder if a crash leaves it
+/// unfinished.
 ///
 /// # Errors
-/// When it is there already, or the disk refuses; what is there then is not of this call.
+/// When the folder exists already, or the disk fails. The caller does not own an existing folder.
 pub(super) fn begin(folder: &Path) -> Result<(), LifeError> {
     let failed = |source| LifeError::Disk { path: folder.to_owned(), source };
     match fs::create_dir(folder) {
-        // It appeared just now: an import puts its folder there without waiting for its turn.
+        // It has just appeared: an import moves its folder into place without holding the lock.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             let name = folder.file_name().unwrap_or_default();
             return Err(LifeError::Taken(name.to_string_lossy().into_owned()));
@@ -103,20 +103,19 @@ pub(super) fn begin(folder: &Path) -> Result<(), LifeError> {
 
 fn mark(folder: &Path) -> io::Result<()> {
     fs::File::create_new(folder.join(BEGUN))?.sync_all()?;
-    // The list must never name a folder that a power cut can take away.
+    // The list must never contain a folder that a power cut can remove.
     sync_folder(folder)?;
     folder.ancestors().skip(1).take(2).try_for_each(sync_folder)
 }
 
-/// Makes a name durable that has come or gone. When that fails it is done all the same, as far as
-/// anybody can see.
+/// Makes a created, renamed or deleted name durable. A failure is only logged, because the change is visible.
 fn keep_name(path: &Path) {
     if let Err(error) = path.parent().map_or(Ok(()), sync_folder) {
         tracing::error!(%error, "the folder of {} could not be synced", path.display());
     }
 }
 
-/// The workspace of this folder is whole, also after a power cut.
+/// Removes the marker: the workspace is complete and durable.
 pub(super) fn finish(folder: &Path) -> Result<(), LifeError> {
     let mark = folder.join(BEGUN);
     let finished = match fs::remove_file(&mark) {
@@ -126,14 +125,13 @@ pub(super) fn finish(folder: &Path) -> Result<(), LifeError> {
     finished.map_err(|source| LifeError::Disk { path: mark, source })
 }
 
-/// Whether the workspace of this folder was begun and never finished.
+/// Whether the workspace of this folder is unfinished.
 pub(super) fn is_begun(folder: &Path) -> bool {
     folder.join(BEGUN).exists()
 }
 
-/// Takes away what was begun and never became a store: a marked folder without one, and one with
-/// nothing in it but empty folders. Nobody's name stays taken by it. What is on the list stays: it was more
-/// than begun, and its store is missing.
+/// Deletes unfinished workspaces without a store: marked folders, and folders that contain only empty folders. Their
+/// slugs become free. Listed workspaces are kept: they were complete, and their store is missing.
 pub(super) fn sweep_begun(data: &Path, is_listed: impl Fn(&str) -> bool) -> io::Result<()> {
     let entries = match fs::read_dir(data.join("workspaces")) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -155,11 +153,11 @@ pub(super) fn sweep_begun(data: &Path, is_listed: impl Fn(&str) -> bool) -> io::
     Ok(())
 }
 
-/// Lets the owner write in a folder and all below it. Links are not followed; what cannot be changed
-/// is found by the removal that comes after.
+/// Gives the owner write permission for a folder and everything below. Links are not followed. The subsequent
+/// deletion reports what cannot be changed.
 fn unlock(folder: &Path) {
     let open = fs::Permissions::from_mode(0o700);
-    fs::set_permissions(folder, open).ok(); // ok: the removal says what is wrong
+    fs::set_permissions(folder, open).ok(); // ok: the deletion reports the problem
     let Ok(entries) = fs::read_dir(folder) else { return };
     for entry in entries.flatten() {
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
@@ -168,22 +166,22 @@ fn unlock(folder: &Path) {
     }
 }
 
-/// One step, so that a crash leaves either a whole workspace or one that is on its way out.
+/// Renames a folder in one step, so that a crash leaves either a complete workspace or one marked for deletion.
 pub(super) fn part(from: &Path, aside: &Path) -> Result<(), LifeError> {
     fs::rename(from, aside).map_err(|source| LifeError::Disk { path: from.to_owned(), source })?;
     keep_name(aside);
     Ok(())
 }
 
-/// The beginning of the names of files beside the folders that say which workspace is being moved out
-/// of the data folder: a crash between that and the list would look as if its folder were lost.
+/// Prefix of marker files for workspaces that are being moved out of the data directory. Without the marker, a crash
+/// between the move and the change of the list would look like a lost folder.
 const MOVING: &str = ".moving-";
 
 fn moving(folder: &Path, id: WorkspaceId) -> PathBuf {
     folder.with_file_name(format!("{MOVING}{id}"))
 }
 
-/// Notes that a workspace is being moved away, before it is.
+/// Writes the marker before a move.
 pub(super) fn note_move(folder: &Path, id: WorkspaceId) -> Result<(), LifeError> {
     let mark = moving(folder, id);
     let noted = fs::File::create(&mark).and_then(|file| file.sync_all());
@@ -191,24 +189,24 @@ pub(super) fn note_move(folder: &Path, id: WorkspaceId) -> Result<(), LifeError>
     kept.map_err(|source| LifeError::Disk { path: mark, source })
 }
 
-/// Whether the workspace that was in this folder was being moved away.
+/// Whether the workspace of this folder was being moved.
 pub(super) fn was_moving(folder: &Path, id: WorkspaceId) -> bool {
     moving(folder, id).exists()
 }
 
-/// It is moved and off the list, or stays.
+/// Removes the marker after the move, or if the workspace stays.
 pub(super) fn forget_move(folder: &Path, id: WorkspaceId) {
-    fs::remove_file(moving(folder, id)).ok(); // ok: without its folder and line it says nothing
+    fs::remove_file(moving(folder, id)).ok(); // ok: without folder and row, the marker has no effect
 }
 
-/// Moves a folder, also to another disk: there it is whole before it leaves its place here.
+/// Moves a folder, also to another disk. The copy is complete before the original is removed.
 pub(super) fn carry(from: &Path, to: &Path, aside: &Path) -> Result<(), LifeError> {
     let failed = |source| LifeError::Disk { path: to.to_owned(), source };
     match fs::rename(from, to) {
         Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
             fs::create_dir(to).map_err(failed)?;
             if let Err(error) = copy(from, to) {
-                // Half of it would be in the way of the next try.
+                // An incomplete copy would block the next attempt.
                 if let Err(error) = remove(to) {
                     tracing::warn!(%error, "a copy that broke off is left");
                 }
@@ -226,7 +224,7 @@ pub(super) fn carry(from: &Path, to: &Path, aside: &Path) -> Result<(), LifeErro
     }
 }
 
-/// Copies what is in a folder into another, which is empty.
+/// Copies the content of a folder to an empty folder.
 fn copy(from: &Path, to: &Path) -> io::Result<()> {
     for entry in fs::read_dir(from)? {
         let entry = entry?;
@@ -237,7 +235,7 @@ fn copy(from: &Path, to: &Path) -> io::Result<()> {
         } else if kind.is_symlink() {
             std::os::unix::fs::symlink(fs::read_link(entry.path())?, &target)?;
         } else if kind.is_file() {
-            // Not what an agent's programs may have left besides: reading a pipe never ends.
+            // Skip special files of agents' programs: reading a pipe never ends.
             fs::copy(entry.path(), &target)?;
             fs::File::open(&target)?.sync_all()?;
         }
@@ -245,7 +243,7 @@ fn copy(from: &Path, to: &Path) -> io::Result<()> {
     fs::File::open(to)?.sync_all()
 }
 
-/// Folders that were taken out of the list and not yet off the disk.
+/// Folders of workspaces that are no longer listed but not deleted yet.
 pub(super) fn leftovers(data: &Path) -> Result<Vec<PathBuf>, LifeError> {
     let failed = |source| LifeError::Disk { path: data.to_owned(), source };
     if !data.exists() {
@@ -261,12 +259,12 @@ pub(super) fn leftovers(data: &Path) -> Result<Vec<PathBuf>, LifeError> {
     Ok(found)
 }
 
-/// Whether the workspace of this folder was begun and no more, so that nothing is lost with it.
+/// Whether the workspace of this folder was never used, so that deleting it loses nothing.
 pub(super) fn was_never_used(folder: &Path) -> bool {
     is_begun(folder) || holds_nothing(folder)
 }
 
-/// Whether there is no file in a folder besides the store's own: it was made and nothing more.
+/// Whether a folder contains no files except those of the store.
 fn holds_nothing(folder: &Path) -> bool {
     let Ok(entries) = fs::read_dir(folder) else { return false };
     entries.into_iter().all(|entry| {

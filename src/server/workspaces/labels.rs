@@ -1,4 +1,4 @@
-//! Copies of the names of workspaces in the list of all. A workspace is renamed in its own store first.
+//! Copies of workspace names in the list of all workspaces. A workspace is renamed in its own store first.
 
 use app::{App, Ws};
 use features::users::model::Workspace;
@@ -10,7 +10,7 @@ use store::StoreError;
 use super::broken;
 use super::life::LifeError;
 
-/// Keeps the copy of a workspace's name true.
+/// Updates the copy of a workspace's name.
 pub(super) async fn note(app: &App, ws: &Ws, rows: &[Workspace]) -> Result<(), LifeError> {
     let Some(now) = ws.read(|snap| workspace::queries::settings(snap))? else { return Ok(()) };
     let row = rows.iter().find(|row| row.id == ws.id);
@@ -23,7 +23,7 @@ pub(super) async fn note(app: &App, ws: &Ws, rows: &[Workspace]) -> Result<(), L
     Ok(())
 }
 
-/// Keeps the copies of all names true. A workspace that cannot be read keeps no other from it.
+/// Updates the copies of all names. An unreadable workspace does not block the others.
 ///
 /// # Errors
 /// When the list cannot be read.
@@ -39,8 +39,8 @@ pub async fn note_all(app: &App) -> Result<(), LifeError> {
     Ok(())
 }
 
-/// Keeps a copy of who belongs to a workspace beside its store: should that be damaged, its people and
-/// nobody else are told so.
+/// Updates the copy of the member list beside the store. If the store is damaged, the copy determines who is
+/// notified.
 pub(crate) async fn note_people(ws: &Ws) {
     let own = ws.clone();
     let noted = tokio::task::spawn_blocking(move || {

@@ -1,8 +1,8 @@
-//! A workspace from its making to its end.
+//! Life cycle of a workspace, from creation to deletion.
 //!
-//! Two stores know of it: its own, and the list in `system.redb`. Nothing writes to both at once. A new
-//! workspace is founded in its folder first and listed second; one that goes leaves its place by a
-//! rename first, then the list, then the disk. [`complete`] finishes at start what was cut off between.
+//! Two stores record a workspace: its own, and the list in `system.redb`. No transaction spans both. A new workspace
+//! is first created in its folder and then listed. A removed one is first renamed, then removed from the list, then
+//! deleted from disk. [`complete`] finishes interrupted steps at start.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -23,36 +23,35 @@ pub use super::error::LifeError;
 use super::error::MOST;
 use super::{arrival, broken, folders, labels};
 
-/// How long running work may take to come to rest.
+/// How long running work may take to stop.
 const REST: Duration = Duration::from_secs(10);
 
-/// A workspace that somebody wants.
+/// Parameters of a new workspace.
 #[derive(Clone, Debug)]
 pub struct NewWorkspace {
-    /// Its name; its address comes from it.
+    /// Display name; the slug is derived from it.
     pub name: String,
     pub emoji: Option<String>,
     /// IANA time zone.
     pub zone: String,
-    /// Who will own it.
     pub owner: Account,
-    /// Whether its owner is led through the steps of a set-up.
+    /// Whether the onboarding steps are shown to the owner.
     pub guided: bool,
 }
 
-/// Adds a workspace: its folder, its settings and owner, its line in the list, its work. As all that is
-/// done with a workspace as a whole, it goes on when whoever asked for it goes away.
+/// Creates a workspace: its folder, settings and owner, its row in the list, and its background work. Like every
+/// operation on a whole workspace, it completes even if the caller disconnects.
 ///
 /// # Errors
-/// When a field is wrong, the address is taken, or the disk refuses.
+/// When a field is invalid, the slug is taken, or the disk fails.
 pub async fn add(app: &App, by: (Actor, Cause), new: NewWorkspace) -> Result<Ws, LifeError> {
     add_once(app, by, new, Once::without_key()).await
 }
 
-/// The same by a form: sent again, it gets the workspace that it made.
+/// Like [`add`], for a form. A repeated submit returns the workspace that the first one created.
 ///
 /// # Errors
-/// As [`add`]; also when that workspace is not here any more.
+/// As [`add`], and when that workspace no longer exists.
 pub async fn add_once(
     app: &App,
     by: (Actor, Cause),
@@ -63,10 +62,10 @@ pub async fn add_once(
     app.see_through("add a workspace", async move { make(&own, by, new, once).await }).await?
 }
 
-/// How many workspaces there are with one more.
+/// Number of workspaces including one more.
 ///
 /// # Errors
-/// When a server does not take so many.
+/// When the server has the maximum number of workspaces.
 pub fn count_with_one_more(app: &App) -> Result<usize, LifeError> {
     let count = app.workspaces.read().len() + 1;
     if MOST < count { Err(LifeError::Many) } else { Ok(count) }
@@ -79,7 +78,8 @@ async fn make(
     once: Once,
 ) -> Result<Ws, LifeError> {
     let _turn = app.list_turn.lock().await;
-    // The answer is kept with the line in the list: what was cut off before has made nothing that stays.
+    // The result is stored together with the row in the list. An attempt that was interrupted before has left nothing
+    // permanent.
     if let Some(slug) = app.system.read(|snap| once.answered::<String>(snap))? {
         return find(app, &slug);
     }
@@ -91,7 +91,7 @@ async fn make(
     let cache = super::cache_for(count);
     let open = move || {
         folders::begin(&place)?;
-        // Only from here on is the folder this call's own, and may be taken away by it.
+        // From here on, the folder belongs to this call, which may delete it.
         super::open(&own, place.clone(), cache).or_else(|error| {
             folders::take_away(&place)?;
             Err(LifeError::from(error))
@@ -127,7 +127,8 @@ async fn make(
     let note = once.run(move |tx| listed::list(tx, &row).map(|()| row.slug));
     let noted = app.system.write(by.0, by.1, note).await;
     if let Err(error) = noted {
-        // Unless it may be on the list: nobody shall find at the next start what was refused now.
+        // Not if the row may have been saved: the next start must not find a workspace whose creation was reported as
+        // failed.
         if !matches!(error, UsersError::Store(StoreError::Unknown(_))) {
             discard(&ws).await?;
         }
@@ -140,8 +141,7 @@ async fn make(
     Ok(ws)
 }
 
-/// Takes the mark off a workspace that is on the list. It can be used with the mark, too, and the next start
-/// tries again.
+/// Removes the marker file of a listed workspace. The marker does not prevent use, and the next start tries again.
 async fn finish(ws: &Ws) {
     let folder = ws.folder.clone();
     let finished = blocking(move || folders::finish(&folder), panicked).await;
@@ -150,10 +150,10 @@ async fn finish(ws: &Ws) {
     }
 }
 
-/// Opens a workspace whose folder was put in its place just now, and lists it.
+/// Opens a workspace whose folder was just put in place, and adds it to the list.
 ///
 /// # Errors
-/// When it cannot be opened, or a store refuses.
+/// When the workspace cannot be opened, or a store fails.
 pub async fn take_in(app: &App, by: (Actor, Cause), slug: &str) -> Result<Ws, LifeError> {
     let (own, slug) = (app.clone(), slug.to_owned());
     app.see_through("take a workspace in", async move { bring_in(&own, by, &slug).await }).await?
@@ -175,7 +175,7 @@ async fn bring_in(app: &App, by: (Actor, Cause), slug: &str) -> Result<Ws, LifeE
     Ok(ws)
 }
 
-/// Gives each open workspace its part of the one budget.
+/// Divides the page cache budget among the open workspaces.
 fn share_cache(app: &App, count: usize) {
     let share = super::cache_for(count);
     app.workspaces.read().iter().for_each(|ws| ws.store.set_cache(share));
@@ -191,7 +191,7 @@ fn panicked(why: String) -> LifeError {
     LifeError::Store(StoreError::Panicked(why))
 }
 
-/// The address for a name. A name without plain letters gets a number.
+/// A free slug for a name. A name without ASCII letters gets a number.
 fn free_slug(app: &App, name: &str) -> Result<String, LifeError> {
     let rows = app.system.read(|snap| users::queries::workspaces(snap))?;
     let folder = app.config.data.join("workspaces");
@@ -206,7 +206,7 @@ fn free_slug(app: &App, name: &str) -> Result<String, LifeError> {
     if is_taken(&slug) { Err(LifeError::Taken(slug)) } else { Ok(slug) }
 }
 
-/// Closes and removes what was only begun.
+/// Closes and deletes an unfinished workspace.
 async fn discard(ws: &Ws) -> Result<(), LifeError> {
     let (store, folder) = (ws.store.clone(), ws.folder.clone());
     let discarded = move || {
@@ -216,7 +216,7 @@ async fn discard(ws: &Ws) -> Result<(), LifeError> {
     blocking(discarded, panicked).await?
 }
 
-/// Takes what was taken out of the list off the disk. What cannot be removed is tried again later.
+/// Deletes folders of workspaces that are no longer listed. A failed deletion is retried later.
 async fn sweep_leftovers(data: &Path) -> Result<(), LifeError> {
     for folder in folders::leftovers(data)? {
         let name = folder.display().to_string();
@@ -227,10 +227,10 @@ async fn sweep_leftovers(data: &Path) -> Result<(), LifeError> {
     Ok(())
 }
 
-/// Takes a workspace off the list that is not on the disk any more.
+/// Removes a workspace from the list whose folder is gone.
 ///
 /// # Errors
-/// When it is there, or was never on the list.
+/// When the folder exists, or the workspace was never listed.
 pub async fn forget_missing(app: &App, by: (Actor, Cause), slug: &str) -> Result<(), LifeError> {
     let _turn = app.list_turn.lock().await;
     let rows = app.system.read(|snap| users::queries::workspaces(snap))?;
@@ -242,10 +242,10 @@ pub async fn forget_missing(app: &App, by: (Actor, Cause), slug: &str) -> Result
     Ok(())
 }
 
-/// An open workspace by its address.
+/// Finds an open workspace by slug.
 ///
 /// # Errors
-/// When there is none, or it cannot be opened.
+/// When the workspace does not exist or cannot be opened.
 pub fn find(app: &App, slug: &str) -> Result<Ws, LifeError> {
     if let Some(ws) = app.workspace(slug) {
         return Ok(ws);
@@ -256,18 +256,18 @@ pub fn find(app: &App, slug: &str) -> Result<Ws, LifeError> {
     })
 }
 
-/// Archives a workspace: it can be looked at, and nothing happens in it any more.
+/// Archives a workspace: it becomes read-only and its work stops.
 ///
 /// # Errors
-/// When it is not on the list.
+/// When the workspace is not listed.
 pub async fn archive(app: &App, by: (Actor, Cause), ws: &Ws) -> Result<(), LifeError> {
     halt(app, by, ws, WorkspaceState::Archived).await
 }
 
-/// Marks a workspace for deletion; until the time of grace is over it is as if archived.
+/// Schedules a workspace for deletion. Until the grace period ends, it is treated as archived.
 ///
 /// # Errors
-/// When its name was not typed.
+/// When `typed` is not the name of the workspace.
 pub async fn delete(app: &App, by: (Actor, Cause), ws: &Ws, typed: &str) -> Result<(), LifeError> {
     let settings = ws.read(|snap| workspace::queries::settings(snap))?;
     let name = settings.map_or_else(|| ws.slug.clone(), |settings| settings.name);
@@ -292,7 +292,7 @@ async fn come_to_rest(
     let _turn = app.list_turn.lock().await;
     let id = ws.id;
     let set = app.system.write(by.0, by.1, move |tx| listed::set_state(tx, id, to)).await;
-    // Also after an error: it may have been saved, and then memory must not say otherwise.
+    // Also after an error: the state may have been saved, and memory must match it.
     let rows = app.system.read(|snap| users::queries::workspaces(snap))?;
     if let Some(row) = rows.iter().find(|row| row.id == id) {
         ws.stand(Standing { state: row.state, delete_after: row.delete_after });
@@ -305,10 +305,10 @@ async fn come_to_rest(
     Ok(())
 }
 
-/// Brings back a workspace that is archived or waits for its deletion.
+/// Restores an archived workspace, or cancels its scheduled deletion.
 ///
 /// # Errors
-/// When work from before is still stopping.
+/// When earlier work is still stopping.
 pub async fn restore(app: &App, by: (Actor, Cause), ws: &Ws) -> Result<(), LifeError> {
     let (own, ws) = (app.clone(), ws.clone());
     app.see_through("restore a workspace", async move { bring_back(&own, by, &ws).await }).await?
@@ -333,11 +333,11 @@ async fn bring_back(app: &App, by: (Actor, Cause), ws: &Ws) -> Result<(), LifeEr
     Ok(())
 }
 
-/// Moves a workspace's folder out of the data folder. Its people are accounts of this HQ, and its secrets are
-/// sealed with this server's master key: another HQ takes it in as the work of strangers.
+/// Moves a workspace's folder out of the data directory. Its members are accounts of this HQ, and its secrets are
+/// sealed with this server's master key. Another HQ imports the folder as foreign content.
 ///
 /// # Errors
-/// When the target is there, its work does not stop, or the disk refuses.
+/// When the target exists, the work does not stop, or the disk fails.
 pub async fn move_to(
     app: &App,
     by: (Actor, Cause),
@@ -367,7 +367,7 @@ async fn move_away(
     take_out(app, by, ws, Some(target)).await
 }
 
-/// Lets work begin again as soon as what is slow to stop has stopped.
+/// Resumes work once all slow tasks have stopped.
 fn go_on_later(app: &App, ws: &Ws) {
     let (own, ws) = (app.clone(), ws.clone());
     app.spawn("begin work again", async move {
@@ -377,7 +377,7 @@ fn go_on_later(app: &App, ws: &Ws) {
     });
 }
 
-/// Closes a workspace and takes it away: to `target`, or for good.
+/// Closes a workspace and moves its folder to `target`, or deletes it.
 async fn take_out(
     app: &App,
     by: (Actor, Cause),
@@ -405,7 +405,7 @@ async fn take_out(
     app.system.write(by.0, by.1, move |tx| listed::forget(tx, id)).await?;
     folders::forget_move(&ws.folder, id);
     share_cache(app, app.workspaces.read().len());
-    // Another one may have its name from now on.
+    // The slug may be reused from now on.
     app.jobs.forget(&ws.slug);
     tracing::info!(workspace = ws.slug, "the workspace {} is not here any more", ws.slug);
     let own = app.clone();
@@ -416,11 +416,11 @@ async fn take_out(
     blocking(remove, panicked).await?
 }
 
-/// Opens a workspace again that could not be taken out: it stays what it was. One that does not open is shown
-/// as such, or nobody would find it before the next start.
+/// Reopens a workspace whose removal failed. A workspace that does not open is listed as broken; otherwise nobody
+/// would see it before the next start.
 async fn stay(app: &App, ws: &Ws) {
     if !broken::has_store(&ws.folder) {
-        // Opening would make a new one.
+        // Opening would create an empty store.
         return broken::show(app, broken::no_store(&ws.folder));
     }
     match open(app, ws.folder.clone(), super::cache_for(1)).await {
@@ -433,10 +433,10 @@ async fn stay(app: &App, ws: &Ws) {
     }
 }
 
-/// Takes away the workspaces whose time of grace is over.
+/// Deletes the workspaces whose grace period has ended.
 ///
 /// # Errors
-/// When a store or the disk refuses; the next hour tries again.
+/// When a store or the disk fails; the next hour tries again.
 pub async fn end_graces(app: &App) -> Result<(), LifeError> {
     let now = app.clock.now();
     let by = (Actor::System(Part::Timer), Cause::Timer);
@@ -444,7 +444,7 @@ pub async fn end_graces(app: &App) -> Result<(), LifeError> {
     let due = |ws: &&Ws| ws.standing().delete_after.is_some_and(|at| at <= now);
     for ws in all.iter().filter(due) {
         let _turn = app.list_turn.lock().await;
-        // Somebody may have kept it meanwhile; the list decides, not what memory holds.
+        // The workspace may have been restored meanwhile. The list decides, not the state in memory.
         let rows = app.system.read(|snap| users::queries::workspaces(snap))?;
         let row = rows.into_iter().find(|row| row.id == ws.id);
         let listed = row.is_some_and(|row| {
@@ -461,11 +461,11 @@ pub async fn end_graces(app: &App) -> Result<(), LifeError> {
     sweep_leftovers(&app.config.data.join("workspaces")).await
 }
 
-/// Brings the list and the folders together: takes in folders that were moved here or founded by a
-/// start that was cut off, finishes what was going, says how each workspace stands.
+/// Reconciles the list with the folders at start: adds folders that were moved here or left by an interrupted
+/// creation, finishes interrupted removals, and sets the state of each workspace.
 ///
 /// # Errors
-/// When a store or the disk refuses.
+/// When a store or the disk fails.
 pub async fn complete(app: &App, owned: bool) -> Result<(), LifeError> {
     let by = (Actor::System(Part::Setup), Cause::Setup);
     let data = app.config.data.join("workspaces");
@@ -473,14 +473,14 @@ pub async fn complete(app: &App, owned: bool) -> Result<(), LifeError> {
     let rows = app.system.read(|snap| users::queries::workspaces(snap))?;
     let all: Vec<Ws> = app.workspaces.read().clone();
     for ws in &all {
-        // Where another is on the list under its name, what lies beside the store is that one's.
+        // If another workspace is listed with this slug, the files beside the store belong to that workspace.
         let is_own = !rows.iter().any(|row| row.slug == ws.slug);
         match rows.iter().find(|row| row.id == ws.id) {
             Some(row) => ws.stand(Standing { state: row.state, delete_after: row.delete_after }),
             None => match adopt(app, by, ws, owned, is_own).await {
                 Ok(true) => {}
                 Ok(false) => continue,
-                // The others go on.
+                // Continue with the other workspaces.
                 Err(error) => {
                     leave_out(app, ws, broken::left_out(&ws.folder, &error));
                     continue;
@@ -500,7 +500,7 @@ pub async fn complete(app: &App, owned: bool) -> Result<(), LifeError> {
     for row in rows.iter().filter(|row| !all.iter().any(|ws| ws.id == row.id)) {
         let (folder, id) = (data.join(&row.slug), row.id);
         if folder.exists() {
-            // Not one whose place another folder has taken, or that is shown already.
+            // Not if another folder has taken its place or the workspace is already shown.
             if app.broken_workspace(&row.slug).is_none() && app.workspace(&row.slug).is_none() {
                 broken::show(app, broken::no_store(&folder));
             }
@@ -517,15 +517,15 @@ pub async fn complete(app: &App, owned: bool) -> Result<(), LifeError> {
     Ok(())
 }
 
-/// Closes a workspace that cannot be used and shows it as such.
+/// Closes an unusable workspace and lists it as broken.
 fn leave_out(app: &App, ws: &Ws, left_out: Broken) {
     app.drop_workspace(ws.id);
     ws.store.close();
     broken::show(app, left_out);
 }
 
-/// Puts a founded workspace on the list; one that was never founded is taken away again if nobody else has its
-/// place, unless the set-up page still waits for it. Says whether it stays.
+/// Adds a completely created workspace to the list. An incomplete one is deleted, unless another workspace has its
+/// slug or the set-up page still waits for it. Returns whether the workspace stays.
 async fn adopt(
     app: &App,
     by: (Actor, Cause),
@@ -557,7 +557,7 @@ async fn adopt(
     Ok(true)
 }
 
-/// Makes agents of a new or restored workspace ready, and hides its keys from texts.
+/// Prepares agents of a new or restored workspace, and registers its secrets for redaction.
 pub async fn prepare(app: &App, ws: &Ws) {
     if let Err(error) = connections::provider::watch_keys(app, ws) {
         tracing::error!(%error, "keys of connections could not be read");

@@ -1,4 +1,4 @@
-//! What the machine's owner does with workspaces, over the socket or with the program stopped.
+//! Workspace commands of the machine's owner, over the socket or with the process stopped.
 
 use std::path::PathBuf;
 
@@ -19,7 +19,6 @@ use web::session::Peer;
 use super::life::{self, LifeError, NewWorkspace};
 use crate::local::{chosen_account, local_actor};
 
-/// Routes below `/local`.
 #[must_use]
 pub fn routes() -> Routes {
     Routes::new()
@@ -32,17 +31,16 @@ pub fn routes() -> Routes {
 pub struct Line {
     pub slug: String,
     pub name: String,
-    /// Whether it is worked in.
     pub state: WorkspaceState,
-    /// When it goes, if it is to be deleted.
+    /// Scheduled deletion time.
     pub delete_after: Option<Timestamp>,
-    /// How many people it has.
+    /// Number of members.
     pub members: usize,
-    /// Why it cannot be opened, if so.
+    /// Why the workspace cannot be opened, if so.
     pub broken: Option<String>,
 }
 
-/// What is to be done.
+/// A workspace command.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "act", rename_all = "snake_case")]
 pub enum WorkspaceRequest {
@@ -50,31 +48,31 @@ pub enum WorkspaceRequest {
         name: String,
         /// IANA time zone.
         zone: Option<String>,
-        /// Whose it is; may be left out when there is one account.
+        /// Email address of the owner; optional if there is only one account.
         email: Option<String>,
     },
     Archive {
         slug: String,
     },
-    /// Bring it back.
+    /// Restores an archived workspace or cancels its deletion.
     Restore {
         slug: String,
     },
-    /// Delete it after the time of grace.
+    /// Deletes the workspace after the grace period.
     Delete {
         slug: String,
-        /// Its name, typed again.
+        /// The name of the workspace as a confirmation.
         name: Option<String>,
     },
-    /// Move its folder away.
+    /// Moves the folder out of the data directory.
     Move {
         slug: String,
-        /// To where; must not exist yet.
+        /// Target path; must not exist.
         to: PathBuf,
     },
 }
 
-/// All workspaces.
+/// Lists all workspaces.
 async fn show(app: App) -> Result<Json<Vec<Line>>, ApiError> {
     let rows = app.system.read(|snap| users::queries::workspaces(snap))?;
     let all: Vec<Ws> = app.workspaces.read().clone();
@@ -108,7 +106,7 @@ async fn show(app: App) -> Result<Json<Vec<Line>>, ApiError> {
     Ok(Json(lines))
 }
 
-/// Does it, and gives the address of the workspace.
+/// Executes a command and returns the slug of the workspace.
 async fn carry_out(app: &App, actor: Actor, wish: WorkspaceRequest) -> Result<String, LifeError> {
     let by = (actor, Cause::Setup);
     match wish {
@@ -130,7 +128,7 @@ async fn carry_out(app: &App, actor: Actor, wish: WorkspaceRequest) -> Result<St
             match life::find(app, &slug) {
                 Ok(ws) => life::delete(app, by, &ws, &name.unwrap_or_default()).await?,
                 Err(error) => match life::forget_missing(app, by, &slug).await {
-                    // Its folder is here: that it is damaged says more than that it is unknown.
+                    // The folder exists: the error about the damage is more useful than "unknown".
                     Err(LifeError::Unknown(_)) => return Err(error),
                     forgotten => forgotten?,
                 },

@@ -1,5 +1,5 @@
-//! Opening workspaces: one folder, one store, one page-cache budget for all. What happens to a
-//! workspace as a whole (added, archived, deleted, moved away) is in [`life`].
+//! Opens workspaces: one folder and one store each, with a common page-cache budget. Operations on a whole workspace
+//! (create, archive, delete, move) are in [`life`].
 
 pub mod api;
 pub(super) mod arrival;
@@ -35,11 +35,11 @@ use store::{Blobs, Limits, OpenProgress, Options, Store, StoreError};
 use super::upgrade::Upgrader;
 use super::{reactions, schema};
 
-/// A folder with this beginning is on its way out and not a workspace any more.
+/// Prefix of folders that are being deleted and are no longer workspaces.
 pub const GONE: &str = ".gone-";
 
 const MB: usize = 1024 * 1024;
-/// Page cache of `system.redb`, and the least that a workspace gets.
+/// Page cache of `system.redb`, and the minimum of a workspace.
 pub const LEAST_CACHE: usize = 4 * MB;
 
 /// Why a workspace could not be opened.
@@ -49,32 +49,28 @@ pub enum OpenError {
     Folder { folder: PathBuf, source: io::Error },
     #[error("{}: {source}", folder.display())]
     Store { folder: PathBuf, source: StoreError },
-    /// A store of an older or newer program.
+    /// A store has a format of an older or newer version.
     #[error(transparent)]
     Upgrade(#[from] UpgradeError),
 }
 
-/// The page cache of each of `count` workspaces: a sixteenth of the memory, between 32 and 256 MB,
-/// for all together.
+/// Page cache of each of `count` workspaces. The total is a sixteenth of the memory, between 32 and 256 MB.
 #[must_use]
 pub fn cache_for(count: usize) -> usize {
     let all = (memory() / 16).clamp(32 * MB, 256 * MB);
     ((all - LEAST_CACHE) / count.max(1)).max(LEAST_CACHE)
 }
 
-/// The memory of the machine in bytes; little when it is not told.
+/// Memory of the machine in bytes; 0 if unknown.
 fn memory() -> usize {
-    // ok: without the figure the smallest budget is used.
+    // ok: without the figure, the smallest budget is used.
     let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"));
     let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<usize>().ok());
     kib.unwrap_or(0).saturating_mul(1024)
 }
 
-/// The folders of workspaces below the data folder, sorted.
-///
-/// # Errors
-/// When the folder cannot be read.
+/// Workspace folders in the data directory, sorted.
 pub fn folders(data: &Path) -> Result<Vec<PathBuf>, OpenError> {
     let folder = data.join("workspaces");
     let failed = |source| OpenError::Folder { folder: folder.clone(), source };
@@ -86,7 +82,7 @@ pub fn folders(data: &Path) -> Result<Vec<PathBuf>, OpenError> {
         let path = entry.map_err(failed)?.path();
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
         let gone = name.is_none_or(|name| name.starts_with(GONE));
-        // Also where it is no file: what cannot be opened is shown, and nobody wonders where it went.
+        // Also if the store is not a file: an unusable workspace is shown as broken instead of disappearing.
         if !gone && broken::has_store(&path) {
             found.push(path);
         }
@@ -95,11 +91,11 @@ pub fn folders(data: &Path) -> Result<Vec<PathBuf>, OpenError> {
     Ok(found)
 }
 
-/// Opens all workspaces. One that cannot be opened is noted and keeps nobody else from working; when
-/// there is no other, that is the reason not to start.
+/// Opens all workspaces. One that cannot be opened is recorded as broken and does not block the others, unless there
+/// is no other.
 ///
 /// # Errors
-/// When none of several can be opened, or the only one.
+/// When no workspace can be opened.
 pub(super) fn open_all(app: &App, upgrader: &Upgrader) -> Result<(), OpenError> {
     let listed = listed(app);
     let is_listed = |slug: &str| listed.as_ref().is_none_or(|slugs| slugs.contains(slug));
@@ -126,7 +122,8 @@ pub(super) fn open_all(app: &App, upgrader: &Upgrader) -> Result<(), OpenError> 
                     broken::in_the_way(&folder, format!("it is a copy of {}; {copy}", other.slug))
                 }
             },
-            // Begun, and cut off before its store was one. On the list it was finished, whatever its mark says.
+            // Creation was interrupted before the store was complete. A listed workspace is complete even with the
+            // marker.
             Err(error) if folders::is_begun(&folder) && !is_listed(&slug) => {
                 tracing::info!(%error, "removed {}, which was never finished", folder.display());
                 if let Err(error) = folders::take_away(&folder) {
@@ -148,7 +145,7 @@ pub(super) fn open_all(app: &App, upgrader: &Upgrader) -> Result<(), OpenError> 
     }
 }
 
-/// The names of the workspaces on the list; none when it cannot be read, and then each may be one.
+/// Slugs of the listed workspaces; `None` if the list cannot be read, in which case any folder may be listed.
 fn listed(app: &App) -> Option<BTreeSet<String>> {
     match app.system.read(|snap| users::queries::workspaces(snap)) {
         Ok(rows) => Some(rows.into_iter().map(|row| row.slug).collect()),
@@ -159,7 +156,7 @@ fn listed(app: &App) -> Option<BTreeSet<String>> {
     }
 }
 
-/// Found and known format, when that is what is wrong.
+/// Found and known format, if the error is an unknown format.
 fn formats(error: &OpenError) -> Option<(u32, u32)> {
     match error {
         OpenError::Store { source: StoreError::Format { found, known }, .. } => {
@@ -169,10 +166,7 @@ fn formats(error: &OpenError) -> Option<(u32, u32)> {
     }
 }
 
-/// Opens the workspace in a folder, making it if need be. Blocking.
-///
-/// # Errors
-/// When the folder or its store cannot be opened.
+/// Opens the workspace in a folder; creates it if necessary. Blocking.
 pub fn open(app: &App, folder: PathBuf, cache: usize) -> Result<Ws, OpenError> {
     let slug = folder.file_name().map(|name| name.to_string_lossy().into_owned());
     let bad = |source| OpenError::Folder { folder: folder.clone(), source };
@@ -219,7 +213,7 @@ pub fn open(app: &App, folder: PathBuf, cache: usize) -> Result<Ws, OpenError> {
     }))
 }
 
-/// A workspace as the list in `system.redb` has it.
+/// Row of a workspace in the list of `system.redb`.
 #[must_use]
 pub fn row(ws: &Ws, settings: &Settings, created_at: Timestamp) -> Workspace {
     Workspace {

@@ -1,4 +1,4 @@
-//! Pages of workspaces as a whole: the list, a new one, archive, delete, bring back.
+//! Pages for whole workspaces: list, create, archive, delete, restore.
 
 use askama::Template;
 use axum::http::StatusCode;
@@ -28,7 +28,6 @@ use web::time::zones;
 
 use super::life::{self, LifeError, NewWorkspace};
 
-/// Routes outside of a workspace.
 #[must_use]
 pub fn routes() -> Routes {
     Routes::new()
@@ -37,7 +36,6 @@ pub fn routes() -> Routes {
         .post("/workspaces/new", add.needs(Can::Account))
 }
 
-/// Routes below a workspace.
 #[must_use]
 pub fn routes_inside() -> Routes {
     Routes::new()
@@ -59,7 +57,7 @@ struct Row {
 struct List {
     theme: Theme,
     rows: Vec<Row>,
-    /// Their names in addresses, and what is to be known of them.
+    /// Slugs of broken workspaces, with explanations.
     broken: Vec<(String, String)>,
     may_add: bool,
 }
@@ -76,7 +74,7 @@ async fn list(app: App, caller: Caller, headers: HeaderMap) -> Result<Response, 
     };
     let mut broken = Vec::new();
     for one in damaged::all(&app)? {
-        // Who owns nothing here is not told what else there is.
+        // People who own no workspace here do not see other workspaces.
         if damaged::keeps(&app, caller.account.id)? {
             broken.push((one.slug.clone(), sentence(&one.words())));
         } else if damaged::may_know(&app, caller.account.id, &one.slug)? {
@@ -89,7 +87,7 @@ async fn list(app: App, caller: Caller, headers: HeaderMap) -> Result<Response, 
     html::page(&List { theme: Theme::from_headers(&headers), rows, broken, may_add })
 }
 
-/// Whoever owns a workspace may add another.
+/// Only an owner of a workspace may add another.
 pub(super) fn may_add(app: &App, caller: &Caller) -> Result<(), PageError> {
     let places = queries::places(app, caller.account.id)?;
     if places.iter().any(|place| place.member.role == Role::Owner) {
@@ -107,7 +105,7 @@ struct Values {
     emoji: String,
     #[serde(default)]
     zone: String,
-    /// The key of the form.
+    /// Idempotency key of the form.
     #[serde(default)]
     once: String,
 }
@@ -202,7 +200,7 @@ async fn delete(
             Flash::ok("The workspace will be deleted in seven days. You can keep it until then.")
         }
         Err(error @ LifeError::NotTyped(_)) => {
-            // Back to where it is typed, at the end of a long page.
+            // Back to the input at the end of a long page.
             back = hx.go_to(&ws.url("settings/general#whole"));
             Flash::danger(web::form::sentence(&format!("{error}; nothing was changed")))
         }

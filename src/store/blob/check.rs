@@ -1,4 +1,4 @@
-//! Compares the files of blobs with what holds them: missing, damaged, held by nothing.
+//! Compares blob files with their references: missing, damaged and unreferenced files.
 
 use std::io::{self, Read as _};
 
@@ -13,51 +13,48 @@ use super::refs::{self, Holder};
 use super::sweep::{SweepError, names};
 use super::{BlobId, Blobs};
 
-/// How many blobs are looked up in one snapshot.
+/// How many blobs are looked up per snapshot.
 const PIECE: usize = 500;
-/// How many of each kind a report lists.
+/// How many faults a report lists.
 const LISTED: usize = 100;
 
-/// What is wrong with the files, if anything is.
+/// The result of a check.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
-    /// Files that are there.
+    /// Number of files.
     pub files: u64,
-    /// Their bytes.
+    /// Total size of the files in bytes.
     pub bytes: u64,
-    /// Blobs that something holds and that are not there.
+    /// Number of referenced blobs without a file.
     pub missing: u64,
-    /// Files whose content is not what their name says.
+    /// Number of files whose content does not match their name.
     pub corrupt: u64,
-    /// Files that nothing holds; the sweep takes them when they are a day old.
+    /// Number of unreferenced files; the sweep deletes them when they are a day old.
     pub unreferenced: u64,
-    /// The first of what is missing or corrupt, with what holds it.
+    /// The first missing and damaged blobs, with their holders.
     pub faults: Vec<Fault>,
 }
 
-/// A blob that is missing or corrupt.
+/// A missing or damaged blob.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fault {
-    /// The blob.
+    /// Id of the blob.
     pub blob: String,
     /// `missing` or `corrupt`.
     pub what: String,
-    /// What holds it, as `table key`.
+    /// Holders of the blob, as `table key`.
     pub holders: Vec<String>,
 }
 
 impl Report {
-    /// Whether everything that is held is there and whole.
+    /// Whether every referenced blob exists and is intact.
     #[must_use]
     pub fn is_fine(&self) -> bool {
         self.missing == 0 && self.corrupt == 0
     }
 }
 
-/// Looks at every file and at everything that holds one. Blocking; reads all content.
-///
-/// # Errors
-/// When the disk or the store fails.
+/// Checks every file and every reference. Blocking; reads the content of all files.
 pub fn check(store: &Store, blobs: &Blobs) -> Result<Report, SweepError> {
     let mut report = Report::default();
     let mut after = None;
@@ -90,8 +87,7 @@ pub fn check(store: &Store, blobs: &Blobs) -> Result<Report, SweepError> {
     Ok(report)
 }
 
-/// Whether the file of a blob is there, and its content what its name says if all of it is read;
-/// nothing when it is not there.
+/// Whether a blob's file exists and, with `read_all`, whether its content matches its name; `None` if there is no file.
 pub fn is_whole(blobs: &Blobs, id: BlobId, read_all: bool) -> io::Result<Option<bool>> {
     match read_all {
         true => Ok(hashed(blobs, id)?.map(|(_, whole)| whole)),
@@ -99,7 +95,7 @@ pub fn is_whole(blobs: &Blobs, id: BlobId, read_all: bool) -> io::Result<Option<
     }
 }
 
-/// Length, and whether the content is what the name says; nothing when a sweep was faster.
+/// Length, and whether the content matches the name; `None` if a sweep was faster.
 fn hashed(blobs: &Blobs, id: BlobId) -> io::Result<Option<(u64, bool)>> {
     let mut file = match std::fs::File::open(blobs.path(id)) {
         Ok(file) => file,

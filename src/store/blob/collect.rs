@@ -1,8 +1,8 @@
 //! Collects the blobs of a record while it is encoded.
 //!
-//! A record type declares its blobs in [`crate::Record::BLOBS`]. The blob of a forgotten field would be swept, so the store
-//! refuses a record that contains an undeclared one. Collecting during encoding avoids a second walk over the record,
-//! which the record format does not support.
+//! A record type declares its blobs in [`crate::Record::BLOBS`]. The blob of a forgotten field would be swept, so the
+//! store refuses a record that contains an undeclared one. Collecting during encoding avoids a second walk over the
+//! record, which the record format does not support.
 
 use std::cell::RefCell;
 
@@ -11,7 +11,7 @@ use serde::{Serialize, Serializer};
 use super::BlobId;
 
 thread_local! {
-    /// The names that went by, while somebody listens.
+    /// The ids encoded so far, while a collection is active.
     static TOLD: RefCell<Option<Vec<BlobId>>> = const { RefCell::new(None) };
 }
 
@@ -26,7 +26,7 @@ impl Serialize for BlobId {
     }
 }
 
-/// What `encode` gives, and the names that went by.
+/// Returns the result of `encode` and the ids encoded meanwhile.
 pub(crate) fn listening<T>(encode: impl FnOnce() -> T) -> (T, Vec<BlobId>) {
     TOLD.set(Some(Vec::new()));
     let encoded = encode();

@@ -1,9 +1,8 @@
-//! Which rows and which kept images hold a blob: a table of the store's own, kept beside the records
-//! like their references, so that "who holds this blob" is one look.
+//! The table of blob references: which rows and which before-images hold a blob. It is maintained like the references
+//! of records, so finding the holders of a blob is one range scan.
 //!
-//! Key: blob, table, key of the row. A before-image stands under the feed's table number and its key
-//! there. Images that retention has dropped leave their key behind; whoever reads looks whether the
-//! image is still there, and the sweep takes such keys away.
+//! Key: blob, table, row key. For a before-image, table and key are those of the feed. When retention drops images,
+//! their keys stay behind: readers check that the image exists, and the sweep deletes such keys.
 
 use crate::codec::DecodeError;
 use crate::error::StoreError;
@@ -16,19 +15,19 @@ use kernel::key::KeyBuf;
 
 use super::BlobId;
 
-/// A row that holds a blob: a table and a key in it. The feed's table stands for a kept image.
+/// A row that holds a blob. A before-image has the table number of the feed.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Holder {
-    /// The number of the table.
+    /// Number of the table.
     pub table: u16,
-    /// The key of the row.
+    /// Key of the row.
     pub key: Vec<u8>,
 }
 
 /// A row: key and value.
 type Row = (Vec<u8>, Vec<u8>);
 
-/// The key of "this row holds this blob".
+/// The key of a blob reference.
 #[must_use]
 pub fn row_key(blob: BlobId, table: u16, key: &[u8]) -> Vec<u8> {
     let mut out = KeyBuf::new();
@@ -36,14 +35,14 @@ pub fn row_key(blob: BlobId, table: u16, key: &[u8]) -> Vec<u8> {
     out.into_bytes()
 }
 
-/// The blob and its holder in a key of the table.
+/// Splits a key of the table into blob and holder.
 pub(crate) fn split(key: &[u8]) -> Option<(BlobId, Holder)> {
     let (blob, rest) = key.split_first_chunk::<32>()?;
     let (table, key) = split_key::<u16>(rest)?;
     Some((BlobId(*blob), Holder { table, key: key.to_vec() }))
 }
 
-/// Keys for the blobs that the image of a change holds.
+/// Keys for the blobs in the before-image of a change.
 pub(crate) fn of_image(
     schema: &Schema,
     (seq, n): (u64, u16),
@@ -57,7 +56,7 @@ pub(crate) fn of_image(
     Ok(blobs(image)?.into_iter().map(|blob| row_key(blob, builtin::FEED, &own)).collect())
 }
 
-/// Who holds a blob, at most so many.
+/// The holders of a blob, at most `limit`.
 pub fn holders(read: &dyn Read, blob: BlobId, limit: usize) -> Result<Vec<Holder>, StoreError> {
     let mut found = Vec::new();
     let mut prefix = KeyBuf::new();
@@ -75,7 +74,7 @@ pub fn holders(read: &dyn Read, blob: BlobId, limit: usize) -> Result<Vec<Holder
     Ok(live)
 }
 
-/// Whether the holder is still there: a record takes its keys along, an image may be dropped alone.
+/// Whether the holder still exists. Deleting a record deletes its keys, but an image may be dropped alone.
 fn is_there(read: &dyn Read, holder: &Holder) -> Result<bool, StoreError> {
     if holder.table != builtin::FEED {
         return Ok(true);
@@ -83,7 +82,7 @@ fn is_there(read: &dyn Read, holder: &Holder) -> Result<bool, StoreError> {
     Ok(read.raw_get(builtin::FEED, &holder.key)?.is_some())
 }
 
-/// The blobs that anything holds, in order, after one of them; at most so many.
+/// Referenced blobs in order, after `after`, at most `limit`.
 pub fn held(
     read: &dyn Read,
     after: Option<BlobId>,
@@ -110,14 +109,14 @@ pub fn held(
     Ok(found)
 }
 
-/// Above all keys of the table.
+/// A key above all keys of the table.
 fn end() -> KeyBuf {
     let mut key = KeyBuf::new();
     key.raw(&[0xff; 40]);
     key
 }
 
-/// The name that follows.
+/// The next blob id in order.
 fn behind(blob: BlobId) -> Option<[u8; 32]> {
     let mut bytes = blob.0;
     for byte in bytes.iter_mut().rev() {
@@ -131,7 +130,7 @@ fn behind(blob: BlobId) -> Option<[u8; 32]> {
 }
 
 impl WriteTx<'_> {
-    /// Takes away the keys of the blobs that a row holds no more.
+    /// Deletes the keys of blobs that a row no longer holds.
     pub(crate) fn retire_blobs(
         &mut self,
         table: u16,
@@ -145,7 +144,7 @@ impl WriteTx<'_> {
         Ok(())
     }
 
-    /// Adds the keys of the blobs that a row holds from now on.
+    /// Inserts the keys of blobs that a row newly holds.
     pub(crate) fn enter_blobs(
         &mut self,
         table: u16,
@@ -159,11 +158,8 @@ impl WriteTx<'_> {
         Ok(())
     }
 
-    /// Makes the keys of all rows and images from what they hold, a piece at a time: at most `limit`
-    /// rows are looked at. Answers where the next piece begins, nothing when all is done.
-    ///
-    /// # Errors
-    /// When the disk fails or a row cannot be read.
+    /// Rebuilds the keys of all rows and images, piece by piece; each call reads at most `limit` rows. Returns where
+    /// the next piece begins, or `None` at the end.
     pub fn fill_blob_references(
         &mut self,
         at: Option<&[u8]>,
@@ -195,7 +191,7 @@ impl WriteTx<'_> {
         }
     }
 
-    /// The rows of a table; where to go on, if not all were looked at.
+    /// Processes rows of a table; returns where to continue, if there are more.
     fn fill_rows(
         &mut self,
         table: u16,
@@ -212,7 +208,7 @@ impl WriteTx<'_> {
         Ok(rows.into_iter().nth(limit).map(|(key, _)| key))
     }
 
-    /// The images in the feed; always goes on at a head.
+    /// Processes images of the feed; always continues at a head.
     fn fill_images(&mut self, from: &[u8], limit: usize) -> Result<Option<Vec<u8>>, StoreError> {
         let mut heads: Vec<(u64, Vec<Change>)> = Vec::new();
         let (mut bad, mut next) = (None, None);
@@ -248,7 +244,7 @@ impl WriteTx<'_> {
         Ok(next)
     }
 
-    /// Rows from a key on, one more than the limit.
+    /// Rows from a key on, up to one more than `limit`.
     pub(crate) fn stretch(
         &self,
         table: u16,
@@ -263,7 +259,7 @@ impl WriteTx<'_> {
         Ok(rows)
     }
 
-    /// Takes away the keys of images that are no more; says whether anything holds the blob.
+    /// Whether anything holds the blob; if not, deletes stale keys of dropped images.
     pub(super) fn is_held(&mut self, blob: BlobId) -> Result<bool, StoreError> {
         if !holders(self, blob, 1)?.is_empty() {
             return Ok(true);

@@ -1,19 +1,11 @@
-//! Takes away blobs that nothing holds any more.
+//! Deletes blobs that nothing references. A file is deleted only if all of this is true, checked under its folder's
+//! lock:
 //!
-//! A file goes only when all of this is true, and each of it is looked at while the lock of the
-//! file's folder is held, under which names come and go:
-//!
-//! 1. No backup runs, and none can begin before the piece is over ([`Blobs::hold`]).
-//! 2. The file is older than the grace time, both by its own time and by a clock that nobody can set:
-//!    who put it may still be on the way to the transaction that refers to it. A put of the same
-//!    content makes it young again, under the same lock.
-//! 3. It is *condemned*: from here on a transaction that would begin to refer to it is refused
-//!    ([`StoreError::BlobGone`]), so that an id which was kept in memory for days cannot come back.
-//! 4. A transaction behind all that were queued before finds no row and no kept image that holds it,
-//!    and its batch has been committed. What such a transaction sees is on the disk: a record that
-//!    was deleted beside it cannot come back by a crash.
-//!
-//! A crash between two steps leaves the file as it was or away; nothing else is written.
+//! 1. No backup runs, and none can start before the batch ends ([`Blobs::hold`]).
+//! 2. The file is older than the grace time by its own timestamp and by a monotonic clock, because a pending
+//!    transaction may refer to it. A put of the same content makes it new again, under the same lock.
+//! 3. It is *condemned*: new references are refused ([`StoreError::BlobGone`]), also by ids kept in memory for days.
+//! 4. A committed transaction behind all queued ones finds no row and no image with it, so no crash can revive one.
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::fs;
@@ -30,14 +22,14 @@ use kernel::{Actor, Cause, Part};
 
 use super::{BlobId, Blobs, refs};
 
-/// How long a blob that nothing holds is kept.
+/// How long an unreferenced blob is kept.
 pub const GRACE: Duration = Duration::from_secs(24 * 60 * 60);
-/// How many blobs are looked at in one transaction.
+/// Maximum number of blobs checked per transaction.
 const PIECE: usize = 500;
-/// How many names of swept blobs are remembered.
+/// How many ids of deleted blobs are remembered.
 const REMEMBERED: usize = 65_536;
 
-/// Names that no transaction may begin to refer to: their files go, or went.
+/// Ids that no transaction may newly refer to: their files are deleted, or about to be.
 #[derive(Debug, Default)]
 pub struct Condemned(Mutex<List>);
 
@@ -48,7 +40,7 @@ struct List {
 }
 
 impl Condemned {
-    /// Whether nothing may begin to refer to it.
+    /// Whether new references to the blob are refused.
     pub(crate) fn has(&self, id: BlobId) -> bool {
         self.0.lock().names.contains(&id)
     }
@@ -60,7 +52,7 @@ impl Condemned {
                 list.order.push_back(*id);
             }
         }
-        // The oldest are forgotten: their files are long gone.
+        // Forget the oldest ids; their files are long gone.
         while list.order.len() > REMEMBERED {
             if let Some(old) = list.order.pop_front() {
                 list.names.remove(&old);
@@ -68,7 +60,7 @@ impl Condemned {
         }
     }
 
-    /// It may be referred to again.
+    /// Allows references to the blob again.
     pub(super) fn spare(&self, id: BlobId) {
         let mut list = self.0.lock();
         if list.names.remove(&id) {
@@ -77,7 +69,7 @@ impl Condemned {
     }
 }
 
-/// Who must not be disturbed by a sweep.
+/// Holders that block sweeps.
 #[derive(Debug, Default)]
 pub(super) struct Gate(Mutex<Holds>);
 
@@ -87,7 +79,7 @@ struct Holds {
     since: BTreeMap<u64, Instant>,
 }
 
-/// As long as this lives no blob is swept away: a backup takes it before its snapshot.
+/// Blocks all sweeps while it lives. A backup takes it before its snapshot.
 #[derive(Debug)]
 pub struct Hold {
     gate: Arc<Gate>,
@@ -100,16 +92,16 @@ impl Drop for Hold {
     }
 }
 
-/// What a sweep did.
+/// The result of a sweep.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Swept {
-    /// Files looked at.
+    /// Number of files checked.
     pub looked: usize,
-    /// Files that went.
+    /// Number of files deleted.
     pub removed: usize,
-    /// Their bytes.
+    /// Their size in bytes.
     pub bytes: u64,
-    /// Whether somebody held them all, so that nothing was done.
+    /// Whether a [`Hold`] prevented the sweep.
     pub held: bool,
 }
 
@@ -122,34 +114,34 @@ impl std::ops::AddAssign for Swept {
     }
 }
 
-/// Why a sweep broke off. What it had removed stays removed.
+/// Why a sweep failed. Files already deleted stay deleted.
 #[derive(Debug, thiserror::Error)]
 pub enum SweepError {
-    /// The store.
+    /// An error of the store.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The folder.
+    /// An error of the folder.
     #[error("the files of blobs: {0}")]
     Io(#[from] io::Error),
 }
 
-/// What is old.
+/// The condition for a blob to count as old.
 #[derive(Clone, Copy, Debug)]
 pub struct Age {
-    /// This moment.
+    /// The current time.
     pub now: SystemTime,
-    /// How long a blob that nothing holds is kept.
+    /// How long an unreferenced blob is kept.
     pub grace: Duration,
 }
 
-/// A file that may go.
+/// A file that may be deleted.
 struct Candidate {
     id: BlobId,
     len: u64,
 }
 
 impl Blobs {
-    /// Keeps every blob until the answer is dropped; waits for a piece of a sweep that is at work.
+    /// Keeps every blob until the result is dropped; waits for a running batch of a sweep.
     #[must_use = "blobs are kept as long as this lives"]
     pub fn hold(&self) -> Hold {
         let mut holds = self.gate.0.lock();
@@ -159,16 +151,16 @@ impl Blobs {
         Hold { gate: Arc::clone(&self.gate), number }
     }
 
-    /// Since when the oldest holder keeps all blobs.
+    /// How long the oldest holder has been blocking sweeps.
     #[must_use]
     pub fn held_for(&self) -> Option<Duration> {
         self.gate.0.lock().since.values().next().map(Instant::elapsed)
     }
 
-    /// Sweeps one of the 256 folders. Blocking, and not inside a read.
+    /// Sweeps one of the 256 folders. Blocking; must not be called inside a read.
     ///
     /// # Errors
-    /// When the disk or the store fails; what nothing holds is then met by the next sweep.
+    /// When the disk or the store fails; the next sweep finds what is left.
     pub fn sweep_folder(&self, store: &Store, folder: u8, age: Age) -> Result<Swept, SweepError> {
         store.guard(&self.condemned);
         let mut swept = Swept::default();
@@ -181,14 +173,14 @@ impl Blobs {
             }
         }
         for piece in old.chunks(PIECE) {
-            // Most are held: that is found out without a lock or a transaction.
+            // Most blobs are referenced, which is checked here without a lock or a transaction.
             let unheld = store.read(|snap| {
                 let mut unheld = Vec::new();
                 for one in piece {
                     if refs::holders(snap, one.id, 1)?.is_empty() {
                         unheld.push(Candidate { id: one.id, len: one.len });
                     } else {
-                        // Held by a record: its youth protects it no longer.
+                        // A reference now protects it, so its recent put is forgotten.
                         self.fresh.lock().remove(&one.id);
                     }
                 }
@@ -227,7 +219,7 @@ impl Blobs {
         let free = match free {
             Ok(free) => free,
             Err(error) => {
-                // What was committed is not known, so nothing goes.
+                // The outcome of the commit is unknown, so nothing is deleted.
                 ids.iter().for_each(|id| self.condemned.spare(*id));
                 return Err(error.into());
             }
@@ -254,7 +246,7 @@ impl Blobs {
         }
     }
 
-    /// Its length, if it is there and old. A file from the future is young: the clock was set back.
+    /// The length of the file if it exists and is old. A timestamp in the future counts as new: the clock was set back.
     fn old(&self, id: BlobId, age: Age) -> io::Result<Option<u64>> {
         let put = self.fresh.lock().get(&id).copied();
         if put.is_some_and(|at| at.elapsed() < age.grace) {
@@ -270,7 +262,7 @@ impl Blobs {
     }
 }
 
-/// Those of the blobs that nothing holds.
+/// Those of the blobs that nothing references.
 fn free(tx: &mut WriteTx<'_>, ids: &[BlobId]) -> Result<Vec<BlobId>, StoreError> {
     let mut free = Vec::new();
     for id in ids {
@@ -281,7 +273,7 @@ fn free(tx: &mut WriteTx<'_>, ids: &[BlobId]) -> Result<Vec<BlobId>, StoreError>
     Ok(free)
 }
 
-/// The blobs in a folder. What has another name is none of ours and stays.
+/// The blobs in a folder. Files with other names are not ours and stay.
 pub(super) fn names(path: &Path, folder: u8) -> io::Result<Vec<BlobId>> {
     let listed = match fs::read_dir(path) {
         Ok(listed) => listed,
@@ -292,7 +284,7 @@ pub(super) fn names(path: &Path, folder: u8) -> io::Result<Vec<BlobId>> {
     for entry in listed {
         let name = entry?.file_name();
         let name = format!("{folder:02x}{}", name.to_string_lossy());
-        // A name in capitals would be another file.
+        // An upper-case name would be another file.
         if let Ok(id) = name.parse::<BlobId>()
             && id.to_string() == name
         {

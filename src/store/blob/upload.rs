@@ -1,4 +1,4 @@
-//! A blob on its way in: written piece by piece, never whole in memory.
+//! A blob upload: written in pieces, never held in memory as a whole.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -12,7 +12,7 @@ use super::{BlobId, Blobs, LOOK_EACH};
 use crate::disk::Faults;
 use crate::error::NoRoom;
 
-/// A blob that is being written. Dropped before its end, it leaves nothing.
+/// A blob being written. Dropping it before [`Blobs::finish`] deletes the partial file.
 pub struct Upload {
     folder: PathBuf,
     faults: Arc<dyn Faults>,
@@ -27,10 +27,7 @@ pub struct Upload {
 }
 
 impl Blobs {
-    /// Begins a blob of at most `limit` bytes. Blocking, as all that follows.
-    ///
-    /// # Errors
-    /// When no file can be made.
+    /// Starts a blob of at most `limit` bytes. All functions of an upload block.
     pub fn begin(&self, limit: u64) -> io::Result<Upload> {
         let n = self.next.fetch_add(1, Ordering::Relaxed);
         let path = self.folder.join("tmp").join(n.to_string());
@@ -49,14 +46,13 @@ impl Blobs {
         })
     }
 
-    /// The whole is there: makes it durable and gives it its name. Answers name and length.
+    /// Makes a complete blob durable and gives it its name; returns id and length.
     pub fn finish(&self, mut upload: Upload) -> io::Result<(BlobId, u64)> {
         self.faults.sync()?;
         upload.file.sync_all()?;
         let id = BlobId(std::mem::take(&mut upload.hash).finalize().into());
         let path = self.path(id);
-        // While a name comes or goes nobody else is at it: a sweep that had begun with the same
-        // content has ended, and one that begins finds it fresh.
+        // This lock excludes sweeps: a sweep of the same content has ended, and a later one finds the blob new.
         let _turn = self.turn(id).lock();
         fs::create_dir_all(path.parent().unwrap_or(&self.folder))?;
         fs::rename(&upload.path, &path)?;
@@ -68,11 +64,10 @@ impl Blobs {
 }
 
 impl Upload {
-    /// Takes the next piece.
+    /// Writes the next piece.
     ///
     /// # Errors
-    /// When the disk fails, with `StorageFull` when it is nearly full, or with `FileTooLarge` when
-    /// there is more than the limit.
+    /// `StorageFull` when the disk is nearly full, `FileTooLarge` when there is more than the limit.
     pub fn take(&mut self, piece: &[u8]) -> io::Result<()> {
         let end = self.len + piece.len() as u64;
         if end > self.limit {
@@ -90,7 +85,7 @@ impl Upload {
     }
 
     fn refuse_when_full(&self) -> io::Result<()> {
-        // A file system that cannot be asked is not a full one.
+        // A file system that reports no size does not count as full.
         let (free, reserve) =
             (self.faults.free_space(&self.folder).unwrap_or(u64::MAX), self.reserve);
         if free < reserve {

@@ -1,5 +1,4 @@
-//! What a person does with a consumer: pause it, let it skip an entry, send it back, look at what it
-//! gave up and try that again.
+//! Manual control of a consumer: pause, skip an entry, rewind, inspect and retry dead letters.
 
 use crate::codec;
 use crate::error::StoreError;
@@ -14,43 +13,43 @@ use super::{
     save, state,
 };
 
-/// Where a consumer stands, for people.
+/// The status of a consumer, for people.
 #[derive(Clone, Debug)]
 pub struct Standing {
-    /// Its number.
+    /// Number of the consumer.
     pub number: u16,
-    /// Its name.
+    /// Name of the consumer.
     pub name: &'static str,
-    /// What is stored of it.
+    /// Its stored state.
     pub state: State,
-    /// How far a rebuild is, if one goes on.
+    /// Progress of a rebuild, if one is running.
     pub rebuilding: Option<Rebuilding>,
     /// Whether it can be rebuilt.
     pub can_rebuild: bool,
-    /// Whether it can be sent back.
+    /// Whether it can be rewound.
     pub can_rewind: bool,
-    /// Whether it can stand still, and skip entries.
+    /// Whether it can be paused and can skip entries.
     pub can_pause: bool,
     /// The last entry of the feed.
     pub head: u64,
-    /// Entries that it has not taken.
+    /// Number of entries that it has not handled.
     pub behind: u64,
-    /// When the first of them was written, in milliseconds.
+    /// Unix time in milliseconds of the first of them.
     pub behind_since: Option<i64>,
-    /// Entries that were given up, oldest first.
+    /// Dead letters, oldest first.
     pub dead: Vec<(u64, DeadLetter)>,
 }
 
 impl Standing {
-    /// Whether what went wrong last is still to be seen to: it stands still, tries again or has given
-    /// something up. What cannot be paused forgets an error by itself as soon as something goes well.
+    /// Whether the latest error still needs attention: the consumer is paused, retrying or has dead letters. A consumer
+    /// that cannot be paused clears its error after the next success.
     #[must_use]
     pub fn is_troubled(&self) -> bool {
         self.state.paused || 0 < self.state.tries || !self.dead.is_empty() || !self.can_pause
     }
 }
 
-/// Where a consumer stands.
+/// Reads the status of a consumer.
 pub fn standing(store: &Store, consumer: &dyn Consume) -> Result<Standing, StoreError> {
     let number = consumer.number();
     let incarnation = store.incarnation();
@@ -77,7 +76,7 @@ pub fn standing(store: &Store, consumer: &dyn Consume) -> Result<Standing, Store
     })
 }
 
-/// The state in this life of the store.
+/// The state in the current incarnation.
 fn present(tx: &WriteTx<'_>, number: u16) -> Result<State, StoreError> {
     let now = state(tx, number)?;
     let row = tx.raw_get(builtin::META, b"incarnation")?;
@@ -88,8 +87,8 @@ fn present(tx: &WriteTx<'_>, number: u16) -> Result<State, StoreError> {
     })
 }
 
-/// Lets a consumer go on behind all that is in the feed, whatever it had taken of it: what the entries tell
-/// of was done in another life of the store, or where an import comes from.
+/// Moves a consumer to the end of the feed, whatever it has handled: the entries were handled in another incarnation,
+/// or in the store that an import comes from.
 pub fn go_behind(tx: &mut WriteTx<'_>, consumer: &dyn Consume) -> Result<(), ConsumeError> {
     let number = consumer.number();
     let State { incarnation, .. } = present(tx, number)?;
@@ -98,15 +97,15 @@ pub fn go_behind(tx: &mut WriteTx<'_>, consumer: &dyn Consume) -> Result<(), Con
     Ok(save(tx, number, &State { incarnation, cursor, ..State::default() })?)
 }
 
-/// Makes a consumer stand still until it is resumed.
+/// Pauses a consumer until it is resumed.
 pub fn pause(tx: &mut WriteTx<'_>, number: u16) -> Result<(), StoreError> {
-    // One of another life stays that: only then it begins as such when it is resumed.
+    // Keep the old incarnation, so that the consumer starts in the new one when it is resumed.
     let mut now = state(tx, number)?;
     now.paused = true;
     save(tx, number, &now)
 }
 
-/// A rebuild has a cursor of its own making: nobody else may move it.
+/// A rebuild controls its cursor; nobody else may move it.
 fn refuse_while_rebuilding(tx: &WriteTx<'_>, number: u16) -> Result<(), ConsumeError> {
     match rebuilding(tx, number)? {
         None => Ok(()),
@@ -116,7 +115,7 @@ fn refuse_while_rebuilding(tx: &WriteTx<'_>, number: u16) -> Result<(), ConsumeE
     }
 }
 
-/// Where a consumer stands in this life of the store, and the entry behind its cursor if there is one.
+/// The state in the current incarnation, and the entry after the cursor, if any.
 fn front(tx: &WriteTx<'_>, number: u16) -> Result<(State, Option<u64>), ConsumeError> {
     refuse_while_rebuilding(tx, number)?;
     let (was, now) = (state(tx, number)?, present(tx, number)?);
@@ -128,11 +127,10 @@ fn front(tx: &WriteTx<'_>, number: u16) -> Result<(State, Option<u64>), ConsumeE
     Ok((now, next.map(|entry| entry.seq)))
 }
 
-/// Puts the entry behind the cursor to the dead letters, where it can be taken up again; says which
-/// it was, if there was one.
+/// Makes the entry after the cursor a dead letter, which can be retried; returns its number, if there was one.
 ///
 /// # Errors
-/// `Refused` while it is being rebuilt, or before it has begun in this life of the store.
+/// `Refused` during a rebuild, or before the consumer has started in this incarnation.
 pub fn skip(tx: &mut WriteTx<'_>, number: u16) -> Result<Option<u64>, ConsumeError> {
     let (now, next) = front(tx, number)?;
     if let Some(seq) = next {
@@ -141,11 +139,10 @@ pub fn skip(tx: &mut WriteTx<'_>, number: u16) -> Result<Option<u64>, ConsumeErr
     Ok(next)
 }
 
-/// Does the same with this entry alone: who wants it skipped has seen it at the front, and by now it may
-/// have been taken, so that another one stands there.
+/// Skips the entry `expected` only. The person saw it as the next entry, but another one may be next by now.
 ///
 /// # Errors
-/// As [`skip`]; `Refused` when it is not the entry behind the cursor.
+/// As [`skip`]; `Refused` when `expected` is not the next entry.
 pub fn skip_only(tx: &mut WriteTx<'_>, number: u16, expected: u64) -> Result<(), ConsumeError> {
     let (now, next) = front(tx, number)?;
     if next == Some(expected) {
@@ -162,7 +159,7 @@ pub fn skip_only(tx: &mut WriteTx<'_>, number: u16, expected: u64) -> Result<(),
     Err(ConsumeError::Refused(format!("entry {expected} {why}; {stands}")))
 }
 
-/// Puts this entry to the dead letters and the cursor behind it.
+/// Makes this entry a dead letter and moves the cursor to it.
 fn pass_over(
     tx: &mut WriteTx<'_>,
     number: u16,
@@ -178,17 +175,17 @@ fn pass_over(
     save(tx, number, &now)
 }
 
-/// Said of a consumer that can neither be sent back nor rebuilt.
+/// The refusal for a consumer that can be neither rewound nor rebuilt.
 pub(super) const NEITHER: &str = "what it has done once must not be done twice, and records do not tell what \
                                   that was, so it can neither be sent back nor rebuilt; it can be paused and \
                                   resumed, an entry that it stumbles over can be skipped, and one that it gave \
                                   up can be tried again or dropped";
 
-/// Sends a consumer back, so that the next entry it takes is the one behind `seq`. What it gave up
-/// from there on is taken up with the rest.
+/// Moves the cursor back to `seq`, so that the next entry is the one after it. Later dead letters are retried with the
+/// rest.
 ///
 /// # Errors
-/// `Refused` when that lies ahead of it, when it counts what it takes, or while it is being rebuilt.
+/// `Refused` when `seq` is after the cursor, when the consumer counts entries, or during a rebuild.
 pub fn rewind(tx: &mut WriteTx<'_>, consumer: &dyn Consume, seq: u64) -> Result<(), ConsumeError> {
     if !consumer.repeats() {
         let text = match consumer.tables().is_empty() {
@@ -211,7 +208,7 @@ pub fn rewind(tx: &mut WriteTx<'_>, consumer: &dyn Consume, seq: u64) -> Result<
     Ok(save(tx, number, &now)?)
 }
 
-/// Notes an entry that somebody who follows the feed in a way of its own has given up, with the reason.
+/// Records a dead letter for a reader of the feed that is not a [`Consume`].
 pub fn give_up(
     tx: &mut WriteTx<'_>,
     number: u16,
@@ -221,7 +218,7 @@ pub fn give_up(
     bury(tx, number, seq, error)
 }
 
-/// Forgets an entry that was given up; says whether it was there.
+/// Deletes a dead letter; returns whether it existed.
 pub fn drop_letter(tx: &mut WriteTx<'_>, number: u16, seq: u64) -> Result<bool, StoreError> {
     let mut key = KeyBuf::of(&number);
     key.part(seq);
@@ -232,18 +229,18 @@ pub fn drop_letter(tx: &mut WriteTx<'_>, number: u16, seq: u64) -> Result<bool, 
     Ok(there)
 }
 
-/// What came of trying an entry again.
+/// The result of a retry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Tried {
-    /// It was taken, and is a dead letter no longer.
+    /// Handled; the dead letter is deleted.
     Took,
-    /// It failed again, with the reason, which is noted.
+    /// Failed again for this reason, which is stored.
     Failed(String),
-    /// There was nothing to try, with the reason.
+    /// There was nothing to retry, for this reason.
     Nothing(String),
 }
 
-/// Tries an entry again that was given up.
+/// Retries a dead letter.
 pub fn retry(tx: &mut WriteTx<'_>, consumer: &dyn Consume, seq: u64) -> Result<Tried, StoreError> {
     let number = consumer.number();
     if !dead_letters(tx, number)?.iter().any(|(dead, _)| *dead == seq) {
@@ -258,7 +255,7 @@ pub fn retry(tx: &mut WriteTx<'_>, consumer: &dyn Consume, seq: u64) -> Result<T
             drop_letter(tx, number, seq)?;
             Ok(Tried::Took)
         }
-        // A rebuild takes this entry with all others.
+        // A rebuild covers this entry as well.
         Err(ConsumeError::StartOver) => rebuild::begin(tx, number).map(|()| Tried::Took),
         Err(error) => {
             bury(tx, number, seq, error.to_string())?;

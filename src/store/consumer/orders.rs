@@ -1,5 +1,5 @@
-//! Orders to a feed follower that keeps its cursor beside the store, such as a file-based index. An order is stored until
-//! it is carried out, so it survives any end of the program.
+//! Orders to a feed follower that keeps its cursor outside of the store, such as a file-based index. An order is stored
+//! until it is carried out, so it survives a crash.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,21 +10,21 @@ use crate::read::Read;
 use crate::schema::builtin;
 use kernel::key::KeyBuf;
 
-/// What a follower is told to do.
+/// An order to a follower.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Told {
-    /// Begin from nothing.
+    /// Start from nothing.
     Anew,
-    /// Go on behind an entry.
+    /// Continue after an entry.
     Back {
-        /// The store's life that the entry belongs to.
+        /// The incarnation that the entry belongs to.
         incarnation: u64,
-        /// The entry.
+        /// Number of the entry.
         seq: u64,
     },
 }
 
-/// What a follower is told and has not done yet.
+/// The pending order of a follower, if any.
 pub fn order_for(read: &dyn Read, number: u16) -> Result<Option<Told>, StoreError> {
     match read.raw_get(builtin::REBUILDS, KeyBuf::of(&number).bytes())? {
         Some(row) => Ok(Some(codec::decode(&row)?)),
@@ -32,8 +32,7 @@ pub fn order_for(read: &dyn Read, number: u16) -> Result<Option<Told>, StoreErro
     }
 }
 
-/// Tells a follower what to do. Of two places the one further back counts, and to begin from nothing is further
-/// than any.
+/// Gives an order to a follower. Of two orders the one further back wins; starting from nothing is the furthest.
 pub fn tell(tx: &mut WriteTx<'_>, number: u16, new: Told) -> Result<(), StoreError> {
     let told = match (order_for(tx, number)?, new) {
         (Some(Told::Anew), _) => Told::Anew,
@@ -47,7 +46,7 @@ pub fn tell(tx: &mut WriteTx<'_>, number: u16, new: Told) -> Result<(), StoreErr
     tx.set(builtin::REBUILDS, KeyBuf::of(&number).into_bytes(), Some(codec::encode(&told)?))
 }
 
-/// Forgets what was carried out; what was told since stays.
+/// Removes an order that was carried out; a newer order stays.
 pub fn obeyed(tx: &mut WriteTx<'_>, number: u16, done: Told) -> Result<(), StoreError> {
     if order_for(tx, number)? == Some(done) {
         tx.set(builtin::REBUILDS, KeyBuf::of(&number).into_bytes(), None)?;

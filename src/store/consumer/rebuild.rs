@@ -1,10 +1,8 @@
-//! Starting a consumer from nothing: what it keeps goes, its tables are read row by row, then it
-//! follows the feed from there.
+//! Rebuild of a consumer: its state is deleted, its tables are read row by row, then it follows the feed from there.
 //!
-//! Exact although everybody goes on writing: each piece is one transaction, which first takes the
-//! entries since the piece before, as far as they are about rows that were read already, and then
-//! reads the next rows as they are in that same transaction. A row that is not read yet will be read
-//! with all that happened to it.
+//! Exact despite concurrent writes: each piece is one transaction that first handles the entries since the previous
+//! piece, restricted to rows already read, and then reads the next rows in the same transaction. Rows not yet read will
+//! be read in their final state.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -27,23 +25,23 @@ use super::{
     is_enough, save, state,
 };
 
-/// How far a rebuild is.
+/// Progress of a rebuild.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Rebuilding {
-    /// What it kept is being removed.
+    /// Deleting the old state.
     Clearing,
-    /// Its tables are being read.
+    /// Reading the tables.
     Reading {
-        /// Which of its tables.
+        /// Position in the list of the consumer's tables.
         table: u16,
-        /// The last key that was read; empty before the first.
+        /// The last key read; empty at the start of a table.
         after: Vec<u8>,
-        /// How many rows were read so far.
+        /// Number of rows read so far.
         rows: u64,
     },
 }
 
-/// How far a rebuild is, if one goes on.
+/// The progress of a rebuild, if one is running.
 pub fn rebuilding(read: &dyn Read, number: u16) -> Result<Option<Rebuilding>, StoreError> {
     match read.raw_get(builtin::REBUILDS, KeyBuf::of(&number).bytes())? {
         Some(row) => Ok(Some(codec::decode(&row)?)),
@@ -56,10 +54,10 @@ fn note(tx: &mut WriteTx<'_>, number: u16, now: Option<&Rebuilding>) -> Result<(
     tx.set(builtin::REBUILDS, KeyBuf::of(&number).into_bytes(), row)
 }
 
-/// Begins a rebuild; the steps of the consumer carry it out.
+/// Starts a rebuild; the consumer's steps carry it out.
 ///
 /// # Errors
-/// `Refused` when rows do not tell what it keeps.
+/// `Refused` when rows do not determine the consumer's state.
 pub fn rebuild(tx: &mut WriteTx<'_>, consumer: &dyn Consume) -> Result<(), ConsumeError> {
     if consumer.tables().is_empty() {
         let text = match consumer.repeats() {
@@ -71,8 +69,8 @@ pub fn rebuild(tx: &mut WriteTx<'_>, consumer: &dyn Consume) -> Result<(), Consu
     Ok(begin(tx, consumer.number())?)
 }
 
-/// Begins a rebuild of a consumer that can be rebuilt. One that a person has paused stays so; one that
-/// has paused itself goes on, because this is what mends it.
+/// Starts a rebuild of a consumer that supports it. A pause by a person stays; a pause after failures ends, because the
+/// rebuild is its remedy.
 pub(super) fn begin(tx: &mut WriteTx<'_>, number: u16) -> Result<(), StoreError> {
     for (seq, _) in dead_letters(tx, number)? {
         drop_letter(tx, number, seq)?;
@@ -86,7 +84,7 @@ pub(super) fn begin(tx: &mut WriteTx<'_>, number: u16) -> Result<(), StoreError>
     note(tx, number, Some(&Rebuilding::Clearing))
 }
 
-/// Begins a rebuild unless one goes on; says whether it has.
+/// Starts a rebuild unless one is running; returns whether it started.
 pub(crate) fn rebuild_once(tx: &mut WriteTx<'_>, number: u16) -> Result<bool, StoreError> {
     let begins = rebuilding(tx, number)?.is_none();
     if begins {
@@ -95,7 +93,7 @@ pub(crate) fn rebuild_once(tx: &mut WriteTx<'_>, number: u16) -> Result<bool, St
     Ok(begins)
 }
 
-/// Begins a rebuild of a consumer that is seen where no rows of its own can be trusted.
+/// Starts a rebuild when the consumer's own rows cannot be trusted, unless its state has changed.
 pub(super) async fn start_over(
     store: &Store,
     consumer: Arc<dyn Consume>,
@@ -157,7 +155,7 @@ fn piece(
     let (table, after, mut rows) = match now {
         Rebuilding::Clearing => {
             if consumer.clear(tx, STEP)? {
-                // Rows will be read as they are from here on.
+                // Rows are read in their state from here on.
                 state.cursor = tx.last_seq();
                 let reading = Rebuilding::Reading { table: 0, after: Vec::new(), rows: 0 };
                 note(tx, number, Some(&reading))?;
@@ -172,7 +170,7 @@ fn piece(
     for entry in &entries {
         if let Some(known) = about_read_rows(consumer, entry, table, &after) {
             match tx.attempt(|tx| consumer.handle(tx, &known)) {
-                // It may fit into a transaction of its own.
+                // The entry may fit into a transaction of its own.
                 Err(ConsumeError::Store(StoreError::TooMany { .. })) if taken > 0 => {
                     return Ok(taken);
                 }
@@ -185,7 +183,7 @@ fn piece(
             return Ok(taken);
         }
     }
-    // Rows are read as they are now, so every entry before must have been taken.
+    // Rows are read in their current state, so all earlier entries must be handled first.
     if taken == STEP {
         return Ok(taken);
     }
@@ -213,7 +211,7 @@ fn piece(
     }
     let next = match end {
         true => Rebuilding::Reading { table: table + 1, after: Vec::new(), rows },
-        // None was read: the entries before have filled the transaction.
+        // No row was read, because the entries have filled the transaction.
         false if last.is_empty() => Rebuilding::Reading { table, after, rows },
         false => Rebuilding::Reading { table, after: last, rows },
     };
@@ -221,7 +219,7 @@ fn piece(
     Ok(taken)
 }
 
-/// An entry as far as it is about rows that were read; none when it is not.
+/// An entry reduced to rows that were already read; `None` if there are none.
 fn about_read_rows(
     consumer: &dyn Consume,
     entry: &Entry,
@@ -236,7 +234,7 @@ fn about_read_rows(
         })
     };
     let changes: Vec<_> = entry.changes.iter().filter(was_read).cloned().collect();
-    // Events tell of what is new; a rebuild is about what there is.
+    // Events announce news; a rebuild is about the existing state.
     (!changes.is_empty()).then(|| Entry { changes, events: Vec::new(), ..entry.clone() })
 }
 

@@ -1,5 +1,5 @@
-//! What the store keeps of blobs and of deleted records, against the records and the feed: who holds
-//! which blob, a row or a kept image; and at which entry a record that is gone was deleted.
+//! Doctor checks of blob references and tombstones against records and feed: which row or image holds a blob, and which
+//! entry deleted a record.
 
 use crate::audit;
 use crate::blob::{BlobId, refs};
@@ -12,16 +12,16 @@ use kernel::key;
 
 use super::{Diagnosis, Fix, Rows, derived, name};
 
-/// How differences of blobs are named.
+/// Name of blob differences.
 const BLOBS: &str = "blob references";
-/// How differences of marks are named.
+/// Name of tombstone differences.
 const DELETED: &str = "deleted records";
 
 fn fix(table: u16, key: &[u8], value: &[u8]) -> Fix {
     Fix::Row { table, key: key.to_vec(), value: value.to_vec(), owner: None }
 }
 
-/// The changes of an entry; none when it is not there or cannot be read, which verification names.
+/// The changes of an entry; empty if it is missing or unreadable, which verification reports.
 fn changes_of(read: &dyn Read, seq: u64) -> Result<Vec<Change>, StoreError> {
     match audit::head(read, seq) {
         Ok(head) => Ok(head.map(|head| head.changes).unwrap_or_default()),
@@ -30,7 +30,7 @@ fn changes_of(read: &dyn Read, seq: u64) -> Result<Vec<Change>, StoreError> {
     }
 }
 
-/// From a row to the keys of the blobs that it holds.
+/// Checks that the blob references of a row exist.
 pub(super) fn by_row(
     read: &dyn Read,
     schema: &Schema,
@@ -49,7 +49,7 @@ pub(super) fn by_row(
     Ok(())
 }
 
-/// From entries to the marks of what they deleted, and from kept images to the keys of their blobs.
+/// Checks that the tombstones of deletions and the blob references of images exist.
 pub(super) fn entries(
     read: &dyn Read,
     schema: &Schema,
@@ -72,7 +72,7 @@ pub(super) fn entries(
             entry = (seq, changes_of(read, seq)?);
         }
         let Some(change) = entry.1.get(usize::from(part) - 1) else { continue };
-        // An image that cannot be read is named by verification.
+        // Verification reports unreadable images.
         let wanted = refs::of_image(schema, (seq, part - 1), change.table, value);
         for key in wanted.unwrap_or_default() {
             if read.raw_get(builtin::BLOB_REFS, &key)?.is_none() {
@@ -101,7 +101,7 @@ fn deleted(
     let there = read.raw_get(builtin::TOMBSTONES, &key)?;
     let right = match &there {
         Some(mark) if *mark == seq.to_be_bytes() => true,
-        // It came back, and was deleted again.
+        // The record came back and was deleted again.
         Some(mark) => seq < number(mark) && is_right(read, &key, mark)?,
         None => false,
     };
@@ -113,12 +113,12 @@ fn deleted(
     Ok(())
 }
 
-/// The number of the entry in a mark; 0 when it is none.
+/// The entry number in a tombstone; 0 if invalid.
 fn number(mark: &[u8]) -> u64 {
     key::decode::<u64>(mark).unwrap_or(0)
 }
 
-/// Whether a mark names an entry that deleted a record which is gone.
+/// Whether a tombstone names an entry that deleted a record, and the record is still missing.
 pub(super) fn is_right(read: &dyn Read, key: &[u8], mark: &[u8]) -> Result<bool, StoreError> {
     let Some((table, own)) = split_key::<u16>(key) else { return Ok(false) };
     match read.raw_get(table, own) {
@@ -130,7 +130,7 @@ pub(super) fn is_right(read: &dyn Read, key: &[u8], mark: &[u8]) -> Result<bool,
     Ok(changes_of(read, number(mark))?.iter().any(deletes))
 }
 
-/// From marks back to the entries that should have made them.
+/// Checks that an entry produced each tombstone.
 pub(super) fn marks(
     read: &dyn Read,
     schema: &Schema,
@@ -151,8 +151,8 @@ pub(super) fn marks(
     Ok(())
 }
 
-/// Whether a row or a kept image holds the blob of such a key; nothing when the image is gone: its key
-/// may stay until the sweep.
+/// Whether a row or image holds the blob of such a key; `None` if the image is gone, because its key may stay until the
+/// sweep.
 pub(super) fn holds(
     read: &dyn Read,
     schema: &Schema,
@@ -170,11 +170,11 @@ pub(super) fn holds(
     let changes = changes_of(read, seq)?;
     let table = changes.get(usize::from(part) - 1).map(|change| change.table);
     let made = table.map(|table| refs::of_image(schema, (seq, part - 1), table, &image));
-    // An image that cannot be read holds what is noted, as far as anybody knows.
+    // The blobs of an unreadable image are unknown, so its keys stay.
     Ok(made.map_or(Some(false), |made| made.ok().map(|keys| keys.iter().any(|one| one == key))))
 }
 
-/// From keys of blobs back to the rows and images that should have made them.
+/// Checks that a row or image produces each blob reference.
 pub(super) fn noted(
     read: &dyn Read,
     schema: &Schema,

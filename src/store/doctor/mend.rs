@@ -1,5 +1,5 @@
-//! Putting right what doctor found, in pieces. Each row is looked at again inside its transaction: what
-//! others did meanwhile is never undone.
+//! Repairs doctor's differences, in pieces. Each row is checked again inside its transaction, so later changes by
+//! others are never undone.
 
 use crate::codec;
 use crate::consumer;
@@ -11,12 +11,12 @@ use kernel::{Actor, Cause, Event};
 
 use super::{Diagnosis, Fix, derived, held, is_made};
 
-/// How many rows go in one transaction.
+/// How many rows one transaction repairs.
 const PIECE: usize = 500;
-/// The row that names the entry with which sums were last put right.
+/// Key of the row with the entry at which sums were last repaired.
 const SUMS: &[u8] = b"sums_mended";
 
-/// Puts right what differs; notes in the diagnosis how many rows that were.
+/// Repairs the differences and sets the number of repaired rows in the diagnosis.
 pub async fn mend(
     store: &Store,
     (actor, cause): (Actor, Cause),
@@ -35,8 +35,8 @@ pub async fn mend(
     Ok(())
 }
 
-/// Puts right what still differs; says how much that was, and the entry with which sums were put right.
-/// `own` is that of the piece before.
+/// Repairs what still differs; returns how many rows, and the entry at which sums were repaired. `own` is that entry of
+/// the previous piece.
 fn mend_piece(
     tx: &mut WriteTx<'_>,
     fixes: Vec<Fix>,
@@ -47,7 +47,7 @@ fn mend_piece(
     let (mut mended, mut sums_at) = (0, None);
     for fix in fixes {
         mended += u64::from(match fix {
-            // Somebody else has put it right since: what it lacked then it lacks no more.
+            // Another repair of sums came first, so the difference no longer applies.
             Fix::Sum { at, .. } if at < last && last != own => false,
             Fix::Sum { table, key, by, .. } => {
                 let there = tx.raw_get(table, &key)?.map_or(0, |value| read_sum(&value));
@@ -69,7 +69,7 @@ fn mend_piece(
     Ok((mended, sums_at))
 }
 
-/// Puts the mark of a deleted record right.
+/// Repairs the tombstone of a deleted record.
 fn mark(tx: &mut WriteTx<'_>, key: Vec<u8>, value: Vec<u8>) -> Result<bool, StoreError> {
     let there = tx.raw_get(builtin::TOMBSTONES, &key)?;
     let stands = match &there {
@@ -77,7 +77,7 @@ fn mark(tx: &mut WriteTx<'_>, key: Vec<u8>, value: Vec<u8>) -> Result<bool, Stor
         None => false,
     };
     let wanted = held::is_right(tx, &key, &value)?;
-    // The last delete counts; numbers of one length have the order of their bytes.
+    // The last deletion counts; big-endian numbers compare like their bytes.
     let new = match (wanted, stands) {
         (true, true) if there.as_ref().is_some_and(|there| value <= *there) => return Ok(false),
         (true, _) => Some(value),
@@ -108,7 +108,7 @@ fn row(
         }),
     };
     let there = tx.raw_get(table, &key)?;
-    // Of an index row that stands for another record by now, nothing is to be taken away.
+    // An index row that belongs to another record by now must stay.
     let other = there.as_ref().is_some_and(|there| *there != value);
     match (makes, there.is_some()) {
         (true, true) if !other => Ok(false),

@@ -1,4 +1,4 @@
-//! The files of an upgrade: copies beside the store's file, and names that change in one step.
+//! The files of an upgrade: copies beside the store's file and atomic renames.
 
 use std::fs::{self, File};
 use std::io;
@@ -15,19 +15,19 @@ use crate::disk::{Faults, NoFaults, Step};
 use crate::error::{StoreError, failed};
 use crate::record::{self, Record};
 
-/// How long what an upgrade replaced is kept.
+/// How long replaced files are kept.
 const KEEP: Duration = Duration::from_secs(14 * 24 * 60 * 60);
-/// The table of the store's own facts.
+/// The table with the store's metadata.
 const META: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("t0006");
-/// Enough memory to look into a file.
+/// Page cache in bytes for reading metadata.
 const CACHE: usize = 1 << 20;
 
-/// The file of before an upgrade, or of after one that was taken back.
+/// A file kept from before an upgrade, or from after a rolled back one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Kept {
-    /// Its format.
+    /// Format of the file.
     pub format: u32,
-    /// Where it lies.
+    /// Path of the file.
     pub path: PathBuf,
 }
 
@@ -39,7 +39,7 @@ pub(super) fn folder(file: &Path) -> PathBuf {
     file.parent().map(PathBuf::from).unwrap_or_default()
 }
 
-/// A name beside the file: `hq.redb.<ending>`.
+/// A path beside the file: `hq.redb.<ending>`.
 pub(super) fn beside(file: &Path, ending: &str) -> PathBuf {
     let mut name = file.file_name().unwrap_or_default().to_owned();
     name.push(".");
@@ -55,7 +55,7 @@ pub(super) fn len(file: &Path) -> Result<u64, UpgradeError> {
     Ok(fs::metadata(file).map_err(io_at(file))?.len())
 }
 
-/// A durable copy, in place of one that was left half.
+/// Makes a durable copy, replacing an incomplete one.
 pub(super) fn copy(from: &Path, to: &Path, faults: &dyn Faults) -> Result<(), UpgradeError> {
     remove(to)?;
     let done = fs::copy(from, to).and_then(|_| {
@@ -75,7 +75,7 @@ pub(super) fn remove(file: &Path) -> Result<(), UpgradeError> {
     }
 }
 
-/// Gives a file the name of another, which is lost if nothing else names it.
+/// Renames a file over another, which is lost unless it has another name.
 pub(super) fn replace(from: &Path, to: &Path, faults: &dyn Faults) -> Result<(), UpgradeError> {
     let renamed = faults.step(Step::Rename(from, to)).and_then(|()| fs::rename(from, to));
     renamed.and_then(|()| names(&folder(to), faults)).map_err(io_at(to))
@@ -86,7 +86,7 @@ fn names(folder: &Path, faults: &dyn Faults) -> io::Result<()> {
     sync_folder(folder)
 }
 
-/// Sets the time from which a kept file counts.
+/// Sets the time from which the age of a kept file counts.
 pub(super) fn touch(file: &Path, now: Timestamp, faults: &dyn Faults) -> Result<(), UpgradeError> {
     let at = SystemTime::from(now);
     let open = File::open(file).map_err(io_at(file))?;
@@ -94,8 +94,8 @@ pub(super) fn touch(file: &Path, now: Timestamp, faults: &dyn Faults) -> Result<
     touched.and_then(|()| open.sync_all()).map_err(io_at(file))
 }
 
-/// Gives the file a second name, under which it stays when another takes the first: no moment has
-/// no file. Where the file system knows one name a file only, it is copied.
+/// Hard-links the file, so that it survives under its second name when another file takes the first; the first name
+/// always exists. Copies the file if the file system has no hard links.
 pub fn keep(file: &Path, format: u32, faults: &dyn Faults) -> Result<(), UpgradeError> {
     second_name(file, &before(file, format), faults)
 }
@@ -109,10 +109,7 @@ fn second_name(file: &Path, name: &Path, faults: &dyn Faults) -> Result<(), Upgr
     names(&folder(file), faults).map_err(io_at(name))
 }
 
-/// What upgrades have left beside a file to go back to, newest format first.
-///
-/// # Errors
-/// When the folder cannot be read.
+/// Files that upgrades have kept beside a store file, newest format first.
 pub fn kept(file: &Path) -> io::Result<Vec<Kept>> {
     named(file, "before-")
 }
@@ -133,21 +130,18 @@ fn named(file: &Path, ending: &str) -> io::Result<Vec<Kept>> {
 }
 
 impl Kept {
-    /// All that lies beside a file for a time: what upgrades have left, and what going back has set aside.
-    /// Somebody may want either again, with the blobs that it names.
-    ///
-    /// # Errors
-    /// When the folder cannot be read.
+    /// All files kept beside a store file, by upgrades and by rollbacks. The blobs that they name must be kept, too.
     pub fn beside(file: &Path) -> io::Result<Vec<Self>> {
         let mut all = kept(file)?;
         all.extend(named(file, "after-")?);
         Ok(all)
     }
 
-    /// The records of a kind in it, whatever its format. It stays as it is, and as old. Nobody may have it open.
+    /// The records of a type in the file, whatever its format. Neither content nor modification time changes. The file
+    /// must not be open elsewhere.
     ///
     /// # Errors
-    /// When it cannot be read, was not closed well, or holds what this program does not know.
+    /// When the file was not closed cleanly, or holds data that this program does not know.
     pub fn records<R: Record>(&self) -> Result<Vec<R>, StoreError> {
         let mut builder = Database::builder();
         let db = builder.set_cache_size(CACHE).open_read_only(&self.path).map_err(failed)?;
@@ -163,10 +157,10 @@ impl Kept {
         Ok(found)
     }
 
-    /// Takes it away when it has been there for 14 days; says whether it went.
+    /// Deletes the file after 14 days; returns whether it was deleted.
     pub fn expire(&self, now: Timestamp) -> io::Result<bool> {
         let since = SystemTime::from(now).duration_since(fs::metadata(&self.path)?.modified()?);
-        // A file from the future is young: the clock was set back.
+        // A modification time in the future counts as new: the clock was set back.
         if since.is_ok_and(|since| since >= KEEP) {
             fs::remove_file(&self.path)?;
             return Ok(true);
@@ -189,19 +183,19 @@ fn read_format(db: &Database) -> Result<u32, StoreError> {
     }
 }
 
-/// The format of a store's file, which nobody has open.
+/// The format of a store file that is not open.
 ///
 /// # Errors
-/// When it cannot be opened or is none of ours.
+/// When the file cannot be opened or is no store.
 pub fn format_of(file: &Path) -> Result<u32, StoreError> {
     read_format(&open(file)?)
 }
 
-/// Puts the file of before an upgrade back; the present one is set aside for 14 days as
-/// `<name>.after-<its format>`, whose path is the answer. Nobody may have the store open.
+/// Restores the file from before an upgrade. The current one is kept for 14 days as `<name>.after-<its format>`;
+/// returns that path. The store must not be open.
 ///
 /// # Errors
-/// When there is no such file, it is damaged, or the disk fails: nothing has changed then.
+/// `NothingKept` when there is no such file. After any error nothing has changed.
 pub fn roll_back(file: &Path, to: u32, now: Timestamp) -> Result<PathBuf, UpgradeError> {
     let kept = before(file, to);
     if !kept.is_file() {
@@ -223,7 +217,7 @@ pub fn roll_back(file: &Path, to: u32, now: Timestamp) -> Result<PathBuf, Upgrad
     Ok(aside)
 }
 
-/// Looks whether the copy is what it should be and begins another life of it.
+/// Checks the format of the copy and gives it a new incarnation.
 fn renew(copy: &Path, format: u32) -> Result<(), StoreError> {
     let db = open(copy)?;
     let found = read_format(&db)?;

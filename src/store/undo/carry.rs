@@ -1,5 +1,5 @@
-//! Carrying a plan out. It was checked as a whole, so its rows are laid in two sweeps, in which the
-//! order of rows does not matter: first all that is given up, then all that is taken.
+//! Applies an undo plan. The plan is consistent as a whole, so its rows are written in two passes, independent of their
+//! order: first everything that is given up, then everything that is added.
 
 use crate::codec;
 use crate::error::StoreError;
@@ -12,8 +12,8 @@ use crate::tx::WriteTx;
 use super::Plan;
 
 impl WriteTx<'_> {
-    /// Carries out a plan that was made in this transaction, or that [`still`](Self::still) holds in it.
-    /// Handles no events and emits none.
+    /// Applies a plan that was made in this transaction or is [`still`](Self::still) valid in it. Handles no events and
+    /// emits none.
     pub fn undo(&mut self, plan: &Plan) -> Result<(), StoreError> {
         self.all_or_nothing(|tx| {
             let derived = tx.give_up(plan)?;
@@ -31,7 +31,7 @@ impl WriteTx<'_> {
         })
     }
 
-    /// Takes away what rows do not keep; gives what stands beside each now and afterwards.
+    /// Deletes what rows do not keep; returns the derived rows of each row before and after.
     fn give_up(&mut self, plan: &Plan) -> Result<Vec<(Derived, Derived)>, StoreError> {
         let mut all = Vec::with_capacity(plan.rows.len());
         for row in &plan.rows {

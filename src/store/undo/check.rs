@@ -1,6 +1,5 @@
-//! Whether a plan as a whole leaves the store in order: unique keys, references, nothing below
-//! itself, nothing that who undoes could not do directly. A row that breaks one leaves the plan, until
-//! nothing breaks; the plan only shrinks.
+//! Checks that a plan leaves the store consistent: unique keys, references, hierarchies, and the requester's
+//! permissions. Rows that violate one leave the plan until none does; the plan only shrinks.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::ControlFlow;
@@ -15,10 +14,10 @@ use kernel::key::KeyBuf;
 use super::guard::{After, Guard, Hold};
 use super::{Kept, Row, Why, merge};
 
-/// How far up a chain of records is followed.
+/// Maximum length of a chain of parents that is followed.
 const MAX_ABOVE: usize = 10_000;
 
-/// A row of the plan with what stands beside it now and afterwards.
+/// A row of the plan with its derived rows before and after.
 pub(super) struct Planned {
     pub(super) row: Row,
     old: Derived,
@@ -32,7 +31,7 @@ impl Planned {
         Ok(Self { row, old, new })
     }
 
-    /// What it would refer to that it does not refer to now.
+    /// References that the row does not have yet.
     fn fresh(&self) -> impl Iterator<Item = &Reference> {
         self.new.refs.iter().filter(|one| !self.old.refs.contains(one))
     }
@@ -42,11 +41,11 @@ struct Check<'r> {
     read: &'r dyn Read,
     schema: &'r Schema,
     rows: BTreeMap<Root, Planned>,
-    /// `Work` rows that may go with what they refer to.
+    /// `Work` rows that may be deleted with what they refer to.
     made: BTreeSet<&'r Root>,
 }
 
-/// Takes rows out of the plan until it leaves the store in order.
+/// Removes rows from the plan until it leaves the store consistent.
 pub(super) fn shrink(
     read: &dyn Read,
     schema: &Schema,
@@ -95,7 +94,7 @@ type Faults = BTreeMap<Root, Why>;
 type Takes = BTreeMap<Root, Vec<Root>>;
 
 impl Check<'_> {
-    /// Takes a row, or some of its fields, out of the plan.
+    /// Removes a row, or some of its fields, from the plan.
     fn hold(&mut self, hold: Hold, kept: &mut Vec<Kept>) -> Result<(), StoreError> {
         let Hold { record, fields, refusal } = hold;
         let Some(Planned { row, .. }) = self.rows.remove(&record) else { return Ok(()) };
@@ -110,7 +109,7 @@ impl Check<'_> {
         Ok(())
     }
 
-    /// Rows that break something, and what rows that go take with them.
+    /// Rows that violate a rule, and the rows that deletions take with them.
     fn pass(&self) -> Result<(Faults, Takes), StoreError> {
         let (mut faults, mut takes) = (Faults::new(), Takes::new());
         let mut claims: HashMap<(u16, &[u8]), &Root> = HashMap::new();
@@ -136,7 +135,7 @@ impl Check<'_> {
         Ok((faults, takes))
     }
 
-    /// Whether another record has, or would have, a unique key of this one.
+    /// Whether another record has, or would get, a unique key of this one.
     fn taken<'s>(
         &'s self,
         record: &'s Root,
@@ -160,7 +159,7 @@ impl Check<'_> {
         Ok(None)
     }
 
-    /// Whether it would refer to something that is not there, or stand below itself.
+    /// Whether the record would refer to a missing one, or become its own ancestor.
     fn leads_nowhere(&self, record: &Root, planned: &Planned) -> Result<Option<Why>, StoreError> {
         for reference in planned.fresh() {
             let target = &reference.target;
@@ -175,7 +174,7 @@ impl Check<'_> {
         Ok(None)
     }
 
-    /// Whether a record is there after the undo.
+    /// Whether a record exists after the undo.
     fn is_there(&self, record: &Root) -> Result<bool, StoreError> {
         match self.rows.get(record) {
             Some(planned) => Ok(planned.row.to.is_some()),
@@ -183,7 +182,7 @@ impl Check<'_> {
         }
     }
 
-    /// Whether `start` stands below `record` by the same field.
+    /// Whether `start` is a descendant of `record` through the same field.
     fn is_below(&self, start: &Root, record: &Root, field: u8) -> Result<bool, StoreError> {
         let mut at = start.clone();
         for _ in 0..MAX_ABOVE {
@@ -206,7 +205,7 @@ impl Check<'_> {
         Ok(true)
     }
 
-    /// What goes with a record that is taken away, or the record that keeps it.
+    /// The rows deleted together with a record, or the record that prevents its deletion.
     fn taken_away(&self, record: &Root) -> Result<Result<Vec<Root>, Root>, StoreError> {
         let (mut taken, mut queue) = (Vec::new(), vec![record.clone()]);
         while let Some(target) = queue.pop() {
@@ -234,13 +233,13 @@ impl Check<'_> {
     fn goes_along(&self, source: &Root) -> bool {
         match self.schema.class(source.table) {
             Some(Class::Remade | Class::Local | Class::Derived) => true,
-            // Who undoes says which of these may go.
+            // The guard decides which of these may be deleted.
             Some(Class::Work | Class::Log | Class::Sealed) => self.made.contains(source),
             Some(Class::Tracked) | None => false,
         }
     }
 
-    /// The rows that refer to a record, with the field that does.
+    /// The rows that refer to a record, each with the referring field.
     fn sources(&self, target: &Root) -> Result<Vec<(Root, u8)>, StoreError> {
         let mut prefix = KeyBuf::of(&target.table);
         prefix.raw(&target.key);

@@ -1,8 +1,8 @@
-//! What only the features know: whether who undoes could do the same directly.
+//! The guard of an undo: checks that only the features know, namely whether the requester could make the same changes
+//! directly.
 //!
-//! The store asks a guard of each plan that is otherwise in order, with the store as the plan would
-//! leave it. What the guard holds leaves the plan, a whole record or some of its fields, and the rest is
-//! looked at again: the plan only shrinks.
+//! The store calls the guard for each plan that is otherwise consistent, with the store as the plan would leave it.
+//! Records or fields that the guard holds leave the plan, and the rest is checked again; the plan only shrinks.
 
 use std::collections::BTreeMap;
 
@@ -15,46 +15,46 @@ use kernel::Problem;
 use super::Row;
 use super::check::Planned;
 
-/// Why something may not go back.
+/// Why something may not be reverted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// The stable word of the reason.
+    /// Stable code of the reason.
     pub code: &'static str,
-    /// The reason, in a sentence.
+    /// The reason as a sentence.
     pub why: String,
 }
 
 impl Refusal {
-    /// What a rule answers to who tries it directly.
+    /// Converts the error that a rule returns for the direct change.
     pub fn of(problem: &dyn Problem) -> Self {
         Self { code: problem.code(), why: problem.to_string() }
     }
 }
 
-/// What must stay as it is.
+/// Something that must stay unchanged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hold {
     /// The record.
     pub record: Root,
-    /// Its fields that stay, by their names; none for the whole record.
+    /// Names of the fields that stay; empty for the whole record.
     pub fields: &'static [&'static str],
-    /// Why.
+    /// The reason.
     pub refusal: Refusal,
 }
 
-/// What the features know of who undoes.
+/// Checks the requester's permissions.
 pub trait Guard {
-    /// Whether rows of a table may go back at all.
+    /// Whether rows of a table may be reverted at all.
     fn table(&self, table: u16) -> bool;
 
-    /// Why a row of work that own entries made may not be taken away or cancelled, if it may not.
+    /// Why a `Work` row that own entries created may not be deleted or cancelled; `None` if it may.
     fn work(&self, read: &dyn Read, made: &Root) -> Result<Option<Refusal>, StoreError>;
 
-    /// What must stay of a plan.
+    /// The parts of a plan that must stay unchanged.
     fn holds(&self, after: &After<'_>) -> Result<Vec<Hold>, StoreError>;
 }
 
-/// Nobody asks: HQ itself takes a whole store back.
+/// Allows everything: HQ itself reverts a whole store.
 pub struct Unguarded;
 
 impl Guard for Unguarded {
@@ -71,7 +71,7 @@ impl Guard for Unguarded {
     }
 }
 
-/// A store as a plan would leave it: single records are what they would be, lists are what they are.
+/// A store as a plan would leave it. Single records have their future state, lists their current one.
 pub struct After<'a> {
     now: &'a dyn Read,
     rows: &'a BTreeMap<Root, Planned>,
@@ -87,7 +87,7 @@ impl<'a> After<'a> {
         self.rows.values().map(|planned| &planned.row)
     }
 
-    /// The store as it is.
+    /// The store in its current state.
     #[must_use]
     pub fn now(&self) -> &'a dyn Read {
         self.now

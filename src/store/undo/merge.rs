@@ -1,4 +1,4 @@
-//! What one record goes back to: all of it, or field by field.
+//! Decides what one record is reverted to: as a whole, or field by field.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,12 +14,12 @@ use crate::schema::{Ops, Schema};
 
 use super::{FieldWhy, KeptField, Refusal, Row, Touch, Why};
 
-/// How many changes of one record are looked through.
+/// Maximum number of changes of one record that are examined.
 const MAX_STEPS: usize = 5_000;
 
 type Fields = Map<String, Value>;
 
-/// What a plan stands on.
+/// Input of a plan.
 pub(super) struct Ground<'r> {
     pub read: &'r dyn Read,
     pub schema: &'r Schema,
@@ -27,22 +27,22 @@ pub(super) struct Ground<'r> {
     pub own: &'r BTreeSet<u64>,
 }
 
-/// What is to become of a record.
+/// The decision about a record.
 pub(super) enum Settled {
-    /// It is already what it would go back to.
+    /// It already has the target state.
     Same,
     Goes(Row),
     Stays(Why, Vec<KeptField>),
 }
 
-/// A record with the changes that count, newest first, the last one being the first own one.
+/// A record with the relevant changes, newest first; the last one is the first own change.
 struct Chain {
     record: Root,
     now: Option<Vec<u8>>,
     steps: Vec<Step>,
 }
 
-/// Why the chain is not whole.
+/// Why the chain is incomplete.
 enum Broken {
     Gone,
     TooOften,
@@ -75,8 +75,8 @@ pub(super) fn settle(
     replay(ground, ops, chain, from)
 }
 
-/// The same where everything from the first own change on is own: it goes back to what was there before
-/// that, however often it has changed since.
+/// Like `settle`, when every change from the first own one on is own: restores the state before it, however often the
+/// record has changed since.
 pub(super) fn before(
     ground: &Ground<'_>,
     record: &Root,
@@ -143,12 +143,12 @@ struct Replay {
     own: BTreeSet<String>,
     /// Who wrote each field last.
     last: BTreeMap<String, Writer>,
-    /// Who deleted it last.
+    /// Who deleted the record last.
     deleted: Option<Touch>,
 }
 
-/// Replays all foreign changes on what was there before the first own one. A record may be large and may
-/// have changed thousands of times, so that no more than the two images beside a change are held at once.
+/// Replays all foreign changes on the state before the first own one. Records may be large and have thousands of
+/// changes, so only the two images around a change are in memory at a time.
 fn replay(
     ground: &Ground<'_>,
     ops: &Ops,
@@ -160,7 +160,7 @@ fn replay(
     let mut image = from.map_or(Image::Nothing, Image::Kept);
     for (n, step) in chain.steps.iter().enumerate().rev() {
         let own = ground.own.contains(&step.seq());
-        // What was there after a change is what was there before the next one.
+        // The state after a change is the state before the next one.
         let next = match n.checked_sub(1) {
             Some(newer) => chain.steps[newer].image(ground.read, true)?,
             None => chain.now.clone().map_or(Image::Nothing, Image::Kept),
@@ -174,7 +174,7 @@ fn replay(
             return Ok(Settled::Stays(Why::Gone, Vec::new()));
         }
         let read = |image: &Image| image.bytes().map(|bytes| fields(ops, bytes)).transpose();
-        // A record that was taken away has nothing after it, whatever came back later.
+        // A deleted record has no state after the deletion, even if it came back later.
         let after = if step.op == Op::Delete { None } else { read(after)? };
         let before = if step.op == Op::Insert { None } else { read(&before)? };
         if own {
@@ -199,7 +199,7 @@ fn changed(before: &Fields, after: &Fields) -> Vec<String> {
     names.into_iter().filter(|name| before.get(*name) != after.get(*name)).cloned().collect()
 }
 
-/// Whether two states differ in nothing but what tells of changes.
+/// Whether two states differ only in stamps, the fields that record changes.
 fn is_idle(ops: &Ops, before: &Fields, after: &Fields) -> bool {
     changed(before, after).iter().all(|name| ops.stamps.contains(&name.as_str()))
 }
@@ -214,7 +214,7 @@ impl Replay {
         }
     }
 
-    /// Answers why the record must stay as it is, if it must.
+    /// Returns why the record must stay, if it must.
     fn foreign_change(
         &mut self,
         ops: &Ops,
@@ -224,7 +224,7 @@ impl Replay {
     ) -> Option<Why> {
         match (before, after) {
             (Some(before), Some(after)) => {
-                // Made by an own entry, changed by another.
+                // Created by an own entry, changed by a foreign one.
                 let Some(state) = &mut self.state else { return Some(Why::Changed(by)) };
                 let mut names = changed(&before, &after);
                 for group in ops.together {
@@ -273,7 +273,7 @@ impl Replay {
         if let Some(now) = &chain.now {
             let shown = fields(ops, now)?;
             idle = is_idle(ops, &shown, &state);
-            // Whether the fields hold everything that the bytes do.
+            // Whether the fields represent everything in the bytes.
             let again = (ops.parse)(Value::Object(shown));
             if again.ok().map(|(_, row)| row) != Some((ops.renew)(now)?) {
                 return Ok(Settled::Stays(Why::Unmergeable, kept));
@@ -292,7 +292,7 @@ impl Replay {
     }
 }
 
-/// Who changed fields since.
+/// Authors of later changes to these fields.
 fn touches(kept: &[KeptField]) -> impl Iterator<Item = Touch> {
     kept.iter().filter_map(|field| match &field.why {
         FieldWhy::Changed(by) => Some(*by),
@@ -300,8 +300,8 @@ fn touches(kept: &[KeptField]) -> impl Iterator<Item = Touch> {
     })
 }
 
-/// A row some of whose fields stay as they are, with those that mean something only together with
-/// them; of a record that comes back they stay empty. None when nothing of it is left that could go back.
+/// The row with the named fields, and those grouped with them, left unchanged; in a restored record they stay empty.
+/// `None` if nothing is left to revert.
 pub(super) fn pin(
     ops: &Ops,
     mut row: Row,

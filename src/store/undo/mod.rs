@@ -1,18 +1,11 @@
-//! Undo: what some entries did to tracked records goes back, and what others wrote since stays.
+//! Undo: reverts what some entries did to tracked records and keeps later changes by others. The entries to undo are
+//! *own*, all others *foreign*. [`plan`] only reads; [`WriteTx::undo`](crate::WriteTx::undo) applies a plan that is
+//! unchanged in its transaction. More than 10,000 records are refused. [`Store::ahead`](crate::Store::ahead) plans
+//! outside of the writer.
 //!
-//! [`plan`] reads only and says everything that would happen; [`WriteTx::undo`](crate::WriteTx::undo) carries a plan out that
-//! is what it would be in that transaction. A preview is the plan alone, made on a snapshot, so that it
-//! takes no time of the writer. The entries to undo are called *own* here, all others *foreign*.
-//!
-//! A record that no foreign entry touched goes back as a whole. Else all foreign changes are replayed,
-//! in order, on what was there before the first own one: a field goes back only if an own entry wrote
-//! it last, and to what the last foreign writer left. Records that own entries made and others changed
-//! stay; so do rows that would leave a reference to nothing, take a unique key that another has, or
-//! stand below themselves. `Log` and `Sealed` rows stay; `Work` rows are told to who undoes; what is
-//! made anew goes with what it belongs to.
-//!
-//! One undo is one transaction: more than 10,000 records are refused with their number. What takes long
-//! is the plan: [`Store::ahead`](crate::Store::ahead) makes it outside of the writer.
+//! A record without foreign changes is reverted as a whole. Else foreign changes are replayed on the state before the
+//! first own entry: a field is reverted only if an own entry wrote it last. Records stay that own entries created and
+//! others changed, and where a reference, unique key or hierarchy would break. `Work` rows are reported.
 
 mod carry;
 mod check;
@@ -40,26 +33,26 @@ use super::tx::MAX_CHANGES;
 pub use guard::{After, Guard, Hold, Refusal, Unguarded};
 use merge::Settled;
 
-/// What is to be undone.
+/// A request for an undo.
 pub struct Ask<'a> {
-    /// The entries.
+    /// The entries to undo.
     pub entries: &'a BTreeSet<u64>,
-    /// Only what they did to this record.
+    /// Limits the undo to this record.
     pub only: Option<&'a Root>,
-    /// What who asks may do.
+    /// The permissions of the requester.
     pub guard: &'a dyn Guard,
 }
 
-/// Who changed something, and when.
+/// Author and time of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Touch {
-    /// The entry.
+    /// The entry of the change.
     pub seq: u64,
-    /// When.
+    /// Time of the change.
     pub at: Timestamp,
-    /// Who.
+    /// Author of the change.
     pub actor: Actor,
-    /// Why.
+    /// Cause of the change.
     pub cause: Cause,
 }
 
@@ -71,90 +64,90 @@ impl Touch {
     }
 }
 
-/// A field that an own entry wrote and that stays.
+/// A field that an own entry wrote and that is not reverted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeptField {
     /// Its name in the record's JSON.
     pub name: String,
-    /// Why.
+    /// Why the field is not reverted.
     pub why: FieldWhy,
 }
 
-/// Why a field stays as it is.
+/// Why a field is not reverted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FieldWhy {
     /// Somebody has changed it since.
     Changed(Touch),
-    /// Who asks could not change it so directly.
+    /// The requester may not make this change directly.
     Refused(Refusal),
 }
 
-/// A record that goes back.
+/// A record that is reverted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
-    /// Which.
+    /// The record.
     pub record: Root,
-    /// Its stored bytes now; none when it is not there.
+    /// Its current bytes; `None` if it does not exist.
     pub now: Option<Vec<u8>>,
-    /// What it goes back to, without a rev; none when it is taken away.
+    /// The bytes to write, without a rev; `None` if it is deleted.
     pub to: Option<Vec<u8>>,
-    /// Its fields that stay.
+    /// Fields that are not reverted.
     pub kept: Vec<KeptField>,
-    /// `Work` rows that the own entries made for it and that go with it.
+    /// `Work` rows that own entries created for the record and that are deleted with it.
     pub takes: Vec<Root>,
 }
 
-/// A record that stays as it is.
+/// A record that is not reverted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Kept {
-    /// Which.
+    /// The record.
     pub record: Root,
-    /// Why.
+    /// Why it is not reverted.
     pub why: Why,
-    /// The fields that would have gone back.
+    /// The fields that would have been reverted.
     pub fields: Vec<KeptField>,
 }
 
-/// Why a record stays as it is.
+/// Why a record is not reverted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Why {
     /// Somebody has changed it since.
     Changed(Touch),
     /// Somebody has deleted it since.
     Deleted(Touch),
-    /// What was there before is not kept any more.
+    /// The previous state is no longer stored.
     Gone,
-    /// It has changed more often since than is looked through.
+    /// It has changed more often since than the limit on steps.
     TooOften,
-    /// Its values do not come back as they were from their fields.
+    /// The record cannot be rebuilt exactly from its JSON fields.
     Unmergeable,
-    /// Another record has a key that only one may have.
+    /// Another record has the same unique key.
     Taken {
-        /// The index.
+        /// Name of the index.
         index: &'static str,
     },
-    /// It would refer to something that is not there.
+    /// It would refer to a missing record.
     MissingTarget {
-        /// The table of what is missing.
+        /// Table of the missing record.
         table: u16,
     },
-    /// Something that stays refers to it.
+    /// A record that stays refers to it.
     Referenced {
-        /// The record that does.
+        /// The referring record.
         by: Root,
     },
-    /// It would stand below itself.
+    /// It would become its own ancestor.
     Cycle,
-    /// Who asks may not change such records this way.
+    /// The requester may not change such records this way.
     NotAllowed,
-    /// Who asks could not do this directly.
+    /// The requester may not do this directly.
     Refused(Refusal),
 }
 
-/// Rows of one table that stay because what happened, happened.
+/// Rows of one table that stay because of their class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stays {
-    /// The table.
+    /// Number of the table.
     pub table: u16,
     /// The class of its rows.
     pub class: Class,
@@ -165,27 +158,27 @@ pub struct Stays {
 /// What an undo would do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
-    /// What it stands on.
+    /// The basis to compare before applying.
     pub basis: Basis,
-    /// What goes back, by record.
+    /// Records to revert, ordered by record.
     pub rows: Vec<Row>,
-    /// What stays although an own entry changed it.
+    /// Records that stay although an own entry changed them.
     pub kept: Vec<Kept>,
-    /// What stays by its nature.
+    /// Rows that stay because of their class.
     pub stays: Vec<Stays>,
-    /// `Work` rows that the own entries made, that are still there and may go.
+    /// `Work` rows that the own entries created, that still exist and may be deleted.
     pub made: Vec<Root>,
-    /// Those that may not.
+    /// Those that may not be deleted.
     pub held: Vec<(Root, Refusal)>,
 }
 
-/// What a plan was made from: where the feed ended, and a digest of everything that would change. Two
-/// plans with the same digest do the same, whatever else has happened between them.
+/// Version of a plan: the end of the feed at planning, and a digest of all changes. Two plans with the same digest do
+/// the same, whatever else happened between them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Basis {
-    /// The last entry then.
+    /// The last entry when the plan was made.
     pub seq: u64,
-    /// The digest.
+    /// Digest of the changes.
     pub digest: [u8; 8],
 }
 
@@ -196,7 +189,7 @@ impl fmt::Display for Basis {
 }
 
 impl Basis {
-    /// The basis of a plan together with what else is done with it.
+    /// The basis of a plan combined with further actions.
     #[must_use]
     pub fn and(self, parts: &[Vec<u8>]) -> Self {
         let whole = [self.digest.to_vec()];
@@ -214,11 +207,10 @@ impl FromStr for Basis {
     }
 }
 
-/// What undoing these entries would do. Changes nothing.
+/// Computes what undoing these entries would do. Changes nothing.
 ///
 /// # Errors
-/// `TooMany` when more records would change than one transaction may; when the disk fails or bytes
-/// cannot be read.
+/// `TooMany` when more records would change than one transaction may.
 pub fn plan(read: &dyn Read, schema: &Schema, ask: &Ask<'_>) -> Result<Plan, StoreError> {
     let heads = Heads::new(read);
     plan_with(read, schema, ask, (&heads, Reach::Undo))
@@ -270,28 +262,28 @@ fn plan_with(
     Ok(Plan { basis, rows, kept, stays: own.stays, made, held })
 }
 
-/// Whether what happened, happened.
+/// Which rows are reverted.
 #[derive(Clone, Copy)]
 enum Reach<'a> {
-    /// Rows that are no tracked ones stay; work that is still open is told.
+    /// Tracked records only; open work is reported.
     Undo,
-    /// All that the own entries and those behind them made goes: a whole store goes back to a moment. With
-    /// what is left of the entries behind them.
+    /// Everything that the own and later entries created, when a whole store returns to a point in time. Has the rest
+    /// of the later entries.
     Moment(&'a Rest),
 }
 
-/// What could not go back yet, because something older stood in the way.
+/// What could not be reverted yet because of older entries.
 #[derive(Clone, Debug, Default)]
 struct Rest {
-    /// Tracked records, with the entry before which they are to be.
+    /// Tracked records, with the entry before which they are to be restored.
     touched: BTreeMap<Root, u64>,
-    /// Rows of other classes that are to go.
+    /// Rows of other classes that are to be deleted.
     made: BTreeSet<Root>,
 }
 
 /// What the own entries touched.
 struct Own {
-    /// Tracked records, with the first own entry that changed each.
+    /// Tracked records, each with the first own entry that changed it.
     touched: BTreeMap<Root, u64>,
     stays: Vec<Stays>,
     made: Vec<Root>,
@@ -346,7 +338,7 @@ impl Own {
     }
 }
 
-/// The beginning of a hash over parts, each with its length.
+/// The first 8 bytes of a SHA-256 over parts, each prefixed with its length.
 fn short<'p>(parts: impl Iterator<Item = &'p [u8]>) -> [u8; 8] {
     let mut hash = Sha256::new();
     for bytes in parts {

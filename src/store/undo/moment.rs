@@ -1,13 +1,10 @@
-//! A whole store back to a moment. Every entry behind the moment is undone, newest first, in slices of
-//! one transaction each, so that whatever number of records it is, each slice stands on its own: after
-//! it the tracked records are what they were between two entries. A slice is planned from its own entries
-//! alone: what came after them is undone already, so a record goes back to what was there before the
-//! first of them, and a busy stretch costs what its entries cost, however long it is.
+//! Returns a whole store to a point in time. All later entries are undone, newest first, in slices of one transaction
+//! each. After each slice the tracked records have the state between two entries. A slice restores what was before its
+//! first change of a record, since all later entries are already undone; the cost is linear in the entries.
 //!
-//! Exact for tracked records, whose images are in the feed, and for what was only ever added since
-//! (logs, work, secrets): that goes. Rows of work and secrets that were *changed* or deleted since have
-//! no image; they are counted by table. The feed itself goes on: the way back is on the record, and
-//! consumers follow it as they follow anything else.
+//! Exact for tracked records and for other rows created since, which are deleted. Rows of class `Work` or `Sealed` that
+//! were *changed* or deleted have no image; they are counted by table. The feed is not cut: it records the return, and
+//! consumers follow it as usual.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{ControlFlow, RangeInclusive};
@@ -29,45 +26,45 @@ use kernel::{Actor, Cause, Timestamp};
 
 use super::{Ask, Kept, Plan, Reach, Rest, Unguarded, Why, plan_with};
 
-/// How many changes of entries one slice undoes, an entry without any counted as one: below what one
-/// transaction may touch, with room for what goes along.
+/// Maximum number of changes undone per slice; an entry without changes counts as one. Below the limit of a
+/// transaction, with room for dependent rows.
 const SLICE: usize = 2_500;
-/// How many entries are looked at with one read.
+/// Number of entries read at once.
 const LOOK: usize = 200;
 
-/// What went back.
+/// The result of a return.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Back {
-    /// The last entry that counts.
+    /// The last entry that still counts.
     pub to: u64,
-    /// How many entries were undone.
+    /// Number of undone entries.
     pub entries: u64,
-    /// Tracked records that are as they were.
+    /// Number of restored tracked records.
     pub records: u64,
-    /// Other rows that were made since and are gone.
+    /// Number of other rows created since and deleted.
     pub removed: u64,
-    /// What is not as it was: the table, and how many of its rows.
+    /// Rows that could not be restored: table and count.
     pub left: BTreeMap<&'static str, u64>,
 }
 
-/// Why a store does not go back to a moment.
+/// Why a store cannot return to a point in time.
 #[derive(Debug, thiserror::Error)]
 pub enum BackError {
-    /// What was there before is not kept any more.
+    /// Images of the state at that time are no longer stored.
     #[error("what {count} records held then is not kept any more, {table} among them")]
     Gone {
-        /// A table of one.
+        /// One of the affected tables.
         table: &'static str,
-        /// How many.
+        /// Number of records without an image.
         count: usize,
     },
-    /// The clock was set back, so the moment was there twice.
+    /// The clock was set back, so that time occurred twice.
     #[error("the clock was set back after entry {seq}, so that moment was there twice")]
     Twice {
-        /// The last entry of the first time.
+        /// The last entry of the first occurrence.
         seq: u64,
     },
-    /// The store.
+    /// An error of the store.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -75,16 +72,16 @@ pub enum BackError {
 /// The numbers of entries that are undone together.
 type Slice = RangeInclusive<u64>;
 
-/// Takes a store back to what it was at a moment: after the last entry that is not younger. Blocking;
-/// nobody else writes. When it fails in the middle the store is of no use.
+/// Returns a store to its state after the last entry that is not later than `at`. Blocking; there must be no other
+/// writer. After a failure in the middle the store is unusable.
 ///
 /// # Errors
-/// `Gone` when images are missing; or when the store fails.
+/// `Gone` when images are missing; `Twice` when the time is ambiguous.
 pub fn go_back(store: &Store, at: Timestamp, by: (Actor, Cause)) -> Result<Back, BackError> {
     go_back_by(store, at, by, SLICE)
 }
 
-/// The same with slices of so many changes: what comes out does not depend on it.
+/// Like [`go_back`], with `slice` changes per transaction. The result does not depend on it.
 pub fn go_back_by(
     store: &Store,
     at: Timestamp,
@@ -112,18 +109,18 @@ pub fn go_back_by(
         let name = store.schema().table(record.table).map_or("", |info| info.name);
         *back.left.entry(name).or_default() += 1;
     }
-    // What consumers have made of rows that are gone is made anew.
+    // Consumers rebuild what they made of the removed rows.
     store.write_blocking(by.0, by.1, disown)?;
-    // What was answered behind the moment was not done: who asks again with the same key is to get it done.
+    // Responses after that time describe undone work, so a retry with the same key must run again.
     once::forget_after(store, by, at)?;
     Ok(back)
 }
 
-/// Leaves the places of all consumers to a life that is over, so that each begins anew.
+/// Assigns all cursors to an old incarnation, so that each consumer starts over.
 fn disown(tx: &mut WriteTx<'_>) -> Result<(), StoreError> {
     let mut found = Vec::new();
     tx.raw_scan(builtin::CONSUMERS, &Range::all(), &mut |key, row| {
-        // Dead letters have longer keys.
+        // Keys of dead letters are longer.
         if key.len() == 2 {
             found.push((key.to_vec(), row.to_vec()));
         }
@@ -137,7 +134,7 @@ fn disown(tx: &mut WriteTx<'_>) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// The last entry up to one that is younger than the moment all the same.
+/// The last entry up to `until` that is nevertheless later than `at`.
 fn younger(store: &Store, until: u64, at: Timestamp) -> Result<Option<u64>, StoreError> {
     store.read(|snap| {
         let (mut found, mut bad) = (None, None);
@@ -155,7 +152,7 @@ fn younger(store: &Store, until: u64, at: Timestamp) -> Result<Option<u64>, Stor
     })
 }
 
-/// Cuts the entries behind the moment into slices, newest first, and counts what no image brings back.
+/// Cuts the later entries into slices, newest first, and counts rows without images.
 fn slices(
     store: &Store,
     at: Timestamp,
@@ -181,7 +178,7 @@ fn slices(
                 let root = Root { table: change.table, key: change.key.clone() };
                 match (store.schema().class(change.table), change.op) {
                     (Some(Class::Tracked) | None, _) => {}
-                    // Newest first: what was changed before was made here.
+                    // Entries come newest first, so a row with earlier changes was created here.
                     (Some(_), Op::Insert) => {
                         lost.remove(&root);
                     }
@@ -211,17 +208,17 @@ fn slices(
     Ok(slices)
 }
 
-/// What one slice did.
+/// The result of one slice.
 #[derive(Default)]
 struct Done {
     records: u64,
     removed: u64,
-    /// What is left for the slices that come next.
+    /// What remains for the following slices.
     rest: Rest,
     gone: Option<(&'static str, usize)>,
 }
 
-/// Undoes the entries of a slice; those behind it are undone already, but for the rest.
+/// Undoes the entries of a slice. Later entries are already undone, except for the rest.
 fn undo_slice(tx: &mut WriteTx<'_>, slice: Slice, rest: &Rest) -> Result<Done, StoreError> {
     let entries: BTreeSet<u64> = slice.collect();
     let schema = tx.schema();
@@ -231,7 +228,7 @@ fn undo_slice(tx: &mut WriteTx<'_>, slice: Slice, rest: &Rest) -> Result<Done, S
         let plan = plan_with(&*tx, schema, &ask, (&heads, Reach::Moment(rest)))?;
         let mut touched = BTreeMap::new();
         for Kept { record, .. } in &plan.kept {
-            // As far back as this slice goes.
+            // The oldest change within this slice.
             let mut first = rest.touched.get(record).copied();
             for seq in entries.iter().rev() {
                 if heads.step(record, *seq)?.is_some() {
@@ -259,7 +256,7 @@ fn undo_slice(tx: &mut WriteTx<'_>, slice: Slice, rest: &Rest) -> Result<Done, S
     Ok(done)
 }
 
-/// Removes the rows that were made since and did not go along with a tracked one.
+/// Deletes the rows created since that were not deleted with a tracked row.
 fn remove_made(tx: &mut WriteTx<'_>, plan: Plan, done: &mut Done) -> Result<(), StoreError> {
     for root in plan.made {
         match tx.remove_raw(&root) {

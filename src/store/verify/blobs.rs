@@ -1,4 +1,4 @@
-//! Who holds which blob: rows and images against the table of it, in both directions, and the files.
+//! Verifies blob references in both directions, rows and images against the table, and the blob files.
 
 use super::*;
 use crate::blob::BlobId;
@@ -8,7 +8,7 @@ use crate::codec::DecodeError;
 use crate::feed::Change;
 use crate::schema::Kind;
 
-/// What a slice of rows holds: key of the row, its blobs.
+/// Rows with their blobs: key of the row, blobs.
 type Held = Vec<(Vec<u8>, Vec<BlobId>)>;
 
 impl Verifier<'_> {
@@ -31,7 +31,7 @@ impl Verifier<'_> {
         self.held(files, watch)
     }
 
-    /// That all that an image in the feed holds stands in the table; asked while the chain is read.
+    /// Checks that the table has all blobs of an image. Called while the chain is read.
     pub(super) fn notes_of_image(
         &mut self,
         read: &dyn Read,
@@ -41,7 +41,7 @@ impl Verifier<'_> {
     ) -> Result<(), StoreError> {
         let ops = self.store.schema().table(change.table).and_then(|info| info.ops.as_ref());
         let Some(blobs) = ops.and_then(|ops| ops.blobs) else { return Ok(()) };
-        // A layout that nobody reads any more is told by who reads it.
+        // The check of images reports unreadable layouts.
         let Ok(held) = blobs(image) else { return Ok(()) };
         let own = feed::head_key(seq, part);
         for blob in held {
@@ -54,7 +54,7 @@ impl Verifier<'_> {
         Ok(())
     }
 
-    /// That all that rows hold stands in the table.
+    /// Checks that the table has all blobs of all rows.
     fn holders(&mut self, table: u16, watch: &mut Watch<'_>) -> Result<(), StoreError> {
         let (store, mut from, mut end) = (self.store, Vec::new(), false);
         let mut reader = Reader { store, known: None };
@@ -62,7 +62,7 @@ impl Verifier<'_> {
             store.read(|snap| {
                 let mut held = Held::new();
                 end = slice_of(snap, table, &mut from, &mut |key, value| {
-                    // What cannot be read is told with the rows and images.
+                    // The checks of rows and images report unreadable ones.
                     if let Ok(blobs) = reader.blobs_in(snap, (table, key), value) {
                         held.push((key.to_vec(), blobs));
                     }
@@ -84,7 +84,7 @@ impl Verifier<'_> {
         Ok(())
     }
 
-    /// That whoever is noted as a holder is one, and that what is held is there.
+    /// Checks that each recorded holder holds its blob, and that the blob's file exists.
     fn held(
         &mut self,
         files: Option<(&Blobs, Depth)>,
@@ -102,7 +102,7 @@ impl Verifier<'_> {
                 })?;
                 for (blob, holder) in noted {
                     let Some(value) = snap.raw_get(holder.table, &holder.key)? else {
-                        // Of an image that retention took, the key may stay until the sweep.
+                        // Keys of images removed by retention may remain until the sweep.
                         if holder.table != builtin::FEED {
                             self.about(&holder, format!("is noted for blob {blob} and is gone"));
                         }
@@ -121,7 +121,7 @@ impl Verifier<'_> {
                 self.report.blobs += 1;
                 let Some((blobs, depth)) = files else { continue };
                 if let Some(what) = self.file(blobs, blob, depth)? {
-                    // It may have gone with its last holder meanwhile.
+                    // The file may have been deleted with its last holder meanwhile.
                     let held = store.read(|snap| refs::holders(snap, blob, 1))?;
                     if !held.is_empty() {
                         self.about(&holder, format!("holds blob {blob}, whose file is {what}"));
@@ -147,7 +147,7 @@ impl Verifier<'_> {
         }
     }
 
-    /// A fault of who holds a blob: a row, or a former version in the history.
+    /// Reports a fault of a holder: a row or a former version.
     fn about(&mut self, holder: &Holder, what: String) {
         if holder.table != builtin::FEED {
             return self.fault(None, Some((holder.table, &holder.key)), what);
@@ -166,15 +166,15 @@ impl Verifier<'_> {
     }
 }
 
-/// Tells what blobs rows and images hold. Images of one entry share what its head says.
+/// Reads the blobs of rows and images. Images of one entry share its decoded head.
 struct Reader<'s> {
     store: &'s Store,
-    /// The tables of the changes of an entry.
+    /// An entry with the tables of its changes.
     known: Option<(u64, Vec<u16>)>,
 }
 
 impl Reader<'_> {
-    /// The blobs that a row holds, or the image that stands in the feed.
+    /// The blobs in a row or in an image of the feed.
     fn blobs_in(
         &mut self,
         read: &dyn Read,

@@ -1,4 +1,4 @@
-//! The heads and the images between them.
+//! Verifies the heads and the before-images between them.
 
 use super::*;
 use crate::codec;
@@ -11,11 +11,11 @@ struct Present {
     images: Vec<bool>,
 }
 
-/// What the head before may have as its hash: what it says, and what its bytes make.
+/// The acceptable hashes of the previous head: the stored one and the computed one.
 type Before = [Hash; 2];
 
 impl Verifier<'_> {
-    /// The chain over all heads up to the one where this began, and their images.
+    /// Verifies all heads up to the last entry at the start, and their images.
     pub(super) fn chain(&mut self, watch: &mut Watch<'_>) -> Result<(), StoreError> {
         let mut from = Vec::new();
         let mut present: Option<Present> = None;
@@ -71,7 +71,7 @@ impl Verifier<'_> {
         *expected = seq + 1;
     }
 
-    /// Looks at one head; notes what it makes of the rows.
+    /// Verifies one head and updates the expected versions of rows.
     fn head(&mut self, seq: u64, value: &[u8], before: &mut Before) -> Present {
         self.report.entries += 1;
         let mut present = Present { seq, changes: Vec::new(), images: Vec::new() };
@@ -106,7 +106,7 @@ impl Verifier<'_> {
         present
     }
 
-    /// Adds and takes the versions that an entry made and replaced.
+    /// Adds the versions that an entry created and subtracts those that it replaced.
     fn count(&mut self, entry: &Entry) {
         for change in &entry.changes {
             let sum = self.sums.entry(change.table).or_default();
@@ -119,7 +119,7 @@ impl Verifier<'_> {
         }
     }
 
-    /// Looks at one image.
+    /// Verifies one image.
     fn image(
         &mut self,
         read: &dyn Read,
@@ -178,7 +178,7 @@ impl Verifier<'_> {
         Ok(())
     }
 
-    /// Names the images of a head that are missing though nothing took them.
+    /// Reports images of a head that are missing although nothing removed them.
     fn close(&mut self, read: &dyn Read, head: Option<Present>) -> Result<(), StoreError> {
         let Some(head) = head.filter(|head| !self.broken.contains(&head.seq)) else {
             return Ok(());

@@ -1,28 +1,28 @@
-//! The rows against the heads that made them.
+//! Verifies the rows against the heads that wrote them.
 
 use super::*;
 use crate::codec;
 
-/// Up to which key a table was read, as of which entry.
+/// The last key of a slice and the entry as of which it was read.
 struct Stretch {
     until: Option<Vec<u8>>,
     head: u64,
 }
 
 impl Verifier<'_> {
-    /// All rows of all records that the feed knows.
+    /// Verifies all rows of all tables that are in the feed.
     pub(super) fn rows(&mut self, watch: &mut Watch<'_>) -> Result<(), StoreError> {
         let store = self.store;
         let tables =
             store.schema().tables().iter().filter(|t| t.class().is_some_and(Class::in_feed));
         let tables: Vec<u16> = tables.map(|info| info.number).collect();
-        // Heads that were read may belong to a store that has gone on since.
+        // Cached heads may be outdated, because the store was written to meanwhile.
         self.heads = Heads::default();
         let mut read_at: BTreeMap<u16, Vec<Stretch>> = BTreeMap::new();
         for table in tables {
             let faults = self.report.faults_count;
             let stretches = self.table(table, watch)?;
-            // A table that has faults already needs no fingerprint to tell.
+            // A table with reported faults needs no fingerprint.
             if self.report.faults_count == faults {
                 read_at.insert(table, stretches);
             }
@@ -39,7 +39,7 @@ impl Verifier<'_> {
         Ok(())
     }
 
-    /// The rows of one table, slice by slice.
+    /// Verifies the rows of one table, slice by slice.
     fn table(&mut self, table: u16, watch: &mut Watch<'_>) -> Result<Vec<Stretch>, StoreError> {
         let (store, until) = (self.store, self.until);
         let (mut from, mut stretches, mut end) = (Vec::new(), Vec::new(), false);
@@ -99,13 +99,12 @@ impl Verifier<'_> {
         Ok(())
     }
 
-    /// Counts versions back that were replaced or removed after the chain was read and before
-    /// their row was.
+    /// Subtracts versions that were replaced or deleted after the chain was read and before their row was.
     fn count_back(&mut self, read_at: &BTreeMap<u16, Vec<Stretch>>) -> Result<(), StoreError> {
         let last = read_at.values().flatten().map(|stretch| stretch.head).max().unwrap_or(0);
         let (store, mut after) = (self.store, self.until);
         while after < last {
-            // Not what the store has told of: a snapshot shows an entry a moment before.
+            // Read from a snapshot, which shows an entry slightly before the store announces it.
             let entries = store.read(|snap| feed::entries(snap, store.schema(), after, 500))?;
             let Some(end) = entries.last().map(|entry| entry.seq) else { break };
             for entry in entries.iter().filter(|entry| entry.seq <= last) {
@@ -116,7 +115,7 @@ impl Verifier<'_> {
                         });
                         at.is_some_and(|stretch| entry.seq <= stretch.head)
                     });
-                    // A version made after `until` was never counted.
+                    // A version created after `until` was never added.
                     if seen && change.op != Op::Insert && change.before_rev <= self.until {
                         let sum = self.sums.entry(change.table).or_default();
                         let was = version(change.table, &change.key, change.before_rev);
@@ -129,8 +128,8 @@ impl Verifier<'_> {
         Ok(())
     }
 
-    /// Something is missing, too much or old, and the fingerprint does not say what: all heads are
-    /// read again for the rows of this table. Holds one snapshot, which only a damaged store meets.
+    /// The fingerprint shows that rows are missing, extra or outdated, but not which: rereads all heads for this table.
+    /// Holds one snapshot, which happens in damaged stores only.
     fn name_what_is_wrong(&mut self, table: u16) -> Result<(), StoreError> {
         let store = self.store;
         store.read(|snap| {
@@ -168,7 +167,7 @@ impl Verifier<'_> {
     }
 }
 
-/// Visits all heads of a snapshot that can be read, one after the other.
+/// Visits all readable heads of a snapshot in order.
 fn each_head(read: &dyn Read, visit: &mut dyn FnMut(feed::Entry)) -> Result<(), StoreError> {
     read.raw_scan(builtin::FEED, &Range::all(), &mut |key, value| {
         if let Some((seq, 0)) = feed::split(key)

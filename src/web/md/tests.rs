@@ -1,10 +1,10 @@
-//! Texts as they are drawn: what is shown, and that nothing in them does anything.
+//! Rendering of Markdown, and its safety against hostile input.
 
 use proptest::prelude::*;
 
 use super::{anchored, end_of, excerpt, plain, render, with_ticks};
 
-/// The tags of a text that was drawn, and its words as a browser shows them.
+/// Splits HTML into its tags and its unescaped text.
 fn taken_apart(html: &str) -> (Vec<&str>, String) {
     let (mut tags, mut words, mut rest) = (Vec::new(), String::new(), html);
     while let Some(at) = rest.find('<') {
@@ -21,7 +21,7 @@ fn taken_apart(html: &str) -> (Vec<&str>, String) {
     (tags, words.replace("&amp;", "&"))
 }
 
-/// Whether only Markdown makes such a tag: none that runs, loads, or asks the server.
+/// Whether a tag is one that plain Markdown produces: no scripts, no external resources, no requests.
 fn is_harmless(tag: &str) -> bool {
     let name = tag.trim_start_matches(['<', '/']);
     let name = name.split(|c: char| !c.is_ascii_alphanumeric()).next().unwrap_or_default();
@@ -64,7 +64,7 @@ fn a_block_of_code_has_a_button_and_words_that_look_like_one_have_none() {
     assert_eq!(html.matches("data-copy-code").count(), 1, "{html}");
     assert!(html.contains("<div class=\"code\"><pre"), "{html}");
     assert!(html.contains("ls &lt;/pre&gt; &lt;pre&gt;\n</code></pre><button"), "{html}");
-    // A sign inside an attribute ends nothing.
+    // A tag inside an attribute value has no effect.
     let odd = "<pre tabindex=\"0\">a</pre><a href=\"</pre>\">b</a>";
     let odd = super::framed(odd, Vec::new());
     assert!(odd.ends_with("</div><a href=\"</pre>\">b</a>"), "{odd}");
@@ -94,7 +94,7 @@ fn a_word_inside_a_link_is_not_linked_again() {
     assert!(!html.as_str().contains("/t"));
 }
 
-/// What somebody types who tries to get at others, and what people type who mean no harm.
+/// Hostile and harmless inputs.
 const TYPED: &[&str] = &[
     "a <b>bold</b> word",
     "Vec<String> and Map<K, Vec<V>>",

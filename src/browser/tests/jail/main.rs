@@ -1,4 +1,4 @@
-//! The helper of the jail as a program of its own, and a holder of a browser that can be killed.
+//! The helper of the jail as its own program, and a browser holder that tests can kill.
 
 use std::env;
 use std::io::{self, Read, Write};
@@ -19,7 +19,7 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Starts a browser, says its process, and holds it until somebody speaks.
+/// Starts a browser, prints its process id, and holds it until it reads a byte.
 async fn hold(folder: PathBuf) {
     let spawner = Spawner::new(OWN_PROGRAM.into()).expect("threads");
     let browser = Browser::new(Setup::new(spawner, folder));
@@ -30,5 +30,5 @@ async fn hold(folder: PathBuf) {
     let mut out = io::stdout();
     writeln!(out, "{} {}", health.pid, page.number()).expect("a reader");
     out.flush().expect("a reader");
-    io::stdin().read_exact(&mut [0]).ok(); // ok: whoever holds the other end has gone
+    io::stdin().read_exact(&mut [0]).ok(); // ok: the other end is gone
 }

@@ -1,4 +1,5 @@
-//! Fields and their choices in every script, what agents may only suggest, and cells that go back.
+//! Tests of fields and choices in every script, of fields that only accept suggestions from agents, and of reverting
+//! cells.
 
 use kernel::Outcome;
 use serde_json::{Value, json};
@@ -39,7 +40,7 @@ async fn fields_and_choices_of_every_script_have_keys_of_their_own() {
     assert_eq!((&rosa["город"], &rosa["tags"]), (&json!("c_2"), &json!(["C", "C#"])));
     assert_eq!(names(&api, &format!("contacts?q={CITY}:C%2B%2B")).await, ["Rosa"]);
     assert!(names(&api, &format!("contacts?q={CITY}:C")).await.is_empty());
-    // Keys stay with their labels, whichever order these come in.
+    // Keys stay with their labels in any order.
     let again = json!({ "choices": labels(&["C#", "C++", "C", "Рига"]) });
     let again = patched(&api, &format!("fields/{CITY}?of=contacts"), again).await;
     assert_eq!(keys(&again.json()), ["c_3", "c_2", "c", "рига"], "{}", again.text);
@@ -80,7 +81,7 @@ async fn lists_find_parts_of_names_and_of_phones_and_refuse_orders_that_mean_not
         (&json!("Rosa"), &json!("+49 40 2026 11"), &Value::Null)
     );
 
-    // A field comes before another word for a field of customers.
+    // A field has precedence over the alias of a customer field.
     made(&api, "collections", json!({ "name": "Bikes" })).await;
     let status = json!({ "label": "Status", "kind": "select", "choices": labels(&["Rented"]) });
     made(&api, "fields?of=Bikes", status).await;
@@ -126,12 +127,12 @@ async fn what_is_only_suggested_makes_nothing_and_is_checked_when_it_is_taken_ov
         one["id"].as_str().expect("an id").to_owned()
     };
 
-    // What was suggested for a field goes with it.
+    // Suggestions for a field are deleted with it.
     assert_eq!(api.call("DELETE", "/api/v1/fields/budget?of=contacts").await.status, 204);
     let all = api.get("/api/v1/suggestions").await.json();
     assert_eq!(all["items"].as_array().map(Vec::len), Some(3), "{all}");
 
-    // What cannot be taken over stays, with the reason.
+    // A suggestion that cannot be accepted stays, with the reason.
     made(&api, "contacts", json!({ "name": "Piet", "email": "jana@example.com" })).await;
     let ids = ["email", "organization", "tags"].map(of);
     let take = json!({ "ids": ids, "take": true });
@@ -154,7 +155,7 @@ async fn what_is_only_suggested_makes_nothing_and_is_checked_when_it_is_taken_ov
     office.hq.finish().await;
 }
 
-/// What an agent wrote goes back cell by cell; the history of a field tells of it alone.
+/// Values of an agent are reverted cell by cell; the history of a field shows only its own changes.
 async fn a_cell_goes_back(office: &Office, api: &Person, at: &str) {
     let owner = office.hq.owner();
     let page = format!("{HERE}/{at}");

@@ -1,12 +1,12 @@
-//! Files of other products as people bring them: names in other writing, address books, telephones, lists whose first
-//! column repeats.
+//! Tests of files from other products: names in other scripts, address books, phone numbers, lists with a repetitive
+//! first column.
 
 use serde_json::{Value, json};
 use support::hq::{Person, TestHq};
 
 use crate::over;
 
-/// Brings a file in with what HQ makes of it; gives the import when its rows are in.
+/// Imports a file with the guessed mapping; returns the import when it is done.
 async fn brought(api: &Person, (of, name): (&str, &str), bytes: &[u8], change: Value) -> Value {
     let path = format!("/api/v1/imports?of={of}&name={name}");
     let sent = api.bytes("POST", &path, "application/octet-stream", bytes.to_vec()).await;
@@ -158,7 +158,7 @@ async fn telephones_and_addresses_are_read_as_spreadsheets_and_links_write_them(
         assert_eq!((&one["phone"], &one["phone_2"]), (&phone, &second), "{who}");
     }
 
-    // The same in every other place that takes an address.
+    // The same in all other places that take an address.
     let body = json!({ "name": "Rosa", "email": "mailto:rosa@example.com", "phone": "tel:+49-40-555;ext=7" });
     let made = api.post("/api/v1/contacts", &body).await;
     assert_eq!(made.status, 201, "{}", made.text);

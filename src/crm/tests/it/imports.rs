@@ -1,4 +1,4 @@
-//! Files that become contacts, organizations and records: by page, by API, after a restart, and back.
+//! Tests of imports into contacts, organizations and records: by page, by API, after a restart, and undo.
 
 use crm::model::back::Turn;
 use crm::rules;
@@ -22,7 +22,7 @@ async fn act(api: &Person, import: &Value, verb: &str) -> Value {
     done.json()
 }
 
-/// An import when its rows are in.
+/// Waits until the rows are imported; returns the import.
 async fn done(api: &Person, import: &Value) -> Value {
     over(api, &format!("imports/{}", import["id"].as_str().expect("an id"))).await
 }
@@ -109,7 +109,7 @@ async fn a_file_is_mapped_previewed_brought_in_and_taken_back() {
     );
     assert_eq!(count(&api, "organizations").await, 2);
 
-    // Somebody works on with it; then it is taken back.
+    // Somebody changes it; then the import is undone.
     let jana = contact(&api, "Jana%20Brandt").await;
     let path = format!("/api/v1/contacts/{}", jana["id"].as_str().expect("an id"));
     assert_eq!(api.json("PATCH", &path, &json!({ "phone": "040 555" })).await.status, 200);
@@ -231,7 +231,7 @@ async fn a_preview_tries_all_rows_and_its_page_tells_how_far_it_is() {
     for n in 0..2_300 {
         file.push_str(&format!("Person {n},p{n}@example.com\n"));
     }
-    // Far behind the rows that they mean, and one that cannot come in.
+    // Rows far after those that they match, and an invalid one.
     file.push_str("Again,p7@example.com\nAgain,p2299@example.com\n,,nobody@example.com\n");
     let import = sent(&api, "contacts", "many.csv", &file).await;
     let seen = act(&api, &import, "preview").await;
@@ -263,7 +263,7 @@ async fn a_preview_tries_all_rows_and_its_page_tells_how_far_it_is() {
     let last = owner.get(&format!("{at}?page=46&on=true")).await;
     assert!(last.text_of("#preview-rows tbody").contains("p2299@example.com"), "{}", last.text);
 
-    // What has changed since is seen by who comes to the page anew.
+    // Later changes are visible when the page is opened again.
     let taken = json!({ "name": "There", "email": "p5@example.com" });
     assert_eq!(api.post("/api/v1/contacts", &taken).await.status, 201);
     loop {
@@ -392,7 +392,7 @@ async fn an_organization_is_found_by_the_domain_of_an_address_then_by_its_name()
     assert_eq!(contact(&api, "otto@mail.example").await["organization"]["name"], "Free Works");
     assert_eq!(count(&api, "organizations").await, 2);
 
-    // A site without a path means the organization that lies there, whatever the file calls it.
+    // A site without a path matches the organization there, whatever name the file has.
     let again = "Name,Website,Industry\nBrandt,brandt.example,Food\n";
     let import = sent(&api, "organizations", "orgs.csv", again).await;
     let at = format!("/api/v1/imports/{}", import["id"].as_str().expect("an id"));
@@ -513,7 +513,7 @@ async fn a_collection_reads_german_numbers_and_tells_days_and_errors_that_stay_e
     hq.finish().await;
 }
 
-/// Who wrote what the API wrote last.
+/// Author and cause of the API's last write.
 fn owner_of(hq: &TestHq) -> (kernel::Actor, kernel::Cause) {
     let members: Vec<features::workspace::model::Member> =
         hq.ws().read(|snap| snap.list(&store::Range::all())).expect("the members");
@@ -539,7 +539,7 @@ async fn an_undo_goes_on_after_a_restart_without_whoever_asked_and_can_be_undone
         assert_eq!(done(&api, &import).await["made"], 1_700);
         (import, at)
     };
-    // The order is on record, and nobody is there who carries it out: as after a kill.
+    // The undo is ordered but not executed, as after a crash.
     let id = import["id"].as_str().and_then(|id| id.parse().ok()).expect("an id");
     let order = move |tx: &mut store::WriteTx<'_>| rules::turn_import(tx, id, Turn::Back);
     let ordered = hq.ws().write(&owner_of(&hq), order).await.expect("it is noted");
@@ -552,7 +552,7 @@ async fn an_undo_goes_on_after_a_restart_without_whoever_asked_and_can_be_undone
     assert_eq!(count(&api, "contacts").await, 0);
     assert!(!api.get("/api/v1/fields?of=contacts").await.text.contains("\"bikes\""));
 
-    // What was taken back comes again, and goes again.
+    // Redo, and undo again.
     let page = hq.owner().get(&at.replace("/api/v1", HERE)).await;
     assert!(page.text.contains("Restore import"), "{}", page.text);
     act(&api, &import, "redo").await;
@@ -575,7 +575,7 @@ async fn a_key_answers_again_after_a_restart() {
     let at = format!("/api/v1/imports/{}", import["id"].as_str().expect("an id"));
     for verb in ["begin", "undo", "redo"] {
         let key = format!("{verb}-once");
-        // A key counts for whoever sent it: the same token, before and after.
+        // A key belongs to its sender, so use the same token before and after.
         let keyed = hq.api().await.with("idempotency-key", &key);
         let first = keyed.post(&format!("{at}/{verb}"), &json!({})).await;
         assert_eq!(first.status, 200, "{verb}: {}", first.text);

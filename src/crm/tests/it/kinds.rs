@@ -1,4 +1,4 @@
-//! Tags as labels of the workspace, and fields that get another kind.
+//! Tests of tags as labels of the workspace, and of field conversions.
 
 use crm::model::FieldDef;
 use entity::Choice;
@@ -22,7 +22,7 @@ async fn posted(api: &Person, path: &str, body: Value) -> Value {
     done.json()
 }
 
-/// What has a label, by kinds.
+/// Number of uses of a label by kind.
 async fn uses(api: &Person, name: &str) -> Value {
     let all = shown(api, "labels").await;
     let one = all["items"].as_array().expect("items").iter().find(|one| one["name"] == name);
@@ -42,14 +42,14 @@ async fn tags_are_the_labels_of_tasks() {
     let page = owner.get(&format!("{HERE}/settings/labels")).await;
     assert!(page.text.contains("2 contacts") && page.text.contains("1 organization"));
 
-    // A label that is renamed is so for both.
+    // Renaming a label applies to both.
     let renamed = api.json("PATCH", "/api/v1/labels/VIP", &json!({ "name": "Key account" })).await;
     assert_eq!(renamed.status, 200, "{}", renamed.text);
     assert_eq!(names(&api, "contacts?q=tag:%22key%20account%22").await, ["Rosa"]);
     let list = owner.get(&format!("{HERE}/contacts?columns=tags")).await;
     assert!(list.text.contains("Key account") && !list.text.contains("VIP"), "{}", list.text);
 
-    // Labels that are made one are so everywhere, also where a record has both.
+    // Merging labels applies everywhere, also where a record has both.
     posted(&api, "labels/Press/merge", json!({ "into": "Key account" })).await;
     assert_eq!(names(&api, "labels").await, ["Fair", "Key account"]);
     assert_eq!(names(&api, "contacts?q=tag:%22key%20account%22&sort=name").await, ["Jana", "Rosa"]);
@@ -61,7 +61,7 @@ async fn tags_are_the_labels_of_tasks() {
     let itself = api.post("/api/v1/labels/Key%20account/merge", &into).await;
     assert_eq!(itself.status, 422);
 
-    // A choice of tags is a label: it is changed there.
+    // Choices of tags are labels and are changed there.
     let choices = json!({ "choices": [{ "label": "Other" }] });
     let refused = api.json("PATCH", "/api/v1/fields/tags?of=contacts", &choices).await;
     assert_eq!(refused.status, 422, "{}", refused.text);
@@ -69,7 +69,7 @@ async fn tags_are_the_labels_of_tasks() {
     let odd = api.post("/api/v1/contacts", &json!({ "name": "X", "tags": ["+x"] })).await;
     assert_eq!(odd.status, 422, "{}", odd.text);
 
-    // One that goes is gone from all.
+    // Deleting a label removes it everywhere.
     assert_eq!(api.call("DELETE", "/api/v1/labels/Key%20account").await.status, 200);
     for path in ["contacts/Rosa", "contacts/Jana", "organizations/Brandt"] {
         assert_eq!(shown(&api, path).await["tags"], Value::Null, "{path}");
@@ -78,7 +78,7 @@ async fn tags_are_the_labels_of_tasks() {
     hq.finish().await;
 }
 
-/// The titles of what the search of the workspace finds, in order of their names.
+/// Titles found by the workspace search, sorted.
 async fn found(api: &Person, words: &str) -> Vec<String> {
     let answer = shown(api, &format!("search?q={words}")).await;
     let items = answer["items"].as_array().expect("a list").iter();
@@ -103,12 +103,12 @@ async fn a_search_finds_records_by_what_their_tags_are_called_now() {
     assert_eq!(found(&api, "pelican").await, ["Brandt", "Pelican club", "Rosa"], "at once");
     assert_eq!(found(&api, "goldfish").await, [""; 0], "and by the former name no more");
 
-    // Cells stay as they are, yet another label stands behind them.
+    // Cells stay unchanged, but their key belongs to another label.
     made(&api, "labels", json!({ "name": "Egret" })).await;
     posted(&api, "labels/sparrow/merge", json!({ "into": "Egret" })).await;
     assert_eq!(found(&api, "egret").await, ["Brandt", "Egret", "Jana"]);
     assert_eq!(found(&api, "sparrow").await, [""; 0]);
-    // Where a record has both, one of them goes.
+    // If a record has both, one is removed.
     posted(&api, "labels/Egret/merge", json!({ "into": "Pelican club" })).await;
     assert_eq!(found(&api, "pelican").await, ["Brandt", "Jana", "Pelican club", "Rosa"]);
 
@@ -139,7 +139,7 @@ async fn the_former_name_of_a_label_may_be_that_of_another_one() {
     let again = api.json("PATCH", &at, &again).await;
     assert_eq!(again.json()["tags"], json!(["Äpfel", "zebra"]), "{}", again.text);
 
-    // What the bar adds leaves the tags that are there.
+    // A bulk change adds a tag and keeps the others.
     let id = rosa["id"].as_str().expect("an id");
     let form = [("tasks", id), ("tag", "zebra")];
     let done = owner.form(&format!("{HERE}/contacts/bulk"), &form).await;
@@ -166,7 +166,7 @@ async fn a_collection_gets_tags_with_one_press() {
     hq.finish().await;
 }
 
-/// Keeps tags as they were before they were labels.
+/// Stores tags as they were before they were labels.
 fn as_before(tx: &mut WriteTx<'_>) -> Result<(), StoreError> {
     let all: Vec<FieldDef> = tx.list(&Range::all())?;
     for mut def in all.into_iter().filter(|def| def.key == "tags") {
@@ -200,7 +200,7 @@ async fn tags_from_before_become_labels_at_the_next_start() {
     hq.finish().await;
 }
 
-/// A field of contacts with these values, as text.
+/// A text field of contacts with these values.
 async fn texts(api: &Person, values: &[(&str, &str)]) {
     made(api, "fields?of=contacts", json!({ "label": "Bikes" })).await;
     for (name, text) in values {
@@ -249,7 +249,7 @@ async fn a_field_gets_another_kind_as_it_was_foreseen_and_goes_back() {
     assert_eq!(shown(&api, "contacts/Piet").await["bikes"], Value::Null);
     assert_eq!(names(&api, "contacts?q=bikes:%3E100").await, ["Jana"]);
 
-    // Somebody works on with one of them; the others go back with the kind.
+    // Somebody changes one of the values; the others are reverted with the kind.
     let at = format!("contacts/{}", jana["id"].as_str().expect("an id"));
     let changed = api.json("PATCH", &format!("/api/v1/{at}"), &json!({ "bikes": 7 })).await;
     assert_eq!(changed.status, 200, "{}", changed.text);
@@ -291,7 +291,7 @@ async fn what_cannot_be_converted_is_refused_and_values_make_choices() {
     let rosa = shown(&api, "contacts/Rosa").await;
     assert_eq!(rosa["bikes"], shown(&api, "contacts/Jana").await["bikes"], "one choice");
     assert_eq!(names(&api, "contacts?q=bikes:steel&sort=name").await, ["Jana", "Rosa"]);
-    // Each record must have one, so none is lost.
+    // Each record must have a value, so losing one is refused.
     let required = json!({ "required": true });
     let path = "/api/v1/fields/bikes?of=contacts";
     assert_eq!(api.json("PATCH", path, &required).await.status, 200);
@@ -337,7 +337,7 @@ async fn thousands_of_values_are_converted_piece_by_piece_over_a_restart_and_go_
     );
     assert_eq!(shown(&api, "contacts?q=count:%3E=4000").await["total"], 600);
     posted(&api, &format!("{at}/undo"), json!({})).await;
-    // It is taken back without whoever asked, over a restart.
+    // The undo continues without the requester after a restart.
     hq.restart().await;
     let api = hq.api().await;
     let back = over(&api, &at).await;
@@ -347,7 +347,7 @@ async fn thousands_of_values_are_converted_piece_by_piece_over_a_restart_and_go_
     assert_eq!(over(&api, &at).await["state"], "done");
     assert_eq!(shown(&api, "contacts?q=count:%3E=4000").await["total"], 600);
 
-    // Each act is one line, however many pieces it was written in.
+    // Each act is one line, however many pieces it had.
     let told = shown(&api, "activity?after=start&limit=200").await;
     let texts = told["items"].as_array().expect("a list").iter().map(|item| &item["text"]);
     let texts: Vec<&str> = texts.filter_map(Value::as_str).collect();

@@ -1,5 +1,4 @@
-//! Lists of contacts, organizations and records: views, groups, what stands below columns, filters, several at once,
-//! files.
+//! Tests of lists of contacts, organizations and records: views, groups, figures, filters, bulk changes, files.
 
 use std::time::Duration;
 
@@ -65,7 +64,7 @@ async fn a_list_of_customers_is_kept_as_a_view_and_an_undo_brings_a_deleted_one_
     let changed = mira.get(&format!("{HERE}/contacts?view=big-ones&sort=name")).await;
     assert!(changed.text.contains("data-dirty"), "a dot marks what is not saved");
 
-    // Others have it as it is for everybody, also by the API; it is no view of tasks.
+    // Others see the shared view, also by the API; it is no view of tasks.
     let all = api.get("/api/v1/views?noun=contacts").await.json();
     assert_eq!(
         (&all["items"][0]["slug"], &all["items"][0]["shared"]),
@@ -137,7 +136,7 @@ async fn views_of_a_collection_go_and_come_back_with_it() {
     let board = mira.get(&format!("{at}?layout=board")).await;
     assert_eq!(board.texts(".board h2"), ["Altona", "Harbour", "No hub"]);
     assert_eq!(board.texts(".wip"), ["1 · 40", "2 · 120", "1 · 7"]);
-    // A card that is put into another column gets its value; without a value it has none.
+    // A card that is moved to another column gets its value, or none.
     let four = api.get(&format!("/api/v1/collections/{bikes}/records?q=B4")).await.json();
     let four = id(&four["items"][0]);
     let moved = mira
@@ -227,7 +226,7 @@ async fn a_board_of_stages_tells_their_shares_takes_new_cards_and_closes_deals()
     assert_eq!(board.texts(".crm-closed h2"), ["Won", "Lost"], "fields without cards");
     let closed = board.attrs(".crm-closed [data-drop][data-field=stage]", "data-value");
     assert_eq!(closed, ["won", "lost"]);
-    // Bikes: 14 of the leads, 4.5 of the one that is qualified.
+    // Bikes: 14 of the leads, 4.5 of the qualified one.
     assert_eq!(board.attrs(".crm-shares rect", "width"), ["756", "244"]);
     assert_eq!(board.attr(".crm-shares", "aria-label"), "Lead: 14, Qualified: 4.50");
 
@@ -266,7 +265,7 @@ async fn the_board_says_how_long_it_takes_to_win() {
     made(&api, "contacts", json!({ "name": "Jana", "stage": "won" })).await;
     assert!(!board().await.contains("Days to won"), "who began as won says nothing");
     for _ in 0..4 {
-        // The sign-in of an owner does not last for a day without use.
+        // An owner's session expires after a day without use.
         hq.advance(Duration::from_secs(18 * 3_600)).await;
         board().await;
     }
@@ -318,7 +317,7 @@ async fn many_are_changed_by_what_a_list_asks_and_taken_out_as_files() {
     assert_eq!(all[0]["bikes"], 12);
     let none = mira.get(&format!("{HERE}/contacts/export.json?q=nobody-is-called-so")).await;
     assert_eq!(none.json(), json!([]));
-    // More rows than are read at once stand in one file.
+    // More rows than one piece of the export.
     let (ws, who) = (hq.ws(), work::owner(&hq));
     let made = ws.write(&who, |tx| {
         (0..1_100).try_for_each(|n| {
@@ -452,7 +451,7 @@ async fn a_list_is_looked_at_as_cards_also_by_groups_and_kept_so() {
     made(&api, "views", json!({ "noun": "contacts", "name": "As cards", "look": look })).await;
     let kept = mira.get(&format!("{HERE}/contacts?view=as-cards")).await;
     assert_eq!(kept.texts(".crm-cards .title a").len(), 3);
-    // A collection without a field of choices has no board.
+    // A collection without a select field has no board.
     let bikes = id(&made(&api, "collections", json!({ "name": "Bikes" })).await);
     made(&api, "collections/Bikes/records", json!({ "name": "31" })).await;
     let records = mira.get(&format!("{HERE}/collections/{bikes}?layout=cards")).await;
@@ -483,7 +482,7 @@ async fn rows_that_come_and_go_between_two_pages_neither_repeat_nor_hide_others(
     made(&api, "fields?of=contacts", json!({ "label": "Bikes", "kind": "number" })).await;
     let mut ids = Vec::new();
     for n in 0..12 {
-        // Two share each name and each number; some have none.
+        // Two rows share each name and each number; some have none.
         let bikes = if n < 8 { json!(n / 2) } else { Value::Null };
         let body = json!({ "name": format!("Person {}", n / 2), "bikes": bikes, "owner": "me" });
         ids.push(id(&made(&api, "contacts", body).await));
@@ -500,7 +499,7 @@ async fn rows_that_come_and_go_between_two_pages_neither_repeat_nor_hide_others(
             (items, page["next"].as_str().unwrap_or_default().to_owned())
         };
         let (first, next) = list("").await;
-        // The last row of the page goes, and one comes that stands before it or behind it.
+        // The last row of the page is deleted, and a new one sorts before or after it.
         let gone = first.last().expect("a row");
         let row = api.get(&format!("/api/v1/contacts/{gone}")).await.json();
         assert_eq!(api.call("DELETE", &format!("/api/v1/contacts/{gone}")).await.status, 204);
@@ -517,7 +516,7 @@ async fn rows_that_come_and_go_between_two_pages_neither_repeat_nor_hide_others(
         each.dedup();
         assert_eq!(each.len(), seen.len(), "{sort}: a row repeats");
         assert_eq!(each.len(), 12, "{sort}: a row is hidden");
-        // As it was.
+        // Restore the previous state.
         assert_eq!(api.call("DELETE", &format!("/api/v1/contacts/{early}")).await.status, 204);
         let body = json!({ "name": row["name"], "bikes": row["bikes"], "owner": "me" });
         made(&api, "contacts", body).await;

@@ -1,4 +1,4 @@
-//! The package with a whole HQ around it: one program, since each is linked with everything.
+//! Tests of the package in a complete HQ, in one program because each test program links everything.
 
 mod fields;
 mod foreign;
@@ -24,7 +24,7 @@ async fn patched(api: &Person, path: &str, body: Value) -> Reply {
     api.json("PATCH", &format!("/api/v1/{path}"), &body).await
 }
 
-/// What goes on by itself when it has ended.
+/// Waits for the end of background work; returns its record.
 async fn over(api: &Person, path: &str) -> Value {
     loop {
         let now = api.get(&format!("/api/v1/{path}")).await.json();

@@ -1,5 +1,5 @@
-//! Files of HubSpot and old ones of Google Contacts, what is proposed for columns that fit no field, and several numbers in
-//! one field wherever they are typed.
+//! Tests of files from HubSpot and old Google Contacts, proposals for unmatched columns, and several phone numbers in
+//! one field.
 
 use kernel::Role;
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use support::work::made;
 
 use crate::{HERE, id, over, patched};
 
-/// A file that was sent; gives the path of its import, and what HQ makes of it.
+/// Sends a file; returns the path of its import and the guessed mapping.
 async fn sent(api: &Person, (of, name): (&str, &str), text: &str) -> (String, Value) {
     let path = format!("/api/v1/imports?of={of}&name={name}");
     let sent = api.bytes("POST", &path, "application/octet-stream", text.as_bytes().to_vec()).await;
@@ -16,7 +16,7 @@ async fn sent(api: &Person, (of, name): (&str, &str), text: &str) -> (String, Va
     (format!("imports/{}", id(&sent.json())), sent.json())
 }
 
-/// Lets the rows of an import come in, and gives it when they are.
+/// Starts an import; returns it when it is done.
 async fn done(api: &Person, path: &str) -> Value {
     let begun = api.post(&format!("/api/v1/{path}/begin"), &json!({})).await;
     assert_eq!(begun.status, 200, "{}", begun.text);
@@ -107,7 +107,7 @@ async fn days_and_choices_of_contacts_are_proposed_and_what_is_left_out_is_told(
     let seen = api.post(&format!("/api/v1/{path}/preview"), &json!({})).await.json();
     assert_eq!(seen["notes"], json!([told]), "{seen}");
 
-    // A target that is not there is refused; the columns stay as they were.
+    // An invalid target is refused; the columns stay unchanged.
     let form = |to| {
         [
             ("goes.0", "field:name"),
@@ -123,7 +123,7 @@ async fn days_and_choices_of_contacts_are_proposed_and_what_is_left_out_is_told(
         assert!(refused.text.contains(wrong), "{wrong}: {}", refused.text);
     }
     assert_eq!(api.get(&format!("/api/v1/{path}")).await.json()["columns"], import["columns"]);
-    // It is turned off on the page.
+    // The column is unmapped on the page.
     assert_eq!(owner.form(&at, &form("")).await.status, 303);
     let now = done(&api, &path).await;
     assert_eq!(now["made"], 40, "{now}");

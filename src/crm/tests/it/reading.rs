@@ -1,4 +1,4 @@
-//! How a file is read: the order of day and month, the encoding, and what somebody chooses of them.
+//! Tests of reading a file: date order, encoding, and their manual choice.
 
 use serde_json::{Value, json};
 use support::hq::{Person, TestHq};
@@ -11,7 +11,7 @@ async fn act(api: &Person, at: &str, verb: &str) -> Value {
     done.json()
 }
 
-/// Lets the rows of an import come in, and gives it when they are.
+/// Starts an import; returns it when it is done.
 async fn done(api: &Person, at: &str) -> Value {
     act(api, at, "begin").await;
     over(api, at.trim_start_matches("/api/v1/")).await
@@ -23,7 +23,7 @@ async fn contact(api: &Person, said: &str) -> Value {
     shown.json()
 }
 
-/// An import of a file as it lies on a disk.
+/// Sends a file with these bytes as an import.
 async fn sent(api: &Person, name: &str, bytes: &[u8]) -> (String, Value) {
     let path = format!("/api/v1/imports?of=contacts&name={name}");
     let sent = api.bytes("POST", &path, "application/octet-stream", bytes.to_vec()).await;
@@ -50,7 +50,7 @@ async fn the_whole_column_decides_whether_the_day_or_the_month_comes_first() {
         assert_eq!(contact(&api, &format!("{who}@example.org")).await["since"], day, "{who}");
     }
 
-    // No date tells it: the preview says what was taken, and all three ways can switch it.
+    // Without proof in the dates the preview shows the assumption, and all three ways can change it.
     let (at, import) = sent(&api, "open.csv", include_bytes!("files/all-ambiguous.csv")).await;
     assert_eq!(order(&import), (json!("day_first"), json!("assumed")), "{import}");
     let since = json!({ "columns": { "Since": "field:since" } });
@@ -87,7 +87,7 @@ async fn the_whole_column_decides_whether_the_day_or_the_month_comes_first() {
     assert_eq!(contact(&api, "v1@example.org").await["since"], "2025-12-01");
     assert_eq!(contact(&api, "v2@example.org").await["since"], "2025-02-03");
 
-    // An import that was begun at once says it when it is over, and which records its rows have met.
+    // An import that was started at once reports this at its end, with the matched records.
     let (at, _) = sent(&api, "again.csv", include_bytes!("files/all-ambiguous.csv")).await;
     assert_eq!(api.json("PATCH", &at, &since).await.status, 200);
     let now = done(&api, &at).await;
@@ -116,7 +116,7 @@ async fn a_file_is_read_in_its_encoding_which_is_shown_and_can_be_changed() {
     assert_eq!(page.attr("[name=encoding] option[selected]", "value"), "windows-1251");
     assert!(page.text_of("#preview-rows tbody").contains("Ирина Козлова"), "{}", page.text);
 
-    // It is changed on the page and by a program; what does not fit is refused, and nothing changes.
+    // The page and the API can change it; an unsuitable encoding is refused and nothing changes.
     let form = |to: &'static str, was: &'static str| {
         [
             ("encoding", to),

@@ -1,4 +1,4 @@
-//! Exports that are imported again: into the workspace that they come from, and into an empty one.
+//! Tests of importing exports: into the same workspace, and into an empty one.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ async fn exported(hq: &TestHq, (path, form): (&str, &str)) -> String {
     file.text
 }
 
-/// A file that came in with what HQ proposes; values in it win over those that are here.
+/// Imports a file with the guessed mapping; its values overwrite existing ones.
 async fn imported(api: &Person, (of, form): (&str, &str), text: &str) -> Value {
     let path = format!("/api/v1/imports?of={of}&name=all.{form}");
     let sent = api.bytes("POST", &path, "application/octet-stream", text.as_bytes().to_vec()).await;
@@ -31,13 +31,13 @@ async fn imported(api: &Person, (of, form): (&str, &str), text: &str) -> Value {
     over(api, &path).await
 }
 
-/// All rows of a list as programs read them.
+/// All rows of a list from the API.
 async fn rows(api: &Person, path: &str) -> Vec<Value> {
     let found = api.get(&format!("/api/v1/{path}?sort=name&limit=500")).await.json();
     found["items"].as_array().expect("items").clone()
 }
 
-/// The fields of all rows, without what another workspace has of its own.
+/// Fields of all rows, without values that are specific to a workspace.
 async fn fields(api: &Person, path: &str) -> Vec<String> {
     let mut rows = rows(api, path).await;
     for row in &mut rows {
@@ -52,7 +52,7 @@ async fn fields(api: &Person, path: &str) -> Vec<String> {
     rows
 }
 
-/// Contacts of all kinds of values, some of which look like something else.
+/// Contacts with all kinds of values, some of which resemble other kinds.
 async fn people(api: &Person) {
     for (label, kind) in [("Bikes", "number"), ("Renewal", "date"), ("Call at", "datetime")] {
         made(api, "fields?of=contacts", json!({ "label": label, "kind": kind })).await;
@@ -90,7 +90,7 @@ async fn exported_contacts_change_nothing_here_and_are_equal_elsewhere() {
         assert_eq!(counts, (&json!(0), &json!(0), &json!(3), &json!([])), "{form}: {now}");
         assert_eq!(rows(&api, "contacts").await, before, "{form}");
     }
-    // Names that others share by now tell nobody apart; ids do.
+    // Shared names no longer identify records; ids do.
     made(&api, "organizations", json!({ "name": "Free Works" })).await;
     let edited = files[0].1.replace("Error: x", "Acme");
     let now = imported(&api, ("contacts", "csv"), &edited).await;
@@ -101,9 +101,9 @@ async fn exported_contacts_change_nothing_here_and_are_equal_elsewhere() {
     for (form, text) in &files {
         let other = TestHq::start().await;
         let api = other.api().await;
-        // Ids of tests follow from the clock.
+        // Test ids are derived from the clock.
         other.advance(Duration::from_secs(60)).await;
-        // The address of a person says nothing of the organization that the file names.
+        // A person's address must not override the organization named in the file.
         let brandt = json!({ "name": "Brandt GmbH", "website": "https://brandt.example" });
         made(&api, "organizations", brandt).await;
         let now = imported(&api, ("contacts", form), text).await;
@@ -115,7 +115,7 @@ async fn exported_contacts_change_nothing_here_and_are_equal_elsewhere() {
     }
 }
 
-/// A collection with a field that leads to contacts, and one with choices.
+/// A collection with a relation to contacts and a select field.
 async fn orders(api: &Person) {
     made(api, "collections", json!({ "name": "Orders" })).await;
     let choices = json!([{ "label": "Steel" }, { "label": "Carbon" }]);
@@ -160,7 +160,7 @@ async fn an_exported_collection_changes_nothing_here_and_is_equal_elsewhere() {
     for (form, text) in &files {
         let other = TestHq::start().await;
         let api = other.api().await;
-        // Ids of tests follow from the clock.
+        // Test ids are derived from the clock.
         other.advance(Duration::from_secs(60)).await;
         orders(&api).await;
         let now = imported(&api, ("Orders", form), text).await;
@@ -227,7 +227,7 @@ async fn an_import_reads_its_collection_once_and_sees_what_others_change() {
     let mut context = ImportContext::default();
     for from in [0_u32, 500] {
         if from == 500 {
-            // Somebody makes a record with a key of the file, and changes another one's key.
+            // Somebody creates a record with a key of the file, and changes the key of another one.
             let home = id(&collection).parse().expect("an id");
             let there: Vec<EntryRow> =
                 ws.read(|snap| snap.list(&Range::all())).expect("the records");

@@ -1,4 +1,4 @@
-//! After one huge import every page and every answer of the API is still of a size that a phone loads.
+//! Tests that after a large import every page and API response still has a size that phones can load.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write as _;
@@ -8,18 +8,18 @@ use support::hq::{Person, TestHq};
 
 use crate::{HERE, over};
 
-/// The largest page, before compression.
+/// Maximum size of a page before compression, in bytes.
 const MAX_PAGE: usize = 300 * 1024;
-/// The largest answer of the API to a request that asks for no number of its own.
+/// Maximum size of an API response without an explicit limit, in bytes.
 const MAX_ANSWER: usize = 600 * 1024;
-/// Addresses of one shape that are fetched.
+/// Number of fetched addresses per shape.
 const OF_A_SHAPE: usize = 1;
 
-/// Contacts, each with an organization, a city and a note of its own.
+/// Number of contacts, each with its own organization, city and note.
 const ROWS: usize = 1_200;
-/// Own fields of contacts, each with a value in each row.
+/// Number of custom fields of contacts, each with a value in each row.
 const FIELDS: usize = 6;
-/// Streams, each with as many tasks.
+/// Number of streams, and of tasks in each.
 const STREAMS: usize = 24;
 const TASKS: usize = 12;
 
@@ -34,7 +34,7 @@ fn list() -> String {
     text
 }
 
-/// Own fields of contacts, and tasks in many groups.
+/// Creates custom fields of contacts, and tasks in many groups.
 async fn prepare(api: &Person) {
     let post = async |path: &str, body: serde_json::Value| {
         let made = api.post(&format!("/api/v1/{path}"), &body).await;
@@ -55,7 +55,7 @@ async fn prepare(api: &Person) {
     }
 }
 
-/// An import of many contacts, and its address.
+/// Imports many contacts; returns the address of the import.
 async fn import(api: &Person) -> String {
     let text = list().into_bytes();
     let path = "/api/v1/imports?of=contacts&name=everybody.csv";
@@ -71,7 +71,7 @@ async fn import(api: &Person) -> String {
     at
 }
 
-/// An address without what differs between records: `/w/marlow-cargo/contacts/*?group`.
+/// An address with variable parts replaced: `/w/marlow-cargo/contacts/*?group`.
 fn shape(address: &str) -> String {
     let (path, query) = address.split_once('?').unwrap_or((address, ""));
     let part = |part: &str| match part.len() > 24 || part.chars().any(|c| c.is_ascii_digit()) {
@@ -83,7 +83,7 @@ fn shape(address: &str) -> String {
     format!("{}?{}", path.join("/"), keys.join("&"))
 }
 
-/// Fetches what pages link to, page after page, and gives the size of each by its address.
+/// Fetches linked pages recursively; returns the size of each by address.
 async fn walk(owner: &Person, from: &[&str]) -> BTreeMap<String, usize> {
     let mut waiting: VecDeque<String> = from.iter().map(|path| (*path).to_owned()).collect();
     let (mut shapes, mut sizes) = (BTreeMap::<String, usize>::new(), BTreeMap::new());
@@ -145,7 +145,7 @@ async fn no_page_and_no_answer_grows_with_an_import() {
         let reply = api.get(&route.path).await;
         assert!(!reply.status.is_server_error(), "{}: {}", route.path, reply.text);
         let is_file = reply.header("content-disposition").is_some();
-        // The description of the API is as long as the API.
+        // The API description is as long as the API.
         let is_whole = is_file || route.path.ends_with("/openapi.json");
         if MAX_ANSWER < reply.text.len() && !is_whole {
             large.push((route.path.clone(), reply.text.len()));
@@ -202,7 +202,7 @@ async fn work_on_many_records_is_one_line_for_people_and_for_programs() {
     let (mira, api) = (hq.owner(), hq.api().await);
     let begun = api.get("/api/v1/activity?limit=1").await.json();
     let begun = begun["cursor"].as_str().expect("a place").to_owned();
-    // The last piece has two rows, which are no lines of their own; the first piece makes an organization, too.
+    // The last piece has two rows, which must not be separate lines; the first piece also creates an organization.
     let file: String = (0..1_002)
         .map(|n| format!("Person {n},{}\n", if n == 0 { "Tidewater" } else { "" }))
         .collect();
@@ -228,7 +228,7 @@ async fn work_on_many_records_is_one_line_for_people_and_for_programs() {
         let items = page["items"].as_array().expect("a list").iter();
         items.filter_map(|item| item["text"].as_str().map(str::to_owned)).collect::<Vec<_>>()
     };
-    // A page does not end amid the pieces.
+    // A page does not end in the middle of the pieces.
     let first = api.get("/api/v1/activity?limit=2").await.json();
     assert!(texts(&first)[1].ends_with("imported 1,002 contacts from tenth.csv"), "{first}");
     let rest = format!("/api/v1/activity?before={}", first["next"].as_str().unwrap_or_default());

@@ -1,4 +1,4 @@
-//! Contacts, organizations and collections as people, programs and agents use them.
+//! Tests of contacts, organizations and collections with people, API and agents.
 
 use axum::http::StatusCode;
 use kernel::Outcome;
@@ -133,7 +133,7 @@ async fn lists_filter_sort_and_sum_by_fields_that_people_made() {
     assert_eq!(board.texts(".board h2")[0], "Lead");
     assert_eq!(board.texts(".board-cards .title").len(), 3);
 
-    // A choice that is in use goes only when its records get another.
+    // A choice in use is removed only if its records get another one.
     let left = json!({ "choices": [{ "label": "Florist" }] });
     let refused = patched(&api, "fields/sector?of=contacts", left).await;
     assert_eq!(refused.status, 422, "{}", refused.text);
@@ -212,7 +212,7 @@ async fn an_agent_fills_cells_with_sources_and_never_takes_a_persons_value_away(
         409
     );
 
-    // What a person called right is a person's now.
+    // A person vouches for a confirmed value.
     office.model.push(Turn::call(
         "contact_update",
         json!({ "items": [{ "id": "Rosa", "values": { "phone": "1234" } }] }),
@@ -227,7 +227,7 @@ async fn an_agent_fills_cells_with_sources_and_never_takes_a_persons_value_away(
 
     decides_on_several(hq, &api).await;
 
-    // The run's work goes back cell by cell; what the person decided since stays.
+    // The changes of the run are reverted cell by cell; later decisions of the person stay.
     let dry = json!({ "items": [{ "values": { "name": "Nobody" } }], "dry_run": true });
     office.model.push(Turn::call("contact_create", dry));
     let run = office.say(&ada, "Dry").await;
@@ -237,7 +237,7 @@ async fn an_agent_fills_cells_with_sources_and_never_takes_a_persons_value_away(
     office.hq.finish().await;
 }
 
-/// All that waits stands in one place, where several are decided on at once.
+/// All open suggestions are on one page, where several are decided at once.
 async fn decides_on_several(hq: &TestHq, api: &Person) {
     let all = api.get("/api/v1/suggestions").await.json();
     let one = &all["items"][0];
@@ -383,7 +383,7 @@ async fn pages_make_change_and_log_and_say_who_was_faster() {
     );
     assert!(page.text_of("#crm-cells").contains("Prospect"), "{}", page.text_of("#crm-cells"));
 
-    // Two people at one cell: the second is told, and nothing is overwritten.
+    // Two people edit one cell: the second gets an error and nothing is overwritten.
     let first = owner.form(&at, &[("was:title", ""), ("title", "Buyer")]).await;
     assert_eq!(first.status, 303, "{}", first.text);
     let second = owner.form(&at, &[("was:title", ""), ("title", "Boss")]).await;
@@ -515,7 +515,7 @@ async fn the_timeline_of_a_contact_tells_talks_changes_tasks_work_of_agents_and_
     ] {
         assert!(told.contains(says), "{says}: {told}");
     }
-    // What one person did on a day is one line, and what came to nothing is none.
+    // Changes of one person on a day are one line, and reverted ones none.
     assert!(!told.contains("040 555 01") && !told.contains("Hamburg"), "{told}");
     assert_eq!(shown.texts("#crm-tasks .title"), ["Call her back"]);
     assert!(shown.text.contains("hq:task_links"), "a new link is told by itself");

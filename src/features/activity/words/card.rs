@@ -1,4 +1,4 @@
-//! Sentences for what happened to records of nouns with cards.
+//! Sentences for record events of nouns with descriptors.
 
 use entity::Area;
 use kernel::RowAct;
@@ -9,8 +9,7 @@ use super::{MAX_TITLE, Speaker, Words};
 use crate::cards::{self, RowEvent};
 
 impl Speaker<'_> {
-    /// A sentence for an event of a record of a noun with a card. Records that may be for one person alone are told to
-    /// nobody.
+    /// Sentence for a record event. Possibly private records are never described.
     pub(super) fn row(
         &self,
         entry: &Entry,

@@ -1,5 +1,5 @@
-//! Acts on many records at once. An import, a conversion of a field or a bulk edit is one sentence with a count: a page
-//! has a limit, the number of records that one act changes has none.
+//! Sentences for bulk actions. An import, a field conversion or a bulk edit becomes one sentence with a count, because
+//! the number of records per action is unbounded.
 
 use std::collections::HashMap;
 
@@ -13,39 +13,38 @@ use web::format;
 
 use super::Words;
 
-/// Events of one kind in one entry that are told one by one.
+/// Events of one kind in an entry that get sentences of their own.
 const ONE_BY_ONE: usize = 3;
-/// So many events of a kind are tried until one of them has a sentence.
+/// Number of events of a kind to try until one yields a sentence.
 const TRIES: usize = 8;
-/// Characters of the name of a file.
+/// Maximum length of a file name in characters.
 const MAX_FILE: usize = 60;
-/// An undo of an undo, and so on, is followed so often to what was undone first.
+/// Maximum depth of undos of undos to follow.
 const MAX_TURNS: usize = 8;
 
-/// Whether something was done, undone or restored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Turn {
     Done,
     Undone,
-    /// Done again after it was undone.
+    /// Redone after an undo.
     Restored,
 }
 
-/// The table of imports, which a package above has.
+/// Table of imports, which is defined in a higher package.
 const IMPORTS: &str = "imports";
-/// The table of conversions.
+/// Table of conversions, which is defined in a higher package.
 const CONVERSIONS: &str = "conversions";
 
-/// Work that is written in pieces, an entry each, and is one act.
+/// Multi-part work: written in several entries, shown as one action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Work {
     Import(ImportId),
-    /// A conversion of a field to another kind.
+    /// Conversion of a field to another type.
     Conversion(Uuid),
 }
 
 impl Work {
-    /// The work that an entry is a piece of.
+    /// The work that an entry is part of.
     pub(super) fn of(schema: &Schema, entry: &Entry) -> Option<Self> {
         if let Cause::Import(id) = entry.cause {
             return Some(Self::Import(id));
@@ -55,7 +54,7 @@ impl Work {
         Uuid::from_slice(&change.key).ok().map(Self::Conversion)
     }
 
-    /// Its page below the workspace.
+    /// Path below the workspace.
     fn path(self) -> String {
         match self {
             Self::Import(id) => format!("imports/{id}"),
@@ -63,7 +62,7 @@ impl Work {
         }
     }
 
-    /// The name of the file of an import; none where it was pasted.
+    /// File name of an import. `None` if it was pasted.
     fn file(self, read: &dyn Read, schema: &Schema) -> Result<Option<String>, StoreError> {
         let (Self::Import(id), Some(info)) = (self, schema.named(IMPORTS)) else { return Ok(None) };
         let Some(ops) = &info.ops else { return Ok(None) };
@@ -74,14 +73,13 @@ impl Work {
     }
 }
 
-/// How many records of a kind a sentence is about.
+/// Record count of a sentence.
 #[derive(Clone, Copy, Debug)]
 pub struct Counted {
     noun: &'static Entity,
     act: RowAct,
-    /// The work that it is a part of. Its undo and its redo are one act each, too.
+    /// The work that it is part of. Undo and redo of work are also one action each.
     pub work: Option<Work>,
-    /// Which of these.
     pub turn: Turn,
     pub count: u64,
 }
@@ -95,29 +93,29 @@ impl PartialEq for Counted {
 impl Eq for Counted {}
 
 impl Counted {
-    /// Whether the same was done to records of the same kind in the same work.
+    /// Returns `true` if both are the same action on the same kind of record in the same work.
     #[must_use]
     pub fn is_like(&self, other: &Self) -> bool {
         self.noun.table == other.noun.table && self.act == other.act && self.is_of_act(other)
     }
 
-    /// Whether it may be a piece of the same work, or of the same undo or redo of it.
+    /// Returns `true` if both can be parts of the same work, undo or redo.
     #[must_use]
     pub fn is_of_act(&self, other: &Self) -> bool {
         self.work == other.work && self.turn == other.turn
     }
 
-    /// The records as text: `500 contacts`.
+    /// Count with noun, such as `500 contacts`.
     #[must_use]
     pub fn thing(&self) -> String {
         format::count(self.count, self.noun.one, self.noun.many)
     }
 }
 
-/// How many events of each kind an entry has, and how many of them have been told.
+/// Events per kind in an entry, and which kinds have a sentence already.
 pub(super) struct Kinds {
     kinds: HashMap<&'static str, Kind>,
-    /// Whether the entry is a piece of work.
+    /// `true` if the entry is part of work.
     is_work: bool,
 }
 
@@ -129,7 +127,7 @@ struct Kind {
 }
 
 impl Kinds {
-    /// Of a piece of work all are counted: its last piece may have few.
+    /// In multi-part work every event is counted, because its last part may have few.
     pub(super) fn new(entry: &Entry, work: Option<Work>) -> Self {
         let mut kinds: HashMap<&'static str, Kind> = HashMap::new();
         if work.is_some() || ONE_BY_ONE < entry.events.len() {
@@ -140,8 +138,7 @@ impl Kinds {
         Self { kinds, is_work: work.is_some() }
     }
 
-    /// How many more events of the same kind the sentence of this one covers; none when it needs no sentence because
-    /// another one covers it.
+    /// Number of further events that the sentence of this one covers. `None` if another sentence covers this event.
     pub(super) fn next(&mut self, event: &Event) -> Option<u64> {
         let one_by_one = if self.counts_all(event) { 0 } else { ONE_BY_ONE };
         let kind = self.kinds.get_mut(cards::event_name(event));
@@ -153,13 +150,13 @@ impl Kinds {
         Some(kind.count as u64 - 1)
     }
 
-    /// Whether events of this kind are counted, however few they are: rows that some work wrote.
+    /// Returns `true` for rows written by multi-part work, which are always counted.
     pub(super) fn counts_all(&self, event: &Event) -> bool {
         let is_row = |row: RowEvent<'_>| row.noun.own_fields.is_some();
         self.is_work && cards::row_of(event).is_some_and(is_row)
     }
 
-    /// The event has a sentence, which covers the others of its kind.
+    /// Marks the event's kind as covered by a sentence.
     pub(super) fn tell(&mut self, event: &Event) {
         if let Some(kind) = self.kinds.get_mut(cards::event_name(event)) {
             kind.told = true;
@@ -167,7 +164,7 @@ impl Kinds {
     }
 }
 
-/// "created **500 contacts**", with the work as the page, or else the entry.
+/// Such as "created **500 contacts**", linked to the work or else to the entry.
 pub(super) fn rows(
     (read, schema): (&dyn Read, &Schema),
     (entry, work): (&Entry, Option<Work>),
@@ -204,8 +201,8 @@ pub(super) fn rows(
     Ok(Some((noun.area, words)))
 }
 
-/// "undid the import of **500 contacts**", for an entry that undid the entry `of`, or the undo of one; none where that
-/// is no piece of work. Where a piece wrote records of several kinds, the kind with the most records is counted.
+/// Such as "undid the import of **500 contacts**", for an entry that undid entry `of` or an undo of it. `None` if that
+/// entry is no part of work. If it wrote several kinds of records, counts the most frequent kind.
 pub(super) fn undone_work(
     (read, schema): (&dyn Read, &Schema),
     of: u64,

@@ -1,4 +1,4 @@
-//! Programs and browsers of agents: who acts in them, and what goes on after a restart.
+//! Sentences for events of agents' programs and browsers.
 
 use super::{Speaker, Words};
 use crate::agents::model::Agent;
@@ -9,7 +9,7 @@ use store::{ReadExt, StoreError};
 use web::format;
 
 impl Speaker<'_> {
-    /// What people do to programs that agents left running, and what HQ does when it begins again.
+    /// Input to background programs, and their state after a restart of HQ.
     pub(super) fn program(&self, event: &Event) -> Result<Option<(Area, Words)>, StoreError> {
         let words = match event {
             Event::JobInputSent { job, .. } => {
@@ -30,7 +30,7 @@ impl Speaker<'_> {
         Ok(words.map(|words| (Area::Agents, words)))
     }
 
-    /// Who acts in the browser of an agent.
+    /// Manual control of an agent's browser.
     fn wheel(&self, agent: AgentId, act: WheelAct) -> Result<Option<Words>, StoreError> {
         let Some(agent) = self.read.get::<Agent>(agent)? else { return Ok(None) };
         let (verb, rest) = match act {

@@ -1,4 +1,4 @@
-//! Sentences for what routines do, and what is done with them.
+//! Sentences for routine events.
 
 use crate::routines::model::{Firing, Routine};
 use entity::Area;
@@ -8,7 +8,7 @@ use store::{Read, ReadExt, StoreError};
 
 use super::{MAX_TITLE, Words};
 
-/// The sentence for an event of a routine; none for any other.
+/// Sentence for a routine event. `None` for other events.
 pub(super) fn words(read: &dyn Read, event: &Event) -> Result<Option<(Area, Words)>, StoreError> {
     let words = match event {
         Event::RoutineChanged { routine, name, act } => {
@@ -23,7 +23,7 @@ pub(super) fn words(read: &dyn Read, event: &Event) -> Result<Option<(Area, Word
                 RoutineAct::Tripped => ("stopped the routine", "after failures", "warn"),
             };
             let words = named(*routine, name, verb, icon);
-            // No link leads to what was deleted since.
+            // A deleted routine has no link.
             let gone = read.get::<Routine>(*routine)?.is_none();
             let path = if gone { String::new() } else { words.path };
             Some(Words { path, rest: rest.to_owned(), ..words })

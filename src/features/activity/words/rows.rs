@@ -1,4 +1,4 @@
-//! Sentences for changes that no event tells: by the rows that changed.
+//! Sentences for changes without events, from the changed rows.
 
 use crate::agents::model::{AGENTS, REACH};
 use crate::cards;
@@ -45,7 +45,7 @@ const WORK: [u16; 14] = [
     LINKS.number,
 ];
 
-/// Agents and what they do by themselves.
+/// Tables of agents and their settings.
 const AGENT: [u16; 6] = [
     AGENTS.number,
     REACH.number,
@@ -55,13 +55,13 @@ const AGENT: [u16; 6] = [
     ROUTINE_RULES.number,
 ];
 
-/// Whether an entry without a sentence is told by its rows: what somebody did, not HQ and not set-up.
+/// Returns `true` if an entry without a sentence is described by its rows: actions of people and agents, except set-up.
 pub fn is_told(entry: &Entry) -> bool {
     matches!(entry.actor, Actor::Person { .. } | Actor::Agent { .. })
         && !matches!(entry.cause, Cause::Setup | Cause::Migration(_) | Cause::Restore)
 }
 
-/// Whether an entry tells of nothing but a connection that is gone by now, and not of its end.
+/// Returns `true` if an entry only changes a connection that is deleted by now and does not itself delete it.
 pub fn is_of_gone(read: &dyn Read, entry: &Entry) -> Result<bool, StoreError> {
     let [Event::ConnectionChanged { connection }] = entry.events.as_slice() else {
         return Ok(false);
@@ -70,8 +70,8 @@ pub fn is_of_gone(read: &dyn Read, entry: &Entry) -> Result<bool, StoreError> {
     Ok(!entry.changes.iter().any(is_end) && read.get::<Connection>(*connection)?.is_none())
 }
 
-/// What becomes of a connection in an entry that adds or removes it: "added the connection **OpenAI**". One that is removed
-/// is named as it was called.
+/// Rewrites the sentence of an entry that adds or removes a connection: "added the connection **OpenAI**". A removed
+/// connection gets its last name.
 pub fn name_change(
     read: &dyn Read,
     entry: &Entry,
@@ -83,7 +83,7 @@ pub fn name_change(
     let Some(n) = entry.changes.iter().position(is_its) else { return Ok(()) };
     match (entry.changes[n].op, told) {
         (Op::Insert, Some((_, words))) => words.verb = "added the connection".to_owned(),
-        // HQ takes back what it made for a try that failed.
+        // HQ itself deletes the connection of a failed attempt; that is omitted.
         (Op::Delete, told) if !matches!(entry.actor, Actor::System(_)) => {
             let n = u16::try_from(n).unwrap_or(u16::MAX);
             let Some(row) = feed::before_image(read, entry.seq, n)? else { return Ok(()) };
@@ -102,19 +102,19 @@ pub fn name_change(
     Ok(())
 }
 
-/// Whether rows of an entry may be told to somebody, by its head alone.
+/// Returns `true` if the rows of an entry may yield a sentence, judged by its head alone.
 pub fn may_tell(schema: &Schema, entry: &Entry) -> bool {
     is_told(entry) && entry.changes.iter().any(|change| is_shown(schema, change))
 }
 
 fn is_shown(schema: &Schema, change: &Change) -> bool {
-    // What may be for one person alone is told to nobody.
+    // Tables with private records are never described.
     !cards::may_be_own(change.table)
         && schema.table(change.table).and_then(|info| info.class()) == Some(Class::Tracked)
 }
 
-/// "changed **Comment on MC-3 Compare prices**", with how much else there is; none when there is nothing
-/// in it that this person may read the history of.
+/// Such as "changed **Comment on MC-3 Compare prices**", with the number of further changes. `None` if the viewer may
+/// not read the history of any changed record.
 pub fn words(
     read: &dyn Read,
     schema: &Schema,
@@ -138,7 +138,7 @@ pub fn words(
         true => None,
         false => Some(names.title(change.table, &fields)?),
     };
-    // What has no name of its own is called by its kind.
+    // A record without a name is called by its noun.
     let word = word.filter(|word| !word.text.is_empty() && word.text != "A record");
     let record = Root { table: change.table, key: change.key.clone() };
     let own = word.as_ref().map(|word| word.path.clone()).filter(|path| !path.is_empty());

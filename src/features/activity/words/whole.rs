@@ -1,4 +1,4 @@
-//! Sentences for the workspace as a whole, and for what is paid for models.
+//! Sentences for events of the whole workspace and of model spending.
 
 use kernel::text::ellipsis;
 

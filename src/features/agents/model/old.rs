@@ -62,7 +62,7 @@ struct AgentV2 {
     archived_at: Option<Timestamp>,
 }
 
-/// An agent as it was kept while agents reported to people only.
+/// Layout before agents could report to agents.
 pub(super) fn first(body: &[u8]) -> Result<Agent, DecodeError> {
     let old: AgentV1 = codec::decode(body)?;
     Ok(Agent::from(AgentV2 {
@@ -89,12 +89,12 @@ pub(super) fn first(body: &[u8]) -> Result<Agent, DecodeError> {
     }))
 }
 
-/// An agent as it was kept while its template alone said what it answers for.
+/// Layout before role, team, domains and capabilities were stored in the record.
 pub(super) fn second(body: &[u8]) -> Result<Agent, DecodeError> {
     codec::decode::<AgentV2>(body).map(Agent::from)
 }
 
-/// What only its template said is what that says now; which version it was made from stands in its branch.
+/// Fields that were only in the template get its current values; the template version is found from the branch.
 impl From<AgentV2> for Agent {
     fn from(old: AgentV2) -> Self {
         let said = templates::find(&old.template).map(|template| template.manifest.clone());

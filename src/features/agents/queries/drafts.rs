@@ -1,5 +1,5 @@
-//! Drafts of the files that say who an agent is: what its programs have made of them. A program changes none of these
-//! files; what it has written lies beside until a person takes or refuses it.
+//! Drafts of identity files, written by an agent's programs. Programs cannot change these files; a draft waits beside
+//! them until a person accepts or rejects it.
 
 use app::Ws;
 use git::GitError;
@@ -21,30 +21,30 @@ use crate::runs::queries::steps::{self, Steps, ToolCall, What};
 use crate::runs::queries::talk;
 use crate::trust::queries::IDENTITY;
 
-/// Where they lie in the agent's folder.
+/// Folder of the drafts within the agent's folder.
 pub const PROPOSED: &str = "proposed";
-/// In so many of an agent's last runs the program is looked for that has made one.
+/// Number of the agent's latest runs searched for the program that wrote a draft.
 const LOOKED_AT: usize = 20;
-/// The most of a command line that is told, in characters.
+/// Maximum length of a command line shown, in characters.
 const LINE: usize = 160;
 
-/// A draft of a file.
+/// A draft of an identity file.
 #[derive(Clone, Debug)]
 pub struct Draft {
-    /// The file.
+    /// Name of the identity file.
     pub name: &'static str,
-    /// Where the draft lies.
+    /// Path of the draft.
     pub path: String,
-    /// The draft and the hash of it; none where it is no text or too long for one.
+    /// Text and hash of the draft; `None` if it is not text or too long.
     pub text: Option<(String, String)>,
-    /// What the file says now; empty where there is none.
+    /// Current text of the file; empty if there is none.
     pub now: String,
-    /// The program that has made it, as far as that is known and may be seen.
+    /// The program that wrote the draft, if known and visible.
     pub maker: Option<Maker>,
 }
 
 impl Draft {
-    /// The lines before and after; empty where it is no text or too long for one.
+    /// The changes as a diff; empty if the draft is not text or too long.
     #[must_use]
     pub fn diff(&self) -> String {
         let text = self.text.as_ref();
@@ -52,32 +52,32 @@ impl Draft {
     }
 }
 
-/// What has made a draft.
+/// Origin of a draft.
 #[derive(Clone, Debug)]
 pub struct Maker {
     pub run: Run,
     pub at: Timestamp,
-    /// The command line.
+    /// Command line.
     pub program: String,
 }
 
-/// The path of the draft of a file; none for a file that has none.
+/// Path of the draft of a file; `None` if the file has no drafts.
 #[must_use]
 pub fn path_of(name: &str) -> Option<String> {
     IDENTITY.contains(&name).then(|| format!("{PROPOSED}/{name}"))
 }
 
-/// The drafts of an agent that differ from the files, with what has made them as far as this person may see it. Blocking.
+/// The drafts that differ from their files, with their origin if the person may see it. Blocking.
 ///
 /// # Errors
-/// When its folder or the store cannot be read.
+/// If the folder or store cannot be read.
 pub fn of(ws: &Ws, tx: &dyn Read, agent: &Agent, who: &Person) -> Result<Vec<Draft>, FilesError> {
     let mut drafts = waiting(ws, agent)?;
     if !drafts.is_empty() {
         find_makers(tx, agent, &mut drafts)?;
     }
     for draft in &mut drafts {
-        // Whose conversation it was is not told to those who may not see it.
+        // Hide the run from people who may not view its conversation.
         if let Some(maker) = &draft.maker
             && !talk::may_see_run(tx, &maker.run, who.account, who.role)?
         {
@@ -87,12 +87,12 @@ pub fn of(ws: &Ws, tx: &dyn Read, agent: &Agent, who: &Person) -> Result<Vec<Dra
     Ok(drafts)
 }
 
-/// How many wait, of all agents. Blocking.
+/// Number of drafts of all agents. Blocking.
 pub fn count(ws: &Ws, tx: &dyn Read) -> Result<usize, StoreError> {
     Ok(count_of(ws, &super::all(tx)?))
 }
 
-/// How many of these agents' wait. Where there are none it costs a look at two folders an agent. Blocking.
+/// Number of drafts of these agents. Without drafts it costs two folder lookups per agent. Blocking.
 #[must_use]
 pub fn count_of(ws: &Ws, agents: &[Agent]) -> usize {
     let mut count = 0;
@@ -134,7 +134,7 @@ fn waiting(ws: &Ws, agent: &Agent) -> Result<Vec<Draft>, FilesError> {
     Ok(drafts)
 }
 
-/// What a file says: nothing when there is none, and nothing in it when it is no text or too long for one.
+/// Text of a file: `None` if it does not exist, `Some(None)` if it is not text or too long.
 fn text_of(files: &AgentFiles, path: &str) -> Result<Option<Option<String>>, GitError> {
     let most = MAX_TEXT as u64;
     match files.read_up_to(path, most) {
@@ -145,7 +145,7 @@ fn text_of(files: &AgentFiles, path: &str) -> Result<Option<Option<String>>, Git
     }
 }
 
-/// Finds the last call of a program after which each draft was another.
+/// Finds the last program call that changed each draft.
 fn find_makers(tx: &dyn Read, agent: &Agent, drafts: &mut [Draft]) -> Result<(), StoreError> {
     for hit in runs::of_agent(tx, agent.id, None, LOOKED_AT)? {
         if drafts.iter().all(|draft| draft.maker.is_some()) {
@@ -166,9 +166,9 @@ fn find_makers(tx: &dyn Read, agent: &Agent, drafts: &mut [Draft]) -> Result<(),
     Ok(())
 }
 
-/// The command line of a call; of other tools the name.
+/// Command line of a call; the tool name for other tools.
 fn program_of(call: &ToolCall) -> String {
-    // ok: what a model wrote may be anything.
+    // ok: a model may write invalid JSON.
     let given: Value = serde_json::from_str(&call.arguments).unwrap_or_default();
     match given.get("command").and_then(Value::as_str) {
         Some(command) => ellipsis(&one_line(command), LINE),

@@ -1,5 +1,4 @@
-//! Agents that work on another machine: their files are changed there, and nothing of theirs goes on here while nothing is
-//! heard of it.
+//! Agents on another host. Their files change only there, and their work stops while the host is silent.
 
 use std::sync::OnceLock;
 
@@ -10,18 +9,18 @@ use store::{Read, StoreError};
 
 use crate::inbox::queries::why::clock;
 
-/// The other machine that an agent works on, as it stands with it now.
+/// Host of an agent with its current state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Elsewhere {
     pub gateway: GatewayId,
     pub label: String,
-    /// Whether it takes no new work.
+    /// Whether the host takes no new work.
     pub is_paused: bool,
-    /// Whether it is not let in any more.
+    /// Whether its gateway was revoked.
     pub is_revoked: bool,
-    /// Whether it is linked.
+    /// Whether the host is connected.
     pub is_linked: bool,
-    /// When it was last heard of; none before its first word.
+    /// Time of its last message; `None` if it never connected.
     pub heard_at: Option<Timestamp>,
 }
 
@@ -53,41 +52,41 @@ impl Elsewhere {
     }
 }
 
-/// The other machine that an agent works on; none where its files lie here.
+/// Returns the host of an agent; `None` for the local machine.
 pub type PlaceOf = fn(&Ws, &dyn Read, AgentId) -> Result<Option<Elsewhere>, StoreError>;
 
-/// What the other machine is called that an agent works on, and when it was last heard of; read from the store alone.
+/// Returns the host of an agent from the store alone.
 pub type MachineOf = fn(&dyn Read, AgentId) -> Result<Option<Machine>, StoreError>;
 
-/// The other machine that an agent works on, as far as the store tells of it.
+/// Stored part of a host's state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Machine {
     pub label: String,
-    /// Whether it is not let in any more.
+    /// Whether its gateway was revoked.
     pub is_revoked: bool,
-    /// When it was last heard of; none before its first word.
+    /// Time of its last message; `None` if it never connected.
     pub heard_at: Option<Timestamp>,
 }
 
 static OF: OnceLock<(PlaceOf, MachineOf)> = OnceLock::new();
 
-/// Says who knows the machines, before the first page; only the first call counts.
+/// Installs the sources of hosts, before the first page. Only the first call has an effect.
 pub fn install(of: PlaceOf, machine: MachineOf) {
-    // ok: a second call comes from a second server in the same process, with the same functions.
+    // ok: a second server in the same process has the same functions.
     let _ = OF.set((of, machine));
 }
 
-/// What is known of the other machine that an agent works on, without the link; none where it works here.
+/// Stored state of an agent's host, without the connection; `None` for the local machine.
 pub fn machine(read: &dyn Read, agent: AgentId) -> Result<Option<Machine>, StoreError> {
     OF.get().map_or(Ok(None), |(_, of)| of(read, agent))
 }
 
-/// The other machine that an agent works on; none where its files lie here.
+/// Host of an agent; `None` for the local machine.
 pub fn at(ws: &Ws, read: &dyn Read, agent: AgentId) -> Result<Option<Elsewhere>, StoreError> {
     OF.get().map_or(Ok(None), |(of, _)| of(ws, read, agent))
 }
 
-/// The same while nothing is heard of it: what is to happen there waits.
+/// Host of an agent if it is silent, so that work for it waits.
 pub fn silent(ws: &Ws, read: &dyn Read, agent: AgentId) -> Result<Option<Elsewhere>, StoreError> {
     Ok(at(ws, read, agent)?.filter(|place| !place.is_linked))
 }

@@ -1,5 +1,5 @@
-//! Files of agents in which a program wrote a key or a secret as it is. No commit takes such a file and no tool shows the
-//! value, but the file itself is the agent's: backups and exports have it as it lies there.
+//! Finds agents' files that contain a key or secret in plain text. Such a file is never committed and no tool shows
+//! the value, but the file itself belongs to the agent, so backups and exports include it unchanged.
 
 use app::Ws;
 use app::jobs::{JobWatch, UnderWay};
@@ -12,57 +12,57 @@ use tool::leaks;
 
 use crate::agents::model::Agent;
 
-/// The kind of the job that looks.
+/// Kind of the search job.
 pub const EXPOSED: &str = "keys_in_files";
-/// How many files of an agent are looked through, and how deep.
+/// Maximum number of files searched per agent, and maximum folder depth.
 const MOST_FILES: usize = 20_000;
 const DEEPEST: usize = 32;
-/// The largest file that is looked through, in bytes: a longer one is no text that anybody writes.
+/// Maximum size of a searched file in bytes; larger files are not written as text by hand.
 const MAX_FILE: u64 = 2 << 20;
-/// How many files are named, and how many lines of each.
+/// Maximum number of files named, and of lines per file.
 const NAMED: usize = 100;
 const LINES: usize = 5;
 
-/// What was found.
+/// Result of the search.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Exposed {
-    /// How many files hold one.
+    /// Number of files with a key or secret.
     pub count: usize,
     /// The first of them.
     pub files: Vec<ExposedFile>,
 }
 
-/// A file that holds a key or a secret.
+/// A file that contains a key or secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExposedFile {
-    /// The slug of the agent.
+    /// Slug of the agent.
     pub agent: String,
-    /// The path in its folder.
+    /// Path in the agent's folder.
     pub path: String,
-    /// The first lines that hold one.
+    /// The first lines that contain one.
     pub lines: Vec<usize>,
-    /// How many lines do.
+    /// Number of lines that contain one.
     pub all: usize,
 }
 
-/// What was found last in a workspace; nothing when nobody has looked since the start.
+/// The last result in a workspace; `None` if there was no search since the start.
 #[must_use]
 pub fn last(ws: &Ws) -> Option<Exposed> {
     let state = ws.app.jobs.state(&ws.slug, EXPOSED)?;
-    // ok: it is what `begin` has written.
+    // ok: `begin` wrote the value.
     state.result.and_then(|found| serde_json::from_value(found).ok())
 }
 
-/// Begins to look through the files of all agents of a workspace.
+/// Starts the search in the files of all agents of a workspace.
 ///
 /// # Errors
-/// When that is under way.
+/// If a search is running.
 pub fn begin(ws: &Ws) -> Result<(), UnderWay> {
     let own = ws.clone();
     ws.app.begin_job(&ws.slug, EXPOSED, move |watch| look(&own, watch))
 }
 
-/// Looks through the files of all agents, until it is called off. Blocking.
+/// Searches the files of all agents until cancelled. Blocking.
 fn look(ws: &Ws, watch: &JobWatch) -> Result<Exposed, StoreError> {
     let agents: Vec<Agent> = ws.read(|snap| snap.list(&Range::all()))?;
     let mut found = Exposed::default();
@@ -75,7 +75,7 @@ fn look(ws: &Ws, watch: &JobWatch) -> Result<Exposed, StoreError> {
             if watch.tell(Progress { what, done: found.count as u64, total: 0 }).is_break() {
                 return Err(StoreError::Failed("it was called off".to_owned()));
             }
-            // ok: what was removed meanwhile, or is locked, cannot be looked through.
+            // ok: a removed or locked folder cannot be searched.
             for item in files.list(&folder).ok().flatten().unwrap_or_default() {
                 let path = match folder.as_str() {
                     "" => item.name,

@@ -1,6 +1,5 @@
-//! The head of an agent's pages: who it is, what it does now, its tabs and the pages below them. All pages of an agent have
-//! it, also those of other features: their templates extend `agents/frame.html` with fields
-//! `shell` and `head`.
+//! Header of an agent's pages: identity, activity, tabs and subpages. All pages of an agent use it, also those of
+//! other features: their templates extend `agents/frame.html` with fields `shell` and `head`.
 
 use super::{Activity, Group};
 use crate::agents::model::Agent;
@@ -13,32 +12,27 @@ use web::live::Live;
 use web::parts::{Dot, Face, Tab, Working};
 use web::session::Access;
 
-/// Which page is shown.
+/// Page of an agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// What it does and did.
+    /// Current and past activity.
     Overview,
-    /// Talk.
     Chat,
-    /// What it has written down to keep.
     Memory,
     Files,
     Browser,
     Secrets,
-    /// What it did.
     Runs,
-    /// What waits for it.
     Inbox,
-    /// What became of its files.
+    /// Changes of its files.
     History,
-    /// What it may do without asking.
+    /// Permissions.
     Behaviour,
-    /// How it is set.
     Settings,
 }
 
 impl Place {
-    /// All of them: those of one tab stand together, the one to which the tab leads first.
+    /// All pages. Pages of one tab are adjacent, and the tab's target comes first.
     const ALL: [Self; 11] = [
         Self::Overview,
         Self::Chat,
@@ -53,7 +47,7 @@ impl Place {
         Self::Settings,
     ];
 
-    /// The word behind the agent's address; empty for the overview.
+    /// Path segment after the agent's address; empty for the overview.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -71,7 +65,6 @@ impl Place {
         }
     }
 
-    /// The place of a word.
     #[must_use]
     pub fn of(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|place| place.word() == word)
@@ -93,7 +86,7 @@ impl Place {
         }
     }
 
-    /// The place to which the tab leads that this one belongs to.
+    /// The page that represents this page's tab.
     fn tab(self) -> Self {
         match self {
             Self::Memory => Self::Files,
@@ -117,47 +110,42 @@ impl Place {
     }
 }
 
-/// The head of an agent's page.
+/// Header of an agent's page.
 #[derive(Clone, Debug)]
 pub struct Head {
-    /// Its face, with the ring while it works.
+    /// Its face, with a ring while it works.
     pub face: Face,
     pub name: String,
-    /// Its name in mentions.
+    /// Name in mentions.
     pub slug: String,
-    /// What its template is for, in a word or two.
+    /// Display name of its template.
     pub role: String,
-    /// What it does now.
+    /// State dot of its activity.
     pub dot: Dot,
-    /// The task or run that it is about, in words.
+    /// Current task or run, as text.
     pub now: String,
-    /// Where that leads; empty for nowhere.
+    /// Path of that task or run; may be empty.
     pub now_href: String,
     pub tabs: Vec<Tab>,
-    /// The pages of the tab that is shown; empty where it has one.
+    /// Pages of the current tab; empty for a single page.
     pub below: Vec<Tab>,
-    /// Where its pages lie: `/w/acme/agents/ada`.
+    /// Base path of its pages: `/w/acme/agents/ada`.
     pub base: String,
-    /// Where people talk to it.
     pub chat_href: String,
-    /// Whether this person may change it.
+    /// Whether the reader may change the agent.
     pub manages: bool,
-    /// Whether it can be paused now.
     pub can_pause: bool,
-    /// Whether it can be resumed now.
     pub can_resume: bool,
-    /// Whether its set-up can be tried again.
     pub can_retry: bool,
-    /// Whether it is archived.
     pub is_archived: bool,
-    /// How the head renews itself.
+    /// Live updates of the header.
     pub live: Live,
-    /// The whole of it, for pages that show more.
+    /// Full activity, for pages that show more.
     pub activity: Activity,
 }
 
 impl Head {
-    /// Where a failed item of this agent is tried again.
+    /// Path that retries a failed item of this agent.
     #[must_use]
     pub fn item_href(&self, item: ItemId) -> String {
         let end = self.base.rfind("/agents/").unwrap_or(self.base.len());
@@ -165,7 +153,7 @@ impl Head {
     }
 }
 
-/// Makes the head.
+/// Builds the header.
 pub fn head(
     ws: &Ws,
     tx: &dyn Read,
@@ -177,7 +165,7 @@ pub fn head(
     let activity = super::activity(tx, agent, now)?;
     let base = ws.url(&format!("agents/{}", agent.slug));
     let (words, now_href) = match place {
-        // The page tells it with what can be done about it.
+        // The overview shows it with its actions.
         Place::Overview if activity.stuck.is_some() => (String::new(), String::new()),
         _ => about(ws, tx, &activity)?,
     };
@@ -211,7 +199,7 @@ pub fn head(
     })
 }
 
-/// The tabs below the head; `base` is the agent's address, `open` how many items wait.
+/// The tabs. `base` is the agent's path, `open` the number of waiting items.
 fn tabs(base: &str, place: Place, open: usize) -> Vec<Tab> {
     let tab = |other: Place| {
         let tab = Tab::new(other.tab_label(), other.href(base), other == place.tab());
@@ -220,7 +208,7 @@ fn tabs(base: &str, place: Place, open: usize) -> Vec<Tab> {
     Place::ALL.into_iter().filter(|other| other.tab() == *other).map(tab).collect()
 }
 
-/// The pages of the tab to which a place belongs; nothing where that is the only one.
+/// The pages of the current tab; empty for a single page.
 fn below(base: &str, place: Place) -> Vec<Tab> {
     let page = |other: Place| Tab::new(other.label(), other.href(base), other == place);
     let near = Place::ALL.into_iter().filter(|other| other.tab() == place.tab());
@@ -228,7 +216,7 @@ fn below(base: &str, place: Place) -> Vec<Tab> {
     if pages.len() == 1 { Vec::new() } else { pages }
 }
 
-/// What an agent is busy with, in words, and where that leads.
+/// Text and path of what an agent is working on.
 fn about(ws: &Ws, tx: &dyn Read, activity: &Activity) -> Result<(String, String), StoreError> {
     let Some(run) = &activity.run else { return Ok((activity.detail.clone(), String::new())) };
     let href = ws.url(&format!("runs/{}", run.number));

@@ -1,4 +1,4 @@
-//! The lines along which agents report: who stands above whom.
+//! Reporting lines of agents.
 
 use std::collections::{HashMap, HashSet};
 
@@ -7,12 +7,12 @@ use crate::workspace::model::Member;
 use kernel::{AccountId, AgentId, Manager};
 use store::{Range, Read, ReadExt, StoreError};
 
-/// Whom an agent answers to now: agents that are archived are passed over.
+/// Effective manager of an agent; archived managers are skipped.
 pub fn manager(tx: &dyn Read, agent: &Agent) -> Result<Option<Manager>, StoreError> {
     let mut seen = HashSet::from([agent.id]);
     let mut at = agent.reports_to;
     while let Some(Manager::Agent(id)) = at {
-        // A row that is gone, or a circle that no rule has made, ends the line.
+        // A deleted row or a cycle ends the line.
         let Some(above) = tx.get::<Agent>(id)?.filter(|_| seen.insert(id)) else { return Ok(None) };
         if above.archived_at.is_none() {
             break;
@@ -22,7 +22,7 @@ pub fn manager(tx: &dyn Read, agent: &Agent) -> Result<Option<Manager>, StoreErr
     Ok(at)
 }
 
-/// The agents above an agent, the nearest first; archived ones too.
+/// Managers above an agent, nearest first, including archived ones.
 pub fn above(tx: &dyn Read, agent: AgentId) -> Result<Vec<Agent>, StoreError> {
     let mut seen = HashSet::from([agent]);
     let mut line = Vec::new();
@@ -35,27 +35,26 @@ pub fn above(tx: &dyn Read, agent: AgentId) -> Result<Vec<Agent>, StoreError> {
     Ok(line)
 }
 
-/// Whether an agent reports to another, directly or by way of others.
+/// Whether an agent reports to another, directly or indirectly.
 pub fn is_below(tx: &dyn Read, agent: AgentId, chief: AgentId) -> Result<bool, StoreError> {
     Ok(above(tx, agent)?.iter().any(|one| one.id == chief))
 }
 
-/// The first person up the line of an agent; nobody when the line ends before.
+/// The first person up an agent's reporting line.
 pub fn first_person(tx: &dyn Read, agent: AgentId) -> Result<Option<AccountId>, StoreError> {
     let Some(first) = tx.get::<Agent>(agent)? else { return Ok(None) };
     let line = above(tx, agent)?;
     Ok(line.last().unwrap_or(&first).reports_to.and_then(Manager::person))
 }
 
-/// The agents that report to an agent directly and are not archived, in the order of their names.
+/// Direct reports that are not archived, by name.
 pub fn reports(tx: &dyn Read, chief: AgentId) -> Result<Vec<Agent>, StoreError> {
     let mut found = super::reporting_to(tx, Manager::Agent(chief))?;
     found.retain(|agent| agent.archived_at.is_none());
     Ok(found)
 }
 
-/// All agents below an agent that are not archived: those that report to it, then those that report
-/// to them, and so on.
+/// All agents below an agent that are not archived, level by level.
 pub fn below(tx: &dyn Read, chief: AgentId) -> Result<Vec<Agent>, StoreError> {
     let agents: Vec<Agent> = tx.list(&Range::all())?;
     let mut under: HashMap<AgentId, Vec<Agent>> = HashMap::new();
@@ -64,7 +63,7 @@ pub fn below(tx: &dyn Read, chief: AgentId) -> Result<Vec<Agent>, StoreError> {
             under.entry(above).or_default().push(agent);
         }
     }
-    // Who is taken out of the map is not met again: this ends in any case.
+    // Agents are removed from the map when visited, so the loop terminates.
     let mut found: Vec<Agent> = Vec::new();
     let mut next = vec![chief];
     while !next.is_empty() {
@@ -77,21 +76,20 @@ pub fn below(tx: &dyn Read, chief: AgentId) -> Result<Vec<Agent>, StoreError> {
     Ok(found)
 }
 
-/// A manager as people and models see it.
+/// A manager as shown to people and models.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Named {
     pub name: String,
-    /// What `@` calls it.
+    /// Name in mentions.
     pub handle: String,
-    /// What it is for, of an agent.
+    /// Description of an agent.
     pub about: String,
-    /// Whether it is a person.
     pub is_person: bool,
-    /// The emoji of an agent.
+    /// Emoji of an agent.
     pub emoji: String,
 }
 
-/// The name of a manager; nothing for somebody who is not there any more.
+/// Display data of a manager; `None` if it no longer exists.
 pub fn named(tx: &dyn Read, manager: Option<Manager>) -> Result<Option<Named>, StoreError> {
     Ok(match manager {
         None => None,
@@ -112,10 +110,10 @@ pub fn named(tx: &dyn Read, manager: Option<Manager>) -> Result<Option<Named>, S
     })
 }
 
-/// Who is meant by a handle, a slug, an id, or a word for nobody.
+/// Resolves a handle, slug or id, or `none` or `nobody`, to a manager.
 ///
 /// # Errors
-/// The name again, when nobody is called that.
+/// The name again if it is unknown.
 pub fn meant(tx: &dyn Read, text: &str) -> Result<Result<Option<Manager>, String>, StoreError> {
     let word = text.trim().trim_start_matches('@');
     if ["none", "nobody"].contains(&word) {

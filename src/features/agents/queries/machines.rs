@@ -1,4 +1,4 @@
-//! The machines that agents work on, as runs and what these cost name them. None stands for the machine that HQ runs on.
+//! Machines that agents work on, as used for runs and costs. `None` stands for the machine that HQ runs on.
 
 use std::sync::OnceLock;
 
@@ -6,43 +6,42 @@ use kernel::text::ellipsis;
 use kernel::{AgentId, GatewayId};
 use store::{Read, StoreError};
 
-/// The word for the machine that HQ runs on, in addresses and commands.
+/// Slug of the machine that HQ runs on.
 pub const HERE: &str = "local";
-/// The longest name of a machine that is repeated to whoever said it.
+/// Maximum length of a typed name repeated in an error.
 const MAX_SAID: usize = 60;
 
 /// A machine that agents work on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Machine {
-    /// Its gateway; none for the machine that HQ runs on.
+    /// `None` for the machine that HQ runs on.
     pub gateway: Option<GatewayId>,
-    /// Its word in addresses and commands; never changes. The id of one that was removed.
+    /// Name in URLs and commands; never changes. The id for a removed machine.
     pub slug: String,
-    /// What people call it; of one that was removed it says so.
+    /// Display name; states if the machine was removed.
     pub label: String,
 }
 
-/// The gateway that an agent works on; none where that is the machine that HQ runs on.
+/// Returns the gateway of an agent; `None` for the machine that HQ runs on.
 pub type PlaceOf = fn(&dyn Read, AgentId) -> Result<Option<GatewayId>, StoreError>;
 
-/// All machines, the one that HQ runs on first.
+/// Returns all machines, the one that HQ runs on first.
 pub type All = fn(&dyn Read) -> Result<Vec<Machine>, StoreError>;
 
 static OF: OnceLock<(PlaceOf, All, All)> = OnceLock::new();
 
-/// Says who knows the machines, those that there are and those that were removed, before the first run; only the first call
-/// counts.
+/// Installs the sources of current and removed machines, before the first run. Only the first call has an effect.
 pub fn install(place: PlaceOf, all: All, former: All) {
-    // ok: a second call comes from a second server in the same process, with the same functions.
+    // ok: a second server in the same process has the same functions.
     let _ = OF.set((place, all, former));
 }
 
-/// The gateway that an agent works on; none where that is the machine that HQ runs on.
+/// The gateway of an agent; `None` for the machine that HQ runs on.
 pub fn place(read: &dyn Read, agent: AgentId) -> Result<Option<GatewayId>, StoreError> {
     OF.get().map_or(Ok(None), |(of, ..)| of(read, agent))
 }
 
-/// The word of a machine in addresses; the id of one that was removed.
+/// Slug of a machine; the id for a removed one.
 pub fn slug(read: &dyn Read, gateway: Option<GatewayId>) -> Result<String, StoreError> {
     match gateway {
         None => Ok(HERE.to_owned()),
@@ -58,7 +57,7 @@ pub struct Machines {
 }
 
 impl Machines {
-    /// Those that there are.
+    /// Current machines.
     pub fn read(read: &dyn Read) -> Result<Self, StoreError> {
         let here = || {
             let (slug, label) = (HERE.to_owned(), "This machine".to_owned());
@@ -68,7 +67,7 @@ impl Machines {
         Ok(Self { there, former: Vec::new() })
     }
 
-    /// Those that there are, and behind them those that were removed and that agents have worked on.
+    /// Current machines, then removed ones that agents have worked on.
     pub fn with_former(read: &dyn Read) -> Result<Self, StoreError> {
         let former = OF.get().map_or_else(|| Ok(Vec::new()), |(.., former)| former(read))?;
         Ok(Self { former, ..Self::read(read)? })
@@ -78,19 +77,19 @@ impl Machines {
         self.there.iter().chain(&self.former)
     }
 
-    /// Whether agents work on more than one, or could.
+    /// Whether there is more than one machine.
     #[must_use]
     pub fn are_many(&self) -> bool {
         1 < self.there.len() + self.former.len()
     }
 
-    /// The one of a gateway; none where that was removed, unless those were read.
+    /// The machine of a gateway. Removed ones are found only if they were read.
     #[must_use]
     pub fn of(&self, gateway: Option<GatewayId>) -> Option<&Machine> {
         self.all().find(|one| one.gateway == gateway)
     }
 
-    /// Its word in addresses; the id of one that was removed.
+    /// Slug of a machine; the id for a removed one.
     #[must_use]
     pub fn slug(&self, gateway: Option<GatewayId>) -> String {
         match (self.of(gateway), gateway) {
@@ -100,16 +99,15 @@ impl Machines {
         }
     }
 
-    /// What people call it.
     #[must_use]
     pub fn label(&self, gateway: Option<GatewayId>) -> &str {
         self.of(gateway).map_or("A machine that was removed", |one| one.label.as_str())
     }
 
-    /// The one that somebody names by its slug, its id or its label.
+    /// Finds a machine by slug, id or label.
     ///
     /// # Errors
-    /// In words, when there is none, or several are called so.
+    /// A message if there is none or the label is ambiguous.
     pub fn named(&self, said: &str) -> Result<&Machine, String> {
         let said = said.trim();
         let id: Option<GatewayId> = said.parse().ok();

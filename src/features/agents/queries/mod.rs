@@ -1,4 +1,4 @@
-//! Reads of agents, and what an agent does now.
+//! Reads of agents and of their current activity.
 
 pub mod drafts;
 pub mod elsewhere;
@@ -25,17 +25,17 @@ use web::parts::Face;
 use super::model::{Agent, BY_SLUG};
 use super::templates::{self, Starter};
 
-/// How many of the last items are looked at to see how the last work ended.
+/// Number of latest items read to find the result of the last work.
 const LAST_ITEMS: usize = 5;
 
-/// An agent by its slug, also an archived one.
+/// Finds an agent by slug, also an archived one.
 pub fn by_slug(tx: &dyn Read, slug: &str) -> Result<Option<Agent>, StoreError> {
     let mut key = KeyBuf::new();
     key.text(slug);
     tx.find(BY_SLUG, &key)
 }
 
-/// An agent by what people, models and addresses call it: slug, `@slug` or id.
+/// Finds an agent by slug, `@slug` or id.
 pub fn by_name(tx: &dyn Read, name: &str) -> Result<Option<Agent>, StoreError> {
     let name = name.trim().trim_start_matches('@');
     if let Some(agent) = by_slug(tx, name)? {
@@ -47,19 +47,19 @@ pub fn by_name(tx: &dyn Read, name: &str) -> Result<Option<Agent>, StoreError> {
     }
 }
 
-/// The first task of a template's agents, with a place in brackets to be filled in; none where it names none.
+/// Suggested first task of a template's agents, with a part in brackets to fill in.
 #[must_use]
 pub fn first_task(template: &str) -> Option<&'static str> {
     let task = templates::find(template)?.manifest.first_task.as_str();
     (!task.is_empty()).then_some(task)
 }
 
-/// All agents that are not archived, in the order of their names.
+/// All agents that are not archived, by name.
 pub fn all(tx: &dyn Read) -> Result<Vec<Agent>, StoreError> {
     sorted(tx, |agent| agent.archived_at.is_none())
 }
 
-/// The archived agents, in the order of their names.
+/// Archived agents, by name.
 pub fn archived(tx: &dyn Read) -> Result<Vec<Agent>, StoreError> {
     sorted(tx, |agent| agent.archived_at.is_some())
 }
@@ -71,7 +71,7 @@ fn sorted(tx: &dyn Read, keep: impl Fn(&Agent) -> bool) -> Result<Vec<Agent>, St
     Ok(agents)
 }
 
-/// Agents that report to somebody directly, archived ones too, in the order of their names.
+/// Direct reports of a manager, including archived ones, by name.
 pub fn reporting_to(tx: &dyn Read, manager: Manager) -> Result<Vec<Agent>, StoreError> {
     let mut agents: Vec<Agent> = tx.list(&Range::all())?;
     agents.retain(|agent| agent.reports_to == Some(manager));
@@ -79,18 +79,18 @@ pub fn reporting_to(tx: &dyn Read, manager: Manager) -> Result<Vec<Agent>, Store
     Ok(agents)
 }
 
-/// The routines that come with a template.
+/// The routines of a template.
 #[must_use]
 pub fn starters(template: &str) -> &'static [Starter] {
     templates::find(template).map_or(&[], |template| &template.manifest.routines)
 }
 
-/// What agents are called among each other: where names repeat, the handle stands with them.
+/// Display names of agents: a repeated name is shown with the slug.
 #[derive(Clone, Debug, Default)]
 pub struct Called(HashSet<String>);
 
 impl Called {
-    /// Among these; archived ones are not in the way.
+    /// Computes the repeated names. Archived agents do not count.
     #[must_use]
     pub fn among<'a>(agents: impl IntoIterator<Item = &'a Agent>) -> Self {
         let (mut seen, mut repeated) = (HashSet::new(), HashSet::new());
@@ -103,7 +103,7 @@ impl Called {
         Self(repeated)
     }
 
-    /// "Ada", or "Ada (@ada-2)" where another one is called so.
+    /// "Ada", or "Ada (@ada-2)" if another agent has the same name.
     #[must_use]
     pub fn name(&self, agent: &Agent) -> String {
         match self.0.contains(&agent.name.to_lowercase()) {
@@ -112,20 +112,20 @@ impl Called {
         }
     }
 
-    /// Its face under that name, at rest.
+    /// Idle face with that name.
     #[must_use]
     pub fn face(&self, agent: &Agent) -> Face {
         Face::agent(&self.name(agent), &agent.emoji, &agent.slug)
     }
 }
 
-/// What an agent is called among all of the workspace.
+/// Display name of an agent within the workspace.
 pub fn called(read: &dyn Read, agent: &Agent) -> Result<String, StoreError> {
     let all: Vec<Agent> = read.list(&Range::all())?;
     Ok(Called::among(&all).name(agent))
 }
 
-/// Whether an agent takes work or talk now; the reason when it does not.
+/// Code of the reason why an agent takes no work or messages; `None` if it does.
 #[must_use]
 pub fn held(agent: &Agent) -> Option<&'static str> {
     match agent.status {
@@ -138,14 +138,14 @@ pub fn held(agent: &Agent) -> Option<&'static str> {
     }
 }
 
-/// The five groups that lists of agents are filtered by.
+/// Groups for filtering lists of agents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Group {
-    /// A run has a live step.
+    /// A run is working.
     Working,
-    /// A run waits for somebody or something, or nothing that waits may begin yet.
+    /// A run waits, or nothing that is queued may begin yet.
     Waiting,
-    /// Nothing to do, or work that begins as soon as a place is free.
+    /// No work, or work that begins as soon as a slot is free.
     Idle,
     /// A person has to act.
     Attention,
@@ -154,11 +154,11 @@ pub enum Group {
 }
 
 impl Group {
-    /// All groups, in the order of lists.
+    /// All groups in list order.
     pub const ALL: [Self; 5] =
         [Self::Working, Self::Waiting, Self::Idle, Self::Attention, Self::Off];
 
-    /// The word in addresses.
+    /// Word in URLs.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -170,7 +170,6 @@ impl Group {
         }
     }
 
-    /// The word for people.
     #[must_use]
     pub fn label(self) -> &'static str {
         match self {
@@ -182,7 +181,7 @@ impl Group {
         }
     }
 
-    /// The state word whose colour stands for the group.
+    /// State word whose colour represents the group.
     #[must_use]
     pub fn dot(self) -> &'static str {
         match self {
@@ -195,42 +194,40 @@ impl Group {
     }
 }
 
-/// What an agent does now, as every page, list and tool says it.
+/// Current activity of an agent, as shown by every page, list and tool.
 #[derive(Clone, Debug)]
 pub struct Activity {
-    /// The group it belongs to.
     pub group: Group,
-    /// The state word: colour of the dot, and `activity` of the API.
+    /// State word: colour of the dot, and `activity` in the API.
     pub state: &'static str,
-    /// What people read.
     pub label: String,
-    /// More, in one sentence; may be empty.
+    /// One sentence; may be empty.
     pub detail: String,
-    /// The run that it works on or waits with.
+    /// The run that works or waits.
     pub run: Option<Run>,
-    /// How many items wait for it, counted to 100.
+    /// Number of waiting items, at most 100.
     pub open: usize,
-    /// The item that failed, when that is why it needs attention.
+    /// The failed item that needs attention.
     pub stuck: Option<Item>,
-    /// The budget that is used up, when that is why it needs attention.
+    /// The used-up budget that needs attention.
     pub over: Option<Standing>,
-    /// Why nothing that waits for it begins, when nothing may.
+    /// Why no queued work begins, if so.
     pub why: Option<Why>,
 }
 
 impl Activity {
-    /// More in one line, with times as this zone tells them; may be empty.
+    /// Detail in one line, with times in this zone; may be empty.
     #[must_use]
     pub fn detail_at(&self, now: Timestamp, zone: &TimeZone) -> String {
         self.why.as_ref().map_or_else(|| self.detail.clone(), |why| why.detail(now, zone))
     }
 }
 
-/// What an agent does now: from its stored status, its live runs, its open items and its budget.
+/// Computes the activity from stored status, live runs, open items and budget.
 pub fn activity(tx: &dyn Read, agent: &Agent, now: Timestamp) -> Result<Activity, StoreError> {
     let open = inbox::open_count(tx, agent.id)?;
     let mut live = runs::live_of_agent(tx, agent.id)?;
-    // One that works says more than one that waits, and the newest the most.
+    // A working run before a waiting one, then the newest.
     live.sort_by_key(|run| (rank(run.state), std::cmp::Reverse(run.number)));
     let run = live.into_iter().next();
     let plain = |group, state, label: &str, detail: &str| Activity {
@@ -323,7 +320,7 @@ fn of_run(
                     plain(Group::Waiting, "waiting", "Waiting for you", detail)
                 }
                 Some(WaitFor::Budget) => {
-                    // Something may be left, only less than the next call may cost.
+                    // The budget may have something left, but less than the next call may cost.
                     plain(Group::Attention, "over_budget", "Waiting for budget", detail)
                 }
                 Some(WaitFor::Link) => {
@@ -340,14 +337,14 @@ fn of_run(
     }
 }
 
-/// The item with which the agent's last work ended, when it ended badly and a person has to act.
+/// The agent's last item, if it failed and a person has to act.
 fn stuck(tx: &dyn Read, agent: AgentId) -> Result<Option<Item>, StoreError> {
     let over = inbox::of_agent(tx, agent, true, None, LAST_ITEMS)?;
     let last = over.into_iter().map(|hit| hit.record).max_by_key(|item| item.ended_at);
     Ok(last.filter(Item::has_failed))
 }
 
-/// Whether agents of a template begin with the right to run programs; one of a template that is not known does.
+/// Whether agents of a template begin with the right to run programs. An unknown template allows it.
 #[must_use]
 pub fn template_runs_programs(slug: &str) -> bool {
     templates::find(slug).is_none_or(|template| template.manifest.exec)

@@ -1,4 +1,4 @@
-//! Which hosts agents reach.
+//! Reads of the hosts that agents may reach.
 
 use crate::agents::model::{Reach, ReachOf};
 use crate::runs::model::Run;
@@ -7,17 +7,17 @@ use kernel::{AgentId, RunId};
 use net::guard::{Hosts, Opened};
 use store::{Read, ReadExt, StoreError};
 
-/// A list; empty when there is none.
+/// A host list; may be empty.
 pub fn of(tx: &dyn Read, of: ReachOf) -> Result<Vec<String>, StoreError> {
     Ok(tx.get::<Reach>(of)?.map(|reach| reach.hosts).unwrap_or_default())
 }
 
-/// What people have opened for all agents beside what is public.
+/// Hosts in private networks that are opened for all agents.
 pub fn opened(tx: &dyn Read) -> Result<Opened, StoreError> {
     Ok(Opened::of(&of(tx, ReachOf::Workspace)?))
 }
 
-/// The hosts that stand in the lists of all these agents.
+/// Hosts allowed by the lists of all these agents. Agents without a list do not restrict.
 pub fn of_all(tx: &dyn Read, agents: &[AgentId]) -> Result<Hosts, StoreError> {
     let mut lists = Vec::new();
     for agent in agents {
@@ -27,8 +27,8 @@ pub fn of_all(tx: &dyn Read, agents: &[AgentId]) -> Result<Hosts, StoreError> {
     Ok(Hosts::of(lists))
 }
 
-/// Whose lists count for a run: its agent's, and of a sub-agent those of all who asked for it: it may do no
-/// more than they.
+/// Agents whose lists apply to a run: its own agent and those of its ancestors, because a sub-agent may do no more
+/// than they.
 pub fn agents_of(tx: &dyn Read, agent: AgentId, run: RunId) -> Result<Vec<AgentId>, StoreError> {
     let mut agents = vec![agent];
     for above in children::above(tx, run)? {

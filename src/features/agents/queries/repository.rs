@@ -1,5 +1,5 @@
-//! Whether the history of agents' files is whole, and its repair: what `hq doctor files`, Health, each start and the
-//! restore drill ask. Blocking.
+//! Integrity check and repair of the repository with agents' file histories, for `hq doctor files`, Health, each
+//! start and the restore drill. Blocking.
 
 use std::io;
 use std::path::Path;
@@ -13,21 +13,20 @@ use kernel::Timestamp;
 use serde::{Deserialize, Serialize};
 use tool::leaks;
 
-/// What was found in the repository of a workspace.
+/// Result of a check or repair.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Found {
     pub workspace: String,
-    /// How many branches there are.
     pub branches: usize,
-    /// How many objects were compared with their names.
+    /// Number of objects whose hashes were verified.
     pub objects: usize,
-    /// What is wrong, in sentences.
+    /// Faults as sentences.
     pub faults: Vec<String>,
-    /// What was put right, and what of it is lost, in sentences.
+    /// Repairs and losses as sentences.
     pub repaired: Vec<String>,
 }
 
-/// Looks at the history of agents' files. Where no agent has files, nothing is opened.
+/// Checks the repository. Opens nothing if no agent has files.
 #[must_use]
 pub fn look(ws: &Ws, depth: Depth) -> Found {
     match checked(ws, depth) {
@@ -49,8 +48,7 @@ fn found(ws: &Ws, checked: &Checked) -> Found {
     }
 }
 
-/// What Health says: what a look at the newest versions finds, taken again only when something came or went since, and
-/// what the last look at all versions has found.
+/// Faults for Health: from a check of the newest versions, repeated only after changes, and from the last full check.
 #[must_use]
 pub fn standing(ws: &Ws) -> Vec<String> {
     let found = agents(ws).and_then(|agents| match agents.is_empty() {
@@ -76,26 +74,26 @@ fn agents(ws: &Ws) -> Result<Vec<String>, GitError> {
     check::agents_in(&folder).map_err(|source: io::Error| GitError::Disk { path: folder, source })
 }
 
-/// A branch that is put right.
+/// A branch under repair.
 struct Broken {
     branch: Branch,
-    /// The agent whose newest versions these are.
+    /// The agent of an agent branch.
     slug: Option<String>,
     tip: Option<CommitId>,
-    /// Whether no name was left that leads to it.
+    /// Whether no ref leads to the branch any more.
     is_nameless: bool,
     filled: Filled,
-    /// Where it stood in a backup, for when all later versions are lost.
+    /// Head in a backup, used if all later versions are lost.
     other: Option<CommitId>,
-    /// Whether a copy was asked.
+    /// Whether a backup was searched.
     is_asked: bool,
-    /// What helped, in words.
+    /// Sources of the repair, as text.
     from: Vec<String>,
 }
 
-/// Puts right what can be. What is missing or damaged comes out of the copies in backups, newest first; where none has it,
-/// a branch goes on from its last whole version, or begins anew, with what lies in the folder of its agent. Says what is
-/// lost for good.
+/// Repairs the repository. Missing or damaged objects come from backups, newest first. If no backup has them, a
+/// branch continues from its last complete version, or restarts, with the files in the agent's folder. Reports what
+/// is lost permanently.
 pub fn repair(ws: &Ws, copies: &mut dyn Iterator<Item = History>) -> Result<Found, GitError> {
     let agents = agents(ws)?;
     if agents.is_empty() {
@@ -126,14 +124,14 @@ pub fn repair(ws: &Ws, copies: &mut dyn Iterator<Item = History>) -> Result<Foun
     for one in broken {
         repaired.extend(one.settle(ws, repo, &mut known, now)?);
     }
-    // Reading every object takes long; where nothing was changed it stands as it was found.
+    // A full check is slow. Without repairs the first result is still valid.
     match repaired.is_empty() {
         true => Ok(found(ws, &checked)),
         false => Ok(Found { repaired, ..look(ws, Depth::Objects) }),
     }
 }
 
-/// The repository, with what stands around its objects made again. One that does not open even so is put aside.
+/// The repository with its frame (HEAD, config, folders) repaired. If it still does not open, it is moved aside.
 fn opened<'w>(
     ws: &'w Ws,
     aside: &Path,
@@ -162,14 +160,14 @@ fn opened<'w>(
     Ok(repo)
 }
 
-/// Notes what stood beside the branches whose names are lost: other branches of those agents, and the templates.
+/// Adds the lost branches that belong to the nameless ones: other branches of the same agents, and templates.
 fn beside(repo: &AgentsRepo, copy: &AgentsRepo, broken: &mut Vec<Broken>) {
     let nameless: Vec<String> =
         broken.iter().filter(|one| one.is_nameless).filter_map(|one| one.slug.clone()).collect();
     if nameless.is_empty() {
         return;
     }
-    // ok: a copy whose branches cannot be listed has none to give.
+    // ok: a backup whose branches cannot be listed is skipped.
     for branch in copy.branches().unwrap_or_default() {
         let is_noted = broken.iter().any(|one| one.branch == branch);
         let mut parts = branch.as_str().split('/');
@@ -213,12 +211,12 @@ impl Broken {
         }
     }
 
-    /// Whether a copy may have more: what is lacking, or where a branch stood whose name is lost.
+    /// Whether a backup could help: objects are missing, or the head of a lost ref is unknown.
     fn needs_help(&self) -> bool {
         self.tip.is_none() || !self.filled.is_whole() || (self.is_nameless && !self.is_asked)
     }
 
-    /// Takes out of a copy what it has of this branch.
+    /// Copies what a backup has of this branch.
     fn help(&mut self, repo: &AgentsRepo, (copy, said): (&AgentsRepo, &str), known: &mut Known) {
         self.is_asked = true;
         let stood = copy.stands_at(&self.branch);
@@ -246,7 +244,7 @@ impl Broken {
         }
     }
 
-    /// The last version that is whole, and how many came behind it, where that is known.
+    /// The last complete version, and the number of later ones if known.
     fn last_whole(
         &self,
         repo: &AgentsRepo,
@@ -262,7 +260,7 @@ impl Broken {
         }
     }
 
-    /// Lets the branch stand where it can, and says what is lost.
+    /// Sets the branch to the best available version. Returns what is lost.
     fn settle(
         self,
         ws: &Ws,
@@ -319,7 +317,7 @@ impl Broken {
         Ok(Some(said))
     }
 
-    /// Lets the branch of an agent go on from a version, or begin anew, with what lies in the folder on top.
+    /// Continues an agent's branch from a version, or restarts it, with the files in the folder on top.
     fn go_on(
         &self,
         ws: &Ws,

@@ -1,4 +1,4 @@
-//! What rules of agents answer when they refuse.
+//! Errors of agent rules.
 
 use kernel::{FieldError, Problem, ProblemKind};
 use store::StoreError;
@@ -6,110 +6,93 @@ use store::StoreError;
 use super::profile::{MAX_LINES, MAX_WORDS};
 use super::{MAX_DESCRIPTION, MAX_MESSAGE, MAX_NAME, MAX_SLUG, OUTPUT};
 
-/// What a rule of agents refuses.
 #[derive(Debug, thiserror::Error)]
 pub enum AgentError {
-    /// No such agent.
     #[error("agent {0} does not exist")]
     NotFound(String),
-    /// The name is empty or too long.
     #[error("a name has 1 to {MAX_NAME} characters")]
     BadName,
-    /// The name has characters that do not stand in a line as they are read.
+    /// The name has line breaks or characters that change the text direction.
     #[error(
         "a name is one line, without line breaks and characters that turn the direction of text"
     )]
     TangledName,
-    /// The slug has other characters or another length.
+    /// Invalid characters or length.
     #[error(
         "a handle has 2 to {MAX_SLUG} lower-case letters, digits and single dashes, as in my-agent"
     )]
     BadSlug,
-    /// The slug means something else.
+    /// The slug has another meaning in HQ.
     #[error("\"{0}\" has a meaning of its own in HQ; choose another handle")]
     ReservedSlug(String),
-    /// An agent or a person has it.
+    /// An agent or a person has the slug.
     #[error("@{0} is taken; choose another handle")]
     SlugTaken(String),
-    /// No emoji.
     #[error("choose one emoji")]
     BadEmoji,
-    /// Too long.
     #[error("a description has at most {MAX_DESCRIPTION} characters")]
     BadDescription,
-    /// Too long, or more than a line.
     #[error("a role is one line of at most {MAX_WORDS} characters")]
     BadRole,
-    /// Too many, or one of them too long.
+    /// Too many, or one is too long or has a comma.
     #[error(
         "name at most {MAX_LINES} domains, each of at most {MAX_WORDS} characters and without a comma"
     )]
     BadDomains,
-    /// Too many, or one of them too long.
+    /// Too many, or one is too long or has a comma.
     #[error(
         "name at most {MAX_LINES} capabilities, each of at most {MAX_WORDS} characters and without a comma"
     )]
     BadCapabilities,
-    /// No such template.
     #[error("there is no template \"{0}\"; the page for new agents shows those that are")]
     NoTemplate(String),
-    /// No such connection.
     #[error("there is no such connection; choose another model")]
     NoConnection,
-    /// Not a model's id.
     #[error("a model's id has 1 to 200 characters and no spaces")]
     BadModel,
-    /// An amount that cannot be a budget.
     #[error("a budget is between $0 and $1,000,000 a month; leave it empty for none")]
     BadBudget,
-    /// Not a share.
+    /// Warning level out of range.
     #[error("the warning comes at 1 to 100 percent of the budget")]
     BadShare,
-    /// Too little or too much.
+    /// Maximum output out of range.
     #[error("an answer may have {} to {} tokens", OUTPUT.start(), OUTPUT.end())]
     BadOutput,
-    /// Nobody of that name could be its manager.
+    /// Unknown manager.
     #[error("nobody here is called \"{0}\"; it can report to an agent or to a person who is here")]
     NoManager(String),
-    /// What it has cannot go there.
+    /// Invalid successor of an archived agent.
     #[error(
         "what it has goes to somebody else who is here: an agent that is not archived, or a person"
     )]
     NoHeir,
-    /// It would report to itself.
     #[error("an agent cannot report to itself; choose somebody else")]
     OwnManager,
-    /// It would report to somebody who reports to it.
+    /// The manager already reports to the agent.
     #[error(
         "{manager} already reports to {agent}, directly or by way of others; that would make a circle"
     )]
     Circle {
         agent: String,
-        /// Who should be its manager.
+        /// The requested manager.
         manager: String,
     },
-    /// The state does not allow it.
+    /// The agent's state does not allow the operation.
     #[error("{name} is {state}; {hint}")]
     WrongState {
-        /// The agent.
         name: String,
         state: &'static str,
-        /// The way out.
+        /// What to do instead.
         hint: &'static str,
     },
-    /// A message without words.
     #[error("write what your colleague should know or do")]
     EmptyMessage,
-    /// A message that is too long.
     #[error("a message has at most {MAX_MESSAGE} bytes; put more into a comment or a file")]
     LongMessage,
-    /// A message to oneself.
     #[error("you cannot send a message to yourself; use `work_snooze` to go on later")]
     Yourself,
-    /// The message is about a task that is not there.
     #[error("the task that the message is about does not exist")]
     NoTask,
-    /// The store refused.
     #[error(transparent)]
     Store(#[from] StoreError),
 }

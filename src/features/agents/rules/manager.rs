@@ -1,4 +1,4 @@
-//! Whom an agent reports to. Lines go up to a person or end; no change makes a circle.
+//! Rules for managers of agents. Reporting lines end at a person or nowhere and never form a cycle.
 
 use crate::workspace::model::Member;
 use kernel::{AccountId, AgentId, Manager};
@@ -8,10 +8,10 @@ use super::super::model::Agent;
 use super::super::queries::{self, lines};
 use super::AgentError;
 
-/// Lets an agent report to somebody else, or to nobody.
+/// Changes or removes an agent's manager.
 ///
 /// # Errors
-/// When the manager is not here, is the agent itself, or reports to it already.
+/// If the manager is unavailable, is the agent itself, or reports to it.
 pub(super) fn set(
     tx: &WriteTx<'_>,
     agent: &mut Agent,
@@ -34,7 +34,7 @@ pub(super) fn set(
     Ok(())
 }
 
-/// Who is reported to is here: a member, or an agent that is not archived.
+/// Checks that a manager is available: a current member, or an agent that is not archived.
 pub(super) fn usable(tx: &WriteTx<'_>, to: Option<Manager>) -> Result<(), AgentError> {
     match to {
         None => Ok(()),
@@ -53,12 +53,12 @@ pub(super) fn usable(tx: &WriteTx<'_>, to: Option<Manager>) -> Result<(), AgentE
     }
 }
 
-/// Who reported to an agent that goes reports to whom it reported, archived ones too.
+/// Moves the reports of a retired agent, including archived ones, to its manager.
 pub(super) fn move_up(tx: &mut WriteTx<'_>, gone: &Agent) -> Result<(), StoreError> {
     shift(tx, Manager::Agent(gone.id), gone.reports_to).map(drop)
 }
 
-/// An agent that comes back reports to whom is left of its line: never to somebody who is archived.
+/// Gives a restored agent the nearest manager that is not archived.
 pub(super) fn come_back(tx: &WriteTx<'_>, agent: &mut Agent) -> Result<(), StoreError> {
     let above: Option<AgentId> = agent.reports_to.and_then(Manager::agent);
     if above.is_some() {
@@ -78,7 +78,7 @@ fn shift(tx: &mut WriteTx<'_>, from: Manager, to: Option<Manager>) -> Result<usi
     Ok(count)
 }
 
-/// Lets the agents that report to one member report to another, archived ones too. Says how many.
+/// Moves the reports of one member, including archived agents, to another. Returns their number.
 pub fn hand_over(
     tx: &mut WriteTx<'_>,
     from: AccountId,

@@ -1,37 +1,37 @@
-//! What an agent is said to be and to do, and which version of its template it has.
+//! Validation of an agent's role, domains and capabilities.
 
 use super::AgentError;
 
-/// The longest role, domain and capability, in characters.
+/// Maximum length of a role, domain or capability in characters.
 pub const MAX_WORDS: usize = 80;
-/// The most domains, and the most capabilities.
+/// Maximum number of domains, and of capabilities.
 pub const MAX_LINES: usize = 12;
 
-/// A role that an agent may have; it may be empty.
+/// Validates a role, which may be empty.
 ///
 /// # Errors
-/// When it is too long or more than a line.
+/// If it is too long or has more than one line.
 pub fn good_role(role: &str) -> Result<String, AgentError> {
     good_words(role).ok_or(AgentError::BadRole)
 }
 
-/// What an agent may answer for. What is named twice is kept once.
+/// Validates domains and removes duplicates.
 ///
 /// # Errors
-/// When there are too many, or one is too long.
+/// If there are too many or one is too long.
 pub fn good_domains(domains: &[String]) -> Result<Vec<String>, AgentError> {
     good_lines(domains).ok_or(AgentError::BadDomains)
 }
 
-/// What an agent may be able to do. What is named twice is kept once.
+/// Validates capabilities and removes duplicates.
 ///
 /// # Errors
-/// When there are too many, or one is too long.
+/// If there are too many or one is too long.
 pub fn good_capabilities(capabilities: &[String]) -> Result<Vec<String>, AgentError> {
     good_lines(capabilities).ok_or(AgentError::BadCapabilities)
 }
 
-/// A list as people write it: with commas, or one a line.
+/// Parses a list separated by commas or line breaks.
 #[must_use]
 pub fn listed(text: &str) -> Vec<String> {
     text.split([',', '\n'])
@@ -45,7 +45,7 @@ fn good_lines(lines: &[String]) -> Option<Vec<String>> {
     let mut good: Vec<String> = Vec::new();
     for line in lines {
         let line = good_words(line)?;
-        // A comma would make two of it where it is edited as a list.
+        // A comma would split the entry when it is edited as a list.
         if line.contains(',') {
             return None;
         }

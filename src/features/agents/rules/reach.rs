@@ -1,4 +1,4 @@
-//! Which hosts agents reach.
+//! Rules for the hosts that agents may reach.
 
 use crate::agents::model::{Agent, Reach, ReachOf};
 use kernel::text::ellipsis;
@@ -6,27 +6,22 @@ use kernel::{AgentId, FieldError, Problem, ProblemKind};
 use net::guard::{Hosts, Opened};
 use store::{ReadExt, StoreError, WriteTx};
 
-/// How many lines a list has at most.
+/// Maximum number of lines of a list.
 pub const MOST: usize = 200;
 
-/// Why a list is not kept.
 #[derive(Debug, thiserror::Error)]
 pub enum ReachError {
-    /// No such agent.
     #[error("agent {0} does not exist")]
     NotFound(AgentId),
-    /// A line that names no host.
     #[error("\"{0}\" names no host; write example.com, or *.example.com for all below it")]
     BadHost(String),
-    /// A line that names none in a private network.
+    /// Not a host in a private network.
     #[error(
         "\"{0}\" names no host in a private network; write wiki.lan, wiki.lan:8080 or 192.168.1.5"
     )]
     BadOpened(String),
-    /// Too many lines.
     #[error("a list has at most {MOST} hosts")]
     TooMany,
-    /// The store refused.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -59,10 +54,10 @@ impl Problem for ReachError {
     }
 }
 
-/// The lines of a list as they are kept: each once, in order.
+/// Validates a list. Returns it sorted, without duplicates.
 ///
 /// # Errors
-/// What the first line is that cannot be kept, `TooMany`.
+/// For the first invalid line; `TooMany`.
 pub fn checked(of: ReachOf, lines: &[String]) -> Result<Vec<String>, ReachError> {
     let mut kept = Vec::new();
     for line in lines.iter().map(|line| line.trim()).filter(|line| !line.is_empty()) {
@@ -79,10 +74,10 @@ pub fn checked(of: ReachOf, lines: &[String]) -> Result<Vec<String>, ReachError>
     if MOST < kept.len() { Err(ReachError::TooMany) } else { Ok(kept) }
 }
 
-/// Sets a list; an empty one is none. Counts from the next request on.
+/// Sets a list; an empty one deletes it. Applies from the next request on.
 ///
 /// # Errors
-/// When a line names no host, or there are too many, or there is no such agent.
+/// If a line is invalid, there are too many, or the agent does not exist.
 pub fn set(tx: &mut WriteTx<'_>, of: ReachOf, lines: &[String]) -> Result<(), ReachError> {
     if let ReachOf::Agent(id) = of
         && tx.get::<Agent>(id)?.is_none()

@@ -1,4 +1,4 @@
-//! Which version of its template an agent has, and which was declined.
+//! Records the template version of an agent, and declined versions.
 
 use git::CommitId;
 use kernel::{AgentId, Event};
@@ -7,8 +7,8 @@ use store::WriteTx;
 use super::AgentError;
 use crate::agents::model::Agent;
 
-/// Notes that its files follow another version of a template now, or another template. What that says of the agent
-/// is taken from `said`; all else stays as it is.
+/// Records an upgrade to another version or template. The fields that follow the template come from `said`; all
+/// others stay.
 ///
 /// # Errors
 /// `NotFound`.
@@ -32,7 +32,7 @@ pub fn taken(tx: &mut WriteTx<'_>, id: AgentId, said: Agent) -> Result<Agent, Ag
     save(tx, &before, agent)
 }
 
-/// Notes which version an agent has that was made before that was noted.
+/// Records the version of an agent created before versions were recorded.
 ///
 /// # Errors
 /// `NotFound`.
@@ -44,7 +44,7 @@ pub fn known(tx: &mut WriteTx<'_>, id: AgentId, version: CommitId) -> Result<(),
     Ok(())
 }
 
-/// Notes that a version was declined.
+/// Records that a version was declined.
 ///
 /// # Errors
 /// `NotFound`.

@@ -1,4 +1,4 @@
-//! What people hear of files on another machine.
+//! Texts about files on another host.
 
 use app::downstream::{Look, Stays};
 use jiff::tz::TimeZone;
@@ -8,10 +8,10 @@ use kernel::text::{ellipsis, listed};
 use crate::agents::queries::elsewhere::Elsewhere;
 use crate::inbox::queries::why::clock;
 
-/// So many files that stay there stand in a sentence.
+/// Maximum number of files named in a sentence.
 const SAID: usize = 5;
 
-/// What is said of files that lie on a machine alone, now or when it was last looked at: which they are, and why.
+/// Text about files that exist on a host only: which and why. `is_now` selects the tense.
 pub(super) fn left_out(look: &Look, label: &str, is_now: bool) -> String {
     let (one, several) = if is_now { ("stays", "stay") } else { ("stayed", "stayed") };
     let what = match look.left_out {
@@ -31,12 +31,12 @@ pub(super) fn left_out(look: &Look, label: &str, is_now: bool) -> String {
     format!("{what}: {}.", listed(&named))
 }
 
-/// One of them, as long as it is told at most.
+/// Shortens path and reason.
 pub(super) fn short(Stays { path, why }: Stays) -> Stays {
     Stays { path: ellipsis(&path, 200), why: ellipsis(&why, 120) }
 }
 
-/// What is said of files that were sent some time ago.
+/// Text about an outdated copy of files.
 pub(super) fn old(
     place: &Elsewhere,
     why: Option<&str>,
@@ -119,7 +119,7 @@ mod tests {
         assert!(two.starts_with("2 files stay on GPU box and are not copied here: a.md "), "{two}");
         assert!(two.ends_with(" and one more."), "{two}");
         assert!(said(30, 20).ends_with(" and 25 more."), "{}", said(30, 20));
-        // One that is older tells how many there are.
+        // An older host reports only the number of files.
         assert_eq!(said(2, 0), "2 files stay on GPU box and are not copied here.");
     }
 }

@@ -1,4 +1,4 @@
-//! Takes an upgrade over, declines it, and takes it back. One upgrade is one commit, and one step back.
+//! Applies, declines and reverts upgrades. One upgrade is one commit and is reverted as a whole.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,36 +24,36 @@ use crate::agents::queries;
 use crate::agents::rules::{self, AgentError};
 use crate::agents::templates::{self, MANIFEST, Persona};
 
-/// The line of a commit's last paragraph that names the version that was taken over.
+/// Trailer of an upgrade commit with the applied version.
 const VERSION: &str = "Version: ";
-/// The one that names the version before.
+/// Trailer with the previous version.
 const BEFORE: &str = "Before: ";
 
-/// What is to be taken over.
+/// Request to apply an upgrade.
 #[derive(Clone, Debug, Default)]
 pub struct UpgradeRequest {
     /// Another template than the agent's own.
     pub template: Option<String>,
-    /// The mark of the offer that was looked at; without one, whatever it is now.
+    /// Mark of the offer that was reviewed; `None` accepts the current offer.
     pub mark: Option<String>,
-    /// What was chosen, by path.
+    /// Choices by path.
     pub choices: BTreeMap<String, Choice>,
-    /// What is chosen for all other places.
+    /// Choice for all other conflicts.
     pub rest: Option<Side>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Applied {
-    /// The commit; none when only the record changed.
+    /// `None` if only the record changed.
     pub commit: Option<CommitId>,
-    /// The files that changed.
+    /// Changed files.
     pub paths: Vec<String>,
 }
 
-/// Takes the newest version of a template over.
+/// Applies the newest version of a template.
 ///
 /// # Errors
-/// When somebody has still to choose, the agent is at work, or the offer is another by now.
+/// If a conflict is undecided, the agent is at work, or the offer has changed.
 pub async fn apply(hand: Hand<'_>, wish: UpgradeRequest) -> Result<Applied, UpgradeError> {
     let Hand { ws, agent, who } = hand;
     let seen = offer(ws, agent, wish.template.as_deref()).await?;
@@ -63,7 +63,7 @@ pub async fn apply(hand: Hand<'_>, wish: UpgradeRequest) -> Result<Applied, Upgr
     let author = Author::person(&who.name, who.account);
     let (applied, said) = desk::at(ws, agent, author, held, move |desk| {
         desk.disk_has_room()?;
-        // Others may have written until the files were held: what counts is what lies there now.
+        // Other writers may have changed the files before they were locked, so compute the offer again.
         let agent = desk.ws.read(|snap| snap.get::<Agent>(id))?;
         let agent = agent.ok_or_else(|| AgentError::NotFound(id.to_string()))?;
         usable(&agent)?;
@@ -91,7 +91,7 @@ pub async fn apply(hand: Hand<'_>, wish: UpgradeRequest) -> Result<Applied, Upgr
     Ok(applied)
 }
 
-/// Writes and commits what was chosen.
+/// Writes and commits the chosen changes.
 fn take(
     desk: &Desk,
     agent: &Agent,
@@ -134,8 +134,8 @@ fn take(
             Outcome::Stays => {}
         }
     }
-    // The commit comes first: what a kill leaves undone in the folder is then known, and [`finish`] does it. The other
-    // way round, new files in the folder would pass for the agent's own work.
+    // Commit first: after a kill the missing changes in the folder are then known, and [`finish`] applies them. In
+    // the opposite order, new files in the folder would pass for the agent's own work.
     let commit = desk.commit_files(&files, &message(agent, offer))?;
     if let Err(error) = lay_down(desk, &files) {
         if let Some(commit) = commit {
@@ -148,7 +148,7 @@ fn take(
     Ok((Applied { commit, paths }, offer.said.clone()))
 }
 
-/// Writes what is committed into the folder.
+/// Writes the committed files into the folder.
 fn lay_down(desk: &Desk, files: &BTreeMap<&str, Option<&File>>) -> Result<(), GitError> {
     for (path, file) in files {
         match file {
@@ -162,7 +162,7 @@ fn lay_down(desk: &Desk, files: &BTreeMap<&str, Option<&File>>) -> Result<(), Gi
     Ok(())
 }
 
-/// Goes back to before an upgrade that the folder had no room for.
+/// Reverts an upgrade that could not be written into the folder.
 fn back_out(desk: &Desk, agent: &Agent, commit: CommitId) {
     let (message, mark) = undoing(agent, commit);
     if let Err(error) = desk.go_back((commit, None), (&message, &mark)) {
@@ -170,7 +170,7 @@ fn back_out(desk: &Desk, agent: &Agent, commit: CommitId) {
     }
 }
 
-/// What the commit says that takes an upgrade back, and the mark in it.
+/// Message of the commit that reverts an upgrade, and its mark.
 fn undoing(agent: &Agent, commit: CommitId) -> (String, String) {
     let mark = format!("Undoes: {commit}");
     let message =
@@ -178,7 +178,7 @@ fn undoing(agent: &Agent, commit: CommitId) -> (String, String) {
     (message, mark)
 }
 
-/// What a commit says: the versions stand in its last paragraph, for the way back.
+/// Message of an upgrade commit, with the versions as trailers for the revert.
 fn message(agent: &Agent, offer: &Offer) -> String {
     let to = &offer.to;
     let name = templates::find(&to.template).map_or(&to.template, |one| &one.manifest.name);
@@ -193,7 +193,7 @@ fn message(agent: &Agent, offer: &Offer) -> String {
     )
 }
 
-/// Refuses while the agent works: its run reads and writes these files.
+/// Refuses while a run of the agent works, because the run reads and writes these files.
 fn at_rest(desk: &Desk, agent: &Agent) -> Result<(), UpgradeError> {
     let live = desk.ws.read(|snap| runs::live_of_agent(snap, agent.id))?;
     match live.iter().any(|run| run.state == RunState::Running) {
@@ -202,8 +202,8 @@ fn at_rest(desk: &Desk, agent: &Agent) -> Result<(), UpgradeError> {
     }
 }
 
-/// Finishes what a kill has cut off: the newest commit of an agent took an upgrade over, and its record does not know of
-/// it, nor maybe its folder. Called once when a workspace is opened, before anything runs.
+/// Completes upgrades that a kill interrupted: the agent's newest commit is an upgrade that its record, and possibly
+/// its folder, does not reflect. Called once when a workspace is opened, before any work starts.
 pub async fn finish(ws: &Ws, who: &impl Who) -> Result<(), AgentError> {
     let agents = ws.read(|snap| queries::all(snap))?;
     if agents.is_empty() {
@@ -235,8 +235,8 @@ pub async fn finish(ws: &Ws, who: &impl Who) -> Result<(), AgentError> {
     .await
 }
 
-/// What the newest commit of an agent says of it, if that is an upgrade that the record does not know of; its folder has
-/// the files of that commit then.
+/// The agent's record according to its newest commit, if that is an upgrade missing in the stored record. Also
+/// updates the folder to that commit.
 fn unnoted(ws: &Ws, agent: &Agent) -> Result<Option<Agent>, GitError> {
     let (repo, branch) = (ws.repo()?, Branch::agent(&agent.slug)?);
     let Some(head) = repo.head(&branch)? else { return Ok(None) };
@@ -267,17 +267,17 @@ fn unnoted(ws: &Ws, agent: &Agent) -> Result<Option<Agent>, GitError> {
     }))
 }
 
-/// What became of the offer to one agent.
+/// Result of an upgrade for one agent.
 #[derive(Debug)]
 pub struct Each {
     pub agent: Agent,
     pub came: Result<Applied, UpgradeError>,
 }
 
-/// Takes over what needs no choice, for all agents whose offer does not need any.
+/// Applies all offers that have no conflicts.
 ///
 /// # Errors
-/// When the store or the repository fails; what one agent has against it stands with that agent.
+/// If the store or repository fails. Errors of one agent are in its own result.
 pub async fn apply_clean(ws: &Ws, who: &Person) -> Result<Vec<Each>, UpgradeError> {
     let mut all = Vec::new();
     for (agent, offer) in offers(ws).await? {
@@ -290,10 +290,10 @@ pub async fn apply_clean(ws: &Ws, who: &Person) -> Result<Vec<Each>, UpgradeErro
     Ok(all)
 }
 
-/// Declines the version that a template has now: it is not offered any more, the next one is.
+/// Declines the current version of a template. The next version is offered again.
 ///
 /// # Errors
-/// `Nothing` when there is none.
+/// `Nothing` if there is no offer.
 pub async fn pass(hand: Hand<'_>) -> Result<(), UpgradeError> {
     let Hand { ws, agent, who } = hand;
     let offer = offer(ws, agent, None).await?;
@@ -302,7 +302,7 @@ pub async fn pass(hand: Hand<'_>) -> Result<(), UpgradeError> {
     Ok(())
 }
 
-/// Whether a commit took an upgrade over, by its message.
+/// Whether a commit message is that of an upgrade.
 #[must_use]
 pub fn is_upgrade(message: &str) -> bool {
     trailer(message, VERSION).is_some()
@@ -313,21 +313,21 @@ fn trailer<'m>(message: &'m str, name: &str) -> Option<&'m str> {
     last.lines().find_map(|line| line.strip_prefix(name))
 }
 
-/// What went back.
+/// Result of a revert.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Back {
-    /// The commit; none when no file went back.
+    /// `None` if no file was reverted.
     pub commit: Option<CommitId>,
-    /// The files that went back.
+    /// Reverted files.
     pub paths: Vec<String>,
-    /// The files that stayed, and why.
+    /// Unchanged files with the reason.
     pub kept: Vec<(String, &'static str)>,
 }
 
-/// Takes an upgrade back: its files, where nobody has changed them since, and what it made of the record.
+/// Reverts an upgrade: its files unless they changed since, and its changes to the record.
 ///
 /// # Errors
-/// `NoUpgrade` when the commit is none of this agent's; when the agent is at work.
+/// `NoUpgrade` if the commit is not an upgrade of this agent; if the agent is at work.
 pub async fn take_back(hand: Hand<'_>, commit: CommitId) -> Result<Back, UpgradeError> {
     let Hand { ws, agent, who } = hand;
     let (own, slug) = (ws.clone(), agent.slug.clone());
@@ -382,7 +382,7 @@ pub async fn take_back(hand: Hand<'_>, commit: CommitId) -> Result<Back, Upgrade
     Ok(back)
 }
 
-/// The record with what an upgrade said in it as it was before, where nobody has changed that since.
+/// Reverts an upgrade's changes to the record, except fields that changed since.
 fn unsaid(desk: &Desk, agent: Agent, commit: CommitId) -> Result<Agent, UpgradeError> {
     let repo = desk.ws.repo()?;
     let now = provision::persona(&desk.ws, &agent)?;

@@ -1,5 +1,4 @@
-//! Two versions of a template and what an agent made of the first: what becomes of each file. Nothing here reads or
-//! writes.
+//! Compares two versions of a template with an agent's files and decides the outcome for each file. Pure functions.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,33 +6,33 @@ use git::File;
 use kernel::text::of_bytes;
 use tool::merge::{self, Merged, Place, Side};
 
-/// Larger texts are not made one line by line, in bytes.
+/// Maximum size of a text that is merged by lines, in bytes.
 const MAX_TEXT: usize = 1 << 20;
 
 /// Files by path.
 pub type Files = BTreeMap<String, File>;
 
-/// What becomes of a file.
+/// Outcome for a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
-    /// The template has it anew.
+    /// New in the template.
     Added,
-    /// It is as the template had it, and becomes what the template has now.
+    /// Unchanged by the agent; replaced by the new version.
     Taken,
-    /// It is as the template had it, and the template has it no more.
+    /// Unchanged by the agent; removed from the template.
     Removed,
     /// Both changed it, in different lines.
     Merged,
-    /// Both changed the same: somebody chooses.
+    /// Both changed the same lines: a person chooses.
     Clash,
-    /// The agent's was changed, and the template has it no more.
+    /// Changed by the agent and removed from the template; stays.
     Kept,
-    /// The agent's was removed, and stays away.
+    /// Removed by the agent; stays removed.
     Gone,
 }
 
 impl Fate {
-    /// A stable word.
+    /// Stable identifier.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -47,48 +46,47 @@ impl Fate {
         }
     }
 
-    /// Whether the agent's file becomes another.
+    /// Whether the agent's file changes.
     #[must_use]
     pub fn is_work(self) -> bool {
         !matches!(self, Self::Kept | Self::Gone)
     }
 }
 
-/// What somebody chose where both changed the same.
+/// Decision on a conflict.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Choice {
-    /// One side for all of a file.
+    /// One side for the whole file.
     All(Side),
-    /// A side for each place.
+    /// One side per conflicting place.
     Each(Vec<Side>),
 }
 
-/// A file that is another in the new version of the template.
+/// A file that differs in the new template version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
     pub path: String,
-    /// What becomes of it.
     pub fate: Fate,
-    /// Where somebody chooses; one for the whole where it is no text, then without words.
+    /// Conflicting places. A file that is not text has a single one without text.
     pub places: Vec<Place>,
-    /// Whether its words can be shown.
+    /// Whether its content can be shown.
     pub is_text: bool,
     base: Option<File>,
     mine: Option<File>,
     theirs: Option<File>,
 }
 
-/// What a file becomes.
+/// Result for a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// Nothing else.
+    /// No change.
     Stays,
     Written(File),
     Removed,
 }
 
 impl Change {
-    /// What the file becomes; nothing while somebody has to choose.
+    /// The result for the file; `None` while a conflict is undecided.
     #[must_use]
     pub fn outcome(&self, choice: Option<&Choice>) -> Option<Outcome> {
         Some(match self.fate {
@@ -112,7 +110,7 @@ impl Change {
         })
     }
 
-    /// The text as the agent has it, and as it would be where nobody has to choose or all is kept.
+    /// The agent's current text, and the text after the upgrade if all conflicts keep the agent's side.
     #[must_use]
     pub fn texts(&self) -> (String, String) {
         let now = text(self.mine.as_ref()).unwrap_or_default();
@@ -124,7 +122,7 @@ impl Change {
         (now, then)
     }
 
-    /// All that the comparison was made from, for a name of it.
+    /// All inputs of the comparison, for the offer's hash.
     pub(super) fn parts(&self) -> [Option<&File>; 3] {
         [self.base.as_ref(), self.mine.as_ref(), self.theirs.as_ref()]
     }
@@ -145,7 +143,7 @@ impl Change {
     }
 }
 
-/// The files that another version of a template has otherwise, by path.
+/// The files that differ between the template versions, by path.
 #[must_use]
 pub fn compare(base: &Files, theirs: &Files, mine: &Files) -> Vec<Change> {
     let paths: BTreeSet<&String> = base.keys().chain(theirs.keys()).collect();
@@ -156,7 +154,7 @@ pub fn compare(base: &Files, theirs: &Files, mine: &Files) -> Vec<Change> {
     paths.into_iter().filter_map(one).collect()
 }
 
-/// Nothing of a file that the template has as it had it, or that the agent has already as the template has it now.
+/// Compares one file; `None` if the template did not change it or the agent already has the new version.
 fn change(
     path: &str,
     base: Option<&File>,
@@ -196,7 +194,7 @@ fn change(
     }
 }
 
-/// The words of a file; nothing of one that is no text, or long.
+/// Text of a file; `None` if it is not text or too large.
 fn text(file: Option<&File>) -> Option<String> {
     let file = file.filter(|file| file.bytes.len() <= MAX_TEXT)?;
     of_bytes(file.bytes.clone(), false)
@@ -214,7 +212,7 @@ mod tests {
         all.iter().map(|(path, text)| ((*path).to_owned(), File::new(*path, *text))).collect()
     }
 
-    /// What an agent has after the upgrade.
+    /// The agent's file after the upgrade.
     fn upgraded(base: &Files, theirs: &Files, mine: &Files, side: Side) -> Files {
         let mut all = mine.clone();
         for change in compare(base, theirs, mine) {

@@ -1,4 +1,4 @@
-//! What is asked for, as it stands in an address, and what that means for the search.
+//! Audit queries: URL parameters and their translation into a search.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -26,16 +26,16 @@ use store::{Change, Cursor, Entry, Root, Store, StoreError};
 use super::super::rules::AuditError;
 use super::through::{self, Begun};
 
-/// How long one page looks for entries.
+/// Time limit of the search for one page.
 const WITHIN: Duration = Duration::from_millis(1_000);
 
-/// Whose feed.
+/// Feed to search.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Source {
-    /// What was done in the workspace.
+    /// The workspace's feed.
     #[default]
     Workspace,
-    /// Sign-ins, tokens and accounts of its members, and what became of workspaces and backups.
+    /// The system feed: sign-ins, tokens and accounts of members, and changes of workspaces and backups.
     Accounts,
 }
 
@@ -84,7 +84,7 @@ pub struct AuditParams {
 }
 
 impl AuditParams {
-    /// The same without empty words, which forms send.
+    /// Drops empty values, which forms send.
     #[must_use]
     pub fn tidy(self) -> Self {
         let word = |text: Option<String>| {
@@ -105,13 +105,12 @@ impl AuditParams {
         }
     }
 
-    /// As it stands behind a question mark.
+    /// As a URL query string.
     #[must_use]
     pub fn query(&self) -> String {
         serde_urlencoded::to_string(self).unwrap_or_default()
     }
 
-    /// Whose feed.
     #[must_use]
     pub fn source(&self) -> Source {
         match self.source.as_deref() {
@@ -120,7 +119,7 @@ impl AuditParams {
         }
     }
 
-    /// Whether anything is filtered.
+    /// Returns `true` if there is any filter.
     #[must_use]
     pub fn is_narrow(&self) -> bool {
         let what = [&self.record, &self.by, &self.cause, &self.event, &self.run, &self.routine];
@@ -128,7 +127,7 @@ impl AuditParams {
     }
 }
 
-/// Whose doings.
+/// Actor filter.
 #[derive(Clone, Copy, Debug)]
 enum Who {
     People,
@@ -149,10 +148,10 @@ impl Who {
     }
 }
 
-/// For which reason.
+/// Cause filter.
 #[derive(Clone, Copy, Debug)]
 enum Because {
-    /// Any of a kind, by its word.
+    /// Any cause of a kind, by its word.
     Any(&'static str),
     One(Cause),
 }
@@ -166,16 +165,15 @@ impl Because {
     }
 }
 
-/// What is asked for, understood.
+/// A parsed query.
 pub struct AuditQuery {
-    /// Whose feed.
     pub source: Source,
     pub(super) record: Option<Root>,
-    /// What belongs to the record and counts as itself; nothing when it alone is meant.
+    /// Records that belong to the requested record and match as well. `None` if only the record itself matches.
     pub(super) parts: Option<Vec<Root>>,
     who: Option<Who>,
     cause: Option<Because>,
-    /// Of these kinds; of any when there are none.
+    /// Kinds of events. Empty means any.
     events: Vec<&'static str>,
     pub(super) run: Option<RunId>,
     pub(super) routine: Option<RoutineId>,
@@ -183,22 +181,21 @@ pub struct AuditQuery {
     until: Option<i64>,
     before: Option<u64>,
     members: BTreeSet<AccountId>,
-    /// The workspace that is asked from.
+    /// The workspace of the request.
     here: WorkspaceId,
-    /// Where times are told.
+    /// Time zone for display.
     pub(super) zone: TimeZone,
-    /// Of which workspaces the accounts may tell; of all when there is no such list.
+    /// Workspaces about which system entries may be shown. `None` means all.
     places: Option<BTreeSet<WorkspaceId>>,
-    /// The same of values.
+    /// Workspaces whose values in system entries may be shown. `None` means all.
     of_values: Option<BTreeSet<WorkspaceId>>,
 }
 
 impl AuditQuery {
-    /// Understands what is asked for, by people in this time zone. Without an account it is the machine's
-    /// owner who asks.
+    /// Parses the parameters with dates in this time zone. Without an account, the machine's owner asks.
     ///
     /// # Errors
-    /// Names the word that means nothing.
+    /// Names the invalid word.
     pub fn new(
         ws: &Ws,
         asked: &AuditParams,
@@ -243,8 +240,8 @@ impl AuditQuery {
         })
     }
 
-    /// The same for who comes in that way: to a token, which is for one workspace, no values are told of what is
-    /// about others, whoever its owner is there.
+    /// Restricts the query to the caller's channel: a token is for one workspace and sees no values about others,
+    /// whatever its owner may see.
     #[must_use]
     pub fn through(self, via: Via) -> Self {
         let of_values = match via {
@@ -254,12 +251,12 @@ impl AuditQuery {
         Self { of_values, ..self }
     }
 
-    /// Looks for a page of entries.
+    /// Searches a page of entries.
     pub fn search(&self, ws: &Ws, limit: usize) -> Result<Found, StoreError> {
         self.search_before(ws, self.before, limit)
     }
 
-    /// The same from another place on: only what lies before this entry.
+    /// Like `search`, for entries before this one.
     pub fn search_before(
         &self,
         ws: &Ws,
@@ -285,7 +282,7 @@ impl AuditQuery {
         Ok(found)
     }
 
-    /// Takes out of an entry what is about workspaces that whoever asks has nothing to do with.
+    /// Removes changes and events about workspaces that the viewer may not see.
     pub fn trim(&self, entry: &mut Entry) {
         entry.changes.retain(|change| self.may_name(change));
         entry.events.retain(|event| self.may_tell(event));
@@ -301,8 +298,8 @@ impl AuditQuery {
             || self.places.as_ref().is_none_or(known)
     }
 
-    /// Whether whoever asks may read what a record of the accounts holds, by its fields: of members of this
-    /// workspace and tokens for it, and of workspaces that they belong to.
+    /// Returns `true` if the viewer may read the values of a system record: members of this workspace, tokens for it,
+    /// and workspaces that the viewer belongs to.
     pub(super) fn may_read_values(&self, record: &Root, fields: &Map<String, Value>) -> bool {
         let Some(places) = &self.of_values else { return true };
         let named = |name: &str| fields.get(name)?.as_str()?.parse::<WorkspaceId>().ok();
@@ -325,7 +322,7 @@ impl AuditQuery {
             Event::WorkspaceAdded { workspace, .. }
             | Event::WorkspaceStateChanged { workspace, .. }
             | Event::WorkspaceRemoved { workspace, .. } => places.contains(workspace),
-            // A backup holds all workspaces, and says which of them it could not read.
+            // A backup holds all workspaces and names those it could not read.
             Event::BackupMade { .. } | Event::BackupFailed { .. } | Event::MasterKeyChanged(..) => {
                 false
             }
@@ -337,7 +334,7 @@ impl AuditQuery {
         }
     }
 
-    /// Whether an entry is meant, without its place and time, and whichever routine began its run.
+    /// Tests an entry against the filters, except position, time and the routine of its run.
     fn is_wanted(&self, entry: &Entry) -> bool {
         self.who.is_none_or(|who| who.is(entry.actor))
             && self.cause.is_none_or(|because| because.is(entry.cause))
@@ -349,8 +346,8 @@ impl AuditQuery {
                 || (self.is_about_a_member(entry) && self.leaves_something(entry)))
     }
 
-    /// What was done with a workspace as a whole, or with all of them, also by HQ itself, and whose past
-    /// was removed: whoever asks may know of it.
+    /// Returns `true` for entries about whole workspaces or all of them, also by HQ itself, and about removed history.
+    /// The viewer may see these.
     fn is_about_the_whole(&self, entry: &Entry) -> bool {
         let whole = |event: &Event| {
             matches!(
@@ -368,8 +365,8 @@ impl AuditQuery {
         entry.events.iter().any(|event| whole(event) && self.may_tell(event))
     }
 
-    /// The same, with place and time: for what reads everything in order. What began a run is asked of
-    /// [`Begun`], made with [`AuditQuery::begun`].
+    /// Like `is_wanted`, with position and time, for sequential scans. The routine of a run is tested by [`Begun`] from
+    /// [`AuditQuery::begun`].
     #[must_use]
     pub fn covers(&self, entry: &Entry) -> bool {
         let names = |record: &Root| {
@@ -382,13 +379,12 @@ impl AuditQuery {
             && self.is_wanted(entry)
     }
 
-    /// Which runs the routine began that is asked for.
+    /// Tests whether a run was started by the requested routine.
     #[must_use]
     pub fn begun<'w>(&self, ws: &'w Ws) -> Begun<'w> {
         Begun::new(ws, self.routine)
     }
 
-    /// The entry before which is looked.
     #[must_use]
     pub fn before(&self) -> Option<u64> {
         self.before
@@ -399,7 +395,7 @@ impl AuditQuery {
             || entry.events.iter().any(|event| self.may_tell(event))
     }
 
-    /// Other accounts of this machine are not this workspace's business.
+    /// Accounts that are no members of this workspace must not be shown.
     fn is_about_a_member(&self, entry: &Entry) -> bool {
         let mine =
             |account: Option<AccountId>| account.is_some_and(|id| self.members.contains(&id));
@@ -414,7 +410,7 @@ impl AuditQuery {
     }
 }
 
-/// The workspaces that somebody belongs to; none for who administers all of them.
+/// Workspaces of an account. `None` if it administers all of them.
 fn places(ws: &Ws, account: AccountId) -> Result<Option<BTreeSet<WorkspaceId>>, StoreError> {
     if backups::may_manage(&ws.app, account)? {
         return Ok(None);
@@ -429,7 +425,6 @@ fn places(ws: &Ws, account: AccountId) -> Result<Option<BTreeSet<WorkspaceId>>, 
     Ok(Some(own))
 }
 
-/// The store that a source is read from.
 #[must_use]
 pub(super) fn store_of(ws: &Ws, source: Source) -> &Store {
     match source {
@@ -447,7 +442,7 @@ fn cursor(store: &Store, text: &str) -> Result<u64, AuditError> {
     }
 }
 
-/// The record that is meant by a name or by table and id.
+/// Record given by name, or by table and id.
 fn record(ws: &Ws, source: Source, text: &str) -> Result<Root, AuditError> {
     let schema = store_of(ws, source).schema();
     let split = text.split_once([' ', ':', '/']);
@@ -481,7 +476,7 @@ pub(super) fn no_record(text: &str) -> AuditError {
     AuditError::field("record", text)
 }
 
-/// Kinds of events by their names; `task.*` is all of a noun.
+/// Parses event kinds; `task.*` means all of a noun.
 fn kinds(text: &str) -> Result<Vec<&'static str>, AuditError> {
     let mut all = Vec::new();
     for word in text.split(',').map(str::trim).filter(|word| !word.is_empty()) {
@@ -513,7 +508,7 @@ fn who(people: &People, text: &str, me: Option<AccountId>) -> Result<Who, AuditE
     })
 }
 
-/// A kind of reason, or one of it by its id.
+/// Parses a cause, or a kind of cause with an id.
 fn because(text: &str) -> Result<Because, AuditError> {
     let wrong = |text: String| AuditError::field("cause", text);
     let (word, id) = text.split_once([' ', ':', '/']).unwrap_or((text, ""));
@@ -538,7 +533,7 @@ fn because(text: &str) -> Result<Because, AuditError> {
     one.map(Because::One).ok_or_else(|| wrong(format!("`{}` is no id of this kind", id.trim())))
 }
 
-/// A moment, or the beginning or end of a day as people write it, in milliseconds.
+/// Parses a moment or the start or end of a day, in milliseconds.
 fn moment(
     field: &'static str,
     text: &str,
@@ -557,7 +552,7 @@ fn moment(
     at.map_err(|_| wrong())
 }
 
-/// The reasons that can be asked for: word and label.
+/// Causes that can be queried: word and label.
 pub const CAUSES: [(&str, &str); 12] = [
     ("request", "A request"),
     ("step", "A step of a run"),
@@ -573,7 +568,7 @@ pub const CAUSES: [(&str, &str); 12] = [
     ("restore", "A restore"),
 ];
 
-/// The word for a reason.
+/// API word of a cause.
 #[must_use]
 pub fn cause_word(cause: Cause) -> &'static str {
     match cause {

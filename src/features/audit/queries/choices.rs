@@ -1,4 +1,4 @@
-//! What a person chooses from to filter entries.
+//! Options of the audit filters.
 
 use crate::cards;
 use crate::tasks::queries::people::People;
@@ -9,7 +9,7 @@ use web::parts::Choice;
 
 use super::ask::CAUSES;
 
-/// Everybody who does something.
+/// Actors.
 #[must_use]
 pub fn whose(people: &People, me: AccountId, chosen: Option<&str>) -> Vec<Choice> {
     let fixed = [
@@ -30,7 +30,7 @@ pub fn whose(people: &People, me: AccountId, chosen: Option<&str>) -> Vec<Choice
     all
 }
 
-/// Everything that happens.
+/// Event kinds.
 #[must_use]
 pub fn events(chosen: Option<&str>) -> Vec<Choice> {
     let any = Choice::new("", "Anything", chosen.is_none());
@@ -39,26 +39,26 @@ pub fn events(chosen: Option<&str>) -> Vec<Choice> {
         sentence(&words).trim_end_matches('.').to_owned()
     };
     let all = cards::event_names().map(|name| Choice::new(name, label(name), chosen == Some(name)));
-    // Several of them stay chosen.
+    // A selected combination of several kinds stays selected.
     let several =
         chosen.filter(|text| !text.is_empty() && !cards::event_names().any(|name| name == *text));
     let several = several.map(|text| Choice::new(text, text, true));
     std::iter::once(any).chain(several).chain(all).collect()
 }
 
-/// Every reason.
+/// Causes.
 #[must_use]
 pub fn causes(chosen: Option<&str>) -> Vec<Choice> {
     let any = Choice::new("", "Any reason", chosen.is_none());
     let all = CAUSES.iter().map(|(word, label)| Choice::new(*word, *label, chosen == Some(*word)));
-    // One of a kind stays chosen.
+    // A selected single cause stays selected.
     let one =
         chosen.filter(|text| !text.is_empty() && !CAUSES.iter().any(|(word, _)| word == text));
     let one = one.map(|text| Choice::new(text, text, true));
     std::iter::once(any).chain(one).chain(all).collect()
 }
 
-/// Every routine, by name.
+/// Routines, by name.
 pub fn routines(read: &dyn Read, chosen: Option<&str>) -> Result<Vec<Choice>, StoreError> {
     let mut all = vec![Choice::new("", "Any or none", chosen.is_none())];
     for one in crate::routines::queries::all(read)? {

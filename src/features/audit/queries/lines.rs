@@ -1,4 +1,4 @@
-//! Entries as people and as programs read them.
+//! Audit entries for display and for the API.
 
 use std::collections::BTreeMap;
 
@@ -19,49 +19,48 @@ use web::parts::Face;
 use super::ask::{AuditQuery, Source, cause_word, store_of};
 use super::values::Values;
 
-/// How many rows of an entry a line names.
+/// Maximum number of rows of an entry in a line.
 const MAX_ROWS: usize = 20;
 
-/// One entry, in words.
+/// A feed entry in words.
 pub struct Line {
-    /// Its number.
+    /// Sequence number.
     pub seq: u64,
     pub at: Timestamp,
     pub who: Face,
-    /// Through what: a browser, a token, a run.
+    /// Channel: browser, token or run.
     pub via: String,
-    /// Where that leads below the workspace, or empty.
+    /// Path of the channel below the workspace, or empty.
     pub via_path: String,
-    /// Why, where that says more.
+    /// Cause, unless the channel already implies it.
     pub cause: String,
-    /// What asks for all entries of the same request, job or undo; or empty.
+    /// Query for all entries with the same request, job or undo, or empty.
     pub same: String,
-    /// What, in sentences after the name.
+    /// Sentences that follow the actor's name.
     pub said: Vec<Words>,
     pub rows: Vec<RowLine>,
-    /// How many more rows there are.
+    /// Number of omitted rows.
     pub more: usize,
-    /// How many more there are that are about places of others.
+    /// Number of rows hidden because they are about other workspaces.
     pub hidden: usize,
-    /// The kinds of its events.
+    /// Event kinds.
     pub events: Vec<&'static str>,
     pub hash: String,
 }
 
-/// One changed row of an entry.
+/// A changed row of an entry.
 pub struct RowLine {
     pub table: &'static str,
     pub id: String,
-    /// What happened to it.
     pub op: &'static str,
-    /// What became of the version before, where it is not kept any more; or empty.
+    /// Why the version before is gone, or empty.
     pub taken: &'static str,
-    /// What differs, of records of the accounts; those of a workspace have a page of their own.
+    /// Changed fields of system records. Workspace records have a history page instead.
     pub fields: Vec<FieldView>,
 }
 
 impl Line {
-    /// What became of versions before that are not kept any more, once each; or empty.
+    /// Distinct reasons why versions before are gone.
     #[must_use]
     pub fn taken(&self) -> Vec<&'static str> {
         let mut words: Vec<_> = self.rows.iter().map(|row| row.taken).collect();
@@ -72,18 +71,18 @@ impl Line {
     }
 }
 
-/// A page of lines, newest first.
+/// Newest first.
 pub struct Page {
     pub lines: Vec<Line>,
-    /// The cursor to go on with; none at the end.
+    /// Cursor of the next page. `None` at the end.
     pub next: Option<String>,
-    /// How many entries were looked at.
+    /// Number of entries examined.
     pub looked: u64,
-    /// The time of the oldest that was looked at.
+    /// Time of the oldest entry examined.
     pub reached: Option<Timestamp>,
 }
 
-/// A page of what a wish finds.
+/// A page of matching entries.
 pub fn lines(ws: &Ws, wish: &AuditQuery, limit: usize) -> Result<Page, StoreError> {
     let found = wish.search(ws, limit)?;
     let store = store_of(ws, wish.source);
@@ -111,11 +110,11 @@ pub fn lines(ws: &Ws, wish: &AuditQuery, limit: usize) -> Result<Page, StoreErro
     })
 }
 
-/// Puts entries that stand in one snapshot into words; everybody is read once.
+/// Describes the entries of one snapshot. People are loaded once.
 pub struct Teller<'r> {
-    /// The workspace.
+    /// Snapshot of the workspace.
     read: &'r dyn Read,
-    /// The store that the entries are of.
+    /// Snapshot of the store that has the entries.
     of: &'r dyn Read,
     schema: &'r Schema,
     people: People,
@@ -124,16 +123,16 @@ pub struct Teller<'r> {
 }
 
 impl<'r> Teller<'r> {
-    /// For the entries of a workspace.
+    /// For entries of a workspace.
     pub fn of_workspace(read: &'r dyn Read, schema: &'r Schema) -> Result<Self, StoreError> {
         let people = People::read(read)?;
         Ok(Self { read, of: read, schema, people, source: Source::Workspace, values: None })
     }
 
-    /// What an entry tells, as one sentence; empty when it is not there.
+    /// An entry as one sentence. Empty if it does not exist.
     ///
     /// # Errors
-    /// When the disk fails or the entry cannot be read.
+    /// If the entry cannot be read.
     pub fn sentence(&self, seq: u64) -> Result<String, StoreError> {
         let entries = feed::entries(self.of, self.schema, seq.saturating_sub(1), 1)?;
         let Some(entry) = entries.first().filter(|entry| entry.seq == seq) else {
@@ -201,7 +200,7 @@ impl<'r> Teller<'r> {
         })
     }
 
-    /// Whom an entry of the accounts is about.
+    /// The person a system entry is about.
     fn who(&self, entry: &Entry) -> Face {
         let about = entry.events.iter().find_map(|event| match event {
             Event::SignedIn { account, .. } | Event::SignedOut { account, .. } => Some(*account),
@@ -213,7 +212,7 @@ impl<'r> Teller<'r> {
         }
     }
 
-    /// What the pages of activity do not tell.
+    /// Events that the activity page does not describe.
     fn own(&self, event: &Event) -> Option<Words> {
         let name = |account: &AccountId| self.people.name(Assignee::Person(*account));
         let (verb, thing, icon) = match event {
@@ -246,7 +245,7 @@ impl<'r> Teller<'r> {
         Some(Words { verb: verb.to_owned(), thing, icon, ..Words::default() })
     }
 
-    /// "added a run and 3 session events".
+    /// Such as "added a run and 3 session events".
     fn rows_in_words(&self, entry: &Entry) -> Words {
         let mut groups: BTreeMap<(u8, &str), u64> = BTreeMap::new();
         for change in &entry.changes {
@@ -276,7 +275,7 @@ impl<'r> Teller<'r> {
         Words { verb, icon: "edit", ..Words::default() }
     }
 
-    /// Through what, and where that leads.
+    /// Channel and its path.
     fn via(&self, actor: Actor) -> Result<(String, String), StoreError> {
         Ok(match actor {
             Actor::Person { via, .. } => {
@@ -307,7 +306,7 @@ impl<'r> Teller<'r> {
     }
 }
 
-/// What was done with a workspace as a whole, or with all of them.
+/// Events about whole workspaces or all of them.
 fn of_the_whole(event: &Event) -> Option<Words> {
     let (verb, thing, icon) = match event {
         Event::WorkspaceAdded { slug, .. } => ("added the workspace", slug.clone(), "layers"),
@@ -345,7 +344,7 @@ fn part_words(part: Part) -> &'static str {
     }
 }
 
-/// The words for one reason, as they are asked for.
+/// Query value for a cause.
 fn same(cause: Cause) -> String {
     match cause {
         Cause::Request(id) => format!("request {}", hex::encode(id)),
@@ -355,7 +354,7 @@ fn same(cause: Cause) -> String {
     }
 }
 
-/// Why, where the way in does not say it already.
+/// Cause in words, unless the channel already implies it.
 fn cause(cause: Cause) -> String {
     match cause {
         Cause::Step(_, step) => format!("step {step}"),
@@ -367,7 +366,7 @@ fn cause(cause: Cause) -> String {
     }
 }
 
-/// One of what a table holds: `session_events` is "session event".
+/// Singular of a table name: `session_events` becomes "session event".
 fn noun(table: &str) -> String {
     let words = table.replace('_', " ");
     match words.as_str() {
@@ -381,8 +380,8 @@ fn noun(table: &str) -> String {
     }
 }
 
-/// What took away what the first of an entry's changes had before them, and how many further changes
-/// were taken out of it because they are about places of others.
+/// Why the before-versions of the first changes are gone, and the number of changes hidden because they are about other
+/// workspaces.
 fn fates(
     read: &dyn Read,
     schema: &Schema,
@@ -393,7 +392,7 @@ fn fates(
     let Some(whole) = feed::entry(read, entry.seq)? else {
         return Ok((shown.map(|_| None).collect(), 0));
     };
-    // What is shown stands in the same order in the whole.
+    // The visible changes are in the same order as all changes.
     let mut all = whole.changes.iter().enumerate();
     let fates = shown.map(|one| match all.find(|(_, other)| *other == one) {
         Some((n, _)) => keep::taken(read, schema, &whole, n),
@@ -403,7 +402,7 @@ fn fates(
     Ok((fates, whole.changes.len().saturating_sub(entry.changes.len())))
 }
 
-/// An entry for programs, with what became of former versions until now.
+/// An entry for the API, with the current state of former versions.
 pub fn as_json_now(
     read: &dyn Read,
     schema: &Schema,
@@ -425,7 +424,7 @@ pub fn as_json_now(
     Ok(told)
 }
 
-/// An event for programs: a record is named as everywhere, not by numbers and bytes.
+/// An event for the API: a record is given by name instead of number and bytes.
 fn event_json(schema: &Schema, event: &Event) -> Value {
     let mut told = activity::event(event);
     if let Event::RecordRedacted { table, key } = event {
@@ -439,7 +438,7 @@ fn event_json(schema: &Schema, event: &Event) -> Value {
     told
 }
 
-/// An entry for programs: the layout of an export. Values are never in it, only hashes of them.
+/// An entry in the layout of an export. Contains hashes instead of values.
 #[must_use]
 pub fn as_json(schema: &Schema, incarnation: u64, entry: &Entry) -> Value {
     let changes = entry.changes.iter().filter_map(|change| {

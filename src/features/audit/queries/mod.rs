@@ -1,4 +1,4 @@
-//! Reads of the audit: what is asked for, what is found, how it is told.
+//! Reads of the audit: queries, results and their display.
 
 mod ask;
 mod choices;
@@ -21,7 +21,7 @@ pub use work::{
     store_with, to_redact, with_a_past,
 };
 
-/// How long former versions are kept.
+/// Stored retention settings, or the defaults.
 pub fn keeping(read: &dyn Read) -> Result<Keeping, StoreError> {
     Ok(read.get::<Keeping>(())?.unwrap_or_default())
 }

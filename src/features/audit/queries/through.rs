@@ -1,4 +1,4 @@
-//! Through which run or routine something was done, and who may ask that.
+//! Audit filters by run, routine and record, with their permission checks.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -17,10 +17,10 @@ use store::{Entry, Read, ReadExt as _, Root, StoreError, audit};
 use super::super::rules::AuditError;
 use super::ask::{self, AuditParams, AuditQuery};
 
-/// So much of what belongs to a record is looked at: the youngest.
+/// Maximum number of records that belong to a record, newest first.
 const MOST_PARTS: usize = 500;
 
-/// The run that did what an entry tells, if one did.
+/// The run that wrote an entry, if any.
 pub(super) fn run_of(entry: &Entry) -> Option<RunId> {
     match entry.cause {
         Cause::Step(run, _) => Some(run),
@@ -28,7 +28,7 @@ pub(super) fn run_of(entry: &Entry) -> Option<RunId> {
     }
 }
 
-/// The routine that fired in an entry, if one did.
+/// The routine that fired in an entry, if any.
 #[must_use]
 pub fn fired_in(entry: &Entry) -> Option<RoutineId> {
     let fired = |event: &Event| match event {
@@ -41,7 +41,6 @@ pub fn fired_in(entry: &Entry) -> Option<RoutineId> {
     }
 }
 
-/// The run with a name.
 pub(super) fn run(ws: &Ws, text: &str) -> Result<RunId, AuditError> {
     let found = ws.read(|snap| runs::by_name(snap, text))?;
     found.map(|run| run.id).ok_or_else(|| no_run(text))
@@ -51,7 +50,7 @@ fn no_run(text: &str) -> AuditError {
     AuditError::field("run", format!("`{text}` is not known; write a run as R-7"))
 }
 
-/// The routine with a name or an id.
+/// Finds a routine by name or id.
 pub(super) fn routine(ws: &Ws, text: &str) -> Result<RoutineId, AuditError> {
     let found = ws.read(|snap| match text.parse::<RoutineId>() {
         Ok(id) => snap.get::<Routine>(id),
@@ -63,7 +62,7 @@ pub(super) fn routine(ws: &Ws, text: &str) -> Result<RoutineId, AuditError> {
     })
 }
 
-/// What is meant by `stream:Launch` or `routine:Morning look`.
+/// Resolves `stream:Launch` or `routine:Morning look`.
 pub(super) fn named(ws: &Ws, noun: &str, name: &str) -> Result<Option<Root>, StoreError> {
     ws.read(|snap| {
         Ok(match noun {
@@ -74,7 +73,7 @@ pub(super) fn named(ws: &Ws, noun: &str, name: &str) -> Result<Option<Root>, Sto
     })
 }
 
-/// What belongs to a record and may be read with it.
+/// Records that belong to a record and are readable too.
 fn parts(read: &dyn Read, ws: &Ws, eye: &Eye<'_>, of: &Root) -> Result<Vec<Root>, StoreError> {
     let mut seen = Vec::new();
     for part in audit::parts(read, ws.store.schema(), of, MOST_PARTS)? {
@@ -86,7 +85,7 @@ fn parts(read: &dyn Read, ws: &Ws, eye: &Eye<'_>, of: &Root) -> Result<Vec<Root>
     Ok(seen)
 }
 
-/// Which runs a routine began: looked up once each.
+/// Tests whether runs were started by a routine. Caches the result per run.
 pub struct Begun<'w> {
     ws: &'w Ws,
     routine: Option<RoutineId>,
@@ -99,7 +98,7 @@ impl<'w> Begun<'w> {
         Self { ws, routine, known: RefCell::default(), failed: Cell::default() }
     }
 
-    /// Whether the routine did it, or a run that the routine began; anything where none is asked for.
+    /// Returns `true` if the routine, or a run that it started, wrote the entry. Without a routine, always `true`.
     #[must_use]
     pub fn covers(&self, entry: &Entry) -> bool {
         let Some(wanted) = self.routine else { return true };
@@ -120,22 +119,22 @@ impl<'w> Begun<'w> {
         is
     }
 
-    /// That every look was possible.
+    /// Returns the first read error, if any.
     ///
     /// # Errors
-    /// What the disk said to one that was not.
+    /// The first error of a lookup.
     pub fn worked(self) -> Result<(), StoreError> {
         self.failed.into_inner().map_or(Ok(()), Err)
     }
 }
 
 impl AuditQuery {
-    /// The same, if this person may ask for it: whose run a private one was, and what happened to a row
-    /// that is not theirs to read, is not told by whether anything is found. What belongs to the record that
-    /// is asked for, as comments belong to a task, counts as itself from then on.
+    /// Checks that this person may use the filters, so that the existence of results reveals nothing about private runs
+    /// or unreadable rows. Also extends a record filter to records that belong to the record, such as comments of a
+    /// task.
     ///
     /// # Errors
-    /// As if the run or the record were not there.
+    /// As if the run or record did not exist.
     pub fn asked_by(
         mut self,
         ws: &Ws,

@@ -1,5 +1,5 @@
-//! What changed in a record of the accounts, in words. The pages of history are those of one workspace, and
-//! the store of the accounts has no workspace: what its records were is told beside the entries.
+//! Field changes of system records, in words. History pages belong to one workspace, so changes in the system store are
+//! shown with their entries instead.
 
 use std::cell::RefCell;
 
@@ -13,7 +13,7 @@ use store::{Change, Class, Read, Root, Schema, StoreError};
 
 use super::ask::AuditQuery;
 
-/// Tells values of records of the accounts, as far as whoever asks may read them.
+/// Describes changes of system records, limited to what the viewer may read.
 pub struct Values<'r> {
     ws: &'r Ws,
     of: &'r dyn Read,
@@ -24,7 +24,7 @@ pub struct Values<'r> {
 }
 
 impl<'r> Values<'r> {
-    /// For the records of the accounts that `of` holds; names are those of a workspace.
+    /// For the system records in `of`, with names from a workspace.
     pub fn new(
         ws: &'r Ws,
         read: &'r dyn Read,
@@ -38,7 +38,7 @@ impl<'r> Values<'r> {
         Ok(Self { ws, of, schema, wish, names, steps: RefCell::default() })
     }
 
-    /// What an entry changed in a record; nothing where values are not kept, or are not for whoever asks.
+    /// Fields that an entry changed in a record. Empty if values are not kept or not readable.
     pub fn changed(&self, seq: u64, change: &Change) -> Result<Vec<FieldDiff>, StoreError> {
         let class = self.schema.table(change.table).and_then(|info| info.class());
         if class != Some(Class::Tracked) {
@@ -57,7 +57,7 @@ impl<'r> Values<'r> {
         describe(&speaker, self.schema, record.table, &version).map(|told| told.fields)
     }
 
-    /// The same as pages show it.
+    /// Like `changed`, for display.
     pub fn shown(&self, seq: u64, change: &Change) -> Result<Vec<FieldView>, StoreError> {
         Ok(FieldView::all(self.ws, self.changed(seq, change)?))
     }

@@ -1,4 +1,4 @@
-//! The long pieces of work of the audit: verification, retention, redaction.
+//! Long-running audit jobs: verification, export, retention, redaction.
 
 use serde::Serialize;
 
@@ -16,31 +16,29 @@ use super::super::rules::{AuditError, tell_faults};
 use super::ask::{AuditQuery, store_of};
 use super::lines::as_json;
 
-/// The kind of the job.
+/// Job kind of a verification.
 pub const VERIFY: &str = "verify";
-/// The same, with the content of every file read.
+/// Job kind of a verification that also reads the content of every blob.
 pub const VERIFY_BLOBS: &str = "verify_blobs";
 
-/// An export is handed out in pieces of about so many bytes.
+/// Approximate size of an export piece in bytes.
 const PIECE: usize = 2 << 20;
 
-/// Which of the stores that a workspace stands on. That of the accounts is everybody's: only who may
-/// manage the whole HQ works on it.
+/// Which stores a person may work on. The system store is shared, so it requires administering the whole HQ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reach {
-    /// Its own alone.
+    /// Only the workspace's store.
     Workspace,
-    /// Also that of the accounts.
+    /// The workspace's store and the system store.
     Both,
 }
 
 impl Reach {
-    /// That of a person.
     pub fn of(app: &App, account: AccountId) -> Result<Self, StoreError> {
         Ok(if backups::may_manage(app, account)? { Self::Both } else { Self::Workspace })
     }
 
-    /// How a piece of work stands, as far as this reaches.
+    /// Removes results about the system store unless it is in reach.
     #[must_use]
     pub fn sees(self, state: JobState) -> JobState {
         match self {
@@ -50,7 +48,7 @@ impl Reach {
     }
 }
 
-/// What verification found in the stores that a workspace stands on.
+/// Results of a verification.
 #[derive(Debug, Serialize)]
 struct Both {
     workspace: Verified,
@@ -58,10 +56,10 @@ struct Both {
     accounts: Option<Verified>,
 }
 
-/// Begins to verify a workspace, and the accounts where that is said.
+/// Starts a verification of the workspace and, if in reach, of the system store.
 ///
 /// # Errors
-/// When that is under way already.
+/// If one is already running.
 pub fn begin_verify(ws: &Ws, depth: Depth, reach: Reach) -> Result<(), UnderWay> {
     let (store, system, own) = (ws.store.clone(), ws.app.system.clone(), ws.clone());
     let kind = match depth {
@@ -81,7 +79,7 @@ pub fn begin_verify(ws: &Ws, depth: Depth, reach: Reach) -> Result<(), UnderWay>
     })
 }
 
-/// Tells people of what was found. That it cannot be told hides nothing of it.
+/// Notifies of faults. A failure to notify does not affect the result.
 fn tell(ws: &Ws, found: &Both) {
     let accounts = found.accounts.as_ref().map_or(0, |accounts| accounts.faults_count);
     let faults = found.workspace.faults_count + accounts;
@@ -97,7 +95,7 @@ fn tell(ws: &Ws, found: &Both) {
     }
 }
 
-/// The lines of an export after an entry, and the last entry that was looked at, if there was one.
+/// Export lines after an entry, and the last entry examined, if any.
 pub fn export_piece(
     ws: &Ws,
     wish: &AuditQuery,
@@ -125,7 +123,7 @@ pub fn export_piece(
     Ok((text, (after < last).then_some(last)))
 }
 
-/// Drops former versions that are older than the workspace keeps them, or too many; says how many.
+/// Deletes former versions above the retention limits. Returns the number.
 pub async fn enforce(
     store: &Store,
     keeping: &Keeping,
@@ -144,21 +142,20 @@ pub async fn enforce(
     keep::drop_until(store, Actor::System(Part::Retention), until).await
 }
 
-/// The tables of a store whose records have former versions.
+/// Tables whose records have former versions.
 #[must_use]
 pub fn with_a_past(store: &Store) -> Vec<&str> {
     let all = store.schema().tables().iter();
     all.filter(|info| info.class() == Some(Class::Tracked)).map(|info| info.name).collect()
 }
 
-/// Whether a table stands in the store of the accounts.
+/// Returns `true` if the table is in the system store.
 #[must_use]
 pub fn is_of_accounts(app: &App, table: &str) -> bool {
     with_a_past(&app.system).contains(&table)
 }
 
-/// The store that a table stands in, as far as this reaches: for who does not reach the accounts, there
-/// are no such tables.
+/// The store of a table. Without reach to the system store, its tables do not exist.
 #[must_use]
 pub fn store_with<'w>(ws: &'w Ws, reach: Reach, table: &str) -> &'w Store {
     match reach == Reach::Both && is_of_accounts(&ws.app, table) {
@@ -167,7 +164,7 @@ pub fn store_with<'w>(ws: &'w Ws, reach: Reach, table: &str) -> &'w Store {
     }
 }
 
-/// The record that is meant: by its id, or a task by what people call it.
+/// Record given by id, or a task by display name.
 fn meant(store: &Store, table: &str, id: &str) -> Result<(u16, Vec<u8>), AuditError> {
     let info = store.schema().named(table).filter(|info| info.ops.is_some());
     let info = info.ok_or_else(|| {
@@ -190,20 +187,20 @@ fn meant(store: &Store, table: &str, id: &str) -> Result<(u16, Vec<u8>), AuditEr
     Ok((info.number, key))
 }
 
-/// The id of the record whose past is to go, as it is written in the audit. Nothing is removed.
+/// Id of a record to redact, as recorded in the audit. Removes nothing.
 ///
 /// # Errors
-/// When there is no such table, or the id is none.
+/// If there is no such table or the id is invalid.
 pub fn to_redact(store: &Store, table: &str, id: &str) -> Result<String, AuditError> {
     let (number, key) = meant(store, table, id)?;
     let ops = store.schema().table(number).and_then(|info| info.ops.as_ref());
     Ok(ops.and_then(|ops| (ops.key_text)(&key)).unwrap_or_else(|| id.to_owned()))
 }
 
-/// Removes all former versions of a record; says how many went.
+/// Removes all former versions of a record. Returns the number.
 ///
 /// # Errors
-/// When there is no such table or record.
+/// If there is no such table or record.
 pub async fn redact(
     store: &Store,
     who: &impl Who,

@@ -1,4 +1,4 @@
-//! Workspaces that cannot be opened: who may know of one, and how it is brought back.
+//! Workspaces that cannot be opened: who may know of one, and how to restore it.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -8,9 +8,9 @@ use app::{App, Broken};
 use kernel::AccountId;
 use store::StoreError;
 
-/// The code of what is refused because of one that a backup brings back.
+/// Error code for a damaged workspace that must be restored from a backup.
 pub const CODE: &str = "workspace_damaged";
-/// The code of what is refused because of one whose data is as it was: something else stands in the way.
+/// Error code for a workspace that cannot be opened although its data is intact.
 pub const UNOPENED: &str = "workspace_unopened";
 
 /// A workspace that cannot be opened, for whoever is to bring it back.
@@ -27,13 +27,13 @@ pub struct Damaged {
 }
 
 impl Damaged {
-    /// The code of what is refused because of it.
+    /// Error code for requests to this workspace.
     #[must_use]
     pub fn code(&self) -> &'static str {
         if self.restore.is_some() { CODE } else { UNOPENED }
     }
 
-    /// All of it in a sentence.
+    /// Name, reason and advice in one sentence.
     #[must_use]
     pub fn words(&self) -> String {
         let Self { slug, reason, .. } = self;
@@ -48,7 +48,7 @@ impl Damaged {
     }
 }
 
-/// Words for those who cannot run commands on the machine, whatever the reason.
+/// Message for people who cannot run commands on this machine. Independent of the reason.
 #[must_use]
 pub fn words_for_people(slug: &str) -> String {
     format!(
@@ -80,30 +80,30 @@ pub fn all(app: &App) -> Result<Vec<Damaged>, StoreError> {
             format!("`hq restore {place} --workspace {} --data {data}`", one.slug)
         }),
         slug: one.slug,
-        // Its own advice is in the command.
+        // `restore` contains the advice.
         reason: one.reason.split("; keep the file").next().unwrap_or_default().to_owned(),
     });
     Ok(told.collect())
 }
 
-/// For a shell.
+/// Quotes text for a shell.
 fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
-/// The one of this name.
+/// The damaged workspace with this slug.
 pub fn named(app: &App, slug: &str) -> Result<Option<Damaged>, StoreError> {
     Ok(all(app)?.into_iter().find(|one| one.slug == slug))
 }
 
-/// Whether somebody keeps this HQ: whom its machine takes for the owner.
+/// Returns `true` for the owner of this HQ, as recorded on this machine.
 pub fn keeps(app: &App, account: AccountId) -> Result<bool, StoreError> {
     let keeper = app.system.read(|snap| users::keeper(snap))?;
     Ok(keeper.is_some_and(|keeper| keeper.id == account))
 }
 
-/// Whether somebody may know that a workspace cannot be opened: who belonged to it, who has a token for
-/// it, who keeps this HQ. Nothing when it can be opened, or is not here.
+/// Returns `true` if the account may know that the workspace cannot be opened: its former members, holders of tokens
+/// for it, and the owner of this HQ. `false` if the workspace is open or unknown.
 pub fn may_know(app: &App, account: AccountId, slug: &str) -> Result<bool, StoreError> {
     let Some(broken) = app.broken_workspace(slug) else { return Ok(false) };
     if broken.people.contains(&account) || keeps(app, account)? {

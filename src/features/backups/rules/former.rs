@@ -1,22 +1,22 @@
-//! Which former runs are forgotten.
+//! Retention of run rows.
 
 use std::collections::BTreeMap;
 
 use crate::backups::model::{BackupRun, Deed};
 use kernel::JobId;
 
-/// How many former runs of each deed are kept.
+/// Run rows kept per kind of job.
 const KEPT_RUNS: usize = 400;
 
-/// Which of these runs, newest first, go when one more of a deed is added. Frequent backups do not push
-/// drills out; and what the next drill counts from stays: the last that the schedule made, or, before there
-/// is one, the first backup at each place.
+/// Of these runs, newest first, the ids to delete when one more run of a kind is added. Frequent backups do not push
+/// out drills. The run from which the next drill is scheduled stays: the last scheduled drill or, before the first
+/// drill, the first backup at each target.
 pub(super) fn superfluous(all: &[BackupRun], deed: Deed) -> Vec<JobId> {
     let stay: Vec<JobId> = match all.iter().find(|run| run.is_due_drill()) {
         Some(drill) => vec![drill.id],
         None => {
             let made = all.iter().filter(|run| run.is_made());
-            // The oldest of a place comes last and stays.
+            // The oldest run of a target comes last and wins.
             let first: BTreeMap<&str, JobId> =
                 made.map(|run| (run.place.as_str(), run.id)).collect();
             first.into_values().collect()
@@ -40,7 +40,6 @@ mod tests {
 
     use super::*;
 
-    /// A run with a number, done at a place.
     fn run(n: u16, deed: Deed, trigger: Trigger) -> BackupRun {
         let mut id = [0; 16];
         id[..2].copy_from_slice(&n.to_be_bytes());

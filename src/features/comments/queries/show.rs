@@ -1,4 +1,4 @@
-//! Comments on the page of a task or a record: talks with their answers and reactions, and the box for the next one.
+//! Comments for display: threads with replies and reactions, and the composer.
 
 use jiff::Timestamp;
 
@@ -19,53 +19,51 @@ use web::md;
 use web::parts::Face;
 use web::time::RelTime;
 
-/// How much of a comment is quoted, in bytes.
+/// Maximum length of a quote in bytes.
 const QUOTED: usize = 2_000;
-/// How many names stand beside a reaction.
+/// Maximum number of names per reaction.
 const NAMED: usize = 8;
 
-/// Where people write a comment.
+/// A comment composer.
 #[derive(Clone, Debug, Default)]
 pub struct Composer {
-    /// Where it is sent; empty when nothing can be written.
+    /// Submit URL. Empty if the viewer may not comment.
     pub action: String,
-    /// How the line about whom it reaches renews itself.
+    /// Live updates of the line about who is reached.
     pub live: Live,
-    /// What will happen.
+    /// Who is reached, in words.
     pub reach: String,
-    /// The agent that would hear of it.
+    /// The agent that is informed without a mention.
     pub agent: Option<String>,
-    /// What was typed.
     pub body: String,
-    /// Whether it is for people only.
+    /// `true` if it informs only mentioned agents.
     pub note_only: bool,
-    /// What is wrong with it, or empty.
+    /// Error message, or empty.
     pub error: String,
-    /// What a second press of the button is known by.
+    /// Idempotency key of the submit button.
     pub key: i64,
-    /// Where the names after @ and # are found.
+    /// URL for completing `@` and `#`.
     pub names: String,
-    /// The comment that it answers: its id and whose it is.
+    /// The comment replied to: id and author.
     pub answers: Option<(String, String)>,
-    /// What its acts begin with, which leads to the page.
+    /// Base URL of comment actions, which leads back to the page.
     pub page: String,
-    /// Whether it has the focus at once.
+    /// Autofocus.
     pub focus: bool,
 }
 
-/// What the box begins with.
+/// Initial content of a composer.
 #[derive(Clone, Debug, Default)]
 pub struct Begun {
-    /// What was typed already.
     pub body: String,
-    /// The comment that is quoted.
+    /// Comment to quote.
     pub quote: Option<CommentId>,
-    /// The comment that is answered.
+    /// Comment to reply to.
     pub reply: Option<CommentId>,
 }
 
 impl Begun {
-    /// From the words of an address; what is no id means nothing.
+    /// From URL parameters. Invalid ids are ignored.
     #[must_use]
     pub fn of(body: String, quote: &str, reply: &str) -> Self {
         // ok: an address that names nothing is the page without it.
@@ -73,7 +71,6 @@ impl Begun {
     }
 }
 
-/// The composer of a page.
 pub fn composer(
     scene: &ViewContext,
     read: &dyn Read,
@@ -114,7 +111,7 @@ pub fn composer(
     })
 }
 
-/// What was typed, then the words of somebody as a quote, then room for more.
+/// Text with a quote appended.
 fn quote(typed: &str, name: &str, body: &str) -> String {
     let mut text = match typed.trim_end() {
         "" => String::new(),
@@ -132,58 +129,54 @@ fn quote(typed: &str, name: &str, body: &str) -> String {
     text
 }
 
-/// A reaction to a comment, with those who chose it.
+/// A reaction and its authors.
 #[derive(Clone, Debug)]
 pub struct ReactionView {
-    /// How it is drawn.
     pub emoji: &'static str,
-    /// What it is, how often, and whose, in words.
+    /// Kind, count and authors, in words.
     pub label: String,
-    /// How often.
     pub count: usize,
-    /// Whether this person is among them.
+    /// `true` if the viewer reacted.
     pub mine: bool,
-    /// What pressing it sends: the word with a sign.
+    /// Form value of the button: the word with a sign.
     pub press: String,
 }
 
-/// A comment on a page.
+/// A comment for display.
 #[derive(Clone, Debug)]
 pub struct CommentView {
-    /// The id of its element.
+    /// Element id.
     pub key: String,
     pub id: String,
     pub face: Face,
     pub at: RelTime,
-    /// The words.
     pub body: SafeHtml,
-    /// The words in short, without marks.
+    /// Plain excerpt.
     pub short: String,
-    /// Where it stands what it said before; empty when it was never changed.
+    /// URL of former versions. Empty if never edited.
     pub edited: String,
-    /// Whether the task's agent was left alone.
+    /// `true` if it informed only mentioned agents.
     pub note_only: bool,
-    /// Where its author changes it; empty for others.
+    /// Edit URL. Empty for others than the author.
     pub edit: String,
-    /// Where it is removed; empty for who may not.
+    /// Delete URL, or empty without permission.
     pub remove: String,
-    /// What acts on the page's comments begin with; empty for who may not write.
+    /// Base URL of comment actions, or empty without permission.
     pub page: String,
-    /// Where a reaction is sent; empty for who may not.
+    /// Reaction URL, or empty without permission.
     pub react: String,
     pub reactions: Vec<ReactionView>,
-    /// Whether it answers another.
     pub is_answer: bool,
-    /// Where its talk is settled or opened again; empty for who may not, and for answers.
+    /// URL for resolving or reopening the thread. Empty without permission and for replies.
     pub settle: String,
-    /// Who settled its talk, and when.
+    /// Who resolved the thread, and when.
     pub settled: Option<(String, RelTime)>,
     pub answers: Vec<CommentView>,
-    /// How many that are, in words, or empty.
+    /// Number of replies in words, or empty.
     pub answered: String,
 }
 
-/// A comment on a page, without what answers it.
+/// A comment for display, without its replies.
 pub fn view(
     scene: &ViewContext,
     read: &dyn Read,
@@ -248,7 +241,7 @@ fn reactions(
     Ok(kinds.map(one).collect())
 }
 
-/// The talks on something, each with the moment at which it begins; an answer stands with what it answers.
+/// Threads on a subject, with the time of their first comment. Includes the replies.
 pub fn talks(
     scene: &ViewContext,
     read: &dyn Read,

@@ -1,4 +1,4 @@
-//! What a sign-in came to, and one that is under way.
+//! Records of sign-ins: the resulting tokens, and pending sign-ins.
 
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
@@ -7,41 +7,40 @@ use super::Connection;
 use kernel::{ConnectionId, Timestamp, TypedId};
 use store::{Class, OnDelete, Record, Refs, Table};
 
-/// What sign-ins came to.
 pub const GRANTS: Table = Table::new(179, "connection_grants");
-/// Sign-ins that are under way, or how the last one ended.
+/// Pending sign-ins, or the result of the last one.
 pub const LOGINS: Table = Table::new(184, "connection_logins");
 
-/// What a sign-in came to: tokens, sealed, and how they are.
+/// Sealed tokens of a sign-in, and their state.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Grant {
     pub connection: ConnectionId,
-    /// The envelope of all tokens; it opens in this place only.
+    /// Envelope of all tokens; opens for its own place only.
     pub sealed: String,
-    /// The id of the master key that sealed it.
+    /// Id of the master key that sealed it.
     pub key_id: String,
-    /// What people know the account by.
+    /// Display name of the account.
     pub label: Option<String>,
-    /// When that ends which calls are made with; none when nobody said.
+    /// Expiry of the token for calls; `None` if unknown.
     #[serde(with = "millisecond::optional")]
     pub expires_at: Option<Timestamp>,
-    /// When a person signed in; tells this sign-in from a later one.
+    /// Identifies this sign-in among later ones.
     #[serde(with = "millisecond::required")]
     pub signed_in_at: Timestamp,
-    /// When the tokens came.
+    /// Time of the current tokens.
     #[serde(with = "millisecond::required")]
     pub renewed_at: Timestamp,
-    /// When new tokens were asked for, until the answer is kept: the answer may have been lost.
+    /// Set from a renewal request until its answer is stored; the answer may have been lost.
     #[serde(with = "millisecond::optional")]
     pub asked_at: Option<Timestamp>,
-    /// How often in a row there were none.
+    /// Consecutive failed renewals.
     pub failures: u32,
-    /// When they are asked for again after a failure.
+    /// Time of the next renewal after a failure.
     #[serde(with = "millisecond::optional")]
     pub retry_at: Option<Timestamp>,
-    /// What the maker said to the last failure.
+    /// The maker's message for the last failure.
     pub said: String,
-    /// Since when it does not count any more: a person has to sign in again.
+    /// Set once the sign-in is invalid: a person has to sign in again.
     #[serde(with = "millisecond::optional")]
     pub lost_at: Option<Timestamp>,
 }
@@ -81,36 +80,34 @@ impl Record for Grant {
     }
 }
 
-/// How a person signs in.
+/// Sign-in flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Flow {
-    /// In a browser, which is sent back with a code.
+    /// A browser that is redirected back with a code.
     Browser,
-    /// By typing a short code on a page of the maker's.
+    /// A short code typed on the maker's page.
     Device,
 }
 
-/// How a sign-in stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LoginState {
-    /// The person is asked.
+    /// Waits for the person.
     Waiting,
-    /// The person has signed in.
     Done,
-    /// The person said no.
+    /// Denied by the person.
     Denied,
-    /// Nobody did anything in time.
+    /// The person did not act in time.
     Expired,
-    /// Somebody called it off here.
+    /// Cancelled in HQ.
     Cancelled,
-    /// The maker refused it.
+    /// Refused by the maker.
     Failed,
 }
 
 impl LoginState {
-    /// A stable word.
+    /// Stable identifier.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -124,37 +121,34 @@ impl LoginState {
     }
 }
 
-/// A sign-in that is under way, or how the last one ended.
+/// A pending sign-in, or the result of the last one.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Login {
-    /// The connection; it has one at a time.
+    /// A connection has one sign-in at a time.
     pub connection: ConnectionId,
-    /// Counts them: what belongs to an earlier one changes nothing.
+    /// Sequence number; updates for an earlier sign-in are ignored.
     pub number: u32,
     pub flow: Flow,
-    /// How it stands.
     pub state: LoginState,
-    /// The envelope of what only HQ and the person know; empty once it is over.
+    /// Envelope of the secrets of the sign-in; empty once it is over.
     pub sealed: String,
-    /// The id of the master key that sealed it.
+    /// Id of the master key that sealed it.
     pub key_id: String,
-    /// When it began.
     #[serde(with = "millisecond::required")]
     pub begun_at: Timestamp,
-    /// When it is too late.
     #[serde(with = "millisecond::required")]
     pub expires_at: Timestamp,
-    /// Between two questions whether the code was typed, in milliseconds.
+    /// Poll interval of the device flow in milliseconds.
     pub pause_ms: i64,
-    /// When that is asked next.
+    /// Time of the next poll.
     #[serde(with = "millisecond::required")]
     pub next_at: Timestamp,
-    /// What the maker said last, for people.
+    /// The maker's last message, for display.
     pub said: String,
 }
 
 impl Login {
-    /// When something has to be done about it.
+    /// Time of the next required action.
     #[must_use]
     pub fn due(&self, now: Timestamp) -> Timestamp {
         match self.flow {
@@ -164,7 +158,7 @@ impl Login {
         }
     }
 
-    /// Whether it is too late for it. Who set the clock back to before it began has to begin again.
+    /// Whether the sign-in has expired. A clock set back to before its beginning expires it too.
     #[must_use]
     pub fn is_over(&self, now: Timestamp) -> bool {
         self.expires_at <= now || now < self.begun_at

@@ -1,5 +1,4 @@
-//! Who may answer in turn: more keys of a connection, lists to fall back on, rests after failures, and what a
-//! provider said of its models.
+//! Records for failover: additional keys, fallback lists, cooldowns, and model properties reported by providers.
 
 use jiff::SignedDuration;
 use jiff::fmt::serde::timestamp::millisecond;
@@ -12,48 +11,40 @@ use kernel::{AgentId, ConnectionId, Thinking, Timestamp, TypedId};
 use providers::error::ErrorClass;
 use store::{Class, OnDelete, Record, Refs, Table};
 
-/// What providers said of their models.
 pub const OFFERS: Table = Table::new(150, "model_offers");
-/// Keys of connections beside the first.
+/// Keys besides the first.
 pub const SPARE_KEYS: Table = Table::new(151, "connection_spare_keys");
-/// Who rests after a failure.
 pub const COOLDOWNS: Table = Table::new(152, "model_cooldowns");
-/// Models to fall back on.
 pub const FALLBACKS: Table = Table::new(153, "model_fallbacks");
-/// How much the workspace's model thinks.
 pub const USUAL_THINKING: Table = Table::new(154, "usual_thinking");
 
-/// Windows that people set, for servers that have to be told how large they are.
+/// Context windows for servers that have to be told.
 pub const WINDOWS: Table = Table::new(155, "connection_windows");
 
-/// A model as a provider describes it.
+/// Properties of a model as reported by its provider.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Offer {
-    /// Its id on the wire.
+    /// Model id of the provider.
     pub id: String,
-    /// Its window in tokens.
+    /// Context window in tokens.
     pub window: Option<u32>,
-    /// The most tokens of one answer.
+    /// Maximum tokens of one response.
     pub max_output: Option<u32>,
-    /// Whether it calls tools.
+    /// Whether the model calls tools.
     pub tools: Option<bool>,
-    /// Whether it sees pictures.
+    /// Whether the model accepts images.
     pub vision: Option<bool>,
-    /// Whether it thinks first.
     pub thinking: Option<bool>,
-    /// The provider's own price of a million tokens in micro-dollars: input, from the cache, into
-    /// the cache, output.
+    /// The provider's own price in micro-dollars per million tokens: input, cache read, cache write, output.
     pub price: Option<[u64; 4]>,
 }
 
-/// What a provider said of its models when it was asked last. `Local`: it is asked again.
+/// The latest model list of a provider. `Local`: it can be requested again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Offers {
     pub connection: ConnectionId,
-    /// When it was asked.
     #[serde(with = "millisecond::required")]
     pub read_at: Timestamp,
-    /// What it said.
     pub models: Vec<Offer>,
 }
 
@@ -85,16 +76,16 @@ impl Record for Offers {
     }
 }
 
-/// One more key of a connection.
+/// An additional key of a connection.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SpareKey {
-    /// Its number in the connection, from 1; never given again. The first key is 0.
+    /// Number in the connection, from 1; never reused. The first key is 0.
     pub slot: u32,
     /// The envelope.
     pub sealed: String,
-    /// The id of the master key that sealed it.
+    /// Id of the master key that sealed it.
     pub key_id: String,
-    /// Its last characters.
+    /// Last characters of the key.
     pub hint: String,
 }
 
@@ -104,11 +95,11 @@ impl std::fmt::Debug for SpareKey {
     }
 }
 
-/// The keys of a connection beside the first, in the order in which they are used.
+/// The additional keys of a connection in order of use.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SpareKeys {
     pub connection: ConnectionId,
-    /// The number of the next key.
+    /// Number of the next key.
     pub next: u32,
     pub keys: Vec<SpareKey>,
 }
@@ -134,34 +125,34 @@ impl Record for SpareKeys {
     }
 }
 
-/// A key of a connection, or one model with it, that is left alone for a while.
+/// Cooldown of a key, or of one model with that key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cooldown {
     /// See [`Cooldown::key`].
     pub id: String,
     pub connection: ConnectionId,
-    /// The number of the key.
+    /// Number of the key.
     pub slot: u32,
-    /// The model; none when the key itself rests.
+    /// `None` if the whole key is in cooldown.
     pub model: Option<String>,
     pub class: ErrorClass,
-    /// What the provider said.
+    /// Message of the provider.
     pub message: String,
-    /// Failures in a row.
+    /// Consecutive failures.
     pub failures: u32,
-    /// When it is asked again.
     #[serde(with = "millisecond::required")]
     pub until: Timestamp,
 }
 
 impl Cooldown {
-    /// The id of the rest of a key, or of one model with it.
+    /// Id of the cooldown of a key, or of one model with that key.
     #[must_use]
     pub fn key(connection: ConnectionId, slot: u32, model: Option<&str>) -> String {
         format!("{connection}/{slot}/{}", model.unwrap_or(""))
     }
 
-    /// Whether it goes on. One that is longer than any was noted by a clock that was ahead, and is over.
+    /// Whether the cooldown is active. One longer than the maximum was written by a clock that was ahead, and is
+    /// ignored.
     #[must_use]
     pub fn goes_on(&self, now: Timestamp) -> bool {
         let left = self.until.duration_since(now);
@@ -197,24 +188,24 @@ impl Record for Cooldown {
 /// A model of a connection.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Named {
-    /// The connection; none for practice.
+    /// `None` for the practice model.
     pub connection: Option<ConnectionId>,
     pub model: String,
 }
 
-/// The models that answer in turn when the one that was chosen does not.
+/// A fallback list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fallbacks {
     /// See [`Fallbacks::key`].
     pub id: String,
-    /// Whose list it is; none for the workspace's.
+    /// `None` for the workspace's list.
     pub agent: Option<AgentId>,
     /// In order.
     pub models: Vec<Named>,
 }
 
 impl Fallbacks {
-    /// The id of an agent's list, or of the workspace's.
+    /// Id of an agent's list, or of the workspace's.
     #[must_use]
     pub fn key(agent: Option<AgentId>) -> String {
         agent.map_or_else(|| "workspace".to_owned(), |agent| agent.to_string())
@@ -239,7 +230,7 @@ impl Record for Fallbacks {
     }
 }
 
-/// How much models think for agents and tasks that say nothing of it.
+/// Default thinking level.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UsualThinking {
     pub level: Thinking,
@@ -255,7 +246,7 @@ impl Record for UsualThinking {
     }
 }
 
-/// The window of a connection's models, in tokens, for a server that has to be told.
+/// Context window of a connection's models in tokens, for a server that has to be told.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Window {
     pub connection: ConnectionId,

@@ -1,4 +1,4 @@
-//! Choices of who makes vectors. Each is a row that stays, the newest counts: so an undo takes the last one back.
+//! Choice of the embedding model. Choices are never overwritten and the newest applies, so undo reverts the last one.
 
 use jiff::fmt::serde::timestamp::millisecond;
 use kernel::{Actor, ConnectionId, Part, Timestamp, TypedId as _};
@@ -8,7 +8,6 @@ use store::{Class, OnDelete, Record, Refs, Table};
 
 use super::Connection;
 
-/// Choices of who makes vectors.
 pub const VECTOR_SOURCES: Table = Table::new(384, "vector_sources");
 
 kernel::ids! {
@@ -16,26 +15,25 @@ kernel::ids! {
     VectorSourceId,
 }
 
-/// A choice of who makes vectors.
+/// A choice of the embedding model.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VectorSource {
     pub id: VectorSourceId,
-    /// The connection; none for the model on this machine.
+    /// `None` for the local model.
     pub connection: Option<ConnectionId>,
-    /// The model, as its server calls it; empty without a connection.
+    /// Model id of the server; empty without a connection.
     pub model: String,
-    /// How many numbers its vectors have, as the first answer had them.
+    /// Vector length, taken from the first response.
     pub dimensions: u32,
-    /// The product with a question below which a passage is about something else, in thousandths.
+    /// Minimum dot product of question and passage in thousandths; below it a passage is unrelated.
     pub floor: u16,
-    /// Who chose it.
     pub by: Actor,
     #[serde(with = "millisecond::required")]
     pub at: Timestamp,
 }
 
 impl VectorSource {
-    /// The model behind a connection; none for the one on this machine.
+    /// The embedding model behind a connection; `None` for the local one.
     #[must_use]
     pub fn maker(&self) -> Option<Maker> {
         Some(Maker {
@@ -60,7 +58,7 @@ impl Record for VectorSource {
         refs.to::<Connection>(1, self.connection, OnDelete::Clear);
     }
     fn clear(&mut self, _: u8) {
-        // A model belongs to its connection: the one on this machine takes its place.
+        // The model belongs to the removed connection, so the local model replaces it.
         (self.connection, self.model) = (None, String::new());
         (self.dimensions, self.floor) = (0, 0);
     }
@@ -77,20 +75,20 @@ impl Record for VectorSource {
     }
 }
 
-/// A model behind a connection, as its vectors are bound to it.
+/// An embedding model behind a connection, with the properties that its vectors depend on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Maker {
     pub connection: ConnectionId,
-    /// The model, as its server calls it.
+    /// Model id of the server.
     pub model: String,
-    /// How many numbers its vectors have.
+    /// Vector length.
     pub dimensions: u32,
-    /// The product with a question below which a passage is about something else, in thousandths.
+    /// Minimum dot product of question and passage in thousandths; below it a passage is unrelated.
     pub floor: u16,
 }
 
 impl Maker {
-    /// What its vectors are bound to, which is the name of a file, too.
+    /// Identifier that vectors are bound to, also used as a file name.
     #[must_use]
     pub fn id(&self) -> String {
         let model = hex::encode(Sha256::digest(&self.model));
@@ -98,13 +96,13 @@ impl Maker {
         format!("connection-{}-{short}-{}", self.connection, self.dimensions)
     }
 
-    /// How many numbers its vectors have.
+    /// Vector length.
     #[must_use]
     pub fn length(&self) -> usize {
         usize::try_from(self.dimensions).unwrap_or(usize::MAX)
     }
 
-    /// The product with a question below which a passage is about something else.
+    /// Minimum dot product of question and passage.
     #[must_use]
     pub fn least(&self) -> f32 {
         f32::from(self.floor) / 1_000.0

@@ -1,4 +1,4 @@
-//! Whether a connection can be used, and why not, in the words that runs, `hq doctor` and the status page share.
+//! Whether a connection is usable, and the reason if not, shared by runs, `hq doctor` and the status page.
 
 use jiff::SignedDuration;
 
@@ -11,32 +11,32 @@ use store::{Read, ReadExt, StoreError};
 
 use super::{base_of, first_model, needs_key, turns};
 
-/// The longest that what calls are made with is believed to be good.
+/// Maximum plausible validity of a token.
 const LONGEST: SignedDuration = SignedDuration::from_hours(400 * 24 + 1);
 
-/// Why a connection cannot be used.
+/// Why a connection is unusable.
 ///
-/// Every key of a connection stands in its order, so none is ever left out by it.
+/// Every key of a connection is part of its order, so no key is ever excluded by the order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
-    /// No key was given, or nobody has signed in.
+    /// No key was given, or no person has signed in.
     MissingCredential,
-    /// The sign-in has ended.
+    /// The sign-in has expired.
     Expired,
-    /// Its end makes no sense.
+    /// The expiry is implausible.
     InvalidExpires,
-    /// What was given does not open with the master key that is here.
+    /// The credential cannot be opened with the current master key.
     UnresolvedRef,
-    /// Its address cannot be used.
+    /// The address is invalid.
     IneligibleProfile,
-    /// No model is known that it could answer with.
+    /// No model is known.
     NoModel,
-    /// Its provider does not accept any of its keys.
+    /// The provider refuses all keys.
     Refused,
 }
 
 impl Reason {
-    /// A stable word.
+    /// Stable identifier.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -66,7 +66,7 @@ impl Reason {
         }
     }
 
-    /// Whether a person who signs in mends it.
+    /// Whether signing in fixes it.
     #[must_use]
     pub fn is_of_sign_in(self) -> bool {
         matches!(
@@ -76,7 +76,7 @@ impl Reason {
     }
 }
 
-/// Why a connection cannot be used; nothing when it can.
+/// Why a connection is unusable; `None` if it is usable.
 pub fn why_not(
     tx: &dyn Read,
     connection: &Connection,
@@ -92,7 +92,7 @@ pub fn why_not(
             if !ring.knows(&grant.key_id) {
                 return Ok(Some(Reason::UnresolvedRef));
             }
-            // It counts, but its maker gives out no new tokens for the moment.
+            // The sign-in is valid, but the maker issues no new tokens at the moment.
             if grant.failures > 0 && grant.expires_at.is_some_and(|end| end <= now) {
                 return Ok(Some(Reason::Expired));
             }
@@ -115,7 +115,7 @@ pub fn why_not(
     Ok(first_model(connection).is_none().then_some(Reason::NoModel))
 }
 
-/// Whether the last that a provider said of each key is that it does not accept it.
+/// Whether the last failure of every key was a refusal.
 fn is_refused(tx: &dyn Read, connection: &Connection) -> Result<bool, StoreError> {
     let slots = turns::slots(tx, connection.id)?;
     let mut refused = !slots.is_empty();
@@ -128,9 +128,9 @@ fn is_refused(tx: &dyn Read, connection: &Connection) -> Result<bool, StoreError
     Ok(refused)
 }
 
-/// Why nobody can call through an account; nothing when somebody can, or it has keys.
+/// Why an account is unusable; `None` if it is usable or the connection has keys.
 pub fn of_account(tx: &dyn Read, connection: &Connection) -> Result<Option<Reason>, StoreError> {
-    // A host does not know; it hears from home why there is no token.
+    // A host cannot tell; the primary reports why there is no token.
     if connection.sign_in.as_ref().is_none_or(Client::is_bare) {
         return Ok(None);
     }

@@ -1,4 +1,4 @@
-//! Which of the connected models suits a role.
+//! Chooses the connected model that suits a role.
 
 use crate::agents::model::ModelClass;
 use crate::workspace::model::Settings;
@@ -7,8 +7,8 @@ use store::{Read, ReadExt, StoreError};
 
 use super::{Pick, picks, resolve_default};
 
-/// The model of the everyday connection that suits a role better than the everyday one; nothing where that one does.
-/// Other connections are left alone: who pays for those did not mean them for everything.
+/// A model of the default connection that suits the role better than the default model; `None` if the default suits.
+/// Other connections are ignored: they were not provided for general use.
 pub fn model(tx: &dyn Read, class: ModelClass) -> Result<Option<Pick>, StoreError> {
     let suits: fn(&Model) -> bool = match class {
         ModelClass::Balanced => return Ok(None),

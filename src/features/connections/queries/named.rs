@@ -1,24 +1,22 @@
-//! Models by the names that people and programs give them.
+//! Resolves model names typed by people and API clients.
 
 use store::{Read, StoreError};
 use tool::args::nearest;
 
 use super::{Pick, all, handle, picks};
 
-/// How many models are named when one is not found.
+/// Number of suggestions for an unknown model.
 const NEAR: usize = 3;
 
-/// A model as it was named.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Named {
-    /// It can be asked for by this name.
+    /// The name can be used as it is.
     Known(String),
-    /// There is none of this name; these come near.
+    /// Unknown name, with similar names.
     Unknown(Vec<String>),
 }
 
-/// A model by what was typed: `id`, `id@connection` or `connection/id`. Where a connection lists no models
-/// any name may be one of its own.
+/// Resolves `id`, `id@connection` or `connection/id`. If any connection lists no models, every name counts as known.
 pub fn model(tx: &dyn Read, typed: &str) -> Result<Named, StoreError> {
     let typed = match typed.trim().rsplit_once('@') {
         Some((model, connection)) if !model.is_empty() && !connection.is_empty() => {

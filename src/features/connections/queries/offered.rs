@@ -1,4 +1,4 @@
-//! The models that can be chosen, with what is known of each.
+//! The models to choose from, with their known properties.
 
 use crate::connections::model::{Connection, ListedModel};
 use crate::usage::queries::prices::{self, Offered};
@@ -8,22 +8,22 @@ use store::{Read, StoreError};
 
 use super::{base_of, priced, route, turns};
 
-/// A model as a connection offers it now.
+/// A model as offered by a connection.
 #[derive(Clone, Debug)]
 pub struct OfferedModel {
-    /// Its id on the wire.
+    /// Model id of the provider.
     pub id: String,
-    /// Its name for people.
+    /// Display name.
     pub name: String,
-    /// What is known of it, with the price that counts.
+    /// Known properties with the effective price.
     pub known: Model,
-    /// Its window, if somebody knows it.
+    /// Context window, if known.
     pub window: Option<u32>,
-    /// The most tokens of one answer, if somebody knows.
+    /// Maximum tokens of one response, if known.
     pub max_output: Option<u32>,
 }
 
-/// The models of a connection, best known first; the one that was named and is not listed, too.
+/// The models of a connection, best known first, including a default model that is not listed.
 pub fn models(
     tx: &dyn Read,
     connection: &Connection,
@@ -31,7 +31,7 @@ pub fn models(
 ) -> Result<Vec<OfferedModel>, StoreError> {
     let mut offers = turns::offers(tx, connection.id)?;
     let entered = prices::all(tx)?;
-    let base = base_of(connection).ok(); // ok: what cannot be reached has no address to be known by
+    let base = base_of(connection).ok(); // ok: an invalid address adds no properties
     let mut listed = connection.models.clone();
     if let Some(id) = &connection.default_model
         && !listed.iter().any(|model| model.id == *id)

@@ -1,4 +1,4 @@
-//! How connections stand, in the eight words that commands, the API and the status share.
+//! Status of connections in the eight words shared by commands, API and status page.
 
 use crate::connections::cooldown::Candidate;
 use crate::connections::model::{Connection, Cooldown};
@@ -10,26 +10,24 @@ use store::{Read, StoreError};
 use super::eligible::{self, Reason};
 use super::{all, first_model, route, turns};
 
-/// How a connection stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Standing {
     pub connection: ConnectionId,
     pub name: String,
-    /// On which way calls are paid.
+    /// Payment route of calls.
     pub route: Route,
     /// `ok`, `auth`, `rate_limit`, `billing`, `timeout`, `format`, `no_model` or `unknown`.
     pub status: &'static str,
-    /// A stable word for why it is not `ok`.
+    /// Stable identifier of the reason if the status is not `ok`.
     pub reason: Option<&'static str>,
-    /// What happened and what helps; empty when it is `ok`.
+    /// What happened and what helps; empty if the status is `ok`.
     pub says: String,
-    /// Until when it is left alone.
+    /// End of the cooldown.
     pub until: Option<Timestamp>,
-    /// When it was tested last.
     pub tested_at: Option<Timestamp>,
 }
 
-/// The word for a class of failures.
+/// Status word of an error class.
 #[must_use]
 pub fn status_of(class: ErrorClass) -> &'static str {
     match class {
@@ -56,7 +54,7 @@ fn status_of_reason(reason: Reason) -> &'static str {
     }
 }
 
-/// How all connections stand, by name. Nobody outside is asked.
+/// Status of all connections by name. Makes no external calls.
 pub fn standings(
     tx: &dyn Read,
     ring: &Keyring,
@@ -113,7 +111,7 @@ fn standing(
     })
 }
 
-/// The rest that ends first, when the model of a connection rests with each of its keys.
+/// The cooldown that ends first, if the connection's model is in cooldown with every key.
 fn rest_of_all(
     tx: &dyn Read,
     connection: &Connection,

@@ -1,4 +1,4 @@
-//! Who may answer in turn, who rests, and what providers said of their models.
+//! Fallback candidates, cooldowns, and model properties reported by providers.
 
 use std::collections::HashMap;
 
@@ -19,7 +19,7 @@ use web::parts;
 
 use super::{Choice, eligible};
 
-/// The numbers of a connection's keys, in the order in which they are used. One without a key has one place, too.
+/// Key slots of a connection in order of use. A connection without keys has one slot.
 pub fn slots(tx: &dyn Read, connection: ConnectionId) -> Result<Vec<u32>, StoreError> {
     let spare = tx.get::<SpareKeys>(connection)?.map_or_else(Vec::new, |spare| spare.keys);
     let mut slots: Vec<u32> = spare.iter().map(|key| key.slot).collect();
@@ -29,15 +29,15 @@ pub fn slots(tx: &dyn Read, connection: ConnectionId) -> Result<Vec<u32>, StoreE
     Ok(slots)
 }
 
-/// The list of fallback models that counts.
+/// An effective fallback list.
 pub struct FallbackList {
-    /// Whether an agent has it for itself, perhaps an empty one; else it is the workspace's.
+    /// Whether the list is the agent's own, possibly empty; otherwise it is the workspace's.
     pub is_own: bool,
     /// In order.
     pub models: Vec<Named>,
 }
 
-/// The list that counts for an agent: its own, or else the workspace's; the workspace's where no agent is given.
+/// The effective fallback list of an agent: its own, else the workspace's. The workspace's if `agent` is `None`.
 pub fn fallbacks(tx: &dyn Read, agent: Option<AgentId>) -> Result<FallbackList, StoreError> {
     if agent.is_some()
         && let Some(own) = tx.get::<Fallbacks>(Fallbacks::key(agent))?
@@ -48,9 +48,9 @@ pub fn fallbacks(tx: &dyn Read, agent: Option<AgentId>) -> Result<FallbackList, 
     Ok(FallbackList { is_own: false, models: list.map_or_else(Vec::new, |list| list.models) })
 }
 
-/// Everybody who may answer for a choice, in order, whether they rest or not: the model that was chosen with each of
-/// its keys, then those to fall back on. What a person chose for a message or a task falls back on nobody else; an
-/// agent's own model falls back on the agent's list, and without one on the workspace's, as the workspace's model does.
+/// All candidates for a choice in order, including those in cooldown: the chosen model with each of its keys, then
+/// the fallbacks. A model chosen for a message, conversation, task or routine has no fallbacks. An agent's own model
+/// uses the agent's list, else the workspace's; the workspace's model uses the workspace's list.
 pub fn candidates(
     tx: &dyn Read,
     choice: &Choice,
@@ -83,8 +83,8 @@ pub fn candidates(
     Ok(all)
 }
 
-/// The rest of a candidate that lasts longest; nothing when it may be asked. An account that nobody is signed in to
-/// rests until somebody is.
+/// The longest cooldown of a candidate; `None` if it may be asked. A connection that is not signed in is in cooldown
+/// until a person signs in.
 pub fn resting(
     tx: &dyn Read,
     candidate: &Candidate,
@@ -114,7 +114,7 @@ pub fn resting(
     Ok(longest)
 }
 
-/// Whether a failure of this candidate is on record, over or not.
+/// Whether a failure of the candidate is recorded, expired or not.
 pub fn has_failed(tx: &dyn Read, candidate: &Candidate) -> Result<bool, StoreError> {
     let Some(connection) = candidate.connection else { return Ok(false) };
     for model in [None, Some(candidate.model.as_str())] {
@@ -126,7 +126,7 @@ pub fn has_failed(tx: &dyn Read, candidate: &Candidate) -> Result<bool, StoreErr
     Ok(false)
 }
 
-/// All rests of a connection that are not over.
+/// The current cooldowns of a connection.
 pub fn rests_of(
     tx: &dyn Read,
     connection: ConnectionId,
@@ -137,13 +137,13 @@ pub fn rests_of(
     Ok(all.into_iter().filter(of).collect())
 }
 
-/// All that is on record of a connection's failures, over or not.
+/// All recorded failures of a connection, expired or not.
 pub fn failures_of(tx: &dyn Read, connection: ConnectionId) -> Result<Vec<Cooldown>, StoreError> {
     let all: Vec<Cooldown> = tx.list(&Range::all())?;
     Ok(all.into_iter().filter(|rest| rest.connection == connection).collect())
 }
 
-/// Whether somebody may answer a run of an agent now that its list of candidates is this.
+/// Whether any candidate may answer now.
 pub fn can_answer(
     tx: &dyn Read,
     choice: &Choice,
@@ -158,7 +158,7 @@ pub fn can_answer(
     Ok(false)
 }
 
-/// What the provider said of a model when it was asked last.
+/// Properties that the provider last reported for a model.
 pub fn offer(
     tx: &dyn Read,
     connection: ConnectionId,
@@ -168,7 +168,7 @@ pub fn offer(
     Ok(offers.into_iter().find(|offer| offer.id == model).map(as_info))
 }
 
-/// What the provider said of all its models, by id.
+/// Reported properties of all models, by id.
 pub fn offers(
     tx: &dyn Read,
     connection: ConnectionId,
@@ -177,7 +177,7 @@ pub fn offers(
     Ok(offers.into_iter().map(|offer| (offer.id.clone(), as_info(offer))).collect())
 }
 
-/// An offer in the words of providers.
+/// Converts a stored offer to the `providers` type.
 #[must_use]
 pub fn as_info(offer: Offer) -> ModelInfo {
     ModelInfo {
@@ -195,7 +195,7 @@ pub fn as_info(offer: Offer) -> ModelInfo {
     }
 }
 
-/// A model as its connection describes it now.
+/// A model with the properties reported by its connection.
 pub fn described(
     tx: &dyn Read,
     connection: ConnectionId,
@@ -208,20 +208,19 @@ pub fn described(
     })
 }
 
-/// What a call costs at a connection that is asked to be answered sooner, in percent of a usual one;
-/// nothing where there is no such way.
+/// Cost of a fast call in percent of the normal price; `None` if the connection has no fast mode.
 pub fn fast_percent(
     tx: &dyn Read,
     connection: Option<ConnectionId>,
 ) -> Result<Option<u32>, StoreError> {
     let Some(id) = connection else { return Ok(None) };
     let stored = tx.get::<Connection>(id)?.filter(|stored| stored.sign_in.is_none());
-    // ok: what cannot be asked has no such way either.
+    // ok: an invalid address has no fast mode either.
     let base = stored.and_then(|stored| super::base_of(&stored).ok());
     Ok(base.and_then(|base| base.server.fast_percent()))
 }
 
-/// The thinking levels that a model has; all of them where nobody knows the model.
+/// Thinking levels of a model; all levels if the model is unknown.
 pub fn levels(
     tx: &dyn Read,
     connection: Option<ConnectionId>,
@@ -241,19 +240,17 @@ pub fn levels(
     Ok(known.levels())
 }
 
-/// What a form sends in the first place of an agent's list for the workspace's.
+/// Form value of an agent that follows the workspace's list.
 pub const OF_WORKSPACE: &str = "workspace";
 
-/// One place of a list to fall back on.
+/// One position of a fallback list in the form.
 pub struct Place {
-    /// The name of its field.
     pub field: &'static str,
     pub label: &'static str,
-    /// What can be chosen.
     pub choices: Vec<parts::Choice>,
 }
 
-/// The places of a list to fall back on, with what can be chosen for each.
+/// The form fields of a fallback list.
 pub fn fallback_fields(tx: &dyn Read, agent: Option<AgentId>) -> Result<Vec<Place>, StoreError> {
     let counts = fallbacks(tx, agent)?;
     let follows = agent.is_some() && !counts.is_own;

@@ -1,4 +1,4 @@
-//! Who uses a connection: agents, routines and settings that change when it goes.
+//! Uses of a connection: agents, routines and settings that change when it is removed.
 
 use crate::agents::model::Agent;
 use crate::agents::queries as agents;
@@ -31,24 +31,22 @@ kernel::words! {
     }
 }
 
-/// Something that uses a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Use {
-    /// What kind of thing.
     pub kind: UseKind,
-    /// Of the agent or routine; "Workspace" for a setting.
+    /// Name of the agent or routine; "Workspace" for a setting.
     pub name: String,
-    /// Its page, below the workspace.
+    /// Page path in the workspace.
     pub path: String,
 }
 
-/// Whether a list of fallback models names a connection.
+/// Whether a fallback list names the connection.
 #[must_use]
 pub fn names(list: &[Named], id: ConnectionId) -> bool {
     list.iter().any(|named| named.connection == Some(id))
 }
 
-/// Whether an agent's own model is one of a connection.
+/// Whether an agent's own model is on the connection.
 pub fn is_of_agent(read: &dyn Read, agent: &Agent, id: ConnectionId) -> Result<bool, StoreError> {
     match (agent.connection, &agent.model) {
         (Some(connection), _) => Ok(connection == id),
@@ -57,7 +55,7 @@ pub fn is_of_agent(read: &dyn Read, agent: &Agent, id: ConnectionId) -> Result<b
     }
 }
 
-/// Whether a routine's own model is one of a connection.
+/// Whether a routine's own model is on the connection.
 pub fn is_of_routine(
     read: &dyn Read,
     routine: &Routine,
@@ -73,7 +71,7 @@ fn default(read: &dyn Read) -> Result<Option<ConnectionId>, StoreError> {
     Ok(read.get::<Settings>(())?.and_then(|settings| settings.default_connection))
 }
 
-/// All that use a connection: settings first, then agents and routines by name. Archived agents are left out.
+/// All uses of a connection: settings first, then agents and routines by name. Archived agents are excluded.
 pub fn of(read: &dyn Read, id: ConnectionId) -> Result<Vec<Use>, StoreError> {
     let mut found = of_settings(read, id)?;
     for agent in agents::all(&read)?.into_iter().filter(|agent| agent.archived_at.is_none()) {

@@ -1,4 +1,4 @@
-//! Reads of who makes vectors, and of what that costs.
+//! Reads of the embedding model and its price.
 
 mod asked;
 mod error;
@@ -15,18 +15,18 @@ pub(in crate::connections) use asked::Line;
 pub use asked::{Made, made};
 pub use error::VectorError;
 
-/// How many choices are looked through for the one that counted before.
+/// Number of choices searched for the previous model.
 const LOOKED: usize = 16;
 
-/// Who makes vectors now, and who did before: none for the model on this machine.
+/// Current and previous embedding model; `None` for the local model.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Standing {
     pub now: Option<Maker>,
-    /// Before the last choice of another one.
+    /// The model before the last change.
     pub before: Option<Maker>,
 }
 
-/// Who makes the vectors of a workspace.
+/// The embedding model of a workspace.
 pub fn standing(read: &dyn Read) -> Result<Standing, StoreError> {
     let all: Vec<VectorSource> = read.list(&Range::all().reverse().limit(LOOKED))?;
     let mut makers = all.iter().map(VectorSource::maker);
@@ -36,26 +36,26 @@ pub fn standing(read: &dyn Read) -> Result<Standing, StoreError> {
     Ok(Standing { now, before })
 }
 
-/// The model behind a connection that makes the vectors of a workspace; none for the one on this machine.
+/// The embedding model behind a connection; `None` for the local one.
 pub fn chosen(read: &dyn Read) -> Result<Option<Maker>, StoreError> {
     Ok(standing(read)?.now)
 }
 
-/// Whether a connection can be asked for vectors.
+/// Whether a connection supports embeddings.
 #[must_use]
 pub fn makes_vectors(connection: &Connection) -> bool {
     connection.sign_in.is_none() && connection.wire != Wire::Anthropic
 }
 
-/// The connections that can be asked for vectors, by name.
+/// The connections that support embeddings, by name.
 pub fn able(read: &dyn Read) -> Result<Vec<Connection>, StoreError> {
     Ok(super::all(read)?.into_iter().filter(makes_vectors).collect())
 }
 
-/// A connection by its id or name that can be asked for vectors.
+/// Finds a connection that supports embeddings, by id or name.
 ///
 /// # Errors
-/// When there is none, or it makes no vectors.
+/// If there is none, or it has no embeddings.
 pub fn named(read: &dyn Read, said: &str) -> Result<Connection, VectorError> {
     let said = said.trim();
     let found = match said.parse::<ConnectionId>() {
@@ -67,10 +67,10 @@ pub fn named(read: &dyn Read, said: &str) -> Result<Connection, VectorError> {
     if makes_vectors(&found) { Ok(found) } else { Err(VectorError::MakesNone(found.name)) }
 }
 
-/// What is known of a model that makes vectors, with the price that counts at a moment.
+/// An embedding model with its effective price.
 ///
 /// # Errors
-/// When the disk fails, or the connection's address cannot be used.
+/// If the store fails.
 pub fn priced(
     read: &dyn Read,
     connection: &Connection,

@@ -1,5 +1,5 @@
-//! What calls cost that no agent makes, such as tests of connections and vectors of texts: held back before they ask,
-//! booked afterwards. No agent's budget pays them.
+//! Costs of calls outside of runs, such as connection tests and embeddings: reserved before, booked afterwards. Only
+//! the workspace's budgets pay them.
 
 use jiff::SignedDuration;
 
@@ -18,23 +18,23 @@ use store::{ReadExt, StoreError, WriteTx};
 
 use super::ConnectionError;
 
-/// How long money is held back for a call of which nobody sees the end: it takes two minutes at most, and its
-/// provider may still be writing.
+/// How long the reservation of a call with unknown end is kept: the call takes at most two minutes, and its provider
+/// may still be generating.
 const LINGER: SignedDuration = SignedDuration::from_mins(10);
 
-/// What such a call used.
+/// Usage of such a call.
 #[derive(Clone, Debug)]
 pub struct Spent {
     pub kind: CallKind,
     /// The provider's stable word.
     pub provider: &'static str,
-    /// The model that was asked.
+    /// The requested model.
     pub asked: String,
     /// The model that answered.
     pub model: String,
-    /// Tokens, if the server counts.
+    /// As counted by the server, if it counts.
     pub tokens: Option<Tokens>,
-    /// What is known of the model that was asked, with its price as the connection has it.
+    /// Known properties of the requested model, with its price at the connection.
     pub known: Model,
     pub end: CallEnd,
 }
@@ -43,10 +43,10 @@ fn whole(n: u64) -> i64 {
     i64::try_from(n).unwrap_or(i64::MAX)
 }
 
-/// Holds back the most that a test may cost. Who ends without a word of it gives it back after a while.
+/// Reserves the maximum cost of a test. An unsettled reservation expires.
 ///
 /// # Errors
-/// `OverBudget` when the workspace's budgets cannot pay that, `NotFound` when the connection was removed meanwhile.
+/// `OverBudget` if the workspace's budgets cannot pay it, `NotFound` if the connection was removed meanwhile.
 pub fn hold(
     tx: &mut WriteTx<'_>,
     id: ConnectionId,
@@ -71,10 +71,10 @@ pub fn hold(
     keep(tx, &connection, call, ((model, priced_by), most))
 }
 
-/// Holds back the most that the vectors of texts of this size may cost: nothing is written for them.
+/// Reserves the maximum cost of embedding texts of this size; there is no output.
 ///
 /// # Errors
-/// As of [`hold`].
+/// As [`hold`].
 pub fn hold_sent(
     tx: &mut WriteTx<'_>,
     id: ConnectionId,
@@ -91,11 +91,11 @@ pub fn hold_sent(
     keep(tx, &connection, call, ((model, priced_by), most))
 }
 
-/// The most that a call may come to.
+/// Maximum cost and tokens of a call.
 struct Most {
     micros: i64,
     tokens: i64,
-    /// Of the tokens, those that are sent.
+    /// Tokens sent.
     sent: u64,
 }
 
@@ -134,10 +134,10 @@ fn keep(
     Ok(held.id)
 }
 
-/// Books a call that nothing else is kept of, and gives back what was held for it.
+/// Books a call without other effects and releases its reservation.
 ///
 /// # Errors
-/// `NotFound` when the connection was removed meanwhile.
+/// `NotFound` if the connection was removed meanwhile.
 pub fn close(
     tx: &mut WriteTx<'_>,
     id: ConnectionId,
@@ -148,8 +148,8 @@ pub fn close(
     Ok(())
 }
 
-/// Books a call and gives back what was held for it. Of one that was cut off nobody knows how it ended: what it sent
-/// counts, and the rest stays held back for a while. So counts what was sent for vectors where nobody counted it.
+/// Books a call and releases its reservation. For a call that was cut off, the input counts and the rest stays
+/// reserved for a while. For embeddings that the server did not count, the input counts too.
 pub(super) fn settle(
     tx: &mut WriteTx<'_>,
     connection: &Connection,
@@ -175,8 +175,8 @@ pub(super) fn settle(
     tx.put(&Reservation { micros, tokens, input_micros: 0, input_tokens: 0, ..row })
 }
 
-/// The model with the price that counts for a call, and who says that price. Where somebody has set a limit of money
-/// and no price is known, the dearest known one counts, so that it limits.
+/// The model with its effective price, and the source of the price. If a person has set a money limit and no price is
+/// known, the highest known price is used, so that the limit holds.
 fn counted(
     tx: &WriteTx<'_>,
     connection: &Connection,
@@ -184,7 +184,7 @@ fn counted(
 ) -> Result<(Model, PricedBy), StoreError> {
     let (route, known) = (connections::route(connection), call.known.clone());
     if route == Route::Subscription {
-        // It is paid for by the month.
+        // A monthly subscription pays for it.
         let free = Model { price: Some(Price::default()), long: None, ..known };
         return Ok((free, PricedBy::Route));
     }

@@ -1,4 +1,4 @@
-//! A connection goes, and what used it moves to another one in the same transaction.
+//! Removal of a connection. Its uses move to another connection in the same transaction.
 
 use crate::agents::model::Agent;
 use crate::agents::queries as agents;
@@ -14,11 +14,11 @@ use store::{Range, ReadExt, StoreError, WriteTx};
 use super::{ConnectionError, vectors};
 use crate::connections::model::Maker;
 
-/// Removes a connection and its key. What used it moves to `to`, with the same model where that one lists it and with
-/// its default model elsewhere; without it, to what the workspace uses.
+/// Removes a connection and its key. Its uses move to `to`, with the same model if `to` lists it, else with the
+/// default model of `to`. Without `to` they fall back to the workspace's default.
 ///
 /// # Errors
-/// `NotFound` for either; `BadReplacement` for the connection itself or one without a model.
+/// `NotFound` for either connection; `BadReplacement` if `to` is the connection itself or has no model.
 pub fn delete(
     tx: &mut WriteTx<'_>,
     id: ConnectionId,
@@ -43,8 +43,8 @@ pub fn delete(
     Ok(connection)
 }
 
-/// Leaves agents, routines and lists without what they had from a connection, also where they name it by its handle: the
-/// name would be taken for a model of another connection.
+/// Clears the connection from agents, routines and lists, also where they name it by its handle, which would
+/// otherwise be taken for a model of another connection.
 fn clear(tx: &mut WriteTx<'_>, id: ConnectionId) -> Result<(), StoreError> {
     clear_fallbacks(tx, id, Fallbacks::key(None))?;
     for mut routine in routines::all(tx)? {
@@ -76,7 +76,7 @@ fn clear_fallbacks(tx: &mut WriteTx<'_>, id: ConnectionId, key: String) -> Resul
 struct Move {
     from: ConnectionId,
     to: Connection,
-    /// The model of `to` where it does not list the one that was used.
+    /// Model of `to` used if `to` does not list the current one.
     usual: String,
 }
 
@@ -105,7 +105,7 @@ impl Move {
         Ok(())
     }
 
-    /// The name of a model at its provider, without that of the connection.
+    /// Model id of the provider, without the connection's prefix.
     fn own_name(&self, tx: &WriteTx<'_>, named: &str) -> Result<String, StoreError> {
         match locate(tx, named, [Some(self.from), None])? {
             (Some(at), model) if at == self.from => Ok(model),
@@ -166,7 +166,7 @@ impl Move {
         tx.put(&list)
     }
 
-    /// Vectors of another model do not fit: only the same one takes its place.
+    /// Vectors of another model are incompatible, so only the same model can replace it.
     fn vectors(&self, tx: &mut WriteTx<'_>) -> Result<(), StoreError> {
         let last: Vec<VectorSource> = tx.list(&Range::all().reverse().limit(1))?;
         let maker = last.first().and_then(VectorSource::maker);

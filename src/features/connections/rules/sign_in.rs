@@ -1,4 +1,4 @@
-//! Writes of sign-ins: where people sign in, one that is under way, what it came to. Tokens come sealed.
+//! Writes of sign-ins: the client, pending sign-ins and their results. Tokens arrive sealed.
 
 use jiff::SignedDuration;
 
@@ -11,27 +11,25 @@ use store::{ReadExt, StoreError, WriteTx};
 
 use super::{ConnectionError, good_model, good_name, origin, turns};
 
-/// The longest id of a client, and of a program.
+/// Maximum length of a client id and of an integration id.
 const MAX_ID: usize = 200;
-/// The longest text of a maker that is kept.
+/// Maximum stored length of a maker's message.
 const MAX_SAID: usize = 300;
 
-/// A connection to which a person signs in.
+/// Request for a connection with sign-in.
 #[derive(Clone, Debug)]
 pub struct NewAccount {
     pub name: String,
-    /// Where people sign in.
     pub client: Client,
-    /// Where models answer, as typed; empty for the maker's own.
+    /// Base address as typed; empty for the maker's own.
     pub base_url: String,
-    /// The model that is used when nobody chose one.
     pub default_model: Option<String>,
 }
 
-/// Adds a connection to which nobody has signed in yet.
+/// Adds a connection that is not signed in yet.
 ///
 /// # Errors
-/// When the name, an address, the client or the model cannot be used.
+/// If the name, an address, the client or the model is invalid.
 pub fn create(tx: &mut WriteTx<'_>, new: NewAccount) -> Result<ConnectionId, ConnectionError> {
     let name = good_name(tx, &new.name, None)?;
     let vendor = new.client.vendor;
@@ -55,13 +53,13 @@ pub fn create(tx: &mut WriteTx<'_>, new: NewAccount) -> Result<ConnectionId, Con
         sign_in: Some(client),
     };
     tx.put(&connection)?;
-    // That agents stay with practice was said of another connection.
+    // The choice of practice referred to the earlier connections.
     super::leave_practice(tx)?;
     tx.emit(Event::ConnectionChanged { connection: connection.id });
     Ok(connection.id)
 }
 
-/// A client that can be used. Empty addresses are the maker's own.
+/// Validates a client. Empty addresses become the maker's own.
 pub(super) fn good_client(client: Client, vendor: Vendor) -> Result<Client, ConnectionError> {
     let bad = |field, said: &str| Err(ConnectionError::BadClient(field, said.to_owned()));
     let fits =
@@ -87,7 +85,7 @@ pub(super) fn good_client(client: Client, vendor: Vendor) -> Result<Client, Conn
             let said = "tokens go there, so it has to begin with https://".to_owned();
             return Err(ConnectionError::BadClient(field, said));
         }
-        // Where a browser is sent back to has to be what the maker knows, to the last character.
+        // The redirect address must match the one registered with the maker exactly.
         Ok(if typed.contains("://") { typed.to_owned() } else { base.url })
     };
     let given = client.endpoints;
@@ -101,8 +99,8 @@ pub(super) fn good_client(client: Client, vendor: Vendor) -> Result<Client, Conn
     Ok(Client { vendor, id, integration, endpoints })
 }
 
-/// For what a sign-in counts: whom tokens are given by and to whom they may go. An envelope opens for this place
-/// only, so that no way to change a connection sends them anywhere else.
+/// Binding of a sign-in: the issuer of the tokens and their allowed targets. The envelope opens for this place only,
+/// so that no change of a connection sends the tokens elsewhere.
 #[must_use]
 pub fn place(connection: &Connection) -> Option<String> {
     let client = connection.sign_in.as_ref()?;
@@ -117,21 +115,21 @@ pub fn place(connection: &Connection) -> Option<String> {
     Some(all.join(" "))
 }
 
-/// What is written of a sign-in that begins.
+/// Request for a pending sign-in.
 #[derive(Clone, Debug)]
 pub struct NewLogin {
     pub flow: Flow,
-    /// The envelope of what only HQ and the person know.
+    /// Envelope of the secrets of the sign-in.
     pub sealed: String,
-    /// The id of the master key that sealed it.
+    /// Id of the master key that sealed it.
     pub key_id: String,
-    /// How long the person has.
+    /// Time allowed for the person.
     pub life: SignedDuration,
-    /// Between two questions whether the code was typed.
+    /// Poll interval of the device flow.
     pub pause: SignedDuration,
 }
 
-/// Begins a sign-in; one that was under way is over. Answers its number.
+/// Begins a sign-in and cancels a pending one. Returns its number.
 ///
 /// # Errors
 /// `NotFound`; `NoSignIn`.
@@ -162,28 +160,28 @@ pub fn begin(
     Ok(number)
 }
 
-/// The sign-in of this number while the person is asked.
+/// The pending sign-in with this number.
 fn waiting(tx: &WriteTx<'_>, id: ConnectionId, number: u32) -> Result<Login, ConnectionError> {
     let login = tx.get::<Login>(id)?;
     let same = |login: &Login| login.number == number && login.state == LoginState::Waiting;
     login.filter(same).ok_or(ConnectionError::NoLogin)
 }
 
-/// How a person goes on being asked.
+/// State of a sign-in that stays pending.
 #[derive(Clone, Debug)]
 pub struct Still {
-    /// How long until the maker is asked next.
+    /// Time until the next poll.
     pub wait: SignedDuration,
-    /// Between two questions from then on.
+    /// Poll interval from then on.
     pub pause: SignedDuration,
-    /// What the maker said, for people.
+    /// Message of the maker, for display.
     pub said: String,
 }
 
-/// Notes that the person goes on being asked.
+/// Keeps a sign-in pending.
 ///
 /// # Errors
-/// `NoLogin` when it is over.
+/// `NoLogin` if it is over.
 pub fn go_on(
     tx: &mut WriteTx<'_>,
     id: ConnectionId,
@@ -198,10 +196,10 @@ pub fn go_on(
     Ok(())
 }
 
-/// Ends a sign-in that came to nothing.
+/// Ends a failed sign-in.
 ///
 /// # Errors
-/// `NoLogin` when it is over.
+/// `NoLogin` if it is over.
 pub fn end(
     tx: &mut WriteTx<'_>,
     id: ConnectionId,
@@ -216,34 +214,34 @@ pub fn end(
     Ok(())
 }
 
-/// Calls off the sign-in that is under way.
+/// Cancels the pending sign-in.
 ///
 /// # Errors
-/// `NoLogin` when there is none.
+/// `NoLogin` if there is none.
 pub fn cancel(tx: &mut WriteTx<'_>, id: ConnectionId) -> Result<(), ConnectionError> {
     let number = tx.get::<Login>(id)?.ok_or(ConnectionError::NoLogin)?.number;
     end(tx, id, number, (LoginState::Cancelled, String::new()))
 }
 
-/// Tokens, sealed.
+/// Sealed tokens.
 #[derive(Clone, Debug)]
 pub struct NewTokens {
     /// The envelope.
     pub sealed: String,
-    /// The id of the master key that sealed it.
+    /// Id of the master key that sealed it.
     pub key_id: String,
-    /// For what they were sealed; see [`place`].
+    /// Binding of the envelope; see [`place`].
     pub place: String,
-    /// What people know the account by.
+    /// Display name of the account.
     pub label: Option<String>,
-    /// When that ends which calls are made with.
+    /// Expiry of the token for calls.
     pub expires_at: Option<Timestamp>,
 }
 
-/// Keeps what a sign-in came to. All rests of the connection are over.
+/// Stores the tokens of a finished sign-in and ends all cooldowns of the connection.
 ///
 /// # Errors
-/// `NoLogin` when it was called off, ran out, or leads elsewhere by now.
+/// `NoLogin` if it was cancelled, expired, or the connection's place has changed.
 pub fn finish(
     tx: &mut WriteTx<'_>,
     id: ConnectionId,
@@ -274,7 +272,7 @@ pub fn finish(
     Ok(())
 }
 
-/// The grant of one sign-in; none when another came, or nobody is signed in any more.
+/// The grant of this sign-in; `None` after another sign-in or a sign-out.
 fn grant(
     tx: &WriteTx<'_>,
     id: ConnectionId,
@@ -283,7 +281,7 @@ fn grant(
     Ok(tx.get::<Grant>(id)?.filter(|grant| grant.signed_in_at == since))
 }
 
-/// Notes, before a maker is asked for new tokens, that it is: each of the old ones may be good for one answer only.
+/// Records, before the request, that new tokens are requested: a refresh token may be valid for one use only.
 pub fn ask(
     tx: &mut WriteTx<'_>,
     id: ConnectionId,
@@ -296,10 +294,10 @@ pub fn ask(
     Ok(())
 }
 
-/// Keeps new tokens in place of the old ones.
+/// Replaces the tokens.
 ///
 /// # Errors
-/// `NoLogin` when somebody has signed in or out meanwhile.
+/// `NoLogin` after another sign-in or a sign-out.
 pub fn renew(
     tx: &mut WriteTx<'_>,
     id: ConnectionId,
@@ -323,17 +321,17 @@ pub fn renew(
     Ok(())
 }
 
-/// Why there were no new tokens.
+/// Details of a failed renewal.
 #[derive(Clone, Debug)]
 pub struct PutOff {
-    /// How long the maker is left alone.
+    /// Pause before the next attempt.
     pub pause: SignedDuration,
     pub said: String,
-    /// Whether there may have been an answer that never arrived.
+    /// Whether an answer may have been lost.
     pub unheard: bool,
 }
 
-/// Notes that there were no new tokens.
+/// Records a failed renewal.
 pub fn put_off(
     tx: &mut WriteTx<'_>,
     id: ConnectionId,
@@ -350,7 +348,7 @@ pub fn put_off(
     Ok(())
 }
 
-/// Notes that the sign-in does not count any more: a person has to sign in again.
+/// Marks the sign-in as invalid: a person has to sign in again.
 pub fn lose(
     tx: &mut WriteTx<'_>,
     id: ConnectionId,
@@ -367,7 +365,7 @@ pub fn lose(
     Ok(())
 }
 
-/// Signs out: HQ forgets the tokens. A sign-in that is under way is over, too.
+/// Signs out: deletes the tokens and cancels a pending sign-in.
 ///
 /// # Errors
 /// `NotFound`; `NoSignIn`.
@@ -381,7 +379,7 @@ pub fn sign_out(tx: &mut WriteTx<'_>, id: ConnectionId) -> Result<(), Connection
     Ok(())
 }
 
-/// Forgets tokens and a sign-in that is under way.
+/// Deletes the tokens and cancels a pending sign-in.
 pub(super) fn forget(tx: &mut WriteTx<'_>, id: ConnectionId) -> Result<(), StoreError> {
     if tx.get::<Grant>(id)?.is_some() {
         tx.delete::<Grant>(id)?;

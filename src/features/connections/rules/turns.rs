@@ -1,4 +1,4 @@
-//! Writes of who answers in turn: more keys, lists to fall back on, rests after failures.
+//! Writes of additional keys, fallback lists and cooldowns.
 
 use std::time::Duration;
 
@@ -19,16 +19,16 @@ use store::{Range, ReadExt, StoreError, WriteTx};
 
 use super::{ConnectionError, MAX_MODELS, NewKey, Spent, good_model, paid};
 
-/// The most keys of a connection beside the first.
+/// Maximum number of keys besides the first.
 const MAX_SPARE: usize = 9;
-/// The most models of a list to fall back on.
+/// Maximum number of models in a fallback list.
 const MAX_FALLBACKS: usize = 8;
-/// The smallest window that a prompt fits into, in tokens.
+/// Minimum context window in tokens.
 const LEAST_WINDOW: u32 = 4_096;
-/// Failures count together when no more time lies between the end of a rest and the next one.
+/// Maximum gap between the end of a cooldown and the next failure for both to count as consecutive.
 const WINDOW: SignedDuration = SignedDuration::from_hours(1);
 
-/// Adds a key that is used when those before it are refused or limited.
+/// Adds a key that is used when the keys before it are refused or limited.
 ///
 /// # Errors
 /// `NotFound`; `TooManyKeys`.
@@ -55,10 +55,10 @@ pub fn add_key(
     Ok(slot)
 }
 
-/// Removes one of the keys beside the first.
+/// Removes one of the additional keys.
 ///
 /// # Errors
-/// `NotFound` when there is no such key.
+/// `NotFound` if the key does not exist.
 pub fn remove_key(
     tx: &mut WriteTx<'_>,
     id: ConnectionId,
@@ -76,8 +76,8 @@ pub fn remove_key(
     Ok(())
 }
 
-/// Sets the models that answer in turn when the chosen one does not; an empty list for none. An agent with an empty list
-/// has nobody to fall back on, whatever the workspace's list says.
+/// Sets the fallback models of an agent or, for `None`, of the workspace. An agent with an empty list has no
+/// fallbacks, whatever the workspace's list says.
 ///
 /// # Errors
 /// `NotFound` for an unknown connection, `BadModel`, `NoAgent`, `TooManyModels`.
@@ -122,7 +122,7 @@ pub fn set_fallbacks(
     Ok(())
 }
 
-/// Lets an agent fall back on the workspace's list, as it does until it gets one of its own.
+/// Makes an agent follow the workspace's fallback list, which is the default.
 ///
 /// # Errors
 /// `NoAgent`.
@@ -135,15 +135,16 @@ pub fn follow_fallbacks(tx: &mut WriteTx<'_>, agent: AgentId) -> Result<(), Conn
     Ok(())
 }
 
-/// Sets how much models think for agents and tasks that say nothing of it.
+/// Sets the default thinking level.
 pub fn set_thinking(tx: &mut WriteTx<'_>, level: Thinking) -> Result<(), StoreError> {
     tx.put(&UsualThinking { level })
 }
 
-/// Sets the window of a connection's models, for servers that have to be told; none leaves it to HQ.
+/// Sets the context window of a connection's models, for servers that have to be told; `None` leaves the choice to
+/// HQ.
 ///
 /// # Errors
-/// `NotFound`; `BadWindow` for less than anything fits into.
+/// `NotFound`; `BadWindow` below the minimum.
 pub fn set_window(
     tx: &mut WriteTx<'_>,
     id: ConnectionId,
@@ -167,13 +168,13 @@ pub fn set_window(
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Failure {
     pub class: ErrorClass,
-    /// What the provider said, without secrets.
+    /// Message of the provider, without secrets.
     pub message: String,
-    /// How long it wants to be left alone.
+    /// Pause requested by the provider.
     pub asked: Option<Duration>,
 }
 
-/// Leaves who failed alone for a while; answers until when, or nothing when a failure says nothing of who answered.
+/// Puts a candidate into cooldown. Returns the end; `None` if the failure is not the candidate's.
 pub fn note_failure(
     tx: &mut WriteTx<'_>,
     who: &Candidate,
@@ -206,7 +207,7 @@ pub fn note_failure(
     Ok(Some(until))
 }
 
-/// Who answered is well: nothing of its failures counts any more.
+/// Deletes the failures of a candidate that answered.
 pub fn note_success(tx: &mut WriteTx<'_>, who: &Candidate) -> Result<(), StoreError> {
     let Some(connection) = who.connection else { return Ok(()) };
     let mut cleared = false;
@@ -218,16 +219,16 @@ pub fn note_success(tx: &mut WriteTx<'_>, who: &Candidate) -> Result<(), StoreEr
         }
     }
     if cleared {
-        // Who waits for it need not wait any longer.
+        // Runs that wait for the candidate can resume.
         tx.emit(Event::ConnectionChanged { connection });
     }
     Ok(())
 }
 
-/// Who was tried out is well: what that cost is booked, and its rests end.
+/// Books a successful probe and ends the candidate's cooldowns.
 ///
 /// # Errors
-/// `NotFound` when the connection was removed meanwhile.
+/// `NotFound` if the connection was removed meanwhile.
 pub fn note_probe(
     tx: &mut WriteTx<'_>,
     who: &Candidate,
@@ -239,7 +240,7 @@ pub fn note_probe(
     Ok(())
 }
 
-/// Forgets the failures of one of a connection's keys, or of all: what comes in its place has not failed.
+/// Deletes the failures of one key or of all keys of a connection. Returns the number deleted.
 pub(super) fn forget_failures(
     tx: &mut WriteTx<'_>,
     id: ConnectionId,
@@ -255,7 +256,7 @@ pub(super) fn forget_failures(
     Ok(count)
 }
 
-/// Ends all rests of a connection: a person knows that it is well again.
+/// Ends all cooldowns of a connection on a person's request.
 ///
 /// # Errors
 /// `NotFound`.
@@ -266,7 +267,7 @@ pub fn retry_now(tx: &mut WriteTx<'_>, id: ConnectionId) -> Result<u32, Connecti
     Ok(count)
 }
 
-/// Keeps what a provider said of its models.
+/// Stores the model properties reported by a provider.
 pub fn keep_offers(
     tx: &mut WriteTx<'_>,
     connection: ConnectionId,

@@ -1,4 +1,4 @@
-//! All writes of who makes vectors.
+//! Writes of the embedding model choice.
 
 use kernel::RowAct;
 use store::{StoreError, WriteTx};
@@ -6,8 +6,8 @@ use store::{StoreError, WriteTx};
 use super::super::card::VECTOR_SOURCE;
 use super::super::model::{Maker, VectorSource};
 
-/// Chooses who makes the vectors of a workspace; none for the model on this machine. The same one again is a new try
-/// of what has failed.
+/// Chooses the embedding model of a workspace; `None` for the local model. Choosing the same one again retries what
+/// failed.
 pub fn choose(tx: &mut WriteTx<'_>, maker: Option<Maker>) -> Result<VectorSource, StoreError> {
     let (connection, model, dimensions, floor) = match maker {
         Some(maker) => (Some(maker.connection), maker.model, maker.dimensions, maker.floor),

@@ -1,4 +1,4 @@
-//! What somebody has put away of what needs them.
+//! Reads of hidden dashboard items.
 
 use std::collections::HashSet;
 
@@ -7,7 +7,7 @@ use kernel::key::KeyBuf;
 use kernel::{AccountId, Timestamp};
 use store::{Range, Read, ReadExt as _, StoreError};
 
-/// What is away for somebody at a moment, by its ids.
+/// Ids of the items hidden for a person at a moment.
 pub(super) struct Hidden(HashSet<String>);
 
 impl Hidden {
@@ -25,12 +25,12 @@ impl Hidden {
     }
 }
 
-/// All that somebody has put away, the last one at the end; some of it may be back by now.
+/// All hidden items of a person, last hidden at the end. Snoozes of some may have ended.
 pub fn of(read: &dyn Read, account: AccountId) -> Result<Vec<PutAway>, StoreError> {
     Ok(read.get::<Away>(account)?.map(|away| away.rows).unwrap_or_default())
 }
 
-/// What somebody has put off, the first to come back in front.
+/// Snoozed items of a person, next to return first.
 pub fn put_off(
     read: &dyn Read,
     account: AccountId,
@@ -42,13 +42,13 @@ pub fn put_off(
     Ok(rows)
 }
 
-/// Those of whom something comes back by this moment.
+/// Rows with a snooze that ends by this moment.
 pub fn due(read: &dyn Read, now: Timestamp, limit: usize) -> Result<Vec<Away>, StoreError> {
     let end = KeyBuf::of(&(now.as_millisecond() + 1));
     read.scan(BY_UNTIL, &Range::between(KeyBuf::new(), end).limit(limit))
 }
 
-/// When the next thing comes back.
+/// End of the next snooze.
 pub fn next(read: &dyn Read) -> Result<Option<Timestamp>, StoreError> {
     let first: Vec<Away> = read.scan(BY_UNTIL, &Range::all().limit(1))?;
     Ok(first.first().and_then(Away::next))

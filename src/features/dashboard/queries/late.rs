@@ -1,5 +1,4 @@
-//! Tasks whose due date has passed, and those that were missed, with what can be done about it on the spot: another
-//! date, somebody else.
+//! Overdue and missed tasks, with buttons for rescheduling and reassigning.
 
 use jiff::{SignedDuration, ToSpan as _};
 
@@ -16,10 +15,10 @@ use kernel::{Assignee, Can, Priority, TaskId, TaskStatus, Timestamp};
 use store::{Range, Read, ReadExt, StoreError};
 use web::parts::Tone;
 
-/// For so many days after its due date a missed task is told.
+/// Days after the due date for which a missed task is reported.
 const TOLD_DAYS: i64 = 7;
 
-/// Open tasks whose due date has passed.
+/// Open tasks that are past due.
 pub(super) fn overdue(
     tx: &dyn Read,
     scene: &DashboardContext<'_>,
@@ -40,8 +39,8 @@ pub(super) fn overdue(
     Found::draw(hidden, found, |task| of(task, "overdue"), row)
 }
 
-/// Tasks that were missed lately: nothing came of them by their date, and nothing will unless somebody opens them
-/// again. A task of a series is left out: the next one of it comes.
+/// Recently missed tasks, which stay missed unless somebody reopens them. Excludes tasks of a series, because the next
+/// one follows.
 pub(super) fn missed(
     tx: &dyn Read,
     scene: &DashboardContext<'_>,
@@ -70,7 +69,7 @@ pub(super) fn missed(
     Found::draw(hidden, found, |task| of(task, "missed"), row)
 }
 
-/// What is told of a task: a new due date is something new.
+/// Item id of a task. A new due date is a new state.
 fn of(task: &Task, what: &str) -> (String, Option<TaskId>) {
     let due = task.due_at.map_or(0, Timestamp::as_millisecond);
     (format!("{what}-{}-{due}", task.number), Some(task.id))
@@ -102,7 +101,7 @@ fn row_of(scene: &DashboardContext<'_>, task: &Task, word: &'static str) -> Row 
     }
 }
 
-/// Where the tasks of a status and a priority begin in their index.
+/// Index position of the tasks with a status and priority.
 fn place(status: TaskStatus, priority: Priority) -> KeyBuf {
     let mut from = KeyBuf::new();
     from.u8(status as u8).u8(u8::MAX - priority as u8);
@@ -119,7 +118,7 @@ fn passed(tx: &dyn Read, scene: &DashboardContext<'_>) -> Result<Vec<Task>, Stor
             let to = from.clone().with(&(scene.now + 1.milliseconds()));
             let before = Range::between(from, today.clone()).limit(COUNTED);
             found.extend(tx.scan::<Task>(BY_STATUS, &before)?);
-            // Of today what is due at a time of day has passed, and no day.
+            // Today: only tasks with a due time can be overdue.
             let since: Vec<Task> = tx.scan(BY_STATUS, &Range::between(today, to))?;
             found.extend(since.into_iter().filter(|task| passed.is_overdue(task)).take(COUNTED));
         }
@@ -135,7 +134,7 @@ fn another_date(scene: &DashboardContext<'_>, task: &Task, href: &str) -> Act {
     Act::choose("Move to", format!("{href}/due"), Menu { id, name: "due", lines })
 }
 
-/// A day from today on, as a line of a menu.
+/// A day from today on, as a menu entry.
 fn day(scene: &DashboardContext<'_>, days: i64, label: &str) -> (String, String) {
     let today = due::day(scene.now, &scene.zone);
     let day = today.checked_add(days.days()).unwrap_or(today);

@@ -1,5 +1,5 @@
-//! What is worth a try after a set-up. Nothing of it is kept: each line follows from what there is. A part of HQ that
-//! comes later adds its line to the table.
+//! Suggestions after onboarding. Nothing is stored: each line is derived from existing records. A new module adds its
+//! line to the table.
 
 use std::ops::ControlFlow;
 
@@ -16,31 +16,29 @@ use kernel::key::KeyBuf;
 use kernel::{Assignee, Can, TaskStatus};
 use store::{Range, Read, ReadExt as _, StoreError, Table};
 
-/// How many rows are looked at for the first that counts: those of the first days.
+/// Maximum number of rows to search for a match, oldest first.
 const FIRST: usize = 200;
 
-/// Whether something was done.
+/// Tests whether a line is done.
 type Done = fn(&dyn Read, &DashboardContext<'_>) -> Result<bool, StoreError>;
 
-/// A line of the table.
 struct Entry {
-    /// Lines of the second round are shown when the first is done.
+    /// Round in which the line is shown. Round 2 starts when round 1 is done.
     round: u8,
     label: &'static str,
     hint: &'static str,
-    /// The page where it is done, below the workspace.
+    /// Path of the page below the workspace.
     path: &'static str,
-    /// The page of an agent where it is done, where there is one agent alone.
+    /// Tab of the agent's page to use instead, if there is exactly one agent.
     of_agent: &'static str,
-    /// The noun without whose part of HQ there is nothing to do; may be empty.
+    /// Noun that the line needs, or empty.
     noun: &'static str,
-    /// Who may do it.
     can: Can,
     done: Done,
 }
 
 impl Entry {
-    /// What most lines have in common.
+    /// Defaults.
     const USUAL: Self = Self {
         round: 1,
         label: "",
@@ -52,7 +50,7 @@ impl Entry {
         done: |_, _| Ok(false),
     };
 
-    /// Whether this workspace has what it is about. A line of something that is not there counts nowhere.
+    /// Returns `true` if the workspace has the noun. Other lines do not count.
     fn is_built(&self, off: &Off) -> bool {
         self.noun.is_empty() || (cards::of_word(self.noun).is_some() && !off.has_page(self.path))
     }
@@ -152,47 +150,43 @@ static LINES: [Entry; 10] = [
     },
 ];
 
-/// The tables that the lines follow from.
+/// Tables from which the lines are derived.
 static TABLES: [Table; 6] = [AGENTS, SETTINGS, TASKS, DELIVERABLES, REVIEWS, ROUTINES];
 
-/// What pages listen for: the names of the tables that the lines follow from.
+/// Topics to subscribe to: the tables from which the lines are derived.
 pub fn topics() -> impl Iterator<Item = &'static str> {
     let of_nouns = LINES.iter().filter_map(|line| cards::of_word(line.noun));
     TABLES.iter().map(|table| table.name).chain(of_nouns.map(|noun| noun.topic))
 }
 
-/// A line as it is shown.
+/// A line for display.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
-    /// What there is to do.
     pub label: &'static str,
-    /// What comes of it.
+    /// Benefit.
     pub hint: &'static str,
-    /// The page where it is done, below the workspace.
+    /// Path below the workspace.
     pub path: String,
-    /// Whether it is done.
     pub done: bool,
 }
 
-/// What is worth a try now.
+/// The suggestions of the current round.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mission {
     /// 1, or 2 once the first round is done.
     pub round: u8,
-    /// The lines of the round.
     pub lines: Vec<Line>,
 }
 
 impl Mission {
-    /// The number of lines that are done.
+    /// Number of lines that are done.
     #[must_use]
     pub fn done(&self) -> usize {
         self.lines.iter().filter(|line| line.done).count()
     }
 }
 
-/// What is worth a try for this person; nothing when all is done, when the person has put it away, and where nobody was
-/// led through a set-up.
+/// Suggestions for this person. `None` if all are done, the person dismissed them, or the workspace had no onboarding.
 pub fn read(read: &dyn Read, scene: &DashboardContext<'_>) -> Result<Option<Mission>, StoreError> {
     if !onboarding::shows_mission(read, scene.who.account)? {
         return Ok(None);
@@ -212,7 +206,7 @@ pub fn read(read: &dyn Read, scene: &DashboardContext<'_>) -> Result<Option<Miss
     Ok(None)
 }
 
-/// The page where something is done.
+/// Path of the page for a line.
 fn path(entry: &Entry, scene: &DashboardContext<'_>) -> String {
     match scene.agents.as_slice() {
         [only] if !entry.of_agent.is_empty() => format!("agents/{}/{}", only.slug, entry.of_agent),
@@ -220,7 +214,7 @@ fn path(entry: &Entry, scene: &DashboardContext<'_>) -> String {
     }
 }
 
-/// Whether a noun has any record.
+/// Returns `true` if the noun has any record.
 fn any(read: &dyn Read, noun: &str) -> Result<bool, StoreError> {
     let Some(noun) = cards::of_word(noun) else { return Ok(false) };
     let mut found = false;
@@ -231,7 +225,7 @@ fn any(read: &dyn Read, noun: &str) -> Result<bool, StoreError> {
     Ok(found)
 }
 
-/// Whether an agent has a task, or one that stands so.
+/// Returns `true` if an agent has a task, or a task in a status.
 fn has_task(
     read: &dyn Read,
     scene: &DashboardContext<'_>,
@@ -249,7 +243,7 @@ fn has_task(
     Ok(false)
 }
 
-/// Whether an agent has ever handed something in.
+/// Returns `true` if an agent has ever submitted a deliverable.
 fn handed_in(read: &dyn Read) -> Result<bool, StoreError> {
     let all: Vec<Version> = read.list(&Range::all().limit(FIRST))?;
     Ok(all.iter().any(|version| version.run.is_some()))

@@ -1,4 +1,4 @@
-//! What waits for a person, the most urgent first: the dashboard lists it, other pages count it.
+//! Items that need a person's action, most urgent first. The dashboard lists them, other pages count them.
 
 use std::borrow::Cow;
 
@@ -27,32 +27,29 @@ use super::away::Hidden;
 use super::tally::{COUNTED, Found, Kind, Needs, tally};
 use super::{DashboardContext, late, waiting};
 
-/// From this share on the workspace's budget is told; an agent has its own.
+/// Percentage from which the workspace's budget is reported. Agents have their own threshold.
 const SOFT_PCT: u8 = 80;
 
-/// A button of a row.
 pub struct Act {
-    /// What it says.
     pub label: Cow<'static, str>,
-    /// Its icon; empty for none.
+    /// Icon, or empty.
     pub glyph: &'static str,
-    /// The kind of button.
     pub kind: &'static str,
-    /// Where it leads or sends.
+    /// Link target or form action.
     pub href: String,
-    /// The fields of a form; nothing for a link.
+    /// Form fields. `None` for a link.
     pub form: Option<Vec<(&'static str, String)>>,
-    /// What can be chosen before it is sent; nothing where the button alone says all.
+    /// Choices to make before submitting, if any.
     pub menu: Option<Menu>,
 }
 
-/// What can be chosen of a button.
+/// Choices of a button.
 pub struct Menu {
-    /// Its id in the page.
+    /// Element id.
     pub id: String,
-    /// The field that is sent.
+    /// Form field.
     pub name: &'static str,
-    /// What is sent, and what people read.
+    /// Form value and label.
     pub lines: Vec<(String, String)>,
 }
 
@@ -85,59 +82,54 @@ impl Act {
     }
 }
 
-/// Where the words are sent that ask for changes of a delivered piece.
+/// Data of the "request changes" dialog of a deliverable.
 pub struct Changes {
-    /// The end of the ids of its dialog.
+    /// Suffix of the dialog's element ids.
     pub short: String,
-    /// Where they are sent.
+    /// Submit URL.
     pub action: String,
-    /// The version that is meant.
+    /// The reviewed version.
     pub version_id: String,
-    /// The beginning of what a draft of them is kept under.
+    /// Storage key prefix of a draft.
     pub draft: String,
 }
 
-/// One thing.
 #[derive(Default)]
 pub struct Row {
-    /// Names the thing and what it says now: of something new it is another one.
+    /// Identifies the item in its current state. A new state has a new id.
     pub id: String,
-    /// Its colour.
     pub tone: Tone,
     pub icon: &'static str,
-    /// What it is about.
     pub title: String,
-    /// Where it is seen.
     pub href: String,
-    /// What is wanted, in a word or two.
+    /// Short description of the required action.
     pub word: &'static str,
     pub face: Option<Face>,
-    /// More of it, in short pieces.
+    /// Further short texts.
     pub facts: Vec<String>,
-    /// What can be done here.
     pub acts: Vec<Act>,
-    /// How changes are asked for, of delivered work.
+    /// Data for requesting changes of a deliverable.
     pub changes: Option<Changes>,
-    /// Whether it is merely told, so that it can be dismissed for good.
+    /// `true` for information that requires no action and can be dismissed for good.
     pub is_told: bool,
-    /// The ids of what else stands on this row, and whether each is merely told.
+    /// Ids of the other items merged into this row, and whether each is only information.
     pub(in crate::dashboard) with: Vec<(String, bool)>,
-    /// The task that it is about: one task is one row.
+    /// Task of the row. A task has one row.
     pub(super) task: Option<TaskId>,
-    /// How it is told on the row of the same task that stands before it.
+    /// Text for this item on an earlier row of the same task.
     pub(super) also: String,
 }
 
-/// A field of forms that lead back to the first page.
+/// Form field that leads back to the dashboard.
 pub(super) fn from_here(name: &'static str) -> (&'static str, String) {
     (name, "dashboard".to_owned())
 }
 
-/// Tables after whose changes the rows may be others; what one has put away is one's own.
+/// Tables whose changes may change the rows. A person's dismissals are tracked separately.
 pub const TABLES: [Table; 9] =
     [DELIVERABLES, INBOX, RUNS, AGENTS, TASKS, CONNECTIONS, GRANTS, SETTINGS, USAGE];
 
-/// What waits for the person: as many rows as fit the page, and how many things there are.
+/// The rows that fit the page, and the total.
 pub fn read(tx: &dyn Read, scene: &DashboardContext<'_>) -> Result<Needs, StoreError> {
     let kind = |label, path, found| Kind { label, path, is_told: false, found };
     let told = |label, path, found| Kind { is_told: true, ..kind(label, path, found) };
@@ -155,7 +147,7 @@ pub fn read(tx: &dyn Read, scene: &DashboardContext<'_>) -> Result<Needs, StoreE
     Ok(tally(scene, kinds))
 }
 
-/// The row with this id; none when it is not among those that are shown, or says something else by now.
+/// The row with this id. `None` if it is not displayed or has a new state.
 pub fn find(
     tx: &dyn Read,
     scene: &DashboardContext<'_>,
@@ -181,7 +173,7 @@ pub(super) fn task_of(tx: &dyn Read, id: Option<TaskId>) -> Result<Option<Task>,
     }
 }
 
-/// A backup or a restore drill that failed, for who can mend it.
+/// Failed backup or restore drill, for those who may manage backups.
 fn backups_trouble(scene: &DashboardContext<'_>) -> Result<Option<Row>, StoreError> {
     let app = &scene.ws.app;
     if !backups::may_manage(app, scene.who.account)? {
@@ -235,7 +227,7 @@ fn out_of_order(
         let Some(tested) = connection.tested.as_ref().filter(|tested| !tested.ok) else { continue };
         let href = scene.ws.url(&format!("settings/connections/{}", connection.id));
         rows.push(Row {
-            // It is tested again and again: a further failure is nothing new.
+            // It is tested repeatedly; a further failure is no new state.
             id: format!("connection-{}", connection.id),
             tone: Tone::Danger,
             icon: "key",
@@ -268,7 +260,7 @@ fn out_of_order(
     Ok(Found::rows(hidden, rows))
 }
 
-/// Delivered work.
+/// Deliverables in review.
 fn to_review(
     tx: &dyn Read,
     scene: &DashboardContext<'_>,
@@ -321,7 +313,7 @@ fn to_review(
     )
 }
 
-/// Work that failed and is not tried again by itself.
+/// Failed work that is not retried automatically.
 fn failed(
     tx: &dyn Read,
     scene: &DashboardContext<'_>,
@@ -373,7 +365,7 @@ fn failed_row(
             None => None,
         };
         acts.push(match onward {
-            // What broke off at a limit or by a crash need not begin anew.
+            // Work that ended at a limit or in a crash can be continued instead of restarted.
             Some(onward) => {
                 let fields = vec![from_here("back")];
                 Act::label(onward.label, format!("{href}/continue"), fields).glyph("play")
@@ -401,7 +393,7 @@ fn failed_row(
     })
 }
 
-/// Tasks that have an agent, and nothing that will wake it.
+/// Tasks that have an agent but that nothing will start.
 fn alone(
     tx: &dyn Read,
     scene: &DashboardContext<'_>,
@@ -444,7 +436,7 @@ fn alone(
     Found::draw(hidden, found, of, row)
 }
 
-/// Budgets that are used up or nearly so: the workspace's, then those of agents.
+/// Exhausted or nearly exhausted budgets: of the workspace, then of agents.
 fn budgets(
     tx: &dyn Read,
     scene: &DashboardContext<'_>,
@@ -470,7 +462,7 @@ fn budgets(
     Ok(Found::rows(hidden, rows))
 }
 
-/// A budget of which more than this share is spent.
+/// A budget of which more than this percentage is spent.
 fn budget(
     (id, whose): (&str, &str),
     (spent, limit, soft_pct): (i64, i64, u8),

@@ -1,4 +1,4 @@
-//! What happened since a person was last here, each figure with the list of what it counts.
+//! Activity since a person's last visit, as counts with links to the counted lists.
 
 use jiff::SignedDuration;
 
@@ -16,34 +16,33 @@ use kernel::{TaskStatus, Timestamp, TypedId as _, VersionId};
 use store::{Range, ReadExt as _, Snap, StoreError, Table};
 use web::format;
 
-/// How many runs are looked through for those that failed: the newest.
+/// Maximum number of latest runs to search for failed ones.
 const RUNS_OF_AN_ABSENCE: usize = 500;
-/// So many pieces of work are counted.
+/// Limit of the count of deliverables.
 const COUNTED: usize = 1_000;
-/// How long before an absence a run that ended in it may have been made.
+/// How long before the absence a run that ended in it may have been created.
 const LONGEST_RUN: SignedDuration = SignedDuration::from_hours(24 * 7);
 
-/// The tables that the figures follow from.
+/// Tables from which the counts are derived.
 pub const TABLES: [Table; 3] = [TASKS, VERSIONS, RUNS];
 
-/// A figure, and where what it counts is listed.
+/// A count with a link to the counted list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Figure {
-    /// "4 tasks done".
+    /// Such as "4 tasks done".
     pub label: String,
-    /// The list.
     pub href: String,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Since {
-    /// "Since yesterday evening".
+    /// Such as "Since yesterday evening".
     pub since: String,
-    /// What there is to report; empty when nothing happened, and for who was not away.
+    /// Empty if nothing happened or the person was not away.
     pub figures: Vec<Figure>,
 }
 
-/// What happened since this person was last here.
+/// Activity since this person's last visit.
 pub fn read(snap: &Snap<'_>, scene: &DashboardContext<'_>) -> Result<Since, StoreError> {
     let visit = snap.get::<Visit>(scene.who.account)?;
     let Some(at) = visit.and_then(|visit| visit.since(scene.now)) else {
@@ -78,7 +77,7 @@ pub fn read(snap: &Snap<'_>, scene: &DashboardContext<'_>) -> Result<Since, Stor
     Ok(Since { since: format!("Since {}", describe(scene, at)), figures })
 }
 
-/// Exactly the tasks that the list of the same query has.
+/// Counts exactly the tasks of the linked list.
 fn tasks_done(
     snap: &Snap<'_>,
     scene: &DashboardContext<'_>,
@@ -119,7 +118,7 @@ fn runs_failed(
     Ok(failed)
 }
 
-/// "yesterday evening", "this morning", "Friday afternoon", "12 November".
+/// Such as "yesterday evening", "this morning", "Friday afternoon" or "12 November".
 fn describe(scene: &DashboardContext<'_>, at: Timestamp) -> String {
     let (then, now) = (at.to_zoned(scene.zone.clone()), scene.now.to_zoned(scene.zone.clone()));
     let part = match then.hour() {

@@ -1,4 +1,4 @@
-//! What waits for a person, counted in full: the page draws the first of each kind and says how many more there are.
+//! Counts of items that need a person's action. The page shows the first of each kind and the number of the others.
 
 use std::collections::HashMap;
 
@@ -10,28 +10,28 @@ use super::DashboardContext;
 use super::away::Hidden;
 use super::needs::Row;
 
-/// How many rows of one kind, and of all kinds.
+/// Maximum number of rows per kind, and in total.
 const OF_A_KIND: usize = 5;
 const ALL: usize = 12;
-/// So many of a kind are counted; beyond it is "more than".
+/// Limit of the count per kind. Beyond it the count is shown as "more than".
 pub(super) const COUNTED: usize = 100;
 
-/// How many things wait for a person.
+/// Number of items.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Count {
     counted: usize,
-    /// Whether there are more than were counted.
+    /// `true` if there are more than were counted.
     beyond: bool,
 }
 
 impl Count {
-    /// How many were counted, and whether there are more.
+    /// The count, and whether there are more.
     #[must_use]
     pub fn counted(self) -> (usize, bool) {
         (self.counted, self.beyond)
     }
 
-    /// The number beside a heading: "8", "120+"; empty for none.
+    /// Short form, such as "8" or "120+". Empty for zero.
     #[must_use]
     pub fn short(self) -> String {
         match (self.counted, self.beyond) {
@@ -41,7 +41,7 @@ impl Count {
         }
     }
 
-    /// In a sentence; nothing when nothing waits.
+    /// As a sentence. `None` for zero.
     #[must_use]
     pub fn told(self) -> Option<String> {
         match (self.counted, self.beyond) {
@@ -53,44 +53,44 @@ impl Count {
     }
 }
 
-/// Things that are not drawn, and where they are.
+/// Items of a kind that are not displayed.
 pub struct More {
-    /// "27 in review".
+    /// Such as "27 in review".
     pub label: String,
     pub href: String,
 }
 
-/// What waits for a person.
+/// Items that need a person's action.
 pub struct Needs {
-    /// The rows that fit the page, the most urgent first.
+    /// The rows that fit the page, most urgent first.
     pub rows: Vec<Row>,
-    /// How many things there are.
+    /// Total number of items.
     pub count: Count,
-    /// How many of them are not drawn.
+    /// Number of items that are not displayed.
     pub hidden: Count,
-    /// What those are.
+    /// Items that are not displayed, by kind.
     pub more: Vec<More>,
 }
 
-/// What was found of one kind.
+/// Items of one kind.
 #[derive(Default)]
 pub(super) struct Found {
-    /// The first of them.
+    /// The first items.
     rows: Vec<Row>,
-    /// The others by their ids, with the tasks of those that have one: a task counts once, whatever it waits for.
+    /// Ids and tasks of the other items. A task counts once over all kinds.
     others: Vec<(String, Option<TaskId>)>,
 }
 
 impl Found {
-    /// Rows that cost next to nothing.
+    /// From rows that are cheap to build.
     pub(super) fn rows(hidden: &Hidden, mut rows: Vec<Row>) -> Self {
         rows.retain(|row| !hidden.has(&row.id));
         let others = rows.split_off(rows.len().min(OF_A_KIND));
         Self { rows, others: others.into_iter().map(|row| (row.id, row.task)).collect() }
     }
 
-    /// Draws the first of these things and counts the others; what is put away is neither. `of` says under which id a
-    /// thing is put away, and of which task it is.
+    /// Builds rows for the first items and counts the others, skipping hidden ones. `of` returns the id and task of an
+    /// item.
     pub(super) fn draw<T>(
         hidden: &Hidden,
         things: impl IntoIterator<Item = T>,
@@ -116,22 +116,22 @@ impl Found {
     }
 }
 
-/// A kind of what waits for a person.
+/// A kind of item.
 pub(super) struct Kind {
-    /// What is said of several, behind their number.
+    /// Plural label that follows the number.
     pub label: &'static str,
     pub path: &'static str,
-    /// Whether all of them are merely told.
+    /// `true` if no item requires an action.
     pub is_told: bool,
     pub found: Found,
 }
 
-/// One row a task: it stands where it is the most urgent, and says there what else it waits for.
+/// Merges items of the same task into one row: the row is at the most urgent kind and lists the other items.
 pub(super) fn tally(scene: &DashboardContext<'_>, kinds: Vec<Kind>) -> Needs {
     let mut rows: Vec<(usize, Row)> = Vec::new();
     let mut counts = vec![0; kinds.len()];
     let mut beyond = false;
-    // The kind under which a task is counted.
+    // Kind in which a task is counted.
     let mut owner: HashMap<TaskId, usize> = HashMap::new();
     let mut names = Vec::with_capacity(kinds.len());
     for (kind, Kind { label, path, is_told, found }) in kinds.into_iter().enumerate() {
@@ -176,7 +176,7 @@ pub(super) fn tally(scene: &DashboardContext<'_>, kinds: Vec<Kind>) -> Needs {
     Needs { rows, count, hidden: Count { counted: hidden, beyond }, more }
 }
 
-/// The row that stands there for a task already.
+/// The existing row of a task.
 fn before(rows: &mut [(usize, Row)], task: Option<TaskId>) -> Option<&mut (usize, Row)> {
     let task = task?;
     rows.iter_mut().find(|(_, row)| row.task == Some(task))

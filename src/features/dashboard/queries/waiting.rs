@@ -1,4 +1,4 @@
-//! Runs that wait for something that a person could help with, with the answers that a question offers.
+//! Waiting runs that a person can help, with the answers that a question offers.
 
 use super::DashboardContext;
 use super::away::Hidden;
@@ -13,10 +13,10 @@ use kernel::{Can, RunState, WaitFor};
 use store::{Read, StoreError};
 use web::parts::Tone;
 
-/// How many answers to choose from a question shows.
+/// Maximum number of answers to show.
 const OFFERED: usize = 3;
 
-/// Runs that wait: a moment comes, and a sub-agent ends, by itself.
+/// Runs that wait for a person. Excludes waiting for a time or a sub-agent, which end on their own.
 pub(super) fn found(
     tx: &dyn Read,
     scene: &DashboardContext<'_>,
@@ -69,7 +69,7 @@ pub(super) fn found(
     )
 }
 
-/// A question of a run, with the answers that it offers.
+/// A question of a run, with the offered answers.
 fn question(
     scene: &DashboardContext<'_>,
     (agent, task): (Option<&Agent>, Option<&Task>),

@@ -1,4 +1,4 @@
-//! Delivered work as a card: what it is, where it stands, what was said of it.
+//! Deliverables for display: content, state and reviews.
 
 use crate::deliverables::model::{Content, Deliverable};
 use crate::links::queries as links;
@@ -12,84 +12,81 @@ use web::time::RelTime;
 
 use super::{Piece, ReviewedVersion};
 
-/// What a person said of a version.
+/// A review for display.
 #[derive(Clone, Debug)]
 pub struct Said {
     pub face: Face,
     /// State word.
     pub state: &'static str,
-    /// In words: "Approved".
+    /// Label, such as "Approved".
     pub label: &'static str,
-    /// The note, rendered.
+    /// Rendered.
     pub note: SafeHtml,
-    /// What was said to single places: the place, or nothing, and the words.
+    /// Remarks: quoted passage, or empty, and text.
     pub remarks: Vec<(String, String)>,
     pub at: RelTime,
 }
 
-/// What was delivered.
+/// Content for display.
 #[derive(Clone, Debug)]
 pub enum Shown {
-    /// Markdown, rendered.
+    /// Rendered Markdown.
     Text(SafeHtml),
-    /// A page, rendered as it was delivered; what it is called now and where it is, if it is still there.
+    /// A page, rendered as delivered, with its current title and path if it still exists.
     Page(SafeHtml, Option<(String, String)>),
-    /// An address on the web.
+    /// External URL.
     Url(String),
-    /// A file: name, size, where it is fetched, where it is shown if its name says an image or PDF.
+    /// A file: name, size, download URL, and how to view it if the name suggests an image or PDF.
     File(String, String, String, Option<View>),
 }
 
-/// How a delivered file can be looked at. What it really is, its bytes say when it is fetched.
+/// How to view a delivered file. The actual type is determined from the content on download.
 #[derive(Clone, Debug)]
 pub enum View {
     /// In an image element.
     Image(String),
-    /// In a tab of its own.
+    /// In a new tab.
     Pdf(String),
 }
 
-/// Delivered work for a page.
+/// A deliverable for display.
 #[derive(Clone, Debug)]
 pub struct Card {
     pub id: String,
-    /// A short id for elements.
+    /// Short id for element ids.
     pub short: String,
     pub title: String,
-    /// Where it stands: word and label.
+    /// State word and label.
     pub state: (&'static str, &'static str),
-    /// "Text", "Link", "File", "Page", "Record".
+    /// "Text", "Link", "File", "Page" or "Record".
     pub kind: &'static str,
-    /// Icon of the kind.
     pub glyph: &'static str,
-    /// Who delivered it.
+    /// Face of the author.
     pub by: Face,
-    /// The number of the version.
+    /// Version number.
     pub version: u32,
-    /// The id of the version: a review is bound to it.
+    /// Id of the version, to which a review is bound.
     pub version_id: String,
-    /// When it was delivered.
     pub at: RelTime,
-    /// What was delivered.
     pub shown: Shown,
-    /// What its maker says about it.
+    /// The author's note.
     pub note: SafeHtml,
-    /// What was said of this version.
+    /// Review of this version.
     pub said: Option<Said>,
-    /// Where the review page shows it.
+    /// URL on the review page.
     pub href: String,
-    /// Where a review is sent.
+    /// Submit URL of a review.
     pub action: String,
-    /// Under which name the script keeps what is typed into the review.
+    /// Storage key of a review draft.
     pub draft: String,
-    /// Whether this person may decide now.
+    /// `true` if the viewer may review it now.
     pub open: bool,
-    /// Where the next version is delivered; empty for who may not.
+    /// URL for submitting the next version, or empty without permission.
     pub again: String,
 }
 
 impl Card {
-    /// The card of a piece at its newest version.
+    /// The deliverable at its latest version.
     #[must_use]
     pub fn new(scene: &ViewContext, read: &dyn Read, piece: Piece) -> Self {
         let Piece { deliverable, mut versions } = piece;
@@ -97,7 +94,7 @@ impl Card {
         Self::at(scene, read, &deliverable, newest)
     }
 
-    /// The card of a piece at one of its versions.
+    /// The deliverable at one of its versions.
     #[must_use]
     pub fn at(
         scene: &ViewContext,
@@ -167,7 +164,7 @@ impl Card {
     }
 }
 
-/// What the ending of a name promises.
+/// How to view a file, judged by its extension.
 fn view(name: &str, url: impl FnOnce() -> String) -> Option<View> {
     let (_, ending) = name.rsplit_once('.')?;
     match ending.to_ascii_lowercase().as_str() {
@@ -177,7 +174,7 @@ fn view(name: &str, url: impl FnOnce() -> String) -> Option<View> {
     }
 }
 
-/// The state word of a verdict.
+/// State word of a verdict.
 #[must_use]
 pub fn state_of(verdict: Verdict) -> &'static str {
     match verdict {

@@ -1,28 +1,24 @@
-//! What changed between two versions of a text, line by line.
+//! Line diff between two versions of a text.
 
 use std::time::Duration;
 
 use similar::{Algorithm, ChangeTag, TextDiff};
 
-/// How many unchanged lines stand around a change.
+/// Number of context lines.
 const AROUND: usize = 2;
-/// Longer is not thought about: the rest is shown as replaced.
+/// Time limit. The remaining lines are then shown as replaced.
 const PATIENCE: Duration = Duration::from_millis(200);
 
-/// A line of the comparison.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Line {
-    /// In both.
     Same(String),
-    /// Only in the new one.
     New(String),
-    /// Only in the old one.
     Old(String),
-    /// So many lines in both that are not shown.
+    /// Number of omitted unchanged lines.
     Skipped(usize),
 }
 
-/// The changes with a little of what stands around them; nothing when both are the same.
+/// Changes with context. Empty if both texts are equal.
 #[must_use]
 pub fn changes(old: &str, new: &str) -> Vec<Line> {
     let mut config = TextDiff::configure();
@@ -54,7 +50,7 @@ pub fn changes(old: &str, new: &str) -> Vec<Line> {
     lines
 }
 
-/// How many words came and went.
+/// Number of added and removed words.
 #[must_use]
 pub fn words(lines: &[Line]) -> (usize, usize) {
     let count = |text: &str| text.split_whitespace().count();

@@ -1,4 +1,4 @@
-//! Reads of delivered work.
+//! Reads of deliverables.
 
 pub mod card;
 pub mod diff;
@@ -9,39 +9,37 @@ use kernel::key::KeyBuf;
 use kernel::{DeliverableId, DeliverableState, TaskId, Timestamp, TypedId as _, Verdict};
 use store::{Range, Read, ReadExt, StoreError};
 
-/// How many pieces the list of decided work looks back at.
+/// Maximum number of deliverables to search for decided ones.
 const LOOK_BACK: usize = 200;
 
-/// A version with what was said of it.
+/// A version with its review.
 #[derive(Clone, Debug)]
 pub struct ReviewedVersion {
     pub version: Version,
-    /// What a person said of it.
     pub review: Option<Review>,
 }
 
-/// A piece of work with all its versions, oldest first.
+/// A deliverable with all its versions, oldest first.
 #[derive(Clone, Debug)]
 pub struct Piece {
-    /// The piece.
     pub deliverable: Deliverable,
     pub versions: Vec<ReviewedVersion>,
 }
 
 impl Piece {
-    /// What tools call it.
+    /// Short id for tools.
     #[must_use]
     pub fn short(&self) -> String {
         self.deliverable.id.short()
     }
 
-    /// The version that counts.
+    /// Latest version.
     #[must_use]
     pub fn newest(&self) -> Option<&ReviewedVersion> {
         self.versions.last()
     }
 
-    /// What a person last said of it, if that was not only a yes.
+    /// Text of the last review, unless it was an approval.
     #[must_use]
     pub fn last_note(&self) -> Option<String> {
         let review = self.versions.iter().rev().find_map(|judged| judged.review.as_ref())?;
@@ -50,7 +48,7 @@ impl Piece {
     }
 }
 
-/// The note of a review with its remarks, as a model reads them.
+/// Note and remarks of a review, for models.
 #[must_use]
 pub fn describe(review: &Review) -> String {
     let mut text = review.note.clone();
@@ -66,7 +64,7 @@ pub fn describe(review: &Review) -> String {
     text
 }
 
-/// What was asked for, one thing after the other: the lines of the note, then the remarks.
+/// Requested changes as single items: the lines of the note, then the remarks.
 #[must_use]
 pub fn asks(review: &Review) -> Vec<String> {
     if review.verdict != Verdict::ChangesRequested {
@@ -80,7 +78,7 @@ pub fn asks(review: &Review) -> Vec<String> {
     lines.map(str::to_owned).chain(remarks).collect()
 }
 
-/// A line without the mark of a list before it.
+/// Strips the list marker from a line.
 fn ask(line: &str) -> &str {
     let line = line.trim();
     let line = ["- [ ] ", "- ", "* ", "+ "]
@@ -95,24 +93,23 @@ fn ask(line: &str) -> &str {
     }
 }
 
-/// The delivered work of a task, oldest first.
+/// Deliverables of a task with their versions, oldest first.
 pub fn of_task(read: &dyn Read, task: TaskId) -> Result<Vec<Piece>, StoreError> {
     let range = Range::prefix(KeyBuf::of(&task));
     let all: Vec<Deliverable> = read.scan(model::BY_TASK, &range)?;
     all.into_iter().map(|deliverable| with_versions(read, deliverable)).collect()
 }
 
-/// The delivered work of a task without its versions, oldest first.
+/// Deliverables of a task, oldest first.
 pub fn pieces(read: &dyn Read, task: TaskId) -> Result<Vec<Deliverable>, StoreError> {
     read.scan(model::BY_TASK, &Range::prefix(KeyBuf::of(&task)))
 }
 
-/// The newest pieces, the youngest first.
+/// Latest deliverables, newest first.
 pub fn newest(read: &dyn Read, limit: usize) -> Result<Vec<Deliverable>, StoreError> {
     read.list(&Range::all().reverse().limit(limit))
 }
 
-/// A piece of work with its versions.
 pub fn with_versions(read: &dyn Read, deliverable: Deliverable) -> Result<Piece, StoreError> {
     let range = Range::prefix(KeyBuf::of(&deliverable.id));
     let mut versions = Vec::new();
@@ -123,7 +120,6 @@ pub fn with_versions(read: &dyn Read, deliverable: Deliverable) -> Result<Piece,
     Ok(Piece { deliverable, versions })
 }
 
-/// A piece of work by its id.
 pub fn get(read: &dyn Read, id: DeliverableId) -> Result<Piece, DeliverableError> {
     match read.get::<Deliverable>(id)? {
         Some(piece) => Ok(with_versions(read, piece)?),
@@ -131,7 +127,7 @@ pub fn get(read: &dyn Read, id: DeliverableId) -> Result<Piece, DeliverableError
     }
 }
 
-/// A piece of a task by what models call it: its short or whole id, or its exact title.
+/// Finds a deliverable of a task by short id, full id or exact title.
 pub fn resolve(read: &dyn Read, task: TaskId, text: &str) -> Result<Deliverable, DeliverableError> {
     let text = text.trim();
     let range = Range::prefix(KeyBuf::of(&task));
@@ -145,8 +141,8 @@ pub fn resolve(read: &dyn Read, task: TaskId, text: &str) -> Result<Deliverable,
     found.ok_or_else(|| DeliverableError::NotFound(text.chars().take(60).collect()))
 }
 
-/// A piece of a task that was sent back or still waits, with this title: what a model means that
-/// delivers the same again without saying so.
+/// Deliverable of a task with this title that was sent back or is in review. A model that submits the same title again
+/// means this one.
 pub fn unfinished(
     read: &dyn Read,
     task: TaskId,
@@ -161,18 +157,17 @@ pub fn unfinished(
     Ok(all.into_iter().find(same))
 }
 
-/// What waits for a person, longest waiting first.
+/// Deliverables in review, longest waiting first.
 pub fn in_review(read: &dyn Read, limit: usize) -> Result<Vec<Deliverable>, StoreError> {
     read.scan(model::IN_REVIEW, &Range::all().limit(limit))
 }
 
-/// How many pieces wait for a person, counted up to a thousand.
+/// Number of deliverables in review, counted up to a thousand.
 pub fn in_review_count(read: &dyn Read) -> Result<usize, StoreError> {
     read.len(model::IN_REVIEW, &Range::all().limit(1_000))
 }
 
-/// What was sent back and is not delivered anew, and what was decided since a moment; each the
-/// last changed first.
+/// Deliverables that were sent back and not resubmitted, and those decided since a moment. Each last changed first.
 pub fn decided(
     read: &dyn Read,
     since: Timestamp,

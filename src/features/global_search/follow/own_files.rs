@@ -1,5 +1,5 @@
-//! Agents' own files: no records, but the feed has each commit of them, by the event of a run, by the order that took a
-//! run's files back, or by the event of a person's change.
+//! Agents' files in the index. They are no records, but the feed has each of their commits: as an event of a run, in
+//! a revert order, or as an event of a person's change.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use store::{Entry, Op, Range, Read, ReadExt, StoreError};
 
 use super::{FollowError, MOST_AT_ONCE, readable};
 
-/// The files that entries tell to have changed, each with its entry.
+/// Files that entries changed, each with its entry.
 pub(super) fn changed(
     ws: &Ws,
     read: &dyn Read,
@@ -32,7 +32,7 @@ pub(super) fn changed(
                 let all = paths.iter().map(|path| (Found::agent_file(agent, path), entry.seq));
                 found.extend(all);
             }
-            // What a branch does not have any more is found no more, either.
+            // Files that are no longer on the branch are not found.
             Err(error) => tracing::debug!(agent.id = %agent, %error, "files are not looked at"),
         };
         for event in &entry.events {
@@ -57,7 +57,7 @@ pub(super) fn changed(
     Ok(found)
 }
 
-/// The commit that a row tells of, and whose files it has changed.
+/// The commit that a row names, and the agent whose files it changed.
 fn committed(
     read: &dyn Read,
     table: u16,
@@ -81,7 +81,7 @@ fn committed(
     Ok(session.map(|session| (session.agent, commit)))
 }
 
-/// A record; nothing of one that cannot be read: whoever indexes that one gives it up.
+/// A record, or `None` if it cannot be decoded: the consumer that indexes it reports that.
 fn known<T>(read: Result<Option<T>, StoreError>) -> Result<Option<T>, StoreError> {
     match read {
         Err(StoreError::Decode(_)) => Ok(None),
@@ -89,7 +89,7 @@ fn known<T>(read: Result<Option<T>, StoreError>) -> Result<Option<T>, StoreError
     }
 }
 
-/// Takes all files of all agents into a new index.
+/// Indexes all files of all agents into a new index.
 pub(super) fn all(ws: &Ws, halt: &CancellationToken, records: &mut u64) -> Result<(), FollowError> {
     let agents = ws.read(|snap| known(snap.list::<Agent>(&Range::all()).map(Some)))?;
     for agent in agents.unwrap_or_default() {

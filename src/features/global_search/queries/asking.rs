@@ -1,4 +1,4 @@
-//! The agents that can be asked what somebody looks for.
+//! Agents that can be asked a search query.
 
 use kernel::Can;
 use store::{Read, StoreError};
@@ -8,23 +8,21 @@ use web::session::Person;
 use crate::agents::queries::{self as agents, Called};
 use app::Ws;
 
-/// An agent that can be asked.
 pub struct AskableAgent {
-    /// Its face and name.
     pub face: Face,
-    /// Where a message to it is sent.
+    /// URL to send a message to.
     pub action: String,
 }
 
-/// A question, and who can be asked it.
+/// A question and the agents that can be asked.
 pub struct Asking {
-    /// The message.
+    /// Message text.
     pub body: String,
-    /// The agents, by name.
+    /// By name.
     pub agents: Vec<AskableAgent>,
 }
 
-/// Who can be asked what somebody looks for: nobody when nothing is looked for, or this person may not speak with agents.
+/// Agents that can be asked the query. Empty for an empty query or if this person may not talk to agents.
 pub fn of(
     ws: &Ws,
     read: &dyn Read,

@@ -1,5 +1,5 @@
-//! The text of files, for the index: of those on tasks and in delivered work, and of agents' own. Only the beginning of
-//! a file is read, and only where its bytes are text or a PDF; an image is found by its name.
+//! Text of files for the index: files of tasks and deliverables, and agents' files. Reads only the start of a file, and
+//! only text files and documents. Other files are found by name.
 
 use std::io::{self, Read as _};
 
@@ -12,18 +12,17 @@ use store::{BlobId, Blobs, StoreError};
 use tool::document;
 use web::file::Kind;
 
-/// How much of a file is looked at, in bytes.
+/// Maximum number of bytes to read per file.
 pub const MOST: usize = 256 * 1024;
-/// How much of all files together is read for one question, in bytes.
+/// Maximum number of bytes to read for one query.
 const ASKED: usize = 16 * 1024 * 1024;
-/// The largest PDF that is read for the index, in bytes: what its beginning says, its end tells.
+/// Maximum size of a PDF to index, in bytes. A PDF must be read whole, because its index is at the end.
 const LARGEST_PDF: u64 = 16 * 1024 * 1024;
-/// The same for a question.
+/// The same for a query.
 const ASKED_PDF: u64 = 1024 * 1024;
-/// The errors of a program that has too many files open: later it has not.
+/// Error codes `ENFILE` and `EMFILE`: too many open files, a temporary condition.
 const TOO_MANY: [Option<i32>; 2] = [Some(23), Some(24)];
 
-/// Reads the text of files.
 pub struct Contents<'a> {
     ws: &'a Ws,
     left: usize,
@@ -31,29 +30,27 @@ pub struct Contents<'a> {
 }
 
 impl<'a> Contents<'a> {
-    /// For the index: as much as there is.
+    /// For the index: no total limit.
     #[must_use]
     pub fn all(ws: &'a Ws) -> Self {
         Self { ws, left: usize::MAX, largest_pdf: LARGEST_PDF }
     }
 
-    /// For a question, which waits: of some files. Those behind them are told by their names.
+    /// For a query: limited in total. Files beyond the limit are matched by name only.
     #[must_use]
     pub fn some(ws: &'a Ws) -> Self {
         Self { ws, left: ASKED, largest_pdf: ASKED_PDF }
     }
 
-    /// Where files lie.
     #[must_use]
     pub fn blobs(&self) -> &Blobs {
         &self.ws.blobs
     }
 
-    /// The text with which a file on a task or in delivered work begins; nothing when it is no text, or
-    /// is not there.
+    /// Start of the text of a blob. `None` if it has no text or is missing.
     ///
     /// # Errors
-    /// When it may be read later.
+    /// If reading may succeed later.
     pub fn of_blob(&mut self, blob: BlobId) -> Result<Option<String>, StoreError> {
         if self.left == 0 {
             return Ok(None);
@@ -81,12 +78,12 @@ impl<'a> Contents<'a> {
         failed.map(|()| text)
     }
 
-    /// The text with which a file of an agent begins, and when it changed last, in seconds since 1970; nothing when
-    /// it is no text, or is not there.
+    /// Start of the text of an agent's file, and its last change in seconds since 1970. `None` if it has no text or is
+    /// missing.
     pub fn of_agent(&mut self, agent: &Agent, path: &str) -> Option<(String, i64)> {
         let folder = self.ws.agent_folder(&agent.slug);
         let most = if self.left == 0 { 0 } else { MOST as u64 };
-        // ok: an agent that is not set up, a folder or a link in its place have no words.
+        // ok: an agent without files, a folder, or a link has no text.
         let files = AgentFiles::open(&folder).ok()?;
         let part = files.read(path, 0, most).ok()??;
         let changed = folder.join(path).symlink_metadata().and_then(|meta| meta.modified()).ok();
@@ -96,14 +93,14 @@ impl<'a> Contents<'a> {
             return Some((String::new(), at));
         }
         let text = self.took(part.bytes, part.total, |bytes| {
-            // ok: what cannot be read to its end is no PDF with words.
+            // ok: an incompletely read file yields no text.
             let rest = files.read(path, bytes.len() as u64, LARGEST_PDF).ok().flatten();
             bytes.extend(rest.into_iter().flat_map(|part| part.bytes));
         })?;
         (!text.trim().is_empty()).then_some((text, at))
     }
 
-    /// The text of a file of which these are the first bytes of so many; `rest` adds the others.
+    /// Text of a file. `bytes` are the first of `total` bytes; `rest` appends the others.
     fn took(
         &mut self,
         mut bytes: Vec<u8>,
@@ -117,7 +114,7 @@ impl<'a> Contents<'a> {
                 text::of_bytes(bytes, is_cut)
             }
             Kind::Image(_) => None,
-            // What is packed may be a document of an office.
+            // Compressed files may be office documents.
             Kind::Pdf | Kind::Other if self.largest_pdf < total => None,
             Kind::Pdf | Kind::Other => {
                 if is_cut {
@@ -127,7 +124,7 @@ impl<'a> Contents<'a> {
                 if !document::is_one(&bytes) {
                     return None;
                 }
-                // ok: of what cannot be read, or is a picture of a page, the name is known.
+                // ok: an unreadable or scanned document is found by name.
                 let words = document::words(&bytes, MOST).ok()?;
                 Some(words.text).filter(|text| !text.is_empty())
             }
@@ -135,10 +132,10 @@ impl<'a> Contents<'a> {
     }
 }
 
-/// The paths of all files that an agent's branch has.
+/// Paths of all files on an agent's branch.
 ///
 /// # Errors
-/// When the repository cannot be read.
+/// If the repository cannot be read.
 pub fn paths(ws: &Ws, agent: &Agent) -> Result<Vec<String>, GitError> {
     let (repo, branch) = (ws.repo()?, Branch::agent(&agent.slug)?);
     if repo.head(&branch)?.is_none() {
@@ -148,10 +145,10 @@ pub fn paths(ws: &Ws, agent: &Agent) -> Result<Vec<String>, GitError> {
     Ok(files.into_iter().map(|file| file.path).collect())
 }
 
-/// The paths that a commit changed.
+/// Paths that a commit changed.
 ///
 /// # Errors
-/// When the repository does not have it, or cannot be read.
+/// If the repository does not have the commit or cannot be read.
 pub fn changed(ws: &Ws, commit: &str) -> Result<Vec<String>, GitError> {
     ws.repo()?.changed_by(&[CommitId::parse(commit)?])
 }

@@ -1,4 +1,4 @@
-//! What the index is told of a record: its words, and who may see it.
+//! Search documents of records: their text and audience.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -30,46 +30,46 @@ use store::{BlobId, Op, Range, Read, ReadExt, Record, StoreError};
 use super::super::model::{Found, Kind};
 use super::contents::Contents;
 
-/// The audience of what all members see.
+/// Audience of records that all members and agents may see.
 pub const EVERYBODY: &str = "all";
-/// The audience of what all people see, and not all agents.
+/// Audience of records that all people, but not all agents, may see.
 pub const PEOPLE: &str = "people";
-/// How much of a text is looked at, in bytes.
+/// Maximum number of bytes of a text.
 const MOST: usize = 64 * 1024;
-/// How many labels of a task are words of it.
+/// Maximum number of a task's labels to index.
 const MOST_LABELS: usize = 50;
 
-/// The audience that is one person alone.
+/// Audience of a single account.
 #[must_use]
 pub fn alone(account: AccountId) -> String {
     account.to_string()
 }
 
-/// The audiences that a member belongs to.
+/// Audiences of a member.
 #[must_use]
 pub fn audiences(account: AccountId) -> Vec<String> {
     vec![EVERYBODY.to_owned(), PEOPLE.to_owned(), alone(account)]
 }
 
-/// The audience that is one agent.
+/// Audience of a single agent.
 #[must_use]
 pub fn of_agent(agent: AgentId) -> String {
     format!("agent {agent}")
 }
 
-/// The audiences that an agent belongs to.
+/// Audiences of an agent.
 #[must_use]
 pub fn audiences_of(agent: AgentId) -> Vec<String> {
     vec![EVERYBODY.to_owned(), of_agent(agent)]
 }
 
-/// Whether one of the audiences may see it.
+/// Returns `true` if one of the audiences may see the document.
 #[must_use]
 pub fn may_see(document: &Document, audiences: &[String]) -> bool {
     document.seen_by.iter().any(|who| audiences.contains(who))
 }
 
-/// Reads records for the index, several at a time.
+/// Loads documents, with caches across records.
 pub struct Reader<'a> {
     read: &'a dyn Read,
     contents: Option<Contents<'a>>,
@@ -77,31 +77,31 @@ pub struct Reader<'a> {
     task_key: Option<String>,
     sessions: HashMap<SessionId, Option<Session>>,
     labels: HashMap<LabelId, Option<String>>,
-    /// The names of labels on records of nouns, by the numbers of these.
+    /// Label names of records, by the index number of their noun.
     tags: HashMap<u8, LabelNames>,
 }
 
 impl<'a> Reader<'a> {
-    /// Reads here, files by their names only.
+    /// Without file contents.
     #[must_use]
     pub fn new(read: &'a dyn Read) -> Self {
         let (sessions, labels, tags) = (HashMap::new(), HashMap::new(), HashMap::new());
         Self { read, contents: None, cuts: false, task_key: None, sessions, labels, tags }
     }
 
-    /// Reads the text of files as well.
+    /// Includes file contents.
     #[must_use]
     pub fn with(self, contents: Contents<'a>) -> Self {
         Self { contents: Some(contents), ..self }
     }
 
-    /// Cuts what has pieces into them: an index holds these, and whoever looks at a hit needs none.
+    /// Splits documents into passages. The index needs them, the display of a hit does not.
     #[must_use]
     pub fn cutting(self) -> Self {
         Self { cuts: true, ..self }
     }
 
-    /// What is known of a record; nothing when it is gone, or nobody looks for such a thing.
+    /// Document of a record. `None` if it is deleted or not searchable.
     pub fn document(&mut self, found: &Found) -> Result<Option<Document>, StoreError> {
         let document = match found.kind {
             Kind::Task => self.get::<Task>(found)?.map(|task| self.task(task)).transpose()?,
@@ -239,7 +239,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// The text of a file, if it is one.
+    /// Text of a blob, if it has any.
     fn text(&mut self, blob: BlobId) -> Result<Option<String>, StoreError> {
         match &mut self.contents {
             Some(contents) => contents.of_blob(blob),
@@ -247,7 +247,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A text file of an agent, as it lies in its folder.
+    /// A file of an agent, from its folder.
     fn agent_file(&mut self, found: &Found) -> Result<Option<Document>, StoreError> {
         let (Some((agent, path)), Some(contents)) = (found.of_agent(), &mut self.contents) else {
             return Ok(None);
@@ -286,7 +286,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// What was said in a conversation that somebody has among theirs.
+    /// A message of a conversation that has an audience.
     fn message(&mut self, event: SessionEvent) -> Result<Option<Document>, StoreError> {
         let Some(text) = text_of(&event.kind) else { return Ok(None) };
         let session = match self.sessions.get(&event.session) {
@@ -309,7 +309,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Who finds what was said in a conversation; nobody where it is among nobody's.
+/// Audience of a conversation's messages. `None` for sub-agents, and for conversations without owner and task.
 #[must_use]
 pub fn audience(session: &Session) -> Option<String> {
     if children::is_key(&session.key) {
@@ -322,7 +322,7 @@ pub fn audience(session: &Session) -> Option<String> {
     }
 }
 
-/// What an event says, unless it is HQ's own card of a task.
+/// Text of an event, except HQ's own task card.
 #[must_use]
 pub fn text_of(kind: &EventKind) -> Option<String> {
     if matches!(kind, EventKind::Input { input: None, .. }) {
@@ -331,7 +331,7 @@ pub fn text_of(kind: &EventKind) -> Option<String> {
     search::words(kind).map(|(_, text)| text)
 }
 
-/// What also has to be read again when a row of a table changed: tasks have the words of their labels.
+/// Further records to index when a row changed: tasks contain their labels' names.
 pub fn beside(read: &dyn Read, table: u16, key: &[u8]) -> Result<Vec<Found>, StoreError> {
     let task = |id: TaskId| Found { kind: Kind::Task, key: KeyBuf::of(&id).into_bytes() };
     if table == TASK_LABELS.number {
@@ -351,8 +351,8 @@ pub fn beside(read: &dyn Read, table: u16, key: &[u8]) -> Result<Vec<Found>, Sto
     Ok(all.into_iter().map(|row| task(row.task)).collect())
 }
 
-/// What also has to be read again when labels changed: records have the words of theirs. One that comes into being is
-/// on no other record than those of its own entry, but for one that comes back.
+/// Further records to index when labels changed, because records contain their labels' names. A new label is only on
+/// records of the same entry, except when an undo restores it.
 pub fn labelled(read: &dyn Read, entry: &store::Entry) -> Result<Vec<Found>, StoreError> {
     let is_undo = matches!(entry.cause, Cause::Undo(_));
     let changed = entry.changes.iter().filter(|change| change.table == LABELS.number);
@@ -362,7 +362,7 @@ pub fn labelled(read: &dyn Read, entry: &store::Entry) -> Result<Vec<Found>, Sto
     if ids.is_empty() {
         return Ok(Vec::new());
     }
-    // Of one that went, another may have taken the place: which records had it is told by nothing any more.
+    // A deleted label may have been merged into another. Nothing records any more which records had it.
     let others = |table: u16| table != LABELS.number && table != TASK_LABELS.number;
     let is_gone = changed.iter().any(|change| change.op == Op::Delete)
         && entry.changes.iter().any(|change| others(change.table));
@@ -388,7 +388,7 @@ fn agent(agent: Agent) -> Document {
     }
 }
 
-/// Somebody who has left is found no more.
+/// Former members are not found.
 fn person(member: Member) -> Option<Document> {
     member.left_at.is_none().then(|| Document {
         title: member.name,
@@ -398,7 +398,7 @@ fn person(member: Member) -> Option<Document> {
     })
 }
 
-/// A template is found by what it is for and by the tasks that it makes.
+/// A template is found by its description and its items.
 fn template(one: &Template) -> Document {
     let mut words = vec![one.description.as_str()];
     words
@@ -412,7 +412,7 @@ fn template(one: &Template) -> Document {
     }
 }
 
-/// A link to the web, or one that has a name of its own; what another one leads to is found itself.
+/// A link to an external URL or with a label of its own. Other links are found by their target.
 fn link(one: Link) -> Option<Document> {
     let address = match one.target {
         Target::Url(address) => address,
@@ -427,7 +427,7 @@ fn link(one: Link) -> Option<Document> {
     })
 }
 
-/// What somebody said of delivered work, as a whole and to single places.
+/// Note and remarks of a review.
 fn review(one: &Review) -> Document {
     let mut words = vec![one.note.as_str()];
     words.extend(

@@ -1,4 +1,5 @@
-//! Asks the index, adds what it does not hold yet, and looks at the records before anybody sees a hit.
+//! Search: queries the index, adds records that are not indexed yet, and checks the current record before showing a
+//! hit.
 
 pub mod asking;
 pub mod contents;
@@ -26,60 +27,56 @@ use contents::Contents;
 use document::Reader;
 use view::Hit;
 
-/// How long a question waits for the index when it is a little behind.
+/// How long a query waits for an index that is slightly behind.
 pub const NEAR: Duration = Duration::from_millis(100);
-/// How long it waits while an index is made.
+/// How long a query waits while an index is built.
 const FIRST: Duration = Duration::from_secs(2);
-/// How many entries that are not in the index yet are looked through.
+/// Maximum number of unindexed entries to examine.
 const BEHIND: usize = 1_024;
-/// How many records of them.
+/// Maximum number of unindexed records to examine.
 const MOST_FRESH: usize = 2_000;
-/// How far pages go.
+/// Maximum offset of a page.
 pub const DEEPEST: usize = 1_000;
-/// How many hits more are fetched than are shown, for those that are gone meanwhile.
+/// Number of extra hits to fetch, in case some records are gone.
 const SPARE: usize = 20;
 
-/// What somebody looks for.
 #[derive(Clone, Debug)]
 pub struct SearchRequest {
     pub words: String,
-    /// Only these kinds; empty for all.
+    /// Empty means all.
     pub kinds: Vec<Kind>,
-    /// Only what stands so, such as `todo`.
+    /// Only records in this state, such as `todo`.
     pub status: Option<String>,
-    /// How many hits are passed over.
+    /// Offset.
     pub skip: usize,
-    /// How many are given.
+    /// Limit.
     pub take: usize,
-    /// The most of each kind, if that is less.
+    /// Maximum per kind, if smaller.
     pub each: Option<usize>,
-    /// How long the index may be waited for.
+    /// Maximum time to wait for the index.
     pub patience: Duration,
 }
 
-/// What was found.
 #[derive(Clone, Debug, Default)]
 pub struct Page {
-    /// The hits, best first.
+    /// Best first.
     pub hits: Vec<Hit>,
-    /// How many fit of each kind, with and without the wish for some kinds alone.
+    /// Number of matches per kind, ignoring the kind filter.
     pub counts: Vec<(Kind, u64)>,
-    /// Whether there are more.
     pub more: bool,
-    /// Whether words that are nearly right were taken for those that are meant.
+    /// `true` if the query was matched fuzzily.
     pub guessed: bool,
-    /// How many records a new index holds so far, while one is made: hits may be missing.
+    /// Number of records indexed so far while an index is being built. Hits may be missing.
     pub building: Option<u64>,
 }
 
 impl Page {
-    /// How many fit of all kinds.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.counts.iter().map(|(_, count)| count).sum()
     }
 
-    /// What was found by a piece of it alone is counted, too.
+    /// Raises counts to the number of displayed hits, because matches of passages are not counted by the index.
     fn count_what_is_shown(&mut self) {
         let mut shown: BTreeMap<Kind, u64> = BTreeMap::new();
         for hit in &self.hits {
@@ -94,7 +91,7 @@ impl Page {
     }
 }
 
-/// Finds what a person may see.
+/// Searches what a person may see.
 pub async fn find(ws: &Ws, who: &Person, wish: SearchRequest) -> Result<Page, StoreError> {
     let Some(wanted) = Wanted::of(&wish.words) else { return Ok(Page::default()) };
     reach(ws, wish.patience).await;
@@ -102,14 +99,14 @@ pub async fn find(ws: &Ws, who: &Person, wish: SearchRequest) -> Result<Page, St
     ws.read_blocking(move |ws| answer(ws, &who, &wish, &wanted)).await
 }
 
-/// Waits a moment for the index to hold what was just written; says whether it does.
+/// Waits until the index contains the latest writes. Returns whether it does.
 pub async fn reach(ws: &Ws, patience: Duration) -> bool {
     let head = ws.store.head();
     let index = &ws.finding;
     let is_made = index.building().is_none() && index.index.is_begun();
     index.ask();
     if !ws.is_active() {
-        // Nobody follows the feed of a workspace that is at rest.
+        // Nothing follows the feed of an inactive workspace, so index it here.
         if let Err(error) = follow::catch_up(ws, ws.app.stopping.clone()).await {
             tracing::warn!(%error, "the search index of {} is behind", ws.slug);
             return false;
@@ -133,7 +130,7 @@ fn answer(
     };
     let audiences = document::audiences(who.account);
     let found = ask(ws, wish, (wanted, audiences.as_slice(), false));
-    // A question is asked in more words than its answer has.
+    // A question has words that its answer does not; retry with the essential words.
     let essence =
         Wanted::essence(&wish.words).filter(|essence| found.hits.is_empty() && essence != wanted);
     let (found, wanted) = match &essence {
@@ -163,7 +160,7 @@ fn answer(
         gathering.take_fresh(wanted, &fresh, &known)?;
         for hit in &found.hits {
             let Some((one, n)) = Found::whole(&hit.key) else { continue };
-            // A record is taken once, at the place of its best hit; its best piece may come behind that.
+            // A record appears once, at the rank of its best hit. Its best passage may be a later hit.
             let is_new = match pieces.entry(one.clone()) {
                 Entry::Occupied(mut known) => {
                     if known.get().is_none() {
@@ -196,7 +193,7 @@ fn answer(
     Ok(page)
 }
 
-/// Asks the index; one that is damaged is made anew, and what is fresh is found meanwhile.
+/// Queries the index. A damaged index is scheduled for a rebuild, and only unindexed records are found meanwhile.
 fn ask(
     ws: &Ws,
     wish: &SearchRequest,
@@ -205,7 +202,7 @@ fn ask(
     let ask = Ask {
         wanted,
         audiences,
-        // All kinds are asked for, so that they are counted.
+        // All kinds are queried, so that they are counted.
         kinds: &[],
         status: wish.status.as_deref(),
         groups: &[],
@@ -224,7 +221,7 @@ fn ask(
     })
 }
 
-/// The records that the newest entries are about, which the index may have as they were.
+/// Records of the latest entries, of which the index may have an old version.
 fn fresh(ws: &Ws, from: Cursor) -> Result<BTreeSet<Found>, StoreError> {
     let entries = ws.store.entries_after(from.seq, BEHIND)?;
     ws.read(|snap| {
@@ -233,7 +230,7 @@ fn fresh(ws: &Ws, from: Cursor) -> Result<BTreeSet<Found>, StoreError> {
             if MOST_FRESH <= found.len() {
                 break;
             }
-            // Of very many the index tells as they were, for the moment until it has them.
+            // If there are too many, the index answers with old versions until it has caught up.
             let all = readable(follow::concerned(snap, entry))?.into_iter().flatten();
             found.extend(all.take(MOST_FRESH));
         }
@@ -241,7 +238,7 @@ fn fresh(ws: &Ws, from: Cursor) -> Result<BTreeSet<Found>, StoreError> {
     })
 }
 
-/// One record that cannot be read keeps nobody from finding the others.
+/// Skips an undecodable record, so that the others are found.
 fn readable<T>(read: Result<T, StoreError>) -> Result<Option<T>, StoreError> {
     match read {
         Err(StoreError::Decode(error)) => {
@@ -256,15 +253,15 @@ struct Gathering<'a> {
     reader: Reader<'a>,
     audiences: &'a [String],
     wish: &'a SearchRequest,
-    /// Modules of which nothing is found.
+    /// Disabled modules, whose records are not found.
     off: Off,
     passed: usize,
     page: Page,
 }
 
 impl Gathering<'_> {
-    /// How many the index has of each kind, without what is fresh: that it counted as it was before, if at
-    /// all. Says which of the fresh ones that is known of: those among its hits, and all when it gave all.
+    /// Takes the match counts of the index, which may include old versions of unindexed records. Returns those
+    /// unindexed records whose inclusion is known: the ones among the hits, or all if the index returned all hits.
     fn counts(&mut self, found: &search::Found, fresh: &BTreeSet<Found>) -> BTreeSet<Found> {
         let kinds = found.counts.iter();
         let known = kinds.filter_map(|(kind, count)| Some((Kind::of_number(*kind)?, *count)));
@@ -281,8 +278,7 @@ impl Gathering<'_> {
         if all <= found.hits.len() as u64 { fresh.clone() } else { listed }
     }
 
-    /// What the index does not hold yet, the youngest first. What is not among the `known` may be counted
-    /// already.
+    /// Adds unindexed records, newest first. Records that are not in `known` may be counted already.
     fn take_fresh(
         &mut self,
         wanted: &Wanted,
@@ -313,12 +309,12 @@ impl Gathering<'_> {
         Ok(())
     }
 
-    /// What is found of a record; nothing of one that cannot be read.
+    /// Document of a record. `None` if it cannot be decoded.
     fn document(&mut self, one: &Found) -> Result<Option<Document>, StoreError> {
         Ok(readable(self.reader.document(one))?.flatten())
     }
 
-    /// A hit of the index, as its record is now.
+    /// Adds a hit of the index with its current record.
     fn take(&mut self, one: &Found) -> Result<(), StoreError> {
         if let Some(document) = self.document(one)?
             && self.admits(&document)
@@ -333,7 +329,7 @@ impl Gathering<'_> {
         fits && document::may_see(document, self.audiences)
     }
 
-    /// Whether a kind belongs to a module that is off.
+    /// Returns `true` if the kind belongs to a disabled module.
     fn is_off(&self, kind: Kind) -> bool {
         let noun = match kind {
             Kind::Entity(number) => cards::of_number(number),
@@ -342,7 +338,7 @@ impl Gathering<'_> {
         noun.is_some_and(|noun| self.off.has_noun(noun.word))
     }
 
-    /// Whether more of this kind is wanted.
+    /// Returns `true` if more hits of this kind are wanted.
     fn wants(&self, kind: Kind) -> bool {
         if self.is_off(kind) {
             return false;
@@ -366,7 +362,7 @@ impl Gathering<'_> {
     }
 }
 
-/// What recent addresses lead to, as far as it is still there.
+/// Hits for recently opened paths that still exist.
 pub fn recent(snap: &Snap<'_>, who: &Person, paths: &[&str]) -> Result<Vec<Hit>, StoreError> {
     let mut found = Vec::new();
     for path in paths {
@@ -375,7 +371,7 @@ pub fn recent(snap: &Snap<'_>, who: &Person, paths: &[&str]) -> Result<Vec<Hit>,
     Ok(found)
 }
 
-/// The first keys of a table.
+/// First keys of a table.
 pub(super) fn first_keys(
     read: &dyn Read,
     table: u16,

@@ -1,7 +1,7 @@
-//! What the palette offers for what was typed into it.
+//! Results of the command palette.
 //!
-//! `>` finds actions, `@` people, agents and items of knowledge, `#` streams and labels; without a sign everything
-//! is looked through, and names such as `MC-142` lead straight to what they name.
+//! `>` finds actions, `@` people, agents and knowledge, `#` streams and labels. Without a prefix everything is
+//! searched, and display names such as `MC-142` open their record directly.
 
 use std::time::Duration;
 
@@ -30,54 +30,50 @@ use super::places::{self, Place};
 use super::view::{self, Hit};
 use super::{SearchRequest, find, recent};
 
-/// How many lines a group has.
+/// Maximum number of lines per group.
 const GROUP: usize = 5;
-/// How many lines a list of one kind has.
+/// Maximum number of lines in a list of one kind.
 const LIST: usize = 20;
-/// So many characters have a meaning.
+/// Minimum query length in characters for a search.
 const MEANT: usize = 3;
-/// How many recent addresses are looked at.
+/// Maximum number of recent paths to examine.
 const RECENT: usize = 12;
-/// How long a key waits for the index: what is not in it yet is found all the same.
+/// How long a keystroke waits for the index. Unindexed records are found regardless.
 const PATIENCE: Duration = Duration::from_millis(15);
 
-/// A line of the palette.
 pub struct Line {
-    /// The name of its icon.
     pub glyph: &'static str,
-    /// The state word of the icon, or nothing.
+    /// State word for the icon, or empty.
     pub state: &'static str,
-    /// The face in place of an icon.
+    /// Face to show instead of an icon.
     pub face: Option<Face>,
     pub title: SafeHtml,
     pub meta: String,
-    /// The words around what was found, or nothing.
+    /// Excerpt around the match, or empty.
     pub snippet: SafeHtml,
-    /// Where it leads.
+    /// Link target.
     pub href: String,
-    /// What it presses in the page instead, or nothing.
+    /// Selector of an element to click instead, or empty.
     pub press: &'static str,
-    /// Where it sends a form instead, or nothing.
+    /// URL to post a form to instead, or empty.
     pub post: String,
 }
 
-/// Lines under a heading.
 pub struct Group {
-    /// The heading.
     pub label: &'static str,
     pub lines: Vec<Line>,
 }
 
 #[derive(Default)]
 pub struct Offer {
-    /// The groups, none of them empty.
+    /// No group is empty.
     pub groups: Vec<Group>,
-    /// Whether words that are nearly right were taken for those that are meant.
+    /// `true` if the query was matched fuzzily.
     pub guessed: bool,
-    /// How many records a new index holds so far, while one is made.
+    /// Number of records indexed so far while an index is being built.
     pub building: Option<u64>,
-    /// Where passages come from that say the same in other words; empty where nobody finds these. They come after the
-    /// lines, so that no key waits for them.
+    /// URL of semantically similar passages, or empty if unavailable. Loaded after the lines, so that no keystroke
+    /// waits for them.
     pub nearest: String,
 }
 
@@ -88,14 +84,13 @@ impl Offer {
         }
     }
 
-    /// How many lines there are.
     #[must_use]
     pub fn count(&self) -> usize {
         self.groups.iter().map(|group| group.lines.len()).sum()
     }
 }
 
-/// What the palette offers. `seen` are addresses in the workspace that were opened before, the last first.
+/// Results for a query. `seen` has recently opened paths, last first.
 pub async fn offer(ws: &Ws, who: &Person, typed: &str, seen: &str) -> Result<Offer, StoreError> {
     let typed = typed.trim_start();
     let mut signs = typed.chars();
@@ -108,14 +103,14 @@ pub async fn offer(ws: &Ws, who: &Person, typed: &str, seen: &str) -> Result<Off
     }
 }
 
-/// What `@` means in the palette. Items of knowledge are many: a part of a name says which.
+/// Kinds for the prefix `@`. Knowledge is included only with a query, because it has many records.
 fn kinds_called(words: &str) -> Vec<Kind> {
     let items = cards::of_word("knowledge").and_then(|noun| Kind::of_table(noun.table));
     let items = items.filter(|_| Wanted::of(words).is_some());
     [Some(Kind::Agent), Some(Kind::Person), items].into_iter().flatten().collect()
 }
 
-/// What `#` means in the palette.
+/// Kinds for the prefix `#`.
 fn kinds_of_work() -> Vec<Kind> {
     let label = Kind::of_table(LABELS.number);
     [Some(Kind::Stream), label].into_iter().flatten().collect()
@@ -172,7 +167,7 @@ async fn of_kinds(ws: &Ws, who: &Person, words: &str, kinds: &[Kind]) -> Result<
     Ok(offer)
 }
 
-/// The first of all things of a kind, of which there are never many.
+/// First records of a kind that has few.
 fn all_of(snap: &Snap<'_>, kind: Kind) -> Result<Vec<Hit>, StoreError> {
     let keys: Vec<Vec<u8>> = match kind {
         Kind::Agent => {
@@ -232,7 +227,7 @@ async fn everything(ws: &Ws, who: &Person, words: &str) -> Result<Offer, StoreEr
         }
         offer.add("Pages", fits(places::pages(who, &off)));
         offer.add("Do", fits(places::actions(who, &off)));
-        // A name alone finds the agent; with the verb it is the deed that is meant.
+        // A name alone finds the agent; together with a verb it finds the action.
         let verb = words.split_whitespace().next().unwrap_or_default().to_lowercase();
         if ["pause", "resume"].contains(&verb.as_str()) {
             offer.add("Agents", of_agents(ws, who, &wanted)?.into_iter().take(GROUP).collect());
@@ -259,7 +254,7 @@ async fn everything(ws: &Ws, who: &Person, words: &str) -> Result<Offer, StoreEr
     Ok(offer)
 }
 
-/// Hits under the headings of their kinds, the kind of the best hit first.
+/// Groups hits by kind, the kind of the best hit first.
 fn group(ws: &Ws, offer: &mut Offer, hits: Vec<Hit>) {
     let mut kinds: Vec<Kind> = Vec::new();
     for hit in &hits {
@@ -304,7 +299,7 @@ fn of_place(ws: &Ws, place: &Place, wanted: Option<&Wanted>) -> Line {
     }
 }
 
-/// Agents that this person can pause, or let go on.
+/// Agents that this person can pause or resume.
 fn of_agents(ws: &Ws, who: &Person, wanted: &Wanted) -> Result<Vec<Line>, StoreError> {
     if !who.access.may(Can::Agents) {
         return Ok(Vec::new());
@@ -328,7 +323,7 @@ fn of_agents(ws: &Ws, who: &Person, wanted: &Wanted) -> Result<Vec<Line>, StoreE
     Ok(here.filter_map(line).take(LIST).collect())
 }
 
-/// Runs that this person can stop, the newest first.
+/// Runs that this person can stop, newest first.
 fn of_runs(ws: &Ws, who: &Person, wanted: Option<&Wanted>) -> Result<Vec<Line>, StoreError> {
     if !who.access.may(Can::Chat) {
         return Ok(Vec::new());
@@ -361,7 +356,7 @@ fn of_runs(ws: &Ws, who: &Person, wanted: Option<&Wanted>) -> Result<Vec<Line>, 
     })
 }
 
-/// A line that sends a form to what lies below the address of a page.
+/// A line that posts a form to a path below a page's URL.
 fn deed(glyph: &'static str, title: SafeHtml, href: String, path: &str) -> Line {
     Line {
         glyph,

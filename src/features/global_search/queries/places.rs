@@ -1,42 +1,38 @@
-//! Pages of HQ and what can be begun from anywhere, as the palette and the search find them.
+//! Pages of HQ and global actions, for palette and search.
 
 use crate::workspace::queries::modules::Off;
 use kernel::Can;
 use search::Wanted;
 use web::session::Person;
 
-/// A page, or something that can be begun.
+/// A page or action.
 #[derive(Clone, Copy, Debug)]
 pub struct Place {
-    /// What people call it.
     pub title: &'static str,
-    /// Where it is, in the workspace.
+    /// Path below the workspace.
     pub path: &'static str,
-    /// What else people call it.
+    /// Synonyms.
     words: &'static str,
-    /// What it belongs to.
     pub part: &'static str,
-    /// The name of its icon.
     pub glyph: &'static str,
-    /// Who may.
+    /// Required permission.
     can: Can,
-    /// Pressed in the page in place of going somewhere: a selector.
+    /// Selector of an element to click instead of following the path.
     pub press: &'static str,
 }
 
 impl Place {
-    /// A run, which has no title that everybody may read.
+    /// Placeholder for a run, whose title not everybody may read.
     #[must_use]
     pub const fn run() -> Self {
         page("Run", "runs", "", "Runs", "play")
     }
 
-    /// Whether this person may go there.
     fn is_for(&self, who: &Person) -> bool {
         who.access.may(self.can)
     }
 
-    /// Whether it is what somebody looks for.
+    /// Returns `true` if the title or synonyms match the query.
     #[must_use]
     pub fn fits(&self, wanted: &Wanted) -> bool {
         wanted.is_in(&[self.title, self.words])
@@ -136,14 +132,14 @@ const ACTIONS: &[Place] = &[
     page("Sign out", "", "log out leave", "HQ", "out").presses("form[action='/logout'] button"),
 ];
 
-/// The pages that a person may open, without those of modules that are off.
+/// Pages that a person may open, without those of disabled modules.
 #[must_use]
 pub fn pages(who: &Person, off: &Off) -> Vec<&'static Place> {
     let is_there = |place: &&Place| place.is_for(who) && !off.has_page(place.path);
     PAGES.iter().filter(is_there).collect()
 }
 
-/// What a person may begin, without what modules that are off would make.
+/// Actions that a person may use, without those of disabled modules.
 #[must_use]
 pub fn actions(who: &Person, off: &Off) -> Vec<&'static Place> {
     let is_there = |place: &&Place| place.is_for(who) && !off.has_page(place.path);

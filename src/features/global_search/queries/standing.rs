@@ -1,4 +1,4 @@
-//! Where the search index stands, as health pages and commands show it beside the other consumers.
+//! State of the search index as a consumer, for health pages and commands.
 
 use super::document::Reader;
 use crate::global_search::follow::concerned;
@@ -6,13 +6,13 @@ use app::Ws;
 use store::consumer::{Consume, ConsumeError, Rebuilding, Standing, State, dead_letters};
 use store::{Cursor, Entry, StoreError, WriteTx, feed};
 
-/// Its number among the consumers; its name is [`NAME`].
+/// Consumer number; the name is [`NAME`].
 pub const NUMBER: u16 = 250;
-/// What people and commands call it.
+/// Consumer name.
 pub const NAME: &str = "search";
 
-/// The search index as the consumer that gave entries up, for people who try them again or drop them. It
-/// takes nothing itself: an entry that can be read again is a reason to make the index anew.
+/// The search index as a consumer with dead letters, for retrying or dropping them. It takes no entries itself: if one
+/// is readable again, the index is rebuilt.
 pub struct Letters;
 
 impl Consume for Letters {
@@ -33,16 +33,16 @@ impl Consume for Letters {
     }
 }
 
-/// Where the search index stands; nothing where there is none yet.
+/// State of the search index. `None` if there is no index yet.
 pub fn standing(ws: &Ws) -> Result<Option<Standing>, StoreError> {
     let finding = &ws.finding;
-    // While it is made anew there is none for a moment.
+    // During a rebuild the index is missing for a moment.
     if finding.building().is_none() && !finding.index.is_begun() {
         return Ok(None);
     }
     let head = ws.store.head();
-    // A program that does not follow it, such as a command, reads how far it goes.
-    let kept = || finding.index.place().ok().flatten(); // ok: a damaged one stands at the start
+    // A process that does not follow the feed, such as a command, reads the stored position.
+    let kept = || finding.index.place().ok().flatten(); // ok: a damaged index starts from scratch
     let seen = finding.seen().or_else(|| kept()?.parse::<Cursor>().ok());
     let cursor = seen.filter(|seen| seen.incarnation == head.incarnation);
     let cursor = cursor.map_or(0, |seen| seen.seq);

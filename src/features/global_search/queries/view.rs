@@ -1,4 +1,4 @@
-//! Hits as people and programs see them: what the record says now, with the words marked.
+//! Search hits for display and for the API: the current record, with matches marked.
 
 use crate::agents::model::Agent;
 use crate::agents::queries as agents;
@@ -34,51 +34,48 @@ use web::session::Person;
 use super::super::model::{Found, Kind};
 use super::places;
 
-/// How much of a text is shown around the first word that was found, in signs.
+/// Length of a snippet in characters.
 const SNIPPET: usize = 180;
-/// How much of it stands before that word.
+/// Number of snippet characters before the first match.
 const BEFORE: usize = 50;
-/// How much of a text is looked through for it, in signs.
+/// Number of characters of a text to search for a match.
 const LOOKED: usize = 20_000;
-/// How much of a text is read as Markdown, in bytes.
+/// Number of bytes of a text to parse as Markdown.
 const READ: usize = 64 * 1024;
-/// How much of a text is cut into words at once, in bytes.
+/// Number of bytes of a text to tokenise at once.
 const PIECE: usize = 16 * 1024;
-/// How many events of a conversation its page shows behind the one that it is opened at.
+/// Number of events that a conversation page shows after its anchor.
 const BEHIND: u32 = 120;
 
-/// Something that was found.
+/// A search hit.
 #[derive(Clone, Debug)]
 pub struct Hit {
-    /// What kind of thing.
     pub kind: Kind,
-    /// Its id, as the API gives it.
+    /// API id.
     pub id: String,
     pub title: String,
-    /// The same with the words marked.
+    /// Title with matches marked.
     pub marked: SafeHtml,
-    /// What it is and how it stands, in a few words.
+    /// Short description and state.
     pub meta: String,
-    /// The words around what was found, marked, or nothing.
+    /// Excerpt around the first match, marked, or empty.
     pub snippet: SafeHtml,
-    /// Where it is, in the workspace.
+    /// Path below the workspace.
     pub path: String,
-    /// When it changed last, in seconds since 1970.
+    /// Last change, in seconds since 1970.
     pub at: i64,
-    /// Whether it is out of the way.
     pub archived: bool,
-    /// The state word that its icon shows, or nothing.
+    /// State word for the icon, or empty.
     pub state: &'static str,
-    /// The face that stands in place of an icon.
+    /// Face to show instead of an icon.
     pub face: Option<Face>,
     found: Found,
     body: String,
-    /// The piece of it that is shown.
+    /// The passage to show.
     piece: Option<Piece>,
 }
 
 impl Hit {
-    /// Of a record and what is known of it.
     #[must_use]
     pub fn of(found: &Found, document: Document) -> Self {
         Self {
@@ -99,7 +96,7 @@ impl Hit {
         }
     }
 
-    /// A page of HQ.
+    /// Hit for a page of HQ.
     #[must_use]
     pub fn page(place: &places::Place, wanted: Option<&Wanted>) -> Self {
         let found = Found { kind: Kind::Page, key: Vec::new() };
@@ -113,7 +110,8 @@ impl Hit {
         }
     }
 
-    /// Finds the piece of it that holds the words, where it has pieces: the one that the index named, if it still does.
+    /// Finds the passage that matches, if the record has passages. Prefers the one that the index returned, if it still
+    /// matches.
     pub fn find_piece(
         &mut self,
         read: &dyn Read,
@@ -135,14 +133,14 @@ impl Hit {
         &self.found
     }
 
-    /// The name of its icon.
+    /// Icon name.
     #[must_use]
     pub fn glyph(&self) -> &'static str {
         if self.state.is_empty() { self.kind.glyph() } else { self.state }
     }
 }
 
-/// Text with what was looked for marked.
+/// Text with matches marked.
 #[must_use]
 pub fn marked(text: &str, wanted: Option<&Wanted>) -> SafeHtml {
     let mut out = String::with_capacity(text.len() + 16);
@@ -158,12 +156,12 @@ pub fn marked(text: &str, wanted: Option<&Wanted>) -> SafeHtml {
     SafeHtml::vouched(out)
 }
 
-/// The words of a Markdown text around the first one that was looked for; nothing when none is in it.
+/// Excerpt of a Markdown text around the first match. Empty if there is none.
 fn snippet(text: &str, wanted: Option<&Wanted>) -> SafeHtml {
     around(&md::excerpt(text, LOOKED), wanted)
 }
 
-/// The part of a plain text around the first word that was looked for; nothing when none is in it.
+/// Excerpt of a plain text around the first match. Empty if there is none.
 fn around(text: &str, wanted: Option<&Wanted>) -> SafeHtml {
     let Some(first) = wanted.and_then(|wanted| first_mark(text, wanted)) else {
         return SafeHtml::default();
@@ -176,14 +174,13 @@ fn around(text: &str, wanted: Option<&Wanted>) -> SafeHtml {
     marked(&format!("{before}{words}{after}"), wanted)
 }
 
-/// Where the first word that was looked for begins, in bytes. A text is looked through piece by piece, so that
-/// of a long one no more is cut into words than is needed.
+/// Byte offset of the first match. Tokenises a long text in parts, only as far as needed.
 fn first_mark(text: &str, wanted: &Wanted) -> Option<usize> {
     let mut from = 0;
     while from < text.len() {
         let mut piece = cut(&text[from..], PIECE);
         if from + piece.len() < text.len() {
-            // It ends between two words, where there are any.
+            // End the part between two words, if possible.
             let end = piece.rfind(char::is_whitespace).filter(|end| 0 < *end);
             piece = &piece[..end.unwrap_or(piece.len())];
         }
@@ -195,7 +192,7 @@ fn first_mark(text: &str, wanted: &Wanted) -> Option<usize> {
     None
 }
 
-/// Reads what a hit is called now and where it is.
+/// Loads title, path and description of a hit.
 pub fn fill(read: &dyn Read, hit: &mut Hit, wanted: Option<&Wanted>) -> Result<(), StoreError> {
     match hit.kind {
         Kind::Task => {
@@ -286,7 +283,7 @@ pub fn fill(read: &dyn Read, hit: &mut Hit, wanted: Option<&Wanted>) -> Result<(
     Ok(())
 }
 
-/// A record of a noun with a card.
+/// A record of a noun with a descriptor.
 fn by_card(read: &dyn Read, hit: &mut Hit) -> Result<(), StoreError> {
     let Some((noun, finds)) = hit.found.kind.card() else { return Ok(()) };
     if let Some(fields) = noun.get(read, &hit.found.key)? {
@@ -303,7 +300,7 @@ fn by_card(read: &dyn Read, hit: &mut Hit) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// What of a hit's title and text is shown, with the words that were asked for.
+/// Marks matches in the title and creates the snippet.
 fn quote(hit: &mut Hit, wanted: Option<&Wanted>) {
     hit.marked = marked(&hit.title, wanted);
     let is_markdown = hit.kind != Kind::File || hit.title.to_lowercase().ends_with(".md");
@@ -347,7 +344,7 @@ fn record<R: Record>(read: &dyn Read, found: &Found) -> Result<Option<R>, StoreE
     }
 }
 
-/// The name and the title of a task.
+/// Display name and title of a task.
 fn task_of(read: &dyn Read, id: TaskId) -> Result<(String, String), StoreError> {
     Ok(match read.get::<Task>(id)? {
         Some(task) => (tasks::name(read, task.number)?, task.title),
@@ -363,7 +360,7 @@ fn of_task(read: &dyn Read, hit: &mut Hit, task: &Task) -> Result<(), StoreError
     Ok(())
 }
 
-/// A review leads to the delivered work that it is about.
+/// A review links to its deliverable.
 fn of_review(read: &dyn Read, hit: &mut Hit, review: &Review) -> Result<(), StoreError> {
     let (name, _) = task_of(read, review.task)?;
     let piece = match read.get::<Version>(review.version)? {
@@ -426,8 +423,7 @@ fn of_message(read: &dyn Read, hit: &mut Hit, event: &SessionEvent) -> Result<()
     Ok(())
 }
 
-/// What an address in the workspace leads to, where that is worth a line: a task, an agent, a run or a
-/// page of HQ.
+/// Hit for a path in the workspace: a task, an agent, a run or a page of HQ. `None` for other paths.
 pub fn of_path(read: &dyn Read, who: &Person, path: &str) -> Result<Option<Hit>, StoreError> {
     let path = path.trim_matches('/');
     let blank = |kind: Kind, key: Vec<u8>, title: &str| {
@@ -438,7 +434,7 @@ pub fn of_path(read: &dyn Read, who: &Person, path: &str) -> Result<Option<Hit>,
         Some(("tasks", name)) if name != "recurring" && !name.contains('/') => {
             match tasks::resolve(read, name) {
                 Ok(task) => blank(Kind::Task, KeyBuf::of(&task.id).into_bytes(), &task.title),
-                Err(_) => return Ok(None), // it is gone, which is no error here
+                Err(_) => return Ok(None), // deleted, which is no error here
             }
         }
         Some(("agents", rest)) => {
@@ -462,7 +458,7 @@ pub fn of_path(read: &dyn Read, who: &Person, path: &str) -> Result<Option<Hit>,
     Ok(Some(hit))
 }
 
-/// What a name leads to: `MC-142`, `142`, `R-7`.
+/// Hit for a display name: `MC-142`, `142`, `R-7`.
 pub fn of_name(read: &dyn Read, name: &str) -> Result<Option<Hit>, StoreError> {
     let name = name.trim();
     if !name.ends_with(|last: char| last.is_ascii_digit()) {
@@ -477,7 +473,7 @@ pub fn of_name(read: &dyn Read, name: &str) -> Result<Option<Hit>, StoreError> {
     }
     let is_run = name.get(..2).is_some_and(|start| start.eq_ignore_ascii_case("r-"));
     match runs::by_name(&read, name)? {
-        // What a private conversation is about is told on its page, to those who may see it.
+        // The title of a private run is shown only on its own page.
         Some(run) if is_run => {
             let place = places::Place::run();
             let path = format!("runs/{}", run.name());

@@ -1,4 +1,4 @@
-//! What consumers gave up, in words.
+//! Dead letters of consumers, in words.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -43,7 +43,7 @@ pub struct LetterParams {
     pub limit: Option<usize>,
 }
 
-/// A page of the entries that the consumer of this number gave up. May take a while.
+/// A page of a consumer's dead letters. May block for a while.
 pub fn page(ws: &Ws, number: u16, asked: LetterParams) -> Result<Letters, StoreError> {
     let limit = asked.limit.unwrap_or(MAX_LIMIT).clamp(1, MAX_LIMIT);
     ws.read(|snap| {
@@ -57,12 +57,10 @@ pub fn page(ws: &Ws, number: u16, asked: LetterParams) -> Result<Letters, StoreE
     })
 }
 
-/// Tells entries that stand in one snapshot, also when they cannot be read: the list is for who looks for what
-/// is wrong.
+/// Describes entries of one snapshot, including unreadable ones, because this list is for troubleshooting.
 pub struct Teller<'r>(Result<audit::Teller<'r>, String>);
 
 impl<'r> Teller<'r> {
-    /// Reads what all of them need.
     #[must_use]
     pub fn new(read: &'r dyn Read, schema: &'r Schema) -> Self {
         Self(audit::Teller::of_workspace(read, schema).map_err(|error| error.to_string()))
@@ -73,7 +71,7 @@ impl<'r> Teller<'r> {
         Letter { seq, at, error: letter.error, said: self.said(seq) }
     }
 
-    /// What an entry tells, as one sentence, or why it cannot be read; empty when it is not there.
+    /// An entry as one sentence, or the read error. Empty if it does not exist.
     #[must_use]
     pub fn said(&self, seq: u64) -> String {
         let told = match &self.0 {

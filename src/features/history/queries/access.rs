@@ -1,5 +1,5 @@
-//! Whose rows and whose history may be read, and what it takes to undo there: the one place. What is
-//! not listed here and has no card is read by nobody. What else is asked of a single row stands in `readable.rs`.
+//! Permissions for reading rows and history and for undo, per table. A table that is not listed here and has no
+//! descriptor is unreadable. Checks on single rows are in `readable.rs`.
 
 use crate::agents::model::{AGENTS, REACH};
 use crate::audit::model::KEEPING;
@@ -42,8 +42,8 @@ use web::session::Access;
 
 use super::super::model::FILE_REVERTS;
 
-/// Table number, what reading its history needs, what an undo in it needs. Members, and what is
-/// asked of them, are changed by the rules of their page alone: an undo must not give back a role.
+/// Table number, permission to read its history, permission to undo. Members and membership rules change only through
+/// their page, because an undo must not restore a role.
 const TABLES: &[(u16, Can, Option<Can>)] = &[
     (TASKS.number, Can::Read, Some(Can::Write)),
     (STREAMS.number, Can::Read, Some(Can::Write)),
@@ -51,11 +51,11 @@ const TABLES: &[(u16, Can, Option<Can>)] = &[
     (RELATIONS.number, Can::Read, Some(Can::Write)),
     (SERIES.number, Can::Read, Some(Can::Write)),
     (TEMPLATES.number, Can::Read, Some(Can::Write)),
-    // A slot that was used stays used.
+    // A used slot stays used.
     (OCCURRENCES.number, Can::Read, None),
     (COMMENTS.number, Can::Read, Some(Can::Write)),
     (REACTIONS.number, Can::Read, Some(Can::Write)),
-    // As a review: to take one back is to decide anew.
+    // Reverting a review is a new decision.
     (DELIVERABLES.number, Can::Read, Some(Can::Review)),
     (VERSIONS.number, Can::Read, Some(Can::Write)),
     (REVIEWS.number, Can::Read, Some(Can::Review)),
@@ -67,17 +67,17 @@ const TABLES: &[(u16, Can, Option<Can>)] = &[
     (SETTINGS.number, Can::Read, Some(Can::Admin)),
     (KEEPING.number, Can::Admin, Some(Can::Admin)),
     (TASK_RULES.number, Can::Read, Some(Can::Admin)),
-    // An address must not come back without its key: the present one would go to another server.
+    // A URL must not be restored without its key: the current key would be sent to another server.
     (CONNECTIONS.number, Can::Admin, None),
     (CONNECTION_KEYS.number, Can::Admin, None),
-    // As with connections: the password would go to another server.
+    // Like connections: the password would be sent to another server.
     (MAIL.number, Can::Admin, None),
     (SPARE_KEYS.number, Can::Admin, None),
     // The workspace's list needs more: `guard.rs`.
     (FALLBACKS.number, Can::Read, Some(Can::Agents)),
     (USUAL_THINKING.number, Can::Read, Some(Can::Admin)),
     (SUBAGENT_LIMITS.number, Can::Read, Some(Can::Admin)),
-    // Those of all need more, as with hosts: `guard.rs`.
+    // Workspace-wide limits need more, like host lists: `guard.rs`.
     (RUN_LIMITS.number, Can::Read, Some(Can::Agents)),
     (WINDOWS.number, Can::Admin, Some(Can::Admin)),
     (BUDGETS.number, Can::Read, Some(Can::Admin)),
@@ -91,8 +91,8 @@ const TABLES: &[(u16, Can, Option<Can>)] = &[
     (RUNS.number, Can::Read, None),
 ];
 
-/// Tables without a history of their own, and what reading their rows needs. Of those that belong to
-/// a conversation or to a run, only what this person may see of the talk.
+/// Tables without history, and the permission to read their rows. Rows of a conversation or run also require access to
+/// that conversation.
 const ROWS: &[(u16, Can)] = &[
     (SESSIONS.number, Can::Read),
     (SESSION_EVENTS.number, Can::Read),
@@ -120,11 +120,11 @@ const ROWS: &[(u16, Can)] = &[
     (FIRINGS.number, Can::Read),
     (CLOCKS.number, Can::Read),
     (BUDGET_NOTICES.number, Can::Read),
-    // What a provider said of a key.
+    // May contain error messages of providers about a key.
     (COOLDOWNS.number, Can::Admin),
     (HANDOVERS.number, Can::Admin),
     (WATCHES.number, Can::Read),
-    // Of these only what is one's own: `readable.rs`.
+    // Only own rows: `readable.rs`.
     (NOTIFICATIONS.number, Can::Read),
     (RECIPIENTS.number, Can::Read),
     (CHOICES.number, Can::Read),
@@ -138,26 +138,25 @@ fn row(table: u16) -> Option<(u16, Can, Option<Can>)> {
     TABLES.iter().find(|(number, ..)| *number == table).copied().or_else(card)
 }
 
-/// Whether the table has a line here.
 #[must_use]
 pub fn is_listed(table: u16) -> bool {
     row(table).is_some()
 }
 
-/// Whether who has these rights may read the history of a table's records.
+/// Returns `true` if the history of the table's records is readable.
 #[must_use]
 pub fn may_read(access: Access, table: u16) -> bool {
     row(table).is_some_and(|(_, read, _)| access.may(read))
 }
 
-/// Whether who has these rights may read rows of a table at all.
+/// Returns `true` if any rows of the table are readable.
 #[must_use]
 pub fn may_read_rows(access: Access, table: u16) -> bool {
     let needs = ROWS.iter().find(|(number, _)| *number == table).map(|(_, can)| *can);
     needs.or(row(table).map(|(_, read, _)| read)).is_some_and(|can| access.may(can))
 }
 
-/// Whether who has these rights may undo in a table.
+/// Returns `true` if changes in the table can be undone.
 #[must_use]
 pub fn may_undo(access: Access, table: u16) -> bool {
     row(table).and_then(|(.., undo)| undo).is_some_and(|undo| access.may(undo))

@@ -1,73 +1,68 @@
-//! What reading history, or undoing, refuses.
+//! Errors of history and undo.
 
 use kernel::{FieldError, Problem, ProblemKind};
 use store::StoreError;
 
 use crate::trust::queries::widening::Refused;
 
-/// A refusal.
 #[derive(Debug, thiserror::Error)]
 pub enum HistoryError {
-    /// No such table, or none that this person may look into.
+    /// The table is unknown or invisible to this person.
     #[error("nothing is known here of the history of \"{0}\"")]
     NoHistory(String),
-    /// No such record.
     #[error("\"{0}\" was never here; give the id as it came")]
     NotFound(String),
-    /// No such entry.
     #[error("there is no entry {0}")]
     NoEntry(u64),
-    /// The entry did not change that record.
+    /// The entry did not change the record.
     #[error("entry {0} did not change this record; take a version from its history")]
     NotThere(u64),
-    /// A page cursor that fits nothing.
     #[error("give back the `next` of the page before")]
     BadCursor,
-    /// A page cursor of another life of the store.
+    /// The cursor is from before a restore of the store.
     #[error("this workspace was restored since; begin again without `before`")]
     OtherLife,
-    /// No such run, or none that this person may look at.
+    /// The run is unknown or invisible to this person.
     #[error("run {0} was not found")]
     NoRun(String),
-    /// The run goes on.
+    /// The run has not ended.
     #[error("{0} has not ended; stop it first, then undo it")]
     RunLive(String),
-    /// It is not said what is to be undone.
+    /// The target of the undo is missing or ambiguous.
     #[error("say what to undo: one of `change`, `entry` or `run`")]
     Unclear,
-    /// A basis that was not given out here.
+    /// The basis was not issued here.
     #[error("give back the `basis` of the preview as it came")]
     BadBasis,
-    /// Nothing is left that could go back.
+    /// Nothing can be undone.
     #[error("there is nothing to undo here; the preview says why")]
     Nothing,
-    /// An order that failed, and whose undo was undone since.
+    /// The undo of a failed revert order was undone since.
     #[error("this undo was undone since; undo the run again to take its files back")]
     FilesUndone,
     /// Something changed since the preview.
     #[error("something changed since you looked: {0}; look again and confirm")]
     Differs(String),
-    /// What was made ready rests on what others have written since; it is made ready anew.
+    /// The prepared undo depends on data that has changed since. Prepare it again.
     #[error("others change what this undo is about; try again")]
     Moved,
-    /// More than one transaction may change.
+    /// The undo exceeds the limit of one transaction.
     #[error(
         "this undo would change {count} records, with the work that goes along, and one undo can change at most {limit}; undo its transactions or records one by one"
     )]
     TooMany {
         count: usize,
-        /// How many may.
+        /// Limit of one transaction.
         limit: usize,
     },
-    /// It would let agents do more without asking, which this person may not.
+    /// The undo would widen agents' permissions, which needs an admin.
     #[error("{0}: only an owner or admin can do that")]
     Widens(&'static str),
-    /// The same, where a proof of who it is would do.
+    /// The undo would widen agents' permissions, which needs a recent proof of identity.
     #[error(
         "{0}: confirm that it is you first, as with /api/v1/proof; that counts for ten minutes"
     )]
     NoProof(&'static str),
-    /// The store refused.
     #[error(transparent)]
     Store(StoreError),
 }

@@ -1,4 +1,4 @@
-//! Fields of records in words: what they are called, how their values read, what differs.
+//! Record fields in words: labels, values and differences.
 
 use std::collections::BTreeSet;
 
@@ -14,20 +14,20 @@ use web::format;
 
 use super::names::{Names, Word};
 
-/// Longer texts, and those of several lines, are compared line by line.
+/// Longer or multi-line texts are compared line by line.
 const LONG: usize = 100;
-/// How many values of a list are shown.
+/// Maximum number of displayed list values.
 const MOST_LISTED: usize = 20;
-/// The longest value that is shown in one piece.
+/// Maximum length of a value displayed in one piece.
 const MAX_SHOWN: usize = 400;
-/// Fields of any record that say nothing that the line above them does not say.
+/// Fields of any record that repeat the entry's heading.
 const STAMPS: &[&str] = &["id", "updated_at", "created_at", "created_by"];
-/// Fields of records without a card that say nothing to people.
+/// Internal fields of records without a descriptor.
 const QUIET: &[&str] = &["assignment", "number", "blob", "rank", "waits_from", "called", "on"];
 /// Fields whose values are words of a closed list.
 const WORDS: &[&str] =
     &["status", "state", "priority", "thinking", "verdict", "role", "wire", "kind"];
-/// What fields are called, where that is not their name.
+/// Labels that differ from the field name.
 const LABELS: &[(&str, &str)] = &[
     ("due_at", "Due"),
     ("completed_at", "Done"),
@@ -93,25 +93,24 @@ const LABELS: &[(&str, &str)] = &[
     ("output_micros", "A million received"),
 ];
 
-/// A field that differs.
+/// A changed field.
 #[derive(Clone, Debug)]
 pub struct FieldDiff {
-    /// Its name in the record's JSON.
+    /// JSON name.
     pub name: String,
-    /// What people call it.
     pub label: String,
-    /// What it was; none when there was nothing.
+    /// Former value, if any.
     pub before: Option<Word>,
     pub after: Option<Word>,
-    /// The lines of a long text.
+    /// Line diff of a long text.
     pub lines: Vec<Line>,
-    /// Whether the whole record came or went: then there is nothing to compare with.
+    /// `true` if the record was created or deleted, so that there is no comparison.
     pub whole: bool,
-    /// What it was, as it is stored.
+    /// Stored values.
     pub raw: (Value, Value),
 }
 
-/// What people call a field of a table's records.
+/// Label of a field of a table.
 #[must_use]
 pub fn label_in(table: u16, name: &str) -> String {
     match cards::of_table(table) {
@@ -120,7 +119,7 @@ pub fn label_in(table: u16, name: &str) -> String {
     }
 }
 
-/// What people call a field of records without a card.
+/// Label of a field of a record without a descriptor.
 fn label(name: &str) -> String {
     if let Some((_, label)) = LABELS.iter().find(|(field, _)| *field == name) {
         return (*label).to_owned();
@@ -128,7 +127,7 @@ fn label(name: &str) -> String {
     sentence(name)
 }
 
-/// `in_progress` is "In progress".
+/// Converts `in_progress` to "In progress".
 fn sentence(word: &str) -> String {
     if word == "todo" {
         return "To do".to_owned();
@@ -136,23 +135,22 @@ fn sentence(word: &str) -> String {
     capitalized(&word.replace('_', " "))
 }
 
-/// Whether a field of a table's records says nothing to people.
+/// Returns `true` for an internal field.
 #[must_use]
 pub fn is_quiet(table: u16, name: &str) -> bool {
     STAMPS.contains(&name) || (cards::of_table(table).is_none() && QUIET.contains(&name))
 }
 
-/// Puts fields into words.
+/// Describes fields in words.
 pub struct Speaker<'n> {
-    /// Names in place of ids.
+    /// Resolves ids to names.
     pub names: &'n Names<'n>,
-    /// Where times are told.
+    /// Time zone for display.
     pub zone: TimeZone,
 }
 
 impl Speaker<'_> {
-    /// What differs between two states of a record, field by field; of one that came or went, all
-    /// that it had.
+    /// Changed fields between two versions. For a created or deleted record, all its fields.
     pub fn diff(
         &self,
         table: u16,
@@ -175,7 +173,7 @@ impl Speaker<'_> {
             }
             let whole = before.is_none() || after.is_none();
             let field = FieldDiff { whole, ..self.field(table, name, raw)? };
-            // Of a record that came or went, what it did not have says nothing.
+            // Skip empty fields of a created or deleted record.
             if !whole || field.before.is_some() || field.after.is_some() || !field.lines.is_empty()
             {
                 found.push(field);
@@ -184,7 +182,7 @@ impl Speaker<'_> {
         Ok(found)
     }
 
-    /// One field that differs.
+    /// Describes one changed field.
     pub fn field(
         &self,
         table: u16,
@@ -213,8 +211,8 @@ impl Speaker<'_> {
         Ok(FieldDiff { name, label, before, after, lines, whole: false, raw })
     }
 
-    /// A value of a noun with a card in words: what its field says of it, and nothing that another noun's field of
-    /// the same name would say.
+    /// Value of a noun with a descriptor, from its field type and meaning. Ignores rules for fields with the same name
+    /// in other nouns.
     fn by_card(&self, field: Option<&Field>, value: &Value) -> Result<Option<Word>, StoreError> {
         let of = field.map_or(Type::Text, |field| field.of);
         let means = field.map_or(Meaning::Itself, |field| field.means);
@@ -232,7 +230,7 @@ impl Speaker<'_> {
         })
     }
 
-    /// A value in words; none when there is nothing.
+    /// Value in words. `None` if empty.
     fn value(&self, name: &str, value: &Value) -> Result<Option<Word>, StoreError> {
         Ok(match value {
             Value::Null => None,
@@ -275,7 +273,7 @@ impl Speaker<'_> {
         Ok(Word::plain(kernel::text::ellipsis(text, MAX_SHOWN)))
     }
 
-    /// Somebody, delivered content, or a small record of its own.
+    /// A person or agent, deliverable content, or a nested record.
     fn object(&self, name: &str, map: &Map<String, Value>) -> Result<Word, StoreError> {
         if map.len() == 1
             && let Some((variant, inner)) = map.iter().next()
@@ -310,7 +308,7 @@ impl Speaker<'_> {
     }
 }
 
-/// Values in words, one after the other.
+/// Joins values.
 fn listed(
     all: &[Value],
     said: impl Fn(&Value) -> Result<Option<Word>, StoreError>,
@@ -325,7 +323,7 @@ fn listed(
     Ok(Word::plain(words.join(", ")))
 }
 
-/// The text of a value: itself, or delivered text inside its kind.
+/// Text of a value: a string, or a deliverable's text content.
 fn text_of(value: &Value) -> Option<&str> {
     match value {
         Value::String(text) => Some(text),

@@ -1,4 +1,4 @@
-//! Which files of agents go back with an undo, and what the engine does for it.
+//! Agents' files in an undo: which files are reverted, split into revert orders for the engine.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,52 +9,52 @@ use kernel::key::KeyBuf;
 use kernel::{AgentId, JobId, RunId};
 use store::{Op, Range, Read, ReadExt as _, StoreError, feed};
 
-/// The most files of one order, and of their paths in bytes: with what became of each an order is far
-/// below what a record may have.
+/// Maximum number of files and of path bytes per order. Keeps an order with its results far below the record size
+/// limit.
 const MAX_FILES: usize = 300;
 const MAX_PATHS: usize = 32 * 1024;
-/// The most commits of one order.
+/// Maximum number of commits per order.
 const MAX_COMMITS: usize = 1_000;
 
-/// Files that are to go back, as one order or a few.
+/// Files to revert, in one or more orders.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Files {
     pub run: RunId,
     pub agent: AgentId,
-    /// The order whose work goes back; none for the work of the run.
+    /// The order to be undone. `None` reverts the work of the run.
     pub of: Option<JobId>,
-    /// Whether that brings back what the run did.
+    /// `true` restores the run's work.
     pub returns: bool,
-    /// The commits, oldest first, as far as they are known now.
+    /// Known commits, oldest first.
     pub commits: Vec<String>,
-    /// Only these files, where the order that goes on was cut before.
+    /// Limits the order to these files, if the earlier order was limited.
     pub only: Option<Vec<String>>,
-    /// What was noted of them, where it is not to be found out.
+    /// File states recorded by the run, where they cannot be derived from commits.
     pub marks: Vec<FileMark>,
-    /// The files that are known to be among them.
+    /// Files known to be affected.
     pub paths: Vec<String>,
 }
 
 impl Files {
-    /// Commits in pieces that fit into an order each, in the order in which they are taken back.
+    /// Commits split by the limit per order, in the order of reverting.
     pub fn pieces(&self) -> impl Iterator<Item = &[String]> {
         let none = self.commits.is_empty().then_some(&[][..]);
         self.commits.rchunks(MAX_COMMITS).chain(none)
     }
 }
 
-/// What a run did to the files of its agent.
+/// A run's changes to the files of its agent.
 #[derive(Clone, Debug, Default)]
 pub struct Done {
-    /// The commits that its events name, oldest first.
+    /// Commits in its events, oldest first.
     pub commits: Vec<String>,
-    /// The files that its tools changed.
+    /// Files changed by its tools.
     pub paths: BTreeSet<String>,
-    /// From what each file was before the first change to what it is after the last, as far as known.
+    /// State of each file before the first and after the last change, as far as known.
     pub marks: BTreeMap<String, FileMark>,
 }
 
-/// What a run did to the files of its agent, as its events tell.
+/// A run's changes to the files of its agent, from its events.
 pub fn done_by(read: &dyn Read, run: &Run) -> Result<Done, StoreError> {
     let mut done = Done::default();
     for event in runs::events_of_run(&read, run, usize::MAX)? {
@@ -81,7 +81,7 @@ impl Done {
     }
 }
 
-/// The files that go back with a run, as far as they have not gone back already.
+/// Files to revert with a run, without those already reverted.
 pub fn of_run(read: &dyn Read, run: &Run) -> Result<Vec<Files>, StoreError> {
     let Done { commits, paths, marks } = done_by(read, run)?;
     if commits.is_empty() && paths.is_empty() {
@@ -91,7 +91,7 @@ pub fn of_run(read: &dyn Read, run: &Run) -> Result<Vec<Files>, StoreError> {
     let gone = gone(read, run, &paths)?;
     if gone.is_empty() {
         let last = orders(read, run.id)?.into_iter().rfind(counts);
-        // What a program changed by the way is known to none of the orders.
+        // Files changed by subprocesses are not listed in any order, so an unlimited order covers them.
         let all = paths.is_empty() && last.is_some_and(|last| !last.returns);
         return Ok(if all { Vec::new() } else { vec![whole] });
     }
@@ -99,8 +99,7 @@ pub fn of_run(read: &dyn Read, run: &Run) -> Result<Vec<Files>, StoreError> {
     Ok(some_of(&whole, left, &marks))
 }
 
-/// The files of these that a run changed from an event of its session on only, as far as they have not
-/// gone back already.
+/// Among these files, those that a run changed only from this event on, without those already reverted.
 pub fn of_run_since(read: &dyn Read, run: &Run, event: u32) -> Result<Vec<Files>, StoreError> {
     let Done { commits, paths, marks } = done_by(read, run)?;
     if commits.is_empty() {
@@ -117,7 +116,7 @@ fn whole(run: &Run, commits: Vec<String>, paths: Vec<String>) -> Files {
     Files { run, agent, of, returns: false, commits, only, marks, paths }
 }
 
-/// Some of the files of a run, in pieces that fit into an order each.
+/// Some files of a run, split by the limits per order.
 fn some_of(whole: &Files, paths: Vec<String>, marks: &BTreeMap<String, FileMark>) -> Vec<Files> {
     let pieces = slices(paths, marks).into_iter();
     pieces
@@ -130,12 +129,12 @@ fn some_of(whole: &Files, paths: Vec<String>, marks: &BTreeMap<String, FileMark>
         .collect()
 }
 
-/// Whether an order has taken files back, or will.
+/// Returns `true` if an order has reverted files or will.
 fn counts(order: &FileRevert) -> bool {
     matches!(order.state, RevertState::Queued | RevertState::Begun | RevertState::Done)
 }
 
-/// The files of a run that have gone back, or are on the way.
+/// Files of a run that are reverted or queued.
 fn gone(
     read: &dyn Read,
     run: &Run,
@@ -143,7 +142,7 @@ fn gone(
 ) -> Result<BTreeSet<String>, StoreError> {
     let mut gone = BTreeSet::new();
     for order in orders(read, run.id)?.into_iter().filter(counts) {
-        // One that was not begun takes all of them.
+        // An order that has not begun covers all its files.
         let of: Vec<&String> = match &order.paths {
             Some(some) => some.iter().collect(),
             None => paths.iter().collect(),
@@ -158,16 +157,16 @@ fn gone(
     Ok(gone)
 }
 
-/// The files that a run changed, parted at an event of its session.
+/// Files that a run changed, split at an event of its session.
 #[derive(Clone, Debug, Default)]
 pub struct Parted {
-    /// Those that it changed from there on only: they can go back to what they were.
+    /// Changed only from the event on. They can be reverted.
     pub after: BTreeSet<String>,
-    /// Those that it had changed before as well.
+    /// Changed before the event as well.
     pub both: BTreeSet<String>,
 }
 
-/// Which files a run changed from an event of its session on, and which before that as well.
+/// Splits a run's changed files at an event of its session.
 pub fn parted(read: &dyn Read, run: &Run, event: u32) -> Result<Parted, StoreError> {
     let (mut before, mut parted) = (BTreeSet::new(), Parted::default());
     for one in runs::events_of_run(&read, run, usize::MAX)? {
@@ -183,21 +182,21 @@ pub fn parted(read: &dyn Read, run: &Run, event: u32) -> Result<Parted, StoreErr
     Ok(parted)
 }
 
-/// All orders for the files of a run, in the order of making.
+/// All orders of a run, in creation order.
 pub fn orders(read: &dyn Read, run: RunId) -> Result<Vec<FileRevert>, StoreError> {
     read.scan(REVERTS_BY_RUN, &Range::prefix(KeyBuf::of(&run)))
 }
 
-/// What becomes of files when an undo is undone.
+/// Effect on orders when an undo is undone.
 #[derive(Clone, Debug, Default)]
 pub struct Again {
-    /// Files that go the other way now.
+    /// Files to revert in the opposite direction.
     pub files: Vec<Files>,
-    /// Orders that were not begun, or failed: nothing is left to do but to forget them.
+    /// Orders that were not begun or failed: cancelled without further effect.
     pub withdrawn: Vec<FileRevert>,
 }
 
-/// What undoing these entries means for orders that they made or withdrew, the last ones first.
+/// Effect of undoing these entries on the orders that they created or cancelled, latest first.
 pub fn undone_with(read: &dyn Read, entries: &BTreeSet<u64>) -> Result<Again, StoreError> {
     let mut again = Again::default();
     for seq in entries.iter().rev() {
@@ -212,7 +211,7 @@ pub fn undone_with(read: &dyn Read, entries: &BTreeSet<u64>) -> Result<Again, St
                 (Op::Insert, Some((order, _))) if order.part_of.is_none() => {
                     again.take_back(read, order.id, order.run)?;
                 }
-                // Nothing happens to an order after it was withdrawn.
+                // A cancelled order never changes again.
                 (Op::Update, Some((order, rev))) if rev == *seq => again.go_on(order),
                 _ => {}
             }
@@ -247,7 +246,7 @@ impl Again {
         Ok(())
     }
 
-    /// An order that was withdrawn is given again.
+    /// Reissues a cancelled order.
     fn go_on(&mut self, order: FileRevert) {
         if order.state != RevertState::Cancelled {
             return;
@@ -261,16 +260,15 @@ impl Again {
     }
 }
 
-/// Some files of an order.
+/// Part of the files of an order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Slice {
-    /// Their paths.
     pub paths: Vec<String>,
-    /// What was noted of them.
+    /// Recorded states of these files.
     pub marks: Vec<FileMark>,
 }
 
-/// Files in slices that fit into an order each.
+/// Splits files by the limits per order.
 #[must_use]
 pub fn slices(paths: Vec<String>, marks: &BTreeMap<String, FileMark>) -> Vec<Slice> {
     let (mut slices, mut bytes) = (Vec::<Slice>::new(), 0);

@@ -1,7 +1,8 @@
-//! An undo never does what its actor could not do directly: the rules of each feature, asked of a plan.
+//! Guard of undo: an undo never does what its actor could not do directly. Checks a plan against the rules of each
+//! noun.
 //!
-//! Which tables may go back at all stands in `access.rs`. Here is what depends on the record: whose
-//! comment it is, whether its task is archived, how many files a task may have.
+//! Which tables can be undone is in `access.rs`. This module checks what depends on the record: the author of a
+//! comment, the archived state of a task, the maximum number of files.
 
 mod groups;
 mod waits;
@@ -44,44 +45,43 @@ use web::session::{Access, Person};
 use super::readable::{Eye, Looker};
 use super::{access, key_of};
 
-/// A person who undoes, and what this person may do.
+/// The person who undoes, with role and permissions.
 #[derive(Clone, Debug)]
 pub struct Undoer {
-    /// As others see it.
     pub by: Actor,
     pub account: AccountId,
-    /// What this person is here.
+    /// Role in the workspace.
     pub role: Role,
-    /// What this request may do.
+    /// Permissions of the request.
     pub access: Access,
-    /// The accounts that are closed: nothing goes back to them.
+    /// Disabled accounts. Nothing is restored to them.
     pub closed: Arc<BTreeMap<AccountId, Timestamp>>,
 }
 
 impl Undoer {
-    /// Who sent a request. What must be right at the moment of the undo holds `people_turn`.
+    /// Undoer of a request. Hold `people_turn` where the result must still be valid at the time of the undo.
     ///
     /// # Errors
-    /// When the list of accounts cannot be read.
+    /// If the list of accounts cannot be read.
     pub fn of(ws: &Ws, who: &Person) -> Result<Self, StoreError> {
         let closed = Arc::new(ws.app.system.read(|snap| users::disabled(snap))?);
         let Person { account, role, access, .. } = *who;
         Ok(Self { by: who.actor(), account, role, access, closed })
     }
 
-    /// Whether files of agents may go back: they are part of the agent.
+    /// Returns `true` if agents' files may be reverted. They are part of the agent.
     #[must_use]
     pub fn may_files(&self) -> bool {
         self.access.may(Can::Agents)
     }
 
-    /// What this person may read.
+    /// Read permissions of this person.
     #[must_use]
     pub fn eye<'r>(&self, read: &'r dyn Read) -> Eye<'r> {
         Eye::new(read, Looker::new(self.account, self.role, self.access))
     }
 
-    /// Whether this person may look at what a run did.
+    /// Returns `true` if this person may see the run's details.
     pub fn may_see(&self, read: &dyn Read, run: &Run) -> Result<bool, StoreError> {
         talk::may_see_run(&read, run, self.account, self.role)
     }
@@ -91,7 +91,7 @@ fn no(code: &'static str, why: &str) -> Refusal {
     Refusal { code, why: why.to_owned() }
 }
 
-/// Why a record of somebody else's stays as it is, and what it was as such.
+/// Refusal for another member's private record.
 fn not_yours(table: u16) -> Refusal {
     let noun = cards::of_table(table);
     let what = noun.map_or("record", |noun| noun.one);
@@ -99,7 +99,7 @@ fn not_yours(table: u16) -> Refusal {
     Refusal { code, why: format!("somebody keeps this {what}, or kept it then, for themselves") }
 }
 
-/// What a task's rules answer, as a reason to leave something as it is.
+/// Converts an error of task rules to a refusal.
 fn refused<T>(answer: Result<T, TaskError>) -> Result<Option<Refusal>, StoreError> {
     match answer {
         Ok(_) => Ok(None),
@@ -108,7 +108,7 @@ fn refused<T>(answer: Result<T, TaskError>) -> Result<Option<Refusal>, StoreErro
     }
 }
 
-/// A row of a plan with its type: as it is, and as it would be.
+/// A typed row of a plan: current and restored version.
 struct Sides<R> {
     now: Option<R>,
     to: Option<R>,
@@ -122,13 +122,13 @@ impl<R: Record> Sides<R> {
         Ok(Self { now: typed(&row.now)?, to: typed(&row.to)? })
     }
 
-    /// What does not change with the row.
+    /// A value that is the same in both versions.
     fn get<T>(&self, of: impl Fn(&R) -> T) -> Option<T> {
         self.to.as_ref().or(self.now.as_ref()).map(of)
     }
 }
 
-/// The whole record, or some of its fields.
+/// Fields to keep, or the whole record if empty, with the reason.
 type Held = (&'static [&'static str], Refusal);
 
 impl Guard for Undoer {
@@ -186,7 +186,7 @@ impl Guard for Undoer {
             }));
         }
         holds.extend(too_many_files(after, coming)?);
-        // At last: what stays away for another reason closes no circle.
+        // Checked last: a record that stays for another reason closes no cycle.
         if holds.is_empty() {
             holds = waits::circles(after)?;
         }
@@ -194,11 +194,10 @@ impl Guard for Undoer {
     }
 }
 
-/// Who undoes, and what was not theirs to read before the entries that they undo: none of it is to come into
-/// what they may read by now, be it a single field.
+/// The undoer, with the records that were private to others before the undone entries. No field of those versions may
+/// be restored to where the undoer can read it.
 pub struct Scoped<'a> {
     pub by: &'a Undoer,
-    /// The records.
     pub private: &'a BTreeSet<Root>,
 }
 
@@ -227,7 +226,7 @@ fn whole(refusal: Option<Refusal>) -> Vec<Held> {
     refusal.map(|refusal| (&[][..], refusal)).into_iter().collect()
 }
 
-/// What belongs to a task is changed while the task is in use, or comes back together with it.
+/// A record of a task changes only while the task is not archived, or is restored together with it.
 fn in_use(after: &After<'_>, task: Option<TaskId>) -> Result<Option<Refusal>, StoreError> {
     let Some(id) = task else { return Ok(None) };
     match after.now().get::<Task>(id)? {
@@ -240,7 +239,7 @@ fn is_decided(state: DeliverableState) -> bool {
     !matches!(state, DeliverableState::Draft | DeliverableState::InReview)
 }
 
-/// An agent reports to one that works, and never in a circle, also when an old manager comes back.
+/// An agent's manager must be an unarchived agent and must not close a cycle, also when a former manager is restored.
 fn under(after: &After<'_>, agent: AgentId, above: AgentId) -> Result<Option<Refusal>, StoreError> {
     Ok(match after.get::<Agent>(above)?.filter(|above| above.archived_at.is_none()) {
         None => Some(no("agent_archived", "the agent that it reported to is archived by now")),
@@ -252,7 +251,7 @@ fn under(after: &After<'_>, agent: AgentId, above: AgentId) -> Result<Option<Ref
     })
 }
 
-/// Whether an agent that works would report to another.
+/// Returns `true` if an unarchived agent would report to this one.
 fn leads(after: &After<'_>, chief: AgentId) -> Result<bool, StoreError> {
     for agent in after.now().list::<Agent>(&Range::all())? {
         let then = after.get::<Agent>(agent.id)?.filter(|agent| agent.archived_at.is_none());
@@ -263,7 +262,7 @@ fn leads(after: &After<'_>, chief: AgentId) -> Result<bool, StoreError> {
     Ok(false)
 }
 
-/// Delivered work is as its review says.
+/// The state of a deliverable must match its review.
 fn deliverable(after: &After<'_>, row: &Row) -> Result<Vec<Held>, StoreError> {
     let sides = Sides::<Deliverable>::of(row)?;
     if let Some(refusal) = in_use(after, sides.get(|one| one.task))? {
@@ -281,7 +280,7 @@ fn deliverable(after: &After<'_>, row: &Row) -> Result<Vec<Held>, StoreError> {
     Ok(vec![(&["state"], no("review_stays", why))])
 }
 
-/// A file is put on a task, or taken off, while the task is in use. Notes which come to it.
+/// A file is added or removed only while its task is not archived. Collects restored files.
 fn file(
     after: &After<'_>,
     row: &Row,
@@ -301,7 +300,7 @@ fn file(
     Ok(whole(in_use(after, place.task())?))
 }
 
-/// Files for which there is no room where they were; those that were sent last stay away.
+/// Rejects files above the limit of their task, most recently added first.
 fn too_many_files(
     after: &After<'_>,
     coming: BTreeMap<Place, (isize, Vec<Root>)>,
@@ -324,7 +323,7 @@ fn too_many_files(
     Ok(holds)
 }
 
-/// Names that tasks once had lead to them for ever.
+/// Former task keys must keep resolving.
 fn settings(row: &Row) -> Result<Vec<Held>, StoreError> {
     let Sides { now: Some(now), to: Some(to) } = Sides::<Settings>::of(row)? else {
         return Ok(Vec::new());
@@ -338,7 +337,7 @@ fn settings(row: &Row) -> Result<Vec<Held>, StoreError> {
 }
 
 impl Undoer {
-    /// Why nothing goes back to a person, if it does not.
+    /// Refusal if nothing can be assigned to this person.
     fn away(&self, after: &After<'_>, account: AccountId) -> Result<Option<Refusal>, StoreError> {
         let member = after.get::<Member>(account)?;
         let name = member.as_ref().map_or("somebody", |member| &member.name);
@@ -353,7 +352,7 @@ impl Undoer {
         Ok(Some(Refusal { code, why }))
     }
 
-    /// Why nothing is given to somebody, if it is not: who is not here, or takes no work.
+    /// Refusal if the assignee is gone or archived.
     fn given(
         &self,
         after: &After<'_>,
@@ -365,7 +364,7 @@ impl Undoer {
         }
     }
 
-    /// A task is given to who is here and takes work, and to a stream in use, also when it comes back.
+    /// Assignee and stream of a restored task must be valid.
     fn task(&self, after: &After<'_>, row: &Row) -> Result<Vec<Held>, StoreError> {
         let Sides { now, to: Some(to) } = Sides::<Task>::of(row)? else { return Ok(Vec::new()) };
         if now.as_ref().is_some_and(|now| now.archived_at.is_some()) && to.archived_at.is_some() {
@@ -389,8 +388,7 @@ impl Undoer {
         Ok(held)
     }
 
-    /// What becomes of an agent besides its settings: it is archived and never removed, only HQ says that
-    /// its files are ready, and it reports to somebody who is here.
+    /// An agent can be archived but not removed, only HQ marks its files as ready, and its manager must exist.
     fn agent(&self, after: &After<'_>, row: &Row) -> Result<Vec<Held>, StoreError> {
         let Sides { now: Some(now), to } = Sides::<Agent>::of(row)? else { return Ok(Vec::new()) };
         let Some(to) = to else {
@@ -426,7 +424,7 @@ impl Undoer {
         if Spot::read(after.now(), comment.on)?.is_none() {
             return Ok(Vec::new());
         }
-        // What a talk is, and whether it is settled, is not its author's alone.
+        // Turning a comment into a note or resolving a thread is not only up to its author.
         let words = |one: &Comment| (one.body.clone(), one.note_only);
         let said = sides.now.as_ref().map(words) != sides.to.as_ref().map(words);
         if said && let Err(error) = Power::of(self.access).check(comment, self.by) {
@@ -438,7 +436,7 @@ impl Undoer {
         }
     }
 
-    /// A reaction is its maker's, or an admin's, to take back. It goes and comes with its comment.
+    /// A reaction can be undone by its author or an admin. It follows its comment.
     fn reaction(&self, after: &After<'_>, row: &Row) -> Result<Vec<Held>, StoreError> {
         let sides = Sides::<Reaction>::of(row)?;
         let Some((comment, by, on)) = sides.get(|one| (one.comment, one.by, one.on)) else {
@@ -454,7 +452,7 @@ impl Undoer {
         Ok(whole(in_use(after, on.task())?))
     }
 
-    /// What somebody decided is for that one, or an admin, to take back.
+    /// A review can be undone by its reviewer or an admin.
     fn review(&self, after: &After<'_>, row: &Row) -> Result<Vec<Held>, StoreError> {
         let sides = Sides::<Review>::of(row)?;
         let (task, by) = (sides.get(|review| review.task), sides.get(|review| review.by));
@@ -475,7 +473,7 @@ impl Undoer {
         }
     }
 
-    /// The workspace's list is for admins, an agent's for who looks after agents.
+    /// The workspace's fallback list is for admins, an agent's for those who may manage agents.
     fn fallbacks(&self, row: &Row) -> Result<Vec<Held>, StoreError> {
         let of_agent = Sides::<Fallbacks>::of(row)?.get(|list| list.agent.is_some());
         match of_agent == Some(true) || self.access.may(Can::Admin) {
@@ -484,7 +482,7 @@ impl Undoer {
         }
     }
 
-    /// The same for lists of hosts and for limits of runs.
+    /// The same for host lists and run limits.
     fn of_all(&self, of: Option<ReachOf>) -> Vec<Held> {
         match matches!(of, Some(ReachOf::Agent(_))) || self.access.may(Can::Admin) {
             true => Vec::new(),
@@ -492,7 +490,7 @@ impl Undoer {
         }
     }
 
-    /// What somebody keeps for themselves is theirs to take back alone.
+    /// A private record can be undone only by its owner.
     fn own(&self, row: &Row) -> Vec<Held> {
         let table = row.record.table;
         let Some(noun) = cards::of_table(table) else { return Vec::new() };
@@ -500,7 +498,7 @@ impl Undoer {
         whole((!all_own).then(|| not_yours(table)))
     }
 
-    /// What a noun with a card says of its records.
+    /// Checks of a noun with a descriptor.
     fn of_card(&self, after: &After<'_>, row: &Row) -> Result<Vec<Held>, StoreError> {
         let own = self.own(row);
         let rests = cards::of_table(row.record.table).and_then(|noun| noun.rests);
@@ -509,8 +507,8 @@ impl Undoer {
         Ok(whole(why.map(|why| Refusal { code: "in_use", why })))
     }
 
-    /// A message is taken back by who said it and may talk to agents; one that a comment was goes with
-    /// the comment.
+    /// A message can be taken back by its author if they may talk to agents. A message from a comment follows the
+    /// comment.
     fn input(&self, read: &dyn Read, made: &Root) -> Result<Option<Refusal>, StoreError> {
         let input = key_of(made).map(|id| read.get::<Input>(id)).transpose()?.flatten();
         let Some(input) = input else { return Ok(None) };
@@ -533,7 +531,7 @@ impl Undoer {
         }
     }
 
-    /// Work that a run has is taken from it by who may stop runs.
+    /// Leased work can be taken back by those who may stop runs.
     fn item(&self, read: &dyn Read, made: &Root) -> Result<Option<Refusal>, StoreError> {
         let item = key_of(made).map(|id| read.get::<Item>(id)).transpose()?.flatten();
         let Some(run) = item.filter(Item::is_open).and_then(|item| item.run) else {

@@ -1,4 +1,4 @@
-//! What became of a record while somebody filled in a form about it.
+//! Describes concurrent changes of a record after an edit conflict.
 
 use app::Ws;
 use kernel::text::capitalized;
@@ -13,15 +13,15 @@ use super::names::Names;
 use super::readable::{Eye, Looker};
 use super::versions::fields_of;
 
-/// How many versions are looked through.
+/// Maximum number of versions to examine.
 const MOST: usize = 50;
-/// The longest value that stands in the sentence, in characters.
+/// Maximum length of a value in the sentence, in characters.
 const SHORT: usize = 60;
-/// Fields that change by themselves, and that no form sends.
+/// Fields that change automatically and are in no form.
 const BY_ITSELF: &[&str] = &["next_at"];
 
-/// Why a form was refused, as far as others have been faster: who has changed the record since `rev`, the
-/// revision that the form came with, and what. Nothing when it was refused for another reason.
+/// Who changed what in the record since revision `rev` of a rejected form, as a sentence. `None` if the form was
+/// rejected for another reason.
 pub fn after<R: Record>(
     ws: &Ws,
     who: &Person,
@@ -32,7 +32,7 @@ pub fn after<R: Record>(
     after_root(ws, who, read, (&Root::of::<R>(id), rev), refusal)
 }
 
-/// The same of a record by its table and key.
+/// The same for a record by table and key.
 pub fn after_root(
     ws: &Ws,
     who: &Person,
@@ -44,7 +44,7 @@ pub fn after_root(
         return Ok(EditConflict::default());
     }
     let schema = ws.store.schema();
-    // A revision that is none is older than all.
+    // An invalid revision counts as older than all.
     let rev: u64 = rev.parse().unwrap_or(0);
     let newer = newer(ws, who, read, (root, rev))?;
     let names = Names::new(read)?;
@@ -53,7 +53,7 @@ pub fn after_root(
     let diff = |from: &Version, to: &Version| {
         let before = fields_of(schema, root.table, from.before.bytes());
         let after = fields_of(schema, root.table, to.after.bytes());
-        // Half of a comparison would look like something that was made.
+        // A comparison with one side missing would look like a creation.
         let known = before.is_some() && after.is_some();
         let all = match known {
             true => speaker.diff(root.table, before.as_ref(), after.as_ref())?,
@@ -82,7 +82,7 @@ pub fn after_root(
     })
 }
 
-/// The versions of a record behind a revision that this person may see, newest first.
+/// Versions after a revision that this person may see, newest first.
 fn newer(
     ws: &Ws,
     who: &Person,
@@ -102,7 +102,7 @@ fn newer(
     Ok(newer)
 }
 
-/// What whoever reads the sentence calls somebody.
+/// Name of an actor from the reader's point of view.
 fn name(names: &Names<'_>, actor: Actor, me: AccountId) -> String {
     if actor.account() == Some(me) {
         return "you, in another window,".to_owned();
@@ -110,7 +110,7 @@ fn name(names: &Names<'_>, actor: Actor, me: AccountId) -> String {
     names.people.actor(actor).name
 }
 
-/// Who has changed what, oldest first.
+/// Authors and fields, oldest change first.
 fn sentence(by: &[String], fields: &[FieldDiff]) -> String {
     let who = match by {
         [] => "somebody else".to_owned(),
@@ -126,7 +126,7 @@ fn sentence(by: &[String], fields: &[FieldDiff]) -> String {
     )
 }
 
-/// A field with what it says now, as far as that is short.
+/// Field label, with the current value if it is short.
 fn field(field: &FieldDiff) -> String {
     let label = &field.label;
     match &field.after {

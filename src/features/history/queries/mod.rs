@@ -1,4 +1,4 @@
-//! Reads of history and of what an undo would do.
+//! Reads of history and undo previews.
 
 pub mod access;
 pub mod error;
@@ -31,14 +31,13 @@ use web::session::Person;
 use error::HistoryError;
 use readable::{Eye, Looker};
 
-/// What stands for the key of a record of which there is one, such as the settings.
+/// Placeholder for the key of a singleton record, such as the settings.
 const ONLY_ONE: &str = "-";
 
-/// A record that an address names, if this person may read its history. Tasks, agents and runs may
-/// also be given by their names.
+/// Record in a URL, if this person may read its history. Tasks, agents and runs may also be given by name.
 ///
 /// # Errors
-/// `NoHistory` when there is no such table for this person, `NotFound` when the id is none.
+/// `NoHistory` if there is no such table for this person, `NotFound` if the id is invalid.
 pub fn record(
     read: &dyn Read,
     schema: &Schema,
@@ -76,11 +75,11 @@ pub fn record(
     }
 }
 
-/// The place in a record's history that was given out as `next`.
+/// Parses a history cursor from `next`.
 ///
 /// # Errors
-/// `BadCursor` when it is none, `OtherLife` when it comes from before a restore: an entry of that number
-/// is another one now.
+/// `BadCursor` if it is invalid, `OtherLife` if it is from before a restore, after which the numbers denote other
+/// entries.
 pub fn place(store: &Store, text: Option<&str>) -> Result<Option<u64>, HistoryError> {
     let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(None) };
     let cursor: Cursor = text.parse().map_err(|_| HistoryError::BadCursor)?;
@@ -90,25 +89,24 @@ pub fn place(store: &Store, text: Option<&str>) -> Result<Option<u64>, HistoryEr
     }
 }
 
-/// A place in a record's history, to be given out.
+/// Formats a history cursor.
 #[must_use]
 pub fn next_place(store: &Store, seq: u64) -> String {
     Cursor { incarnation: store.incarnation(), seq }.to_string()
 }
 
-/// The typed id of a record.
 #[must_use]
 pub fn key_of<K: kernel::key::Key>(record: &Root) -> Option<K> {
     kernel::key::decode(&record.key)
 }
 
-/// Whether there is one such record in a workspace, such as its settings.
+/// Returns `true` for a singleton record, such as the settings.
 #[must_use]
 pub fn is_only_one(record: &Root) -> bool {
     record.key == KeyBuf::of(&()).bytes()
 }
 
-/// The id of a record as addresses have it.
+/// Record id as used in URLs.
 #[must_use]
 pub fn id_text(schema: &Schema, record: &Root) -> String {
     let ops = schema.table(record.table).and_then(|info| info.ops.as_ref());
@@ -118,20 +116,20 @@ pub fn id_text(schema: &Schema, record: &Root) -> String {
     ops.and_then(|ops| (ops.key_text)(&record.key)).unwrap_or_default()
 }
 
-/// The address of a record's history below the workspace.
+/// Path of a record's history below the workspace.
 #[must_use]
 pub fn path(schema: &Schema, record: &Root) -> String {
     let table = schema.table(record.table).map_or("", |info| info.name);
     format!("history/{table}/{}", id_text(schema, record))
 }
 
-/// The address of the history of the record of this type with this id.
+/// URL of a record's history.
 #[must_use]
 pub fn href<R: Record>(ws: &Ws, id: R::Id) -> String {
     ws.url(&path(ws.store.schema(), &Root::of::<R>(id)))
 }
 
-/// The same where there is such a record; else nothing.
+/// Like [`href`], or empty if the record does not exist.
 pub fn href_if_any<R: Record<Id: Clone>>(
     ws: &Ws,
     read: &dyn Read,

@@ -1,4 +1,4 @@
-//! Names in place of ids: everybody is read once, everything else once for each id.
+//! Resolves ids to names. People are loaded once, everything else once per id.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -36,10 +36,10 @@ use kernel::Assignee;
 use kernel::text::{capitalized, ellipsis};
 use store::{Read, ReadExt, Record, Root, StoreError, Table, history};
 
-/// The longest name that is shown.
+/// Maximum length of a displayed name.
 const MAX_NAME: usize = 90;
 
-/// What groups tasks or ties them together.
+/// Tables of records that group or link tasks.
 const GROUPS: [u16; 6] = [
     STREAMS.number,
     TASK_LABELS.number,
@@ -49,58 +49,55 @@ const GROUPS: [u16; 6] = [
     OCCURRENCES.number,
 ];
 
-/// What each agent has one of: the table, what it is called, and the tab of the agent's page.
+/// Tables with one row per agent: table, name of the row, tab of the agent's page.
 const OF_AGENTS: [(Table, &str, &str); 3] = [
     (AGENT_BROWSERS, "Browser", "browser"),
     (BROWSER_POLICIES, "Rules of the browser", "browser"),
     (TRUST_MODES, "Mode", "behaviour"),
 ];
 
-/// Words for people, and the page below the workspace where the thing is shown, or nothing.
+/// Display text, with the path of a page if there is one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Word {
-    /// The words.
     pub text: String,
-    /// The page, or empty.
+    /// Path below the workspace, or empty.
     pub path: String,
 }
 
 impl Word {
-    /// Words that lead nowhere.
+    /// Text without a link.
     pub fn plain(text: impl Into<String>) -> Self {
         Self { text: text.into(), path: String::new() }
     }
 }
 
-/// Looks names up.
+/// Name lookup in one snapshot.
 pub struct Names<'r> {
     read: &'r dyn Read,
-    /// Everybody.
     pub people: People,
-    /// The letters in front of task numbers.
+    /// Prefix of task numbers.
     pub key: String,
     known: RefCell<HashMap<(&'static str, String), Word>>,
 }
 
 impl<'r> Names<'r> {
-    /// The snapshot in which names are looked up.
     #[must_use]
     pub fn read(&self) -> &'r dyn Read {
         self.read
     }
 
-    /// Reads everybody.
+    /// Loads the people of the workspace.
     pub fn new(read: &'r dyn Read) -> Result<Self, StoreError> {
         let (people, key) = (People::read(read)?, tasks::key(read)?);
         Ok(Self { read, people, key, known: RefCell::default() })
     }
 
-    /// Notes what an id stands for that the workspace's records do not tell.
+    /// Adds a name for an id that the workspace's records do not contain.
     pub fn know(&self, kind: &'static str, id: impl ToString, word: Word) {
         self.known.borrow_mut().insert((kind, id.to_string()), word);
     }
 
-    /// What an id in a field stands for; the id's end when that is not known.
+    /// Name of the id in a field. If unknown, the last characters of the id.
     pub fn of(&self, field: &str, id: &str) -> Result<Word, StoreError> {
         let kind = match field {
             "task" | "parent" | "other" => "task",
@@ -157,7 +154,7 @@ impl<'r> Names<'r> {
         }
     }
 
-    /// What a comment or a file is on.
+    /// Subject of a comment or file.
     fn place(&self, fields: &Map<String, Value>) -> Result<Word, StoreError> {
         match places::place_of(fields) {
             Some(Said::Task(id)) => self.of("task", id),
@@ -166,7 +163,7 @@ impl<'r> Names<'r> {
         }
     }
 
-    /// A record of a noun with a card.
+    /// Name of a record of a noun with a descriptor.
     fn by_card(&self, noun: &Entity, id: &str) -> Result<Option<Word>, StoreError> {
         let Some(key) = (noun.rows.key)(id) else { return Ok(None) };
         if let Some(fields) = noun.get(self.read, &key)? {
@@ -180,7 +177,7 @@ impl<'r> Names<'r> {
         Ok(fields.map(|fields| Word::plain((noun.title)(&fields))))
     }
 
-    /// An agent or a member by id.
+    /// Name of an agent or member by id.
     #[must_use]
     pub fn somebody(&self, id: &str) -> Word {
         if let Some(agent) = id.parse().ok().and_then(|id| self.people.agent(id)) {
@@ -190,7 +187,6 @@ impl<'r> Names<'r> {
         member.map_or_else(|| short(id), |member| Word::plain(&member.name))
     }
 
-    /// Somebody who has work.
     #[must_use]
     pub fn assignee(&self, who: Assignee) -> Word {
         Word::plain(self.people.name(who))
@@ -201,14 +197,13 @@ impl<'r> Names<'r> {
         Word { text: ellipsis(&format!("{name} {title}"), MAX_NAME), path: format!("tasks/{name}") }
     }
 
-    /// The switch of an agent's browser: it has no name of its own, and its card knows its fields alone.
-    /// What a record without a name is called that an agent has one of.
+    /// Title of a record without a name that belongs to an agent.
     fn of_agent(&self, what: &str, agent: &str, tab: &str) -> Word {
         let text = ellipsis(&format!("{what} of {}", self.somebody(agent).text), MAX_NAME);
         Word { text, path: format!("agents/{agent}/{tab}") }
     }
 
-    /// What a record is called, from its fields as they are or were.
+    /// Title of a record from its current or former fields.
     pub fn title(&self, table: u16, fields: &Map<String, Value>) -> Result<Word, StoreError> {
         let text = |name: &str| fields.get(name).and_then(Value::as_str).unwrap_or_default();
         let number = |name: &str| {
@@ -311,7 +306,7 @@ impl<'r> Names<'r> {
 }
 
 impl Names<'_> {
-    /// What a choice is called that is one agent's, or everybody's.
+    /// Title of a setting of one agent or of all.
     fn choice_title(&self, what: &str, fields: &Map<String, Value>) -> Word {
         let agent = fields.get("of").and_then(|of| of.get("Agent")).and_then(Value::as_str);
         match agent.map(|agent| self.somebody(agent)) {
@@ -324,7 +319,7 @@ impl Names<'_> {
     }
 }
 
-/// What a record is called whose fields say nothing about it.
+/// Title of a record that does not depend on its fields.
 fn fixed_title(table: u16) -> Word {
     let at = |text: &str, path: &str| Word { text: text.into(), path: path.into() };
     match table {
@@ -342,7 +337,7 @@ fn fixed_title(table: u16) -> Word {
 }
 
 impl Names<'_> {
-    /// What a record is called that groups tasks or ties them together.
+    /// Title of a record that groups or links tasks.
     fn group_title(&self, table: u16, fields: &Map<String, Value>) -> Result<Word, StoreError> {
         let text = |name: &str| fields.get(name).and_then(Value::as_str).unwrap_or_default();
         let (words, path) = match table {
@@ -372,13 +367,13 @@ impl Names<'_> {
     }
 }
 
-/// An id that nothing is known of.
+/// Last characters of an unknown id.
 fn short(id: &str) -> Word {
     let tail: String = id.chars().rev().take(8).collect();
     Word::plain(tail.chars().rev().collect::<String>())
 }
 
-/// What the records of a table are called, one and many.
+/// Singular and plural noun of a table's records.
 #[must_use]
 pub fn noun(table: u16, name: &'static str) -> (&'static str, &'static str) {
     if let Some(noun) = cards::of_table(table) {

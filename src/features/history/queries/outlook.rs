@@ -1,5 +1,5 @@
-//! All that an undo would do: records, work and files. What a preview shows and what is carried out are
-//! made by this one function, and have the same basis exactly when they do the same.
+//! Everything that an undo would do: records, work and files. Preview and execution both use this function. Two
+//! outlooks have the same basis exactly if they do the same.
 
 use kernel::TypedId as _;
 use store::undo::{self, Basis, Plan};
@@ -9,23 +9,21 @@ use super::error::HistoryError;
 use super::guard::{Scoped, Undoer};
 use super::scope::{self, Scope, Wanted, Work};
 
-/// What an undo would do.
 pub struct Outlook {
-    /// What it takes in.
     pub scope: Scope,
-    /// The records.
+    /// Records.
     pub plan: Plan,
     pub work: Work,
-    /// What it stands on.
+    /// Fingerprint for comparing a preview with the execution.
     pub basis: Basis,
 }
 
 impl Outlook {
-    /// What undoing this would do, if this person does it.
+    /// Outlook of an undo by this person.
     ///
     /// # Errors
-    /// When it names nothing that this person may look at, a run has not ended, it is too much at once,
-    /// or the store fails.
+    /// If the target is unknown or invisible to this person, a run has not ended, or it exceeds the limit of one
+    /// transaction.
     pub fn of(
         read: &dyn Read,
         schema: &Schema,
@@ -40,7 +38,7 @@ impl Outlook {
         Ok(Self { scope, plan, work, basis })
     }
 
-    /// Whether nothing would happen.
+    /// Returns `true` if the undo would change nothing.
     #[must_use]
     pub fn is_nothing(&self) -> bool {
         let no_files = self.scope.files.is_empty() && self.scope.withdrawn.is_empty();
@@ -48,7 +46,7 @@ impl Outlook {
     }
 }
 
-/// What is done besides the records, for the basis.
+/// Everything besides records, for the basis.
 fn besides(scope: &Scope, work: &Work) -> Vec<Vec<u8>> {
     let mut parts = Vec::new();
     let mut list = |ids: Vec<[u8; 16]>| parts.push(ids.concat());

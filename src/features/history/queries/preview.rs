@@ -1,4 +1,4 @@
-//! What an undo would do, in words.
+//! Preview of an undo, in words.
 
 use std::collections::BTreeMap;
 
@@ -16,19 +16,19 @@ use super::outlook::Outlook;
 use super::scope::is_told;
 use super::versions::fields_of;
 
-/// How a record goes back.
+/// How a record is reverted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
-    /// It was made, and is taken away.
+    /// Created before, now deleted.
     Away,
-    /// It was removed, and comes back.
+    /// Deleted before, now restored.
     Back,
-    /// It was changed.
+    /// Changed before, now changed back.
     Fields,
 }
 
 impl Way {
-    /// The word for programs.
+    /// API word.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -38,7 +38,6 @@ impl Way {
         }
     }
 
-    /// The word for people.
     #[must_use]
     pub fn label(self) -> &'static str {
         match self {
@@ -49,84 +48,81 @@ impl Way {
     }
 }
 
-/// A record that goes back.
+/// A record that is reverted.
 pub struct Going {
     pub record: Root,
     pub title: Word,
-    /// What kind of thing it is.
+    /// Noun of the record.
     pub noun: &'static str,
     pub way: Way,
-    /// Its fields, from now to then.
+    /// Fields, from current to restored value.
     pub fields: Vec<FieldDiff>,
     pub kept: Vec<StayingField>,
 }
 
 pub struct StayingField {
-    /// Its name in the record's JSON.
+    /// JSON name.
     pub name: String,
-    /// What people call it.
     pub label: String,
-    /// The stable word of the reason.
+    /// Stable reason code.
     pub code: &'static str,
-    /// The reason, in a sentence.
+    /// Reason as a sentence.
     pub why: String,
-    /// Who changed it since, if that is the reason.
+    /// Author of a later change, if that is the reason.
     pub by: Option<Touch>,
 }
 
-/// A record that stays.
+/// A record that is not reverted.
 pub struct Staying {
     pub record: Root,
     pub title: Word,
-    /// What kind of thing it is.
+    /// Noun of the record.
     pub noun: &'static str,
-    /// The stable word of the reason.
+    /// Stable reason code.
     pub code: &'static str,
-    /// The reason, in a sentence.
+    /// Reason as a sentence.
     pub why: String,
-    /// Who changed it since, if that is the reason.
+    /// Author of a later change, if that is the reason.
     pub by: Option<Touch>,
-    /// The fields that others changed since.
+    /// Fields that others changed since.
     pub fields: Vec<StayingField>,
 }
 
-/// Rows that stay by their nature.
+/// Rows of a class that undo never touches.
 pub struct StayingKind {
     pub table: &'static str,
-    /// The word of the class.
+    /// Word of the class.
     pub class: &'static str,
     pub count: usize,
-    /// "12 steps of runs".
+    /// Such as "12 steps of runs".
     pub words: String,
 }
 
-/// Open work, or files, that stay because who asks may not take them back.
+/// Open work or files that are kept because the undoer may not take them back.
 pub struct StayingWork {
-    /// The stable word of the reason.
+    /// Stable reason code.
     pub code: &'static str,
-    /// "2 messages".
+    /// Such as "2 messages".
     pub words: String,
-    /// The reason, in a sentence.
+    /// Reason as a sentence.
     pub why: String,
 }
 
-/// A plan in words.
 pub struct PlanView {
-    /// What goes back.
+    /// Records that are reverted.
     pub going: Vec<Going>,
-    /// How many go back besides those that are told.
+    /// Number of further reverted records.
     pub going_more: usize,
     pub staying: Vec<Staying>,
-    /// How many stay besides those that are told.
+    /// Number of further kept records.
     pub staying_more: usize,
-    /// What stays by its nature.
+    /// Rows of classes that undo never touches.
     pub kinds: Vec<StayingKind>,
-    /// Work and files that stay.
+    /// Work and files that are kept.
     pub work: Vec<StayingWork>,
 }
 
-/// Puts a plan into words, with at most so many records of each kind. Records that this person may not
-/// look at are only counted.
+/// Describes a plan, with a limited number of records per kind. Records that the viewer may not see are only counted.
 pub fn view(
     read: &dyn Read,
     schema: &Schema,
@@ -156,16 +152,16 @@ pub fn view(
     })
 }
 
-/// What stays of one record that was to go back.
+/// What is kept of a record that should be reverted.
 pub struct Keeps {
     pub record: Root,
-    /// Why all of it stays, if it does.
+    /// Reason if the whole record is kept.
     pub whole: Option<String>,
-    /// Its fields that stay, of a record that goes back.
+    /// Kept fields of a record that is reverted otherwise.
     pub fields: Vec<StayingField>,
 }
 
-/// All that stays of a plan: records, and single fields of records that go back.
+/// Everything that a plan keeps: records, and single fields of reverted records.
 pub fn what_stays(
     read: &dyn Read,
     schema: &Schema,
@@ -280,7 +276,7 @@ impl Teller<'_> {
         self.speaker.names.people.actor(by.actor).name
     }
 
-    /// What a record is called that may be gone.
+    /// Title of a record that may be deleted.
     fn title(&self, record: &Root, seq: Option<u64>) -> Result<Word, StoreError> {
         let row = self.read.raw_get(record.table, &record.key)?;
         let mut fields = fields_of(self.schema, record.table, row.as_deref());
@@ -323,7 +319,7 @@ impl Teller<'_> {
         })
     }
 
-    /// Reasons that name nobody.
+    /// Code and sentence of a reason without a person.
     fn reason(&self, why: &Why) -> Result<(&'static str, String), StoreError> {
         Ok(match why {
             Why::Gone => (

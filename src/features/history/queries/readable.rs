@@ -1,8 +1,8 @@
-//! Who may read which rows: asked by the feed for programs, by snapshots and by history alike.
+//! Read permissions for rows. Used by the feed API, snapshots and history.
 //!
-//! Two questions. Whether somebody may read rows of a table at all says `access.rs`. Rows that belong
-//! to a conversation, or to a run in one, are read by whoever may see the talk; what somebody keeps
-//! for themselves by nobody else, whatever they are here.
+//! `access.rs` decides whether a person may read rows of a table at all. Rows of a conversation, or of a run in one,
+//! are readable by those who may see the conversation. Private records are readable only by their owner, whatever the
+//! role.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -34,7 +34,7 @@ use web::session::{Access, Person};
 use super::super::model::{FILE_REVERTS, FileRevert};
 use super::access;
 
-/// Somebody who reads, and what this person may do.
+/// A reader with role and permissions.
 #[derive(Clone, Copy, Debug)]
 pub struct Looker {
     account: AccountId,
@@ -43,20 +43,19 @@ pub struct Looker {
 }
 
 impl Looker {
-    /// Who sent a request.
+    /// Reader of a request.
     #[must_use]
     pub fn of(who: &Person) -> Self {
         Self::new(who.account, who.role, who.access)
     }
 
-    /// Somebody, by what they are here and what they may do.
     #[must_use]
     pub fn new(account: AccountId, role: Role, access: Access) -> Self {
         Self { account, role, access }
     }
 }
 
-/// The eye of somebody on one snapshot. What it was asked of a run or a conversation it remembers.
+/// Read permissions of a reader on one snapshot. Caches the results for runs and conversations.
 pub struct Eye<'r> {
     read: &'r dyn Read,
     who: Looker,
@@ -65,31 +64,30 @@ pub struct Eye<'r> {
 }
 
 impl<'r> Eye<'r> {
-    /// The eye of this person.
     #[must_use]
     pub fn new(read: &'r dyn Read, who: Looker) -> Self {
         Self { read, who, runs: RefCell::default(), sessions: RefCell::default() }
     }
 
-    /// Whether there are rows of a table that this person may read.
+    /// Returns `true` if this person may read any rows of a table.
     #[must_use]
     pub fn may_read(&self, table: u16) -> bool {
         access::may_read_rows(self.who.access, table)
     }
 
-    /// Whether this person may read the history of records of a table.
+    /// Returns `true` if this person may read the history of a table's records.
     #[must_use]
     pub fn may_read_history(&self, table: u16) -> bool {
         access::may_read(self.who.access, table)
     }
 
-    /// Whether this person may undo in a table.
+    /// Returns `true` if this person may undo changes in a table.
     #[must_use]
     pub fn may_undo(&self, table: u16) -> bool {
         self.who.access.may(Can::Write) && access::may_undo(self.who.access, table)
     }
 
-    /// Whether this person may read a row, from its stored bytes.
+    /// Returns `true` if this person may read a row, given its stored bytes.
     pub fn sees(&self, table: u16, row: &[u8]) -> Result<bool, StoreError> {
         if !self.may_read(table) {
             return Ok(false);
@@ -126,7 +124,7 @@ impl<'r> Eye<'r> {
             t if t == APPROVALS.number => typed::<Approval>(row).map(|one| self.run(one.run)),
             t if t == CHILDREN.number => typed::<Child>(row).map(|one| self.run(one.run)),
             t if t == BRANCHES.number => typed::<Branch>(row).map(|one| self.session(one.session)),
-            // How far somebody has read is their own business.
+            // Read marks are private.
             t if t == READ_MARKS.number => {
                 typed::<ReadMark>(row).map(|mark| Ok(mark.member == self.who.account))
             }
@@ -150,7 +148,7 @@ impl<'r> Eye<'r> {
             t if t == NEEDS_AWAY.number => {
                 typed::<Away>(row).map(|one| Ok(one.account == self.who.account))
             }
-            // Whom it reached tells another table: its words are read on its own page.
+            // Recipients are in another table. The text is read on the notification page.
             t if t == NOTIFICATIONS.number || t == FANOUTS.number => None,
             _ => {
                 let noun = cards::of_table(table);
@@ -160,7 +158,7 @@ impl<'r> Eye<'r> {
         seen.unwrap_or(Ok(false))
     }
 
-    /// Whether this person may read the history of a record, which may be gone.
+    /// Returns `true` if this person may read the history of a record, which may be deleted.
     pub fn sees_record(&self, schema: &Schema, record: &Root) -> Result<bool, StoreError> {
         if !self.may_read_history(record.table) {
             return Ok(false);
@@ -169,9 +167,9 @@ impl<'r> Eye<'r> {
             return self.sees(record.table, &row);
         }
         match record.table {
-            // Whose a run was that is gone cannot be told.
+            // The owner of a deleted run is unknown.
             t if t == RUNS.number => Ok(false),
-            // Whose it was says what it was last.
+            // The last version tells the owner.
             t if cards::may_be_own(t) => {
                 let seq = history::last_touch(self.read, record)?;
                 let last = history::before(self.read, schema, record, seq)?;
@@ -184,8 +182,7 @@ impl<'r> Eye<'r> {
         }
     }
 
-    /// Whether this person may read a version of a record: what was there before, and what was there
-    /// afterwards. Of what is not kept there is nothing to read.
+    /// Returns `true` if this person may read both sides of a version. A side that is gone reveals nothing.
     pub fn sees_version(&self, table: u16, version: &Version) -> Result<bool, StoreError> {
         for row in [&version.before, &version.after].into_iter().filter_map(Image::bytes) {
             if !self.sees(table, row)? {
@@ -195,7 +192,7 @@ impl<'r> Eye<'r> {
         Ok(true)
     }
 
-    /// Whether this person may look at a run.
+    /// Returns `true` if this person may see a run.
     pub fn sees_run(&self, run: &Run) -> Result<bool, StoreError> {
         if let Some(known) = self.runs.borrow().get(&run.id) {
             return Ok(*known);
@@ -209,7 +206,7 @@ impl<'r> Eye<'r> {
         talk::may_see(session, self.who.account, self.who.role)
     }
 
-    /// A run that is gone belongs to nobody any more.
+    /// The same by id. A deleted run belongs to nobody any more.
     fn run(&self, id: RunId) -> Result<bool, StoreError> {
         if let Some(known) = self.runs.borrow().get(&id) {
             return Ok(*known);

@@ -1,5 +1,4 @@
-//! What an undo takes in: the entries of a change, a transaction or runs, the work and the files that
-//! belong to them.
+//! Scope of an undo: the entries of a change, a transaction or runs, with their work and files.
 
 use std::collections::BTreeSet;
 
@@ -19,57 +18,56 @@ use super::files::{self, Files};
 use super::guard::Undoer;
 use super::key_of;
 
-/// What is to be undone.
+/// What to undo.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wanted {
-    /// What an entry did to one record.
+    /// The change of one record in an entry.
     Change(u64, Root),
-    /// Everything that an entry did.
+    /// All changes of an entry.
     Entry(u64),
-    /// Everything that these runs did; the first is the one that is meant.
+    /// All changes of these runs. The first run is the one requested.
     Runs(Vec<RunId>),
-    /// What a run did from this event of its session on.
+    /// The changes of a run from this session event on.
     Since(RunId, u32),
 }
 
-/// What an undo takes in.
 #[derive(Clone, Debug, Default)]
 pub struct Scope {
     pub entries: BTreeSet<u64>,
-    /// Only this record.
+    /// Limits the undo to this record.
     pub only: Option<Root>,
-    /// The entry that stands as the cause.
+    /// Entry recorded as the cause.
     pub of: u64,
-    /// The run that is meant.
+    /// The requested run.
     pub run: Option<RunId>,
-    /// Files that go back.
+    /// Files to revert.
     pub files: Vec<Files>,
-    /// Orders to take files back that have not been carried out: they are withdrawn.
+    /// Unfinished file revert orders to cancel.
     pub withdrawn: Vec<FileRevert>,
-    /// Files that would be among them, if who undoes could change them.
+    /// Files that are excluded because the undoer may not change them.
     pub held_files: BTreeSet<String>,
-    /// Records that were somebody else's own before the entries.
+    /// Records that were private to others before the entries.
     pub private: BTreeSet<Root>,
 }
 
 impl Scope {
-    /// What is asked of the store.
+    /// The request to the store's undo.
     #[must_use]
     pub fn ask<'a>(&'a self, guard: &'a dyn Guard) -> Ask<'a> {
         Ask { entries: &self.entries, only: self.only.as_ref(), guard }
     }
 
-    /// The paths of the files that go back, each once.
+    /// Paths of the files to revert.
     #[must_use]
     pub fn paths(&self) -> BTreeSet<String> {
         self.files.iter().flat_map(|files| files.paths.iter().cloned()).collect()
     }
 }
 
-/// Finds out what an undo takes in.
+/// Determines the scope of an undo.
 ///
 /// # Errors
-/// When it names nothing that this person may look at, a run has not ended, or the store fails.
+/// If the target is unknown or invisible to this person, or a run has not ended.
 pub fn scope(
     read: &dyn Read,
     schema: &Schema,
@@ -80,7 +78,7 @@ pub fn scope(
         Wanted::Change(seq, record) => {
             let before = history::before(read, schema, record, *seq)?;
             let before = before.ok_or(HistoryError::NotThere(*seq))?;
-            // The history of a record does not show them the time in which it was somebody else's own.
+            // The record's history hides versions that were private to others, so undo must not reveal them.
             if let Some(row) = before.bytes()
                 && cards::may_be_own(record.table)
                 && !by.eye(read).sees(record.table, row)?
@@ -116,7 +114,7 @@ pub fn scope(
     Ok(scope)
 }
 
-/// The records among what an entry changed that were somebody else's own before it. Runs change none.
+/// Records in an entry that were private to others before it. Runs change no private records.
 fn private_in(read: &dyn Read, entry: &Entry, by: &Undoer) -> Result<BTreeSet<Root>, StoreError> {
     let (eye, mut found) = (by.eye(read), BTreeSet::new());
     for (n, change) in (0..=u16::MAX).zip(&entry.changes) {
@@ -161,8 +159,8 @@ fn ended_run(read: &dyn Read, id: RunId, by: &Undoer) -> Result<Run, HistoryErro
     }
 }
 
-/// A part of what a run did. Of its files only those go back that it had not changed before: what they
-/// were in between is not kept.
+/// Part of a run. Only files that the run had not changed before the event are reverted: intermediate states are not
+/// kept.
 fn since(
     read: &dyn Read,
     schema: &Schema,
@@ -171,7 +169,7 @@ fn since(
 ) -> Result<Scope, HistoryError> {
     let run = ended_run(read, id, by)?;
     let mut scope = Scope { run: Some(id), ..Scope::default() };
-    // The call of the model that led to them was written before any of its effects.
+    // The model call was written to the feed before any of its effects.
     let from = read.get_rev::<SessionEvent>((run.session, event))?.map(|(_, seq)| seq);
     scope.entries = entries_of(read, schema, &run)?;
     scope.entries.retain(|seq| from.is_some_and(|from| from < *seq));
@@ -180,8 +178,8 @@ fn since(
     Ok(scope)
 }
 
-/// The entries that a run wrote, found by a walk back from its row: each of its steps touches it. The
-/// steps' own notes are taken in as well.
+/// Entries written by a run, found by walking back from its row, which each step touches. Includes the notes of its
+/// steps.
 pub fn entries_of(
     read: &dyn Read,
     schema: &Schema,
@@ -200,7 +198,7 @@ pub fn entries_of(
     Ok(found)
 }
 
-/// The rows of a table that these entries made.
+/// Rows of a table that these entries created.
 fn made_in(read: &dyn Read, entries: &BTreeSet<u64>, table: u16) -> Result<Vec<Root>, StoreError> {
     let mut found = Vec::new();
     for seq in entries {
@@ -211,7 +209,7 @@ fn made_in(read: &dyn Read, entries: &BTreeSet<u64>, table: u16) -> Result<Vec<R
     Ok(found)
 }
 
-/// Runs that these runs caused: their sub-agents, those that served items they made, and so on. Each once, oldest
+/// Runs that these runs caused: sub-agents, runs of items that they created, and so on. Without duplicates, oldest
 /// first.
 pub fn caused(read: &dyn Read, schema: &Schema, of: &[RunId]) -> Result<Vec<Run>, StoreError> {
     let (mut found, mut queue): (Vec<Run>, Vec<RunId>) = (Vec::new(), of.to_vec());
@@ -239,23 +237,21 @@ pub fn caused(read: &dyn Read, schema: &Schema, of: &[RunId]) -> Result<Vec<Run>
 /// Work that an undo cancels.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Work {
-    /// Open items.
     pub items: Vec<ItemId>,
-    /// Messages that no run has.
+    /// Messages not yet taken by a run.
     pub inputs: Vec<InputId>,
-    /// Runs that serve the items and have not ended.
+    /// Active runs that serve the items.
     pub stops: Vec<RunId>,
 }
 
 impl Work {
-    /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.items.is_empty() && self.inputs.is_empty() && self.stops.is_empty()
     }
 }
 
-/// The open work that a plan's entries made.
+/// Open work that a plan's entries created.
 pub fn work(read: &dyn Read, plan: &Plan) -> Result<Work, StoreError> {
     let mut work = Work::default();
     for record in &plan.made {
@@ -282,7 +278,7 @@ pub fn work(read: &dyn Read, plan: &Plan) -> Result<Work, StoreError> {
     Ok(work)
 }
 
-/// Whether a table's rows are told of among what stays: bookkeeping of runs, and who has read what, is not.
+/// Returns `false` for tables whose kept rows are not reported: bookkeeping of runs and read marks.
 #[must_use]
 pub fn is_told(table: u16) -> bool {
     ![RUNS.number, FILE_REVERTS.number, READ_MARKS.number].contains(&table)

@@ -1,4 +1,4 @@
-//! What differs, as pages show it: `templates/history/_fields.html`.
+//! Field differences for the template `history/_fields.html`.
 
 use crate::deliverables::queries::diff::Line;
 use app::Ws;
@@ -6,17 +6,15 @@ use app::Ws;
 use super::fields::FieldDiff;
 use super::names::Word;
 
-/// Words that may be a link.
+/// Text with an optional link.
 #[derive(Clone, Debug, Default)]
 pub struct Cell {
-    /// The words.
     pub text: String,
-    /// Where they lead, or empty.
+    /// Link target, or empty.
     pub href: String,
 }
 
 impl Cell {
-    /// A word of this workspace.
     #[must_use]
     pub fn of(ws: &Ws, word: Word) -> Self {
         let href = if word.path.is_empty() { String::new() } else { ws.url(&word.path) };
@@ -24,22 +22,20 @@ impl Cell {
     }
 }
 
-/// A field that differs.
+/// A changed field.
 #[derive(Debug)]
 pub struct FieldView {
-    /// What people call it.
     pub label: String,
-    /// What it was; none when there was nothing.
+    /// Former value, if any.
     pub before: Option<Cell>,
     pub after: Option<Cell>,
-    /// The lines of a long text.
+    /// Line diff of a long text.
     pub lines: Vec<Line>,
-    /// Whether the whole record came or went.
+    /// `true` if the record was created or deleted.
     pub whole: bool,
 }
 
 impl FieldView {
-    /// Fields of a record of this workspace.
     #[must_use]
     pub fn all(ws: &Ws, fields: Vec<FieldDiff>) -> Vec<Self> {
         let views = fields.into_iter().map(|field| Self {

@@ -1,4 +1,4 @@
-//! Versions of records and entries of the feed, in words.
+//! Versions of records and feed entries, in words.
 
 use serde_json::{Map, Value};
 
@@ -14,35 +14,35 @@ use super::fields::{FieldDiff, Speaker};
 use super::names::{Names, Word, noun};
 use super::readable::{Eye, Looker};
 
-/// A page of versions ends behind about so many bytes of values.
+/// A page of versions ends after about this many bytes of values.
 const ENOUGH: usize = 1 << 20;
-/// Most changes of one entry that a page shows.
+/// Maximum number of changes of an entry on a page.
 pub const MAX_CHANGES: usize = 100;
 
-/// What a change did to a record, in words.
+/// A change of a record, in words.
 pub struct Told {
-    /// What the record is called.
+    /// Title of the record.
     pub title: Word,
-    /// What kind of thing it is.
+    /// Noun of the record.
     pub noun: &'static str,
-    /// "made", "changed", "removed".
+    /// "made", "changed" or "removed".
     pub verb: &'static str,
-    /// What differs.
+    /// Changed fields.
     pub fields: Vec<FieldDiff>,
-    /// Why nothing is shown, or empty.
+    /// Reason why no fields are shown, or empty.
     pub missing: &'static str,
 }
 
-/// Who did something, through what and why.
+/// Actor and cause of a change.
 pub struct Byline {
     pub face: Face,
-    /// "in the browser", "as a step of R-12".
+    /// Such as "in the browser" or "as a step of R-12".
     pub through: Word,
-    /// The entry that this undid.
+    /// The undone entry, if this is an undo.
     pub undo_of: Option<u64>,
 }
 
-/// The fields of stored bytes.
+/// JSON fields of a stored row.
 #[must_use]
 pub fn fields_of(schema: &Schema, table: u16, bytes: Option<&[u8]>) -> Option<Map<String, Value>> {
     let ops = schema.table(table)?.ops.as_ref()?;
@@ -52,7 +52,6 @@ pub fn fields_of(schema: &Schema, table: u16, bytes: Option<&[u8]>) -> Option<Ma
     }
 }
 
-/// The word for what happened.
 #[must_use]
 pub fn verb(op: Op) -> &'static str {
     match op {
@@ -62,7 +61,7 @@ pub fn verb(op: Op) -> &'static str {
     }
 }
 
-/// Puts one change into words.
+/// Describes a change.
 pub fn describe(
     speaker: &Speaker<'_>,
     schema: &Schema,
@@ -82,7 +81,7 @@ pub fn describe(
         }
         _ => "",
     };
-    // Half of a comparison would look like something that was made or removed.
+    // A comparison with one side missing would look like a creation or deletion.
     let fields = match missing.is_empty() {
         true => speaker.diff(table, before.as_ref(), after.as_ref())?,
         false => Vec::new(),
@@ -95,7 +94,7 @@ pub fn describe(
     Ok(Told { title, noun, verb: verb(version.op), fields, missing })
 }
 
-/// Who did something and through what.
+/// Actor and cause of an entry.
 pub fn byline(
     app: &App,
     names: &Names<'_>,
@@ -134,21 +133,19 @@ pub fn byline(
     Ok(Byline { face: names.people.actor(actor), through, undo_of })
 }
 
-/// An entry with the changes that somebody may see.
+/// A feed entry with the changes that the viewer may see.
 pub struct EntryView {
-    /// The entry.
     pub seq: u64,
     pub at: Timestamp,
-    /// Who and why.
     pub actor: Actor,
     pub cause: Cause,
-    /// The changed records, with the version that each got.
+    /// Changed records, with their new versions.
     pub changes: Vec<(Root, Version)>,
-    /// How many more there are, or that this person may not see.
+    /// Number of changes that are omitted or invisible to the viewer.
     pub more: usize,
 }
 
-/// An entry of the feed.
+/// A feed entry.
 pub fn entry(
     read: &dyn Read,
     schema: &Schema,
@@ -164,7 +161,7 @@ pub fn entry(
             break;
         }
         let record = Root { table: change.table, key: change.key };
-        // Of runs only the row tells whose they are; no version of one is kept.
+        // Only the current row tells the owner of a run; no versions are kept.
         if record.table == RUNS.number && !eye.sees_record(schema, &record)? {
             continue;
         }
@@ -178,32 +175,31 @@ pub fn entry(
     Ok(Some(EntryView { seq, at, actor, cause, changes: views, more }))
 }
 
-/// A part of a record's history, as somebody tells it.
+/// Part of a record's history.
 pub struct Stretch<T> {
-    /// What the versions that this person may see became, newest first.
+    /// Results for the visible versions, newest first.
     pub told: Vec<T>,
-    /// The last version that was looked at; none when there is none.
+    /// The last version examined, if any.
     pub last: Option<u64>,
-    /// What goes on where this ends.
+    /// Cursor of the next part.
     pub next: Option<u64>,
 }
 
-/// Where a part of a history begins, how many versions it looks at, and behind how much it ends.
+/// Limits of a part of a history.
 pub struct Bounds {
-    /// The `next` of the part before.
+    /// `next` of the previous part.
     pub before: Option<u64>,
-    /// Most versions that are looked at.
+    /// Maximum number of versions to examine.
     pub limit: usize,
-    /// It ends before what makes it larger than this, in the measure of who tells it; the first version is
-    /// always told.
+    /// Maximum total size, in the unit of `tell`. The first version is always included.
     pub enough: usize,
 }
 
-/// Tells a part of a record's history, without the versions that are not for this person; none when `before`
-/// fits nothing. `tell` also says how much each version takes.
+/// Calls `tell` for a part of a record's history, skipping versions that the viewer may not see. `tell` returns its
+/// result and size. `None` if `before` is no version of the record.
 ///
 /// # Errors
-/// When the store fails, and what `tell` answers.
+/// Errors of the store and of `tell`.
 pub fn stretch<T, E: From<StoreError>>(
     read: &dyn Read,
     schema: &Schema,
@@ -219,7 +215,7 @@ pub fn stretch<T, E: From<StoreError>>(
         let seq = version.seq;
         if eye.sees_version(record.table, &version)? {
             let (one, more) = tell(version)?;
-            // What would be too much begins the next part.
+            // This version begins the next part.
             full = 0 < size && enough < size + more;
             if full {
                 break;
@@ -233,8 +229,8 @@ pub fn stretch<T, E: From<StoreError>>(
     Ok(Some(Stretch { told, last, next }))
 }
 
-/// A page of a record's history, without the versions that are not for this person; none when `before`
-/// fits nothing. It ends earlier behind about so many bytes as a page of words should have.
+/// A page of a record's history without versions that the viewer may not see, limited to about 1 MiB. `None`
+/// if `before` is no version of the record.
 pub fn page(
     read: &dyn Read,
     schema: &Schema,

@@ -1,6 +1,5 @@
-//! Orders to take files of agents back. Each is queued with the undo, begun and ended by the engine, in the
-//! order of making. One that is begun cannot be withdrawn: whoever undoes the undo meanwhile orders the
-//! way back, which waits for it.
+//! Revert orders for agents' files. An order is queued with the undo; the engine begins and ends it in creation order.
+//! An order that has begun cannot be cancelled. Undoing its undo then queues the opposite order, which waits for it.
 
 use crate::history::model::{FileRevert, KeptFile, RevertState};
 use crate::history::queries::error::HistoryError;
@@ -9,10 +8,10 @@ use crate::history::queries::scope::Scope;
 use kernel::{JobId, RunId};
 use store::{ReadExt as _, WriteTx};
 
-/// How much of what became of files an order keeps, in bytes.
+/// Maximum size of the file results stored in an order, in bytes.
 const MAX_KEPT: usize = 64 * 1024;
 
-/// Queues what goes back with an undo, and withdraws what was not begun.
+/// Queues the orders of an undo and cancels orders that have not begun.
 pub(super) fn queue(tx: &mut WriteTx<'_>, scope: &Scope) -> Result<(), HistoryError> {
     for order in &scope.withdrawn {
         let mut order = order.clone();
@@ -45,8 +44,8 @@ pub(super) fn queue(tx: &mut WriteTx<'_>, scope: &Scope) -> Result<(), HistoryEr
     Ok(())
 }
 
-/// Begins an order, before any file is touched: from here on it is not withdrawn. Slices after the first
-/// become orders of their own. None when it was withdrawn, or is done.
+/// Begins an order before any file is changed. It can no longer be cancelled. Slices after the first become separate
+/// orders. `None` if it was cancelled or is done.
 pub fn begin(
     tx: &mut WriteTx<'_>,
     id: JobId,
@@ -80,17 +79,15 @@ pub fn begin(
     Ok(Some(order))
 }
 
-/// What came of files that were to go back.
+/// Result of a revert order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FilesDone {
     pub commit: Option<String>,
-    /// The files that went back.
     pub restored: Vec<String>,
-    /// The files that stayed.
     pub kept: Vec<KeptFile>,
 }
 
-/// Notes what came of an order that was begun.
+/// Records the result of an order.
 pub fn end(
     tx: &mut WriteTx<'_>,
     id: JobId,
@@ -113,7 +110,7 @@ pub fn end(
     Ok(())
 }
 
-/// Keeps as much of a list as an order has room for: one that was made before orders were cut may hold more.
+/// Truncates a list to the size limit. Orders from before slicing may exceed it.
 fn cut<T>(list: &mut Vec<T>, size: impl Fn(&T) -> usize) {
     let mut left = MAX_KEPT;
     let fits = list.iter().take_while(|one| {
@@ -126,10 +123,10 @@ fn cut<T>(list: &mut Vec<T>, size: impl Fn(&T) -> usize) {
     list.truncate(fits);
 }
 
-/// Puts an order that failed back into the queue; says which run it is about.
+/// Requeues a failed order. Returns its run.
 ///
 /// # Errors
-/// When its undo was undone meanwhile, or the store refuses.
+/// `FilesUndone` if its undo was undone since.
 pub fn try_again(tx: &mut WriteTx<'_>, id: JobId) -> Result<RunId, HistoryError> {
     let found = tx.get::<FileRevert>(id)?;
     let mut order = found.ok_or_else(|| HistoryError::NotFound(id.to_string()))?;

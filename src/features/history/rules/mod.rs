@@ -1,4 +1,4 @@
-//! The one write of undo, and its rehearsal.
+//! Writes of undo, and its preview.
 
 pub mod files;
 
@@ -17,24 +17,24 @@ use crate::history::queries::versions::fields_of;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Undone {
-    /// The new entry.
+    /// Sequence number of the undo's entry.
     pub seq: u64,
-    /// How many records went back.
+    /// Number of reverted records.
     pub back: usize,
-    /// How many stayed although they were to go back.
+    /// Number of records that were kept although requested.
     pub kept: usize,
-    /// How many open pieces of work were cancelled.
+    /// Number of cancelled work items.
     pub cancelled: usize,
-    /// How many files are on their way back.
+    /// Number of files queued for reverting.
     pub files: usize,
 }
 
-/// Undoes what is wanted. What was made ready is carried out if nobody has written anything since that
-/// it rests on. With a basis, only if it would do what the preview with that basis said.
+/// Undoes a change. A prepared outlook is used if its inputs have not changed since. With a basis, proceeds only if the
+/// result equals the preview with that basis.
 ///
 /// # Errors
-/// `Moved` when what was made ready is out of date, `Differs` without words when the preview is; when
-/// nothing is left to undo, or it is too much at once.
+/// `Moved` if the prepared outlook is out of date, `Differs` without text if the preview is. Also if nothing can be
+/// undone or it exceeds the limit of one transaction.
 pub fn undo(
     tx: &mut WriteTx<'_>,
     wanted: &Wanted,
@@ -55,7 +55,7 @@ pub fn undo(
     carry_out(tx, &outlook)
 }
 
-/// Does what an outlook says.
+/// Carries out an outlook.
 fn carry_out(tx: &mut WriteTx<'_>, outlook: &Outlook) -> Result<Undone, HistoryError> {
     let Outlook { scope, plan, work, .. } = outlook;
     tx.undo(plan)?;
@@ -68,8 +68,7 @@ fn carry_out(tx: &mut WriteTx<'_>, outlook: &Outlook) -> Result<Undone, HistoryE
     Ok(Undone { seq: tx.seq()?, back, kept, cancelled, files: count })
 }
 
-/// What undoing this would do, to be shown: refused when it, or what goes along with it, is more than
-/// one transaction may do.
+/// Outlook for display. Fails if the undo with all its consequences exceeds the limit of one transaction.
 ///
 /// # Errors
 /// As [`Outlook::of`]; `TooMany` with the number.
@@ -87,7 +86,7 @@ pub fn preview(
     Ok(outlook)
 }
 
-/// What changed since a preview, by name.
+/// Changes since a preview, in words.
 pub fn differences(
     read: &dyn Read,
     schema: &Schema,
@@ -119,7 +118,7 @@ pub fn differences(
         }
     }
     if found.is_empty() {
-        // A record that others refer to now, for example.
+        // For example a record that other records reference now.
         let newer = feed::entries(read, schema, basis.seq, 1)?;
         let who = newer.first().map(|entry| names.people.actor(entry.actor).name);
         return Ok(format!("something that hangs on it (by {})", who.unwrap_or_default()));

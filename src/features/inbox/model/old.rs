@@ -32,7 +32,7 @@ struct ItemV1 {
     ended_at: Option<Timestamp>,
 }
 
-/// An item as it was kept before people could move it to the front.
+/// Decodes the layout without `front_at`.
 pub(super) fn item(body: &[u8]) -> Result<Item, DecodeError> {
     let old: ItemV1 = codec::decode(body)?;
     let by_person = old.reasons.iter().any(|reason| reason.person.is_some());

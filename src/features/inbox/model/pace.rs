@@ -1,4 +1,4 @@
-//! When an agent's items are begun, and how many.
+//! Start limits of an agent's items.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,25 +7,23 @@ use kernel::cadence::{Days, Hours};
 use kernel::{AgentId, TypedId};
 use store::{Class, OnDelete, Record, Refs, Table};
 
-/// The paces that people have chosen.
+/// Non-default start limits.
 pub const PACES: Table = Table::new(252, "inbox_paces");
 
-/// Hours in which nothing is begun that can wait.
+/// Hours during which no deferrable item starts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Quiet {
-    /// Which hours, on which days.
     pub hours: Hours,
-    /// A name of the time zone database, in place of the workspace's zone.
+    /// IANA time zone. `None` means that of the workspace.
     pub zone: Option<String>,
 }
 
-/// How an agent's items are begun, where that is not as usual.
+/// Non-default start limits of an agent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pace {
     pub agent: AgentId,
-    /// When nothing is begun.
     pub quiet: Option<Quiet>,
-    /// How many are begun within an hour; as usual when there is none.
+    /// Items per hour. `None` means the default.
     pub per_hour: Option<u16>,
 }
 

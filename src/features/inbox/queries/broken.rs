@@ -1,5 +1,4 @@
-//! Work that failed and waits for a person: neither HQ nor somebody has taken it up since, and nothing that was handed
-//! in asks for the same person.
+//! Failed work that waits for a person: not retried or dropped since, and no deliverable already asks the same person.
 
 use std::collections::HashSet;
 
@@ -12,21 +11,21 @@ use crate::tasks::queries::standing;
 use kernel::{AgentId, Timestamp};
 use store::{Hit, Read, ReadExt, StoreError};
 
-/// For so long it is told.
+/// How long a failure is reported.
 const TOLD_HOURS: i64 = 7 * 24;
-/// How many items of an agent that are over are looked at.
+/// Maximum number of closed items per agent to examine.
 const LOOKED_AT: usize = 20;
 
-/// An item that failed.
+/// A failed item.
 pub struct Broken {
     pub item: Item,
     pub agent: AgentId,
     pub task: Option<Task>,
-    /// When it failed.
+    /// Time of the failure.
     pub ended: Timestamp,
 }
 
-/// What failed with these agents, the last one first; a task is told once.
+/// Failures of these agents, latest first, at most one per task.
 pub fn of(tx: &dyn Read, agents: &[Agent], now: Timestamp) -> Result<Vec<Broken>, StoreError> {
     let since = now.checked_sub(TOLD_HOURS.hours()).unwrap_or(now);
     let mut found = Vec::new();
@@ -34,7 +33,7 @@ pub fn of(tx: &dyn Read, agents: &[Agent], now: Timestamp) -> Result<Vec<Broken>
         let over: Vec<Hit<Item>> = super::of_agent(tx, agent.id, true, None, LOOKED_AT)?;
         let mut seen = Vec::new();
         for item in over.into_iter().map(|hit| hit.record) {
-            // Newest first: what came after it on the same task counts.
+            // Newest first: a later item on the same task supersedes earlier ones.
             if seen.contains(&item.task) && item.task.is_some() {
                 continue;
             }
@@ -62,7 +61,7 @@ pub fn of(tx: &dyn Read, agents: &[Agent], now: Timestamp) -> Result<Vec<Broken>
         }
     }
     found.sort_by_key(|one| std::cmp::Reverse(one.ended));
-    // Several agents may have failed with one task.
+    // Several agents may have failed at the same task.
     let mut seen = HashSet::new();
     found.retain(|one| one.item.task.is_none_or(|task| seen.insert(task)));
     Ok(found)

@@ -1,4 +1,4 @@
-//! Items for lists: of one agent or of all, what waits in the order in which it is begun.
+//! Item lists, of one agent or all. Waiting items are in start order.
 
 use crate::inbox::model::{DUE, Item};
 use crate::runs::queries as runs;
@@ -7,21 +7,18 @@ use store::{Hit, Range, Read, ReadExt, StoreError};
 
 use super::order::place;
 
-/// How many that wait are put in order.
+/// Maximum number of waiting items to sort.
 pub const MOST_OPEN: usize = 500;
-/// How many rows a filter looks through for one page.
+/// Maximum number of rows that a filter scans per page.
 const LOOK_THROUGH: usize = 5_000;
-/// How many of them are read together.
+/// Batch size of the scan.
 const PAGE: usize = 200;
 
-/// Which items are meant.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Filter {
-    /// Of this agent only.
     pub agent: Option<AgentId>,
-    /// Only those that are over, or only those that are not.
+    /// `true` for closed items, `false` for open ones.
     pub over: Option<bool>,
-    /// Only those that stand here.
     pub state: Option<ItemState>,
 }
 
@@ -33,8 +30,8 @@ impl Filter {
     }
 }
 
-/// Open items: those in work, then those that wait in the order in which they are begun, then those
-/// that something holds, then those for later. Up to `MOST_OPEN` that no run has.
+/// Open items: leased ones, then waiting ones in start order, then held ones, then deferred ones. At most `MOST_OPEN`
+/// unleased items.
 pub fn open(
     tx: &dyn Read,
     agent: Option<AgentId>,
@@ -65,7 +62,7 @@ pub fn open(
     Ok(items)
 }
 
-/// A page of items, newest first, and the key behind which the next begins.
+/// A page of items, newest first, and the cursor key of the next page.
 pub fn page(
     tx: &dyn Read,
     filter: &Filter,

@@ -1,4 +1,4 @@
-//! In which order items are begun, and how long one may wait.
+//! Start order of items, and their maximum waiting time.
 
 use std::cmp::Reverse;
 
@@ -7,38 +7,37 @@ use jiff::SignedDuration;
 use crate::inbox::model::Item;
 use kernel::{ItemId, Timestamp};
 
-/// What nothing holds and is not begun in this time is given up, and people are told.
+/// An item that waits this long without being held fails, and people are notified.
 pub const LONGEST_WAIT: SignedDuration = SignedDuration::from_hours(72);
-/// Quiet hours hold an item.
+/// Held reason: quiet hours.
 pub const QUIET_HOURS: &str = "quiet_hours";
-/// As many were begun in the last hour as may be.
+/// Held reason: the hourly limit is reached.
 pub const RATE_LIMIT: &str = "rate_limit";
-/// What holds single items, in place of all that an agent has.
+/// Held reasons that apply to single items and not to the whole agent.
 pub const HELD_BY_ITSELF: [&str; 2] = [QUIET_HOURS, RATE_LIMIT];
 
-/// In how much waiting an item is raised by one level, in seconds.
+/// Waiting time that raises an item by one level, in seconds.
 const LEVEL_SECS: i64 = 1_800;
-/// By how many levels at most: from the lowest to the highest.
+/// Maximum number of levels, which raises the lowest priority to the highest.
 const LEVELS: i64 = 3;
 
-/// The place of an item among those that wait; the smallest is begun first. What a person moved to
-/// the front comes first, the last one moved before the others; then the most urgent, then the oldest.
+/// Sort key of waiting items, smallest first: items that a person moved to the front, last moved first; then by
+/// urgency; then oldest first.
 pub type Place = (Reverse<Option<Timestamp>>, Reverse<i64>, Timestamp, ItemId);
 
-/// The place of an item now.
 #[must_use]
 pub fn place(item: &Item, now: Timestamp) -> Place {
     (Reverse(item.front_at), Reverse(urgency(item, now)), item.created_at, item.id)
 }
 
-/// Priority, raised one level for each half hour of waiting.
+/// Priority plus one level per half hour of waiting.
 fn urgency(item: &Item, now: Timestamp) -> i64 {
     let waited = now.duration_since(item.created_at).as_secs().max(0);
     item.priority as i64 + (waited / LEVEL_SECS).min(LEVELS)
 }
 
-/// Whether an item has waited for too long, counted from `counts_from` at the earliest. What is held,
-/// or is to begin later, does not wait.
+/// Returns `true` if an item has waited too long, counted from `counts_from` at the earliest. Held and deferred items
+/// do not wait.
 #[must_use]
 pub fn is_stale(item: &Item, now: Timestamp, counts_from: Timestamp) -> bool {
     let from = item.waits_from.max(counts_from).max(item.not_before.unwrap_or(item.waits_from));
@@ -84,7 +83,7 @@ mod tests {
         assert_eq!(order(vec![item(1, Priority::High, 0), low(2, 59)]), [1, 2]);
         // After an hour it is as urgent, and older.
         assert_eq!(order(vec![item(1, Priority::High, 0), low(2, 60)]), [2, 1]);
-        // Waiting raises up to what is urgent and new, not further; then the older comes first.
+        // Waiting raises an item to the level of a new urgent one, not further. Then the older item comes first.
         assert_eq!(order(vec![item(1, Priority::Urgent, 200), low(2, 100)]), [1, 2]);
         assert_eq!(order(vec![item(1, Priority::Urgent, 1), low(2, 5_000)]), [2, 1]);
     }
@@ -105,7 +104,7 @@ mod tests {
         let old = item(1, Priority::Low, LONGEST_WAIT.as_mins());
         assert!(is_stale(&old, now, long_ago));
         assert!(!is_stale(&item(1, Priority::Low, LONGEST_WAIT.as_mins() - 1), now, long_ago));
-        // The clock has jumped, or the machine has slept: only what was seen since counts.
+        // After a clock jump or machine sleep, only observed waiting time counts.
         assert!(!is_stale(&old, now, now - hours(71)));
         let held = Item { held_reason: Some("agent_paused".into()), ..old.clone() };
         assert!(!is_stale(&held, now, long_ago));

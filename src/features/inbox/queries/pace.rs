@@ -1,4 +1,4 @@
-//! Whether an item may be begun now, by the hours and the limit of its agent.
+//! Start limits of an agent: quiet hours and items per hour.
 
 use jiff::SignedDuration;
 use jiff::tz::TimeZone;
@@ -14,25 +14,25 @@ use web::{format, time};
 
 use super::order::{QUIET_HOURS, RATE_LIMIT};
 
-/// How many items an agent begins within an hour, unless people chose otherwise.
+/// Default limit of items per hour.
 pub const PER_HOUR: u16 = 30;
-/// For how long what a person asked for is begun in spite of quiet hours and limits.
+/// How long a person's request ignores quiet hours and limits.
 const FRESH: SignedDuration = SignedDuration::from_mins(15);
-/// In how much time that many are begun.
+/// Period of the limit.
 const WINDOW: SignedDuration = SignedDuration::from_hours(1);
-/// Days of the week as fields name them.
+/// Weekdays as form values.
 const DAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
-/// How many runs of an agent are looked at together.
+/// Page size of the run scan.
 const PAGE: usize = 100;
-/// How many are looked at for one hour.
+/// Maximum number of runs to scan for one hour.
 const MOST: usize = 3_000;
 
-/// What people have chosen for an agent, if anything.
+/// Stored pace of an agent, or the defaults.
 pub fn of(tx: &dyn Read, agent: AgentId) -> Result<Pace, StoreError> {
     Ok(tx.get::<Pace>(agent)?.unwrap_or(Pace { agent, quiet: None, per_hour: None }))
 }
 
-/// The zone that quiet hours are told in.
+/// Time zone of quiet hours.
 pub fn zone(tx: &dyn Read, quiet: &Quiet) -> Result<String, StoreError> {
     Ok(match &quiet.zone {
         Some(zone) => zone.clone(),
@@ -40,8 +40,8 @@ pub fn zone(tx: &dyn Read, quiet: &Quiet) -> Result<String, StoreError> {
     })
 }
 
-/// What people have chosen in one sentence: "Quiet from 22:00 to 7:00, Europe/Berlin. At most 12 items
-/// an hour."; empty when all is as usual.
+/// Non-default settings as sentences, such as "Quiet from 22:00 to 7:00, Europe/Berlin. At most 12 items an hour.", or
+/// empty.
 pub fn words(tx: &dyn Read, pace: &Pace) -> Result<String, StoreError> {
     let mut words = Vec::new();
     if let Some(quiet) = &pace.quiet {
@@ -53,29 +53,28 @@ pub fn words(tx: &dyn Read, pace: &Pace) -> Result<String, StoreError> {
     Ok(words.join(" "))
 }
 
-/// How many items an agent may begin within an hour.
+/// Limit of items per hour.
 #[must_use]
 pub fn most(pace: &Pace) -> u16 {
     pace.per_hour.unwrap_or(PER_HOUR).max(1)
 }
 
-/// The fields with which people choose.
+/// Form fields.
 pub struct Fields {
-    /// Days on which quiet hours begin, by their field.
+    /// Days on which quiet hours begin.
     pub days: Vec<Choice>,
-    /// When they begin; empty for no quiet hours.
+    /// Start, or empty for no quiet hours.
     pub from: String,
-    /// When they end.
     pub until: String,
     /// Zones, the workspace's first.
     pub zones: Vec<Choice>,
-    /// How many items; empty for the usual number.
+    /// Limit, or empty for the default.
     pub per_hour: String,
-    /// The usual number.
+    /// Default limit.
     pub usual: String,
 }
 
-/// The fields of an agent.
+/// Form fields for an agent.
 pub fn fields(tx: &dyn Read, agent: AgentId) -> Result<Fields, StoreError> {
     let pace = of(tx, agent)?;
     let own = pace.quiet.as_ref().and_then(|quiet| quiet.zone.clone()).unwrap_or_default();
@@ -97,7 +96,7 @@ pub fn fields(tx: &dyn Read, agent: AgentId) -> Result<Fields, StoreError> {
     })
 }
 
-/// The end of the quiet hours that a moment lies in.
+/// End of the quiet hours that `now` is in.
 pub fn quiet_until(
     tx: &dyn Read,
     pace: &Pace,
@@ -108,7 +107,7 @@ pub fn quiet_until(
     Ok(quiet.hours.end(&zone, now))
 }
 
-/// When an agent may begin again, if it has begun as many as it may within an hour.
+/// Time at which the hourly limit allows the next start. `None` if it is not reached.
 pub fn full_until(
     tx: &dyn Read,
     pace: &Pace,
@@ -125,7 +124,7 @@ pub fn full_until(
             if WINDOW <= age {
                 return Ok(None);
             }
-            // One from a time to come was made before the clock was set back.
+            // A run from the future was created before the clock was set back.
             begun += usize::from(run.item.is_some() && SignedDuration::ZERO <= age);
             if begun == most {
                 return Ok(Some(run.created_at + WINDOW));
@@ -140,16 +139,15 @@ pub fn full_until(
     Ok(None)
 }
 
-/// Whether a person has just asked for an item, or wants it begun whatever the hour.
+/// Returns `true` if a person requested the item recently or wants it started now.
 #[must_use]
 pub fn is_asked(item: &Item, now: Timestamp) -> bool {
-    // Not what seems to lie ahead because the clock was set back.
+    // `abs` rejects moments that are far ahead because the clock was set back.
     let fresh = |at: Timestamp| now.duration_since(at).abs() < FRESH;
     item.pressed || item.asked_at.is_some_and(fresh)
 }
 
-/// What holds an item by itself: quiet hours, if it is not urgent and no person has just asked for it,
-/// or that enough was begun lately.
+/// Reason to hold an item: quiet hours, unless it is urgent or recently requested by a person, or the hourly limit.
 #[must_use]
 pub fn holds(item: &Item, quiet: bool, full: bool, now: Timestamp) -> Option<&'static str> {
     match (is_asked(item, now), item.priority) {

@@ -1,4 +1,4 @@
-//! An inbox item as pages show it.
+//! Inbox items for display.
 
 use jiff::tz::TimeZone;
 
@@ -16,54 +16,49 @@ use web::time::RelTime;
 use super::order::HELD_BY_ITSELF;
 use super::why::{Why, went_wrong};
 
-/// An inbox item as pages show it.
 #[derive(Clone, Debug)]
 pub struct ItemView {
     pub id: String,
-    /// The icon of its kind.
+    /// Icon of the kind.
     pub glyph: &'static str,
-    /// The word of its state.
+    /// State word.
     pub state: &'static str,
-    /// Its state for people.
+    /// State label.
     pub state_label: &'static str,
-    /// The first reason, in one line.
+    /// First reason, in one line.
     pub summary: String,
-    /// How many more reasons joined it.
+    /// Number of further reasons.
     pub more: usize,
-    /// All of them, oldest first, when there is more to read than the summary.
+    /// All reasons, oldest first. Empty if the summary says everything.
     pub reasons: Vec<(String, String)>,
-    /// Task, tries, and what it waits for, in one line.
+    /// Task, attempts and delay, in one line.
     pub words: String,
-    /// What went wrong last, or why it was cancelled, in a sentence.
+    /// Last error or reason of cancellation, as a sentence.
     pub error: String,
-    /// Whether that is a fault and not what somebody wished.
+    /// `true` for an error, `false` for a cancellation.
     pub is_fault: bool,
-    /// The task's page, or empty.
+    /// URL of the task, or empty.
     pub task_href: String,
-    /// The task's name, or empty.
+    /// Name of the task, or empty.
     pub task: String,
-    /// The run's page, or empty.
+    /// URL of the run, or empty.
     pub run_href: String,
-    /// The run's name, or empty.
+    /// Name of the run, or empty.
     pub run: String,
-    /// Whose it is: face and page.
+    /// Face and URL of the agent.
     pub agent: Option<(Face, String)>,
-    /// When it was made, or when it ended.
+    /// Time of creation, or of the end.
     pub at: RelTime,
-    /// What the button says that lets it be begun now; empty when it cannot be.
+    /// Label of the start button, or empty if it cannot be started.
     pub retry: &'static str,
-    /// Whether it can be moved to the front.
     pub can_move: bool,
-    /// Whether it can be cancelled.
     pub can_cancel: bool,
-    /// Whether it can be put away.
     pub can_drop: bool,
-    /// Where all this is sent.
+    /// Base URL of its actions.
     pub href: String,
 }
 
 impl ItemView {
-    /// As a person sees it now.
     pub fn new(
         ws: &Ws,
         tx: &dyn Read,
@@ -130,7 +125,7 @@ impl ItemView {
         })
     }
 
-    /// With whose it is, for lists of all agents.
+    /// Adds the agent, for lists of all agents.
     #[must_use]
     pub fn of(mut self, ws: &Ws, agent: Option<&Agent>, called: &Called) -> Self {
         self.agent = agent

@@ -1,5 +1,4 @@
-//! Why nothing happens with what waits for an agent: pages, tools and the API ask here, so that they
-//! say the same.
+//! Why a waiting item is not started. Pages, tools and the API use this module, so that they agree.
 
 use jiff::tz::TimeZone;
 
@@ -14,52 +13,51 @@ use store::{Read, StoreError};
 use super::order::{QUIET_HOURS, RATE_LIMIT};
 use super::pace;
 
-/// Why an item is held whose agent works on a machine of which nothing is heard.
+/// Held because the agent's host is silent.
 pub const HOST_SILENT: &str = "host_silent";
-/// Why one is held whose agent works on a machine that takes no new work.
+/// Held because the agent's host accepts no new work.
 pub const HOST_PAUSED: &str = "host_paused";
 
-/// How many open items of an agent are asked before it counts as busy with them.
+/// Maximum number of open items of an agent to examine.
 const ASKED: usize = 20;
-/// How many of the tasks that an item waits for are named.
+/// Maximum number of blockers to name.
 const NAMED: usize = 3;
 
-/// Why an open item is not begun at this moment.
+/// Why an open item is not started now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Why {
-    /// What keeps it.
     pub cause: Cause,
-    /// Since when, where that is known.
+    /// Start of the delay, if known.
     pub since: Option<Timestamp>,
-    /// Until when, where that is known.
+    /// End of the delay, if known.
     pub until: Option<Timestamp>,
 }
 
-/// What keeps an item from being begun.
+/// Cause of a delay.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cause {
-    /// The state of the workspace or of the agent, its hours, its pace or its budget: in words.
+    /// State of the workspace or agent, quiet hours, pace or budget, in words.
     Held(String),
-    /// The other machine that the agent works on: nothing is heard of it, or its gateway takes no new work.
+    /// The agent's host is silent, or its gateway accepts no new work.
     Machine {
         label: String,
-        /// Whether it is silent; else it is paused.
+        /// `true` for a silent host, `false` for a paused one.
         is_silent: bool,
-        /// When it was last heard of.
+        /// Time of the last contact.
         heard_at: Option<Timestamp>,
     },
-    /// Other tasks that have to be done before, by name.
+    /// Names of the blocking tasks.
     Blocked(Vec<String>),
-    /// The pause before the next try, with what went wrong in a sentence.
+    /// Retry delay, with the error as a sentence.
     Again(String),
-    /// The results of other parts of the task, so that they are read together.
+    /// Waits for the results of other subtasks, so that they are read together.
     Parts,
-    /// The moment that it was put off to.
+    /// Snoozed.
     Later,
 }
 
 impl Cause {
-    /// What keeps an item at this moment, without the time at which that ends, which takes longer to tell.
+    /// Cause for an item at this moment. Cheaper than [`Why::of`], which also determines the end.
     pub fn of(tx: &dyn Read, item: &Item, now: Timestamp) -> Result<Option<Self>, StoreError> {
         if !item.is_open() || item.state == ItemState::Leased {
             return Ok(None);
@@ -96,7 +94,7 @@ impl Cause {
         Ok((!blockers.is_empty()).then_some(Self::Blocked(names)))
     }
 
-    /// The same in a few words, for many items at once.
+    /// Short text, for lists of many items.
     #[must_use]
     pub fn short(&self) -> &str {
         match self {
@@ -112,8 +110,7 @@ impl Cause {
 }
 
 impl Why {
-    /// Why an item is not begun now. Nothing when it may begin as soon as a place is free, when a run has
-    /// it, and when it is over.
+    /// Why an item is not started. `None` if it only waits for a free slot, is leased, or is closed.
     pub fn of(tx: &dyn Read, item: &Item, now: Timestamp) -> Result<Option<Self>, StoreError> {
         let Some(cause) = Cause::of(tx, item, now)? else { return Ok(None) };
         let since = match cause {
@@ -134,8 +131,7 @@ impl Why {
         Ok(Some(Self { cause, since, until }))
     }
 
-    /// Why nothing that waits for an agent is begun now: the reason that ends first. Nothing when one of
-    /// its items may begin.
+    /// Why an agent's waiting items are not started: the reason that ends first. `None` if one of them may start.
     pub fn of_agent(
         tx: &dyn Read,
         agent: AgentId,
@@ -152,7 +148,7 @@ impl Why {
         Ok(first)
     }
 
-    /// The state word that pages colour and the API answers.
+    /// State word for colours and the API.
     #[must_use]
     pub fn state(&self) -> &'static str {
         match self.cause {
@@ -165,7 +161,7 @@ impl Why {
         }
     }
 
-    /// The state in one or two words.
+    /// Short label.
     #[must_use]
     pub fn label(&self) -> &'static str {
         match self.cause {
@@ -175,7 +171,7 @@ impl Why {
         }
     }
 
-    /// The reason in a sentence, without a time of day.
+    /// Reason as a sentence, without a time of day.
     #[must_use]
     pub fn reason(&self) -> String {
         match &self.cause {
@@ -193,7 +189,7 @@ impl Why {
         }
     }
 
-    /// The reason as a part of a line: "held until 7:00: quiet hours", "tries again at 22:18".
+    /// Reason as part of a line, such as "held until 7:00: quiet hours" or "tries again at 22:18".
     #[must_use]
     pub fn words(&self, now: Timestamp, zone: &TimeZone) -> String {
         let what = match self.cause {
@@ -204,13 +200,13 @@ impl Why {
         format!("{what}{}", self.when(now, zone))
     }
 
-    /// The same below the label, which says already that it is held.
+    /// Reason below the label, which already says that the item is held.
     #[must_use]
     pub fn detail(&self, now: Timestamp, zone: &TimeZone) -> String {
         capitalized(self.when(now, zone).trim_start_matches([':', ' ']))
     }
 
-    /// " until 7:00: quiet hours", ": the agent is paused, since 22:00", " at 22:18".
+    /// Suffix such as " until 7:00: quiet hours", ": the agent is paused, since 22:00" or " at 22:18".
     fn when(&self, now: Timestamp, zone: &TimeZone) -> String {
         let reason = match &self.cause {
             Cause::Held(words) => words.clone(),
@@ -237,7 +233,7 @@ impl Why {
     }
 }
 
-/// "22:00", with the day when it is not today's.
+/// Time such as "22:00", with the day if it is not today.
 #[must_use]
 pub fn clock(at: Timestamp, now: Timestamp, zone: &TimeZone) -> String {
     let (at, today) = (zone.to_datetime(at), zone.to_datetime(now).date());
@@ -245,7 +241,7 @@ pub fn clock(at: Timestamp, now: Timestamp, zone: &TimeZone) -> String {
     at.strftime(form).to_string()
 }
 
-/// Why the dispatcher does not begin an item, in words.
+/// Words for a held reason of the dispatcher.
 #[must_use]
 pub fn held_words(reason: &str) -> &'static str {
     match reason {
@@ -264,8 +260,7 @@ pub fn held_words(reason: &str) -> &'static str {
     }
 }
 
-/// The sentence for what is noted as an item's last error: some of it is a word for programs, some is
-/// what an agent or a provider has said.
+/// Sentence for an item's last error, which is either an error code or text from an agent or provider.
 #[must_use]
 pub fn went_wrong(error: &str) -> String {
     if let Some(before) = error.strip_prefix(DROPPED_AFTER) {

@@ -1,6 +1,5 @@
-//! What goes up the line: work that was given away comes back to who gave it, and trouble with a task
-//! goes to the agent that its agent reports to. Who reports to a person is that person's concern:
-//! `notifications` tells them.
+//! Reports up the reporting line: results of delegated work return to the delegating agent, and trouble with a task
+//! goes to the manager of its agent. Managers who are people are notified by `notifications` instead.
 
 use crate::agents::model::Agent;
 use crate::agents::queries::lines;
@@ -24,17 +23,17 @@ use store::{Range, ReadExt, StoreError, WriteTx};
 
 use super::{is_workable, priority, reason};
 
-/// How much of a text is handed on, in characters.
+/// Maximum length of a forwarded text, in characters.
 const EXCERPT: usize = 400;
-/// The most of all that is handed on, in bytes.
+/// Maximum length of everything forwarded, in bytes.
 const MAX_TEXT: usize = 1024;
-/// How many pieces of work and comments are looked at.
+/// Maximum number of deliverables and comments to examine.
 const LOOKED_AT: usize = 10;
 
-/// How long the result of a part waits for those of the others.
+/// How long the result of a subtask waits for other results.
 const GATHERING: SignedDuration = SignedDuration::from_mins(15);
 
-/// Adds an item. Work that goes no deeper must not keep what caused it from happening.
+/// Adds an item. If the chain is too deep, no item is added, but the cause still happens.
 fn add(tx: &mut WriteTx<'_>, new: NewItem) -> Result<(), InboxError> {
     gather(tx, new, None)
 }
@@ -46,12 +45,12 @@ fn gather(tx: &mut WriteTx<'_>, new: NewItem, until: Option<Timestamp>) -> Resul
     }
 }
 
-/// An agent that still works.
+/// The agent, unless it is archived.
 fn at_work(tx: &WriteTx<'_>, id: AgentId) -> Result<Option<Agent>, StoreError> {
     Ok(tx.get::<Agent>(id)?.filter(|agent| agent.archived_at.is_none()))
 }
 
-/// The agent that an agent reports to.
+/// The manager of an agent, if that is an agent.
 fn chief_of(tx: &WriteTx<'_>, agent: AgentId) -> Result<Option<AgentId>, StoreError> {
     match tx.get::<Agent>(agent)? {
         Some(agent) => Ok(lines::manager(tx, &agent)?.and_then(Manager::agent)),
@@ -59,13 +58,13 @@ fn chief_of(tx: &WriteTx<'_>, agent: AgentId) -> Result<Option<AgentId>, StoreEr
     }
 }
 
-/// The task as a line names it: `MC-3 "Title"`.
+/// Display name and title, such as `MC-3 "Title"`.
 fn named(tx: &WriteTx<'_>, task: &Task) -> Result<String, StoreError> {
     let key = tasks::key(tx)?;
     Ok(format!("{key}-{} \"{}\"", task.number, task.title))
 }
 
-/// The trouble of an agent with a task, for the agent that it reports to.
+/// An agent's trouble with a task, to report to its manager.
 struct Trouble {
     chief: AgentId,
     key: String,
@@ -88,7 +87,7 @@ fn ask(tx: &mut WriteTx<'_>, task: &Task, trouble: Trouble) -> Result<(), InboxE
     add(tx, new)
 }
 
-/// An agent asks whom it reports to for help.
+/// An agent escalated a task to its manager.
 pub(super) fn escalated(
     tx: &mut WriteTx<'_>,
     task: TaskId,
@@ -110,14 +109,14 @@ pub(super) fn escalated(
     ask(tx, &task, trouble)
 }
 
-/// Whether somebody was asked for help with a task and is not done with that, perhaps at work on it now.
+/// Returns `true` if the manager has an open escalation for the task, possibly in progress.
 fn is_asked(tx: &WriteTx<'_>, chief: AgentId, task: TaskId) -> Result<bool, StoreError> {
     let is_it = |item: &Item| item.kind == ItemKind::TaskEscalation && item.task == Some(task);
     Ok(queries::open(tx, chief, usize::MAX)?.iter().any(is_it))
 }
 
-/// An agent has said that its own task is blocked: who it reports to hears of it, unless it only waits
-/// for other tasks or has asked already.
+/// An agent blocked its own task. Informs its manager, unless the task only waits for other tasks or was already
+/// escalated.
 pub(super) fn blocked(tx: &mut WriteTx<'_>, task: TaskId) -> Result<(), InboxError> {
     let Some(task) = tx.get::<Task>(task)?.filter(is_workable) else { return Ok(()) };
     let by = tx.by();
@@ -141,7 +140,7 @@ pub(super) fn blocked(tx: &mut WriteTx<'_>, task: TaskId) -> Result<(), InboxErr
     ask(tx, &task, trouble)
 }
 
-/// A due date has passed: who the agent reports to hears of it, too, once for each date.
+/// A due date has passed. Informs the agent's manager, once per date.
 pub(super) fn late(
     tx: &mut WriteTx<'_>,
     task: &Task,
@@ -160,8 +159,8 @@ pub(super) fn late(
     ask(tx, task, trouble)
 }
 
-/// A run has failed for good: who the agent reports to decides what becomes of its task. A model or a
-/// connection that fails is for people.
+/// A run failed permanently. The agent's manager decides about the task. Model and connection failures are reported to
+/// people instead.
 pub(super) fn given_up(tx: &mut WriteTx<'_>, item: ItemId, run: &Run) -> Result<(), InboxError> {
     let why = match &run.outcome {
         Some(Outcome::Failed { code, reason })
@@ -181,7 +180,7 @@ pub(super) fn given_up(tx: &mut WriteTx<'_>, item: ItemId, run: &Run) -> Result<
         Some(task) => tx.get::<Task>(task)?.filter(is_workable),
         None => None,
     };
-    // What is blocked has been told already.
+    // A blocked task was already reported.
     let own = |task: &Task| {
         task.assignee == Some(Assignee::Agent(run.agent)) && task.status != TaskStatus::Blocked
     };
@@ -198,7 +197,7 @@ pub(super) fn given_up(tx: &mut WriteTx<'_>, item: ItemId, run: &Run) -> Result<
     ask(tx, &task, trouble)
 }
 
-/// Another agent has cleared the way for a blocked task: its own agent goes on.
+/// Another agent unblocked a task. Wakes its agent.
 pub(super) fn taken_up(tx: &mut WriteTx<'_>, task: TaskId) -> Result<(), InboxError> {
     let Some(task) = tx.get::<Task>(task)?.filter(is_workable) else { return Ok(()) };
     let by = tx.by();
@@ -227,8 +226,8 @@ pub(super) fn taken_up(tx: &mut WriteTx<'_>, task: TaskId) -> Result<(), InboxEr
     add(tx, new)
 }
 
-/// Who gave a task away, and the task on which it hears of it: the whole that it has, or the task itself
-/// when that is nobody's part.
+/// The agent that delegated a task, and the task on which it is informed: the parent if it is assigned to that agent,
+/// else the delegated task itself.
 fn giver(tx: &WriteTx<'_>, part: &Task) -> Result<Option<(AgentId, Task)>, StoreError> {
     let Some(chief) = part.created_by.agent() else { return Ok(None) };
     let whole = match part.parent {
@@ -242,7 +241,7 @@ fn giver(tx: &WriteTx<'_>, part: &Task) -> Result<Option<(AgentId, Task)>, Store
             _ => return Ok(None),
         },
     };
-    // Who is at work on the whole did this itself.
+    // The run that works on the parent did this itself.
     let own = match tx.by().run() {
         Some(run) => tx.get::<Run>(run)?.is_some_and(|run| run.task == Some(about.id)),
         None => false,
@@ -251,8 +250,8 @@ fn giver(tx: &WriteTx<'_>, part: &Task) -> Result<Option<(AgentId, Task)>, Store
     Ok(at_work(tx, chief)?.filter(|_| !own).map(|agent| (agent.id, about)))
 }
 
-/// Until when the result of a part waits, so that who gave it is woken once: while other agents are at work
-/// on others of its parts. What is blocked, or waits for a review, is not waited for.
+/// Time until which a subtask's result waits, while other agents work on sibling tasks. This wakes the delegating agent
+/// once. Blocked siblings and those in review are not waited for.
 fn gathers(
     tx: &WriteTx<'_>,
     (chief, about): (AgentId, &Task),
@@ -276,12 +275,11 @@ fn gathers(
     Ok(None)
 }
 
-/// A task that was given away has been finished or goes no further: who gave it hears of it, with the
-/// result.
+/// A delegated task was finished or is stuck. Informs the delegating agent, with the result.
 pub(super) fn came_back(tx: &mut WriteTx<'_>, part: TaskId) -> Result<(), InboxError> {
     let Some(part) = tx.get::<Task>(part)? else { return Ok(()) };
     let Some((chief, about)) = giver(tx, &part)? else { return Ok(()) };
-    // Who has been asked for help knows that it is blocked.
+    // An agent with an open escalation already knows that the task is blocked.
     if part.status.is_open() && is_asked(tx, chief, part.id)? {
         return Ok(());
     }
@@ -301,7 +299,7 @@ pub(super) fn came_back(tx: &mut WriteTx<'_>, part: TaskId) -> Result<(), InboxE
     gather(tx, new, until)
 }
 
-/// Work on a task that was given away waits for a review: who gave it hears of it.
+/// A deliverable of a delegated task waits for review. Informs the delegating agent.
 pub(super) fn delivered(
     tx: &mut WriteTx<'_>,
     deliverable: DeliverableId,
@@ -332,12 +330,12 @@ pub(super) fn delivered(
     gather(tx, new, until)
 }
 
-/// The last comments on a task, newest first.
+/// Latest comments on a task, newest first.
 fn last_comments(tx: &WriteTx<'_>, task: TaskId) -> Result<Vec<Comment>, StoreError> {
     tx.scan(BY_TASK, &Range::prefix(KeyBuf::of(&task)).reverse().limit(LOOKED_AT))
 }
 
-/// What a task has led to, in short: what was delivered, and what its agent said last.
+/// Summary of a task's result: deliverables and the agent's last comment.
 fn result(tx: &WriteTx<'_>, task: &Task) -> Result<String, StoreError> {
     let mut said = Vec::new();
     let range = Range::prefix(KeyBuf::of(&task.id)).limit(LOOKED_AT);

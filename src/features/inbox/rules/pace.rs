@@ -1,4 +1,4 @@
-//! What people choose about when and how much an agent begins.
+//! Writes of start limits: quiet hours and items per hour.
 
 use jiff::tz::TimeZone;
 
@@ -9,19 +9,15 @@ use kernel::cadence::Hours;
 use kernel::{AgentId, FieldError, Problem, ProblemKind};
 use store::{ReadExt, StoreError, WriteTx};
 
-/// The most that an agent may be let begin within an hour.
+/// Upper limit of items per hour.
 pub const MOST_PER_HOUR: u16 = 1_000;
 
-/// Why a pace is not kept.
 #[derive(Debug, thiserror::Error)]
 pub enum PaceError {
-    /// No such agent.
     #[error("agent {0} does not exist")]
     NotFound(AgentId),
-    /// A field is wrong.
     #[error("{}", .0.message)]
     Field(FieldError),
-    /// The store refused.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -51,32 +47,31 @@ impl Problem for PaceError {
     }
 }
 
-/// Hours as somebody has typed them.
+/// Quiet hours as entered.
 #[derive(Clone, Debug)]
 pub struct QuietRequest {
-    /// Days by number, 1 for Monday; none for every day.
+    /// ISO weekdays, 1 is Monday. Empty means every day.
     pub days: Vec<u8>,
-    /// `22:00`
+    /// Such as `22:00`.
     pub from: String,
-    /// `07:00`
+    /// Such as `07:00`.
     pub until: String,
-    /// In place of the workspace's; empty for that.
+    /// Time zone. Empty means that of the workspace.
     pub zone: String,
 }
 
-/// What is to be kept.
+/// Requested start limits.
 #[derive(Clone, Debug, Default)]
 pub struct PaceRequest {
-    /// Hours, if any.
     pub quiet: Option<QuietRequest>,
-    /// How many within an hour; as usual when there is none.
+    /// Items per hour. `None` means the default.
     pub per_hour: Option<u32>,
 }
 
-/// Reads what somebody has typed.
+/// Validates a request.
 ///
 /// # Errors
-/// The first field that is wrong.
+/// The first invalid field.
 pub fn checked(agent: AgentId, wish: &PaceRequest) -> Result<Pace, PaceError> {
     let quiet = wish.quiet.as_ref().map(quiet).transpose().map_err(PaceError::Field)?;
     let per_hour = match wish.per_hour {
@@ -102,7 +97,7 @@ fn quiet(wish: &QuietRequest) -> Result<Quiet, FieldError> {
     Ok(Quiet { hours, zone: (!zone.is_empty()).then(|| zone.to_owned()) })
 }
 
-/// Keeps a pace; one that is as usual leaves no row. It counts from the next item on.
+/// Stores the start limits. Defaults are stored as no row. Applies from the next item on.
 ///
 /// # Errors
 /// `NotFound`, `Field`.

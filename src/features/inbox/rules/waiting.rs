@@ -1,5 +1,4 @@
-//! Items that wait: what holds them, how long they have waited, and what becomes of them when that is
-//! too long. The clock of an item stands still while something holds it.
+//! Waiting items: held reasons, waiting time and timeout. The waiting time of an item stops while it is held.
 
 use jiff::SignedDuration;
 
@@ -12,7 +11,7 @@ use store::{ReadExt, WriteTx};
 
 use super::{InboxError, PAGE, load, over, retry_later, save};
 
-/// Notes what holds an item from now on, or that nothing does. Answers whether that is news.
+/// Sets or clears the held reason. Returns whether it changed.
 fn hold(item: &mut Item, reason: Option<&str>, now: Timestamp) -> bool {
     if item.held_reason.as_deref() == reason {
         return false;
@@ -26,8 +25,8 @@ fn hold(item: &mut Item, reason: Option<&str>, now: Timestamp) -> bool {
     true
 }
 
-/// Notes why nothing of an agent's is begun, or that nothing holds it any more, in the items that
-/// wait for it. What is known already is not written again, and what holds an item by itself stays.
+/// Sets or clears the agent-wide held reason of an agent's waiting items. Writes only changes and keeps reasons that
+/// apply to single items.
 pub fn note_held(
     tx: &mut WriteTx<'_>,
     agent: AgentId,
@@ -44,7 +43,7 @@ pub fn note_held(
     Ok(())
 }
 
-/// Notes what holds single items: quiet hours, or that enough was begun lately.
+/// Sets the held reasons of single items: quiet hours or the hourly limit.
 pub fn mark(tx: &mut WriteTx<'_>, marks: &[(ItemId, Option<String>)]) -> Result<(), InboxError> {
     let now = tx.now();
     for (id, reason) in marks {
@@ -59,7 +58,7 @@ pub fn mark(tx: &mut WriteTx<'_>, marks: &[(ItemId, Option<String>)]) -> Result<
     Ok(())
 }
 
-/// Gives up an item that nothing held and that was not begun in all that time. Its people are told.
+/// Fails an item that waited too long without being held. People are notified.
 pub fn give_up(tx: &mut WriteTx<'_>, id: ItemId) -> Result<(), InboxError> {
     let Some(mut item) = tx.get::<Item>(id)? else { return Ok(()) };
     if item.state == ItemState::Leased || !item.is_open() || item.pressed {
@@ -75,7 +74,7 @@ pub fn give_up(tx: &mut WriteTx<'_>, id: ItemId) -> Result<(), InboxError> {
     over(tx, &mut item, ItemState::DeadLetter)
 }
 
-/// Takes back an item whose run is no more: it counts as a try that failed.
+/// Takes back an item whose run no longer exists. Counts as a failed attempt.
 pub fn take_back(tx: &mut WriteTx<'_>, id: ItemId) -> Result<(), InboxError> {
     let mut item = load(tx, id)?;
     let run = match item.run {

@@ -1,5 +1,5 @@
-//! All that goes on beside what people look at: programs that agents left running, sub-agents, runs that
-//! wait for a moment. With what each waits for.
+//! Background activity: programs that agents left running, sub-agents, and runs waiting for a time, each with what it
+//! waits for.
 
 use crate::agents::model::Agent;
 use crate::jobs::model::Job;
@@ -8,22 +8,21 @@ use crate::runs::queries::{self as runs, waits, words};
 use kernel::{RunTrigger, Timestamp, WaitFor};
 use store::{Read, ReadExt, StoreError};
 
-/// What goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// A program that an agent left running.
     Program,
-    /// A run that another run made for a part of its work.
+    /// A run that another run started for part of its work.
     Subagent,
-    /// A run that waits for a moment.
+    /// A run that waits for a time.
     Timer,
 }
 
 impl Kind {
-    /// All of them, in the order in which they are shown.
+    /// All kinds, in display order.
     pub const ALL: [Self; 3] = [Self::Program, Self::Subagent, Self::Timer];
 
-    /// The word in addresses and for programs.
+    /// Word in URLs and the API.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -33,7 +32,7 @@ impl Kind {
         }
     }
 
-    /// The words for people: one of them, and many.
+    /// Singular and plural label.
     #[must_use]
     pub fn label(self) -> (&'static str, &'static str) {
         match self {
@@ -52,35 +51,33 @@ impl Kind {
         }
     }
 
-    /// The kind with this word.
+    /// Parses a word.
     #[must_use]
     pub fn of(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.word() == word)
     }
 }
 
-/// One thing that goes on.
 pub struct Going {
     pub kind: Kind,
     pub agent: Option<Agent>,
-    /// The program; none for a run.
+    /// The job. `None` for a run.
     pub job: Option<Job>,
-    /// The run itself; of a program the one that began it.
+    /// The run itself, or the run that started the job.
     pub run: Option<Run>,
-    /// The run that made a sub-agent.
+    /// Parent run of a sub-agent.
     pub parent: Option<Run>,
-    /// What it is about.
     pub title: String,
-    /// A state word with the word for people.
+    /// State word and label.
     pub state: (&'static str, &'static str),
     pub since: Timestamp,
-    /// When it ends, or goes on, by itself.
+    /// Time at which it ends or continues on its own.
     pub until: Option<Timestamp>,
-    /// Why it does not go on, in one sentence.
+    /// Why it does not continue, in one sentence.
     pub why: String,
 }
 
-/// All that goes on and that somebody may see, the oldest first.
+/// Activities that the viewer may see, oldest first.
 pub fn going(
     tx: &dyn Read,
     sees: &dyn Fn(&Run) -> Result<bool, StoreError>,

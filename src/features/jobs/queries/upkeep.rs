@@ -1,26 +1,25 @@
-//! What HQ itself does in the background: backups, a new search index, looks through the store. All of it is
-//! in memory only; it begins again by itself or is asked for again.
+//! HQ's own background work: backups, index rebuilds, store checks. Kept only in memory; after a restart it starts on
+//! its own or must be requested again.
 
 use app::Ws;
 use kernel::Timestamp;
 use kernel::text::capitalized;
 
-/// One piece of such work.
+/// A piece of background work.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Upkeep {
-    /// A stable word: `backups`, `search_index`, or what the work is known by under Health.
+    /// Stable word: `backups`, `search_index`, or the name of the work in Health.
     pub kind: String,
-    /// What is done, for people.
     pub title: String,
-    /// How far it has come, for people; may be empty.
+    /// Progress in words, may be empty.
     pub detail: String,
-    /// Since when, where that is known.
+    /// Start, if known.
     pub since: Option<Timestamp>,
-    /// How much of it is done, in percent, where that is known.
+    /// Progress in percent, if known.
     pub percent: Option<u8>,
 }
 
-/// All that goes on now in a workspace, and in all of HQ.
+/// Current background work of the workspace and of HQ.
 #[must_use]
 pub fn upkeep(ws: &Ws) -> Vec<Upkeep> {
     let mut all = Vec::new();
@@ -56,7 +55,6 @@ pub fn upkeep(ws: &Ws) -> Vec<Upkeep> {
     all
 }
 
-/// A kind of work for people.
 fn title(kind: &str) -> String {
     match kind {
         "verify" => "Verification of the history".to_owned(),

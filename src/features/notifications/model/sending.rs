@@ -1,4 +1,4 @@
-//! Records of what goes out: letters and push messages, where they go, and what opens the doors there.
+//! Records of outgoing deliveries: mail and push, their targets and credentials.
 
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
@@ -8,31 +8,29 @@ use kernel::key::{Key, KeyBuf};
 use kernel::{AccountId, NotificationId, PushId, Timestamp, TypedId};
 use store::{Class, Index, Keys, Record, Table};
 
-/// What is to be sent.
+/// Pending and failed deliveries.
 pub const DELIVERIES: Table = Table::new(249, "deliveries");
-/// When it is to be tried.
+/// Time of the next attempt.
 pub const DELIVERY_DUE: Index = Index::multi(237, "deliveries_due");
-/// Browsers that are told (`system.redb`).
+/// Push subscriptions (`system.redb`).
 pub const PUSHES: Table = Table::new(244, "push_subscriptions");
-/// How letters are sent.
 pub const MAIL: Table = Table::new(245, "mail_settings");
-/// What is kept sealed: the password of the mail server, the key that signs push messages.
+/// Sealed secrets: mail password and VAPID key.
 pub const SECRETS: Table = Table::new(246, "notification_secrets");
 
-/// The name of the mail server's password.
+/// Name of the mail password.
 pub const MAIL_PASSWORD: &str = "mail_password";
-/// The name of the key that signs push messages (`system.redb`).
+/// Name of the VAPID key (`system.redb`).
 pub const VAPID: &str = "vapid";
 
-/// A way out.
+/// A delivery channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[repr(u8)]
 pub enum Out {
-    /// To the browsers of the person.
     Push = 0,
-    /// As a letter, at once.
+    /// Immediate mail.
     Mail = 1,
-    /// In the letter of the day.
+    /// Daily digest.
     Digest = 2,
 }
 
@@ -50,33 +48,30 @@ impl Key for Out {
     }
 }
 
-/// The key of what is to be sent: who, how, which row. The letter of the day has [`no_row`].
+/// Member, channel and row. The digest uses [`no_row`].
 pub type DeliveryKey = (AccountId, (Out, NotificationId));
 
-/// In place of a row, for the letter of the day.
+/// Row id of the digest.
 #[must_use]
 pub fn no_row() -> NotificationId {
     NotificationId::from_bytes([0; 16])
 }
 
-/// Something that is to be sent to a person. It goes when it was; what was given up stays for a while.
+/// A delivery to a person. Deleted once sent; kept for a while after a permanent failure.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Delivery {
-    /// To whom.
     pub member: AccountId,
     pub out: Out,
-    /// The row, or none of them for the letter of the day.
+    /// Row id, or [`no_row`] for the digest.
     pub row: NotificationId,
-    /// The rows that it tells of.
+    /// Rows that it reports.
     pub rows: Vec<NotificationId>,
-    /// When it is to be tried.
+    /// Time of the next attempt.
     #[serde(with = "millisecond::required")]
     pub due_at: Timestamp,
-    /// How often it was tried.
     pub tries: u32,
-    /// What went wrong last.
     pub last_error: Option<String>,
-    /// Since when nobody tries any more.
+    /// Time of the permanent failure.
     #[serde(with = "millisecond::optional")]
     pub gave_up_at: Option<Timestamp>,
 }
@@ -84,7 +79,7 @@ pub struct Delivery {
 impl Record for Delivery {
     type Id = DeliveryKey;
     const TABLE: Table = DELIVERIES;
-    // What was sent was sent.
+    // Undo cannot unsend.
     const CLASS: Class = Class::Work;
     const INDEXES: &'static [Index] = &[DELIVERY_DUE];
     fn id(&self) -> DeliveryKey {
@@ -109,19 +104,18 @@ impl Record for Delivery {
     }
 }
 
-/// A browser that is told of what happens, in all workspaces of its person. Who knows the address may
-/// send there: it is shown to nobody.
+/// A browser's push subscription, for all workspaces of its account. The endpoint is a capability: never display it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PushSubscription {
     pub account: AccountId,
     pub id: PushId,
-    /// The address at its push service.
+    /// URL at the push service.
     pub endpoint: String,
-    /// Its public key.
+    /// Public key of the browser.
     pub p256dh: String,
-    /// What only it and this server know.
+    /// Shared authentication secret.
     pub auth: String,
-    /// What kind of browser it is.
+    /// User agent.
     pub agent: String,
     #[serde(with = "millisecond::required")]
     pub made_at: Timestamp,
@@ -165,7 +159,7 @@ pub enum MailSecrecy {
 impl MailSecrecy {
     pub const ALL: [Self; 3] = [Self::Tls, Self::StartTls, Self::Open];
 
-    /// The word in forms.
+    /// The form and API word.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -176,17 +170,15 @@ impl MailSecrecy {
     }
 }
 
-/// How letters are sent (one row); without it none are.
+/// Mail server settings (one row). Without it no mail is sent.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MailSettings {
-    /// The name of the server.
     pub host: String,
     pub port: u16,
-    /// How the connection is kept secret.
     pub secrecy: MailSecrecy,
-    /// The name that it knows us by, or nothing.
+    /// User name, or empty.
     pub user: String,
-    /// From whom letters are.
+    /// Sender address.
     pub from: String,
 }
 
@@ -208,7 +200,7 @@ impl Record for MailSettings {
     }
 }
 
-/// Something sealed.
+/// A sealed secret.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NoticeSecret {
     pub name: String,

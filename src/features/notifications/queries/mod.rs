@@ -1,4 +1,4 @@
-//! Reads of notifications: who watches what, what reached whom, what somebody chose.
+//! Reads of notifications: watchers, rows, preferences.
 
 pub mod sending;
 pub mod snooze;
@@ -23,23 +23,23 @@ use super::model::{
     RECIPIENT_UNREAD, Recipient, WATCH_BY_MEMBER, Watch, Ways,
 };
 
-/// How many watchers of one thing are looked at.
+/// Maximum number of watchers per subject.
 const MAX_WATCHERS: usize = 2_000;
-/// So many of the last notifications of a kind are looked through for one.
+/// Number of latest notifications of a kind to search.
 const MOST_ASKED: usize = 100;
-/// The number from which unread ones are not counted further for a badge.
+/// Limit of the unread count for a badge.
 pub const MANY: usize = 100;
-/// The number from which they are not counted further anywhere.
+/// Limit of every other unread count.
 pub const ALL: usize = 10_000;
-/// The hour at which the email of the day is sent, unless somebody chose another.
+/// Default hour of the daily digest.
 pub const DIGEST_HOUR: u8 = 8;
 
-/// The person who answers for an agent: the first one up its line.
+/// The person responsible for an agent: the first person above it.
 pub fn manager(read: &dyn Read, agent: AgentId) -> Result<Option<AccountId>, StoreError> {
     lines::first_person(read, agent)
 }
 
-/// Who watches something because of what its record says, closest reason first.
+/// Implicit watchers of a subject, closest reason first.
 fn by_record(read: &dyn Read, about: About) -> Result<Vec<(AccountId, WatchReason)>, StoreError> {
     let mut found = Vec::new();
     match about {
@@ -89,7 +89,7 @@ fn by_record(read: &dyn Read, about: About) -> Result<Vec<(AccountId, WatchReaso
     Ok(found)
 }
 
-/// Everybody who watches something and has not muted it, each once, with the closest reason.
+/// All watchers of a subject who have not muted it, without duplicates, with the closest reason.
 pub fn watchers(
     read: &dyn Read,
     about: About,
@@ -106,24 +106,23 @@ pub fn watchers(
     Ok(found)
 }
 
-/// How somebody stands to something.
+/// Watch state of a person for a subject.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Following {
-    /// Whether they hear of it.
+    /// `true` if the person is notified.
     pub on: bool,
-    /// Why, or why they would.
+    /// Reason for following, also while muted.
     pub reason: Option<WatchReason>,
 }
 
 impl Following {
-    /// Why, in words, or nothing.
+    /// Reason in words, or empty.
     #[must_use]
     pub fn why(&self) -> &'static str {
         self.reason.map_or("", WatchReason::label)
     }
 }
 
-/// How a person stands to something.
 pub fn following(
     read: &dyn Read,
     about: About,
@@ -136,7 +135,7 @@ pub fn following(
     Ok(Following { on: reason.is_some() && !muted, reason })
 }
 
-/// Whether a person watches something because of its record.
+/// Returns `true` if the person watches the subject implicitly.
 pub fn watches_by_record(
     read: &dyn Read,
     about: About,
@@ -145,22 +144,22 @@ pub fn watches_by_record(
     Ok(by_record(read, about)?.iter().any(|(account, _)| *account == member))
 }
 
-/// What somebody follows by a choice of theirs, a comment or a mention: not what they made or have.
+/// Explicit watches of a person: by choice, comment or mention.
 pub fn followed(read: &dyn Read, member: AccountId) -> Result<Vec<Watch>, StoreError> {
     read.scan(WATCH_BY_MEMBER, &Range::prefix(KeyBuf::of(&member)))
 }
 
-/// Those who look after the workspace.
+/// Owners and admins of the workspace.
 pub fn admins(read: &dyn Read) -> Result<Vec<AccountId>, StoreError> {
     let all = workspace::members(read)?;
     let looks = |member: &Member| matches!(member.role, Role::Owner | Role::Admin);
     Ok(all.into_iter().filter(looks).map(|member| member.account).collect())
 }
 
-/// Whether this person may know of something. Conversations may be private.
+/// Returns `true` if the member has access to the subject. Conversations may be private.
 pub fn may_know(read: &dyn Read, about: About, member: &Member) -> Result<bool, StoreError> {
     match about {
-        // Those who look after a workspace may look at what is private; they are not told of it.
+        // Admins may read private conversations, but are not notified of them.
         About::Run(id) => match read.get::<Run>(id)? {
             Some(run) => talk::may_speak(&read, &run, member.account),
             None => Ok(false),
@@ -179,7 +178,7 @@ pub fn may_know(read: &dyn Read, about: About, member: &Member) -> Result<bool, 
     }
 }
 
-/// What a person calls whoever did something.
+/// Display name of an actor.
 pub fn name(read: &dyn Read, actor: Actor) -> Result<String, StoreError> {
     let name = match actor {
         Actor::Person { account, .. } => read.get::<Member>(account)?.map(|member| member.name),
@@ -192,7 +191,7 @@ pub fn name(read: &dyn Read, actor: Actor) -> Result<String, StoreError> {
     Ok(name.unwrap_or_else(|| "HQ".to_owned()))
 }
 
-/// The ways of a group that nobody has chosen others for.
+/// Default channels of a group.
 #[must_use]
 pub fn usual(group: NoticeGroup) -> Ways {
     let ways = |push, digest| Ways { app: true, push, mail: false, digest };
@@ -205,8 +204,7 @@ pub fn usual(group: NoticeGroup) -> Ways {
     }
 }
 
-/// The ways of a kind when nobody has chosen others for it or its group; none when they are those of
-/// the group.
+/// Default channels of a kind, where they differ from its group's.
 #[must_use]
 pub fn unusual(kind: NoticeKind) -> Option<Ways> {
     match kind {
@@ -217,21 +215,21 @@ pub fn unusual(kind: NoticeKind) -> Option<Ways> {
 }
 
 impl Choices {
-    /// Those of somebody who has chosen nothing.
+    /// Default preferences.
     #[must_use]
     pub fn usual(member: AccountId) -> Self {
         let (groups, kinds) = (Vec::new(), Vec::new());
         Self { member, groups, kinds, digest_hour: DIGEST_HOUR, zone: None }
     }
 
-    /// The ways of a group.
+    /// Channels of a group.
     #[must_use]
     pub fn group(&self, group: NoticeGroup) -> Ways {
         let own = self.groups.iter().find(|(one, _)| *one == group);
         own.map_or_else(|| usual(group), |(_, ways)| *ways)
     }
 
-    /// The ways of a kind: its own, or else those of its group.
+    /// Channels of a kind: its own, else those of its group.
     #[must_use]
     pub fn of(&self, kind: NoticeKind) -> Ways {
         if let Some((_, ways)) = self.kinds.iter().find(|(one, _)| *one == kind) {
@@ -243,19 +241,19 @@ impl Choices {
     }
 }
 
-/// What somebody chose.
+/// Stored preferences, or the defaults.
 pub fn choices(read: &dyn Read, member: AccountId) -> Result<Choices, StoreError> {
     Ok(read.get::<Choices>(member)?.unwrap_or_else(|| Choices::usual(member)))
 }
 
-/// The range of a member's rows that are shown by this moment, newest first.
+/// Range of a member's rows that are displayed at `now`, newest first.
 fn shown_by(member: AccountId, now: Timestamp) -> Range {
     let start = KeyBuf::of(&member);
     let end = KeyBuf::of(&member).with(&(now.as_millisecond() + 1));
     Range::between(start, end).reverse()
 }
 
-/// How many unread ones a person has, counted up to so many: [`MANY`] for a badge, [`ALL`] where the number is told.
+/// Number of unread rows, counted up to a limit: [`MANY`] for a badge, [`ALL`] for a displayed number.
 pub fn unread(
     read: &dyn Read,
     (member, now): (AccountId, Timestamp),
@@ -264,16 +262,14 @@ pub fn unread(
     read.len(RECIPIENT_UNREAD, &shown_by(member, now).limit(most))
 }
 
-/// Which of somebody's.
+/// Filter of a list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Wanted {
-    /// Only unread ones.
     pub unread: bool,
-    /// Only those of this group.
     pub group: Option<NoticeGroup>,
 }
 
-/// A person's rows that are shown now, newest first, and the place where to go on, as a key.
+/// A page of a person's displayed rows, newest first, and the cursor key of the next page.
 pub fn list(
     read: &dyn Read,
     (member, now): (AccountId, Timestamp),
@@ -283,7 +279,7 @@ pub fn list(
     let index = if wanted.unread { RECIPIENT_UNREAD } else { RECIPIENT_SHOWN };
     let mut found = Vec::new();
     let mut place = after.map(<[u8]>::to_vec);
-    // What is left out by group is few; each step reads a page.
+    // The group filter rejects few rows; each step reads one page.
     for _ in 0..20 {
         let mut range = shown_by(member, now).limit(limit + 1);
         if let Some(place) = &place {
@@ -310,7 +306,7 @@ pub fn list(
     Ok((found, place))
 }
 
-/// A person's rows that are put off, the next to come back first.
+/// A person's snoozed rows, next to return first.
 pub fn snoozed(
     read: &dyn Read,
     member: AccountId,
@@ -321,7 +317,7 @@ pub fn snoozed(
     read.scan(RECIPIENT_SHOWN, &Range::between(start, end).limit(MANY))
 }
 
-/// What comes back by this moment, of everybody.
+/// Rows of all members whose snooze ends by this moment.
 pub fn due_snoozes(
     read: &dyn Read,
     now: Timestamp,
@@ -331,13 +327,13 @@ pub fn due_snoozes(
     read.scan(RECIPIENT_SNOOZED, &Range::between(KeyBuf::new(), end).limit(limit))
 }
 
-/// When the next one comes back.
+/// End of the next snooze.
 pub fn next_snooze(read: &dyn Read) -> Result<Option<Timestamp>, StoreError> {
     let first: Vec<Recipient> = read.scan(RECIPIENT_SNOOZED, &Range::all().limit(1))?;
     Ok(first.first().and_then(|row| row.snoozed_until))
 }
 
-/// The row of a person that is shown and joins what happens to the same thing within minutes.
+/// A displayed recent row of a person into which a notification is merged.
 pub fn joins(
     read: &dyn Read,
     notification: &Notification,
@@ -356,7 +352,7 @@ pub fn joins(
     Ok(near.into_iter().find(same))
 }
 
-/// When something of a kind was told last about a thing.
+/// Time of the latest notification of a kind about a subject.
 pub fn last_told(
     read: &dyn Read,
     about: About,
@@ -369,7 +365,7 @@ pub fn last_told(
     Ok(last.first().map(|told| told.at))
 }
 
-/// Whether people were told exactly this of a thing because of something of this kind.
+/// Returns `true` if the same notification, with this kind, subject and title, was sent for a matching cause.
 pub fn was_told(
     read: &dyn Read,
     (about, kind): (About, NoticeKind),
@@ -381,7 +377,7 @@ pub fn was_told(
     let range = Range::prefix(prefix).reverse().limit(MOST_ASKED);
     let told: Vec<Notification> = read.scan(NOTIFICATION_BY_ABOUT, &range)?;
     for one in told.into_iter().filter(|one| one.title == title) {
-        // It was written by the entry that told of it, and never again.
+        // The row is written only once, by the entry that sent it.
         let Some((_, rev)) = read.get_rev::<Notification>(one.id)? else { continue };
         if feed::entry(read, rev)?.is_some_and(|entry| because(entry.cause)) {
             return Ok(true);
@@ -390,7 +386,7 @@ pub fn was_told(
     Ok(false)
 }
 
-/// A person's row, by what happened first.
+/// Row of a person, by its first notification.
 pub fn row(
     read: &dyn Read,
     member: AccountId,

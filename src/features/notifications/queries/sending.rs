@@ -1,4 +1,4 @@
-//! Reads of what goes out.
+//! Reads of outgoing deliveries and their settings.
 
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, ToSpan as _};
@@ -13,22 +13,22 @@ use super::super::model::sending::{
     DELIVERY_DUE, Delivery, MailSettings, NoticeSecret, PushSubscription,
 };
 
-/// How many browsers of a person are told.
+/// Maximum number of push subscriptions per account.
 pub const MAX_BROWSERS: usize = 20;
 
-/// What is to be tried by this moment.
+/// Deliveries that are due by `now`.
 pub fn due(read: &dyn Read, now: Timestamp, limit: usize) -> Result<Vec<Delivery>, StoreError> {
     let end = KeyBuf::of(&(now.as_millisecond() + 1));
     read.scan(DELIVERY_DUE, &Range::between(KeyBuf::new(), end).limit(limit))
 }
 
-/// When the next one is to be tried.
+/// Time of the next attempt.
 pub fn next_due(read: &dyn Read) -> Result<Option<Timestamp>, StoreError> {
     let first: Vec<Delivery> = read.scan(DELIVERY_DUE, &Range::all().limit(1))?;
     Ok(first.first().map(|delivery| delivery.due_at))
 }
 
-/// What was given up, newest first.
+/// Permanently failed deliveries, newest first.
 pub fn given_up(read: &dyn Read) -> Result<Vec<Delivery>, StoreError> {
     let all: Vec<Delivery> = read.list(&Range::all())?;
     let mut over: Vec<_> = all.into_iter().filter(|one| one.gave_up_at.is_some()).collect();
@@ -36,22 +36,22 @@ pub fn given_up(read: &dyn Read) -> Result<Vec<Delivery>, StoreError> {
     Ok(over)
 }
 
-/// How letters are sent; none when nobody has said so.
+/// Mail settings. `None` if mail is not configured.
 pub fn mail(read: &dyn Read) -> Result<Option<MailSettings>, StoreError> {
     read.get::<MailSettings>(())
 }
 
-/// Something sealed, by its name.
+/// A sealed secret by name.
 pub fn secret(read: &dyn Read, name: &str) -> Result<Option<NoticeSecret>, StoreError> {
     read.get::<NoticeSecret>(name.to_owned())
 }
 
-/// The browsers of a person, in `system.redb`.
+/// Push subscriptions of an account, in `system.redb`.
 pub fn browsers(read: &dyn Read, account: AccountId) -> Result<Vec<PushSubscription>, StoreError> {
     read.list(&Range::prefix(KeyBuf::of(&account)).limit(MAX_BROWSERS))
 }
 
-/// The next time at which a person gets the letter of the day.
+/// Time of a person's next digest.
 pub fn next_digest(
     read: &dyn Read,
     own: &Choices,
@@ -65,7 +65,7 @@ pub fn next_digest(
     Ok(next_hour(own.digest_hour, now, &zone))
 }
 
-/// The next time that a clock shows an hour.
+/// Next local time at which this hour begins.
 fn next_hour(hour: u8, now: Timestamp, zone: &TimeZone) -> Timestamp {
     let today = now.to_zoned(zone.clone()).date();
     for days in 0..=2 {

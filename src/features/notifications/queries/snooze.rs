@@ -1,18 +1,18 @@
-//! Until when something is put off: an hour, or until people begin to work on another day.
+//! Snooze choices: an hour, or the morning of a later day.
 
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, ToSpan as _};
 
 use kernel::Timestamp;
 
-/// The hour at which what was put off to another day comes back.
+/// Hour at which a snooze of days ends.
 const MORNING: i8 = 8;
 
-/// The words, with what people read.
+/// API words with labels.
 pub const CHOICES: [(&str, &str); 3] =
     [("hour", "In an hour"), ("tomorrow", "Tomorrow"), ("week", "Next week")];
 
-/// The moment that a word means now in a zone; none when the word is not known.
+/// End of a snooze choice in this zone. `None` for an unknown word.
 #[must_use]
 pub fn until(word: &str, now: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
     let today = now.to_zoned(zone.clone()).date();

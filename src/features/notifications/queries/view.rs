@@ -1,4 +1,4 @@
-//! A notification as a person sees it, on the page, in the bell and in an email.
+//! Notifications for display on the page, in the bell and in mails.
 
 use jiff::tz::TimeZone;
 
@@ -22,53 +22,49 @@ use super::super::model::{Notification, Recipient};
 
 #[derive(Clone, Debug)]
 pub struct Line {
-    /// The id of the row.
+    /// Id of the row.
     pub id: String,
-    /// Who did it.
+    /// Face of the actor.
     pub face: Face,
-    /// The icon of its kind.
+    /// Icon of the kind.
     pub glyph: &'static str,
-    /// The colour of its kind.
+    /// Colour of the kind.
     pub tone: &'static str,
     /// One line.
     pub title: String,
-    /// More words, or nothing.
+    /// Further text, or empty.
     pub body: String,
-    /// The page below the workspace that it leads to, or nothing.
+    /// Path below the workspace, or empty.
     pub path: String,
-    /// What kind of thing it is.
     pub kind: &'static str,
-    /// Why this person.
+    /// Reason for notifying this person.
     pub why: &'static str,
     pub at: RelTime,
-    /// The day it is shown under.
+    /// Day heading.
     pub day: String,
-    /// Whether it was not read yet.
     pub unread: bool,
-    /// How many times, when more than once.
+    /// Number of merged notifications, or empty for one.
     pub times: String,
-    /// Until when it is put off, when it is.
+    /// End of the snooze.
     pub until: Option<RelTime>,
-    /// What can be followed no more: the page of the task below the workspace, or nothing.
+    /// Path of the followed task below the workspace, for unfollowing, or empty.
     pub follows: String,
 }
 
-/// What reads lines: everybody's names, now, a person's zone.
+/// Display context: names, current time and time zone.
 pub struct Lens<'z> {
-    /// Everybody.
     pub people: People,
     pub now: Timestamp,
-    /// The person's zone.
+    /// Time zone of the person.
     pub zone: &'z TimeZone,
 }
 
 impl<'z> Lens<'z> {
-    /// Reads everybody's names.
     pub fn new(read: &dyn Read, now: Timestamp, zone: &'z TimeZone) -> Result<Self, StoreError> {
         Ok(Self { people: People::read(read)?, now, zone })
     }
 
-    /// A row as a line; none when what it tells is gone.
+    /// Converts a row. `None` if its notification was deleted.
     pub fn line(&self, read: &dyn Read, row: &Recipient) -> Result<Option<Line>, StoreError> {
         let Some(told) = read.get::<Notification>(row.last)? else { return Ok(None) };
         let path = path(read, row.about, row.kind)?;
@@ -95,7 +91,6 @@ impl<'z> Lens<'z> {
         }))
     }
 
-    /// All of these as lines.
     pub fn lines(&self, read: &dyn Read, rows: &[Recipient]) -> Result<Vec<Line>, StoreError> {
         let mut lines = Vec::with_capacity(rows.len());
         for row in rows {
@@ -116,7 +111,7 @@ impl<'z> Lens<'z> {
     }
 }
 
-/// The page below the workspace that something leads to; nothing when it is gone.
+/// Path of a subject below the workspace. Empty if it was deleted.
 pub fn path(read: &dyn Read, about: About, kind: NoticeKind) -> Result<String, StoreError> {
     let found = match about {
         About::Workspace => Some(
@@ -190,8 +185,7 @@ fn tone(kind: NoticeKind) -> &'static str {
     }
 }
 
-/// What stands for a row at a push service: a newer message takes the place of one that was not
-/// delivered yet. At most 32 letters.
+/// Topic of a push message (RFC 8030): a newer message replaces an undelivered one. At most 32 characters.
 #[must_use]
 pub fn topic(row: &Recipient) -> String {
     row.first.to_string().replace('-', "")

@@ -1,4 +1,4 @@
-//! What runs ask people: told when it is asked, and again while a call waits for a yes.
+//! Notifications of questions and approval requests of runs, with reminders for pending approvals.
 
 use jiff::SignedDuration;
 
@@ -12,14 +12,14 @@ use store::{ReadExt as _, StoreError, WriteTx};
 
 use super::{agent_name, called};
 
-/// After so long people are reminded of a call that waits for the first time.
+/// Delay of the first reminder.
 const FIRST: SignedDuration = SignedDuration::from_hours(1);
-/// And after so long again.
+/// Interval of further reminders.
 const THEN: SignedDuration = SignedDuration::from_hours(24);
-/// So many calls that wait are looked at.
+/// Maximum number of pending approvals to examine.
 const MOST: usize = 500;
 
-/// A run asks something.
+/// Notifies of a question or approval request.
 pub(super) fn asks(
     tx: &mut WriteTx<'_>,
     run: RunId,
@@ -54,13 +54,13 @@ fn tell(
     rules::notify(tx, notice.body(detail).or_admins()).map(drop)
 }
 
-/// Reminds people of calls that wait for a yes: after an hour, then once a day. Answers how many.
+/// Reminds people of pending approvals: after an hour, then daily. Returns the number of reminders.
 pub fn remind(tx: &mut WriteTx<'_>) -> Result<usize, NotificationError> {
     let mut count = 0;
     for approval in trust::open(tx, MOST)? {
         let kind = NoticeKind::ApprovalRequested;
         let told = queries::last_told(tx, About::Run(approval.run), kind)?;
-        // What was told before it was asked is of another call of the run.
+        // An earlier notification belongs to another call of the run.
         let told = told.unwrap_or(approval.asked_at).max(approval.asked_at);
         let pause = if told == approval.asked_at { FIRST } else { THEN };
         if tx.now() < told + pause {
@@ -73,7 +73,7 @@ pub fn remind(tx: &mut WriteTx<'_>) -> Result<usize, NotificationError> {
     Ok(count)
 }
 
-/// A run, if it waits for a yes.
+/// The run, if it waits for an approval.
 fn waiting(tx: &WriteTx<'_>, run: RunId) -> Result<Option<Run>, StoreError> {
     let waits = |run: &Run| {
         run.waiting.as_ref().is_some_and(|waiting| waiting.waits_for == WaitFor::Approval)

@@ -1,5 +1,5 @@
-//! What nobody has to act on any more is read for everybody whom it reached, in the transaction that ends it: an
-//! answer, a review, another try, the end of a run or a task.
+//! Marks notifications as read for all recipients once nobody needs to act: after an answer, a review, a retry, or the
+//! end of a run or task. Same transaction as the event.
 
 use crate::agents::model::Agent;
 use crate::comments::model::Comment;
@@ -35,7 +35,7 @@ pub(super) fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), Notificat
             settle(tx, About::Task(task), NoticeKind::DeliverableSubmitted)
         }
         Event::TaskStatusChanged { task, from, to, .. } => moved(tx, *task, *from, *to),
-        // What a person says is the answer to what was asked on the task.
+        // A person's comment answers the question asked on the task.
         Event::CommentAdded { comment, .. } => match tx.get::<Comment>(*comment)? {
             Some(comment) if comment.author.account().is_some() => {
                 settle(tx, comment.on.about(), NoticeKind::QuestionAsked)
@@ -56,7 +56,7 @@ fn works(tx: &WriteTx<'_>, agent: AgentId) -> Result<bool, NotificationError> {
     Ok(tx.get::<Agent>(agent)?.is_some_and(|agent| agent.status != AgentStatus::Error))
 }
 
-/// What a run has asked, if it asks for it no more.
+/// Settles the requests of a run that are no longer pending.
 fn asks(tx: &mut WriteTx<'_>, run: RunId) -> Result<(), NotificationError> {
     let Some(run) = tx.get::<Run>(run)? else { return Ok(()) };
     let is_over = run.state == RunState::Ended;
@@ -95,7 +95,7 @@ fn moved(
     Ok(())
 }
 
-/// Failed work goes on. That another agent is asked for help does not mean so yet.
+/// Failed work was retried. An escalation to another agent does not count.
 fn taken_up(tx: &mut WriteTx<'_>, item: ItemId) -> Result<(), NotificationError> {
     match tx.get::<Item>(item)? {
         Some(item) if item.kind != ItemKind::TaskEscalation => no_longer_failed(tx, &item),
@@ -103,7 +103,7 @@ fn taken_up(tx: &mut WriteTx<'_>, item: ItemId) -> Result<(), NotificationError>
     }
 }
 
-/// Nobody wants failed work to be done any more.
+/// Failed work was dropped.
 fn dropped(tx: &mut WriteTx<'_>, item: ItemId) -> Result<(), NotificationError> {
     let is_dropped = |item: &Item| {
         let why = item.last_error.as_deref().unwrap_or_default();
@@ -117,7 +117,7 @@ fn dropped(tx: &mut WriteTx<'_>, item: ItemId) -> Result<(), NotificationError> 
 
 fn no_longer_failed(tx: &mut WriteTx<'_>, item: &Item) -> Result<(), NotificationError> {
     let Some(task) = item.task else {
-        // One line may tell of several items that have no task.
+        // A notification without a task may cover several items.
         let agent: Vec<Agent> = tx.get::<Agent>(item.agent)?.into_iter().collect();
         let left = broken::of(tx, &agent, tx.now())?;
         if left.iter().any(|one| one.task.is_none()) {

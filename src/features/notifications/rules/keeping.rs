@@ -1,4 +1,4 @@
-//! What happens to notifications with time: old ones go, what is due soon is told.
+//! Retention of notifications, and reminders of due tasks.
 
 use jiff::SignedDuration;
 
@@ -16,19 +16,19 @@ use super::{NotificationError, notify, sending};
 
 /// How long notifications are kept.
 const KEPT: SignedDuration = SignedDuration::from_hours(24 * 90);
-/// How long before it is due a task is told of.
+/// How long before its due date a task is reminded of.
 const AHEAD: SignedDuration = SignedDuration::from_hours(24);
-/// So many tasks of one person are told of at once.
+/// Maximum number of reminders per person at once.
 const MAX_REMINDED: usize = 50;
-/// So many watches are looked at.
+/// Maximum number of watches to examine.
 const MAX_WATCHES: usize = 20_000;
 
-/// Removes up to about `limit` of what is too old, and what nobody can follow any more. Says whether
-/// nothing is left to remove.
+/// Deletes up to about `limit` old notifications and watches without a subject. Returns `true` if nothing is left to
+/// delete.
 pub fn forget(tx: &mut WriteTx<'_>, limit: usize) -> Result<bool, NotificationError> {
     let before = tx.now() - KEPT;
     let mut gone = 0;
-    // The order of ids is that of their making, so the oldest stand first.
+    // Ids are in creation order, so the oldest come first.
     let members: Vec<Member> = tx.list(&Range::all())?;
     for member in members {
         let range = Range::prefix(KeyBuf::of(&member.account)).limit(limit);
@@ -63,7 +63,7 @@ pub fn forget(tx: &mut WriteTx<'_>, limit: usize) -> Result<bool, NotificationEr
     Ok(gone < limit)
 }
 
-/// Tells people of tasks of theirs that are due within a day, each once for a due date.
+/// Reminds people of their tasks due within a day, once per due date. Returns the number of reminders.
 pub fn remind(tx: &mut WriteTx<'_>) -> Result<usize, NotificationError> {
     let mut count = 0;
     for member in workspace::members(tx)? {

@@ -1,4 +1,4 @@
-//! All writes of what goes out.
+//! All writes of outgoing deliveries.
 
 use jiff::SignedDuration;
 
@@ -18,31 +18,31 @@ use store::{Range, ReadExt, Record as _, StoreError, WriteTx};
 
 use super::NotificationError;
 
-/// After so many minutes something is tried again; after the last one it is given up.
+/// Retry delays in minutes. After the last one a delivery fails permanently.
 const AGAIN_MINUTES: [i64; 5] = [1, 5, 30, 120, 360];
-/// The letter of the day tells of so many.
+/// Maximum number of rows in a digest.
 const MAX_DIGEST: usize = 100;
-/// What was given up is kept so long.
+/// How long failed deliveries are kept.
 const KEPT: SignedDuration = SignedDuration::from_hours(24 * 7);
-/// The longest words of an error that are kept.
+/// Maximum length of a stored error, in characters.
 const MAX_ERROR: usize = 300;
 
-/// What of a row is new: only then it is to be sent.
+/// Which part of a row is new and must be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct New {
-    /// What happened first: a letter goes once for each row.
+    /// The first notification. Each row is mailed once.
     pub first: bool,
-    /// What happened last.
+    /// The latest notification.
     pub last: bool,
 }
 
-/// Notes that a row is to be sent, in each way that its person chose.
+/// Queues the deliveries of a row, one per channel that the person enabled.
 pub fn queue(tx: &mut WriteTx<'_>, row: &Recipient, new: New) -> Result<(), StoreError> {
     let own = queries::choices(tx, row.member)?;
     let ways = own.of(row.kind);
     let mail = reading::mail(tx)?.is_some();
     if ways.push && new.last {
-        // One that joins a row replaces the message that is shown.
+        // A merged row replaces the displayed push message.
         queue_one(tx, row, Out::Push)?;
     }
     if ways.mail && mail && new.first {
@@ -80,13 +80,13 @@ fn queue_digest(tx: &mut WriteTx<'_>, row: &Recipient, own: &Choices) -> Result<
     tx.put(&delivery)
 }
 
-/// The letter of the day that somebody is still to get.
+/// Pending digest of a member.
 fn digest(tx: &WriteTx<'_>, member: AccountId) -> Result<Option<Delivery>, StoreError> {
     let found = tx.get::<Delivery>((member, (Out::Digest, no_row())))?;
     Ok(found.filter(|one| one.gave_up_at.is_none()))
 }
 
-/// The next letter of the day behind a moment, with nothing in it.
+/// Next digest after a moment, without rows.
 fn new_digest(tx: &WriteTx<'_>, own: &Choices, after: Timestamp) -> Result<Delivery, StoreError> {
     Ok(Delivery {
         member: own.member,
@@ -100,8 +100,7 @@ fn new_digest(tx: &WriteTx<'_>, own: &Choices, after: Timestamp) -> Result<Deliv
     })
 }
 
-/// Sees to it that a letter of the day looks for tasks of a person that nobody is on, which no event tells. It
-/// is not sent when there is nothing to say.
+/// Schedules a digest for a person who may have stuck tasks, which no event reports. An empty digest is not sent.
 pub fn look_later(tx: &mut WriteTx<'_>, member: AccountId) -> Result<(), StoreError> {
     if reading::mail(tx)?.is_none() {
         return Ok(());
@@ -110,18 +109,18 @@ pub fn look_later(tx: &mut WriteTx<'_>, member: AccountId) -> Result<(), StoreEr
     if !own.group(NoticeGroup::Tasks).digest || digest(tx, member)?.is_some() {
         return Ok(());
     }
-    // Nobody is on a task only after it has rested for a while.
+    // A task counts as stuck only after it has been inactive for a while.
     let rested = tx.now() + SignedDuration::from_millis(ALONE_AFTER_MS);
     let delivery = new_digest(tx, &own, rested)?;
     tx.put(&delivery)
 }
 
-/// Something was sent, or is not to be sent any more.
+/// Deletes a delivery that was sent or is obsolete.
 pub fn done(tx: &mut WriteTx<'_>, key: DeliveryKey) -> Result<(), StoreError> {
     tx.delete::<Delivery>(key).map(drop)
 }
 
-/// Takes away what was still to be sent or told, at most so much; says how much went.
+/// Deletes at most `limit` pending deliveries and fan-outs. Returns the number.
 pub fn withdraw(tx: &mut WriteTx<'_>, limit: usize) -> Result<usize, StoreError> {
     let letters = tx.list::<Delivery>(&Range::all().limit(limit))?;
     for one in &letters {
@@ -134,8 +133,7 @@ pub fn withdraw(tx: &mut WriteTx<'_>, limit: usize) -> Result<usize, StoreError>
     Ok(letters.len() + fanouts.len())
 }
 
-/// Takes something that is due for a try: the next one comes later. Says whether it still is to be sent,
-/// and now: not while all work stands still.
+/// Claims a due delivery and schedules its retry. Returns whether to send it now: `false` while all work is paused.
 pub fn claim(tx: &mut WriteTx<'_>, key: DeliveryKey) -> Result<bool, StoreError> {
     let Some(mut delivery) = tx.get::<Delivery>(key)? else { return Ok(false) };
     let is_due = delivery.gave_up_at.is_none() && delivery.due_at <= tx.now();
@@ -150,7 +148,7 @@ pub fn claim(tx: &mut WriteTx<'_>, key: DeliveryKey) -> Result<bool, StoreError>
     Ok(true)
 }
 
-/// A try did not work. It is given up when another would not help, or there were enough.
+/// Records a failed attempt. Gives up after a permanent error or the last retry.
 pub fn failed(
     tx: &mut WriteTx<'_>,
     key: DeliveryKey,
@@ -165,16 +163,16 @@ pub fn failed(
     tx.put(&delivery)
 }
 
-/// Whether another try may go better.
+/// Whether an error is transient.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Passing {
-    /// It may.
+    /// A retry may succeed.
     Yes,
-    /// It would not.
+    /// A retry would fail too.
     No,
 }
 
-/// Forgets what was given up long ago.
+/// Deletes deliveries that failed permanently long ago.
 pub fn forget(tx: &mut WriteTx<'_>) -> Result<(), StoreError> {
     let before = tx.now() - KEPT;
     for one in reading::given_up(tx)? {
@@ -185,11 +183,10 @@ pub fn forget(tx: &mut WriteTx<'_>) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Says how letters are sent. Without a password the one before stays, as long as the server and the
-/// name are the same.
+/// Sets the mail server. Without a new password the stored one is kept, provided that server and user are unchanged.
 ///
 /// # Errors
-/// When something is wrong with it.
+/// If a setting is invalid.
 pub fn set_mail(
     tx: &mut WriteTx<'_>,
     mut new: MailSettings,
@@ -213,7 +210,7 @@ pub fn set_mail(
         before.is_some_and(|old| (old.host, old.user) == (new.host.clone(), new.user.clone()));
     match password {
         Some(sealed) => tx.put(&NoticeSecret { name: MAIL_PASSWORD.to_owned(), sealed })?,
-        // A password must not go to another server.
+        // A password must not be sent to another server.
         None if !same => {
             tx.delete::<NoticeSecret>(MAIL_PASSWORD.to_owned())?;
         }
@@ -223,15 +220,14 @@ pub fn set_mail(
     Ok(new)
 }
 
-/// Sends no letters any more.
+/// Removes the mail server. No more mail is sent.
 pub fn drop_mail(tx: &mut WriteTx<'_>) -> Result<(), NotificationError> {
     tx.delete::<MailSettings>(())?;
     tx.delete::<NoticeSecret>(MAIL_PASSWORD.to_owned())?;
     Ok(())
 }
 
-/// Ends letters of a group for a person who follows the link in one; all letters of the day when no
-/// group is named.
+/// Unsubscribes a person from mail of a group, or from the digest if no group is given.
 pub fn silence(
     tx: &mut WriteTx<'_>,
     member: AccountId,
@@ -263,23 +259,20 @@ pub fn silence(
 
 // ── In `system.redb` ──
 
-/// A browser wants to be told.
+/// A push subscription to be stored.
 #[derive(Clone)]
 pub struct NewBrowser {
-    /// The address at its push service.
+    /// URL at the push service.
     pub endpoint: String,
-    /// Its public key.
+    /// Public key of the browser.
     pub p256dh: String,
-    /// What only it and this server know.
+    /// Shared authentication secret.
     pub auth: String,
-    /// What kind of browser it is.
+    /// User agent.
     pub agent: String,
 }
 
-/// Tells a browser from now on; one that is known already is told under its new keys.
-///
-/// # Errors
-/// When a person has too many.
+/// Stores a push subscription, or replaces the keys of a known one.
 pub fn subscribe(
     tx: &mut WriteTx<'_>,
     account: AccountId,
@@ -289,7 +282,7 @@ pub fn subscribe(
     for known in all.iter().filter(|known| known.endpoint == new.endpoint) {
         tx.delete::<PushSubscription>((account, known.id))?;
     }
-    // The oldest makes room: people change their devices.
+    // The oldest is dropped, because people change devices.
     if let Some(oldest) = all.first().filter(|_| reading::MAX_BROWSERS <= all.len()) {
         tx.delete::<PushSubscription>((account, oldest.id))?;
     }
@@ -299,7 +292,7 @@ pub fn subscribe(
     Ok(id)
 }
 
-/// Tells a browser no more; says whether it was told.
+/// Removes a push subscription. Returns whether it existed.
 pub fn unsubscribe(
     tx: &mut WriteTx<'_>,
     account: AccountId,
@@ -314,7 +307,7 @@ pub fn unsubscribe(
     Ok(was)
 }
 
-/// Keeps the key that signs push messages, unless there is one; gives the one that counts.
+/// Stores the VAPID key unless there is one. Returns the stored key.
 pub fn keep_vapid(tx: &mut WriteTx<'_>, sealed: Sealed) -> Result<Sealed, NotificationError> {
     if let Some(known) = reading::secret(tx, VAPID)? {
         return Ok(known.sealed);

@@ -1,4 +1,4 @@
-//! Marks notices read whose matter is settled.
+//! Marks notifications as read once their matter is settled.
 
 use crate::notifications::model::{Fanout, NOTIFICATION_BY_ABOUT, Notification};
 use crate::notifications::queries;
@@ -9,11 +9,11 @@ use store::{Range, ReadExt, WriteTx};
 
 use super::NotificationError;
 
-/// So many of the last notices about one thing are looked at.
+/// Number of latest notifications per subject to examine.
 const LOOKED_AT: usize = 20;
 
-/// Marks the notices of one kind about one thing as read, for everybody whom they reached. Whoever was still to be
-/// told hears nothing.
+/// Marks the notifications of one kind and subject as read for all recipients. Pending recipients of a fan-out are
+/// dropped.
 pub fn settle(
     tx: &mut WriteTx<'_>,
     about: About,

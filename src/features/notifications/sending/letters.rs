@@ -1,4 +1,4 @@
-//! Notifications as letters: one at once, or all of a day.
+//! Notifications by mail: immediate mails and daily digests.
 
 use std::fmt::Write as _;
 
@@ -26,36 +26,36 @@ use web::html::escape;
 
 use super::{NotSent, unread};
 
-/// What signs the links that end letters.
+/// Signing purpose of unsubscribe links.
 const PURPOSE: &str = "unsubscribe";
-/// The letter of the day names so many tasks that nobody is on.
+/// Maximum number of stuck tasks in a digest.
 const MAX_ALONE: usize = 50;
-/// How long such a link is good.
+/// Lifetime of an unsubscribe link.
 const GOOD: SignedDuration = SignedDuration::from_hours(24 * 400);
 
-/// The address of this server, as people outside find it.
+/// Public URL of this server.
 #[must_use]
 pub fn origin(app: &App) -> String {
     let local = || format!("http://{}", app.config.listen);
     app.config.public_url.clone().unwrap_or_else(local)
 }
 
-/// The place for which the password of a workspace's mail server is sealed.
+/// Binding under which a workspace's mail password is sealed.
 #[must_use]
 pub fn place(owner: &str) -> Binding<'_> {
     Binding { scope: "workspace", owner, name: MAIL_PASSWORD }
 }
 
-/// Seals a password for the mail server of a workspace.
+/// Seals a workspace's mail password.
 #[must_use]
 pub fn seal(ws: &Ws, password: &str) -> Sealed {
     ws.app.keyring.seal_bound(place(&ws.id.to_string()), password.as_bytes())
 }
 
-/// The server of a workspace, with what opens it.
+/// Mail server of a workspace, with its credentials.
 ///
 /// # Errors
-/// When there is none, or its password cannot be read.
+/// If there is none or its password cannot be unsealed.
 pub fn server(ws: &Ws) -> Result<(MailServer, MailSettings), NotSent> {
     let found = ws.read(|snap| {
         let secret = reading::secret(snap, MAIL_PASSWORD)?;
@@ -85,10 +85,10 @@ pub fn server(ws: &Ws) -> Result<(MailServer, MailSettings), NotSent> {
     Ok((MailServer { host, port, secrecy, login }, settings))
 }
 
-/// Sends what a delivery tells of.
+/// Sends a delivery by mail.
 ///
 /// # Errors
-/// When the mail server does not take it.
+/// If the mail server rejects it.
 pub async fn send(ws: &Ws, delivery: &Delivery) -> Result<(), NotSent> {
     let found = gather(ws, delivery).map_err(|error| unread(&error))?;
     let Some((member, group, told)) = found else { return Ok(()) };
@@ -107,10 +107,10 @@ pub async fn send(ws: &Ws, delivery: &Delivery) -> Result<(), NotSent> {
     post(&server, &letter).await
 }
 
-/// Sends a letter that says that letters arrive.
+/// Sends a test mail.
 ///
 /// # Errors
-/// When the mail server does not take it.
+/// If the mail server rejects it.
 pub async fn test(ws: &Ws, to: &str) -> Result<(), NotSent> {
     let (server, settings) = server(ws)?;
     let words = "Emails from HQ arrive here.";
@@ -126,31 +126,30 @@ pub async fn test(ws: &Ws, to: &str) -> Result<(), NotSent> {
     post(&server, &letter).await
 }
 
-/// An invitation, and who gets it.
 pub struct Invitation<'a> {
-    /// Names the email, so that one that is sent twice is known as one.
+    /// Used for the message id, so that a mail sent twice is recognised.
     pub id: InviteId,
-    /// The address it is bound to.
+    /// Bound address.
     pub to: &'a str,
-    /// The name of the person who invites.
+    /// Display name.
     pub inviter: &'a str,
-    /// The role with its article: `a member`.
+    /// Role with its article, such as `a member`.
     pub role: &'a str,
-    /// Contains the token, and so is neither stored nor logged.
+    /// Contains the token: do not store or log.
     pub link: &'a str,
-    /// How long the link works.
+    /// Lifetime of the link.
     pub hours: i64,
 }
 
-/// Whether the workspace has a mail server.
+/// Returns `true` if the workspace has a mail server.
 pub fn is_set_up(ws: &Ws) -> Result<bool, StoreError> {
     Ok(ws.read(|snap| reading::mail(snap))?.is_some())
 }
 
-/// Emails an invitation. It is sent while the request waits and is not retried, because the token is nowhere stored.
+/// Mails an invitation during the request. Not retried, because the token is stored nowhere.
 ///
 /// # Errors
-/// When the mail server does not take it.
+/// If the mail server rejects it.
 pub async fn invite(ws: &Ws, invitation: &Invitation<'_>) -> Result<(), NotSent> {
     let (server, settings) = server(ws)?;
     let workspace = ws.read(|snap| workspace::settings(snap)).map_err(|error| unread(&error))?;
@@ -184,17 +183,17 @@ async fn post(server: &MailServer, letter: &Letter) -> Result<(), NotSent> {
     })
 }
 
-/// What a letter says of one thing.
+/// One entry of a mail.
 struct Told {
     title: String,
     body: String,
-    /// The page below the workspace that it leads to, or nothing.
+    /// Path below the workspace, or empty.
     path: String,
-    /// Why this person.
+    /// Reason for notifying this person.
     why: &'static str,
 }
 
-/// The person, the group of a letter at once, and what is still to be told; nothing when nobody is left to tell.
+/// Recipient, group of an immediate mail, and entries. `None` if there is nothing to send any more.
 type Found = Option<(Member, Option<NoticeGroup>, Vec<Told>)>;
 
 fn gather(ws: &Ws, delivery: &Delivery) -> Result<Found, StoreError> {
@@ -221,7 +220,7 @@ fn gather(ws: &Ws, delivery: &Delivery) -> Result<Found, StoreError> {
     })
 }
 
-/// The tasks that nobody is on and a person has to act in, for the letter of the day.
+/// Stuck tasks on which the member has to act, for the digest.
 fn alone(read: &dyn Read, lens: &Lens<'_>, member: AccountId) -> Result<Vec<Told>, StoreError> {
     if !queries::choices(read, member)?.group(NoticeGroup::Tasks).digest {
         return Ok(Vec::new());
@@ -277,7 +276,7 @@ fn words(ws: &Ws, lines: &[Told], unsubscribe: &str) -> (String, String, String)
     (subject, text, html)
 }
 
-/// A link that ends letters of a group, or those of the day, for one person of one workspace.
+/// Unsubscribe link for one person and workspace. Without a group, for the digest.
 fn unsubscribe_link(ws: &Ws, member: AccountId, group: Option<NoticeGroup>) -> String {
     let until = (ws.app.clock.now() + GOOD).as_millisecond();
     let value = format!("{}\n{member}\n{}", ws.id, group.map_or("", NoticeGroup::word));
@@ -285,15 +284,15 @@ fn unsubscribe_link(ws: &Ws, member: AccountId, group: Option<NoticeGroup>) -> S
     format!("{}/unsubscribe/{token}", origin(&ws.app))
 }
 
-/// What a link ends: in which workspace, whose letters, of which group or the ones of the day.
+/// Content of an unsubscribe link.
 pub struct Ending {
     pub workspace: WorkspaceId,
     pub member: AccountId,
-    /// Of what; the letters of the day when there is none.
+    /// `None` means the digest.
     pub group: Option<NoticeGroup>,
 }
 
-/// Reads such a link's token.
+/// Verifies and decodes the token of an unsubscribe link.
 #[must_use]
 pub fn read_link(app: &App, token: &str) -> Option<Ending> {
     let value = Signer::new(&app.keyring).verify(PURPOSE, token, app.clock.now_ms()).ok()?;

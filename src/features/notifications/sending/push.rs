@@ -1,4 +1,4 @@
-//! Notifications to the browsers of a person, through their push services.
+//! Web push notifications.
 
 use jiff::SignedDuration;
 use jiff::tz::TimeZone;
@@ -28,20 +28,20 @@ use web::fields::once_key;
 
 use super::{NotSent, letters, unread};
 
-/// How long a push service keeps a message for a browser that sleeps, in seconds.
+/// Time to live of a message at the push service, in seconds.
 const KEEP_SECS: u32 = 24 * 3_600;
-/// How long the signature of a message is good.
+/// Lifetime of a VAPID signature.
 const GOOD: SignedDuration = SignedDuration::from_hours(12);
-/// Dead addresses go by themselves.
+/// Actor and cause for removing dead subscriptions.
 const BY: (Actor, Cause) = (Actor::System(Part::Consumer), Cause::Timer);
 
-/// The place for which the key that signs push messages is sealed.
+/// Binding under which the VAPID key is sealed.
 pub const PLACE: Binding<'static> = Binding { scope: "instance", owner: "", name: model::VAPID };
 
-/// The key by which push services know this server; made at first use.
+/// VAPID key of this server. Created on first use.
 ///
 /// # Errors
-/// When the store refuses, or the key cannot be used.
+/// If the stored key cannot be used.
 pub async fn vapid(app: &App) -> Result<Vapid, NotificationError> {
     let broken = |error: &dyn std::fmt::Display| StoreError::Failed(error.to_string());
     let known = app.system.read(|snap| reading::secret(snap, model::VAPID))?;
@@ -58,17 +58,17 @@ pub async fn vapid(app: &App) -> Result<Vapid, NotificationError> {
     Ok(Vapid::read(opened.expose()).map_err(|error| broken(&error))?)
 }
 
-/// What a browser shows.
+/// A push message for all browsers of a person.
 struct Message {
     body: Vec<u8>,
     topic: String,
     urgent: bool,
 }
 
-/// Sends what a delivery tells of to all browsers of its person.
+/// Sends a delivery to all browsers of its person.
 ///
 /// # Errors
-/// When a push service does not take it now.
+/// If a push service is temporarily unavailable.
 pub async fn send(ws: &Ws, delivery: &Delivery) -> Result<(), NotSent> {
     let member = delivery.member;
     let browsers = ws.app.system.read(|snap| reading::browsers(snap, member));
@@ -101,9 +101,9 @@ fn message(ws: &Ws, delivery: &Delivery) -> Result<Option<Message>, StoreError> 
     })
 }
 
-/// What a browser shows of a row, as JSON; nothing when what it tells is gone. Of a call that waits for a yes it says
-/// which tool and how much is at stake, never what it would do; where the person may answer, and little enough is at
-/// stake, it can be answered from there.
+/// JSON payload for a row, or `None` if its notification was deleted. For an approval request it has the tool and the
+/// risk, but never the arguments. It has a link for answering directly if the member may answer and the risk is not
+/// high.
 pub fn payload(
     ws: &Ws,
     snap: &dyn Read,
@@ -126,7 +126,7 @@ pub fn payload(
     });
     if let (NoticeKind::ApprovalRequested, About::Run(run)) = (row.kind, row.about) {
         let asked = trust::all_waiting_of(&snap, run)?;
-        // Somebody was faster.
+        // Already answered.
         let Some(first) = asked.first() else { return Ok(None) };
         told["body"] = match asked.len() {
             1 => format!("{}, {}", first.tool, first.risk.label().to_lowercase()).into(),
@@ -141,8 +141,7 @@ pub fn payload(
     Ok(Some(told))
 }
 
-/// Where a call is answered with one press, and the key that makes a repeat of the same press no second answer. One of
-/// high risk is not: its card is opened.
+/// URL for answering with one press, and an idempotency key for it. A high-risk call has none; its card must be opened.
 fn answers(ws: &Ws, approval: &Approval) -> Value {
     match approval.risk {
         Risk::High => Value::Null,
@@ -154,7 +153,7 @@ fn answers(ws: &Ws, approval: &Approval) -> Value {
 
 enum Answer {
     Taken,
-    /// The browser does not want it any more.
+    /// The subscription has ended.
     Gone,
 }
 
@@ -177,7 +176,7 @@ async fn tell(
     };
     let signed = vapid.authorization(&url.origin().ascii_serialization(), until, &contact);
     let signed = signed.map_err(|error| never(&error))?;
-    // The address comes from a browser: it is asked like any that a person gives.
+    // The endpoint comes from a browser, so the request uses the egress guard like any user-supplied URL.
     let request = Request::new(Policy::Guarded, Method::Post, browser.endpoint.clone())
         .body("application/octet-stream", sealed)
         .header("content-encoding", "aes128gcm")
@@ -198,7 +197,7 @@ async fn tell(
     }
 }
 
-/// Forgets a browser that is not there any more.
+/// Deletes an ended subscription.
 async fn drop_browser(app: &App, account: AccountId, endpoint: String) {
     let (by, cause) = BY;
     let gone =

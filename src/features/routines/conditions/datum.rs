@@ -1,4 +1,4 @@
-//! What is known when something happens, and how it compares with what a person wrote.
+//! Values of event fields, and their comparison with user input.
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
@@ -7,26 +7,26 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use jiff::civil::Date;
 
-/// What is known of a field.
+/// Value of a field.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum Datum {
     #[default]
     Nothing,
-    /// A value by all that it is called; the first is what people read.
+    /// All names of a value. The first is for display.
     Words(Vec<String>),
     Number(f64),
-    /// A moment, and the day that it is for people.
+    /// A moment, and its local day.
     Moment(Timestamp, Date),
 }
 
 impl Datum {
-    /// A text; nothing when it is empty.
+    /// A text, or `Nothing` if empty.
     pub fn text(text: impl Into<String>) -> Self {
         let text = text.into();
         if text.trim().is_empty() { Self::Nothing } else { Self::Words(vec![text]) }
     }
 
-    /// What people read.
+    /// Display text.
     #[must_use]
     pub fn shown(&self) -> Cow<'_, str> {
         match self {
@@ -57,8 +57,7 @@ impl Datum {
         }
     }
 
-    /// How it compares. Numbers and what has an order of words are compared as that, else texts; what
-    /// is not there is neither less nor greater.
+    /// Compares as number or ranked word where possible, else as text. `None` for a missing value.
     pub(super) fn order(&self, value: &str) -> Option<Ordering> {
         let value = value.trim();
         match self {
@@ -79,7 +78,7 @@ impl Datum {
     }
 }
 
-/// The place of a word that has one: priorities.
+/// Rank of an ordered word. Only priorities have one.
 fn rank(word: &str) -> Option<u8> {
     word.to_lowercase().parse::<kernel::Priority>().ok().map(|priority| priority as u8)
 }
@@ -88,12 +87,12 @@ pub(super) fn same(a: &str, b: &str) -> bool {
     a.trim().to_lowercase() == b.trim().to_lowercase()
 }
 
-/// What is known when something happens, by field.
+/// Values by field name.
 pub type Values = BTreeMap<Cow<'static, str>, Datum>;
 
 static NOTHING: Datum = Datum::Nothing;
 
-/// What is known of a field.
+/// Value of a field, or `Nothing`.
 #[must_use]
 pub fn value_of<'v>(values: &'v Values, field: &str) -> &'v Datum {
     values.get(field).unwrap_or(&NOTHING)

@@ -1,4 +1,4 @@
-//! How many tasks stand in saved views, for conditions that ask for it.
+//! Task counts of saved views, for conditions that use them.
 
 use std::borrow::Cow;
 
@@ -17,7 +17,7 @@ use kernel::key::KeyBuf;
 use kernel::{AgentId, Assignee};
 use store::{Read, ReadExt, StoreError};
 
-/// Counts the tasks of the views that conditions name. `me` in a query is the agent of the routine.
+/// Counts the tasks of the views that conditions name. `me` in a query means the routine's agent.
 pub fn add_counts(
     read: &dyn Read,
     values: &mut Values,
@@ -34,7 +34,7 @@ pub fn add_counts(
     Ok(())
 }
 
-/// What a view asks: one that every workspace has, or one that all its members see.
+/// Query of a built-in or shared view.
 pub fn query(read: &dyn Read, slug: &str) -> Result<Option<String>, StoreError> {
     if let Some(view) = looks::built_in().into_iter().find(|view| view.slug == slug) {
         return Ok(Some(view.look.q));

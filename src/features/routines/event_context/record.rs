@@ -1,5 +1,4 @@
-//! Records of any kind as conditions and templates see them: their fields in words, with what they were
-//! before, and which of them changed.
+//! Record changes for conditions and templates: field values in words, former values and the changed fields.
 
 use std::borrow::Cow;
 
@@ -17,16 +16,15 @@ use entity::Type;
 use kernel::text::ellipsis;
 use store::{Read, StoreError, codec, feed};
 
-/// How many later changes of a row are looked through for what it was.
+/// Maximum number of later changes of a row to search for an earlier version.
 const LOOKED_AT: usize = 100;
 
-/// Whether a row is for everybody who sees what a routine makes of it. What somebody keeps for
-/// themselves is not: to a routine it is not there.
+/// Returns `false` for a private record of one member. Routines treat such a record as missing.
 fn is_open(table: u16, row: &[u8]) -> bool {
     cards::of_table(table).is_none_or(|noun| noun.owner(row).is_none())
 }
 
-/// A row as an entry left it: what the next change of it found. As it is now where that is not kept.
+/// The row after a feed entry: the before-image of its next change. The current row if that is gone.
 pub(super) fn as_of(
     read: &dyn Read,
     (table, key): (u16, &[u8]),
@@ -50,7 +48,7 @@ pub(super) fn as_of(
     Ok(row)
 }
 
-/// A task as it is now, with some words of a former one: all else has told of itself when it changed.
+/// The current task with some texts of a former version. Changes of other fields have fired on their own.
 fn with_words(
     now: &Map<String, Value>,
     former: &Map<String, Value>,
@@ -64,7 +62,7 @@ fn with_words(
 }
 
 impl Stage {
-    /// A record that came, changed or went; says whether anything that people see of it changed.
+    /// Adds a created, changed or deleted record. Returns whether any visible field changed.
     pub(super) fn record(
         &mut self,
         read: &dyn Read,
@@ -86,7 +84,7 @@ impl Stage {
             Some(entry) => as_of(read, (table, key), entry.seq)?,
             None => current.clone(),
         };
-        // It has changed again since.
+        // The record has changed again since then.
         let stale = row != current;
         let now = row.filter(|row| is_open(table, row)).and_then(|row| (rows.json)(&row));
         let before = match (&happening.change, &now) {
@@ -109,7 +107,7 @@ impl Stage {
         };
         let task = fields.get(id).and_then(Value::as_str).or_else(on);
         let task = task.and_then(|id| id.parse().ok());
-        // It may have gone with its record.
+        // The task may have been deleted with its record.
         let there = match task {
             Some(task) => self.task(read, task, moment)?,
             None => false,
@@ -160,7 +158,7 @@ impl Stage {
                 changed.push(format!("{OWN}{key}"));
             }
         }
-        // What is only tried out has not changed; of some records nothing is told but that they did.
+        // A dry run has no change. Some records only report that they changed.
         let counts = !compared || !changed.is_empty() || moment.entry.is_none();
         let is_words = |name: &String| registry::WRITTEN.contains(&name.as_str());
         if is_task && changed.iter().all(is_words) {
@@ -170,7 +168,7 @@ impl Stage {
         Ok(counts)
     }
 
-    /// A value of a record, by all that it is called.
+    /// Value of a record field, with all its names.
     fn datum(
         &self,
         speaker: &Speaker<'_>,
@@ -197,7 +195,7 @@ impl Stage {
                 Ok(day) => self.day(day),
                 Err(_) => Datum::text(text),
             },
-            // Closed lists are compared by their words on the wire.
+            // Closed lists are compared by API words.
             Value::String(text) if !of.words().is_empty() => Datum::text(text),
             Value::String(text) => {
                 let said = spoken(value)?.filter(|said| said != text);
@@ -217,7 +215,7 @@ impl Stage {
         })
     }
 
-    /// A day as a moment: its beginning.
+    /// The start of a day.
     fn day(&self, day: jiff::civil::Date) -> Datum {
         match day.to_zoned(self.zone.clone()) {
             Ok(begin) => Datum::Moment(begin.timestamp(), day),

@@ -1,6 +1,6 @@
-//! Where a routine stands: its next instant, what it gathers, whose words it waits for, how often it failed.
-//! Kept beside it, so that its own history is that of what people and agents did with it. A released layout
-//! is frozen: add `ClockV3`, raise `VERSION`, extend `upgrade`.
+//! Runtime state of a routine: next instant, digest, awaited edits and failures. Stored separately, so that the history
+//! of a routine shows only changes by people and agents. A released layout is frozen: add `ClockV3`, raise `VERSION`,
+//! extend `upgrade`.
 
 use jiff::SignedDuration;
 use jiff::fmt::serde::timestamp::millisecond;
@@ -12,71 +12,69 @@ use store::{Class, DecodeError, Index, Keys, OnDelete, Record, Refs, Root, Table
 
 use super::Routine;
 
-/// Where routines stand.
 pub const CLOCKS: Table = Table::new(233, "routine_clocks");
-/// Those that become due by themselves, by the moment.
+/// Routines by their next due time.
 pub const DUE: Index = Index::multi(234, "routine_clocks_due");
 
-/// Something that is told in a digest.
+/// An entry of a digest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gathered {
-    /// What it was about, in one line.
+    /// One line.
     pub subject: String,
-    /// How many routines caused each other, with this one.
+    /// Length of the chain of routines that caused each other, including this one.
     pub depth: u8,
 }
 
-/// Words of a task that somebody may still be writing.
+/// A task edit that may still be in progress.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Writing {
     pub task: TaskId,
-    /// Who writes.
+    /// The editor.
     pub by: Actor,
-    /// The first change: its entry of the feed and its place among the rows there.
+    /// First change: feed entry and row index.
     pub first: (u64, u16),
-    /// The last one: its entry and its place as a slot names it.
+    /// Last change: feed entry and position as in `Slot::Event`.
     pub last: (u64, u32),
-    /// The fields that were written.
+    /// Edited fields.
     pub fields: Vec<String>,
-    /// How many routines caused each other, with this one.
+    /// Length of the chain of routines that caused each other, including this one.
     pub depth: u8,
-    /// When the routine fires, unless more is written.
+    /// Time of firing unless the text is edited again.
     #[serde(with = "millisecond::required")]
     pub due_at: Timestamp,
 }
 
-/// Where a routine stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Clock {
     pub routine: RoutineId,
-    /// The schedule that the next instant is of; none while it stands still.
+    /// Schedule of `next_at`. `None` while paused.
     pub schedule: Option<Schedule>,
-    /// The next instant.
+    /// Next scheduled instant, without jitter.
     #[serde(with = "millisecond::optional")]
     pub next_at: Option<Timestamp>,
-    /// When it last began something.
+    /// Time of the last firing that started work.
     #[serde(with = "millisecond::optional")]
     pub last_at: Option<Timestamp>,
-    /// The last firing that began something.
+    /// The last firing that started work.
     pub last: Option<FiringId>,
-    /// How often it began something.
+    /// Number of firings that started work.
     pub count: u32,
-    /// Failures one after the other.
+    /// Consecutive failures.
     pub failures: u8,
-    /// When the hour began in which events are counted.
+    /// Start of the current rate-limit hour.
     #[serde(with = "millisecond::optional")]
     pub hour: Option<Timestamp>,
-    /// How many of them made it fire in that hour.
+    /// Firings by events in that hour.
     pub in_hour: u32,
-    /// What was too much for that hour, as far as it is told.
+    /// Events beyond the hourly limit, as far as the digest lists them.
     pub gathered: Vec<Gathered>,
-    /// How much that was.
+    /// Number of events beyond the hourly limit.
     pub gathered_count: u32,
-    /// Words that it waits for until they rest.
+    /// Edits that must settle before the routine fires.
     pub writing: Vec<Writing>,
-    /// Within how many seconds after an instant it fires.
+    /// Maximum delay after an instant, in seconds.
     pub jitter_secs: u32,
-    /// When it was last told that what it begins fails.
+    /// Time of the last failure notification.
     #[serde(with = "millisecond::optional")]
     pub alerted_at: Option<Timestamp>,
 }
@@ -105,12 +103,12 @@ struct ClockV2 {
     writing: Vec<Writing>,
 }
 
-/// A clock as it was kept before routines waited for words to rest.
+/// Decodes the layout without `writing`.
 fn before_writing(body: &[u8]) -> Result<Clock, DecodeError> {
     codec::decode(body).map(|first| of_former(ClockV2 { first, writing: Vec::new() }))
 }
 
-/// A clock as it was kept before routines fired later than their time.
+/// Decodes the layout without jitter.
 fn before_delays(body: &[u8]) -> Result<Clock, DecodeError> {
     codec::decode(body).map(of_former)
 }
@@ -135,7 +133,7 @@ fn of_former(ClockV2 { first: old, writing }: ClockV2) -> Clock {
 }
 
 impl Clock {
-    /// A routine that has done nothing yet.
+    /// Initial state.
     #[must_use]
     pub fn new(routine: RoutineId) -> Self {
         Self {
@@ -156,21 +154,21 @@ impl Clock {
         }
     }
 
-    /// When it fires for an instant: always at the same moment, so that a restart changes nothing, and at
-    /// another one than other routines, so that not all that have the same time begin at once.
+    /// Firing time of an instant. Deterministic, so that a restart changes nothing, and different per routine, so that
+    /// routines with the same instant do not start at once.
     #[must_use]
     pub fn fires_at(&self, instant: Timestamp) -> Timestamp {
         instant + delay(self.routine, instant, self.jitter_secs)
     }
 
-    /// When the digest is due of what was gathered.
+    /// Time of the next digest.
     #[must_use]
     pub fn digest_at(&self) -> Option<Timestamp> {
         let hour = self.hour.filter(|_| 0 < self.gathered_count)?;
         Some(hour + SignedDuration::from_hours(1))
     }
 
-    /// When it becomes due by itself.
+    /// Next time at which the routine is due on its own.
     #[must_use]
     pub fn due(&self) -> Option<Timestamp> {
         let written = self.writing.iter().map(|one| one.due_at);
@@ -179,11 +177,11 @@ impl Clock {
     }
 }
 
-/// How long after an instant a routine fires: from 0 up to so many seconds.
+/// Jitter of an instant, from 0 up to `most_secs`.
 fn delay(routine: RoutineId, instant: Timestamp, most_secs: u32) -> SignedDuration {
     let (high, low) = routine.uuid().as_u64_pair();
     let mut mixed = 0_u64;
-    // Ids of the same minute and instants of the same hour differ in few bits: each has to count.
+    // Ids from the same minute and instants from the same hour differ in few bits, so every bit must count.
     for part in [high, low, instant.as_millisecond().unsigned_abs()] {
         mixed = (mixed ^ part).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed ^= mixed >> 29;

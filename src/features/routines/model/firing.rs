@@ -1,5 +1,5 @@
-//! What became of each instant and of each event: one row, with an identity that is used once. A released
-//! layout is frozen: add `FiringV2`, raise `VERSION`, extend `upgrade`.
+//! Firings: one row per instant or event, with a unique slot. A released layout is frozen: add `FiringV2`, raise
+//! `VERSION`, extend `upgrade`.
 
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
@@ -12,23 +12,23 @@ use store::{Class, DecodeError, Index, Keys, OnDelete, Record, Refs, Root, Table
 use super::Routine;
 
 pub const FIRINGS: Table = Table::new(229, "routine_runs");
-/// Routine, then what made it fire: used once.
+/// Routine and slot. Unique.
 pub const BY_SLOT: Index = Index::unique(230, "routine_runs_by_slot");
-/// Routine, then the order of making.
+/// Routine, then creation order.
 pub const BY_ROUTINE: Index = Index::multi(231, "routine_runs_by_routine");
-/// The task that was made.
+/// The created task.
 pub const BY_TASK: Index = Index::multi(232, "routine_runs_by_task");
 
-/// What made a routine fire: with the routine the identity of a firing. Stored by position.
+/// Cause of a firing. Together with the routine it identifies the firing. Stored by position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Slot {
-    /// An instant of its schedule, in milliseconds since 1970.
+    /// Scheduled instant, in milliseconds since 1970.
     At(i64),
-    /// An event: the entry of the feed and its place there.
+    /// Event: feed entry and position in it.
     Event(u64, u32),
-    /// What was gathered from this instant on.
+    /// Digest of the events gathered since this instant.
     Digest(i64),
-    /// A person: the moment and a count, which are used once.
+    /// Manual firing: a unique value from the time and a count.
     Manual(u64),
 }
 
@@ -52,39 +52,36 @@ impl Key for Slot {
     }
 }
 
-/// One firing of a routine, or what became of it in place of one.
+/// A firing of a routine, or the record of a skipped one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Firing {
     pub id: FiringId,
     pub routine: RoutineId,
-    /// What made it fire.
     pub slot: Slot,
-    /// In a word.
     pub by: FiredBy,
     pub fate: Fate,
-    /// Why it began nothing, or what of it could not be done as it was meant, for people.
+    /// Why nothing was started, or warnings.
     pub why: String,
-    /// How many instants or events it stands for.
+    /// Number of instants or events that it covers.
     pub count: u32,
-    /// What it was about, in one line; empty when it was the time alone.
+    /// Subject in one line. Empty for a schedule.
     pub subject: String,
-    /// What is to be done, with its values.
+    /// Instruction with its values filled in.
     pub instruction: String,
-    /// The title of the task that is made; empty when the agent is woken.
+    /// Title of the created task. Empty if the agent is woken.
     pub title: String,
-    /// The task that the event was about.
+    /// Task of the event.
     pub about: Option<TaskId>,
-    /// The task that was made; its parts are those of a template, where the routine has one.
+    /// The created task. With a template, the parent of the tasks.
     pub made: Option<TaskId>,
-    /// How many routines caused each other, with this one.
+    /// Length of the chain of routines that caused each other, including this one.
     pub depth: u8,
-    /// What it begins waits until then.
+    /// Quiet hours hold the work until then.
     #[serde(with = "millisecond::optional")]
     pub held_until: Option<Timestamp>,
-    /// When it fired.
     #[serde(with = "millisecond::required")]
     pub at: Timestamp,
-    /// What was known of the fields that the tasks of its template name.
+    /// Values of the fields that the template's tasks use.
     pub values: Vec<(String, String)>,
 }
 
@@ -109,7 +106,7 @@ struct FiringV1 {
     at: Timestamp,
 }
 
-/// A firing as it was kept before routines made tasks of templates.
+/// Decodes the layout without `values`.
 fn before_templates(body: &[u8]) -> Result<Firing, DecodeError> {
     let old: FiringV1 = codec::decode(body)?;
     Ok(Firing {
@@ -133,23 +130,23 @@ fn before_templates(body: &[u8]) -> Result<Firing, DecodeError> {
 }
 
 impl Firing {
-    /// The key of its inbox item.
+    /// Key of its inbox item.
     #[must_use]
     pub fn item_key(&self) -> String {
         item_key(self.id)
     }
 }
 
-/// The key of the inbox item that a firing makes.
+/// Key of the inbox item of a firing.
 #[must_use]
 pub fn item_key(id: FiringId) -> String {
     format!("{ITEM_KEY}{id}")
 }
 
-/// How the keys of such items begin.
+/// Prefix of inbox item keys.
 const ITEM_KEY: &str = "routine:";
 
-/// The firing that an inbox item comes from, by its key; also one that was begun again.
+/// The firing of an inbox item, from its key. Also works for a retried item.
 #[must_use]
 pub fn of_item_key(key: &str) -> Option<FiringId> {
     let (_, id) = key.rsplit_once(ITEM_KEY)?;

@@ -1,4 +1,4 @@
-//! Former layouts of routines, as they lie in older stores. What stands here is never changed.
+//! Former layouts of routines in older stores. Frozen.
 
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::Deserialize;
@@ -32,7 +32,7 @@ struct RoutineV2 {
     updated_at: Timestamp,
 }
 
-/// A routine as it was kept before it could fire later than its time, be put away and choose a conversation.
+/// Decodes the layout without jitter, archiving and conversations.
 pub(super) fn before_delays(body: &[u8]) -> Result<Routine, DecodeError> {
     let old: RoutineV2 = codec::decode(body)?;
     Ok(Routine {

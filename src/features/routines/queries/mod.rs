@@ -13,38 +13,35 @@ use kernel::key::KeyBuf;
 use kernel::{AgentId, RoutineId, TaskId, TemplateId};
 use store::{Hit, Range, Read, ReadExt, StoreError};
 
-/// How many routines wait for one event.
+/// Maximum number of routines per event kind.
 const MOST_WATCHING: usize = 1_000;
-/// How many routines are listed.
+/// Maximum number of listed routines.
 const MOST_LISTED: usize = 2_000;
-/// How many are looked at for those that were put away.
+/// Maximum number of routines to search for archived ones.
 const MOST_LOOKED_AT: usize = 10_000;
 
-/// What holds for all routines.
 pub fn rules(read: &dyn Read) -> Result<RoutineRules, StoreError> {
     Ok(read.get::<RoutineRules>(())?.unwrap_or_default())
 }
 
-/// A routine.
 pub fn get(read: &dyn Read, id: RoutineId) -> Result<Routine, RoutineError> {
     get_rev(read, id).map(|(routine, _)| routine)
 }
 
-/// A routine with its rev.
+/// Routine and its revision.
 pub fn get_rev(read: &dyn Read, id: RoutineId) -> Result<(Routine, u64), RoutineError> {
     let found = read.get_rev::<Routine>(id)?;
     found.ok_or_else(|| RoutineError::NotFound(id.to_string()))
 }
 
-/// All routines that are not put away, in the order of their names.
+/// All routines that are not archived, by name.
 pub fn all(read: &dyn Read) -> Result<Vec<Routine>, StoreError> {
     let mut all: Vec<Routine> = read.scan(BY_AGENT, &Range::all().limit(MOST_LISTED))?;
     all.sort_by_cached_key(|routine| (routine.name.to_lowercase(), routine.id));
     Ok(all)
 }
 
-/// Those that were put away, the newest first, with those of one agent alone where one is given. Of very
-/// many routines the oldest are not looked at.
+/// Archived routines, newest first, optionally of one agent. Searches only the newest 10,000 routines.
 pub fn done(read: &dyn Read, agent: Option<AgentId>) -> Result<Vec<Routine>, StoreError> {
     let mut all: Vec<Routine> = read.list(&Range::all().reverse().limit(MOST_LOOKED_AT))?;
     all.retain(|one| one.done_at.is_some() && agent.is_none_or(|agent| agent == one.agent));
@@ -53,7 +50,7 @@ pub fn done(read: &dyn Read, agent: Option<AgentId>) -> Result<Vec<Routine>, Sto
     Ok(all)
 }
 
-/// The only routine with a name, in any case; none where several have it.
+/// The routine with this name, ignoring case. `None` if several have it.
 pub fn called(read: &dyn Read, name: &str) -> Result<Option<Routine>, StoreError> {
     let wanted = name.to_lowercase();
     let mut all = all(read)?;
@@ -62,19 +59,19 @@ pub fn called(read: &dyn Read, name: &str) -> Result<Option<Routine>, StoreError
     Ok(one.filter(|_| all.is_empty()))
 }
 
-/// The routine that made a task.
+/// The routine that created a task.
 pub fn maker_of(read: &dyn Read, task: TaskId) -> Result<Option<RoutineId>, StoreError> {
     let range = Range::prefix(KeyBuf::of(&task)).limit(1);
     let firing = read.scan::<Firing>(BY_TASK, &range)?.pop();
     Ok(firing.map(|firing| firing.routine))
 }
 
-/// The routines of an agent that are not put away, in the order of making.
+/// Routines of an agent that are not archived, in creation order.
 pub fn of_agent(read: &dyn Read, agent: AgentId) -> Result<Vec<Routine>, StoreError> {
     read.scan(BY_AGENT, &Range::prefix(KeyBuf::of(&agent)))
 }
 
-/// A routine that makes the tasks of a template, if one does.
+/// A routine that uses a task template, if there is one.
 pub fn making(read: &dyn Read, template: TemplateId) -> Result<Option<Routine>, StoreError> {
     let makes =
         |routine: &Routine| routine.action.tasks().is_some_and(|form| form.template == template);
@@ -88,12 +85,12 @@ pub fn watching(read: &dyn Read, event: &str) -> Result<Vec<Routine>, StoreError
     read.scan(BY_EVENT, &Range::prefix(key).limit(MOST_WATCHING))
 }
 
-/// Where a routine stands.
+/// Stored clock, or the initial state.
 pub fn clock(read: &dyn Read, id: RoutineId) -> Result<Clock, StoreError> {
     Ok(read.get::<Clock>(id)?.unwrap_or_else(|| Clock::new(id)))
 }
 
-/// The firings of a routine, newest first.
+/// Firings of a routine, newest first.
 pub fn firings(
     read: &dyn Read,
     id: RoutineId,
@@ -107,7 +104,7 @@ pub fn firings(
     read.hits(BY_ROUTINE, &range)
 }
 
-/// The firing that an inbox item comes from.
+/// The firing of an inbox item.
 pub fn firing_of(read: &dyn Read, item: &Item) -> Result<Option<Firing>, StoreError> {
     match of_item_key(&item.key) {
         Some(id) => read.get::<Firing>(id),
@@ -115,14 +112,14 @@ pub fn firing_of(read: &dyn Read, item: &Item) -> Result<Option<Firing>, StoreEr
     }
 }
 
-/// The inbox item that a firing made.
+/// The inbox item of a firing.
 pub fn item_of(read: &dyn Read, firing: &Firing) -> Result<Option<Item>, StoreError> {
     let mut key = KeyBuf::new();
     key.text(&firing.item_key());
     read.find(BY_KEY, &key)
 }
 
-/// The routine that an inbox item comes from.
+/// The routine of an inbox item.
 pub fn routine_of(read: &dyn Read, item: &Item) -> Result<Option<Routine>, StoreError> {
     match firing_of(read, item)? {
         Some(firing) => read.get::<Routine>(firing.routine),

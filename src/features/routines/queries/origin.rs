@@ -1,5 +1,5 @@
-//! Which firing stands behind a change: that of the run that made it, of the task that this run works
-//! on, or the one that stands just before it in the same entry. Chains of routines end by it.
+//! Finds the firing that caused a change: that of the run that made it, of the run's task, or the preceding one in the
+//! same feed entry. Used to end chains of routines.
 
 use crate::inbox::model::Item;
 use crate::routines::model::{BY_TASK, Firing};
@@ -11,10 +11,10 @@ use kernel::key::KeyBuf;
 use kernel::{Event, RunId, TaskId};
 use store::{Entry, Range, Read, ReadExt, StoreError};
 
-/// How far a chain of tasks and runs is followed.
+/// Maximum length of a chain of tasks and runs.
 const FAR: usize = 12;
 
-/// The firing behind the event at this place of an entry.
+/// The firing that caused the event at this position of an entry.
 pub fn of(
     read: &dyn Read,
     entry: &Entry,
@@ -24,7 +24,8 @@ pub fn of(
     if let Subject::Row(..) = happening.subject {
         return of_rows(read, entry);
     }
-    // What a firing begins follows it, before the next one; that it fired is its own doing.
+    // The effects of a firing follow it in the entry, up to the next firing. The firing event itself belongs to that
+    // firing.
     let until = place.saturating_add(1);
     let fired = entry.events.iter().take(until).rev().find_map(|event| match event {
         Event::RoutineFired { firing, .. } => Some(*firing),
@@ -49,7 +50,7 @@ pub fn of(
     }
 }
 
-/// The firing behind an inbox item: its own, or that of its task.
+/// The firing that caused an inbox item: its own or that of its task.
 fn of_item(read: &dyn Read, item: &Item) -> Result<Option<Firing>, StoreError> {
     if let Some(firing) = super::firing_of(read, item)? {
         return Ok(Some(firing));
@@ -63,8 +64,8 @@ fn of_item(read: &dyn Read, item: &Item) -> Result<Option<Firing>, StoreError> {
     }
 }
 
-/// The firing behind the changed records of an entry, where no order tells which of several it is: the
-/// one that stands furthest in a chain, so that each chain ends.
+/// The firing that caused the row changes of an entry. Rows have no order relative to firings, so the one deepest in
+/// its chain counts, which ensures that every chain ends.
 fn of_rows(read: &dyn Read, entry: &Entry) -> Result<Option<Firing>, StoreError> {
     let mut furthest: Option<Firing> = None;
     for event in &entry.events {
@@ -79,7 +80,7 @@ fn of_rows(read: &dyn Read, entry: &Entry) -> Result<Option<Firing>, StoreError>
     }
 }
 
-/// The firing behind a run.
+/// The firing that caused a run.
 pub fn of_run(read: &dyn Read, run: RunId) -> Result<Option<Firing>, StoreError> {
     for own in [run].into_iter().chain(children::above(&read, run)?) {
         if let Some(firing) = of_one(read, own)? {
@@ -89,7 +90,7 @@ pub fn of_run(read: &dyn Read, run: RunId) -> Result<Option<Firing>, StoreError>
     Ok(None)
 }
 
-/// The firing behind a run, whatever made it a sub-agent.
+/// The firing that caused a run, ignoring its parent runs.
 fn of_one(read: &dyn Read, run: RunId) -> Result<Option<Firing>, StoreError> {
     let mut next = Some(run);
     for _ in 0..FAR {
@@ -111,7 +112,7 @@ fn of_one(read: &dyn Read, run: RunId) -> Result<Option<Firing>, StoreError> {
     Ok(None)
 }
 
-/// The firing that made a task or one above it; else the run that made it.
+/// The firing that created a task or its ancestor, else the run that created it.
 fn of_task(read: &dyn Read, task: TaskId) -> Result<(Option<Firing>, Option<RunId>), StoreError> {
     let (mut at, mut made_by) = (Some(task), None);
     for _ in 0..FAR {

@@ -1,5 +1,4 @@
-//! What a routine makes of a template: its tasks with what is known of an event in place of the fields that
-//! they name, and who gets which.
+//! Expansion of a task template by a firing: tasks with field values filled in, and assignees.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -15,10 +14,10 @@ use kernel::FiringId;
 use kernel::text::ellipsis;
 use store::{Read, StoreError};
 
-/// The most of a value that is kept, in characters.
+/// Maximum length of a stored value, in characters.
 const MAX_VALUE: usize = 500;
 
-/// The values that the tasks of a template name, as a firing keeps them.
+/// The values that the items of a template use, for storing in a firing.
 #[must_use]
 pub fn values_of(
     routine: &Routine,
@@ -35,7 +34,7 @@ pub fn values_of(
     known.map(|name| (name.to_owned(), shown(name))).collect()
 }
 
-/// The tasks of a template with the values of a firing.
+/// The items of a template with the values of a firing filled in.
 #[must_use]
 pub fn filled(
     items: &[TemplateItem],
@@ -58,21 +57,18 @@ pub fn filled(
     items.iter().map(one).collect()
 }
 
-/// What a firing makes: the template, its tasks with their values, and who gets which, with what cannot be
-/// done as it was meant.
+/// The tasks that a firing creates.
 pub struct Plan {
-    /// The tasks.
     pub items: Vec<TemplateItem>,
-    /// Who has which role.
     pub roles: Roles,
-    /// What cannot be done as it was meant.
+    /// Deviations from the template.
     pub warnings: Vec<String>,
 }
 
-/// What a firing of a routine makes of a template.
+/// Plan of a firing.
 ///
 /// # Errors
-/// When there is no such template any more.
+/// If the template does not exist any more.
 pub fn of(
     read: &dyn Read,
     (routine, form): (&Routine, &TasksForm),
@@ -83,7 +79,7 @@ pub fn of(
     Ok(Plan { items: filled(&template.items, &firing.values, firing.id), roles, warnings })
 }
 
-/// Who gets which tasks of a template, and what is said of the others.
+/// Assignees of the template's roles, with warnings for unassigned ones.
 pub fn who(
     read: &dyn Read,
     routine: &Routine,

@@ -1,4 +1,4 @@
-//! Routines and firings as people and programs read them.
+//! Routines and firings for display and for the API.
 
 use jiff::tz::TimeZone;
 use schemars::JsonSchema;
@@ -24,11 +24,11 @@ use kernel::{Actor, Fate, FiringId, ItemState, Priority, Timestamp, TypedId as _
 use store::{Read, ReadExt, StoreError};
 use web::format;
 
-/// How many instants are told ahead.
+/// Number of upcoming instants to show.
 pub const AHEAD: usize = 5;
 
-/// When a routine fires, in a sentence: "Weekdays at 9:00, Europe/Berlin", or "When a task’s status
-/// changes, if the new status is done".
+/// Trigger as a sentence, such as "Weekdays at 9:00, Europe/Berlin" or "When a task’s status changes, if the new status
+/// is done".
 #[must_use]
 pub fn sentence(trigger: &Trigger) -> String {
     match trigger {
@@ -44,13 +44,13 @@ pub fn sentence(trigger: &Trigger) -> String {
     }
 }
 
-/// When a routine fires, in a sentence, with its delay.
+/// Trigger and jitter as a sentence.
 #[must_use]
 pub fn when(routine: &Routine) -> String {
     with_delay(sentence(&routine.trigger), routine.jitter_secs)
 }
 
-/// When a routine fires, as pages tell it to a reader in this zone, with its delay.
+/// Trigger and jitter as a sentence for a page, for a reader in this zone.
 #[must_use]
 pub fn describe(trigger: &Trigger, jitter_secs: u32, zone: &str) -> String {
     let sentence = match trigger {
@@ -60,7 +60,7 @@ pub fn describe(trigger: &Trigger, jitter_secs: u32, zone: &str) -> String {
     with_delay(sentence, jitter_secs)
 }
 
-/// A sentence with the delay behind it: "Daily at 9:00, Europe/Berlin, within 10 min after".
+/// Appends the jitter, such as "Daily at 9:00, Europe/Berlin, within 10 min after".
 fn with_delay(sentence: String, jitter_secs: u32) -> String {
     match jitter_secs {
         0 => sentence,
@@ -68,12 +68,11 @@ fn with_delay(sentence: String, jitter_secs: u32) -> String {
     }
 }
 
-/// A number of seconds in words.
 fn length(secs: u32) -> String {
     format::duration(std::time::Duration::from_secs(u64::from(secs)))
 }
 
-/// What a routine begins, as the end of a sentence: "Ada follows the instruction".
+/// Action as the end of a sentence, such as "Ada follows the instruction".
 #[must_use]
 pub fn action_words(action: &Action, agent: &str) -> String {
     let gets = |form: &TaskForm, more: &str| match form.assigned {
@@ -87,7 +86,7 @@ pub fn action_words(action: &Action, agent: &str) -> String {
     }
 }
 
-/// Where a routine stands, in a word and for people.
+/// State of a routine: word and label.
 #[must_use]
 pub fn standing(routine: &Routine, all_paused: bool) -> (&'static str, &'static str) {
     match routine {
@@ -101,7 +100,7 @@ pub fn standing(routine: &Routine, all_paused: bool) -> (&'static str, &'static 
     }
 }
 
-/// The next instants of a routine that stands as it is.
+/// Next instants of a trigger, without jitter.
 #[must_use]
 pub fn next_instants(trigger: &Trigger, now: Timestamp) -> Vec<Timestamp> {
     match trigger {
@@ -110,7 +109,7 @@ pub fn next_instants(trigger: &Trigger, now: Timestamp) -> Vec<Timestamp> {
     }
 }
 
-/// The next instants of a routine that goes; first the one that has come and whose delay is not over.
+/// Next instants of an active routine. Starts with the past instant whose jitter has not elapsed, if there is one.
 #[must_use]
 pub fn coming(routine: &Routine, clock: &Clock, now: Timestamp) -> Vec<Timestamp> {
     let late = clock.next_at.filter(|at| *at <= now && now < clock.fires_at(*at));
@@ -118,20 +117,20 @@ pub fn coming(routine: &Routine, clock: &Clock, now: Timestamp) -> Vec<Timestamp
     late.into_iter().chain(next).take(AHEAD).collect()
 }
 
-/// A task whose words are being written.
+/// A task whose text is still being edited.
 pub struct Written {
-    /// Its name.
+    /// Display name.
     pub task: String,
     pub title: String,
-    /// When the routine fires, unless more is written.
+    /// Time of firing unless the text is edited again.
     pub due_at: Timestamp,
 }
 
-/// The tasks whose words a routine waits for, the next ones first.
+/// Tasks whose edits a routine waits for, earliest due first.
 pub fn written(read: &dyn Read, clock: &Clock) -> Result<Vec<Written>, StoreError> {
     let mut all = Vec::new();
     for one in &clock.writing {
-        // Nothing fires for a task that is gone.
+        // Deleted tasks do not fire.
         if let Some(task) = read.get::<Task>(one.task)? {
             let name = tasks::name(read, task.number)?;
             all.push(Written { task: name, title: task.title, due_at: one.due_at });
@@ -141,7 +140,7 @@ pub fn written(read: &dyn Read, clock: &Clock) -> Result<Vec<Written>, StoreErro
     Ok(all)
 }
 
-/// What became of a firing: its fate, or how far what it began has come.
+/// State of a firing: its fate, or the progress of its work. Word and label.
 #[must_use]
 pub fn state(firing: &Firing, item: Option<&Item>) -> (&'static str, &'static str) {
     match (firing.fate, item.map(|item| item.state)) {
@@ -158,21 +157,20 @@ pub fn state(firing: &Firing, item: Option<&Item>) -> (&'static str, &'static st
     }
 }
 
-/// What a firing led to.
+/// Results of a firing.
 pub struct Led {
-    /// Its inbox item.
     pub item: Option<Item>,
-    /// The run that has or had it.
+    /// The run that handles or handled the item.
     pub run: Option<Run>,
-    /// The name of the task that was made.
+    /// Display name of the created task.
     pub made: Option<String>,
-    /// The names of its parts, where they came of a template.
+    /// Display names of the subtasks from a template.
     pub parts: Vec<String>,
-    /// The name of the task that it was about.
+    /// Display name of the task that triggered it.
     pub about: Option<String>,
 }
 
-/// Reads what a firing led to.
+/// Loads the results of a firing.
 pub fn led(read: &dyn Read, routine: &Routine, firing: &Firing) -> Result<Led, StoreError> {
     let mut parts = Vec::new();
     if let (Some(made), Some(_)) = (firing.made, routine.action.tasks()) {
@@ -195,12 +193,12 @@ pub fn led(read: &dyn Read, routine: &Routine, firing: &Firing) -> Result<Led, S
     Ok(Led { item, run, parts, made: name(firing.made)?, about: name(firing.about)? })
 }
 
-/// The entry of the feed in which a firing made what it made.
+/// Feed entry in which a firing created its task.
 pub fn entry_of(read: &dyn Read, firing: &Firing) -> Result<Option<u64>, StoreError> {
     if firing.made.is_none() {
         return Ok(None);
     }
-    // It is written once; it changes only when what it leads to goes.
+    // The row is written once. It changes only when its result is deleted.
     Ok(read.get_rev::<Firing>(firing.id)?.map(|(_, rev)| rev))
 }
 
@@ -244,7 +242,7 @@ pub struct TriedTask {
     pub after: Vec<String>,
 }
 
-/// The tasks that a routine would make of its template, and what could not be done as it is meant.
+/// The tasks that a routine would create from its template, with warnings.
 fn tried(
     read: &dyn Read,
     routine: &Routine,
@@ -270,7 +268,7 @@ fn tried(
     Ok((items.iter().enumerate().map(one).collect(), warnings))
 }
 
-/// Tries a routine out, with a record if it waits for an event.
+/// Dry run of a routine. An event trigger needs a record.
 pub fn trial(
     read: &dyn Read,
     routine: &Routine,
@@ -314,12 +312,11 @@ pub fn trial(
     })
 }
 
-/// The agent of a routine.
 pub fn agent_of(read: &dyn Read, routine: &Routine) -> Result<Option<Agent>, StoreError> {
     read.get::<Agent>(routine.agent)
 }
 
-/// A moment as people read it in a zone: "Mon 23 Nov, 9:00".
+/// Local date and time, such as "Mon 23 Nov 2026, 9:00".
 #[must_use]
 pub fn moment(at: Timestamp, zone: &TimeZone) -> String {
     at.to_zoned(zone.clone()).strftime("%a %-d %b %Y, %-H:%M").to_string()

@@ -1,10 +1,10 @@
-//! The named events, with the words and fields of each, and what the feed's events are to routines.
+//! Table of the named events with their fields, and the mapping from feed events to happenings.
 
 use super::fields::*;
 use super::{Change, Happening, Kind, Subject, kind};
 use kernel::{AgentStatus, Event, TaskField, Verdict};
 
-/// One line of the table.
+/// Expands to one event [`Kind`].
 macro_rules! event {
     ($word:expr, $label:expr, $group:expr, $fields:expr $(,)?) => {
         Kind { word: $word, label: $label, group: $group, fields: $fields, row: None }
@@ -17,7 +17,7 @@ const AGENTS: &str = "Agents and runs";
 const PEOPLE: &str = "People";
 const HOUSE: &str = "The workspace";
 
-/// All of them, in the order of forms.
+/// All event kinds, in form order.
 pub(super) const ALL: &[Kind] = &[
     event!("task.created", "a task is created", TASKS, &[TASK, COMMON]),
     event!("task.status", "a task’s status changes", TASKS, &[STATUS_CHANGE, TASK, COMMON]),
@@ -201,18 +201,18 @@ pub(super) const ALL: &[Kind] = &[
     event!("store.restored", "this workspace is restored from a backup", HOUSE, &[COMMON]),
 ];
 
-/// Where an event belongs, or why routines do not hear of it. Each has its place: one that comes later is
-/// asked for by the compiler.
+/// Classification of feed events for routines, or the reason why routines ignore them. The match is exhaustive, so
+/// the compiler asks for every new event.
 enum Area {
     Work,
     Agents,
     People,
     House,
-    /// The rows of its record tell it.
+    /// The row changes of its record cover the event.
     Rows,
-    /// People are told of it alone.
+    /// Only the people concerned are notified.
     Private,
-    /// It stands in the store of the program as a whole, where there are no routines.
+    /// The event is in the system store, which has no routines.
     Elsewhere,
 }
 
@@ -300,7 +300,7 @@ fn area(event: &Event) -> Area {
     }
 }
 
-/// What an event is to routines: nothing, one thing, or several.
+/// Happenings of a feed event.
 #[must_use]
 pub fn happenings(event: &Event) -> Vec<Happening> {
     let mut all = Vec::new();
@@ -319,7 +319,7 @@ pub fn happenings(event: &Event) -> Vec<Happening> {
     all
 }
 
-/// Tasks, comments, delivered work, files.
+/// Tasks, comments, deliverables and files.
 fn of_work(event: &Event, add: &mut impl FnMut(&str, Subject, Change)) {
     match event {
         Event::TaskCreated { task, .. } => add("task.created", Subject::Task(*task), Change::None),
@@ -335,7 +335,7 @@ fn of_work(event: &Event, add: &mut impl FnMut(&str, Subject, Change)) {
                 (TaskField::Due, "task.due"),
                 (TaskField::Labels, "task.labels"),
                 (TaskField::Relations, "task.relations"),
-                // Which of the two it is says the task.
+                // The task tells which of the two it is.
                 (TaskField::Archived, "task.archived"),
                 (TaskField::Archived, "task.restored"),
             ] {
@@ -357,7 +357,7 @@ fn of_work(event: &Event, add: &mut impl FnMut(&str, Subject, Change)) {
         }
         Event::CommentAdded { comment, task, .. } => {
             add("comment.added", Subject::Comment(*comment, *task), Change::None);
-            // Whether it mentions anybody says the comment.
+            // The comment tells whether it mentions anybody.
             add("mention.added", Subject::Comment(*comment, *task), Change::None);
         }
         Event::DeliverableSubmitted { deliverable, task, .. } => {
@@ -425,7 +425,7 @@ fn of_agents(event: &Event, add: &mut impl FnMut(&str, Subject, Change)) {
         }
         Event::ItemEnded { item, agent, .. } => {
             add("item.ended", Subject::Agent(*agent, None), Change::Item(*item));
-            // Whether it failed says the item.
+            // The item tells whether it failed.
             add("agent.stalled", Subject::Agent(*agent, None), Change::ItemFailed(*item));
         }
         Event::AgentStatusChanged { agent, from, to } => {
@@ -447,7 +447,7 @@ fn of_agents(event: &Event, add: &mut impl FnMut(&str, Subject, Change)) {
             let facts = vec![("to", to.to_string()), ("text", text.clone())];
             add("agent.message", Subject::Agent(*from, None), Change::Facts(facts));
         }
-        // What is said in a conversation is its person's: no word of it stands here.
+        // Conversations are private: no text is included.
         Event::InputQueued { agent, .. } => {
             add("input.queued", Subject::Agent(*agent, None), Change::None);
         }
@@ -468,7 +468,7 @@ fn of_agents(event: &Event, add: &mut impl FnMut(&str, Subject, Change)) {
     }
 }
 
-/// Members and who is to be one.
+/// Members and invitations.
 fn of_people(event: &Event, add: &mut impl FnMut(&str, Subject, Change)) {
     let here = || Subject::Workspace;
     match event {
@@ -501,7 +501,7 @@ fn of_people(event: &Event, add: &mut impl FnMut(&str, Subject, Change)) {
     }
 }
 
-/// Money, and the house itself.
+/// Budgets and the workspace itself.
 fn of_the_house(event: &Event, add: &mut impl FnMut(&str, Subject, Change)) {
     let here = || Subject::Workspace;
     match event {
@@ -543,7 +543,7 @@ fn of_the_house(event: &Event, add: &mut impl FnMut(&str, Subject, Change)) {
     }
 }
 
-/// Whether a run ended in a way that nobody wanted.
+/// Returns `true` for an unsuccessful run outcome.
 fn is_failure(outcome: &str) -> bool {
     !matches!(outcome, "done" | "stopped" | "snoozed")
 }

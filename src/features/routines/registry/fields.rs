@@ -1,14 +1,12 @@
-//! The fields of events: what they are called, what they are compared as.
+//! Fields of events: names, labels and types.
 
 use entity::Type;
 
-/// A field of an event that conditions and templates may name.
+/// A field that conditions and templates can use.
 #[derive(Clone, Copy, Debug)]
 pub struct Field {
     pub name: &'static str,
-    /// Its words for people.
     pub label: &'static str,
-    /// What its values are.
     pub of: Type,
 }
 
@@ -63,7 +61,7 @@ pub(super) const ROLES: &[&str] = &["owner", "admin", "member", "viewer"];
 pub(super) const AGENT_STATUSES: &[&str] =
     &["provisioning", "ready", "paused", "error", "hibernating"];
 
-/// What every event has.
+/// Fields of every event.
 pub(super) const COMMON: &[Field] = &[
     text("actor", "who did it"),
     words("actor_kind", "whether a person, an agent or the system did it", KINDS),
@@ -72,7 +70,7 @@ pub(super) const COMMON: &[Field] = &[
     number("budget_left", "what is left of the agent’s budget, in dollars"),
     text("url", "the address"),
 ];
-/// What an event about a task has.
+/// Fields of every event about a task.
 pub(super) const TASK: &[Field] = &[
     text("task", "the task’s number"),
     text("title", "the task’s title"),
@@ -90,7 +88,7 @@ pub(super) const TASK: &[Field] = &[
     text("model", "the task’s model"),
     text("thinking", "the task’s thinking level"),
 ];
-/// What a task was before any of it changed.
+/// Former values of a task.
 pub(super) const FORMER_TASK: &[Field] = &[
     text("old_title", "the former title"),
     text("old_description", "the former description"),
@@ -105,9 +103,9 @@ pub(super) const FORMER_TASK: &[Field] = &[
     text("old_thinking", "the former thinking level"),
     moment("old_archived", "since when it was archived"),
 ];
-/// What an event about a change of a record has.
+/// Fields of every record change.
 pub(super) const CHANGED: &[Field] = &[list("changed", "the fields that changed")];
-/// What an event about any record has.
+/// Fields of every record event.
 pub(super) const RECORD: &[Field] = &[text("title", "the name")];
 pub(super) const STATUS_CHANGE: &[Field] =
     &[words("old", "the old status", STATUSES), words("new", "the new status", STATUSES)];

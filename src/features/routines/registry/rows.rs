@@ -1,4 +1,4 @@
-//! Records with a history: what is waited for when one of them is made, changed or deleted.
+//! Record kinds of the registry: records that are created, changed or deleted.
 
 use std::sync::LazyLock;
 
@@ -33,38 +33,37 @@ use kernel::RowAct;
 use kernel::key::KeyBuf;
 use store::{Op, Range, Read, ReadExt as _, Record, StoreError};
 
-/// How many records are looked through for one with a name.
+/// Maximum number of records to search for a name.
 const LOOKED_AT: usize = 2_000;
 
-/// Reads the fields of a stored row; none when it cannot be read.
+/// Decodes a stored row into JSON fields. `None` if it cannot be decoded.
 type AsFields = fn(&[u8]) -> Option<Map<String, Value>>;
 
-/// Finds the key of a record that a name or an id means.
+/// Finds the key of a record by name or id.
 type Find = fn(&dyn Read, &str) -> Result<Option<Vec<u8>>, StoreError>;
 
-/// The source of the names of a record and of its fields.
+/// Source of the names of a record and its fields.
 enum Names {
-    /// The names that most records have; with what finds one by them.
+    /// Common field names, with a lookup by name.
     Usual(Find),
     Card(&'static Entity),
 }
 
-/// What can happen to records of a table.
+/// Kinds of one table.
 pub struct RowKinds {
-    /// What one is called.
+    /// Noun for one record.
     pub one: &'static str,
     pub table: u16,
-    /// What can happen to one.
     pub kinds: &'static [Kind],
-    /// The fields of a stored row; none when it cannot be read.
+    /// Decodes a stored row into JSON fields. `None` if it cannot be decoded.
     pub json: AsFields,
     names: Names,
-    /// The stored row of its sample.
+    /// Stored row of the record's sample.
     #[cfg(test)]
     pub sample: fn() -> Vec<u8>,
 }
 
-/// What a field of a record is called in its JSON, where that is another name.
+/// Condition field names whose JSON name differs.
 const KEYS: [(&str, &str); 8] = [
     ("title", "name"),
     ("title", "label"),
@@ -76,11 +75,11 @@ const KEYS: [(&str, &str); 8] = [
     ("limit_dollars", "limit_micros"),
 ];
 
-/// What HQ itself notes of a record that has fields of people's own.
+/// Fields that HQ maintains in records with custom fields.
 const STAMPS: [&str; 5] = ["id", "collection", "created_at", "updated_at", "archived_at"];
 
 impl RowKinds {
-    /// What a field of conditions is called in the JSON of a record.
+    /// JSON name of a condition field.
     #[must_use]
     pub fn key_of(&self, map: &Map<String, Value>, field: &str) -> Option<String> {
         let name = field.strip_prefix(OLD).unwrap_or(field);
@@ -93,13 +92,13 @@ impl RowKinds {
         }
     }
 
-    /// Whether people give these records fields of their own.
+    /// Returns `true` if the records have custom fields.
     #[must_use]
     pub fn has_own_fields(&self) -> bool {
         matches!(self.names, Names::Card(card) if card.own_fields.is_some())
     }
 
-    /// The keys of people's own fields in the JSON of a record.
+    /// JSON keys of the custom fields.
     pub fn own_keys<'m>(&self, map: &'m Map<String, Value>) -> Vec<&'m str> {
         let Names::Card(card) = self.names else { return Vec::new() };
         if card.own_fields.is_none() {
@@ -108,7 +107,7 @@ impl RowKinds {
         map.keys().map(String::as_str).filter(|key| !is_brought(card, key)).collect()
     }
 
-    /// People's own fields of these records, by the names that conditions have for them, with their labels.
+    /// Custom fields, as condition field names with labels.
     pub fn own_fields(&self, read: &dyn Read) -> Result<Vec<(String, String)>, StoreError> {
         let Names::Card(card) = self.names else { return Ok(Vec::new()) };
         let Some(all) = card.own_fields else { return Ok(Vec::new()) };
@@ -116,7 +115,7 @@ impl RowKinds {
         Ok(own.map(|(key, label)| (format!("{OWN_FIELD}{key}"), label)).collect())
     }
 
-    /// The key of the record that a name or an id means.
+    /// Finds the key of a record by name or id.
     pub fn find(&self, read: &dyn Read, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
         match self.names {
             Names::Card(card) => card.find(read, name),
@@ -131,7 +130,7 @@ fn usual_key(map: &Map<String, Value>, name: &str) -> Option<String> {
     all.find(|key| map.contains_key(key))
 }
 
-/// A record by its id, its title or the id of its task; the only one there is, when no name is given.
+/// Finds a record by id, title or task id. An empty name finds the only record of the table.
 fn find<R: Record>(read: &dyn Read, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
     let wanted = name.trim().to_lowercase();
     let all: Vec<R> = read.list(&Range::all().limit(LOOKED_AT))?;
@@ -151,7 +150,7 @@ fn find<R: Record>(read: &dyn Read, name: &str) -> Result<Option<Vec<u8>>, Store
     Ok(None)
 }
 
-/// One kind of event of a record.
+/// Expands to one [`Kind`] of a record.
 macro_rules! kind {
     (made, $record:ty, $word:literal, $one:literal, $group:expr, $base:expr, [$($make:ident($($arg:expr),+)),*]) => {
         Kind {
@@ -174,7 +173,7 @@ macro_rules! kind {
     (changed, $record:ty, $word:literal, $one:literal, $group:expr, $base:expr, $fields:tt) => {
         kind!(change &[Op::Update], concat!($one, " changes"), $record, $word, $group, $base, $fields)
     };
-    // What there is one of, or what is written without anybody knowing whether it was there.
+    // Singletons, and rows that are written without knowing whether they existed.
     (set, $record:ty, $word:literal, $one:literal, $group:expr, $base:expr, $fields:tt) => {
         kind!(change &[Op::Insert, Op::Update, Op::Delete], concat!($one, " changes"), $record, $word, $group, $base, $fields)
     };
@@ -195,7 +194,7 @@ macro_rules! kind {
     };
 }
 
-/// A kind of record: what can happen to one, and the fields that it has for that.
+/// Expands to the [`RowKinds`] of a record type.
 macro_rules! noun {
     ($record:ty, $word:literal, $one:literal, $group:expr, $base:expr, [$($done:ident)+], $fields:tt) => {
         noun!($record, $one, &[$(kind!($done, $record, $word, $one, $group, $base, $fields)),+])
@@ -213,7 +212,7 @@ macro_rules! noun {
     };
 }
 
-/// Of records without a name of their own: they are called as history calls them.
+/// For records without a name. They are labelled as in the history.
 const NAMELESS: &[Field] = RECORD;
 const GROUPS: &str = "Streams, labels, series and templates";
 const WORK: &str = "Comments and delivered work";
@@ -222,7 +221,7 @@ const PEOPLE: &str = "People";
 const MODELS: &str = "Models and money";
 const HOUSE: &str = "The workspace";
 
-/// Those of records without a card, in the order of forms.
+/// Records without a descriptor, in form order.
 static OWN: &[RowKinds] = &[
     noun!(
         Task,
@@ -480,31 +479,30 @@ static OWN: &[RowKinds] = &[
         [set],
         [number("days", "number of days"), number("megabytes", "number of megabytes")]
     ),
-    // Where mail goes is for those who run the workspace.
+    // Mail settings expose no fields: where mail is sent is only for admins.
     noun!(MailSettings, "mail", "the mail server", HOUSE, NAMELESS, [set], []),
 ];
 
-/// Those of nouns with cards: made of the cards once, for the life of the process.
+/// Nouns with descriptors. Built once per process.
 static OF_CARDS: LazyLock<Vec<RowKinds>> =
     LazyLock::new(|| cards::all().filter_map(|card| Some(of_card(card, card.triggers?))).collect());
 
-/// All of them, in the order of forms.
+/// All record kinds, in form order.
 pub(super) fn all() -> impl Iterator<Item = &'static RowKinds> + Clone {
     OWN.iter().chain(OF_CARDS.iter())
 }
 
-/// What can happen to the records of a table.
 #[must_use]
 pub fn rows_of(table: u16) -> Option<&'static RowKinds> {
     all().find(|rows| rows.table == table)
 }
 
-/// Whether HQ brings a field along.
+/// Returns `true` for a built-in field.
 fn is_brought(card: &Entity, key: &str) -> bool {
     STAMPS.contains(&key) || card.fields.iter().any(|one| one.key == key)
 }
 
-/// Records of a noun come, change and go.
+/// Record kinds of a noun with a descriptor.
 fn of_card(card: &'static Entity, group: &'static str) -> RowKinds {
     let seen = || card.fields.iter().filter(|field| !field.name.is_empty());
     let now: Vec<Field> =

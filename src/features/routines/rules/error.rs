@@ -1,32 +1,26 @@
-//! What rules of routines refuse.
+//! Errors of routine writes.
 
 use kernel::{FieldError, Problem, ProblemKind};
 use store::StoreError;
 
-/// Why a routine is as it was.
 #[derive(Debug, thiserror::Error)]
 pub enum RoutineError {
-    /// No such routine.
     #[error("there is no routine {0}")]
     NotFound(String),
-    /// That of another agent.
+    /// The routine belongs to another agent.
     #[error("this is no routine of yours; an agent changes its own only")]
     NotOwned,
-    /// No such agent.
     #[error("there is no agent {0}")]
     NoAgent(String),
-    /// The agent is out of the way.
     #[error("{0} is archived; choose another agent")]
     ArchivedAgent(String),
-    /// Something in the input is wrong.
     #[error("{}", .0.iter().map(|f| f.message.as_str()).collect::<Vec<_>>().join(" "))]
     Invalid(Vec<FieldError>),
     #[error("an agent has at most {0} routines; delete one first")]
     TooMany(usize),
-    /// There is no such record to try it with.
+    /// There is no record to test the routine with.
     #[error("there is no {0} that this could be tried with")]
     NoRecord(String),
-    /// The store refused.
     #[error(transparent)]
     Store(#[from] StoreError),
 }

@@ -1,4 +1,4 @@
-//! One firing: its row, what it begins, and where its routine stands afterwards, in one transaction.
+//! One firing: its row, the work that it starts, and the updated clock, in one transaction.
 
 use jiff::tz::TimeZone;
 
@@ -17,39 +17,34 @@ use kernel::text::ellipsis;
 use kernel::{Event, Fate, FiredBy, FiringId, Overlap, TaskId, Timestamp, TypedId as _};
 use store::{ReadExt, StoreError, WriteTx};
 
-/// How many routines may cause each other.
+/// Maximum length of a chain of routines that cause each other.
 pub const MAX_DEPTH: u8 = 3;
-/// The longest reason, in characters.
+/// Maximum length of a reason, in characters.
 const MAX_WHY: usize = 300;
-/// How much may wait for an agent whose routine lets firings wait.
+/// Maximum number of waiting firings of a routine that queues them.
 const MOST_WAITING: usize = 50;
 
-/// A firing to be made.
+/// A firing to be created.
 pub struct Shot {
-    /// What made it fire.
     pub slot: Slot,
-    /// In a word.
     pub by: FiredBy,
-    /// What it is about, in one line.
+    /// One line.
     pub subject: String,
-    /// What is known, for the template.
+    /// Values for the template.
     pub values: Values,
     pub about: Option<TaskId>,
-    /// What stands below the instruction.
+    /// Text to append to the instruction.
     pub more: String,
-    /// How many routines caused each other, with this one.
+    /// Length of the chain of routines that caused each other, including this one.
     pub depth: u8,
-    /// What it begins waits until then.
+    /// Quiet hours hold the work until then.
     pub hold: Option<Timestamp>,
-    /// How many instants or events it stands for.
+    /// Number of instants or events that it covers.
     pub count: u32,
 }
 
-/// Fires, or notes why it does not. Nothing when this has fired already: each slot is used once. The
-/// clock is changed and not kept.
-///
-/// # Errors
-/// When the store fails. What a feature refuses to begin is noted in the firing.
+/// Fires, or records why it does not. Returns `None` if the slot is already used. Changes `clock` without storing it.
+/// Errors of a noun that rejects the work are recorded in the firing.
 pub fn shoot(
     tx: &mut WriteTx<'_>,
     routine: &Routine,
@@ -71,7 +66,7 @@ pub fn shoot(
     let values = match routine.action.tasks() {
         Some(form) => match tx.get::<Template>(form.template)? {
             Some(template) => plan::values_of(routine, &template.items, &shot.values),
-            // Why nothing is made says who would have made it.
+            // The reason recorded below names the missing template.
             None => Vec::new(),
         },
         None => Vec::new(),
@@ -118,7 +113,7 @@ pub fn shoot(
         Err(error) => return Err(error),
     }
     if !firing.title.is_empty() {
-        // Nobody else writes in this transaction: the first that was made is this one's, its parts follow.
+        // Only this firing creates tasks in this transaction. Its task comes first, then the subtasks.
         let made = tx.find::<Task>(BY_NUMBER, &KeyBuf::of(&(before + 1)))?;
         firing.made = made.map(|task| task.id);
         if let Some(form) = routine.action.tasks()
@@ -134,7 +129,7 @@ pub fn shoot(
     Ok(Some(firing))
 }
 
-/// Notes that nothing was begun.
+/// Records a firing that started nothing.
 pub(super) fn leave(
     tx: &mut WriteTx<'_>,
     mut firing: Firing,
@@ -146,12 +141,11 @@ pub(super) fn leave(
     Ok(firing)
 }
 
-/// The number of the newest task.
 fn last_number(tx: &WriteTx<'_>) -> Result<u32, StoreError> {
     Ok(tx.get::<Counter>(Counting::Tasks)?.map_or(0, |counter| counter.last))
 }
 
-/// Why a firing is left out, if it is: what the one before began is not over.
+/// Reason to skip a firing because earlier work is unfinished, if there is one.
 fn overlaps(
     tx: &WriteTx<'_>,
     routine: &Routine,
@@ -172,14 +166,14 @@ fn overlaps(
     }
 }
 
-/// The inbox item that a firing made.
+/// Inbox item of a firing.
 fn item_of(tx: &WriteTx<'_>, firing: FiringId) -> Result<Option<Item>, StoreError> {
     let mut key = KeyBuf::new();
     key.text(&crate::routines::model::item_key(firing));
     tx.find(BY_KEY, &key)
 }
 
-/// The end of the quiet hours that a moment lies in.
+/// End of the quiet hours that `now` is in.
 #[must_use]
 pub fn quiet_until(quiet: &Quiet, now: Timestamp) -> Option<Timestamp> {
     let zone = TimeZone::get(&quiet.zone).unwrap_or(TimeZone::UTC);

@@ -1,4 +1,4 @@
-//! What happens makes routines fire: so often an hour, and what is more becomes one digest.
+//! Firings by events. Events beyond the hourly limit are gathered in one digest.
 
 use jiff::SignedDuration;
 
@@ -11,16 +11,16 @@ use kernel::{FiredBy, TypedId as _};
 use store::{StoreError, WriteTx};
 use tool::untrusted;
 
-/// What is older fires nothing.
+/// Events older than this fire nothing.
 pub const LONG_PAST: SignedDuration = SignedDuration::from_hours(24);
-/// How often events make one routine wake its agent within an hour (resolution J18).
+/// Hourly limit for waking an agent (resolution J18).
 const WAKES: u32 = 6;
-/// How often they make it make tasks: a task waits where people see it, and costs nothing by itself.
+/// Hourly limit for creating tasks. Higher, because a task is visible and costs nothing by itself.
 const TASKS: u32 = 20;
-/// How much of the rest a digest names.
+/// Maximum number of events that a digest lists.
 const NAMED: usize = 50;
 
-/// How often events make a routine fire within an hour.
+/// Hourly limit of event firings.
 #[must_use]
 pub fn in_hour(routine: &Routine) -> u32 {
     match routine.action {
@@ -29,7 +29,7 @@ pub fn in_hour(routine: &Routine) -> u32 {
     }
 }
 
-/// Whether the conditions of a routine hold. The tasks of views are counted only where all else does.
+/// Returns whether the conditions hold. Counts tasks of views only if all other conditions hold.
 pub fn holds(
     tx: &WriteTx<'_>,
     routine: &Routine,
@@ -45,7 +45,7 @@ pub fn holds(
     Ok(watch.conditions.hold(&scene.values))
 }
 
-/// An event that a routine waits for has happened, and its conditions hold.
+/// Handles an awaited event whose conditions hold.
 pub fn happened(
     tx: &mut WriteTx<'_>,
     routine: &Routine,
@@ -58,7 +58,7 @@ pub fn happened(
     tx.put(&clock)
 }
 
-/// Fires for an event, unless that is too much for this hour. The clock is changed and not kept.
+/// Fires for an event, or adds it to the digest if the hourly limit is reached. Changes `clock` without storing it.
 pub(super) fn count(
     tx: &mut WriteTx<'_>,
     (routine, clock): (&Routine, &mut Clock),
@@ -68,7 +68,7 @@ pub(super) fn count(
 ) -> Result<(), StoreError> {
     let now = tx.now();
     let hour = SignedDuration::from_hours(1);
-    // A clock that was set back begins another hour, too.
+    // A clock that was set back starts another hour, too.
     if clock.hour.is_none_or(|begun| hour <= now.duration_since(begun).abs()) {
         if 0 < clock.gathered_count {
             digest(tx, routine, clock)?;
@@ -97,7 +97,7 @@ pub(super) fn count(
     fire::shoot(tx, routine, clock, shot).map(drop)
 }
 
-/// Fires once for all that was too much. The clock is changed and not kept.
+/// Fires once for all gathered events. Changes `clock` without storing it.
 pub fn digest(
     tx: &mut WriteTx<'_>,
     routine: &Routine,

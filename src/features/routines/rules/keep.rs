@@ -1,4 +1,4 @@
-//! Clocks and histories: what follows from a routine, kept beside it.
+//! Upkeep of routine clocks and firing history.
 
 use jiff::SignedDuration;
 
@@ -11,20 +11,20 @@ use kernel::{
 };
 use store::{Range, ReadExt, StoreError, WriteTx};
 
-/// Failures one after the other that make a routine stand still.
+/// Consecutive failures after which a routine is paused.
 pub const MOST_FAILURES: u8 = 3;
-/// So many of them are told, if nothing was told of this routine for so long.
+/// Consecutive failures that trigger a notification, at most one per routine and `ALERT_PAUSE`.
 const ALERT_FROM: u8 = 2;
 const ALERT_PAUSE: SignedDuration = SignedDuration::from_hours(1);
-/// How long a routine stays with its history after it was put away.
+/// How long an archived routine and its history are kept.
 pub const KEPT_DONE: SignedDuration = SignedDuration::from_hours(180 * 24);
-/// How many firings of a routine are kept whatever became of them.
+/// Number of newest firings per routine that are kept in any case.
 const KEPT: usize = 500;
 
-/// Makes the clock of a routine fit it: another schedule counts from now on, and one that stands still, or
-/// does not hear of changes of tasks, waits for nobody's words.
+/// Updates a routine's clock after a change. A new schedule counts from now. A paused routine, or one without a task
+/// event, drops its awaited edits.
 pub fn settle(tx: &mut WriteTx<'_>, id: RoutineId) -> Result<(), StoreError> {
-    // Its clock goes with it.
+    // The clock is deleted with its routine.
     let Some(routine) = tx.get::<Routine>(id)? else { return Ok(()) };
     let goes = routine.is_on() && queries::rules(tx)?.paused_at.is_none();
     let wanted = routine.schedule().filter(|_| goes);
@@ -50,8 +50,8 @@ pub fn settle(tx: &mut WriteTx<'_>, id: RoutineId) -> Result<(), StoreError> {
     tx.put(&clock)
 }
 
-/// Lets clocks stand until all work goes on, in a workspace that came in from elsewhere: what has come by
-/// then, what was gathered to be told, and words that are being written, are done where it comes from.
+/// Stops the clocks of an imported workspace until work is resumed. Due instants, digests and awaited edits are handled
+/// where the workspace came from.
 pub fn stand(tx: &mut WriteTx<'_>, routines: &[RoutineId]) -> Result<(), StoreError> {
     for id in routines {
         let Some(mut clock) = tx.get::<Clock>(*id)? else { continue };
@@ -63,8 +63,8 @@ pub fn stand(tx: &mut WriteTx<'_>, routines: &[RoutineId]) -> Result<(), StoreEr
     Ok(())
 }
 
-/// A clock that was far ahead made instants of routines wait: those that come sooner and have not
-/// fired are waited for again. Words rest from now on.
+/// Corrects clocks after the system clock was far ahead: earlier instants that have not fired are awaited again, and
+/// edits settle from now.
 pub fn rewind(tx: &mut WriteTx<'_>) -> Result<(), StoreError> {
     let now = tx.now();
     let clocks: Vec<Clock> = tx.list(&Range::all())?;
@@ -78,7 +78,7 @@ pub fn rewind(tx: &mut WriteTx<'_>) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// The first instant that has not fired and comes sooner than the one that is waited for.
+/// First unfired instant before the awaited one.
 fn sooner(tx: &WriteTx<'_>, clock: &Clock) -> Result<Option<Timestamp>, StoreError> {
     let (Some(schedule), Some(next)) = (&clock.schedule, clock.next_at) else { return Ok(None) };
     let mut sooner = schedule.next(tx.now());
@@ -91,7 +91,7 @@ fn sooner(tx: &WriteTx<'_>, clock: &Clock) -> Result<Option<Timestamp>, StoreErr
     Ok(None)
 }
 
-/// Whether there is a firing of an instant.
+/// Returns `true` if the instant has a firing.
 pub(super) fn fired(
     tx: &WriteTx<'_>,
     routine: RoutineId,
@@ -102,19 +102,18 @@ pub(super) fn fired(
     tx.taken(BY_SLOT, &key)
 }
 
-/// How something ended that a routine began.
+/// Result of work that a routine started.
 #[derive(Clone, Copy, Debug)]
 pub enum Ended<'e> {
-    /// It is done.
     Well,
-    /// It failed, and this is why.
+    /// Failure with its reason.
     Failed(&'e str),
-    /// It was tried as often as allowed, which people were told.
+    /// Out of retries; people were already notified.
     GivenUp(&'e str),
 }
 
-/// What a routine began is over. People hear of two failures one after the other, and three make it stand
-/// still; one that was for a single moment is put away when it is done, and heard of when it fails once.
+/// Records the end of work that a routine started. Two consecutive failures notify people, three pause the routine. A
+/// one-time routine is archived on success, and its first failure notifies.
 pub fn over(tx: &mut WriteTx<'_>, id: RoutineId, ended: Ended<'_>) -> Result<(), StoreError> {
     let Some(mut clock) = tx.get::<Clock>(id)? else { return Ok(()) };
     let Some(routine) = tx.get::<Routine>(id)? else { return Ok(()) };
@@ -150,7 +149,7 @@ pub fn over(tx: &mut WriteTx<'_>, id: RoutineId, ended: Ended<'_>) -> Result<(),
     stop(tx, routine, words, RoutineAct::Tripped)
 }
 
-/// Tells who made a routine what became of it; who runs the workspace, where no person made it.
+/// Notifies the creator of a routine, or the admins if no person created it.
 fn tell(tx: &mut WriteTx<'_>, routine: &Routine, what: &str, why: &str) {
     let (about, title) =
         (About::Routine(routine.id), format!("The routine {} {what}", routine.name));
@@ -161,7 +160,7 @@ fn tell(tx: &mut WriteTx<'_>, routine: &Routine, what: &str, why: &str) {
     tx.emit(notice.event());
 }
 
-/// Puts a routine away that was for one moment, if that was chosen: out of the lists, with its history.
+/// Archives a one-time routine if `delete_when_done` is set. Its history stays.
 pub fn put_away(tx: &mut WriteTx<'_>, mut routine: Routine) -> Result<(), StoreError> {
     if !routine.delete_when_done || !routine.is_once() || routine.done_at.is_some() {
         return Ok(());
@@ -173,8 +172,8 @@ pub fn put_away(tx: &mut WriteTx<'_>, mut routine: Routine) -> Result<(), StoreE
     Ok(())
 }
 
-/// Removes a routine that was put away long ago, with its history. One whose tasks are there stays: it says
-/// what pays for them.
+/// Deletes a routine that was archived long ago, with its history. Keeps it while its tasks exist, because it
+/// determines what pays for them.
 pub fn forget(tx: &mut WriteTx<'_>, id: RoutineId) -> Result<(), StoreError> {
     let Some(routine) = tx.get::<Routine>(id)? else { return Ok(()) };
     if routine.done_at.is_none_or(|done| tx.now() < done + KEPT_DONE) {
@@ -190,7 +189,7 @@ pub fn forget(tx: &mut WriteTx<'_>, id: RoutineId) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// The agent of routines is archived: they stand still until somebody resumes them.
+/// Pauses the routines of an archived agent until somebody resumes them.
 pub fn stop_all_of(tx: &mut WriteTx<'_>, agent: AgentId) -> Result<(), StoreError> {
     for routine in queries::of_agent(tx, agent)? {
         if routine.active {
@@ -200,7 +199,7 @@ pub fn stop_all_of(tx: &mut WriteTx<'_>, agent: AgentId) -> Result<(), StoreErro
     Ok(())
 }
 
-/// Gives all routines of an agent to another one.
+/// Reassigns all routines of an agent to another agent.
 pub fn pass_on(tx: &mut WriteTx<'_>, from: AgentId, to: AgentId) -> Result<(), StoreError> {
     for mut routine in queries::of_agent(tx, from)? {
         (routine.agent, routine.updated_at) = (to, tx.now());
@@ -226,9 +225,9 @@ fn stop(
     settle(tx, id)
 }
 
-/// Removes old firings of a routine: of those older than the ones that are kept and than `spared` more it
-/// looks at the newest, at most so many. One that made a task which is still there, or whose work is not
-/// over, stays: it says which routine pays for that. Says how many stay and how many have gone.
+/// Deletes old firings, looking at a limited number of the newest beyond those that are kept and `spared` more. Keeps
+/// firings whose task exists or whose work is unfinished, because they determine which routine pays. Returns how many
+/// stayed and how many were deleted.
 pub fn sweep(
     tx: &mut WriteTx<'_>,
     id: RoutineId,

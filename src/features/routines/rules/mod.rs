@@ -1,5 +1,5 @@
-//! All writes of routines: what people and agents do with them. How they fire stands in `fire`, what
-//! the time does in `tick`, what happens in `happen`, how they wait for who writes in `writing`.
+//! Writes of routines by people and agents. Firing is in `fire`, schedules in `tick`, events in `happen`, and waiting
+//! for edits to settle in `writing`.
 
 mod error;
 pub mod fire;
@@ -26,15 +26,15 @@ use super::wish::{Checked, RoutineRequest};
 
 pub use error::RoutineError;
 
-/// How many routines one agent has.
+/// Maximum number of routines per agent.
 const MOST: usize = 100;
-/// How many routines are looked at when all are paused.
+/// Maximum number of routines to settle when all are paused.
 const PAGE: usize = 5_000;
 
-/// Makes a routine, or changes one. What an agent saves waits for a person, if that was not turned off.
+/// Creates or replaces a routine. A routine saved by an agent waits for approval, unless that setting is off.
 ///
 /// # Errors
-/// When the input is wrong, the agent takes no work, or an agent changes what is not its own.
+/// If the input is invalid, the agent is archived, or an agent changes a routine of another agent.
 pub fn save(
     tx: &mut WriteTx<'_>,
     id: Option<RoutineId>,
@@ -80,7 +80,7 @@ pub fn save(
         instruction,
         trigger,
         action,
-        // Nobody paused what is put away: another moment brings it back.
+        // An archived routine was not paused by anyone. A new instant reactivates it.
         active: before.as_ref().is_none_or(|before| before.active || before.done_at.is_some()),
         stopped: before.as_ref().and_then(|before| before.stopped.clone()),
         asks,
@@ -110,12 +110,11 @@ pub fn save(
     Ok(routine)
 }
 
-/// Tells of what was done with a routine.
 fn emit(tx: &mut WriteTx<'_>, routine: &Routine, act: RoutineAct) {
     tx.emit(Event::RoutineChanged { routine: routine.id, name: routine.name.clone(), act });
 }
 
-/// A routine that whoever acts may change.
+/// Returns a routine that the acting agent or person may change.
 fn owned(tx: &WriteTx<'_>, id: RoutineId) -> Result<Routine, RoutineError> {
     let routine = queries::get(tx, id)?;
     match tx.by().agent() {
@@ -124,10 +123,10 @@ fn owned(tx: &WriteTx<'_>, id: RoutineId) -> Result<Routine, RoutineError> {
     }
 }
 
-/// Refuses when a routine has changed since the caller read it.
+/// Fails if the routine changed since revision `rev`.
 ///
 /// # Errors
-/// `Stale`, or when there is no such routine.
+/// `Stale`, or if there is no such routine.
 pub fn check_rev(tx: &WriteTx<'_>, id: RoutineId, rev: Option<u64>) -> Result<(), RoutineError> {
     let Some(expected) = rev else { return Ok(()) };
     match queries::get_rev(tx, id)?.1 {
@@ -136,22 +135,22 @@ pub fn check_rev(tx: &WriteTx<'_>, id: RoutineId, rev: Option<u64>) -> Result<()
     }
 }
 
-/// Takes a routine away with its history. What it began goes on.
+/// Deletes a routine with its history. Work that it started continues.
 ///
 /// # Errors
-/// When there is none, or it is another agent's.
+/// If there is no such routine or it belongs to another agent.
 pub fn delete(tx: &mut WriteTx<'_>, id: RoutineId) -> Result<(), RoutineError> {
     let routine = owned(tx, id)?;
-    // Its firings go in the same transaction, so that only as many are kept as fit into one.
+    // Deletes its firings in the same transaction. Their number is limited so that this fits.
     tx.delete::<Routine>(id)?;
     emit(tx, &routine, RoutineAct::Deleted);
     Ok(())
 }
 
-/// Lets a routine stand still. What it began goes on.
+/// Pauses a routine. Work that it started continues.
 ///
 /// # Errors
-/// When there is none, or it is another agent's.
+/// If there is no such routine or it belongs to another agent.
 pub fn pause(tx: &mut WriteTx<'_>, id: RoutineId) -> Result<Routine, RoutineError> {
     let mut routine = owned(tx, id)?;
     if !routine.active {
@@ -161,10 +160,10 @@ pub fn pause(tx: &mut WriteTx<'_>, id: RoutineId) -> Result<Routine, RoutineErro
     change(tx, routine, RoutineAct::Paused)
 }
 
-/// Lets a routine go on, from now: what passed meanwhile is not made up for.
+/// Resumes a routine from now. Instants during the pause are not caught up on.
 ///
 /// # Errors
-/// When there is none, or it is another agent's.
+/// If there is no such routine or it belongs to another agent.
 pub fn resume(tx: &mut WriteTx<'_>, id: RoutineId) -> Result<Routine, RoutineError> {
     let mut routine = owned(tx, id)?;
     if routine.active {
@@ -178,10 +177,10 @@ pub fn resume(tx: &mut WriteTx<'_>, id: RoutineId) -> Result<Routine, RoutineErr
     change(tx, routine, RoutineAct::Resumed)
 }
 
-/// A person lets a routine begin that an agent made or changed.
+/// Approves a routine that an agent created or changed.
 ///
 /// # Errors
-/// When there is none, or an agent tries.
+/// If there is no such routine or the actor is an agent.
 pub fn approve(tx: &mut WriteTx<'_>, id: RoutineId) -> Result<Routine, RoutineError> {
     if tx.by().agent().is_some() {
         return Err(RoutineError::NotOwned);
@@ -206,7 +205,7 @@ fn change(
     Ok(routine)
 }
 
-/// Lets all routines stand still, or go on from now.
+/// Pauses all routines, or resumes them from now.
 pub fn pause_all(tx: &mut WriteTx<'_>, pause: bool) -> Result<(), RoutineError> {
     let rules = queries::rules(tx)?;
     if rules.paused_at.is_some() == pause {
@@ -216,9 +215,9 @@ pub fn pause_all(tx: &mut WriteTx<'_>, pause: bool) -> Result<(), RoutineError> 
     Ok(settle_all(tx)?)
 }
 
-/// Looks at the clocks of all routines.
+/// Updates the clocks of all routines.
 pub fn settle_all(tx: &mut WriteTx<'_>) -> Result<(), StoreError> {
-    // Those that are put away have no clock that goes.
+    // Archived routines have no running clock.
     let all: Vec<Routine> = tx.scan(BY_AGENT, &Range::all().limit(PAGE))?;
     for routine in all {
         keep::settle(tx, routine.id)?;
@@ -226,18 +225,17 @@ pub fn settle_all(tx: &mut WriteTx<'_>) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Says whether a person lets each routine begin that an agent made.
+/// Sets whether routines of agents need approval.
 pub fn set_ask(tx: &mut WriteTx<'_>, ask: bool) -> Result<(), RoutineError> {
     let rules = queries::rules(tx)?;
     tx.put(&RoutineRules { ask, ..rules })?;
     Ok(())
 }
 
-/// Lets a routine fire now, also one that stands still; with a record, as if the event had happened to
-/// it.
+/// Fires a routine now, even if paused. With a record, as if the event had happened to it.
 ///
 /// # Errors
-/// When there is no such routine or record.
+/// If there is no such routine or record.
 pub fn run_now(
     tx: &mut WriteTx<'_>,
     id: RoutineId,
@@ -276,7 +274,7 @@ pub fn run_now(
     tx.put(&clock)?;
     match fired {
         Some(firing) => Ok(firing),
-        // Twice in one transaction.
+        // Fired twice in one transaction.
         None => Err(RoutineError::NotFound(id.to_string())),
     }
 }

@@ -1,5 +1,5 @@
-//! What a wish refers to by name: a task template, who has its roles, saved views. A name that nothing has
-//! is told when the routine is saved.
+//! Resolves the names in a routine request: task template, role holders, saved views. Unknown names are rejected on
+//! saving.
 
 use crate::routines::event_context;
 use crate::routines::model::{Action, TasksForm, Trigger};
@@ -12,10 +12,10 @@ use crate::tasks::queries::{checks, templates};
 use kernel::{AgentId, Assignee, FieldError};
 use store::Read;
 
-/// Looks up what a wish names. `own` is who is meant by `me`.
+/// Resolves the names in a request. `own` is the meaning of `me`.
 ///
 /// # Errors
-/// When something is named that is not there.
+/// If a name is unknown.
 pub fn resolve(
     read: &dyn Read,
     wish: &RoutineRequest,
@@ -60,7 +60,7 @@ pub fn resolve(
     }
 }
 
-/// Who has the roles of a template.
+/// Resolves the role holders of a template.
 fn roles<'w>(
     read: &dyn Read,
     own: AgentId,

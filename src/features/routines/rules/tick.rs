@@ -1,6 +1,6 @@
-//! What the time does. Each instant of a schedule ends in exactly one row: its firing, or the row of
-//! what was missed, which may stand for many. The row and the next instant are one transaction, and a
-//! slot is used once: neither a crash nor a clock that jumps makes anything fire twice.
+//! Scheduled firings. Each instant ends in exactly one row: its firing, or a row for missed instants, which may cover
+//! many. The row and the next instant are written in one transaction and each slot is used once, so neither a crash nor
+//! a clock jump fires twice.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -14,43 +14,42 @@ use kernel::key::KeyBuf;
 use kernel::{CatchUp, Fate, FiredBy};
 use store::{Range, Read, ReadExt, StoreError, WriteTx};
 
-/// An instant that is not older fires as if nothing had been in the way.
+/// An instant of up to this age fires normally.
 const ON_TIME: SignedDuration = SignedDuration::from_secs(90);
-/// The oldest that is made up for, unless the routine says something else.
+/// Default maximum age of an instant to catch up on.
 const MAX_AGE: SignedDuration = SignedDuration::from_hours(24);
-/// How many are made up for at most.
+/// Maximum number of instants to catch up on.
 const MOST_MADE_UP: usize = 10;
-/// How many instants are looked at for those.
+/// Maximum number of instants to examine when catching up.
 const LOOKED_AT: usize = 20_000;
-/// So many begin at once after HQ was off; the others follow one by one.
+/// Number of late firings that start at once after downtime. The others are staggered.
 const AT_ONCE: u32 = 5;
-/// How far apart those begin.
+/// Interval of staggered firings.
 const APART: SignedDuration = SignedDuration::from_secs(5);
 
-/// What a tick did.
+/// Result of a tick.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Ticked {
-    /// How many routines were due.
+    /// Number of due routines.
     pub due: usize,
-    /// How many firings since the last quiet moment were made up for.
+    /// Number of late firings since the last tick without any.
     pub late: u32,
 }
 
-/// The next moment at which a routine becomes due by itself.
+/// Next time at which a routine is due on its own.
 pub fn next_due(tx: &dyn Read) -> Result<Option<Timestamp>, StoreError> {
     let next: Vec<Clock> = tx.scan(DUE, &Range::all().limit(1))?;
     Ok(next.first().and_then(Clock::due))
 }
 
-/// Does what is due, for at most so many routines. `late` is how many were made up for since nothing
-/// was late.
+/// Fires at most `limit` due routines. `late` is the number of late firings since the last tick without any.
 pub fn tick(tx: &mut WriteTx<'_>, limit: usize, late: u32) -> Result<Ticked, StoreError> {
     let now = tx.now();
     let end = KeyBuf::of(&(now.as_millisecond() + 1));
     let due: Vec<Clock> = tx.scan(DUE, &Range::between(KeyBuf::new(), end).limit(limit))?;
     let mut ticked = Ticked { due: due.len(), late };
     for (n, clock) in due.into_iter().enumerate() {
-        // What makes many tasks is an entry of its own, so that it goes back by itself.
+        // A firing that creates many tasks gets a feed entry of its own, so that it can be undone separately.
         let routine = tx.get::<Routine>(clock.routine)?;
         let alone = routine.is_some_and(|routine| routine.action.tasks().is_some());
         if alone && 0 < n {
@@ -64,7 +63,7 @@ pub fn tick(tx: &mut WriteTx<'_>, limit: usize, late: u32) -> Result<Ticked, Sto
     Ok(ticked)
 }
 
-/// What is due of one routine.
+/// Handles one due routine.
 fn one(tx: &mut WriteTx<'_>, mut clock: Clock, late: &mut u32) -> Result<(), StoreError> {
     let now = tx.now();
     let Some(routine) = tx.get::<Routine>(clock.routine)? else {
@@ -99,7 +98,7 @@ fn one(tx: &mut WriteTx<'_>, mut clock: Clock, late: &mut u32) -> Result<(), Sto
     tx.put(&clock)
 }
 
-/// The newest instant that a routine fires for by now: one whose delay is not over is still to come.
+/// Newest instant whose jitter has elapsed.
 fn come(schedule: &Schedule, clock: &Clock, next: Timestamp, now: Timestamp) -> Timestamp {
     let before = |at: Timestamp| at - SignedDuration::from_millis(1);
     let newest = |until| schedule.passed(before(next), until).map(|passed| passed.last);
@@ -110,13 +109,13 @@ fn come(schedule: &Schedule, clock: &Clock, next: Timestamp, now: Timestamp) -> 
     last.unwrap_or(next)
 }
 
-/// A schedule that is over, as one of a single moment, lets its routine stand still.
+/// Deactivates a routine whose schedule has ended, such as a one-time routine.
 fn finish(tx: &mut WriteTx<'_>, routine: &Routine, clock: &Clock) -> Result<(), StoreError> {
     let mut over = routine.clone();
     over.active = false;
     over.updated_at = tx.now();
     tx.put(&over)?;
-    // What it began as an item tells when that is done; a task that is made is all that was wanted.
+    // Work in the inbox archives the routine when it is done. A created task is already the whole result.
     let last = match clock.last {
         Some(id) => tx.get::<Firing>(id)?,
         None => None,
@@ -128,7 +127,7 @@ fn finish(tx: &mut WriteTx<'_>, routine: &Routine, clock: &Clock) -> Result<(), 
     }
 }
 
-/// Fires for the instants from `next` up to `until`, and notes what was missed.
+/// Fires for the instants from `next` up to `until`, and records missed ones.
 fn slots(
     tx: &mut WriteTx<'_>,
     routine: &Routine,
@@ -157,7 +156,7 @@ fn slots(
     }
     let missed = passed.count - u32::try_from(fires.len()).unwrap_or(0).min(passed.count);
     if 0 < missed {
-        // The newest of those that do not fire names the row.
+        // The newest unfired instant is the slot of the row.
         let named = match fires.first() {
             None => passed.last,
             Some(first) => {
@@ -186,14 +185,14 @@ fn slots(
     Ok(())
 }
 
-/// Until when something waits that is made up for.
+/// Start time of a late firing. `None` means now.
 fn spread(now: Timestamp, late: &mut u32) -> Option<Timestamp> {
     *late = late.saturating_add(1);
     let after = late.saturating_sub(AT_ONCE);
     (0 < after).then(|| now + APART * i32::try_from(after).unwrap_or(i32::MAX / 8))
 }
 
-/// How old an instant may be to be made up for: one interval of what comes often, a day at most.
+/// Maximum age of an instant to catch up on: one interval, at most a day, unless the routine sets it.
 fn max_age(routine: &Routine, schedule: &Schedule, last: Timestamp) -> SignedDuration {
     if let Some(minutes) = routine.catch_up_minutes {
         return SignedDuration::from_mins(i64::from(minutes));

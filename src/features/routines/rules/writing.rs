@@ -1,6 +1,6 @@
-//! Words that somebody writes. The page of a task stores title and description at each pause of whoever
-//! writes there: a routine that waits for changes of tasks fires when the words have rested, once for each
-//! writer, with the whole of what became of them (resolution J30). All else that changes fires at once.
+//! Debouncing of task edits. Task pages autosave title and description at each pause, so a routine waiting for task
+//! changes fires once per editor when the text has settled, with the combined change (resolution J30). Other changes
+//! fire at once.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -16,13 +16,12 @@ use kernel::time::from_ms;
 use kernel::{RoutineId, TaskId};
 use store::{Entry, ReadExt, StoreError, WriteTx, feed};
 
-/// How long words rest before they fire.
+/// Time without edits after which text has settled.
 const REST: SignedDuration = SignedDuration::from_mins(10);
-/// How many texts one routine waits for; what is more fires at once.
+/// Maximum number of awaited edits per routine. Further edits fire at once.
 const MOST: usize = 50;
 
-/// Lets these words of a task, changed at this place of an entry, rest before they fire. Says no where too
-/// many do already.
+/// Defers a text change at this feed position. Returns `false` if too many are deferred already.
 pub fn wait(
     tx: &mut WriteTx<'_>,
     routine: RoutineId,
@@ -51,8 +50,7 @@ pub fn wait(
     Ok(true)
 }
 
-/// Lets the words fire that have rested longest, if any have long enough: one text at a time. The clock is
-/// changed and not kept.
+/// Fires the longest settled edit, if any: one per call. Changes `clock` without storing it.
 pub fn rest(tx: &mut WriteTx<'_>, routine: &Routine, clock: &mut Clock) -> Result<(), StoreError> {
     let now = tx.now();
     let all = clock.writing.iter().enumerate().filter(|(_, one)| one.due_at <= now);
@@ -60,12 +58,12 @@ pub fn rest(tx: &mut WriteTx<'_>, routine: &Routine, clock: &mut Clock) -> Resul
     let writing = clock.writing.remove(n);
     let kind = routine.watch().and_then(|watch| registry::kind(&watch.event));
     let (Some(watch), Some(kind)) = (routine.watch(), kind) else { return Ok(()) };
-    // HQ may have been off for long, and the task may be gone.
+    // After long downtime the edit is stale, and the task may be deleted.
     if writing.due_at < now - LONG_PAST || tx.get::<Task>(writing.task)?.is_none() {
         return Ok(());
     }
     let (seq, place) = writing.last;
-    // What the feed does not keep any more cannot be told.
+    // The change is no longer in the feed.
     let Some(entry) = feed::entry(tx, seq)? else { return Ok(()) };
     let happening = Happening {
         kind,
@@ -81,7 +79,7 @@ pub fn rest(tx: &mut WriteTx<'_>, routine: &Routine, clock: &mut Clock) -> Resul
     happen::count(tx, (routine, clock), scene, Slot::Event(seq, place), writing.depth)
 }
 
-/// A clock that was ahead keeps no words longer than others. Says whether it did.
+/// Shortens waits that were set by a clock that was ahead. Returns whether any was shortened.
 #[must_use]
 pub fn rewind(clock: &mut Clock, now: Timestamp) -> bool {
     let latest = now + REST;

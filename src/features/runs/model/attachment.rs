@@ -1,47 +1,43 @@
-//! Files that come with what is said.
+//! Files of messages.
 
 use serde::{Deserialize, Serialize};
 
 use store::BlobId;
 
-/// How many files one message may have.
+/// Maximum number of files of one message.
 pub const MAX_ATTACHED: usize = 8;
-/// How many more there may be of what a program says at too great length for a message.
+/// Additional files for API texts that are too long for a message.
 pub const MAX_SPILLED: usize = 3;
-/// The most that the files of one message have together, in bytes.
+/// Maximum total size of a message's files in bytes.
 pub const MAX_ATTACHED_BYTES: u64 = 20 * 1024 * 1024;
 
-/// How much of a name stands in a path, in bytes, from its end.
+/// Maximum length of a name within a path in bytes, counted from its end.
 const LONG: usize = 100;
 
-/// A file that came with a message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attachment {
-    /// Its name, as it may be shown and saved.
+    /// Display and download name.
     pub name: String,
-    /// What its bytes say it is, such as `image/png`; for text what its sender says, such as
-    /// `text/csv`.
+    /// Detected from the content, such as `image/png`; for text as declared by the sender, such as `text/csv`.
     pub media_type: String,
-    /// Its content.
     pub blob: BlobId,
-    /// Its length in bytes.
+    /// Length in bytes.
     pub len: u64,
 }
 
 impl Attachment {
-    /// Whether it is a picture.
     #[must_use]
     pub fn is_picture(&self) -> bool {
         self.media_type.starts_with("image/")
     }
 
-    /// Whether it is a document that some models read page by page.
+    /// Whether some models read the file as a document, page by page.
     #[must_use]
     pub fn is_document(&self) -> bool {
         self.media_type == "application/pdf"
     }
 
-    /// Whether its words can be read by every model.
+    /// Whether every model can read the file as text.
     #[must_use]
     pub fn is_text(&self) -> bool {
         self.media_type.starts_with("text/")
@@ -51,7 +47,7 @@ impl Attachment {
             )
     }
 
-    /// Where it lies in the folder of the agent that it was sent to.
+    /// Path in the folder of the receiving agent.
     #[must_use]
     pub fn place(&self) -> String {
         let plain = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' };
@@ -61,7 +57,7 @@ impl Attachment {
         format!("scratch/inbox/{mark}-{}", name.trim_start_matches('.'))
     }
 
-    /// What stands for a message that is nothing but files.
+    /// Text of a message that has only files.
     #[must_use]
     pub fn in_words(files: &[Self]) -> String {
         let names: Vec<&str> = files.iter().map(|file| file.name.as_str()).collect();

@@ -1,7 +1,7 @@
-//! Branches of conversations: a run that begins again at a step of another.
+//! Branches: conversations whose first events are those of another conversation.
 //!
-//! A branch has the first events of another conversation in common with it, by reference: its own
-//! events are counted on from there, so that whatever names an event of the common part stays right.
+//! A branch refers to the shared events and numbers its own events after them, so references to shared events stay
+//! valid.
 
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
@@ -12,27 +12,27 @@ use store::{Class, OnDelete, Record, Refs, Root, Table};
 
 pub const BRANCHES: Table = Table::new(183, "session_branches");
 
-/// The field that refers to the conversation with the common part.
+/// Field that refers to the conversation with the shared events.
 pub const BRANCH_PARENT: u8 = 2;
-/// The field that refers to the run that was begun again.
+/// Field that refers to the run that was started again.
 pub const BRANCH_OF: u8 = 3;
 
-/// Why a run was begun again.
+/// Kind of a branch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum BranchWhy {
-    /// In place of what it did from there on: the conversation goes on in the branch.
+    /// Replaces the run from the step on; the branch becomes the current conversation.
     Retry,
-    /// Beside it, to see what comes of it: the conversation stays as it is.
+    /// Runs beside the original, which stays unchanged.
     Fork,
-    /// A person said something in place of what they had said: the conversation goes on in the branch.
+    /// A person edited a message; the branch becomes the current conversation.
     Edit,
-    /// A person asked something beside the conversation, which stays as it is: answered in words alone,
-    /// and gone after a day.
+    /// A side question of a person, answered without tools. The original stays unchanged; the branch is deleted after
+    /// a day.
     Aside,
 }
 
 impl BranchWhy {
-    /// The word for programs.
+    /// API name.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -44,34 +44,32 @@ impl BranchWhy {
     }
 }
 
-/// A conversation that begins as another one did.
+/// A conversation that shares its beginning with another.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Branch {
-    /// The conversation.
     pub session: SessionId,
-    /// The one that it shares its beginning with.
+    /// The conversation with the shared events.
     pub parent: SessionId,
-    /// The first event of that one that is not shared, and the number of the first own one.
+    /// First event of the parent that is not shared, and number of the first own event.
     pub upto: u32,
     pub why: BranchWhy,
-    /// The run that was begun again.
+    /// The run that was started again.
     pub of: RunId,
-    /// The step of that run at which it was, as on its page; none for its beginning.
+    /// Step number of that run, as on its page; `None` for the beginning.
     pub step: Option<u32>,
-    /// The run that began with the branch.
+    /// The first run of the branch.
     pub run: RunId,
-    /// How much that run thinks; none for what is usual.
+    /// Thinking level of that run; `None` for the default.
     pub thinking: Option<Thinking>,
-    /// What its model is told of what lies between; often nothing.
+    /// Note for the model about the discarded part; often empty.
     pub note: String,
-    /// Who began it again.
     pub by: Actor,
     #[serde(with = "millisecond::required")]
     pub at: Timestamp,
 }
 
 impl Branch {
-    /// Where the run was begun again, in words: "from step 7".
+    /// Cut position as text: "from step 7".
     #[must_use]
     pub fn place(&self) -> String {
         match self.step {
@@ -90,7 +88,7 @@ impl Record for Branch {
     }
     fn refs(&self, refs: &mut Refs) {
         refs.to::<Session>(1, Some(self.session), OnDelete::Cascade);
-        // Its first events lie there.
+        // The branch reads its first events from the parent.
         refs.to::<Session>(BRANCH_PARENT, Some(self.parent), OnDelete::Refuse);
         refs.to::<Run>(BRANCH_OF, Some(self.of), OnDelete::Refuse);
     }

@@ -1,4 +1,4 @@
-//! Sub-agents: runs that another run made for a part of its work.
+//! Sub-agents: runs that another run created for a part of its work.
 
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
@@ -7,68 +7,66 @@ use super::Run;
 use kernel::{InputId, RunId, SessionId, Thinking, Timestamp, TypedId};
 use store::{Class, DecodeError, Index, Keys, OnDelete, Record, Refs, Root, Table, codec};
 
-/// Sub-agents.
 pub const CHILDREN: Table = Table::new(175, "subagents");
-/// The run that made it, then the order of making.
+/// Parent run, then creation order.
 pub const CHILDREN_BY_PARENT: Index = Index::multi(176, "subagents_by_parent");
-/// The conversation of that run.
+/// Conversation of the parent run.
 pub const CHILDREN_BY_SESSION: Index = Index::multi(177, "subagents_by_session");
-/// The run at the top.
+/// Root run.
 pub const CHILDREN_BY_ROOT: Index = Index::multi(178, "subagents_by_root");
 
 /// The call that waits for a sub-agent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Awaited {
-    /// The run that waits.
+    /// The waiting run.
     pub run: RunId,
-    /// The number of the call in that run.
+    /// Number of the call in that run.
     pub step: u32,
-    /// Whether the end of one of them is enough.
+    /// Whether the wait ends with the first sub-agent that ends.
     pub any: bool,
 }
 
-/// What makes a run a sub-agent. What it may do was settled when it was made.
+/// Sub-agent record of a run. Its rights are fixed at creation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Child {
     pub run: RunId,
-    /// The run that made it.
+    /// The run that created it.
     pub parent: RunId,
-    /// The conversation of that run, which hears of its end.
+    /// Conversation of the parent run, which receives the result.
     pub session: SessionId,
-    /// The run at the top: its parent, or that one's.
+    /// The topmost ancestor run.
     pub root: RunId,
-    /// How many runs are above it.
+    /// Number of ancestor runs.
     pub depth: u8,
-    /// Whether it may make sub-agents itself.
+    /// Whether it may create sub-agents itself.
     pub may_spawn: bool,
-    /// What its parent calls it; empty when it has no name.
+    /// Name given by its parent; may be empty.
     pub name: String,
-    /// How much it thinks; none for what is usual.
+    /// `None`: the default level.
     pub thinking: Option<Thinking>,
-    /// Its share of what its parent may spend, in micro-dollars; none where nothing limits that.
+    /// Spending limit in micro-dollars; `None` without a limit of its own.
     pub limit_micros: Option<i64>,
-    /// The same in tokens.
+    /// Token limit; `None` without a limit of its own.
     pub limit_tokens: Option<i64>,
-    /// Who waits for it.
+    /// The waiting call, if any.
     pub awaited: Option<Awaited>,
-    /// What it answered, or why it failed.
+    /// Its answer, or the reason for its failure.
     pub result: String,
-    /// The word with which its parent's conversation hears of its end.
+    /// The message that reports its end to the parent's conversation.
     pub input: Option<InputId>,
-    /// Whether its parent knows its end, or does not want to.
+    /// Whether its end was reported to the parent or needs no report.
     pub told: bool,
-    /// When it was made.
     #[serde(with = "millisecond::required")]
     pub at: Timestamp,
     #[serde(with = "millisecond::optional")]
     pub ended_at: Option<Timestamp>,
-    /// For how many minutes it may work; none where only the limit of all runs holds.
+    /// Limit of work time in minutes; `None` if only the general run limit applies.
     pub minutes: Option<u32>,
-    /// Whether it may run programs, if its agent may: nobody gets more hands than who asks.
+    /// Whether it may run programs if its agent may: no more rights than its parent has.
     pub may_exec: bool,
-    /// Whether those may use the network, if its agent's may.
+    /// Whether its programs may use the network if its agent's may.
     pub may_network: bool,
-    /// Whether it began with what was said in its parent's conversation.
+    /// Whether it began with a copy of its parent's conversation.
     pub forked: bool,
 }
 
@@ -95,7 +93,6 @@ struct ChildV1 {
 }
 
 impl Child {
-    /// Whether it has not ended.
     #[must_use]
     pub fn is_live(&self) -> bool {
         self.ended_at.is_none()
@@ -176,7 +173,7 @@ impl Record for Child {
             told: old.told,
             at: old.at,
             ended_at: old.ended_at,
-            // All of them were their parent's own.
+            // In the old layout, every sub-agent used its parent's agent.
             minutes: None,
             may_exec: true,
             may_network: true,

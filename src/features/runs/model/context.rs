@@ -1,4 +1,4 @@
-//! What of a session its model is shown.
+//! Context of a session: which part of it models read.
 
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
@@ -7,42 +7,41 @@ use super::Session;
 use kernel::{Actor, Part, SessionId, Timestamp, TypedId};
 use store::{Class, OnDelete, Record, Refs, Root, Table};
 
-/// What of sessions their models are shown.
 pub const CONTEXTS: Table = Table::new(180, "session_contexts");
 
-/// What of a session its model is shown. The events themselves stay: only where the model begins to
-/// read moves on. A session without such a record is shown whole.
+/// Which part of a session models read. Events are never removed; only the start position moves. Without a record,
+/// models read the whole session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Context {
     pub session: SessionId,
-    /// The first event that is shown as it was; what came before stands in the summary.
+    /// First event sent unchanged; earlier ones are in the summary.
     pub first_kept: u32,
-    /// The number of the event with the newest summary.
+    /// Number of the event with the latest summary.
     pub summary: Option<u32>,
-    /// Of long results of tools before this event, the beginning and the end are shown.
+    /// Long tool results before this event are cut to beginning and end.
     pub trimmed: u32,
-    /// Of results of tools before this event, only the names are shown.
+    /// Tool results before this event are reduced to their names.
     pub cleared: u32,
-    /// How many events there were when one of the two last changed.
+    /// Number of events when `trimmed` or `cleared` last changed.
     pub pruned_at: u32,
-    /// How often it was compacted.
+    /// Number of compactions.
     pub compactions: u32,
-    /// A compaction that somebody wants.
+    /// Requested compaction.
     pub asked: Option<CompactionRequest>,
 }
 
-/// Somebody wants a conversation compacted.
+/// Request for a compaction.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CompactionRequest {
     pub by: Actor,
-    /// What the summary should look at above all; often nothing.
+    /// Focus for the summary; often empty.
     pub focus: String,
     #[serde(with = "millisecond::required")]
     pub at: Timestamp,
 }
 
 impl Context {
-    /// The context of a session that is shown whole.
+    /// A context that includes the whole session.
     #[must_use]
     pub fn whole(session: SessionId) -> Self {
         Self {

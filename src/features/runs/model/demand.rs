@@ -1,70 +1,69 @@
-//! What a program asks of an answer beside words: tools of its own, and how the model answers.
+//! Options of an API request beyond text: client tools and sampling parameters.
 
 use serde::{Deserialize, Serialize};
 
 use kernel::JsonText;
 
-/// What is added to the name of a program's tool when HQ has one of that name.
+/// Suffix added to a client tool's name if HQ has a tool of the same name.
 pub const OTHERS: &str = "_client";
 
-/// A tool that a program carries out itself.
+/// A tool that the API client executes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClientTool {
-    /// Its name, as the program knows it.
+    /// Name as the client knows it.
     pub name: String,
-    /// What it does.
+    /// Description for the model.
     pub about: String,
-    /// JSON schema of its arguments, an object.
+    /// JSON schema of the arguments, an object.
     pub schema: JsonText,
 }
 
-/// Whether a tool of the program has to be called.
+/// Tool choice of the client.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ClientChoice {
     /// The model decides.
     #[default]
     Auto,
-    /// None is on offer.
+    /// No tools are offered.
     None,
-    /// One has to be called.
+    /// The model must call a tool.
     Required,
-    /// This one has to be called.
+    /// The model must call this tool.
     Named(String),
-    /// The model decides; the words of its answer have this form.
+    /// The model decides; the text of the answer has this JSON form.
     Form(AnswerForm),
 }
 
-/// The form that a program wants for the words of an answer: JSON.
+/// JSON form of an answer's text.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AnswerForm {
-    /// What the program calls it.
+    /// Name given by the client.
     pub name: String,
-    /// Its JSON schema; none for any JSON object.
+    /// JSON schema; `None` for any JSON object.
     pub schema: Option<JsonText>,
-    /// Whether the schema is followed to the letter, where the program says so.
+    /// Whether the provider enforces the schema strictly, if the client says so.
     pub strict: Option<bool>,
 }
 
-/// What a program asks of an answer.
+/// Options of an API request.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Demand {
     pub tools: Vec<ClientTool>,
-    /// Whether one has to be called.
     pub choice: ClientChoice,
-    /// Whether only one may be called at a time.
+    /// Whether parallel tool calls are off.
     pub one_by_one: bool,
-    /// The most output tokens of one model call.
+    /// Maximum output tokens of one model call.
     pub max_output: Option<u32>,
-    /// Sampling temperature, in thousandths.
+    /// Sampling temperature in thousandths.
     pub temperature: Option<u16>,
-    /// Nucleus sampling, in thousandths.
+    /// Nucleus sampling in thousandths.
     pub top_p: Option<u16>,
-    /// Texts that end the output.
+    /// Stop sequences.
     pub stop: Vec<String>,
 }
 
 impl Demand {
-    /// The tools that are on offer.
+    /// The tools offered to the model.
     #[must_use]
     pub fn offered(&self) -> &[ClientTool] {
         match self.choice {
@@ -73,7 +72,7 @@ impl Demand {
         }
     }
 
-    /// The form that the words of the answer must have.
+    /// The required JSON form of the answer.
     #[must_use]
     pub fn form(&self) -> Option<&AnswerForm> {
         match &self.choice {
@@ -82,20 +81,20 @@ impl Demand {
         }
     }
 
-    /// Whether a call of one of its tools has to come.
+    /// Whether the model must call a client tool.
     #[must_use]
     pub fn must_call(&self) -> bool {
         matches!(self.choice, ClientChoice::Required | ClientChoice::Named(_))
     }
 
-    /// Whether a tool that the model calls so is one of the program's.
+    /// Whether the name in a model's call is a client tool's.
     #[must_use]
     pub fn has(&self, called: &str) -> bool {
         let own = self.own_name(called);
         self.tools.iter().any(|tool| tool.name == own)
     }
 
-    /// The program's own name of a tool that the model calls so.
+    /// The client's own name of a tool that the model called `called`.
     #[must_use]
     pub fn own_name<'n>(&'n self, called: &'n str) -> &'n str {
         let is = |name: &str| self.tools.iter().any(|tool| tool.name == name);

@@ -1,4 +1,4 @@
-//! Events of conversations: what was said, called and decided.
+//! Session events: messages, model calls, tool calls and decisions.
 
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
@@ -7,26 +7,24 @@ use super::{Attachment, Run, SESSION_EVENTS, Session};
 use kernel::{Actor, InputId, Outcome, RunId, SessionId, Thinking, Timestamp, TypedId, WaitFor};
 use store::{BlobId, BlobRefs, Class, Record, Root, Table};
 
-/// The word of an answer's `stop` where it ended before it was whole, because its call failed.
+/// `stop` value of a response that is incomplete because its call failed.
 pub const BROKEN_OFF: &str = "broken_off";
 
-/// Text that may be long: inline up to 16 KiB, else a blob.
+/// Text of any length: inline up to 16 KiB, else a blob.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Body {
-    /// Here.
     Inline(String),
-    /// In a blob; the head is kept here.
     Blob {
         id: BlobId,
-        /// Its length in bytes.
+        /// Length in bytes.
         len: u64,
-        /// What a model reads of it: its head and tail, at most 16 KiB.
+        /// What a model reads: head and tail, at most 16 KiB.
         head: String,
     },
 }
 
 impl Body {
-    /// What is at hand without reading the blob.
+    /// The text available without reading the blob.
     #[must_use]
     pub fn head(&self) -> &str {
         match self {
@@ -36,137 +34,122 @@ impl Body {
     }
 }
 
-/// How a tool call ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CallStatus {
-    /// With a result.
     Ok,
     /// With an error that the model reads.
     Error,
-    /// It took too long.
     Timeout,
-    /// A person stopped it.
+    /// Stopped by a person.
     Stopped,
-    /// It was never begun: a message came first.
+    /// Never begun, because a message came first.
     Skipped,
-    /// Interrupted; whether it took effect is not known.
+    /// Interrupted; the effect is unknown.
     Unknown,
 }
 
-/// What happened in a session.
+/// Content of a session event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum EventKind {
-    /// Somebody said something.
+    /// A message.
     Input {
-        /// The queued input that it was; none for a run card.
+        /// The queued input; `None` for a run card.
         input: Option<InputId>,
-        /// What was said, as the model reads it.
+        /// As the model reads it.
         text: Body,
         by: Actor,
-        /// Whether it came while a run was working.
+        /// Whether the message arrived while a run was working.
         steered: bool,
     },
-    /// A run began, or went on after a crash or a wait.
+    /// A run began, or resumed after a crash or a wait.
     RunStarted {
-        /// Its attempt, from 1.
+        /// Counts from 1.
         attempt: u32,
         model: String,
-        /// How much it thinks.
         thinking: Thinking,
-        /// The size of the first request in bytes; 0 when unknown.
+        /// Size of the first request in bytes; 0 if unknown.
         request_bytes: u32,
     },
-    /// A model call is about to be made; money is reserved.
+    /// A model call is about to be made; its cost is reserved.
     CallStarted {
-        /// Its number in the run, from 1.
+        /// Number in the run, from 1.
         call: u32,
         provider: String,
         model: String,
-        /// The most that it may cost, in micro-dollars.
+        /// Maximum possible cost in micro-dollars.
         reserved_micros: i64,
     },
-    /// A model call failed.
     CallFailed {
-        /// Its number.
         call: u32,
-        /// The class of the error.
+        /// Error class.
         class: String,
-        /// What it said.
         message: String,
-        /// When it is tried again.
+        /// Time of the next attempt.
         #[serde(with = "millisecond::optional")]
         retry_at: Option<Timestamp>,
     },
-    /// The model has spoken. The parts are JSON text, so that their form can grow.
+    /// A response of the model. The parts are JSON text, so that their format can grow.
     Assistant {
-        /// The call's number.
         call: u32,
         /// `Vec<providers::Part>` as JSON.
         parts: Body,
-        /// Why it ended.
+        /// Stop reason.
         stop: String,
         /// Tokens sent, cached or not.
         input_tokens: u64,
         /// Tokens received.
         output_tokens: u64,
-        /// What it cost, in micro-dollars; none when no price is known.
+        /// Cost in micro-dollars; `None` if the price is unknown.
         billed_micros: Option<i64>,
-        /// How long it took, in milliseconds.
+        /// Duration in milliseconds.
         millis: u64,
     },
-    /// A tool was begun: noted before any effect that the store does not hold.
+    /// A tool was begun. Written before any effect outside the store.
     ToolStarted {
-        /// The number of the call in the run, from 1.
+        /// Number of the tool call in the run, from 1.
         step: u32,
-        /// The provider's id of the call.
+        /// Call id assigned by the provider.
         call_id: String,
-        /// The tool.
         name: String,
-        /// `file` tools: path, hash before, hash after.
+        /// `file` tools only.
         file: Option<FileMark>,
     },
-    /// A tool has answered.
     ToolFinished {
-        /// The number of the call in the run.
+        /// Number of the tool call in the run.
         step: u32,
-        /// The provider's id of the call.
+        /// Call id assigned by the provider.
         call_id: String,
-        /// The tool.
         name: String,
-        /// How it ended.
         status: CallStatus,
-        /// What the model reads.
+        /// As the model reads it.
         result: Body,
-        /// How long it took, in milliseconds.
+        /// Duration in milliseconds.
         millis: u64,
-        /// Paths of the agent's files that changed.
+        /// Changed paths in the agent's folder.
         paths: Vec<String>,
-        /// The feed entry of its effect: undo finds it.
+        /// Feed entry of the effect; undo uses it.
         seq: Option<u64>,
     },
-    /// A word of the program to the model.
+    /// A message from HQ to the model.
     Notice { text: String },
-    /// The run waits.
     Waiting {
         waits_for: WaitFor,
-        /// In one sentence.
+        /// One sentence.
         detail: String,
-        /// Until when at most.
+        /// Deadline of the wait.
         #[serde(with = "millisecond::optional")]
         until: Option<Timestamp>,
     },
-    /// The program ended in the middle of the run.
+    /// HQ stopped in the middle of the run.
     Interrupted {
-        /// What was going on.
+        /// What the run was doing.
         what: String,
     },
-    /// Files were committed.
     Committed {
         commit: String,
-        /// How many files changed.
+        /// Number of changed files.
         files: u32,
     },
-    /// The run is over.
     RunEnded {
         outcome: Outcome,
         /// In the agent's words.
@@ -174,176 +157,166 @@ pub enum EventKind {
     },
     /// A tool that changes several files together was begun.
     FilesStarted {
-        /// The number of the call in the run, from 1.
+        /// Number of the tool call in the run, from 1.
         step: u32,
-        /// The provider's id of the call.
+        /// Call id assigned by the provider.
         call_id: String,
-        /// The tool.
         name: String,
-        /// What it is about to do to each file.
+        /// Planned change of each file.
         files: Vec<FileMark>,
-        /// The new contents as JSON, so that what a crash cuts off can be completed.
+        /// The new contents as JSON, so that a change interrupted by a crash can be completed.
         kept: BlobId,
     },
-    /// The run knows these files as they are now.
+    /// The run has seen these file versions.
     FilesSeen { files: Vec<SeenFile> },
-    /// A result has a picture.
+    /// A picture of a tool result.
     Picture {
-        /// The provider's id of the call.
+        /// Call id assigned by the provider.
         call_id: String,
         /// Such as `image/png`.
         media_type: String,
-        /// The file.
         id: BlobId,
-        /// Its length in bytes.
+        /// Length in bytes.
         len: u64,
     },
-    /// Another model, or another key, answers from here on.
+    /// Another model or key answers from here on.
     ModelSwitched {
-        /// Who answered or was asked before.
+        /// The previous model.
         from: String,
-        /// Who is asked now.
+        /// The model that is used now.
         to: String,
         why: String,
     },
-    /// The older parts of the conversation are about to be put into a summary.
+    /// The older part of the conversation is about to be summarized.
     CompactionStarted {
         why: CompactionWhy,
-        /// What the summary should look at above all; often nothing.
+        /// Focus for the summary; often empty.
         focus: String,
-        /// About how many tokens the conversation has.
+        /// Estimated tokens of the conversation.
         tokens: u64,
     },
-    /// For a model, the older parts of the conversation stand in a summary from here on.
+    /// From here on, models read a summary instead of the older part of the conversation.
     Compacted {
+        /// As models read it.
         summary: String,
-        /// How it came about.
         how: Compaction,
     },
-    /// The conversation stays as it is.
+    /// The compaction failed; the conversation is unchanged.
     CompactionFailed {
-        /// Why, in a sentence.
+        /// One sentence.
         why: String,
     },
-    /// What a compaction would have lost was written into the agent's memory.
+    /// Content that a compaction would have lost, written to the agent's memory.
     Remembered {
-        /// The file.
         path: String,
-        /// What was written, line by line.
+        /// The lines written.
         lines: Vec<String>,
     },
-    /// Files came with the message before it.
+    /// Files of the preceding message.
     Attached {
         /// The queued input.
         input: InputId,
-        /// The files, in order.
+        /// In order.
         files: Vec<Attachment>,
     },
-    /// A person answered the run's question. The model reads it as the result of its call.
+    /// A person answered the run's question. The model reads the answer as the result of its call.
     Answered {
-        /// The message that was the answer, if it was one.
+        /// The message that was the answer, if any.
         input: Option<InputId>,
-        /// Who answered.
         by: Actor,
-        /// What was answered.
         text: Body,
     },
-    /// What a model is told before anything is said: the parts of the prompt, in order.
+    /// The parts of the prompt, in order, before the first message.
     Prompted { parts: Vec<PromptPart> },
-    /// Somebody who runs the workspace has looked at this private conversation.
+    /// An owner or admin viewed this private conversation.
     Looked { by: Actor },
-    /// A tool has answered after its run was ended or put back without it: kept as evidence. No model reads it.
+    /// A tool finished after its run had been ended or requeued without the result. Stored as evidence; no model
+    /// reads it.
     Late {
         /// The number that the call would have had in the run.
         step: u32,
-        /// The provider's id of the call.
+        /// Call id assigned by the provider.
         call_id: String,
-        /// The tool.
         name: String,
-        /// How it ended.
         status: CallStatus,
-        /// What it said.
         result: Body,
-        /// How long it took, in milliseconds.
+        /// Duration in milliseconds.
         millis: u64,
-        /// Paths of the agent's files that changed.
+        /// Changed paths in the agent's folder.
         paths: Vec<String>,
     },
-    /// Files stay without a commit because they hold a key. No model reads it.
+    /// Files that were not committed because they contain a key. No model reads this event.
     LeftOut { files: Vec<LeftOut> },
 }
 
-/// A file that stays without a commit.
+/// A file that was not committed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LeftOut {
-    /// The path in the agent's folder.
+    /// Path in the agent's folder.
     pub path: String,
-    /// The line with the key, from 1.
+    /// Line of the key, from 1.
     pub line: u32,
-    /// Why it was left out.
     pub why: String,
 }
 
-/// A part of what a model is told before anything is said.
+/// Part of a prompt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PromptPart {
-    /// What it is: the name of a file of the agent, or words.
+    /// File name of the agent's file, or a heading.
     pub name: String,
-    /// Its length in bytes.
+    /// Length in bytes.
     pub bytes: u32,
-    /// Whether it is the same from run to run, so that a provider may keep it.
+    /// Whether the part is the same from run to run, so that a provider may cache it.
     pub stable: bool,
 }
 
-/// Why a conversation is made shorter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CompactionWhy {
-    /// Somebody asked for it.
+    /// Requested.
     Asked,
-    /// It will soon not fit the model's window.
+    /// The conversation will soon exceed the model's context window.
     Full,
-    /// The provider did not take it.
+    /// The provider rejected the request as too long.
     Overflow,
 }
 
-/// Who wrote a summary.
+/// Author of a summary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SummaryBy {
-    /// The model, at once.
+    /// The model, at the first attempt.
     Model,
     /// The model, after it was told what was missing.
     Mended,
-    /// HQ, from what was said: the model's own lost too much, or there was none.
+    /// HQ, extracted from the messages: the model's summary lost too much or is missing.
     Extract,
 }
 
-/// What a compaction came to.
+/// Result of a compaction.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Compaction {
-    /// Who wrote the summary.
     pub by: SummaryBy,
-    /// The first event that a model still sees as it was.
+    /// First event that models still see unchanged.
     pub first_kept: u32,
-    /// About how many tokens the conversation had.
+    /// Estimated tokens before.
     pub tokens_before: u64,
-    /// About how many it has now.
+    /// Estimated tokens after.
     pub tokens_after: u64,
-    /// The model that was asked.
+    /// The model that was called.
     pub model: String,
-    /// Tokens sent for it, cached or not.
+    /// Tokens sent, cached or not.
     pub input_tokens: u64,
     /// Tokens received.
     pub output_tokens: u64,
-    /// What it cost, in micro-dollars; none when no price is known.
+    /// Cost in micro-dollars; `None` if the price is unknown.
     pub billed_micros: Option<i64>,
-    /// How long it took, in milliseconds.
+    /// Duration in milliseconds.
     pub millis: u64,
 }
 
-/// A file as a run has read or listed it.
+/// A file version that a run has read or listed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SeenFile {
-    /// The path in the agent's folder.
+    /// Path in the agent's folder.
     pub path: String,
     /// SHA-256.
     pub hash: [u8; 32],
@@ -352,19 +325,19 @@ pub struct SeenFile {
 /// A planned change of a file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileMark {
-    /// The path in the agent's folder.
+    /// Path in the agent's folder.
     pub path: String,
-    /// SHA-256 before; none when it is new.
+    /// SHA-256 before; `None` if the file is new.
     pub before: Option<[u8; 32]>,
-    /// SHA-256 after; none when it is deleted.
+    /// SHA-256 after; `None` if the file is deleted.
     pub after: Option<[u8; 32]>,
 }
 
-/// One event of a session; never changed.
+/// One event of a session; immutable.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionEvent {
     pub session: SessionId,
-    /// Its number in the session, from 0.
+    /// Number in the session, from 0.
     pub n: u32,
     pub run: Option<RunId>,
     #[serde(with = "millisecond::required")]
@@ -372,17 +345,17 @@ pub struct SessionEvent {
     pub kind: EventKind,
 }
 
-/// What instructions of a program begin with.
+/// First line of the instructions of an API client.
 const INSTRUCTIONS: &str = "# Instructions from the program that asks";
 
 impl SessionEvent {
-    /// Instructions of a program as they stand in a conversation.
+    /// Instructions of an API client as stored in a conversation.
     #[must_use]
     pub fn as_instructions(text: &str) -> String {
         format!("{INSTRUCTIONS}\n{text}")
     }
 
-    /// The instructions with which a program began its conversation, when this event holds them.
+    /// The client's instructions, if this event holds them.
     #[must_use]
     pub fn instructions(&self) -> Option<&str> {
         match &self.kind {

@@ -1,4 +1,4 @@
-//! What a machine said of a run after that had been taken from it: readable, and never applied.
+//! Writes of a host that arrived after its run was taken away. They are readable and never applied.
 
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
@@ -7,20 +7,19 @@ use super::Run;
 use kernel::{RunId, Timestamp, TypedId};
 use store::{Class, OnDelete, Record, Refs, Root, Table};
 
-/// What came too late of runs.
 pub const RUN_EVIDENCE: Table = Table::new(402, "run_evidence");
 
-/// One thing that a machine said of a run that was not its own any more.
+/// One late write of a host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Evidence {
     pub run: RunId,
-    /// Which of its writes it was.
+    /// Number of the write.
     pub number: u64,
-    /// What kind of write, in a word.
+    /// Kind of the write.
     pub kind: String,
-    /// What it says, for people.
+    /// Display text.
     pub text: String,
-    /// When it was written there, by the clock of that machine.
+    /// Time of the write by the host's clock.
     #[serde(with = "millisecond::required")]
     pub at: Timestamp,
     #[serde(with = "millisecond::required")]

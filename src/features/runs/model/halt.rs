@@ -1,5 +1,4 @@
-//! What keeps runs from going on although nothing is wrong: a person paused the workspace, or an agent
-//! with all that it does.
+//! Pauses of the workspace or of one agent, ordered by a person or by HQ.
 
 use jiff::fmt::serde::timestamp::millisecond;
 use schemars::JsonSchema;
@@ -12,10 +11,9 @@ use store::{Class, OnDelete, Record, Refs, Table};
 
 pub const HALTS: Table = Table::new(172, "halts");
 
-/// What stands still.
+/// Scope of a pause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum HaltOf {
-    /// The whole workspace.
     Workspace,
     Agent(AgentId),
 }
@@ -36,14 +34,13 @@ impl Key for HaltOf {
     }
 }
 
-/// A halt; it is gone when somebody lets work go on.
+/// A pause; deleted when work resumes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Halt {
-    /// What stands still.
     pub of: HaltOf,
-    /// What became of runs that were at work.
+    /// What happened to running runs.
     pub how: HaltHow,
-    /// Who; none for the program.
+    /// `None` for HQ itself.
     pub by: Option<AccountId>,
     #[serde(with = "millisecond::required")]
     pub at: Timestamp,
@@ -62,8 +59,7 @@ pub enum HaltCause {
 }
 
 impl Halt {
-    /// Why it is there. The program itself cuts off what a copy would do; after crashes there is nothing to
-    /// cut off.
+    /// Cause of the pause. HQ itself stops running work only in a copy; after crashes no work is running.
     #[must_use]
     pub fn cause(&self) -> HaltCause {
         match (self.by, self.how) {
@@ -77,7 +73,7 @@ impl Halt {
 impl Record for Halt {
     type Id = HaltOf;
     const TABLE: Table = HALTS;
-    // An undo never lets work go on.
+    // Not tracked, so undo never resumes work.
     const CLASS: Class = Class::Work;
     fn id(&self) -> HaltOf {
         self.of

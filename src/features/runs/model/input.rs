@@ -1,4 +1,4 @@
-//! What is said to agents before they have read it.
+//! Messages to agents before they are read.
 
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
@@ -12,32 +12,32 @@ use store::codec::{self, DecodeError};
 use store::{BlobId, BlobRefs, Class, Index, Keys, OnDelete, Record, Refs, Root, Table};
 
 pub const INPUTS: Table = Table::new(69, "queued_inputs");
-/// Session, open inputs only, in order; with those that are still to be told in one line.
+/// Session, then order; open inputs only, including those still to be summarized in one line.
 pub const INPUT_OPEN: Index = Index::multi(70, "queued_inputs_open");
-/// Session, inputs that were dropped and can be brought back.
+/// Session, then order; dropped inputs that can be restored.
 pub const INPUT_KEPT: Index = Index::multi(171, "queued_inputs_kept");
 
-/// How a comment begins that a run reads; behind it stands who wrote it.
+/// Prefix of a comment as a run reads it; the author follows.
 pub const COMMENT_BY: &str = "New comment on the task by ";
 
-/// Where a queued input stands.
+/// State of a queued input.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum InputState {
-    /// Waits.
+    /// Waits for a run.
     Accepted,
-    /// A run has it and has not read it yet.
+    /// Assigned to a run that has not read it.
     Assigned(RunId),
-    /// A run has read it.
+    /// Read by a run.
     Consumed(RunId),
-    /// Its author took it back.
+    /// Withdrawn by its author.
     Cancelled,
-    /// It was dropped, with the reason.
+    /// Dropped for this reason.
     Dropped(String),
-    /// There were too many: the next turn hears of it in one line.
+    /// Dropped because too many waited; the next turn summarizes it in one line.
     Overflowed,
 }
 
-/// Something said to an agent: talk, never work.
+/// A message to an agent. Work is never a message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Input {
     pub id: InputId,
@@ -45,30 +45,29 @@ pub struct Input {
     pub agent: AgentId,
     pub text: String,
     pub by: Actor,
-    /// How it came: a chat message or an API call.
+    /// Chat message or API call.
     pub trigger: RunTrigger,
     pub state: InputState,
-    /// A model for this message alone.
+    /// Model for this message only.
     pub model: Option<String>,
-    /// The comment that it was; when no run reads it in time, it becomes an inbox item.
+    /// The comment behind this input. It becomes an inbox item if no run reads it in time.
     pub comment: Option<CommentId>,
-    /// What it does while a run works.
+    /// Mode while a run works.
     pub mode: QueueMode,
-    /// Whether its author may bring it back after it was dropped.
+    /// Whether the author may restore the dropped input.
     pub kept: bool,
     #[serde(with = "millisecond::required")]
     pub created_at: Timestamp,
-    /// Files that come with it.
     pub attached: Vec<Attachment>,
-    /// What the program that sent it asks for beside words.
+    /// Options of an API client beyond text.
     pub demand: Option<Demand>,
-    /// How much the model thinks about this message alone.
+    /// Thinking level for this message only.
     pub thinking: Option<Thinking>,
-    /// Whether it is to answer this message sooner.
+    /// Response speed for this message only.
     pub fast: Option<Fast>,
 }
 
-/// The layout before a message could be a fast one. Frozen.
+/// Layout before `fast`. Frozen.
 #[derive(Deserialize)]
 struct InputV3 {
     id: InputId,
@@ -89,7 +88,7 @@ struct InputV3 {
     thinking: Option<Thinking>,
 }
 
-/// The layout before messages had files, demands and a thinking level. Frozen.
+/// Layout before `attached`, `demand` and `thinking`. Frozen.
 #[derive(Deserialize)]
 struct InputV2 {
     id: InputId,
@@ -107,7 +106,7 @@ struct InputV2 {
     created_at: Timestamp,
 }
 
-/// The layout before a message said what it does while a run works. Frozen.
+/// Layout before `mode` and `kept`. Frozen.
 #[derive(Deserialize)]
 struct InputV1 {
     id: InputId,
@@ -165,8 +164,7 @@ impl From<InputV1> for InputV2 {
 }
 
 impl Input {
-    /// Words of a chat that wait and steer the run that works; whoever makes them says what is
-    /// particular about them.
+    /// A waiting chat message that steers the working run. Callers override fields as needed.
     #[must_use]
     pub fn words(
         id: InputId,
@@ -194,19 +192,19 @@ impl Input {
         }
     }
 
-    /// Whether it waits to be read.
+    /// Whether the input waits to be read.
     #[must_use]
     pub fn is_open(&self) -> bool {
         matches!(self.state, InputState::Accepted | InputState::Assigned(_))
     }
 
-    /// Whether somebody said it, and not HQ itself: work makes way for that.
+    /// Whether the author is not HQ itself. Work yields to such inputs.
     #[must_use]
     pub fn is_from_outside(&self) -> bool {
         !matches!(self.by, Actor::System(_))
     }
 
-    /// Whether it is what a person said or a program of theirs, and not a word of HQ or a comment.
+    /// Whether the input is a message of a person or of their API client, not of HQ and not a comment.
     #[must_use]
     pub fn is_talk(&self) -> bool {
         self.comment.is_none() && self.by.account().is_some()

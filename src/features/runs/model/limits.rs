@@ -1,32 +1,31 @@
-//! How runs may branch: how deep, how wide, how many, for how long.
+//! Limits of sub-agents: depth, number and work time.
 
 use serde::{Deserialize, Serialize};
 
 use store::{Class, Record, Table};
 
-/// What bounds sub-agents.
 pub const SUBAGENT_LIMITS: Table = Table::new(185, "subagent_limits");
 
-/// What bounds sub-agents of the workspace (one row; without it [`SubagentLimits::default`] holds).
+/// Limits of sub-agents in the workspace. One row; without it [`SubagentLimits::default`] applies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SubagentLimits {
-    /// How many runs there may be above a sub-agent.
+    /// Maximum number of ancestors of a sub-agent.
     pub depth: u8,
-    /// How many one run may make.
+    /// Maximum number per parent run.
     pub fan_out: u32,
-    /// How many of one conversation may be at work at once.
+    /// Maximum number of live sub-agents per conversation.
     pub live: u32,
-    /// How many may ever be made below one run.
+    /// Maximum number ever created below a root run.
     pub total: u32,
-    /// For how many minutes one may work.
+    /// Maximum work time of one sub-agent in minutes.
     pub minutes: u32,
 }
 
-/// A limit: what it is called in records and forms, its least and its most.
+/// A limit: field name, minimum, maximum.
 pub type Bound = (&'static str, u32, u32);
 
 impl SubagentLimits {
-    /// What people may choose, in the order of the fields.
+    /// Ranges in the order of the fields.
     pub const BOUNDS: [Bound; 5] = [
         ("depth", 1, 5),
         ("fan_out", 1, 100),
@@ -35,7 +34,7 @@ impl SubagentLimits {
         ("minutes", 1, 24 * 60),
     ];
 
-    /// The values, in the order of [`Self::BOUNDS`].
+    /// The values in the order of [`Self::BOUNDS`].
     #[must_use]
     pub fn values(&self) -> [u32; 5] {
         [u32::from(self.depth), self.fan_out, self.live, self.total, self.minutes]

@@ -1,4 +1,4 @@
-//! How far each member has read each conversation that is theirs or that they take part in.
+//! Read marks: unread count of each participant of a conversation.
 
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
@@ -8,20 +8,19 @@ use kernel::{AccountId, AgentId, SessionId, Timestamp, TypedId};
 use store::{Class, Index, Keys, OnDelete, Record, Refs, Table};
 
 pub const READ_MARKS: Table = Table::new(182, "read_marks");
-/// Member, then whether something waits to be read.
+/// Member, then whether anything is unread.
 pub const MARKS_BY_MEMBER: Index = Index::multi(186, "read_marks_by_member");
 
-/// A member's place in a conversation. There is one from when they first spoke in it or looked at it.
+/// A member's read mark. It exists from the first message or view on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReadMark {
-    /// The conversation.
     pub session: SessionId,
     pub member: AccountId,
-    /// Whose conversation it is.
+    /// The conversation's agent.
     pub agent: AgentId,
-    /// How much was said since they looked: answers, questions, what others said, what went wrong.
+    /// Unread responses, questions, messages of others and failures.
     pub unread: u32,
-    /// When they looked last.
+    /// Time of the last view.
     #[serde(with = "millisecond::required")]
     pub at: Timestamp,
 }

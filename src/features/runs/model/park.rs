@@ -1,4 +1,4 @@
-//! What a run waits for by its own wish: the answer of a person, a moment, the end of a task.
+//! Waits that runs request: for a person's answer, a time, or the end of a task.
 
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
@@ -8,26 +8,25 @@ use crate::tasks::model::Task;
 use kernel::{AgentId, RunId, TaskId, Timestamp, TypedId};
 use store::{Class, Index, Keys, OnDelete, Record, Refs, Root, Table};
 
-/// What runs wait for.
 pub const PARKS: Table = Table::new(173, "parks");
-/// Task, open ones only.
+/// Task; open waits only.
 pub const PARKS_BY_TASK: Index = Index::multi(174, "parks_by_task");
 
-/// What a call of a run waits for.
+/// Wait of a call.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Park {
     pub run: RunId,
-    /// The number of the call in the run.
+    /// Number of the call in the run.
     pub step: u32,
     pub agent: AgentId,
-    /// The question; empty when nobody is asked.
+    /// Empty if the wait is not for an answer.
     pub question: String,
-    /// Answers to choose from; others are fine too.
+    /// Suggested answers; other answers are accepted too.
     pub options: Vec<String>,
-    /// When it ends by itself.
+    /// Time at which the wait ends by itself.
     #[serde(with = "millisecond::optional")]
     pub until: Option<Timestamp>,
-    /// The task whose end it waits for.
+    /// The task whose end the run waits for.
     pub task: Option<TaskId>,
     #[serde(with = "millisecond::required")]
     pub at: Timestamp,

@@ -1,5 +1,5 @@
-//! How conversations go on by themselves: when a person's own begins anew, how long those of programs
-//! are kept, whether thoughts are shown.
+//! Conversation preferences: automatic reset, retention of sub-agents' conversations and of steps, display of
+//! thinking and tools.
 
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
@@ -13,33 +13,33 @@ use store::{Class, OnDelete, Record, Refs, Table};
 
 pub const TALK_CHOICES: Table = Table::new(187, "talk_choices");
 
-/// The hour that stands for never.
+/// Hour value that means never.
 pub const NEVER: u8 = 24;
-/// How many days conversations of sub-agents are kept.
+/// Default retention of sub-agents' conversations in days.
 const PARTS_DAYS: u32 = 30;
-/// How many days the steps of work are kept that is over.
+/// Default retention of the steps of finished work in days.
 const STEPS_DAYS: u32 = 180;
 
-/// What somebody chose; what is left out is decided elsewhere.
+/// Preferences chosen at one level; `None` falls back to the next level.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConversationOptions {
-    /// The hour of the day at which a person's own conversation begins anew; [`NEVER`] for none.
+    /// Hour of the day at which a person's own conversation is reset; [`NEVER`] for no reset.
     pub daily_hour: Option<u8>,
-    /// After how many minutes without a word of the person it does; 0 for never.
+    /// Minutes without a message of the person after which it is reset; 0 for never.
     pub idle_minutes: Option<u32>,
-    /// Whether what the model thinks is shown in the chat: unfolded, or not at all.
+    /// Display of the model's thinking in the chat: expanded or hidden.
     pub shows_thoughts: Option<bool>,
-    /// For how many days conversations of sub-agents are kept: of the workspace alone.
+    /// Retention of sub-agents' conversations in days; workspace level only.
     pub parts_days: Option<u32>,
-    /// For how many days the steps of work are kept that is over: of the workspace alone.
+    /// Retention of the steps of finished work in days; workspace level only.
     pub steps_days: Option<u32>,
-    /// Whether models are asked to answer sooner.
+    /// Response speed.
     pub fast: Option<Fast>,
-    /// How much of what tools do is shown in the chat.
+    /// Display of tool calls in the chat.
     pub shows_tools: Option<Verbosity>,
 }
 
-/// The layout before a conversation could show more or less of its tools. Frozen.
+/// Layout before `shows_tools`. Frozen.
 #[derive(Deserialize)]
 struct TalkChoiceV2 {
     of: QueueOf,
@@ -56,7 +56,7 @@ struct ConversationOptionsV2 {
     fast: Option<Fast>,
 }
 
-/// The layout before a conversation could be a fast one. Frozen.
+/// Layout before `fast`. Frozen.
 #[derive(Deserialize)]
 struct TalkChoiceV1 {
     of: QueueOf,
@@ -88,7 +88,7 @@ impl TalkChoiceV1 {
 }
 
 impl ConversationOptions {
-    /// What people may choose, in the order of [`Self::values`].
+    /// Ranges in the order of [`Self::values`].
     pub const BOUNDS: [Bound; 4] = [
         ("daily_hour", 0, 24),
         ("idle_minutes", 0, 60 * 24 * 365),
@@ -96,7 +96,7 @@ impl ConversationOptions {
         ("steps_days", 1, 3_650),
     ];
 
-    /// The numbers, in the order of [`Self::BOUNDS`].
+    /// The numbers in the order of [`Self::BOUNDS`].
     #[must_use]
     pub fn values(&self) -> [Option<u32>; 4] {
         [self.daily_hour.map(u32::from), self.idle_minutes, self.parts_days, self.steps_days]
@@ -157,27 +157,27 @@ impl Record for TalkChoice {
     }
 }
 
-/// What counts.
+/// Effective preferences.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Habits {
-    /// The hour of the day at which a person's own conversation begins anew.
+    /// Hour of the day at which a person's own conversation is reset.
     pub daily_hour: Option<u8>,
-    /// After how long without a word it does.
+    /// Idle time after which it is reset.
     pub idle: Option<SignedDuration>,
-    /// Whether thoughts are shown; folded when nobody said so.
+    /// Display of thinking; `None` means collapsed.
     pub shows_thoughts: Option<bool>,
-    /// How long conversations of sub-agents are kept.
+    /// Retention of sub-agents' conversations.
     pub parts: SignedDuration,
-    /// How long the steps of work are kept that is over.
+    /// Retention of the steps of finished work.
     pub steps: SignedDuration,
-    /// Whether models are asked to answer sooner; nothing is said of it when nobody chose.
+    /// Response speed; `None` leaves it to the provider.
     pub fast: Option<Fast>,
-    /// How much of what tools do is shown; folded when nobody said so.
+    /// Display of tool calls; `None` means collapsed.
     pub shows_tools: Option<Verbosity>,
 }
 
 impl Habits {
-    /// What wishes come to, the strongest first.
+    /// Merges preferences, highest priority first.
     #[must_use]
     pub fn of(wishes: &[ConversationOptions]) -> Self {
         let days = |n: u32| SignedDuration::from_hours(24 * i64::from(n));

@@ -1,5 +1,5 @@
-//! What becomes of messages that come while a run works in their session: who chose it, and what it
-//! comes to.
+//! Options for messages that arrive while a run works in their session: the choices at each level and the effective
+//! result.
 
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
@@ -12,21 +12,19 @@ use store::{Class, OnDelete, Record, Refs, Table};
 
 pub const QUEUE_CHOICES: Table = Table::new(170, "queue_choices");
 
-/// How long it must be quiet before collected messages get their turn.
+/// Default debounce of collected messages.
 const DEBOUNCE_MS: u32 = 500;
-/// The longest such pause.
 pub const MAX_DEBOUNCE_MS: u32 = 10 * 60 * 1000;
-/// How many messages may wait in one session.
+/// Default number of messages that may wait in one session.
 const CAP: u32 = 20;
-/// The most that anybody may choose.
 pub const MAX_CAP: u32 = 200;
 
-/// For what a choice was made.
+/// Level of a choice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum QueueOf {
     /// All sessions of the workspace.
     Workspace,
-    /// The sessions of an agent.
+    /// All sessions of an agent.
     Agent(AgentId),
     Session(SessionId),
 }
@@ -49,16 +47,15 @@ impl Key for QueueOf {
     }
 }
 
-/// What somebody chose; what is left out is decided elsewhere.
+/// Options chosen at one level; `None` falls back to the next level.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QueueRequest {
-    /// What a message does.
     pub mode: Option<QueueMode>,
-    /// How long it must be quiet before collected messages get their turn, in milliseconds.
+    /// Quiet time before collected messages get their turn, in milliseconds.
     pub debounce_ms: Option<u32>,
-    /// How many messages may wait.
+    /// Maximum number of waiting messages.
     pub cap: Option<u32>,
-    /// What goes when there are more.
+    /// What is dropped above the cap.
     pub drop: Option<DropPolicy>,
 }
 
@@ -95,19 +92,18 @@ impl Record for QueueChoice {
     }
 }
 
-/// Who decided the mode.
+/// Level at which the mode was chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChosenBy {
-    /// The conversation.
     Session,
     Agent,
     Workspace,
-    /// Nobody.
+    /// Not chosen: the default.
     Usual,
 }
 
 impl ChosenBy {
-    /// The word on the wire.
+    /// API name.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -119,23 +115,22 @@ impl ChosenBy {
     }
 }
 
-/// What counts in a session.
+/// Effective options of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Queueing {
-    /// What a message does that says nothing else.
+    /// Mode of messages without their own.
     pub mode: QueueMode,
-    /// Who decided that.
     pub by: ChosenBy,
-    /// How long it must be quiet before collected messages get their turn.
+    /// Quiet time before collected messages get their turn.
     pub debounce: SignedDuration,
-    /// How many messages may wait.
+    /// Maximum number of waiting messages.
     pub cap: usize,
-    /// What goes when there are more.
+    /// What is dropped above the cap.
     pub drop: DropPolicy,
 }
 
 impl Queueing {
-    /// What wishes come to, the strongest first.
+    /// Merges options, highest priority first.
     #[must_use]
     pub fn of(wishes: &[(ChosenBy, QueueRequest)]) -> Self {
         let first = wishes.iter().find_map(|(by, wish)| wish.mode.map(|mode| (mode, *by)));
@@ -153,7 +148,7 @@ impl Queueing {
     }
 }
 
-/// A pause in words, such as `500`, `500 ms`, `0.5s` or `2m`: a bare number means milliseconds.
+/// Parses a duration such as `500`, `500 ms`, `0.5s` or `2m` to milliseconds; a bare number means milliseconds.
 #[must_use]
 pub fn pause_ms(text: &str) -> Option<u32> {
     let text = text.trim().to_ascii_lowercase();
@@ -168,7 +163,7 @@ pub fn pause_ms(text: &str) -> Option<u32> {
         _ => return None,
     };
     let ms = number.parse::<f64>().ok().filter(|n| n.is_finite() && 0.0 <= *n)? * of_one;
-    // What does not fit is too long whatever it is.
+    // Larger values saturate; the range check rejects them.
     format!("{:.0}", ms.min(f64::from(u32::MAX))).parse().ok()
 }
 

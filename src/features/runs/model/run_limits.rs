@@ -1,5 +1,4 @@
-//! What bounds a run: how often its model is called, how many tools it uses, for how long it works. What it may
-//! cost and how many tokens it may take is said by budgets.
+//! Limits of a run: model calls, tool calls and work time. Cost and tokens are limited by budgets.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,46 +7,42 @@ use crate::agents::model::{Agent, ReachOf};
 use kernel::{AgentId, TypedId};
 use store::{Class, OnDelete, Record, Refs, Table};
 
-/// What bounds runs.
 pub const RUN_LIMITS: Table = Table::new(188, "run_limits");
 
-/// What somebody chose for runs; what is left out is decided elsewhere.
+/// Limits chosen at one level; `None` falls back to the next level.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunLimits {
-    /// Whose runs.
     pub of: ReachOf,
-    /// The most model calls of a run.
     pub calls: Option<u32>,
-    /// The most tool calls of a run.
     pub tool_calls: Option<u32>,
-    /// For how many minutes a run works; waiting does not count.
+    /// Without waits.
     pub working_minutes: Option<u32>,
 }
 
 impl RunLimits {
-    /// What people may choose, in the order of [`Self::values`].
+    /// Ranges in the order of [`Self::values`].
     pub const BOUNDS: [Bound; 3] =
         [("calls", 1, 10_000), ("tool_calls", 1, 20_000), ("working_minutes", 1, 7 * 24 * 60)];
 
-    /// Nothing is chosen.
+    /// No limits chosen.
     #[must_use]
     pub fn none(of: ReachOf) -> Self {
         Self::of_values(of, [None; 3])
     }
 
-    /// These numbers, in the order of [`Self::BOUNDS`].
+    /// From numbers in the order of [`Self::BOUNDS`].
     #[must_use]
     pub fn of_values(of: ReachOf, [calls, tool_calls, working_minutes]: [Option<u32>; 3]) -> Self {
         Self { of, calls, tool_calls, working_minutes }
     }
 
-    /// The numbers, in the order of [`Self::BOUNDS`].
+    /// The numbers in the order of [`Self::BOUNDS`].
     #[must_use]
     pub fn values(&self) -> [Option<u32>; 3] {
         [self.calls, self.tool_calls, self.working_minutes]
     }
 
-    /// The same, and what it leaves out from another choice.
+    /// Fills unset limits from `other`.
     #[must_use]
     pub fn or(self, other: &Self) -> Self {
         Self {
@@ -77,14 +72,12 @@ impl Record for RunLimits {
     }
 }
 
-/// What counts for a run.
+/// Effective limits of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RunBounds {
-    /// The most model calls.
     pub calls: u32,
-    /// The most tool calls.
     pub tool_calls: u32,
-    /// For how many minutes it works; waiting does not count.
+    /// Without waits.
     pub working_minutes: u32,
 }
 
@@ -95,7 +88,7 @@ impl Default for RunBounds {
 }
 
 impl RunBounds {
-    /// What a choice comes to: as usual where it says nothing.
+    /// The chosen limits, with defaults for unset ones.
     #[must_use]
     pub fn of(chosen: &RunLimits) -> Self {
         let usual = Self::default();

@@ -9,9 +9,9 @@ use store::codec::{self, DecodeError};
 use store::{Class, Index, Keys, OnDelete, Record, Refs, Table};
 
 pub const SESSIONS: Table = Table::new(60, "sessions");
-/// The readable key; a reset gives it to the new session.
+/// Session key. A reset gives the key to the new session.
 pub const SESSION_BY_KEY: Index = Index::unique(61, "sessions_by_key");
-/// Agent, then the order of making; throw-away ones are left out.
+/// Agent, then creation order; sessions of single API calls are excluded.
 pub const SESSION_BY_AGENT: Index = Index::multi(62, "sessions_by_agent");
 
 /// A conversation of an agent.
@@ -20,59 +20,55 @@ pub struct Session {
     pub id: SessionId,
     pub agent: AgentId,
     /// `agent:<slug>:main` or `agent:<slug>:person:<account>` for a person's first conversation,
-    /// `agent:<slug>:dashboard:<id>` for each further one, `agent:<slug>:task:<task>`,
-    /// `agent:<slug>:explicit:<id>` of a program; a single call whose run goes on without its client has
-    /// `stays-` before the id.
+    /// `agent:<slug>:dashboard:<id>` for each further one, `agent:<slug>:task:<task>`, `agent:<slug>:explicit:<id>`
+    /// for an API client. A single API call whose run continues without its client has `stays-` before the id.
     pub key: String,
-    /// The person it belongs to; none for work.
+    /// `None` for work.
     pub owner: Option<AccountId>,
-    /// The task it is about.
     pub task: Option<TaskId>,
-    /// Raised whenever somebody else begins to write: a stale writer stops.
+    /// Raised whenever another writer begins, which fences out older writers.
     pub epoch: u64,
-    /// How many events it has; the next one's number.
+    /// Number of events, and the number of the next event.
     pub events: u32,
-    /// The run that works in it.
     pub active_run: Option<RunId>,
-    /// Tools found by `tool_search`, which stay for the session.
+    /// Tools found by `tool_search`, kept for the session.
     pub loaded_tools: Vec<String>,
     #[serde(with = "millisecond::required")]
     pub created_at: Timestamp,
-    /// When something was last said.
+    /// Time of the last message.
     #[serde(with = "millisecond::required")]
     pub last_at: Timestamp,
-    /// Since when it is out of the way.
     #[serde(with = "millisecond::optional")]
     pub archived_at: Option<Timestamp>,
-    /// What somebody named it; without it, it is called by the first words in it.
+    /// `None`: the first words of the conversation are shown.
     pub name: Option<String>,
-    /// What was said in it last: a page that shows something else is out of date.
+    /// The last message. A page that shows another one is out of date.
     pub leaf: Option<InputId>,
-    /// The model that was chosen for it alone.
+    /// Model chosen for this conversation only.
     pub model: Option<String>,
-    /// How much its model thinks, when that was chosen for it alone.
+    /// Thinking level chosen for this conversation only.
     pub thinking: Option<Thinking>,
-    /// Whether both go over to the conversation that comes after it.
+    /// Whether model and thinking level pass to the next conversation under the key.
     pub lasting: bool,
-    /// Whether the whole workspace sees it and may speak in it; one of a person is private without.
+    /// Whether the whole workspace may view it and speak in it. Otherwise a person's conversation is private.
     pub shared: bool,
 }
 
 impl Session {
-    /// Whether it is a person's own and nobody else's business.
+    /// Whether the conversation belongs to a person and is not shared.
     #[must_use]
     pub fn is_private(&self) -> bool {
         self.owner.is_some() && !self.shared
     }
 
-    /// Whether this person may speak in it: it is about work, their own, or shared.
+    /// Whether the person may speak in it: it is about work, their own, or shared.
     #[must_use]
     pub fn admits(&self, account: AccountId) -> bool {
         !self.is_private() || self.owner == Some(account)
     }
 }
 
-/// The layout before conversations could be shared. Frozen.
+/// Layout before `shared`. Frozen.
 #[derive(Deserialize)]
 struct SessionV2 {
     id: SessionId,
@@ -122,7 +118,7 @@ impl SessionV2 {
     }
 }
 
-/// The layout before conversations had names and models of their own. Frozen.
+/// Layout before names and own models. Frozen.
 #[derive(Deserialize)]
 struct SessionV1 {
     id: SessionId,

@@ -1,5 +1,4 @@
-//! What a conversation has read from outside: words that nobody of the workspace wrote; and what it wrote down after
-//! that.
+//! Taint records: untrusted content that a conversation has read, and the content that it wrote afterwards.
 
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
@@ -11,33 +10,32 @@ use crate::tasks::model::Task;
 use kernel::{AgentId, CommentId, RecordId, RunId, SessionId, TaskId, Timestamp, TypedId};
 use store::{Class, OnDelete, Record, Refs, Root, Table};
 
-/// Conversations that have read words from outside.
+/// Tainted conversations.
 pub const OUTSIDE: Table = Table::new(376, "outside_labels");
-/// What they have written down after that.
+/// Content written by tainted conversations.
 pub const WRITTEN: Table = Table::new(378, "outside_writings");
 
-/// Stands for the scratch folder of an agent among the paths of its files; no path below its folder is absolute.
+/// Pseudo-path of an agent's scratch folder. Paths in the agent's own folder are never absolute.
 pub const SCRATCH: &str = "/scratch";
 
-/// One piece of words from outside.
+/// Source of a piece of untrusted content.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Brought {
-    /// The run that read them.
+    /// The run that read it.
     pub run: RunId,
-    /// The number of the call that brought them; 0 when they were said to the run.
+    /// Number of the call that returned it; 0 if it came in a message.
     pub step: u32,
-    /// The tool that brought them; empty when they were said to the run.
+    /// Tool that returned it; empty if it came in a message.
     pub tool: String,
 }
 
-/// The label of a conversation: it has read words from outside, and nobody has lifted that since.
+/// Taint label of a conversation, until a person lifts it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outside {
-    /// The conversation.
     pub session: SessionId,
-    /// What it read first, in order.
+    /// The first sources, in order.
     pub brought: Vec<Brought>,
-    /// When it read the first of it.
+    /// Time of the first read.
     #[serde(with = "millisecond::required")]
     pub since: Timestamp,
 }
@@ -68,30 +66,29 @@ impl Record for Outside {
     }
 }
 
-/// Where something is written down. Stored by position: variants are only appended.
+/// Location of written content. Stored by position: variants are only appended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Place {
-    /// In a file of an agent.
     File {
         agent: AgentId,
-        /// Its path in the agent's folder.
+        /// Path in the agent's folder.
         path: String,
     },
-    /// In the words of a task.
+    /// Text of a task.
     Task(TaskId),
     Comment(CommentId),
-    /// In the words of another record: a message in an inbox, delivered work, a file on a task, a stream, a routine, a page.
+    /// Text of another record: inbox message, deliverable, file of a task, stream, routine, page.
     Record(RecordId),
 }
 
 impl Place {
-    /// In the words of a record of another kind than those that have a place of their own.
+    /// For a record without its own variant.
     #[must_use]
     pub fn of(id: impl TypedId) -> Self {
         Self::Record(RecordId::from_uuid(id.uuid()))
     }
 
-    /// The record that it is a part of, and the path in it.
+    /// The owning record, and the path within it.
     #[must_use]
     pub fn key(&self) -> (RecordId, String) {
         match self {
@@ -103,14 +100,14 @@ impl Place {
     }
 }
 
-/// What a run wrote down after its conversation had read words from outside: whoever reads it reads those too, until a
-/// person has changed or accepted it.
+/// Content that a run wrote after its conversation was tainted. Reading it taints the reader, until a person changes
+/// or accepts it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Written {
     pub place: Place,
     /// The call that wrote it.
     pub by: Brought,
-    /// When it wrote there first.
+    /// Time of the first write.
     #[serde(with = "millisecond::required")]
     pub since: Timestamp,
 }

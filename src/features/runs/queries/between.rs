@@ -1,5 +1,5 @@
-//! What a run did from one of its steps on, in words: for whoever begins it again there, and for the model
-//! that then goes on.
+//! Summary of what a run did from one of its steps on, for the person who starts it again there and for the model
+//! that continues.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -13,11 +13,11 @@ use super::doing::doing;
 use super::steps::{CallState, Steps, What};
 use super::{events, events_of_run};
 
-/// The most things of one kind that are told.
+/// Maximum number of entries of one kind.
 const MOST: usize = 20;
-/// The most of one of them, in bytes.
+/// Maximum length of an entry in bytes.
 const LONG: usize = 160;
-/// Tools that say something of the run itself.
+/// Tools that concern only the run itself.
 const OWN: &[&str] = &[
     "progress",
     "work_done",
@@ -30,21 +30,21 @@ const OWN: &[&str] = &[
     "subagent_list",
 ];
 
-/// What a run did from one of its steps on.
+/// Effects of a run from one of its steps on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Between {
     /// Changes in the workspace.
     pub work: Vec<String>,
-    /// What happened outside, and is not taken back.
+    /// External effects, which are not reverted.
     pub outside: Vec<String>,
-    /// Files that it changed from there on only.
+    /// Files changed only after the step.
     pub files: BTreeSet<String>,
-    /// Files that it had changed before as well.
+    /// Files changed both before and after the step.
     pub both: BTreeSet<String>,
 }
 
 impl Between {
-    /// Reads what a run did from this event of its session on.
+    /// Reads the effects of a run from this event of its session on.
     pub fn read(read: &dyn Read, run: &Run, event: u32) -> Result<Self, StoreError> {
         let mut events = events_of_run(&read, run, usize::MAX)?;
         events.retain(|one| event <= one.n);
@@ -78,14 +78,14 @@ impl Between {
         Ok(between)
     }
 
-    /// Whether it did nothing that lasts.
+    /// Whether there are no lasting effects.
     #[must_use]
     pub fn is_nothing(&self) -> bool {
         let no_files = self.files.is_empty() && self.both.is_empty();
         self.work.is_empty() && self.outside.is_empty() && no_files
     }
 
-    /// What the model is told of it that goes on from the step; nothing when there is nothing to tell.
+    /// Note for the model that continues from the step; empty if there were no effects.
     #[must_use]
     pub fn note(&self, run: &Run, undone: bool) -> String {
         if self.is_nothing() {
@@ -125,8 +125,8 @@ impl Between {
     }
 }
 
-/// What the runs of a conversation did from one of its events on, each by itself, and what the model is
-/// told of it all that goes on from there in another way; `undone` says whether it was taken back.
+/// Effects of each run of a conversation from one event on, and the note for the model that continues from there.
+/// `undone` states whether the changes were reverted.
 pub fn since(
     read: &dyn Read,
     session: SessionId,

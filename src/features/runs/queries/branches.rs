@@ -1,4 +1,4 @@
-//! Runs that begin again at a step of another: what their conversations share, and what they wait for.
+//! Branches: conversations started from a step of another run, the events they share, and what their runs wait for.
 
 use crate::history::model::{FileRevert, REVERTS_BY_RUN};
 use crate::runs::model::{BRANCH_OF, BRANCH_PARENT, Branch, EventKind, Run, Session};
@@ -8,36 +8,36 @@ use store::{Range, Read, ReadExt, StoreError};
 
 use super::{events_of_run, live_on_task};
 
-/// How many runs that began again from one run are told.
+/// Maximum number of branches listed for one run.
 const MOST: usize = 100;
 
-/// What makes a conversation a branch; nothing for one that began by itself.
+/// The branch record of a conversation; `None` if it did not start as a branch.
 pub fn of_session(tx: &dyn Read, session: SessionId) -> Result<Option<Branch>, StoreError> {
     tx.get::<Branch>(session)
 }
 
-/// The branch that this run began; nothing for a run that is none begun again.
+/// The branch that started this run; `None` for other runs.
 pub fn of_run(tx: &dyn Read, run: &Run) -> Result<Option<Branch>, StoreError> {
     Ok(of_session(tx, run.session)?.filter(|branch| branch.run == run.id))
 }
 
-/// The branches that begin this run again, oldest first.
+/// The branches started from this run, oldest first.
 pub fn again(tx: &dyn Read, run: RunId) -> Result<Vec<Branch>, StoreError> {
     let ids = tx.referrers::<Branch, Run>(run, BRANCH_OF, MOST)?;
     ids.into_iter().filter_map(|id| tx.get::<Branch>(id).transpose()).collect()
 }
 
-/// Whether another conversation has its first events from this one.
+/// Whether a branch shares events of this conversation.
 pub fn is_shared(tx: &dyn Read, session: SessionId) -> Result<bool, StoreError> {
     Ok(!tx.referrers::<Branch, Session>(session, BRANCH_PARENT, 1)?.is_empty())
 }
 
-/// The number of a conversation's first own event.
+/// Number of the first event that a conversation does not share with its parent.
 pub fn first_own(tx: &dyn Read, session: SessionId) -> Result<u32, StoreError> {
     Ok(of_session(tx, session)?.map_or(0, |branch| branch.upto))
 }
 
-/// Where the events of a conversation with numbers in `[from, to)` lie: the newest piece first.
+/// Locations of the events with numbers in `[from, to)` as (session, from, to), newest piece first.
 pub fn pieces(
     tx: &dyn Read,
     session: SessionId,
@@ -55,18 +55,17 @@ pub fn pieces(
     Ok(pieces)
 }
 
-/// Where a run is begun again.
+/// Point at which a run is started again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cut {
-    /// The first event that is not part of what is shared.
+    /// First event that is not shared.
     pub upto: u32,
-    /// The step at which it is, as on the run's page; none for the beginning.
+    /// Step number as on the run's page; `None` for the beginning.
     pub step: Option<u32>,
 }
 
-/// Where a run is cut for a step, as its page and the API name it (`7`, `s-7`, `7-2`): before the call
-/// of the model of which the step came. Without a step, before the first call. Nothing when there is no
-/// such step, or no call came after it.
+/// Finds the cut for a step as named by page and API (`7`, `s-7`, `7-2`): before the model call that led to the step.
+/// Without a step: before the first call. `None` if there is no such step or no model call follows it.
 pub fn cut(tx: &dyn Read, run: &Run, step: Option<&str>) -> Result<Option<Cut>, StoreError> {
     let events = events_of_run(tx, run, usize::MAX)?;
     let mut calls = Vec::new();
@@ -97,17 +96,17 @@ pub fn cut(tx: &dyn Read, run: &Run, step: Option<&str>) -> Result<Option<Cut>, 
     Ok(upto.copied().map(cut))
 }
 
-/// Why a run that is begun again does not begin yet.
+/// Why a restarted run does not begin yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Held {
-    /// Another one works on the task.
+    /// Another run works on the task.
     Run(Box<Run>),
-    /// Files are on their way back.
+    /// Files of this run are being reverted.
     Files(Box<Run>),
 }
 
 impl Held {
-    /// In one sentence.
+    /// One sentence.
     #[must_use]
     pub fn told(&self) -> String {
         match self {
@@ -122,8 +121,8 @@ impl Held {
     }
 }
 
-/// What a run that is begun again waits for before its first step: an older run of its agent on the same
-/// task has to end, and files that go back have to be there. Nothing for all other runs.
+/// What a restarted run waits for before its first step: the end of an older run of its agent on the same task, or a
+/// file revert. `None` for all other runs.
 pub fn held(tx: &dyn Read, run: &Run) -> Result<Option<Held>, StoreError> {
     if run.state != RunState::Queued || run.started_at.is_some() {
         return Ok(None);

@@ -1,4 +1,4 @@
-//! Which runs are sub-agents of which.
+//! Relations between runs and their sub-agents.
 
 use crate::runs::model::{
     CHILDREN_BY_PARENT, CHILDREN_BY_ROOT, CHILDREN_BY_SESSION, Child, Input, Run,
@@ -7,22 +7,22 @@ use kernel::key::KeyBuf;
 use kernel::{RunId, SessionId};
 use store::{Range, Read, ReadExt, StoreError};
 
-/// How many sub-agents of one conversation are looked at, the newest.
+/// Maximum number of the newest sub-agents of a conversation that are read.
 const NEWEST: usize = 100;
 
-/// The sub-agents that a run made, oldest first.
+/// All sub-agents of a run, oldest first.
 pub fn of_parent(tx: &dyn Read, parent: RunId) -> Result<Vec<Child>, StoreError> {
     tx.scan(CHILDREN_BY_PARENT, &Range::prefix(KeyBuf::of(&parent)))
 }
 
-/// Those of them that have not ended.
+/// The live sub-agents of a run.
 pub fn live_of_parent(tx: &dyn Read, parent: RunId) -> Result<Vec<Child>, StoreError> {
     let mut all = of_parent(tx, parent)?;
     all.retain(Child::is_live);
     Ok(all)
 }
 
-/// The newest sub-agents that runs of a conversation made, oldest first.
+/// The newest sub-agents of a conversation's runs, oldest first.
 pub fn of_session(tx: &dyn Read, session: SessionId) -> Result<Vec<Child>, StoreError> {
     let range = Range::prefix(KeyBuf::of(&session)).reverse().limit(NEWEST);
     let mut all: Vec<Child> = tx.scan(CHILDREN_BY_SESSION, &range)?;
@@ -30,13 +30,13 @@ pub fn of_session(tx: &dyn Read, session: SessionId) -> Result<Vec<Child>, Store
     Ok(all)
 }
 
-/// How many sub-agents were ever made below a run.
+/// Number of sub-agents ever created below a root run.
 pub fn in_tree(tx: &dyn Read, root: RunId) -> Result<usize, StoreError> {
     let all: Vec<Child> = tx.scan(CHILDREN_BY_ROOT, &Range::prefix(KeyBuf::of(&root)))?;
     Ok(all.len())
 }
 
-/// The runs above a run, the nearest first.
+/// Ancestors of a run, nearest first.
 pub fn above(tx: &dyn Read, run: RunId) -> Result<Vec<RunId>, StoreError> {
     let mut above = Vec::new();
     let mut at = run;
@@ -47,8 +47,7 @@ pub fn above(tx: &dyn Read, run: RunId) -> Result<Vec<RunId>, StoreError> {
     Ok(above)
 }
 
-/// A sub-agent of a conversation by the name of its run (`R-12`) or the one that its parent gave it,
-/// with its run.
+/// Finds a sub-agent of a conversation by run name (`R-12`) or by the name from its parent.
 pub fn by_name(
     tx: &dyn Read,
     session: SessionId,
@@ -64,8 +63,7 @@ pub fn by_name(
     Ok(None)
 }
 
-/// Whether the parent of a sub-agent that has ended knows that: it was told as the result of a call, or
-/// has read the word about it.
+/// Whether the parent knows of a sub-agent's end: from a call result or a message that it read.
 pub fn is_known(tx: &dyn Read, child: &Child) -> Result<bool, StoreError> {
     let input = match child.input {
         Some(input) => tx.get::<Input>(input)?,
@@ -74,13 +72,13 @@ pub fn is_known(tx: &dyn Read, child: &Child) -> Result<bool, StoreError> {
     Ok(child.told || input.is_some_and(|input| !input.is_open()))
 }
 
-/// The folder of the agent below which a sub-agent writes, and nowhere else.
+/// The only folder in which a sub-agent writes.
 #[must_use]
 pub fn folder(run: &Run) -> String {
     format!("work/r-{}", run.number)
 }
 
-/// Whether a session's key says that it is a sub-agent's: no conversation of a person's.
+/// Whether a session key belongs to a sub-agent.
 #[must_use]
 pub fn is_key(key: &str) -> bool {
     key.contains(":subagent:")

@@ -1,5 +1,4 @@
-//! Which model answers in a conversation, and how much it thinks: what a message asks for, else what was
-//! chosen for the conversation, else what counts for its task, its agent and the workspace.
+//! Model and thinking level of a conversation, in order of priority: message, conversation, task, agent, workspace.
 
 use crate::agents::model::Agent;
 use crate::connections::queries::{self as connections, Choice, ModelRequest};
@@ -10,18 +9,17 @@ use store::{Read, ReadExt, StoreError};
 
 use super::{preferences, queue};
 
-/// How many of a run's newest events are looked at for a message with a wish.
+/// Number of a run's latest events searched for a message with options.
 const LOOKED_AT: u32 = 400;
 
-/// What a message asks for.
+/// Model options of a message.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct MessageOptions<'a> {
     pub model: Option<&'a str>,
-    /// How much it thinks.
     pub thinking: Option<Thinking>,
 }
 
-/// Which model answers in a conversation, which may not have begun.
+/// Effective model and thinking level of a conversation, which may not exist yet.
 pub fn in_session(
     tx: &dyn Read,
     session: Option<&Session>,
@@ -43,14 +41,13 @@ pub fn in_session(
     Ok(choice)
 }
 
-/// How much the messages of a run want its model to think: those that wait to be read, else those that
-/// it has read, the last word counts.
+/// Thinking level requested by the run's messages: unread ones first, then read ones, latest first.
 pub fn thinking_asked(tx: &dyn Read, run: &Run) -> Result<Option<Thinking>, StoreError> {
     asked(tx, run, |input| input.thinking)
 }
 
-/// Whether the model of a run is asked to answer sooner: what its messages say, else what was chosen for
-/// its conversation, its agent or the workspace. Nothing where nobody chose.
+/// Response speed of a run: requested by its messages, else chosen for conversation, agent or workspace; `None` if
+/// not chosen.
 pub fn fast(tx: &dyn Read, run: &Run) -> Result<Option<Fast>, StoreError> {
     if let Some(fast) = asked(tx, run, |input| input.fast)? {
         return Ok(Some(fast));
@@ -61,7 +58,7 @@ pub fn fast(tx: &dyn Read, run: &Run) -> Result<Option<Fast>, StoreError> {
     }
 }
 
-/// What the messages of a run ask for.
+/// The latest value of an option in the run's messages.
 fn asked<T>(
     tx: &dyn Read,
     run: &Run,

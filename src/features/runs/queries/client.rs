@@ -1,4 +1,4 @@
-//! Runs that answer a program: what it asked for, and the calls that it is to carry out.
+//! Runs that answer an API client: its options, and the calls that it executes.
 
 use crate::runs::model::{Demand, EventKind, Input, InputState, Run, Session};
 use kernel::{RunId, RunTrigger};
@@ -6,15 +6,15 @@ use store::{Read, ReadExt, StoreError};
 
 use super::{OpenCall, branches, events_of_run, open_calls, open_inputs, talk};
 
-/// How many events of a run are looked at for the message that it answers: it is read at the beginning.
+/// Number of a run's events searched for the message it answers, which is read at the beginning.
 const FIRST: usize = 64;
 
-/// The message of a program that a run answers, when it asks for more than words.
+/// The client message that a run answers, if it has options beyond text.
 pub fn asked(tx: &dyn Read, run: &Run) -> Result<Option<(Input, Demand)>, StoreError> {
     if run.trigger != RunTrigger::Api {
         return Ok(None);
     }
-    // A run that repeats another answers nobody's program.
+    // A retried run answers no client.
     let own = [InputState::Assigned(run.id), InputState::Consumed(run.id)];
     let demanding = |input: Input| {
         let demand = input.demand.clone().filter(|_| own.contains(&input.state))?;
@@ -33,9 +33,8 @@ pub fn asked(tx: &dyn Read, run: &Run) -> Result<Option<(Input, Demand)>, StoreE
     Ok(None)
 }
 
-/// Whether a run ends when the program that asked hangs up: that of a single call which is not told to stay. One
-/// that waits for results of the program's tools has answered it, and one that a person began again answers no
-/// program.
+/// Whether a run ends when its client disconnects: the run of a single call without the option to stay. A run that
+/// waits for the client's tool results has already answered. A restarted run answers no client.
 pub fn is_bound(tx: &dyn Read, run: &Run) -> Result<bool, StoreError> {
     if run.trigger != RunTrigger::Api || run.waits_for_client() {
         return Ok(false);
@@ -45,15 +44,15 @@ pub fn is_bound(tx: &dyn Read, run: &Run) -> Result<bool, StoreError> {
     Ok(bound && branches::of_run(tx, run)?.is_none())
 }
 
-/// A call that a program is to carry out.
+/// A call that the client executes.
 #[derive(Clone, Debug)]
 pub struct Handed {
-    /// The id that the program knows it by.
+    /// Call id as the client knows it.
     pub id: String,
     pub call: OpenCall,
 }
 
-/// The calls that a run waits for, in order; none when it waits for no program.
+/// The calls that a run waits for, in order; empty if the run does not wait for a client.
 pub fn handed(tx: &dyn Read, run: &Run) -> Result<Vec<Handed>, StoreError> {
     if !run.waits_for_client() {
         return Ok(Vec::new());
@@ -62,7 +61,7 @@ pub fn handed(tx: &dyn Read, run: &Run) -> Result<Vec<Handed>, StoreError> {
     Ok(all.map(|call| Handed { id: id_of(run.id, call.place), call }).collect())
 }
 
-/// The id by which a program knows a call: it says which run waits for it.
+/// Call id for the client, which contains the waiting run.
 fn id_of(run: RunId, (event, at): (u32, usize)) -> String {
     format!("call_{run}_{event}_{at}")
 }

@@ -1,4 +1,4 @@
-//! Two runs side by side: what each came to and used, and what they did from where they part.
+//! Comparison of two runs: results, usage, and their steps from the point where they diverge.
 
 use std::time::Duration;
 
@@ -16,64 +16,59 @@ use super::doing::doing;
 use super::steps::{self, CallState, Step, Steps, What};
 use super::words;
 
-/// How many pieces of work of a task are looked at.
+/// Maximum number of deliverables of a task, and of versions of each, that are searched.
 const PIECES: usize = 50;
-/// The most of a step's words, in characters.
+/// Maximum length of a step's text in characters.
 const LONG: usize = 200;
 
-/// What a run has used.
+/// Usage of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Figures {
     /// Tokens sent, cached or not.
     pub sent: u64,
-    /// Of those, read from the provider's cache.
+    /// Tokens sent that were read from the provider's cache.
     pub cached: u64,
     /// Tokens received.
     pub received: u64,
-    /// What it cost, in micro-dollars.
+    /// Cost in micro-dollars.
     pub micros: i64,
-    /// Whether the price of each call is known.
+    /// Whether the price of every call is known.
     pub priced: bool,
-    /// How long it worked, in milliseconds: waiting does not count.
+    /// Work time in milliseconds, without waits.
     pub worked_ms: i64,
-    /// From its beginning to its end, or to now.
+    /// Elapsed time from the beginning to the end, or to now.
     pub took: Duration,
 }
 
-/// What one step did, in a line.
+/// One step in one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
-    /// Its address on the page of its run.
+    /// Step key on the run's page.
     pub key: String,
     pub icon: &'static str,
-    /// In words.
     pub text: String,
-    /// Whether it went wrong.
     pub failed: bool,
 }
 
-/// One of the two.
+/// One of the compared runs.
 pub struct Side {
     pub run: Run,
-    /// What it has used.
     pub figures: Figures,
-    /// Its last words.
+    /// Its last text.
     pub answer: String,
-    /// What it delivered last: title and text.
+    /// Title and text of its last deliverable.
     pub delivered: Option<(String, String)>,
-    /// What it did from where they part, answer by answer.
+    /// Steps after the point of divergence, grouped by response.
     pub turns: Vec<Vec<Line>>,
-    /// How many steps came before that.
+    /// Number of steps before the point of divergence.
     pub before: usize,
 }
 
-/// Two runs side by side.
 pub struct Compared {
-    /// The first one; of two of which one begins the other again, the older.
+    /// The first run; if one was started again from the other, the older one.
     pub a: Side,
-    /// The other.
     pub b: Side,
-    /// How the second came of the first, if it did.
+    /// The branch through which `b` was started from `a`, if any.
     pub branch: Option<Branch>,
 }
 
@@ -89,7 +84,7 @@ impl Compared {
     }
 }
 
-/// Reads two runs; `whole` reads a body that is not inline.
+/// Compares two runs. `whole` reads a body that is not inline.
 pub fn read(
     tx: &dyn Read,
     (a, b): (Run, Run),
@@ -136,7 +131,7 @@ fn side(
     })
 }
 
-/// What a run has used.
+/// Usage of a run.
 pub fn figures(tx: &dyn Read, run: &Run, now: Timestamp) -> Result<Figures, StoreError> {
     let used = usage::of_run(tx, run.id)?;
     let mut figures = Figures {
@@ -161,7 +156,7 @@ pub fn figures(tx: &dyn Read, run: &Run, now: Timestamp) -> Result<Figures, Stor
     Ok(figures)
 }
 
-/// The last text that a run delivered.
+/// The last text that a run delivered, with its title.
 fn delivered(tx: &dyn Read, run: &Run) -> Result<Option<(String, String)>, StoreError> {
     let Some(task) = run.task else { return Ok(None) };
     let range = Range::prefix(KeyBuf::of(&task)).reverse().limit(PIECES);
@@ -181,8 +176,7 @@ fn delivered(tx: &dyn Read, run: &Run) -> Result<Option<(String, String)>, Store
     Ok(newest.map(|(_, title, text)| (title, text)))
 }
 
-/// Steps in lines, one group for each answer of the model. What came before the first answer and says
-/// nothing of the two is left out.
+/// Groups steps by response. Steps without a comparable text are omitted.
 fn turns<'s>(steps: impl Iterator<Item = &'s Step>) -> Vec<Vec<Line>> {
     let mut turns: Vec<Vec<Line>> = Vec::new();
     for step in steps {

@@ -1,4 +1,4 @@
-//! What a tool call does, in words: an icon, a verb, what it is about. The same on every page.
+//! Describes a tool call in words: icon, verb and subject. All pages use the same words.
 
 use serde_json::{Map, Value};
 
@@ -7,18 +7,16 @@ use kernel::text::ellipsis;
 use super::steps::{CallState, ToolCall};
 use crate::runs::model::CallStatus;
 
-/// A tool call in words.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Doing {
     pub icon: &'static str,
-    /// What is or was done.
+    /// Past, present or planned action.
     pub verb: String,
     pub what: String,
-    /// What kind of time it takes.
+    /// Time category of the tool.
     pub kind: &'static str,
 }
 
-/// Says what a call does or did.
 #[must_use]
 pub fn doing(call: &ToolCall) -> Doing {
     let (icon, verb, kind) = words(&call.name);
@@ -35,7 +33,7 @@ pub fn doing(call: &ToolCall) -> Doing {
         (verb, ..) => verb.to_owned(),
     };
     let mut what = subject(&call.name, &args);
-    // A call that was restored without its question still knows the file that it wrote.
+    // A call that was restored without its request still has the path of the written file.
     if what.is_empty() {
         let written = call.file.as_ref().map(|mark| &mark.path).or(call.paths.first());
         what = written.cloned().unwrap_or_default();
@@ -43,13 +41,13 @@ pub fn doing(call: &ToolCall) -> Doing {
     Doing { icon, verb, what, kind }
 }
 
-/// The arguments of a call; nothing when the model wrote something else.
+/// The parsed arguments of a call; empty if the model did not write a JSON object.
 #[must_use]
 pub fn arguments(call: &ToolCall) -> Map<String, Value> {
     serde_json::from_str(&call.arguments).unwrap_or_default()
 }
 
-/// What a call is called whose run waits for what comes of it: it is as good as begun.
+/// Verb of a planned call that its run waits for: such a call counts as begun.
 fn waits(tool: &str) -> Option<&'static str> {
     match tool {
         "ask_person" => Some("Asks:"),
@@ -60,7 +58,7 @@ fn waits(tool: &str) -> Option<&'static str> {
 }
 
 impl ToolCall {
-    /// Whether it failed before it did what it is called. A program that failed was run all the same.
+    /// Whether the call failed before it took effect. A program that exits with an error was still run.
     #[must_use]
     pub fn could_not(&self) -> bool {
         let failed = [CallStatus::Error, CallStatus::Timeout].map(CallState::Ended);
@@ -70,21 +68,21 @@ impl ToolCall {
     }
 }
 
-/// What a tool answered that could not do its work, without the code in front of it, which is for models.
+/// The error message of a tool without its code, which is meant for models.
 #[must_use]
 pub fn uncoded(answer: &str) -> String {
     let told = answer.trim().strip_prefix("Error(").and_then(|rest| rest.split_once("): "));
     told.map_or_else(|| answer.to_owned(), |(_, told)| kernel::text::capitalized(told))
 }
 
-/// Why a call failed, of what its tool answered: a sentence.
+/// First line of a failed call's error, as a sentence.
 #[must_use]
 pub fn why(answer: &str) -> String {
     let told = uncoded(answer);
     kernel::text::capitalized(told.trim().lines().next().unwrap_or_default())
 }
 
-/// "create a task:", from "Created a task:".
+/// Turns "Created a task:" into "create a task:".
 fn infinitive(verb: &str) -> String {
     let (past, rest) = verb.split_once(' ').unwrap_or((verb, ""));
     let (past, end) = past.strip_suffix(':').map_or((past, ""), |past| (past, ":"));
@@ -116,8 +114,7 @@ fn lower(verb: &str) -> String {
     chars.next().map_or_else(String::new, |first| first.to_lowercase().chain(chars).collect())
 }
 
-/// What goes on now, in words: a run notes the name of the tool that it calls, or what its agent
-/// says of its progress.
+/// Current activity in words. `activity` is the name of the running tool or the agent's own progress text.
 #[must_use]
 pub fn now(activity: &str) -> &str {
     match activity.trim() {
@@ -180,7 +177,7 @@ pub fn now(activity: &str) -> &str {
     }
 }
 
-/// Icon, verb in the past, and kind of a tool; an empty verb for one that is not known.
+/// Icon, past-tense verb and time category of a tool; the verb is empty for an unknown tool.
 fn words(tool: &str) -> (&'static str, &'static str, &'static str) {
     match tool {
         "read" => ("file", "Read", "file"),
@@ -253,7 +250,7 @@ fn words(tool: &str) -> (&'static str, &'static str, &'static str) {
     }
 }
 
-/// What was done in a page, in the past; nothing for what is not known.
+/// Past-tense verb of a browser action; `None` for an unknown action.
 fn in_page(args: &Map<String, Value>) -> Option<&'static str> {
     Some(match args.get("action")?.as_str()? {
         "open" | "navigate" => "Opened",
@@ -281,7 +278,7 @@ fn in_page(args: &Map<String, Value>) -> Option<&'static str> {
     })
 }
 
-/// What a call was about, from the argument that says it best.
+/// Subject of a call, from its most telling argument; at most 160 characters.
 fn subject(tool: &str, args: &Map<String, Value>) -> String {
     let names: &[&str] = match tool {
         "exec" => &["command", "cmd", "argv"],
@@ -320,7 +317,7 @@ fn subject(tool: &str, args: &Map<String, Value>) -> String {
     ellipsis(text.lines().next().unwrap_or_default(), 160)
 }
 
-/// The first of these arguments that is there, as text.
+/// The first of the named arguments that is present, as text.
 pub fn first_of(args: &Map<String, Value>, names: &[&str]) -> String {
     let found = names.iter().find_map(|name| args.get(*name));
     match found {

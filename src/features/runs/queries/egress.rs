@@ -1,9 +1,9 @@
-//! What a tainted conversation may ask of the web without a person: the hosts that somebody has sent it to, and how much
-//! of an address stands in no link that it has read.
+//! Web access of a tainted conversation without approval: the known hosts, and how much of an address appears in no
+//! link that was read.
 //!
-//! Derived from the events of the conversation and of those that its run works for, so that it survives compaction,
-//! restarts and branches. An event counts as trusted as long as it comes before the first untrusted content, and
-//! what a person says counts at any time. Nothing is stored.
+//! Derived from the events of the conversation and of its ancestor runs' conversations, so it survives compaction,
+//! restarts and branches. Events before the first untrusted content are trusted. Messages of people are always
+//! trusted. Nothing is stored.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -17,20 +17,19 @@ use url::Url;
 use super::{children, events, taint};
 use crate::runs::model::{Body, CallStatus, EventKind, Outside, Run, Session, SessionEvent};
 
-/// How many events are read at once.
+/// Events read per chunk.
 const CHUNK: u32 = 256;
-/// The most links that are remembered, and the most hosts.
+/// Maximum number of remembered links, and of hosts.
 const MAX_LINKS: usize = 20_000;
 const MAX_HOSTS: usize = 2_000;
-/// The most hosts that a message of a person names without a scheme.
+/// Maximum number of hosts without a scheme taken from one message of a person.
 const MAX_NAMED: usize = 100;
-/// Tools whose results have links of pages.
+/// Tools whose results contain links of web pages.
 const WEB: &[&str] = &["web_fetch", "http_request", "browser"];
-/// Ends of file names that are top-level domains as well: a bare `notes.md` names no host.
+/// File extensions that are also top-level domains: a bare `notes.md` names no host.
 const FILE_ENDS: &[&str] =
     &["cc", "gz", "md", "mk", "ml", "mov", "pl", "pm", "ps", "py", "rs", "sh", "so", "st", "zip"];
 
-/// The hosts and links that a conversation knows.
 #[derive(Debug, Default)]
 pub struct Known {
     hosts: BTreeSet<String>,
@@ -38,7 +37,7 @@ pub struct Known {
     links: HashSet<String>,
 }
 
-/// Reads what the conversation of a run knows, with the conversations of the runs that it works for.
+/// Reads what the conversation of a run and those of its ancestor runs know.
 pub fn known(tx: &dyn Read, session: SessionId, run: RunId) -> Result<Known, StoreError> {
     let mut sessions = vec![session];
     for above in children::above(tx, run)? {
@@ -63,20 +62,20 @@ pub fn known(tx: &dyn Read, session: SessionId, run: RunId) -> Result<Known, Sto
 }
 
 impl Known {
-    /// Whether a person has sent the conversation to this host, or it was there before it read untrusted content.
+    /// Whether a person named this host, or it appeared before the first untrusted content.
     #[must_use]
     pub fn has(&self, host: &str) -> bool {
         self.hosts.contains(bare(&normal(host)))
     }
 
-    /// The hosts, each with `www.` in front as well, as the lines of a host list.
+    /// The hosts as lines of a host list, each also with `www.`.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
         self.hosts.iter().flat_map(|host| [host.clone(), format!("www.{host}")]).collect()
     }
 
-    /// How many bytes of the path and query of an address stand in no link that was read. One link has to hold
-    /// its beginning and its end: pieces of several would spell anything.
+    /// Number of bytes of path and query that appear in no link. One link must match both the beginning and the end,
+    /// because pieces of several links could spell anything.
     #[must_use]
     pub fn new_bytes(&self, url: &Url) -> usize {
         let asked = describe(url);
@@ -104,7 +103,7 @@ impl Known {
     }
 }
 
-/// What of an address a server is told beside its host.
+/// The part of an address that the server sees besides the host.
 fn describe(url: &Url) -> String {
     match url.query() {
         Some(query) => format!("{}?{query}", url.path()),
@@ -125,10 +124,10 @@ fn bare(host: &str) -> &str {
 struct Reader<'k> {
     known: &'k mut Known,
     label: Option<Outside>,
-    /// Whether the content that tainted it first came in another conversation.
+    /// Whether the first untrusted content came from another conversation.
     is_inherited: bool,
     is_tainted: bool,
-    /// Addresses of calls that were made before it was tainted, by the id of the call.
+    /// Addresses of calls made before the taint, by call id.
     asked: HashMap<String, Vec<Url>>,
 }
 
@@ -149,7 +148,7 @@ impl<'k> Reader<'k> {
             | EventKind::Answered { by: Actor::Person { .. }, text, .. } => {
                 self.said(text.head());
             }
-            // A card has the words of the workspace, and between marks all that is untrusted.
+            // A run card is the workspace's own text. All untrusted content in it is marked.
             EventKind::Input { input: None, text, .. } => self.trusted(text.head()),
             EventKind::Input { text, .. } => self.read(text.head()),
             EventKind::Notice { text } => self.read(&text),
@@ -165,7 +164,7 @@ impl<'k> Reader<'k> {
         }
     }
 
-    /// Whether the first untrusted content came with this event, or before it in another conversation.
+    /// Whether the first untrusted content came with this event, or earlier from another conversation.
     fn begins_with(&self, event: &SessionEvent) -> bool {
         let Some(label) = &self.label else { return false };
         let Some(first) = label.brought.first() else { return label.since <= event.at };
@@ -183,7 +182,7 @@ impl<'k> Reader<'k> {
             }
     }
 
-    /// Words of a person: what they name without a scheme counts as well.
+    /// Text of a person: hosts without a scheme count too.
     fn said(&mut self, text: &str) {
         self.trusted(text);
         for host in named(text).take(MAX_NAMED) {
@@ -193,7 +192,7 @@ impl<'k> Reader<'k> {
         }
     }
 
-    /// Words that are trusted outside of marks.
+    /// Text that is trusted outside of untrusted marks.
     fn trusted(&mut self, text: &str) {
         for url in links(&untrusted::without(text)) {
             self.known.add_host(&url);
@@ -201,7 +200,7 @@ impl<'k> Reader<'k> {
         }
     }
 
-    /// Words that are trusted as long as nothing untrusted was read.
+    /// Text that is trusted until untrusted content is read.
     fn read(&mut self, text: &str) {
         if !self.is_tainted {
             self.trusted(text);
@@ -209,7 +208,7 @@ impl<'k> Reader<'k> {
     }
 
     fn calls(&mut self, parts: &Body) {
-        // ok: an answer that cannot be read has sent nobody anywhere.
+        // ok: an unreadable response sent no request.
         let parts: Vec<Part> = serde_json::from_str(parts.head()).unwrap_or_default();
         for part in parts {
             let Part::ToolCall { id, name, arguments } = part else { continue };
@@ -222,7 +221,7 @@ impl<'k> Reader<'k> {
         }
     }
 
-    /// What was asked for before anything untrusted was read counts once it was sent.
+    /// Adds the addresses of a call that was made before the taint, once the request was sent.
     fn answered(&mut self, call_id: &str, status: CallStatus, result: &str) {
         let Some(asked) = self.asked.remove(call_id) else { return };
         let was_sent = match status {
@@ -237,9 +236,9 @@ impl<'k> Reader<'k> {
             self.known.add_host(url);
             self.known.add_link(url);
         }
-        // What HQ says of a page stands in the first line: where redirects have led.
+        // The first line is HQ's own header, with the final address after redirects.
         let first = result.lines().next().unwrap_or_default();
-        let told: Option<Value> = serde_json::from_str(first).ok(); // ok: another tool says nothing there
+        let told: Option<Value> = serde_json::from_str(first).ok(); // ok: other tools have no header
         let last = told.as_ref().and_then(|told| told.get("finalUrl")).and_then(Value::as_str);
         if let Some(url) = last.and_then(|last| Url::parse(last).ok()) {
             self.known.add_host(&url);
@@ -247,7 +246,7 @@ impl<'k> Reader<'k> {
     }
 }
 
-/// The addresses that a call sends a GET to: of a browser those that it opens, also in a batch.
+/// The addresses that a call requests with GET; for the browser those that it opens, also in a batch.
 #[must_use]
 pub fn addresses(tool: &str, given: &Value) -> Vec<Url> {
     let opens = |one: &Value| {
@@ -256,7 +255,7 @@ pub fn addresses(tool: &str, given: &Value) -> Vec<Url> {
     };
     let address = |one: &Value| {
         let text = one.get("url").and_then(Value::as_str)?.trim();
-        Url::parse(text).ok().filter(Url::has_host) // ok: what is no address is not asked
+        Url::parse(text).ok().filter(Url::has_host) // ok: an invalid address is not requested
     };
     let acts = given.get("acts").and_then(Value::as_array).into_iter().flatten();
     std::iter::once(given).chain(acts).filter(|one| opens(one)).filter_map(address).collect()
@@ -271,11 +270,11 @@ fn links(text: &str) -> impl Iterator<Item = Url> {
             return None;
         }
         let link = rest.split(ends).next()?.trim_end_matches(['.', ',', ';', ':', '!', '?']);
-        Url::parse(link).ok().filter(Url::has_host) // ok: it only looks like a link
+        Url::parse(link).ok().filter(Url::has_host) // ok: not a link after all
     })
 }
 
-/// The names of hosts in the words of a person, without a scheme.
+/// Host names without a scheme in text of a person.
 fn named(text: &str) -> impl Iterator<Item = String> {
     let is_part = |c: char| c.is_alphanumeric() || c == '.' || c == '-';
     text.split(move |c| !is_part(c)).filter_map(|word| {
@@ -285,7 +284,7 @@ fn named(text: &str) -> impl Iterator<Item = String> {
         if before.is_empty() || !is_name || FILE_ENDS.contains(&end.as_str()) {
             return None;
         }
-        // ok: what is no name of a host names none
+        // ok: not a host name
         let url = Url::parse(&format!("https://{before}.{end}/")).ok()?;
         url.host_str().map(normal)
     })

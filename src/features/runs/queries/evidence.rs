@@ -1,4 +1,4 @@
-//! What came of runs after they were taken from their machines, as it is kept and as people follow it.
+//! Rows that a host sent after its run was taken away: as stored text and as steps.
 
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
@@ -13,16 +13,16 @@ use kernel::{RunId, SessionId, Timestamp, TypedId as _};
 use providers::model::Part;
 use store::{Range, Read, ReadExt, StoreError};
 
-/// What each answer of a model begins with as it is kept: the first of its parts.
+/// JSON tags with which the first part of a stored response can begin.
 const PARTS: [&str; 7] =
     ["Text", "Thinking", "RedactedThinking", "ToolCall", "ToolResult", "Image", "Opaque"];
-/// What is said where an answer was kept as far as there was room.
+/// Notice for a response that was stored only in part.
 const CUT: &str = "The rest of this answer was too long to be kept.";
 
-/// The most rows that are read of what came too late; the machine alone says how many it sends.
+/// Maximum number of rows read. The host alone decides how many rows it sends.
 pub const MOST: usize = 200;
 
-/// What came too late of a run, in the order in which it was written, and whether there is more than [`MOST`].
+/// The rows of a run in the order in which they were written, and whether there are more than [`MOST`].
 pub fn of_run(tx: &dyn Read, run: RunId) -> Result<(Vec<Evidence>, bool), StoreError> {
     let mut rows: Vec<Evidence> = tx.list(&Range::prefix(KeyBuf::of(&run)).limit(MOST + 1))?;
     let more = MOST < rows.len();
@@ -30,7 +30,7 @@ pub fn of_run(tx: &dyn Read, run: RunId) -> Result<(Vec<Evidence>, bool), StoreE
     Ok((rows, more))
 }
 
-/// Whether a run has so many rows of it.
+/// Whether a run has at least `many` rows.
 pub fn has(tx: &dyn Read, run: RunId, many: usize) -> Result<bool, StoreError> {
     let mut count = 0;
     let range = Range::prefix(KeyBuf::of(&run)).limit(many);
@@ -41,23 +41,23 @@ pub fn has(tx: &dyn Read, run: RunId, many: usize) -> Result<bool, StoreError> {
     Ok(many <= count)
 }
 
-/// How an event is kept in a row of several: its further lines are set in, so that none of what others wrote begins an
-/// event of its own.
+/// Indents the continuation lines of an event inside a row of several events, so that no line of foreign text can
+/// pass for an event.
 #[must_use]
 pub fn kept(words: &str) -> String {
     words.replace('\n', "\n\t")
 }
 
-/// A piece of what came too late.
+/// An item of late evidence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Came {
-    /// A step like any other of its run.
+    /// A normal step of the run.
     Step(Box<Step>),
-    /// What is no step, in a sentence.
+    /// Anything that is not a step, as one sentence.
     Word(Timestamp, &'static str),
 }
 
-/// What came too late of a run, as steps. `before` are the steps of the run itself: what came may answer their calls.
+/// Folds rows into steps. `before` are the steps of the run itself; late results may answer their calls.
 #[must_use]
 pub fn steps(rows: &[Evidence], before: &[Step]) -> Vec<Came> {
     let mut reader = Reader { before: unanswered(before), ..Reader::default() };
@@ -71,7 +71,7 @@ pub fn steps(rows: &[Evidence], before: &[Step]) -> Vec<Came> {
     let word = |(n, at, text)| (n, Came::Word(at, text));
     let mut all: Vec<(u32, Came)> = words.into_iter().map(word).collect();
     for mut step in Steps::fold(0, events, &|_| None).all {
-        // Neither how long it took nor what it has used is kept with it.
+        // The rows hold neither duration nor usage.
         (step.key, step.millis, step.spent) = (format!("late-{}", step.key), None, None);
         if let What::Tool(call) = &mut step.what
             && call.state == CallState::Running
@@ -84,7 +84,7 @@ pub fn steps(rows: &[Evidence], before: &[Step]) -> Vec<Came> {
     all.into_iter().map(|(_, came)| came).collect()
 }
 
-/// One row of what came too late, for who reads text alone.
+/// One row as plain text.
 #[must_use]
 pub fn in_words(row: &Evidence) -> String {
     let words = |came: Came| match came {
@@ -120,7 +120,7 @@ fn describe(what: &What) -> String {
     }
 }
 
-/// The calls that have no answer of which one could be sure.
+/// Calls without a reliable result.
 fn unanswered(before: &[Step]) -> VecDeque<ToolCall> {
     let open = |step: &Step| match &step.what {
         What::Tool(call)
@@ -136,18 +136,18 @@ fn unanswered(before: &[Step]) -> VecDeque<ToolCall> {
     before.iter().filter_map(open).collect()
 }
 
-/// Reads rows back into the events that they were.
+/// Parses rows back into events.
 #[derive(Default)]
 struct Reader {
-    /// Calls of the run itself that nothing has answered yet.
+    /// Unanswered calls of the run itself.
     before: VecDeque<ToolCall>,
-    /// Calls in what came, each with its id and its tool, that nothing has answered yet.
+    /// Unanswered calls in the rows, as (id, tool).
     open: Vec<(String, String)>,
     events: Vec<SessionEvent>,
     words: Vec<(u32, Timestamp, &'static str)>,
-    /// When a model was asked whose answer was not read yet.
+    /// Start of a model call whose response was not read yet.
     asked: Option<Timestamp>,
-    /// How many events and words there are.
+    /// Number of events and sentences so far.
     n: u32,
 }
 
@@ -178,17 +178,17 @@ impl Reader {
         self.close(row, piece);
     }
 
-    /// Reads a line that begins something, or goes on with what the lines before it began.
+    /// Parses a line that begins an item or continues the current one.
     fn line(&mut self, row: &Evidence, line: &str, piece: Piece) -> Piece {
         let line = match (line.strip_prefix('\t'), &piece) {
             (Some(further), Piece::Result { .. } | Piece::Notice(_)) => {
                 return piece.and(further);
             }
-            // The name of a tool goes on: there is no such tool.
+            // Continuation of a tool name. No such tool exists.
             (Some(_), Piece::None) if row.kind == "step_begun" => return Piece::None,
             _ => line,
         };
-        // Where not even its first part can be read, it is an answer all the same.
+        // A truncated response without a readable first part is still a response.
         let is_cut =
             matches!(row.kind.as_str(), "call_paid" | "last_word" | "stopped" | "call_failed")
                 && line.starts_with('[');
@@ -223,13 +223,13 @@ impl Reader {
                 self.begun(row, line);
                 Piece::None
             }
-            // Of an event that was cut off nothing can be read.
+            // A truncated event cannot be parsed.
             Piece::None if line.starts_with("{\"") => Piece::None,
             Piece::None => Piece::Notice(line.to_owned()),
         }
     }
 
-    /// Writes down what the lines before have told.
+    /// Emits the event for the current piece.
     fn close(&mut self, row: &Evidence, piece: Piece) {
         match piece {
             Piece::None => {}
@@ -262,13 +262,13 @@ impl Reader {
         self.event(row, EventKind::ToolStarted { step: 0, call_id, name, file: None });
     }
 
-    /// Whether a call of this tool has no answer yet.
+    /// Whether a call of this tool is unanswered.
     fn knows(&self, tool: &str) -> bool {
         self.open.iter().any(|(_, name)| name == tool)
             || self.before.iter().any(|call| call.name == tool)
     }
 
-    /// The id of the call of a tool that comes next: one that came, else one of the run itself, else one of its own.
+    /// Id of the next call of a tool: an open call of the rows, else one of the run itself, else a new id.
     fn call(&mut self, row: &Evidence, tool: &str) -> String {
         if let Some((id, _)) = self.open.iter().find(|(_, name)| name == tool) {
             return id.clone();
@@ -287,7 +287,7 @@ impl Reader {
     }
 
     fn asks(&mut self, row: &Evidence, parts: &[Part]) {
-        // ok: parts that were read can be written down.
+        // ok: parsed parts always serialize.
         let parts = Body::Inline(serde_json::to_string(parts).unwrap_or_default());
         let stop = if row.kind == "stopped" { "stopped" } else { "" }.to_owned();
         let (call, input_tokens, output_tokens) = (0, 0, 0);
@@ -316,7 +316,7 @@ impl Reader {
     }
 }
 
-/// What the lines that were read last belong to.
+/// The item that the current line may continue.
 enum Piece {
     None,
     Notice(String),
@@ -324,7 +324,7 @@ enum Piece {
 }
 
 impl Piece {
-    /// With a further line.
+    /// Appends a continuation line.
     fn and(mut self, line: &str) -> Self {
         if let Self::Notice(text) | Self::Result { text, .. } = &mut self {
             text.push('\n');
@@ -334,13 +334,13 @@ impl Piece {
     }
 }
 
-/// Whether what stands in front of a colon is the tool whose result follows.
+/// Whether the text before a colon is the tool whose result follows.
 fn is_tool(row: &Evidence, word: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
     row.kind == "results" && !word.is_empty() && word.chars().all(plain)
 }
 
-/// The parts of an answer that are whole, and whether all are; none where a line is no answer.
+/// The complete parts of a response and whether all parts are complete; `None` if the line is not a response.
 fn answer(line: &str) -> Option<(Vec<Part>, bool)> {
     let mut rest = line.strip_prefix('[')?;
     let tagged = |name: &&str| {

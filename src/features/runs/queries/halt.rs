@@ -1,4 +1,4 @@
-//! What stands still, and why.
+//! Reads of pauses.
 
 use std::cmp::Reverse;
 
@@ -9,15 +9,15 @@ use crate::workspace::model::Member;
 use kernel::AgentId;
 use store::{Read, ReadExt, StoreError};
 
-/// How many runs are told that were at work when the program ended.
+/// Maximum number of runs listed that were at work at a crash.
 const MOST_SUSPECTS: usize = 20;
 
-/// The halt of the workspace.
+/// The pause of the workspace.
 pub fn of_workspace(tx: &dyn Read) -> Result<Option<Halt>, StoreError> {
     tx.get(HaltOf::Workspace)
 }
 
-/// The halt that keeps an agent's runs from going on: the workspace's, else its own.
+/// The pause that applies to an agent: the workspace's, else its own.
 pub fn of_agent(tx: &dyn Read, agent: AgentId) -> Result<Option<Halt>, StoreError> {
     match of_workspace(tx)? {
         Some(halt) => Ok(Some(halt)),
@@ -25,7 +25,7 @@ pub fn of_agent(tx: &dyn Read, agent: AgentId) -> Result<Option<Halt>, StoreErro
     }
 }
 
-/// Why nothing of an agent's begins now.
+/// Code of the reason why the agent begins no work; `None` if it may work.
 pub fn held(tx: &dyn Read, agent: &Agent) -> Result<Option<&'static str>, StoreError> {
     let own = agents::held(agent);
     Ok(match (own, of_workspace(tx)?) {
@@ -35,7 +35,7 @@ pub fn held(tx: &dyn Read, agent: &Agent) -> Result<Option<&'static str>, StoreE
     })
 }
 
-/// Runs that were at work when the program ended and was not meant to, the most often first.
+/// Live runs that were at work when HQ crashed, most frequent first.
 pub fn suspects(tx: &dyn Read) -> Result<Vec<Run>, StoreError> {
     let mut all = super::live(tx)?;
     all.retain(|run| 0 < run.crashes);
@@ -44,7 +44,7 @@ pub fn suspects(tx: &dyn Read) -> Result<Vec<Run>, StoreError> {
     Ok(all)
 }
 
-/// Who has ordered a halt, in a word.
+/// Name of the author of a pause.
 pub fn by(tx: &dyn Read, halt: &Halt) -> Result<String, StoreError> {
     let member = match halt.by {
         Some(account) => tx.get::<Member>(account)?,

@@ -1,5 +1,5 @@
-//! What fills the context of a conversation: the parts of the last request of a run, and about how many
-//! tokens each took. The provider tells their sum alone; it is shared out by their length.
+//! Composition of a run's context: the parts of its last request with estimated tokens. Providers report only the
+//! total, so it is divided by length.
 
 use std::collections::BTreeMap;
 
@@ -9,57 +9,56 @@ use providers::catalog;
 use providers::model::Part;
 use store::{Read, ReadExt, StoreError};
 
-/// How many of the last events make a conversation.
+/// Maximum number of events that make up a conversation.
 const MAX_EVENTS: u32 = 2_000;
-/// About so many tokens are a picture, or a page of a document.
+/// Estimated tokens of a picture or of a document page.
 const PICTURE: u64 = 1_600;
-/// About so many bytes are a page of a document.
+/// Estimated bytes of a document page.
 const PAGE: u64 = 64 * 1024;
-/// So many of the newest pictures are shown again.
+/// Number of the newest pictures that are sent again.
 const PICTURES: usize = 8;
-/// The most that is read of a text file.
+/// Maximum size read of a text file, in bytes.
 const MAX_FILE: u64 = 60_000;
-/// What is left of an old result that was shortened, and of one that was cleared, in bytes.
+/// Threshold and remaining size of a trimmed old result, then the size of a cleared one, in bytes.
 const TRIMMED: (u64, u64) = (4_000, 3_100);
 const CLEARED: u64 = 60;
 
-/// The part of a prompt that a program wrote.
+/// Name of the prompt part with an API client's instructions.
 pub const PROGRAM: &str = "Instructions of the program";
 
-/// The part of a prompt that names the agent's skills.
+/// Name of the prompt part that lists the agent's skills.
 pub const SKILLS: &str = "Skills";
 
-/// What something in a request is.
+/// Category of a part of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Group {
-    /// Words of HQ at the beginning.
+    /// HQ's own instructions.
     Rules,
     /// Files of the agent.
     Files,
-    /// What the agent noted.
+    /// The agent's notes.
     Memory,
-    /// The tools on offer.
+    /// Tool definitions.
     Tools,
-    /// The summary of what came before.
+    /// Summary of earlier messages.
     Summary,
-    /// What people and programs said.
+    /// Messages of people and programs.
     Messages,
     /// Run cards and notices.
     Notices,
-    /// What the model answered.
+    /// Text of the model.
     Answers,
-    /// What it thought.
+    /// Thinking of the model.
     Thinking,
-    /// Its calls of tools.
+    /// Tool calls.
     Calls,
-    /// What tools answered.
+    /// Tool results.
     Results,
     /// Pictures and files.
     Attached,
 }
 
 impl Group {
-    /// What people call it.
     #[must_use]
     pub fn label(self) -> &'static str {
         match self {
@@ -78,7 +77,7 @@ impl Group {
         }
     }
 
-    /// A stable word.
+    /// Stable identifier.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -110,34 +109,32 @@ impl Group {
     }
 }
 
-/// A part of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Share {
     pub group: Group,
     pub name: String,
-    /// About how many tokens it took.
+    /// Estimated tokens.
     pub tokens: u64,
-    /// Whether it stays the same from call to call, so that a provider may keep it.
+    /// Whether the part is the same from call to call, so that a provider may cache it.
     pub stable: bool,
 }
 
-/// What fills a context.
+/// Composition of a context.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Makeup {
-    /// The model that was asked.
     pub model: String,
-    /// How many tokens fit it, if that is known.
+    /// Context window in tokens, if known.
     pub window: Option<u64>,
-    /// How many the request had.
+    /// Tokens of the request.
     pub tokens: u64,
-    /// Whether the provider counted them; else they are estimated.
+    /// Whether the provider counted the tokens; otherwise they are estimated.
     pub counted: bool,
-    /// The parts, in the order in which they are sent.
+    /// In the order in which they are sent.
     pub shares: Vec<Share>,
 }
 
 impl Makeup {
-    /// The same by what the parts are.
+    /// Token totals by group.
     #[must_use]
     pub fn groups(&self) -> Vec<(Group, u64)> {
         let mut groups = BTreeMap::new();
@@ -148,7 +145,7 @@ impl Makeup {
     }
 }
 
-/// What filled the context of a run when it asked last; nothing for one that has not asked yet.
+/// Composition of the context at the run's last model call; `None` before the first call.
 pub fn of_run(tx: &dyn Read, run: &Run) -> Result<Option<Makeup>, StoreError> {
     let Some(session) = tx.get::<Session>(run.session)? else { return Ok(None) };
     let events = super::steps::events_of(tx, run)?;
@@ -188,7 +185,7 @@ pub fn of_run(tx: &dyn Read, run: &Run) -> Result<Option<Makeup>, StoreError> {
     }))
 }
 
-/// What the prompt of a run held before anything was said in it, about; nothing of a run that has not asked yet.
+/// Estimated composition of the run's prompt before the first message; empty before the first call.
 pub fn known(tx: &dyn Read, run: &Run) -> Result<Vec<Share>, StoreError> {
     let events = super::steps::events_of(tx, run)?;
     let parts = events.into_iter().find_map(|event| match event.kind {
@@ -198,7 +195,7 @@ pub fn known(tx: &dyn Read, run: &Run) -> Result<Vec<Share>, StoreError> {
     Ok(shares(&parts.unwrap_or_default()))
 }
 
-/// What the parts of a prompt are, and about how many tokens each takes.
+/// Estimated tokens of each prompt part.
 #[must_use]
 pub fn shares(parts: &[PromptPart]) -> Vec<Share> {
     let share = |part: &PromptPart| {
@@ -213,7 +210,7 @@ fn share_of(tokens: u64, weight: u64, sum: u64) -> u64 {
     u64::try_from(share).unwrap_or(u64::MAX)
 }
 
-/// Something with about so many tokens.
+/// A part with its estimated tokens.
 struct Weighed {
     group: Group,
     name: String,
@@ -236,7 +233,7 @@ fn tokens_of(bytes: u64) -> u64 {
     bytes * 3 / 10
 }
 
-/// The conversation as it was shown before an event, by what was said in it.
+/// The conversation as sent before event `upto`, by group.
 fn conversation(tx: &dyn Read, session: &Session, upto: u32) -> Result<Vec<Weighed>, StoreError> {
     let context = context_at(tx, session, upto)?;
     let mut sums: BTreeMap<Group, u64> = BTreeMap::new();
@@ -250,7 +247,7 @@ fn conversation(tx: &dyn Read, session: &Session, upto: u32) -> Result<Vec<Weigh
     let mut pictures = Vec::new();
     let throw_away = super::talk::is_throw_away(&session.key);
     for event in super::events(tx, session.id, from, upto)? {
-        // They are a part of the prompt.
+        // These are part of the prompt.
         if throw_away && event.instructions().is_some() {
             continue;
         }
@@ -325,7 +322,7 @@ fn weigh(
     }
 }
 
-/// The tokens of a file that is looked at, or those of one that is read as words.
+/// `Ok`: tokens of a file sent as a picture or document. `Err`: tokens of a file sent as text.
 fn seen(file: &Attachment) -> Result<u64, u64> {
     if file.is_picture() {
         Ok(PICTURE)

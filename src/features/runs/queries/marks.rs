@@ -1,4 +1,4 @@
-//! What members have not read of conversations.
+//! Unread counts of conversations by member.
 
 use std::collections::HashMap;
 
@@ -8,19 +8,19 @@ use kernel::{AccountId, AgentId, SessionId};
 use store::{Range, Read, ReadExt, StoreError};
 use web::live::Live;
 
-/// How many conversations with something to read are counted for a member.
+/// Maximum number of unread conversations counted for a member.
 const COUNTED: usize = 500;
-/// Among how many conversations of a member those with one agent are looked for.
+/// Maximum number of a member's conversations searched for those with one agent.
 const PARTS: usize = 2_000;
-/// How many members take part in one conversation.
+/// Maximum number of participants of one conversation.
 const MEMBERS: usize = 200;
 
-/// What somebody has to read, agent by agent.
+/// Unread counts of a member by agent.
 #[derive(Clone, Debug, Default)]
 pub struct Unread(HashMap<AgentId, u32>);
 
 impl Unread {
-    /// In conversations with this agent.
+    /// Count for conversations with this agent.
     #[must_use]
     pub fn with(&self, agent: AgentId) -> u64 {
         self.0.get(&agent).copied().unwrap_or_default().into()
@@ -32,7 +32,6 @@ impl Unread {
     }
 }
 
-/// What a member has to read.
 pub fn of_member(tx: &dyn Read, member: AccountId) -> Result<Unread, StoreError> {
     let mut at = KeyBuf::of(&member);
     at.u8(1);
@@ -44,7 +43,7 @@ pub fn of_member(tx: &dyn Read, member: AccountId) -> Result<Unread, StoreError>
     Ok(Unread(unread))
 }
 
-/// The conversations with an agent in which a member takes part or took part.
+/// The conversations with an agent in which the member has taken part.
 pub fn part_in(
     tx: &dyn Read,
     member: AccountId,
@@ -56,18 +55,18 @@ pub fn part_in(
     Ok(with.map(|mark| mark.session).collect())
 }
 
-/// How much of a conversation a member has not read.
+/// Unread count of a member for one conversation.
 pub fn unread(tx: &dyn Read, session: SessionId, member: AccountId) -> Result<u32, StoreError> {
     Ok(tx.get::<ReadMark>((session, member))?.map_or(0, |mark| mark.unread))
 }
 
-/// The marks of all who take part in a conversation.
+/// The marks of all participants.
 pub fn of_session(tx: &dyn Read, session: SessionId) -> Result<Vec<ReadMark>, StoreError> {
     tx.list(&Range::prefix(KeyBuf::of(&session)).limit(MEMBERS))
 }
 
-/// Whether a member's look at a conversation is to be noted: it is one that goes on and that they may
-/// speak in, and something waits to be read or they have never looked.
+/// Whether a view must be recorded: the conversation is current, the member may speak in it, and it has unread
+/// messages or was never viewed.
 pub fn must_mark(tx: &dyn Read, session: &Session, member: AccountId) -> Result<bool, StoreError> {
     if !counts(session) || !session.admits(member) {
         return Ok(false);
@@ -76,14 +75,13 @@ pub fn must_mark(tx: &dyn Read, session: &Session, member: AccountId) -> Result<
     Ok(mark.is_none_or(|mark| 0 < mark.unread))
 }
 
-/// Whether a conversation is one that people read: a person's own or a shared one that goes on, and none
-/// of a program or of a part of a run.
+/// Whether a conversation has unread counts: a current chat with an owner, not one of an API client or a sub-agent.
 #[must_use]
 pub fn counts(session: &Session) -> bool {
     session.owner.is_some() && session.archived_at.is_none() && super::talk::is_talk(&session.key)
 }
 
-/// A region that shows what is unread.
+/// Subscribes a live region to unread counts.
 #[must_use]
 pub fn heard(live: Live) -> Live {
     live.table(READ_MARKS.name)

@@ -1,4 +1,4 @@
-//! The words with which a run that broke off goes on.
+//! Button label and note for continuing an interrupted run.
 
 use crate::runs::model::{Run, TAKEN_BACK};
 use crate::runs::rules::{RunError, onward};
@@ -7,18 +7,17 @@ use kernel::{AccountId, Outcome};
 use store::{Read, StoreError};
 use web::format;
 
-/// How a run goes on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Onward {
-    /// What stands on the button.
+    /// Button label.
     pub label: String,
-    /// What its agent is told.
+    /// Message to the agent.
     pub note: String,
 }
 
-/// How a run goes on when this person wants it to; nothing for one that cannot.
+/// Label and note for this person; `None` if the run cannot be continued.
 pub fn of(tx: &dyn Read, run: &Run, by: AccountId) -> Result<Option<Onward>, StoreError> {
-    // Most runs came to their end: nothing is looked up for them.
+    // Most runs end well: skip the lookups for them.
     if run.is_live() || matches!(run.outcome, None | Some(Outcome::Done)) {
         return Ok(None);
     }
@@ -29,7 +28,7 @@ pub fn of(tx: &dyn Read, run: &Run, by: AccountId) -> Result<Option<Onward>, Sto
     }
 }
 
-/// The words for a run that ended so, when the next one may cost so much.
+/// Label and note by outcome. `cap` limits the next run.
 #[must_use]
 pub fn words(run: &Run, cap: Cap) -> Onward {
     let which = match &run.outcome {

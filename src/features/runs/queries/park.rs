@@ -1,4 +1,4 @@
-//! What runs wait for by their own wish.
+//! Waits that runs requested.
 
 use crate::agents::model::Agent;
 use crate::runs::model::{PARKS_BY_TASK, Park, Run};
@@ -7,7 +7,7 @@ use kernel::key::KeyBuf;
 use kernel::{RunId, RunState, TaskId, WaitFor};
 use store::{Range, Read, ReadExt, StoreError};
 
-/// The question that a run waits for an answer to, in words or by what a person does in its browser.
+/// The question that a run waits on, answered in text or by manual control of its browser.
 pub fn question_of(tx: &dyn Read, run: &Run) -> Result<Option<Park>, StoreError> {
     let waits_for = run.waiting.as_ref().map(|wait| wait.waits_for);
     let asks = matches!(waits_for, Some(WaitFor::Question | WaitFor::Browser));
@@ -17,14 +17,14 @@ pub fn question_of(tx: &dyn Read, run: &Run) -> Result<Option<Park>, StoreError>
     open_of(tx, run.id)
 }
 
-/// Whether a run waits for a person to act in its browser.
+/// Whether a run waits for manual control of its browser.
 #[must_use]
 pub fn is_at_browser(run: &Run) -> bool {
     let waits = run.waiting.as_ref().is_some_and(|wait| wait.waits_for == WaitFor::Browser);
     run.state == RunState::Waiting && waits
 }
 
-/// The page below the workspace where a person acts in the browser that a run waits at; nothing for other runs.
+/// Path of the browser page for a run that waits for manual control; `None` for other runs.
 pub fn browser_of(tx: &dyn Read, run: &Run) -> Result<Option<String>, StoreError> {
     if !is_at_browser(run) {
         return Ok(None);
@@ -33,7 +33,7 @@ pub fn browser_of(tx: &dyn Read, run: &Run) -> Result<Option<String>, StoreError
     Ok(agent.map(|agent| format!("agents/{}/browser", agent.slug)))
 }
 
-/// The moment, or the end of a task, that a run waits for by its own wish.
+/// The wait of a run for a time or for the end of a task.
 pub fn timer_of(tx: &dyn Read, run: &Run) -> Result<Option<Park>, StoreError> {
     let timer = run.waiting.as_ref().is_some_and(|wait| wait.waits_for == WaitFor::Timer);
     if run.state != RunState::Waiting || !timer {
@@ -42,11 +42,11 @@ pub fn timer_of(tx: &dyn Read, run: &Run) -> Result<Option<Park>, StoreError> {
     open_of(tx, run.id)
 }
 
-/// Whether a run waits for what will never come: the end of a task that has ended or was archived, or,
-/// without a time, of one that is not there any more.
+/// Whether a wait can never end: its task has ended or was archived, or the task was deleted and the wait has no
+/// time.
 pub fn is_in_vain(tx: &dyn Read, run: &Run) -> Result<bool, StoreError> {
     let timer = run.waiting.as_ref().is_some_and(|wait| wait.waits_for == WaitFor::Timer);
-    // One that has not begun waits for more messages of its turn.
+    // A run that has not begun waits for more messages of its turn.
     if run.state != RunState::Waiting || !timer || run.started_at.is_none() {
         return Ok(false);
     }
@@ -56,14 +56,14 @@ pub fn is_in_vain(tx: &dyn Read, run: &Run) -> Result<bool, StoreError> {
     Ok(!tx.get::<Task>(task)?.as_ref().is_some_and(open))
 }
 
-/// What a run waits for.
+/// The open wait of a run.
 pub fn open_of(tx: &dyn Read, run: RunId) -> Result<Option<Park>, StoreError> {
     let range = Range::prefix(KeyBuf::of(&run)).reverse().limit(5);
     let last: Vec<Park> = tx.list(&range)?;
     Ok(last.into_iter().find(|park| park.over_at.is_none()))
 }
 
-/// Who waits for the end of a task.
+/// The waits for the end of a task.
 pub fn of_task(tx: &dyn Read, task: TaskId) -> Result<Vec<Park>, StoreError> {
     tx.scan(PARKS_BY_TASK, &Range::prefix(KeyBuf::of(&task)).limit(100))
 }

@@ -1,4 +1,4 @@
-//! How conversations go on by themselves.
+//! Effective conversation preferences, automatic reset and the fields of the preferences form.
 
 use jiff::tz::TimeZone;
 
@@ -10,12 +10,12 @@ use web::parts::Choice;
 
 use super::talk;
 
-/// What was chosen for something alone.
+/// The preferences chosen at one level.
 pub fn chosen(tx: &dyn Read, of: QueueOf) -> Result<ConversationOptions, StoreError> {
     Ok(tx.get::<TalkChoice>(of)?.map(|choice| choice.wish).unwrap_or_default())
 }
 
-/// What counts in a conversation.
+/// Effective preferences of a conversation.
 pub fn of_session(tx: &dyn Read, session: &Session) -> Result<Habits, StoreError> {
     let of = [QueueOf::Session(session.id), QueueOf::Agent(session.agent), QueueOf::Workspace];
     let wishes = of.map(|of| chosen(tx, of));
@@ -23,19 +23,18 @@ pub fn of_session(tx: &dyn Read, session: &Session) -> Result<Habits, StoreError
     Ok(Habits::of(&wishes))
 }
 
-/// What counts in conversations of an agent that say nothing else.
+/// Effective preferences of an agent's conversations.
 pub fn of_agent(tx: &dyn Read, agent: AgentId) -> Result<Habits, StoreError> {
     Ok(Habits::of(&[chosen(tx, QueueOf::Agent(agent))?, chosen(tx, QueueOf::Workspace)?]))
 }
 
-/// What counts where nobody chose otherwise.
+/// Effective preferences of the workspace.
 pub fn of_workspace(tx: &dyn Read) -> Result<Habits, StoreError> {
     Ok(Habits::of(&[chosen(tx, QueueOf::Workspace)?]))
 }
 
-/// Whether what is said now begins a new conversation: the hour of the day has come since this one
-/// began, or nobody has spoken in it for too long. One in which something works is not over, and one that
-/// others speak in, too, only when somebody says so.
+/// Whether the next message begins a new conversation: the daily hour has passed since this one began, or its owner
+/// has been silent too long. Conversations with an active run and shared conversations never end this way.
 pub fn is_over(tx: &dyn Read, session: &Session, now: Timestamp) -> Result<bool, StoreError> {
     let place = session.is_private() && talk::is_place(&session.key);
     if !place || session.active_run.is_some() || session.events == 0 {
@@ -50,7 +49,7 @@ pub fn is_over(tx: &dyn Read, session: &Session, now: Timestamp) -> Result<bool,
         }
     }
     let Some(idle) = habits.idle else { return Ok(false) };
-    // What agents and programs do in it is no word of a person.
+    // Messages of agents and API clients do not count as activity of the person.
     let last = match session.leaf {
         Some(leaf) => tx.get::<Input>(leaf)?.map(|input| input.created_at),
         None => None,
@@ -58,7 +57,7 @@ pub fn is_over(tx: &dyn Read, session: &Session, now: Timestamp) -> Result<bool,
     Ok(last.unwrap_or(session.created_at) + idle <= now)
 }
 
-/// The first moment after another at which it is this hour.
+/// First time after `after` at which this hour begins.
 fn next_hour(after: Timestamp, hour: u8, zone: &TimeZone) -> Option<Timestamp> {
     let hour = i8::try_from(hour).ok()?;
     let day = after.to_zoned(zone.clone()).date();
@@ -69,23 +68,20 @@ fn next_hour(after: Timestamp, hour: u8, zone: &TimeZone) -> Option<Timestamp> {
     on(day).or_else(|| on(day.tomorrow().ok()?))
 }
 
-/// The fields with which people choose.
+/// Fields of the preferences form.
 pub struct Fields {
-    /// The hour.
     pub daily: Vec<Choice>,
-    /// Minutes; empty for what is usual.
+    /// Minutes; empty for the inherited value.
     pub idle: String,
-    /// What counts where that is empty.
+    /// The inherited value.
     pub usual_idle: String,
-    /// Whether it is for the workspace, which alone says how long things are kept.
+    /// Whether the form is for the workspace, the only level with retention settings.
     pub whole: bool,
-    /// For how many days conversations of sub-agents are.
     pub parts_days: String,
-    /// For how many days the steps of work are.
     pub steps_days: String,
 }
 
-/// The fields for something alone, with what counts above it.
+/// The fields for one level, with the inherited values.
 pub fn fields(tx: &dyn Read, of: QueueOf) -> Result<Fields, StoreError> {
     let own = chosen(tx, of)?;
     let usual = match of {

@@ -1,5 +1,4 @@
-//! Questions of runs to people, and calls that wait for a person's yes, as the card in which they are answered: the
-//! same on every page.
+//! Cards for questions of runs and for calls that wait for approval. All pages show the same card.
 
 use jiff::tz::TimeZone;
 
@@ -20,87 +19,85 @@ use web::time::RelTime;
 
 use super::{live, live_on_task, park, talk};
 
-/// Who looks at a question, where and when.
+/// The reader of a question and the display context.
 pub struct Reader<'a> {
-    /// The workspace.
     pub ws: &'a Ws,
     pub now: Timestamp,
-    /// In which zone times are told.
+    /// Time zone of displayed times.
     pub zone: &'a TimeZone,
-    /// What this person may do.
     pub access: Access,
     pub me: AccountId,
 }
 
-/// A call that waits for a person's yes.
+/// A call that waits for approval.
 #[derive(Clone, Debug)]
 pub struct PendingApproval {
-    /// The id of the approval.
+    /// Id of the approval.
     pub id: String,
-    /// The name of the tool.
+    /// Tool name.
     pub tool: String,
-    /// What it would do, to the letter.
+    /// The exact planned effect.
     pub shown: String,
-    /// Whether that is a command line.
+    /// Whether `shown` is a command line.
     pub is_command: bool,
-    /// Whether it would change the files that say who the agent is; `shown` has the lines before and after.
+    /// Whether the call would change the files that define the agent; `shown` then has the lines before and after.
     pub is_rewriting: bool,
-    /// Whether it would act in a page of its agent's browser.
+    /// Whether the call would act in the agent's browser.
     pub is_browsing: bool,
-    /// That page as it was, with the part that is meant.
+    /// Screenshot of the page with the target marked.
     pub picture: Option<Marked>,
-    /// The folder in which a program would run.
+    /// Working folder of the program.
     pub folder: String,
-    /// The names of variables that it would get.
+    /// Names of the environment variables that the program would get.
     pub variables: Vec<String>,
-    /// The files that it names: a change of one before the yes asks anew.
+    /// Files named by the call. A change of one before the approval asks again.
     pub files: Vec<String>,
-    /// Why it is asked.
+    /// Why approval is needed.
     pub why: String,
-    /// How much harm it may do: the tone and the words.
+    /// Risk as (tone, label).
     pub risk: (&'static str, &'static str),
-    /// For what else a yes can count.
+    /// Wider grants offered with the approval.
     pub offers: Vec<String>,
-    /// Whether this person may keep a permission.
+    /// Whether the reader may save a permission.
     pub may_keep: bool,
 }
 
-/// A picture of a page with a part of it marked.
+/// A screenshot with a marked part.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Marked {
     pub href: String,
-    /// Left, top, width and height of the part, in parts of ten thousand.
+    /// Left, top, width and height of the part, in ten-thousandths.
     pub mark: Option<(u16, u16, u16, u16)>,
 }
 
-/// A question with all that its card shows: `runs/_question.html`.
+/// Data for `runs/_question.html`.
 #[derive(Clone, Debug, Default)]
 pub struct Card {
-    /// The name of the run, which tells its card from others.
+    /// Run name, which identifies the card.
     pub run: String,
-    /// The run's page.
+    /// Path of the run's page.
     pub href: String,
     pub face: Face,
-    /// The task: its name and page.
+    /// Name and path of the task.
     pub task: Option<(String, String)>,
-    /// The question; of a call what it would do, in a line.
+    /// The question, or the planned effect of a call in one line.
     pub question: String,
-    /// The call, when it is one that waits for a yes; of several the first.
+    /// The pending call; the first one of several.
     pub asked: Option<PendingApproval>,
-    /// All of them, when several calls of one message wait.
+    /// All pending calls, if several calls of one message wait.
     pub batch: Vec<PendingApproval>,
-    /// Where a person acts in the browser, when that is asked for; handing it back answers.
+    /// Path of the browser page, if the run asks for manual control; handing the browser back is the answer.
     pub browser: String,
-    /// Answers to choose from; others are fine too.
+    /// Suggested answers; other answers are accepted too.
     pub options: Vec<String>,
-    /// Where the answer is posted; empty for who may not.
+    /// Path to which the answer is posted; empty if the reader may not answer.
     pub action: String,
     pub since: RelTime,
-    /// Until when at most.
+    /// Deadline of the wait.
     pub until: Option<RelTime>,
 }
 
-/// What a run waits for a person to say.
+/// What a run waits for.
 enum Waits {
     Answer(Park),
     Yes(Vec<Approval>),
@@ -119,7 +116,7 @@ fn waits(tx: &dyn Read, run: &Run) -> Result<Option<Waits>, StoreError> {
     })
 }
 
-/// The card of a run that asks; nothing for one that does not.
+/// The card of a run that asks; `None` for any other run.
 pub fn card(tx: &dyn Read, reader: &Reader<'_>, run: &Run) -> Result<Option<Card>, StoreError> {
     let Some(waits) = waits(tx, run)? else { return Ok(None) };
     let face = match tx.get::<Agent>(run.agent)? {
@@ -183,7 +180,7 @@ pub fn card(tx: &dyn Read, reader: &Reader<'_>, run: &Run) -> Result<Option<Card
     }))
 }
 
-/// The page that an act is asked for, where there is a picture of it.
+/// The screenshot for a pending browser action, if there is one.
 fn pictured(tx: &dyn Read, approval: &Approval, href: &str) -> Result<Option<Marked>, StoreError> {
     if approval.tool != BROWSER {
         return Ok(None);
@@ -195,7 +192,7 @@ fn pictured(tx: &dyn Read, approval: &Approval, href: &str) -> Result<Option<Mar
     }))
 }
 
-/// A text with signs that are not seen, or that turn others round, as their numbers: what is allowed is what is read.
+/// Escapes invisible and direction-changing characters, so that a person approves what they read.
 #[must_use]
 pub fn laid_open(text: &str) -> String {
     let hides = |sign: char| {
@@ -212,7 +209,7 @@ pub fn laid_open(text: &str) -> String {
     open
 }
 
-/// A call as its card shows it.
+/// The display form of a pending call.
 #[must_use]
 pub fn asked(approval: Approval, may_keep: bool) -> PendingApproval {
     let Approval { id, tool, plan, risk, why, offers, .. } = approval;
@@ -238,14 +235,14 @@ pub fn asked(approval: Approval, may_keep: bool) -> PendingApproval {
     }
 }
 
-/// The questions of all runs that work on a task, the oldest first.
+/// Cards of all runs on a task, oldest first.
 pub fn of_task(tx: &dyn Read, reader: &Reader<'_>, task: &Task) -> Result<Vec<Card>, StoreError> {
     let mut runs = live_on_task(tx, task.id)?;
     runs.reverse();
     runs.iter().filter_map(|run| card(tx, reader, run).transpose()).collect()
 }
 
-/// All questions of runs that somebody may see, the oldest first.
+/// Cards of all visible runs, longest wait first.
 pub fn all(
     tx: &dyn Read,
     reader: &Reader<'_>,
@@ -264,16 +261,16 @@ pub fn all(
     Ok(cards)
 }
 
-/// How many runs wait for a person.
+/// Number of runs that wait for a person.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Waiting {
-    /// For an answer, in words or in a browser.
+    /// For an answer, in text or in the browser.
     pub questions: u64,
-    /// For a yes to one or several calls.
+    /// For the approval of one or several calls.
     pub approvals: u64,
 }
 
-/// How many runs wait for a person, of those that somebody may see.
+/// Counts the visible runs that wait for a person.
 pub fn waiting(
     tx: &dyn Read,
     sees: &dyn Fn(&Run) -> Result<bool, StoreError>,

@@ -1,4 +1,4 @@
-//! What waits in a session, and what counts there.
+//! Queued messages of a session, and the effective queue options.
 
 use crate::runs::model::{
     ChosenBy, INPUT_KEPT, INPUT_OPEN, Input, InputState, QueueChoice, QueueOf, QueueRequest,
@@ -11,7 +11,7 @@ use web::parts::Choice;
 
 use super::words;
 
-/// How many dropped messages are shown.
+/// Maximum number of dropped messages shown.
 const KEPT: usize = 20;
 
 /// The open inputs of a session, oldest first.
@@ -21,7 +21,7 @@ pub fn open_inputs(tx: &dyn Read, session: SessionId) -> Result<Vec<Input>, Stor
     Ok(all)
 }
 
-/// Messages of which the next turn hears in one line, oldest first.
+/// Dropped messages still to be summarized for the next turn, oldest first.
 pub fn overflowed(tx: &dyn Read, session: SessionId) -> Result<Vec<Input>, StoreError> {
     let mut all = held(tx, session)?;
     all.retain(|input| input.state == InputState::Overflowed);
@@ -32,7 +32,7 @@ fn held(tx: &dyn Read, session: SessionId) -> Result<Vec<Input>, StoreError> {
     tx.scan(INPUT_OPEN, &Range::prefix(KeyBuf::of(&session)))
 }
 
-/// What a run reads at its next look: what it was made for, and who steers it.
+/// The messages that a run reads next: those assigned to it and those that steer it.
 pub fn heard(tx: &dyn Read, session: SessionId, run: RunId) -> Result<Vec<Input>, StoreError> {
     let mut all = open_inputs(tx, session)?;
     all.retain(|input| match input.state {
@@ -42,8 +42,7 @@ pub fn heard(tx: &dyn Read, session: SessionId, run: RunId) -> Result<Vec<Input>
     Ok(all)
 }
 
-/// Messages of a session that were dropped and can be brought back, oldest first: those that the
-/// next turn still hears of, too.
+/// Restorable dropped messages of a session, oldest first, including those still to be summarized.
 pub fn dropped(tx: &dyn Read, session: SessionId) -> Result<Vec<Input>, StoreError> {
     let range = Range::prefix(KeyBuf::of(&session)).reverse().limit(KEPT);
     let mut all: Vec<Input> = tx.scan(INPUT_KEPT, &range)?;
@@ -53,12 +52,12 @@ pub fn dropped(tx: &dyn Read, session: SessionId) -> Result<Vec<Input>, StoreErr
     Ok(all)
 }
 
-/// What was chosen for something alone.
+/// The options chosen at one level.
 pub fn chosen(tx: &dyn Read, of: QueueOf) -> Result<QueueRequest, StoreError> {
     Ok(tx.get::<QueueChoice>(of)?.map(|choice| choice.wish).unwrap_or_default())
 }
 
-/// What counts in a session.
+/// Effective options of a session.
 pub fn of_session(tx: &dyn Read, session: &Session) -> Result<Queueing, StoreError> {
     let own = chosen(tx, QueueOf::Session(session.id))?;
     let mut wishes = vec![(ChosenBy::Session, own)];
@@ -66,12 +65,12 @@ pub fn of_session(tx: &dyn Read, session: &Session) -> Result<Queueing, StoreErr
     Ok(Queueing::of(&wishes))
 }
 
-/// What counts in the sessions of an agent that say nothing else.
+/// Effective options of an agent's sessions.
 pub fn of_agent(tx: &dyn Read, agent: AgentId) -> Result<Queueing, StoreError> {
     Ok(Queueing::of(&above(tx, agent)?))
 }
 
-/// What counts where nobody chose otherwise.
+/// Effective options of the workspace.
 pub fn of_workspace(tx: &dyn Read) -> Result<Queueing, StoreError> {
     Ok(Queueing::of(&[(ChosenBy::Workspace, chosen(tx, QueueOf::Workspace)?)]))
 }
@@ -83,21 +82,19 @@ fn above(tx: &dyn Read, agent: AgentId) -> Result<[(ChosenBy, QueueRequest); 2],
     ])
 }
 
-/// The fields with which people choose.
+/// Fields of the queue form.
 pub struct Fields {
-    /// What a message does.
     pub mode: Vec<Choice>,
-    /// The pause, in milliseconds; empty for what is usual.
+    /// Milliseconds; empty for the inherited value.
     pub debounce: String,
-    /// How many may wait; empty for what is usual.
+    /// Empty for the inherited value.
     pub cap: String,
-    /// What goes when there are more.
     pub drop: Vec<Choice>,
-    /// What counts where a field is empty: pause and number.
+    /// Inherited debounce and cap.
     pub usual: (String, String),
 }
 
-/// The fields for something alone, with what counts above it.
+/// The fields for one level, with the inherited values.
 pub fn fields(tx: &dyn Read, of: QueueOf) -> Result<Fields, StoreError> {
     let own = chosen(tx, of)?;
     let usual = match of {

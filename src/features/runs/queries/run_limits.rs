@@ -1,21 +1,21 @@
-//! What bounds runs.
+//! Reads of run limits.
 
 use crate::agents::model::ReachOf;
 use crate::runs::model::{Child, Run, RunBounds, RunLimits};
 use kernel::AgentId;
 use store::{Read, ReadExt, StoreError};
 
-/// What was chosen for all runs, or for those of an agent alone.
+/// Limits chosen at one level.
 pub fn own(tx: &dyn Read, of: ReachOf) -> Result<RunLimits, StoreError> {
     Ok(tx.get::<RunLimits>(of)?.unwrap_or_else(|| RunLimits::none(of)))
 }
 
-/// What was chosen for the runs of an agent: for it, else for all.
+/// Limits chosen for an agent, with those of the workspace for unset ones.
 pub fn chosen(tx: &dyn Read, agent: AgentId) -> Result<RunLimits, StoreError> {
     Ok(own(tx, ReachOf::Agent(agent))?.or(&own(tx, ReachOf::Workspace)?))
 }
 
-/// What bounds a run. A sub-agent may have less time than others.
+/// Effective limits of a run. A sub-agent may have less time.
 pub fn of_run(tx: &dyn Read, run: &Run) -> Result<RunBounds, StoreError> {
     let mut bounds = RunBounds::of(&chosen(tx, run.agent)?);
     if let Some(minutes) = tx.get::<Child>(run.id)?.and_then(|child| child.minutes) {
@@ -24,17 +24,14 @@ pub fn of_run(tx: &dyn Read, run: &Run) -> Result<RunBounds, StoreError> {
     Ok(bounds)
 }
 
-/// The fields with which people choose: what is chosen, and what counts where that is empty.
+/// Form fields as (chosen, inherited).
 pub struct Fields {
-    /// The most model calls.
     pub calls: (String, String),
-    /// The most tool calls.
     pub tool_calls: (String, String),
-    /// The most minutes of work.
     pub working_minutes: (String, String),
 }
 
-/// The fields for all runs, or for those of an agent.
+/// The fields for the workspace or for one agent.
 pub fn fields(tx: &dyn Read, of: ReachOf) -> Result<Fields, StoreError> {
     let chosen = own(tx, of)?;
     let usual = match of {

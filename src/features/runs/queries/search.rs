@@ -1,6 +1,7 @@
-//! Looks through conversations for words, the newest first, as far as a budget reaches: what was said is read
-//! where it lies, so nothing of that can be missing or stale. What lies behind it the index of the workspace
-//! finds, and it is read there, too, before anybody sees it.
+//! Full-text search in an agent's conversations, newest first, within an event budget.
+//!
+//! Events within the budget are read directly, so no hit among them is missing or stale. Older hits come from the
+//! search index and are checked against the stored event before they are shown.
 
 use std::collections::BTreeSet;
 
@@ -17,53 +18,51 @@ use tool::rank::{Query, Ranking};
 
 use super::{branches, children, events, sessions, talk};
 
-/// How many events are read for one search, unless asked otherwise.
+/// Default event budget of one search.
 pub const EVENTS: u32 = 20_000;
-/// How many events are read at once.
+/// Events read per chunk.
 const CHUNK: u32 = 256;
-/// The most passages that are kept for the ranking.
+/// Maximum number of passages ranked.
 const MOST: usize = 2_000;
-/// How many passages of what is older are taken from the index.
+/// Maximum number of older passages taken from the index.
 const OLDER: usize = 500;
-/// So many entries of the feed the index may be behind and still has what is older than the events that are read.
+/// Maximum lag of the index in feed entries at which it still covers everything older than the budget.
 const NEAR: u64 = 2_000;
-/// How much of a passage is given, in bytes.
+/// Maximum length of a snippet in bytes.
 const SNIPPET: usize = 700;
-/// How much of it stands before the first word that was found, in bytes.
+/// Bytes of a snippet before the first match.
 const BEFORE: usize = 160;
 
-/// Something that was said and found.
+/// A hit.
 #[derive(Clone, Debug)]
 pub struct Said {
-    /// The conversation.
     pub session: SessionId,
-    /// The number of its event.
+    /// Event number in the session.
     pub n: u32,
     pub run: Option<RunId>,
     pub at: Timestamp,
-    /// Who said it; none for the agent.
+    /// Author; `None` for the agent.
     pub by: Option<Actor>,
-    /// The words around what was found.
+    /// Snippet around the match.
     pub text: String,
-    /// How well it fits, at most 1.
+    /// Relevance, at most 1.
     pub score: f64,
 }
 
-/// What a search came to.
 #[derive(Clone, Debug, Default)]
 pub struct Searched {
     /// Best first.
     pub hits: Vec<Said>,
-    /// Whether everything was looked through.
+    /// Whether the whole range was searched.
     pub complete: bool,
-    /// Whether the index has looked through what is older: it has all that somebody finds among theirs.
+    /// Whether the index covered the older part: everything that a person's own search may find.
     pub indexed: bool,
-    /// The oldest moment that was looked at without the index.
+    /// Time of the oldest event read without the index.
     pub until: Option<Timestamp>,
 }
 
 impl Searched {
-    /// What was not looked through, and before which moment; nothing when all was.
+    /// The unsearched part and its end in time; `None` if the search was complete.
     #[must_use]
     pub fn unseen(&self) -> Option<(&'static str, Timestamp)> {
         let what = match self.indexed {
@@ -74,24 +73,22 @@ impl Searched {
     }
 }
 
-/// What is searched.
+/// Search parameters.
 pub struct ConversationSearch<'a> {
     pub agent: AgentId,
-    /// Which conversations may be seen.
+    /// Filter for the visible conversations.
     pub may: &'a dyn Fn(&Session) -> bool,
-    /// What is looked for.
     pub query: &'a Query,
-    /// Nothing older.
+    /// Excludes older events.
     pub since: Option<Timestamp>,
-    /// The most hits.
+    /// Maximum number of hits.
     pub most: usize,
-    /// The most events that are read.
+    /// Event budget.
     pub events: u32,
-    /// This moment.
     pub now: Timestamp,
 }
 
-/// Looks through the conversations of an agent. Blocking.
+/// Searches the conversations of an agent. Blocking.
 pub fn search(ws: &Ws, wish: &ConversationSearch<'_>) -> Result<Searched, StoreError> {
     ws.read(|snap| look_through(ws, snap, wish))
 }
@@ -121,7 +118,7 @@ fn look_through(
     }
     if !left.is_empty() {
         searched.indexed = complete && looking.behind(ws, tx, wish, &left)?;
-        // Of what is among nobody's nothing is in the index.
+        // The index does not contain conversations without an audience.
         let all = left.iter().all(|session| document::audience(session).is_some());
         searched.complete = searched.indexed && all;
     }
@@ -130,7 +127,7 @@ fn look_through(
     Ok(searched)
 }
 
-/// Looks through the conversations with an agent that a person finds among theirs.
+/// Searches the conversations with an agent that the person's own list shows.
 pub async fn among_theirs(
     ws: &Ws,
     agent: AgentId,
@@ -159,14 +156,14 @@ struct Looking {
 }
 
 impl Looking {
-    /// Looks through one conversation from its end. Answers whether the budget reached.
+    /// Searches one conversation from its end. Returns whether the budget sufficed.
     fn through(
         &mut self,
         tx: &dyn Read,
         wish: &ConversationSearch<'_>,
         session: &Session,
     ) -> Result<bool, StoreError> {
-        // What it shares with another conversation is found there.
+        // Shared events are found in the other conversation.
         let first = branches::first_own(tx, session.id)?;
         let is_part = children::is_key(&session.key);
         let mut to = session.events;
@@ -193,8 +190,8 @@ impl Looking {
         Ok(true)
     }
 
-    /// Finds by the index what lies behind the budget, in these conversations. Answers whether there is an index that
-    /// has it: the first question begins one.
+    /// Finds hits beyond the budget with the index. Returns whether an index covers these conversations. The first
+    /// call starts building the index.
     fn behind(
         &mut self,
         ws: &Ws,
@@ -208,7 +205,7 @@ impl Looking {
         if !finding.index.is_begun() || finding.building().is_some() {
             return Ok(false);
         }
-        // What is newer than the index was read one by one, as long as that is not too much.
+        // Events newer than the index were read directly, unless there are too many.
         let head = ws.store.head();
         let reaches = |seen: Cursor| {
             seen.incarnation == head.incarnation && head.seq.saturating_sub(seen.seq) <= NEAR
@@ -230,7 +227,7 @@ impl Looking {
         let audiences: Vec<String> = audiences.into_iter().collect();
         let ask = Ask {
             wanted: &wanted,
-            // Whoever asks may see these conversations, whosever they are.
+            // The caller may see these conversations, whoever owns them.
             audiences: &audiences,
             kinds: &[Kind::Message.number()],
             status: None,
@@ -252,7 +249,7 @@ impl Looking {
         for hit in found.hits {
             let key = Found::named(&hit.key).and_then(|one| decode::<(SessionId, u32)>(&one.key));
             let Some(key) = key.filter(|key| seen.insert(*key)) else { continue };
-            // As it is now: it may be gone.
+            // Read the current event: it may have been deleted.
             let Some(event) = tx.get::<SessionEvent>(key)? else { continue };
             let is_old = wish.since.is_some_and(|since| event.at < since);
             if !is_old && left.iter().any(|session| session.id == event.session) {
@@ -282,14 +279,14 @@ impl Looking {
     }
 }
 
-/// Whether an event of a sub-agent's conversation is a copy: it began with another one, where the same is
+/// Whether an event of a sub-agent's conversation is a copy from its parent's conversation, where the original is
 /// found.
 fn is_copy(tx: &dyn Read, session: &Session, run: Option<RunId>) -> Result<bool, StoreError> {
     let Some(run) = run else { return Ok(false) };
     Ok(tx.get::<Run>(run)?.is_some_and(|run| run.session != session.id))
 }
 
-/// What an event says: a person's or HQ's message, or the agent's words.
+/// Author and text of an event: a message of a person or HQ, or text of the agent.
 #[must_use]
 pub fn words(kind: &EventKind) -> Option<(Option<Actor>, String)> {
     match kind {
@@ -309,7 +306,7 @@ pub fn words(kind: &EventKind) -> Option<(Option<Actor>, String)> {
     }
 }
 
-/// The words around the first one that was found.
+/// Snippet around the first match.
 fn around(text: &str, query: &Query) -> String {
     if text.len() <= SNIPPET {
         return text.to_owned();
@@ -324,7 +321,7 @@ fn around(text: &str, query: &Query) -> String {
     format!("{head}{}{tail}", part.trim())
 }
 
-/// What was said in a conversation around an event: so many messages before and after it, in order.
+/// Up to `count` messages before and after an event, in order.
 pub fn said_around(
     tx: &dyn Read,
     session: &Session,

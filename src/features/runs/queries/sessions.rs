@@ -1,4 +1,4 @@
-//! How conversations are called and how they stand, the same on pages, in the API and for commands.
+//! Titles and states of conversations, the same on pages, in the API and for commands.
 
 use crate::runs::model::{EventKind, Run, Session};
 use crate::tasks::model::Task;
@@ -10,14 +10,14 @@ use web::md;
 
 use super::{children, words};
 
-/// In how many of its first events a conversation's first words are looked for.
+/// Number of first events searched for the first message.
 const FIRST: u32 = 8;
-/// In how many of its last ones the last words are.
+/// Number of last events searched for the last text.
 const LAST: usize = 6;
-/// How much of its first words a conversation is called by.
+/// Maximum title length taken from the first message.
 const TITLE: usize = 48;
 
-/// Whether a person finds a conversation among theirs: it is their own, shared, or about a task.
+/// Whether a person's list shows the conversation: it is their own, shared, or about a task.
 #[must_use]
 pub fn is_listed(session: &Session, account: AccountId) -> bool {
     let theirs = match session.owner {
@@ -27,7 +27,7 @@ pub fn is_listed(session: &Session, account: AccountId) -> bool {
     theirs && !children::is_key(&session.key)
 }
 
-/// What a conversation is called: its name, else its task, else the first words in it.
+/// Title: the name, else the task, else the first message.
 pub fn title(tx: &dyn Read, session: &Session) -> Result<String, StoreError> {
     if let Some(name) = &session.name {
         return Ok(name.clone());
@@ -46,7 +46,7 @@ pub fn title(tx: &dyn Read, session: &Session) -> Result<String, StoreError> {
     Ok(said.filter(|said| !said.is_empty()).unwrap_or_else(|| "A conversation".to_owned()))
 }
 
-/// The last words in a conversation; an answer that is too long for the log itself is passed over.
+/// The last text in a conversation. Responses stored as blobs are skipped.
 pub fn last_words(tx: &dyn Read, session: &Session, max: usize) -> Result<String, StoreError> {
     let last = super::last_events(tx, session.id, LAST)?;
     let said = last.into_iter().rev().find_map(|event| match event.kind {
@@ -64,7 +64,7 @@ pub fn last_words(tx: &dyn Read, session: &Session, max: usize) -> Result<String
     Ok(said.unwrap_or_default())
 }
 
-/// How a conversation stands: the state word of the run that has it, with the word for people.
+/// CSS state word and display text of the conversation's active run.
 pub fn state(tx: &dyn Read, session: &Session) -> Result<(&'static str, &'static str), StoreError> {
     let run = match session.active_run {
         Some(run) => tx.get::<Run>(run)?,
@@ -77,8 +77,7 @@ pub fn state(tx: &dyn Read, session: &Session) -> Result<(&'static str, &'static
     })
 }
 
-/// What was said last in a conversation, in a word: a page or a program that has seen something else
-/// is out of date.
+/// Version token for the last message. A page or client with another token is out of date.
 #[must_use]
 pub fn leaf(session: Option<&Session>) -> String {
     match session {

@@ -1,8 +1,7 @@
-//! A run as people follow it: its events folded into steps, in order.
+//! Folds the session events of a run into the ordered steps that people follow.
 //!
-//! An answer of the model becomes one step for its thinking, one for its words and one for each
-//! call; a call's result joins the call. A step keeps its address for ever, because it is made
-//! from the number of its event.
+//! A model response becomes one step for its thinking, one for its text and one per tool call. A tool result joins
+//! its call. A step's key derives from its event number, so its address never changes.
 
 use crate::runs::model::{
     Attachment, BROKEN_OFF, Body, CallStatus, Compaction, EventKind, FileMark, LeftOut, PromptPart,
@@ -12,63 +11,59 @@ use kernel::{Actor, InputId, Outcome, RunId, Thinking, Timestamp, WaitFor};
 use providers::model::Part;
 use store::{Read, StoreError};
 
-/// How many events are read at once.
+/// Events read per chunk.
 const CHUNK: u32 = 256;
-/// How many events after the end of a run are looked through for what its tools answered too late.
+/// Maximum number of events after the end of a run that are searched for late tool results.
 const AFTER: u32 = 1_000;
-/// How many events of one run a page reads.
+/// Maximum number of events of one run that a page reads.
 const MOST: usize = 4_000;
 
-/// What one answer of the model used.
+/// Usage of one model response.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Spent {
     /// Tokens sent.
     pub input: u64,
     /// Tokens received.
     pub output: u64,
-    /// What it cost, in micro-dollars; none when no price is known.
+    /// Cost in micro-dollars; `None` if the price is unknown.
     pub micros: Option<i64>,
-    /// What was held back for it before it was made, in micro-dollars: the most that it could cost.
+    /// Amount reserved before the call, in micro-dollars: the maximum possible cost.
     pub held: i64,
-    /// How long the model took, in milliseconds.
+    /// Duration of the model call in milliseconds.
     pub millis: u64,
 }
 
-/// How far a tool call is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CallState {
-    /// The model asked for it.
+    /// Requested by the model, not begun.
     Planned,
-    /// It runs.
     Running,
     Ended(CallStatus),
 }
 
-/// A call of a tool with its result.
+/// A tool call with its result.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ToolCall {
-    /// The provider's id of the call.
+    /// Call id assigned by the provider.
     pub call_id: String,
-    /// Its number in the run, once it was begun; else 0.
+    /// Number of the call in the run from 1; 0 until the call begins.
     pub step: u32,
-    /// The tool.
     pub name: String,
-    /// The arguments as the model wrote them.
+    /// Arguments as the model wrote them.
     pub arguments: String,
-    /// How far it is.
     pub state: CallState,
-    /// What it answered, and the number of the event that holds it.
+    /// The result and the number of its event.
     pub result: Option<(Body, u32)>,
-    /// Files that changed.
+    /// Changed files.
     pub paths: Vec<String>,
-    /// The planned change of a file.
+    /// The planned file change.
     pub file: Option<FileMark>,
-    /// The numbers of the events with pictures that belong to the result.
+    /// Event numbers of the pictures that belong to the result.
     pub pictures: Vec<u32>,
 }
 
 impl ToolCall {
-    /// One that the model asks for.
+    /// A call that the model requested and that has not begun.
     fn planned(call_id: String, name: String, arguments: String) -> Self {
         Self {
             call_id,
@@ -84,68 +79,60 @@ impl ToolCall {
     }
 }
 
-/// What a step is.
+/// Kind and content of a step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum What {
-    /// Somebody said something, or the run card.
+    /// A message or the run card.
     Input {
-        /// The message; none for a run card and for what was answered on a page.
+        /// `None` for the run card and for an answer given on a page.
         input: Option<InputId>,
         text: Body,
         by: Actor,
-        /// Whether it came while the run worked.
+        /// Whether the message arrived while the run was working.
         steered: bool,
-        /// Whether it is the answer to a question of the run.
+        /// Whether the message answers a question of the run.
         answers: bool,
-        /// Files that came with it.
         attached: Vec<Attachment>,
     },
-    /// The run began or went on.
+    /// The run began or resumed.
     Began {
-        /// From 1.
+        /// Counts from 1.
         attempt: u32,
         model: String,
-        /// How much it thinks.
         thinking: Thinking,
-        /// Bytes of the first request.
+        /// Size of the first request in bytes.
         bytes: u32,
     },
-    /// The model thought.
+    /// Thinking of the model.
     Thought(String),
-    /// The model said something.
+    /// Text of the model.
     Said(String),
-    /// The model called a tool.
     Tool(Box<ToolCall>),
-    /// A model call failed.
     Failed {
-        /// Its number.
+        /// Number of the model call.
         call: u32,
-        /// The class of the error.
+        /// Error class.
         class: String,
-        /// What it said.
         message: String,
-        /// When it is tried again.
+        /// Time of the next attempt.
         retry_at: Option<Timestamp>,
     },
-    /// A word of the program to the model.
+    /// A message from HQ to the model.
     Notice(String),
-    /// The run waited.
     Waiting {
         waits_for: WaitFor,
-        /// In one sentence.
+        /// One sentence.
         detail: String,
-        /// Until when at most.
+        /// Deadline of the wait.
         until: Option<Timestamp>,
     },
-    /// The program ended in the middle.
+    /// HQ stopped in the middle of the run.
     Interrupted(String),
-    /// Files were committed.
     Committed {
         commit: String,
-        /// How many files.
+        /// Number of committed files.
         files: u32,
     },
-    /// The run is over.
     Ended {
         outcome: Outcome,
         /// In the agent's words.
@@ -153,69 +140,67 @@ pub enum What {
     },
     /// Another model or key answers from here on.
     Switched {
-        /// Who is asked now.
+        /// The model that is used now.
         to: String,
         why: String,
     },
-    /// What the model was told before anything was said.
+    /// The prompt, before the first message.
     Prompted(Vec<PromptPart>),
-    /// Somebody who runs the workspace looked at the private conversation.
+    /// An owner or admin viewed this private conversation.
     Looked(Actor),
-    /// A tool answered after its run was ended or put back without it.
+    /// A tool finished after its run had been ended or requeued without the result.
     Late(Box<ToolCall>),
-    /// Models read a summary in place of what came before.
+    /// From here on, models read a summary instead of the earlier messages.
     Compacted(Box<(String, Compaction)>),
-    /// It was tried, and the conversation stays as it is.
+    /// The compaction failed; the conversation is unchanged.
     NotCompacted(String),
-    /// Files stay without a commit because they hold a key.
+    /// Files that were not committed because they contain a key.
     LeftOut(Vec<LeftOut>),
-    /// What a compaction would have lost was written into a file of memory.
+    /// Content that a compaction would have lost, written to a memory file.
     Remembered {
-        /// The file.
         path: String,
-        /// What was written.
+        /// The lines written.
         lines: Vec<String>,
     },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
-    /// Its address within the run: `s-<key>` on the page.
+    /// Address within the run: `s-<key>` on the page.
     pub key: String,
-    /// The number of its event in the session.
+    /// Event number in the session.
     pub event: u32,
     pub run: Option<RunId>,
-    /// When its event was written: the end of an answer, the beginning of a call.
+    /// Time of the event: the end of a response, the start of a call.
     pub at: Timestamp,
-    /// How long it took, in milliseconds.
+    /// Duration in milliseconds.
     pub millis: Option<u64>,
-    /// What the answer that it begins has used.
+    /// Usage of the response; only on its first step.
     pub spent: Option<Spent>,
-    /// How an answer ended before it was whole: "was stopped".
+    /// Set if a response is incomplete, for example "was stopped".
     pub cut: Option<&'static str>,
     pub what: What,
 }
 
-/// The steps of a run or of a piece of a session.
+/// The steps of a run or of part of a session.
 #[derive(Clone, Debug, Default)]
 pub struct Steps {
-    /// In order.
+    /// In event order.
     pub all: Vec<Step>,
-    /// A model call that has not answered yet: its number and since when.
+    /// The pending model call: its number and start time.
     pub asking: Option<(u32, Timestamp)>,
-    /// What is held back for it, or was for the last one, in micro-dollars.
+    /// Amount reserved for the pending or the last model call, in micro-dollars.
     pub held: i64,
-    /// Whether that call, or the next one, is for a summary.
+    /// Whether the pending or the next model call writes a summary.
     pub compacting: bool,
-    /// The model that was asked last.
+    /// The model of the last call.
     pub model: Option<String>,
-    /// What all answers together have used.
+    /// Total usage of all responses.
     pub used: Spent,
 }
 
 impl Steps {
-    /// Folds events in order. Addresses count from `first`; `whole` reads a body that is not
-    /// inline.
+    /// Folds events in order. Step keys count from `first`. `whole` reads a body that is not inline.
     pub fn fold(
         first: u32,
         events: Vec<SessionEvent>,
@@ -281,7 +266,7 @@ impl Steps {
             EventKind::FilesStarted { step: number, call_id, name, .. } => {
                 return begun(self.call(&call_id, &name, step), number, at, None);
             }
-            // What it stands with says so already.
+            // The tool results already show these files.
             EventKind::FilesSeen { .. } => return,
             EventKind::Picture { call_id, .. } => return self.picture(&call_id, n),
             EventKind::ToolFinished { call_id, name, status, result, millis, paths, .. } => {
@@ -331,7 +316,7 @@ impl Steps {
         self.all.push(step(what));
     }
 
-    /// Files belong to their message.
+    /// Adds files to the step of their message.
     fn attach(&mut self, of: InputId, files: Vec<Attachment>) {
         let said = self.all.iter_mut().rev().find_map(|step| match &mut step.what {
             What::Input { input: Some(input), attached, .. } if *input == of => Some(attached),
@@ -342,7 +327,7 @@ impl Steps {
         }
     }
 
-    /// A picture belongs to the result of its call.
+    /// Adds a picture to the call that it belongs to.
     fn picture(&mut self, of: &str, event: u32) {
         let call = self.all.iter_mut().rev().find_map(|step| match &mut step.what {
             What::Tool(call) if call.call_id == of => Some(call),
@@ -353,7 +338,7 @@ impl Steps {
         }
     }
 
-    /// A summary has used tokens and time like an answer.
+    /// Adds a summary. Its tokens and time are booked like those of a response.
     fn compacted(&mut self, step: Step) {
         (self.asking, self.compacting) = (None, false);
         let What::Compacted(made) = &step.what else { return };
@@ -370,7 +355,7 @@ impl Steps {
         self.book(event, spent);
     }
 
-    /// One step for each part of an answer that says something.
+    /// Adds one step for each non-empty part of a response.
     fn answer(&mut self, like: &Step, parts: Vec<Part>) {
         let mut count = 0;
         for part in parts {
@@ -391,7 +376,7 @@ impl Steps {
         }
     }
 
-    /// Tokens and time go to the first step of the answer in this event; a call has its own time.
+    /// Books usage on the first step of the event's response. A tool step keeps its own duration.
     fn book(&mut self, event: u32, spent: Spent) {
         self.used.input += spent.input;
         self.used.output += spent.output;
@@ -406,7 +391,7 @@ impl Steps {
         }
     }
 
-    /// The open call with this id; one whose question lies before the window is made up.
+    /// Returns the open call with this id. Creates one if the request is outside the window.
     fn call(&mut self, call_id: &str, name: &str, step: impl FnOnce(What) -> Step) -> &mut Step {
         let open = |step: &Step| match &step.what {
             What::Tool(tool) => {
@@ -423,7 +408,7 @@ impl Steps {
         &mut self.all[at]
     }
 
-    /// A call that is answered too late, with what it was given as far as that is known.
+    /// A late call, with its arguments if the request is known.
     fn late(&self, call_id: String, name: String) -> ToolCall {
         let given = |step: &Step| match &step.what {
             What::Tool(call) if call.call_id == call_id => Some(call.arguments.clone()),
@@ -434,7 +419,7 @@ impl Steps {
     }
 }
 
-/// The parts of an answer; none where they cannot be read.
+/// The parts of a response; empty if the body cannot be read or parsed.
 fn parts_in(body: &Body, whole: &dyn Fn(&Body) -> Option<String>) -> Vec<Part> {
     let text = match body {
         Body::Inline(text) => Some(text.clone()),
@@ -443,7 +428,7 @@ fn parts_in(body: &Body, whole: &dyn Fn(&Body) -> Option<String>) -> Vec<Part> {
     text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
 }
 
-/// The events of a run, oldest first.
+/// The events of a run, oldest first, up to a limit, plus late results.
 pub fn events_of(tx: &dyn Read, run: &Run) -> Result<Vec<SessionEvent>, StoreError> {
     let mut out = Vec::new();
     let mut from = run.first_event;
@@ -466,7 +451,7 @@ pub fn events_of(tx: &dyn Read, run: &Run) -> Result<Vec<SessionEvent>, StoreErr
     Ok(out)
 }
 
-/// Adds what tools of a run answered after its end. One that came to its end by itself waited for all of them.
+/// Adds tool results that arrived after the end. A run with outcome `Done` waited for all its tools.
 fn add_late(tx: &dyn Read, run: &Run, out: &mut Vec<SessionEvent>) -> Result<(), StoreError> {
     let end = out.last().map(|event| event.n + 1);
     let Some(from) = end.filter(|_| run.outcome != Some(Outcome::Done)) else { return Ok(()) };
@@ -479,7 +464,7 @@ fn add_late(tx: &dyn Read, run: &Run, out: &mut Vec<SessionEvent>) -> Result<(),
     Ok(())
 }
 
-/// How an answer ended before it was whole, from the word that its piece is kept with.
+/// Describes why a response is incomplete, from its stored stop reason.
 fn cut_off(stop: &str) -> Option<&'static str> {
     match stop {
         "stopped" => Some("was stopped"),
@@ -488,7 +473,7 @@ fn cut_off(stop: &str) -> Option<&'static str> {
     }
 }
 
-/// A call that works from this moment on.
+/// Marks a call as running since `at`.
 fn begun(call: &mut Step, step: u32, at: Timestamp, file: Option<FileMark>) {
     if let What::Tool(tool) = &mut call.what {
         (tool.state, tool.step, tool.file) = (CallState::Running, step, file);

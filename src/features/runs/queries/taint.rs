@@ -1,4 +1,4 @@
-//! Reads of what conversations have read from outside, and of what they wrote down after that.
+//! Reads of taint labels of conversations and of the content they wrote.
 
 use crate::agents::model::Agent;
 use crate::runs::model::{Brought, Outside, Place, Run, Written};
@@ -7,22 +7,22 @@ use kernel::{AgentId, RunId, SessionId};
 use store::{Range, Read, ReadExt, StoreError};
 use tool::{ToolCx, ToolOutput, untrusted};
 
-/// The most files of an agent that are looked at.
+/// Maximum number of an agent's files that are read.
 pub const MOST: usize = 1_000;
 
-/// The label of a conversation; none when it has read nothing from outside.
+/// The taint label of a conversation; `None` if it has read no untrusted content.
 pub fn of(tx: &dyn Read, session: SessionId) -> Result<Option<Outside>, StoreError> {
     tx.get(session)
 }
 
-/// Whether what a program that is left running prints and writes counts as untrusted: its agent has the network, so that
-/// it may hear anybody, or its conversation carries the label.
+/// Whether output and files of a background job are untrusted: its agent has network access, or its conversation is
+/// tainted.
 pub fn is_of_job(tx: &dyn Read, agent: AgentId, session: SessionId) -> Result<bool, StoreError> {
     let has_network = tx.get::<Agent>(agent)?.is_some_and(|agent| agent.network);
     Ok(has_network || of(tx, session)?.is_some())
 }
 
-/// What was read first, in a few words: `web_fetch in step 3 of R-12`.
+/// The first source in a few words: `web_fetch in step 3 of R-12`.
 pub fn first(tx: &dyn Read, outside: &Outside) -> Result<String, StoreError> {
     let Some(Brought { run, step, tool }) = outside.brought.first() else {
         return Ok(String::new());
@@ -38,18 +38,18 @@ fn name_of(tx: &dyn Read, run: RunId) -> Result<String, StoreError> {
     Ok(tx.get::<Run>(run)?.map_or_else(|| "an earlier run".to_owned(), |run| run.name()))
 }
 
-/// The name of the run that wrote there after it had read words from outside; nothing once somebody has accepted it.
+/// Name of the tainted run that wrote the content; `None` if the content is not labelled.
 pub fn writer(tx: &dyn Read, place: &Place) -> Result<Option<String>, StoreError> {
     tx.get::<Written>(place.key())?.map(|written| name_of(tx, written.by.run)).transpose()
 }
 
-/// Whether what stands there was written by a run that had read words from outside, and nobody has accepted it since.
+/// Whether the content was written by a tainted run and not accepted since.
 pub fn is_written(tx: &dyn Read, place: &Place) -> Result<bool, StoreError> {
     Ok(tx.get::<Written>(place.key())?.is_some())
 }
 
-/// A result as an agent reads it: between marks when one of the places that it tells of was written like that. Words in
-/// marks of their own already bring the label.
+/// Wraps a tool result in untrusted marks if one of its places is labelled. Content that is already marked taints by
+/// itself.
 pub fn shown(
     tx: &dyn Read,
     cx: &ToolCx,
@@ -67,8 +67,7 @@ pub fn shown(
     Ok(output)
 }
 
-/// Words that stand there as an agent reads them: between marks when they count as from outside, so that who reads them
-/// carries the label.
+/// Wraps content in untrusted marks if its place is labelled, so that reading it taints the reader.
 pub fn marked(tx: &dyn Read, place: &Place, words: &str) -> Result<String, StoreError> {
     Ok(match tx.get::<Written>(place.key())? {
         Some(Written { by, .. }) if !words.trim().is_empty() => {
@@ -80,7 +79,7 @@ pub fn marked(tx: &dyn Read, place: &Place, words: &str) -> Result<String, Store
     })
 }
 
-/// The files of an agent that hold such words, with since when.
+/// The labelled files of an agent.
 pub fn files_of(tx: &dyn Read, agent: AgentId) -> Result<Vec<Written>, StoreError> {
     tx.list(&Range::prefix(KeyBuf::of(&agent)).limit(MOST))
 }

@@ -1,4 +1,4 @@
-//! Whose conversation is which, and who may look at a run.
+//! Ownership of conversations, and who may view a run or speak in it.
 
 use std::cmp::Reverse;
 
@@ -12,31 +12,28 @@ use store::{Read, ReadExt, StoreError};
 
 use super::{last_events, marks, session_by_key, sessions, sessions_of_agent};
 
-/// For how long it is not noted again that somebody looks at another person's conversation.
+/// Interval during which repeated views of another person's conversation are recorded once.
 const NOTED: SignedDuration = SignedDuration::from_hours(1);
-/// In how many of its last events that is looked for.
+/// Number of latest events searched for such a record.
 const LAST: usize = 200;
 
-/// What stands before the id in the key of a session for a single API call whose run goes on without its
-/// client.
+/// Id prefix in the session key of a single API call whose run continues without its client.
 const STAYS: &str = "stays-";
 
-/// Whether a session's key says that it was made for a single API call: such sessions are not
-/// listed.
+/// Whether a session key belongs to a single API call. Such sessions are not listed.
 #[must_use]
 pub fn is_throw_away(key: &str) -> bool {
     single(key).is_some()
 }
 
-/// Whether a session's key says that it was made for a single API call whose run ends with the connection of
-/// its client.
+/// Whether a session key belongs to a single API call whose run ends with the client's connection.
 #[must_use]
 pub fn is_bound(key: &str) -> bool {
     single(key).is_some_and(|(_, id, plain)| id == plain)
 }
 
-/// The key of a session for a single API call whose run does or does not end with the connection of its client;
-/// nothing for any other session.
+/// The key of a single API call's session, with (`bound`) or without a run that ends with the client's connection;
+/// `None` for any other session.
 #[must_use]
 pub fn bound_key(key: &str, bound: bool) -> Option<String> {
     let (before, _, plain) = single(key)?;
@@ -44,7 +41,7 @@ pub fn bound_key(key: &str, bound: bool) -> Option<String> {
     Some(format!("{before}:explicit:{stays}{plain}"))
 }
 
-/// The parts of the key of a session for a single API call: what stands before its id, the id, and the id alone.
+/// Parts of the session key of a single API call: the prefix before the id, the id as stored, and the plain id.
 fn single(key: &str) -> Option<(&str, &str, &str)> {
     let (before, id) = key.split_once(":explicit:")?;
     let plain = id.strip_prefix(STAYS).unwrap_or(id);
@@ -52,8 +49,8 @@ fn single(key: &str) -> Option<(&str, &str, &str)> {
     is_id.then_some((before, id, plain))
 }
 
-/// The key of a person's own conversation with an agent: the owner has the main one, others have
-/// one that carries their account. A second owner finds the main one taken.
+/// Key of a person's own conversation with an agent. The owner has the main conversation. Others, and a second owner
+/// who finds it taken, have a key with their account.
 pub fn own_key(
     tx: &dyn Read,
     agent: &Agent,
@@ -71,16 +68,15 @@ pub fn own_key(
     })
 }
 
-/// Whether a session's key is the place of a person's own conversation with an agent, and not that of
-/// work or of a branch.
+/// Whether a key is that of a person's own conversation with an agent, not that of work or of a branch.
 #[must_use]
 pub fn is_place(key: &str) -> bool {
     let place = key.splitn(3, ':').nth(2).unwrap_or_default();
     place == "main" || (place.starts_with("person:") && !place.contains(":branch:"))
 }
 
-/// Whether a session's key is that of talk: the first conversation of a person with an agent, a further
-/// one, or a branch of such; not that of work, of a program or of a part of a run.
+/// Whether a key is that of a chat: a person's own conversation, a further one or a branch of these. Not that of
+/// work, an API client or a part of a run.
 #[must_use]
 pub fn is_talk(key: &str) -> bool {
     let place = key.splitn(3, ':').nth(2).unwrap_or_default();
@@ -88,21 +84,21 @@ pub fn is_talk(key: &str) -> bool {
     matches!(first, "main" | "person" | "dashboard")
 }
 
-/// Whether a session's key is the place of a further conversation, and not that of a branch of one.
+/// Whether a key is that of a further conversation, not that of a branch.
 #[must_use]
 pub fn is_further(key: &str) -> bool {
     let place = key.splitn(3, ':').nth(2).unwrap_or_default();
     place.starts_with("dashboard:") && !place.contains(":branch:")
 }
 
-/// The key of a further conversation with an agent.
+/// Key of a further conversation with an agent.
 #[must_use]
 pub fn further_key(agent: &Agent, id: SessionId) -> String {
     format!("agent:{}:dashboard:{id}", agent.slug)
 }
 
-/// The conversation that goes on now in the place of this one, if it does and this person may speak there;
-/// work and programs have places of their own.
+/// The current conversation under the key of this one, if the person may speak in it; `None` for work and API
+/// clients.
 pub fn goes_on(
     tx: &dyn Read,
     session: &Session,
@@ -115,8 +111,8 @@ pub fn goes_on(
     Ok(now.filter(|now| now.owner == session.owner && now.admits(account)))
 }
 
-/// Where somebody speaks: the key, with whose it is. It is the place of their own conversation with an
-/// agent, or that of another one that goes on and that they may speak in; nothing when there is none.
+/// Key and owner of the conversation in which a person speaks: their own with the agent, or the current one in place
+/// of `talk`; `None` if there is none.
 pub fn place_of(
     tx: &dyn Read,
     agent: &Agent,
@@ -133,14 +129,14 @@ pub fn place_of(
     Ok(now.and_then(|now| Some((now.key, now.owner?))))
 }
 
-/// Whether this person may look at a session: work and what is shared is for all, private talk for its
-/// owner and for those who run the workspace.
+/// Whether a person may view a session. Work and shared conversations are open to all. Private ones are open to their
+/// owner and to owners and admins of the workspace.
 #[must_use]
 pub fn may_see(session: &Session, account: AccountId, role: Role) -> bool {
     session.admits(account) || matches!(role, Role::Owner | Role::Admin)
 }
 
-/// A file of a message, if this person may look at the conversation.
+/// A file of a message, if the person may view the conversation.
 pub fn attachment(
     tx: &dyn Read,
     (message, n): (InputId, usize),
@@ -153,7 +149,7 @@ pub fn attachment(
     Ok(input.attached.into_iter().nth(n).filter(|_| seen))
 }
 
-/// Whether this person may look at a run.
+/// Whether the person may view a run.
 pub fn may_see_run(
     tx: &dyn Read,
     run: &Run,
@@ -167,15 +163,15 @@ pub fn may_see_run(
     Ok(session.is_some_and(|session| may_see(&session, account, role)))
 }
 
-/// Whether this person may speak in the conversation of a run: in work and in what is shared everybody
-/// may, in a private conversation only the one whose it is.
+/// Whether the person may speak in the conversation of a run: anybody in work and shared conversations, only the
+/// owner in a private one.
 pub fn may_speak(tx: &dyn Read, run: &Run, account: AccountId) -> Result<bool, StoreError> {
     let session = tx.get::<Session>(run.session)?;
     Ok(session.is_some_and(|session| session.admits(account)))
 }
 
-/// Whether it is to be noted that this person looks at a conversation: it is somebody else's private one,
-/// and it was not noted within the last hour.
+/// Whether a view must be recorded: the conversation is another person's private one, and no view was recorded within
+/// the last hour.
 pub fn must_note(
     tx: &dyn Read,
     session: SessionId,
@@ -193,8 +189,8 @@ pub fn must_note(
     Ok(!last_events(tx, session.id, LAST)?.iter().any(noted))
 }
 
-/// What a run is called in lists for somebody: of another person's own conversation only whose it is, since
-/// the title of talk is what was said.
+/// Title of a run in a person's lists. For another person's private chat only the owner's name, because the title of
+/// a chat quotes its messages.
 pub fn title_for(tx: &dyn Read, run: &Run, account: AccountId) -> Result<String, StoreError> {
     if run.item.is_some() {
         return Ok(run.title.clone());
@@ -209,7 +205,7 @@ pub fn title_for(tx: &dyn Read, run: &Run, account: AccountId) -> Result<String,
     Ok(format!("Private chat of {name}"))
 }
 
-/// Of some runs those that a person may look at, in their order.
+/// Filters runs to those that a person may view. Keeps the order.
 pub fn seen(
     tx: &dyn Read,
     runs: impl IntoIterator<Item = Run>,
@@ -224,7 +220,7 @@ pub fn seen(
     Ok(kept)
 }
 
-/// Whether a member may hear what a run writes just now.
+/// Whether a member may receive the live output of a run.
 pub fn may_hear(tx: &dyn Read, run: RunId, account: AccountId) -> Result<bool, StoreError> {
     let (Some(member), Some(run)) = (workspace::member(tx, account)?, tx.get::<Run>(run)?) else {
         return Ok(false);
@@ -232,25 +228,25 @@ pub fn may_hear(tx: &dyn Read, run: RunId, account: AccountId) -> Result<bool, S
     may_see_run(tx, &run, account, member.role)
 }
 
-/// Whether what was said and done in another conversation may be told in this one: what is for all may be
-/// told everywhere, what is private in private conversations of the same person.
+/// Whether content of `other` may be used in `own`. Public content may be used everywhere, private content only in
+/// private conversations of the same person.
 #[must_use]
 pub fn may_tell(own: &Session, other: &Session) -> bool {
     let private = own.is_private() && other.owner == own.owner;
     other.id == own.id || !other.is_private() || private
 }
 
-/// The same by their ids; nothing of a conversation that is gone is told.
+/// Like [`may_tell`], by id; `false` if a conversation is gone.
 pub fn may_tell_of(tx: &dyn Read, own: SessionId, other: SessionId) -> Result<bool, StoreError> {
     let (own, other) = (tx.get::<Session>(own)?, tx.get::<Session>(other)?);
     Ok(own.zip(other).is_some_and(|(own, other)| may_tell(&own, &other)))
 }
 
-/// How many conversations of an agent are looked at for those of one person: work on tasks and sub-agents
-/// make far more of them than people do.
+/// Maximum number of an agent's sessions searched for those of one person. Work on tasks and sub-agents create far
+/// more sessions than people do.
 const LOOKED: usize = 5_000;
 
-/// Of the newest conversations of an agent those that may be seen, newest first, and whether these were all.
+/// The newest sessions of an agent that pass `may`, newest first, and whether all sessions were searched.
 pub fn newest(
     tx: &dyn Read,
     agent: AgentId,
@@ -262,9 +258,8 @@ pub fn newest(
     Ok((all, complete))
 }
 
-/// The conversations of an agent that a person may open from the chat: their own, former ones too, those
-/// that are shared, and those about tasks. Where something was said last comes first. The own ones are not pushed out
-/// by those about tasks, however many there are.
+/// The conversations of an agent that a person may open from the chat: own (also former), shared and task
+/// conversations, latest activity first. Task conversations never push out the person's own.
 pub fn listed(
     tx: &dyn Read,
     agent: AgentId,
@@ -273,7 +268,7 @@ pub fn listed(
 ) -> Result<Vec<Session>, StoreError> {
     let (mut all, complete) = newest(tx, agent, |s| sessions::is_listed(s, account))?;
     if !complete {
-        // Work on tasks has come between; where they spoke is known.
+        // Work on tasks has filled the window, but the conversations in which the person spoke are recorded.
         for id in marks::part_in(tx, account, agent)? {
             let known = all.iter().any(|known| known.id == id);
             let one = if known { None } else { tx.get::<Session>(id)? };
@@ -281,7 +276,7 @@ pub fn listed(
         }
     }
     if let Some(agent) = tx.get::<Agent>(agent)? {
-        // The one that goes on may be the oldest of all.
+        // The current conversation may be the oldest of all.
         for key in own_keys(&agent, account) {
             let own = session_by_key(tx, &key)?.filter(|s| s.owner == Some(account));
             all.extend(own.filter(|own| all.iter().all(|known| known.id != own.id)));
@@ -297,7 +292,7 @@ pub fn listed(
     Ok(own)
 }
 
-/// The keys that a person's own conversation with an agent may have.
+/// Possible keys of a person's own conversation with an agent.
 fn own_keys(agent: &Agent, account: AccountId) -> [String; 2] {
     [format!("agent:{}:main", agent.slug), format!("agent:{}:person:{account}", agent.slug)]
 }

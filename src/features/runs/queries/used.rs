@@ -1,4 +1,4 @@
-//! What a run has used of models: who answered in the end, on which way that is paid, tokens by kind.
+//! Model usage of a run: the answering model, the payment route, tokens by kind.
 
 use crate::connections::model::Connection;
 use crate::usage::model::Usage;
@@ -7,23 +7,22 @@ use kernel::{CallEnd, CallKind, ConnectionId, Route, RunId};
 use providers::model::Usage as Tokens;
 use store::{Read, ReadExt, StoreError};
 
-/// What the calls of a run have used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Used {
-    /// The model that answered last; the one that was asked last when none has answered.
+    /// The model of the last response; before the first response, of the last call.
     pub model: String,
     pub provider: String,
-    /// The connection over which it was asked; none for practice.
+    /// `None` for the practice model.
     pub connection: Option<ConnectionId>,
-    /// What that is called; none when it is no longer there.
+    /// `None` if the connection was deleted.
     pub connection_name: Option<String>,
-    /// On which way its provider was paid.
+    /// Payment route of the provider.
     pub route: Route,
-    /// The tokens of all calls, also of those for summaries.
+    /// Tokens of all calls, including summaries.
     pub tokens: Tokens,
 }
 
-/// What a run has used; nothing before its first call has ended. Reads each call of the run: not for lists.
+/// Usage of a run; `None` before its first call ends. Reads every call of the run, so it is not for lists.
 pub fn of_run(tx: &dyn Read, run: RunId) -> Result<Option<Used>, StoreError> {
     let calls = usage::of_run(tx, run)?;
     let Some(last) = last(&calls) else { return Ok(None) };
@@ -43,7 +42,7 @@ pub fn of_run(tx: &dyn Read, run: RunId) -> Result<Option<Used>, StoreError> {
     }))
 }
 
-/// The call that says who answers: the last one of the conversation itself that has an answer.
+/// The call that determines the model: the last answered call of the conversation itself, else the last call.
 fn last(calls: &[Usage]) -> Option<&Usage> {
     let is_own = |call: &&Usage| matches!(call.kind, CallKind::Step | CallKind::WrapUp);
     let answered = calls.iter().rev().filter(is_own).find(|call| call.end == CallEnd::Answered);

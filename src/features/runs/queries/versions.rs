@@ -1,4 +1,4 @@
-//! Messages that were said once more: where one was read, and what stands beside it.
+//! Versions of edited messages: where a message was read, and the alternatives beside it.
 
 use std::collections::HashMap;
 
@@ -10,22 +10,22 @@ use store::{Read, ReadExt, StoreError};
 
 use super::{branches, events, events_of_run, session_by_key};
 
-/// How many branches of one conversation are looked at.
+/// Maximum number of branches of one conversation that are read.
 const MOST: usize = 200;
-/// How many conversations are looked at on the way to the first of them.
+/// Maximum depth of nested branches.
 const DEEP: usize = 100;
 
 /// Where a message was read.
 pub struct ReadIn {
-    /// The conversation that goes on now.
+    /// The current conversation.
     pub session: Session,
-    /// Where its part begins there: its own event, or that with which its run began.
+    /// Start of the message's turn: the message's own event, or the first event of its run.
     pub event: u32,
-    /// The run that read it.
+    /// The run that read the message.
     pub run: RunId,
 }
 
-/// Where a message was read, if its conversation goes on and has it.
+/// Where a message was read, if the current conversation still contains it.
 pub fn read_in(tx: &dyn Read, input: &Input) -> Result<Option<ReadIn>, StoreError> {
     let InputState::Consumed(run) = input.state else { return Ok(None) };
     let Some(run) = tx.get::<Run>(run)? else { return Ok(None) };
@@ -48,26 +48,26 @@ fn says(event: &SessionEvent, message: InputId) -> bool {
     matches!(&event.kind, EventKind::Input { input: Some(id), .. } if *id == message)
 }
 
-/// The conversation in which an event of another one, or of a branch, lies as its own.
+/// The conversation that owns an event of the given conversation or branch.
 pub fn owner_of(tx: &dyn Read, session: SessionId, event: u32) -> Result<SessionId, StoreError> {
     let mut at = session;
-    // At its first own event, a branch stands beside the others there.
+    // At its first own event, a branch is an alternative in its parent.
     while let Some(branch) = branches::of_session(tx, at)?.filter(|branch| event <= branch.upto) {
         at = branch.parent;
     }
     Ok(at)
 }
 
-/// The conversations that go on from one event in different ways, oldest first.
+/// The conversations that continue from one event in different ways, oldest first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Versions {
     pub all: Vec<SessionId>,
-    /// Which of them is shown, from 0.
+    /// Index in `all`.
     pub shown: usize,
 }
 
 impl Versions {
-    /// The one before the one that is shown.
+    /// The version before the shown one.
     #[must_use]
     pub fn before(&self) -> Option<SessionId> {
         self.all.get(self.shown.checked_sub(1)?).copied()
@@ -79,8 +79,7 @@ impl Versions {
     }
 }
 
-/// Where a conversation stands beside others that began as it did and went on with another message: by
-/// the number of the event.
+/// The versions at each event of a conversation where a message was edited, by event number.
 pub fn of_session(tx: &dyn Read, session: SessionId) -> Result<HashMap<u32, Versions>, StoreError> {
     let mut found = HashMap::new();
     let line = chain(tx, session)?;
@@ -93,7 +92,7 @@ pub fn of_session(tx: &dyn Read, session: SessionId) -> Result<HashMap<u32, Vers
                 && branch.why == BranchWhy::Edit
                 && branch.upto <= end
             {
-                // Runs are counted in the order in which they were begun.
+                // Run numbers give the order in which the versions began.
                 let number = tx.get::<Run>(branch.run)?.map_or(u32::MAX, |run| run.number);
                 beside.entry(branch.upto).or_default().push((number, id));
             }
@@ -103,7 +102,7 @@ pub fn of_session(tx: &dyn Read, session: SessionId) -> Result<HashMap<u32, Vers
             branches.sort_unstable();
             let mut all = vec![at];
             all.extend(branches.into_iter().map(|(_, session)| session));
-            // The nearest of those that lead to the one that is shown.
+            // The nearest ancestor of the shown conversation.
             let shown = line.iter().find_map(|one| all.iter().position(|other| other == one));
             if let Some(shown) = shown {
                 found.insert(event, Versions { all, shown });
@@ -117,7 +116,7 @@ pub fn of_session(tx: &dyn Read, session: SessionId) -> Result<HashMap<u32, Vers
     Ok(found)
 }
 
-/// A conversation and those that it shares its beginning with, the nearest first.
+/// A conversation and its ancestors, nearest first.
 fn chain(tx: &dyn Read, session: SessionId) -> Result<Vec<SessionId>, StoreError> {
     let mut all = vec![session];
     while let Some(branch) = branches::of_session(tx, all[all.len() - 1])?

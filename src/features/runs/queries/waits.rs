@@ -1,4 +1,4 @@
-//! Why a run does not go on now, in one sentence, the same on every page and for programs.
+//! Why a run waits, in one sentence, the same on every page and in the API.
 
 use crate::agents::model::Agent;
 use crate::runs::model::Run;
@@ -7,14 +7,13 @@ use store::{Read, StoreError};
 
 use super::{branches, halt, live_of_agent, park, words};
 
-/// Why a run does not go on, with where a person can help.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Why {
-    /// The sentence.
+    /// One sentence.
     pub text: String,
-    /// A page below the workspace, with the words of its button.
+    /// Page path in the workspace, with its button label.
     pub door: Option<(String, &'static str)>,
-    /// An action below the workspace, with the words of its button.
+    /// Action path in the workspace, with its button label.
     pub deed: Option<(String, &'static str)>,
 }
 
@@ -24,7 +23,7 @@ impl Why {
     }
 }
 
-/// Why a run does not go on; nothing for one that works or has ended.
+/// Why a run waits; `None` if the run works or has ended.
 pub fn of(tx: &dyn Read, run: &Run, agent: Option<&Agent>) -> Result<Option<Why>, StoreError> {
     if run.state != RunState::Queued {
         let Some((text, door)) = words::waits(run) else { return Ok(None) };
@@ -59,7 +58,7 @@ pub fn of(tx: &dyn Read, run: &Run, agent: Option<&Agent>) -> Result<Option<Why>
     }))
 }
 
-/// What a run waits for whose agent may work.
+/// What a queued run of an available agent waits for.
 fn turn(tx: &dyn Read, run: &Run, agent: &Agent) -> Result<String, StoreError> {
     if let Some(held) = branches::held(tx, run)? {
         return Ok(held.told());

@@ -1,4 +1,4 @@
-//! Words for the states and ends of runs, the same on every page.
+//! Display words for run states and outcomes, the same on every page.
 
 use crate::connections::queries::turns;
 use crate::inbox::model::Item;
@@ -8,7 +8,7 @@ use crate::runs::model::{
 use kernel::{ItemKind, Outcome, QueueMode, RunState, RunTrigger, Thinking, WaitFor};
 use store::{Read, StoreError};
 
-/// A state word that the style sheet colours, with the word for people.
+/// CSS state word and display text.
 #[must_use]
 pub fn state(run: &Run) -> (&'static str, &'static str) {
     match (run.state, &run.outcome) {
@@ -21,7 +21,7 @@ pub fn state(run: &Run) -> (&'static str, &'static str) {
     }
 }
 
-/// How a run ended, in one or two words.
+/// Outcome in one or two words.
 #[must_use]
 pub fn end(outcome: &Outcome) -> &'static str {
     match outcome {
@@ -37,13 +37,13 @@ pub fn end(outcome: &Outcome) -> &'static str {
     }
 }
 
-/// Whether an end needs a person's eye.
+/// Whether an outcome needs a person's attention.
 #[must_use]
 pub fn is_bad(outcome: &Outcome) -> bool {
     !matches!(outcome, Outcome::Done | Outcome::Snoozed { .. } | Outcome::Stopped { .. })
 }
 
-/// Why a run ended as it did, in a sentence; nothing when it ended well.
+/// Reason for an outcome, in one sentence; `None` if the run ended well.
 #[must_use]
 pub fn reason(outcome: &Outcome) -> Option<String> {
     Some(match outcome {
@@ -74,7 +74,7 @@ pub fn reason(outcome: &Outcome) -> Option<String> {
     })
 }
 
-/// What a run was started by, in words that follow "started by".
+/// Cause of a run, to follow "started by".
 #[must_use]
 pub fn cause(run: &Run, item: Option<&Item>) -> &'static str {
     match (run.trigger, item.map(|item| item.kind)) {
@@ -100,8 +100,7 @@ pub fn cause(run: &Run, item: Option<&Item>) -> &'static str {
     }
 }
 
-/// Why a run does not go on now, in one sentence, and where a person can help: a path of the
-/// workspace with the words of its button.
+/// Why a run waits, in one sentence, and where a person can help: a path in the workspace with its button text.
 #[must_use]
 pub fn waits(run: &Run) -> Option<(String, Option<(&'static str, &'static str)>)> {
     let waiting = run.waiting.as_ref()?;
@@ -127,7 +126,7 @@ pub fn waits(run: &Run) -> Option<(String, Option<(&'static str, &'static str)>)
     Some((text, door))
 }
 
-/// What a message does while a run works, in words.
+/// Display text of a queue mode.
 #[must_use]
 pub fn mode(mode: QueueMode) -> &'static str {
     match mode {
@@ -138,8 +137,8 @@ pub fn mode(mode: QueueMode) -> &'static str {
     }
 }
 
-/// What becomes of a message that nobody has read: `run` works or waits in its session, `held` is
-/// why its agent does not work.
+/// State of an unread message. `run` is the active run of its session. `held` is the reason why its agent does not
+/// work.
 #[must_use]
 pub fn waits_as(input: &Input, run: Option<&Run>, held: Option<&str>) -> String {
     let begun = run.is_some_and(|run| run.started_at.is_some());
@@ -169,7 +168,7 @@ pub fn waits_as(input: &Input, run: Option<&Run>, held: Option<&str>) -> String 
     text.to_owned()
 }
 
-/// Who chose the model.
+/// Display text of the level at which the model was chosen.
 #[must_use]
 pub fn source(source: ModelSource) -> &'static str {
     match source {
@@ -183,7 +182,7 @@ pub fn source(source: ModelSource) -> &'static str {
     }
 }
 
-/// The same for programs.
+/// Like [`source`], for the API.
 #[must_use]
 pub fn source_word(source: ModelSource) -> &'static str {
     match source {
@@ -197,8 +196,7 @@ pub fn source_word(source: ModelSource) -> &'static str {
     }
 }
 
-/// How much a run thinks, who chose that, and what its model makes of it; nothing of a run that has
-/// not begun.
+/// Thinking level of a run, who chose it and the level that the model uses; `None` before the run begins.
 pub fn thinking(tx: &dyn Read, run: &Run) -> Result<Option<String>, StoreError> {
     let Some(by) = run.thinking_source else { return Ok(None) };
     let used = used(&turns::levels(tx, run.connection, &run.model)?, run.thinking);
@@ -209,7 +207,7 @@ pub fn thinking(tx: &dyn Read, run: &Run) -> Result<Option<String>, StoreError> 
     Ok(Some(text))
 }
 
-/// The level that a model with these uses when another is asked for: no more than that, if it can.
+/// The level that a model with these `levels` uses: the highest supported level not above `asked`, if any.
 fn used(levels: &[Thinking], asked: Thinking) -> Thinking {
     if levels.contains(&asked) {
         return asked;
@@ -222,19 +220,19 @@ fn used(levels: &[Thinking], asked: Thinking) -> Thinking {
     below.or_else(|| thinks().next()).unwrap_or(Thinking::None)
 }
 
-/// What is said of a model call of this class that nothing was wrong with: its run was stopped meanwhile.
+/// Text for a model call that did not fail but was cut off because its run was stopped.
 #[must_use]
 pub fn cut_off(class: &str) -> Option<&'static str> {
     (class == "stopped").then_some("Stopped while it was answering.")
 }
 
-/// Whether a model is the built-in one without AI.
+/// Whether the model is the built-in practice model without AI.
 #[must_use]
 pub fn is_practice(model: &str) -> bool {
     model.starts_with("practice")
 }
 
-/// How a tool call ended, on the wire.
+/// API name of a call status.
 #[must_use]
 pub fn call(status: CallStatus) -> &'static str {
     match status {
@@ -247,7 +245,7 @@ pub fn call(status: CallStatus) -> &'static str {
     }
 }
 
-/// Why a conversation is compacted, on the wire.
+/// API name of a compaction cause.
 #[must_use]
 pub fn compaction_cause(why: CompactionWhy) -> &'static str {
     match why {
@@ -257,7 +255,7 @@ pub fn compaction_cause(why: CompactionWhy) -> &'static str {
     }
 }
 
-/// Who wrote a summary, on the wire.
+/// API name of a summary's author.
 #[must_use]
 pub fn summary_by(by: SummaryBy) -> &'static str {
     match by {

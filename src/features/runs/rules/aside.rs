@@ -1,5 +1,5 @@
-//! A question beside a conversation: answered from what was said up to now, in words alone. The
-//! conversation stays as it is, also while a run works in it.
+//! Side questions: answered from the conversation so far, without tools. The conversation stays unchanged, even while
+//! a run works in it.
 
 use crate::runs::model::{Branch, BranchWhy, Context, Session};
 use crate::runs::queries;
@@ -8,13 +8,13 @@ use store::{ReadExt, WriteTx};
 
 use super::{NewInput, RunError, Sent, queue, retry};
 
-/// How many of the last events are looked through for the run that they are of.
+/// Number of last events searched for their run.
 const LAST: usize = 200;
 
-/// Asks something beside a conversation of this person's; question and answer go after a day.
+/// Asks a side question in the person's conversation. Question and answer are deleted after a day.
 ///
 /// # Errors
-/// `Silent` when nothing was said in it yet, `NoSession` when it is not this person's, and as [`queue()`].
+/// `Silent` if the conversation has no messages, `NoSession` if it is not the person's, and as [`queue()`].
 pub fn ask(
     tx: &mut WriteTx<'_>,
     id: SessionId,

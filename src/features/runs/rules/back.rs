@@ -1,5 +1,5 @@
-//! A run is taken back from a machine of which nothing is heard, or that is not let in any more: it ends here, and what that
-//! machine still says of it is refused. What the run may have done there is told with its end.
+//! Takes a run back from a host that is silent or no longer admitted. The run ends on the primary and later writes of
+//! the host are refused. The outcome states what may have happened on the host.
 
 use crate::runs::model::{Run, TAKEN_BACK};
 use crate::runs::queries;
@@ -10,18 +10,16 @@ use web::format;
 
 use super::{RunError, children, context, life};
 
-/// Why a run is taken from its machine.
+/// Why a run is taken back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Why {
-    /// A person decided so, since nothing is heard of it.
+    /// A person decided so because the host is silent.
     Silent,
-    /// Its gateway was revoked.
     Revoked,
-    /// Its gateway was removed.
     Removed,
 }
 
-/// Takes back all runs of a gateway that is not let in any more.
+/// Takes back all runs of a gateway that is no longer admitted.
 pub fn take_all(
     tx: &mut WriteTx<'_>,
     gateway: GatewayId,
@@ -30,7 +28,7 @@ pub fn take_all(
 ) -> Result<(), RunError> {
     for run in queries::live_on(tx, gateway)? {
         match take(tx, run.id, from, why) {
-            // A sub-agent may have ended with the run that made it.
+            // A sub-agent may have ended together with its parent.
             Ok(_) | Err(RunError::Ended(_)) => {}
             Err(error) => return Err(error),
         }
@@ -38,10 +36,10 @@ pub fn take_all(
     Ok(())
 }
 
-/// Takes a run back from the machine that is called so. Work that it served begins anew.
+/// Takes a run back from the host named `from`. Its item starts from the beginning.
 ///
 /// # Errors
-/// `Ended` when it has ended.
+/// `Ended` if the run has ended.
 pub fn take(tx: &mut WriteTx<'_>, id: RunId, from: &str, why: Why) -> Result<Run, RunError> {
     let run = tx.get::<Run>(id)?.ok_or_else(|| RunError::NotFound(id.to_string()))?;
     if !run.is_live() {
@@ -55,7 +53,7 @@ pub fn take(tx: &mut WriteTx<'_>, id: RunId, from: &str, why: Why) -> Result<Run
     begun.dedup();
     let grant = tx.get::<RunGrant>(id)?.filter(|grant| run.is_at_work() && grant.lost.is_none());
     let mut reason = describe(from, why, run.state == RunState::Queued, &begun);
-    // A machine that is cut off does not hear of it at once.
+    // A disconnected host learns of this only when it reconnects.
     if let Some(grant) = grant.filter(|grant| why != Why::Silent && 0 < grant.micros) {
         let most = format::money(grant.micros);
         reason = format!(
@@ -69,7 +67,7 @@ pub fn take(tx: &mut WriteTx<'_>, id: RunId, from: &str, why: Why) -> Result<Run
     life::force_end(tx, id, outcome, "")
 }
 
-/// What may have happened there, in words.
+/// What may have happened on the host, as text.
 fn describe(from: &str, why: Why, waited: bool, begun: &[String]) -> String {
     let there = match (begun, waited) {
         ([], true) => "It did not work at that moment, as far as is known here.".to_owned(),

@@ -1,9 +1,8 @@
-//! Sub-agents: made within limits, ended together with what their parent's conversation hears of it.
+//! Sub-agents: creation within limits, and delivery of their results.
 //!
-//! The end of a sub-agent, its result and what its parent gets of it are one transaction, because
-//! `ended` is called by the one place where runs end. A parent that waits has the result as that of
-//! its call; any other reads it before its next model call; one that has ended leaves it to its
-//! conversation.
+//! The end of a sub-agent, its result and the delivery to the parent are one transaction, because the one place where
+//! runs end calls `ended`. A waiting parent gets the result as the result of its call. A working parent reads it
+//! before its next model call. If the parent has ended, its conversation gets the result.
 
 use crate::agents::model::Agent;
 use crate::runs::model::{Awaited, Child, Input, InputState, Park, Run, Session, SubagentLimits};
@@ -25,48 +24,44 @@ use super::park;
 use super::queue::SPOKEN;
 use super::taint;
 
-/// The most of a task for a sub-agent, in bytes.
+/// Maximum size of a sub-agent's task in bytes.
 const MAX_TASK: usize = 32 * 1024;
-/// The most of one sub-agent's answer that its parent reads, in bytes.
+/// Maximum size of one sub-agent's answer as read by the parent, in bytes.
 const MAX_RESULT: usize = 8 * 1024;
-/// The most of all that one call answers, in bytes.
+/// Maximum size of the result of one call in bytes.
 const MAX_ANSWER: usize = 15 * 1024;
-/// What one hears that begins with its parent's conversation.
+/// Note for a sub-agent that begins with its parent's conversation.
 const FORKED: &str = " What stands above is what your parent knew. From here on you are its sub-agent, \
     and this task is all you do:";
 
-/// A sub-agent as a run wants it.
+/// Request for a sub-agent.
 pub struct NewChild {
-    /// The run that makes it.
     pub parent: RunId,
-    /// What it is to do.
     pub task: String,
-    /// What its parent calls it; may be empty.
+    /// Name given by the parent; may be empty.
     pub name: String,
-    /// A model of its own.
     pub model: Option<String>,
-    /// How much it thinks.
     pub thinking: Option<Thinking>,
-    /// Its share of what its parent may spend: micro-dollars, then tokens.
+    /// Spending limits: micro-dollars, then tokens.
     pub limits: (Option<i64>, Option<i64>),
-    /// Who does it; its parent's agent without it.
+    /// `None`: the parent's agent.
     pub agent: Option<AgentId>,
-    /// Whether it begins with what was said in its parent's conversation.
+    /// Whether the conversation begins with a copy of the parent's conversation.
     pub fork: bool,
-    /// For how many minutes it may work, at most those of the workspace.
+    /// Time limit in minutes, at most the workspace limit.
     pub minutes: Option<u32>,
 }
 
-/// Where a sub-agent stands among runs.
+/// Position of a sub-agent in the tree of runs.
 struct Place {
     parent: Run,
-    /// What its parent is, when that is a sub-agent itself.
+    /// The parent's own record, if the parent is a sub-agent.
     own: Option<Child>,
     root: RunId,
     depth: u8,
 }
 
-/// The place of one more sub-agent, if there may be one.
+/// Checks all limits and returns the place of a new sub-agent.
 fn place(
     tx: &WriteTx<'_>,
     id: RunId,
@@ -98,8 +93,8 @@ fn place(
     Ok(Place { parent, own, root, depth })
 }
 
-/// Whose run a sub-agent is, and whether it may run programs and use the network: one of another agent
-/// may do no more than who asks for it.
+/// The agent of a sub-agent, and whether it may run programs and use the network. Another agent gets no more rights
+/// than the agent that requests it.
 fn worker(
     tx: &WriteTx<'_>,
     place: &Place,
@@ -125,11 +120,10 @@ fn worker(
     Ok((agent, exec && asker.exec, network && asker.network))
 }
 
-/// Makes a sub-agent: a run in a conversation of its own.
+/// Creates a sub-agent: a run in its own conversation.
 ///
 /// # Errors
-/// When a limit is reached, the task is empty or too long, the name is none or is taken, or who shall do
-/// it cannot.
+/// If a limit is reached, the task is empty or too long, the name is invalid or taken, or the agent is unavailable.
 pub fn spawn(tx: &mut WriteTx<'_>, new: NewChild) -> Result<(Child, Run), RunError> {
     let limits = limits::of(tx)?;
     let (task, name) = (new.task.trim(), new.name.trim().to_owned());
@@ -150,7 +144,7 @@ pub fn spawn(tx: &mut WriteTx<'_>, new: NewChild) -> Result<(Child, Run), RunErr
     let owner = home.owner;
     let spec = SessionSpec { agent: agent.id, key, owner, task: None };
     let mut session = open_session(tx, spec)?;
-    // What it finds out is told there.
+    // Its findings are reported in the parent's conversation, so it has the same visibility.
     session.shared = home.shared;
     if new.fork {
         fork::copy(tx, &home, &mut session)?;
@@ -206,7 +200,7 @@ fn is_name(name: &str) -> bool {
     chars.next().is_some_and(|c| c.is_ascii_lowercase()) && chars.all(rest) && name.len() <= 64
 }
 
-/// What is said in a session by HQ or an agent.
+/// A message by HQ or an agent.
 struct Said {
     text: String,
     model: Option<String>,
@@ -230,7 +224,7 @@ fn say(
     Ok(input.id)
 }
 
-/// A run has ended. A sub-agent's result goes to its parent, and what a stopped run has made stops too.
+/// Handles the end of a run: delivers a sub-agent's result to the parent, and stops the children of a stopped run.
 pub(super) fn ended(tx: &mut WriteTx<'_>, run: &Run, text: &str) -> Result<(), RunError> {
     if let Some(Outcome::Stopped { by }) = &run.outcome {
         stop_all(tx, run.id, *by)?;
@@ -273,7 +267,7 @@ pub(super) fn ended(tx: &mut WriteTx<'_>, run: &Run, text: &str) -> Result<(), R
     Ok(())
 }
 
-/// What stands in an answer that is cut: where all of it is.
+/// Marker in a truncated answer: where the full text is.
 fn rest_of(run: &Run) -> String {
     format!("\n[… read has all of it with path \"result:{}\" …]\n", run.name())
 }
@@ -290,7 +284,7 @@ fn awaited_by(
     Ok(all)
 }
 
-/// Gives the call that waits for sub-agents its result; the run goes on.
+/// Gives the waiting call its result and resumes the run.
 fn settle(
     tx: &mut WriteTx<'_>,
     run: RunId,
@@ -309,8 +303,8 @@ fn settle(
     park::settle(tx, park, waiting, &text).map(drop)
 }
 
-/// A run is about to ask its model, so none of its calls waits any more. What ended while one did, and
-/// was not its result, is told now.
+/// Clears all waits of a run that is about to call its model. Sub-agents that ended during a wait, and were not
+/// reported as its result, are reported now.
 pub(super) fn release(tx: &mut WriteTx<'_>, run: &Run) -> Result<(), RunError> {
     for mut child in reading::of_session(tx, run.session)? {
         if child.awaited.take().is_none_or(|by| by.run != run.id) {
@@ -328,7 +322,7 @@ pub(super) fn release(tx: &mut WriteTx<'_>, run: &Run) -> Result<(), RunError> {
     Ok(())
 }
 
-/// Somebody speaks to a run that waits for its sub-agents: it goes on and hears it.
+/// Resumes a run that waits for its sub-agents because of a message.
 pub(super) fn spoken_to(tx: &mut WriteTx<'_>, run: &Run) -> Result<(), RunError> {
     if let Some(park) = queries::park::open_of(tx, run.id)? {
         settle(tx, run.id, park.step, Some(SPOKEN))?;
@@ -336,7 +330,7 @@ pub(super) fn spoken_to(tx: &mut WriteTx<'_>, run: &Run) -> Result<(), RunError>
     Ok(())
 }
 
-/// What a call answers about sub-agents: who has ended is told for good, and nobody waits any more.
+/// Result of a call about sub-agents. Marks ended sub-agents as reported and clears their waits.
 pub fn report(tx: &mut WriteTx<'_>, by: RunId, all: Vec<Child>) -> Result<String, RunError> {
     let share = MAX_ANSWER / all.iter().filter(|child| !child.is_live()).count().max(1);
     let mut parts = Vec::with_capacity(all.len());
@@ -361,13 +355,13 @@ pub fn report(tx: &mut WriteTx<'_>, by: RunId, all: Vec<Child>) -> Result<String
     Ok(parts.join("\n\n"))
 }
 
-/// The word about its end that nobody has read yet.
+/// The unread message about a sub-agent's end.
 fn read_by_now(tx: &WriteTx<'_>, child: &Child) -> Result<Option<Input>, StoreError> {
     let Some(input) = child.input else { return Ok(None) };
     Ok(tx.get::<Input>(input)?.filter(|input| input.state == InputState::Accepted))
 }
 
-/// Notes that a call waits for these.
+/// Records that a call waits for these sub-agents.
 pub fn await_all(tx: &mut WriteTx<'_>, children: Vec<Child>, by: &Awaited) -> Result<(), RunError> {
     for mut child in children {
         child.awaited = Some(by.clone());
@@ -376,7 +370,7 @@ pub fn await_all(tx: &mut WriteTx<'_>, children: Vec<Child>, by: &Awaited) -> Re
     Ok(())
 }
 
-/// What people and models call a sub-agent: `Sub-agent R-12 (offers)`.
+/// Display name: `Sub-agent R-12 (offers)`.
 #[must_use]
 pub fn called(child: &Child, run: &Run) -> String {
     match child.name.as_str() {
@@ -385,7 +379,7 @@ pub fn called(child: &Child, run: &Run) -> String {
     }
 }
 
-/// What the parent of a sub-agent that has ended reads.
+/// Text about an ended sub-agent, as its parent reads it.
 fn describe(tx: &WriteTx<'_>, child: &Child, run: &Run) -> Result<String, StoreError> {
     let end = run.outcome.as_ref().map_or("ended", words::end).to_lowercase();
     let cost = format::money(usage::run_cost(tx, run.id)?);
@@ -398,12 +392,12 @@ fn describe(tx: &WriteTx<'_>, child: &Child, run: &Run) -> Result<String, StoreE
     ))
 }
 
-/// The conversation of the parent hears of the end: a run that works there at its next step; in a
-/// person's conversation a run is made for it, and work hears of it when it goes on.
+/// Reports the end to the parent's conversation. A working run reads it at its next step. A person's conversation
+/// gets a new run. Work reads it when it resumes.
 fn tell(tx: &mut WriteTx<'_>, mut child: Child, run: &Run) -> Result<(), RunError> {
     let Some(mut session) = tx.get::<Session>(child.session)? else { return Ok(()) };
     if session.archived_at.is_some() {
-        // It began anew meanwhile; a sub-agent's own is over.
+        // The conversation was reset meanwhile. The conversation of a sub-agent has no successor.
         match queries::session_by_key(tx, &session.key)? {
             Some(anew) => {
                 taint::inherit(tx, run.session, anew.id)?;
@@ -429,7 +423,7 @@ fn tell(tx: &mut WriteTx<'_>, mut child: Child, run: &Run) -> Result<(), RunErro
     Ok(())
 }
 
-/// Stops a sub-agent; nobody has to be told of its end.
+/// Stops a sub-agent without reporting its end.
 pub fn stop(tx: &mut WriteTx<'_>, mut child: Child, by: Option<AccountId>) -> Result<(), RunError> {
     (child.told, child.awaited) = (true, None);
     let run = child.run;
@@ -440,7 +434,7 @@ pub fn stop(tx: &mut WriteTx<'_>, mut child: Child, by: Option<AccountId>) -> Re
     }
 }
 
-/// Stops all that a run has made and that goes on.
+/// Stops all live sub-agents of a run.
 pub(super) fn stop_all(
     tx: &mut WriteTx<'_>,
     parent: RunId,
@@ -452,7 +446,7 @@ pub(super) fn stop_all(
     Ok(())
 }
 
-/// What a run says that it waits for: the names of its sub-agents.
+/// Names of the sub-agents that a run waits for, at most 200 bytes.
 pub fn names(tx: &WriteTx<'_>, children: &[Child]) -> Result<String, StoreError> {
     let mut names = Vec::with_capacity(children.len());
     for child in children {

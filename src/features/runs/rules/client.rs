@@ -1,5 +1,5 @@
-//! Runs that answer a program. One that waits for calls of the program's own tools goes on with the results,
-//! and ends when none come; one of a single call ends with the connection, unless it is told to stay.
+//! Runs that answer an API client. A run that waits for results of the client's own tools resumes with them, or ends
+//! if none arrive. A run of a single call ends with the client's connection, unless the call asked it to stay.
 
 use jiff::SignedDuration;
 
@@ -17,34 +17,33 @@ use super::life;
 use super::queue::NewInput;
 use super::run_writer::RunWriter;
 
-/// How long a run waits for a program.
+/// How long a run waits for results of an API client.
 pub const PATIENCE: SignedDuration = SignedDuration::from_mins(10);
-/// The most of a result that is kept in its event, in bytes.
+/// Maximum size of a result stored inline in its event, in bytes.
 pub const MAX_INLINE: usize = 16 * 1024;
 
-/// What is said of a run whose program was cut off.
+/// Reason for ending a run whose client was disconnected.
 const CUT_OFF: &str = "HQ was restarted, which cut off the program that asked";
 
-/// A result of a call.
+/// Result of a client tool call.
 #[derive(Clone, Debug)]
 pub struct ClientResult {
-    /// The id by which the program knows the call.
+    /// Call id as the client knows it.
     pub id: String,
-    /// What it answered.
     pub text: String,
-    /// Where all of it lies, when it is longer than [`MAX_INLINE`].
+    /// The complete result if it is longer than [`MAX_INLINE`].
     pub whole: Option<BlobId>,
 }
 
-/// What a program sends to a run that waits for it.
+/// An API client's answer to a waiting run.
 pub struct Answered {
-    /// A result for each call.
+    /// One result per call.
     pub results: Vec<ClientResult>,
-    /// What it says besides.
+    /// An additional message.
     pub said: Option<NewInput>,
-    /// What it asks for from here on; what it asked before counts no more.
+    /// Options from here on; they replace the earlier ones.
     pub demand: Demand,
-    /// How much the model thinks from here on.
+    /// Thinking level from here on.
     pub thinking: Option<Thinking>,
 }
 
@@ -52,16 +51,16 @@ pub struct Answered {
 pub struct Resumed {
     /// The message that the run answers.
     pub message: InputId,
-    /// The first event of what follows.
+    /// First event after the results.
     pub event: u32,
-    /// Model calls before it.
+    /// Number of earlier model calls.
     pub calls: u32,
 }
 
-/// Gives a run the results that it waits for; it goes on.
+/// Gives a run the tool results that it waits for, and resumes it.
 ///
 /// # Errors
-/// `NoCalls` when it waits for none, `MissingResult`, and when what is said besides cannot be taken.
+/// `NoCalls` if the run waits for none, `MissingResult`, and if the additional message is invalid.
 pub fn answer(tx: &mut WriteTx<'_>, id: RunId, answered: Answered) -> Result<Resumed, RunError> {
     let run = tx.get::<Run>(id)?.ok_or_else(|| RunError::NotFound(id.to_string()))?;
     let Some((mut input, _)) = client::asked(tx, &run)?.filter(|_| run.waits_for_client()) else {
@@ -119,7 +118,7 @@ fn body(result: &ClientResult, name: &str) -> Body {
     Body::Blob { id, len, head }
 }
 
-/// Ends a run for which no results came in time.
+/// Ends a run whose tool results did not arrive in time.
 pub fn give_up(tx: &mut WriteTx<'_>, id: RunId) -> Result<(), RunError> {
     let Some(run) = tx.get::<Run>(id)?.filter(Run::waits_for_client) else { return Ok(()) };
     let until = run.waiting.as_ref().and_then(|waiting| waiting.until);
@@ -130,8 +129,7 @@ pub fn give_up(tx: &mut WriteTx<'_>, id: RunId) -> Result<(), RunError> {
     life::force_end(tx, id, Outcome::Interrupted, why).map(drop)
 }
 
-/// Notes whether the run of a single call ends with the connection of the program that asks now; in a session
-/// that remembers, none does.
+/// Sets whether the run of a single API call ends with the client's connection. No effect in lasting sessions.
 pub fn bind(tx: &mut WriteTx<'_>, id: RunId, bound: bool) -> Result<(), RunError> {
     let Some(run) = tx.get::<Run>(id)? else { return Ok(()) };
     let Some(mut session) = tx.get::<Session>(run.session)? else { return Ok(()) };
@@ -142,8 +140,8 @@ pub fn bind(tx: &mut WriteTx<'_>, id: RunId, bound: bool) -> Result<(), RunError
     Ok(())
 }
 
-/// Ends a run whose program was cut off by a restart, as when it hangs up by itself: it does not hear the answer,
-/// and what it asks again would be done twice. A person may let it go on.
+/// Ends a run whose client was disconnected by a restart, as if the client had hung up: the client would not receive
+/// the answer, and its retry would repeat the work. A person may continue the run.
 pub fn hang_up(tx: &mut WriteTx<'_>, id: RunId) -> Result<Run, RunError> {
     let run = tx.get::<Run>(id)?.ok_or_else(|| RunError::NotFound(id.to_string()))?;
     if !run.is_live() {
@@ -156,7 +154,7 @@ pub fn hang_up(tx: &mut WriteTx<'_>, id: RunId) -> Result<Run, RunError> {
     let by = run.stop.as_ref().and_then(|stop| stop.by);
     let mut pen = RunWriter::of(run, session);
     if crashed {
-        // The time without HQ is none that it worked.
+        // Downtime is not work time.
         pen.rest(last);
     }
     pen.session.epoch += 1;

@@ -1,4 +1,4 @@
-//! What of a session its model is shown: asking for a compaction, and what came of one.
+//! Context of a session: requests for compaction, and the result of compaction and pruning.
 
 use crate::agents::model::Agent;
 use crate::runs::model::{CompactionRequest, Session};
@@ -10,14 +10,14 @@ use store::{ReadExt, WriteTx};
 use super::RunError;
 use super::life::{self, RunSpec};
 
-/// The longest wish of what a summary should look at, in bytes.
+/// Maximum length of a summary's focus in bytes.
 const MAX_FOCUS: usize = 500;
 
-/// Somebody wants a conversation compacted. The run that works in it does it at its next step; else
-/// one is made for it. Answers that run.
+/// Requests a compaction. The active run performs it at its next step; without one a run is created. Returns that
+/// run.
 ///
 /// # Errors
-/// `Silent` when nothing was said yet, `Former` for a former conversation.
+/// `Silent` if the conversation has no messages, `Former` if it is archived.
 pub fn ask_compaction(tx: &mut WriteTx<'_>, id: SessionId, focus: &str) -> Result<RunId, RunError> {
     let mut session = tx.get::<Session>(id)?.ok_or(RunError::NoSession(id))?;
     let agent = tx.get::<Agent>(session.agent)?.ok_or(RunError::NoAgent(session.agent))?;
@@ -40,7 +40,7 @@ pub fn ask_compaction(tx: &mut WriteTx<'_>, id: SessionId, focus: &str) -> Resul
     }
 }
 
-/// Makes the run that compacts a session in which nobody works.
+/// Creates the run that compacts an idle session.
 fn begin_for(tx: &mut WriteTx<'_>, session: &mut Session) -> Result<RunId, RunError> {
     let title = "Compact the conversation".to_owned();
     let spec = RunSpec { trigger: RunTrigger::Chat, item: None, task: None, title };
@@ -50,8 +50,8 @@ fn begin_for(tx: &mut WriteTx<'_>, session: &mut Session) -> Result<RunId, RunEr
     Ok(run)
 }
 
-/// At the end of a run in whose session nobody has said anything more: a compaction that was asked for
-/// too late for it gets a run of its own.
+/// At the end of a run without further messages: creates a run for a compaction that was requested too late for the
+/// ended one.
 pub(super) fn hand_over(tx: &mut WriteTx<'_>, session: &mut Session) -> Result<(), RunError> {
     if queries::context(tx, session.id)?.asked.is_none() {
         return Ok(());
@@ -62,7 +62,7 @@ pub(super) fn hand_over(tx: &mut WriteTx<'_>, session: &mut Session) -> Result<(
     begin_for(tx, session).map(drop)
 }
 
-/// Nobody wants the compaction any more: the run that would have made it was stopped.
+/// Cancels the requested compaction, because the run that would have performed it was stopped.
 pub(super) fn withdraw(tx: &mut WriteTx<'_>, session: SessionId) -> Result<(), RunError> {
     let mut context = queries::context(tx, session)?;
     if context.asked.take().is_some() {
@@ -71,8 +71,8 @@ pub(super) fn withdraw(tx: &mut WriteTx<'_>, session: SessionId) -> Result<(), R
     Ok(())
 }
 
-/// A compaction has come to its end: from here on a model is shown the summary in this event, and the
-/// events from `first_kept` on.
+/// Completes a compaction: from here on models read the summary in event `summary` and the events from `first_kept`
+/// on.
 pub fn compacted(
     tx: &mut WriteTx<'_>,
     session: SessionId,
@@ -88,13 +88,13 @@ pub fn compacted(
     Ok(())
 }
 
-/// A compaction that was asked for has come to nothing.
+/// Cancels a requested compaction that failed.
 pub fn not_compacted(tx: &mut WriteTx<'_>, session: SessionId) -> Result<(), RunError> {
     withdraw(tx, session)
 }
 
-/// From here on, of long results of tools before `trimmed` the beginning and the end are shown, and of
-/// those before `cleared` the names. Neither ever moves back.
+/// Shortens old tool results: those before `trimmed` to beginning and end, those before `cleared` to their names.
+/// Neither position moves back.
 pub fn pruned(
     tx: &mut WriteTx<'_>,
     id: SessionId,

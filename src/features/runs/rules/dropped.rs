@@ -1,4 +1,4 @@
-//! Messages that no run will read: why, and how their authors bring them back.
+//! Dropped messages: why no run reads them, and how their authors restore them.
 
 use crate::agents::model::Agent;
 use crate::runs::model::{Input, InputState, Run, Session};
@@ -16,8 +16,7 @@ const TOLD: &str = "too many messages waited; the agent was told in one line";
 const STOPPED: &str = "it was stopped before";
 const CRASHED: &str = "HQ broke off three times before that";
 
-/// Closes messages that nobody will answer and says why; who sent them may bring them back. Comments
-/// are not talk.
+/// Drops open messages with a reason. Their authors may restore them. Comments are excluded.
 pub(super) fn drop_talk(
     tx: &mut WriteTx<'_>,
     session: SessionId,
@@ -34,8 +33,8 @@ pub(super) fn drop_talk(
     Ok(())
 }
 
-/// Closes the messages that a run was made for when it ends badly before it has read them: its next
-/// run would only come to the same. One that was stopped for another message keeps them for later.
+/// Drops the unread messages of a run that ended badly, because the next run would fail the same way. A run that was
+/// stopped for another message keeps them.
 pub(super) fn close_unread(tx: &mut WriteTx<'_>, run: &Run) -> Result<(), RunError> {
     let why = match &run.outcome {
         Some(Outcome::Stopped { .. }) => STOPPED,
@@ -64,8 +63,8 @@ pub fn withdraw(tx: &mut WriteTx<'_>, inputs: &[InputId]) -> Result<(), RunError
     Ok(())
 }
 
-/// What a turn hears of messages that went because there were too many: one line each. A turn that
-/// goes on hears only of those that were meant for it.
+/// Notice about messages that were dropped because of the cap, one line each. A continuing turn reports only those
+/// that steer.
 pub(super) fn tell_overflowed(tx: &mut WriteTx<'_>, run: &Run) -> Result<Option<String>, RunError> {
     let mut gone = reading::overflowed(tx, run.session)?;
     gone.retain(|input| run.calls == 0 || input.mode == QueueMode::Steer);
@@ -90,7 +89,7 @@ pub(super) fn tell_overflowed(tx: &mut WriteTx<'_>, run: &Run) -> Result<Option<
     Ok(Some(lines.join("\n")))
 }
 
-/// A message of this person's that was dropped and is kept for them.
+/// A restorable dropped message of this person.
 fn kept(tx: &WriteTx<'_>, id: InputId, by: AccountId) -> Result<Input, RunError> {
     let input = tx.get::<Input>(id)?.filter(|input| input.by.account() == Some(by));
     let input = input.ok_or_else(|| RunError::NotFound(format!("of message {id}")))?;
@@ -98,11 +97,11 @@ fn kept(tx: &WriteTx<'_>, id: InputId, by: AccountId) -> Result<Input, RunError>
     if gone && input.kept { Ok(input) } else { Err(RunError::NotDropped) }
 }
 
-/// Brings back a message that was dropped: it is queued anew, in the conversation that has the place
-/// of its own now if that is out of the way.
+/// Restores a dropped message: queues it again, in the current conversation under the key if its own is archived.
 ///
 /// # Errors
-/// `NotDropped` when it was not, `Taken` when somebody else talks there now, and as [`super::queue()`].
+/// `NotDropped` if it was not dropped, `Taken` if another person has the current conversation, and as
+/// [`super::queue()`].
 pub fn bring_back(tx: &mut WriteTx<'_>, id: InputId, by: AccountId) -> Result<Sent, RunError> {
     let mut input = kept(tx, id, by)?;
     let old = tx.get::<Session>(input.session)?.ok_or(RunError::NoSession(input.session))?;
@@ -129,10 +128,10 @@ pub fn bring_back(tx: &mut WriteTx<'_>, id: InputId, by: AccountId) -> Result<Se
     place(tx, session, input, &queueing)
 }
 
-/// Puts a message that was dropped out of sight.
+/// Hides a dropped message.
 ///
 /// # Errors
-/// `NotDropped` when it was not.
+/// `NotDropped` if it was not dropped.
 pub fn dismiss(tx: &mut WriteTx<'_>, id: InputId, by: AccountId) -> Result<(), RunError> {
     let mut input = kept(tx, id, by)?;
     input.kept = false;

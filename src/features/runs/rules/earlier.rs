@@ -1,5 +1,5 @@
-//! The earlier part of a conversation that its program keeps: it stands in the session as the words of people, the model
-//! and tools, so that a model is shown it in their own roles.
+//! Earlier messages of a conversation that an API client keeps. They are written to the session as messages of
+//! people, model and tools, so that the model reads them in their roles.
 
 use crate::runs::model::{Body, CallStatus, EventKind, Session, SessionEvent};
 use kernel::text::head_tail;
@@ -8,33 +8,32 @@ use store::WriteTx;
 
 use super::RunError;
 
-/// How much of one text a model is shown, in bytes.
+/// Maximum length of one text that a model is sent, in bytes.
 pub const MAX_EARLIER: usize = 24 * 1024;
 
-/// Something that was said before.
+/// An earlier message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Earlier {
-    /// Instructions, and words of HQ about what follows.
+    /// Instructions, and notes of HQ about what follows.
     Instructions(String),
-    /// The words of a person.
+    /// Message of a person.
     Said(String),
-    /// An answer of the model, with its calls.
+    /// A response of the model with its calls.
     Answered {
-        /// Its words; may be empty when it called something.
+        /// May be empty if there are calls.
         text: String,
         calls: Vec<EarlierCall>,
     },
-    /// The result of a call of the last answer.
+    /// Result of a call of the last response.
     Result {
-        /// The id of the call.
+        /// Call id.
         call: String,
-        /// The answer of the tool.
         text: String,
     },
 }
 
 impl Earlier {
-    /// The same without secrets in what models and tools said: what people say is cleaned when it is sent.
+    /// Redacts secrets in texts of models and tools. Messages of people are redacted when they are sent.
     #[must_use]
     pub fn cleaned(self, clean: impl Fn(&str) -> String) -> Self {
         match self {
@@ -50,7 +49,7 @@ impl Earlier {
         }
     }
 
-    /// Whether nothing is said with it.
+    /// Whether the message is empty.
     #[must_use]
     pub fn is_blank(&self) -> bool {
         match self {
@@ -61,18 +60,17 @@ impl Earlier {
     }
 }
 
-/// A call that was made before.
+/// An earlier tool call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EarlierCall {
-    /// Its id: letters, digits, `-` and `_`.
+    /// Letters, digits, `-` and `_`.
     pub id: String,
-    /// The tool.
     pub name: String,
-    /// Its arguments as JSON text.
+    /// JSON text.
     pub arguments: String,
 }
 
-/// Writes the earlier part into a session in which nothing was said yet; one that remembers is left as it is.
+/// Writes the earlier messages into an empty session; a session with events is left unchanged.
 pub(super) fn recount(
     tx: &mut WriteTx<'_>,
     mut session: Session,
@@ -96,7 +94,7 @@ pub(super) fn recount(
                 answered(&text, calls)
             }
             Earlier::Result { call, text } => {
-                // A result without its call would be refused by every provider.
+                // Every provider rejects a result without its call.
                 let Some(at) = open.iter().position(|one| one.id == call) else { continue };
                 let EarlierCall { id: call_id, name, .. } = open.remove(at);
                 EventKind::ToolFinished {

@@ -1,6 +1,6 @@
-//! What goes of sessions by itself: those that were made for a single API call a day after their last
-//! use, those of sub-agents after a month or when there are too many, and after half a year the steps of work
-//! that is over. What people talked of stays.
+//! Retention of sessions. Sessions of single API calls are deleted a day after their last use; sub-agents' sessions
+//! after the configured time or above a number per agent; the steps of finished work after the configured time.
+//! People's conversations are kept.
 
 use std::collections::HashMap;
 
@@ -15,34 +15,33 @@ use store::{Range, Read, ReadExt, Record, StoreError, WriteTx};
 
 use super::RunError;
 
-/// How long sessions of single calls stay after their last use.
+/// Retention of single API calls' sessions after their last use.
 const KEPT: SignedDuration = SignedDuration::from_hours(24);
 
-/// How many sessions of sub-agents an agent has at most; of more the oldest go before their time.
+/// Maximum number of sub-agents' sessions per agent; beyond it the oldest are deleted early.
 pub const MOST: usize = 500;
 
-/// Why something of a session goes.
+/// Reason for deleting a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Why {
-    /// Its time is over.
     Age,
-    /// Its agent has too many.
+    /// The agent has too many.
     Number,
 }
 
-/// The sessions of sub-agents, as they are looked through.
+/// Collects sub-agents' sessions by agent.
 #[derive(Debug, Default)]
 pub struct Count(HashMap<AgentId, Vec<(Timestamp, SessionId)>>);
 
 impl Count {
-    /// Takes one session in.
+    /// Adds a session if it belongs to a sub-agent.
     pub fn take(&mut self, session: &Session) {
         if children::is_key(&session.key) {
             self.0.entry(session.agent).or_default().push((session.last_at, session.id));
         }
     }
 
-    /// Those that are too many, the oldest of each agent.
+    /// The sessions above the limit, oldest first for each agent.
     #[must_use]
     pub fn too_many(self) -> Vec<SessionId> {
         let mut over = Vec::new();
@@ -55,16 +54,16 @@ impl Count {
     }
 }
 
-/// What goes of a session.
+/// Extent of a deletion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Goes {
-    /// All of it, with its runs.
+    /// The session with its runs.
     All,
-    /// What was said and done in it; its runs stay with what came of them.
+    /// Only the events; runs and their results stay.
     Steps,
 }
 
-/// What goes of a session now; nothing of one that somebody may need.
+/// What retention deletes of a session now; `None` while anybody may need it.
 pub fn goes(
     tx: &dyn Read,
     session: &Session,
@@ -103,11 +102,11 @@ fn events(
     tx.list(&Range::prefix(KeyBuf::of(&session)).limit(limit))
 }
 
-/// Removes what goes of a session, of the events at most so many at once; what was paid stays booked.
-/// Says whether nothing more of it goes.
+/// Deletes part of a session, at most `piece` events per call. Booked costs stay. Returns `true` when the deletion is
+/// complete.
 ///
 /// # Errors
-/// When the store refuses: events go in a transaction of retention alone.
+/// Outside a retention transaction, because events cannot be deleted there.
 pub fn forget(
     tx: &mut WriteTx<'_>,
     id: SessionId,
@@ -123,7 +122,7 @@ pub fn forget(
             let keep = preferences::of_workspace(tx)?;
             goes(tx, &session, &keep, tx.now())?
         }
-        // One whose parent may still ask for it is not touched.
+        // A recent session is kept: its parent may still ask for the result.
         Why::Number => {
             let rests = KEPT <= tx.now().duration_since(session.last_at);
             let may_go = session.active_run.is_none() && children::is_key(&session.key);
@@ -174,7 +173,7 @@ mod tests {
             count.take(&session(2, n, "dashboard"));
         }
         (0..MOST).for_each(|n| count.take(&session(3, n, "subagent")));
-        // The higher the number, the older it is here.
+        // Here a higher number means an older session.
         let oldest = [MOST + 1, MOST].map(|n| session(1, n, "subagent").id);
         assert_eq!(count.too_many(), oldest);
     }

@@ -1,6 +1,5 @@
-//! A sub-agent that begins with its parent's conversation: what that one's model is shown is copied, so
-//! that each goes its own way from there. The copies keep the run that they are from, so that an old
-//! result is found by the same name in both.
+//! Copies a parent's conversation to a sub-agent. The copies are independent from then on. Each event keeps its
+//! original run id, so that an old result has the same name in both conversations.
 
 use crate::runs::model::{Context, EventKind, Session, SessionEvent};
 use crate::runs::queries;
@@ -8,14 +7,14 @@ use store::WriteTx;
 
 use super::RunError;
 
-/// The most events that are copied, and the most bytes of their texts: it is one transaction.
+/// Maximum number of copied events and of bytes, because the copy is one transaction.
 const MAX_EVENTS: u32 = 1_000;
 const MAX_BYTES: usize = 2 * 1024 * 1024;
 
-/// Copies what was said in a conversation before the answer whose calls are being carried out.
+/// Copies the parent's context up to the response whose calls are being executed.
 ///
 /// # Errors
-/// `ForkTooLong` when that is more than can be copied.
+/// `ForkTooLong` if the context exceeds the limits.
 pub(super) fn copy(tx: &mut WriteTx<'_>, from: &Session, to: &mut Session) -> Result<(), RunError> {
     let context = queries::context(tx, from.id)?;
     if MAX_EVENTS < from.events.saturating_sub(context.first_kept) {
@@ -46,7 +45,7 @@ pub(super) fn copy(tx: &mut WriteTx<'_>, from: &Session, to: &mut Session) -> Re
             known.cleared = to.events;
         }
     }
-    // What providers counted was of another prompt.
+    // The token counts of providers belong to the parent's prompt.
     known.pruned_at = to.events;
     tx.put(&known)?;
     Ok(())
@@ -54,7 +53,7 @@ pub(super) fn copy(tx: &mut WriteTx<'_>, from: &Session, to: &mut Session) -> Re
 
 fn append(tx: &mut WriteTx<'_>, to: &mut Session, event: SessionEvent) -> Result<(), RunError> {
     let kind = match event.kind {
-        // The card of a run is that run's; here it is what was said to it.
+        // The run card belongs to the parent's run, so it is copied as a notice.
         EventKind::Input { input: None, text, .. } => {
             EventKind::Notice { text: text.head().to_owned() }
         }
@@ -65,7 +64,7 @@ fn append(tx: &mut WriteTx<'_>, to: &mut Session, event: SessionEvent) -> Result
     Ok(())
 }
 
-/// Whether a model is shown this.
+/// Whether models read events of this kind.
 fn is_said(kind: &EventKind) -> bool {
     matches!(
         kind,

@@ -1,5 +1,5 @@
-//! Standing still: the workspace, or an agent with all that it does. Runs that were at work go back to
-//! the queue, after their step or at once, and go on from their last step when somebody says so.
+//! Pauses the workspace or one agent. Running runs are requeued, after their step or at once, and resume from their
+//! last step.
 
 use crate::agents::model::Agent;
 use crate::runs::model::{EventKind, Halt, HaltOf, Run, Session};
@@ -10,7 +10,7 @@ use store::{ReadExt, WriteTx};
 use super::RunError;
 use super::run_writer::RunWriter;
 
-/// Lets runs stand still. One that stands still already may be told to do so at once.
+/// Pauses work. A pause after the step can be changed to an immediate one.
 pub fn order(tx: &mut WriteTx<'_>, of: HaltOf, how: HaltHow) -> Result<Halt, RunError> {
     if let HaltOf::Agent(id) = of {
         tx.get::<Agent>(id)?.ok_or(RunError::NoAgent(id))?;
@@ -30,7 +30,7 @@ pub fn order(tx: &mut WriteTx<'_>, of: HaltOf, how: HaltHow) -> Result<Halt, Run
     Ok(halt)
 }
 
-/// Lets runs go on; says whether they stood still.
+/// Lifts a pause. Returns whether there was one.
 pub fn lift(tx: &mut WriteTx<'_>, of: HaltOf) -> Result<bool, RunError> {
     if tx.get::<Halt>(of)?.is_none() {
         return Ok(false);
@@ -44,7 +44,7 @@ pub fn lift(tx: &mut WriteTx<'_>, of: HaltOf) -> Result<bool, RunError> {
     Ok(true)
 }
 
-/// Lets an agent take work again that stands still or was paused; says whether it was.
+/// Resumes a paused agent. Returns whether it was paused.
 pub fn resume(tx: &mut WriteTx<'_>, id: AgentId) -> Result<bool, RunError> {
     let agent = tx.get::<Agent>(id)?.ok_or(RunError::NoAgent(id))?;
     if lift(tx, HaltOf::Agent(id))? {
@@ -57,8 +57,8 @@ pub fn resume(tx: &mut WriteTx<'_>, id: AgentId) -> Result<bool, RunError> {
     Ok(true)
 }
 
-/// Puts a run whose task hangs back into the queue: the epoch moves on, so its late writes are refused.
-/// Answers whether it was at work.
+/// Requeues a run whose task hangs. Raises the epoch, so that late writes are refused. Returns whether the run was at
+/// work.
 pub fn suspend(tx: &mut WriteTx<'_>, id: RunId) -> Result<bool, RunError> {
     let Some(run) = tx.get::<Run>(id)?.filter(Run::is_at_work) else { return Ok(false) };
     let session = tx.get::<Session>(run.session)?.ok_or(RunError::NoSession(run.session))?;
@@ -71,7 +71,7 @@ pub fn suspend(tx: &mut WriteTx<'_>, id: RunId) -> Result<bool, RunError> {
     Ok(true)
 }
 
-/// Puts the run of this writer back into the queue.
+/// Requeues the run of this writer.
 pub fn rest(tx: &mut WriteTx<'_>, mut pen: RunWriter) -> Result<Run, RunError> {
     note(tx, &mut pen)?;
     pen.requeue(tx)

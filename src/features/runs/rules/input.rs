@@ -1,4 +1,4 @@
-//! Sessions and what is said in them.
+//! Opening sessions and queueing comments and notices.
 
 use crate::agents::model::Agent;
 use crate::runs::model::{Input, InputState, Run, Session};
@@ -10,20 +10,18 @@ use store::{ReadExt, WriteTx};
 use super::RunError;
 use super::life::{self, RunSpec};
 
-/// How many comments may wait for one run; further ones are found on the task.
+/// Maximum number of comments that wait for one run; further ones are only on the task.
 const MAX_COMMENTS: usize = 100;
 
-/// Which session is meant.
+/// Identifies a session and its properties at creation.
 pub struct SessionSpec {
     pub agent: AgentId,
     pub key: String,
-    /// The person it belongs to.
     pub owner: Option<AccountId>,
-    /// The task it is about.
     pub task: Option<TaskId>,
 }
 
-/// The session with this key; made if need be.
+/// The session with this key; created if missing.
 pub fn open_session(tx: &mut WriteTx<'_>, spec: SessionSpec) -> Result<Session, RunError> {
     if let Some(session) = queries::session_by_key(tx, &spec.key)? {
         return Ok(session);
@@ -53,7 +51,7 @@ pub fn open_session(tx: &mut WriteTx<'_>, spec: SessionSpec) -> Result<Session, 
     Ok(session)
 }
 
-/// Gives a comment to the run that works on its task; it is read at the next step.
+/// Queues a comment for the run that works on its task; the run reads it at its next step.
 pub fn steer(
     tx: &mut WriteTx<'_>,
     run: &Run,
@@ -74,17 +72,16 @@ pub fn steer(
     Ok(())
 }
 
-/// Whether what a session is told makes it work.
+/// Whether a notice starts a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wake {
-    /// A conversation of a person answers now.
+    /// A person's idle conversation gets a run.
     Now,
-    /// It is read when somebody speaks next.
+    /// The notice waits for the next message.
     Later,
 }
 
-/// Tells a session what happened. A run that works there reads it at its next step; work that rests
-/// reads it when it goes on.
+/// Sends a notice to a session. A working run reads it at its next step; waiting work reads it when it resumes.
 pub fn tell(
     tx: &mut WriteTx<'_>,
     session: SessionId,
@@ -110,7 +107,7 @@ pub fn tell(
     Ok(())
 }
 
-/// Closes the comments that no run has read: they have become inbox items.
+/// Drops unread comments: they became inbox items.
 pub fn drop_comments(tx: &mut WriteTx<'_>, session: SessionId) -> Result<(), RunError> {
     for mut input in queries::open_inputs(tx, session)? {
         if input.comment.is_some() {

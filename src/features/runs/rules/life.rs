@@ -1,4 +1,4 @@
-//! The life of a run: made, begun, woken, recovered, stopped.
+//! Lifecycle of a run: create, begin, wake, recover, stop.
 
 use jiff::SignedDuration;
 
@@ -23,27 +23,24 @@ use super::dropped;
 use super::input::{SessionSpec, open_session};
 use super::run_writer::RunWriter;
 
-/// Crashes without a finished step after which a run is parked for good.
+/// Number of crashes without a finished step after which a run is parked.
 pub const MAX_CRASHES: u32 = 3;
-/// A step that worked for so long before HQ ended is not what ended it. One that does end it after as long is held by
-/// the pause after crashes of the whole program.
+/// A step that had worked this long before HQ ended does not count as the cause. If such a step is the cause after
+/// all, the pause after crashes of the whole program stops it.
 const LONG_STEP: SignedDuration = SignedDuration::from_mins(1);
-/// After so long without HQ, nobody waits for the answer of a chat any more.
+/// After this much downtime, a chat run is not resumed: nobody waits for its answer any more.
 const TALK_AGE: SignedDuration = SignedDuration::from_hours(2);
-/// After so long without HQ, a person says whether work goes on.
+/// After this much downtime, a person decides whether work resumes.
 const WORK_AGE: SignedDuration = SignedDuration::from_hours(24);
-/// What becomes of messages that waited for longer.
+/// Reason for dropping messages that waited longer.
 const TOO_OLD: &str = "HQ was off for too long; send it again if you still want an answer";
 
-/// What a new run is for.
+/// Request for a new run.
 pub struct RunSpec {
-    /// What started it.
     pub trigger: RunTrigger,
-    /// The item it serves.
     pub item: Option<ItemId>,
-    /// The task it works on.
     pub task: Option<TaskId>,
-    /// What it is about, in one line.
+    /// One line.
     pub title: String,
 }
 
@@ -54,7 +51,7 @@ impl RunSpec {
     }
 }
 
-/// Makes a run that waits for a slot.
+/// Creates a queued run.
 pub(super) fn make_run(
     tx: &mut WriteTx<'_>,
     session: &mut Session,
@@ -98,7 +95,7 @@ pub(super) fn make_run(
         ended_at: None,
         thinking_source: None,
         applied: 0,
-        // Its agent moves only while it has no run, so this holds until the end.
+        // The agent moves only while it has no run, so this holds until the end.
         gateway: machines::place(tx, session.agent)?,
     };
     tx.put(&run)?;
@@ -106,7 +103,7 @@ pub(super) fn make_run(
     Ok(run.id)
 }
 
-/// Makes the run that serves an item; none when its session is in use.
+/// Creates the run for an item; `None` if its session already has an active run.
 pub fn make_item_run(
     tx: &mut WriteTx<'_>,
     session: SessionSpec,
@@ -121,7 +118,7 @@ pub fn make_item_run(
     Ok(Some(run))
 }
 
-/// Notes with a run what its routine asks for, where that counts: on another machine there are no routines.
+/// Records the model choice of a routine on the run, because hosts have no routines.
 pub fn asked_by_routine(tx: &mut WriteTx<'_>, id: RunId, choice: Choice) -> Result<(), RunError> {
     let mut run = tx.get::<Run>(id)?.ok_or_else(|| RunError::NotFound(id.to_string()))?;
     if choice.source == ModelSource::Routine {
@@ -135,10 +132,10 @@ pub fn asked_by_routine(tx: &mut WriteTx<'_>, id: RunId, choice: Choice) -> Resu
     Ok(())
 }
 
-/// Begins or resumes a queued run: raises the epoch, so that an older writer stops.
+/// Begins or resumes a queued run. Raises the epoch, so that an older writer stops.
 ///
 /// # Errors
-/// `Fenced` when it is not queued any more.
+/// `Fenced` if the run is no longer queued.
 pub fn begin(tx: &mut WriteTx<'_>, id: RunId) -> Result<RunWriter, RunError> {
     let mut run = tx.get::<Run>(id)?.ok_or_else(|| RunError::NotFound(id.to_string()))?;
     let session_id = run.session;
@@ -165,13 +162,13 @@ pub fn begin(tx: &mut WriteTx<'_>, id: RunId) -> Result<RunWriter, RunError> {
     Ok(RunWriter::of(run, session))
 }
 
-/// Notes that a task takes a queued run up that was there when the program began: should it end the program
-/// before it has begun, that counts.
+/// Records that a task takes up a run that was queued at program start. If this ends the program before the run
+/// begins, the crash counts.
 pub fn take_up(tx: &mut WriteTx<'_>, id: RunId) -> Result<(), RunError> {
     mark(tx, id, true)
 }
 
-/// The task lets go of a run that it has not begun.
+/// Records that the task released a run that it had not begun.
 pub fn put_down(tx: &mut WriteTx<'_>, id: RunId) -> Result<(), RunError> {
     mark(tx, id, false)
 }
@@ -187,10 +184,10 @@ fn mark(tx: &mut WriteTx<'_>, id: RunId, taken: bool) -> Result<(), RunError> {
     Ok(())
 }
 
-/// Wakes a waiting run: it goes to the front of its agent's queue.
+/// Wakes a waiting run: moves it to the front of its agent's queue.
 ///
 /// # Errors
-/// `Ended` when it does not wait.
+/// `Ended` if the run is not waiting.
 pub fn wake(tx: &mut WriteTx<'_>, id: RunId) -> Result<Run, RunError> {
     let mut run = tx.get::<Run>(id)?.ok_or_else(|| RunError::NotFound(id.to_string()))?;
     if run.state != RunState::Waiting {
@@ -202,10 +199,9 @@ pub fn wake(tx: &mut WriteTx<'_>, id: RunId) -> Result<Run, RunError> {
     Ok(run)
 }
 
-/// After a crash, or when the task of a run is gone: the run goes on from its last step with a new
-/// epoch; `what` says why it was interrupted, with the time when its program was last known to work.
-/// One that was asked to stop, is too old to go on unasked, or has ended the program too often, ends
-/// here.
+/// Requeues a run from its last step with a new epoch, after a crash or when its task is gone. `what` is the reason
+/// and the time when the program was last known to work. A run that was asked to stop, is too old or has crashed too
+/// often ends here.
 pub fn recover(
     tx: &mut WriteTx<'_>,
     id: RunId,
@@ -214,7 +210,7 @@ pub fn recover(
     taken_again(tx, id, what, true)
 }
 
-/// The same for a run on another machine: it grows no older while that is not heard of.
+/// Like [`recover`] for a run on a host. Such a run does not age while its host is silent.
 pub fn recover_away(
     tx: &mut WriteTx<'_>,
     id: RunId,
@@ -223,8 +219,8 @@ pub fn recover_away(
     taken_again(tx, id, what, false)
 }
 
-/// Whether the step that was under way had worked for so long that it is not what ended the program. A step has no
-/// record of its own before it ends: it began with the last event, or when the run was taken up.
+/// Whether the current step had worked so long that it does not count as the cause of the crash. A step has no record
+/// before its end: it began with the last event or when the run was taken up.
 fn worked_for_long(run: &Run, last: Timestamp, alive_at: Option<Timestamp>) -> bool {
     let began = run.working_since.map(|since| since.max(last));
     began.zip(alive_at).is_some_and(|(began, alive)| LONG_STEP <= alive.duration_since(began))
@@ -273,10 +269,10 @@ fn taken_again(
     };
     if let Some((outcome, summary)) = end {
         if outcome == Outcome::Interrupted {
-            // Else its next run would answer after all.
+            // Otherwise its next run would answer anyway.
             dropped::drop_talk(tx, pen.session.id, |_| true, TOO_OLD)?;
         } else if outcome == Outcome::CrashLoop && pen.run.started_at.is_none() {
-            // What it was made for stands in the conversation, where a person may let it go on.
+            // The run's input goes into the conversation, where a person may resume it.
             pen.run.started_at = Some(tx.now());
             pen.run.first_event = pen.session.events;
             pen.read_inputs(tx)?;
@@ -292,16 +288,16 @@ fn taken_again(
     pen.save(tx)
 }
 
-/// Tells people that the program began again and so many runs go on.
+/// Announces that the program restarted and this many runs resume.
 pub fn taken_up(tx: &mut WriteTx<'_>, runs: u32) -> Result<(), RunError> {
     tx.emit(Event::RunsTakenUp(runs));
     Ok(())
 }
 
-/// Asks a run to stop. One that no task works on ends at once.
+/// Requests a stop. A run without a working task ends at once.
 ///
 /// # Errors
-/// `Ended` when it has ended.
+/// `Ended` if the run has ended.
 pub fn request_stop(
     tx: &mut WriteTx<'_>,
     id: RunId,
@@ -324,7 +320,7 @@ pub fn request_stop(
     force_end(tx, id, Outcome::Stopped { by }, "")
 }
 
-/// Ends a run whatever its task does: the epoch moves on, so its late writes are refused.
+/// Ends a run whatever its task does. Raises the epoch, so that late writes are refused.
 pub fn force_end(
     tx: &mut WriteTx<'_>,
     id: RunId,
@@ -347,8 +343,8 @@ pub fn force_end(
     pen.end(tx, outcome, summary)
 }
 
-/// Keeps in the log of a run what its tools answered after it was ended or put back without them. It changes nothing
-/// else: the calls have their ends, and no model reads this.
+/// Stores tool results that arrived after the run had been ended or requeued. Changes nothing else: the calls have
+/// their ends, and no model reads this.
 pub fn keep_late(tx: &mut WriteTx<'_>, id: RunId, late: Vec<EventKind>) -> Result<(), RunError> {
     let Some(run) = tx.get::<Run>(id)? else { return Ok(()) };
     let Some(mut session) = tx.get::<Session>(run.session)? else { return Ok(()) };

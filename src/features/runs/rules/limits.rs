@@ -1,22 +1,21 @@
-//! Choosing what bounds sub-agents.
+//! Choosing the limits of sub-agents.
 
 use crate::runs::model::{Bound, SubagentLimits};
 use store::WriteTx;
 
 use super::RunError;
 
-/// Sets what bounds the sub-agents of the workspace. Those at work go on; the next one is asked for
-/// within the new limits.
+/// Sets the limits of sub-agents. Live sub-agents are not affected.
 ///
 /// # Errors
-/// `BadLimit` for the first one that is out of its bounds.
+/// `BadLimit` for the first value out of range.
 pub fn set(tx: &mut WriteTx<'_>, limits: SubagentLimits) -> Result<(), RunError> {
     within(&SubagentLimits::BOUNDS, &limits.values().map(Some))?;
     tx.put(&limits)?;
     Ok(())
 }
 
-/// Refuses the first number that is out of its bounds; what is not chosen is in them.
+/// Checks the ranges; unset values pass.
 pub(super) fn within(bounds: &[Bound], values: &[Option<u32>]) -> Result<(), RunError> {
     for (&(name, least, most), value) in bounds.iter().zip(values) {
         if value.is_some_and(|value| !(least..=most).contains(&value)) {

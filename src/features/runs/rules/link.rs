@@ -1,5 +1,5 @@
-//! A run on a host that waits for home while the line there is cut. Only its row on the host says so: home knows by itself
-//! that the machine is silent, and its row takes the place of this one with the next thing that happens.
+//! Runs on a host that wait while the link to the primary is down. Only the host's row shows this wait: the primary
+//! knows that the host is silent, and its row replaces this one with the next update.
 
 use crate::runs::model::{Run, Waiting};
 use kernel::{RunId, RunState, WaitFor};
@@ -7,17 +7,17 @@ use store::{ReadExt as _, WriteTx};
 
 use super::RunError;
 
-/// What such a run waits for.
+/// Detail of the wait.
 const DETAIL: &str = "The line to home is cut; the run goes on when it is back.";
 
-/// Whether a run waits for the line.
+/// Whether a run waits for the link.
 #[must_use]
 pub fn is_waiting(run: &Run) -> bool {
     let for_link = |waiting: &Waiting| waiting.waits_for == WaitFor::Link;
     run.state == RunState::Waiting && run.waiting.as_ref().is_some_and(for_link)
 }
 
-/// Says that a run at work waits for the line.
+/// Marks a running run as waiting for the link.
 pub fn waits(tx: &mut WriteTx<'_>, run: RunId) -> Result<(), RunError> {
     let Some(run) = tx.get::<Run>(run)?.filter(|run| run.state == RunState::Running) else {
         return Ok(());
@@ -33,7 +33,7 @@ pub fn waits(tx: &mut WriteTx<'_>, run: RunId) -> Result<(), RunError> {
     Ok(())
 }
 
-/// Takes that back, unless home's row has come meanwhile.
+/// Ends the wait, unless the primary's row has replaced it.
 pub fn goes_on(tx: &mut WriteTx<'_>, run: RunId) -> Result<(), RunError> {
     if let Some(run) = tx.get::<Run>(run)?.filter(is_waiting) {
         tx.put(&Run { state: RunState::Running, waiting: None, ..run })?;

@@ -1,5 +1,5 @@
-//! How far members have read: what is said counts for all others who take part in the conversation, and
-//! a look at it sets that back.
+//! Unread counters of members. A message counts for all other participants of the conversation; viewing it resets the
+//! member's counter.
 
 use crate::runs::model::{Body, MARKS_BY_MEMBER, ReadMark, Run, Session};
 use crate::runs::queries::{self, marks as reading};
@@ -9,10 +9,10 @@ use store::{Range, ReadExt, Record, WriteTx};
 
 use super::RunError;
 
-/// How many marks of somebody who leaves go with them; what is left is looked at by nobody.
+/// Maximum number of marks deleted with a member. No code reads the remaining ones.
 const PAGE: usize = 400;
 
-/// Counts something that was said for all who take part in a conversation but whoever said it.
+/// Counts a message for all participants except its author.
 pub(super) fn mark_spoken(
     tx: &mut WriteTx<'_>,
     session: &Session,
@@ -30,7 +30,7 @@ pub(super) fn mark_spoken(
     Ok(())
 }
 
-/// Counts an answer, unless it only asks for calls or says nothing. Whose program has asked has it there.
+/// Counts a response, unless it contains tool calls or no text. The owner of an API run reads it through the client.
 pub(super) fn answered(
     tx: &mut WriteTx<'_>,
     session: &Session,
@@ -44,7 +44,7 @@ pub(super) fn answered(
     mark_spoken(tx, session, read_by)
 }
 
-/// Counts the end of a run that did not end as it should: nobody has said so yet.
+/// Counts a run that ended badly, because no message reports it.
 pub(super) fn ended(
     tx: &mut WriteTx<'_>,
     session: &Session,
@@ -60,8 +60,7 @@ pub(super) fn ended(
     }
 }
 
-/// Somebody has spoken in a conversation: they have read it, others have not. A program that speaks for
-/// somebody reads the answer itself.
+/// Counts a message. Its author has read the conversation, unless an API client sent it.
 pub(super) fn spoke(
     tx: &mut WriteTx<'_>,
     session: &Session,
@@ -75,10 +74,10 @@ pub(super) fn spoke(
     }
 }
 
-/// Sets back what a member has to read in a conversation.
+/// Resets a member's unread counter for a conversation.
 ///
 /// # Errors
-/// `NoSession` when there is none that they may speak in.
+/// `NoSession` if the member may not speak in it.
 pub fn read(tx: &mut WriteTx<'_>, id: SessionId, by: AccountId) -> Result<(), RunError> {
     let session = tx.get::<Session>(id)?.filter(|session| session.admits(by));
     let session = session.ok_or(RunError::NoSession(id))?;
@@ -94,7 +93,7 @@ fn mark(tx: &mut WriteTx<'_>, session: &Session, member: AccountId) -> Result<()
     Ok(())
 }
 
-/// Nobody has to read a conversation any more that is out of the way.
+/// Resets all counters of an archived conversation.
 pub(super) fn quiet(tx: &mut WriteTx<'_>, session: SessionId) -> Result<(), RunError> {
     for mut mark in reading::of_session(tx, session)? {
         mark.unread = 0;
@@ -103,7 +102,7 @@ pub(super) fn quiet(tx: &mut WriteTx<'_>, session: SessionId) -> Result<(), RunE
     Ok(())
 }
 
-/// Who took part in a conversation takes part in the one that comes after it, if they may.
+/// Moves the participants to the next conversation under the key, if they may speak there.
 pub(super) fn carry(tx: &mut WriteTx<'_>, from: &Session, to: &Session) -> Result<(), RunError> {
     let at = tx.now();
     for mark in reading::of_session(tx, from.id)? {
@@ -114,7 +113,7 @@ pub(super) fn carry(tx: &mut WriteTx<'_>, from: &Session, to: &Session) -> Resul
     quiet(tx, from.id)
 }
 
-/// Only whose it is takes part in a conversation any more.
+/// Removes all participants except the owner.
 pub(super) fn narrow(tx: &mut WriteTx<'_>, session: &Session) -> Result<(), RunError> {
     for mark in reading::of_session(tx, session.id)? {
         if session.owner != Some(mark.member) {
@@ -124,7 +123,7 @@ pub(super) fn narrow(tx: &mut WriteTx<'_>, session: &Session) -> Result<(), RunE
     Ok(())
 }
 
-/// Forgets how far somebody had read who is no member any more.
+/// Deletes the marks of a former member.
 pub fn forget(tx: &mut WriteTx<'_>, member: AccountId) -> Result<(), RunError> {
     let range = Range::prefix(KeyBuf::of(&member)).limit(PAGE);
     let marks: Vec<ReadMark> = tx.scan(MARKS_BY_MEMBER, &range)?;

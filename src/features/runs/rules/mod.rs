@@ -1,5 +1,5 @@
-//! All writes of sessions, runs and inputs: talk, the life of a run, and the [`RunWriter`] with which the
-//! engine appends, which is the fence.
+//! All writes of sessions, runs and inputs: messages, the lifecycle of runs, and the [`RunWriter`] with which the
+//! engine appends and which fences out older writers.
 
 pub mod retry;
 pub mod aside;
@@ -43,145 +43,128 @@ pub use life::{
 pub use queue::{NewInput, Sent, queue, withdraw};
 pub use run_writer::{Asks, Pause, RunWriter};
 
-/// What a rule of runs refuses.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// No such run.
     #[error("run {0} does not exist")]
     NotFound(String),
-    /// No such session.
     #[error("session {0} does not exist")]
     NoSession(SessionId),
-    /// No such agent.
     #[error("agent {0} does not exist")]
     NoAgent(AgentId),
-    /// The agent is archived.
     #[error("{0} is archived; restore it first")]
     Archived(String),
     #[error("{0} has ended already")]
     Ended(String),
-    /// Somebody else writes this session now.
+    /// Another writer has the session.
     #[error("this run is not the one that writes its session any more")]
     Fenced,
-    /// A run works in the conversation.
     #[error("a run works in this conversation; stop it or wait for its end")]
     Busy,
-    /// Nothing was said in the conversation.
+    /// The conversation has no messages.
     #[error("nothing was said in this conversation yet")]
     Silent,
-    /// The conversation was ended.
+    /// The conversation is archived.
     #[error("this is a former conversation; it can be read and does not change any more")]
     Former,
-    /// Somebody else's conversation.
+    /// Another person's private conversation.
     #[error("this conversation is private; only whose it is may speak in it")]
     Private,
-    /// Only whose it is may do this.
+    /// Only the owner may do this.
     #[error("this conversation is shared; only whose it is may do that")]
     NotYours,
-    /// Somebody else has a conversation in its place.
+    /// Another person has the current conversation under this key.
     #[error("somebody else talks in the place of this conversation now")]
     Taken,
-    /// Something was said that its sender has not seen.
+    /// The conversation has messages that the sender has not seen.
     #[error("this conversation has gone on elsewhere; look at what was said, then send it")]
     Moved,
-    /// The text is empty.
     #[error("write something first")]
     Empty,
-    /// The text is too long.
+    /// Size in KB.
     #[error("a message has at most 64 KB; this one has {0} KB")]
     TooLong(usize),
     #[error("a message has at most {MAX_ATTACHED} files")]
     TooManyFiles,
-    /// Files that are too large together.
+    /// Total size of the files.
     #[error("the files of a message have at most {} MB together", MAX_ATTACHED_BYTES >> 20)]
     FilesTooLarge,
-    /// Too many messages wait.
     #[error("{0} messages wait already; stop the run or wait")]
     QueueFull(usize),
-    /// A pause that is too long.
+    /// Debounce out of range.
     #[error("the pause is at most {} minutes", MAX_DEBOUNCE_MS / 60_000)]
     BadPause,
-    /// Too few or too many.
+    /// Cap out of range.
     #[error("1 to {MAX_CAP} messages may wait")]
     BadCap,
-    /// It waits for nobody's answer.
+    /// The run waits for no answer.
     #[error("{0} asks nothing now; somebody may have answered already")]
     NoQuestion(String),
-    /// It waits for no moment.
+    /// The run waits for no time and no task.
     #[error("{0} waits for no moment and for the end of no task now")]
     NoWait(String),
-    /// It waits for no results of a program's tools.
+    /// The run waits for no tool results of an API client.
     #[error("{0} waits for no results of tools now")]
     NoCalls(String),
-    /// A call without a result.
     #[error("the call {0} has no result; send one for each call")]
     MissingResult(String),
-    /// The message was not dropped.
     #[error("this message was not dropped, or was brought back already")]
     NotDropped,
-    /// The message was read.
     #[error("the agent has read this message already")]
     Consumed,
-    /// The message was not read.
     #[error("the agent has not read this message; change it where it waits, or take it back")]
     Unread,
-    /// Too many runs above.
+    /// Too many levels of sub-agents.
     #[error("sub-agents go no deeper than {0}; do this yourself")]
     TooDeep(u8),
-    /// Too many sub-agents at once.
+    /// Too many live sub-agents in one conversation.
     #[error("{0} sub-agents are at work, which is the most; wait for one with subagent_wait")]
     TooManyChildren(usize),
-    /// Too many sub-agents in all.
+    /// Too many sub-agents below the root run.
     #[error("{0} sub-agents were made below one run, which is the most; do the rest yourself")]
     TooManyBelow(usize),
     /// Too many sub-agents of one run.
     #[error("this run made {0} sub-agents, which is the most; do the rest yourself")]
     TooManyMade(u32),
-    /// A limit of sub-agents out of its bounds.
     #[error("{name} is a number from {least} to {most}")]
     BadLimit { name: &'static str, least: u32, most: u32 },
-    /// A conversation that is too long to begin with.
+    /// The parent's conversation is too long to copy.
     #[error("this conversation is too long to hand on; put what is needed into the task")]
     ForkTooLong,
-    /// The conversation of another agent.
+    /// A sub-agent with another agent cannot copy the conversation.
     #[error("another agent cannot begin with your conversation; put what is needed into the task")]
     ForkOfOther,
-    /// An agent that begins nothing.
+    /// The agent is not ready to work.
     #[error("{0} does not work now; ask another agent, or do it yourself")]
     NotReady(String),
-    /// A name that a sub-agent cannot have.
+    /// Invalid or taken name of a sub-agent.
     #[error(
         "a name has 1 to 64 of a-z, 0-9, _ and -, begins with a letter, and no other sub-agent at work has it"
     )]
     ChildName,
-    /// A sub-agent's run.
+    /// A sub-agent's run cannot be retried by itself.
     #[error("{0} is a part of {1}; begin that again")]
     Part(String, String),
-    /// It has done nothing yet.
     #[error("{0} has not begun; there is no step to begin again from")]
     NotBegun(String),
-    /// No such step, or nothing comes after it.
+    /// Unknown step, or no model call follows it.
     #[error("{0} has no step {1} from which it could go on in another way")]
     NoStep(String, String),
-    /// Nobody answers for such a model.
+    /// No connection offers the model.
     #[error("there is no connection for the model {0}; add one under Settings, Connections")]
     NoModel(String),
-    /// It has not ended.
     #[error("{0} has not ended; stop it first, or fork it")]
     Live(String),
-    /// It broke off nowhere.
+    /// The run was not interrupted.
     #[error("{0} came to its end; say what is to be done next")]
     CameToEnd(String),
-    /// Others came after it.
+    /// The conversation has later runs.
     #[error("the conversation went on after {0}; let the run go on that came last")]
     Overtaken(String),
-    /// The work that it served is gone.
+    /// The run's item or task was deleted.
     #[error("what {0} worked on is not there any more")]
     WorkGone(String),
-    /// Its task is not open.
     #[error("the task of {0} is {1}; open it again first")]
     TaskClosed(String, &'static str),
-    /// The store refused.
     #[error(transparent)]
     Store(#[from] StoreError),
 }

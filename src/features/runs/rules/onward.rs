@@ -1,5 +1,5 @@
-//! A run that broke off goes on where it stopped: as a run of its own in the same conversation, with all
-//! that one run may do and cost before it. What was done stays done.
+//! Continues an interrupted run as a new run in the same conversation, with fresh limits. Finished steps are not
+//! repeated.
 
 use crate::agents::model::Agent;
 use crate::inbox::model::Item;
@@ -14,11 +14,11 @@ use super::life::{self, RunSpec};
 use super::queue::NewInput;
 use super::{RunError, retry};
 
-/// How many events are looked through for the last one that is more than somebody's look or an answer that came too late.
+/// Number of latest events searched for one that is neither a recorded view nor a late result.
 const LATEST: usize = 50;
 
-/// Whether a run had more to do when it ended, and nobody but a person lets it go on. Work that failed is
-/// tried again as a whole; of talk, what was done or said before it failed is not asked for once more.
+/// Whether a run was interrupted and only a person continues it. Failed work is retried as a whole. A failed chat run
+/// counts if it already did or said something.
 fn broke_off(tx: &dyn Read, run: &Run) -> Result<bool, StoreError> {
     Ok(match &run.outcome {
         Some(
@@ -34,7 +34,7 @@ fn broke_off(tx: &dyn Read, run: &Run) -> Result<bool, StoreError> {
     })
 }
 
-/// Whether an answer of a run came in part before it broke off.
+/// Whether a partial response of the run was stored.
 fn has_words(tx: &dyn Read, run: &Run) -> Result<bool, StoreError> {
     let last = queries::last_events(tx, run.session, LATEST)?;
     Ok(last.iter().any(|event| {
@@ -42,11 +42,11 @@ fn has_words(tx: &dyn Read, run: &Run) -> Result<bool, StoreError> {
     }))
 }
 
-/// The run that this person wants to go on, with its conversation.
+/// Checks that the person may continue the run. Returns the run and its conversation.
 ///
 /// # Errors
-/// When it cannot: it has not ended or came to its end, it is a part of another, its work is closed or
-/// somebody else's, or its conversation went on without it.
+/// If the run has not ended or was not interrupted, belongs to a sub-agent, its work is closed or belongs to another
+/// run, or its conversation has moved on.
 pub fn check(tx: &dyn Read, of: RunId, by: AccountId) -> Result<(Run, Session), RunError> {
     let run = tx.get::<Run>(of)?.ok_or_else(|| RunError::NotFound(of.to_string()))?;
     if run.is_live() {
@@ -90,7 +90,7 @@ pub fn check(tx: &dyn Read, of: RunId, by: AccountId) -> Result<(Run, Session), 
     Ok((run, session))
 }
 
-/// Lets a run go on, in a new one that is told `text`. Work that it serves is leased to it by the caller.
+/// Continues a run in a new one that reads `text`. The caller leases the item of the run, if any.
 ///
 /// # Errors
 /// As [`check`], and `TooLong`.
@@ -102,7 +102,7 @@ pub fn begin(
     let (source, mut session) = check(tx, of, by)?;
     let text = NewInput::chat(text).words()?;
     let trigger = match source.trigger {
-        // A program that asked once waits for nothing any more: a person reads the answer.
+        // The API client no longer waits: a person reads the answer.
         RunTrigger::Api => RunTrigger::Chat,
         other => other,
     };

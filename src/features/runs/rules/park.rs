@@ -1,5 +1,5 @@
-//! A run waits by its own wish, gives its slot back, and goes on with what came of it as the result of
-//! its call: days later, and over restarts.
+//! Waits that a run requests: it gives its slot back and resumes with the result of the wait as the result of its
+//! call, even after days and restarts.
 
 use crate::runs::model::{Body, CallStatus, EventKind, Input, Park, Run, Session};
 use crate::runs::queries::{self, client, park as reading};
@@ -14,13 +14,13 @@ use super::RunError;
 use super::run_writer::RunWriter;
 use super::talk;
 
-/// The tool with which a run waits for a moment or for the end of a task.
+/// Tool with which a run waits for a time or for the end of a task.
 pub const WAIT_UNTIL: &str = "wait_until";
-/// What a run hears whose task is gone.
+/// Result of a wait for a task that was deleted.
 pub const TASK_GONE: &str = "The task is not there any more.";
 
-/// Notes what a call waits for; a call that is made again after a restart waits for the same. Answers
-/// nothing when its time has come.
+/// Records the wait of a call. A call repeated after a restart continues the same wait. Returns `None` if the wait is
+/// over.
 pub fn park(tx: &mut WriteTx<'_>, wish: Park) -> Result<Option<Park>, RunError> {
     let Some(mut known) = tx.get::<Park>((wish.run, wish.step))? else {
         tx.put(&wish)?;
@@ -34,10 +34,10 @@ pub fn park(tx: &mut WriteTx<'_>, wish: Park) -> Result<Option<Park>, RunError> 
     Ok(None)
 }
 
-/// A person answers the question of a run, which goes on.
+/// Answers the question of a run and resumes it.
 ///
 /// # Errors
-/// `NoQuestion` when it asks nothing, `Private` in somebody else's conversation, `Empty`, `TooLong`.
+/// `NoQuestion` if the run asks nothing, `Private` in another person's conversation, `Empty`, `TooLong`.
 pub fn answer(
     tx: &mut WriteTx<'_>,
     run: RunId,
@@ -47,7 +47,7 @@ pub fn answer(
     answer_and(tx, run, (text, by), None)
 }
 
-/// As [`answer`], with a message and its files.
+/// Like [`answer`], with a message and its files.
 pub(super) fn answered_with(
     tx: &mut WriteTx<'_>,
     run: RunId,
@@ -82,12 +82,12 @@ fn answer_and(
     settle_and(tx, park, run, &told, then)
 }
 
-/// A task has ended: who waits for it goes on.
+/// Resumes the runs that wait for an ended task.
 pub fn task_ended(tx: &mut WriteTx<'_>, task: TaskId, now: TaskStatus) -> Result<(), RunError> {
     nothing_comes(tx, task, &format!("The task is {} now.", now.label()))
 }
 
-/// A task was archived: who waits for its end goes on.
+/// Resumes the runs that wait for an archived task.
 pub fn task_archived(tx: &mut WriteTx<'_>, task: TaskId) -> Result<(), RunError> {
     nothing_comes(tx, task, "The task was archived.")
 }
@@ -102,7 +102,7 @@ fn nothing_comes(tx: &mut WriteTx<'_>, task: TaskId, why: &str) -> Result<(), Ru
     Ok(())
 }
 
-/// Lets a run go on that waits for a moment or for the end of a task; answers nothing when it does not.
+/// Resumes a run that waits for a time or for the end of a task; `None` if the run waits for neither.
 pub fn go_on(tx: &mut WriteTx<'_>, run: &Run, why: &str) -> Result<Option<Run>, RunError> {
     match reading::timer_of(tx, run)? {
         Some(park) => settle(tx, park, run.clone(), why).map(Some),
@@ -110,8 +110,7 @@ pub fn go_on(tx: &mut WriteTx<'_>, run: &Run, why: &str) -> Result<Option<Run>, 
     }
 }
 
-/// A person has handed back the browser of an agent: runs that wait for that go on, and hear of the rest from the
-/// browser.
+/// Resumes the runs that wait for the return of an agent's browser. They learn the details from the browser tool.
 pub fn handed_back(tx: &mut WriteTx<'_>, agent: AgentId) -> Result<(), RunError> {
     let name = match tx.by() {
         Actor::Person { account, .. } => name_of(tx, account)?,
@@ -132,10 +131,10 @@ pub fn handed_back(tx: &mut WriteTx<'_>, agent: AgentId) -> Result<(), RunError>
     Ok(())
 }
 
-/// A person lets a run go on that waits for a moment or for the end of a task.
+/// Resumes, for a person, a run that waits for a time or for the end of a task.
 ///
 /// # Errors
-/// `NoWait` when it waits for neither, `Private` in somebody else's conversation.
+/// `NoWait` if the run waits for neither, `Private` in another person's conversation.
 pub fn let_go_on(tx: &mut WriteTx<'_>, run: RunId, by: AccountId) -> Result<Run, RunError> {
     let run = tx.get::<Run>(run)?.ok_or_else(|| RunError::NotFound(run.to_string()))?;
     talk::own(tx, &run)?;
@@ -143,7 +142,7 @@ pub fn let_go_on(tx: &mut WriteTx<'_>, run: RunId, by: AccountId) -> Result<Run,
     go_on(tx, &run, &why)?.ok_or_else(|| RunError::NoWait(run.name()))
 }
 
-/// A conversation was told that a program of its own has ended: its run waits no longer.
+/// Resumes the run of a session whose background job ended.
 pub fn job_ended(tx: &mut WriteTx<'_>, session: SessionId) -> Result<(), RunError> {
     let run = tx.get::<Session>(session)?.and_then(|session| session.active_run);
     match run.map(|run| tx.get::<Run>(run)).transpose()?.flatten() {
@@ -152,7 +151,7 @@ pub fn job_ended(tx: &mut WriteTx<'_>, session: SessionId) -> Result<(), RunErro
     }
 }
 
-/// A call waits no longer: it has an answer.
+/// Closes the wait of a call that has its result.
 pub fn close(tx: &mut WriteTx<'_>, run: RunId, step: u32) -> Result<(), RunError> {
     match tx.get::<Park>((run, step))?.filter(|park| park.over_at.is_none()) {
         Some(park) => over(tx, park),
@@ -160,7 +159,7 @@ pub fn close(tx: &mut WriteTx<'_>, run: RunId, step: u32) -> Result<(), RunError
     }
 }
 
-/// A person has answered what a run asks before it makes a call: it goes on, and its call is weighed anew.
+/// Resumes a run after a decision about its call. The call is authorized again.
 pub fn decided(tx: &mut WriteTx<'_>, run: Run, told: &str) -> Result<Run, RunError> {
     let session = tx.get::<Session>(run.session)?.ok_or(RunError::NoSession(run.session))?;
     let mut pen = RunWriter::of(run, session);
@@ -169,7 +168,7 @@ pub fn decided(tx: &mut WriteTx<'_>, run: Run, told: &str) -> Result<Run, RunErr
     wake(tx, pen)
 }
 
-/// Puts a run that waits to the front of its agent's queue.
+/// Moves a waiting run to the front of its agent's queue.
 fn wake(tx: &mut WriteTx<'_>, mut pen: RunWriter) -> Result<Run, RunError> {
     (pen.run.state, pen.run.waiting) = (RunState::Queued, None);
     tx.emit(Event::RunAnswered { run: pen.run.id, session: pen.session.id, agent: pen.run.agent });
@@ -186,7 +185,7 @@ fn over(tx: &mut WriteTx<'_>, mut park: Park) -> Result<(), RunError> {
     Ok(())
 }
 
-/// Gives the call that waits its result and puts the run to the front of its agent's queue.
+/// Gives the waiting call its result and moves the run to the front of its agent's queue.
 pub(super) fn settle(
     tx: &mut WriteTx<'_>,
     park: Park,
@@ -196,7 +195,7 @@ pub(super) fn settle(
     settle_and(tx, park, run, cut(text, 16 * 1024), Vec::new())
 }
 
-/// The same; `then` comes after the result.
+/// Like [`settle`], with further events after the result.
 fn settle_and(
     tx: &mut WriteTx<'_>,
     park: Park,
@@ -206,7 +205,7 @@ fn settle_and(
 ) -> Result<Run, RunError> {
     let session = tx.get::<Session>(run.session)?.ok_or(RunError::NoSession(run.session))?;
     over(tx, park)?;
-    // Calls of the same answer that a program is to carry out still wait.
+    // Calls of the same response that an API client executes keep waiting.
     let asked = client::asked(tx, &run)?;
     let theirs = |name: &str| asked.as_ref().is_some_and(|(_, demand)| demand.has(name));
     let mut open = queries::open_calls(tx, &run)?.into_iter();

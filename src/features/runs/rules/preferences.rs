@@ -1,4 +1,4 @@
-//! Choosing how conversations go on by themselves, and when one is over.
+//! Choosing conversation preferences, and the automatic reset of a conversation.
 
 use crate::runs::model::{ConversationOptions, QueueOf, Session, TalkChoice};
 use crate::runs::queries::preferences as reading;
@@ -7,10 +7,10 @@ use store::{ReadExt, WriteTx};
 use super::queue::may_choose;
 use super::{RunError, limits, sessions};
 
-/// Says how conversations go on by themselves; what is left out is decided elsewhere.
+/// Sets conversation preferences. Unset fields fall back to the next level.
 ///
 /// # Errors
-/// `BadLimit` when a number is out of its bounds, `Private` for somebody else's conversation.
+/// `BadLimit` if a number is out of range, `Private` for another person's conversation.
 pub fn choose(
     tx: &mut WriteTx<'_>,
     of: QueueOf,
@@ -28,8 +28,7 @@ pub fn choose(
     Ok(())
 }
 
-/// The conversation in which somebody speaks now: the one that has the place, or a new one when that
-/// is over.
+/// The conversation for a new message: the given one, or its successor if it is over.
 pub(super) fn fresh(tx: &mut WriteTx<'_>, session: Session) -> Result<Session, RunError> {
     match session.owner {
         Some(owner) if reading::is_over(tx, &session, tx.now())? => {

@@ -1,9 +1,8 @@
-//! What becomes of a message that comes while a run works in its session.
+//! Placement of messages that arrive while a run works in their session.
 //!
-//! It steers that run, waits for a turn of its own, is collected with others, or stops the run; too
-//! many waiting ones make the oldest go, which its author sees and can bring back. A session whose
-//! run ends hands the next of them to a new run in the same transaction: nothing that waits is ever
-//! without a run that it waits for.
+//! By mode, a message steers the run, waits for its own turn, is collected with others or stops the run. If too many
+//! messages wait, the oldest is dropped; its author sees this and can restore it. When a run ends, the next messages
+//! are assigned to a new run in the same transaction, so no waiting message is ever without a run.
 
 use serde::{Deserialize, Serialize};
 
@@ -31,34 +30,33 @@ use super::park;
 
 pub use super::dropped::{bring_back, dismiss, withdraw};
 
-/// How many messages that went are told in one line each.
+/// Maximum number of dropped messages that are summarized in one line each.
 const MAX_TOLD: usize = 50;
 const TOO_MANY: &str = "too many messages waited";
-/// What a run hears whose wait ends because of a message.
+/// Result of a wait that ends because of a message.
 pub(super) const SPOKEN: &str = "Somebody spoke to you meanwhile.";
 const ANEW: &str = "the conversation began anew";
 
-/// Something said.
+/// A message before it is queued.
 pub struct NewInput {
     pub text: String,
-    /// How it came.
     pub trigger: RunTrigger,
-    /// A model for this message alone.
+    /// Model for this message only.
     pub model: Option<String>,
-    /// What it does while a run works; without it what was chosen for the session counts.
+    /// Mode while a run works; `None` uses the mode of the session.
     pub mode: Option<QueueMode>,
-    /// Files that come with it; they lie in the blobs already.
+    /// Attached files; their blobs are already stored.
     pub attached: Vec<Attachment>,
-    /// What the program that says it asks for beside words: it gets a turn of its own, then.
+    /// Options of an API client beyond text. Such a message gets its own turn.
     pub demand: Option<Demand>,
-    /// How much the model thinks about this message alone.
+    /// Thinking level for this message only.
     pub thinking: Option<Thinking>,
-    /// Whether it is to answer this message sooner.
+    /// Response speed for this message only.
     pub fast: Option<Fast>,
 }
 
 impl NewInput {
-    /// Something said in a chat, as it is said most often.
+    /// A plain chat message.
     #[must_use]
     pub fn chat(text: impl Into<String>) -> Self {
         Self {
@@ -73,7 +71,7 @@ impl NewInput {
         }
     }
 
-    /// Its words. Files alone are a message too.
+    /// Validated text. A message may consist of files only.
     pub(super) fn words(&self) -> Result<String, RunError> {
         let text = self.text.trim();
         if text.len() > MAX_TEXT {
@@ -94,22 +92,21 @@ impl NewInput {
     }
 }
 
-/// Where a message went.
+/// Result of queueing a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sent {
     pub message: InputId,
-    /// The run that has it, or that it waits for.
+    /// The run that reads the message or that the message waits for.
     pub run: RunId,
     pub placed: Placed,
-    /// How many messages come before it.
+    /// Number of messages ahead.
     pub before: u32,
 }
 
-/// Queues a message in a session and, when nobody works there, makes the run for it.
+/// Queues a message in a session and creates a run if the session has none.
 ///
 /// # Errors
-/// When the message is empty or too long, has too many files, the agent is archived or too many
-/// messages wait.
+/// If the message is empty or too long, has too many files, the agent is archived or too many messages wait.
 pub fn queue(tx: &mut WriteTx<'_>, session: SessionId, new: NewInput) -> Result<Sent, RunError> {
     let text = new.words()?;
     let session = tx.get::<Session>(session)?.ok_or(RunError::NoSession(session))?;
@@ -137,7 +134,7 @@ pub fn queue(tx: &mut WriteTx<'_>, session: SessionId, new: NewInput) -> Result<
     place(tx, session, input, &queueing)
 }
 
-/// Finds the place of a message that nobody has.
+/// Places a new message.
 pub(super) fn place(
     tx: &mut WriteTx<'_>,
     mut session: Session,
@@ -163,7 +160,7 @@ pub(super) fn place(
     };
     let sent = |placed, before| Sent { message, run: active, placed, before };
     if run.waits_for_client() && input.is_talk() {
-        // Whoever speaks does not answer its calls any more.
+        // A new message cancels the client's pending tool calls.
         tx.put(&input)?;
         tx.put(&session)?;
         tx.emit(told);
@@ -171,7 +168,7 @@ pub(super) fn place(
     }
     let asks = reading_park::question_of(tx, &run)?.is_some();
     if let (true, QueueMode::Steer, Some(by)) = (asks, input.mode, input.by.account()) {
-        // What is said in the conversation of a run that asks is the answer.
+        // In the conversation of a run that asks a question, a message is the answer.
         input.state = InputState::Consumed(active);
         tx.put(&input)?;
         tx.put(&session)?;
@@ -223,12 +220,12 @@ pub(super) fn place(
     Ok(sent)
 }
 
-/// Whether a run has something to lose: it has begun, or it has work besides messages.
+/// Whether a run has progress to lose: it has begun or serves an inbox item.
 fn is_begun(run: &Run) -> bool {
     run.started_at.is_some() || run.item.is_some()
 }
 
-/// How many messages wait for turns of their own.
+/// Number of messages that wait for their own turn.
 fn waiting_turns(tx: &WriteTx<'_>, session: SessionId) -> Result<u32, RunError> {
     let waits = |input: &Input| {
         input.state == InputState::Accepted && input.is_talk() && input.mode != QueueMode::Steer
@@ -237,7 +234,7 @@ fn waiting_turns(tx: &WriteTx<'_>, session: SessionId) -> Result<u32, RunError> 
     Ok(u32::try_from(count).unwrap_or(u32::MAX))
 }
 
-/// Lets the oldest go when one more would be too many.
+/// Drops the oldest messages if one more would exceed the cap.
 fn make_room(
     tx: &mut WriteTx<'_>,
     session: SessionId,
@@ -245,7 +242,7 @@ fn make_room(
 ) -> Result<(), RunError> {
     let mut waiting = reading::open_inputs(tx, session)?;
     waiting.retain(|input| {
-        // One that stops a run is about to be taken up.
+        // A message that stops the run is about to be taken up.
         let stops = input.mode == QueueMode::Interrupt;
         input.state == InputState::Accepted && input.is_talk() && !stops
     });
@@ -268,7 +265,7 @@ fn make_room(
     Ok(())
 }
 
-/// Whether two messages may share a turn: the same person, the same way, the same model.
+/// Whether two messages may share a turn: same author, trigger, model, thinking and speed.
 fn is_alike(one: &Input, other: &Input) -> bool {
     let context = |input: &Input| {
         (input.by.account(), input.trigger, input.model.clone(), input.thinking, input.fast)
@@ -276,7 +273,7 @@ fn is_alike(one: &Input, other: &Input) -> bool {
     context(one) == context(other)
 }
 
-/// Whether a message is collected into the turn that is about to be.
+/// Whether a message is collected into the turn of a run that has not begun.
 fn joins(
     tx: &WriteTx<'_>,
     run: &Run,
@@ -292,7 +289,7 @@ fn joins(
     Ok(!own.is_empty() && own.len() < queueing.cap && own.iter().all(fits))
 }
 
-/// Lets a run that has not begun wait until it is quiet.
+/// Delays a run that has not begun until `until`.
 fn hold(tx: &mut WriteTx<'_>, mut run: Run, until: Timestamp) -> Result<(), RunError> {
     if until <= tx.now() {
         return Ok(());
@@ -309,7 +306,7 @@ fn hold(tx: &mut WriteTx<'_>, mut run: Run, until: Timestamp) -> Result<(), RunE
     Ok(())
 }
 
-/// A run that has not begun is for this message now; what it was made for waits again.
+/// Assigns a run that has not begun to this message. Its earlier messages wait again.
 fn take_over(tx: &mut WriteTx<'_>, mut run: Run, input: &mut Input) -> Result<(), RunError> {
     for mut other in reading::open_inputs(tx, run.session)? {
         if other.state == InputState::Assigned(run.id) {
@@ -328,7 +325,7 @@ fn take_over(tx: &mut WriteTx<'_>, mut run: Run, input: &mut Input) -> Result<()
     Ok(())
 }
 
-/// Stops the run that works; what is to come next is known at once when it has no task.
+/// Stops the active run. The returned run is the next one if it already exists.
 fn interrupt(tx: &mut WriteTx<'_>, run: &Run, message: InputId) -> Result<Sent, RunError> {
     life::request_stop(tx, run.id, tx.by().account())?;
     let now = match tx.get::<Input>(message)?.map(|input| input.state) {
@@ -338,8 +335,7 @@ fn interrupt(tx: &mut WriteTx<'_>, run: &Run, message: InputId) -> Result<Sent, 
     Ok(Sent { message, run: now, placed: Placed::Interrupted, before: 0 })
 }
 
-/// Makes the next run for messages that the last one did not read. Comments are not talk: the
-/// inbox takes them.
+/// Creates the next run for messages that the last run did not read. Comments are excluded: the inbox takes them.
 pub(super) fn hand_over(tx: &mut WriteTx<'_>, session: &mut Session) -> Result<(), RunError> {
     let mut left = reading::open_inputs(tx, session.id)?;
     left.retain(|input| input.comment.is_none());
@@ -382,8 +378,8 @@ pub(super) fn hand_over(tx: &mut WriteTx<'_>, session: &mut Session) -> Result<(
     Ok(())
 }
 
-/// The messages of the next turn: what the last run was made for and did not read, else the oldest,
-/// with those that are collected with it.
+/// Messages of the next turn: those assigned to the last run and unread, else the oldest with those collected with
+/// it.
 fn next_batch(left: Vec<Input>) -> Vec<Input> {
     let (assigned, waiting): (Vec<Input>, Vec<Input>) =
         left.into_iter().partition(|input| matches!(input.state, InputState::Assigned(_)));
@@ -400,7 +396,7 @@ fn next_batch(left: Vec<Input>) -> Vec<Input> {
     }
 }
 
-/// A conversation begins anew: what people said goes over to the new one, words of HQ do not.
+/// Moves unread messages of people to the new conversation. Messages of HQ are dropped.
 pub(super) fn carry(
     tx: &mut WriteTx<'_>,
     from: &Session,
@@ -408,7 +404,7 @@ pub(super) fn carry(
 ) -> Result<(), RunError> {
     bring_over(tx, from, to)?;
     hand_over(tx, to)?;
-    // Nothing has ended there that would tell of the run.
+    // No run has ended in the new conversation, so no event announces the run.
     let first = reading::open_inputs(tx, to.id)?.into_iter().next();
     if let Some(input) = first {
         tx.emit(Event::InputQueued { input: input.id, session: to.id, agent: to.agent });
@@ -416,8 +412,7 @@ pub(super) fn carry(
     Ok(())
 }
 
-/// What people said in a conversation and nobody has read belongs to another one from now on, with how
-/// messages are taken there.
+/// Moves unread messages of people to another conversation, together with the queue options.
 pub(super) fn bring_over(
     tx: &mut WriteTx<'_>,
     from: &Session,
@@ -444,10 +439,10 @@ pub(super) fn bring_over(
     Ok(())
 }
 
-/// Says what messages do while a run works; what is left out is decided elsewhere.
+/// Sets the queue options. Unset fields fall back to the next level.
 ///
 /// # Errors
-/// When a number is out of its bounds, `Private` for somebody else's conversation.
+/// If a number is out of range; `Private` for another person's conversation.
 pub fn choose(tx: &mut WriteTx<'_>, of: QueueOf, wish: QueueRequest) -> Result<(), RunError> {
     good_queue(&wish)?;
     may_choose(tx, of)?;
@@ -461,7 +456,7 @@ pub fn choose(tx: &mut WriteTx<'_>, of: QueueOf, wish: QueueRequest) -> Result<(
     Ok(())
 }
 
-/// Whether there is what is chosen for, and whoever writes may choose for it.
+/// Checks that the target exists and that the author may choose for it.
 pub(super) fn may_choose(tx: &WriteTx<'_>, of: QueueOf) -> Result<(), RunError> {
     match of {
         QueueOf::Workspace => {}
@@ -478,10 +473,10 @@ pub(super) fn may_choose(tx: &WriteTx<'_>, of: QueueOf) -> Result<(), RunError> 
     Ok(())
 }
 
-/// Whether a wish can be.
+/// Checks the ranges of queue options.
 ///
 /// # Errors
-/// When a number is out of its bounds.
+/// If a number is out of range.
 pub fn good_queue(wish: &QueueRequest) -> Result<(), RunError> {
     if wish.debounce_ms.is_some_and(|ms| MAX_DEBOUNCE_MS < ms) {
         return Err(RunError::BadPause);

@@ -1,6 +1,5 @@
-//! A message said once more, in other words or in the same: the conversation goes on from there in a
-//! branch, and what came of the message before stays readable. One that nobody has read is changed where
-//! it stands.
+//! Edits and resends messages. A message that was read continues the conversation in a branch; the old version stays
+//! readable. An unread message is changed in place.
 
 use crate::runs::model::{Branch, BranchWhy, Context, Input, InputState};
 use crate::runs::queries::versions;
@@ -10,13 +9,13 @@ use store::{ReadExt, WriteTx};
 use super::life::RunSpec;
 use super::{NewInput, RunError, Sent, queue, retry, talk};
 
-/// A message that is said once more.
+/// Request to resend a message.
 #[derive(Clone, Debug)]
 pub struct Resend {
     pub message: InputId,
-    /// Other words; without them the same ones.
+    /// The new text; `None` repeats the old one.
     pub text: Option<String>,
-    /// What the model is told of what it did after the message; often nothing.
+    /// Note for the model about what it did after the message; often empty.
     pub note: String,
 }
 
@@ -25,12 +24,11 @@ fn theirs(tx: &WriteTx<'_>, id: InputId, by: AccountId) -> Result<Input, RunErro
     input.ok_or_else(|| RunError::NotFound(format!("of message {id}")))
 }
 
-/// Says a message of this person's once more that was read in a conversation which goes on now, their own
-/// or a shared one. It takes its files along.
+/// Resends, with its files, the person's message that was read in a current conversation, their own or a shared one.
 ///
 /// # Errors
-/// `Unread` when nobody has read it, `Former` when its conversation does not go on, `Busy` while a run
-/// works there, `NotFound` when it is not this person's, and as [`queue()`].
+/// `Unread` if no run has read it, `Former` if its conversation is not current, `Busy` while a run works there,
+/// `NotFound` if it is not the person's, and as [`queue()`].
 pub fn resend(tx: &mut WriteTx<'_>, new: Resend, by: AccountId) -> Result<Sent, RunError> {
     let input = theirs(tx, new.message, by)?;
     if !matches!(input.state, InputState::Consumed(_)) {
@@ -82,11 +80,10 @@ pub fn resend(tx: &mut WriteTx<'_>, new: Resend, by: AccountId) -> Result<Sent, 
     Ok(sent)
 }
 
-/// Changes the words of a message that nobody has read.
+/// Changes the text of an unread message.
 ///
 /// # Errors
-/// `Consumed` when it was read, `NotFound` when it is not this person's, and when the text is empty or too
-/// long.
+/// `Consumed` if it was read, `NotFound` if it is not the person's, and if the text is empty or too long.
 pub fn amend(tx: &mut WriteTx<'_>, id: InputId, by: AccountId, text: &str) -> Result<(), RunError> {
     let mut input = theirs(tx, id, by)?;
     let run = match input.state {
@@ -101,7 +98,7 @@ pub fn amend(tx: &mut WriteTx<'_>, id: InputId, by: AccountId, text: &str) -> Re
     let before = RunSpec::for_input(&input).title;
     input.text = NewInput { attached: files, ..NewInput::chat(text) }.words()?;
     tx.put(&input)?;
-    // The run that was made for it is called by its words.
+    // The title of the run comes from the message.
     if let Some(mut run) = run.filter(|run| run.title == before) {
         run.title = RunSpec::for_input(&input).title;
         tx.put(&run)?;

@@ -1,8 +1,8 @@
-//! A run begins again at a step of another, with what was said and done up to there.
+//! Starts a run again from a step of an earlier run.
 //!
-//! Nothing is repeated and nothing is deleted: the new run's conversation is a branch that shares the
-//! first events of the old one. A retry takes the place of the old conversation, which stays readable; a
-//! fork stands beside it. On one task they take turns (`queries/branches.rs` says what a run waits for).
+//! Nothing is repeated and nothing is deleted: the new conversation is a branch that shares the first events of the
+//! old one. A retry replaces the old conversation, which stays readable. A fork exists beside it. Runs on one task
+//! take turns; see [`branches::held`].
 
 use crate::agents::model::Agent;
 use crate::connections::model::Connection;
@@ -21,29 +21,27 @@ use super::input::{SessionSpec, open_session};
 use super::life::{self, RunSpec};
 use super::{marks, queue, taint};
 
-/// How many events are looked through at once for the newest summary.
+/// Events read per chunk when searching for the latest summary.
 const CHUNK: u32 = 256;
 
-/// How a run is begun again.
+/// Request for a retry or fork.
 #[derive(Clone, Debug)]
 pub struct Again {
     pub of: RunId,
     pub why: BranchWhy,
-    /// The step, as on its page; none for its beginning.
+    /// Step key as on the run's page; `None` for the beginning.
     pub step: Option<String>,
-    /// Another model: `<connection>/<model>` as a form sends it, or a name.
+    /// Another model: `<connection>/<model>` as sent by a form, or a name.
     pub model: Option<String>,
-    /// How much it thinks.
     pub thinking: Option<Thinking>,
-    /// What its model is told of what lies between.
+    /// Note for the model about the discarded part.
     pub note: String,
 }
 
-/// The run that is to begin again, and where; asked before anything is changed.
+/// Checks a request before anything is changed. Returns the source run and the cut.
 ///
 /// # Errors
-/// When it cannot: a sub-agent's run, one that has not begun, a step that is none; a retry needs a run that
-/// has ended.
+/// If the run belongs to a sub-agent, has not begun or has no such step, or if a retry's run has not ended.
 pub fn check(
     tx: &dyn Read,
     of: RunId,
@@ -70,10 +68,10 @@ pub fn check(
     }
 }
 
-/// Whether a run stands by itself, and is no part of another.
+/// Checks that a run is not a sub-agent's.
 ///
 /// # Errors
-/// `Part` when it is one.
+/// `Part` if it is.
 pub(super) fn is_whole(tx: &dyn Read, run: &Run) -> Result<(), RunError> {
     if run.trigger != RunTrigger::Child {
         return Ok(());
@@ -86,10 +84,10 @@ pub(super) fn is_whole(tx: &dyn Read, run: &Run) -> Result<(), RunError> {
     Err(RunError::Part(run.name(), parent))
 }
 
-/// Whether there still is what a run worked on: asked when what has to go back first has done so.
+/// Checks that the item and task of a run still exist and are open. Called after the reverts that have to come first.
 ///
 /// # Errors
-/// When it is gone or closed.
+/// If the item or task is gone or closed.
 pub fn is_workable(tx: &dyn Read, run: &Run) -> Result<(), RunError> {
     let Some(item) = run.item else { return Ok(()) };
     let gone = || RunError::WorkGone(run.name());
@@ -105,10 +103,10 @@ pub fn is_workable(tx: &dyn Read, run: &Run) -> Result<(), RunError> {
     }
 }
 
-/// Begins a run again. Its work, if it serves any, is the given item, which the caller leases to it.
+/// Starts a run again. `item` is the work of the new run, if any; the caller leases it to the run.
 ///
 /// # Errors
-/// As [`check`]; `Busy` when a retry would take a conversation in which a run works.
+/// As [`check`]; `Busy` if a retry would replace a conversation with an active run.
 pub fn begin(
     tx: &mut WriteTx<'_>,
     new: Again,
@@ -166,8 +164,8 @@ pub fn begin(
     Ok((branch, run))
 }
 
-/// Opens the conversation of the new run. A retry's has the key of the old one, which becomes a former
-/// conversation; a fork's has one of its own.
+/// Opens the conversation of the new run. A retry takes the key of the old conversation, which is archived. A fork
+/// gets its own key.
 pub(super) fn open(
     tx: &mut WriteTx<'_>,
     parent: &Session,
@@ -197,14 +195,13 @@ pub(super) fn open(
     Ok((session, replaced))
 }
 
-/// The key of what is asked beside a conversation: of one that goes after a day.
+/// Key of a side question: a conversation that is deleted after a day.
 fn aside_key(key: &str, id: SessionId) -> String {
     let agent: Vec<&str> = key.splitn(3, ':').take(2).collect();
     format!("{}:explicit:{id}", agent.join(":"))
 }
 
-/// The key of a fork: of a conversation that was made for a single call another such, else one that says
-/// whose branch it is.
+/// Key of a fork. The fork of a single API call is a single call too; other keys name their parent.
 fn fork_key(key: &str, id: SessionId) -> String {
     if talk::is_throw_away(key)
         && let Some((before, _)) = key.split_once(":explicit:")
@@ -215,7 +212,7 @@ fn fork_key(key: &str, id: SessionId) -> String {
     format!("{whole}:branch:{id}")
 }
 
-/// Which model is meant: of a connection that is there.
+/// Resolves a model to an existing connection.
 fn locate(
     tx: &WriteTx<'_>,
     run: &Run,
@@ -240,7 +237,7 @@ fn locate(
     }
 }
 
-/// What of a conversation its model was shown before this event.
+/// The model's context of a conversation before event `upto`.
 pub fn context_at(tx: &dyn Read, session: &Session, upto: u32) -> Result<Context, StoreError> {
     let mut context = queries::context(tx, session.id)?;
     context.asked = None;
@@ -250,7 +247,7 @@ pub fn context_at(tx: &dyn Read, session: &Session, upto: u32) -> Result<Context
     if context.summary.is_none_or(|summary| summary < upto) {
         return Ok(context);
     }
-    // It was compacted since: the summary that counted then.
+    // The conversation was compacted later, so find the summary in effect at `upto`.
     (context.summary, context.first_kept) = (None, 0);
     let mut to = upto;
     while 0 < to {

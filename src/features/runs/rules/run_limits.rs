@@ -1,4 +1,4 @@
-//! Choosing what bounds runs.
+//! Choosing the limits of runs.
 
 use crate::agents::model::{Agent, ReachOf};
 use crate::runs::model::RunLimits;
@@ -6,10 +6,10 @@ use store::{ReadExt, WriteTx};
 
 use super::{RunError, limits};
 
-/// Says what bounds runs; a choice of nothing is none. It counts from the next step of those at work on.
+/// Sets run limits. A choice without limits is deleted. Running runs apply it from their next step on.
 ///
 /// # Errors
-/// `BadLimit` for the first number that is out of its bounds, `NoAgent`.
+/// `BadLimit` for the first number out of range, `NoAgent`.
 pub fn set(tx: &mut WriteTx<'_>, chosen: RunLimits) -> Result<(), RunError> {
     limits::within(&RunLimits::BOUNDS, &chosen.values())?;
     if let ReachOf::Agent(id) = chosen.of {

@@ -1,4 +1,4 @@
-//! What the engine writes a run with. Opening it is the fence.
+//! Writer for a run that is being worked on. Opening the writer checks the epoch, which fences out older writers.
 
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
@@ -19,56 +19,55 @@ use super::marks;
 use super::queue::hand_over;
 use super::taint;
 
-/// An open run.
 pub struct RunWriter {
     pub run: Run,
     pub session: Session,
-    /// What was appended so far, for the writer's own view of the conversation.
+    /// Events appended so far, for the writer's own view of the conversation.
     pub appended: Vec<EventKind>,
-    /// How long it has worked in all, in milliseconds, where its writer has measured that. Else the moments
-    /// that are noted tell, which a clock that jumps makes wrong.
+    /// Total work time in milliseconds, as measured by the writer. Without it the time is computed from stored
+    /// timestamps, which a clock jump falsifies.
     worked_ms: Option<i64>,
-    /// When its writer wrote it, where that was before home heard of it.
+    /// Time at which a host wrote the event, before the primary received it.
     at: Option<Timestamp>,
 }
 
-/// What messages ask for: a model, or to think more or less than usual.
+/// Model options requested by messages.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Asks {
-    /// The model that was asked for last.
+    /// The latest requested model.
     pub model: Option<String>,
 }
 
-/// What is to be waited for.
+/// Parameters of a wait.
 pub struct Pause {
     pub waits_for: WaitFor,
-    /// In one sentence.
+    /// One sentence.
     pub detail: String,
-    /// What the next call may cost, when a budget has to be able to pay it.
+    /// Maximum cost of the next call in micro-dollars, for a wait on a budget.
     pub needs_micros: Option<i64>,
-    /// Until when at most.
+    /// Deadline of the wait.
     pub until: Option<Timestamp>,
 }
 
 impl RunWriter {
-    /// For a run as it is.
+    /// Opens a run without checks.
     pub(super) fn of(run: Run, session: Session) -> Self {
         Self { run, session, appended: Vec::new(), worked_ms: None, at: None }
     }
 
-    /// With the time that its writer has measured.
+    /// Sets the work time measured by the writer.
     #[must_use]
     pub fn measured(self, worked_ms: i64) -> Self {
         Self { worked_ms: Some(worked_ms), ..self }
     }
 
-    /// With the moment at which its writer wrote it, by the clock there.
+    /// Sets the time at which the host wrote the event, by its own clock.
     #[must_use]
     pub fn written_at(self, at: Option<Timestamp>) -> Self {
         Self { at, ..self }
     }
 
-    /// The moment of what is appended. A clock that is wrong brings nothing out of order.
+    /// Timestamp of appended events, clamped so that a wrong clock never breaks their order.
     fn moment(&self, now: Timestamp) -> Timestamp {
         self.at.map_or(now, |at| at.max(self.session.last_at).min(now))
     }
@@ -76,7 +75,7 @@ impl RunWriter {
     /// Opens a run that this writer began with this epoch.
     ///
     /// # Errors
-    /// `Fenced` when somebody else writes the session now.
+    /// `Fenced` if another writer has the session.
     pub fn open(tx: &WriteTx<'_>, run: RunId, epoch: u64) -> Result<Self, RunError> {
         let run = tx.get::<Run>(run)?.ok_or_else(|| RunError::NotFound(run.to_string()))?;
         let id = run.session;
@@ -96,7 +95,7 @@ impl RunWriter {
         Ok(pen)
     }
 
-    /// The run pauses before it asks its provider again. Its task stays and opens it again.
+    /// Pauses the run before it retries its provider. Its task stays and opens the run again.
     pub fn hold(&mut self, tx: &WriteTx<'_>, until: Timestamp, detail: String) {
         self.rest(tx.now());
         self.run.state = RunState::Waiting;
@@ -109,10 +108,10 @@ impl RunWriter {
         });
     }
 
-    /// Appends an event.
+    /// Appends an event and updates the run's counters and the taint label.
     pub fn append(&mut self, tx: &mut WriteTx<'_>, kind: EventKind) -> Result<(), RunError> {
         match &kind {
-            // An answer that only asks for what ended the program is no step forward.
+            // A response that only repeats the call that crashed HQ is no progress.
             EventKind::Assistant { parts, .. }
                 if 0 < self.run.crashes && !queries::has_calls(parts) =>
             {
@@ -146,14 +145,13 @@ impl RunWriter {
         Ok(())
     }
 
-    /// Writes run and session back.
     pub fn save(self, tx: &mut WriteTx<'_>) -> Result<Run, RunError> {
         tx.put(&self.run)?;
         tx.put(&self.session)?;
         Ok(self.run)
     }
 
-    /// Reads what was said meanwhile into the session; answers what of it asks for another model.
+    /// Moves unread messages into the session. Returns the model options that they request.
     pub fn read_inputs(&mut self, tx: &mut WriteTx<'_>) -> Result<Option<Asks>, RunError> {
         children::release(tx, &self.run)?;
         self.tell_overflowed(tx)?;
@@ -161,7 +159,7 @@ impl RunWriter {
         self.read(tx, heard)
     }
 
-    /// The same for a writer on another machine, which knows of these alone: what it does not know of no model is told.
+    /// Like [`Self::read_inputs`] for a writer on a host: reads only the messages that the host knew.
     pub fn read_known(
         &mut self,
         tx: &mut WriteTx<'_>,
@@ -176,7 +174,7 @@ impl RunWriter {
             heard.retain(|input| known.contains(&input.id));
             return self.read(tx, heard);
         }
-        // Its model has read them, whatever has become of them since.
+        // The host's model has read these messages, whatever happened to them since.
         let mut read = Vec::new();
         for id in known {
             let input = tx.get::<Input>(*id)?.filter(|input| input.session == self.session.id);
@@ -215,7 +213,7 @@ impl RunWriter {
         Ok(asks)
     }
 
-    /// Gives calls of the last answer that have no result one that says why: nothing is left open.
+    /// Closes the unanswered calls of the last response with `why`.
     pub fn close_calls(
         &mut self,
         tx: &mut WriteTx<'_>,
@@ -239,20 +237,20 @@ impl RunWriter {
         Ok(())
     }
 
-    /// Nothing works on it from here on: counts the time that it has worked.
+    /// Ends the current period of work and adds its duration.
     pub(super) fn rest(&mut self, now: Timestamp) {
         self.run.worked_ms = self.worked_ms.unwrap_or_else(|| self.run.worked(now));
         self.run.working_since = None;
     }
 
-    /// Puts the run back into the queue: the program ends, and its next start goes on with it.
+    /// Requeues the run, so that the next start of HQ resumes it.
     pub fn requeue(mut self, tx: &mut WriteTx<'_>) -> Result<Run, RunError> {
         self.rest(tx.now());
         self.run.state = RunState::Queued;
         self.save(tx)
     }
 
-    /// Ends the run. What was said and not read is handed to a next run at once.
+    /// Ends the run. Unread messages are handed to a new run in the same transaction.
     pub fn end(
         mut self,
         tx: &mut WriteTx<'_>,
@@ -292,11 +290,11 @@ impl RunWriter {
         Ok(run)
     }
 
-    /// Gives the slot back until something happens.
+    /// Gives the slot back until the awaited event happens.
     pub fn wait(mut self, tx: &mut WriteTx<'_>, pause: Pause) -> Result<Run, RunError> {
         let Pause { waits_for, detail, needs_micros, mut until } = pause;
         if waits_for == WaitFor::Provider {
-            // A shorter one would look as if its task were still there.
+            // A shorter wait would look like a pause during which the task is still there.
             let least = tx.now() + PAUSE + SignedDuration::from_millis(1);
             until = until.map(|until| until.max(least));
         }

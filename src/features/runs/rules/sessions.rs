@@ -1,5 +1,5 @@
-//! What people do with whole conversations: begin further ones, share them, name them, put them out of
-//! the way, bring them back, begin them anew.
+//! Operations on whole conversations: begin, share, rename, archive, restore, reset, and the choice of model and
+//! thinking level.
 
 use crate::agents::model::Agent;
 use crate::runs::model::{CHILDREN_BY_SESSION, Child, Run, Session};
@@ -11,12 +11,12 @@ use store::{Range, ReadExt, WriteTx};
 
 use super::{RunError, SessionSpec, dropped, life, marks, open_session, queue};
 
-/// The longest name, in characters.
+/// Maximum length of a name in characters.
 const MAX_NAME: usize = 120;
 const ARCHIVED: &str = "the conversation was archived";
 
-/// A conversation that this person may change: their own, or one about work. Those of sub-agents
-/// belong to their runs.
+/// A conversation that the person may change: their own or one about work. Sub-agents' conversations belong to their
+/// runs.
 fn usable(tx: &WriteTx<'_>, id: SessionId, by: AccountId) -> Result<Session, RunError> {
     let found = tx.get::<Session>(id)?.filter(|session| !children::is_key(&session.key));
     match found {
@@ -26,8 +26,8 @@ fn usable(tx: &WriteTx<'_>, id: SessionId, by: AccountId) -> Result<Session, Run
     }
 }
 
-/// Begins a further conversation of this person with an agent, beside those that go on. One in which
-/// nothing was said yet, and that nobody named, is it already.
+/// Begins a further conversation of the person with an agent. Without a name, an existing unnamed and empty one is
+/// returned.
 ///
 /// # Errors
 /// `NoAgent` and `Archived`.
@@ -59,12 +59,11 @@ pub fn begin(
     Ok(session)
 }
 
-/// Lets the whole workspace see a conversation of this person's and speak in it, or makes it theirs alone
-/// again; what its sub-agents do goes with it, and what it was before somebody said something in other
-/// words becomes private with it.
+/// Shares the person's conversation with the whole workspace, or makes it private again. Its sub-agents'
+/// conversations follow. The conversations that it branched from become private with it.
 ///
 /// # Errors
-/// `NotYours` and `NoSession` when it is not this person's talk.
+/// `NotYours` and `NoSession` if it is not the person's chat.
 pub fn share(
     tx: &mut WriteTx<'_>,
     id: SessionId,
@@ -100,16 +99,16 @@ pub fn share(
     Ok(())
 }
 
-/// A name as it is kept; none when it says nothing.
+/// The stored form of a name; `None` if it is blank.
 fn clean(name: &str) -> Option<String> {
     let name = name.split_whitespace().collect::<Vec<_>>().join(" ");
     (!name.is_empty()).then(|| ellipsis(&name, MAX_NAME))
 }
 
-/// Names a conversation; an empty name lets it be called by its first words again.
+/// Renames a conversation. An empty name restores the default, its first words.
 ///
 /// # Errors
-/// `NoSession` when it is not this person's.
+/// `NoSession` if it is not the person's.
 pub fn rename(
     tx: &mut WriteTx<'_>,
     id: SessionId,
@@ -122,11 +121,11 @@ pub fn rename(
     Ok(())
 }
 
-/// Puts a conversation out of the way; what works in a person's own stops. It can still be read; who
-/// speaks next begins another.
+/// Archives a conversation and stops the run in a person's own one. It stays readable. The next message begins a new
+/// conversation.
 ///
 /// # Errors
-/// `Busy` while work goes on in it, `NoSession` when it is not this person's.
+/// `Busy` while work runs in it, `NoSession` if it is not the person's.
 pub fn archive(tx: &mut WriteTx<'_>, id: SessionId, by: AccountId) -> Result<(), RunError> {
     let session = usable(tx, id, by)?;
     match session.archived_at {
@@ -144,8 +143,7 @@ fn put_away(tx: &mut WriteTx<'_>, mut session: Session, by: AccountId) -> Result
     stop_in(tx, &session, by)
 }
 
-/// Stops what works in a conversation that is out of the way. Nothing waits in it any more, so
-/// nothing comes after it.
+/// Stops the run in an archived conversation. No messages wait there, so no run follows.
 fn stop_in(tx: &mut WriteTx<'_>, session: &Session, by: AccountId) -> Result<(), RunError> {
     match session.active_run {
         Some(run) => life::request_stop(tx, run, Some(by)).map(drop),
@@ -153,12 +151,11 @@ fn stop_in(tx: &mut WriteTx<'_>, session: &Session, by: AccountId) -> Result<(),
     }
 }
 
-/// Goes on with a conversation that was put out of the way. The one that has its place now goes out
-/// of the way itself.
+/// Restores an archived conversation. The current conversation under its key is archived.
 ///
 /// # Errors
-/// `Busy` while a run works in that one, `Taken` when it is somebody else's, `NoSession` when the
-/// conversation is not this person's.
+/// `Busy` while a run works in the current one, `Taken` if the current one belongs to another person, `NoSession` if
+/// the conversation is not the person's.
 pub fn restore(tx: &mut WriteTx<'_>, id: SessionId, by: AccountId) -> Result<(), RunError> {
     let mut session = usable(tx, id, by)?;
     if session.archived_at.is_none() {
@@ -179,13 +176,11 @@ pub fn restore(tx: &mut WriteTx<'_>, id: SessionId, by: AccountId) -> Result<(),
     Ok(())
 }
 
-/// Begins a conversation anew under the same key: the old one stays readable, and what waits to be
-/// read goes over to the new one, as does what was chosen to last. What works in a person's own
-/// stops.
+/// Begins a new conversation under the same key. The old one stays readable. Unread messages and lasting choices move
+/// to the new one. The run in a person's own conversation stops.
 ///
 /// # Errors
-/// `Busy` while work goes on in it, `Former` when it is out of the way already, `NoSession` when it is
-/// not this person's.
+/// `Busy` while work runs in it, `Former` if it is archived already, `NoSession` if it is not the person's.
 pub fn reset(tx: &mut WriteTx<'_>, id: SessionId, by: AccountId) -> Result<Session, RunError> {
     let mut old = usable(tx, id, by)?;
     if old.owner.is_none() && old.active_run.is_some() {
@@ -208,19 +203,18 @@ pub fn reset(tx: &mut WriteTx<'_>, id: SessionId, by: AccountId) -> Result<Sessi
     Ok(new)
 }
 
-/// For how long a choice counts.
+/// Lifetime of a choice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lasts {
-    /// As long as the conversation.
     Conversation,
-    /// Also for those that come after it.
+    /// Also for the conversations that follow under the same key.
     On,
 }
 
-/// Chooses the model of a conversation; none lets the task, the agent or the workspace decide again.
+/// Chooses the model of a conversation; `None` returns the choice to task, agent or workspace.
 ///
 /// # Errors
-/// `NoSession` when it is not this person's.
+/// `NoSession` if it is not the person's.
 pub fn choose_model(
     tx: &mut WriteTx<'_>,
     id: SessionId,
@@ -235,10 +229,10 @@ pub fn choose_model(
     Ok(())
 }
 
-/// Chooses how much the model of a conversation thinks; none lets others decide again.
+/// Chooses the thinking level of a conversation; `None` returns the choice to the other levels.
 ///
 /// # Errors
-/// `NoSession` when it is not this person's.
+/// `NoSession` if it is not the person's.
 pub fn choose_thinking(
     tx: &mut WriteTx<'_>,
     id: SessionId,

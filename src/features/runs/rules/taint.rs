@@ -1,6 +1,6 @@
-//! The label of a conversation that has read words from outside. It goes by where words come from, never by what they
-//! say: all that HQ marks as outside brings it. It stays through summaries, branches and sub-agents, until a person
-//! lifts it.
+//! Taint label of conversations that have read untrusted content. The label depends on the source of content, never
+//! on its meaning: everything that HQ marks as untrusted sets it. It is kept through summaries, branches and
+//! sub-agents until a person lifts it.
 
 use crate::jobs::model::Job;
 use crate::runs::model::{
@@ -11,12 +11,12 @@ use kernel::{Actor, JobId, RunId, SessionId};
 use store::{Range, ReadExt, StoreError, WriteTx};
 use tool::untrusted;
 
-/// The most pieces that are named.
+/// Maximum number of sources listed in a label.
 const MOST: usize = 8;
-/// The tool whose programs write into the scratch folder of their agent, where nobody sees what they change.
+/// Tool whose programs write into the agent's scratch folder, where changes are not tracked.
 const PROGRAM: &str = "exec";
 
-/// Takes an event into the label of its conversation, and what it changed of the agent's files into theirs.
+/// Updates the label of the event's conversation and the labels of the agent's files that the event changed.
 pub(super) fn note(
     tx: &mut WriteTx<'_>,
     session: SessionId,
@@ -44,7 +44,7 @@ pub(super) fn note(
     }
     let mut by = by;
     if taint::of(tx, session)?.is_none() {
-        // A patch moves what nobody has read.
+        // A patch can move files that nobody has read.
         let mut moved = None;
         for path in paths {
             let place = Place::File { agent: run.agent, path: path.clone() };
@@ -73,7 +73,7 @@ fn label(
         EventKind::ToolFinished { step, name, result, .. } if is_marked(result) => {
             (*step, name.clone())
         }
-        // What a person says is theirs, whatever stands in it.
+        // A person's message is trusted whatever it contains.
         EventKind::Input { by: Actor::Person { .. }, .. } => return Ok(()),
         EventKind::Input { by, text, .. } => {
             if let Actor::Agent { run: of, .. } = by
@@ -91,7 +91,7 @@ fn label(
     add(tx, session, vec![Brought { run, step, tool }])
 }
 
-/// Something was written down after words from outside were read. The first of it is kept.
+/// Labels content that was written in a tainted conversation. The first source is kept.
 fn wrote(tx: &mut WriteTx<'_>, place: Place, by: Brought) -> Result<(), StoreError> {
     match taint::is_written(tx, &place)? {
         true => Ok(()),
@@ -99,8 +99,8 @@ fn wrote(tx: &mut WriteTx<'_>, place: Place, by: Brought) -> Result<(), StoreErr
     }
 }
 
-/// Somebody wrote something down: an agent whose conversation has read words from outside brings its label there, and a
-/// person takes it away, whose words it counts as from now on.
+/// Updates the label of content after a write. An agent with a tainted conversation sets the label. A person clears
+/// it, because the content now counts as theirs.
 pub fn written(tx: &mut WriteTx<'_>, place: Place) -> Result<(), StoreError> {
     match tx.by() {
         Actor::Person { .. } => accept(tx, &place).map(drop),
@@ -115,7 +115,7 @@ pub fn written(tx: &mut WriteTx<'_>, place: Place) -> Result<(), StoreError> {
     }
 }
 
-/// The same for what a person only adds to, which makes none of it theirs.
+/// Like [`written`], for a person's addition, which does not clear the label.
 pub fn passed_on(tx: &mut WriteTx<'_>, place: Place) -> Result<(), StoreError> {
     match tx.by() {
         Actor::Agent { .. } => written(tx, place),
@@ -123,8 +123,8 @@ pub fn passed_on(tx: &mut WriteTx<'_>, place: Place) -> Result<(), StoreError> {
     }
 }
 
-/// Somebody delivers something or puts a file somewhere: one of this name in the agent's folder that holds untrusted
-/// content brings the label as well, also where nobody has read it.
+/// Labels a delivered file. A labelled file of the same name in the agent's folder sets the label even if no run has
+/// read it.
 pub fn delivered(tx: &mut WriteTx<'_>, place: Place, name: &str) -> Result<(), StoreError> {
     if let Actor::Agent { agent, .. } = tx.by()
         && !name.is_empty()
@@ -142,7 +142,7 @@ pub fn delivered(tx: &mut WriteTx<'_>, place: Place, name: &str) -> Result<(), S
     written(tx, place)
 }
 
-/// A program that was left running has written these files of its agent. They carry a label where what it prints does.
+/// Labels the files written by a background job, if the output of the job is untrusted.
 pub fn job_wrote(tx: &mut WriteTx<'_>, job: JobId, paths: &[String]) -> Result<(), StoreError> {
     let Some(job) = tx.get::<Job>(job)? else { return Ok(()) };
     if !taint::is_of_job(tx, job.agent, job.session)? {
@@ -155,12 +155,12 @@ pub fn job_wrote(tx: &mut WriteTx<'_>, job: JobId, paths: &[String]) -> Result<(
     Ok(())
 }
 
-/// A person has looked at what was written there: it counts as theirs from now on. Answers whether it did not before.
+/// Clears the label of content that a person has reviewed. Returns whether there was one.
 pub fn accept(tx: &mut WriteTx<'_>, place: &Place) -> Result<bool, StoreError> {
     tx.delete::<Written>(place.key())
 }
 
-/// What one conversation has read from outside is known to another from now on.
+/// Copies the label of one conversation to another.
 pub(super) fn inherit(
     tx: &mut WriteTx<'_>,
     from: SessionId,
@@ -188,8 +188,8 @@ fn add(tx: &mut WriteTx<'_>, session: SessionId, brought: Vec<Brought>) -> Resul
     Ok(())
 }
 
-/// A person has looked at what a conversation has read: it counts as theirs from now on, and so does what the
-/// conversation has written down. Answers whether there was anything.
+/// Lifts the label of a conversation that a person has reviewed, and the labels of everything it wrote. Returns
+/// whether there was a label.
 pub fn lift(tx: &mut WriteTx<'_>, session: &Session) -> Result<bool, StoreError> {
     for one in tx.list::<Written>(&Range::all())? {
         let run = tx.get::<Run>(one.by.run)?;

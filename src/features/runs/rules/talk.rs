@@ -1,4 +1,4 @@
-//! Talk: what a person says to an agent in a chat, and taking it back.
+//! Chat messages: sending, recording views, withdrawing, compacting.
 
 use crate::runs::model::{EventKind, Input, InputState, Run, Session, SessionEvent};
 use crate::runs::queries::{self, sessions, talk as reading};
@@ -10,17 +10,17 @@ use super::{
     preferences, queue,
 };
 
-/// Opens the session if need be and queues a message in it. A person's own conversation that is over
-/// by what was chosen begins anew.
+/// Queues a message in the session, which is opened if needed. A person's own conversation that is over is reset
+/// first.
 ///
 /// # Errors
-/// `Private` in somebody else's conversation, and as [`queue()`].
+/// `Private` in another person's conversation, and as [`queue()`].
 pub fn say(tx: &mut WriteTx<'_>, session: SessionSpec, new: NewInput) -> Result<Sent, RunError> {
     say_after(tx, session, Vec::new(), new)
 }
 
-/// The same, where a program keeps the conversation: a session in which nothing was said yet begins with what was said
-/// before.
+/// Like [`say`], for an API client that keeps the conversation: an empty session begins with the messages in
+/// `before`.
 pub fn say_after(
     tx: &mut WriteTx<'_>,
     session: SessionSpec,
@@ -37,10 +37,10 @@ pub fn say_after(
     queue(tx, id, new)
 }
 
-/// Refuses what is said by somebody who has not seen what a conversation has come to.
+/// Checks that the sender has seen the latest message.
 ///
 /// # Errors
-/// `Moved` when its leaf is another one.
+/// `Moved` if the conversation has another leaf.
 pub fn expect(session: Option<&Session>, leaf: &str) -> Result<(), RunError> {
     match sessions::leaf(session) == leaf {
         true => Ok(()),
@@ -48,11 +48,10 @@ pub fn expect(session: Option<&Session>, leaf: &str) -> Result<(), RunError> {
     }
 }
 
-/// Says something to a run that has not ended; unless the message says otherwise, the run reads it at
-/// its next step.
+/// Sends a message to a live run. By default the run reads it at its next step.
 ///
 /// # Errors
-/// `Ended` when it has ended, `Private` in somebody else's conversation, and as [`queue()`].
+/// `Ended` if the run has ended, `Private` in another person's conversation, and as [`queue()`].
 pub fn say_to_run(tx: &mut WriteTx<'_>, id: RunId, new: NewInput) -> Result<Sent, RunError> {
     let run = tx.get::<Run>(id)?.ok_or_else(|| RunError::NotFound(id.to_string()))?;
     if !run.is_live() {
@@ -63,7 +62,7 @@ pub fn say_to_run(tx: &mut WriteTx<'_>, id: RunId, new: NewInput) -> Result<Sent
     queue(tx, run.session, NewInput { mode, ..new })
 }
 
-/// Refuses words in a conversation that is somebody else's.
+/// Checks that the author may speak in the run's conversation.
 pub(super) fn own(tx: &WriteTx<'_>, run: &Run) -> Result<(), RunError> {
     match tx.by().account() {
         Some(account) if !reading::may_speak(tx, run, account)? => Err(RunError::Private),
@@ -71,7 +70,7 @@ pub(super) fn own(tx: &WriteTx<'_>, run: &Run) -> Result<(), RunError> {
     }
 }
 
-/// Notes in somebody else's private conversation who looks at it; whose it is finds it there.
+/// Records a view of another person's private conversation in that conversation, for its owner.
 pub fn looked_at(tx: &mut WriteTx<'_>, id: SessionId) -> Result<(), RunError> {
     let by = tx.by();
     let Some(account) = by.account() else { return Ok(()) };
@@ -86,11 +85,10 @@ pub fn looked_at(tx: &mut WriteTx<'_>, id: SessionId) -> Result<(), RunError> {
     Ok(())
 }
 
-/// Takes back a message that the agent has not read. A run that was made for it alone and has not
-/// begun ends with it.
+/// Withdraws a message that the agent has not read. A run that was created only for it, and has not begun, ends.
 ///
 /// # Errors
-/// `Consumed` when it was read, `NotFound` when it is not this person's.
+/// `Consumed` if the message was read, `NotFound` if it is not the person's.
 pub fn take_back(tx: &mut WriteTx<'_>, id: InputId, by: AccountId) -> Result<(), RunError> {
     let input = tx.get::<Input>(id)?.filter(|input| input.by.account() == Some(by));
     let mut input = input.ok_or_else(|| RunError::NotFound(format!("of message {id}")))?;
@@ -116,10 +114,10 @@ pub(super) fn not_begun(tx: &WriteTx<'_>, run: RunId) -> Result<Run, RunError> {
     run.filter(|run| run.started_at.is_none()).ok_or(RunError::Consumed)
 }
 
-/// Compacts a conversation that this person may speak in.
+/// Compacts a conversation in which the person may speak.
 ///
 /// # Errors
-/// As [`context::ask_compaction`], and `NoSession` when it is somebody else's.
+/// As [`context::ask_compaction`], and `NoSession` if it is another person's.
 pub fn compact(
     tx: &mut WriteTx<'_>,
     id: SessionId,

@@ -1,4 +1,4 @@
-//! Labels, and which task has which.
+//! Labels, and the labels of tasks.
 
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
@@ -13,13 +13,12 @@ kernel::ids! {
 }
 
 pub const LABELS: Table = Table::new(203, "labels");
-/// The name in lower case.
+/// Name in lower case.
 pub const BY_NAME: Index = Index::unique(204, "labels_by_name");
-/// Which task has which label; the key begins with the task.
+/// Labels of tasks. The key begins with the task.
 pub const TASK_LABELS: Table = Table::new(205, "task_labels");
 pub const BY_LABEL: Index = Index::multi(206, "task_labels_by_label");
 
-/// A word that tasks are marked with.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Label {
     pub id: LabelId,

@@ -35,7 +35,7 @@ struct TaskV1 {
     updated_at: Timestamp,
 }
 
-/// What was not kept before streams: its place is that of its number.
+/// Fills fields that did not exist before streams. The rank follows from the number.
 impl From<TaskV1> for Task {
     fn from(old: TaskV1) -> Self {
         Self {
@@ -68,7 +68,7 @@ impl From<TaskV1> for Task {
     }
 }
 
-/// A task as it was kept before streams.
+/// Decodes the layout before streams.
 pub(super) fn first(body: &[u8]) -> Result<Task, DecodeError> {
     codec::decode::<TaskV1>(body).map(Task::from)
 }
@@ -87,7 +87,7 @@ struct TaskV2 {
     before_missed: Option<TaskStatus>,
 }
 
-/// A task as it was kept before it was known of which template it was made.
+/// Decodes the layout without `template`.
 pub(super) fn second(body: &[u8]) -> Result<Task, DecodeError> {
     let old: TaskV2 = codec::decode(body)?;
     Ok(Task {

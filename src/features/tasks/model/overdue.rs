@@ -1,4 +1,4 @@
-//! Due dates that have passed: which of them people have heard of, and after how long a task is missed.
+//! Records of overdue notifications, and the workspace's task rules.
 
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
@@ -7,16 +7,16 @@ use kernel::{Delegation, TaskId, Timestamp, TypedId};
 use store::codec::{self, DecodeError};
 use store::{Class, Record, Table};
 
-/// Due dates of which people have heard that they passed.
+/// Due dates for which people were notified.
 pub const OVERDUE: Table = Table::new(218, "overdue_marks");
-/// Rules of the workspace for tasks (one row).
+/// Task rules of the workspace (one row).
 pub const TASK_RULES: Table = Table::new(219, "task_rules");
 
-/// People have heard that this due date of a task has passed.
+/// Marks that people were notified of a passed due date.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OverdueMark {
     pub task: TaskId,
-    /// The due date; another one is told of anew.
+    /// A different due date is notified again.
     #[serde(with = "millisecond::required")]
     pub due_at: Timestamp,
 }
@@ -34,16 +34,15 @@ impl Record for OverdueMark {
     }
 }
 
-/// Rules of the workspace for tasks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskRules {
-    /// So many days after its due date a task that nobody is at is missed; 0 is the next day.
+    /// Days after the due date until an inactive task becomes missed. 0 means the next day.
     pub missed_after_days: u16,
-    /// To which other agents an agent may give work.
+    /// Which other agents an agent may assign work to.
     pub delegation: Delegation,
 }
 
-/// The rules before agents had managers.
+/// The layout before agents had managers.
 #[derive(Deserialize)]
 struct TaskRulesV1 {
     missed_after_days: u16,

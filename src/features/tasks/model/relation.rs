@@ -1,4 +1,4 @@
-//! How one task stands to another. A part of a task is not kept here: [`Task::parent`] says it.
+//! Relations between tasks. Subtasks are not stored here but in [`Task::parent`].
 
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
@@ -7,23 +7,19 @@ use super::Task;
 use kernel::{Actor, Part, RelationId, RelationKind, TaskId, Timestamp, TypedId};
 use store::{Class, Index, Keys, OnDelete, Record, Refs, Root, Table};
 
-/// Relations between tasks.
 pub const RELATIONS: Table = Table::new(208, "task_relations");
 /// The task, the kind, the other task.
 pub const BY_TASK: Index = Index::unique(209, "task_relations_by_task");
 /// The other task, then the kind.
 pub const BY_OTHER: Index = Index::multi(210, "task_relations_by_other");
 
-/// One task stands to another in some way.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Relation {
     pub id: RelationId,
-    /// The task; of two that are related, the older one.
+    /// For `RelatesTo`, the older of the two tasks.
     pub task: TaskId,
-    /// How it stands to the other.
     pub kind: RelationKind,
     pub other: TaskId,
-    /// Who said so.
     pub by: Actor,
     #[serde(with = "millisecond::required")]
     pub created_at: Timestamp,

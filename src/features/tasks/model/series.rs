@@ -1,5 +1,5 @@
-//! Recurring tasks: what is made, when, and what was made. A released layout is frozen: add `SeriesV2`, raise
-//! `VERSION`, extend `upgrade`.
+//! Records of recurring tasks: series and used slots. A released layout is frozen: add `SeriesV2`, raise `VERSION`,
+//! extend `upgrade`.
 
 use jiff::civil::Date;
 use jiff::fmt::serde::timestamp::millisecond;
@@ -18,56 +18,50 @@ use store::{
 };
 
 pub const SERIES: Table = Table::new(212, "series");
-/// The next occurrence of those that are not paused.
+/// Next slot of active series.
 pub const BY_NEXT: Index = Index::multi(213, "series_by_next");
-/// How many tasks each series has made.
+/// Number of created tasks per series.
 pub const SPAWNED: Count = Count::new(214, "series_spawned");
-/// Occurrences for which a task was made: one row is one slot, so that none is used twice.
+/// Used slots. One row per slot, so that none is used twice.
 pub const OCCURRENCES: Table = Table::new(215, "occurrences");
 
-/// Series and moment: what names a slot.
+/// A slot: series and time.
 pub type Slot = (SeriesId, Timestamp);
 
-/// When a task of a series is due.
+/// Due rule of a series.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DueAfter {
-    /// So many days after the day of its slot.
+    /// Days after the day of the slot.
     pub days: u16,
-    /// At this minute of that day; at its end when there is none.
+    /// Minute of that day. `None` means the end of the day.
     pub minute: Option<u16>,
 }
 
-/// A recurring task.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Series {
     pub id: SeriesId,
-    /// The title of each task.
     pub title: String,
-    /// The description of each, in Markdown.
+    /// Markdown.
     pub description: String,
-    /// How urgent each is.
     pub priority: Priority,
-    /// Who each is for.
     pub assignee: Option<Assignee>,
-    /// The stream of each.
     pub stream: Option<StreamId>,
-    /// The model of each, in place of the agent's.
+    /// Overrides the agent's model.
     pub model: Option<String>,
-    /// The thinking level of each, in place of the agent's.
+    /// Overrides the agent's thinking level.
     pub thinking: Option<Thinking>,
-    /// The names of the labels of each.
+    /// Label names.
     pub labels: Vec<String>,
     pub schedule: Schedule,
-    /// What becomes of the one before.
+    /// Policy for the previous occurrence if it is still open.
     pub missed: MissedPolicy,
-    /// The last day on which one is made, in days since 1970.
+    /// Last day, inclusive, in days since 1970.
     pub ends_on: Option<i32>,
-    /// After how many it ends.
+    /// Number of tasks after which the series ends.
     pub ends_after: Option<u32>,
-    /// Since when none is made.
     #[serde(with = "millisecond::optional")]
     pub paused_at: Option<Timestamp>,
-    /// When the next one is made. Nothing while it is paused, and when it has ended.
+    /// Next slot. `None` while paused and after the end.
     #[serde(with = "millisecond::optional")]
     pub next_at: Option<Timestamp>,
     pub created_by: Actor,
@@ -75,7 +69,7 @@ pub struct Series {
     pub created_at: Timestamp,
     #[serde(with = "millisecond::required")]
     pub updated_at: Timestamp,
-    /// When each is due; none is when there is nothing.
+    /// Due rule. `None` creates tasks without a due date.
     pub due: Option<DueAfter>,
 }
 
@@ -105,7 +99,7 @@ struct SeriesV1 {
     updated_at: Timestamp,
 }
 
-/// A series as it was kept when each task was due on the day of its slot.
+/// Decodes the layout in which every task was due on the day of its slot.
 fn without_due(body: &[u8]) -> Result<Series, DecodeError> {
     let old: SeriesV1 = codec::decode(body)?;
     Ok(Series {
@@ -131,19 +125,17 @@ fn without_due(body: &[u8]) -> Result<Series, DecodeError> {
     })
 }
 
-/// Whether a series makes tasks.
+/// State of a series.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Going {
-    /// It does.
     Active,
-    /// Somebody paused it.
     Paused,
-    /// Its last day or its last number has come.
+    /// The last day or the last task is reached.
     Ended,
 }
 
 impl Going {
-    /// The word on the wire.
+    /// The API word.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -153,7 +145,6 @@ impl Going {
         }
     }
 
-    /// The word for people.
     #[must_use]
     pub fn label(self) -> &'static str {
         match self {
@@ -165,7 +156,6 @@ impl Going {
 }
 
 impl Series {
-    /// Whether it makes tasks.
     #[must_use]
     pub fn going(&self) -> Going {
         match (self.paused_at, self.next_at) {
@@ -175,7 +165,7 @@ impl Series {
         }
     }
 
-    /// The last day on which one is made.
+    /// Last day, inclusive.
     #[must_use]
     pub fn last_day(&self) -> Option<Date> {
         self.ends_on.map(date_at)
@@ -246,17 +236,16 @@ impl Record for Series {
     }
 }
 
-/// A slot of a series for which a task was made. It stays when the task goes, so that no slot is ever
-/// used again.
+/// A used slot. The row outlives its task, so that no slot is used twice.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Occurrence {
     pub series: SeriesId,
-    /// The slot.
+    /// Time of the slot.
     #[serde(with = "millisecond::required")]
     pub at: Timestamp,
-    /// What was made, while it is there.
+    /// The created task, while it exists.
     pub task: Option<TaskId>,
-    /// How many slots before it were left out, since nobody was there.
+    /// Number of slots before this one that were missed and skipped.
     pub skipped: u32,
     #[serde(with = "millisecond::required")]
     pub made_at: Timestamp,

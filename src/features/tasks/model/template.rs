@@ -1,4 +1,4 @@
-//! Templates: groups of tasks that are made together, with what waits for what.
+//! Task templates: groups of tasks that are created together, with their dependencies.
 
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
@@ -7,16 +7,15 @@ use kernel::{Actor, Part, Priority, TemplateId, Timestamp, TypedId};
 use store::{Class, Index, Keys, Record, Table};
 
 pub const TEMPLATES: Table = Table::new(216, "task_templates");
-/// The name in lower case.
+/// Name in lower case.
 pub const BY_NAME: Index = Index::unique(217, "task_templates_by_name");
 
-/// A group of tasks to be made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Template {
     pub id: TemplateId,
     pub name: String,
     pub description: String,
-    /// The tasks, in their order.
+    /// In creation order.
     pub items: Vec<TemplateItem>,
     pub created_by: Actor,
     #[serde(with = "millisecond::required")]
@@ -25,21 +24,19 @@ pub struct Template {
     pub updated_at: Timestamp,
 }
 
-/// One task of a template.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TemplateItem {
-    /// What the others call it.
+    /// Reference for `blocked_by`.
     pub key: String,
     pub title: String,
-    /// More, in Markdown.
+    /// Markdown.
     pub description: String,
-    /// How urgent it is.
     pub priority: Priority,
-    /// Who gets it: a role, which is an agent's slug unless somebody else is chosen; or empty.
+    /// Role of the assignee, or empty. By default the slug of an agent.
     pub role: String,
-    /// Names of labels.
+    /// Label names.
     pub labels: Vec<String>,
-    /// What it waits for: keys of others.
+    /// Keys of the items that this one waits for.
     pub blocked_by: Vec<String>,
 }
 

@@ -1,20 +1,20 @@
-//! The first of many rows.
+//! Selection of the first rows in sort order from a stream of rows.
 
 use super::columns::Row;
 use super::list::Sort;
 
-/// So many rows are gathered at least before the first of them are picked out.
+/// Minimum number of rows to gather before a selection.
 const FEWEST: usize = 64;
 
-/// The first rows in an order among those that come by, and how many came. Each is looked at once, when it
-/// comes, and most are passed over for the price of one comparison: to go over a hundred thousand rows again
-/// and again costs more than all the comparisons, since they do not fit into a processor's own memory.
+/// The first rows in sort order, and the total. Each row is examined once when it arrives, and most are rejected by one
+/// comparison. Repeated passes over a hundred thousand rows would cost more than all comparisons, because they do not
+/// fit into the processor cache.
 pub(super) struct Best<'r> {
     sort: Sort,
     limit: usize,
     total: usize,
     rows: Vec<&'r Row>,
-    /// What comes behind it is not among the first; none until there are enough.
+    /// Rows that sort after this one are rejected. `None` until `limit` rows were seen.
     last: Option<&'r Row>,
 }
 
@@ -23,7 +23,7 @@ impl<'r> Best<'r> {
         Self { sort, limit, total: 0, rows: Vec::new(), last: None }
     }
 
-    /// The next row that came.
+    /// Offers a row.
     pub(super) fn push(&mut self, row: &'r Row) {
         self.total += 1;
         if self.last.is_some_and(|last| row.compare(last, self.sort).is_ge()) {
@@ -35,7 +35,7 @@ impl<'r> Best<'r> {
         }
     }
 
-    /// Leaves the first, in no order.
+    /// Keeps the first rows, unsorted.
     fn pick(&mut self) {
         let Some(at) = self.limit.checked_sub(1) else { return self.rows.clear() };
         if at < self.rows.len() {
@@ -46,7 +46,7 @@ impl<'r> Best<'r> {
         }
     }
 
-    /// How many came, and the first of them in order.
+    /// Total, and the first rows in order.
     pub(super) fn into_first(mut self) -> (usize, Vec<&'r Row>) {
         self.pick();
         self.rows.sort_unstable_by(|a, b| a.compare(b, self.sort));
@@ -74,7 +74,7 @@ mod tests {
             rank: format!("a{hand}"),
             priority: Priority::ALL[priority],
             due_at: due.map(|due| from_ms(i64::from(due))),
-            // Over some minutes: two may be made in the same one.
+            // Over some minutes, so that two tasks may share a minute.
             created_at: from_ms(i64::from(hand) * 20_000),
             updated_at: from_ms(i64::from(hand)),
             ..Task::sample()

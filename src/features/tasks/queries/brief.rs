@@ -1,4 +1,4 @@
-//! Tasks as models and the API read them: short, by name.
+//! Compact task views for models and the API, with display names instead of ids.
 
 use jiff::tz::TimeZone;
 use serde::Serialize;
@@ -19,87 +19,84 @@ use kernel::text::{cut, ellipsis};
 use kernel::{AgentId, Priority, TaskStatus, TypedId};
 use store::{Read, ReadExt, StoreError};
 
-/// How much of a description a model gets, in bytes.
+/// Maximum description length for a model, in bytes.
 const MAX_DESCRIPTION: usize = 8 * 1024;
-/// How many comments a model gets.
+/// Maximum number of comments for a model.
 const MAX_COMMENTS: usize = 15;
-/// How much of each, in characters.
+/// Maximum length of each comment, in characters.
 const MAX_COMMENT: usize = 1_200;
 
-/// A task in one line.
+/// One-line summary of a task.
 #[derive(Clone, Debug, Serialize)]
 pub struct Line {
-    /// `MC-142`.
+    /// Display name, such as `MC-142`.
     pub task: String,
     pub title: String,
     pub status: TaskStatus,
-    /// How urgent it is.
     pub priority: Priority,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub assignee: Option<String>,
-    /// The due day, or the moment.
+    /// Due day or due moment.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub due: Option<String>,
 }
 
-/// A comment.
 #[derive(Clone, Debug, Serialize)]
 pub struct Said {
-    /// What tools call it.
+    /// Comment id that tools accept.
     pub id: String,
     pub by: String,
     pub at: String,
     pub text: String,
-    /// The comment that it answers.
+    /// Id of the comment that this one replies to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub answers: Option<String>,
-    /// Whether the talk that begins with it is settled.
+    /// `true` if the thread that starts with this comment is resolved.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub settled: bool,
 }
 
-/// A piece of delivered work.
+/// A deliverable.
 #[derive(Clone, Debug, Serialize)]
 pub struct Piece {
-    /// What to give as `revises`.
+    /// Value for `revises`.
     pub id: String,
     pub title: String,
     pub state: &'static str,
-    /// The number of its newest version.
+    /// Newest version number.
     pub version: u32,
-    /// What the person said of it.
+    /// The reviewer's note.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub review_note: Option<String>,
 }
 
-/// A task with what an agent needs in order to work on it.
+/// A task with everything an agent needs to work on it.
 #[derive(Clone, Debug, Serialize)]
 pub struct Brief {
     #[serde(flatten)]
     pub line: Line,
-    /// The number of this version: what is written later begins with its texts.
+    /// Revision of the task. Later writes use its texts as their base.
     pub rev: u64,
-    /// The description, cut when it is very long.
+    /// Description, truncated if very long.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub description: String,
-    /// What it is a part of, from the top down.
+    /// Ancestors, top first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub part_of: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stream: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub labels: Vec<String>,
-    /// What is still to be done before it.
+    /// Open tasks that this task waits for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub waits_for: Vec<Line>,
-    /// What waits for it.
+    /// Tasks that wait for this task.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub blocks: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub relates_to: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub parts: Vec<Line>,
-    /// What was delivered.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub deliverables: Vec<Piece>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -107,10 +104,10 @@ pub struct Brief {
     /// The last comments, oldest first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub comments: Vec<Said>,
-    /// How many earlier comments are left out.
+    /// Number of omitted earlier comments.
     #[serde(skip_serializing_if = "is_zero")]
     pub earlier_comments: usize,
-    /// What keeps it from being finished.
+    /// What prevents completion.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub open: Option<String>,
 }
@@ -119,13 +116,12 @@ fn is_zero(n: &usize) -> bool {
     *n == 0
 }
 
-/// What makes names: the key, the people, the zone.
+/// Data for display names: workspace key, people and time zone.
 pub struct Names {
-    /// The letters in front of numbers.
+    /// Prefix of task numbers.
     pub key: String,
-    /// Everybody.
     pub people: People,
-    /// The workspace's zone.
+    /// Time zone of the workspace.
     pub zone: TimeZone,
 }
 
@@ -136,13 +132,12 @@ impl Names {
         Ok(Self { key: super::key(read)?, people: People::read(read)?, zone })
     }
 
-    /// `MC-142`.
+    /// Display name, such as `MC-142`.
     #[must_use]
     pub fn of(&self, task: &Task) -> String {
         format!("{}-{}", self.key, task.number)
     }
 
-    /// A task in one line.
     #[must_use]
     pub fn line(&self, task: &Task) -> Line {
         Line {
@@ -156,7 +151,7 @@ impl Names {
     }
 }
 
-/// A description as models read it.
+/// Description for models, truncated if very long.
 #[must_use]
 pub fn summarise(description: &str) -> String {
     let mut told = cut(description, MAX_DESCRIPTION).to_owned();
@@ -166,7 +161,7 @@ pub fn summarise(description: &str) -> String {
     told
 }
 
-/// Where the words of that come from.
+/// Sources of the texts in a brief.
 pub fn places(read: &dyn Read, task: &Task) -> Result<Vec<Place>, StoreError> {
     let mut tasks = vec![task.id];
     tasks.extend(super::ancestors(read, task)?.iter().map(|task| task.id));
@@ -181,7 +176,7 @@ pub fn places(read: &dyn Read, task: &Task) -> Result<Vec<Place>, StoreError> {
     Ok(places)
 }
 
-/// A task with what an agent needs in order to work on it, and nothing that is for other agents alone.
+/// Brief of a task. Omits content that is for other agents only.
 pub fn brief(
     read: &dyn Read,
     names: &Names,

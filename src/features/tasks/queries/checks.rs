@@ -1,4 +1,4 @@
-//! What a change of a task must keep to, whoever makes it and by whatever way.
+//! Checks for every change of a task, whichever actor and interface makes it.
 
 use super::circles::{Coming, Waiting};
 use super::error::TaskError;
@@ -9,17 +9,17 @@ use crate::workspace::model::Member;
 use kernel::{Assignee, StreamId, TaskId, Timestamp};
 use store::{Read, ReadExt as _, StoreError};
 
-/// How many levels of parts a task may have, itself included.
+/// Maximum depth of a task tree, including the root.
 pub const MAX_DEPTH: usize = 5;
-/// How many labels a task may have.
+/// Maximum number of labels per task.
 pub const MAX_LABELS: usize = 20;
-/// How many relations to others a task may have, those from others to it included.
+/// Maximum number of relations per task, in both directions.
 pub const MAX_RELATIONS: usize = 100;
 
-/// A task that is not archived.
+/// Returns a task that is not archived.
 ///
 /// # Errors
-/// When it is, or there is none.
+/// If the task is archived or does not exist.
 pub fn in_use(read: &dyn Read, id: TaskId) -> Result<Task, TaskError> {
     let task = super::get(read, id)?;
     match task.archived_at {
@@ -28,7 +28,7 @@ pub fn in_use(read: &dyn Read, id: TaskId) -> Result<Task, TaskError> {
     }
 }
 
-/// Who gets a task must be here and take work.
+/// Checks that the assignee exists and can take work.
 pub fn assignee(read: &dyn Read, who: Option<Assignee>) -> Result<(), TaskError> {
     let unknown = |name: String| {
         let hint = "; choose somebody from the list".to_owned();
@@ -49,7 +49,7 @@ pub fn assignee(read: &dyn Read, who: Option<Assignee>) -> Result<(), TaskError>
     }
 }
 
-/// A stream that a task comes to must be in use.
+/// Checks that the stream exists and is not archived.
 pub fn stream(read: &dyn Read, stream: Option<StreamId>) -> Result<(), TaskError> {
     let Some(id) = stream else { return Ok(()) };
     match read.get::<Stream>(id)? {
@@ -63,10 +63,10 @@ pub fn stream(read: &dyn Read, stream: Option<StreamId>) -> Result<(), TaskError
     }
 }
 
-/// A task does not begin after its due date.
+/// Checks that the start is not after the due date.
 ///
 /// # Errors
-/// When it would.
+/// If it is.
 pub fn days(start: Option<Timestamp>, due: Option<Timestamp>) -> Result<(), TaskError> {
     match (start, due) {
         (Some(start), Some(due)) if due < start => {
@@ -76,8 +76,8 @@ pub fn days(start: Option<Timestamp>, due: Option<Timestamp>) -> Result<(), Task
     }
 }
 
-/// A parent must exist, be in use, not lie below the task, leave room for its parts and be none that the
-/// task waits for.
+/// Checks that the parent exists, is not archived, is not below the task, leaves enough depth for the subtasks, and
+/// does not close a wait cycle.
 pub fn parent(read: &dyn Read, task: Option<TaskId>, parent: TaskId) -> Result<(), TaskError> {
     let mut above = 0;
     let mut at = Some(parent);
@@ -101,12 +101,12 @@ pub fn parent(read: &dyn Read, task: Option<TaskId>, parent: TaskId) -> Result<(
     }
     match task {
         Some(part) => Waiting::of(read, parent, &Coming::new())?.may_have_part(read, part),
-        // A new one waits for nothing yet.
+        // A new task waits for nothing yet.
         None => Ok(()),
     }
 }
 
-/// How many levels a task and its parts have.
+/// Number of levels of a task tree.
 fn height(read: &dyn Read, id: TaskId) -> Result<usize, StoreError> {
     let mut level = vec![id];
     let mut levels = 0;

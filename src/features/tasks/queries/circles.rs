@@ -1,14 +1,11 @@
-//! Who waits for whom, be it by way of others. No change may close a circle: its work would stop without a
-//! word.
+//! Wait cycles between tasks. No change may close a cycle, because its tasks would stop silently.
 //!
-//! A task waits for what blocks it, and for its parts, after which it is done. Both count alike, so that no
-//! circle is made of some of each.
+//! A task waits for its blockers and for its subtasks. Both count, so that no cycle mixes them. A subtask does not wait
+//! for the blockers of its parent: it starts regardless, because only its own blockers are checked
+//! ([`relations::open_blockers`]). So a subtask may block what its parent waits for.
 //!
-//! A part does not wait for what its whole waits for: it is begun all the same, as only its own blockers
-//! are asked for ([`relations::open_blockers`]). So a part may hold up what its whole waits for.
-//!
-//! What is done, cancelled or archived counts like all else. It holds nobody up, but it is opened again or
-//! restored without a question, and that would close the circle.
+//! Done, cancelled and archived tasks count too. They block nobody, but they can be reopened or restored without a
+//! check, which would close the cycle.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
@@ -19,32 +16,32 @@ use crate::tasks::model::Task;
 use kernel::TaskId;
 use store::{Read, ReadExt as _, StoreError};
 
-/// How many tasks a search for a circle looks at.
+/// Maximum number of tasks in a cycle search.
 pub const FAR: usize = 10_000;
-/// How many steps of a circle are told.
+/// Maximum number of steps of a cycle in a message.
 const MOST_TOLD: usize = 6;
 
-/// Relations that come with the same change and are in no list yet: who is to wait for a task.
+/// Relations of the current change that are not stored yet: task to the tasks that will wait for it.
 pub type Coming = HashMap<TaskId, Vec<TaskId>>;
 
-/// What a task waits for.
+/// One wait edge.
 #[derive(Clone, Copy, Debug)]
 struct Step {
     on: TaskId,
-    /// Whether that is a part of it.
+    /// `true` if `on` is a subtask of the waiting task.
     is_part: bool,
 }
 
-/// All that waits for a task, be it by way of others.
+/// All tasks that wait for a task, directly or indirectly.
 #[derive(Clone, Debug)]
 pub struct Waiting {
     on: TaskId,
-    /// The next step of each on a shortest way to the task.
+    /// Next step of each task on a shortest path to `on`.
     next: HashMap<TaskId, Step>,
 }
 
 impl Waiting {
-    /// Looks for what waits for a task, the nearest first, and ends when that is too much.
+    /// Breadth-first search for the tasks that wait for `on`. Stops after [`FAR`] tasks.
     pub fn of(read: &dyn Read, on: TaskId, coming: &Coming) -> Result<Self, StoreError> {
         let (mut next, mut queue) = (HashMap::new(), VecDeque::from([on]));
         while let Some(id) = queue.pop_front() {
@@ -66,10 +63,10 @@ impl Waiting {
         Ok(Self { on, next })
     }
 
-    /// The task may wait for what does not wait for it.
+    /// Checks that the task may wait for `blocker`.
     ///
     /// # Errors
-    /// When that waits for it already, or too much does to tell.
+    /// If `blocker` already waits for the task, or too many tasks wait for it to tell.
     pub fn may_wait(&self, read: &dyn Read, blocker: TaskId) -> Result<(), TaskError> {
         let way = self.way(blocker);
         if way.is_empty() {
@@ -84,10 +81,10 @@ impl Waiting {
         })
     }
 
-    /// The task, which waits for its parts, may get one that does not wait for it.
+    /// Checks that the task may get `part` as a subtask, because it then waits for it.
     ///
     /// # Errors
-    /// When that waits for it already, or too much does to tell.
+    /// If `part` already waits for the task, or too many tasks wait for it to tell.
     pub fn may_have_part(&self, read: &dyn Read, part: TaskId) -> Result<(), TaskError> {
         let way = self.way(part);
         if way.is_empty() {
@@ -97,10 +94,10 @@ impl Waiting {
         Err(TaskError::PartCycle { part, whole, way: describe(read, &way)? })
     }
 
-    /// How a task waits for this one, step by step; nothing when it does not.
+    /// Path on which `from` waits for this task. Empty if it does not wait.
     fn way(&self, from: TaskId) -> Vec<(TaskId, Step)> {
         let (mut way, mut at) = (Vec::new(), from);
-        // In a circle that was made before this was asked, the task itself has a step.
+        // In a cycle from before this check existed, the task itself has a step.
         while let Some(step) = self.next.get(&at).filter(|_| at != self.on) {
             way.push((at, *step));
             at = step.on;
@@ -108,7 +105,7 @@ impl Waiting {
         way
     }
 
-    /// What was found is all there is.
+    /// Checks that the search was complete.
     fn is_seen(&self, read: &dyn Read, field: &'static str) -> Result<(), TaskError> {
         match FAR < self.next.len() {
             true => Err(TaskError::TooManyWait { task: called(read, self.on)?, field }),
@@ -121,7 +118,7 @@ fn called(read: &dyn Read, id: TaskId) -> Result<String, TaskError> {
     Ok(super::name(read, super::get(read, id)?.number)?)
 }
 
-/// The steps in words, the first ones of many.
+/// The first [`MOST_TOLD`] steps in words.
 fn describe(read: &dyn Read, way: &[(TaskId, Step)]) -> Result<String, TaskError> {
     let mut words = Vec::new();
     for (id, step) in way.iter().take(MOST_TOLD) {

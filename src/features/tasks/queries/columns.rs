@@ -1,4 +1,4 @@
-//! What lists know of every task without reading it.
+//! In-memory columns: the fields of every task that lists need, so that lists do not read task records.
 
 use std::cmp::Ordering;
 
@@ -15,7 +15,7 @@ use kernel::key::{Key as _, KeyBuf};
 use kernel::{Assignee, Priority, SeriesId, StreamId, TaskId, TaskStatus, TemplateId, TypedId};
 use store::columns::Column;
 
-/// A date in milliseconds, the largest number for none: as it is compared, and half as long.
+/// A date in milliseconds, with `i64::MAX` for none. Half the size of an `Option` and sorts none last.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Moment(i64);
 
@@ -30,38 +30,38 @@ impl Moment {
     }
 }
 
-/// What lists ask of a task: two lines of a processor's memory. Whoever walks over all rows reads them from the
-/// machine's memory each time; what most lists ask for stands in the first line.
+/// Fields of a task for lists, in two cache lines. A scan reads every row from main memory, so the fields that most
+/// lists need are in the first line.
 #[derive(Clone)]
 #[repr(C, align(64))]
 pub(super) struct Row {
     pub(super) status: TaskStatus,
     pub(super) priority: Priority,
     pub(super) archived: bool,
-    /// Whether it is due at a moment, and not at the end of a day.
+    /// `false` means that the task is due at the end of a day.
     due_has_time: bool,
     pub(super) number: u32,
     pub(super) due: Moment,
     updated_ms: i64,
     pub(super) id: TaskId,
     pub(super) assignee: Option<Assignee>,
-    /// How the rank begins: mostly enough to tell two apart.
+    /// First bytes of the rank. Usually enough to compare two rows.
     rank_begins: [u8; 5],
-    /// Where the title begins in the words.
+    /// Offset of the title in `words`.
     title_at: u16,
-    /// The minute in which work may begin: mostly enough to tell two apart.
+    /// Minute of the start date. Usually enough to compare two rows.
     start_minute: i32,
-    /// The minute in which it was made, likewise.
+    /// Minute of creation. Usually enough to compare two rows.
     created_minute: i32,
-    /// Nil for none: half a line is left for both.
+    /// Nil for none, which keeps the second line small enough.
     stream: Uuid,
     parent: Uuid,
-    /// The place in the order by hand, then the title in lower case.
+    /// Rank, then the title in lower case.
     words: Box<str>,
     pub(super) rest: Box<Rest>,
 }
 
-/// What few lists ask besides.
+/// Fields that few lists need.
 #[derive(Clone)]
 pub(super) struct Rest {
     pub(super) creator: Assignee,
@@ -79,7 +79,7 @@ impl Column for Row {
     type Shared = ();
 
     fn of(task: &Task, (): &mut ()) -> Self {
-        // A rank has some signs; of a longer one the beginning tells its place.
+        // Ranks are short. A longer one is cut, which is precise enough for sorting.
         let rank = &task.rank[..task.rank.floor_char_boundary(usize::from(u16::MAX))];
         let mut rank_begins = [0; 5];
         rank_begins.iter_mut().zip(rank.bytes()).for_each(|(to, byte)| *to = byte);
@@ -116,7 +116,7 @@ impl Column for Row {
     }
 }
 
-/// The minute of a moment; none comes last, as does what is too far away to be told apart.
+/// Minute of a moment. None and far dates sort last.
 fn minute(at: Moment) -> i32 {
     at.ms().map_or(i32::MAX, |ms| {
         let minute = ms.div_euclid(60_000).clamp(i32::MIN.into(), i64::from(i32::MAX) - 1);
@@ -125,7 +125,7 @@ fn minute(at: Moment) -> i32 {
 }
 
 impl Row {
-    /// Whether it keeps what waits for it: one that has missed its day still does.
+    /// Returns `true` if tasks that wait for this one still have to wait. Also holds for a missed task.
     pub(super) fn is_unfinished(&self) -> bool {
         !self.archived && keeps_waiting(self.status)
     }
@@ -134,17 +134,15 @@ impl Row {
         (!self.stream.is_nil()).then(|| StreamId::from_uuid(self.stream))
     }
 
-    /// What it is a part of.
     pub(super) fn parent(&self) -> Option<TaskId> {
         (!self.parent.is_nil()).then(|| TaskId::from_uuid(self.parent))
     }
 
-    /// Whether it is open, and its due date has passed.
+    /// Returns `true` if the task is open and past due.
     pub(super) fn is_overdue(&self, passed: Passed) -> bool {
         passed.holds(self.status, self.due.ms(), self.due_has_time)
     }
 
-    /// Its place in the order by hand.
     pub(super) fn rank(&self) -> &str {
         &self.words[..usize::from(self.title_at)]
     }
@@ -154,11 +152,11 @@ impl Row {
         &self.words[usize::from(self.title_at)..]
     }
 
-    /// One of its dates in milliseconds.
+    /// One of the dates, in milliseconds.
     pub(super) fn dated(&self, dated: Dated) -> Option<i64> {
         match dated {
             Dated::Due => self.due.ms(),
-            // Most have none, which stands in the row itself.
+            // Most tasks have no start, which the row itself records.
             Dated::Start => (self.start_minute != i32::MAX).then(|| self.rest.start.ms()).flatten(),
             Dated::Done => self.rest.done.ms(),
             Dated::Created => Some(self.rest.created_ms),
@@ -166,13 +164,13 @@ impl Row {
         }
     }
 
-    /// From when to when it goes on, in milliseconds: from its start until it was done, else is due, else until
-    /// now. What has no start is the moment of its end alone; what has neither is at no time.
+    /// Time span in milliseconds: from the start until the task was done, else until its due date, else until `now`.
+    /// Without a start, only the moment of its end. `None` without start and due date.
     pub(super) fn stretch(&self, now: i64) -> Option<(i64, i64)> {
         let start = self.dated(Dated::Start);
         let due = self.due.ms();
         start.or(due)?;
-        // What is open was not done, and when it was stands outside of the row.
+        // Only done tasks have a done date, and it is stored outside the row.
         let done = (self.status == TaskStatus::Done).then(|| self.rest.done.ms()).flatten();
         let end = done.or(due);
         let from = start.or(end)?;
@@ -197,7 +195,7 @@ impl Row {
             }
             Sort::Start => {
                 let begin = self.start_minute.cmp(&other.start_minute);
-                // Most have none, and what they are is read from elsewhere.
+                // Most tasks have no start, and the exact value is outside the row.
                 let exact = || match self.start_minute {
                     i32::MAX => Ordering::Equal,
                     _ => self.rest.start.cmp(&other.rest.start),
@@ -208,7 +206,7 @@ impl Row {
         by.then_with(|| self.id.cmp(&other.id))
     }
 
-    /// Adds bytes whose order is the order of the list; the id makes them unique.
+    /// Appends bytes that sort like the list. The id makes them unique.
     pub(super) fn order_key(&self, sort: Sort, key: &mut KeyBuf) {
         let priority = u8::MAX - self.priority as u8;
         match sort {

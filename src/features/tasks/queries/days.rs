@@ -1,5 +1,4 @@
-//! Tasks by the days on which they are due, however many there are: all are counted from the columns, and only
-//! those that are shown are read.
+//! Tasks by due day. All tasks are counted from the columns; only the displayed ones are read from the store.
 
 use jiff::ToSpan as _;
 use jiff::civil::Date;
@@ -13,12 +12,11 @@ use kernel::TaskId;
 use kernel::filter::Days;
 use store::{Read, ReadExt as _, StoreError};
 
-/// What is due on a day.
+/// Tasks due on a day.
 #[derive(Clone, Debug, Default)]
 pub struct DueOn {
-    /// How many tasks.
     pub total: usize,
-    /// The first of them: those that are still to be done before the others, the most urgent ones first.
+    /// The first tasks: unfinished ones first, highest priority first.
     pub first: Vec<Task>,
 }
 
@@ -42,7 +40,7 @@ impl<'r> Firsts<'r> {
         }
     }
 
-    /// How many came, and the first of them.
+    /// Number of rows, and the ids of the first ones.
     fn into_first(self) -> (usize, Vec<TaskId>) {
         let ((undone, first), (others, rest)) =
             (self.undone.into_first(), self.others.into_first());
@@ -51,8 +49,7 @@ impl<'r> Firsts<'r> {
     }
 }
 
-/// The tasks that fit and are due on each of these days, which follow one another; at most `limit` are
-/// read of a day.
+/// Matching tasks per due day, for consecutive days. Reads at most `limit` tasks per day.
 pub fn due(
     read: &dyn Read,
     filter: &Filter,
@@ -78,7 +75,7 @@ pub fn due(
     for (total, ids) in found {
         let mut first = Vec::with_capacity(ids.len());
         for id in ids {
-            // One that the snapshot does not have was made after it.
+            // A task missing from the snapshot was created after it.
             first.extend(read.get::<Task>(id)?);
         }
         out.push(DueOn { total, first });

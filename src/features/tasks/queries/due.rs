@@ -1,4 +1,4 @@
-//! Due dates: how they are written, which day and time of day they are, and where they are moved to.
+//! Due dates: parsing, formatting, day and time of day, and moving.
 
 use jiff::Timestamp;
 use jiff::civil::{Date, DateTime, Time};
@@ -10,23 +10,22 @@ use kernel::cadence::instant;
 use kernel::clock;
 use kernel::day::{self, Toward};
 
-/// When something is due: at a moment, or on the day that has come to its end by then.
+/// A due date: a moment, or the end of a day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Deadline {
     /// The moment, or the end of the day.
     pub at: Timestamp,
-    /// Whether it is a moment.
+    /// `true` for a moment.
     pub has_time: bool,
 }
 
 impl Deadline {
-    /// When a task is due, if ever.
     #[must_use]
     pub fn of(task: &Task) -> Option<Self> {
         task.due_at.map(|at| Self { at, has_time: task.due_has_time })
     }
 
-    /// Its time of day in this zone, such as `14:30`; empty for a whole day.
+    /// Time of day in this zone, such as `14:30`. Empty for a whole day.
     #[must_use]
     pub fn time(self, zone: &TimeZone) -> String {
         match self.has_time {
@@ -35,7 +34,7 @@ impl Deadline {
         }
     }
 
-    /// For people: its day in this form, and its time of day if it has one, such as "24 Nov, 14:30".
+    /// Display text: the day in this `strftime` form, and the time of day if there is one, such as "24 Nov, 14:30".
     #[must_use]
     pub fn words(self, zone: &TimeZone, form: &str) -> String {
         let day = day(self.at, zone).strftime(form).to_string();
@@ -45,7 +44,7 @@ impl Deadline {
         }
     }
 
-    /// As [`parse`] reads it: a day, or a moment with the clock of this zone.
+    /// Text that [`parse`] accepts: a day, or a moment with the offset of this zone.
     #[must_use]
     pub fn written(self, zone: &TimeZone) -> String {
         let form = if self.has_time { "%Y-%m-%dT%H:%M:%S%:z" } else { "%Y-%m-%d" };
@@ -55,14 +54,13 @@ impl Deadline {
     /// The same day at this time of day.
     fn timed(self, time: Time, zone: &TimeZone) -> Self {
         let at = instant(zone, day(self.at, zone).to_datetime(time));
-        // ok: a time of a day that can be written lies within what time can say.
+        // ok: every parseable day and time is within the range of `Timestamp`.
         let at = at.unwrap_or(self.at).as_millisecond();
         Self { at: kernel::time::from_ms(at), has_time: true }
     }
 }
 
-/// Where a due date comes to be that is moved to another one: a time of day that it has in this zone stays
-/// when only a day is chosen.
+/// Moves a due date. If only a day is chosen, the time of day in this zone is kept.
 #[must_use]
 pub fn moved(from: Option<Deadline>, to: Option<Deadline>, zone: &TimeZone) -> Option<Deadline> {
     let to = to?;
@@ -72,20 +70,20 @@ pub fn moved(from: Option<Deadline>, to: Option<Deadline>, zone: &TimeZone) -> O
     })
 }
 
-/// The time zone of this name; UTC when it is not known.
+/// Time zone by name. Unknown names yield UTC.
 #[must_use]
 pub fn zone(name: &str) -> TimeZone {
     TimeZone::get(name).unwrap_or(TimeZone::UTC)
 }
 
-/// The years in which a task can be due: what lies further away is a slip of the hand.
+/// Years in which a task can be due. Anything outside is a typing error.
 const YEARS: std::ops::RangeInclusive<i16> = 1970..=2199;
 
-/// Reads a due date: a day as people write it (`2026-11-20`, `20 Nov`, `Fri`, `tomorrow`: until its end in this
-/// zone), a moment in RFC 3339 or on the clock of this zone (`2026-11-20T14:30`); empty or `none` is none.
+/// Parses a due date: a day (`2026-11-20`, `20 Nov`, `Fri`, `tomorrow`), meaning its end in this zone, or a moment in
+/// RFC 3339 or in local time (`2026-11-20T14:30`). Empty and `none` mean no due date.
 ///
 /// # Errors
-/// When it is none of these.
+/// If the text has none of these forms.
 pub fn parse(text: &str, zone: &TimeZone, now: Timestamp) -> Result<Option<Timestamp>, TaskError> {
     let text = text.trim();
     if matches!(text, "" | "none") {
@@ -122,11 +120,11 @@ fn on_the_clock(text: &str) -> Option<DateTime> {
     text.contains(':').then(|| text.parse().ok()).flatten()
 }
 
-/// Reads a due date as forms send it: what [`parse`] knows, and a time of that day such as `14:30`; empty is
-/// the whole day.
+/// Parses a due date from a form: a date as in [`parse`] and a time of day such as `14:30`. An empty time means the
+/// whole day.
 ///
 /// # Errors
-/// When one of them cannot be read, or there is a time without a day.
+/// If one of them cannot be parsed, or there is a time without a day.
 pub fn parse_timed(
     text: &str,
     time: &str,
@@ -144,17 +142,17 @@ pub fn parse_timed(
     }
 }
 
-/// Whether a due date that can be read is a moment, and not the end of a day.
+/// Returns `true` if a valid due date is a moment and not the end of a day.
 #[must_use]
 pub fn has_time(text: &str) -> bool {
     let text = text.trim();
     text.parse::<Timestamp>().is_ok() || on_the_clock(text).is_some()
 }
 
-/// Reads when something may begin: a day from its start on, or a moment; empty or `none` is whenever.
+/// Parses a start date: a moment, or a day, meaning its start. Empty and `none` mean no start date.
 ///
 /// # Errors
-/// When it is none of these.
+/// If the text has none of these forms.
 pub fn parse_start(
     text: &str,
     zone: &TimeZone,
@@ -163,7 +161,7 @@ pub fn parse_start(
     let at =
         parse(text, zone, now).map_err(|error| TaskError::field("start", error.to_string()))?;
     let Some(at) = at.filter(|_| !has_time(text)) else { return Ok(at) };
-    // ok: the start of a day that can be written lies within what time can say.
+    // ok: the start of every parseable day is within the range of `Timestamp`.
     let start = day(at, zone).to_zoned(zone.clone()).map(|zoned| zoned.timestamp());
     Ok(Some(start.unwrap_or(at)))
 }
@@ -172,7 +170,7 @@ fn short(text: &str) -> String {
     text.chars().take(40).collect()
 }
 
-/// The day of a moment.
+/// Local day of a moment.
 #[must_use]
 pub fn day(at: Timestamp, zone: &TimeZone) -> Date {
     at.to_zoned(zone.clone()).date()
@@ -230,7 +228,7 @@ mod tests {
         assert_eq!(due("none", "").unwrap(), None);
         assert_eq!(due("2026-11-24", "25:00").unwrap_err().fields()[0].field, "due_time");
         assert_eq!(due("", "14:30").unwrap_err().fields()[0].field, "due");
-        // Where the clocks go forward, a time that no clock shows is the first one after it.
+        // A time in the gap of a clock change becomes the first time after the gap.
         let spring = due("2026-03-29", "02:30").unwrap().unwrap();
         assert_eq!(spring.time(&berlin), "03:00");
     }
@@ -249,7 +247,7 @@ mod tests {
         let whole = due("2026-11-26", "");
         assert_eq!(moved(due("2026-11-24", ""), whole, &berlin), whole);
         assert_eq!(moved(None, whole, &berlin), whole);
-        // To the second, as a program may have set it.
+        // Keeps seconds, which API clients can set.
         let at = "2026-11-24T13:30:20Z".parse().unwrap();
         let exact = moved(Some(Deadline { at, has_time: true }), whole, &berlin).unwrap();
         assert_eq!(exact.at.to_string(), "2026-11-26T13:30:20Z");

@@ -1,4 +1,4 @@
-//! What reads and writes of tasks answer when they refuse.
+//! Errors of task reads and writes.
 
 use super::checks::{MAX_DEPTH, MAX_LABELS, MAX_RELATIONS};
 use super::circles::FAR;
@@ -7,186 +7,168 @@ use kernel::{Error, FieldError, Problem, ProblemKind};
 use store::StoreError;
 use tool::merge::Clash;
 
-/// A field that two people have changed in ways that exclude each other.
+/// A field with two conflicting changes.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct FieldClash {
     pub field: &'static str,
-    /// What it says now, and what it could say.
+    /// Current value and the rejected value.
     #[serde(flatten)]
     pub clash: Clash,
 }
 
-/// Why a task is as it was.
 #[derive(Debug, thiserror::Error)]
 pub enum TaskError {
-    /// No such task.
     #[error("there is no task \"{0}\"; use a number such as {1}-1 from the list of tasks")]
     NotFound(String, String),
-    /// No such record of a noun with a card.
+    /// No such record of a noun with a descriptor.
     #[error("there is no {0} \"{1}\"")]
     NoRecord(&'static str, String),
-    /// No such template.
     #[error("there is no task template \"{0}\"; {1}")]
     NoTemplate(String, String),
-    /// No such series.
     #[error("there is no such series; look at the list of recurring tasks")]
     NoSeries,
-    /// It is out of the way.
     #[error("{0} is archived; restore it first")]
     Archived(String),
-    /// Something in the input is wrong.
     #[error("{}", .0.iter().map(|f| f.message.as_str()).collect::<Vec<_>>().join(" "))]
     Invalid(Vec<FieldError>),
-    /// Nobody of that name.
     #[error("nobody here is called \"{name}\"{hint}")]
     UnknownAssignee {
-        /// What was given.
+        /// Name as given.
         name: String,
-        /// Who is meant perhaps.
+        /// Suggestion of similar names, or empty.
         hint: String,
     },
-    /// The agent takes no work.
     #[error("{0} is archived and takes no work; choose another agent")]
     ArchivedAgent(String),
-    /// A task below itself.
     #[error("a task cannot be a part of itself or of one of its parts; choose another parent")]
     Cycle,
-    /// Too many levels.
     #[error("tasks go at most {MAX_DEPTH} levels deep; choose a parent further up")]
     TooDeep,
-    /// Something is still open.
+    /// Deliverables or subtasks are still open.
     #[error("{task} cannot be completed yet: {why}")]
     NotComplete {
-        /// Its name.
+        /// Display name of the task.
         task: String,
         /// What is open and what to do.
         why: String,
     },
-    /// An agent that gives a task to itself.
+    /// An agent delegated a task to itself.
     #[error("a task is delegated to somebody else; use task_create for a part of your own")]
     OwnDelegate,
-    /// A part that the same agent was given before.
+    /// The same agent already has a subtask with the same request.
     #[error("{part} \"{title}\" asks the same agent for the same and is {status}; {hint}")]
     GivenAlready {
-        /// The part's name.
+        /// Display name of the subtask.
         part: String,
         title: String,
         status: String,
-        /// What to do in place of it.
         hint: &'static str,
     },
-    /// A task of which agents have made many parts.
+    /// Agents have created too many subtasks of a task since a person last commented.
     #[error(
         "{MOST} parts of {0} were given out since a person last said something on it; finish it with what \
          there is, or say in a comment what else is needed and end: its people were told"
     )]
     EnoughParts(String),
-    /// An agent that does not report to the one that gives work.
+    /// The assignee does not report to the acting agent.
     #[error("{name} does not report to you, so you cannot give work to them; {hint}")]
     NotAReport {
-        /// Who was to get it.
+        /// Name of the assignee.
         name: String,
-        /// Who can, and what to do else.
+        /// Possible assignees and alternatives.
         hint: String,
     },
-    /// A task of an agent that has nothing to do with the one that acts.
+    /// The task belongs to an agent that does not report to the acting agent.
     #[error("{task} belongs to {name}, who does not report to you; {hint}")]
     NotYours {
         task: String,
         name: String,
-        /// What to do in place of it.
         hint: &'static str,
     },
-    /// A task that somebody has already.
+    /// The task is already assigned.
     #[error(
         "{task} is @{by}'s; claim one that nobody has (task_list with assignee none), or ask @{by}"
     )]
     Claimed { task: String, by: String },
-    /// A task that cannot begin yet.
+    /// The task waits for another task.
     #[error("{task} waits for {on}; claim what it waits for, or another one")]
     Waits {
         task: String,
-        /// What it waits for.
+        /// Display name of the task that it waits for.
         on: String,
     },
-    /// No such label.
     #[error("there is no label \"{0}\"; the list of labels shows those there are")]
     NoLabel(String),
-    /// Another label has the name.
     #[error("another label is called \"{0}\" already; choose another name")]
     LabelTaken(String),
-    /// A task has enough labels.
     #[error("a task has at most {MAX_LABELS} labels; take some away first")]
     TooManyLabels,
-    /// A task and itself.
     #[error("a task cannot be related to itself; choose another task")]
     OwnRelation,
-    /// Tasks that would wait for each other.
+    /// The tasks would wait for each other.
     #[error("{blocker} waits for {task} already, so {task} cannot wait for {blocker}")]
     WaitCycle {
         /// The task that should wait.
         task: String,
-        /// What it should wait for.
+        /// The task that it should wait for.
         blocker: String,
     },
-    /// A part that would wait for its whole.
+    /// A subtask would wait for its ancestor.
     #[error("{task} is a part of {whole}, which is done after its parts; it cannot wait for it")]
     WaitsForWhole {
-        /// The part.
+        /// The subtask.
         task: String,
-        /// What it is a part of.
+        /// Its ancestor.
         whole: String,
     },
-    /// Tasks that would wait for each other, by way of parts as well.
+    /// The tasks would wait for each other through a longer path, which may include subtasks.
     #[error("{task} cannot wait for {blocker}: {way}")]
     WaitsAround {
         /// The task that should wait.
         task: String,
-        /// What it should wait for.
+        /// The task that it should wait for.
         blocker: String,
-        /// How that waits for it, step by step.
+        /// Path on which `blocker` waits for `task`, step by step.
         way: String,
     },
-    /// A part that waits for what should be its whole.
+    /// A subtask waits for its new parent.
     #[error("{part} cannot be a part of {whole}, which would wait for it: {way}")]
     PartCycle {
-        /// What should be a part.
+        /// The intended subtask.
         part: String,
         whole: String,
-        /// How the part waits for that, step by step.
+        /// Path on which the subtask waits for the parent, step by step.
         way: String,
     },
-    /// More wait for a task than are looked at.
+    /// Too many tasks wait for a task to search for cycles.
     #[error(
         "more than {FAR} tasks wait for {task}, too many to see whether it would wait for one of \
          them; take some relations away first"
     )]
     TooManyWait {
         task: String,
-        /// What was to be set.
+        /// Name of the rejected field.
         field: &'static str,
     },
-    /// No such relation.
     #[error("this task has no such relation; its list of relations shows those there are")]
     NoRelation,
-    /// A task has enough relations.
     #[error("a task has at most {MAX_RELATIONS} relations; take some away first")]
     TooManyRelations,
-    /// Nobody can begin it.
+    /// The task has no agent that could begin.
     #[error("{0} has no agent that could begin; give it to one first")]
     NobodyBegins(String),
-    /// There is nothing to begin.
+    /// The task is closed.
     #[error("{0} is closed; open it again first")]
     Closed(String),
-    /// Somebody else has changed the same words.
+    /// Another editor changed the same fields.
     #[error("somebody else has changed the {} meanwhile; choose which words should stay", fields_of(.0))]
     Clash(Vec<FieldClash>),
-    /// The item of a checklist that is meant cannot be found any more.
+    /// The checklist item cannot be found in the changed text.
     #[error("the text of {0} has changed meanwhile; look at its list and tick the item again")]
     NoItem(String),
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// What the writes of a field table refuse.
+    /// Errors of generic field table writes.
     #[error(transparent)]
     Other(#[from] Error),
 }
@@ -305,18 +287,18 @@ impl Problem for TaskError {
     }
 }
 
-/// `title and description`.
+/// Joins field names, such as `title and description`.
 fn fields_of(clashes: &[FieldClash]) -> String {
     clashes.iter().map(|clash| clash.field).collect::<Vec<_>>().join(" and the ")
 }
 
 impl TaskError {
-    /// One wrong field.
+    /// Error of a single field.
     pub fn field(field: &str, message: impl Into<String>) -> Self {
         Self::Invalid(vec![FieldError::new(field, message)])
     }
 
-    /// The same for a program: dates by the names that the API has for them.
+    /// Renames date fields to their API names.
     #[must_use]
     pub fn in_api(self) -> Self {
         let Self::Invalid(mut wrong) = self else { return self };

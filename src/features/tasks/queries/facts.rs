@@ -1,4 +1,4 @@
-//! Small facts of a timeline, whoever's it is: an icon, a sentence, a time; and the days between them.
+//! Timeline entries: icon, sentence and time, and the day headings between them.
 
 use std::time::Duration;
 
@@ -12,21 +12,18 @@ use web::html::{SafeHtml, escape};
 use web::md;
 use web::time::RelTime;
 
-/// The longest result of a run that stands in its line, in characters.
+/// Maximum length of a run's result in an entry, in characters.
 const MAX_RESULT: usize = 160;
 
-/// A small fact: an icon and a sentence.
 pub struct FactView {
-    /// Icon.
     pub glyph: &'static str,
-    /// State word that colours it, or empty.
+    /// State word for the colour, or empty.
     pub state: &'static str,
-    /// The sentence.
     pub words: SafeHtml,
     pub at: RelTime,
 }
 
-/// The name of a day between facts.
+/// Heading of a day: "Today", "Yesterday" or the date.
 #[must_use]
 pub fn day_label(date: Date, today: Date) -> String {
     if date == today {
@@ -39,13 +36,13 @@ pub fn day_label(date: Date, today: Date) -> String {
     date.strftime(form).to_string()
 }
 
-/// Words in bold, as markup.
+/// HTML of escaped bold text.
 #[must_use]
 pub fn bold(text: &str) -> String {
     format!("<b>{}</b>", escape(text))
 }
 
-/// A run in a line, with what came of it in the agent's words, or nothing.
+/// Entry of a run, with its result in the agent's words, if any.
 #[must_use]
 pub fn run_fact(scene: &ViewContext, run: &Run, result: &str) -> FactView {
     let by = bold(&scene.people.name(Assignee::Agent(run.agent)));
@@ -71,7 +68,7 @@ pub fn run_fact(scene: &ViewContext, run: &Run, result: &str) -> FactView {
     FactView { glyph, state, words: SafeHtml::vouched(words), at: scene.time(at) }
 }
 
-/// How long a run has worked, in words.
+/// Duration of a run, in words.
 #[must_use]
 pub fn took(scene: &ViewContext, run: &Run) -> Option<String> {
     let end = run.ended_at.unwrap_or(scene.today.now);

@@ -1,4 +1,4 @@
-//! What a query in the filter language means among tasks.
+//! Translation of filter queries into conditions on tasks.
 
 use std::sync::Arc;
 
@@ -24,38 +24,34 @@ use kernel::filter::{
 use kernel::{AgentStatus, Assignee, Priority, TaskId, TaskStatus, Timestamp};
 use store::{Read, StoreError};
 
-/// Who asks, and what names mean here.
+/// Context for resolving names in a query.
 pub struct Asker<'a> {
-    /// The store.
     pub read: &'a dyn Read,
-    /// Everybody.
     pub people: &'a People,
-    /// Who `me` is.
+    /// Meaning of `me`.
     pub me: Assignee,
-    /// The day.
     pub today: &'a Today,
 }
 
-/// A query as it was understood.
+/// A parsed query.
 #[derive(Clone, Debug, Default)]
 pub struct Understood {
-    /// What filters.
     pub terms: Terms,
-    /// Each term in the order of writing, with what is wrong with it, or nothing.
+    /// Each term in query order, with its error message or an empty string.
     pub said: Vec<(Term, String)>,
 }
 
 impl Understood {
-    /// What is wrong first, if anything is.
+    /// The first error message.
     #[must_use]
     pub fn wrong(&self) -> Option<&str> {
         self.said.iter().map(|(_, wrong)| wrong.as_str()).find(|wrong| !wrong.is_empty())
     }
 
-    /// The terms, for a program, which should hear of its mistake.
+    /// Returns the terms, or fails on any error. For API clients, which need to see errors.
     ///
     /// # Errors
-    /// When a term is not known.
+    /// If a term is unknown or invalid.
     pub fn strict(self) -> Result<Terms, TaskError> {
         match self.wrong() {
             Some(wrong) => Err(TaskError::field("q", wrong)),
@@ -65,7 +61,7 @@ impl Understood {
 }
 
 impl Asker<'_> {
-    /// Reads a query. What is not known is told and does not count; the rest does.
+    /// Parses a query. Invalid terms are reported and ignored.
     pub fn understand(&self, query: &Query) -> Result<Understood, TaskError> {
         let mut found = Understood::default();
         for (n, term) in query.terms.iter().enumerate() {
@@ -108,7 +104,7 @@ impl Asker<'_> {
         Ok(())
     }
 
-    /// Asks where tasks stand as lists show it, so that a group and the filter of its name find the same.
+    /// Adds a condition on the displayed status, so that a group and its filter link match the same tasks.
     fn add_standing(
         &self,
         to: &mut Terms,
@@ -127,7 +123,7 @@ impl Asker<'_> {
         });
         let bits = bits.unwrap_or(0);
         if bits & open() == 0 && !reviewed {
-            // What is over is never in review.
+            // Closed tasks are never in review.
             if bits != 0 {
                 to.push(sign, Test::Status(bits));
             }
@@ -137,7 +133,7 @@ impl Asker<'_> {
         Ok(())
     }
 
-    /// What the values ask; nothing when none of them is known.
+    /// Test for the values of a key. `None` if all values are unknown.
     fn test(
         &self,
         key: &Key,
@@ -237,7 +233,7 @@ impl Asker<'_> {
             });
             who.values.extend(agents.map(|agent| Assignee::Agent(agent.id)));
         }
-        // A state that no agent is in just now finds nothing.
+        // A valid state without agents matches nothing.
         known.then_some(Test::Who(Of::Assignee, who))
     }
 
@@ -384,7 +380,7 @@ impl Asker<'_> {
         Ok((!spans.is_empty()).then_some(Test::Number(spans)))
     }
 
-    /// What a key that takes names knows, with labels.
+    /// Possible values of a key that takes names, with labels.
     pub fn names(&self, key: &str) -> Result<Vec<(String, String)>, StoreError> {
         let same =
             |names: Vec<String>| names.into_iter().map(|name| (name.clone(), name)).collect();
@@ -421,7 +417,7 @@ impl Asker<'_> {
         Ok((!all.is_empty()).then_some(Test::Watched(all)))
     }
 
-    /// The test of a key whose values are the names of records of one kind.
+    /// Test of a key whose values are names of records of one kind.
     fn of_kind<R: Named<Id: Copy>>(
         &self,
         key: &Key,
@@ -462,8 +458,8 @@ impl Asker<'_> {
         Ok(Some(Test::Being(tests)))
     }
 
-    /// Tasks that wait for others, or for which others wait. `any` and `none` ask for what is still to
-    /// be done; a named task is found in any case.
+    /// Tasks that block or are blocked by others. `any` and `none` consider only open tasks; a named task matches in
+    /// any state.
     fn ties(
         &self,
         key: &Key,
@@ -494,13 +490,13 @@ impl Asker<'_> {
     }
 }
 
-/// From a moment on, as links write it: `>=2026-11-20T18:05:00Z`; in milliseconds.
+/// Half-open range from a moment as written in links, such as `>=2026-11-20T18:05:00Z`, in milliseconds.
 fn from_moment(text: &str) -> Option<(i64, i64)> {
     let at: Timestamp = text.trim().strip_prefix(">=")?.parse().ok()?;
     Some((at.as_millisecond(), i64::MAX))
 }
 
-/// The statuses of open tasks, as bits.
+/// Open statuses, as bits.
 fn open() -> u8 {
     OPEN.iter().fold(0, |bits, status| bits | terms::status_bit(*status))
 }

@@ -1,4 +1,4 @@
-//! Groups of a list: the columns of a board, the lanes across it, the headings of a list.
+//! Groups of a task list: board columns, board lanes and list headings.
 
 use jiff::ToSpan;
 
@@ -15,25 +15,19 @@ use kernel::cursor::Page;
 use kernel::{Assignee, Priority, StreamId, TaskStatus};
 use store::{Read, StoreError};
 
-/// By what tasks are put together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum GroupBy {
     None,
-    /// Where they stand.
     #[default]
     Status,
-    /// How urgent they are.
     Priority,
-    /// Whose they are.
     Assignee,
-    /// The stream they are in.
     Stream,
-    /// When they are due.
     Due,
 }
 
 impl GroupBy {
-    /// Every way with its word and label.
+    /// Every value with its word and label.
     pub const ALL: &'static [(Self, &'static str, &'static str)] = &[
         (Self::Status, "status", "Status"),
         (Self::Priority, "priority", "Priority"),
@@ -43,7 +37,7 @@ impl GroupBy {
         (Self::None, "none", "Nothing"),
     ];
 
-    /// The way of a word.
+    /// Parses a word.
     #[must_use]
     pub fn from_word(word: &str) -> Option<Self> {
         Self::ALL.iter().find(|(_, name, _)| *name == word).map(|(value, ..)| *value)
@@ -60,19 +54,18 @@ impl GroupBy {
     }
 }
 
-/// How far away a due date is.
+/// Due date bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Nearness {
-    /// It has passed, and the task is open.
+    /// Past due and open.
     Overdue,
-    /// Its day has passed, and the task is not open any more.
+    /// Past due and closed.
     Earlier,
     Today,
-    /// Within six days from today.
+    /// Tomorrow up to six days from today.
     Week,
-    /// Later than that.
     Later,
-    /// There is none.
+    /// No due date.
     Never,
 }
 
@@ -80,7 +73,7 @@ impl Nearness {
     const ALL: [Self; 6] =
         [Self::Overdue, Self::Earlier, Self::Today, Self::Week, Self::Later, Self::Never];
 
-    /// Its word and what people read.
+    /// Word and label.
     #[must_use]
     pub fn words(self) -> (&'static str, &'static str) {
         match self {
@@ -94,25 +87,23 @@ impl Nearness {
     }
 }
 
-/// What the tasks of a group have in common.
+/// Common value of the tasks in a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bucket {
-    /// Nothing is asked.
+    /// No grouping.
     All,
-    /// The status; those in review are apart.
+    /// The status. Tasks in review have a bucket of their own.
     Status(TaskStatus),
-    /// They are open, and their delivered work waits for a person.
+    /// Open tasks with a deliverable in review.
     InReview,
     Priority(Priority),
-    /// Whose they are.
     Who(Option<Assignee>),
     Stream(Option<StreamId>),
-    /// How soon they are due.
     Due(Nearness),
 }
 
 impl Bucket {
-    /// The word and the name of a group by status.
+    /// Word and label of a group by status.
     #[must_use]
     pub fn standing(self) -> Option<(&'static str, &'static str)> {
         match self {
@@ -123,7 +114,7 @@ impl Bucket {
     }
 }
 
-/// The order of groups by status: work in progress first, what is over last. Nothing stands for what is in review.
+/// Order of groups by status: in progress first, closed last. `None` is the group in review.
 const STATUS_ORDER: [Option<TaskStatus>; 7] = [
     Some(TaskStatus::InProgress),
     None,
@@ -134,7 +125,7 @@ const STATUS_ORDER: [Option<TaskStatus>; 7] = [
     Some(TaskStatus::Cancelled),
 ];
 
-/// The groups that were met so far, for what is not known before.
+/// Group values in the order of their first occurrence.
 struct Met<T> {
     all: Vec<Option<T>>,
     last: usize,
@@ -146,7 +137,7 @@ impl<T: Copy + PartialEq> Met<T> {
     }
 
     fn place(&mut self, value: Option<T>) -> usize {
-        // Neighbours often have the same.
+        // Adjacent rows often have the same value.
         if self.all.get(self.last) == Some(&value) {
             return self.last;
         }
@@ -161,15 +152,15 @@ impl<T: Copy + PartialEq> Met<T> {
     }
 }
 
-/// Puts rows into groups, which it numbers.
+/// Assigns group numbers to rows.
 pub(super) struct Grouper<'o> {
     by: GroupBy,
-    /// The tasks in review, for groups by status.
+    /// Tasks in review, for groups by status.
     review: &'o TaskSet,
-    /// The groups that were met, for those that are not known before.
+    /// Groups by assignee seen so far.
     owners: Met<Assignee>,
     streams: Met<StreamId>,
-    /// When today, tomorrow and the day in a week begin, in milliseconds.
+    /// Start of today, of tomorrow and of the day in a week, in milliseconds.
     days: [i64; 3],
     passed: Passed,
 }
@@ -186,7 +177,7 @@ impl<'o> Grouper<'o> {
         Self { by, review, owners: Met::new(), streams: Met::new(), days, passed }
     }
 
-    /// The number of a row's group.
+    /// Group number of a row.
     pub(super) fn place(&mut self, row: &Row) -> usize {
         match self.by {
             GroupBy::None => 0,
@@ -202,7 +193,7 @@ impl<'o> Grouper<'o> {
         }
     }
 
-    /// What the group of a number has in common.
+    /// Common value of a group number.
     pub(super) fn bucket(&self, place: usize) -> Bucket {
         match self.by {
             GroupBy::None => Bucket::All,
@@ -227,31 +218,27 @@ impl<'o> Grouper<'o> {
     }
 }
 
-/// The tasks of a group, or of a group within a lane.
+/// Tasks of one group, within a lane if there are lanes.
 #[derive(Clone, Debug)]
 pub struct Cell {
-    /// What they have in common.
     pub column: Bucket,
-    /// What those of its lane have in common.
     pub lane: Bucket,
-    /// How many there are.
     pub total: usize,
-    /// The first ones.
     pub page: Page<Task>,
 }
 
-/// How many tasks of groups are shown at first.
+/// Number of tasks that groups show initially.
 #[derive(Clone, Copy, Debug)]
 pub struct Room {
-    /// Of one at most.
+    /// Maximum per group.
     pub most: usize,
-    /// When so many are shown, the screen is full.
+    /// Number of displayed tasks that fill the screen.
     pub full: usize,
-    /// Of each further group then.
+    /// Maximum per group once the screen is full.
     pub then: usize,
 }
 
-/// So many of each.
+/// The same maximum for every group.
 impl From<usize> for Room {
     fn from(most: usize) -> Self {
         Self { most, full: usize::MAX, then: most }
@@ -259,12 +246,11 @@ impl From<usize> for Room {
 }
 
 impl Room {
-    /// What a list begins with: as many as a tall screen shows; what is below it comes as soon as somebody scrolls
-    /// there.
+    /// First page of a list: enough for a tall screen. The rest is loaded on scrolling.
     pub const LIST: Self = Self { most: 50, full: 50, then: 10 };
 
-    /// How many of a group, behind groups of which so many are shown. A company with many agents has as many groups:
-    /// behind one and a half screens a group begins with one row, so that the page keeps its size.
+    /// Maximum of the next group after `shown` tasks. A company with many agents has as many groups, so after one and a
+    /// half screens each group shows one row to bound the page size.
     pub(super) fn after(self, shown: usize) -> usize {
         match shown {
             _ if shown < self.full => self.most,
@@ -274,8 +260,8 @@ impl Room {
     }
 }
 
-/// The tasks that fit by group and lane, and as many of each as there is room for. Groups of people come as they are
-/// met.
+/// Matching tasks by group and lane, limited to the available room. Groups by assignee are in order of first
+/// occurrence.
 pub fn cells(
     read: &dyn Read,
     filter: &Filter,

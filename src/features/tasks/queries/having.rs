@@ -1,4 +1,4 @@
-//! Sets of tasks by what belongs to them: comments, files, runs, money, what waits for a person.
+//! Sets of tasks by related records: comments, files, runs, cost, pending action of a person.
 
 use std::collections::{HashMap, HashSet};
 
@@ -27,7 +27,7 @@ use kernel::{
 use store::columns::{self, Column};
 use store::{Range, Read, ReadExt as _, Record, StoreError};
 
-/// Something that belongs to a task.
+/// A record that belongs to a task.
 trait OfTask: Record {
     fn task(&self) -> Option<TaskId>;
 }
@@ -56,7 +56,7 @@ impl OfTask for Run {
     }
 }
 
-/// Which task a record belongs to.
+/// Task of a record, as a column.
 struct Link<R: OfTask<Id: Ord + Send + Sync>> {
     id: R::Id,
     task: Option<TaskId>,
@@ -79,7 +79,7 @@ fn with<R: OfTask<Id: Ord + Send + Sync>>(read: &dyn Read) -> Result<TaskSet, St
     columns::with(read, |links: &[Link<R>]| links.iter().filter_map(|link| link.task).collect())
 }
 
-/// Tasks that somebody has commented on.
+/// Tasks with comments.
 pub(super) fn comments(read: &dyn Read) -> Result<TaskSet, StoreError> {
     with::<Comment>(read)
 }
@@ -89,24 +89,24 @@ pub(super) fn files(read: &dyn Read) -> Result<TaskSet, StoreError> {
     with::<TaskFile>(read)
 }
 
-/// Tasks for which something was delivered.
+/// Tasks with deliverables.
 pub(super) fn deliverables(read: &dyn Read) -> Result<TaskSet, StoreError> {
     with::<Deliverable>(read)
 }
 
-/// Tasks that runs have worked on.
+/// Tasks with runs.
 pub(super) fn runs(read: &dyn Read) -> Result<TaskSet, StoreError> {
     with::<Run>(read)
 }
 
-/// Tasks with parts.
+/// Tasks with subtasks that are not archived.
 pub(super) fn parts(read: &dyn Read) -> Result<TaskSet, StoreError> {
     columns::with(read, |rows: &[Row]| {
         rows.iter().filter(|row| !row.archived).filter_map(Row::parent).collect()
     })
 }
 
-/// What tasks have cost, in micro-dollars.
+/// Cost per task in micro-dollars.
 pub(super) fn costs(read: &dyn Read) -> Result<HashMap<TaskId, i64>, StoreError> {
     let mut costs: HashMap<TaskId, i64> = HashMap::new();
     for (key, micros) in read.sums(PAYER_DAY, &Range::all())? {
@@ -117,7 +117,7 @@ pub(super) fn costs(read: &dyn Read) -> Result<HashMap<TaskId, i64>, StoreError>
     Ok(costs)
 }
 
-/// Tasks of which somebody has heard something that they have not read.
+/// Tasks with unread notifications of a member.
 pub(super) fn unread(read: &dyn Read, who: Assignee) -> Result<TaskSet, StoreError> {
     let Some(member) = who.person() else { return Ok(TaskSet::default()) };
     let range = Range::prefix(KeyBuf::of(&member));
@@ -129,7 +129,7 @@ pub(super) fn unread(read: &dyn Read, who: Assignee) -> Result<TaskSet, StoreErr
     Ok(news.into_iter().filter_map(|one| task(one.about)).collect())
 }
 
-/// What a member follows: by rows of their own, and what they made or have, or an agent of theirs has.
+/// What a member follows: explicitly, or as creator or assignee, or through their agents.
 pub(super) fn watched(
     read: &dyn Read,
     people: &People,
@@ -154,8 +154,8 @@ pub(super) fn watched(
     Ok(Watched { maker: Assignee::Person(member), owners, with, without })
 }
 
-/// Who has to act when a task does not go on: who made it, else the first person up the line of its
-/// agent, else everybody. What was found of a line is kept for the next task of that agent.
+/// Finds the person who has to act when a task is stuck: the creator, else the first person above its agent, else
+/// everybody. Caches the result per agent.
 struct Lines<'r> {
     read: &'r dyn Read,
     first: HashMap<AgentId, Option<AccountId>>,
@@ -175,7 +175,7 @@ impl<'r> Lines<'r> {
         Ok(found)
     }
 
-    /// Who acts; everybody when it is nobody.
+    /// The responsible person, or `None` for everybody.
     fn acts(
         &mut self,
         (maker, assignee): (Assignee, Option<Assignee>),
@@ -200,12 +200,12 @@ impl<'r> Lines<'r> {
     }
 }
 
-/// The person who has to act when a task does not go on; everybody when it is nobody.
+/// The person who has to act when a task is stuck, or `None` for everybody.
 pub fn acts(read: &dyn Read, task: &Task) -> Result<Option<AccountId>, StoreError> {
     Lines::new(read).acts((assignee_of(task.created_by), task.assignee))
 }
 
-/// Tasks that nobody is on and somebody has to act in, so many at most, those first that rest longest.
+/// Tasks that nothing will start and on which somebody has to act, at most `limit`, longest inactive first.
 pub fn alone(
     read: &dyn Read,
     who: Assignee,
@@ -235,17 +235,17 @@ pub fn alone(
     Ok(found)
 }
 
-/// Whose a task is, from the columns.
+/// People of a task, from the columns.
 struct Of {
     id: TaskId,
-    /// Who made it and who has it.
+    /// Creator and assignee.
     whose: (Assignee, Option<Assignee>),
     archived: bool,
     /// In milliseconds.
     updated: Option<i64>,
 }
 
-/// The same of these tasks. One that the columns do not have is left out.
+/// Reads these tasks from the columns. Omits tasks missing there.
 fn of(read: &dyn Read, tasks: &TaskSet) -> Result<Vec<Of>, StoreError> {
     columns::with(read, |rows: &[Row]| {
         let of = |row: &Row| Of {
@@ -258,8 +258,8 @@ fn of(read: &dyn Read, tasks: &TaskSet) -> Result<Vec<Of>, StoreError> {
     })
 }
 
-/// Tasks in which a person has to act before they go on. A task that a person made waits for that
-/// person; any other for the first person up the line of its agent, or for everybody if there is none.
+/// Tasks that wait for a person. A task that a person created waits for its creator; any other waits for the first
+/// person above its agent, or for everybody if there is none.
 pub(super) fn waiting(
     read: &dyn Read,
     who: Option<Assignee>,
@@ -291,11 +291,11 @@ pub(super) fn waiting(
     Ok(wanted.into_iter().collect())
 }
 
-/// The end of a run, of which a task that nobody is on tells.
+/// End of a run, as a column.
 struct Ended {
     id: RunId,
     task: Option<TaskId>,
-    /// In milliseconds; none while it has not ended.
+    /// In milliseconds. `None` for an active run.
     at: Option<i64>,
     end: End,
 }
@@ -325,8 +325,7 @@ impl Column for Ended {
     }
 }
 
-/// Open tasks of agents that nothing will wake: the last run failed, or nobody is on them. The same as
-/// `standing` says of one task, for all of them at once.
+/// Open tasks of agents that nothing will start: the last run failed, or there is no run. The batch form of `standing`.
 fn quiet(read: &dyn Read, busy: &TaskSet, now: Timestamp) -> Result<TaskSet, StoreError> {
     let ended = last_ends(read)?;
     let since = now.as_millisecond() - standing::ALONE_AFTER_MS;
@@ -360,15 +359,15 @@ fn quiet(read: &dyn Read, busy: &TaskSet, now: Timestamp) -> Result<TaskSet, Sto
     Ok(failed.into_iter().chain(alone).collect())
 }
 
-/// A task, and how its last run ended and when, in milliseconds.
+/// A task with the time, in milliseconds, and outcome of its last run.
 type LastEnd = (TaskId, (i64, End));
 
-/// How the last run of each task ended, in the order of the tasks.
+/// Outcome of the last run per task, in task order.
 fn last_ends(read: &dyn Read) -> Result<Vec<LastEnd>, StoreError> {
     columns::with(read, |runs: &[Ended]| {
         let ended = runs.iter().rev().filter_map(|run| Some((run.task?, (run.at?, run.end))));
         let mut all: Vec<LastEnd> = ended.collect();
-        // Ids grow with time: of a task's runs the last one stands first, and stays so.
+        // Run ids grow with time, so the last run of a task comes first. The sort is stable.
         all.sort_by_key(|(task, _)| *task);
         all.dedup_by_key(|(task, _)| *task);
         all

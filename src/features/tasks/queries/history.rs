@@ -1,4 +1,4 @@
-//! What became of a task, step by step: a walk back through the feed from its row.
+//! History of a task, read backwards from its row through the feed.
 
 use super::due::Deadline;
 use super::labels::{self, Moved};
@@ -7,17 +7,17 @@ use kernel::key::KeyBuf;
 use kernel::{Actor, Assignee, Event, Priority, TaskField, TaskId, TaskStatus, Timestamp};
 use store::{Read, ReadExt, StoreError, feed, record};
 
-/// About how many facts one look back gives. Saves of somebody who writes are no facts of their own.
+/// Approximate number of facts per batch. Autosaves of the description are not facts.
 const MAX_FACTS: usize = 200;
-/// How many versions of the row one look back walks over.
+/// Maximum number of row versions per batch.
 const MAX_VERSIONS: usize = 1_000;
 
-/// What became of a task.
+/// History of a task.
 #[derive(Debug, Default)]
 pub struct History {
     /// Oldest first.
     pub facts: Vec<Fact>,
-    /// Whether there is something before them.
+    /// `true` if there are earlier facts.
     pub more: bool,
 }
 
@@ -28,55 +28,48 @@ pub struct Fact {
     pub kind: FactKind,
 }
 
-/// What happened to a task.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FactKind {
-    /// It was made.
     Created,
-    /// It was given to somebody else, or to nobody.
+    /// Former and new assignee.
     Assigned(Option<Assignee>, Option<Assignee>),
-    /// It moved from one status to another.
+    /// Former and new status.
     Status(TaskStatus, TaskStatus),
-    /// The title changed; the former one, where it is still kept.
+    /// Former title, if that version still exists.
     Title(Option<String>),
-    /// The priority changed.
+    /// Former priority, if that version still exists, and new priority.
     Priority(Option<Priority>, Priority),
-    /// The due date changed.
+    /// Former due date, if that version still exists, and new due date.
     Due(Option<Option<Deadline>>, Option<Deadline>),
-    /// It was put away, or brought back.
+    /// `true` for archived, `false` for restored.
     Archived(bool),
-    /// Labels came and went.
     Labels(Moved),
     /// Another field changed.
     Field(TaskField),
-    /// A change was undone: what it is again. Empty where that is not kept, or is nothing of these.
+    /// A change was undone. Lists the restored values. Empty if that version is gone or no listed field changed.
     Undone(Vec<Back>),
 }
 
-/// What a task has again after an undo.
+/// A value that an undo restored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Back {
     Title(String),
     Status(TaskStatus),
     Priority(Priority),
-    /// Somebody who has it, or nobody.
     Assignee(Option<Assignee>),
-    /// A due date, or none.
     Due(Option<Deadline>),
-    /// It is put away, or not.
     Archived(bool),
     Description,
-    /// Labels that came and went.
     Labels(Moved),
 }
 
-/// The history of a task: one look back, or so many looks further.
+/// History of a task, limited to the newest `looks` batches.
 pub fn history(read: &dyn Read, id: TaskId, looks: usize) -> Result<History, StoreError> {
     let key = KeyBuf::of(&id).into_bytes();
     let (mut facts, mut more) = (Vec::new(), false);
     let Some((now, mut seq)) = read.get_rev::<Task>(id)? else { return Ok(History::default()) };
-    // The row after the change that is looked at, and where it stands while nobody has asked for it. Where former
-    // versions are gone, what was done is still told, without what it was done to.
+    // `after` is the row after the current change; `unread` is its position while it is not loaded. If former versions
+    // are gone, changes are still listed, without the former values.
     let (mut after, mut unread) = (Some(now), None);
     let (mut versions, mut told) = (0, 0);
     while let Some(entry) = feed::entry(read, seq)? {
@@ -88,7 +81,7 @@ pub fn history(read: &dyn Read, id: TaskId, looks: usize) -> Result<History, Sto
         let mine = changes.find(|(_, c)| c.table == TASKS.number && c.key == key);
         let Some((n, change)) = mine else { break };
         let place = (seq, u16::try_from(n).unwrap_or(u16::MAX - 1));
-        // Who writes leaves hundreds of versions: these are passed without reading them.
+        // Autosaves leave hundreds of versions. They are skipped without being read.
         let writing = entry.events.iter().all(|event| is_writing(event, id));
         let mut before = None;
         if !writing {
@@ -116,7 +109,7 @@ pub fn history(read: &dyn Read, id: TaskId, looks: usize) -> Result<History, Sto
     Ok(History { facts: joined(facts), more })
 }
 
-/// The row as it was before a change, where that is still kept.
+/// The row before a change, if that version still exists.
 fn image(read: &dyn Read, (seq, n): (u64, u16)) -> Result<Option<Task>, StoreError> {
     match feed::before_image(read, seq, n)? {
         Some(bytes) => Ok(Some(record::read::<Task>(&bytes)?.0)),
@@ -124,7 +117,7 @@ fn image(read: &dyn Read, (seq, n): (u64, u16)) -> Result<Option<Task>, StoreErr
     }
 }
 
-/// Whether an event only says that the description of this task was saved.
+/// Returns `true` if the event only records a saved description of this task.
 fn is_writing(event: &Event, id: TaskId) -> bool {
     match event {
         Event::TaskChanged { task, fields } => {
@@ -134,7 +127,7 @@ fn is_writing(event: &Event, id: TaskId) -> bool {
     }
 }
 
-/// What an event says of this task, last first.
+/// Facts that an event implies for this task, last first.
 fn kinds(
     event: &Event,
     id: TaskId,
@@ -149,7 +142,7 @@ fn kinds(
             vec![FactKind::Undone(all)]
         }
         Event::TaskCreated { task, .. } if *task == id => vec![FactKind::Created],
-        // Opened again by the same one: the status says so.
+        // Reopening assigns to the same assignee; the status fact covers it.
         Event::TaskAssigned { task, from, to, .. } if *task == id && from != to => {
             vec![FactKind::Assigned(*from, *to)]
         }
@@ -167,7 +160,7 @@ fn kinds(
     }
 }
 
-/// What an undo has brought back.
+/// Values that an undo restored.
 fn back(before: &Task, after: &Task) -> Vec<Back> {
     let archived = |task: &Task| task.archived_at.is_some();
     let due = Deadline::of;
@@ -194,7 +187,7 @@ fn field_kind(field: TaskField, before: Option<&Task>, after: Option<&Task>) -> 
     }
 }
 
-/// Edits of the same field by the same one within ten minutes are one line.
+/// Merges edits of the same field by the same actor within ten minutes.
 fn joined(facts: Vec<Fact>) -> Vec<Fact> {
     let mut out: Vec<Fact> = Vec::with_capacity(facts.len());
     for fact in facts {

@@ -1,4 +1,4 @@
-//! Tasks and people as the JSON API shows them.
+//! Tasks and people in the JSON API.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -30,7 +30,6 @@ pub struct WhoView {
 }
 
 impl WhoView {
-    /// Somebody who has work.
     #[must_use]
     pub fn of(names: &Names, who: Assignee) -> Self {
         let (kind, id) = match who {
@@ -41,7 +40,6 @@ impl WhoView {
         Self { kind, id, handle: names.people.handle(who), name: names.people.name(who) }
     }
 
-    /// Somebody who did something.
     #[must_use]
     pub fn actor(names: &Names, actor: Actor) -> Self {
         Self::of(names, assignee_of(actor))
@@ -58,7 +56,6 @@ pub struct TaskRef {
 }
 
 impl TaskRef {
-    /// A task in few words.
     #[must_use]
     pub fn of(names: &Names, task: &Task) -> Self {
         Self { key: names.of(task), title: task.title.clone(), status: task.status }
@@ -75,7 +72,6 @@ pub struct LabelView {
 }
 
 impl LabelView {
-    /// A label as the API shows it.
     #[must_use]
     pub fn of(label: Label) -> Self {
         let Label { id, name, colour, description, .. } = label;
@@ -130,7 +126,6 @@ pub struct TaskView {
 }
 
 impl TaskView {
-    /// A task as the API shows it.
     pub fn of(read: &dyn Read, names: &Names, task: Task) -> Result<Self, TaskError> {
         let parent = match task.parent {
             Some(id) => read.get::<Task>(id)?.map(|above| names.of(&above)),

@@ -1,8 +1,8 @@
-//! The keys of the filter language that tasks have.
+//! Filter keys of tasks.
 
 use kernel::filter::{Key, Kind, Words};
 
-/// What tasks can be asked for, in the order in which a query is written.
+/// All keys, in the order in which a query is written.
 pub const KEYS: &[Key] = &[
     Key::of("status", Kind::Words(STATUSES), "Where it stands"),
     Key::of("is", Kind::Words(BEINGS), "In this state"),
@@ -93,7 +93,7 @@ mod tests {
         let own = |(word, label): (&str, &str)| (word.to_owned(), label.to_owned());
         let mut statuses: Vec<_> =
             TaskStatus::ALL.iter().map(|one| own((one.word(), one.label()))).collect();
-        // What is in review stands behind what is in progress, as its group does.
+        // In review follows in progress, like its group.
         statuses.insert(2, own(standing::review()));
         assert_eq!(words(STATUSES), statuses);
         let priorities: Vec<_> = Priority::ALL

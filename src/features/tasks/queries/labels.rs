@@ -1,4 +1,4 @@
-//! Reads of labels: one by name or id, all of them, those of a task.
+//! Reads of labels: by name or id, all labels, labels of a task, and label changes in the feed.
 
 use std::collections::BTreeMap;
 
@@ -14,15 +14,15 @@ use kernel::{TaskId, TypedId as _};
 use store::{Entry, Op, Range, Read, ReadExt as _, StoreError};
 use uuid::Uuid;
 
-/// The longest name, in characters.
+/// Maximum name length in characters.
 pub const MAX_NAME: usize = 40;
 
-/// A label by its id, with its rev.
+/// Label and its revision.
 pub fn get_rev(read: &dyn Read, id: LabelId) -> Result<(Label, u64), TaskError> {
     read.get_rev::<Label>(id)?.ok_or_else(|| TaskError::NoLabel(id.to_string()))
 }
 
-/// A label by its name in any case, or by its id.
+/// Finds a label by case-insensitive name or by id.
 pub fn resolve(read: &dyn Read, text: &str) -> Result<Label, TaskError> {
     let text = text.trim();
     let found = match text.parse::<LabelId>() {
@@ -32,7 +32,7 @@ pub fn resolve(read: &dyn Read, text: &str) -> Result<Label, TaskError> {
     found.ok_or_else(|| TaskError::NoLabel(text.chars().take(MAX_NAME).collect()))
 }
 
-/// The label with this name.
+/// Finds a label by case-insensitive name.
 pub fn called(read: &dyn Read, name: &str) -> Result<Option<Label>, StoreError> {
     let mut key = KeyBuf::new();
     key.text(&name.to_lowercase());
@@ -44,22 +44,20 @@ pub fn all(read: &dyn Read) -> Result<Vec<Label>, StoreError> {
     read.scan::<Label>(BY_NAME, &Range::all())
 }
 
-/// How many records of a noun beside tasks have a label.
+/// Number of records of a noun other than tasks that have a label.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UsedBy {
-    /// The card.
     pub noun: &'static Entity,
     pub count: usize,
-    /// The list of them below the workspace; empty when there is no one list.
+    /// Path of their filtered list below the workspace. Empty if there is no such list.
     pub path: String,
 }
 
-/// How many records beside tasks have each label, noun by noun.
+/// Number of records other than tasks per label and noun.
 #[derive(Debug)]
 pub struct Uses(Vec<(&'static Entity, Labelled, BTreeMap<Uuid, usize>)>);
 
 impl Uses {
-    /// Counts them.
     pub fn read(read: &dyn Read) -> Result<Self, StoreError> {
         let mut all = Vec::new();
         for noun in cards::all() {
@@ -70,7 +68,7 @@ impl Uses {
         Ok(Self(all))
     }
 
-    /// The nouns some of whose records have a label.
+    /// The nouns with records that have this label.
     #[must_use]
     pub fn of(&self, label: &Label) -> Vec<UsedBy> {
         let used =
@@ -82,7 +80,6 @@ impl Uses {
     }
 }
 
-/// The ids of a task's labels.
 pub fn ids_of(read: &dyn Read, task: TaskId) -> Result<Vec<LabelId>, StoreError> {
     let marks = read.list::<TaskLabel>(&super::of_task(task))?;
     Ok(marks.into_iter().map(|mark| mark.label).collect())
@@ -98,23 +95,20 @@ pub fn of(read: &dyn Read, task: TaskId) -> Result<Vec<Label>, StoreError> {
     Ok(labels)
 }
 
-/// What happened to the labels of a task: names of those that came, and of those that went.
+/// Names of added and removed labels.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Moved {
-    /// They came.
     pub added: Vec<String>,
-    /// They went.
     pub removed: Vec<String>,
 }
 
 impl Moved {
-    /// Whether none came and none went.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.added.is_empty() && self.removed.is_empty()
     }
 
-    /// Takes in what happened later: what came and went again is not told.
+    /// Merges a later change. A label that was added and removed again is dropped.
     pub fn then(&mut self, later: Self) {
         for name in later.added {
             take_in(name, &mut self.removed, &mut self.added);
@@ -124,8 +118,8 @@ impl Moved {
         }
     }
 
-    /// In words, with what follows those that came and those that went: "added the label bug to and removed the
-    /// labels idea and old from".
+    /// Phrase for the change, with `to` after the added and `from` after the removed labels: "added the label bug to
+    /// and removed the labels idea and old from".
     #[must_use]
     pub fn told(&self, show: impl Fn(&str) -> String, (to, from): (&str, &str)) -> String {
         let part = |verb: &str, names: &[String], end: &str| {
@@ -148,7 +142,7 @@ fn take_in(name: String, other: &mut Vec<String>, own: &mut Vec<String>) {
     }
 }
 
-/// What an entry of the feed did to the labels of a task. One that has been deleted since has no name any more.
+/// Label changes of a task in a feed entry. Labels that were deleted since then have no name and are omitted.
 pub fn moved(read: &dyn Read, entry: &Entry, task: TaskId) -> Result<Moved, StoreError> {
     let mut moved = Moved::default();
     for change in entry.changes.iter().filter(|change| change.table == TASK_LABELS.number) {
@@ -167,23 +161,20 @@ pub fn moved(read: &dyn Read, entry: &Entry, task: TaskId) -> Result<Moved, Stor
     Ok(moved)
 }
 
-/// What a list of names asks: to be the labels of a task, or to come to them (`+name`) and go
-/// (`-name`).
+/// A requested label change: the exact set of labels, or labels to add (`+name`) and remove (`-name`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LabelFilter {
-    /// Exactly these.
     Exactly(Vec<String>),
-    /// These come and those go.
     Change {
-        /// Names of those that come.
+        /// Names to add.
         add: Vec<String>,
-        /// Names of those that go.
+        /// Names to remove.
         remove: Vec<String>,
     },
 }
 
 impl LabelFilter {
-    /// Reads names with commas between them. As soon as one has a sign, one without is meant to come.
+    /// Parses comma-separated names. If any name has a sign, names without a sign are added.
     #[must_use]
     pub fn read(text: &str) -> Self {
         let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());

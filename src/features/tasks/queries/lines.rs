@@ -1,5 +1,4 @@
-//! To whom an agent may give work: to itself, to people, and to the agents below it. Whatever tool it
-//! uses, the rules of tasks ask here.
+//! Delegation rules: an agent may assign work to itself, to people and to the agents below it. All tools check here.
 
 use super::error::TaskError;
 use super::overdue;
@@ -10,10 +9,10 @@ use crate::tasks::model::Task;
 use kernel::{Actor, AgentId, Assignee, Delegation, Manager};
 use store::{Read, ReadExt as _, StoreError};
 
-/// How many names a refusal lists.
+/// Maximum number of names in a denial.
 const NAMED: usize = 10;
 
-/// Whether an agent is within reach of another: it reports to it, as the rules of the workspace want it.
+/// Returns `true` if the workspace's delegation rule lets `chief` assign work to `agent`.
 pub fn reaches(read: &dyn Read, chief: AgentId, agent: AgentId) -> Result<bool, StoreError> {
     Ok(match overdue::rules(read)?.delegation {
         Delegation::Open => true,
@@ -25,11 +24,11 @@ pub fn reaches(read: &dyn Read, chief: AgentId, agent: AgentId) -> Result<bool, 
     })
 }
 
-/// What somebody who acts must keep to when a task is given to somebody: people give to whom they like,
-/// an agent only to whom it reaches, and takes nothing away from others.
+/// Checks an assignment. People may assign to anyone. An agent may assign only to agents within its reach and may not
+/// take tasks from others.
 ///
 /// # Errors
-/// When it may not; the message says what to do.
+/// If the assignment is denied. The message names alternatives.
 pub fn may_give(
     read: &dyn Read,
     by: Actor,
@@ -49,7 +48,7 @@ pub fn may_give(
     }
 }
 
-/// A task that another agent has is changed hands by that agent, by who made it, or by who stands above.
+/// Checks that an agent may reassign a task of another agent: it created the task or the owner is within its reach.
 fn takes(read: &dyn Read, chief: AgentId, task: &Task) -> Result<(), TaskError> {
     let Some(owner) = task.assignee.and_then(Assignee::agent).filter(|one| *one != chief) else {
         return Ok(());
@@ -57,7 +56,7 @@ fn takes(read: &dyn Read, chief: AgentId, task: &Task) -> Result<(), TaskError> 
     if task.created_by.agent() == Some(chief) || reaches(read, chief, owner)? {
         return Ok(());
     }
-    // Who is archived works no more: what it left behind is for whoever takes it.
+    // A task of an archived agent is free to take.
     match read.get::<Agent>(owner)?.filter(|agent| agent.archived_at.is_none()) {
         Some(agent) => Err(TaskError::NotYours {
             task: super::name(read, task.number)?,
@@ -68,7 +67,7 @@ fn takes(read: &dyn Read, chief: AgentId, task: &Task) -> Result<(), TaskError> 
     }
 }
 
-/// Who can get work from an agent, and what it does else.
+/// Agents that may get work from an agent, and alternatives.
 fn hint(read: &dyn Read, chief: AgentId) -> Result<String, TaskError> {
     let below = match overdue::rules(read)?.delegation {
         Delegation::Reports => lines::reports(read, chief)?,
@@ -88,7 +87,7 @@ fn hint(read: &dyn Read, chief: AgentId) -> Result<String, TaskError> {
     ))
 }
 
-/// Whom an agent asks, as it is told: "your manager @vera".
+/// The agent's manager in words, such as "your manager @vera".
 pub fn above(read: &dyn Read, agent: AgentId) -> Result<String, StoreError> {
     let manager = match read.get::<Agent>(agent)? {
         Some(agent) => lines::named(read, lines::manager(read, &agent)?)?,
@@ -100,10 +99,10 @@ pub fn above(read: &dyn Read, agent: AgentId) -> Result<String, StoreError> {
     })
 }
 
-/// Whether an agent may ask for help with a task: it has it, made it, or stands above who has it.
+/// Checks that an agent may escalate a task: it has the task, created it, or is above its assignee.
 ///
 /// # Errors
-/// When it may not.
+/// If it may not.
 pub fn may_escalate(read: &dyn Read, agent: AgentId, task: &Task) -> Result<(), TaskError> {
     let owner = task.assignee.and_then(Assignee::agent);
     let own = owner == Some(agent) || task.created_by.agent() == Some(agent);

@@ -1,5 +1,5 @@
-//! Lists of tasks: filter, order, pages, counts. All but the rows that are shown is answered from the
-//! tasks' columns.
+//! Task lists: filter, order, pages and counts. Everything except the displayed rows is answered from the in-memory
+//! task columns.
 
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
@@ -21,28 +21,25 @@ use kernel::{Assignee, Priority, StreamId, TaskId, TaskStatus};
 use store::columns;
 use store::{Range, Read, ReadExt, StoreError, cursor_key, key_cursor};
 
-/// Whose tasks.
+/// Assignee filter.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Whose {
-    /// Anybody's.
     #[default]
     Any,
-    /// Nobody's.
     Nobody,
-    /// This one's.
     One(Assignee),
 }
 
-/// Which due dates.
+/// Due date filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DueIn {
-    /// Passed, and still open.
+    /// Open tasks past their due date.
     Overdue,
-    /// Up to the end of today.
+    /// Up to the end of today, including overdue tasks.
     Today,
-    /// Up to six days from today.
+    /// Up to six days from today, including overdue tasks.
     Week,
-    /// Without one.
+    /// Tasks without a due date.
     Never,
 }
 
@@ -55,29 +52,25 @@ impl DueIn {
         (Self::Never, "none", "No date"),
     ];
 
-    /// The value of a word.
+    /// Parses a word.
     #[must_use]
     pub fn from_word(word: &str) -> Option<Self> {
         Self::ALL.iter().find(|(_, name, _)| *name == word).map(|(value, ..)| *value)
     }
 }
 
-/// The order of a list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Sort {
-    /// Most urgent first, then the nearest due date.
+    /// Highest priority first, then the nearest due date.
     #[default]
     Priority,
-    /// Nearest due date first.
     Due,
-    /// Newest first.
     Created,
-    /// Last changed first.
     Updated,
     Title,
-    /// As people put them.
+    /// Manual rank.
     Manual,
-    /// What may begin first.
+    /// Earliest start date first.
     Start,
 }
 
@@ -93,7 +86,7 @@ impl Sort {
         (Self::Start, "start", "Start"),
     ];
 
-    /// The order of a word.
+    /// Parses a word.
     #[must_use]
     pub fn from_word(word: &str) -> Option<Self> {
         Self::ALL.iter().find(|(_, name, _)| *name == word).map(|(value, ..)| *value)
@@ -104,47 +97,45 @@ impl Sort {
         Self::ALL.iter().find(|(one, ..)| *one == self).map_or("priority", |(_, word, _)| word)
     }
 
-    /// What people call it.
     #[must_use]
     pub fn label(self) -> &'static str {
         Self::ALL.iter().find(|(one, ..)| *one == self).map_or("Priority", |(.., label)| label)
     }
 }
 
-/// Which tasks.
+/// A task filter. All conditions must hold.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
-    /// Words that stand in the title, the description or the number; case does not matter.
+    /// Words to find in the title, description or number, case-insensitive.
     pub q: String,
-    /// These statuses; none means all.
+    /// Empty means all.
     pub status: Vec<TaskStatus>,
     pub assignee: Whose,
-    /// These priorities; none means all.
+    /// Empty means all.
     pub priority: Vec<Priority>,
-    /// With such a due date.
     pub due: Option<DueIn>,
-    /// Parts of this task only.
+    /// Only subtasks of this task.
     pub parent: Option<TaskId>,
-    /// Of this stream; the inner nothing is for those of none.
+    /// `Some(None)` selects tasks without a stream.
     pub stream: Option<Option<StreamId>>,
-    /// With one of these labels; none means all.
+    /// Tasks with any of these labels. Empty means all.
     pub labels: Vec<LabelId>,
-    /// Whether something that is still open must be done before them.
+    /// `Some(true)` selects tasks that wait for an open task.
     pub blocked: Option<bool>,
-    /// The archived ones in place of the others; what the terms say of that ranks above it.
+    /// Selects archived tasks instead of the others, unless `terms` has a condition on archived.
     pub archived: bool,
-    /// What else is asked.
+    /// Further conditions from the query language.
     pub terms: Terms,
 }
 
 impl Filter {
-    /// What a query asks.
+    /// Filter of a query.
     #[must_use]
     pub fn of(terms: Terms) -> Self {
         Self { terms, ..Self::default() }
     }
 
-    /// Whether it asks for nothing but what the terms say, and whether that is archived.
+    /// Returns `true` if the filter has no condition outside `terms` and `archived`.
     fn is_plain(&self) -> bool {
         let Self { q: _, status, assignee, priority, due, parent, stream, labels, blocked, .. } =
             self;
@@ -156,17 +147,17 @@ impl Filter {
     }
 }
 
-/// The statuses of work that may still happen.
+/// Open statuses.
 pub const OPEN: [TaskStatus; 3] = [TaskStatus::InProgress, TaskStatus::Blocked, TaskStatus::Todo];
 
-/// The day and zone in which due dates are judged.
+/// Current time and time zone for due dates.
 #[derive(Clone, Debug)]
 pub struct Today {
     pub now: Timestamp,
     pub zone: TimeZone,
 }
 
-/// Tasks that were found: how many, and the first of them with the cursor behind the last.
+/// Query result: the total, the ids of one page and the cursor after the last id.
 pub(super) struct Found {
     pub(super) column: Bucket,
     pub(super) lane: Bucket,
@@ -175,7 +166,7 @@ pub(super) struct Found {
     next: Option<String>,
 }
 
-/// All tasks that fit, in the order asked for.
+/// All matching tasks in the given order.
 pub fn select(
     read: &dyn Read,
     filter: &Filter,
@@ -186,15 +177,15 @@ pub fn select(
     Ok(page(read, filter, sort, today, &all)?.items)
 }
 
-/// How the tasks that fit are put in order, and which of them are shown.
+/// Sort order, grouping and page start of a list.
 pub(super) struct Order<'t> {
     sort: Sort,
-    /// What the groups are, and within them the lanes.
+    /// Groups, and lanes within them.
     by: (GroupBy, GroupBy),
-    /// The tasks in review, when some groups are by status.
+    /// Tasks in review, needed for groups by status.
     review: TaskSet,
     today: &'t Today,
-    /// The order key that a page begins behind.
+    /// Order key after which the page begins.
     after: Option<Vec<u8>>,
     room: Room,
 }
@@ -210,7 +201,8 @@ impl<'t> Order<'t> {
         Self { by, room, review, ..self }
     }
 
-    /// From which end the rows are gone over. Groups of people and streams come as they are met.
+    /// Direction of the row scan. Groups by assignee or stream are numbered in scan order, so they need the forward
+    /// scan.
     fn walk(&self) -> Walk {
         let met = [GroupBy::Assignee, GroupBy::Stream];
         let newest = matches!(self.sort, Sort::Created | Sort::Updated);
@@ -274,15 +266,15 @@ impl<'t> Order<'t> {
     }
 }
 
-/// From which end one goes over the rows. What is new stands at the end, and where the newest come first a walk from
-/// there passes over nearly all others for the price of one comparison.
+/// Direction of the row scan. New tasks are at the end, so for newest-first lists a backward scan rejects nearly all
+/// other rows with one comparison.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Walk {
     Forth,
     Back,
 }
 
-/// Gives the body the rows that fit, in the order of their ids from one end, one by one.
+/// Calls `body` with the matching rows in id order, in the given direction.
 pub(super) fn fitting<T>(
     read: &dyn Read,
     filter: &Filter,
@@ -304,7 +296,7 @@ pub(super) fn fitting<T>(
     })
 }
 
-/// Looks through the columns: filters, counts, and puts what will be shown in order.
+/// Filters, counts and sorts the rows of the columns.
 pub(super) fn find(
     read: &dyn Read,
     filter: &Filter,
@@ -313,12 +305,12 @@ pub(super) fn find(
     fitting(read, filter, (order.today, order.walk()), |rows| order.take(rows))
 }
 
-/// How many tasks fit.
+/// Number of matching tasks.
 pub fn total(read: &dyn Read, filter: &Filter, today: &Today) -> Result<usize, StoreError> {
     fitting(read, filter, (today, Walk::Forth), |rows| rows.count())
 }
 
-/// How many tasks fit each of these filters, by one walk over the columns for all that ask for no words.
+/// Number of matching tasks per filter. One scan of the columns serves all filters without words.
 pub fn totals(
     read: &dyn Read,
     filters: &[Filter],
@@ -327,7 +319,7 @@ pub fn totals(
     let ready: Result<Vec<Fits>, _> =
         filters.iter().map(|filter| Fits::new(read, filter, today)).collect();
     let ready = ready?;
-    // Most are about what is open: a row that is over is not shown to them.
+    // Most filters admit only open tasks, so a closed row is not tested against them.
     let of_status = |status: &TaskStatus| -> Vec<usize> {
         let admits = |n: &usize| ready[*n].words.is_empty() && filters[*n].terms.admits(*status);
         (0..ready.len()).filter(admits).collect()
@@ -353,18 +345,18 @@ pub fn totals(
     Ok(totals)
 }
 
-/// A filter made ready for many rows.
+/// A filter that is prepared for testing many rows.
 struct Fits<'f> {
     filter: &'f Filter,
-    /// Whether nothing is asked but what the terms say.
+    /// `true` if only `terms` has conditions.
     is_plain: bool,
     words: Vec<Words>,
-    /// The moment before which a due date must lie, in milliseconds.
+    /// Exclusive upper bound of the due date, in milliseconds.
     last: Option<i64>,
     passed: Passed,
-    /// The tasks with one of the labels, when some are asked for.
+    /// Tasks with one of the labels, if the filter has labels.
     labelled: Option<TaskSet>,
-    /// The tasks that wait for others, when that is asked.
+    /// Blocked tasks, if the filter asks for them.
     blocked: TaskSet,
 }
 
@@ -399,7 +391,7 @@ impl<'f> Fits<'f> {
             && (self.is_plain || self.is_chosen(row))
     }
 
-    /// Whether a row is one of those that were chosen beside the terms.
+    /// Tests a row against the conditions outside `terms`.
     fn is_chosen(&self, row: &Row) -> bool {
         let filter = self.filter;
         (filter.status.is_empty() || filter.status.contains(&row.status))
@@ -426,7 +418,7 @@ fn is_before(due: Option<i64>, last: Option<i64>) -> bool {
     matches!((due, last), (Some(due), Some(last)) if due < last)
 }
 
-/// The moment before which a due date must lie, in milliseconds.
+/// Exclusive upper bound of the due date, in milliseconds.
 fn last_moment(due: Option<DueIn>, today: &Today) -> Option<i64> {
     let days = match due? {
         DueIn::Today => 1,
@@ -437,7 +429,7 @@ fn last_moment(due: Option<DueIn>, today: &Today) -> Option<i64> {
     Some(day.to_zoned(today.zone.clone()).ok()?.timestamp().as_millisecond())
 }
 
-/// One page of the tasks that fit.
+/// One page of matching tasks.
 pub fn page(
     read: &dyn Read,
     filter: &Filter,
@@ -452,16 +444,15 @@ pub fn page(
     }
 }
 
-/// Where a page begins and how long it is.
+/// Start and length of a page.
 #[derive(Clone, Debug)]
 pub struct Cut {
-    /// The cursor of the page before.
+    /// Cursor of the previous page.
     pub after: Option<String>,
-    /// At most this many.
     pub limit: usize,
 }
 
-/// The tasks of a page. One that the snapshot does not have was made after it.
+/// Loads the tasks of a page. Skips ids missing from the snapshot: those tasks were created after it.
 pub(super) fn shown(read: &dyn Read, found: Found) -> Result<Page<Task>, StoreError> {
     let mut items = Vec::with_capacity(found.first.len());
     for id in found.first {
@@ -470,7 +461,7 @@ pub(super) fn shown(read: &dyn Read, found: Found) -> Result<Page<Task>, StoreEr
     Ok(Page { items, next: found.next })
 }
 
-/// Of these tasks, those that are still to be done: open and not archived.
+/// The open, unarchived tasks among `tasks`.
 pub fn open_among(read: &dyn Read, tasks: &TaskSet) -> Result<TaskSet, StoreError> {
     columns::with(read, |rows: &[Row]| {
         let open = taskset::named(rows, tasks.ids()).filter(|row| row.is_unfinished());
@@ -478,7 +469,7 @@ pub fn open_among(read: &dyn Read, tasks: &TaskSet) -> Result<TaskSet, StoreErro
     })
 }
 
-/// All tasks in the order that people make, with their keys.
+/// All tasks with their rank keys, sorted by manual rank.
 pub fn ranks(read: &dyn Read) -> Result<Vec<(String, TaskId)>, StoreError> {
     let key = |row: &Row| (row.rank().to_owned(), row.id);
     let mut all: Vec<_> = columns::with(read, |rows: &[Row]| rows.iter().map(key).collect())?;
@@ -486,7 +477,7 @@ pub fn ranks(read: &dyn Read) -> Result<Vec<(String, TaskId)>, StoreError> {
     Ok(all)
 }
 
-/// How many tasks have each status, archived ones left out.
+/// Number of unarchived tasks per status.
 pub fn counts(read: &dyn Read) -> Result<Vec<(TaskStatus, u64)>, StoreError> {
     let mut counts = Vec::with_capacity(TaskStatus::ALL.len());
     for status in TaskStatus::ALL {
@@ -496,12 +487,12 @@ pub fn counts(read: &dyn Read) -> Result<Vec<(TaskStatus, u64)>, StoreError> {
     Ok(counts)
 }
 
-/// How many tasks are open.
+/// Number of open, unarchived tasks.
 pub fn open_count(read: &dyn Read) -> Result<u64, StoreError> {
     Ok(counts(read)?.iter().filter(|(status, _)| status.is_open()).map(|(_, n)| n).sum())
 }
 
-/// How many open tasks somebody has.
+/// Number of open tasks of an assignee.
 pub fn open_count_of(read: &dyn Read, who: Assignee) -> Result<u64, StoreError> {
     let mut sum = 0;
     for status in OPEN {
@@ -512,7 +503,7 @@ pub fn open_count_of(read: &dyn Read, who: Assignee) -> Result<u64, StoreError> 
     Ok(sum as u64)
 }
 
-/// Open tasks that somebody has, at most so many.
+/// Open tasks of an assignee, at most `limit`.
 pub fn open_of(read: &dyn Read, who: Assignee, limit: usize) -> Result<Vec<Task>, StoreError> {
     let mut all = Vec::new();
     for status in OPEN {

@@ -1,4 +1,4 @@
-//! How lists of tasks look, and the views that are built in.
+//! Layouts, columns and built-in views of task lists.
 
 use super::grouping::GroupBy;
 use super::keys::KEYS;
@@ -12,20 +12,15 @@ use kernel::text::ellipsis;
 use kernel::{AccountId, FieldError};
 use store::{Read, StoreError};
 
-/// What saved views call tasks.
+/// Noun of task lists in saved views.
 pub const NOUN: &str = "tasks";
 
-/// How tasks are laid out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Layout {
-    /// Row by row.
     #[default]
     List,
-    /// In columns.
     Board,
-    /// By due date.
     Calendar,
-    /// As bars along the days.
     Timeline,
 }
 
@@ -38,7 +33,7 @@ impl Layout {
         (Self::Timeline, "timeline", "Timeline", "timeline"),
     ];
 
-    /// The layout of a word.
+    /// Parses a word.
     #[must_use]
     pub fn from_word(word: &str) -> Option<Self> {
         Self::ALL.iter().find(|(_, name, ..)| *name == word).map(|(value, ..)| *value)
@@ -49,7 +44,7 @@ impl Layout {
         Self::ALL.iter().find(|(one, ..)| *one == self).map_or("list", |(_, word, ..)| word)
     }
 
-    /// The order unless another is chosen.
+    /// Default order.
     #[must_use]
     pub fn usual_sort(self) -> Sort {
         match self {
@@ -60,7 +55,7 @@ impl Layout {
     }
 }
 
-/// The same look with empty words where it is as usual.
+/// Clears the words of a look that equal the defaults.
 #[must_use]
 pub fn tidy(mut look: Look) -> Look {
     let layout = Layout::from_word(&look.layout).unwrap_or_default();
@@ -78,7 +73,7 @@ pub fn tidy(mut look: Look) -> Look {
     look
 }
 
-/// The list of tasks, which can be kept as views.
+/// Task lists, for saved views.
 pub static LISTS: Lists = Lists {
     paths: NOUN,
     kept: &["open", "mine", "week", "waiting", "unassigned"],
@@ -86,7 +81,7 @@ pub static LISTS: Lists = Lists {
     faults: |_, _, words| Ok(faults(words)),
 };
 
-/// What a look says that no list of tasks knows.
+/// Errors for words of a look that task lists do not know.
 fn faults(words: LookWords<'_>) -> Vec<FieldError> {
     let of = |name: &str| words.iter().find(|(one, _)| *one == name).map_or("", |(_, word)| word);
     let mut faults = Vec::new();
@@ -124,7 +119,7 @@ fn faults(words: LookWords<'_>) -> Vec<FieldError> {
     faults
 }
 
-/// The views that every workspace has; the first is shown when none is named.
+/// The views of every workspace. The first is the default.
 #[must_use]
 pub fn built_in() -> Vec<View> {
     vec![
@@ -136,7 +131,7 @@ pub fn built_in() -> Vec<View> {
     ]
 }
 
-/// All views that somebody sees: the built-in ones, then those that were saved.
+/// All views that an account sees: built-in views, then saved ones.
 pub fn all(read: &dyn Read, who: AccountId) -> Result<Vec<View>, StoreError> {
     let mut all = views::on_list(read, (NOUN, who), built_in())?;
     for view in &mut all {
@@ -145,8 +140,7 @@ pub fn all(read: &dyn Read, who: AccountId) -> Result<Vec<View>, StoreError> {
     Ok(all)
 }
 
-/// The columns that a list can show beside the title, with their labels; all of the first are shown
-/// unless others are chosen.
+/// Optional columns of a list, with labels. The first eight are shown by default.
 pub const COLUMNS: &[(&str, &str)] = &[
     ("priority", "Priority"),
     ("id", "Number"),
@@ -161,15 +155,14 @@ pub const COLUMNS: &[(&str, &str)] = &[
     ("updated", "Last change"),
 ];
 
-/// How many of the columns are shown unless others are chosen.
 const USUAL: usize = 8;
 
-/// Which columns a list shows.
+/// The columns that a list shows.
 #[derive(Clone, Debug)]
 pub struct Columns(Vec<&'static str>);
 
 impl Columns {
-    /// Those of a text with commas; the usual ones when it names none.
+    /// Parses comma-separated names. Without a known name, the default columns.
     #[must_use]
     pub fn of(text: &str) -> Self {
         let known = |word: &str| word == "title" || COLUMNS.iter().any(|(one, _)| *one == word);
@@ -182,13 +175,12 @@ impl Columns {
         Self(all.map(|(_, (word, _))| *word).collect())
     }
 
-    /// Whether a column is shown.
     #[must_use]
     pub fn has(&self, word: &str) -> bool {
         self.0.contains(&word)
     }
 
-    /// The text with one column more or less; empty when these are the usual ones.
+    /// The columns with one toggled, as text. Empty if the result is the default.
     #[must_use]
     pub fn toggled(&self, word: &str) -> String {
         let wanted = |one: &str| self.has(one) != (one == word);

@@ -1,4 +1,4 @@
-//! Labels and relations of many tasks at once, from columns of their own: for lists and filters.
+//! Labels and relations of many tasks at once, from columns of their own, for lists and filters.
 
 use std::collections::{HashMap, HashSet};
 
@@ -15,7 +15,7 @@ use kernel::{RelationId, RelationKind, StreamId, TaskId, TaskStatus};
 use store::columns::{self, Column};
 use store::{Range, Read, ReadExt as _, StoreError};
 
-/// Which task has which label.
+/// A label of a task, as a column.
 struct Mark {
     task: TaskId,
     label: LabelId,
@@ -34,7 +34,7 @@ impl Column for Mark {
     }
 }
 
-/// Which task waits for which, or is related to it.
+/// A relation between tasks, as a column.
 struct Tie {
     id: RelationId,
     kind: RelationKind,
@@ -55,7 +55,7 @@ impl Column for Tie {
     }
 }
 
-/// The tasks with one of these labels.
+/// Tasks with any of these labels.
 pub fn with_label(read: &dyn Read, labels: &[LabelId]) -> Result<TaskSet, StoreError> {
     columns::with(read, |marks: &[Mark]| {
         let fit = marks.iter().filter(|mark| labels.contains(&mark.label));
@@ -63,12 +63,12 @@ pub fn with_label(read: &dyn Read, labels: &[LabelId]) -> Result<TaskSet, StoreE
     })
 }
 
-/// The tasks that have a label, whichever.
+/// Tasks with at least one label.
 pub fn labelled(read: &dyn Read) -> Result<TaskSet, StoreError> {
     columns::with(read, |marks: &[Mark]| marks.iter().map(|mark| mark.task).collect())
 }
 
-/// The open tasks whose delivered work waits for a person.
+/// Open tasks with a deliverable in review.
 pub fn in_review(read: &dyn Read) -> Result<TaskSet, StoreError> {
     let pieces: Vec<Deliverable> = read.scan(deliverables::IN_REVIEW, &Range::all())?;
     let mut open = Vec::with_capacity(pieces.len());
@@ -80,14 +80,13 @@ pub fn in_review(read: &dyn Read) -> Result<TaskSet, StoreError> {
     Ok(open.into_iter().collect())
 }
 
-/// The labels of these tasks.
 pub fn labels_of(
     read: &dyn Read,
     tasks: &TaskSet,
 ) -> Result<HashMap<TaskId, Vec<LabelId>>, StoreError> {
     columns::with(read, |mut marks: &[Mark]| {
         let mut labels: HashMap<TaskId, Vec<LabelId>> = HashMap::new();
-        // Both are in the order of tasks.
+        // Both are in task order.
         for task in tasks.ids() {
             marks = &marks[marks.partition_point(|mark| mark.task < *task)..];
             let own = marks.iter().take_while(|mark| mark.task == *task).map(|mark| mark.label);
@@ -97,7 +96,7 @@ pub fn labels_of(
     })
 }
 
-/// How many tasks have each label.
+/// Number of tasks per label.
 pub fn label_counts(read: &dyn Read) -> Result<HashMap<LabelId, usize>, StoreError> {
     columns::with(read, |marks: &[Mark]| {
         let mut counts: HashMap<LabelId, usize> = HashMap::new();
@@ -108,7 +107,7 @@ pub fn label_counts(read: &dyn Read) -> Result<HashMap<LabelId, usize>, StoreErr
     })
 }
 
-/// How many tasks of a stream stand where, archived ones left out.
+/// Number of unarchived tasks of a stream per status.
 pub fn in_stream(
     read: &dyn Read,
     stream: StreamId,
@@ -122,17 +121,16 @@ pub fn in_stream(
     })
 }
 
-/// The open tasks of a stream.
+/// Counts of the open tasks of a stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Open {
     pub all: usize,
-    /// Those under way that are not overdue.
+    /// In progress and not overdue.
     pub moving: usize,
-    /// Those that are overdue.
     pub overdue: usize,
 }
 
-/// The open tasks of each stream that has some, in one walk over all tasks.
+/// Counts of open tasks per stream, from one scan. Omits streams without open tasks.
 pub fn open_by_stream(
     read: &dyn Read,
     passed: Passed,
@@ -153,7 +151,7 @@ pub fn open_by_stream(
     })
 }
 
-/// The tasks of a stream that are no part of another of its tasks.
+/// Tasks of a stream whose parent is not in the same stream.
 pub fn tops_in_stream(read: &dyn Read, stream: StreamId) -> Result<Vec<TaskId>, StoreError> {
     columns::with(read, |rows: &[Row]| {
         let own = || rows.iter().filter(|row| row.stream() == Some(stream));
@@ -163,12 +161,12 @@ pub fn tops_in_stream(read: &dyn Read, stream: StreamId) -> Result<Vec<TaskId>, 
     })
 }
 
-/// The tasks that wait for others, each with how many of those are still to be done.
+/// Number of open blockers per blocked task.
 pub fn blocked(read: &dyn Read) -> Result<HashMap<TaskId, usize>, StoreError> {
     Ok(counted(held_up(read, waits(read)?)?.into_iter().map(|(task, _)| task)))
 }
 
-/// The same, of these tasks only.
+/// Like [`blocked`], limited to these tasks.
 pub fn blocked_among(
     read: &dyn Read,
     tasks: &TaskSet,
@@ -177,8 +175,7 @@ pub fn blocked_among(
     Ok(counted(held_up(read, pairs)?.into_iter().map(|(task, _)| task)))
 }
 
-/// The tasks for which others wait, each with how many of those there are; only what is still to be
-/// done keeps anything waiting.
+/// Number of waiting tasks per open blocker.
 pub fn blocking(read: &dyn Read) -> Result<HashMap<TaskId, usize>, StoreError> {
     Ok(counted(held_up(read, waits(read)?)?.into_iter().map(|(_, other)| other)))
 }
@@ -191,12 +188,12 @@ fn counted(tasks: impl Iterator<Item = TaskId>) -> HashMap<TaskId, usize> {
     counts
 }
 
-/// Which of these tasks waits for which other of them.
+/// Wait pairs (task, blocker) within this set.
 pub fn waits_among(read: &dyn Read, tasks: &TaskSet) -> Result<Vec<(TaskId, TaskId)>, StoreError> {
     pairs(read, |tie| tasks.contains(tie.task) && tasks.contains(tie.other))
 }
 
-/// Every task that waits, with what it waits for.
+/// All wait pairs (task, blocker).
 pub fn waits(read: &dyn Read) -> Result<Vec<(TaskId, TaskId)>, StoreError> {
     pairs(read, |_| true)
 }
@@ -211,7 +208,7 @@ fn pairs(
     })
 }
 
-/// Those of the pairs whose second is still to be done.
+/// Keeps the pairs with an open blocker.
 fn held_up(
     read: &dyn Read,
     mut pairs: Vec<(TaskId, TaskId)>,
@@ -219,7 +216,7 @@ fn held_up(
     if pairs.is_empty() {
         return Ok(pairs);
     }
-    // In the order of the columns: to look each one up for itself reads memory all over the place.
+    // In column order, because single lookups read memory at random.
     pairs.sort_unstable_by_key(|(_, other)| *other);
     let open = list::open_among(read, &pairs.iter().map(|(_, other)| *other).collect())?;
     pairs.retain(|(_, other)| open.contains(*other));

@@ -1,4 +1,4 @@
-//! All tasks that a query finds, for a change of every one of them.
+//! All tasks that match a query, for bulk changes.
 
 use super::error::TaskError;
 use super::filter::Asker;
@@ -7,10 +7,10 @@ use kernel::TaskId;
 use kernel::filter::Query;
 use web::format;
 
-/// All tasks that fit a query, the most urgent first.
+/// All tasks that match a query, highest priority first.
 ///
 /// # Errors
-/// When a term of the query is not known, more than `most` tasks fit, or the store fails.
+/// If a term of the query is unknown or more than `most` tasks match.
 pub fn matching(asker: &Asker<'_>, q: &str, most: usize) -> Result<Vec<TaskId>, TaskError> {
     let filter = Filter::of(asker.understand(&Query::parse(q))?.strict()?);
     let cut = Cut { after: None, limit: most + 1 };

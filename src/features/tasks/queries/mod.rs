@@ -1,4 +1,4 @@
-//! Reads of tasks: by name, as lists, as views for pages and models.
+//! Reads of tasks: single tasks, lists, and views for pages and models.
 
 mod best;
 pub mod brief;
@@ -47,28 +47,27 @@ use kernel::key::KeyBuf;
 use kernel::{StreamId, TaskId};
 use store::{Range, Read, ReadExt, StoreError};
 
-/// What stands before task numbers until the workspace has its own letters.
+/// Prefix of task numbers until the workspace has its own.
 const DEFAULT_KEY: &str = "HQ";
-/// How many parts of a task are looked at.
+/// Maximum number of subtasks to read.
 const MAX_PARTS: usize = 500;
 
-/// The letters in front of task numbers.
+/// Prefix of task numbers.
 pub fn key(read: &dyn Read) -> Result<String, StoreError> {
     let settings = read.get::<Settings>(())?;
     Ok(settings.map_or_else(|| DEFAULT_KEY.to_owned(), |settings| settings.task_key))
 }
 
-/// The name of a task: `MC-142`.
+/// Display name of a task, such as `MC-142`.
 pub fn name(read: &dyn Read, number: u32) -> Result<String, StoreError> {
     Ok(format!("{}-{number}", key(read)?))
 }
 
-/// A task by its id.
 pub fn get(read: &dyn Read, id: TaskId) -> Result<Task, TaskError> {
     get_rev(read, id).map(|(task, _)| task)
 }
 
-/// A task by its id, with its rev.
+/// Task and its revision.
 pub fn get_rev(read: &dyn Read, id: TaskId) -> Result<(Task, u64), TaskError> {
     match read.get_rev::<Task>(id)? {
         Some(found) => Ok(found),
@@ -76,7 +75,7 @@ pub fn get_rev(read: &dyn Read, id: TaskId) -> Result<(Task, u64), TaskError> {
     }
 }
 
-/// A task by what people and models call it: `MC-142` (also with a former key), `142`, or its id.
+/// Finds a task by display name (`MC-142`, also with a former key), number (`142`) or id.
 pub fn resolve(read: &dyn Read, text: &str) -> Result<Task, TaskError> {
     let text = text.trim().trim_start_matches('#');
     let found = match text.parse::<TaskId>() {
@@ -95,7 +94,7 @@ pub fn resolve(read: &dyn Read, text: &str) -> Result<Task, TaskError> {
     }
 }
 
-/// The task that a tool call means: the one it names, else the one that its run works on.
+/// Task of a tool call: the named one, else the task of the run.
 pub fn meant(read: &dyn Read, text: Option<&str>, own: Option<TaskId>) -> Result<Task, TaskError> {
     match (text.map(str::trim).filter(|text| !text.is_empty()), own) {
         (Some(text), _) => resolve(read, text),
@@ -104,10 +103,10 @@ pub fn meant(read: &dyn Read, text: Option<&str>, own: Option<TaskId>) -> Result
     }
 }
 
-/// The stream that is meant by a name or an id; `none` and nothing are none.
+/// Finds a stream by name or id. Empty and `none` mean no stream.
 ///
 /// # Errors
-/// When there is none of that name.
+/// If there is no such stream.
 pub fn stream(read: &dyn Read, text: &str) -> Result<Option<StreamId>, TaskError> {
     match text.trim() {
         "" | "none" => Ok(None),
@@ -119,7 +118,7 @@ pub fn stream(read: &dyn Read, text: &str) -> Result<Option<StreamId>, TaskError
     }
 }
 
-/// The number in `MC-142`, `mc-142` or `142`; nothing when the letters are not this workspace's.
+/// Parses `MC-142`, `mc-142` or `142`. `None` if the prefix is not of this workspace.
 fn number(read: &dyn Read, text: &str) -> Result<Option<u32>, StoreError> {
     let Some((letters, digits)) = text.rsplit_once('-') else { return Ok(text.parse().ok()) };
     let Ok(number) = digits.parse() else { return Ok(None) };
@@ -132,12 +131,12 @@ fn number(read: &dyn Read, text: &str) -> Result<Option<u32>, StoreError> {
     Ok(known.then_some(number))
 }
 
-/// The ids of the parts of a task, archived ones too.
+/// Ids of the subtasks, including archived ones.
 pub fn child_ids(read: &dyn Read, id: TaskId) -> Result<Vec<TaskId>, StoreError> {
     read.referrers::<Task, Task>(id, 2, MAX_PARTS)
 }
 
-/// The parts of a task in the order of making, without archived ones.
+/// Subtasks in creation order, without archived ones.
 pub fn children(read: &dyn Read, id: TaskId) -> Result<Vec<Task>, StoreError> {
     let mut parts = Vec::new();
     for id in child_ids(read, id)? {
@@ -146,7 +145,7 @@ pub fn children(read: &dyn Read, id: TaskId) -> Result<Vec<Task>, StoreError> {
     Ok(parts)
 }
 
-/// The tasks above a task, from the top down.
+/// Ancestors of a task, top first.
 pub fn ancestors(read: &dyn Read, task: &Task) -> Result<Vec<Task>, StoreError> {
     let mut chain = Vec::new();
     let mut at = task.parent;
@@ -159,7 +158,7 @@ pub fn ancestors(read: &dyn Read, task: &Task) -> Result<Vec<Task>, StoreError> 
     Ok(chain)
 }
 
-/// Everything that begins with this id in an index of a record that belongs to a task.
+/// Index range of the records of a task.
 pub(super) fn of_task(id: TaskId) -> Range {
     Range::prefix(KeyBuf::of(&id))
 }

@@ -1,4 +1,4 @@
-//! What is called by its name in a query: streams, labels, recurring tasks, templates.
+//! Nouns that queries reference by name: streams, labels, recurring tasks, templates.
 
 use super::terms::OneOf;
 use crate::streams::model::Stream;
@@ -9,9 +9,9 @@ use kernel::filter::{Key, unknown_value};
 use kernel::{SeriesId, StreamId, TemplateId};
 use store::{Range, Read, ReadExt as _, Record, StoreError};
 
-/// Something that is called by its name.
+/// A record that queries reference by name.
 pub(super) trait Named: Record {
-    /// Its id and its name, unless it is out of the way.
+    /// Id and name. `None` if archived.
     fn named(&self) -> Option<(Self::Id, String)>;
 }
 
@@ -39,12 +39,12 @@ impl Named for Template {
     }
 }
 
-/// All that have a name, with it.
+/// Ids and names of all records that are not archived.
 pub(super) fn named<R: Named>(read: &dyn Read) -> Result<Vec<(R::Id, String)>, StoreError> {
     Ok(read.list::<R>(&Range::all())?.iter().filter_map(Named::named).collect())
 }
 
-/// Those of the known things that the values name.
+/// Ids of the known names among the query values.
 pub(super) fn chosen<I: Copy>(
     key: &Key,
     values: &[String],

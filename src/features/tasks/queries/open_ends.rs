@@ -1,4 +1,4 @@
-//! What keeps a task from being finished.
+//! Open items that prevent completion of a task.
 
 use crate::deliverables::model::{self, Deliverable};
 use kernel::key::KeyBuf;
@@ -6,21 +6,20 @@ use kernel::{DeliverableState, TaskId};
 use store::{Range, Read, ReadExt, StoreError};
 use web::format;
 
-/// What is still open on a task.
+/// Open items of a task.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OpenEnds {
-    /// Titles of delivered work that waits for a person.
+    /// Titles of deliverables in review.
     pub in_review: Vec<String>,
-    /// Titles of delivered work that was sent back.
+    /// Titles of deliverables that were sent back.
     pub sent_back: Vec<String>,
-    /// Numbers of open parts.
+    /// Numbers of open subtasks.
     pub parts: Vec<u32>,
-    /// How much delivered work was approved.
+    /// Number of approved deliverables.
     pub approved: usize,
 }
 
 impl OpenEnds {
-    /// Reads what is open on a task.
     pub fn of(read: &dyn Read, task: TaskId) -> Result<Self, StoreError> {
         let mut ends = Self::default();
         let range = Range::prefix(KeyBuf::of(&task));
@@ -39,13 +38,12 @@ impl OpenEnds {
         Ok(ends)
     }
 
-    /// Whether nothing is open.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.in_review.is_empty() && self.sent_back.is_empty() && self.parts.is_empty()
     }
 
-    /// What is still open, behind words that say that the task is done: `, with 2 open subtasks`; else nothing.
+    /// Suffix for a message that the task is done, such as `, with 2 open subtasks`. Empty if nothing is open.
     #[must_use]
     pub fn told(&self) -> String {
         let pieces = self.in_review.len() + self.sent_back.len();
@@ -59,7 +57,7 @@ impl OpenEnds {
         if all.is_empty() { String::new() } else { format!(", with {}", all.join(" and ")) }
     }
 
-    /// What is open and what to do, in one line; nothing when the task can be finished.
+    /// What is open and what to do, in one line. `None` if the task can be completed.
     #[must_use]
     pub fn why(&self, key: &str) -> Option<String> {
         let quoted = |titles: &[String]| {

@@ -1,4 +1,4 @@
-//! Which due dates have passed, and which tasks are missed by that.
+//! Overdue tasks, and the tasks that become missed as a result.
 
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
@@ -16,66 +16,66 @@ use kernel::{Priority, RunState, TaskId, TaskStatus};
 use store::{Range, Read, ReadExt as _, StoreError};
 use web::time::{Due, Work};
 
-/// The least by which time goes on.
+/// Smallest time step.
 const TICK: SignedDuration = SignedDuration::from_millis(1);
-/// Of what passed earlier nobody is told any more: it was found after a long sleep, or imported.
+/// Due dates that passed longer ago are recorded without a notification, for example after an import or long downtime.
 const OLD: SignedDuration = SignedDuration::from_hours(3 * 24);
 
-/// What the clock has brought for a task.
+/// A consequence of a passed due date.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fell {
-    /// Its due date has passed, and people are to hear of it.
+    /// The due date has passed; notify people.
     Overdue(TaskId),
-    /// Its due date passed long ago: it is noted, and nobody hears of it.
+    /// The due date passed long ago; record it without a notification.
     Noted(TaskId),
-    /// It is missed: nothing happened on it since then.
+    /// The task is missed: nothing happened on it since that time.
     Missed(TaskId, Timestamp),
 }
 
-/// The rules of the workspace.
+/// Task rules of the workspace.
 pub fn rules(read: &dyn Read) -> Result<TaskRules, StoreError> {
     Ok(read.get::<TaskRules>(())?.unwrap_or_default())
 }
 
-/// Which due dates have passed at a moment: those at a time of day when it comes, those of a day when the
-/// day is over. Made once for many tasks, of which it says the same in lists, counts and notices.
+/// Cutoffs for passed due dates. A due moment passes at that moment, a due day when the day is over. Computed once and
+/// used for many tasks, so that lists, counts and notices agree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Passed {
-    /// A moment before this one has passed, in milliseconds.
+    /// Exclusive cutoff for due moments, in milliseconds.
     moments: i64,
-    /// The same for the end of a day.
+    /// Exclusive cutoff for due days, in milliseconds.
     days: i64,
 }
 
 impl Passed {
-    /// What has passed at this moment; days are as they are in this zone.
+    /// Cutoffs at `now`, with days in this zone.
     #[must_use]
     pub fn at(now: Timestamp, zone: &TimeZone) -> Self {
-        // ok: every day of which it can be now has a beginning.
+        // ok: every current day has a midnight.
         let today = midnight(zone, due::day(now, zone)).unwrap_or(now);
         Self { moments: now.as_millisecond() + 1, days: today.as_millisecond() }
     }
 
-    /// Whether a task is overdue: it is open, and its due date has passed.
+    /// Returns `true` if the task is open and past due.
     #[must_use]
     pub fn is_overdue(self, task: &Task) -> bool {
         let due = task.due_at.map(Timestamp::as_millisecond);
         self.holds(task.status, due, task.due_has_time)
     }
 
-    /// The same of what is known of a task: where it stands, and when it is due, in milliseconds.
+    /// Like `is_overdue`, from single values. `due` is in milliseconds.
     pub(super) fn holds(self, status: TaskStatus, due: Option<i64>, has_time: bool) -> bool {
         let line = if has_time { self.moments } else { self.days };
         status.is_open() && due.is_some_and(|due| due < line)
     }
 }
 
-/// What has passed by the clock of the workspace, for what is told to everybody.
+/// Cutoffs in the workspace's time zone, for shared output such as notices.
 pub fn passed(read: &dyn Read, now: Timestamp) -> Result<Passed, StoreError> {
     Ok(Passed::at(now, &zone(read)?))
 }
 
-/// The due date of a task as it is shown.
+/// Due date for display.
 #[must_use]
 pub fn shown(task: &Task, today: &Today) -> Option<Due> {
     let due = Deadline::of(task)?;
@@ -88,13 +88,13 @@ pub fn shown(task: &Task, today: &Today) -> Option<Due> {
     Some(Due::new(due::day(due.at, &today.zone), now, work).at(due.time(&today.zone)))
 }
 
-/// The workspace's zone.
+/// Time zone of the workspace.
 fn zone(read: &dyn Read) -> Result<TimeZone, StoreError> {
     let settings = read.get::<Settings>(())?;
     Ok(settings.map_or(TimeZone::UTC, |settings| due::zone(&settings.zone)))
 }
 
-/// When a task becomes overdue: at its moment, or when its day is over in this zone.
+/// Time at which the task becomes overdue: its due moment, or the end of its due day in this zone.
 #[must_use]
 pub fn overdue_at(task: &Task, zone: &TimeZone) -> Option<Timestamp> {
     let due_at = task.due_at?;
@@ -104,14 +104,14 @@ pub fn overdue_at(task: &Task, zone: &TimeZone) -> Option<Timestamp> {
     }
 }
 
-/// When a task that nobody is at is missed.
+/// Time at which an inactive task becomes missed.
 fn missed_at(task: &Task, zone: &TimeZone, days: u16) -> Option<Timestamp> {
     let day = due::day(task.due_at?, zone).tomorrow().ok()?;
     let span = jiff::Span::new().try_days(i64::from(days)).ok()?;
     midnight(zone, day.checked_add(span).ok()?)
 }
 
-/// The stretches of the index in which open tasks stand by their due date.
+/// Index ranges of open tasks with a due date in the given bounds.
 fn stretches(from: Option<Timestamp>, to: Option<Timestamp>) -> impl Iterator<Item = Range> {
     let kinds = OPEN.into_iter().flat_map(|status| {
         let all = Priority::ALL.iter();
@@ -129,10 +129,10 @@ fn stretches(from: Option<Timestamp>, to: Option<Timestamp>) -> impl Iterator<It
     })
 }
 
-/// When the next due date passes.
+/// Next time at which a due date passes.
 pub fn next(read: &dyn Read, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
     let (mut next, zone) = (None::<Timestamp>, zone(read)?);
-    // What is due just now has passed.
+    // A task that is due exactly now is already past due.
     for range in stretches(Some(now + TICK), None) {
         let first: Vec<Task> = read.scan(BY_STATUS, &range.limit(1))?;
         let at = first.first().and_then(|task| overdue_at(task, &zone));
@@ -144,7 +144,7 @@ pub fn next(read: &dyn Read, now: Timestamp) -> Result<Option<Timestamp>, StoreE
     Ok(next)
 }
 
-/// What has fallen due since the last look, at most so many tasks.
+/// Consequences of due dates that passed since the last call, at most `limit` tasks.
 pub fn fallen(read: &dyn Read, now: Timestamp, limit: usize) -> Result<Vec<Fell>, StoreError> {
     let (zone, rules) = (zone(read)?, rules(read)?);
     let passed = Passed::at(now, &zone);
@@ -161,7 +161,7 @@ pub fn fallen(read: &dyn Read, now: Timestamp, limit: usize) -> Result<Vec<Fell>
     Ok(fallen)
 }
 
-/// What the clock has brought for a task that is overdue.
+/// Consequence for an overdue task.
 fn fell(
     read: &dyn Read,
     task: &Task,
@@ -175,14 +175,14 @@ fn fell(
         return Ok(Some(if old { Fell::Noted(task.id) } else { Fell::Overdue(task.id) }));
     }
     let missed = missed_at(task, zone, rules.missed_after_days);
-    // What somebody opened again or changed after that is not missed by the same date.
+    // A task that was reopened or changed after this time is not missed by the same due date.
     let missed = missed.is_some_and(|at| at <= now && task.updated_at < at);
     let lost = missed && is_lost(read, task, since)?;
     Ok(lost.then_some(Fell::Missed(task.id, since)))
 }
 
-/// Whether a task that is overdue since then is lost: it was never begun, or nothing happened on it
-/// since. Never while a run works on it or waits, delivered work waits for a look, or it is blocked.
+/// Returns `true` if a task that is overdue since `since` was never begun or had no activity since. `false` while a run
+/// works on it or waits, a deliverable is in review, or the task is blocked.
 pub fn is_lost(read: &dyn Read, task: &Task, since: Timestamp) -> Result<bool, StoreError> {
     if !matches!(task.status, TaskStatus::Todo | TaskStatus::InProgress) {
         return Ok(false);
@@ -256,7 +256,7 @@ mod tests {
             // Days of 23 and of 25 hours.
             ("Europe/Berlin", date(2026, 3, 29)),
             ("Europe/Berlin", date(2026, 10, 25)),
-            // A day that begins at one o'clock, and one whose last hour comes twice.
+            // A day that begins at one o'clock, and a day whose last hour is repeated.
             ("America/Sao_Paulo", date(2018, 11, 3)),
             ("America/Sao_Paulo", date(2018, 2, 17)),
             ("Asia/Kathmandu", date(2026, 11, 20)),

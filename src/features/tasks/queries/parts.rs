@@ -1,4 +1,5 @@
-//! How much agents have given out of a task: its parts, and tasks beside it that were made while it was worked on.
+//! Counts the work that agents delegate from a task: its subtasks, and separate tasks created while working on it.
+//! Limits delegation loops.
 
 use crate::comments::model::{BY_TASK, Comment};
 use crate::runs::model::Run;
@@ -6,17 +7,17 @@ use crate::tasks::model::Task;
 use kernel::{Assignee, RunId, TaskId};
 use store::{Range, Read, ReadExt, StoreError};
 
-/// How many parts of a task agents make before a person has to say something on it.
+/// Maximum number of subtasks that agents create until a person comments.
 pub const MOST: usize = 10;
-/// How many of the last comments, and of the newest tasks, are looked at.
+/// Maximum number of comments, tasks and steps to search.
 const LOOKED_AT: usize = 200;
-/// How deep parts of parts are counted.
+/// Maximum depth of the count.
 const LEVELS: usize = 5;
-/// How many parts are read to count them.
+/// Maximum number of subtasks to read for the count.
 const COUNTED: usize = 500;
 
-/// The task from which all of this comes that agents made: above a part of a task, or above what a run works on. A
-/// task that a person made is at the top of what agents make of it.
+/// The task at the root of delegated work: above a subtask, or above the task of a run. A task that a person created is
+/// a root.
 pub fn top(
     read: &dyn Read,
     parent: Option<TaskId>,
@@ -33,7 +34,7 @@ pub fn top(
     Ok(top)
 }
 
-/// The task of which something is a part, else the one on which it was made.
+/// Parent of a task, else the task whose run created it.
 fn above(
     read: &dyn Read,
     parent: Option<TaskId>,
@@ -45,13 +46,12 @@ fn above(
     }
 }
 
-/// The task on which a run works.
 fn worked_on(read: &dyn Read, run: RunId) -> Result<Option<TaskId>, StoreError> {
     Ok(read.get::<Run>(run)?.and_then(|run| run.task))
 }
 
-/// What agents have given out of a task, and of its parts, since a person last said something on it; archived ones
-/// count. Beyond [`MOST`] it is not counted on.
+/// Number of tasks that agents created below a task since a person last commented on it, including archived ones. Stops
+/// counting above [`MOST`].
 pub fn since_a_person(read: &dyn Read, whole: TaskId) -> Result<usize, StoreError> {
     let last: Vec<Comment> =
         read.scan(BY_TASK, &super::of_task(whole).reverse().limit(LOOKED_AT))?;
@@ -70,14 +70,14 @@ pub fn since_a_person(read: &dyn Read, whole: TaskId) -> Result<usize, StoreErro
     for _ in 0..LEVELS {
         let mut below = Vec::new();
         for task in level {
-            // The newest first: those before a person's word count for nothing.
+            // Newest first. Subtasks older than the comment do not count.
             for part in super::child_ids(read, task)?.into_iter().rev() {
                 if MOST < count || looked_at == COUNTED {
                     return Ok(count);
                 }
                 looked_at += 1;
                 let part = read.get::<Task>(part)?;
-                // What a person made is the top of its own parts.
+                // A subtask that a person created is a root of its own.
                 if let Some(part) = part.filter(|part| part.created_by.agent().is_some()) {
                     count += usize::from(counts(&part));
                     below.push(part.id);
@@ -89,8 +89,8 @@ pub fn since_a_person(read: &dyn Read, whole: TaskId) -> Result<usize, StoreErro
     Ok(count)
 }
 
-/// Tasks that are no part of another, which agents gave away while they worked on this one, or on what came back of
-/// such a task; newest first.
+/// Tasks without a parent that agents delegated while working on this task, or on a result of such a task. Newest
+/// first.
 pub fn beside(read: &dyn Read, whole: TaskId) -> Result<Vec<Task>, StoreError> {
     let mut found = Vec::new();
     for (task, run) in given(read)? {
@@ -101,22 +101,22 @@ pub fn beside(read: &dyn Read, whole: TaskId) -> Result<Vec<Task>, StoreError> {
     Ok(found)
 }
 
-/// The newest tasks that agents gave away and that are no part of another, each with the run that did; newest first.
+/// The newest tasks without a parent that agents delegated, each with the delegating run. Newest first.
 fn given(read: &dyn Read) -> Result<Vec<(Task, RunId)>, StoreError> {
     let newest: Vec<Task> = read.list(&Range::all().reverse().limit(LOOKED_AT))?;
     let with_run = |task: Task| given_by(&task).map(|run| (task, run));
     Ok(newest.into_iter().filter_map(with_run).collect())
 }
 
-/// The run of the agent that gave a task away which is no part of another.
+/// The run that delegated a task without a parent to another agent.
 fn given_by(task: &Task) -> Option<RunId> {
     let agent = task.created_by.agent()?;
     let to = task.assignee.and_then(Assignee::agent).filter(|to| *to != agent);
     to.and(task.created_by.run()).filter(|_| task.parent.is_none())
 }
 
-/// The task at which a run's work began: its own, or, where that came back from somebody to whom it was given, the one
-/// from which it was given away.
+/// The task at which a run's work began. For a run on a task that was delegated, this is the task from which it was
+/// delegated.
 pub fn origin(read: &dyn Read, run: RunId) -> Result<Option<TaskId>, StoreError> {
     let (mut run, mut origin) = (run, None);
     for _ in 0..LOOKED_AT {

@@ -1,4 +1,4 @@
-//! Everybody a task can belong to: names, faces, and who is meant by a word.
+//! People and agents of a workspace: names, avatars, and lookup by name.
 
 use crate::agents::model::Agent;
 use crate::agents::queries::Called;
@@ -10,7 +10,7 @@ use store::{Range, Read, ReadExt, StoreError};
 use tool::args::nearest;
 use web::parts::{Choice, Face};
 
-/// The members and agents of a workspace, read once for a page or a tool call.
+/// The members and agents of a workspace, loaded once per page or tool call.
 pub struct People {
     members: Vec<Member>,
     agents: Vec<Agent>,
@@ -19,7 +19,6 @@ pub struct People {
 }
 
 impl People {
-    /// Reads everybody.
     pub fn read(read: &dyn Read) -> Result<Self, StoreError> {
         let live = read.scan::<Run>(runs::RUN_LIVE, &Range::all())?;
         let working = live.iter().filter(|run| run.state == RunState::Running);
@@ -37,26 +36,26 @@ impl People {
         self.agents.iter().find(|agent| agent.id == id)
     }
 
-    /// A member, also one who has left.
+    /// Also finds former members.
     #[must_use]
     pub fn member(&self, id: AccountId) -> Option<&Member> {
         self.members.iter().find(|member| member.account == id)
     }
 
-    /// An agent by its slug.
+    /// Active or archived agent by case-insensitive slug.
     #[must_use]
     pub fn agent_called(&self, slug: &str) -> Option<&Agent> {
         self.agents.iter().find(|agent| agent.slug.eq_ignore_ascii_case(slug))
     }
 
-    /// A member by the handle.
+    /// Current member by case-insensitive handle.
     #[must_use]
     pub fn member_called(&self, handle: &str) -> Option<&Member> {
         let mut here = self.members.iter().filter(|member| member.left_at.is_none());
         here.find(|member| member.handle.eq_ignore_ascii_case(handle))
     }
 
-    /// What `@` and tools call somebody.
+    /// Agent slug or member handle, as used with `@` and by tools.
     #[must_use]
     pub fn handle(&self, who: Assignee) -> String {
         match who {
@@ -67,13 +66,11 @@ impl People {
         .unwrap_or_else(|| "unknown".to_owned())
     }
 
-    /// The name of somebody.
     #[must_use]
     pub fn name(&self, who: Assignee) -> String {
         self.face(who).name
     }
 
-    /// The face of somebody.
     #[must_use]
     pub fn face(&self, who: Assignee) -> Face {
         match who {
@@ -90,28 +87,27 @@ impl People {
         }
     }
 
-    /// The face of whoever has a task.
+    /// Face of an assignee, or the placeholder for nobody.
     #[must_use]
     pub fn face_or_nobody(&self, who: Option<Assignee>) -> Face {
         who.map_or_else(Face::nobody, |who| self.face(who))
     }
 
-    /// The face of whoever did something.
     #[must_use]
     pub fn actor(&self, actor: Actor) -> Face {
         self.face(assignee_of(actor))
     }
 
-    /// What `@` calls whoever did something.
+    /// Agent slug or member handle of an actor.
     #[must_use]
     pub fn actor_handle(&self, actor: Actor) -> String {
         self.handle(assignee_of(actor))
     }
 
-    /// Who is meant: `me`, a slug or handle (with or without `@`), an id, `none`, or `hq` for what HQ itself holds.
+    /// Resolves `me`, a slug or handle (with or without `@`), an id, `none`, or `hq` for HQ itself.
     ///
     /// # Errors
-    /// When nobody of that name is here; the message names the nearest.
+    /// If the name is unknown. The message suggests the nearest name.
     pub fn find(&self, text: &str, me: Assignee) -> Result<Option<Assignee>, TaskError> {
         let word = text.trim().trim_start_matches('@');
         if word.eq_ignore_ascii_case("me") {
@@ -136,7 +132,7 @@ impl People {
         {
             return Ok(Some(Assignee::Person(id)));
         }
-        // Behind the names: a person may be called so.
+        // After the handles, because a person may have this handle.
         if ["hq", "system"].iter().any(|own| word.eq_ignore_ascii_case(own)) {
             return Ok(Some(Assignee::System));
         }
@@ -157,8 +153,8 @@ impl People {
         TaskError::UnknownAssignee { name: word.chars().take(60).collect(), hint }
     }
 
-    /// Everybody who can get a task, for a select; the one who has it now is listed in any case. HQ itself is not:
-    /// nothing begins by giving it work.
+    /// Possible assignees for a select, including the current one in any case. Excludes HQ itself, because assigning to
+    /// it starts nothing.
     #[must_use]
     pub fn choices(&self, now: Option<Assignee>, me: AccountId) -> Vec<Choice> {
         let mut list = vec![Choice::new("", "Nobody", now.is_none())];
@@ -181,7 +177,7 @@ impl People {
         list
     }
 
-    /// Everybody who can get a task: agents, then members.
+    /// Possible assignees: agents, then members.
     #[must_use]
     pub fn takers(&self) -> Vec<Assignee> {
         let here = self.members.iter().filter(|member| member.left_at.is_none());
@@ -189,33 +185,32 @@ impl People {
         agents.chain(here.map(|member| Assignee::Person(member.account))).collect()
     }
 
-    /// Whether an agent works right now.
+    /// Returns `true` if a run of the agent is running.
     #[must_use]
     pub fn is_working(&self, id: AgentId) -> bool {
         self.working.contains(&id)
     }
 
-    /// What everybody who can be named is called by, with their names: agents, then members.
+    /// Slugs and handles with display names: agents, then members.
     #[must_use]
     pub fn names(&self) -> Vec<(String, String)> {
         let agents = self.agents().map(|agent| (agent.slug.clone(), self.called.name(agent)));
         agents.chain(self.members_named()).collect()
     }
 
-    /// The handles of the members with their names.
+    /// Handles of current members with display names.
     #[must_use]
     pub fn members_named(&self) -> Vec<(String, String)> {
         let here = self.members.iter().filter(|member| member.left_at.is_none());
         here.map(|member| (member.handle.clone(), member.name.clone())).collect()
     }
 
-    /// The agents that take work, in the order of making.
+    /// Agents that are not archived, in creation order.
     pub fn agents(&self) -> impl Iterator<Item = &Agent> {
         self.agents.iter().filter(|agent| agent.archived_at.is_none())
     }
 }
 
-/// Who an actor is as somebody who has work.
 #[must_use]
 pub fn assignee_of(actor: Actor) -> Assignee {
     match actor {

@@ -1,4 +1,4 @@
-//! Reads of relations between tasks. What is a part of what stands in the tasks themselves.
+//! Reads of relations between tasks. Parents are stored in the tasks themselves.
 
 use crate::tasks::model::Task;
 use crate::tasks::model::relation::{BY_OTHER, BY_TASK, Relation};
@@ -6,25 +6,23 @@ use kernel::key::KeyBuf;
 use kernel::{RelationKind, TaskId, TaskStatus};
 use store::{Range, Read, ReadExt as _, StoreError};
 
-/// Whether a task of this status keeps those waiting that wait for it. One that has missed its day does:
-/// nobody has done it.
+/// Returns `true` if a blocker in this status keeps others waiting. A missed task does, because nobody has done it.
 #[must_use]
 pub fn keeps_waiting(status: TaskStatus) -> bool {
     !matches!(status, TaskStatus::Done | TaskStatus::Cancelled)
 }
 
-/// Whether a task keeps those waiting that wait for it.
+/// Returns `true` if the task keeps others waiting.
 #[must_use]
 pub fn is_unfinished(task: &Task) -> bool {
     task.archived_at.is_none() && keeps_waiting(task.status)
 }
 
-/// A kind of relations from one task to others.
+/// Index range of one kind of relation of a task.
 fn from(task: TaskId, kind: RelationKind) -> Range {
     Range::prefix(KeyBuf::of(&task).with(&(kind as u8)))
 }
 
-/// A relation, if it is there.
 pub fn find(
     read: &dyn Read,
     task: TaskId,
@@ -35,42 +33,40 @@ pub fn find(
     read.find::<Relation>(BY_TASK, &key)
 }
 
-/// How many relations a task has, in both directions.
+/// Number of relations of a task, in both directions.
 pub fn count(read: &dyn Read, task: TaskId) -> Result<usize, StoreError> {
     let own = Range::prefix(KeyBuf::of(&task));
     Ok(read.len(BY_TASK, &own)? + read.len(BY_OTHER, &own)?)
 }
 
-/// The ids of what a task waits for, what is over included.
+/// Ids of all blockers, including closed ones.
 pub fn blocker_ids(read: &dyn Read, task: TaskId) -> Result<Vec<TaskId>, StoreError> {
     let all = read.scan::<Relation>(BY_TASK, &from(task, RelationKind::BlockedBy))?;
     Ok(all.into_iter().map(|relation| relation.other).collect())
 }
 
-/// What a task waits for: what is still to be done first, then what is over; each by number.
+/// All blockers: open ones first, each group by number.
 pub fn blockers(read: &dyn Read, task: TaskId) -> Result<Vec<Task>, StoreError> {
     tasks(read, blocker_ids(read, task)?)
 }
 
-/// What a task waits for and is still to be done.
 pub fn open_blockers(read: &dyn Read, task: TaskId) -> Result<Vec<Task>, StoreError> {
     let mut all = blockers(read, task)?;
     all.retain(is_unfinished);
     Ok(all)
 }
 
-/// The ids of the tasks that wait for a task.
+/// Ids of the tasks that wait for a task.
 pub fn waiter_ids(read: &dyn Read, task: TaskId) -> Result<Vec<TaskId>, StoreError> {
     let all = read.scan::<Relation>(BY_OTHER, &from(task, RelationKind::BlockedBy))?;
     Ok(all.into_iter().map(|relation| relation.task).collect())
 }
 
-/// The tasks that wait for a task.
+/// Tasks that wait for a task.
 pub fn waiting_for(read: &dyn Read, task: TaskId) -> Result<Vec<Task>, StoreError> {
     tasks(read, waiter_ids(read, task)?)
 }
 
-/// The tasks that a task is related to.
 pub fn related(read: &dyn Read, task: TaskId) -> Result<Vec<Task>, StoreError> {
     let range = from(task, RelationKind::RelatesTo);
     let out = read.scan::<Relation>(BY_TASK, &range)?.into_iter().map(|relation| relation.other);

@@ -22,19 +22,19 @@ use kernel::{
 use store::history::{self, Steps};
 use store::{Hit, Range, Read, ReadExt as _, Root, Schema, StoreError, record};
 
-/// How many of the next turns of a schedule are named.
+/// Number of upcoming slots in a view.
 pub const AHEAD: usize = 5;
 
-/// How many of the newest tasks of a series are counted.
+/// Number of newest tasks of a series that are counted.
 pub const COUNTED: usize = 100;
 
-/// How far a version of a series is looked for.
+/// Maximum number of revisions to search for an earlier version of a series.
 const MOST_STEPS: usize = 500;
 
-/// How many days after the day of its slot a task may be due.
+/// Maximum number of days between a slot and its due date.
 pub const MOST_DAYS: u16 = 366;
 
-/// What the tasks of a series have in common: each may be changed for one, or for one and all that follow.
+/// A field that all tasks of a series share. It can be changed for one task, or for one and all following tasks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Common {
     Title,
@@ -43,14 +43,12 @@ pub enum Common {
     Assignee,
     Stream,
     Model,
-    /// The thinking level.
     Thinking,
     Labels,
     Due,
 }
 
 impl Common {
-    /// What people call it.
     #[must_use]
     pub fn label(self) -> &'static str {
         match self {
@@ -67,7 +65,7 @@ impl Common {
     }
 }
 
-/// In what a task is not as the tasks of its series are to be.
+/// Fields in which a task differs from its series.
 pub fn differing(read: &dyn Read, task: &Task, series: &Series) -> Result<Vec<Common>, StoreError> {
     let folded = |name: &String| name.trim().to_lowercase();
     let mut own: Vec<String> = Vec::new();
@@ -91,7 +89,7 @@ pub fn differing(read: &dyn Read, task: &Task, series: &Series) -> Result<Vec<Co
     Ok(all.into_iter().filter_map(|(field, differs)| differs.then_some(field)).collect())
 }
 
-/// When the task of a slot is due, in the zone of the series.
+/// Due time of the task of a slot, in the zone of the series.
 #[must_use]
 pub fn due_at(series: &Series, at: Timestamp) -> Option<Timestamp> {
     let due = series.due?;
@@ -104,18 +102,19 @@ pub fn due_at(series: &Series, at: Timestamp) -> Option<Timestamp> {
         None => Time::new(23, 59, 59, 0).ok()?,
     };
     let end = instant(&series.schedule.zone(), day.to_datetime(time))?;
-    // Late in the evening of a day that loses its last hour, or at a time before that of the slot.
+    // The due time can be before the slot: late in the evening of a day that loses its last hour, or with an earlier
+    // time of day.
     Some(end.max(at))
 }
 
-/// When a task is due as its series would say it; nothing where that cannot be said: before its day, or
-/// long after.
+/// Due rule of a series that yields the due time of this task. `None` if no rule does: the due date is before the
+/// slot's day or too far after it.
 #[must_use]
 pub fn due_of(series: &Series, task: &Task) -> Option<Option<DueAfter>> {
     let (Some(due), Some(slot)) = (task.due_at, task.occurrence_at) else {
         return task.due_at.is_none().then_some(None);
     };
-    // What the series said itself, also where a clock changed.
+    // The series' own rule, also where a clock change shifted the result.
     if series.due.is_some() && due_at(series, slot) == Some(due) {
         return Some(series.due);
     }
@@ -143,10 +142,10 @@ pub struct DueFields {
 }
 
 impl DueFields {
-    /// Reads it.
+    /// Parses the due rule.
     ///
     /// # Errors
-    /// When the time is none.
+    /// If the time is invalid.
     pub fn read(&self) -> Result<DueAfter, TaskError> {
         let minute = match self.time.as_deref().map(str::trim).filter(|text| !text.is_empty()) {
             Some(text) => {
@@ -168,18 +167,16 @@ impl From<DueAfter> for DueFields {
     }
 }
 
-/// A series by its id.
 pub fn get(read: &dyn Read, id: SeriesId) -> Result<Series, TaskError> {
     get_rev(read, id).map(|(series, _)| series)
 }
 
-/// A series by its id, with its rev.
+/// Series and its revision.
 pub fn get_rev(read: &dyn Read, id: SeriesId) -> Result<(Series, u64), TaskError> {
     read.get_rev::<Series>(id)?.ok_or(TaskError::NoSeries)
 }
 
-/// Whether a series says what it said after the transaction `rev`. That its next turn has been planned since is
-/// nothing that anybody wrote.
+/// Returns `true` if the series equals its version after the transaction `rev`, apart from the planned next slot.
 pub fn says_as_after(
     read: &dyn Read,
     schema: &Schema,
@@ -195,8 +192,8 @@ pub fn says_as_after(
     Ok(Series { next_at: series.next_at, ..then } == *series)
 }
 
-/// A series by what tools call it: its short or whole id, or its title in any case; of several of a title the
-/// one that comes next.
+/// Finds a series by short id, full id or case-insensitive title. If several have the title, returns the one with the
+/// nearest slot.
 pub fn resolve(read: &dyn Read, text: &str) -> Result<Series, TaskError> {
     let text = text.trim();
     let fits = |one: &Series| {
@@ -206,7 +203,7 @@ pub fn resolve(read: &dyn Read, text: &str) -> Result<Series, TaskError> {
     all(read)?.into_iter().find(fits).ok_or(TaskError::NoSeries)
 }
 
-/// All series: what comes next first, then what is paused or over, newest first.
+/// All series: active ones by next slot, then paused and ended ones, newest first.
 pub fn all(read: &dyn Read) -> Result<Vec<Series>, StoreError> {
     let mut all = read.list::<Series>(&Range::all())?;
     all.sort_by_key(|series| {
@@ -215,25 +212,25 @@ pub fn all(read: &dyn Read) -> Result<Vec<Series>, StoreError> {
     Ok(all)
 }
 
-/// Series whose moment has come, at most so many.
+/// Series with a due slot, at most `limit`.
 pub fn due(read: &dyn Read, now: Timestamp, limit: usize) -> Result<Vec<SeriesId>, StoreError> {
     let behind = kernel::time::from_ms(now.as_millisecond().saturating_add(1));
     let range = Range::between(KeyBuf::new(), KeyBuf::of(&behind));
     read.ids::<Series>(BY_NEXT, &range.limit(limit))
 }
 
-/// When the next task of any series is made.
+/// Next slot of any series.
 pub fn next(read: &dyn Read) -> Result<Option<Timestamp>, StoreError> {
     let first: Vec<Series> = read.scan(BY_NEXT, &Range::all().limit(1))?;
     Ok(first.first().and_then(|series| series.next_at))
 }
 
-/// How many tasks a series has made.
+/// Number of tasks that a series has created.
 pub fn spawned(read: &dyn Read, id: SeriesId) -> Result<u32, StoreError> {
     Ok(u32::try_from(read.sum(SPAWNED, &KeyBuf::of(&id))?).unwrap_or(0))
 }
 
-/// When the next tasks of a series are made, up to so many and to its end; none while it is paused.
+/// Upcoming slots of a series, at most `limit`, up to its end. Empty while it is paused.
 pub fn coming(
     read: &dyn Read,
     series: &Series,
@@ -252,14 +249,13 @@ pub fn coming(
     Ok(std::iter::once(first).chain(more).take(left.min(limit)).collect())
 }
 
-/// The newest slots of a series that were used, newest first.
+/// Used slots of a series, newest first.
 pub fn used(read: &dyn Read, id: SeriesId, limit: usize) -> Result<Vec<Occurrence>, StoreError> {
     let range = Range::prefix(KeyBuf::of(&id)).reverse().limit(limit);
     let hits: Vec<Hit<Occurrence>> = read.rows(&range)?;
     Ok(hits.into_iter().map(|hit| hit.record).collect())
 }
 
-/// The series that a task belongs to.
 pub fn of_task(read: &dyn Read, task: &Task) -> Result<Option<Series>, StoreError> {
     match task.series {
         Some(id) => read.get::<Series>(id),
@@ -267,7 +263,7 @@ pub fn of_task(read: &dyn Read, task: &Task) -> Result<Option<Series>, StoreErro
     }
 }
 
-/// The open tasks of a series, among its newest.
+/// Open tasks among the newest [`COUNTED`] tasks of a series.
 pub fn open_tasks(read: &dyn Read, id: SeriesId) -> Result<Vec<Task>, StoreError> {
     let mut open = Vec::new();
     for slot in used(read, id, COUNTED)? {
@@ -291,7 +287,7 @@ pub struct Tally {
     pub total: u32,
 }
 
-/// What became of the newest tasks of a series.
+/// Counts the outcomes of the newest [`COUNTED`] tasks of a series.
 pub fn tally(read: &dyn Read, id: SeriesId) -> Result<Tally, StoreError> {
     let mut tally = Tally { total: spawned(read, id)?, ..Tally::default() };
     for slot in used(read, id, COUNTED)? {
@@ -349,7 +345,6 @@ pub struct SeriesView {
 }
 
 impl SeriesView {
-    /// A series as the API shows it.
     pub fn of(
         read: &dyn Read,
         names: &Names,
@@ -400,7 +395,6 @@ pub struct SlotView {
 }
 
 impl SlotView {
-    /// A slot as the API shows it.
     pub fn of(read: &dyn Read, names: &Names, slot: &Occurrence) -> Result<Self, StoreError> {
         let task = match slot.task {
             Some(task) => read.get::<Task>(task)?,

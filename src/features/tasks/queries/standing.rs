@@ -1,4 +1,4 @@
-//! Who is on a task right now: derived, never stored.
+//! Current activity of a task: running, queued, blocked, failed and so on. Derived on read, never stored.
 
 use super::people::People;
 use super::relations;
@@ -11,74 +11,74 @@ use crate::tasks::model::Task;
 use kernel::{AgentStatus, DeliverableState, Outcome, RunState, TaskId, TaskStatus, Timestamp};
 use store::{Read, ReadExt, StoreError};
 
-/// After how many milliseconds a task without anybody on it says so.
+/// Milliseconds after which an open task that nothing will start is shown as such.
 pub const ALONE_AFTER_MS: i64 = 10 * 60 * 1000;
 
-/// What happens with a task at this moment.
+/// Current activity of a task.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// Nothing worth a word.
+    /// Nothing to report.
     Plain,
-    /// A run works on it.
+    /// A run is working on the task.
     Working {
-        /// The run's number.
+        /// Run number.
         run: u32,
         /// Tool calls so far.
         steps: u32,
-        /// What it does.
+        /// Current activity of the run.
         activity: String,
     },
-    /// A run waits for something.
+    /// A run is waiting.
     Waiting {
-        /// The run's number.
+        /// Run number.
         run: u32,
-        /// For what, in one sentence.
+        /// What the run waits for, in one sentence.
         detail: String,
     },
-    /// It is in the agent's inbox.
+    /// The task is in its agent's inbox.
     Queued {
-        /// Why it does not begin now, if it may not.
+        /// Why it does not start now, if something holds it up.
         why: Option<Why>,
     },
-    /// Its agent is paused, so nothing will start.
+    /// The agent is paused, so nothing will start.
     Paused,
-    /// It begins when the tasks are done that it waits for.
+    /// The task starts when the tasks that it waits for are done.
     Blocked,
-    /// Delivered work waits for a person.
+    /// A deliverable waits for review.
     InReview,
-    /// The last run failed and nothing will start by itself.
+    /// The last run failed and nothing will start on its own.
     Failed {
-        /// The run's number.
+        /// Run number.
         run: u32,
         reason: String,
     },
     /// A person stopped the last run.
     Stopped {
-        /// The run's number.
+        /// Run number.
         run: u32,
     },
-    /// It is open and has an agent, but nothing will wake it.
+    /// The task is open and has an agent, but nothing will start it.
     Alone,
 }
 
-/// The open inbox items of a task.
+/// Open inbox items of a task.
 pub fn open_items(read: &dyn Read, task: TaskId) -> Result<Vec<Item>, StoreError> {
     read.scan(inbox::OPEN_BY_TASK, &super::of_task(task))
 }
 
-/// The newest runs of a task, newest first.
+/// Newest runs of a task, newest first.
 pub fn newest_runs(read: &dyn Read, task: TaskId, limit: usize) -> Result<Vec<Run>, StoreError> {
     read.scan(runs::RUN_BY_TASK, &super::of_task(task).reverse().limit(limit))
 }
 
-/// Whether delivered work of a task waits for a person.
+/// Returns `true` if a deliverable of the task waits for review.
 pub fn in_review(read: &dyn Read, task: TaskId) -> Result<bool, StoreError> {
     let pieces: Vec<Deliverable> = read.scan(deliverables::BY_TASK, &super::of_task(task))?;
     Ok(pieces.iter().any(|piece| piece.state == DeliverableState::InReview))
 }
 
-/// The word and the name of where a task stands, as people read it: one whose delivered work waits for a person
-/// is in review, whatever status is stored.
+/// Word and label of the displayed status. An open task with a deliverable in review is displayed as in review,
+/// whatever status is stored.
 #[must_use]
 pub fn status(status: TaskStatus, in_review: bool) -> (&'static str, &'static str) {
     match in_review && status.is_open() {
@@ -87,25 +87,24 @@ pub fn status(status: TaskStatus, in_review: bool) -> (&'static str, &'static st
     }
 }
 
-/// The word and the name of where a task stands whose delivered work waits for a person.
+/// Word and label of the displayed status "in review".
 #[must_use]
 pub fn review() -> (&'static str, &'static str) {
     let review = DeliverableState::InReview;
     (review.word(), review.label())
 }
 
-/// What belongs to a task and is told beside it, too.
+/// Related data that is displayed with a task.
 pub(super) struct Near {
-    /// Its parts that are not archived.
+    /// Subtasks that are not archived.
     pub(super) parts: Vec<Task>,
-    /// Whether delivered work waits for a person.
+    /// `true` if a deliverable waits for review.
     pub(super) in_review: bool,
-    /// How the agent is that has it.
+    /// Status of the assigned agent.
     pub(super) agent: Option<AgentStatus>,
 }
 
 impl Near {
-    /// Reads it.
     pub(super) fn of(read: &dyn Read, people: &People, task: &Task) -> Result<Self, StoreError> {
         let agent = task.assignee.and_then(|who| who.agent());
         Ok(Self {
@@ -116,12 +115,12 @@ impl Near {
     }
 }
 
-/// What happens with a task right now.
+/// Current activity of a task.
 pub fn standing(read: &dyn Read, task: &Task, now: Timestamp) -> Result<Standing, StoreError> {
     standing_near(read, task, now, None)
 }
 
-/// The same, where what belongs to it may be known.
+/// Like [`standing`]; `near` is the related data if the caller already has it.
 pub(super) fn standing_near(
     read: &dyn Read,
     task: &Task,
@@ -157,7 +156,7 @@ pub(super) fn standing_near(
             if items.iter().all(Item::waits_for_blockers) {
                 return Ok(Standing::Blocked);
             }
-            // Something else of the task is heard in any case.
+            // Other inbox items of the task are delivered in any case.
             why = None;
         }
         return Ok(Standing::Queued { why });
@@ -204,7 +203,7 @@ pub(super) fn failed(outcome: &Outcome) -> bool {
     !matches!(outcome, Outcome::Done | Outcome::Snoozed { .. } | Outcome::Stopped { .. })
 }
 
-/// How a run ended badly, in words.
+/// Why a run ended without success, in words.
 #[must_use]
 pub fn reason(outcome: &Outcome) -> String {
     match outcome {

@@ -1,4 +1,4 @@
-//! What stands beside a task in a list.
+//! Task data for list rows.
 
 use super::people::People;
 use super::standing::{self, Near, Standing};
@@ -7,23 +7,20 @@ use crate::tasks::model::Task;
 use kernel::{TaskStatus, Timestamp};
 use store::{Read, ReadExt as _, StoreError};
 
-/// A task with the numbers that stand beside it in a list.
+/// A task with the counts and state that a list row shows.
 #[derive(Clone, Debug)]
 pub struct Summary {
     pub task: Task,
-    /// How many comments.
     pub comments: usize,
-    /// How many parts.
+    /// Number of subtasks.
     pub parts: usize,
-    /// How many of them are done.
+    /// Number of done subtasks.
     pub parts_done: usize,
-    /// Whether delivered work waits for a person.
+    /// `true` if a deliverable waits for review.
     pub in_review: bool,
-    /// What happens with it right now.
     pub standing: Standing,
 }
 
-/// Adds to a task what a list shows of it.
 pub fn summary(
     read: &dyn Read,
     people: &People,

@@ -1,12 +1,12 @@
-//! Sets of tasks that are asked for row after row.
+//! Sorted task sets with fast sequential membership tests.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::columns::Row;
 use kernel::TaskId;
 
-/// How many of sorted things come before what is looked for: for a walk whose next stop is near, the price
-/// grows with how far it is, not with how many there are.
+/// Length of the prefix for which `is_before` holds, by galloping search. The cost grows with the distance, not with
+/// the length of the slice.
 pub(super) fn ahead<T>(sorted: &[T], is_before: impl Fn(&T) -> bool) -> usize {
     let mut step = 1;
     while sorted.get(step - 1).is_some_and(&is_before) {
@@ -16,7 +16,7 @@ pub(super) fn ahead<T>(sorted: &[T], is_before: impl Fn(&T) -> bool) -> usize {
     low + sorted[low..high].partition_point(is_before)
 }
 
-/// Those of the rows whose ids are named; both are in the order of their ids.
+/// Rows with these ids. Both inputs are in id order.
 pub(super) fn named<'r>(rows: &'r [Row], ids: &[TaskId]) -> impl Iterator<Item = &'r Row> {
     let mut rest = rows;
     ids.iter().filter_map(move |id| {
@@ -29,7 +29,7 @@ pub(super) fn named<'r>(rows: &'r [Row], ids: &[TaskId]) -> impl Iterator<Item =
     })
 }
 
-/// How many of sorted things come after what is looked for, as [`ahead`] from the other end.
+/// Length of the suffix for which `is_after` holds, as [`ahead`] from the other end.
 fn behind<T>(sorted: &[T], is_after: impl Fn(&T) -> bool) -> usize {
     let (len, mut step) = (sorted.len(), 1);
     let from_end = |n: usize| len.checked_sub(n).and_then(|at| sorted.get(at));
@@ -41,7 +41,7 @@ fn behind<T>(sorted: &[T], is_after: impl Fn(&T) -> bool) -> usize {
     high - between.partition_point(|one| !is_after(one))
 }
 
-/// The same rows from the last one on.
+/// Like [`named`], in descending order.
 pub(super) fn named_back<'r>(rows: &'r [Row], ids: &[TaskId]) -> impl Iterator<Item = &'r Row> {
     let mut rest = rows;
     ids.iter().rev().filter_map(move |id| {
@@ -54,18 +54,16 @@ pub(super) fn named_back<'r>(rows: &'r [Row], ids: &[TaskId]) -> impl Iterator<I
     })
 }
 
-/// Tasks in the order of their ids. A walk over the columns asks in that order, too: the set remembers where
-/// it looked last, so that each question costs next to nothing. A hash table of a hundred thousand costs more
-/// to be filled than all questions of a list to be answered.
+/// Tasks in id order. Column scans test membership in the same order, so the set remembers its last position and each
+/// test is nearly free. Filling a hash table of a hundred thousand ids would cost more than all tests of a list.
 #[derive(Debug, Default)]
 pub struct TaskSet {
     ids: Vec<TaskId>,
-    /// Where it looked last: a hint, which any other place is as good as.
+    /// Last position. Only a hint: any value is correct.
     at: AtomicUsize,
 }
 
 impl TaskSet {
-    /// Whether this is one of them.
     #[must_use]
     pub fn contains(&self, id: TaskId) -> bool {
         let ids = self.ids.as_slice();
@@ -79,7 +77,7 @@ impl TaskSet {
         ids.get(at) == Some(&id)
     }
 
-    /// All of them, in the order of their ids.
+    /// In ascending order.
     pub(super) fn ids(&self) -> &[TaskId] {
         &self.ids
     }

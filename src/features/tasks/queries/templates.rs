@@ -1,4 +1,4 @@
-//! Reads of templates, and the graph of their tasks.
+//! Reads of task templates, and the dependency graph of their items.
 
 use std::collections::HashMap;
 
@@ -13,10 +13,10 @@ use kernel::key::KeyBuf;
 use kernel::{Actor, Assignee, Priority, TemplateId, Timestamp};
 use store::{Range, Read, ReadExt as _, StoreError};
 
-/// Who has which role of a template.
+/// Assignee per role of a template.
 pub type Roles = HashMap<String, Option<Assignee>>;
 
-/// A template by its id, with its rev.
+/// Template and its revision.
 pub fn get_rev(read: &dyn Read, id: TemplateId) -> Result<(Template, u64), TaskError> {
     match read.get_rev::<Template>(id)? {
         Some(found) => Ok(found),
@@ -24,7 +24,7 @@ pub fn get_rev(read: &dyn Read, id: TemplateId) -> Result<(Template, u64), TaskE
     }
 }
 
-/// A template by its name in any case, or by its id.
+/// Finds a template by case-insensitive name or by id.
 pub fn resolve(read: &dyn Read, text: &str) -> Result<Template, TaskError> {
     let text = text.trim();
     let found = match text.parse::<TemplateId>() {
@@ -46,7 +46,7 @@ fn unknown(read: &dyn Read, text: &str) -> Result<TaskError, StoreError> {
     Ok(TaskError::NoTemplate(text.chars().take(60).collect(), hint))
 }
 
-/// A template by its name in any case.
+/// Finds a template by case-insensitive name.
 pub fn called(read: &dyn Read, name: &str) -> Result<Option<Template>, StoreError> {
     let mut key = KeyBuf::new();
     key.text(&name.to_lowercase());
@@ -58,7 +58,7 @@ pub fn all(read: &dyn Read) -> Result<Vec<Template>, StoreError> {
     read.scan::<Template>(BY_NAME, &Range::all())
 }
 
-/// The roles of a template, each once, in their order.
+/// The distinct roles of a template, in order.
 #[must_use]
 pub fn roles(items: &[TemplateItem]) -> Vec<String> {
     let mut roles: Vec<String> = Vec::new();
@@ -70,9 +70,9 @@ pub fn roles(items: &[TemplateItem]) -> Vec<String> {
     roles
 }
 
-/// Who has the roles of a template when nobody chooses at that moment: who was chosen before, else the agent
-/// of this name; nobody where that cannot be. What an agent has arranged goes to those it may give work to.
-/// Says also what is left to nobody, and why.
+/// Assignees for the roles of a template if nobody chooses: the earlier choice, else the agent with this name, else
+/// nobody. For an agent's arrangement, only agents that it may assign to. Also returns the reasons for unassigned
+/// roles.
 pub fn who(
     read: &dyn Read,
     items: &[TemplateItem],
@@ -102,16 +102,15 @@ pub fn who(
     Ok((who, warnings))
 }
 
-/// In which step each task can begin: those that wait for nothing in the first, others one behind the
-/// last that they wait for. Nothing when tasks wait for each other; then the key of one of them.
+/// Step in which each item can begin: 0 without blockers, else one more than its last blocker.
 ///
 /// # Errors
-/// The key of a task in the circle.
+/// The key of an item in a dependency cycle.
 pub fn steps(items: &[TemplateItem]) -> Result<Vec<usize>, String> {
     let places: HashMap<&str, usize> =
         items.iter().enumerate().map(|(n, item)| (item.key.as_str(), n)).collect();
     let mut steps = vec![None::<usize>; items.len()];
-    // Each round settles at least one, or the rest goes in circles.
+    // Each round settles at least one item, or the remaining ones are in a cycle.
     loop {
         let mut settled = false;
         for (n, item) in

@@ -1,4 +1,4 @@
-//! What the terms of a query ask of a task, made ready for many rows.
+//! Conditions of the task query language, prepared for testing many rows.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -12,21 +12,20 @@ use kernel::{Assignee, Priority, SeriesId, StreamId, TaskId, TaskStatus, Templat
 /// Conditions that must all hold.
 #[derive(Clone, Debug, Default)]
 pub struct Terms {
-    /// The statuses that do not fit, as bits: told first, since most lists are of what is open.
+    /// Rejected statuses, as bits. Tested first, because most lists contain only open tasks.
     barred: u8,
     conds: Vec<Cond>,
-    /// Words to be found in the text of a task, or not to be found.
+    /// Words that must or must not occur in the text of a task.
     pub(super) words: Vec<(Sign, String)>,
-    /// Whether one of the conditions is about what is archived.
+    /// `true` if a condition is about archived tasks.
     pub(super) judges_archived: bool,
 }
 
-/// Whether a condition must hold or must not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sign {
-    /// It must.
+    /// The condition must hold.
     Is,
-    /// It must not.
+    /// The condition must not hold.
     Not,
 }
 
@@ -36,39 +35,34 @@ struct Cond {
     test: Test,
 }
 
-/// Whose a task is or was made by.
+/// Person field of a condition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Of {
     Assignee,
-    /// Who made it.
     Creator,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dated {
-    /// When it should be done.
     Due,
-    /// When work on it may begin.
     Start,
-    /// When it was made.
     Created,
-    /// When it last changed.
     Updated,
     Done,
 }
 
-/// Values of a field that may be empty: any of them, none at all, or whatever.
+/// Condition on an optional field: one of `values`, empty (`none`) or set (`any`). The alternatives are combined with
+/// OR.
 #[derive(Clone, Debug)]
 pub struct OneOf<T> {
-    /// One of these.
     pub values: Vec<T>,
-    /// Or nothing.
+    /// Accepts an empty field.
     pub none: bool,
-    /// Or anything.
+    /// Accepts every value.
     pub any: bool,
 }
 
-// Derived, it would ask the same of its values.
+// A derived `Default` would require `T: Default`.
 impl<T> Default for OneOf<T> {
     fn default() -> Self {
         Self { values: Vec::new(), none: false, any: false }
@@ -83,38 +77,37 @@ impl<T> OneOf<T> {
         }
     }
 
-    /// Whether it says nothing.
+    /// Returns `true` if there is no condition.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.values.is_empty() && !self.none && !self.any
     }
 }
 
-/// A small state of a task.
+/// A state for the `is:` condition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Being {
-    /// Its status is one of these, as bits.
+    /// The status is one of these, as bits.
     Status(u8),
-    /// It is one of these.
+    /// The task is in this set.
     In(Arc<TaskSet>),
-    /// It is none of these.
+    /// The task is not in this set.
     NotIn(Arc<TaskSet>),
-    /// It is open, and its due date has passed.
+    /// The task is open and past its due date.
     Overdue(Passed),
-    /// It is out of the way.
     Archived,
-    /// It is this one's.
+    /// The task has this assignee.
     Of(Assignee),
 }
 
-/// A part of time that is looked at, in milliseconds.
+/// A half-open time range in milliseconds.
 #[derive(Clone, Copy, Debug)]
 pub struct Window {
-    /// Its first moment.
+    /// Inclusive start.
     pub from: i64,
-    /// The first moment after it.
+    /// Exclusive end.
     pub to: i64,
-    /// Until when goes on what has begun and has no end.
+    /// Assumed end of tasks that have started and have no end.
     pub now: i64,
 }
 
@@ -124,16 +117,16 @@ impl Window {
     }
 }
 
-/// What a member follows.
+/// The tasks that a member follows.
 #[derive(Clone, Debug)]
 pub struct Watched {
-    /// Who follows what they made.
+    /// The member, who follows the tasks they created.
     pub maker: Assignee,
-    /// Whose tasks they follow.
+    /// Assignees whose tasks the member follows.
     pub owners: Vec<Assignee>,
-    /// What they follow besides.
+    /// Tasks that the member follows explicitly.
     pub with: HashSet<TaskId>,
-    /// What they do not want to hear of.
+    /// Tasks that the member unfollowed.
     pub without: HashSet<TaskId>,
 }
 
@@ -146,35 +139,32 @@ impl Watched {
     }
 }
 
-/// What is asked of a row.
+/// Test of a single condition.
 #[derive(Clone, Debug)]
 pub enum Test {
-    /// One of these members follows it.
+    /// One of these members follows the task.
     Watched(Vec<Watched>),
     /// Statuses as bits.
     Status(u8),
     /// Priorities as bits.
     Priority(u8),
-    /// Somebody.
+    /// Assignee or creator.
     Who(Of, OneOf<Assignee>),
-    /// Times in milliseconds, the end left out.
+    /// Half-open ranges in milliseconds.
     When(Dated, OneOf<(i64, i64)>),
-    /// A part of the time in which it goes on.
+    /// The task's time span overlaps this window.
     During(Window),
     /// One of these states.
     Being(Vec<Being>),
-    /// A part of these.
+    /// Subtasks of one of these tasks.
     Parent(OneOf<TaskId>),
-    /// Of these streams.
     Stream(OneOf<StreamId>),
-    /// Of these series.
     Series(OneOf<SeriesId>),
-    /// Made from these templates.
     Template(OneOf<TemplateId>),
-    /// One of these tasks.
+    /// The task is in this set.
     In(Arc<TaskSet>),
     Number(Vec<Numbers>),
-    /// What it cost, in micro-dollars.
+    /// Cost in micro-dollars.
     Cost(Vec<Numbers>, Arc<HashMap<TaskId, i64>>),
 }
 
@@ -189,7 +179,6 @@ pub fn priority_bit(priority: Priority) -> u8 {
 }
 
 impl Terms {
-    /// Adds a condition.
     pub fn push(&mut self, sign: Sign, test: Test) {
         if let Some(bits) = test.statuses() {
             self.barred |= if sign == Sign::Is { !bits } else { bits };
@@ -201,8 +190,8 @@ impl Terms {
         self.conds.push(Cond { sign, test });
     }
 
-    /// Adds the condition that a task stands at one of these statuses, as bits, or is `reviewed`, if that is asked
-    /// too. What is in review stands there alone, whatever status is stored.
+    /// Adds the condition that the status is one of these bits, or, if requested, that the task is in review. A task in
+    /// review matches only `reviewed`, whatever status is stored.
     pub(super) fn push_standing(
         &mut self,
         sign: Sign,
@@ -224,12 +213,12 @@ impl Terms {
         }
     }
 
-    /// Adds words.
+    /// Adds a word condition. Words are compared in lower case.
     pub fn push_words(&mut self, sign: Sign, words: &str) {
         self.words.push((sign, words.to_lowercase()));
     }
 
-    /// Only what has such a date between two moments, in milliseconds.
+    /// Adds a condition on a date, from `from` up to but excluding `to`, in milliseconds.
     #[must_use]
     pub fn between(mut self, dated: Dated, from: i64, to: i64) -> Self {
         let span = OneOf { values: vec![(from, to)], ..OneOf::default() };
@@ -237,19 +226,20 @@ impl Terms {
         self
     }
 
-    /// Only what goes on in this part of time: from its start to its end, or at the one of them that it has.
+    /// Adds the condition that the time span of the task, from start to end or the one of both that is set, overlaps
+    /// the window.
     #[must_use]
     pub fn during(mut self, window: Window) -> Self {
         self.push(Sign::Is, Test::During(window));
         self
     }
 
-    /// Whether what has such a status may fit.
+    /// Returns `false` if no task with this status can match.
     pub(super) fn admits(&self, status: TaskStatus) -> bool {
         self.barred & status_bit(status) == 0
     }
 
-    /// Whether a row fits, its text left aside.
+    /// Tests a row, except for the word conditions.
     pub(super) fn hold(&self, row: &Row) -> bool {
         self.admits(row.status)
             && self.conds.iter().all(|cond| cond.test.holds(row) == (cond.sign == Sign::Is))
@@ -257,7 +247,7 @@ impl Terms {
 }
 
 impl Test {
-    /// The statuses that fit, as bits, when nothing else is asked.
+    /// Matching statuses as bits, if the test depends on the status alone.
     fn statuses(&self) -> Option<u8> {
         match self {
             Self::Status(bits) => Some(*bits),

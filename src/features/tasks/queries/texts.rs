@@ -1,6 +1,5 @@
-//! Free words in lists: which tasks have them in their number, title or description. The beginning of
-//! each text is kept in memory as long as somebody looks for words; what may stand further behind is read
-//! from the store.
+//! Word search in task lists, over number, title and description. The start of each text is cached in memory while
+//! searches happen. Text beyond the cached part is read from the store.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -16,29 +15,29 @@ use kernel::TaskId;
 use store::columns::{self, Column};
 use store::{Read, ReadExt, StoreError};
 
-/// So many bytes of a title and its description are kept: nearly all of most.
+/// Cached bytes of title and description. Covers nearly all of most tasks.
 const KEPT: usize = 512;
 
-/// So many questions are remembered with what was found.
+/// Number of queries whose results are cached.
 const REMEMBERED: usize = 8;
 
-/// Words to look for in a text.
+/// Words to find in a text.
 #[derive(Clone)]
 pub(super) struct Words {
     sign: Sign,
-    /// Made ready once for all texts.
+    /// Prepared once for all texts.
     finder: Finder<'static>,
-    /// The task whose number the words are.
+    /// Task number, if the words are one.
     number: Option<u32>,
 }
 
 impl Words {
-    /// Of a text in lower case.
+    /// `text` is in lower case.
     pub(super) fn new(sign: Sign, text: &str, number: Option<u32>) -> Self {
         Self { sign, finder: Finder::new(text).into_owned(), number }
     }
 
-    /// Whether these ask the same as others.
+    /// Returns `true` if both are the same query.
     fn are(&self, others: &Self) -> bool {
         (self.sign, self.number, self.finder.needle())
             == (others.sign, others.number, others.finder.needle())
@@ -49,40 +48,39 @@ impl Words {
     }
 }
 
-/// What words are looked for in.
+/// Cached text of a task.
 struct Text {
     id: TaskId,
     number: u32,
-    /// Where its bytes begin among those of all, and how many there are.
+    /// Offset of the text in [`Bytes`], and its length.
     at: u32,
     len: u16,
-    /// Whether nothing stands behind them.
+    /// `true` if the whole text is cached.
     whole: bool,
 }
 
-/// The bytes of all texts, one behind the other: who looks through a hundred thousand of them reads memory from
-/// one end to the other.
+/// Bytes of all cached texts in one buffer, so that a search over a hundred thousand tasks reads memory sequentially.
 #[derive(Default)]
 struct Bytes {
     all: String,
-    /// How many of them no text has any more.
+    /// Number of bytes that no text uses any more.
     lost: usize,
-    /// What was found for the last questions, the newest first.
+    /// Results of recent queries, newest first.
     answers: Mutex<VecDeque<Arc<Answer>>>,
 }
 
-/// What was found for a question. A list renews with each change of a task: then that task alone is looked at.
+/// Result of a query. When a task changes, only that task is tested again.
 #[derive(Clone)]
 struct Answer {
     words: Vec<Words>,
-    /// The tasks that have the words, in the order of their ids.
+    /// Matching tasks, in id order.
     found: Vec<TaskId>,
-    /// Those of which what stands behind the bytes tells it.
+    /// Tasks whose match depends on the text beyond the cached part.
     open: Vec<TaskId>,
 }
 
 impl Answer {
-    /// Looks through all texts.
+    /// Searches all texts.
     fn new(words: &[Words], texts: &[Text], bytes: &Bytes) -> Self {
         let mut answer = Self { words: words.to_vec(), found: Vec::new(), open: Vec::new() };
         for text in texts {
@@ -95,7 +93,7 @@ impl Answer {
         answer
     }
 
-    /// A text has come.
+    /// Adds a text.
     fn come(&mut self, text: &Text, kept: &str) {
         let list = match holds(&self.words, text.number, kept, text.whole) {
             Some(true) => &mut self.found,
@@ -107,7 +105,7 @@ impl Answer {
         }
     }
 
-    /// A text has gone.
+    /// Removes a text.
     fn go(&mut self, id: TaskId) {
         for list in [&mut self.found, &mut self.open] {
             if let Ok(at) = list.binary_search(&id) {
@@ -118,7 +116,8 @@ impl Answer {
 }
 
 impl Bytes {
-    /// So many may be lost before they are taken out, if that is as many as are left.
+    /// Minimum number of unused bytes before compaction. Compaction also requires that at least half of the buffer is
+    /// unused.
     const SPARED: usize = 64 << 10;
 
     fn of(&self, text: &Text) -> &str {
@@ -126,7 +125,7 @@ impl Bytes {
         self.all.get(at..at + usize::from(text.len)).unwrap_or_default()
     }
 
-    /// What there is for a question: what is known, or what all texts say.
+    /// Cached result of a query, or the result of searching all texts.
     fn answer(&self, words: &[Words], texts: &[Text]) -> Arc<Answer> {
         let same = |answer: &Arc<Answer>| {
             let others = &answer.words;
@@ -156,7 +155,7 @@ impl Column for Text {
         let mut kept = all.floor_char_boundary(KEPT);
         let at = match u32::try_from(bytes.all.len()) {
             Ok(at) => at,
-            // There is no room for more: it is read from the store each time.
+            // The buffer is full, so this text is read from the store each time.
             Err(_) => {
                 kept = 0;
                 0
@@ -185,7 +184,7 @@ impl Column for Text {
     fn tidy(texts: &mut [Self], bytes: &mut Bytes) {
         let left = bytes.all.len() - bytes.lost;
         if bytes.lost < left.max(Bytes::SPARED) {
-            // Behind a first scan, what was taken in advance.
+            // After a first scan, release the memory that was reserved in advance.
             if bytes.lost == 0 && bytes.all.len() + Bytes::SPARED < bytes.all.capacity() / 2 {
                 bytes.all.shrink_to_fit();
             }
@@ -201,13 +200,12 @@ impl Column for Text {
     }
 }
 
-/// Title and description in lower case; what is looked for never stands across the two.
+/// Title and description in lower case. The separator keeps a match from spanning both.
 fn joined(task: &Task) -> String {
     format!("{}\0{}", task.title.to_lowercase(), task.description.to_lowercase())
 }
 
-/// Whether a text has all words, and none that it must not have; nothing when that is told by what
-/// stands behind it.
+/// Returns whether a text satisfies all word conditions, or `None` if that depends on the text beyond the cached part.
 fn holds(words: &[Words], number: u32, text: &str, whole: bool) -> Option<bool> {
     let mut open = false;
     for one in words {
@@ -221,10 +219,10 @@ fn holds(words: &[Words], number: u32, text: &str, whole: bool) -> Option<bool> 
     (!open).then_some(true)
 }
 
-/// The tasks that have the words, in the order of their ids.
+/// Tasks that satisfy the word conditions, in id order.
 pub(super) struct Holding {
     answer: Arc<Answer>,
-    /// With those of which the store told it, when there were any to be asked for.
+    /// The result including tasks that were read from the store, if any had to be.
     told: Option<Vec<TaskId>>,
 }
 
@@ -234,7 +232,7 @@ impl Holding {
     }
 }
 
-/// The tasks that have the words. Long texts are read only of those that fit otherwise.
+/// Finds the tasks that satisfy the word conditions. Reads long texts only of tasks that match all other conditions.
 pub(super) fn holding(
     read: &dyn Read,
     words: &[Words],
@@ -244,7 +242,7 @@ pub(super) fn holding(
     if answer.open.is_empty() {
         return Ok(Holding { answer, told: None });
     }
-    // Outside of the columns: nobody else should wait for them while the disk is read.
+    // Runs outside the column lock, so that the disk reads below block nobody.
     let fitting = columns::with(read, |rows: &[Row]| -> Vec<TaskId> {
         let open = taskset::named(rows, &answer.open).filter(|row| fits(row));
         open.map(|row| row.id).collect()

@@ -1,4 +1,4 @@
-//! What every view of a task needs: where, who looks, when, and everybody's names.
+//! Context of a task view: workspace, viewer, time and display names.
 
 use std::sync::Arc;
 
@@ -22,53 +22,48 @@ use web::md;
 use web::session::{Access, Person};
 use web::time::{Due, RelTime};
 
-/// A small word about a task with its colour.
+/// A short coloured label on a task.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Chip {
-    /// What a person reads.
     pub label: String,
     /// State word, or empty.
     pub state: &'static str,
-    /// Tone word when there is no state.
+    /// Tone word if there is no state.
     pub tone: &'static str,
     /// Icon, or empty.
     pub glyph: &'static str,
-    /// Where it leads, or empty.
+    /// Link target, or empty.
     pub href: String,
-    /// More words, for a tooltip.
+    /// Tooltip.
     pub hint: String,
-    /// Whether nobody is on the task, so that a person can do something about it.
+    /// `true` if nothing will start the task, so a person may have to act.
     pub alone: bool,
 }
 
-/// Who looks at what, when.
 pub struct ViewContext {
-    /// The workspace.
     pub ws: Ws,
-    /// Who looks.
+    /// Account of the viewer.
     pub me: AccountId,
-    /// The same, as who would act.
+    /// The viewer as an actor.
     pub actor: Actor,
-    /// What this person is here.
+    /// Role of the viewer in the workspace.
     pub role: Role,
-    /// What this person may do.
+    /// Permissions of the viewer.
     pub access: Access,
-    /// Whether this person may change tasks.
+    /// `true` if the viewer may change tasks.
     pub may_write: bool,
-    /// Whether this person may review.
+    /// `true` if the viewer may review.
     pub may_review: bool,
-    /// Whether this person may stop runs.
+    /// `true` if the viewer may stop runs.
     pub may_chat: bool,
-    /// The letters in front of numbers.
+    /// Prefix of task numbers.
     pub key: String,
-    /// Everybody.
     pub people: Arc<People>,
-    /// Now, in this person's zone.
+    /// Current time, with the viewer's time zone.
     pub today: Today,
 }
 
 impl ViewContext {
-    /// Looks around.
     pub fn new(ws: &Ws, who: &Person, read: &dyn Read) -> Result<Self, TaskError> {
         Ok(Self {
             ws: ws.clone(),
@@ -85,62 +80,59 @@ impl ViewContext {
         })
     }
 
-    /// Who looks, as somebody who has work.
+    /// The viewer as an assignee.
     #[must_use]
     pub fn myself(&self) -> Assignee {
         Assignee::Person(self.me)
     }
 
-    /// `MC-142`.
+    /// Display name, such as `MC-142`.
     #[must_use]
     pub fn name(&self, task: &Task) -> String {
         format!("{}-{}", self.key, task.number)
     }
 
-    /// The address of a task's page.
+    /// URL of a task's page.
     #[must_use]
     pub fn href(&self, task: &Task) -> String {
         self.ws.url(&format!("tasks/{}", self.name(task)))
     }
 
-    /// The address of a run's page.
+    /// URL of a run's page.
     #[must_use]
     pub fn run_href(&self, number: u32) -> String {
         self.ws.url(&format!("runs/{number}"))
     }
 
-    /// A moment as seen now.
     #[must_use]
     pub fn time(&self, at: Timestamp) -> RelTime {
         RelTime::new(at, self.today.now, &self.today.zone)
     }
 
-    /// A due date as seen today.
     #[must_use]
     pub fn due(&self, task: &Task) -> Option<Due> {
         overdue::shown(task, &self.today)
     }
 
-    /// Whether a task is overdue now.
     #[must_use]
     pub fn is_overdue(&self, task: &Task) -> bool {
         Passed::at(self.today.now, &self.today.zone).is_overdue(task)
     }
 
-    /// Markdown in which `MC-142` and `@ada` are links.
+    /// Renders Markdown and links `MC-142` and `@ada`.
     #[must_use]
     pub fn md(&self, read: &dyn Read, text: &str) -> SafeHtml {
         self.md_of(read, text, None)
     }
 
-    /// The same for a text that a run wrote, if it was one: what it cites without having read it says so.
+    /// Like `md`, for text written by a run: marks citations that the run never read.
     #[must_use]
     pub fn md_of(&self, read: &dyn Read, text: &str, by: Option<RunId>) -> SafeHtml {
         let text = links::named_in(read, &self.ws, text, by);
         md::render(&text, &|word| self.link(read, word))
     }
 
-    /// The same with items of checklists that can be ticked, in a form around it.
+    /// Like `md`, with checklist items as checkboxes. The caller provides the form.
     #[must_use]
     pub fn md_with_ticks(&self, read: &dyn Read, text: &str) -> SafeHtml {
         md::with_ticks(text, &|word| self.link(read, word))
@@ -152,12 +144,12 @@ impl ViewContext {
                 let agent = self.people.agent_called(name)?;
                 Some(self.ws.url(&format!("agents/{}", agent.slug)))
             }
-            // ok: a word that cannot be looked up stays a word.
+            // ok: a word that cannot be resolved stays plain text.
             None => super::resolve(read, word).ok().map(|task| self.href(&task)),
         }
     }
 
-    /// What happens with a task, as a chip; nothing when there is nothing to say.
+    /// Chip for the current activity of a task. `None` if there is nothing to report.
     #[must_use]
     pub fn chip(&self, task: &Task, standing: &Standing) -> Option<Chip> {
         let who = task.assignee.map(|who| self.people.name(who)).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! What the words of a task were when somebody read them.
+//! Earlier texts of a task, as they were when somebody read them.
 
 use super::error::TaskError;
 use crate::tasks::model::Task;
@@ -6,15 +6,15 @@ use kernel::{Actor, RunId, TaskId, Timestamp};
 use store::history::{self, Steps, Version};
 use store::{Read, Root, Schema, StoreError, record};
 
-/// How far a version is looked for.
+/// Maximum number of feed steps to search for a version.
 const MOST_STEPS: usize = 500;
-/// How many versions are looked through for a text.
+/// Maximum number of versions to search for a text.
 const MOST_VERSIONS: usize = 50;
 
-/// A task as it was after the transaction `rev`; nothing when that is not kept any more.
+/// The task after the transaction `rev`, or `None` if that version is gone.
 ///
 /// # Errors
-/// When that transaction has not written this task.
+/// If that transaction did not write this task.
 fn version(
     read: &dyn Read,
     schema: &Schema,
@@ -28,11 +28,10 @@ fn version(
     }
 }
 
-/// The title and the description of a task after the transaction `rev`. A version that is not kept any more is
-/// one about which everything differs.
+/// Title and description after the transaction `rev`. If that version is gone, the result differs from every text.
 ///
 /// # Errors
-/// When that transaction has not written this task.
+/// If that transaction did not write this task.
 pub fn texts(
     read: &dyn Read,
     schema: &Schema,
@@ -43,8 +42,8 @@ pub fn texts(
     Ok(then.map(|task| (task.title, task.description)).unwrap_or_default())
 }
 
-/// A task as a run knows it that has read nothing of it since a time: as it last wrote it itself, or as it
-/// was then. Nothing when that is not kept any more.
+/// The task as a run knows it that has not read it since `since`: as the run itself last wrote it, else as it was then.
+/// `None` if that version is gone.
 pub fn known_to(
     read: &dyn Read,
     schema: &Schema,
@@ -54,18 +53,18 @@ pub fn known_to(
     let root = Root::of::<Task>(id);
     let page = history::of(read, schema, &root, None, MOST_VERSIONS)?.unwrap_or_default();
     let is_known = |one: &&Version| {
-        // What was written in the very same moment may not have been read any more.
+        // The run may not have read a version written in the same millisecond.
         one.at < since || matches!(one.actor, Actor::Agent { run: by, .. } if by == run)
     };
     let known = page.versions.iter().find(is_known).or(page.versions.last());
     known.map_or(Ok(None), |one| task(one.after.bytes()))
 }
 
-/// Whether a version of a task says something.
+/// Predicate on a version of a task.
 pub type Says<'t> = &'t dyn Fn(&Task) -> bool;
 
-/// Whether a task has said something since it said what is asked first: a text that was sent, stored, and
-/// whose answer was lost is not brought back when others have gone on from it.
+/// Returns `true` if a version satisfying the second predicate followed one satisfying the first. Detects a retried
+/// write whose response was lost, so that it does not overwrite later edits.
 pub fn has_said_since(
     read: &dyn Read,
     schema: &Schema,

@@ -1,4 +1,4 @@
-//! The same change to many tasks, as one piece of work: all of it or nothing.
+//! Bulk changes to tasks, in one transaction: all tasks change or none.
 
 use jiff::tz::TimeZone;
 
@@ -9,41 +9,36 @@ use crate::tasks::queries::labels::LabelFilter;
 use kernel::{Assignee, Priority, StreamId, TaskId, TaskStatus, Timestamp};
 use store::WriteTx;
 
-/// How many tasks one change may have: a transaction has at most 5,000 events, and each task has some.
+/// Maximum number of tasks. A transaction has at most 5,000 events, and each task emits several.
 pub const MOST: usize = 1_000;
 
-/// What happens to each of the tasks; what is not given stays.
+/// A change for each of the tasks. `None` keeps a value; in doubly optional fields `Some(None)` clears it.
 #[derive(Clone, Debug, Default)]
 pub struct Bulk {
     pub status: Option<TaskStatus>,
-    /// Whether a task whose parts or delivered work are still open stays as it is, with an error.
+    /// Rejects completing a task whose subtasks or deliverables are still open.
     pub careful: bool,
     pub priority: Option<Priority>,
-    /// Who gets it, or nobody.
     pub assignee: Option<Option<Assignee>>,
-    /// The stream, or none.
     pub stream: Option<Option<StreamId>>,
-    /// The due moment, or none.
     pub due_at: Option<Option<Timestamp>>,
-    /// With a due moment: whether it is more than the end of a day.
+    /// Applies to `due_at`. `false` means that the tasks are due at the end of a day.
     pub due_has_time: bool,
-    /// With the end of a day: the zone in which a time of day stays that a task has; none makes all of them
-    /// due on the whole day.
+    /// Zone in which a date-only change keeps each task's time of day. `None` makes all tasks due on the whole day.
     pub due_keeps: Option<TimeZone>,
-    /// When it may begin, or whenever.
     pub start_at: Option<Option<Timestamp>>,
-    /// Names of labels that it gets.
+    /// Label names.
     pub add_labels: Vec<String>,
-    /// Names of labels that it loses.
+    /// Label names.
     pub remove_labels: Vec<String>,
-    /// Out of the way, or back.
+    /// `true` archives, `false` restores.
     pub archived: Option<bool>,
 }
 
-/// Changes many tasks, the first ones first.
+/// Changes many tasks in the given order.
 ///
 /// # Errors
-/// When there are none or too many, or one of them refuses; then none is changed.
+/// If there are none or too many, or a task rejects the change. Then no task changes.
 pub fn apply(tx: &mut WriteTx<'_>, ids: &[TaskId], bulk: &Bulk) -> Result<(), TaskError> {
     if ids.is_empty() {
         return Err(TaskError::field("tasks", "choose the tasks that are to change"));

@@ -1,4 +1,4 @@
-//! An agent takes work: what is its own already, or what nobody has.
+//! Claims: an agent takes a task that is unassigned or already its own.
 
 use crate::tasks::model::Task;
 use crate::tasks::queries::error::TaskError;
@@ -7,14 +7,13 @@ use crate::tasks::queries::{self, checks, relations};
 use kernel::{AgentId, Assignee, TaskId};
 use store::WriteTx;
 
-/// How many tasks a refusal names.
+/// Maximum number of tasks in an error message.
 const NAMED: usize = 5;
 
-/// Gives an agent a task that it has already or that nobody has, and begins it. Of several that claim the
-/// same, the first has it.
+/// Assigns an unassigned task to an agent, or confirms its own, and begins it. The first claim wins.
 ///
 /// # Errors
-/// When the task is archived or closed, somebody else has it, or it waits for others.
+/// If the task is archived or closed, somebody else has it, or it waits for others.
 pub fn claim(tx: &mut WriteTx<'_>, id: TaskId, agent: AgentId) -> Result<Task, TaskError> {
     let task = checks::in_use(tx, id)?;
     let name = queries::name(tx, task.number)?;

@@ -1,4 +1,4 @@
-//! All writes to labels, and which task has which.
+//! All writes to labels and to the labels of tasks.
 
 use super::super::queries::checks::{self, MAX_LABELS};
 use super::super::queries::error::TaskError;
@@ -13,16 +13,15 @@ use kernel::{Colour, Error, Event, Hue, RowAct, TaskField, TaskId, Timestamp, Ty
 use serde_json::Value;
 use store::{Range, ReadExt as _, StoreError, WriteTx};
 
-/// A new label.
 #[derive(Clone, Debug, Default)]
 pub struct NewLabel {
     pub name: String,
-    /// Without one, it follows from the name.
+    /// `None` derives the colour from the name.
     pub colour: Option<Colour>,
     pub description: String,
 }
 
-/// A change of a label; what is absent stays.
+/// A change. `None` keeps a value.
 #[derive(Clone, Debug, Default)]
 pub struct LabelPatch {
     pub name: Option<String>,
@@ -59,7 +58,7 @@ impl Stored for Label {
         if let Some(wrong) = text::word_of_filters("name", &new.name) {
             return Err(Error::invalid(vec![wrong]));
         }
-        // These stand between names and before them where many are written in one line.
+        // These characters separate names, or precede them, where several are written in one line.
         if new.name.contains([',', ';']) || new.name.starts_with(['+', '-']) {
             let message =
                 "Enter a name without commas and semicolons that begins with neither + nor -.";
@@ -89,7 +88,7 @@ impl Stored for Label {
 /// Creates a label.
 ///
 /// # Errors
-/// When the name is wrong or taken.
+/// If the name is invalid or taken.
 pub fn create(tx: &mut WriteTx<'_>, new: NewLabel) -> Result<Label, TaskError> {
     let NewLabel { name, colour, description } = new;
     let patch = LabelPatch { name: Some(name), colour, description: Some(description) };
@@ -101,26 +100,26 @@ pub fn create(tx: &mut WriteTx<'_>, new: NewLabel) -> Result<Label, TaskError> {
 /// Changes a label.
 ///
 /// # Errors
-/// When there is none, or the name is wrong or taken.
+/// If there is no such label, or the name is invalid or taken.
 pub fn update(tx: &mut WriteTx<'_>, id: LabelId, patch: LabelPatch) -> Result<Label, TaskError> {
     LABEL.update(tx, KeyBuf::of(&id).bytes(), None, &patch.values(Mode::Change)?)?;
     Ok(labels::get_rev(tx, id)?.0)
 }
 
-/// Deletes a label; it goes from everything that has it.
+/// Deletes a label and removes it from every record.
 ///
 /// # Errors
-/// When there is none, or more records have it than one transaction may change.
+/// If there is no such label, or more records have it than one transaction may change.
 pub fn delete(tx: &mut WriteTx<'_>, id: LabelId) -> Result<Label, TaskError> {
     let label = labels::get_rev(tx, id)?.0;
     LABEL.remove(tx, KeyBuf::of(&id).bytes(), None)?;
     Ok(label)
 }
 
-/// Merges a label into another: everything with the first gets the second. Returns the second.
+/// Merges a label into another. Everything with the first label gets the second. Returns the second.
 ///
 /// # Errors
-/// When one of them is not there, both are the same, or more records have the first than one transaction may change.
+/// If a label does not exist, both are the same, or more records have the first than one transaction may change.
 pub fn merge(tx: &mut WriteTx<'_>, from: LabelId, into: LabelId) -> Result<Label, TaskError> {
     let (_, stays) = (labels::get_rev(tx, from)?, labels::get_rev(tx, into)?.0);
     if from == into {
@@ -138,7 +137,7 @@ pub fn merge(tx: &mut WriteTx<'_>, from: LabelId, into: LabelId) -> Result<Label
     Ok(stays)
 }
 
-/// Gives records other than tasks that have a label another one in its place, or takes it off them.
+/// Replaces or removes a label on records other than tasks.
 fn beside_tasks(
     tx: &mut WriteTx<'_>,
     from: LabelId,
@@ -150,10 +149,10 @@ fn beside_tasks(
     Ok(())
 }
 
-/// The label with this name; a new one when there is none.
+/// Returns the label with this name, creating it if needed.
 ///
 /// # Errors
-/// When the name is wrong.
+/// If the name is invalid.
 pub fn find_or_create(tx: &mut WriteTx<'_>, name: &str) -> Result<LabelId, TaskError> {
     match labels::resolve(tx, name) {
         Ok(label) => Ok(label.id),
@@ -165,10 +164,10 @@ pub fn find_or_create(tx: &mut WriteTx<'_>, name: &str) -> Result<LabelId, TaskE
     }
 }
 
-/// Does to the labels of a task what was asked, by names. New names make new labels.
+/// Applies a label change by name to a task. Unknown names create labels.
 ///
 /// # Errors
-/// When the task is archived, a name is wrong, or one that should go is not known.
+/// If the task is archived, a name is invalid, or a label to remove is unknown.
 pub fn ask(tx: &mut WriteTx<'_>, task: TaskId, asked: LabelFilter) -> Result<Task, TaskError> {
     let (mut add, mut remove) = (Vec::new(), Vec::new());
     match asked {
@@ -191,10 +190,10 @@ pub fn ask(tx: &mut WriteTx<'_>, task: TaskId, asked: LabelFilter) -> Result<Tas
     change(tx, task, &add, &remove)
 }
 
-/// Puts labels on a task and takes others off.
+/// Adds labels to a task and removes others.
 ///
 /// # Errors
-/// When the task is archived, a label is not there, or the task would have too many.
+/// If the task is archived, a label does not exist, or the task would have too many.
 pub fn change(
     tx: &mut WriteTx<'_>,
     id: TaskId,
@@ -221,7 +220,7 @@ pub fn change(
         return Err(TaskError::TooManyLabels);
     }
     has.sort_unstable();
-    // The rows of a task come in the order of their labels.
+    // The rows of a task are in label order.
     if has != before {
         task.updated_at = tx.now();
         tx.put(&task)?;

@@ -1,4 +1,4 @@
-//! Work that an agent cannot go on with goes up the line.
+//! Escalation of tasks that an agent cannot continue.
 
 use crate::agents::model::Agent;
 use crate::agents::queries::lines as agents;
@@ -9,13 +9,13 @@ use kernel::text::ellipsis;
 use kernel::{AgentId, Event, Manager, TaskId, TaskStatus};
 use store::{ReadExt as _, StoreError, WriteTx};
 
-/// The longest reason that is handed on, in characters.
+/// Maximum length of a forwarded reason, in characters.
 const MAX_REASON: usize = 900;
 
-/// An agent asks whom it reports to for help with a task, which is blocked until then. Says whom it asks.
+/// Blocks a task and asks the manager of its agent for help. Returns whom it asked.
 ///
 /// # Errors
-/// When there is no reason, the task is closed, or it is none of its business.
+/// If the reason is empty, the task is closed, or the agent may not escalate it.
 pub fn escalate(
     tx: &mut WriteTx<'_>,
     id: TaskId,
@@ -35,11 +35,11 @@ pub fn escalate(
     Ok((super::set_status(tx, id, TaskStatus::Blocked)?, to))
 }
 
-/// The task of an agent goes no further: it is blocked, and an agent that it reports to hears why. What
-/// only waits for other tasks needs nobody's help.
+/// Blocks an agent's task and informs an agent above it of the reason. A task that only waits for other tasks informs
+/// nobody.
 ///
 /// # Errors
-/// When the task is archived.
+/// If the task is archived.
 pub fn block(
     tx: &mut WriteTx<'_>,
     id: TaskId,

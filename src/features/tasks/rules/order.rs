@@ -1,4 +1,4 @@
-//! The order that people make by hand.
+//! Manual order of tasks.
 
 use super::super::queries;
 use super::super::queries::error::TaskError;
@@ -8,13 +8,13 @@ use crate::workspace::model::{Counter, Counting};
 use kernel::{Event, TaskField, TaskId, rank};
 use store::{ReadExt as _, StoreError, WriteTx};
 
-/// How many tasks get new keys at once, around one whose key would be too long.
+/// Number of tasks that get new rank keys at once when a key would become too long.
 const PIECE: usize = 400;
 
-/// Puts a task behind one task and before another; one of them may be left out.
+/// Moves a task after one task and before another. One of them may be omitted.
 ///
 /// # Errors
-/// When the task is archived, or no place was named.
+/// If the task is archived or both are omitted.
 pub fn place(
     tx: &mut WriteTx<'_>,
     id: TaskId,
@@ -27,7 +27,7 @@ pub fn place(
     };
     let (low, high) = match (key(after)?, key(before)?) {
         (None, None) => return Err(TaskError::field("after", "say which task it comes behind")),
-        // At the end, and still before whatever is made next.
+        // At the end, but before the next task to be created.
         (Some(low), None) => (Some(low), rank::nth(next_number(tx)?)),
         (low, Some(high)) => (low, high),
     };
@@ -50,7 +50,7 @@ fn next_number(tx: &WriteTx<'_>) -> Result<u32, StoreError> {
     Ok(tx.get::<Counter>(Counting::Tasks)?.map_or(0, |counter| counter.last) + 1)
 }
 
-/// Gives a task and those around it short keys, in the same order.
+/// Assigns short rank keys to a task and its neighbours, in the same order.
 fn spread(tx: &mut WriteTx<'_>, id: TaskId) -> Result<(), TaskError> {
     let all = list::ranks(tx)?;
     let at = all.iter().position(|(_, one)| *one == id).unwrap_or(0);

@@ -1,5 +1,5 @@
-//! Due dates that pass: people hear of each once; what nobody is at is missed some days later, and
-//! reopened with a new date.
+//! Passed due dates. People are notified of each once. Inactive tasks become missed some days later and can be reopened
+//! with a new date.
 
 use super::TaskPatch;
 use crate::agents::model::Agent;
@@ -12,10 +12,10 @@ use crate::tasks::queries::{self, checks};
 use kernel::{About, Assignee, Notice, NoticeKind, TaskId, TaskStatus, Timestamp};
 use store::{ReadExt as _, StoreError, WriteTx};
 
-/// The most days until a task is missed.
+/// Upper limit of `missed_after_days`.
 const MOST: u16 = 365;
 
-/// Does what the clock has brought. What is not so any more is left alone.
+/// Applies the consequences of passed due dates. Skips entries that no longer hold.
 pub fn settle(tx: &mut WriteTx<'_>, fallen: &[Fell]) -> Result<(), TaskError> {
     let passed = reads::passed(tx, tx.now())?;
     for fell in fallen {
@@ -39,7 +39,8 @@ pub fn settle(tx: &mut WriteTx<'_>, fallen: &[Fell]) -> Result<(), TaskError> {
     Ok(())
 }
 
-/// Whoever has it, watches it or answers for the agent hears of it; its agent gets work by the inbox.
+/// Notifies the assignee, the watchers and the person responsible for the agent. The agent itself is notified by its
+/// inbox.
 fn tell(tx: &mut WriteTx<'_>, task: &Task) -> Result<(), StoreError> {
     let name = queries::name(tx, task.number)?;
     let title = format!("{name} \u{201c}{}\u{201d} is overdue", task.title);
@@ -60,10 +61,10 @@ fn tell(tx: &mut WriteTx<'_>, task: &Task) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Opens a missed task again: it gets a date to come and the status that it had.
+/// Reopens a missed task with a future due date and its former status.
 ///
 /// # Errors
-/// When it was not missed, or the date is none to come.
+/// If the task is not missed or the date is not in the future.
 pub fn reopen(
     tx: &mut WriteTx<'_>,
     id: TaskId,
@@ -82,10 +83,10 @@ pub fn reopen(
     super::set_status(tx, id, task.before_missed.unwrap_or(TaskStatus::Todo))
 }
 
-/// Changes after how many days a task is missed.
+/// Replaces the task rules.
 ///
 /// # Errors
-/// When it is too many.
+/// If `missed_after_days` is too large.
 pub fn set_rules(tx: &mut WriteTx<'_>, rules: TaskRules) -> Result<TaskRules, TaskError> {
     if MOST < rules.missed_after_days {
         return Err(TaskError::field("missed_after_days", format!("use 0 to {MOST} days")));

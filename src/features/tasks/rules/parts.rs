@@ -1,4 +1,4 @@
-//! Parts that agents give away: never the same one twice, and not without end.
+//! Subtasks that agents delegate. Rejects repeated requests and unlimited delegation.
 
 use std::collections::BTreeSet;
 
@@ -8,13 +8,13 @@ use crate::tasks::queries::{self, error::TaskError, parts};
 use kernel::{Assignee, TaskId, TaskStatus};
 use store::{Read, StoreError, WriteTx};
 
-/// Words that change nothing of what is asked for.
+/// Words that do not change the request of a title.
 const EMPTY: [&str; 8] = ["again", "a", "an", "the", "please", "now", "retry", "once"];
 
-/// Makes a part of a task and gives it to another agent.
+/// Creates a subtask and assigns it to another agent.
 ///
 /// # Errors
-/// As [`create`]; an agent cannot delegate to itself.
+/// As [`create`], or if an agent delegates to itself.
 pub fn delegate(tx: &mut WriteTx<'_>, new: NewTask) -> Result<Task, TaskError> {
     let own = tx.by().agent().map(Assignee::Agent);
     if own.is_some() && own == new.assignee {
@@ -23,12 +23,12 @@ pub fn delegate(tx: &mut WriteTx<'_>, new: NewTask) -> Result<Task, TaskError> {
     create(tx, new)
 }
 
-/// Makes a task as an agent asks for it.
+/// Creates a task for an agent.
 ///
 /// # Errors
-/// As [`super::create`]; `GivenAlready` when another agent has been given a part under like words, or a task beside it,
-/// which is open or done; `EnoughParts` when agents have made [`parts::MOST`] since a person last said something on
-/// the task at the top.
+/// As [`super::create`]. `GivenAlready` if the assignee already has an open or done subtask with the same words, or a
+/// task delegated beside it. `EnoughParts` if agents have created [`parts::MOST`] subtasks since a person last
+/// commented on the root task.
 pub fn create(tx: &mut WriteTx<'_>, new: NewTask) -> Result<Task, TaskError> {
     let gives = new.assignee.and_then(Assignee::agent) != tx.by().agent();
     let run = tx.by().run();
@@ -49,7 +49,7 @@ pub fn create(tx: &mut WriteTx<'_>, new: NewTask) -> Result<Task, TaskError> {
             },
         });
     }
-    // Parts of parts count with those of the whole: else each level would begin anew.
+    // Nested subtasks count towards the root. Otherwise the limit would start anew on each level.
     if let Some(top) = parts::top(tx, new.parent, run)?
         && parts::MOST <= parts::since_a_person(tx, top)?
     {
@@ -59,7 +59,7 @@ pub fn create(tx: &mut WriteTx<'_>, new: NewTask) -> Result<Task, TaskError> {
     super::create(tx, new)
 }
 
-/// A part of the task that the same agent has, open or done, and that asks for the same.
+/// An open or done subtask of the same agent with the same request.
 fn alike(read: &dyn Read, whole: TaskId, new: &NewTask) -> Result<Option<Task>, StoreError> {
     let asked = words(&new.title);
     let counts = |part: &Task| part.status.is_open() || part.status == TaskStatus::Done;
@@ -70,7 +70,7 @@ fn alike(read: &dyn Read, whole: TaskId, new: &NewTask) -> Result<Option<Task>, 
         .find(|part| part.assignee == new.assignee && counts(part) && words(&part.title) == asked))
 }
 
-/// What a title asks for, whatever its order, its case and its marks.
+/// Words of a title, ignoring order, case and punctuation.
 fn words(title: &str) -> BTreeSet<String> {
     let title = title.to_lowercase();
     let words = title.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());

@@ -1,4 +1,4 @@
-//! All writes to relations between tasks, and what follows when a task has nothing to wait for any more.
+//! All writes to relations between tasks, and the wake-up of tasks whose blockers are gone.
 
 use super::super::queries::checks::{self, MAX_RELATIONS};
 use super::super::queries::circles::{Coming, Waiting};
@@ -10,10 +10,10 @@ use crate::tasks::model::relation::Relation;
 use kernel::{Event, RelationKind, TaskField, TaskId, TaskStatus};
 use store::{ReadExt as _, WriteTx};
 
-/// Says how a task stands to another. What is so already changes nothing.
+/// Adds a relation. An existing relation stays unchanged.
 ///
 /// # Errors
-/// When one of them is archived, both are the same, or tasks would wait for each other.
+/// If a task is archived, both are the same, or the tasks would wait for each other.
 pub fn relate(
     tx: &mut WriteTx<'_>,
     task: TaskId,
@@ -49,10 +49,10 @@ pub fn relate(
     touch(tx, own)
 }
 
-/// Takes a relation away. What is not there changes nothing.
+/// Removes a relation. A missing relation is no error.
 ///
 /// # Errors
-/// When the task is archived.
+/// If the task is archived.
 pub fn unrelate(
     tx: &mut WriteTx<'_>,
     task: TaskId,
@@ -72,7 +72,7 @@ pub fn unrelate(
     Ok(own)
 }
 
-/// Of two that are related the older one keeps it, so that it is kept once.
+/// Stores a symmetric relation at the older task, so that there is only one row.
 fn ordered(task: TaskId, kind: RelationKind, other: TaskId) -> (TaskId, TaskId) {
     match kind {
         RelationKind::RelatesTo if other < task => (other, task),
@@ -87,7 +87,7 @@ fn touch(tx: &mut WriteTx<'_>, mut task: Task) -> Result<Task, TaskError> {
     Ok(task)
 }
 
-/// A task is over or out of the way: what waited for nothing else goes on.
+/// Call when a task is closed or archived: frees the tasks that waited only for it.
 pub fn settle(tx: &mut WriteTx<'_>, id: TaskId) -> Result<(), TaskError> {
     for task in relations::waiting_for(tx, id)? {
         free(tx, task.id, id)?;
@@ -95,8 +95,7 @@ pub fn settle(tx: &mut WriteTx<'_>, id: TaskId) -> Result<(), TaskError> {
     Ok(())
 }
 
-/// One thing less to wait for. After the last one a blocked task is to be done again, and whoever has it
-/// hears of it.
+/// Removes one blocker. After the last one, a blocked task becomes `Todo` again and its assignee is notified.
 fn free(tx: &mut WriteTx<'_>, id: TaskId, by: TaskId) -> Result<(), TaskError> {
     let Some(task) = tx.get::<Task>(id)? else { return Ok(()) };
     let over = !task.status.is_open() || task.archived_at.is_some();

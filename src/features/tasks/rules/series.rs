@@ -1,5 +1,5 @@
-//! Recurring tasks. A slot of a series is used once: the row of its occurrence, the task and the next
-//! moment are written in one transaction, and only here.
+//! Recurring tasks. Each slot of a series is used once: the occurrence row, the task and the next slot are written in
+//! one transaction, and only here.
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -19,69 +19,56 @@ use kernel::{
 };
 use store::{ReadExt as _, StoreError, WriteTx};
 
-/// The most tasks that a series may be said to end after.
+/// Upper limit of `ends_after`.
 const MOST: u32 = 100_000;
 
-/// A series to be made.
 #[derive(Clone, Debug)]
 pub struct NewSeries {
-    /// The title of each task.
     pub title: String,
-    /// The description of each.
     pub description: String,
-    /// How urgent each is.
     pub priority: Priority,
-    /// Who each is for.
     pub assignee: Option<Assignee>,
-    /// The stream of each.
     pub stream: Option<StreamId>,
-    /// Model in place of the agent's.
+    /// Overrides the agent's model.
     pub model: Option<String>,
-    /// Thinking level in place of the agent's.
+    /// Overrides the agent's thinking level.
     pub thinking: Option<Thinking>,
-    /// Names of labels.
+    /// Label names.
     pub labels: Vec<String>,
     pub schedule: Schedule,
-    /// What becomes of the one before.
+    /// Policy for the previous occurrence if it is still open.
     pub missed: MissedPolicy,
-    /// The last day.
+    /// Last day, inclusive.
     pub ends_on: Option<Date>,
-    /// After how many it ends.
+    /// Number of tasks after which the series ends.
     pub ends_after: Option<u32>,
-    /// When each is due, if ever.
     pub due: Option<DueAfter>,
 }
 
-/// What is to change; what is not given stays.
+/// A change. `None` keeps a value; in doubly optional fields `Some(None)` clears it.
 #[derive(Clone, Debug, Default)]
 pub struct SeriesPatch {
     pub title: Option<String>,
     pub description: Option<String>,
     pub priority: Option<Priority>,
-    /// Who each is for, or nobody.
     pub assignee: Option<Option<Assignee>>,
-    /// The stream, or none.
     pub stream: Option<Option<StreamId>>,
-    /// The model, or the agent's.
+    /// `Some(None)` restores the agent's model.
     pub model: Option<Option<String>>,
-    /// The thinking level, or the agent's.
+    /// `Some(None)` restores the agent's thinking level.
     pub thinking: Option<Option<Thinking>>,
     pub labels: Option<Vec<String>>,
     pub schedule: Option<Schedule>,
-    /// What becomes of the one before.
     pub missed: Option<MissedPolicy>,
-    /// The last day, or none.
     pub ends_on: Option<Option<Date>>,
-    /// After how many it ends, or never.
     pub ends_after: Option<Option<u32>>,
-    /// When each is due, or never.
     pub due: Option<Option<DueAfter>>,
 }
 
-/// Makes a series. Its first task is made when its moment comes.
+/// Creates a series. Its first task is created when its first slot is due.
 ///
 /// # Errors
-/// When the input is wrong, or nothing ever happens.
+/// If the input is invalid or the schedule has no slot.
 pub fn create(tx: &mut WriteTx<'_>, new: NewSeries) -> Result<Series, TaskError> {
     let mut wrong = Vec::new();
     let title = title(&new.title, &mut wrong);
@@ -121,10 +108,10 @@ pub fn create(tx: &mut WriteTx<'_>, new: NewSeries) -> Result<Series, TaskError>
     Ok(series)
 }
 
-/// Changes what the tasks to come are like, or when they come. Those that were made stay as they are.
+/// Changes the template or schedule of future tasks. Existing tasks stay unchanged.
 ///
 /// # Errors
-/// When the input is wrong, or nothing would ever happen again.
+/// If the input is invalid or the schedule has no slot left.
 pub fn update(tx: &mut WriteTx<'_>, id: SeriesId, patch: SeriesPatch) -> Result<Series, TaskError> {
     let old = reads::get(tx, id)?;
     let mut series = old.clone();
@@ -181,11 +168,11 @@ pub fn update(tx: &mut WriteTx<'_>, id: SeriesId, patch: SeriesPatch) -> Result<
     Ok(series)
 }
 
-/// "This and all that follow": what a task of a series is like now in these fields, the tasks to come are
-/// like, too. All in which it differs when none are given.
+/// "This and all following": copies these fields of a task to its series. An empty list copies every field in which
+/// they differ.
 ///
 /// # Errors
-/// When the task belongs to no series, or is due on a day that its series cannot say.
+/// If the task belongs to no series, or its due date cannot be expressed by the series.
 pub fn follow(tx: &mut WriteTx<'_>, task: TaskId, fields: &[Common]) -> Result<Series, TaskError> {
     let task = queries::get(tx, task)?;
     let Some(series) = reads::of_task(tx, &task)? else {
@@ -218,11 +205,11 @@ pub fn follow(tx: &mut WriteTx<'_>, task: TaskId, fields: &[Common]) -> Result<S
     update(tx, series.id, patch)
 }
 
-/// Refuses when the series has changed since the caller read it. That one of its tasks was made since is no
-/// change: a form that was open over its moment can be saved.
+/// Fails if the series changed since revision `rev`. Creating an occurrence does not count as a change, so a form that
+/// was open meanwhile can still be saved.
 ///
 /// # Errors
-/// `Stale`, or when there is no such series.
+/// `Stale`, or if there is no such series.
 pub fn check_rev(tx: &WriteTx<'_>, id: SeriesId, rev: Option<u64>) -> Result<(), TaskError> {
     let Some(expected) = rev else { return Ok(()) };
     let (series, now) = reads::get_rev(tx, id)?;
@@ -232,7 +219,7 @@ pub fn check_rev(tx: &WriteTx<'_>, id: SeriesId, rev: Option<u64>) -> Result<(),
     }
 }
 
-/// Whether tasks can be due so.
+/// Validates a due rule.
 fn check_due(due: Option<DueAfter>, wrong: &mut Vec<FieldError>) {
     let Some(due) = due else { return };
     if reads::MOST_DAYS < due.days {
@@ -244,7 +231,7 @@ fn check_due(due: Option<DueAfter>, wrong: &mut Vec<FieldError>) {
     }
 }
 
-/// Makes no more tasks until it is resumed.
+/// Stops creating tasks until the series is resumed.
 pub fn pause(tx: &mut WriteTx<'_>, id: SeriesId) -> Result<Series, TaskError> {
     let mut series = reads::get(tx, id)?;
     if series.going() != Going::Active {
@@ -256,10 +243,10 @@ pub fn pause(tx: &mut WriteTx<'_>, id: SeriesId) -> Result<Series, TaskError> {
     Ok(series)
 }
 
-/// Goes on from now; nothing is made for the time in which it was paused.
+/// Resumes a series from now. The paused time creates no tasks.
 ///
 /// # Errors
-/// When there is no such series, or nothing would ever happen again.
+/// If there is no such series or the schedule has no slot left.
 pub fn resume(tx: &mut WriteTx<'_>, id: SeriesId) -> Result<Series, TaskError> {
     let mut series = reads::get(tx, id)?;
     if series.paused_at.is_none() {
@@ -272,25 +259,25 @@ pub fn resume(tx: &mut WriteTx<'_>, id: SeriesId) -> Result<Series, TaskError> {
     Ok(series)
 }
 
-/// Takes a series away; the tasks that it made stay.
+/// Deletes a series. Its tasks stay.
 ///
 /// # Errors
-/// When there is no such series, or it has made so many tasks that they cannot be looked at together.
+/// If there is no such series, or it has too many tasks to process in one transaction.
 pub fn remove(tx: &mut WriteTx<'_>, id: SeriesId) -> Result<Series, TaskError> {
     let series = reads::get(tx, id)?;
     tx.delete::<Series>(id)?;
     Ok(series)
 }
 
-/// Makes the next task at once; its slot is used then.
+/// Creates the next task at once and uses up its slot.
 ///
 /// # Errors
-/// When no slot is left.
+/// If no slot is left.
 pub fn spawn_now(tx: &mut WriteTx<'_>, id: SeriesId) -> Result<Task, TaskError> {
     let series = reads::get(tx, id)?;
     let mut at = match series.next_at {
         Some(at) => Some(at),
-        // A paused one: the slot that would come.
+        // A paused series has no `next_at`; use the slot that would come.
         None => open_slot(tx, &series, tx.now())?,
     };
     while let Some(slot) = at {
@@ -303,8 +290,7 @@ pub fn spawn_now(tx: &mut WriteTx<'_>, id: SeriesId) -> Result<Task, TaskError> 
     Err(TaskError::field("series", "this series has ended; change its end first"))
 }
 
-/// Makes the task of the newest slot that has come, if one has. Older ones that nobody was there for
-/// are left out, and counted.
+/// Creates the task of the newest due slot, if any. Older due slots are skipped and counted.
 pub fn spawn_due(tx: &mut WriteTx<'_>, id: SeriesId) -> Result<Option<Task>, TaskError> {
     let Some(series) = tx.get::<Series>(id)? else { return Ok(None) };
     let now = tx.now();
@@ -318,12 +304,12 @@ pub fn spawn_due(tx: &mut WriteTx<'_>, id: SeriesId) -> Result<Option<Task>, Tas
     spawn(tx, series, (at, skipped))
 }
 
-/// A series whose task cannot be made rests until a person looks at it.
+/// Pauses a series whose task cannot be created, until a person intervenes.
 pub fn give_up(tx: &mut WriteTx<'_>, id: SeriesId) -> Result<(), TaskError> {
     pause(tx, id).map(drop)
 }
 
-/// Uses a slot and plans the next one. Makes nothing for a slot that was used before.
+/// Uses a slot and plans the next one. Does nothing for a slot that was already used.
 fn spawn(
     tx: &mut WriteTx<'_>,
     mut series: Series,
@@ -361,7 +347,7 @@ fn make(
     let task = super::create(tx, new)?;
     if !series.labels.is_empty() {
         let asked = LabelFilter::Exactly(series.labels.clone());
-        // What cannot be a label any more keeps no task from being made.
+        // Invalid label names do not prevent the task.
         match tx.attempt(|tx| labels::ask(tx, task.id, asked)) {
             Ok(_) => {}
             Err(TaskError::Store(error)) => return Err(error.into()),
@@ -373,14 +359,14 @@ fn make(
     Ok(task)
 }
 
-/// An agent that takes no work any more gets none: the task is for nobody then.
+/// Drops an archived agent; the task is then unassigned.
 fn usable(tx: &WriteTx<'_>, who: Option<Assignee>) -> Result<Option<Assignee>, StoreError> {
     let Some(Assignee::Agent(id)) = who else { return Ok(who) };
     let agent = tx.get::<Agent>(id)?;
     Ok(who.filter(|_| agent.is_some_and(|agent| agent.archived_at.is_none())))
 }
 
-/// A stream that is out of the way gets none: the task stands by itself then.
+/// Drops an archived stream; the task then has no stream.
 fn open_stream(tx: &WriteTx<'_>, stream: Option<StreamId>) -> Result<Option<StreamId>, TaskError> {
     match checks::stream(tx, stream) {
         Ok(()) => Ok(stream),
@@ -389,7 +375,7 @@ fn open_stream(tx: &WriteTx<'_>, stream: Option<StreamId>) -> Result<Option<Stre
     }
 }
 
-/// Marks the open tasks of a series as missed, unless somebody is at them.
+/// Marks open tasks of a series as missed, except those in progress.
 fn skip_open(tx: &mut WriteTx<'_>, id: SeriesId) -> Result<(), TaskError> {
     for task in reads::open_tasks(tx, id)? {
         let since = task.occurrence_at.unwrap_or(task.created_at);
@@ -400,7 +386,7 @@ fn skip_open(tx: &mut WriteTx<'_>, id: SeriesId) -> Result<(), TaskError> {
     Ok(())
 }
 
-/// Finds the next slot from now on, or from the first day if that is later.
+/// Finds the next slot from now, or from the first day if that is later.
 fn plan(tx: &WriteTx<'_>, series: &mut Series) -> Result<(), TaskError> {
     let mut wrong = Vec::new();
     if series.schedule.is_by_moments() {
@@ -435,7 +421,7 @@ fn plan(tx: &WriteTx<'_>, series: &mut Series) -> Result<(), TaskError> {
     }
 }
 
-/// The first slot after a moment that is not used, while the series lasts.
+/// First unused slot after a moment, within the limits of the series.
 fn open_slot(
     tx: &WriteTx<'_>,
     series: &Series,
@@ -459,13 +445,13 @@ fn open_slot(
     Ok(None)
 }
 
-/// The last millisecond of the last day.
+/// Last millisecond of the last day.
 fn last_moment(series: &Series) -> Option<Timestamp> {
     let behind = midnight(&series.schedule.zone(), series.last_day()?.tomorrow().ok()?)?;
     Some(kernel::time::from_ms(behind.as_millisecond() - 1))
 }
 
-/// Names of labels, each once, without what is empty.
+/// Trims names, drops empty ones and removes duplicates.
 fn names(labels: Vec<String>) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     for label in labels {

@@ -1,4 +1,4 @@
-//! Templates: kept checked, and made into tasks in one transaction.
+//! All writes to task templates. A template is validated when it is saved and expanded into tasks in one transaction.
 
 use std::collections::{HashMap, HashSet};
 
@@ -16,44 +16,42 @@ use kernel::text::MAX_TEXT;
 use kernel::{Assignee, FieldError, RelationKind, StreamId, TaskId, TemplateId};
 use store::{StoreError, WriteTx};
 
-/// The longest name.
+/// Maximum name length in characters.
 const MAX_NAME: usize = 80;
-/// The most tasks of a template.
+/// Maximum number of tasks in a template.
 pub const MAX_ITEMS: usize = 100;
-/// The most labels of one of its tasks.
+/// Maximum number of labels per task.
 const MAX_LABELS: usize = 20;
 
-/// A template to be kept: name, description, tasks.
 #[derive(Clone, Debug, Default)]
 pub struct NewTemplate {
     pub name: String,
     pub description: String,
-    /// The tasks, in their order.
     pub items: Vec<TemplateItem>,
 }
 
-/// How a template is made into tasks.
+/// Options for expanding a template.
 #[derive(Clone, Debug, Default)]
 pub struct Spawn {
     pub stream: Option<StreamId>,
-    /// The task that all of them are a part of.
+    /// Parent of the created tasks.
     pub parent: Option<TaskId>,
-    /// Who has which role; a role that is not listed is the agent with this slug.
+    /// Assignee per role. A role that is not listed means the agent with this slug.
     pub roles: HashMap<String, Option<Assignee>>,
 }
 
 #[derive(Clone, Debug, Default)]
 pub struct Spawned {
-    /// The tasks, in the order of the template.
+    /// In template order.
     pub tasks: Vec<TaskId>,
-    /// What could not be done as it was meant.
+    /// Deviations from the template.
     pub warnings: Vec<String>,
 }
 
-/// Makes a template.
+/// Creates a template.
 ///
 /// # Errors
-/// When something in it is wrong, or its name is taken.
+/// If the input is invalid or the name is taken.
 pub fn create(tx: &mut WriteTx<'_>, new: NewTemplate) -> Result<Template, TaskError> {
     let (now, id, by) = (tx.now(), tx.new_id(), tx.by());
     let (name, description, items) = checked(new)?;
@@ -65,10 +63,10 @@ pub fn create(tx: &mut WriteTx<'_>, new: NewTemplate) -> Result<Template, TaskEr
     Ok(template)
 }
 
-/// Changes a template as a whole.
+/// Replaces a template.
 ///
 /// # Errors
-/// As [`create`], or when there is no such template.
+/// As [`create`], or if there is no such template.
 pub fn update(
     tx: &mut WriteTx<'_>,
     id: TemplateId,
@@ -87,10 +85,10 @@ pub fn update(
     Ok(template)
 }
 
-/// Takes a template away; the tasks that were made of it stay.
+/// Deletes a template. Tasks created from it stay.
 ///
 /// # Errors
-/// When there is no such template, or a routine makes its tasks.
+/// If there is no such template or a routine uses it.
 pub fn delete(tx: &mut WriteTx<'_>, id: TemplateId) -> Result<Template, TaskError> {
     let template = reads::get_rev(tx, id)?.0;
     if let Some(routine) = routines::making(tx, id)? {
@@ -101,10 +99,10 @@ pub fn delete(tx: &mut WriteTx<'_>, id: TemplateId) -> Result<Template, TaskErro
     Ok(template)
 }
 
-/// Refuses when the template has changed since the caller read it.
+/// Fails if the template changed since revision `rev`.
 ///
 /// # Errors
-/// `Stale`, or when there is no such template.
+/// `Stale`, or if there is no such template.
 pub fn check_rev(tx: &WriteTx<'_>, id: TemplateId, rev: Option<u64>) -> Result<(), TaskError> {
     let Some(expected) = rev else { return Ok(()) };
     match reads::get_rev(tx, id)?.1 {
@@ -113,20 +111,20 @@ pub fn check_rev(tx: &WriteTx<'_>, id: TemplateId, rev: Option<u64>) -> Result<(
     }
 }
 
-/// Makes all tasks of a template. What waits for what stands before anybody gets a task, so that no
-/// agent begins what has to wait.
+/// Creates all tasks of a template. Dependencies are written before assignments, so that no agent starts a task that
+/// has to wait.
 ///
 /// # Errors
-/// When there is no such template, or where they should go cannot be used.
+/// If there is no such template, or the target stream or parent cannot be used.
 pub fn spawn(tx: &mut WriteTx<'_>, id: TemplateId, how: &Spawn) -> Result<Spawned, TaskError> {
     let template = reads::get_rev(tx, id)?.0;
     make(tx, (id, &template.items), how)
 }
 
-/// Makes tasks as [`spawn`] does, of what a template has.
+/// Creates tasks as [`spawn`] does, from the items of a template.
 ///
 /// # Errors
-/// When where they should go cannot be used.
+/// If the target stream or parent cannot be used.
 pub fn make(
     tx: &mut WriteTx<'_>,
     (template, items): (TemplateId, &[TemplateItem]),
@@ -175,8 +173,8 @@ pub fn make(
     Ok(spawned)
 }
 
-/// Gives a new task to who has its role: whoever wrote the template or chose for the role was asked whether
-/// they may.
+/// Assigns a new task to the holder of its role. Permission was checked when the template was saved or the role was
+/// chosen.
 fn assign(tx: &mut WriteTx<'_>, task: TaskId, who: Assignee) -> Result<Task, TaskError> {
     checks::assignee(tx, Some(who))?;
     let mut task = checks::in_use(tx, task)?;
@@ -184,8 +182,7 @@ fn assign(tx: &mut WriteTx<'_>, task: TaskId, who: Assignee) -> Result<Task, Tas
     Ok(task)
 }
 
-/// A template gives work to the agents that its roles are called after, so an agent that writes one needs a
-/// line to them, unless the role stood there before.
+/// A template assigns work to the agents that its roles name. An agent may therefore add only roles of its reports.
 fn may_give(tx: &WriteTx<'_>, items: &[TemplateItem], before: &[String]) -> Result<(), TaskError> {
     if tx.by().agent().is_none() {
         return Ok(());
@@ -198,7 +195,7 @@ fn may_give(tx: &WriteTx<'_>, items: &[TemplateItem], before: &[String]) -> Resu
     Ok(())
 }
 
-/// Who has a role; what is said when nobody has it.
+/// Assignee of a role, or a warning if nobody holds it.
 fn whose(people: &People, how: &Spawn, role: &str) -> Result<Option<Assignee>, String> {
     match how.roles.get(role) {
         Some(chosen) => Ok(*chosen),
@@ -219,7 +216,7 @@ fn free(tx: &WriteTx<'_>, id: TemplateId, name: &str) -> Result<(), TaskError> {
     }
 }
 
-/// A template as it is kept; all that is wrong at once.
+/// Validates and normalises a template. Reports all errors at once.
 fn checked(new: NewTemplate) -> Result<(String, String, Vec<TemplateItem>), TaskError> {
     let mut wrong = Vec::new();
     let name = line(&new.name);
@@ -289,7 +286,7 @@ fn line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Each word once, without what is empty.
+/// Trims words, drops empty ones and removes duplicates.
 fn once(words: Vec<String>) -> Vec<String> {
     let mut all: Vec<String> = Vec::new();
     for word in words {

@@ -1,5 +1,5 @@
-//! Title and description as somebody has written them, beginning with what they read: what others have
-//! changed meanwhile stays, and nobody's words go over another's unseen.
+//! Merging edits of title and description. An edit has the text it was based on; concurrent changes by others are kept,
+//! and conflicting edits are never overwritten silently.
 
 use super::TaskPatch;
 use crate::tasks::model::Task;
@@ -10,35 +10,34 @@ use store::WriteTx;
 use tool::merge::{self, Merged};
 use web::checklist::{self, Tick};
 
-/// One field as it was written.
+/// An edit of one field.
 #[derive(Clone, Debug, Default)]
 pub struct Written {
-    /// What it should say.
+    /// New text.
     pub text: String,
-    /// What it said when the writing began; whatever it says now is replaced when this is not known.
+    /// Text when editing began. `None` replaces the current text unconditionally.
     pub base: Option<String>,
 }
 
-/// The fields that were written.
 #[derive(Clone, Debug, Default)]
 pub struct Words {
     pub title: Option<Written>,
     pub description: Option<Written>,
 }
 
-/// What both fields should say now, field by field.
+/// Result of merging edits with the current texts.
 #[derive(Clone, Debug, Default)]
 pub struct Settled {
-    /// What is to be written.
+    /// Changes to write.
     pub patch: TaskPatch,
-    /// The fields about which a person must decide. They are not in the patch.
+    /// Conflicting fields for the user to resolve. They are not in the patch.
     pub clashes: Vec<FieldClash>,
 }
 
-/// Makes what was written one with what a task says now.
+/// Merges edits with the current texts of a task.
 ///
 /// # Errors
-/// When a field says nothing or too much.
+/// If a text is empty or too long.
 pub fn settle(now: &Task, words: Words) -> Result<Settled, TaskError> {
     let (mut settled, mut wrong) = (Settled::default(), Vec::new());
     if let Some(words) = words.title {
@@ -53,7 +52,7 @@ pub fn settle(now: &Task, words: Words) -> Result<Settled, TaskError> {
     if wrong.is_empty() { Ok(settled) } else { Err(TaskError::Invalid(wrong)) }
 }
 
-/// What a field should say; nothing when somebody must decide.
+/// Merged text of a field. `None` on a conflict.
 fn one(
     field: &'static str,
     now: &str,
@@ -62,7 +61,7 @@ fn one(
     (wrong, clashes): (&mut Vec<FieldError>, &mut Vec<FieldClash>),
 ) -> Option<String> {
     let mine = tidy(&words.text, wrong);
-    // What was read once is not judged again.
+    // The base was already validated when it was saved.
     let Some(base) = words.base.map(|base| tidy(&base, &mut Vec::new())) else { return Some(mine) };
     match merge::lines(&base, &mine, now) {
         Merged::Clean(text) => Some(text),
@@ -73,10 +72,10 @@ fn one(
     }
 }
 
-/// Writes what can be written, and tells the fields about which somebody must decide.
+/// Writes the merged edits and returns the conflicting fields.
 ///
 /// # Errors
-/// When the task is archived or the input is wrong.
+/// If the task is archived or the input is invalid.
 pub fn write(
     tx: &mut WriteTx<'_>,
     id: TaskId,
@@ -87,10 +86,10 @@ pub fn write(
     Ok((super::update(tx, id, patch)?, clashes))
 }
 
-/// Ticks an item of the description's checklist, or takes the tick away; nothing else of the text changes.
+/// Ticks or clears a checklist item of the description. The rest of the text stays unchanged.
 ///
 /// # Errors
-/// When the task is archived, or the text has changed so that nobody can tell which item is meant.
+/// If the task is archived, or the item cannot be identified in the changed text.
 pub fn tick(tx: &mut WriteTx<'_>, id: TaskId, tick: &Tick) -> Result<Task, TaskError> {
     let now = checks::in_use(tx, id)?;
     let text = checklist::ticked(&now.description, tick);
@@ -98,8 +97,8 @@ pub fn tick(tx: &mut WriteTx<'_>, id: TaskId, tick: &Tick) -> Result<Task, TaskE
     super::update(tx, id, TaskPatch { description: Some(text), ..TaskPatch::default() })
 }
 
-/// Ticks the item with this number, counted from one, or takes the tick away. With its words the item is
-/// looked for by them when it stands elsewhere now.
+/// Ticks or clears the item with this number, counted from 1. If `words` is given, the item is found by its text when
+/// it has moved.
 pub fn tick_number(
     tx: &mut WriteTx<'_>,
     id: TaskId,

@@ -1,5 +1,6 @@
-//! Calls as the gate judged them, whatever became of them: what a permission is tried on before it is kept. Of a command
-//! line stays what it was reduced to on its machine then; its other words are in a fingerprint alone.
+//! Recorded calls with the decision about each. A new permission is tried on them before it is saved. Of a command
+//! line only the reduced commands, as resolved on the call's machine, are stored; other words are part of a hash
+//! only.
 
 use std::borrow::Cow;
 
@@ -16,53 +17,51 @@ use tool::Effect;
 use super::Approval;
 use crate::trust::authorize::{Facts, OutgoingRequest};
 
-/// Calls that were judged lately.
+/// Recently authorized calls.
 pub const JUDGED_CALLS: Table = Table::new(408, "judged_calls");
 
-/// The most that is kept of a command line, in bytes.
+/// Maximum stored size of a command line in bytes.
 const MAX_LINE: usize = 2 * 1024;
-/// The longest method, host and origin of a request that are kept, in bytes.
+/// Maximum stored size of a request in bytes.
 const MAX_REQUEST: usize = 512;
-/// The largest call that is kept, in bytes.
+/// Maximum size of a recorded call in bytes.
 const MAX_CALL: usize = 4 * 1024;
-/// The bytes of a moment at the beginning of a key.
+/// Length of the timestamp at the beginning of a key, in bytes.
 const MOMENT: usize = 8;
 
-/// What became of a call. A released layout only grows at the end.
+/// Result of an authorization. A released layout only grows at the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Became {
-    /// It was let through without a person's yes.
+    /// Allowed without asking a person.
     Passed,
-    /// People were asked for it.
+    /// A person was asked.
     Asked,
-    /// It was refused without them.
+    /// Denied without asking a person.
     Refused,
-    /// A person said no to it.
+    /// Denied by a person.
     Denied,
 }
 
-/// A call as the gate judged it: what decides, and nothing that is secret.
+/// The facts about a call that decided its authorization, without secrets.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CallRecord {
-    /// The provider's id of the call.
+    /// Call id assigned by the provider.
     pub call_id: String,
-    /// The name of the tool.
     pub tool: String,
-    /// What it did to the world.
     pub effect: Effect,
     /// SHA-256 of tool and plan.
     pub digest: [u8; 32],
-    /// The commands of its line, with the words alone that a permission looks at. None where it has no line that decides,
-    /// where that could not be taken apart, is too long, or names a secret by its value.
+    /// Commands of its line, reduced to the words that permissions compare; `None` if there is no deciding line, or
+    /// it cannot be parsed, is too long or contains a secret.
     pub commands: Option<Vec<Seen>>,
-    /// What it asked of whom; none where that is too long, or names a secret by its value.
+    /// `None` if the request is too long or contains a secret.
     pub request: Option<OutgoingRequest>,
     pub became: Became,
 }
 
 impl CallRecord {
-    /// What is kept of a call that was judged by these facts.
+    /// Records a call authorized with these facts.
     #[must_use]
     pub fn of(
         call_id: &str,
@@ -95,7 +94,7 @@ impl CallRecord {
         }
     }
 
-    /// Whether it is as small as calls are that are kept: what a host says of one may be anything.
+    /// Whether the call is within the size limit. A host may send anything.
     #[must_use]
     pub fn is_small(&self) -> bool {
         is_within(self, MAX_CALL)
@@ -106,7 +105,7 @@ fn is_within<T: Serialize>(value: &T, most: usize) -> bool {
     codec::encode(value).is_ok_and(|bytes| bytes.len() <= most)
 }
 
-/// The place of a judged call: by when it was judged, then its tool, run and id.
+/// Key of a recorded call: time, then tool, run and call id.
 pub type JudgedKey = (Timestamp, (String, (RunId, String)));
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -119,14 +118,14 @@ pub struct JudgedCall {
 }
 
 impl JudgedCall {
-    /// The place of the call that people were asked for by an approval.
+    /// Key of the call behind an approval.
     #[must_use]
     pub fn key_of(approval: &Approval) -> JudgedKey {
         let Approval { asked_at, tool, run, call_id, .. } = approval;
         (*asked_at, (tool.clone(), (*run, call_id.clone())))
     }
 
-    /// Whether a key is of a call of the tool whose name this is, so that no other is read.
+    /// Whether a key belongs to a call of the tool, checked without decoding the row.
     #[must_use]
     pub fn is_of(key: &[u8], tool: &KeyBuf) -> bool {
         key.get(MOMENT..).is_some_and(|rest| rest.starts_with(tool.bytes()))

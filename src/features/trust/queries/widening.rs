@@ -1,6 +1,6 @@
-//! Writes after which agents may do more without asking. They need an owner or admin who has proved lately who it is.
-//! The switches are compared before and after a write, inside its transaction, so that it does not matter which
-//! interface the write came through. A write that only narrows passes.
+//! Guards writes that let agents do more without approval. Such writes need an owner or admin with a recent proof of
+//! identity. The rights are compared before and after the write within its transaction, so the guard covers every
+//! interface. A write that only narrows rights passes.
 
 use std::collections::BTreeMap;
 
@@ -18,18 +18,16 @@ use crate::browsers::model::BrowserPolicy;
 use crate::browsers::queries as browsers;
 use crate::workspace::model::Settings;
 
-/// Why a write was refused: it widens, or its rule refused it.
 #[derive(Debug, thiserror::Error)]
 pub enum Refused<E: Problem> {
-    /// Whoever asks is no owner or admin.
+    /// The person is no owner or admin.
     #[error("{0}: only an owner or admin can do that")]
     NotAdmin(&'static str),
-    /// They have not proved lately who they are.
+    /// The person has no recent proof of identity.
     #[error(
         "{0}: confirm that it is you first, as with /api/v1/proof; that counts for ten minutes"
     )]
     NoProof(&'static str),
-    /// The rule refused.
     #[error(transparent)]
     Rule(E),
 }
@@ -64,7 +62,7 @@ impl<E: Problem> Problem for Refused<E> {
     }
 }
 
-/// What the person of a request may widen.
+/// The widening rights of a request's author.
 #[derive(Clone, Copy, Debug)]
 pub struct Widener {
     is_admin: bool,
@@ -72,16 +70,15 @@ pub struct Widener {
 }
 
 impl Widener {
-    /// Whoever sent a request.
     #[must_use]
     pub fn of(who: &Person) -> Self {
         Self { is_admin: who.access.may(Can::Admin), is_proved: who.is_proved }
     }
 
-    /// Does a write, and refuses it where it widens and may not.
+    /// Performs a write, and refuses it if it widens rights without permission.
     ///
     /// # Errors
-    /// `NotAdmin`, `NoProof`, and what the write says.
+    /// `NotAdmin`, `NoProof`, and those of the write.
     pub fn write<T, E: Problem + From<StoreError>>(
         self,
         tx: &mut WriteTx<'_>,
@@ -100,7 +97,7 @@ impl Widener {
     }
 }
 
-/// The same as a body of a transaction.
+/// [`Widener::write`] as a transaction body.
 pub fn checked<T, E, F>(
     who: &Person,
     write: F,
@@ -113,7 +110,7 @@ where
     move |tx| widener.write(tx, write)
 }
 
-/// Everything that lets agents act without asking.
+/// Everything that lets agents act without approval.
 struct Freedom {
     jail_is_optional: bool,
     reviewer: Option<(ConnectionId, String)>,
@@ -123,7 +120,7 @@ struct Freedom {
     permissions: Vec<Permission>,
 }
 
-/// The same of one agent.
+/// Rights of one agent.
 #[derive(Clone)]
 struct OfAgent {
     exec: bool,
@@ -133,11 +130,11 @@ struct OfAgent {
     hosts: Vec<String>,
     mode: TrustMode,
     autonomous: bool,
-    /// Whether its template lets it run programs: a new agent begins with that.
+    /// Whether its template allows programs, which is the default of a new agent.
     template_exec: bool,
 }
 
-/// Whether a list has a line that another does not have.
+/// Whether `list` has an entry that `than` lacks.
 fn has_more<T: PartialEq>(list: &[T], than: &[T]) -> bool {
     list.iter().any(|line| !than.contains(line))
 }
@@ -158,7 +155,7 @@ impl OfAgent {
         })
     }
 
-    /// What a new agent begins with.
+    /// Rights of a new agent.
     fn at_first(&self) -> Self {
         Self {
             exec: self.template_exec,
@@ -172,10 +169,10 @@ impl OfAgent {
         }
     }
 
-    /// What of it is more than before, in words.
+    /// The first right that was widened, as text.
     fn widened(&self, after: &Self) -> Option<&'static str> {
         let (old, new) = (&self.policy, &after.policy);
-        // A list is both: what it names is reached unasked, and nothing else is reached.
+        // A host list allows its hosts without approval and forbids all others, so both changes can widen.
         let lists =
             has_more(&after.hosts, &self.hosts) || after.hosts.is_empty() && !self.hosts.is_empty();
         let pages = new.scripts && !old.scripts

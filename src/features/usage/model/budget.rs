@@ -1,9 +1,8 @@
-//! Budgets: what a payer may spend in a period, what was told of it, and who waits for one.
+//! Budgets: limits of a payer per period, notices about them, and runs that wait for them.
 //!
-//! Two of them stand elsewhere, where they stood before there were others: the money of an agent's
-//! month in the agent, the money of the workspace's month and of each run in the settings.
-//! `queries::budgets` puts them together. What each run may cost has a row here as soon as somebody has
-//! chosen it.
+//! Some limits are stored in older records: an agent's monthly money limit in the agent, the workspace's monthly and
+//! per-run money limits in the settings. `queries::budgets` merges them. The per-run limit also has a row here once a
+//! person has chosen it.
 
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
@@ -18,41 +17,38 @@ use kernel::{AgentId, Payer, Period, RunId, TaskId, Timestamp, TypedId};
 use store::{Class, OnDelete, Record, Refs, Root, Table};
 
 pub const BUDGETS: Table = Table::new(164, "budgets");
-/// What people were told of budgets.
 pub const BUDGET_NOTICES: Table = Table::new(165, "budget_notices");
 /// Runs that wait for a budget.
 pub const BUDGET_WAITS: Table = Table::new(166, "budget_waits");
 
-/// At which share of a budget a person is warned unless somebody says otherwise, in percent.
+/// Default warning level in percent.
 pub const SOFT_PCT: u8 = 80;
 
-/// Who pays, and in which period.
 pub type BudgetKey = (Payer, Period);
 
-/// What a payer may spend in a period.
+/// Limits of a payer for a period.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Budget {
-    /// Who pays.
     pub payer: Payer,
     pub period: Period,
-    /// The most money, in micro-dollars; none for no limit.
+    /// Micro-dollars; `None` for no limit.
     pub limit_micros: Option<i64>,
-    /// The most tokens, sent and received, on whatever route; none for no limit.
+    /// Tokens sent and received on any route; `None` for no limit.
     pub limit_tokens: Option<i64>,
-    /// At which share of it a person is warned, in percent.
+    /// Warning level in percent.
     pub soft_pct: u8,
-    /// Whether no call starts that could pass it; else it only warns.
+    /// Whether calls that could exceed the limit are refused; otherwise the budget only warns.
     pub hard: bool,
     #[serde(with = "millisecond::required")]
     pub updated_at: Timestamp,
-    /// Whether its money is nobody's choice: what each run may cost where a workspace begins, or a sub-agent's
-    /// share. Found out when it is read.
+    /// Whether the money limit is a default: the initial limit per run, or a sub-agent's share. Computed when the
+    /// budget is read.
     #[serde(skip)]
     pub usual: bool,
 }
 
 impl Budget {
-    /// A hard budget without any limit yet.
+    /// A hard budget without limits.
     #[must_use]
     pub fn new(payer: Payer, period: Period) -> Self {
         Self {
@@ -67,19 +63,19 @@ impl Budget {
         }
     }
 
-    /// Whether it limits anything.
+    /// Whether it has a limit.
     #[must_use]
     pub fn limits(&self) -> bool {
         self.limit_micros.is_some() || self.limit_tokens.is_some()
     }
 
-    /// Whether it stands in a record of its own, as a person has set it.
+    /// Whether a person has set it, so that it has its own record.
     #[must_use]
     pub fn is_set(&self) -> bool {
         self.updated_at != Timestamp::UNIX_EPOCH
     }
 
-    /// Whether it is what one run may cost: a run that reaches it ends, all others wait.
+    /// Whether it limits single runs. A run that reaches such a limit ends; others wait.
     #[must_use]
     pub fn is_of_run(&self) -> bool {
         self.period == Period::Run || matches!(self.payer, Payer::Run(_))
@@ -131,21 +127,20 @@ fn payer_refs(payer: Payer, refs: &mut Refs) {
     }
 }
 
-/// That a person was told how a budget stands, so that nobody is told twice.
+/// Records a notice about a budget, so that it is not sent twice.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BudgetNotice {
-    /// Who pays.
     pub payer: Payer,
     pub period: Period,
-    /// The first day of the period that it is about, in days since 1970.
+    /// First day of the period, in days since 1970.
     pub first_day: u32,
-    /// The limits that it is about, money and tokens: another limit may be reached again.
+    /// Money and token limits at the time. A changed limit can be reached again.
     pub limits: (Option<i64>, Option<i64>),
-    /// Whether the budget stops calls; else it was a warning.
+    /// Whether the budget stops calls; otherwise it was a warning.
     pub reached: bool,
     #[serde(with = "millisecond::required")]
     pub at: Timestamp,
-    /// Since when nobody wants to see it any more.
+    /// Set when a person dismissed the notice.
     #[serde(with = "millisecond::optional")]
     pub seen_at: Option<Timestamp>,
 }
@@ -173,16 +168,16 @@ impl Record for BudgetNotice {
     }
 }
 
-/// What a run that waits for a budget needs to go on.
+/// What a run that waits for a budget needs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BudgetWait {
     pub run: RunId,
-    /// Who pays the tightest budget.
+    /// Payer of the tightest budget.
     pub payer: Payer,
     pub period: Period,
-    /// What the next call may cost, in micro-dollars.
+    /// Maximum cost of the next call in micro-dollars.
     pub micros: i64,
-    /// What the next call may take, in tokens.
+    /// Maximum tokens of the next call.
     pub tokens: i64,
 }
 

@@ -1,5 +1,4 @@
-//! The daily roll-up of model calls. A durable consumer makes these rows from the calls that the feed
-//! tells of; they can be made anew at any time.
+//! Daily totals of model calls. A durable consumer builds these rows from the feed. They can be rebuilt at any time.
 
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
@@ -11,35 +10,33 @@ use store::{Class, DecodeError, Record, Table};
 
 use super::{Usage, nobody};
 
-/// Rows that sum up calls.
+/// Rows with totals of calls.
 pub trait Roll: Record<Id: Ord> + PartialEq {
-    /// What they come to.
     fn sums(&mut self) -> &mut Sums;
-    /// Which calls they are, in words.
+    /// Description of the row for messages.
     fn what(&self) -> String;
 }
 
-/// Days of the workspace: what was called and what it cost.
+/// Daily totals of the workspace.
 pub const DAYS: Table = Table::new(140, "usage_days");
-/// The time zone that those days are of.
+/// The time zone of these days.
 pub const DAY_ZONE: Table = Table::new(141, "usage_day_zone");
 
-/// Day, agent, provider, model, what the calls were made for and where.
+/// Day, agent, provider, model, purpose.
 pub type DayKey = ((u32, AgentId), ((String, String), Purpose));
 
-/// What calls were made for, and where.
+/// What calls were made for, and on which machine.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Purpose {
     pub task: Option<TaskId>,
     pub stream: Option<StreamId>,
-    /// The routine behind it.
+    /// The routine that caused the calls.
     pub routine: Option<RoutineId>,
-    /// The gateway whose machine the run worked on; none for the machine that HQ runs on.
+    /// The gateway of the run; `None` for the machine that HQ runs on.
     pub gateway: Option<GatewayId>,
 }
 
 impl Purpose {
-    /// That of a call.
     #[must_use]
     pub fn of(usage: &Usage) -> Self {
         let (stream, routine) = (usage.stream(), usage.routine());
@@ -47,7 +44,7 @@ impl Purpose {
     }
 }
 
-/// The last part of a key: what it ends without is none, as in the keys of programs that did not know of it.
+/// Last part of a key. Missing trailing parts mean `None`, as in keys of older versions.
 impl Key for Purpose {
     fn encode(&self, out: &mut KeyBuf) {
         out.part(self.task.unwrap_or_else(none));
@@ -72,7 +69,7 @@ impl Key for Purpose {
     }
 }
 
-/// Stands in keys for what there is none of.
+/// Represents `None` in keys.
 fn none<I: TypedId>() -> I {
     I::from_bytes([0; 16])
 }
@@ -81,36 +78,34 @@ fn some<I: TypedId>(id: I) -> Option<I> {
     Some(id).filter(|id| *id != none())
 }
 
-/// What an agent's calls of one model for one purpose came to on one day, on one machine.
+/// Totals of an agent's calls of one model for one purpose on one day.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UsageDay {
-    /// The date in the workspace's zone, as days since 1970.
+    /// Date in the workspace's zone, as days since 1970.
     pub day: u32,
-    /// The agent; [`nobody`] for tests of connections.
+    /// [`nobody`] for connection tests.
     pub agent: AgentId,
     pub provider: String,
     pub model: String,
-    /// The task, if the calls were made for one.
     pub task: Option<TaskId>,
-    /// How much it was.
     pub sums: Sums,
-    /// The stream that the task was in.
+    /// The stream of the task.
     pub stream: Option<StreamId>,
-    /// The routine behind the calls.
+    /// The routine that caused the calls.
     pub routine: Option<RoutineId>,
-    /// The gateway whose machine the runs worked on; none for the machine that HQ runs on.
+    /// The gateway of the runs; `None` for the machine that HQ runs on.
     pub gateway: Option<GatewayId>,
 }
 
-/// Sums over calls.
+/// Totals of calls.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sums {
     pub calls: u64,
-    /// Calls of them without a known price.
+    /// Calls without a known price.
     pub unpriced: u64,
-    /// Calls of them whose figures are estimates.
+    /// Calls with estimated figures.
     pub estimated: u64,
-    /// Tokens sent that were not cached.
+    /// Uncached tokens sent.
     pub input: u64,
     /// Tokens read from the provider's cache.
     pub cache_read: u64,
@@ -118,18 +113,18 @@ pub struct Sums {
     pub cache_write: u64,
     /// Tokens received.
     pub output: u64,
-    /// Of those, thinking.
+    /// Thinking tokens among the output.
     pub reasoning: u64,
-    /// What is billed, in micro-dollars.
+    /// Billed micro-dollars.
     pub billed_micros: i64,
-    /// What the catalogue asked for the same when it was counted, in micro-dollars.
+    /// Catalogue price at the time of counting, in micro-dollars.
     pub list_micros: i64,
-    /// Calls of them that the provider refused, or that never arrived.
+    /// Calls that the provider refused or that never arrived.
     pub failed: u64,
 }
 
 impl Sums {
-    /// Those of the sample rows.
+    /// Totals of the sample rows.
     pub(super) fn sample() -> Self {
         Self {
             calls: 3,
@@ -146,7 +141,7 @@ impl Sums {
         }
     }
 
-    /// Of one call.
+    /// Totals of one call.
     #[must_use]
     pub fn of(usage: &Usage) -> Self {
         Self {
@@ -159,7 +154,7 @@ impl Sums {
             output: usage.output,
             reasoning: usage.reasoning,
             billed_micros: usage.billed_micros.unwrap_or(0),
-            // What the catalogue did not know was worth what was billed.
+            // Calls of models outside the catalogue count with the billed amount.
             list_micros: usage.list_micros.or(usage.billed_micros).unwrap_or(0),
             failed: u64::from(usage.end == CallEnd::Refused),
         }
@@ -188,7 +183,7 @@ impl std::ops::AddAssign for Sums {
 }
 
 impl UsageDay {
-    /// One call as a day of its own.
+    /// The daily row of one call.
     #[must_use]
     pub fn of(usage: &Usage, zone: &TimeZone) -> Self {
         let Purpose { task, stream, routine, gateway } = Purpose::of(usage);
@@ -205,7 +200,6 @@ impl UsageDay {
         }
     }
 
-    /// What the calls were made for, and where.
     #[must_use]
     pub fn purpose(&self) -> Purpose {
         let Self { task, stream, routine, gateway, .. } = *self;
@@ -213,7 +207,7 @@ impl UsageDay {
     }
 }
 
-/// The date of a moment in a zone, as days since 1970.
+/// Date in a zone, as days since 1970.
 #[must_use]
 pub fn day_in(at: Timestamp, zone: &TimeZone) -> u32 {
     let local = at.as_second() + i64::from(zone.to_offset(at).seconds());
@@ -232,7 +226,7 @@ impl Record for UsageDay {
         match version {
             1 => codec::decode::<UsageDayV1>(body).map(Self::from),
             2 => codec::decode::<UsageDayV2>(body).map(Self::from),
-            // It was the same without the gateway: none is a zero.
+            // Older layout without the gateway: a zero encodes `None`.
             3 => codec::decode(&[body, [0].as_slice()].concat()),
             _ => Err(DecodeError::UnknownVersion { table: DAYS.name, version }),
         }
@@ -272,7 +266,7 @@ struct UsageDayV1 {
     sums: SumsV1,
 }
 
-/// As it was before streams and routines had budgets.
+/// Layout before budgets of streams and routines.
 #[derive(Deserialize)]
 struct UsageDayV2 {
     day: u32,
@@ -339,15 +333,15 @@ impl From<UsageDayV1> for UsageDay {
     }
 }
 
-/// What is kept of days by now; more than a store has that was counted before.
+/// Current format of the daily rows; older rows are rebuilt.
 pub const FORMAT: u8 = 2;
 
-/// What the days that are kept are of.
+/// Properties of the stored days.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DayZone {
-    /// The IANA name of their time zone, as it stood in the settings.
+    /// IANA name of the time zone, from the settings.
     pub zone: String,
-    /// What is kept of them: 1 is without sources.
+    /// Format of the rows: 1 is without sources.
     pub format: u8,
 }
 
@@ -386,7 +380,7 @@ mod tests {
         let date = day("2026-11-20T12:00:00Z", "UTC");
         assert_eq!(day("2026-11-20T22:59:59Z", "Europe/Berlin"), date);
         assert_eq!(day("2026-11-20T23:00:00Z", "Europe/Berlin"), date + 1);
-        // In summer an hour earlier, in the far west later.
+        // An hour earlier in summer, later in the far west.
         let summer = day("2026-07-01T12:00:00Z", "UTC");
         assert_eq!(day("2026-07-01T22:00:00Z", "Europe/Berlin"), summer + 1);
         assert_eq!(day("2026-11-21T07:59:59Z", "America/Los_Angeles"), date);
@@ -428,7 +422,7 @@ mod tests {
         assert!(keys.is_sorted() && all.is_sorted(), "{all:?}");
         let read: Vec<_> = keys.iter().map(|key| decode::<Purpose>(key.bytes())).collect();
         assert_eq!(read, all.iter().copied().map(Some).collect::<Vec<_>>());
-        // Days of an older program lie where they lay.
+        // Keys of an older version stay unchanged.
         assert_eq!(keys[0].bytes(), id(0));
         assert_eq!(KeyBuf::of(&Purpose { task, ..Purpose::default() }).bytes(), id(2));
         let whole = Purpose { task, stream, routine, gateway: None };
@@ -455,7 +449,7 @@ mod tests {
     fn a_day_of_an_older_program_was_on_the_machine_that_hq_runs_on() {
         let here = UsageDay { gateway: None, ..UsageDay::sample() };
         let body = codec::encode(&here).expect("it can be written");
-        // That there is no gateway is the last byte.
+        // The last byte encodes the missing gateway.
         let older = UsageDay::upgrade(3, &body[..body.len() - 1]).expect("it is read");
         assert_eq!(older, here);
     }

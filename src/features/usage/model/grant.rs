@@ -1,5 +1,5 @@
-//! What a run on another machine may spend while that machine is cut off. It is set aside at home, and the machine has a
-//! copy of it.
+//! Grant of a run on a host: what the run may spend while the host is disconnected. The primary reserves it, and the
+//! host has a copy.
 
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
@@ -13,40 +13,38 @@ use store::{Class, OnDelete, Record, Refs, Root, Table};
 
 pub const RUN_GRANTS: Table = Table::new(401, "run_grants");
 
-/// What one run may spend while nothing is heard of its machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunGrant {
     pub run: RunId,
-    /// The machine that has it.
+    /// The gateway of the host.
     pub gateway: GatewayId,
-    /// How much of it is left, in micro-dollars.
+    /// Remaining micro-dollars.
     pub micros: i64,
-    /// How much of it is left in tokens, sent and received: where no price is known.
+    /// Remaining tokens sent and received; used if no price is known.
     pub tokens: i64,
-    /// Whether a budget limits tokens: then they count whatever the price.
+    /// Whether a budget limits tokens, so that they count even with a known price.
     pub counts_tokens: bool,
-    /// Whether a person has set a limit of money: then a call costs what the dearest does where no price is known.
+    /// Whether a person has set a money limit. If so, calls without a known price count at the highest known price.
     pub is_limited: bool,
-    /// For how many hours after the cut it holds.
+    /// Validity after the disconnection in hours.
     pub hours: u32,
-    /// Whose budgets it counts for.
+    /// The payers whose budgets the grant counts towards.
     pub payers: Vec<Payer>,
-    /// What was booked in its place when the run was taken away from a silent machine, in micro-dollars: nobody knew then
-    /// how much of it was spent. It holds nothing any more.
+    /// Amount booked when the run was taken away from a silent host, in micro-dollars, because its spending was
+    /// unknown. A lost grant reserves nothing.
     pub lost: Option<i64>,
-    /// When it was given.
     #[serde(with = "millisecond::required")]
     pub at: Timestamp,
 }
 
 impl RunGrant {
-    /// By which id it stands among what is held back.
+    /// Reservation id of a run's grant.
     #[must_use]
     pub fn held_as(run: RunId) -> ReservationId {
         ReservationId::from_uuid(run.uuid())
     }
 
-    /// The same as something that is held back for a call; none once it holds nothing.
+    /// The grant as a reservation; `None` if it is lost.
     #[must_use]
     pub fn held(self) -> Option<Reservation> {
         if self.lost.is_some() {

@@ -12,7 +12,7 @@ use store::codec::{self, DecodeError};
 
 use super::{Reservation, Usage};
 
-/// The provider without AI.
+/// Provider word of the practice model.
 const PRACTICE: &str = "practice";
 
 #[derive(Deserialize)]
@@ -36,8 +36,8 @@ struct UsageV1 {
     at: Timestamp,
 }
 
-/// A call as it was kept before budgets had records of their own. It counts for the months and days
-/// of its agent as it did, and for no task and no limit of tokens: nobody could have set one.
+/// Reads a call from before budgets had their own records. It counts towards its agent's months and days, but towards
+/// no task and no token limit, because neither could be limited then.
 pub(super) fn usage(body: &[u8]) -> Result<Usage, DecodeError> {
     let old: UsageV1 = codec::decode(body)?;
     let mut usage = Usage {
@@ -93,7 +93,7 @@ struct ReservationV1 {
     release_at: Option<Timestamp>,
 }
 
-/// A reservation of a program that knew the budgets of the workspace, of agents and of runs.
+/// Reads a reservation from before task, stream and routine budgets.
 pub(super) fn reservation(body: &[u8]) -> Result<Reservation, DecodeError> {
     let old: ReservationV1 = codec::decode(body)?;
     // A free model stays free; without a known price the cost stays unknown.
@@ -142,7 +142,7 @@ struct ReservationV2 {
     release_at: Option<Timestamp>,
 }
 
-/// A reservation of a program that held money back for calls of runs alone.
+/// Reads a reservation from before connection tests were reserved.
 pub(super) fn reservation_of_run(body: &[u8]) -> Result<Reservation, DecodeError> {
     let old: ReservationV2 = codec::decode(body)?;
     Ok(Reservation {

@@ -1,5 +1,5 @@
-//! Prices that people entered. They lie over those that HQ knows itself: the catalogue, what a
-//! provider says of its own models, the price of a connection.
+//! Prices entered by people. They override the built-in sources: the catalogue, the provider's own list and the price
+//! of a connection.
 
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
@@ -9,50 +9,48 @@ use kernel::{ConnectionId, Timestamp, TypedId};
 use providers::catalog::{LongPrice, Model, Price};
 use store::{Class, OnDelete, Record, Refs, Table};
 
-/// Prices that people entered.
 pub const PRICES: Table = Table::new(169, "prices");
 
-/// Model, connection (zeros for all of them), since when.
+/// Model, connection (zeros for all), start.
 pub type PriceKey = ((String, ConnectionId), Timestamp);
 
-/// What a model costs from a moment on, at one connection or at all.
+/// Price of a model from a time on, for one connection or all.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EnteredPrice {
-    /// The model, as [`providers::catalog::price_name`] writes it.
+    /// As written by [`providers::catalog::price_name`].
     pub model: String,
-    /// The connection; none for all that people do not run themselves.
+    /// `None` for all connections except self-hosted models.
     pub connection: Option<ConnectionId>,
-    /// It counts for calls that begin from then on, until the next one does.
+    /// Applies to calls that begin from then on, until the next price begins.
     #[serde(with = "millisecond::required")]
     pub begins_at: Timestamp,
-    /// Micro-dollars for a million tokens sent; none leaves what is known otherwise.
+    /// Micro-dollars per million tokens sent; `None` keeps the price from other sources.
     pub input_micros: Option<u64>,
-    /// The same for tokens read from the provider's cache.
+    /// As above, for cache reads.
     pub cache_read_micros: Option<u64>,
-    /// The same for tokens written to it.
+    /// As above, for cache writes.
     pub cache_write_micros: Option<u64>,
-    /// The same for tokens received.
+    /// As above, for tokens received.
     pub output_micros: Option<u64>,
     #[serde(with = "millisecond::required")]
     pub updated_at: Timestamp,
 }
 
-/// Stands in keys for all connections.
+/// Represents all connections in keys.
 #[must_use]
 pub fn everywhere() -> ConnectionId {
     ConnectionId::from_bytes([0; 16])
 }
 
 impl EnteredPrice {
-    /// Its amounts: sent, read from the cache, written to it, received.
+    /// Amounts: input, cache read, cache write, output.
     #[must_use]
     pub fn amounts(&self) -> [Option<u64>; 4] {
         [self.input_micros, self.cache_read_micros, self.cache_write_micros, self.output_micros]
     }
 
-    /// The whole price, with what it does not say taken from below; nothing when that knows too
-    /// little. Where nobody knows what the cache costs, or it costs what sending does, it goes on
-    /// doing so.
+    /// The complete price, with missing amounts taken from `below`; `None` if `below` lacks one. A cache price that
+    /// is unknown or equals the input price follows the input price.
     #[must_use]
     pub fn over(&self, below: Option<Price>) -> Option<Price> {
         let input = self.input_micros.or(below.map(|price| price.input))?;
@@ -69,8 +67,8 @@ impl EnteredPrice {
         })
     }
 
-    /// A model with this price; nothing when the price is not whole. An amount for sending or
-    /// receiving counts for calls of any length.
+    /// The model with this price; `None` if the price is incomplete. An input or output amount applies to calls of
+    /// any length.
     #[must_use]
     pub fn laid_over(&self, model: &Model) -> Option<Model> {
         let price = self.over(model.price)?;

@@ -1,5 +1,5 @@
-//! The daily roll-up by what the calls were made for: what began the run, and what the call is for
-//! within it. Made by the same consumer as the days.
+//! Daily totals by source: trigger of the run, and purpose of the call within it. The consumer of the daily totals
+//! builds these rows too.
 
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
@@ -11,31 +11,28 @@ use store::{Class, Read, ReadExt, Record, StoreError, Table};
 use super::Usage;
 use super::day::{Roll, Sums, day_in};
 
-/// Days by what the calls were made for.
 pub const SOURCES: Table = Table::new(181, "usage_sources");
-/// The source of tests of connections.
+/// Source of connection tests.
 pub const TESTS: &str = "test";
-/// The source of calls whose run is not there.
+/// Source of calls whose run is gone.
 pub const OTHER: &str = "other";
 
-/// Day and source, kind of call.
+/// Day and source, then kind of call.
 pub type SourceKey = ((u32, String), u8);
 
-/// What the calls of one day and one kind came to that had one source.
+/// Totals of the calls of one day, source and kind.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UsageSource {
-    /// The date in the workspace's zone, as days since 1970.
+    /// Date in the workspace's zone, as days since 1970.
     pub day: u32,
-    /// What began the runs: the word of a [`kernel::RunTrigger`], [`TESTS`] or [`OTHER`].
+    /// Trigger of the runs: the word of a [`kernel::RunTrigger`], [`TESTS`] or [`OTHER`].
     pub source: String,
-    /// What the calls were for.
     pub kind: CallKind,
-    /// How much it was.
     pub sums: Sums,
 }
 
 impl UsageSource {
-    /// One call by itself.
+    /// The row of one call.
     pub fn of(read: &dyn Read, usage: &Usage, zone: &TimeZone) -> Result<Self, StoreError> {
         let run = usage.run.map(|run| read.get::<Run>(run)).transpose()?.flatten();
         let source = match run {

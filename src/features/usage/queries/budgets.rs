@@ -1,4 +1,4 @@
-//! Which budgets apply to a call, and how they stand.
+//! Budgets that apply to a call, and their current state.
 
 use serde::{Deserialize, Serialize};
 
@@ -24,30 +24,30 @@ use super::held::Held;
 use super::payers::{payers, whose};
 use super::reservations;
 
-/// How a limit stands: micro-dollars or tokens.
+/// State of one limit, in micro-dollars or tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Level {
     pub limit: i64,
-    /// What was spent.
+    /// Spent.
     pub booked: i64,
-    /// What is held back for calls that run.
+    /// Reserved for running calls.
     pub reserved: i64,
 }
 
 impl Level {
-    /// What is left; below zero when more was spent than allowed.
+    /// Remaining amount; negative if the limit is exceeded.
     #[must_use]
     pub fn left(&self) -> i64 {
         self.limit.saturating_sub(self.booked).saturating_sub(self.reserved)
     }
 
-    /// Whether nothing is left, or less than a call needs that waits for it.
+    /// Whether nothing is left, or less than `needed`.
     #[must_use]
     pub fn is_short_of(&self, needed: i64) -> bool {
         self.left() <= 0 || self.left() < needed
     }
 
-    /// How much of it is spent, in percent; a limit of nothing is spent when anything is.
+    /// Spent share in percent. For a limit of 0, any spending is at least 100.
     #[must_use]
     pub fn percent(&self) -> i64 {
         let share = i128::from(self.booked.max(0)) * 100 / i128::from(self.limit.max(1));
@@ -55,18 +55,18 @@ impl Level {
     }
 }
 
-/// How a budget stands.
+/// State of a budget.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Standing {
     pub budget: Budget,
-    /// Its money, in micro-dollars, if that is limited.
+    /// Money limit in micro-dollars, if any.
     pub micros: Option<Level>,
-    /// Its tokens, if they are limited.
+    /// Token limit, if any.
     pub tokens: Option<Level>,
 }
 
 impl Standing {
-    /// How much of it is spent, in percent: of that limit of which more is.
+    /// Spent share in percent; the higher of both limits.
     #[must_use]
     pub fn percent(&self) -> i64 {
         let both = self.micros.iter().chain(&self.tokens);
@@ -83,7 +83,7 @@ impl Standing {
         }
     }
 
-    /// How much of what is spent, of that limit of which more is: `$32.10 of $40`.
+    /// Usage of the limit with the higher share: `$32.10 of $40`.
     #[must_use]
     pub fn words(&self) -> String {
         let money = self.micros.map(|level| {
@@ -100,8 +100,7 @@ impl Standing {
         most.map_or_else(|| "no limit".to_owned(), |(_, words)| words)
     }
 
-    /// The same for a list; what each run may cost is of no run in particular, so that nothing of it is
-    /// spent.
+    /// Usage for lists. A limit per run belongs to no particular run, so only the maximum is shown.
     #[must_use]
     pub fn told(&self) -> String {
         let words = self.words();
@@ -111,13 +110,12 @@ impl Standing {
         }
     }
 
-    /// How much of it is spent, in percent that fit a bar.
+    /// Spent share for a bar, 0 to 100.
     #[must_use]
     pub fn share(&self) -> u8 {
         u8::try_from(self.percent().clamp(0, 100)).unwrap_or(100)
     }
 
-    /// How its state is to be taken.
     #[must_use]
     pub fn tone(&self) -> Tone {
         match self.state() {
@@ -127,14 +125,14 @@ impl Standing {
         }
     }
 
-    /// Whether something was spent and nothing is left.
+    /// Whether a limit is used up and anything was spent.
     #[must_use]
     pub fn is_used_up(&self) -> bool {
         let mut both = self.micros.iter().chain(&self.tokens);
         both.any(|level| level.limit <= level.booked && 0 < level.booked)
     }
 
-    /// Whether so much of it is spent that a person should know.
+    /// Whether the spent share has reached the warning level.
     #[must_use]
     pub fn is_warm(&self) -> bool {
         let spent = self.micros.iter().chain(&self.tokens).any(|level| 0 < level.booked);
@@ -142,29 +140,29 @@ impl Standing {
     }
 }
 
-/// What a call lacks.
+/// Why a budget cannot pay a call.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lack {
     /// The tightest budget.
     pub budget: Budget,
     pub name: String,
-    /// Whether tokens are lacking; else it is money.
+    /// Whether tokens are short; otherwise money is.
     pub tokens: bool,
-    /// How that limit stands.
+    /// State of that limit.
     pub level: Level,
-    /// What the call may cost or take.
+    /// Maximum cost or tokens of the call.
     pub needed: i64,
 }
 
 impl Lack {
-    /// What the call may cost and take, for a wait.
+    /// Micro-dollars and tokens that the call needs.
     #[must_use]
     pub fn needs(&self) -> (i64, i64) {
         if self.tokens { (0, self.needed) } else { (self.needed, 0) }
     }
 }
 
-/// The budgets of a payer, in the order of their periods.
+/// The budgets of a payer, ordered by period.
 pub fn of(tx: &dyn Read, payer: Payer) -> Result<Vec<Budget>, StoreError> {
     let mut all: Vec<Budget> = tx.list(&Range::prefix(KeyBuf::of(&payer)))?;
     match payer {
@@ -177,7 +175,7 @@ pub fn of(tx: &dyn Read, payer: Payer) -> Result<Vec<Budget>, StoreError> {
             let cap = settings.map(|settings| settings.run_cap_micros).filter(|cap| 0 < *cap);
             lay_over(&mut all, (payer, Period::Run), cap, None);
             if let Some(each) = all.iter_mut().find(|budget| budget.period == Period::Run) {
-                // Before such a choice was noted, another amount than the first was one.
+                // Older workspaces did not record the choice: an amount other than the default was chosen.
                 each.usual = !is_chosen && each.limit_micros == Some(RUN_CAP_MICROS);
             }
         }
@@ -203,7 +201,7 @@ pub fn of(tx: &dyn Read, payer: Payer) -> Result<Vec<Budget>, StoreError> {
     Ok(all)
 }
 
-/// Puts in the money of a budget that stands in another record.
+/// Merges in the money limit of a budget that is stored in another record.
 fn lay_over(
     all: &mut Vec<Budget>,
     (payer, period): (Payer, Period),
@@ -224,13 +222,13 @@ fn lay_over(
     }
 }
 
-/// One budget, if there is such a limit.
+/// The budget of a payer for one period, if it has a limit.
 pub fn one(tx: &dyn Read, payer: Payer, period: Period) -> Result<Option<Budget>, StoreError> {
     Ok(of(tx, payer)?.into_iter().find(|budget| budget.period == period))
 }
 
-/// How the budgets of these payers stand. Those of each run are among them, once for every run that
-/// pays; a limit that a run has of its own takes the place of theirs.
+/// State of the payers' budgets. Limits per run are included once for each paying run. A run's own limit replaces
+/// them.
 pub fn standings(
     tx: &dyn Read,
     payers: &[Payer],
@@ -239,7 +237,7 @@ pub fn standings(
     standings_beside(tx, payers, now, None)
 }
 
-/// The same for a run that pays from what is granted to itself, which is held back from all others alone.
+/// Like [`standings`] for run `own`, whose grant is not counted as reserved.
 pub fn standings_beside(
     tx: &dyn Read,
     payers: &[Payer],
@@ -306,7 +304,7 @@ fn standing(
     Ok(Standing { budget, micros, tokens })
 }
 
-/// What a payer spent in the period that holds this moment, in micro-dollars.
+/// Amount that a payer spent in the current period, in micro-dollars.
 pub fn spent(
     tx: &dyn Read,
     payer: Payer,
@@ -347,7 +345,7 @@ pub fn spent(
     })
 }
 
-/// How many tokens a payer used in the period that holds this moment.
+/// Tokens that a payer used in the current period.
 pub fn tokens(
     tx: &dyn Read,
     payer: Payer,
@@ -358,7 +356,7 @@ pub fn tokens(
     Ok(add(tx.sums(TOKEN_DAY, &range)?))
 }
 
-/// The rows of these days, the last one included.
+/// Key range of these days, including the last.
 fn days(payer: Option<Payer>, first: u32, last: u32) -> Range {
     let key = |day: u32| match payer {
         Some(payer) => KeyBuf::of(&payer).with(&day),
@@ -371,7 +369,7 @@ fn add(sums: Vec<(Vec<u8>, i64)>) -> i64 {
     sums.into_iter().fold(0, |sum, (_, n)| sum.saturating_add(n))
 }
 
-/// What the tightest hard budgets can still pay, for the bound of a call.
+/// What the tightest hard budgets can still pay.
 #[must_use]
 pub fn left(standings: &[Standing]) -> Left {
     let hard = || standings.iter().filter(|standing| standing.budget.hard);
@@ -382,7 +380,7 @@ pub fn left(standings: &[Standing]) -> Left {
     Left { micros: least(|one| one.micros), tokens: least(|one| one.tokens) }
 }
 
-/// The hard budget with the least left of what a call needs; none when all of them can pay it.
+/// The tightest hard budget that cannot pay the call; `None` if all can.
 pub fn lack(
     tx: &dyn Read,
     standings: &[Standing],
@@ -393,7 +391,7 @@ pub fn lack(
     let money = hard().filter_map(|one| Some((one, one.micros?, false, micros)));
     let words = hard().filter_map(|one| Some((one, one.tokens?, true, tokens)));
     let short = |kind: &(&Standing, Level, bool, i64)| kind.1.left() < kind.3;
-    // Money first: where both are lacking it says more.
+    // Money first: it is the more useful reason if both are short.
     let tightest = money.filter(short).min_by_key(|one| one.1.left());
     let tightest = tightest.or_else(|| words.filter(short).min_by_key(|one| one.1.left()));
     let Some((one, level, tokens, needed)) = tightest else { return Ok(None) };
@@ -401,8 +399,7 @@ pub fn lack(
     Ok(Some(Lack { budget: one.budget.clone(), name, tokens, level, needed }))
 }
 
-/// What a run can still spend of what limits runs, in micro-dollars and in tokens; nothing for what
-/// is not limited.
+/// What the limits of a run still allow, in micro-dollars and tokens; `None` without a limit.
 pub fn left_of_run(
     tx: &dyn Read,
     agent: AgentId,
@@ -414,7 +411,7 @@ pub fn left_of_run(
     Ok(left(&all))
 }
 
-/// What people call a budget: `Ada's budget of this month`.
+/// Display name of a budget: `Ada's budget of this month`.
 pub fn name(tx: &dyn Read, budget: &Budget) -> Result<String, StoreError> {
     let words = budget.period.words();
     Ok(match (budget.payer, budget.period) {
@@ -433,8 +430,7 @@ pub fn name(tx: &dyn Read, budget: &Budget) -> Result<String, StoreError> {
     })
 }
 
-/// All budgets that are set: those of the workspace, of agents by name, of tasks, runs, streams and
-/// routines.
+/// All budgets: the workspace's, agents' by name, then those of tasks, runs, streams and routines.
 pub fn all(tx: &dyn Read) -> Result<Vec<Budget>, StoreError> {
     let mut budgets = of(tx, Payer::Workspace)?;
     let mut people = agents::all(tx)?;
@@ -448,12 +444,12 @@ pub fn all(tx: &dyn Read) -> Result<Vec<Budget>, StoreError> {
     Ok(budgets)
 }
 
-/// How one budget stands by itself; what each run may cost stands for no run in particular.
+/// State of one budget by itself. A limit per run counts as unspent.
 pub fn standing_of(tx: &dyn Read, budget: Budget, now: Timestamp) -> Result<Standing, StoreError> {
     standing_among(tx, budget, &reservations(tx, now)?, now)
 }
 
-/// How several budgets stand, each by itself.
+/// State of several budgets, each by itself.
 pub fn standings_of(
     tx: &dyn Read,
     budgets: Vec<Budget>,
@@ -463,7 +459,7 @@ pub fn standings_of(
     budgets.into_iter().map(|budget| standing_among(tx, budget, &held, now)).collect()
 }
 
-/// How one budget stands by itself, with all that is held back at this moment.
+/// State of one budget by itself, given all current reservations.
 fn standing_among(
     tx: &dyn Read,
     budget: Budget,
@@ -479,8 +475,8 @@ fn standing_among(
     standing(tx, budget, payer, &Held { of: &[payer], all, now })
 }
 
-/// Whether every budget that a run waits for can pay a call that may cost and take so much. What the
-/// run itself may cost is none of them: a run that reaches it ends.
+/// Whether every budget that a run waits for can pay a call with these maximum costs and tokens. Limits per run are
+/// excluded: a run that reaches one ends.
 pub fn can_pay(
     tx: &dyn Read,
     run: &Run,
@@ -497,7 +493,7 @@ pub fn can_pay(
     Ok(fits(left.micros, micros) && fits(left.tokens, tokens))
 }
 
-/// The hard budget of the agent or of the workspace that is used up: nothing is begun for it.
+/// The used-up hard budget of the agent or the workspace. While there is one, no work begins.
 pub fn over_budget(
     tx: &dyn Read,
     agent: AgentId,
@@ -508,15 +504,15 @@ pub fn over_budget(
     Ok(over.max_by_key(|one| one.budget.period.ends(now).unwrap_or(Timestamp::MAX)))
 }
 
-/// Whether a hard limit of money applies to what these standings are of, that a person has set: not
-/// only what each run may cost where a workspace begins, or what of that is the share of a sub-agent.
+/// Whether a person has set a hard money limit among these. The default limit per run and a sub-agent's share do not
+/// count.
 #[must_use]
 pub fn is_limited(standings: &[Standing]) -> bool {
     let limits = |one: &Standing| one.budget.hard && !one.budget.usual && one.micros.is_some();
     standings.iter().any(limits)
 }
 
-/// What people were told of budgets and have not put away, of periods that are not over.
+/// Unseen budget notices of current periods.
 pub fn notices(tx: &dyn Read, now: Timestamp) -> Result<Vec<BudgetNotice>, StoreError> {
     let mut all: Vec<BudgetNotice> = tx.list(&Range::all())?;
     all.retain(|notice| {

@@ -1,4 +1,4 @@
-//! What one run may cost and use.
+//! Cost and token limits of one run.
 
 use crate::runs::model::Run;
 use kernel::{Payer, Period};
@@ -6,19 +6,18 @@ use store::{Read, StoreError};
 
 use super::{budgets, payers};
 
-/// What one run may cost and use; nothing where it has no limit.
+/// Limits of a run; `None` without a limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cap {
     /// Micro-dollars.
     pub micros: Option<i64>,
-    /// Tokens, sent and received.
+    /// Tokens sent and received.
     pub tokens: Option<i64>,
-    /// Whether the money is nobody's choice: it does not hold for models without a known price.
+    /// Whether the money limit is a default. A default does not apply to models without a known price.
     pub usual: bool,
 }
 
-/// What limits a run: a limit of its own, else the least of what its workspace, its agent and its task
-/// give each run.
+/// Limits of a run: its own, else the lowest per-run limit of its payers.
 pub fn of_run(tx: &dyn Read, run: &Run) -> Result<Cap, StoreError> {
     let mut cap = Cap::default();
     for payer in payers::payers(tx, run.agent, run.id)? {

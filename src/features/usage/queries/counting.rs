@@ -1,27 +1,27 @@
-//! How the bytes of requests become tokens, as far as it was learned from what providers counted.
+//! Observed ratios of tokens to request bytes.
 
 use crate::usage::model::SeenRatio;
 use kernel::ConnectionId;
 use providers::bound::Ratio;
 use store::{Range, Read, ReadExt, StoreError};
 
-/// What was learned of a model of a connection.
+/// Observed ratio of a connection's model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Learned {
-    /// The connection; none for practice.
+    /// `None` for the practice model.
     pub connection: Option<ConnectionId>,
     pub model: String,
-    /// So many tokens are expected of a thousand bytes.
+    /// Expected tokens per thousand bytes.
     pub tokens: u32,
 }
 
-/// How many tokens are expected of a thousand bytes where nothing was learned.
+/// Default of expected tokens per thousand bytes.
 #[must_use]
 pub fn usual() -> u32 {
     Ratio::default().permille()
 }
 
-/// What was learned and is more than usual, by connection and model.
+/// Observed ratios above the default, by connection and model.
 pub fn learned(tx: &dyn Read) -> Result<Vec<Learned>, StoreError> {
     let all: Vec<SeenRatio> = tx.list(&Range::all())?;
     let more = all.into_iter().filter(|seen| usual() < seen.permille);

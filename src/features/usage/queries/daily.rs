@@ -1,4 +1,4 @@
-//! Reads of the daily roll-up, with the calls that its consumer has not come to yet.
+//! Reads of the daily totals, including calls that the consumer has not processed yet.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry as Slot;
@@ -18,34 +18,34 @@ use kernel::key::decode;
 use store::consumer::{dead_letters, rebuilding, state};
 use store::{Entry, Op, Range, Read, ReadExt, Record as _, Snap, StoreError, feed};
 
-/// The number of the consumer.
+/// Number of the consumer.
 pub const DAILY: u16 = 1;
 pub const NAME: &str = "usage-days";
-/// The most entries behind the consumer's cursor that are added while somebody looks.
+/// Maximum number of feed entries after the cursor that a read adds.
 const TAIL: usize = 1_000;
 
-/// Days of calls.
+/// Totals of calls by day.
 #[derive(Debug)]
 pub struct Rolled {
-    /// One for each day, agent, model, task, stream, routine and machine, in this order.
+    /// One row per day, agent, model, task, stream, routine and machine, in this order.
     pub days: Vec<UsageDay>,
-    /// One for each day, source and kind of call.
+    /// One row per day, source and kind of call.
     pub sources: Vec<UsageSource>,
-    /// The zone that the days are of.
+    /// Time zone of the days.
     pub zone: TimeZone,
-    /// How many entries of the feed are not in the figures: the consumer stands still or begins anew.
+    /// Number of feed entries missing from the totals, because the consumer is stopped or rebuilding.
     pub behind: u64,
-    /// How many entries the consumer gave up; calls in them are not in the figures.
+    /// Number of entries that the consumer gave up; their calls are missing from the totals.
     pub given_up: usize,
 }
 
-/// The calls that an entry tells of, by key.
+/// Keys of the calls inserted by a feed entry.
 pub fn made(entry: &Entry) -> impl Iterator<Item = &[u8]> {
     let made = entry.changes.iter().filter(|c| c.table == USAGE.number && c.op == Op::Insert);
     made.map(|change| change.key.as_slice())
 }
 
-/// Adds a row to those of its kind.
+/// Adds a row to the row with the same key.
 pub fn merge<R: Roll>(rows: &mut BTreeMap<R::Id, R>, mut more: R) {
     match rows.entry(more.id()) {
         Slot::Occupied(mut there) => *there.get_mut().sums() += *more.sums(),
@@ -55,7 +55,7 @@ pub fn merge<R: Roll>(rows: &mut BTreeMap<R::Id, R>, mut more: R) {
     }
 }
 
-/// The zone that days of calls are of.
+/// Time zone of the daily totals.
 pub fn zone(read: &dyn Read) -> Result<TimeZone, StoreError> {
     let name = match read.get::<DayZone>(())? {
         Some(kept) => Some(kept.zone),
@@ -64,8 +64,8 @@ pub fn zone(read: &dyn Read) -> Result<TimeZone, StoreError> {
     Ok(name.and_then(|name: String| TimeZone::get(&name).ok()).unwrap_or(TimeZone::UTC))
 }
 
-/// What was called on these days (since 1970, in the workspace's zone): what is kept of them and the
-/// calls behind the consumer's cursor, unless there are too many.
+/// Totals of these days (since 1970, in the workspace's zone): the stored rows, plus the calls after the consumer's
+/// cursor unless there are too many.
 pub fn rolled(ws: &Ws, snap: &Snap<'_>, days: RangeInclusive<u32>) -> Result<Rolled, StoreError> {
     let zone = zone(snap)?;
     let range = Range::between(KeyBuf::of(days.start()), KeyBuf::of(&days.end().saturating_add(1)));
@@ -79,7 +79,7 @@ pub fn rolled(ws: &Ws, snap: &Snap<'_>, days: RangeInclusive<u32>) -> Result<Rol
     let known = now.incarnation == ws.store.incarnation();
     let cursor = if known { now.cursor } else { 0 };
     let tail = feed::entries(snap, ws.store.schema(), cursor, TAIL + 1)?;
-    // Without its own cursor nothing says which calls are among the days already.
+    // Without the consumer's cursor it is unknown which calls the days include.
     let is_whole = snap.get::<DayZone>(())?.is_none_or(|kept| kept.format == FORMAT);
     let countable = known && is_whole && rebuilding(snap, DAILY)?.is_none() && tail.len() <= TAIL;
     let behind = match countable {
@@ -99,20 +99,20 @@ pub fn rolled(ws: &Ws, snap: &Snap<'_>, days: RangeInclusive<u32>) -> Result<Rol
     Ok(Rolled { days, sources, zone, behind, given_up })
 }
 
-/// What these days were billed, in micro-dollars.
+/// Billed micro-dollars of these days.
 #[must_use]
 pub fn billed(days: &[UsageDay]) -> i64 {
     days.iter().fold(0_i64, |sum, day| sum.saturating_add(day.sums.billed_micros))
 }
 
-/// What `days` days cost when the first `past` of them cost so much.
+/// Projected cost of `days` days if the first `past` days cost `spent`.
 #[must_use]
 pub fn at_pace(spent: i64, past: u32, days: u32) -> i64 {
     let whole = i128::from(spent) * i128::from(days) / i128::from(past.max(1));
     i64::try_from(whole).unwrap_or(i64::MAX)
 }
 
-/// What the month of today will have cost at its pace.
+/// Projected cost of the current month.
 pub fn forecast(ws: &Ws, snap: &Snap<'_>, month: Month, today: u32) -> Result<i64, StoreError> {
     let first = month.first_day();
     let days = rolled(ws, snap, first..=today)?.days;

@@ -1,4 +1,4 @@
-//! What cannot be spent although it was not: held back for calls that run, set aside for sub-agents.
+//! Unspent amounts that are unavailable: reserved for running calls, or set aside for sub-agents.
 
 use crate::runs::queries::children;
 use crate::usage::model::Reservation;
@@ -7,17 +7,17 @@ use store::{Read, StoreError};
 
 use super::budgets::{spent, tokens};
 
-/// What is held back at a moment, and for whom that is asked.
+/// Current reservations, and the payers of the request.
 pub(super) struct Held<'a> {
-    /// The payers that are asked about.
+    /// The payers of the request.
     pub of: &'a [Payer],
-    /// All that is held back.
+    /// All reservations.
     pub all: &'a [Reservation],
     pub now: Timestamp,
 }
 
 impl Held<'_> {
-    /// What is held back for calls that run, in money and in tokens.
+    /// Amount reserved for running calls: micro-dollars and tokens.
     pub fn reserved(&self, spender: Payer) -> (i64, i64) {
         let own = self.all.iter().filter(|held| held.payers.contains(&spender));
         own.fold((0, 0), |sum: (i64, i64), held| {
@@ -25,8 +25,8 @@ impl Held<'_> {
         })
     }
 
-    /// What is set aside for sub-agents of a run that are at work and have not spent it: nobody else
-    /// may. Whoever asks for one of them asks for its share.
+    /// Unspent shares of a run's live sub-agents, which nobody else may spend. A sub-agent in `of` is excluded: the
+    /// request uses its share.
     pub fn set_aside(&self, tx: &dyn Read, spender: Payer) -> Result<(i64, i64), StoreError> {
         let Payer::Run(run) = spender else { return Ok((0, 0)) };
         let mut aside = (0_i64, 0_i64);

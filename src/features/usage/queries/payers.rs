@@ -1,4 +1,4 @@
-//! Who pays for a call, and what payers are called.
+//! Payers of a call, and their names.
 
 use std::collections::BTreeSet;
 
@@ -17,12 +17,11 @@ use crate::tasks::queries as tasks;
 use kernel::{AgentId, Payer, RoutineId, RunId, StreamId, TaskId};
 use store::{Read, ReadExt, StoreError};
 
-/// Who pays for the calls of a run, as things are at this moment: the workspace, its agent, itself and
-/// the runs of which it is a sub-agent, its task and all tasks above it, the stream that this task is
-/// in, the routine that began the run, and those that made its task or one above it.
+/// The current payers of a run's calls: the workspace, the agent, the run and its ancestors, its task and all parent
+/// tasks, the stream of the task, the routine that started the run, and those that created its task or a parent task.
 ///
-/// A part of a task is in the stream of that task unless it is in one of its own: one stream pays. The
-/// routine that began the run stands before the others.
+/// A subtask belongs to its parent's stream unless it has its own: one stream pays. The routine that started the run
+/// comes before the others.
 pub fn payers(tx: &dyn Read, agent: AgentId, run: RunId) -> Result<Vec<Payer>, StoreError> {
     let above = children::above(tx, run)?;
     let mut payers = vec![Payer::Workspace, Payer::Agent(agent), Payer::Run(run)];
@@ -47,7 +46,7 @@ pub fn payers(tx: &dyn Read, agent: AgentId, run: RunId) -> Result<Vec<Payer>, S
     Ok(payers)
 }
 
-/// The routine that began a run.
+/// The routine that started a run.
 fn began(tx: &dyn Read, run: RunId) -> Result<Option<RoutineId>, StoreError> {
     let item = match tx.get::<Run>(run)?.and_then(|run| run.item) {
         Some(item) => tx.get::<Item>(item)?,
@@ -60,7 +59,7 @@ fn began(tx: &dyn Read, run: RunId) -> Result<Option<RoutineId>, StoreError> {
     Ok(firing.map(|firing| firing.routine))
 }
 
-/// What people call a payer: `the workspace`, `Ada`, `MC-12`, `R-7`, `Launch`.
+/// Display name of a payer: `the workspace`, `Ada`, `MC-12`, `R-7`, `Launch`.
 pub fn whose(tx: &dyn Read, payer: Payer) -> Result<String, StoreError> {
     let name = match payer {
         Payer::Workspace => Some("the workspace".to_owned()),
@@ -79,9 +78,8 @@ pub fn whose(tx: &dyn Read, payer: Payer) -> Result<String, StoreError> {
     Ok(name.unwrap_or_else(|| format!("the {} that is gone", payer.word())))
 }
 
-/// What the API and the commands call a payer: `workspace`, `agent:ada`, `task:MC-12`, `run:R-7`,
-/// `stream:Launch`, `routine:Morning look`. Streams and routines have their id where no name leads to
-/// them alone.
+/// Name of a payer in API and commands: `workspace`, `agent:ada`, `task:MC-12`, `run:R-7`, `stream:Launch`,
+/// `routine:Morning look`. Streams and routines with an ambiguous name use their id.
 pub fn handle(tx: &dyn Read, payer: Payer) -> Result<String, StoreError> {
     let name = match payer {
         Payer::Workspace => return Ok(payer.word().to_owned()),
@@ -99,7 +97,7 @@ pub fn handle(tx: &dyn Read, payer: Payer) -> Result<String, StoreError> {
     Ok(format!("{}:{name}", payer.word()))
 }
 
-/// The payer that is called so; nothing when there is none.
+/// Finds a payer by its API name.
 pub fn by_handle(tx: &dyn Read, handle: &str) -> Result<Option<Payer>, StoreError> {
     let (kind, name) = handle.split_once(':').unwrap_or((handle, ""));
     Ok(match kind {
@@ -113,7 +111,7 @@ pub fn by_handle(tx: &dyn Read, handle: &str) -> Result<Option<Payer>, StoreErro
     })
 }
 
-/// A stream by its id, or one in use by its name.
+/// Finds a stream by id, or an active one by name.
 fn stream(tx: &dyn Read, name: &str) -> Result<Option<StreamId>, StoreError> {
     let found = match name.trim().parse::<StreamId>() {
         Ok(id) => tx.get::<Stream>(id)?,
@@ -122,7 +120,7 @@ fn stream(tx: &dyn Read, name: &str) -> Result<Option<StreamId>, StoreError> {
     Ok(found.map(|stream| stream.id))
 }
 
-/// A routine by its id, or by a name that it alone has.
+/// Finds a routine by id or by a unique name.
 fn routine(tx: &dyn Read, name: &str) -> Result<Option<RoutineId>, StoreError> {
     let found = match name.trim().parse::<RoutineId>() {
         Ok(id) => tx.get::<Routine>(id)?,
@@ -131,7 +129,7 @@ fn routine(tx: &dyn Read, name: &str) -> Result<Option<RoutineId>, StoreError> {
     Ok(found.map(|routine| routine.id))
 }
 
-/// The id that a form sends for a payer, which stays when its name changes.
+/// Form value of a payer, which stays valid when the payer is renamed.
 #[must_use]
 pub fn lasting(payer: Payer) -> String {
     let id = match payer {

@@ -1,4 +1,4 @@
-//! Which price of a model counts.
+//! Effective price of a model.
 
 use crate::connections::model::Connection;
 use crate::connections::queries::{self as connections, turns};
@@ -8,28 +8,28 @@ use kernel::{ConnectionId, Route, Timestamp};
 use providers::catalog::{self, Model};
 use store::{Range, Read, ReadExt, StoreError};
 
-/// All prices that people entered: by model, by connection, by when they begin.
+/// All entered prices, ordered by model, connection and start.
 pub fn all(tx: &dyn Read) -> Result<Vec<EnteredPrice>, StoreError> {
     tx.list(&Range::all())
 }
 
-/// Those of a model.
+/// The entered prices of a model.
 pub fn of_model(tx: &dyn Read, model: &str) -> Result<Vec<EnteredPrice>, StoreError> {
     tx.list(&Range::prefix(KeyBuf::of(&catalog::price_name(model))))
 }
 
-/// When the next price begins that was entered.
+/// Start of the next entered price.
 pub fn next_begin(tx: &dyn Read, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
     let later = all(tx)?.into_iter().map(|price| price.begins_at).filter(|at| now < *at);
     Ok(later.min())
 }
 
-/// Whether a price that was entered has begun since a moment.
+/// Whether an entered price has begun since a time.
 pub fn began_since(tx: &dyn Read, since: Timestamp, now: Timestamp) -> Result<bool, StoreError> {
     Ok(all(tx)?.iter().any(|price| since < price.begins_at && price.begins_at <= now))
 }
 
-/// The one of these that counts at a moment for a model there; none stands for all connections.
+/// The price in effect for a model and connection; `None` stands for all connections.
 #[must_use]
 pub fn at<'a>(
     prices: &'a [EnteredPrice],
@@ -43,20 +43,19 @@ pub fn at<'a>(
     begun.max_by_key(|price| price.begins_at)
 }
 
-/// Whose model it is: which name it has on the wire, where, and on which way that is paid.
+/// A model as offered by a connection.
 #[derive(Clone, Copy, Debug)]
 pub struct Offered<'a> {
-    /// Its name as it is asked for.
+    /// Name as sent to the provider.
     pub name: &'a str,
-    /// The connection; none for practice.
+    /// `None` for the practice model.
     pub connection: Option<ConnectionId>,
-    /// On which way the provider is paid.
+    /// Payment route of the provider.
     pub route: Route,
 }
 
-/// A model with what was entered for it, if that counts at a moment: the price for all connections,
-/// and over it that for this one. What people run themselves has only one of its own; practice and what
-/// is paid for by the month have none.
+/// The model with its entered prices in effect: the price for all connections, overridden by the connection's own.
+/// Self-hosted models have only their own. Practice and subscriptions have none.
 #[must_use]
 pub fn entered(
     prices: &[EnteredPrice],
@@ -75,8 +74,7 @@ pub fn entered(
     near.or(wide)
 }
 
-/// What is known of a model's price without what was entered: the catalogue, what the provider
-/// says, the price of the connection.
+/// The model with its price from the built-in sources: catalogue, provider list, connection.
 pub fn built_in(
     tx: &dyn Read,
     connection: Option<&Connection>,

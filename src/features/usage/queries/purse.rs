@@ -1,4 +1,4 @@
-//! The budgets of a stream or a routine as its own page shows them, with the form that sets one.
+//! Budgets of a stream or routine for its page, with the form to set one.
 
 use crate::usage::model::budget::BudgetWait;
 use app::Ws;
@@ -11,40 +11,37 @@ use super::budgets::{self as standing, Standing};
 use super::payers::lasting;
 use super::waiting;
 
-/// Budgets of one who pays.
 #[derive(Clone, Debug, Default)]
 pub struct Purse {
-    /// How they stand.
+    /// One line per budget.
     pub lines: Vec<Line>,
-    /// What was spent of this month, whether or not something limits it.
+    /// Spending of the current month, limited or not.
     pub month: String,
-    /// Where a budget is set.
+    /// Path to which the form is posted.
     pub action: String,
     pub all: String,
-    /// Who pays, for the form.
+    /// Form value of the payer.
     pub payer: String,
-    /// The periods to choose from.
     pub periods: Vec<Choice>,
-    /// Whether whoever looks may set one.
+    /// Whether the reader may set a budget.
     pub may_set: bool,
 }
 
 /// A budget as a line.
 #[derive(Clone, Debug)]
 pub struct Line {
-    /// Of what: `of this month`.
+    /// For example `of this month`.
     pub period: &'static str,
-    /// How much of what: `$3.20 of $40`.
+    /// Amount used: `$3.20 of $40`.
     pub used: String,
-    /// How much of it is spent.
+    /// Spent share in percent.
     pub percent: u8,
-    /// How that is to be taken.
     pub tone: Tone,
-    /// More about it, or empty.
+    /// Additional text; may be empty.
     pub note: String,
 }
 
-/// The budgets of this payer.
+/// The budgets of a payer.
 pub fn of(ws: &Ws, read: &dyn Read, payer: Payer, may_set: bool) -> Result<Purse, StoreError> {
     let now = ws.app.clock.now();
     let waits = waiting::all(read)?;
@@ -73,7 +70,7 @@ fn line(one: &Standing, waits: &[BudgetWait]) -> Line {
     }
 }
 
-/// What stands beside a budget: who waits for it, that it only warns, when it begins again.
+/// Notes beside a budget: waiting runs, whether it only warns, start of the next period.
 #[must_use]
 pub fn notes(one: &Standing, waits: &[BudgetWait]) -> String {
     let budget = &one.budget;

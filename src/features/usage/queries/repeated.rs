@@ -1,5 +1,4 @@
-//! Words that stand at the beginning of each request of an agent, and what they cost: told by the calls that it really
-//! made.
+//! Cost of text at the beginning of every request of an agent, computed from its actual calls.
 
 use jiff::tz::TimeZone;
 use kernel::key::KeyBuf;
@@ -12,27 +11,27 @@ use crate::runs::model::{RUN_BY_AGENT, Run};
 use crate::usage::model::day::{Sums, UsageDay, day_in};
 use crate::usage::model::{BY_RUN, Usage};
 
-/// So many of an agent's last starts are counted.
+/// Maximum number of an agent's latest runs counted.
 const MOST: usize = 5_000;
 
-/// What such words came to in an agent's calls.
+/// Usage of such text in an agent's calls.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Repeated {
-    /// The calls that the provider answered.
+    /// Calls that the provider answered.
     pub calls: u64,
-    /// Calls of them without a known price.
+    /// Calls without a known price.
     pub unpriced: u64,
-    /// Tokens that were sent in all of them.
+    /// Total tokens sent in these calls.
     pub sent: u64,
-    /// Of those, read from the provider's cache.
+    /// Tokens read from the provider's cache.
     pub cached: u64,
-    /// What the words cost in all of them, in micro-dollars.
+    /// Cost of the text in all calls, in micro-dollars.
     pub micros: i64,
 }
 
 impl Repeated {
-    /// What words of so many tokens came to in the calls of an agent on these days. The cache held as much of them as of
-    /// all that was sent.
+    /// Usage of a text of `tokens` tokens in the agent's calls on these days. Its cached share is assumed to equal
+    /// that of all input.
     #[must_use]
     pub fn of(days: &[UsageDay], agent: AgentId, tokens: u64) -> Self {
         let mut all = Self::default();
@@ -50,14 +49,14 @@ impl Repeated {
         all
     }
 
-    /// How much of what was sent came from the cache, in percent.
+    /// Cached share of the input in percent.
     #[must_use]
     pub fn cached_percent(&self) -> Option<u64> {
         (0 < self.sent).then(|| self.cached.saturating_mul(100) / self.sent)
     }
 }
 
-/// What so many tokens more would have cost in these calls, in micro-dollars, at what was really paid for them.
+/// Cost of additional input tokens in these calls, in micro-dollars, at the effective price paid.
 fn cost(model: &str, sums: &Sums, tokens: u64) -> Option<i64> {
     let sent = u128::from(sums.input + sums.cache_read + sums.cache_write);
     let share = |part: u64| {
@@ -67,19 +66,19 @@ fn cost(model: &str, sums: &Sums, tokens: u64) -> Option<i64> {
     let (cache_read, cache_write) = (share(sums.cache_read), share(sums.cache_write));
     let input = tokens.saturating_sub(cache_read).saturating_sub(cache_write);
     let tokens = Tokens { input, cache_read, cache_write, ..Tokens::default() };
-    // The price of a usual call: the tokens are those of many.
+    // The price of a short call: the tokens belong to many calls.
     let listed = catalog::describe(model).price?.cost(&tokens);
     let listed = i64::try_from(listed).unwrap_or(i64::MAX);
     if sums.list_micros <= 0 {
         return Some(listed);
     }
-    // Entered prices and plans by the month show in what was billed.
+    // The billed amount reflects entered prices and subscriptions.
     let paid = i128::from(listed) * i128::from(sums.billed_micros) / i128::from(sums.list_micros);
     Some(i64::try_from(paid).unwrap_or(i64::MAX))
 }
 
-/// How often an agent began to work since a moment, and its calls since then. Of the day of that moment those of the runs
-/// are asked for that began since; `days` has what all later days came to.
+/// Number of an agent's runs since a time, and the totals of its calls. On the first day, only calls of runs that
+/// began since then count; later days come from `days`.
 pub fn since(
     tx: &dyn Read,
     agent: AgentId,

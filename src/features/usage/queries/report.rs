@@ -1,4 +1,4 @@
-//! What calls came to, summed up by agent, model, task, stream, routine, machine, source, kind or day.
+//! Usage report: totals of calls by agent, model, task, stream, routine, machine, source, kind or day.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -21,30 +21,28 @@ use store::{Read, ReadExt, StoreError};
 
 use super::daily::Rolled;
 
-/// The key of all calls together.
+/// Series key of all calls together.
 pub const ALL: &str = "all";
-/// The longest name of a line.
+/// Maximum length of a line's name.
 const MAX_NAME: usize = 80;
 
-/// By what calls are summed up.
+/// Grouping of a report.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum By {
-    /// Whose they are.
     #[default]
     Agent,
-    /// The model, with its provider.
+    /// Model and provider.
     Model,
-    /// The task that they were made for.
     Task,
-    /// The stream that this task was in.
+    /// Stream of the task.
     Stream,
-    /// The routine that began the run, or made its task.
+    /// The routine that started the run or created its task.
     Routine,
-    /// The gateway on whose machine the run worked.
+    /// The gateway of the run.
     Gateway,
-    /// What began the run.
+    /// Trigger of the run.
     Source,
-    /// What the call was for within the run.
+    /// Purpose of the call within the run.
     Kind,
     Day,
 }
@@ -62,7 +60,7 @@ impl By {
         Self::Day,
     ];
 
-    /// The word in addresses.
+    /// Word in URLs.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -78,7 +76,6 @@ impl By {
         }
     }
 
-    /// The word for people.
     #[must_use]
     pub fn label(self) -> &'static str {
         match self {
@@ -94,29 +91,28 @@ impl By {
         }
     }
 
-    /// The one of this word; nothing when there is none.
     #[must_use]
     pub fn parse(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|by| by.word() == word.trim())
     }
 }
 
-/// What of the calls is drawn by day.
+/// Amount drawn by day.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Of {
-    /// What is billed, in micro-dollars.
+    /// Billed micro-dollars.
     #[default]
     Billed,
-    /// What the same costs by the list, in micro-dollars: also of calls that a subscription pays.
+    /// List price in micro-dollars, also for calls paid by a subscription.
     List,
-    /// Tokens, sent and received.
+    /// Tokens sent and received.
     Tokens,
 }
 
 impl Of {
     pub const ALL: [Self; 3] = [Self::Billed, Self::List, Self::Tokens];
 
-    /// The word in addresses.
+    /// Word in URLs.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -126,7 +122,6 @@ impl Of {
         }
     }
 
-    /// The word for people.
     #[must_use]
     pub fn label(self) -> &'static str {
         match self {
@@ -136,13 +131,12 @@ impl Of {
         }
     }
 
-    /// The one of this word; nothing when there is none.
     #[must_use]
     pub fn parse(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|of| of.word() == word.trim())
     }
 
-    /// So much of these calls.
+    /// The amount of these calls.
     #[must_use]
     pub fn amount(self, sums: &Sums) -> i64 {
         match self {
@@ -157,32 +151,29 @@ impl Of {
     }
 }
 
-/// One of what it is summed up by.
+/// Line of a report.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
-    /// A stable word: an id, a model, a date.
+    /// Stable identifier: an id, a model or a date.
     pub key: String,
     pub name: String,
-    /// More about it, or empty.
+    /// Additional text; may be empty.
     pub note: String,
-    /// Its page below the workspace, or empty.
+    /// Page path in the workspace; may be empty.
     pub path: String,
-    /// What it came to.
     pub sums: Sums,
 }
 
-/// What calls came to.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
     pub total: Sums,
-    /// Those with the most first; days in their order.
+    /// Highest amount first; days in date order.
     pub lines: Vec<Line>,
-    /// What was asked for of each day, by the key of the line; all together under [`ALL`] where the
-    /// lines are days.
+    /// Chosen amount by day and line key. A report by day has only the key [`ALL`].
     pub days: BTreeMap<u32, BTreeMap<String, i64>>,
 }
 
-/// Sums up; `of` is what is told of each day.
+/// Builds a report. `of` is the amount drawn by day.
 pub fn report(
     read: &dyn Read,
     rolled: &Rolled,
@@ -229,13 +220,13 @@ pub fn report(
     Ok(report)
 }
 
-/// Whose names are known before the first line.
+/// Names loaded before the first line.
 struct Known<'m> {
     called: Called,
     machines: &'m Machines,
 }
 
-/// What a line stands for.
+/// Key of a line.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Which {
     Agent(AgentId),
@@ -286,7 +277,7 @@ impl Which {
         }
     }
 
-    /// The key of what is drawn of it.
+    /// Series key in the chart.
     fn series(&self) -> String {
         match self {
             Self::Day(_) => ALL.to_owned(),
@@ -294,7 +285,7 @@ impl Which {
         }
     }
 
-    /// Name, more about it, its page.
+    /// Name, additional text and page path.
     fn words(
         &self,
         read: &dyn Read,
@@ -353,7 +344,7 @@ impl Which {
     }
 }
 
-/// What began a run, for people.
+/// Display text of a run's source.
 #[must_use]
 pub fn source(word: &str) -> &str {
     match word {

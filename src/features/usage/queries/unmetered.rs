@@ -1,4 +1,4 @@
-//! Models of which calls are made that nobody knows the cost of.
+//! Models in use without a known price.
 
 use std::collections::BTreeMap;
 
@@ -9,21 +9,19 @@ use store::{Snap, StoreError};
 
 use super::{daily, prices};
 
-/// So many days are looked back at.
+/// Number of days considered.
 const DAYS: u32 = 30;
 
-/// A model without a price.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unmetered {
-    /// Its name.
     pub model: String,
     /// The provider's stable word.
     pub provider: String,
-    /// How many calls of it were made in the last days that nobody knows the cost of.
+    /// Number of recent calls without a known price.
     pub calls: u64,
 }
 
-/// Those of the last 30 days that have no price by now either, the busiest first.
+/// Models of the last 30 days that still have no entered price, most calls first.
 pub fn recent(ws: &Ws, snap: &Snap<'_>, now: Timestamp) -> Result<Vec<Unmetered>, StoreError> {
     let today = day_in(now, &daily::zone(snap)?);
     let days = daily::rolled(ws, snap, today.saturating_sub(DAYS - 1)..=today)?.days;

@@ -4,7 +4,7 @@ use crate::usage::model::budget::{Budget, BudgetWait};
 use kernel::RunId;
 use store::{Range, Read, ReadExt, StoreError};
 
-/// What a run that waits for a budget needs, and who pays that budget.
+/// The budget wait of a run.
 pub fn of_run(tx: &dyn Read, run: RunId) -> Result<Option<BudgetWait>, StoreError> {
     tx.get(run)
 }
@@ -13,7 +13,7 @@ pub fn all(tx: &dyn Read) -> Result<Vec<BudgetWait>, StoreError> {
     tx.list(&Range::all())
 }
 
-/// Of some those that wait for one budget.
+/// The waits for one budget.
 pub fn on<'w>(
     waits: &'w [BudgetWait],
     budget: &Budget,
@@ -22,7 +22,7 @@ pub fn on<'w>(
     waits.iter().filter(move |wait| (wait.payer, wait.period) == key)
 }
 
-/// The most money and the most tokens that one of the runs needs which wait for a budget.
+/// Maximum micro-dollars and tokens that a run waiting for the budget needs.
 #[must_use]
 pub fn needed(waits: &[BudgetWait], budget: &Budget) -> (i64, i64) {
     on(waits, budget).fold((0, 0), |most, wait| (most.0.max(wait.micros), most.1.max(wait.tokens)))

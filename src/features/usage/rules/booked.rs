@@ -1,4 +1,4 @@
-//! Ids of calls that are booked: each tells what was held back for its call, so that none is booked twice, whoever says it.
+//! Ids of booked calls. Each id contains its reservation's id, so that no call is booked twice, whoever reports it.
 
 use jiff::SignedDuration;
 
@@ -6,10 +6,10 @@ use crate::usage::model::Usage;
 use kernel::{ReservationId, TypedId as _, UsageId};
 use store::{ReadExt as _, StoreError, WriteTx};
 
-/// So many bytes of an id say when it was made.
+/// Length of an id's timestamp in bytes.
 const MOMENT: usize = 6;
 
-/// The id of a call that is booked now: it ends as the one by which its money was held back.
+/// Id for a call booked now: the current time, then the end of its reservation's id.
 pub(super) fn id(tx: &WriteTx<'_>, held: ReservationId) -> Result<UsageId, StoreError> {
     let mut at = tx.now();
     loop {
@@ -17,7 +17,7 @@ pub(super) fn id(tx: &WriteTx<'_>, held: ReservationId) -> Result<UsageId, Store
         if tx.get::<Usage>(id)?.is_none() {
             return Ok(id);
         }
-        // It was booked at this very moment, and is once more.
+        // The same call was booked in this millisecond.
         at += SignedDuration::from_millis(1);
     }
 }
@@ -28,7 +28,7 @@ fn at_moment(first: UsageId, held: ReservationId) -> UsageId {
     UsageId::from_bytes(bytes)
 }
 
-/// Whether this is the id of a call for which that was held back.
+/// Whether a booked call belongs to this reservation.
 pub(super) fn is_of(usage: UsageId, held: ReservationId) -> bool {
     usage.uuid().as_bytes()[MOMENT..] == held.uuid().as_bytes()[MOMENT..]
 }

@@ -1,4 +1,4 @@
-//! Budgets: set, taken away, and told of when they are nearly or wholly used up.
+//! Budgets: set, remove, raise, and notify when nearly or fully used.
 
 use crate::agents::model::Agent;
 use crate::routines::model::Routine;
@@ -14,36 +14,35 @@ use store::{ReadExt, WriteTx};
 
 use super::UsageError;
 
-/// The largest budget that can be set, in micro-dollars (ten million dollars).
+/// Maximum budget in micro-dollars (ten million dollars).
 pub const MAX_BUDGET: i64 = 10_000_000_000_000;
-/// The largest budget of tokens that can be set.
+/// Maximum token budget.
 pub const MAX_TOKENS: i64 = 1_000_000_000_000;
-/// What [`raise`] adds to a limit of money, in micro-dollars.
+/// Amount that [`raise`] adds to a money limit, in micro-dollars.
 pub const MORE_MICROS: i64 = 2_000_000;
-/// What it adds to a limit of tokens.
+/// Amount that [`raise`] adds to a token limit.
 pub const MORE_TOKENS: i64 = 500_000;
 
-/// A budget as somebody wants it.
+/// Request to set a budget.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BudgetRequest {
-    /// Who pays.
     pub payer: Payer,
     pub period: Period,
-    /// The most money, in micro-dollars; none for no limit.
+    /// Micro-dollars; `None` for no limit.
     pub limit_micros: Option<i64>,
-    /// The most tokens; none for no limit.
+    /// `None` for no limit.
     pub limit_tokens: Option<i64>,
-    /// At which share of it a person is warned, in percent.
+    /// Warning level in percent.
     pub soft_pct: u8,
-    /// Whether no call starts that could pass it.
+    /// Whether calls that could exceed the limit are refused.
     pub hard: bool,
 }
 
-/// Sets a budget; one without a limit is taken away. It counts from the next call. What is set as it was
-/// changes nothing, unless that was nobody's choice.
+/// Sets a budget, or removes it if it has no limit. Applies from the next call on. Setting an unchanged budget has no
+/// effect, unless it was the default so far.
 ///
 /// # Errors
-/// When the payer does not exist, or an amount, share or period cannot be one.
+/// If the payer does not exist, or an amount, share or period is invalid.
 pub fn set(tx: &mut WriteTx<'_>, wish: BudgetRequest) -> Result<(), UsageError> {
     let BudgetRequest { payer, period, limit_micros, limit_tokens, soft_pct, hard } = wish;
     check(tx, &wish)?;
@@ -61,7 +60,7 @@ pub fn set(tx: &mut WriteTx<'_>, wish: BudgetRequest) -> Result<(), UsageError> 
         return Ok(());
     }
     put(tx, wanted)?;
-    // What was told of other limits says nothing of these.
+    // An old notice refers to the old limits.
     if tx.get::<BudgetNotice>((payer, period))?.is_some() {
         tx.delete::<BudgetNotice>((payer, period))?;
     }
@@ -69,10 +68,10 @@ pub fn set(tx: &mut WriteTx<'_>, wish: BudgetRequest) -> Result<(), UsageError> 
     watch(tx, &[payer])
 }
 
-/// Takes a budget away. Answers whether there was one.
+/// Removes a budget. Returns whether there was one.
 ///
 /// # Errors
-/// When the payer does not exist.
+/// If the payer does not exist.
 pub fn remove(tx: &mut WriteTx<'_>, payer: Payer, period: Period) -> Result<bool, UsageError> {
     let Some(budget) = standing::one(tx, payer, period)? else { return Ok(false) };
     let Budget { soft_pct, hard, .. } = budget;
@@ -81,13 +80,12 @@ pub fn remove(tx: &mut WriteTx<'_>, payer: Payer, period: Period) -> Result<bool
     set(tx, wish).map(|()| true)
 }
 
-/// Lets work go on that a budget holds up: a limit that is used up, or that cannot pay the call that
-/// a run waits to make, is raised above what is spent and held back by [`MORE_MICROS`] or
-/// [`MORE_TOKENS`], and by more where that call needs it. A limit that has room stays as it is.
-/// Answers whether anything was raised.
+/// Unblocks work: raises each limit that is used up or cannot pay the waiting call. The new limit exceeds spent and
+/// reserved amounts by [`MORE_MICROS`] or [`MORE_TOKENS`], or by what the call needs if that is more. Limits with
+/// room stay unchanged. Returns whether a limit was raised.
 ///
 /// # Errors
-/// `NoBudget` when there is none to raise.
+/// `NoBudget` if there is no budget.
 pub fn raise(tx: &mut WriteTx<'_>, payer: Payer, period: Period) -> Result<bool, UsageError> {
     let budget = standing::one(tx, payer, period)?.ok_or(UsageError::NoBudget)?;
     let (micros, tokens) = waiting::needed(&waiting::all(tx)?, &budget);
@@ -148,7 +146,7 @@ fn check(tx: &WriteTx<'_>, wish: &BudgetRequest) -> Result<(), UsageError> {
     }
 }
 
-/// Keeps a budget: what stands in another record there, the rest in a row of its own.
+/// Stores a budget: parts that belong to another record there, the rest in its own row.
 fn put(tx: &mut WriteTx<'_>, mut budget: Budget) -> Result<(), UsageError> {
     let (payer, period, micros) = (budget.payer, budget.period, budget.limit_micros);
     let limits = budget.limits();
@@ -172,7 +170,7 @@ fn put(tx: &mut WriteTx<'_>, mut budget: Budget) -> Result<(), UsageError> {
         }
         _ => false,
     };
-    // What each run may cost is noted here, too: somebody has chosen it.
+    // The limit per run is also stored here, which marks it as chosen.
     if elsewhere && period != Period::Run {
         budget.limit_micros = None;
     }
@@ -188,13 +186,13 @@ fn put(tx: &mut WriteTx<'_>, mut budget: Budget) -> Result<(), UsageError> {
 /// Limits of the whole workspace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// A month, in micro-dollars; none for no limit.
+    /// Per month in micro-dollars; `None` for no limit.
     pub month_micros: Option<i64>,
-    /// A run, in micro-dollars; 0 for no limit.
+    /// Per run in micro-dollars; 0 for no limit.
     pub run_micros: i64,
 }
 
-/// Sets what the workspace may spend in a month and for one run; what else their budgets say stays.
+/// Sets the workspace's money limits per month and per run. Other properties of these budgets stay.
 ///
 /// # Errors
 /// `BadAmount` for an amount below zero or above [`MAX_BUDGET`].
@@ -206,7 +204,7 @@ pub fn set_limits(tx: &mut WriteTx<'_>, limits: Limits) -> Result<(), UsageError
         let now = standing::one(tx, Payer::Workspace, period)?;
         let now = now.unwrap_or_else(|| Budget::new(Payer::Workspace, period));
         if now.limit_micros == limit_micros {
-            // The other of the two was changed: nobody has chosen this one.
+            // Only the other limit was changed, so this one stays unchosen.
             continue;
         }
         let Budget { payer, period, limit_tokens, soft_pct, hard, .. } = now;
@@ -219,8 +217,8 @@ pub fn set_limits(tx: &mut WriteTx<'_>, limits: Limits) -> Result<(), UsageError
     Ok(())
 }
 
-/// Tells of the budgets of these payers that are nearly or wholly used up, once in each period, also of those that
-/// only warn.
+/// Notifies about the payers' budgets that are nearly or fully used, once per period. Includes budgets that only
+/// warn.
 pub(super) fn watch(tx: &mut WriteTx<'_>, payers: &[Payer]) -> Result<(), UsageError> {
     for standing in standing::standings(tx, payers, tx.now())? {
         if standing.budget.is_of_run() {
@@ -234,7 +232,7 @@ pub(super) fn watch(tx: &mut WriteTx<'_>, payers: &[Payer]) -> Result<(), UsageE
     Ok(())
 }
 
-/// Tells that a budget stops a call, once in each period.
+/// Notifies that a budget stops a call, once per period.
 pub(super) fn tell_reached(tx: &mut WriteTx<'_>, budget: &Budget) -> Result<(), UsageError> {
     tell(tx, budget, true)
 }
@@ -258,7 +256,7 @@ fn tell(tx: &mut WriteTx<'_>, budget: &Budget, reached: bool) -> Result<(), Usag
     Ok(())
 }
 
-/// Puts away what was told of a budget: nobody has to see it again in this period.
+/// Hides a budget notice for the rest of the period.
 pub fn put_away(tx: &mut WriteTx<'_>, key: BudgetKey) -> Result<(), UsageError> {
     if let Some(mut notice) = tx.get::<BudgetNotice>(key)? {
         notice.seen_at = Some(tx.now());

@@ -1,4 +1,4 @@
-//! Forgetting how many tokens a model was once said to have counted.
+//! Resetting the observed ratio of tokens to bytes.
 
 use crate::usage::model::SeenRatio;
 use crate::usage::model::budget::BudgetWait;
@@ -6,8 +6,7 @@ use crate::usage::queries::waiting;
 use kernel::{ConnectionId, Event};
 use store::{ReadExt, StoreError, WriteTx};
 
-/// Counts the tokens of a model as usual again, until an answer shows that it has more. Answers whether
-/// there was anything to forget.
+/// Resets the ratio of a model to the default, until a response shows a higher one. Returns whether there was one.
 pub fn reset(
     tx: &mut WriteTx<'_>,
     connection: Option<ConnectionId>,
@@ -18,7 +17,7 @@ pub fn reset(
         return Ok(false);
     }
     tx.delete::<SeenRatio>(key)?;
-    // What a run needs that waits for a budget is not known any more: it asks again.
+    // Waiting runs recompute the needs of their next call.
     for wait in waiting::all(tx)? {
         tx.put(&BudgetWait { micros: 0, tokens: 0, ..wait })?;
     }

@@ -1,6 +1,5 @@
-//! The daily roll-up as a durable consumer: each model call that the feed tells of is added to its day,
-//! in the transaction that moves the cursor. When the workspace gets another time zone its days begin
-//! at another moment, so all of them are made anew.
+//! Durable consumer for the daily totals. Each call in the feed is added to its day in the transaction that moves the
+//! cursor. A change of the workspace's time zone moves the day boundaries, so all days are rebuilt.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -18,10 +17,9 @@ use kernel::key::decode;
 use store::consumer::{Consume, ConsumeError, Unlike};
 use store::{Entry, Range, Read, ReadExt, StoreError, WriteTx, record};
 
-/// How long calls gather: a run makes one after the other.
+/// Batching delay: a run makes several calls in a row.
 const GATHER: Duration = Duration::from_millis(100);
 
-/// The consumer.
 pub struct Daily;
 
 impl Consume for Daily {
@@ -38,7 +36,7 @@ impl Consume for Daily {
             || made(entry).next().is_some()
     }
 
-    /// Whoever asks for days adds the calls behind the cursor.
+    /// Readers add the calls after the cursor themselves.
     fn gathers(&self) -> Duration {
         GATHER
     }
@@ -92,7 +90,7 @@ impl Consume for Daily {
         let zone = kept.and_then(|kept| TimeZone::get(&kept.zone).ok());
         let (days, sources) = sums(read, cursor, &zone.unwrap_or(TimeZone::UTC))?;
         let mut unlike = differing(read, days)?;
-        // Days of an older program have no sources before they are made anew.
+        // Days of an older version have no sources until they are rebuilt.
         if is_whole {
             unlike.extend(differing(read, sources)?);
         }
@@ -100,7 +98,7 @@ impl Consume for Daily {
     }
 }
 
-/// Removes rows; says whether none is left.
+/// Deletes up to `limit` rows; returns `true` when none are left.
 fn clear<R: Roll>(tx: &mut WriteTx<'_>, limit: usize) -> Result<bool, StoreError> {
     let rows: Vec<R> = tx.list(&Range::all().limit(limit))?;
     for row in &rows {
@@ -109,7 +107,7 @@ fn clear<R: Roll>(tx: &mut WriteTx<'_>, limit: usize) -> Result<bool, StoreError
     Ok(rows.len() < limit)
 }
 
-/// The rows that are not as the calls make them.
+/// Rows that differ from those computed from the calls.
 fn differing<R: Roll>(
     read: &dyn Read,
     mut right: BTreeMap<R::Id, R>,
@@ -124,7 +122,7 @@ fn differing<R: Roll>(
             unlike.push(Unlike { of, what });
             continue;
         };
-        // The list price is that of the catalogue at the time, which may be another by now.
+        // The catalogue may have changed since the rows were written.
         row.sums().list_micros = wanted.sums().list_micros;
         if wanted != row {
             let what = format!("is {:?} and should be {:?}", row.sums(), wanted.sums());
@@ -136,10 +134,10 @@ fn differing<R: Roll>(
     Ok(unlike)
 }
 
-/// The zone that days are of. It is that of the settings when the first day is kept.
+/// The time zone of the days. Taken from the settings when the first day is stored.
 ///
 /// # Errors
-/// `StartOver` when the settings have another one now, or less was kept of the days so far.
+/// `StartOver` if the settings have another zone now, or the rows have an older format.
 fn zone(tx: &mut WriteTx<'_>) -> Result<TimeZone, ConsumeError> {
     let settings = tx.get::<Settings>(())?;
     let wanted = settings.map_or_else(|| "UTC".to_owned(), |settings| settings.zone);
@@ -158,7 +156,7 @@ fn add(tx: &mut WriteTx<'_>, usage: &Usage) -> Result<(), ConsumeError> {
     Ok(put(tx, source)?)
 }
 
-/// Adds a row to the one of its kind.
+/// Adds a row to the stored row with the same key.
 fn put<R: Roll>(tx: &mut WriteTx<'_>, mut row: R) -> Result<(), StoreError> {
     if let Some(mut before) = tx.get::<R>(row.id())? {
         *row.sums() += *before.sums();
@@ -169,7 +167,7 @@ fn put<R: Roll>(tx: &mut WriteTx<'_>, mut row: R) -> Result<(), StoreError> {
 /// Days and sources.
 type Both = (BTreeMap<DayKey, UsageDay>, BTreeMap<SourceKey, UsageSource>);
 
-/// What all calls come to that were noted up to an entry.
+/// Totals of all calls recorded up to the cursor.
 fn sums(read: &dyn Read, cursor: u64, zone: &TimeZone) -> Result<Both, StoreError> {
     let (mut days, mut sources) = Both::default();
     let mut bad = None;

@@ -1,4 +1,4 @@
-//! What rules of money refuse, in words.
+//! Errors of usage rules and their messages.
 
 use jiff::tz::TimeZone;
 
@@ -9,48 +9,38 @@ use web::format::grouped;
 
 use super::budgets::{MAX_BUDGET, MAX_TOKENS};
 
-/// What a rule of money refuses.
 #[derive(Debug, thiserror::Error)]
 pub enum UsageError {
-    /// A budget cannot pay the call.
     #[error("{}; raise it or choose a cheaper model", lacks(.0))]
     OverBudget(Box<Lack>),
-    /// This machine is cut off, and what was granted to the run does not pay the call.
+    /// The host is disconnected and the run's grant cannot pay the call.
     #[error("what this run may spend while its machine is cut off is used up")]
     Ungranted,
-    /// The call was settled already.
     #[error("reservation {0} is settled already")]
     Settled(ReservationId),
-    /// No such run.
     #[error("run {0} does not exist")]
     NoRun(RunId),
-    /// Nobody who could pay.
     #[error("there is no such {0}; look at its name again")]
     NoPayer(&'static str),
-    /// There are no settings yet.
     #[error("the workspace is not set up yet")]
     NoWorkspace,
-    /// An amount that cannot be a budget.
     #[error("a budget is between $0.00 and {}", dollars(MAX_BUDGET))]
     BadAmount { field: &'static str },
-    /// A number of tokens that cannot be a budget.
     #[error("a budget has at most {MAX_TOKENS} tokens")]
     BadTokens,
-    /// A share that is none.
+    /// Warning level out of range.
     #[error("the warning comes at 1 to 100 percent of the budget")]
     BadShare,
-    /// A budget for a period that makes no sense for its payer.
+    /// The payer cannot have a budget for this period.
     #[error("{0}")]
     BadPeriod(&'static str),
-    /// No such budget.
     #[error("there is no such budget; set one first")]
     NoBudget,
-    /// The store refused.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// What a budget lacks for a call: `the next call may cost $0.30; $0.12 of $40.00 is left (Ada's budget of this month)`.
+/// Example: `the next call may cost $0.30; $0.12 of $40.00 is left (Ada's budget of this month)`.
 fn lacks(lack: &Lack) -> String {
     let Lack { name, level, needed, tokens, .. } = lack;
     match tokens {

@@ -1,6 +1,8 @@
-//! Grants: what a run on another machine may spend while that machine is cut off. At home they are held back from every
-//! budget of the run, so that what is booked, held back and granted never passes a limit; the machine admits calls by its
-//! copy, and what it has spent is taken out of the grant when home hears of it.
+//! Grants: what a run on a host may spend while the host is disconnected.
+//!
+//! The primary reserves grants against every budget of the run, so that booked, reserved and granted amounts together
+//! never exceed a limit. The host admits calls against its copy. The primary deducts the host's spending from the
+//! grant when it learns of it.
 
 use std::time::Duration;
 
@@ -21,26 +23,26 @@ use crate::usage::model::grant::RunGrant;
 use crate::usage::model::{BY_RUN, Reservation, Usage};
 use crate::usage::queries::{self, payers};
 
-/// So long it is kept whose machine a run was taken from, once nothing is booked in place of what it may have spent.
+/// Age at which a lost grant is deleted, once nothing is booked in its place any more.
 const KEPT: SignedDuration = SignedDuration::from_hours(24 * 30);
-/// How many tokens a grant has where no price is known.
+/// Tokens of a grant if no price is known.
 pub const TOKENS: i64 = 500_000;
 
-/// What a gateway grants.
+/// Terms of a gateway for grants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Terms {
     pub gateway: GatewayId,
-    /// How much a run has, in micro-dollars.
+    /// Amount per run in micro-dollars.
     pub micros: i64,
-    /// For how many hours after the cut.
+    /// Validity after the disconnection in hours.
     pub hours: u32,
 }
 
-/// What of the money of a run is spent or held back for its calls: micro-dollars, and tokens.
+/// Amounts spent by a run or reserved for its calls: micro-dollars, then tokens.
 pub type Committed = (i64, i64);
 
-/// Gives a run that works on another machine its grant, or fills that up, as far as its budgets have it; a run that does not
-/// work has none. Only while that machine is linked: what it has heard of it is never more than this.
+/// Creates or tops up the grant of a run on a host, as far as its budgets allow. A run that is not at work has no
+/// grant. Call only while the host is connected, so that the host never knows of a larger grant than this one.
 pub fn fit(tx: &mut WriteTx<'_>, id: RunId, terms: Terms) -> Result<(), UsageError> {
     let Some(run) = tx.get::<Run>(id)?.filter(Run::is_at_work) else { return release(tx, id) };
     let payers = payers::payers(tx, run.agent, id)?;
@@ -64,7 +66,7 @@ pub fn fit(tx: &mut WriteTx<'_>, id: RunId, terms: Terms) -> Result<(), UsageErr
     Ok(())
 }
 
-/// A run needs its grant no more.
+/// Deletes the grant of a run, unless it is lost.
 pub fn release(tx: &mut WriteTx<'_>, run: RunId) -> Result<(), UsageError> {
     if tx.get::<RunGrant>(run)?.is_some_and(|grant| grant.lost.is_none()) {
         tx.delete::<RunGrant>(run)?;
@@ -72,7 +74,7 @@ pub fn release(tx: &mut WriteTx<'_>, run: RunId) -> Result<(), UsageError> {
     Ok(())
 }
 
-/// What of the money of a run is spent or held back for its calls, beside its grant.
+/// Amounts spent by a run or reserved for its calls, without its grant.
 pub fn committed(tx: &dyn Read, run: RunId, now: Timestamp) -> Result<Committed, UsageError> {
     let (payer, own) = (Payer::Run(run), RunGrant::held_as(run));
     let mut all = (
@@ -87,8 +89,8 @@ pub fn committed(tx: &dyn Read, run: RunId, now: Timestamp) -> Result<Committed,
     Ok(all)
 }
 
-/// Takes out of a grant what a call has moved that was made while the machine was cut off. `before` is what was committed
-/// before home heard of it: all together stays as much as it was.
+/// Deducts a call made during a disconnection from the grant. `before` are the committed amounts before the call was
+/// applied: the total of committed and granted stays equal.
 pub fn drawn(tx: &mut WriteTx<'_>, run: RunId, before: Committed) -> Result<(), UsageError> {
     let Some(grant) = tx.get::<RunGrant>(run)?.filter(|grant| grant.lost.is_none()) else {
         return Ok(());
@@ -103,11 +105,11 @@ pub fn drawn(tx: &mut WriteTx<'_>, run: RunId, before: Committed) -> Result<(), 
     Ok(())
 }
 
-/// Holds back the money of a call that was made while its machine was cut off: it was admitted there by the grant of its run,
-/// and takes no more than that has. Without one it is asked about as any other.
+/// Reserves the cost of a call made during a disconnection. The host admitted the call by the run's grant, so it
+/// takes no more than the grant has. Without a grant, the call is admitted like any other.
 ///
 /// # Errors
-/// `Settled` when something is held back under its id already, `OverBudget` without a grant.
+/// `Settled` if the reservation id is in use, `OverBudget` without a grant.
 pub fn made(
     tx: &mut WriteTx<'_>,
     ask: &Ask<'_>,
@@ -141,7 +143,7 @@ pub fn made(
     Ok(admitted.clone())
 }
 
-/// Admits a call on the machine that is cut off.
+/// Admits a call on a disconnected host.
 pub(super) fn admit(tx: &mut WriteTx<'_>, ask: &Ask<'_>) -> Result<Admitted, UsageError> {
     let grant = left(tx, ask.run)?;
     let (model, priced_by) = counted(tx, ask, grant.is_limited)?;
@@ -157,7 +159,7 @@ pub(super) fn admit(tx: &mut WriteTx<'_>, ask: &Ask<'_>) -> Result<Admitted, Usa
     Ok(measured.admitted(id))
 }
 
-/// A grant with what is left of it on the machine that has it.
+/// The grant with its remaining amounts on the host.
 fn left(tx: &WriteTx<'_>, run: RunId) -> Result<RunGrant, UsageError> {
     let grant = tx.get::<RunGrant>(run)?.filter(|grant| grant.lost.is_none());
     let grant = grant.ok_or(UsageError::Ungranted)?;
@@ -167,7 +169,7 @@ fn left(tx: &WriteTx<'_>, run: RunId) -> Result<RunGrant, UsageError> {
         micros = micros.saturating_sub(held.micros);
         tokens = tokens.saturating_sub(held.tokens);
     }
-    // Home has all other calls; those that lie here were made since the cut.
+    // The primary has all other calls: the calls stored here were made since the disconnection.
     for call in tx.scan::<Usage>(BY_RUN, &Range::prefix(KeyBuf::of(&run)))? {
         micros = micros.saturating_sub(call.billed_micros.unwrap_or(0));
         tokens = tokens.saturating_sub(whole(call.tokens().total()));
@@ -175,36 +177,36 @@ fn left(tx: &WriteTx<'_>, run: RunId) -> Result<RunGrant, UsageError> {
     Ok(RunGrant { micros, tokens, ..grant })
 }
 
-/// How long a grant of so many hours holds after the cut.
+/// Validity of a grant after the disconnection.
 #[must_use]
 pub fn span(hours: u32) -> Duration {
     Duration::from_secs(u64::from(hours) * 3_600)
 }
 
-/// Whether a run may spend its grant on the machine that has it, which has been cut off for so long.
+/// Whether the run's grant is still valid `cut_for` after the disconnection.
 pub fn holds(tx: &dyn Read, run: RunId, cut_for: Duration) -> Result<bool, UsageError> {
     let grant = tx.get::<RunGrant>(run)?.filter(|grant| grant.lost.is_none());
     Ok(grant.is_some_and(|grant| cut_for < span(grant.hours)))
 }
 
-/// How long after the cut the grants of all runs have ended on the machine that has them; none where it has none.
+/// Time after the disconnection at which the host's last grant expires; `None` without grants.
 pub fn longest(tx: &dyn Read) -> Result<Option<Duration>, UsageError> {
     let grants: Vec<RunGrant> = tx.list(&Range::all())?;
     let hold = grants.iter().filter(|grant| grant.lost.is_none());
     Ok(hold.map(|grant| span(grant.hours)).max())
 }
 
-/// Whether what a run says to be held back for a call of its own is held back for another.
+/// Whether the reservation belongs to another run.
 pub fn is_anothers(tx: &dyn Read, run: RunId, id: ReservationId) -> Result<bool, UsageError> {
     Ok(tx.get::<Reservation>(id)?.is_some_and(|held| held.run != Some(run)))
 }
 
-/// Whether the money of a call is held back at home alone: it was made before the line was cut.
+/// Whether only the primary holds the reservation: the call was made before the disconnection.
 pub fn is_at_home(tx: &WriteTx<'_>, id: ReservationId) -> Result<bool, UsageError> {
     Ok(tx.schema().is_mirror() && tx.get::<Reservation>(id)?.is_none())
 }
 
-/// Home has heard all of a run: what this machine kept of its money goes.
+/// Deletes the host's copies of a run's reservations and calls, once the primary has applied all of them.
 pub fn forget(tx: &mut WriteTx<'_>, run: RunId) -> Result<(), UsageError> {
     let held: Vec<Reservation> = tx.list(&Range::all())?;
     for held in held.into_iter().filter(|held| held.run == Some(run)) {
@@ -216,7 +218,7 @@ pub fn forget(tx: &mut WriteTx<'_>, run: RunId) -> Result<(), UsageError> {
     Ok(())
 }
 
-/// A run is taken away from a machine of which nothing is heard: all that it may have spent there is booked.
+/// Books the whole remaining grant of a run taken away from a silent host.
 pub fn lose(tx: &mut WriteTx<'_>, run: RunId) -> Result<(), UsageError> {
     let Some(grant) = tx.get::<RunGrant>(run)?.filter(|grant| grant.lost.is_none()) else {
         return Ok(());
@@ -224,7 +226,7 @@ pub fn lose(tx: &mut WriteTx<'_>, run: RunId) -> Result<(), UsageError> {
     let connection = tx.get::<Run>(run)?.and_then(|run| run.connection);
     let micros = match route(tx, connection)? {
         Route::Api => grant.micros,
-        // Nobody bills single calls there.
+        // These routes are not billed per call.
         Route::Own | Route::Practice | Route::Subscription => 0,
     };
     correct(tx, run, &grant.payers, micros)?;
@@ -232,8 +234,7 @@ pub fn lose(tx: &mut WriteTx<'_>, run: RunId) -> Result<(), UsageError> {
     Ok(())
 }
 
-/// That machine is back, and home has heard all that was written there: what was booked in place of what its runs may have
-/// spent, and was not, is taken back.
+/// Reverses the amounts booked for lost grants, after the host has reconnected and all its writes were applied.
 pub fn regain(tx: &mut WriteTx<'_>, gateway: GatewayId) -> Result<(), UsageError> {
     let old = tx.now().checked_sub(KEPT).unwrap_or(Timestamp::MIN);
     for grant in of_gateway(tx, gateway)? {
@@ -246,8 +247,7 @@ pub fn regain(tx: &mut WriteTx<'_>, gateway: GatewayId) -> Result<(), UsageError
     Ok(())
 }
 
-/// That machine is back, and what was written there is lost: nobody can say any more what its runs have spent, and what was
-/// booked in place of it stays.
+/// Makes the amounts booked for lost grants final, after the host has reconnected without its writes.
 pub fn write_off(tx: &mut WriteTx<'_>, gateway: GatewayId) -> Result<(), UsageError> {
     for grant in of_gateway(tx, gateway)? {
         if grant.lost.is_some_and(|lost| 0 < lost) {
@@ -263,8 +263,8 @@ fn of_gateway(tx: &dyn Read, gateway: GatewayId) -> Result<Vec<RunGrant>, UsageE
     Ok(grants)
 }
 
-/// A call is under way that such a machine has begun: its money is held back by itself until its end is told, or long after.
-/// What is booked in place of what its run may have spent is less by that.
+/// Reserves a call that a lost host reported as begun, until its end is reported or the reservation expires. The
+/// amount booked for the lost grant is reduced accordingly.
 pub fn under_way(
     tx: &mut WriteTx<'_>,
     run: RunId,
@@ -283,7 +283,7 @@ pub fn under_way(
     take_back(tx, grant, micros)
 }
 
-/// What is held back for a call that such a machine has made: nothing yet.
+/// An empty reservation for a call of a lost host.
 fn late(
     tx: &WriteTx<'_>,
     run: &Run,
@@ -311,7 +311,7 @@ fn late(
     }
 }
 
-/// Takes back so much of what was booked in place of what a run may have spent, as far as that goes.
+/// Reduces the amount booked for a lost grant by up to `micros`.
 fn take_back(tx: &mut WriteTx<'_>, grant: RunGrant, micros: i64) -> Result<(), UsageError> {
     let Some(lost) = grant.lost.filter(|lost| 0 < *lost) else { return Ok(()) };
     let known = micros.clamp(0, lost);
@@ -320,7 +320,7 @@ fn take_back(tx: &mut WriteTx<'_>, grant: RunGrant, micros: i64) -> Result<(), U
     Ok(())
 }
 
-/// Books more in place of what a run may have spent, while it is not known what that is.
+/// Increases the amount booked for a lost grant.
 fn add(tx: &mut WriteTx<'_>, grant: RunGrant, micros: i64) -> Result<(), UsageError> {
     let Some(lost) = grant.lost.filter(|lost| 0 < *lost && 0 < micros) else { return Ok(()) };
     correct(tx, grant.run, &grant.payers, micros)?;
@@ -328,7 +328,7 @@ fn add(tx: &mut WriteTx<'_>, grant: RunGrant, micros: i64) -> Result<(), UsageEr
     Ok(())
 }
 
-/// Books so much for a run beside its calls.
+/// Books a correction for a run that belongs to no call.
 fn correct(
     tx: &mut WriteTx<'_>,
     run: RunId,
@@ -369,8 +369,8 @@ fn correct(
     Ok(())
 }
 
-/// Books what such a machine says that a call of a run has cost which was taken from it, in place of what was booked without
-/// it. By what was held back for it, it is told whether it was booked: what was is not booked again.
+/// Books the cost that a lost host reports for a call, in place of the amounts booked without the report. The
+/// reservation id identifies the call, so no call is booked twice.
 pub fn settle_reported(
     tx: &mut WriteTx<'_>,
     run: RunId,
@@ -389,23 +389,23 @@ pub fn settle_reported(
         return Ok(());
     }
     if open.is_some() {
-        // Its end is known now.
+        // The end of the call is known now.
         tx.delete::<Reservation>(held)?;
     }
     let grant = tx.get::<RunGrant>(run)?;
-    // A run that ended otherwise than by being taken back has no grant any more.
+    // A run that was not taken back has no grant any more.
     let payers = match &grant {
         Some(grant) => grant.payers.clone(),
         None => payers::payers(tx, one.agent, run)?,
     };
     let billed = queries::believed(spent.billed_micros).unwrap_or(0);
     match booked.is_empty() && open.is_none() {
-        // It was made within the grant.
+        // The call was made within the grant.
         true => grant.map_or(Ok(()), |grant| take_back(tx, grant, billed))?,
         false => {
             let guessed: i64 = booked.iter().filter_map(|row| row.billed_micros).sum();
             correct(tx, run, &payers, -guessed)?;
-            // What it has not cost that machine may have spent on the next.
+            // The host may have spent the difference on its next call.
             let held = guessed.saturating_add(open.map_or(0, |open| open.micros));
             grant.map_or(Ok(()), |grant| add(tx, grant, held.saturating_sub(billed)))?;
         }

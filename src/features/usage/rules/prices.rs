@@ -1,5 +1,5 @@
-//! Prices: entered and taken away. They count for calls that begin afterwards; what a call cost
-//! stands in the call and never changes.
+//! Entering and removing prices. They apply to calls that begin afterwards; the cost stored with a call never
+//! changes.
 
 use jiff::SignedDuration;
 
@@ -12,42 +12,34 @@ use kernel::{ConnectionId, Event, FieldError, Problem, ProblemKind, Timestamp};
 use providers::catalog;
 use store::{ReadExt, Record as _, StoreError, WriteTx};
 
-/// The dearest price that is believed: ten thousand dollars a million tokens.
+/// Maximum price: ten thousand dollars per million tokens.
 pub const MAX_PRICE: u64 = 10_000_000_000;
-/// The most prices of a workspace.
+/// Maximum number of prices of a workspace.
 pub const MAX_PRICES: usize = 2_000;
-/// The longest name of a model.
+/// Maximum length of a model name.
 const MAX_MODEL: usize = 200;
-/// A price begins at most so long from now: five years.
+/// Maximum distance of a price's start from now: five years.
 const LATEST: SignedDuration = SignedDuration::from_hours(5 * 366 * 24);
 
-/// What a rule of prices refuses.
 #[derive(Debug, thiserror::Error)]
 pub enum PriceError {
-    /// No name of a model.
     #[error("a model has a name of 1 to {MAX_MODEL} characters without spaces")]
     BadModel,
-    /// No such connection.
     #[error("there is no such connection; look at its name again")]
     NoConnection,
-    /// A price that nobody asks.
     #[error("a price is between $0 and $10,000 for a million tokens")]
     BadAmount { field: &'static str },
-    /// Nothing was entered.
     #[error("enter at least one price")]
     Nothing,
-    /// What was entered is not enough.
+    /// Input and output price are both required if no other source has them.
     #[error(
         "nothing else says what {0} costs: enter both, what sending costs and what receiving does"
     )]
     NotWhole(String),
-    /// It begins too late.
     #[error("a price begins within the next five years")]
     TooLate,
-    /// There are too many.
     #[error("there are {MAX_PRICES} prices; take one away first")]
     TooMany,
-    /// The store refused.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -83,27 +75,27 @@ impl Problem for PriceError {
     }
 }
 
-/// A price as somebody enters it.
+/// Request for a price.
 #[derive(Clone, Debug, Default)]
 pub struct NewPrice {
     pub model: String,
-    /// The connection; none for all that people do not run themselves.
+    /// `None` for all connections except self-hosted models.
     pub connection: Option<ConnectionId>,
-    /// When it begins; now when there is none.
+    /// `None` for now.
     pub begins_at: Option<Timestamp>,
-    /// Micro-dollars for a million tokens sent, read from the cache, written to it, received; none
-    /// leaves what is known otherwise.
+    /// Micro-dollars per million tokens: input, cache read, cache write, output; `None` keeps the price from other
+    /// sources.
     pub amounts: [Option<u64>; 4],
 }
 
-/// The fields of the amounts.
+/// Field names of the amounts.
 pub const AMOUNTS: [&str; 4] =
     ["input_micros", "cache_read_micros", "cache_write_micros", "output_micros"];
 
-/// Enters a price. One that begins at the same moment gives way.
+/// Enters a price. Replaces one with the same start.
 ///
 /// # Errors
-/// When model, connection, amount or moment cannot be one, or the price would not be whole.
+/// If model, connection, amount or start is invalid, or the price is incomplete.
 pub fn set(tx: &mut WriteTx<'_>, new: NewPrice) -> Result<EnteredPrice, PriceError> {
     let typed = new.model.trim();
     let is_odd = |c: char| c.is_whitespace() || c.is_control();
@@ -161,8 +153,7 @@ pub fn set(tx: &mut WriteTx<'_>, new: NewPrice) -> Result<EnteredPrice, PriceErr
     Ok(price)
 }
 
-/// Takes away what was entered for a model there: what begins at a moment, or all of it. Answers how
-/// much there was.
+/// Removes the prices of a model and connection: the one with this start, or all. Returns the number removed.
 pub fn remove(
     tx: &mut WriteTx<'_>,
     model: &str,
@@ -182,7 +173,7 @@ pub fn remove(
     Ok(rows.len())
 }
 
-/// Says so. What a run needs that waits for a budget is not known any more: it asks again.
+/// Announces the change. Waiting runs recompute the cost of their next call.
 fn changed(
     tx: &mut WriteTx<'_>,
     model: &str,

@@ -1,5 +1,5 @@
-//! Browsers in which a person has signed in before. Being known opens nothing: the limits of sign-in tries that
-//! others use up do not count there.
+//! Browsers in which an account has signed in before. A remembered device grants no access. It is only exempt from
+//! sign-in rate limits that others use up.
 
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
@@ -11,24 +11,24 @@ use store::{Class, OnDelete, Record, Refs, Table};
 
 use super::Account;
 
-/// Known devices, by account.
+/// Remembered devices by account.
 pub const DEVICES: Table = Table::new(136, "known_devices");
 
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KnownDevice {
-    /// The hash of its cookie.
+    /// Hash of the device cookie.
     pub hash: TokenHash,
-    /// The last sign-in on it, which may have ended.
+    /// Last sign-in on the device. It may have ended.
     pub sign_in: SignInId,
     #[serde(with = "millisecond::required")]
     pub at: Timestamp,
 }
 
-/// The known devices of a person, the last one at the end.
+/// Remembered devices of an account.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KnownDevices {
     pub account: AccountId,
-    /// The last one is at the end.
+    /// Most recently used last.
     pub devices: Vec<KnownDevice>,
 }
 

@@ -1,5 +1,5 @@
-//! What proves who somebody is, besides the password. All of it is sealed or hashed, or says nothing
-//! without the other half, and none of it is ever undone.
+//! Records of authentication factors other than the password. Everything is sealed, hashed, or useless without its
+//! private half, and no change can be undone.
 
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
@@ -12,33 +12,33 @@ use store::{Class, Index, Keys, OnDelete, Record, Refs, Table};
 
 use super::Account;
 
-/// Secrets of authenticator apps.
+/// TOTP secrets.
 pub const TOTP: Table = Table::new(130, "totp");
 pub const RECOVERY: Table = Table::new(131, "recovery_codes");
 pub const PASSKEYS: Table = Table::new(132, "passkeys");
-/// What the browser calls a passkey.
+/// Credential id.
 pub const PASSKEY_BY_CREDENTIAL: Index = Index::unique(133, "passkeys_by_credential");
-/// A person's passkeys, oldest first.
+/// Passkeys of an account, oldest first.
 pub const PASSKEY_BY_ACCOUNT: Index = Index::multi(134, "passkeys_by_account");
-/// How a passkey was used last.
+/// Last use of each passkey.
 pub const PASSKEY_USE: Table = Table::new(135, "passkey_use");
 
-/// The place for which the secret of an authenticator app is sealed, by the account's id.
+/// Binding under which a TOTP secret is sealed. `owner` is the account id.
 #[must_use]
 pub fn totp_place(owner: &str) -> Binding<'_> {
     Binding { scope: "account", owner, name: "totp" }
 }
 
-/// The secret of a person's authenticator app.
+/// TOTP secret of an account.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Totp {
     pub account: AccountId,
-    /// The secret in its envelope.
+    /// The sealed secret.
     pub sealed: String,
-    /// Since when codes are asked for; none until the first code was right.
+    /// Time of the first valid code. `None` while unconfirmed.
     #[serde(with = "millisecond::optional")]
     pub confirmed_at: Option<Timestamp>,
-    /// The step of the last code that was used; no code is good twice.
+    /// Time step of the last used code. Earlier and equal codes are rejected.
     pub last_step: u64,
 }
 
@@ -62,11 +62,10 @@ impl Record for Totp {
     }
 }
 
-/// What is left of a person's recovery codes: each is good once.
+/// Unused recovery codes of an account. Each can be used once.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecoveryCodes {
     pub account: AccountId,
-    /// Hashes of those that were not used.
     pub hashes: Vec<TokenHash>,
     #[serde(with = "millisecond::required")]
     pub made_at: Timestamp,
@@ -91,18 +90,17 @@ impl Record for RecoveryCodes {
     }
 }
 
-/// A passkey: the public half of a key that a person's device or password manager keeps.
+/// Public half of a passkey (WebAuthn credential).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Passkey {
     pub id: PasskeyId,
     pub account: AccountId,
-    /// What the browser calls it.
+    /// Credential id.
     pub credential: Vec<u8>,
-    /// The public key as it came, in COSE.
+    /// Public key in COSE encoding, as received.
     pub key: Vec<u8>,
-    /// The host name that it is good for.
+    /// Relying party id.
     pub host: String,
-    /// What the person calls it.
     pub name: String,
     #[serde(with = "millisecond::required")]
     pub created_at: Timestamp,
@@ -111,7 +109,7 @@ pub struct Passkey {
 impl Record for Passkey {
     type Id = PasskeyId;
     const TABLE: Table = PASSKEYS;
-    // An undo must not open a door again.
+    // An undo must not restore access.
     const CLASS: Class = Class::Sealed;
     const INDEXES: &'static [Index] = &[PASSKEY_BY_CREDENTIAL, PASSKEY_BY_ACCOUNT];
     fn id(&self) -> PasskeyId {
@@ -137,15 +135,15 @@ impl Record for Passkey {
     }
 }
 
-/// How a passkey was used last.
+/// Last use of a passkey.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PasskeyUse {
     pub passkey: PasskeyId,
     #[serde(with = "millisecond::required")]
     pub at: Timestamp,
-    /// What its counter said.
+    /// Last signature counter.
     pub count: u32,
-    /// Whether the counter ever went backwards, as that of a copied key does.
+    /// `true` if the counter ever went backwards, which indicates a cloned key.
     pub regressed: bool,
 }
 

@@ -1,4 +1,4 @@
-//! Closing an account, and opening it again.
+//! Disabling, enabling and removing accounts.
 
 use kernel::{AccountId, Event};
 use store::{Range, ReadExt, WriteTx};
@@ -11,8 +11,8 @@ fn known(tx: &WriteTx<'_>, account: AccountId) -> Result<Account, UsersError> {
     tx.get::<Account>(account)?.ok_or_else(|| UsersError::NoAccount(account.to_string()))
 }
 
-/// Closes an account. Its sign-ins and one-time links end, and its tokens are withdrawn: opening it
-/// again brings none of them back. Memberships stay.
+/// Disables an account. Ends its sign-ins and one-time links and revokes its tokens; enabling restores none of them.
+/// Memberships stay.
 pub fn disable(tx: &mut WriteTx<'_>, account: AccountId) -> Result<Account, UsersError> {
     let mut closed = known(tx, account)?;
     if closed.disabled_at.is_some() {
@@ -31,15 +31,15 @@ pub fn disable(tx: &mut WriteTx<'_>, account: AccountId) -> Result<Account, User
     Ok(closed)
 }
 
-/// Removes an account with its password, factors, sign-ins and tokens. That it belongs to no workspace, the caller has
-/// looked at.
+/// Removes an account with its password, factors, sign-ins and tokens. The caller has checked that it belongs to no
+/// workspace.
 pub fn remove(tx: &mut WriteTx<'_>, account: AccountId) -> Result<Account, UsersError> {
     let gone = known(tx, account)?;
     tx.delete::<Account>(account)?;
     Ok(gone)
 }
 
-/// Opens an account again; its person signs in anew.
+/// Enables an account. The person must sign in again.
 pub fn enable(tx: &mut WriteTx<'_>, account: AccountId) -> Result<Account, UsersError> {
     let mut open = known(tx, account)?;
     if open.disabled_at.take().is_some() {

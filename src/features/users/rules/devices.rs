@@ -1,4 +1,4 @@
-//! Writes of known devices.
+//! Writes of remembered devices.
 
 use crypto::token::TokenHash;
 use kernel::{AccountId, SignInId};
@@ -7,19 +7,19 @@ use store::{ReadExt, WriteTx};
 use super::super::model::devices::{KnownDevice, KnownDevices};
 use super::UsersError;
 
-/// How many of a person are kept; the one that was used longest ago goes first.
+/// Maximum number of devices per account. The least recently used one is dropped first.
 const MOST: usize = 20;
 
-/// The cookies of the device on which somebody signs in.
+/// Device cookies of a sign-in.
 #[derive(Clone)]
 pub struct DeviceCookies {
-    /// The hash of the one that it gets now.
+    /// Hash of the new cookie.
     pub new: TokenHash,
-    /// That of the one that it sent, which is known no more.
+    /// Hash of the cookie that the browser sent. It becomes invalid.
     pub former: Option<TokenHash>,
 }
 
-/// Keeps the device of a sign-in.
+/// Remembers the device of a sign-in.
 pub(super) fn keep(
     tx: &mut WriteTx<'_>,
     (account, sign_in): (AccountId, SignInId),
@@ -34,7 +34,7 @@ pub(super) fn keep(
     Ok(())
 }
 
-/// Forgets the devices of a person, except that of one sign-in.
+/// Forgets the account's devices except that of one sign-in.
 pub(super) fn forget_others(
     tx: &mut WriteTx<'_>,
     account: AccountId,

@@ -1,4 +1,4 @@
-//! Writes of second factors. A change of them ends the person's other sign-ins.
+//! Writes of second factors. Every change ends the account's other sign-ins.
 
 use crypto::token::TokenHash;
 use kernel::{AccountId, Event, FactorChange, SignInId};
@@ -13,10 +13,10 @@ fn changed(tx: &mut WriteTx<'_>, account: AccountId, change: FactorChange) {
     tx.emit(Event::FactorChanged { account, change });
 }
 
-/// Keeps a new secret of an app until its first code is right.
+/// Stores a TOTP secret that is unconfirmed until its first valid code.
 ///
 /// # Errors
-/// When codes are asked for already.
+/// If TOTP is already enabled.
 pub fn begin_totp(
     tx: &mut WriteTx<'_>,
     account: AccountId,
@@ -29,10 +29,10 @@ pub fn begin_totp(
     Ok(())
 }
 
-/// Asks for codes from now on, with recovery codes for the day on which the app is lost.
+/// Enables TOTP and stores the recovery codes.
 ///
 /// # Errors
-/// When no secret waits for its first code.
+/// If there is no unconfirmed secret.
 pub fn confirm_totp(
     tx: &mut WriteTx<'_>,
     account: AccountId,
@@ -50,10 +50,10 @@ pub fn confirm_totp(
     Ok(())
 }
 
-/// Uses a code up. Of two at once the second is refused.
+/// Consumes a TOTP code. Of two concurrent uses the second fails.
 ///
 /// # Errors
-/// When the code, or a later one, was used already.
+/// If this code or a later one was already used.
 pub fn use_totp(tx: &mut WriteTx<'_>, account: AccountId, step: u64) -> Result<(), UsersError> {
     let on = tx.get::<Totp>(account)?.filter(|kept| kept.last_step < step);
     let mut totp = on.ok_or(UsersError::NoCode)?;
@@ -62,10 +62,10 @@ pub fn use_totp(tx: &mut WriteTx<'_>, account: AccountId, step: u64) -> Result<(
     Ok(())
 }
 
-/// Uses a recovery code up.
+/// Consumes a recovery code.
 ///
 /// # Errors
-/// When it is none of those that are left.
+/// If it is not one of the unused codes.
 pub fn use_recovery(
     tx: &mut WriteTx<'_>,
     account: AccountId,
@@ -79,10 +79,10 @@ pub fn use_recovery(
     Ok(())
 }
 
-/// New recovery codes in the place of the former ones.
+/// Replaces the recovery codes.
 ///
 /// # Errors
-/// When no codes from an app are asked for.
+/// If TOTP is not enabled.
 pub fn renew_recovery(
     tx: &mut WriteTx<'_>,
     account: AccountId,
@@ -96,7 +96,7 @@ pub fn renew_recovery(
     Ok(())
 }
 
-/// Asks for codes no more.
+/// Disables TOTP.
 pub fn drop_totp(
     tx: &mut WriteTx<'_>,
     account: AccountId,
@@ -115,7 +115,7 @@ pub fn drop_totp(
     Ok(())
 }
 
-/// Takes all second factors and passkeys of a person away, for somebody who has lost them.
+/// Removes all second factors and passkeys of an account that has lost them.
 pub fn clear(tx: &mut WriteTx<'_>, account: AccountId) -> Result<(), UsersError> {
     if tx.get::<Account>(account)?.is_none() {
         return Err(UsersError::NoAccount(account.to_string()));

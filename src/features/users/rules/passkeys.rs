@@ -7,27 +7,25 @@ use super::super::model::factors::{Passkey, PasskeyUse};
 use super::super::queries;
 use super::UsersError;
 
-/// How many passkeys a person may have.
+/// Maximum number of passkeys per account.
 const MOST: usize = 20;
 
 pub struct NewPasskey {
     pub account: AccountId,
-    /// What the browser calls it.
+    /// Credential id.
     pub credential: Vec<u8>,
-    /// The public key.
     pub key: Vec<u8>,
-    /// The host name that it is good for.
+    /// Relying party id.
     pub host: String,
-    /// What the person calls it.
     pub name: String,
-    /// What its counter says.
+    /// Signature counter.
     pub count: u32,
 }
 
 /// Adds a passkey.
 ///
 /// # Errors
-/// When it has no name, is here already, or there are too many.
+/// If the name is invalid, the passkey already exists, or there are too many.
 pub fn add(tx: &mut WriteTx<'_>, new: NewPasskey) -> Result<Passkey, UsersError> {
     let name = checked_name(&new.name)?;
     if MOST <= queries::passkeys(tx, new.account)?.len() {
@@ -53,8 +51,8 @@ pub fn add(tx: &mut WriteTx<'_>, new: NewPasskey) -> Result<Passkey, UsersError>
     Ok(passkey)
 }
 
-/// Notes that a passkey was used. A counter that goes backwards is flagged and not refused: keys that
-/// are kept in step between devices often do not count.
+/// Records a use. A counter that goes backwards is flagged but accepted, because synchronised passkeys often do not
+/// count.
 pub fn note_use(tx: &mut WriteTx<'_>, id: PasskeyId, count: u32) -> Result<(), UsersError> {
     let passkey = tx.get::<Passkey>(id)?.ok_or(UsersError::NoMatch)?;
     let before = tx.get::<PasskeyUse>(id)?;
@@ -70,7 +68,7 @@ pub fn note_use(tx: &mut WriteTx<'_>, id: PasskeyId, count: u32) -> Result<(), U
     Ok(())
 }
 
-/// A name as it is kept.
+/// Validates a passkey's name.
 fn checked_name(name: &str) -> Result<String, UsersError> {
     let name = name.trim();
     if name.is_empty() || 60 < name.chars().count() || name.chars().any(char::is_control) {
@@ -79,10 +77,10 @@ fn checked_name(name: &str) -> Result<String, UsersError> {
     Ok(name.to_owned())
 }
 
-/// Gives a passkey of one's own another name.
+/// Renames a passkey of the account.
 ///
 /// # Errors
-/// When the name is none, or it is not there or somebody else's.
+/// If the name is invalid, or the passkey does not exist or belongs to another account.
 pub fn rename(
     tx: &mut WriteTx<'_>,
     account: AccountId,
@@ -96,10 +94,10 @@ pub fn rename(
     Ok(passkey)
 }
 
-/// Removes a passkey of one's own.
+/// Removes a passkey of the account.
 ///
 /// # Errors
-/// When it is not there or somebody else's.
+/// If it does not exist or belongs to another account.
 pub fn remove(
     tx: &mut WriteTx<'_>,
     account: AccountId,

@@ -1,5 +1,5 @@
-//! What a restore of everything does to doors: what was closed since the backup must not stand open
-//! again, and what was about to end gets its time anew.
+//! Access after a full restore: access that was revoked since the backup must stay revoked, and scheduled deletions
+//! start over.
 
 use std::collections::BTreeSet;
 
@@ -13,19 +13,18 @@ use super::UsersError;
 use super::accounts::disable;
 use super::workspaces::{GRACE, forget, withdraw_tokens};
 
-/// What had been closed in the store that a restore takes the place of. Only what it says it has closed:
-/// a store of other people says nothing about these.
+/// What was revoked in the store that a restore replaces. Only explicit revocations count: a store of other people says
+/// nothing about these accounts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Former {
     tokens: BTreeSet<TokenId>,
     accounts: BTreeSet<AccountId>,
-    /// All accounts that it knew, and the passkeys that they had.
+    /// All accounts in that store, and their passkeys.
     known: BTreeSet<AccountId>,
     passkeys: BTreeSet<PasskeyId>,
 }
 
 impl Former {
-    /// Reads it.
     pub fn of(read: &dyn Read) -> Result<Self, StoreError> {
         let tokens = read.list::<ApiToken>(&Range::all())?;
         let accounts = read.list::<Account>(&Range::all())?;
@@ -44,13 +43,13 @@ impl Former {
 }
 
 impl Former {
-    /// The accounts that it had closed.
+    /// Accounts that were disabled.
     #[must_use]
     pub fn shut(&self) -> &BTreeSet<AccountId> {
         &self.accounts
     }
 
-    /// Whether a passkey had been taken away: its account was known and it was not there.
+    /// Returns `true` if the passkey was removed: its account is known but the passkey is missing.
     fn has_lost(&self, passkey: &Passkey) -> bool {
         self.known.contains(&passkey.account) && !self.passkeys.contains(&passkey.id)
     }
@@ -58,21 +57,20 @@ impl Former {
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Closed {
-    /// Sign-ins that ended.
     pub sign_ins: u64,
-    /// Tokens that had been withdrawn since the backup, and are again.
+    /// Tokens that were revoked since the backup and are revoked again.
     pub tokens: u64,
-    /// Accounts that had been closed since the backup, and are again.
+    /// Accounts that were disabled since the backup and are disabled again.
     pub accounts: u64,
-    /// Passkeys that had been removed since the backup, and are again.
+    /// Passkeys that were removed since the backup and are removed again.
     pub passkeys: u64,
-    /// Workspaces whose time of grace begins anew.
+    /// Slugs of workspaces whose grace period starts over.
     pub graces: Vec<String>,
 }
 
-/// Ends every sign-in and one-time link, and forgets every known device. Closes again what `former` had closed: tokens, accounts and
-/// passkeys; when that store could not be read, they stay as they were when the backup was made.
-/// Workspaces that were to be deleted get their whole time of grace.
+/// Ends all sign-ins and one-time links, and forgets all devices. Revokes again what `former` had revoked: tokens,
+/// accounts and passkeys. Without `former`, because that store could not be read, they stay as in the backup.
+/// Workspaces scheduled for deletion get a full grace period.
 pub fn after_restore(tx: &mut WriteTx<'_>, former: Option<&Former>) -> Result<Closed, UsersError> {
     let mut closed = Closed::default();
     for one in tx.list::<SignIn>(&Range::all())? {
@@ -112,7 +110,7 @@ pub fn after_restore(tx: &mut WriteTx<'_>, former: Option<&Former>) -> Result<Cl
     Ok(closed)
 }
 
-/// Takes workspaces off the list that were not restored; answers their names in addresses.
+/// Removes workspaces that were not restored from the list. Returns their slugs.
 pub fn forget_others(
     tx: &mut WriteTx<'_>,
     restored: &BTreeSet<String>,
@@ -129,7 +127,7 @@ pub fn forget_others(
     Ok(gone.into_iter().map(|(_, slug)| slug).collect())
 }
 
-/// Puts workspaces on the list that stand beside what was restored, if they are not on it.
+/// Lists workspaces that exist besides the restored ones, unless they are already listed.
 pub fn keep_listed(tx: &mut WriteTx<'_>, stay: Vec<Workspace>) -> Result<(), UsersError> {
     let listed = tx.list::<Workspace>(&Range::all())?;
     let is_new =

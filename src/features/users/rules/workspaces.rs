@@ -1,5 +1,5 @@
-//! Writes of the list of workspaces in `system.redb`. The workspaces themselves are elsewhere; what
-//! needs both is done there first.
+//! Writes of the workspace list in `system.redb`. A workspace's own data is in its own store; changes to both are made
+//! there first.
 
 use jiff::SignedDuration;
 
@@ -9,10 +9,10 @@ use store::{Range, ReadExt, WriteTx};
 use super::super::model::{ApiToken, TokenSecret, Workspace};
 use super::UsersError;
 
-/// How long a workspace is kept after somebody asked for its deletion.
+/// Grace period between the request and the deletion of a workspace.
 pub const GRACE: SignedDuration = SignedDuration::from_hours(7 * 24);
 
-/// Puts a workspace on the list, unless it is there.
+/// Adds a workspace to the list, unless it is there.
 pub fn list(tx: &mut WriteTx<'_>, workspace: &Workspace) -> Result<(), UsersError> {
     if tx.get::<Workspace>(workspace.id)?.is_none() {
         tx.put(workspace)?;
@@ -21,7 +21,7 @@ pub fn list(tx: &mut WriteTx<'_>, workspace: &Workspace) -> Result<(), UsersErro
     Ok(())
 }
 
-/// Keeps a copy of a workspace's name.
+/// Updates the copy of a workspace's name.
 pub fn relabel(
     tx: &mut WriteTx<'_>,
     id: WorkspaceId,
@@ -36,10 +36,10 @@ pub fn relabel(
     Ok(())
 }
 
-/// Archives a workspace, marks it for deletion after the time of grace, or brings it back.
+/// Archives a workspace, schedules its deletion, or restores it.
 ///
 /// # Errors
-/// When it is not on the list.
+/// If it is not listed.
 pub fn set_state(
     tx: &mut WriteTx<'_>,
     id: WorkspaceId,
@@ -57,8 +57,7 @@ pub fn set_state(
     Ok(kept)
 }
 
-/// Takes a workspace off the list and withdraws the tokens that were good for it. What happened to
-/// it stays in the feed.
+/// Removes a workspace from the list and revokes its tokens. Its history stays in the feed.
 pub fn forget(tx: &mut WriteTx<'_>, id: WorkspaceId) -> Result<(), UsersError> {
     let Some(kept) = tx.get::<Workspace>(id)? else { return Ok(()) };
     withdraw_tokens(tx, |token| token.workspace == id)?;
@@ -67,7 +66,7 @@ pub fn forget(tx: &mut WriteTx<'_>, id: WorkspaceId) -> Result<(), UsersError> {
     Ok(())
 }
 
-/// Withdraws the open tokens that a condition names; says how many.
+/// Revokes the matching unrevoked tokens. Returns the number.
 pub fn withdraw_tokens(
     tx: &mut WriteTx<'_>,
     which: impl Fn(&ApiToken) -> bool,

@@ -1,5 +1,5 @@
-//! Parts of HQ that a workspace can do without. What is off stands in no side bar, no palette, no search and among no
-//! agent's tools, and its pages say so; what it holds stays, and is there again when it is switched on.
+//! Optional modules of a workspace. A disabled module is hidden from side bar, palette, search and agents' tools, and
+//! its pages say that it is disabled. Its data is kept and returns when it is enabled.
 
 use kernel::FieldError;
 use store::{Read, ReadExt as _, StoreError};
@@ -7,18 +7,17 @@ use tool::{Group, ToolSpec};
 
 use crate::workspace::model::Settings;
 
-/// A part of HQ.
+/// An optional part of HQ.
 #[derive(Clone, Copy, Debug)]
 pub struct Module {
-    /// Its word in forms and settings.
+    /// Word in forms and settings.
     pub word: &'static str,
-    /// What people read.
     pub label: &'static str,
-    /// What it holds.
+    /// Description.
     pub about: &'static str,
-    /// What its pages begin with, below the workspace.
+    /// First path segments of its pages below the workspace.
     paths: &'static [&'static str],
-    /// The words of its nouns.
+    /// Words of its nouns.
     nouns: &'static [&'static str],
 }
 
@@ -47,7 +46,7 @@ pub const ALL: [Module; 3] = [
 ];
 
 impl Module {
-    /// The module that a page below the workspace belongs to, whether it is on or off.
+    /// Module of a page below the workspace, enabled or not.
     #[must_use]
     pub fn of_page(path: &str) -> Option<&'static Self> {
         let first = path.split(['/', '?']).next().unwrap_or_default();
@@ -55,43 +54,42 @@ impl Module {
     }
 }
 
-/// The parts that a workspace does without.
+/// The disabled modules of a workspace.
 #[derive(Clone, Debug, Default)]
 pub struct Off(Vec<&'static Module>);
 
 impl Off {
-    /// Reads them.
     pub fn of(read: &dyn Read) -> Result<Self, StoreError> {
         let settings = read.get::<Settings>(())?;
         Ok(settings.as_ref().map(Self::in_settings).unwrap_or_default())
     }
 
-    /// Those of settings that were read.
+    /// The disabled modules in these settings.
     #[must_use]
     pub fn in_settings(settings: &Settings) -> Self {
         let is_off = |module: &&Module| settings.without.iter().any(|word| word == module.word);
         Self(ALL.iter().filter(is_off).collect())
     }
 
-    /// Whether a module is among them.
     #[must_use]
     pub fn has(&self, word: &str) -> bool {
         self.0.iter().any(|module| module.word == word)
     }
 
-    /// Whether a page below the workspace belongs to one.
+    /// Returns `true` if the page belongs to a disabled module.
     #[must_use]
     pub fn has_page(&self, path: &str) -> bool {
         Module::of_page(path).is_some_and(|module| self.has(module.word))
     }
 
-    /// Whether a noun belongs to one.
+    /// Returns `true` if the noun belongs to a disabled module.
     #[must_use]
     pub fn has_noun(&self, word: &str) -> bool {
         self.0.iter().any(|module| module.nouns.contains(&word))
     }
 
-    /// Whether a tool belongs to one. What says which fields there are goes with the last that has some.
+    /// Returns `true` if the tool belongs to a disabled module. The tool that lists fields is disabled with the last
+    /// module that has fields.
     #[must_use]
     pub fn has_tool(&self, spec: &ToolSpec) -> bool {
         let of_collections = ["collection_", "record_"].iter().any(|of| spec.name.starts_with(of));
@@ -107,10 +105,10 @@ impl Off {
     }
 }
 
-/// Words of modules, each once and in order.
+/// Validates module words, sorts them and removes duplicates.
 ///
 /// # Errors
-/// When one is none.
+/// For an unknown word.
 pub fn checked(words: &[String]) -> Result<Vec<String>, FieldError> {
     if let Some(wrong) = words.iter().find(|word| ALL.iter().all(|one| one.word != word.as_str())) {
         let all: Vec<&str> = ALL.iter().map(|one| one.word).collect();

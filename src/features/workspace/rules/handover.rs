@@ -1,5 +1,5 @@
-//! What one member has to do goes to another. The tasks and agents themselves are changed by their own
-//! rules; here are who may take over, what remembers it until it is done, and what tells of it.
+//! Handover of a member's work to another member. Tasks and agents are changed by their own rules; this module checks
+//! the recipient, records the handover until it is finished, and emits its event.
 
 use kernel::{AccountId, Event, Role};
 use store::{ReadExt, WriteTx};
@@ -9,10 +9,10 @@ use super::super::queries;
 use super::WorkspaceError;
 use super::members::Shut;
 
-/// Remembers who takes over from whom, until [`end`].
+/// Records a handover until [`end`].
 ///
 /// # Errors
-/// When the heir is nobody who can do the work.
+/// If the recipient cannot do the work.
 pub fn begin(
     tx: &mut WriteTx<'_>,
     from: AccountId,
@@ -29,14 +29,14 @@ pub fn begin(
     Ok(heir)
 }
 
-/// Says what has changed hands.
+/// Emits the event of a finished handover.
 pub fn tell(tx: &mut WriteTx<'_>, from: AccountId, to: AccountId, tasks: usize, agents: usize) {
     let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
     let (tasks, agents) = (count(tasks), count(agents));
     tx.emit(Event::MemberHandedOver { account: from, to, tasks, agents });
 }
 
-/// All of it has changed hands.
+/// Deletes the record of a finished handover.
 pub fn end(tx: &mut WriteTx<'_>, from: AccountId) -> Result<(), WorkspaceError> {
     if tx.get::<Handover>(from)?.is_some() {
         tx.delete::<Handover>(from)?;

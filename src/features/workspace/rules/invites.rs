@@ -1,4 +1,4 @@
-//! Invitations: a link that makes its bearer a member, once. Who makes it gives no more than they have.
+//! Invitations: links that make their bearer a member, once. Nobody grants more than their own role.
 
 use jiff::SignedDuration;
 
@@ -11,28 +11,27 @@ use super::super::queries;
 use super::WorkspaceError;
 use super::members::{self, Joining};
 
-/// How long an invitation is good.
+/// Lifetime of an invitation.
 pub const LIFE: SignedDuration = SignedDuration::from_hours(72);
-/// How many may be open at once.
+/// Maximum number of open invitations.
 const MOST: usize = 100;
 
-/// A new invitation.
 pub struct NewInvite {
-    /// What its bearer will be.
+    /// Role of the new member.
     pub role: Role,
-    /// The only address that may use it, in lower case.
+    /// Bound address in lower case.
     pub email: Option<String>,
-    /// The part of its token that finds it.
+    /// Public part of the token.
     pub public: String,
     pub hash: TokenHash,
-    /// The members who have no account here: they may be asked in as who they are.
+    /// Members without an account here. They may be invited to continue their membership.
     pub strangers: Vec<AccountId>,
 }
 
-/// Makes an invitation.
+/// Creates an invitation.
 ///
 /// # Errors
-/// When it would give more than one's own rights, or the person is here already.
+/// If the role is above the actor's own, or the person is already a member.
 pub fn create(tx: &mut WriteTx<'_>, new: NewInvite) -> Result<Invite, WorkspaceError> {
     members::may_handle(tx, new.role)?;
     let by = tx.by().account().ok_or(WorkspaceError::PeopleOnly)?;
@@ -46,7 +45,7 @@ pub fn create(tx: &mut WriteTx<'_>, new: NewInvite) -> Result<Invite, WorkspaceE
             let text = format!("{} is a member already", known.name);
             return Err(WorkspaceError::field("email", text));
         }
-        // Whoever comes is who that member was.
+        // The invited person continues that member's role.
         members::may_handle(tx, known.role)?;
     }
     let invite = Invite {
@@ -66,10 +65,10 @@ pub fn create(tx: &mut WriteTx<'_>, new: NewInvite) -> Result<Invite, WorkspaceE
     Ok(invite)
 }
 
-/// Withdraws an invitation. One that was used or withdrawn stays as it is.
+/// Withdraws an invitation. A used or withdrawn one stays unchanged.
 ///
 /// # Errors
-/// When there is none, or it gives more than one's own rights.
+/// If there is no such invitation, or its role is above the actor's own.
 pub fn withdraw(tx: &mut WriteTx<'_>, id: InviteId) -> Result<Invite, WorkspaceError> {
     let mut invite = tx.get::<Invite>(id)?.ok_or(WorkspaceError::NoInvite)?;
     members::may_handle(tx, invite.role)?;
@@ -82,11 +81,11 @@ pub fn withdraw(tx: &mut WriteTx<'_>, id: InviteId) -> Result<Invite, WorkspaceE
     Ok(invite)
 }
 
-/// Takes an invitation for an account that is made next. Nobody else uses it from here on; [`accept`] or [`finish`] uses
-/// it up, [`release`] gives it back where there came to be no such account.
+/// Reserves an invitation for an account that is about to be created. [`accept`] or [`finish`] uses it up; [`release`]
+/// frees it if the account was not created.
 ///
 /// # Errors
-/// When it is not good any more, or somebody has taken it.
+/// If it is invalid or already reserved.
 pub fn claim(
     tx: &mut WriteTx<'_>,
     token: &Token,
@@ -101,7 +100,7 @@ pub fn claim(
     Ok(invite)
 }
 
-/// Gives an invitation back that was taken for an account that there is not.
+/// Frees a reserved invitation whose account was not created.
 pub fn release(tx: &mut WriteTx<'_>, id: InviteId) -> Result<(), WorkspaceError> {
     let open = tx.get::<Invite>(id)?.filter(|one| one.ended_at.is_none() && one.used_by.is_some());
     if let Some(invite) = open {
@@ -110,11 +109,11 @@ pub fn release(tx: &mut WriteTx<'_>, id: InviteId) -> Result<(), WorkspaceError>
     Ok(())
 }
 
-/// Uses an invitation up and makes its bearer a member; `anew` says that the account was made for it just
-/// now, maybe as that of a member who came with the workspace from elsewhere.
+/// Uses up an invitation and adds the member. `anew` means that the account was just created for it, possibly for an
+/// imported member.
 ///
 /// # Errors
-/// When it is not good any more, is taken, or is for somebody else.
+/// If it is invalid, reserved, or bound to somebody else.
 pub fn accept(
     tx: &mut WriteTx<'_>,
     token: &Token,
@@ -125,10 +124,10 @@ pub fn accept(
     use_up(tx, invite, who, anew)
 }
 
-/// Uses an invitation up for the account that it was taken for and that was made since.
+/// Uses up a reserved invitation for the account that was created since.
 ///
 /// # Errors
-/// When it was withdrawn meanwhile, or taken for somebody else.
+/// If it was withdrawn meanwhile or reserved for another account.
 pub fn finish(tx: &mut WriteTx<'_>, id: InviteId, who: Joining) -> Result<Member, WorkspaceError> {
     let invite = tx.get::<Invite>(id)?.filter(|one| one.ended_at.is_none());
     use_up(tx, invite.ok_or(WorkspaceError::DeadInvite)?, who, true)
@@ -157,10 +156,10 @@ fn use_up(
     members::join(tx, who, invite.role)
 }
 
-/// Says whether owners and admins must have a second factor here.
+/// Sets whether owners and admins must have a second factor.
 ///
 /// # Errors
-/// When somebody else than an owner wants it.
+/// If the actor is no owner.
 pub fn require_factor(
     tx: &mut WriteTx<'_>,
     policy: super::super::model::People,

@@ -1,5 +1,4 @@
-//! Who belongs to the workspace and as what. Nobody gives or takes more than they have, and there is
-//! always an owner.
+//! Membership and roles. Nobody grants or revokes more than their own role, and there is always an owner.
 
 use std::collections::BTreeMap;
 
@@ -12,11 +11,10 @@ use super::super::model::{MEMBER_BY_HANDLE, Member};
 use super::super::queries;
 use super::WorkspaceError;
 
-/// What whoever writes may do as the people of the workspace go. Whoever runs the machine counts as
-/// an owner.
+/// Role of the acting person. A user of this machine's socket counts as owner.
 ///
 /// # Errors
-/// When it is nobody of the workspace.
+/// If the actor is no member.
 pub fn standing(tx: &WriteTx<'_>) -> Result<Role, WorkspaceError> {
     match tx.by() {
         Actor::System(_) | Actor::Person { via: Via::Socket { .. }, .. } => Ok(Role::Owner),
@@ -28,10 +26,10 @@ pub fn standing(tx: &WriteTx<'_>) -> Result<Role, WorkspaceError> {
     }
 }
 
-/// Refuses who may not give this role, or touch somebody who has it.
+/// Checks that the actor may grant this role or change a member who has it.
 ///
 /// # Errors
-/// When it is more than their own.
+/// If the role is above the actor's own.
 pub fn may_handle(tx: &WriteTx<'_>, role: Role) -> Result<(), WorkspaceError> {
     match queries::may_give(standing(tx)?, role) {
         true => Ok(()),
@@ -43,11 +41,10 @@ fn present(tx: &WriteTx<'_>, account: AccountId) -> Result<Member, WorkspaceErro
     queries::member(tx, account)?.ok_or(WorkspaceError::NoMember(account))
 }
 
-/// People whose accounts are closed, or who have none here: they own what they own, and nobody can count on
-/// them.
+/// Disabled accounts, and members without an account here. They cannot act as owners.
 pub type Shut = BTreeMap<AccountId, Timestamp>;
 
-/// Refuses to leave the workspace without an owner who can sign in.
+/// Rejects leaving the workspace without an owner who can sign in.
 fn keep_an_owner(tx: &WriteTx<'_>, going: &Member, shut: &Shut) -> Result<(), WorkspaceError> {
     match going.role == Role::Owner && !queries::has_other_owner(tx, going.account, shut)? {
         true => Err(WorkspaceError::LastOwner),
@@ -55,10 +52,10 @@ fn keep_an_owner(tx: &WriteTx<'_>, going: &Member, shut: &Shut) -> Result<(), Wo
     }
 }
 
-/// Changes what a member is.
+/// Changes a member's role.
 ///
 /// # Errors
-/// When it is more than one's own, or the last owner who can sign in.
+/// If the role is above the actor's own, or the member is the last owner who can sign in.
 pub fn change_role(
     tx: &mut WriteTx<'_>,
     account: AccountId,
@@ -78,11 +75,10 @@ pub fn change_role(
     Ok(member)
 }
 
-/// Ends a membership: one's own, or that of somebody with no more rights. The row stays, for the
-/// names in the history.
+/// Ends a membership. The row stays, so that history can show the name.
 ///
 /// # Errors
-/// When it is somebody with more rights, or the last owner who can sign in.
+/// If the member has a higher role than the actor, or is the last owner who can sign in.
 pub fn remove(
     tx: &mut WriteTx<'_>,
     account: AccountId,
@@ -97,11 +93,10 @@ pub fn remove(
     leave(tx, member)
 }
 
-/// Ends the membership of somebody who came with the workspace from elsewhere and has no account here: who they
-/// are joins as who they are here.
+/// Ends the membership of an imported member without an account here, who joins again with a local account.
 ///
 /// # Errors
-/// When it is no member.
+/// If there is no such member.
 pub fn give_way(tx: &mut WriteTx<'_>, stranger: AccountId) -> Result<Member, WorkspaceError> {
     let member = present(tx, stranger)?;
     leave(tx, member)
@@ -114,20 +109,18 @@ fn leave(tx: &mut WriteTx<'_>, mut member: Member) -> Result<Member, WorkspaceEr
     Ok(member)
 }
 
-/// A person who joins.
+/// A joining person.
 #[derive(Clone, Debug)]
 pub struct Joining {
     pub account: AccountId,
-    /// The name for others.
     pub name: String,
-    /// The email address.
     pub email: String,
 }
 
-/// Makes somebody a member, or one again.
+/// Adds a member, or reactivates a former one.
 ///
 /// # Errors
-/// When the name is none.
+/// If the name is invalid.
 pub(super) fn join(
     tx: &mut WriteTx<'_>,
     who: Joining,
@@ -150,15 +143,15 @@ pub(super) fn join(
     Ok(member)
 }
 
-/// Makes an account an owner of a workspace that came from elsewhere, beside the people in it.
+/// Makes an account an owner of an imported workspace, in addition to its members.
 ///
 /// # Errors
-/// When the name is none.
+/// If the name is invalid.
 pub fn take_over(tx: &mut WriteTx<'_>, who: Joining) -> Result<Member, WorkspaceError> {
     join(tx, who, Role::Owner)
 }
 
-/// The wanted handle, with a number if another person or agent is called so.
+/// The wanted handle, with a number if another person or agent uses it.
 fn free_handle(tx: &WriteTx<'_>, wanted: &str, own: AccountId) -> Result<String, WorkspaceError> {
     let mut handle = wanted.to_owned();
     for number in 2.. {

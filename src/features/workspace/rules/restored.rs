@@ -1,5 +1,5 @@
-//! What a restore does to the people of a workspace: who had left does not come back, nobody gets rights
-//! back that were taken, and no invitation of then is good.
+//! Membership after a restore: members who had left stay out, revoked rights stay revoked, and invitations in the
+//! backup are invalid.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +10,7 @@ use super::super::model::Member;
 use super::super::queries;
 use super::{WorkspaceError, invites};
 
-/// Who belonged to the workspace, and as what, in the store that a restore takes the place of.
+/// Members and roles in the store that a restore replaces.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Former {
     workspace: Option<WorkspaceId>,
@@ -18,7 +18,6 @@ pub struct Former {
 }
 
 impl Former {
-    /// Reads it.
     pub fn of(read: &dyn Read) -> Result<Self, StoreError> {
         let people = read.list::<Member>(&Range::all())?;
         Ok(Self {
@@ -28,37 +27,37 @@ impl Former {
     }
 }
 
-/// What was closed, by the names of the people.
+/// Access that was revoked again, by member name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Closed {
-    /// Whether the former store was one of this workspace.
+    /// Whether the former store was of this workspace.
     pub known: bool,
-    /// Who had left since the backup.
+    /// Members who had left since the backup.
     pub left: Vec<String>,
-    /// Who had lost rights since the backup.
+    /// Members whose role was lowered since the backup.
     pub lowered: Vec<String>,
-    /// Who owns the workspace although they own less in one of the two: nobody else would.
+    /// Owners although one of the two stores gives them a lower role, because nobody else would own the workspace.
     pub owners: Vec<String>,
-    /// Invitations that ended.
+    /// Number of ended invitations.
     pub invites: usize,
 }
 
-/// Ends every open invitation. With what was known in the former store: who had left is no member again,
-/// and everybody has the lower of both roles. When nobody would own the workspace whose account is not
-/// `shut`, those own it who did so in the former store, or else in the backup.
+/// Ends every open invitation. With a former store, members who had left are removed and everybody gets the lower of
+/// both roles. If no owner outside `shut` remained, the owners of the former store, else those of the backup, stay
+/// owners.
 pub fn after_restore(
     tx: &mut WriteTx<'_>,
     former: Option<&Former>,
     shut: &BTreeSet<AccountId>,
 ) -> Result<Closed, WorkspaceError> {
     let mut closed = Closed::default();
-    // Also those whose hosts are less by now: the backup may have made them more again.
+    // Includes invitations whose inviter has a lower role now: the backup may have raised that role again.
     for invite in queries::left_invites(tx, tx.now())? {
         invites::withdraw(tx, invite.id)?;
         closed.invites += 1;
     }
     let id = queries::settings(tx)?.map(|settings| settings.id);
-    // A store of other people says nothing about these.
+    // A store of other people says nothing about these members.
     let Some(former) = former.filter(|former| former.workspace == id) else { return Ok(closed) };
     closed.known = true;
     let all = queries::members(tx)?.into_iter().map(|member| former.of_both(member));
@@ -88,10 +87,10 @@ pub fn after_restore(
     Ok(closed)
 }
 
-/// A member of the backup with what both stores together say.
+/// A member of the backup, with the role from both stores.
 struct Both {
     member: Member,
-    /// What they were in the former store; as in the backup when that does not know them.
+    /// Role in the former store. If unknown there, as in the backup.
     role: Role,
     left_at: Option<Timestamp>,
 }
@@ -104,7 +103,7 @@ impl Former {
     }
 }
 
-/// Who owns the workspace although one of the two stores says less: nobody when somebody owns it in both.
+/// Members who must stay owners although one of the stores gives them a lower role. Empty if somebody is owner in both.
 fn heirs(all: &[Both], shut: &BTreeSet<AccountId>) -> BTreeSet<AccountId> {
     let owns = |one: &Both| one.role == Role::Owner && one.left_at.is_none();
     let owned = |one: &Both| one.member.role == Role::Owner;

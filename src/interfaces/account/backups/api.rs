@@ -1,4 +1,4 @@
-//! Backups over the API.
+//! The backups API.
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -24,7 +24,6 @@ use features::backups::rules::{self, BackupsError, NewSecret, NewSettings};
 
 const ONE_AT_A_TIME: &str = "while one is at work another is refused, and one more adds nothing";
 
-/// Routes below `/api/v1`.
 #[must_use]
 pub fn routes() -> Routes {
     Routes::new()
@@ -245,7 +244,7 @@ async fn list(app: App, ws: Ws, who: Person) -> Result<Json<List>, ApiError> {
     Ok(Json(ws.read_blocking(move |_| all(&app)).await?))
 }
 
-/// What there is. May take a while.
+/// Lists the backups. Accesses the target, so it may be slow.
 fn all(app: &App) -> Result<List, BackupsError> {
     let place = queries::usual_place(app)?;
     let (settings, kept, next, trouble) = app.system.read(|snap| {
@@ -316,7 +315,7 @@ async fn set_settings(
     Json(body): Json<SettingsBody>,
 ) -> Result<Json<SettingsView>, ApiError> {
     only_managers(&app, &who)?;
-    // Whether backups may go there is asked of the file system.
+    // Validation of the target reads the file system.
     let new = ws.read_blocking(|ws| Ok::<_, StoreError>(new_settings(&ws.app, body))).await??;
     let write = once.run(move |tx| rules::set_settings(tx, new));
     app.system.write(who.actor(), who.cause(), write).await?;

@@ -1,4 +1,4 @@
-//! What lets people, programs and agents in to backups: pages and API.
+//! Pages and API of backups.
 
 pub mod api;
 pub mod pages;

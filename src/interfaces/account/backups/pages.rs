@@ -1,4 +1,4 @@
-//! Settings, Backups: what there is, what is at work, how it is made, how to restore.
+//! Settings, Backups: list of backups, job in progress, schedule and target, restore instructions.
 
 use askama::Template;
 use axum::http::StatusCode;
@@ -35,10 +35,9 @@ use features::backups::rules::{self, BackupsError, NewSecret, NewSettings};
 
 const HERE: &str = "settings/backups";
 const MENU: &str = "backups";
-/// How many former deeds are shown.
+/// Number of former jobs shown.
 const SHOWN: usize = 12;
 
-/// Routes below the workspace.
 #[must_use]
 pub fn routes() -> Routes {
     Routes::new()
@@ -59,22 +58,22 @@ struct Row {
     size: String,
     new: String,
     checked: Option<RelTime>,
-    /// Which workspaces it lacks.
+    /// The workspaces that it lacks.
     missing: String,
     fault: String,
     verify: String,
-    /// Where one is put aside whose manifest cannot be read; else empty.
+    /// Address that puts a backup with an unreadable manifest aside; otherwise empty.
     forget: String,
 }
 
-/// A restore that is still news.
+/// A recent restore.
 struct News {
     at: RelTime,
     what: String,
     notes: Vec<String>,
 }
 
-/// Something that was done.
+/// A former job.
 struct Line {
     what: &'static str,
     at: RelTime,
@@ -83,7 +82,7 @@ struct Line {
     note: String,
 }
 
-/// What is at work.
+/// The job in progress.
 struct Working {
     what: &'static str,
     phase: &'static str,
@@ -95,13 +94,13 @@ struct View {
     url: String,
     working: Option<Working>,
     trouble: String,
-    /// How many files of agents hold keys that backups have as they are; empty for none.
+    /// Notice of how many agent files contain unmasked keys, which backups then contain too; may be empty.
     exposed: String,
-    /// What was restored lately.
+    /// A recent restore.
     restored: Option<News>,
-    /// Why the place is not the one that it was.
+    /// Why the target is not the known repository.
     lost: String,
-    /// Whether another HQ keeps its backups there, and nobody has said yet that both may.
+    /// Whether another HQ uses the target and nobody has confirmed sharing it.
     shared: bool,
     place: String,
     same_disk: bool,
@@ -109,7 +108,7 @@ struct View {
     next: Option<RelTime>,
     drill: Option<Line>,
     rows: Vec<Row>,
-    /// How many more lie there that were not read yet.
+    /// Number of further backups at the target that were not read yet.
     unread: usize,
     lines: Vec<Line>,
 }
@@ -160,7 +159,7 @@ async fn show(app: App, ws: Ws, who: Person, hx: Hx, shell: Shell) -> Result<Res
     html::page(&ws.read_blocking(move |ws| as_it_is(&app, ws, &who, shell)).await?)
 }
 
-/// The page with the settings as they are. Looks at the place too: may take a while.
+/// The page with the stored settings. Accesses the target, so it may be slow.
 fn as_it_is(app: &App, ws: &Ws, who: &Person, shell: Shell) -> Result<BackupsPage, PageError> {
     let settings = app.system.read(|snap| queries::settings(snap))?;
     page(app, ws, who, shell, (typed(&settings), Wrong::none()))
@@ -268,7 +267,7 @@ fn view(app: &App, ws: &Ws, who: &Person) -> Result<View, PageError> {
     })
 }
 
-/// That files of agents hold keys, of all workspaces together: who sees this page keeps all of them.
+/// Notice of keys in agent files, summed over all workspaces, since this page is for those who manage all of them.
 fn exposed_files(app: &App) -> String {
     let all = app.workspaces.read();
     let count: usize = all.iter().filter_map(exposed::last).map(|found| found.count).sum();
@@ -294,7 +293,7 @@ fn news(one: Restoration, at: &dyn Fn(Timestamp) -> RelTime) -> News {
             one.backup
         ),
     };
-    // What begins with the name of a workspace keeps it as it is written.
+    // A note that begins with a workspace's name keeps its case.
     let is_named = |note: &String| note.split(' ').next().is_some_and(|word| word.ends_with(':'));
     let said = |note: &String| match is_named(note) {
         true => format!("{note}."),
@@ -423,7 +422,7 @@ async fn save(
 ) -> Result<Response, PageError> {
     only_managers(&app, &who)?;
     let (here, form) = (app.clone(), typed.clone());
-    // Whether backups may go there is asked of the file system.
+    // Validation of the target reads the file system.
     let new = ws.read_blocking(move |_| Ok::<_, StoreError>(new_settings(&here, &form))).await?;
     let wrong = match new {
         Ok(new) => {
@@ -457,7 +456,7 @@ fn new_settings(app: &App, typed: &BackupSettingsForm) -> Result<NewSettings, Wr
     let weekly = number("weekly", &typed.weekly);
     let monthly = number("monthly", &typed.monthly);
     if !typed.target.trim().is_empty() {
-        // The rule looks again; here it is said together with what else is wrong.
+        // The rule checks again; here the error is reported together with the others.
         let address = queries::checked_address(app, &typed.target);
         wrong.join(address.map_err(|error| Wrong::field("target", error.to_string())));
     }

@@ -1,4 +1,4 @@
-//! Connections over the API. Keys go in and never come out.
+//! The connections API. Keys are write-only.
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -33,7 +33,6 @@ use features::connections::rules::{
     self, Changes, ConnectionError, Effect, KeyChange, NewConnection,
 };
 
-/// The routes of this noun below `/api/v1`.
 #[must_use]
 pub fn routes() -> Routes {
     let one = "/connections/{id}";
@@ -331,7 +330,7 @@ fn default_of(tx: &dyn Read) -> Result<DefaultView, ConnectionError> {
     Ok(DefaultView { connection, model: model.unwrap_or_else(|| PRACTICE.to_owned()) })
 }
 
-/// Where a connection leads and what its key ends with is for those who manage connections.
+/// Hides the address, the key hint and the account from those who do not manage connections.
 fn for_reader(view: View, who: &Person) -> View {
     match who.access.may(Can::Admin) {
         true => view,
@@ -389,7 +388,7 @@ async fn create(
         let id = rules::create(tx, new)?;
         match body.is_default {
             Some(is_default) => wish(tx, id, is_default)?,
-            // What was said of another one is no word on this one.
+            // The request says nothing about the default, so an earlier choice of the practice provider does not apply.
             None => rules::leave_practice(tx)?,
         }
         Ok::<_, ConnectionError>(id)
@@ -404,7 +403,7 @@ async fn create(
     Ok(Tagged { status: StatusCode::CREATED, ..tagged(&ws, id)? })
 }
 
-/// Does what was said about whether agents without a model of their own use a connection.
+/// Sets whether agents without a model of their own use this connection.
 fn wish(tx: &mut WriteTx<'_>, id: ConnectionId, is_default: bool) -> Result<(), ConnectionError> {
     match is_default {
         true => rules::make_default(tx, id),
@@ -453,8 +452,7 @@ async fn patch(
     tagged(&ws, id)
 }
 
-/// Tests a connection that was saved. What is found stands in it; without money for the call it stays
-/// untested.
+/// Tests a saved connection and stores the result. Without budget for the call, the connection stays untested.
 async fn try_out(ws: &Ws, who: &Person, id: ConnectionId) -> Result<(), ConnectionError> {
     match checks::test(ws, who, id).await {
         Ok(_) | Err(ConnectionError::OverBudget) => Ok(()),

@@ -1,4 +1,4 @@
-//! What lets people, programs and agents in to connections: pages and API.
+//! Pages and API of connections.
 
 pub mod api;
 pub mod pages;

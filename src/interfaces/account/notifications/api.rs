@@ -1,4 +1,4 @@
-//! Notifications below `/api/v1`: one's own, what one chose of them, and who follows a task.
+//! Notifications below `/api/v1`: the caller's own, the caller's preferences, and the followers of a task.
 
 pub(super) mod mail;
 
@@ -28,10 +28,9 @@ use features::notifications::queries::view::{Lens, Line};
 use features::notifications::queries::{self, Wanted};
 use features::notifications::rules::{self, Mark, NotificationError};
 
-/// How many are marked in one transaction.
+/// Number of notifications marked per transaction.
 const PIECE: usize = 200;
 
-/// Routes below `/api/v1`.
 #[must_use]
 pub fn routes() -> Routes {
     Routes::new()
@@ -276,7 +275,7 @@ async fn read_all(
     Ok(Json(Marked { count }))
 }
 
-/// Marks all unread ones of these as read, in pieces; says how many there were, and from when to when it took.
+/// Marks all matching notifications as read, in chunks. Returns their number and the times of the first and last write.
 pub(super) async fn read_them(
     ws: &Ws,
     who: &Person,

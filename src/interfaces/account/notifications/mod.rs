@@ -1,4 +1,4 @@
-//! What lets people, programs and agents in to notifications: pages, API and tools of agents.
+//! Pages, API and tools of notifications.
 
 pub mod api;
 pub mod pages;

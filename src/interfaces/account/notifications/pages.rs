@@ -1,4 +1,4 @@
-//! The list of notifications, what the bell shows, and the button that follows a task.
+//! The list of notifications, the menu of the bell, and the button that follows a task.
 
 pub mod choices;
 pub mod mail;
@@ -31,9 +31,9 @@ use features::notifications::queries::view::{Lens, Line};
 use features::notifications::queries::{self, Following, Wanted, snooze};
 use features::notifications::rules::{self, Mark, NotificationError};
 
-/// How many the bell shows.
+/// Number of notifications in the bell's menu.
 const LATEST: usize = 10;
-/// How many are marked in one transaction.
+/// Number of notifications marked per transaction.
 const PIECE: usize = 200;
 
 /// Routes outside of workspaces.
@@ -42,7 +42,6 @@ pub fn open_routes() -> Routes {
     mail::open_routes().merge(push::open_routes())
 }
 
-/// Routes below the workspace.
 #[must_use]
 pub fn routes() -> Routes {
     Routes::new()
@@ -69,7 +68,7 @@ struct NotificationsPageParams {
     /// `unread`, `later`, or the word of a group.
     show: String,
     after: String,
-    /// How many lines the page shows already.
+    /// Number of lines that the page already shows.
     have: Have,
 }
 
@@ -90,9 +89,9 @@ struct View {
     days: Vec<Day>,
     unread: usize,
     next: String,
-    /// Where lines are changed.
+    /// Base address of actions on notifications.
     base: String,
-    /// The front page, in front of what lines lead to.
+    /// Base address of the links in notifications.
     home: String,
     show: String,
     later: bool,
@@ -204,7 +203,7 @@ fn view(ws: &Ws, who: &Person, asked: &NotificationsPageParams) -> Result<View, 
     Ok(View { live, tabs, days, unread, next, base, home, show, later })
 }
 
-/// The name of a group where there is little room.
+/// Short label of a group.
 fn short(group: NoticeGroup) -> &'static str {
     match group {
         NoticeGroup::Questions => "Questions",
@@ -227,7 +226,7 @@ fn by_day(lines: Vec<Line>) -> Vec<Day> {
     days
 }
 
-/// What the bell shows when it is opened.
+/// The menu of the bell.
 async fn latest(ws: Ws, who: Person) -> Result<Response, PageError> {
     let (now, zone) = (ws.app.clock.now(), who.time_zone());
     let (lines, unread) = ws.read(|snap| {
@@ -244,7 +243,7 @@ async fn bell(shell: Shell) -> Result<Response, PageError> {
     html::fragment(&BellPart { shell })
 }
 
-/// The answer to whoever changed a line: the regions of this page renew themselves.
+/// The response to a change of a notification: the page's regions refresh themselves.
 fn marked(ws: &Ws, who: &Person, hx: &Hx, ask: Ask) -> Response {
     if hx.is_partial() {
         return (ask.changed(CHOICES.name, who.account), "").into_response();
@@ -252,7 +251,7 @@ fn marked(ws: &Ws, who: &Person, hx: &Hx, ask: Ask) -> Response {
     hx.go_to(&ws.url("notifications"))
 }
 
-/// Refuses what is written in a workspace that nobody works in.
+/// Refuses writes in a closed workspace.
 fn open(ws: &Ws) -> Result<(), NotificationError> {
     ws.closed_words().map_or(Ok(()), |words| Err(NotificationError::Closed(words)))
 }
@@ -351,14 +350,14 @@ async fn read_all(
     Ok(flash::say(&app, Flash::ok(said), hx.go_to(&ws.url("notifications"))))
 }
 
-/// When all were marked as read, in milliseconds since 1970.
+/// When all were marked as read, in Unix milliseconds.
 #[derive(Debug, Deserialize)]
 struct Between {
     from: i64,
     to: i64,
 }
 
-/// Takes back that all were marked as read.
+/// Undoes "mark all as read".
 async fn unread_again(
     ws: Ws,
     who: Person,

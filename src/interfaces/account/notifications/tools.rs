@@ -1,4 +1,4 @@
-//! What agents tell people beside their work.
+//! Notification tools for agents.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -9,13 +9,12 @@ use kernel::Can;
 use store::WriteTx;
 use tool::{Effect, Group, Registry, ToolCx, ToolError, ToolOutput, ToolSpec, WriteTool};
 
-/// The tools of this noun.
 #[must_use]
 pub fn tools() -> Registry {
     Registry::new().write(NotifyOwner)
 }
 
-/// Tells the person that the agent reports to something.
+/// `notify_owner`: sends a notification to the person that the agent reports to.
 pub struct NotifyOwner;
 
 /// Arguments of `notify_owner`.

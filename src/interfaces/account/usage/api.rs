@@ -1,4 +1,4 @@
-//! Money and tokens over the API.
+//! The API of cost and tokens.
 
 pub(super) mod budgets;
 mod days;
@@ -28,7 +28,6 @@ use features::usage::queries;
 use features::usage::rules::UsageError;
 use features::usage::rules::budgets::{Limits, set_limits as write_limits};
 
-/// The routes of this noun below `/api/v1`.
 #[must_use]
 pub fn routes() -> Routes {
     Routes::new()

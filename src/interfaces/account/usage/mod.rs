@@ -1,4 +1,4 @@
-//! What lets people, programs and agents in to usage: pages and API.
+//! Pages and API of usage.
 
 pub mod api;
 pub mod pages;

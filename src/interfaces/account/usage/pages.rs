@@ -1,4 +1,4 @@
-//! The page of usage and budgets in the settings.
+//! The settings page of usage and budgets.
 
 use askama::Template;
 use axum::http::StatusCode;
@@ -33,7 +33,6 @@ use figures::{View, view};
 const HERE: &str = "settings/usage";
 const MENU: &str = "usage";
 
-/// Routes below the workspace.
 #[must_use]
 pub fn routes() -> Routes {
     Routes::new()

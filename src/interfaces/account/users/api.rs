@@ -24,7 +24,6 @@ use features::users::model::ApiToken;
 use features::users::rules::NewToken;
 use features::users::{queries, rules};
 
-/// Routes below `/api/v1`.
 #[must_use]
 pub fn routes() -> Routes {
     Routes::new()

@@ -1,5 +1,5 @@
-//! Checking second factors: codes from an app and recovery codes. As slow for those who guess as the
-//! password, with one answer for every way of being wrong.
+//! Verifies second factors: authenticator and recovery codes. Wrong codes are delayed like wrong passwords, and all
+//! errors give the same response.
 
 use std::time::Duration;
 
@@ -18,9 +18,9 @@ use features::users::model::factors::{Totp, totp_place};
 use features::users::queries;
 use features::users::rules::{UsersError, factors};
 
-/// How many recovery codes a person gets.
+/// Number of recovery codes per person.
 const CODES: usize = 10;
-/// Wrong codes of one account.
+/// Limit on wrong codes of one account.
 const WRONG: Patience = Patience {
     free: 5,
     window: Duration::from_secs(15 * 60),
@@ -28,7 +28,7 @@ const WRONG: Patience = Patience {
     longest: Duration::from_secs(60 * 60),
 };
 
-/// A new secret for a person's app, sealed.
+/// A new sealed authenticator secret.
 #[must_use]
 pub fn fresh(app: &App, account: AccountId) -> String {
     let secret = TotpSecret::issue();
@@ -36,10 +36,10 @@ pub fn fresh(app: &App, account: AccountId) -> String {
     sealed.as_str().to_owned()
 }
 
-/// The secret of a person's app.
+/// Decrypts an authenticator secret.
 ///
 /// # Errors
-/// When the master key does not open it.
+/// The master key cannot decrypt it.
 pub fn open(app: &App, kept: &Totp) -> Result<TotpSecret, UsersError> {
     let sealed = Sealed::from_stored(kept.sealed.clone());
     let secret = app.keyring.open(&sealed, totp_place(&kept.account.to_string()));
@@ -47,7 +47,7 @@ pub fn open(app: &App, kept: &Totp) -> Result<TotpSecret, UsersError> {
     Ok(TotpSecret::from_bytes(secret.expose()))
 }
 
-/// Ten recovery codes of eighty bits, with their hashes.
+/// Ten recovery codes of 80 bits, with their hashes.
 #[must_use]
 pub fn recovery_codes() -> (Vec<Zeroizing<String>>, Vec<TokenHash>) {
     let codes: Vec<_> = (0..CODES).map(|_| code(4)).collect();
@@ -59,10 +59,10 @@ fn hash(code: &str) -> TokenHash {
     TokenHash::of(normal_code(code).as_bytes())
 }
 
-/// Asks for codes from now on, when the first one is right; gives the recovery codes.
+/// Enables an authenticator if its first code is correct; returns the recovery codes.
 ///
 /// # Errors
-/// When no app waits for its first code, or it is wrong.
+/// No authenticator waits for its first code, or the code is wrong.
 pub async fn confirm(
     app: &App,
     who: &Person,
@@ -85,10 +85,10 @@ pub async fn confirm(
     Ok(codes)
 }
 
-/// Checks what was typed, a code from the app or a recovery code, and uses it up.
+/// Verifies and consumes an authenticator or recovery code.
 ///
 /// # Errors
-/// When it is wrong, was used, or there were too many tries.
+/// The code is wrong or already used, or there were too many attempts.
 pub async fn check(
     app: &App,
     account: AccountId,
@@ -98,7 +98,7 @@ pub async fn check(
     check_counted(app, (account, &account.to_string()), typed, by).await
 }
 
-/// The same, where wrong ones count under another name than the account's.
+/// The same, but counts wrong codes under `counted` instead of the account.
 pub async fn check_counted(
     app: &App,
     (account, counted): (AccountId, &str),

@@ -1,4 +1,4 @@
-//! What lets people, programs and agents in to users: pages and API.
+//! Pages and API of users.
 
 pub mod api;
 pub mod factors;

@@ -1,8 +1,8 @@
-//! The middleware that turns a cookie, a token or the local socket into who is asking.
+//! Authentication middleware: turns a cookie, a token or the local socket into a [`Caller`].
 //!
-//! Addresses and headers that anybody could write say nothing. A cookie opens pages and the API of its person's
-//! workspaces, a token the API of its one workspace, the local socket the API as the owner. Each request looks
-//! credentials up, so that a withdrawn one ends at once; long streams ask again through [`Alive`].
+//! Addresses and headers that a client can forge carry no authority. A cookie opens pages and the API of its person's
+//! workspaces, a token the API of its one workspace, and the local socket the API as the owner. Each request looks up
+//! its credential, so a revoked one ends at once. Long streams re-check through [`Alive`].
 
 mod caller;
 mod cookies;
@@ -38,19 +38,19 @@ use cookies::{Visit, cookie_token};
 use features::users::model::{Account, ApiToken, SignIn, Workspace};
 use features::users::{queries, rules};
 
-/// A sign-in ends after so much time without use.
+/// A sign-in expires after this time without use.
 pub const IDLE: SignedDuration = SignedDuration::from_hours(14 * 24);
-/// The same for owners and admins.
+/// The idle limit for owners and admins.
 pub const IDLE_ADMIN: SignedDuration = SignedDuration::from_hours(24);
-/// A sign-in ends after so much time in any case.
+/// A sign-in expires after this time in any case.
 pub const LONGEST: SignedDuration = SignedDuration::from_hours(30 * 24);
-/// How exactly "last seen" is kept.
+/// Resolution of "last seen".
 const SEEN_STEP: SignedDuration = SignedDuration::from_mins(1);
-/// So long a request waits for a store that somebody has for themselves.
+/// How long a request waits while another task has exclusive use of the store.
 const WHOLE: Duration = Duration::from_secs(5);
-/// The one address of the API that is about no workspace in particular.
+/// The only API address that concerns no particular workspace.
 const ALL_WORKSPACES: &str = "/api/v1/workspaces";
-/// Wrong tokens from one address.
+/// Limit on wrong tokens per client address.
 const WRONG_TOKENS: Patience = Patience {
     free: 20,
     window: Duration::from_secs(60),
@@ -58,16 +58,16 @@ const WRONG_TOKENS: Patience = Patience {
     longest: Duration::from_secs(15 * 60),
 };
 
-/// Roles and token scopes as capabilities; `server/access.rs` has the table.
+/// Maps roles and token scopes to capabilities; the table is in `server/access.rs`.
 #[derive(Clone, Copy)]
 pub struct Rights {
-    /// What a role may do.
+    /// Capabilities of a role.
     pub role: fn(Role) -> Access,
-    /// What a scope allows.
+    /// Capabilities of a token scope.
     pub scope: fn(Scope) -> Access,
 }
 
-/// What the middleware works with.
+/// State of the middleware.
 pub struct Door {
     app: App,
     rights: Rights,
@@ -86,13 +86,12 @@ impl<S: Send + Sync> axum::extract::FromRequestParts<S> for Rights {
 }
 
 impl Door {
-    /// A door of this program.
     #[must_use]
     pub fn new(app: App, rights: Rights, shell: ShellMaker) -> Arc<Self> {
         Arc::new(Self { app, rights, shell, owned: AtomicBool::new(false) })
     }
 
-    /// Whether HQ has an owner; once it has one, it stays so.
+    /// Whether HQ has an owner. Never becomes `false` again, so `true` is cached.
     fn is_owned(&self) -> Result<bool, StoreError> {
         if !self.owned.load(Ordering::Relaxed)
             && self.app.system.read(|snap| queries::any_account(snap))?
@@ -102,7 +101,7 @@ impl Door {
         Ok(self.owned.load(Ordering::Relaxed))
     }
 
-    /// What a caller with this key is now; nothing when the key does not open any more.
+    /// Looks up the caller of a key. Returns `None` if the key has expired or was revoked.
     fn caller(&self, key: Key) -> Result<Option<Caller>, StoreError> {
         let now = self.app.clock.now();
         self.app.system.read(|snap| {
@@ -133,7 +132,7 @@ impl Door {
         })
     }
 
-    /// The person of a caller in a workspace; nothing for those who do not belong to it.
+    /// The caller as a person in a workspace. Returns `None` for a non-member.
     fn person(
         &self,
         caller: &Caller,
@@ -147,7 +146,7 @@ impl Door {
             let Some(member) = members::member(snap, caller.account.id)? else {
                 return Ok(None);
             };
-            // Who comes back does not find the tokens of the time before.
+            // A returning member does not get back tokens from before.
             if caller.made.is_some_and(|made| made < member.created_at) {
                 return Ok(None);
             }
@@ -171,13 +170,13 @@ impl Door {
         })
     }
 
-    /// Whether the account is an owner or admin anywhere: such sign-ins end sooner.
+    /// Whether the account is an owner or admin of any workspace. Such sign-ins expire sooner.
     fn is_admin(&self, account: &Account) -> Result<bool, StoreError> {
         let all: Vec<Ws> = self.app.workspaces.read().clone();
         for ws in all {
             let crew = match members::crew(&ws) {
                 Ok(crew) => crew,
-                // One that cannot be read must not close the others.
+                // An unreadable workspace must not block the others.
                 Err(StoreError::Closed | StoreError::Failed(_)) => continue,
                 Err(error) => return Err(error),
             };
@@ -221,18 +220,18 @@ impl Door {
         Ok(Some(caller))
     }
 
-    /// Whether a token was good once: whoever has it may know why it is not any more.
+    /// Whether the token is valid but expired. Its holder may learn that.
     fn is_expired(&self, text: &str) -> bool {
         let now = self.app.clock.now();
         let row = Token::parse(TokenKind::Personal, text).ok().and_then(|token| {
             let found = self.app.system.read(|snap| queries::by_token(snap, &token));
-            // ok: a store that fails says so at the next look.
+            // ok: the next lookup reports a failing store.
             found.ok().flatten()
         });
         row.is_some_and(|row| row.is_open() && row.expires_at <= now)
     }
 
-    /// Whether somebody who looks after the workspace must set up a second step first.
+    /// Whether this owner or admin must set up a second factor first.
     fn must_enrol(&self, person: &Person, ws: &Ws) -> Result<bool, StoreError> {
         let admin = matches!(person.role, Role::Owner | Role::Admin);
         if !admin || !matches!(person.via, Via::SignIn(_)) {
@@ -242,7 +241,7 @@ impl Door {
         Ok(asked && !self.app.system.read(|snap| queries::has_factor(snap, person.account))?)
     }
 
-    /// Writes what nobody waits for.
+    /// Writes in the background; no request waits for the result.
     fn note(
         &self,
         what: &'static str,
@@ -257,8 +256,8 @@ impl Door {
         });
     }
 
-    /// The workspace that a request names: by its path, its header, or, for those who belong to one
-    /// only, that one.
+    /// The workspace that a request names in its path or its `X-HQ-Workspace` header. A member of exactly one workspace
+    /// need not name it.
     fn place(&self, caller: &Caller, path: &str, headers: &HeaderMap) -> Option<Ws> {
         if let Some(slug) = page_workspace(path) {
             return self.app.workspace(slug);
@@ -268,7 +267,7 @@ impl Door {
         }
         match headers.get("x-hq-workspace") {
             Some(slug) => self.app.workspace(slug.to_str().ok()?),
-            // A path without a workspace is not about one, except for those who have one only.
+            // A path without a workspace concerns none, unless the caller belongs to exactly one.
             None => {
                 let mut mine = workspaces_of(&self.app, caller.account.id).ok()?;
                 if mine.len() == 1 { mine.pop() } else { None }
@@ -277,7 +276,7 @@ impl Door {
     }
 }
 
-/// The open workspaces that a person belongs to.
+/// The open workspaces that an account belongs to.
 pub fn workspaces_of(app: &App, account: kernel::AccountId) -> Result<Vec<Ws>, StoreError> {
     let all = app.ask_each(members::crew)?;
     let mine = all.into_iter().filter(|(_, crew)| crew.members.contains_key(&account));
@@ -311,13 +310,13 @@ pub async fn enter(State(door): State<Arc<Door>>, mut request: Request, next: Ne
     response
 }
 
-/// Why a request ends here.
+/// Why a request is rejected here.
 enum Stop {
     Failure(Failure),
     Wait(&'static str, Duration),
     SetUp,
     Enrol(String),
-    /// The store of this workspace is being made smaller or checked.
+    /// The store of this workspace is being compacted or checked.
     Whole(Ws),
 }
 
@@ -361,7 +360,7 @@ impl Stop {
     }
 }
 
-/// Finds out who asks and puts it into the request.
+/// Identifies the caller and adds the result to the request's extensions.
 fn admit(
     door: &Arc<Door>,
     path: &str,
@@ -379,7 +378,7 @@ fn admit(
     }
     let headers = request.headers().clone();
     let Some(caller) = identify(door, path, &headers, peer)? else {
-        // Nothing below a workspace or the API says even that it does not exist.
+        // Below a workspace or the API, a response does not even reveal that a path does not exist.
         let closed = page_workspace(path).is_some() || is_api(path);
         return match closed {
             true => Err(Stop::Failure(PageError::unauthorized().0)),
@@ -408,7 +407,7 @@ fn admit(
                 extensions.insert(Frozen(failure));
             }
             extensions.insert(alive(door, &caller, &ws, &person));
-            // The guard says why nothing is written; pages offer only what can be done.
+            // The guard states why writing is refused; pages offer only actions that are possible.
             extensions.insert(person.access);
             if !ws.is_active() {
                 let looks = Access::of(&[Can::Account, Can::Read, Can::Own]);
@@ -442,7 +441,7 @@ fn admit(
     Ok(left)
 }
 
-/// Lets somebody who must set up a second step reach what is needed for it, and nothing else.
+/// Lets a person who must set up a second factor reach only the pages needed for it.
 fn enrol_first(path: &str, ws: &Ws) -> Result<(), Stop> {
     let to = ws.url("settings/security");
     if is_api(path) {
@@ -455,7 +454,7 @@ fn enrol_first(path: &str, ws: &Ws) -> Result<(), Stop> {
     }
 }
 
-/// That the workspace of a request cannot be opened, for those who belong to it.
+/// The failure that tells a member that their workspace cannot be opened.
 fn damaged(
     door: &Door,
     caller: &Caller,
@@ -473,7 +472,7 @@ fn damaged(
             rows.into_iter().filter(|row| row.id == only).map(|row| row.slug).collect()
         }
         (None, None, Some(slug)) => slug.to_str().map(str::to_owned).into_iter().collect(),
-        // Who has another one is asked which is meant.
+        // A caller with other workspaces must name the one that is meant.
         (None, None, None) if !workspaces_of(app, caller.account.id)?.is_empty() => Vec::new(),
         (None, None, None) => app.broken.read().iter().map(|one| one.slug.clone()).collect(),
     };
@@ -491,7 +490,7 @@ fn damaged(
     Ok(None)
 }
 
-/// Why a request has no workspace: it names one that its sender does not belong to, or none.
+/// Why a request has no workspace: it names one that the caller does not belong to, or it names none.
 fn nowhere(door: &Door, caller: &Caller, is_named: bool) -> Result<Failure, StoreError> {
     if is_named || caller.bound.is_some() || workspaces_of(&door.app, caller.account.id)?.is_empty()
     {
@@ -517,7 +516,7 @@ fn identify(
     };
     let now = door.app.clock.now_ms();
     let from = peer.map(Peer::key).unwrap_or_default();
-    // A right token is let in whatever others at the same address tried: it cannot be guessed.
+    // A valid token is accepted regardless of failed attempts from the same address: tokens cannot be guessed.
     let text = bearer.to_str().ok().and_then(|text| text.strip_prefix("Bearer "));
     match text.map(|text| door.by_token(text.trim())).transpose()?.flatten() {
         Some(caller) => Ok(Some(caller)),
@@ -564,8 +563,8 @@ fn rate_headers(headers: &mut HeaderMap, left: Left, rate: Rate) {
     }
 }
 
-/// Asks again for a stream: same key, still a member, no fewer rights, the workspace worked in as
-/// before or as little. The list of workspaces is asked, since memory follows it.
+/// The re-check of a stream: same key, still a member, no fewer rights, and the same state of the workspace. Reads the
+/// workspace's row, because the state in memory lags behind it.
 fn alive(door: &Arc<Door>, caller: &Caller, ws: &Ws, person: &Person) -> Alive {
     let (door, key, ws) = (Arc::clone(door), caller.key, ws.clone());
     let (request, access) = (person.request, person.access);
@@ -591,7 +590,7 @@ fn is_open_file(path: &str) -> bool {
         || matches!(path, "/favicon.ico" | "/ahead.json" | "/healthz" | "/readyz")
 }
 
-/// What answers before there is an owner, besides files and health.
+/// Paths that respond before HQ has an owner, besides files and health.
 fn is_before_owner(path: &str) -> bool {
     path.starts_with("/local/") || matches!(path, "/setup" | "/theme" | "/design")
 }

@@ -1,4 +1,4 @@
-//! Making a token for somebody: the one place that compares what it would allow with what they may.
+//! Creating and revoking API tokens. The only place that compares a token's scopes with its creator's rights.
 
 use app::{App, Who, Ws};
 use features::workspace::queries as workspace;
@@ -11,11 +11,11 @@ use super::session::Rights;
 use features::users::model::ApiToken;
 use features::users::rules::{self, NewToken, UsersError};
 
-/// Makes a token for this person, who may not give more than they have. A form that is sent again gets the
-/// one that it made: whoever issued another secret for it knows by [`ApiToken::public`].
+/// Creates a token for this person, with at most the person's own rights. A repeated submission returns the first
+/// token; the caller detects by [`ApiToken::public`] that its secret is another one.
 ///
 /// # Errors
-/// When a scope is more than the person's own rights, or a field is wrong.
+/// A scope exceeds the person's rights, or a field is invalid.
 pub async fn create(
     app: &App,
     who: &Person,
@@ -32,10 +32,10 @@ pub async fn create(
     app.system.write(who.actor(), who.cause(), write).await
 }
 
-/// Withdraws a token of somebody else in this workspace; an admin leaves those of owners alone.
+/// Revokes another member's token in this workspace. Only an owner may revoke an owner's token.
 ///
 /// # Errors
-/// When it is not there, or an owner's.
+/// The token does not exist, or belongs to an owner.
 pub async fn withdraw(
     app: &App,
     ws: &Ws,

@@ -18,7 +18,6 @@ use features::workspace::model::{People, Settings};
 use features::workspace::queries;
 use features::workspace::rules::{self, SettingsPatch, WorkspaceError};
 
-/// Routes below `/api/v1`.
 #[must_use]
 pub fn routes() -> Routes {
     Routes::new()

@@ -1,4 +1,4 @@
-//! What lets people, programs and agents in to workspace: pages and API.
+//! Pages and API of the workspace.
 
 pub mod api;
 pub mod pages;

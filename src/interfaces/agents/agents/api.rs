@@ -1,4 +1,4 @@
-//! Agents over the API.
+//! The agents API.
 
 mod drafts;
 mod files;
@@ -32,7 +32,6 @@ use features::trust::queries::widening;
 use super::at::{At, Finds};
 use super::heirs;
 
-/// The routes of this noun below `/api/v1`.
 #[must_use]
 pub fn routes() -> Routes {
     let one = "/agents/{agent}";
@@ -325,7 +324,7 @@ impl Finds for ApiError {
     }
 }
 
-/// Who is meant by a name that was sent.
+/// Resolves the name of a manager.
 fn manager(tx: &dyn Read, name: &str) -> Result<Option<Manager>, AgentError> {
     lines::meant(tx, name)?.map_err(AgentError::NoManager)
 }

@@ -1,4 +1,4 @@
-//! What handlers of one agent begin with: who asks, and the agent that the path names.
+//! Extractor for handlers below an agent: the caller, and the agent in the path.
 
 use std::marker::PhantomData;
 
@@ -14,15 +14,15 @@ use web::error::{Failure, PageError};
 use web::extract::Path;
 use web::session::Person;
 
-/// The error of a door, by which that door says that there is no such agent.
+/// An error type that can report an unknown agent, for pages or for the API.
 pub(super) trait Finds:
     From<StoreError> + From<PageError> + IntoResponse + Send + 'static
 {
-    /// The agent that an address names.
+    /// The agent with this name.
     fn find(snap: &Snap<'_>, name: &str) -> Result<Agent, Self>;
 }
 
-/// Somebody at the agent that the first parameter of the path names.
+/// The caller, and the agent in the first path parameter.
 pub(super) struct At<E> {
     pub(super) ws: Ws,
     pub(super) who: Person,
@@ -31,7 +31,7 @@ pub(super) struct At<E> {
 }
 
 impl<E> At<E> {
-    /// This person at the files of the agent.
+    /// Access of this person to the agent's files.
     pub(super) fn hand(&self) -> Hand<'_> {
         Hand { ws: &self.ws, agent: &self.agent, who: &self.who }
     }

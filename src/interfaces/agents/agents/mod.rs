@@ -1,4 +1,4 @@
-//! What lets people, programs and agents in to agents: pages, API and tools of agents.
+//! Pages, API and tools of agents.
 
 pub mod api;
 mod at;
@@ -10,7 +10,7 @@ pub use tools::tools;
 use features::agents::rules::{AgentError, Heirs};
 use kernel::Manager;
 
-/// Who gets what an agent has that is archived: tasks go to an agent or a person, routines to an agent.
+/// Who takes over an archived agent's work: tasks go to an agent or a person, routines to an agent.
 fn heirs(tasks: Option<Manager>, routines: Option<Manager>) -> Result<Heirs, AgentError> {
     let routines = match routines {
         Some(Manager::Person(_)) => return Err(AgentError::NoHeir),

@@ -1,4 +1,4 @@
-//! What agents can do with each other: see who is there, and leave a message.
+//! Agent tools: list agents, and send a message to one.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -14,7 +14,6 @@ use tool::{
     Effect, Group, Looks, ReadTool, Registry, ToolCx, ToolError, ToolOutput, ToolSpec, WriteTool,
 };
 
-/// The tools of this noun.
 #[must_use]
 pub fn tools() -> Registry {
     Registry::new().read(AgentList).write(MessageAgent)
@@ -38,14 +37,14 @@ struct Line {
     role: String,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     domains: Vec<String>,
-    /// Left out where nothing is known of it: a machine that is cut off knows of its own agents alone.
+    /// Absent if unknown: an offline host knows the state of its own agents only.
     #[serde(skip_serializing_if = "Option::is_none")]
     now: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reports_to: Option<String>,
     #[serde(skip_serializing_if = "is_zero")]
     waiting_items: usize,
-    /// Nothing is heard of its machine: what is left for it is read later.
+    /// Its machine is silent, so it reads messages later.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     unreachable: bool,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -118,7 +117,7 @@ impl ReadTool for AgentList {
     }
 }
 
-/// Leaves a message for another agent.
+/// `message_agent`: sends a message to another agent.
 pub struct MessageAgent;
 
 /// Arguments of `message_agent`.

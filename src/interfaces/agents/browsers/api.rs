@@ -1,4 +1,4 @@
-//! The browsers of agents over the API.
+//! The API of agents' browsers.
 
 mod acts;
 mod body;
@@ -23,7 +23,6 @@ use web::idempotency::Once;
 use web::routes::{Doc, Needs, Routes};
 use web::session::Person;
 
-/// Routes below `/api/v1`.
 #[must_use]
 pub fn routes() -> Routes {
     Routes::new()

@@ -1,5 +1,5 @@
-//! What runs of an agent ask people to do in its browser, and what is no longer as the page shows it: a region of the
-//! browser's page.
+//! Requests of runs to people in an agent's browser, and changes since the page was loaded; a region of the browser
+//! page.
 
 use askama::Template;
 use jiff::tz::TimeZone;
@@ -15,10 +15,10 @@ use store::{Read, ReadExt, StoreError};
 use web::live::Live;
 use web::session::Person;
 
-/// The id of the region.
+/// Id of the region.
 pub(super) const REGION: &str = "browser-asks";
 
-/// How the switch, the browser and its rules are: what a page was made of, as it stands in an address.
+/// State of switch, browser and policy: the version of a page, as encoded in the region's address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Made {
     is_on: bool,
@@ -40,7 +40,7 @@ impl Made {
         format!("{}-{}-{}", u8::from(self.is_on), u8::from(self.is_running), self.rules)
     }
 
-    /// What is not as a page shows it that was made of this word; nothing where all is.
+    /// Notice of what changed since the version `shown`; may be empty.
     fn news(&self, shown: &str) -> &'static str {
         let mut parts = shown.split('-');
         let (on, running, rules) = (parts.next(), parts.next(), parts.next());
@@ -65,7 +65,7 @@ impl Made {
     }
 }
 
-/// Of a word from an address what is of its kind.
+/// Keeps only the valid characters of a version.
 fn plain(shown: &str) -> String {
     shown.chars().filter(|c| c.is_ascii_digit() || *c == '-').take(40).collect()
 }
@@ -76,14 +76,14 @@ fn plain(shown: &str) -> String {
 pub(super) struct Asks {
     region: &'static str,
     live: Live,
-    /// What is not as the page shows it; empty where all is.
+    /// Notice of changes since the page was loaded; may be empty.
     news: &'static str,
-    /// Where it is shown as it is.
+    /// Address of the current page.
     href: String,
     questions: Vec<Card>,
 }
 
-/// Reads what this person may see of it. `shown` is the word of what their page was made of; empty for a new page.
+/// Reads what this person may see. `shown` is the version of the loaded page; empty for a new page.
 pub(super) fn read(
     tx: &dyn Read,
     ws: &Ws,
@@ -99,7 +99,7 @@ pub(super) fn read(
         false => Ok(false),
     };
     let mut questions = questions::all(tx, &reader, &sees)?;
-    // They lead to this very page.
+    // They would link to this page.
     questions.iter_mut().for_each(|card| card.browser.clear());
     let page = ws.url(&format!("agents/{}/browser", agent.slug));
     let made = Made::of(tx, ws, agent)?;

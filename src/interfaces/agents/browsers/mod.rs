@@ -1,6 +1,7 @@
-//! What lets people and programs in to the browsers of agents: pages and API. Agents' own tool is of the runtime.
+//! Access of people and API clients to agents' browsers. The agents' own tool is in the runtime.
 //!
-//! A tab belongs to the run that used it last: whoever may not see that run sees neither the tab nor a picture of it.
+//! A tab belongs to the run that used it last. A person who may not see that run sees neither the tab nor a picture of
+//! it.
 
 pub mod api;
 mod asks;
@@ -34,21 +35,21 @@ use web::error::PageError;
 use web::file::{self, Show};
 use web::session::Person;
 
-/// How long an address may take to come before it is shown what has come of it.
+/// How long opening an address waits before responding.
 const COMES_WITHIN: Duration = Duration::from_secs(5);
 
-/// The browser of an agent, as somebody may see it.
+/// The state of an agent's browser, as a person may see it.
 struct State {
     is_on: bool,
     is_running: bool,
-    /// Who has the wheel; nobody while the agent acts.
+    /// The person in control; `None` while the agent acts.
     driver: Option<String>,
-    /// Whether a credential is being typed.
+    /// Whether capture is paused because a credential is being typed.
     is_dark: bool,
     tabs: Vec<TabInfo>,
-    /// How many more tabs there are.
+    /// Number of tabs that the person may not see.
     hidden: usize,
-    /// What this machine lacks for it.
+    /// What this machine lacks for a browser.
     needs: Vec<Need>,
 }
 
@@ -63,7 +64,7 @@ async fn state(ws: &Ws, who: &Person, agent: &Agent) -> Result<State, StoreError
     let all = open.len();
     let tabs = seen(ws, who, agent.id, open)?;
     let mut setup = ws.browser_setup(&agent.slug);
-    // The doctor makes the folder; that of all browsers will do.
+    // The doctor creates the folder, so check with the parent of all browsers' folders.
     setup.folder.pop();
     let needs = ws.read_blocking(move |_| Ok::<_, StoreError>(doctor::look(&setup))).await?;
     let standing = ws.app.browsers.stage(ws.browser_of(agent.id)).map(|stage| stage.standing());
@@ -79,8 +80,8 @@ async fn state(ws: &Ws, who: &Person, agent: &Agent) -> Result<State, StoreError
     })
 }
 
-/// Which tabs of a browser a person may see. One that no run has used, such as one that a page has opened, is seen by
-/// those who see all others.
+/// The tabs that a person may see. A tab that no run has used, such as a pop-up, is visible to those who see all
+/// others.
 struct Sight {
     used: HashSet<u32>,
     hidden: HashSet<u32>,
@@ -113,7 +114,7 @@ impl Sight {
     }
 }
 
-/// Of the open tabs those that this person may see, as far as they may be known while a credential is typed.
+/// The open tabs that this person may see, with hidden details while a credential is being typed.
 fn seen(
     ws: &Ws,
     who: &Person,
@@ -129,7 +130,7 @@ fn seen(
     })
 }
 
-/// What was downloaded since HQ was started, of tabs that this person may see.
+/// Downloads since the start of HQ, from tabs that this person may see.
 fn downloads(ws: &Ws, who: &Person, agent: AgentId) -> Result<Vec<Download>, StoreError> {
     let browser = ws.app.browsers.get(ws.browser_of(agent));
     let mut all = browser.as_ref().map_or_else(Vec::new, Browser::downloads);
@@ -138,7 +139,7 @@ fn downloads(ws: &Ws, who: &Person, agent: AgentId) -> Result<Vec<Download>, Sto
     Ok(all)
 }
 
-/// One of these files, once all of it is there.
+/// Serves a completed download.
 async fn download(
     (ws, who): (&Ws, &Person),
     agent: AgentId,
@@ -149,13 +150,13 @@ async fn download(
     let is_it = |one: &Download| one.file == id && one.state == DownloadState::Done;
     let one = downloads(ws, who, agent)?.into_iter().find(is_it).ok_or_else(gone)?;
     let browser = ws.app.browsers.get(ws.browser_of(agent)).ok_or_else(gone)?;
-    // The name of the file is one that the browser has given, never one that was asked for.
+    // The file name comes from the browser, never from the request.
     let path = browser.setup().downloads().join(&one.file);
     let file = tokio::fs::File::open(path).await.map_err(|_missing| gone())?;
     file::serve_open(&one.name, file, Show::Download, asked).await
 }
 
-/// The tab at work, or that in front, or the newest, if this person may see it.
+/// The active tab, or the front tab, or the newest one, if this person may see it.
 fn shown(ws: &Ws, who: &Person, agent: AgentId) -> Result<Option<Page>, StoreError> {
     let key = ws.browser_of(agent);
     let Some(browser) = ws.app.browsers.get(key) else { return Ok(None) };
@@ -168,7 +169,7 @@ fn shown(ws: &Ws, who: &Person, agent: AgentId) -> Result<Option<Page>, StoreErr
     Ok(if is_seen { browser.open_page(number) } else { None })
 }
 
-/// A picture of a tab, if nothing that is typed into it has to stay unseen.
+/// A screenshot of a tab, unless capture is paused.
 async fn picture(
     ws: &Ws,
     agent: AgentId,
@@ -182,11 +183,11 @@ async fn picture(
         return Err(BrowserError::Hidden);
     }
     let picture = hang::in_time(hang::ACT_WITHIN, page.screenshot(shot)).await;
-    // It may have become dark while it was made.
+    // Capture may have been paused in the meantime.
     if stage.light() == light { picture } else { Err(BrowserError::Hidden) }
 }
 
-/// Refuses what ends the browser while somebody else has the wheel of it.
+/// Refuses to end the browser while another person is in control.
 fn not_driven(ws: &Ws, who: &Person, agent: AgentId) -> Result<(), BrowserError> {
     let stage = ws.app.browsers.stage(ws.browser_of(agent));
     match stage.and_then(|stage| stage.standing().driver) {
@@ -197,7 +198,7 @@ fn not_driven(ws: &Ws, who: &Person, agent: AgentId) -> Result<(), BrowserError>
     }
 }
 
-/// Starts the browser, with an address in a new tab.
+/// Starts the browser and opens an address in a new tab.
 async fn open(ws: &Ws, agent: &Agent, url: &str) -> Result<(), OpenError> {
     if !ws.read(|snap| queries::is_on(snap, &[agent.id]))? {
         return Err(OpenError::Off);
@@ -214,26 +215,24 @@ async fn open(ws: &Ws, agent: &Agent, url: &str) -> Result<(), OpenError> {
     if let Some(stage) = ws.app.browsers.stage(ws.browser_of(agent.id)) {
         stage.work_in(page.number());
     }
-    // Whether it comes is seen in the picture.
+    // The picture shows whether the page loads.
     if let Err(error) = page.navigate_within(&url, COMES_WITHIN).await {
         tracing::debug!(code = error.code(), "an address did not come");
     }
     Ok(())
 }
 
-/// Why a browser is not opened.
+/// Why a browser cannot be opened.
 #[derive(Debug, thiserror::Error)]
 enum OpenError {
-    /// It is switched off.
+    /// The browser is switched off.
     #[error("the browser of this agent is switched off; switch it on first")]
     Off,
-    /// There is no way out for it.
+    /// The browser has no network access.
     #[error("the browser has no way out: {0}")]
     NoWay(#[source] std::io::Error),
-    /// The browser refused.
     #[error(transparent)]
     Browser(#[from] BrowserError),
-    /// The store refused.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -258,14 +257,14 @@ impl Problem for OpenError {
     }
 }
 
-/// Stops the browser; its tabs come back with its next use.
+/// Stops the browser. Its tabs are restored on the next use.
 async fn stop(ws: &Ws, agent: AgentId) {
     if let Some(browser) = ws.app.browsers.get(ws.browser_of(agent)) {
         browser.stop().await;
     }
 }
 
-/// Stops the browser and takes away all that it keeps.
+/// Stops the browser and deletes all its data.
 async fn reset(ws: &Ws, agent: &Agent) -> Result<(), BrowserError> {
     let browser = ws.app.browsers.get(ws.browser_of(agent.id));
     browser.unwrap_or_else(|| Browser::new(ws.browser_setup(&agent.slug))).reset().await

@@ -1,4 +1,4 @@
-//! The browser of an agent on its page: the switch, what it shows, its end.
+//! The browser tab of an agent's page: switch, live view, policy, stop and reset.
 
 use askama::Template;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
@@ -31,7 +31,6 @@ use super::asks::{self, Asks};
 use super::side::{self, Side};
 use super::{State, view};
 
-/// Routes below the workspace.
 #[must_use]
 pub fn routes() -> Routes {
     Routes::new()
@@ -48,7 +47,7 @@ pub fn routes() -> Routes {
         .post("/agents/{slug}/browser/reset", reset.needs(Can::Agents).proved())
 }
 
-/// A tab.
+/// A browser tab.
 struct Row {
     name: String,
     title: String,
@@ -62,33 +61,33 @@ struct BrowserPage {
     shell: Shell,
     head: Head,
     base: String,
-    /// What people are asked to do here.
+    /// Requests to people in this browser.
     asks: Asks,
-    /// What was done here, and what was downloaded.
+    /// Recent actions and downloads.
     side: Side,
     /// Style and script of the live view.
     files: (&'static str, &'static str),
     is_on: bool,
-    /// Whether this person may switch, stop and reset it.
+    /// Whether this person may switch, stop and reset the browser.
     may: bool,
     is_running: bool,
     rows: Vec<Row>,
-    /// Of tabs that this person may not see; empty when there are none.
+    /// Notice of tabs that this person may not see; may be empty.
     hidden: String,
-    /// The title of what the picture shows; none when there is no picture.
+    /// Title of the tab in the picture; `None` without a picture.
     picture: Option<String>,
-    /// What this machine lacks, a sentence each.
+    /// Missing requirements of this machine, one sentence each.
     needs: Vec<String>,
     history: String,
     rules: RulesForm,
 }
 
-/// What the browser may do, as it is or was typed.
+/// The browser policy, as stored or as typed.
 struct RulesForm {
     /// Whether this person may change it.
     may: bool,
     scripts: bool,
-    /// One host a line.
+    /// One host per line.
     allowed: String,
     blocked: String,
     wrong: Wrong,
@@ -96,7 +95,7 @@ struct RulesForm {
 }
 
 impl RulesForm {
-    /// As they are.
+    /// The stored policy.
     fn of(policy: &BrowserPolicy) -> Self {
         Self {
             may: false,
@@ -113,7 +112,7 @@ fn found(ws: &Ws, slug: &str) -> Result<Agent, PageError> {
     super::found(ws, slug)?.ok_or_else(|| PageError::not_found("This agent"))
 }
 
-/// What a page was made of, of which a region asks whether it is still so.
+/// Version of the requests that the page was loaded with, for detecting news.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Given {
@@ -143,7 +142,7 @@ async fn show(
     html::page(&whole((&ws, &who), shell, asks, &agent, RulesForm::of(&policy)).await?)
 }
 
-/// The page, with the form of its rules.
+/// The page with the policy form.
 async fn whole(
     (ws, who): (&Ws, &Person),
     shell: Shell,
@@ -196,7 +195,7 @@ async fn whole(
     })
 }
 
-/// What a tab is called: one of which nothing is told while a credential is typed has neither title nor address.
+/// The label of a tab. A tab has neither title nor address while a credential is typed.
 pub(super) fn named(title: &str, url: &str) -> String {
     let name = if title.is_empty() { url } else { title };
     if name.is_empty() { "Hidden".to_owned() } else { name.to_owned() }
@@ -274,7 +273,7 @@ async fn switch(
     Ok(back(&app, &ws, &hx, &slug, says))
 }
 
-/// What the form of the rules sends.
+/// The policy form.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct RulesInput {

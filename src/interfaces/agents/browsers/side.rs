@@ -1,4 +1,4 @@
-//! What stands beside the view of a browser: what the run did there that used it last, and what was downloaded.
+//! The pane beside the browser view: recent actions of the run that used the browser last, and downloads.
 
 use askama::Template;
 use jiff::tz::TimeZone;
@@ -20,26 +20,26 @@ use web::live::Live;
 use web::session::Person;
 use web::time::RelTime;
 
-/// The id of the region.
+/// Id of the region.
 pub(super) const REGION: &str = "browser-side";
-/// So many acts are shown, the newest.
+/// Number of the newest actions shown.
 const ACTS: usize = 12;
 
-/// Something that was done.
+/// An action.
 struct Done {
     glyph: &'static str,
     told: String,
     at: RelTime,
-    /// Its step on the page of the run.
+    /// Address of the step on the run's page.
     href: String,
 }
 
-/// A file.
+/// A downloaded file.
 struct Came {
     name: String,
-    /// How large it is, or what became of it.
+    /// The size, or the state of the download.
     says: String,
-    /// Where it is; empty while it is not there.
+    /// Address of the file; empty until complete.
     href: String,
 }
 
@@ -49,13 +49,13 @@ struct Came {
 pub(super) struct Side {
     region: &'static str,
     live: Live,
-    /// The run that used the browser last: its name and its page; empty when there is none to see.
+    /// Name and address of the run that used the browser last; empty if none is visible.
     run: (String, String),
     acts: Vec<Done>,
     downloads: Vec<Came>,
 }
 
-/// Reads what this person may see of it.
+/// Reads what this person may see.
 pub(super) async fn read(ws: &Ws, who: &Person, agent: &Agent) -> Result<Side, StoreError> {
     let page = ws.url(&format!("agents/{}/browser", agent.slug));
     let last = ws.app.browsers.last(ws.browser_of(agent.id)).map(|last| last.run);
@@ -67,7 +67,7 @@ pub(super) async fn read(ws: &Ws, who: &Person, agent: &Agent) -> Result<Side, S
         }
         None => Default::default(),
     };
-    // They are for those who may drive.
+    // Downloads require the right to take control.
     let downloads = match who.access.may(Can::Agents) {
         true => super::downloads(ws, who, agent.id)?,
         false => Vec::new(),
@@ -82,7 +82,7 @@ pub(super) async fn read(ws: &Ws, who: &Person, agent: &Agent) -> Result<Side, S
     })
 }
 
-/// The newest acts of a run in the browser, as the page of the run tells them, the newest first.
+/// The newest actions of a run in the browser, newest first, worded as on the run's page.
 fn acts(
     tx: &dyn Read,
     ws: &Ws,

@@ -1,4 +1,4 @@
-//! Inbox items over the API.
+//! The API of inbox items.
 
 mod pace;
 
@@ -21,7 +21,6 @@ use features::inbox::queries::list::{self as pages, Filter};
 use features::inbox::rules::InboxError;
 use features::inbox::{queries, rules};
 
-/// The routes of this noun below `/api/v1`.
 #[must_use]
 pub fn routes() -> Routes {
     Routes::new()
@@ -199,7 +198,7 @@ async fn all(ws: Ws, Query(asked): Query<AllInboxesParams>) -> Result<Json<Listi
     Ok(Json(ws.read_blocking(move |ws| ws.read(read)).await?))
 }
 
-/// The key behind which a page begins.
+/// Parses the cursor of a page.
 fn after(text: Option<&str>) -> Result<Option<Vec<u8>>, ApiError> {
     let read = |text| {
         cursor_key(text)

@@ -1,4 +1,4 @@
-//! What lets people, programs and agents in to inbox: pages, API and tools of agents.
+//! Pages, API and tools of the inbox.
 
 pub mod api;
 pub mod pages;

@@ -1,4 +1,4 @@
-//! The inbox of an agent and of all: what waits, what is over, what can be tried again.
+//! The inbox of one agent and of all agents: open, finished and failed items, with retry and cancel.
 
 mod all;
 mod pace;
@@ -37,7 +37,6 @@ use features::inbox::queries::pace as paces;
 use features::inbox::queries::view::ItemView;
 use features::inbox::rules::{self, InboxError};
 
-/// Routes below the workspace.
 #[must_use]
 pub fn routes() -> Routes {
     Routes::new()
@@ -58,9 +57,9 @@ struct InboxPageParams {
     after: String,
 }
 
-/// What failed and nobody has taken up since, as the dashboard counts it.
+/// Failed items that nobody has handled since, as the dashboard counts them.
 const NEEDS_YOU: &str = "needs_you";
-/// What may be shown: the word of the address, what it is called, what is said when there is nothing.
+/// The filters: query word, label, text for an empty list.
 const SHOWS: [(&str, &str, &str); 6] = [
     ("", "Open", "Nothing waits"),
     (NEEDS_YOU, "Needs you", "Nothing that failed waits for you"),
@@ -75,7 +74,7 @@ impl InboxPageParams {
         SHOWS.into_iter().find(|(word, ..)| *word == self.show).unwrap_or(SHOWS[0])
     }
 
-    /// The address below `base` with other words.
+    /// The address below `base` with other parameters.
     fn address(&self, base: &str, show: &str, after: &str) -> String {
         let pairs = [("agent", self.agent.as_str()), ("show", show), ("after", after)];
         let given: Vec<_> = pairs.into_iter().filter(|(_, value)| !value.is_empty()).collect();
@@ -85,11 +84,11 @@ impl InboxPageParams {
         }
     }
 
-    /// What its list renews itself after.
+    /// The subscription of the list.
     fn live(&self, base: &str) -> Live {
         let show = self.shown().0;
         let live = Live::new(self.address(base, show, &self.after)).table("inbox");
-        // A task that is closed needs nobody.
+        // A closed task no longer needs attention.
         if show == NEEDS_YOU { live.table("tasks") } else { live }
     }
 
@@ -102,7 +101,7 @@ impl InboxPageParams {
         SHOWS.into_iter().map(tab).collect()
     }
 
-    /// The items of one agent or of all that are meant, with the address of the next page.
+    /// The matching items of one agent or of all, and the address of the next page.
     fn items(
         &self,
         snap: &Snap<'_>,
@@ -128,21 +127,21 @@ impl InboxPageParams {
     }
 }
 
-/// A list of items; renews itself.
+/// A list of items; refreshes itself.
 struct View {
     live: Live,
     views: Vec<Tab>,
-    /// What is said when there is nothing.
+    /// Text for an empty list.
     none: &'static str,
     open: bool,
-    /// What its work asks people.
+    /// Pending questions of the agent's runs.
     questions: Vec<Card>,
     items: Vec<ItemView>,
     next: String,
     may_change: bool,
-    /// When it begins work and how much, where people chose that.
+    /// When the agent starts work and how much, if set.
     pace: String,
-    /// Where they choose it; empty for who may not.
+    /// Address of that setting; empty if the person may not change it.
     settings: String,
 }
 
@@ -195,7 +194,7 @@ fn view(
 ) -> Result<View, PageError> {
     let zone = TimeZone::get(&who.zone).unwrap_or(TimeZone::UTC);
     let now = ws.app.clock.now();
-    // The address says which agent.
+    // The path already names the agent.
     let asked = InboxPageParams { agent: String::new(), ..asked.clone() };
     let base = format!("{}/inbox", head.base);
     let (items, next) = asked.items(snap, Some(agent.id), &base, now)?;
@@ -223,15 +222,15 @@ fn view(
     })
 }
 
-/// Where a change was asked for, so that it leads back there.
+/// The page of the request, for the redirect.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct From {
-    /// `all` for the list of all agents, `task` for the page of its task, `dashboard` for the first page.
+    /// `all` for the list of all agents, `task` for the task's page, `dashboard` for the dashboard.
     from: String,
 }
 
-/// Where a change of an item leads back to.
+/// Where an action on an item redirects to.
 fn back(ws: &Ws, id: ItemId, from: &From) -> Result<String, PageError> {
     if from.from == "all" {
         return Ok(ws.url("inbox"));
@@ -253,7 +252,7 @@ fn back(ws: &Ws, id: ItemId, from: &From) -> Result<String, PageError> {
     })
 }
 
-/// Does something with an item and says so; what its state forbids is said, too.
+/// Carries out an action on an item and confirms it. An action that the item's state forbids becomes a notice.
 async fn act(
     (app, ws, who, hx): (&App, &Ws, &Person, &Hx),
     (id, from): (ItemId, &From),
@@ -267,7 +266,7 @@ async fn act(
         Err(error) => return Err(error.into()),
     };
     if matches!(from.from.as_str(), "task" | "dashboard") && hx.is_partial() {
-        // Who stands on a task's page or on the first page stays there.
+        // On a task's page or the dashboard, the page stays.
         let ask = Ask::new().toast(said.tone, &said.text).changed("inbox", id);
         return Ok((ask, "").into_response());
     }

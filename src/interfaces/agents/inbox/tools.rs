@@ -1,4 +1,4 @@
-//! What agents do with their own inbox: see what waits for them and why, and decline what no person asked for.
+//! Inbox tools for agents: list open items with their reasons, and drop items that no person requested.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -13,16 +13,15 @@ use kernel::{Can, ItemKind, ItemState, Priority, TypedId as _};
 use store::{Read, WriteTx};
 use tool::{Effect, Group, ReadTool, Registry, ToolCx, ToolError, ToolOutput, ToolSpec, WriteTool};
 
-/// How many items are told unless asked.
+/// Default number of items.
 const SHOWN: usize = 25;
-/// The most.
+/// Maximum number of items.
 const MAX_SHOWN: usize = 100;
-/// How many reasons of an item are told, the newest.
+/// Number of the newest reasons of an item.
 const REASONS: usize = 5;
-/// How much is told of what went wrong, in characters.
+/// Length of an error excerpt, in characters.
 const MAX_ERROR: usize = 200;
 
-/// The tools of this noun.
 #[must_use]
 pub fn tools() -> Registry {
     Registry::new().read(InboxList).write(InboxDrop)
@@ -36,7 +35,7 @@ const fn spec(name: &'static str, effect: Effect, about: &'static str) -> ToolSp
     ToolSpec { name, group: Group::Work, needs, effect, about }
 }
 
-/// An item as its agent reads it.
+/// An item in one line.
 #[derive(Serialize)]
 struct Line {
     item: String,
@@ -60,7 +59,7 @@ struct Line {
 fn line(read: &dyn Read, cx: &ToolCx, item: &Item) -> Result<Line, ToolError> {
     let task = match item.task.map(|task| tasks::get(read, task)) {
         Some(Ok(task)) => Some(tasks::name(read, task.number)?),
-        // A task that is gone has no name.
+        // A deleted task has no name.
         Some(Err(_)) | None => None,
     };
     let from = item.reasons.len().saturating_sub(REASONS);
@@ -79,7 +78,7 @@ fn line(read: &dyn Read, cx: &ToolCx, item: &Item) -> Result<Line, ToolError> {
     })
 }
 
-/// Lists the items of an agent.
+/// `inbox_list`: lists the agent's items.
 pub struct InboxList;
 
 /// Arguments of `inbox_list`.
@@ -116,7 +115,7 @@ impl ReadTool for InboxList {
     }
 }
 
-/// Declines an item.
+/// `inbox_drop`: drops an item.
 pub struct InboxDrop;
 
 /// Arguments of `inbox_drop`.

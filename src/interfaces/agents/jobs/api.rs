@@ -23,7 +23,6 @@ use features::jobs::queries::{self, MAX_READ, Written};
 use features::jobs::rules;
 use features::jobs::typing::{self, TerminalInput};
 
-/// Routes below `/api/v1`.
 #[must_use]
 pub fn routes() -> Routes {
     Routes::new()
@@ -308,7 +307,7 @@ struct OutputOut {
     unknown: Option<String>,
 }
 
-/// Whether a person may look at a job: as at the run that began it.
+/// Whether a person may see a job: the same right as for the run that started it.
 pub(super) fn may_see(tx: &dyn Read, job: &Job, who: &Person) -> Result<bool, StoreError> {
     match tx.get::<Run>(job.run)? {
         Some(run) => talk::may_see_run(tx, &run, who.account, who.role),
@@ -316,7 +315,7 @@ pub(super) fn may_see(tx: &dyn Read, job: &Job, who: &Person) -> Result<bool, St
     }
 }
 
-/// The job of this name, if the person may look at it.
+/// The job with this name, if the person may see it.
 pub(super) fn find(ws: &Ws, who: &Person, name: &str) -> Result<Job, PageError> {
     let found = ws.read(|snap| -> Result<_, StoreError> {
         match queries::by_name(snap, name)? {
@@ -327,7 +326,7 @@ pub(super) fn find(ws: &Ws, who: &Person, name: &str) -> Result<Job, PageError> 
     found.ok_or_else(|| PageError::not_found("This job"))
 }
 
-/// The job of this name, if the person may look at it.
+/// The job with this name as JSON, if the person may see it.
 fn shown(ws: &Ws, who: &Person, name: &str) -> Result<JobOut, ApiError> {
     let job = find(ws, who, name)?;
     Ok(ws.read(|snap| JobOut::of(ws, snap, &job))?)

@@ -1,4 +1,4 @@
-//! What lets people, programs and agents in to jobs: pages and API.
+//! Pages and API of jobs.
 
 pub mod api;
 pub mod pages;

@@ -1,4 +1,4 @@
-//! The list of jobs, and one job with what it writes.
+//! The list of jobs, and the page of one job with its output.
 
 use std::time::Duration;
 
@@ -45,15 +45,14 @@ use features::jobs::{queries, rules};
 /// How much of the end of an output a page shows, in bytes.
 const SHOWN: usize = 64 * 1024;
 
-/// A list waits so long for what programs write.
+/// How long a list waits for output of programs on other machines.
 const SOON: Duration = Duration::from_secs(1);
-/// What is said of output that is not known.
+/// Shown while the output is unknown.
 const UNKNOWN: &str = "What it writes is shown when its machine answers.";
-/// How much of it a list shows: bytes that are read, and lines.
+/// How much of the output a list shows: bytes read, and lines.
 const TAIL: usize = 2 * 1024;
 const TAIL_LINES: usize = 4;
 
-/// Routes below the workspace.
 #[must_use]
 pub fn routes() -> Routes {
     Routes::new()
@@ -64,16 +63,16 @@ pub fn routes() -> Routes {
         .post("/jobs/{name}/stop", stop.needs(Can::Chat))
 }
 
-/// What the address says.
+/// Query parameters.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 struct From {
     after: String,
-    /// Only what is of this kind.
+    /// Restricts the list to this kind.
     kind: String,
 }
 
-/// One thing that goes on.
+/// A current activity: a program, a sub-agent or a timer.
 struct GoingRow {
     icon: &'static str,
     kind: &'static str,
@@ -84,35 +83,35 @@ struct GoingRow {
     /// The run that it belongs to.
     of: Option<(String, String)>,
     since: RelTime,
-    /// What it does by itself, and when.
+    /// What happens next automatically, and when.
     until: Option<(&'static str, RelTime)>,
     why: String,
     face: Face,
-    /// A program, and the end of what it wrote once that is read.
+    /// The program; moved out once its output is read into `tail`.
     program: Option<Job>,
     tail: Option<Tail>,
     stop: Option<String>,
 }
 
-/// Something that HQ itself does.
+/// A maintenance task of HQ.
 struct UpkeepRow {
     title: String,
     detail: String,
     since: Option<RelTime>,
 }
 
-/// The end of what a program wrote; renews itself while it runs.
+/// The end of a program's output; refreshes itself while the program runs.
 #[derive(Template)]
 #[template(path = "jobs/_tail.html")]
 struct Tail {
     id: u32,
     url: String,
     text: SafeHtml,
-    /// What stands in its place when there is none.
+    /// Text shown if there is no output.
     nothing: &'static str,
 }
 
-/// One job in the list.
+/// A row of the list of jobs.
 struct Row {
     name: String,
     title: String,
@@ -134,18 +133,18 @@ struct Index {
     list: Option<Rows>,
 }
 
-/// What goes on; a region.
+/// Current activity; a live region.
 #[derive(Template)]
 #[template(path = "jobs/_now.html")]
 struct Now {
     live: Live,
-    /// Where it is asked for again, every two seconds, while HQ itself is at work: that is no record.
+    /// Address to poll every two seconds while HQ does maintenance, which has no record to subscribe to.
     url: String,
     rows: Vec<GoingRow>,
     upkeep: Vec<UpkeepRow>,
 }
 
-/// A page of the list; the first one renews itself.
+/// A page of the list; the first one refreshes itself.
 #[derive(Template)]
 #[template(path = "jobs/_rows.html")]
 struct Rows {
@@ -154,7 +153,7 @@ struct Rows {
     more: Option<String>,
 }
 
-/// One job with the end of what it wrote; renews itself, every second while it runs.
+/// A job with the end of its output; refreshes every second while the job runs.
 #[derive(Template)]
 #[template(path = "jobs/_view.html")]
 struct View {
@@ -171,38 +170,38 @@ struct View {
     began: RelTime,
     facts: Vec<(&'static str, String)>,
     stop: Option<String>,
-    /// What it wrote, to be copied.
+    /// The output as plain text, for copying.
     text: String,
-    /// The same as a terminal shows it.
+    /// The output as a terminal shows it.
     shown: SafeHtml,
-    /// What stands in its place when there is none.
+    /// Text shown if there is no output.
     nothing: &'static str,
     cut: String,
-    /// Why its machine does not say how it stands with it; empty where it does.
+    /// Why the job's machine does not report its state; empty if it does.
     unknown: String,
 }
 
-/// Where a person types what a program reads; a region.
+/// The input line of a program; a live region.
 #[derive(Template)]
 #[template(path = "jobs/_type.html")]
 struct Line {
     live: Live,
-    /// Where it goes; nowhere when nobody reads it.
+    /// Address of the form; `None` if the program reads no input.
     action: Option<String>,
     key: i64,
-    /// What was typed and not taken, and why.
+    /// Rejected input, and the reason.
     typed: String,
     wrong: String,
 }
 
-/// What a person types.
+/// The input form.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct InputLineForm {
     line: String,
-    /// Not empty when nothing more will come.
+    /// Non-empty to close the program's standard input.
     end: String,
-    /// What a second press is known by.
+    /// Key that identifies a repeated submission.
     key: String,
 }
 
@@ -215,7 +214,7 @@ struct Show {
     line: Line,
 }
 
-/// A state word that the style sheet colours, with the word for people. Of a machine that is silent nothing is known.
+/// The state's CSS word and label. The state is unknown while its machine is silent.
 fn words(job: &Job, is_silent: bool) -> (&'static str, &'static str) {
     match &job.outcome {
         None if is_silent => ("stale", "Silent"),
@@ -229,7 +228,7 @@ fn words(job: &Job, is_silent: bool) -> (&'static str, &'static str) {
     }
 }
 
-/// Where and when a page is looked at.
+/// Context for drawing a page.
 struct Look<'a> {
     ws: &'a Ws,
     now: Timestamp,
@@ -252,7 +251,7 @@ impl<'a> Look<'a> {
     }
 }
 
-/// The last lines that a program wrote.
+/// The last lines of a program's output.
 async fn tail_of(ws: &Ws, job: &Job) -> Result<Tail, StoreError> {
     let seen = away::look(ws, job, None, TAIL).await?;
     let lines: Vec<&str> = seen.written.text.trim_end().lines().collect();
@@ -261,7 +260,7 @@ async fn tail_of(ws: &Ws, job: &Job) -> Result<Tail, StoreError> {
     Ok(Tail { text: term::html(&lines[last..].join("\n")), nothing, ..no_tail(ws, job) })
 }
 
-/// Of a program whose output is not known yet.
+/// The tail of a program whose output is not known yet.
 fn no_tail(ws: &Ws, job: &Job) -> Tail {
     let url = match job.is_running() {
         true => ws.url(&format!("jobs/{}/tail", job.number)),
@@ -270,7 +269,8 @@ fn no_tail(ws: &Ws, job: &Job) -> Tail {
     Tail { id: job.number, url, text: term::html(""), nothing: UNKNOWN }
 }
 
-/// Reads what the programs of these rows wrote last, wherever they run. What takes its time comes with the next look.
+/// Fills in the last output of the rows' programs on all machines. Output that takes too long comes with the next
+/// refresh.
 async fn read_tails(ws: &Ws, rows: &mut [GoingRow]) -> Result<(), StoreError> {
     let read = rows.iter_mut().filter_map(|row| {
         let job = row.program.take()?;
@@ -319,7 +319,7 @@ async fn index(
     html::page(&Index { shell, kinds, now, list })
 }
 
-/// What goes on and this person may see.
+/// Current activity that this person may see.
 fn now(tx: &dyn Read, look: &Look<'_>, who: &Person, from: &From) -> Result<Now, StoreError> {
     let kind = Kind::of(&from.kind);
     let sees = |run: &Run| talk::may_see_run(tx, run, who.account, who.role);
@@ -342,7 +342,7 @@ fn now(tx: &dyn Read, look: &Look<'_>, who: &Person, from: &From) -> Result<Now,
     Ok(Now { live, url: here, rows, upkeep })
 }
 
-/// What HQ itself does, for those who see to it.
+/// HQ's own maintenance, for administrators.
 fn upkeep(look: &Look<'_>) -> Vec<UpkeepRow> {
     let row = |one: Upkeep| UpkeepRow {
         title: one.title,
@@ -355,7 +355,7 @@ fn upkeep(look: &Look<'_>) -> Vec<UpkeepRow> {
     queries::upkeep::upkeep(look.ws).into_iter().map(row).collect()
 }
 
-/// A row of what goes on; `place` is the other machine that a program runs on.
+/// A row of current activity; `place` is the other machine that a program runs on.
 fn going(look: &Look<'_>, one: Going, place: Option<&Elsewhere>, may: bool) -> GoingRow {
     let silent = place.filter(|place| !place.is_linked);
     let (word, label) = match silent {
@@ -462,7 +462,7 @@ async fn show(
     html::page(&Show { shell, name: format!("Job {}", job.number), view, line })
 }
 
-/// The line for what a program reads, as long as it reads and the person may.
+/// The input line, if the program reads input and the person may write.
 fn line_of(ws: &Ws, who: &Person, job: &Job, reads: bool) -> Line {
     let href = ws.url(&format!("jobs/{}", job.number));
     let may = who.access.may(Can::Chat) && job.is_running();
@@ -475,7 +475,7 @@ fn line_of(ws: &Ws, who: &Person, job: &Job, reads: bool) -> Line {
     }
 }
 
-/// `POST /jobs/{name}/input`: a line for a program, or the end of what it reads.
+/// `POST /jobs/{name}/input`: sends a line to the program, or closes its input.
 async fn type_in(
     ws: Ws,
     who: Person,
@@ -503,7 +503,7 @@ async fn type_in(
         Err(error) => {
             let wrong = Wrong::of(&error)?;
             let status = StatusCode::from_u16(error.kind().status()).unwrap_or_default();
-            // It may have ended meanwhile.
+            // The job may have ended in the meantime.
             let job = find(&ws, &who, &name)?;
             let seen = away::look(&ws, &job, None, SHOWN).await?;
             let mut line = line_of(&ws, &who, &job, seen.reads);

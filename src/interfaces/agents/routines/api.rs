@@ -24,7 +24,6 @@ use features::routines::rules::{self, RoutineError};
 use features::routines::wish::RoutineRequest;
 use features::routines::{queries, registry};
 
-/// The routes of this noun below `/api/v1`.
 #[must_use]
 pub fn routes() -> Routes {
     let one = "/routines/{routine}";
@@ -252,7 +251,7 @@ struct Events {
     items: Vec<EventView>,
 }
 
-/// Now, and the clock by which somebody reads moments.
+/// The current time and the reader's time zone.
 fn now_of(ws: &Ws, who: &Person) -> (Timestamp, TimeZone) {
     (ws.app.clock.now(), who.time_zone())
 }
@@ -323,7 +322,7 @@ async fn list(
     Ok(Json(Listing { items }))
 }
 
-/// The agent that a name means.
+/// The agent with this name.
 fn agent(read: &dyn Read, name: &str) -> Result<AgentId, RoutineError> {
     let found = agents::by_name(&read, name)?;
     found.map(|agent| agent.id).ok_or_else(|| RoutineError::NoAgent(name.to_owned()))

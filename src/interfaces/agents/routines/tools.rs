@@ -1,4 +1,4 @@
-//! What agents can do with routines: their own only, by the same rules as the pages.
+//! Routine tools for agents: an agent's own routines only, by the same rules as the pages.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -12,7 +12,6 @@ use kernel::{Can, RoutineId};
 use store::{Read, WriteTx};
 use tool::{Effect, Group, ReadTool, Registry, ToolCx, ToolError, ToolOutput, ToolSpec, WriteTool};
 
-/// The tools of this noun.
 #[must_use]
 pub fn tools() -> Registry {
     Registry::new().read(RoutineList).write(RoutineSave).write(RoutineDelete)
@@ -26,7 +25,7 @@ const fn spec(name: &'static str, effect: Effect, about: &'static str) -> ToolSp
     ToolSpec { name, group: Group::Tasks, needs, effect, about }
 }
 
-/// A routine as a model reads it.
+/// A routine in one line.
 #[derive(Serialize)]
 struct Line {
     id: RoutineId,
@@ -34,7 +33,7 @@ struct Line {
     when: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<String>,
-    /// The tasks whose words it waits for, with the time at which they fire unless they change again.
+    /// Tasks whose result it waits for, with the time at which it fires unless they change again.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     writing: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -59,7 +58,7 @@ fn line(read: &dyn Read, routine: &Routine) -> Result<Line, RoutineError> {
     })
 }
 
-/// Lists an agent's own routines.
+/// `routine_list`: lists the agent's own routines.
 pub struct RoutineList;
 
 /// Arguments of `routine_list`.
@@ -79,7 +78,7 @@ struct Listed {
 struct EventLine {
     event: &'static str,
     when: &'static str,
-    /// Each with what it is compared with.
+    /// Each with the type it is compared with.
     fields: Vec<String>,
 }
 
@@ -90,10 +89,10 @@ struct Events {
     more: Option<String>,
 }
 
-/// How many events are listed with their fields.
+/// Maximum number of events listed with their fields.
 const MOST_EVENTS: usize = 12;
 
-/// The events that hold a word.
+/// The events that contain a word.
 fn events(word: &str) -> Events {
     let word = word.trim().to_lowercase();
     let fits = |kind: &&Kind| kind.word.contains(&word) || kind.label.contains(&word);
@@ -132,7 +131,7 @@ impl ReadTool for RoutineList {
     }
 }
 
-/// Makes or changes a routine of an agent's own.
+/// `routine_save`: creates or changes one of the agent's own routines.
 pub struct RoutineSave;
 
 /// Arguments of `routine_save`.
@@ -165,7 +164,7 @@ impl WriteTool for RoutineSave {
     }
 }
 
-/// Deletes a routine of an agent's own.
+/// `routine_delete`: deletes one of the agent's own routines.
 pub struct RoutineDelete;
 
 /// Arguments of `routine_delete`.

@@ -1,4 +1,4 @@
-//! Files that come with a message: what their bytes say they are.
+//! Attachments of a message, with media types detected from their bytes.
 
 use app::Ws;
 use kernel::{InputId, ProblemKind};
@@ -10,10 +10,10 @@ use web::upload::Arrived;
 use features::runs::model::{Attachment, MAX_ATTACHED_BYTES};
 use features::runs::queries::talk;
 
-/// Files that have arrived, as a message carries them.
+/// Uploaded files as attachments of a message.
 ///
 /// # Errors
-/// When one cannot be read again.
+/// A stored file cannot be read.
 pub async fn all(ws: &Ws, files: Vec<Arrived>) -> Result<Vec<Attachment>, PageError> {
     if files.is_empty() {
         return Ok(Vec::new());
@@ -35,10 +35,10 @@ pub async fn all(ws: &Ws, files: Vec<Arrived>) -> Result<Vec<Attachment>, PageEr
     read.await.map_err(|error| failed(&error))?.map_err(|error| failed(&error))
 }
 
-/// A file as a program sends it: its name and its content.
+/// Stores files of an API request as attachments.
 ///
 /// # Errors
-/// When it is too large, or the disk does not take it.
+/// The files are too large, or the disk rejects them.
 pub async fn put(ws: &Ws, files: Vec<(String, Vec<u8>)>) -> Result<Vec<Attachment>, PageError> {
     let bytes: u64 = files.iter().map(|(_, data)| data.len() as u64).sum();
     if MAX_ATTACHED_BYTES < bytes {
@@ -68,10 +68,10 @@ pub async fn put(ws: &Ws, files: Vec<(String, Vec<u8>)>) -> Result<Vec<Attachmen
     }
 }
 
-/// A file of a message, if this person may look at the conversation.
+/// A file of a message, if this person may see the conversation.
 ///
 /// # Errors
-/// When there is none for them.
+/// Not found.
 pub fn of_message(
     ws: &Ws,
     who: &Person,
@@ -81,7 +81,7 @@ pub fn of_message(
     found.ok_or_else(|| PageError::not_found("This file"))
 }
 
-/// What a file is that is neither a picture nor a document: text of some kind, or nothing that is known.
+/// Media type of a file that is neither picture nor document: a kind of text, or unknown.
 fn of_bytes(name: &str, bytes: &[u8]) -> &'static str {
     if bytes.contains(&0) || std::str::from_utf8(bytes).is_err() {
         return Kind::Other.media();

@@ -1,5 +1,5 @@
-//! Looking at conversations. Who runs the workspace may look at somebody else's private one, and that is
-//! noted there; whoever takes part in one has read it then.
+//! Viewing conversations. An administrator may view another person's private conversation; the view is recorded in it.
+//! Viewing one's own marks it as read.
 
 use app::Ws;
 use kernel::SessionId;
@@ -9,8 +9,7 @@ use features::runs::model::Session;
 use features::runs::queries::{marks, talk};
 use features::runs::rules::{self, RunError};
 
-/// Notes that this person is about to look at a conversation, if it is somebody else's. In a workspace
-/// that is archived nothing is written any more.
+/// Records that this person views another person's conversation. Writes nothing in an archived workspace.
 pub(super) async fn note(ws: &Ws, who: &Person, session: SessionId) -> Result<(), RunError> {
     let (by, now) = (who.account, ws.app.clock.now());
     let due = ws.is_active() && ws.read(|snap| talk::must_note(snap, session, by, now))?;
@@ -20,8 +19,7 @@ pub(super) async fn note(ws: &Ws, who: &Person, session: SessionId) -> Result<()
     Ok(())
 }
 
-/// Notes that this person has a conversation before their eyes: nothing in it waits to be read by them any
-/// more.
+/// Marks a conversation as read by this person.
 pub(super) async fn read(ws: &Ws, who: &Person, session: &Session) -> Result<(), RunError> {
     let (by, id) = (who.account, session.id);
     let due = ws.is_active() && ws.read(|snap| marks::must_mark(snap, session, by))?;

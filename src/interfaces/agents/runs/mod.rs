@@ -1,4 +1,4 @@
-//! What lets people, programs and agents in to runs: pages, API and chat commands.
+//! Pages, API and chat commands of runs.
 
 mod api;
 mod attach;

@@ -1,4 +1,4 @@
-//! Saying a message once more: what the page and the API have in common.
+//! Sending a message again; shared by page and API.
 
 use app::Ws;
 use kernel::{InputId, RunId};
@@ -11,11 +11,11 @@ use features::runs::queries::{between, sessions, versions};
 use features::runs::rules::resend::{self, Resend};
 use features::runs::rules::{RunError, Sent};
 
-/// The runs that did something after a message that is about to be said in other words, each with the
-/// event from which on, oldest first; none for a message that nobody has read.
+/// The runs that acted after a message that is about to be edited, each with its first event after the message, oldest
+/// first; empty for an unread message.
 ///
 /// # Errors
-/// When it may not be said once more.
+/// The message may not be sent again.
 pub async fn done_after(
     ws: &Ws,
     who: &Person,
@@ -49,9 +49,9 @@ pub async fn done_after(
     ws.read_blocking(look).await
 }
 
-/// Says a message once more, in other words if some are given, or changes one that nobody has read. It is
-/// refused when the conversation's leaf is not the expected one. `undone` says whether what was done
-/// after it was taken back. Answers where it went, unless it waits where it was.
+/// Sends a message again, optionally with new text, or changes an unread one. Refused if the conversation's leaf is not
+/// `expected`. `undone` states whether later effects were reverted. Returns where the message was sent; `None` if it
+/// was changed in place.
 ///
 /// # Errors
 /// As [`resend::resend`] and [`resend::amend`].

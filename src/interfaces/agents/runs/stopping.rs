@@ -1,4 +1,4 @@
-//! Waiting for the end of a run that was asked to stop.
+//! Waiting for a run that was asked to stop.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use store::{ReadExt, StoreError};
 use features::runs::model::Run;
 use features::runs::rules::{self, RunError};
 
-/// How long its task has. Whoever works on it is quicker; this is for when nobody does.
+/// Time for the run's task to end the run itself, before it is forced.
 const GRACE: Duration = Duration::from_millis(1_000);
 
-/// Waits a little for the end of a run; says whether it came.
+/// Waits for the end of a run; returns whether it ended in time.
 pub(super) async fn ended(ws: &Ws, id: RunId, within: Duration) -> Result<bool, StoreError> {
     let mut feed = ws.store.watch();
     let end = tokio::time::Instant::now() + within;
@@ -28,8 +28,8 @@ pub(super) async fn ended(ws: &Ws, id: RunId, within: Duration) -> Result<bool, 
     }
 }
 
-/// Waits for the end of a run that was asked to stop, and ends it when nothing else does: whoever
-/// asks over the local socket is served by a thread of its own, also while all others hang.
+/// Waits for the end of a run that was asked to stop, and forces it after a grace period. Works over the local socket
+/// even if all other threads hang, because the socket has a thread of its own.
 pub(super) async fn see_to_end(ws: &Ws, id: RunId) -> Result<(), RunError> {
     if ended(ws, id, GRACE).await? {
         return Ok(());

@@ -1,5 +1,5 @@
-//! The label of a conversation that has read words from outside, and of what it wrote into the memory of its agent: a
-//! person lifts it.
+//! The taint of a conversation that has read untrusted content, and of memory files that it wrote. A person can lift
+//! it.
 
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -25,14 +25,12 @@ use web::routes::{Doc, Needs, Routes};
 use web::session::Person;
 use web::shell::Flash;
 
-/// Routes below the workspace.
 pub(super) fn pages(routes: Routes) -> Routes {
     routes
         .post("/runs/{name}/outside/lift", lift.needs(Can::Approve))
         .post("/agents/{slug}/memory/accept", accept.needs(Can::Approve))
 }
 
-/// Routes below `/api/v1`.
 pub(super) fn api(routes: Routes) -> Routes {
     let lifted = || {
         Doc::new("Trust what the conversation of a run has read from outside so far").status(204)
@@ -47,7 +45,7 @@ pub(super) fn api(routes: Routes) -> Routes {
         .post("/agents/{agent}/memory/accept", api_accept.needs(Can::Approve).doc(accepted))
 }
 
-/// The conversation of a run that this person may see.
+/// The run and its conversation, if this person may see them.
 fn session_of(ws: &Ws, who: &Person, name: &str) -> Result<Option<(Run, Session)>, StoreError> {
     ws.read(|snap| {
         let Some(run) = runs::by_name(snap, name)? else { return Ok(None) };
@@ -95,7 +93,7 @@ struct Accepted {
     path: String,
 }
 
-/// Accepts a file of an agent; answers whether something in it waited for that.
+/// Accepts a tainted file of an agent. Returns whether it was tainted.
 async fn take(
     ws: &Ws,
     who: &Person,

@@ -1,4 +1,4 @@
-//! A run is taken back from a machine of which nothing is heard: what its page and the API have in common.
+//! Taking a run back from a silent machine; shared by page and API.
 
 use app::Ws;
 use features::agents::queries::elsewhere::{self, Elsewhere};
@@ -14,7 +14,7 @@ use web::format;
 use web::idempotency::Once;
 use web::session::Person;
 
-/// The machine that a run waits for: its agent works on it, and nothing is heard of it.
+/// The silent machine that a queued or working run waits for.
 pub(super) fn awaited(
     ws: &Ws,
     read: &dyn Read,
@@ -26,22 +26,22 @@ pub(super) fn awaited(
     }
 }
 
-/// What a run does on a machine of which nothing is heard.
+/// What a run may still do on a silent machine.
 pub(super) struct OnItsOwn {
-    /// What it may spend, in micro-dollars.
+    /// Remaining budget, in micro-dollars.
     pub micros: i64,
-    /// Until when it may go on.
+    /// When its lease ends.
     pub until: Timestamp,
 }
 
-/// How far a run may go on by itself on a machine of which nothing is heard; none when it waits.
+/// How long a run may continue on a silent machine; `None` if it waits there.
 pub(super) fn on_its_own(
     read: &dyn Read,
     run: &Run,
     place: &Elsewhere,
     now: Timestamp,
 ) -> Result<Option<OnItsOwn>, StoreError> {
-    // One that is not let in any more has no run.
+    // A revoked machine no longer holds a run.
     let grant = match run.is_at_work() && !place.is_revoked {
         true => read.get::<RunGrant>(run.id)?.filter(|grant| grant.lost.is_none()),
         false => None,
@@ -52,8 +52,8 @@ pub(super) fn on_its_own(
     Ok((!is_none).then_some(OnItsOwn { micros: grant.micros, until }))
 }
 
-/// What a silent machine may still do with a run that was asked to stop; none when it works here or is linked. HQ ends
-/// the run at once and applies nothing that still comes of it.
+/// What a silent machine may still do with a run that was asked to stop; `None` if the run works here or its machine is
+/// linked. HQ ends the run at once and applies nothing that the machine reports later.
 pub(super) fn stops_later(
     ws: &Ws,
     read: &dyn Read,
@@ -76,10 +76,10 @@ pub(super) fn stops_later(
     }))
 }
 
-/// Takes a run back; answers what the machine is called.
+/// Takes a run back; returns the machine's name.
 ///
 /// # Errors
-/// When the run has ended, works here, or on a machine that is linked: such a run is stopped.
+/// The run has ended, works here, or works on a linked machine; stop such a run instead.
 pub(super) async fn take_back(
     ws: &Ws,
     who: &Person,
@@ -93,7 +93,7 @@ pub(super) async fn take_back(
         Err::<String, _>(Failure::new(ProblemKind::Conflict, code, text))
     };
     let from = match place {
-        // The rule says so, unless this is asked once more with the same key.
+        // The rule reports this error, unless the request is a repeat with the same key.
         place if !run.is_live() => place.map(|place| place.label).unwrap_or_default(),
         None => {
             return refused("run_here", format!("{name} works on this machine; stop it instead"));

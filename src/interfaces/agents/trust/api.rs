@@ -1,4 +1,4 @@
-//! Approvals, modes and permissions over the API.
+//! The API of approvals, modes and permissions.
 
 use axum::http::StatusCode;
 use schemars::JsonSchema;
@@ -27,12 +27,11 @@ use web::session::Person;
 use super::permits::{self, PermissionBody};
 use super::{batch, explain, presets, recent, reviewer, sandbox, taint};
 
-/// So many that wait are listed.
+/// Maximum number of pending approvals listed.
 const OPEN: usize = 1_000;
-/// Of so many that were asked last, those that were answered are listed.
+/// How many of the last approvals are scanned for answered ones.
 const ANSWERED: usize = 100;
 
-/// Routes below `/api/v1`.
 #[must_use]
 pub fn routes() -> Routes {
     let listed = || {

@@ -1,4 +1,4 @@
-//! Several calls that wait for a yes are answered at once: those of one card, or any over the API.
+//! Answers several pending approvals at once: those of one card, or any over the API.
 
 use axum::response::{IntoResponse as _, Response};
 use schemars::JsonSchema;
@@ -18,15 +18,13 @@ use web::routes::{Doc, Needs, Routes};
 use web::session::Person;
 use web::shell::Flash;
 
-/// The most that are answered at once.
+/// Maximum number of approvals per request.
 const MOST: usize = 100;
 
-/// Routes below the workspace.
 pub(super) fn pages(routes: Routes) -> Routes {
     routes.post("/approvals", answer.needs(Can::Approve))
 }
 
-/// Routes below `/api/v1`.
 pub(super) fn api(routes: Routes) -> Routes {
     routes.post(
         "/approvals/answers",
@@ -40,13 +38,13 @@ pub(super) fn api(routes: Routes) -> Routes {
     )
 }
 
-/// Calls, and what somebody says to each.
+/// Approvals with the decision on each.
 type Decisions = Vec<(ApprovalId, Decision)>;
 
-/// What the form of a card says of its calls.
+/// The form of a card.
 #[derive(Debug, Default)]
 struct Said {
-    /// `all`, `chosen` or `deny`, which is for those that are not chosen.
+    /// `all`, `chosen`, or `deny` for those that are not chosen.
     answer: String,
     all: Vec<ApprovalId>,
     chosen: Vec<ApprovalId>,
@@ -68,7 +66,7 @@ impl Said {
         said
     }
 
-    /// The answers; what is missing in words when there are none.
+    /// The decisions; the inner error states what is missing.
     fn decisions(self) -> Result<Result<Decisions, &'static str>, TrustError> {
         let Self { answer, mut all, chosen, note } = self;
         let (answer, ids, missing) = match answer.as_str() {
@@ -89,7 +87,7 @@ impl Said {
     }
 }
 
-/// What became of the answers, in a line: `2 allowed. 1 not taken: this has been answered already`.
+/// The outcome in a line: `2 allowed. 1 not taken: this has been answered already`.
 fn summarise(answer: ApprovalAnswer, outcomes: &[(ApprovalId, Option<String>)]) -> (Tone, String) {
     let word = if answer == ApprovalAnswer::Denied { "denied" } else { "allowed" };
     let refused: Vec<&String> = outcomes.iter().filter_map(|(_, why)| why.as_ref()).collect();

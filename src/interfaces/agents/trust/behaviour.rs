@@ -1,4 +1,4 @@
-//! What an agent may do without asking, on its page: its mode, its tools, the permissions that count.
+//! The behaviour page of an agent: mode, tools, permissions.
 
 use askama::Template;
 use axum::http::StatusCode;
@@ -30,7 +30,7 @@ use web::{flash, html};
 use super::permits::{self, PermissionForm, Permits};
 use super::table::{self, Part};
 
-/// What a mode means, in a sentence.
+/// Explanation of a mode.
 pub(super) fn meaning(mode: TrustMode) -> &'static str {
     match mode {
         TrustMode::Locked => {
@@ -58,14 +58,14 @@ struct BehaviourPage {
     live: Live,
     mode: TrustMode,
     modes: Vec<Choice>,
-    /// Whether it goes on by itself after it has read words from outside.
+    /// Whether the agent continues on its own after reading untrusted content.
     autonomous: bool,
-    /// Whether this person may change it.
+    /// Whether this person may change the mode.
     may: bool,
     history: String,
-    /// What its programs reach.
+    /// What its programs can reach.
     programs: &'static str,
-    /// The hosts that it reaches, if they are listed.
+    /// The allowed hosts, if they are restricted.
     hosts: Vec<String>,
     parts: Vec<Part>,
     permits: Permits,
@@ -74,7 +74,7 @@ struct BehaviourPage {
 web::region!(BehaviourPage, as_standing, BehaviourStanding, "trust/behaviour-standing.html");
 
 impl BehaviourPage {
-    /// What its mode means.
+    /// Explanation of the mode.
     fn meaning(&self) -> &'static str {
         meaning(self.mode)
     }
@@ -101,7 +101,7 @@ pub(super) async fn show(
     }
 }
 
-/// The page with a form that was refused.
+/// The page with a rejected form.
 pub(super) fn again(
     ws: &Ws,
     who: &Person,
@@ -164,7 +164,7 @@ fn view(
     })
 }
 
-/// What the form of the mode sends.
+/// The mode form.
 #[derive(Debug, Deserialize)]
 pub(super) struct Chosen {
     mode: TrustMode,

@@ -1,4 +1,4 @@
-//! What would become of a call, and why, without making it: below an agent's behaviour and over the API.
+//! Access decision for a hypothetical call, with its reason: below an agent's behaviour page and over the API.
 
 use askama::Template;
 use axum::http::StatusCode;
@@ -29,17 +29,15 @@ use web::shell::Shell;
 use super::permits::{calls, is_host};
 use super::table::{REQUESTS, besides, tool_named, tools_of, word_of};
 
-/// The tool of programs, whose calls are told apart by their command line.
+/// The tool that runs programs; its calls are distinguished by command line.
 const PROGRAMS: &str = "exec";
-/// The longest command line that is taken apart, in bytes.
+/// Maximum length of a command line that is analysed, in bytes.
 const MAX_LINE: usize = 32 * 1024;
 
-/// Routes below the workspace.
 pub(super) fn pages(routes: Routes) -> Routes {
     routes.get("/agents/{slug}/behaviour/explain", show.needs(Can::Read))
 }
 
-/// Routes below `/api/v1`.
 pub(super) fn api(routes: Routes) -> Routes {
     let explained = || {
         Doc::new("What would become of a call of an agent, and why; nothing is called")
@@ -68,7 +66,7 @@ struct ExplainQuery {
     method: String,
 }
 
-/// The same, of the agent on whose page somebody asks, as it was typed.
+/// The query for the page's agent, as typed.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct ExplainForm {
@@ -94,13 +92,13 @@ struct Explained {
 }
 
 impl Explained {
-    /// What the verdict is called, and its tone.
+    /// Label and tone of the decision.
     fn word(&self) -> (&'static str, &'static str) {
         word_of(self.verdict)
     }
 }
 
-/// A call that somebody asks about.
+/// The hypothetical call.
 struct Meant {
     spec: &'static ToolSpec,
     command: Option<String>,
@@ -108,10 +106,10 @@ struct Meant {
 }
 
 impl Meant {
-    /// The call that was typed.
+    /// Parses the form.
     ///
     /// # Errors
-    /// The field that does not fit, and why.
+    /// The invalid field and the reason.
     fn read(typed: &ExplainForm) -> Result<Self, (&'static str, String)> {
         let spec = tool_named(typed.tool.trim()).map_err(|told| ("tool", told))?;
         let (command, host) = (typed.command.trim(), typed.host.trim());
@@ -152,21 +150,21 @@ impl Meant {
             return Err(("method", format!("for {BROWSER} the methods are {words}")));
         }
         let origin = host.contains("://").then(|| host.to_owned());
-        // What is refused for a host is refused at each of its ports.
+        // A permission for a host covers all its ports.
         let host = host.split_once("://").map_or(host, |(_, rest)| rest);
         let host = host.split(':').next().unwrap_or_default();
         let host = host.trim_end_matches('.').to_ascii_lowercase();
         Ok(OutgoingRequest { method, host, is_usual: origin.is_none(), origin })
     }
 
-    /// How far it reaches, when programs of the agent reach so far.
+    /// The reach of the call, given the reach of the agent's programs.
     fn reach(&self, tx: &dyn Read, agent: AgentId, programs: Reach) -> Result<Reach, StoreError> {
         let reach = authorize::reach_of(self.spec.name, self.spec.effect, programs);
         let Some(asked) = &self.asked else { return Ok(reach) };
         if self.spec.name == BROWSER {
             return Ok(Reach::Site);
         }
-        // One that only looks stays as pages are fetched.
+        // A read-only request has the reach of fetching a page.
         if matches!(asked.method.as_str(), "GET" | "HEAD") {
             return Ok(Reach::Inside);
         }
@@ -176,7 +174,7 @@ impl Meant {
     }
 }
 
-/// What would become of a call. Blocking: programs of a command line are looked for on this machine.
+/// The decision for a call. Blocks: looks up the programs of the command line on this machine.
 fn explained(ws: &Ws, agent: &Agent, meant: &Meant) -> Result<Explained, StoreError> {
     let folder = ws.agent_folder(&agent.slug);
     let line = meant.command.as_deref().map(|command| line::seen(command, &folder));
@@ -205,7 +203,7 @@ fn explained(ws: &Ws, agent: &Agent, meant: &Meant) -> Result<Explained, StoreEr
             None => None,
         };
         let is_by_mode = rule.is_none() && matches!(mode, TrustMode::Ask | TrustMode::Auto);
-        // A request that may go out leaves this machine all the same.
+        // An allowed request still leaves this machine.
         let why = match leave {
             AccessDecision::Allow if is_by_mode && meant.asked.is_some() => {
                 "It only fetches, or its host is on the agent's list".to_owned()

@@ -1,5 +1,4 @@
-//! What lets people and programs in to what agents may do without asking: approvals, modes and permissions, as pages
-//! and over the API.
+//! Pages and API of what agents may do without asking: approvals, modes and permissions.
 
 pub mod api;
 mod batch;
@@ -35,7 +34,7 @@ fn run_of(tx: &dyn Read, who: &Person, approval: &Approval) -> Result<Option<Run
     }
 }
 
-/// Whether a call can be asked for once more.
+/// Whether the call can be requested again.
 #[must_use]
 pub fn may_be_made_again(approval: &Approval, run: &Run) -> bool {
     let answer = approval.answer.as_ref().map(|answer| answer.answer);
@@ -46,7 +45,7 @@ pub fn may_be_made_again(approval: &Approval, run: &Run) -> bool {
 /// An approval with its run.
 ///
 /// # Errors
-/// That it is not there, also for whoever may not see it.
+/// Not found, or this person may not see it.
 pub fn find(ws: &Ws, who: &Person, id: ApprovalId) -> Result<(Approval, Run), TrustError> {
     ws.read(|snap| {
         let approval = queries::get(snap, id)?;
@@ -57,22 +56,22 @@ pub fn find(ws: &Ws, who: &Person, id: ApprovalId) -> Result<(Approval, Run), Tr
     })
 }
 
-/// The right that somebody lacks who would give this answer; none for who may give it.
+/// The right that the person lacks for this answer; `None` if they may give it.
 pub(crate) fn lacks(who: &Person, answer: ApprovalAnswer) -> Option<Can> {
     let needs: &[Can] = match answer {
-        // What is allowed from now on is a permission.
+        // `Always` creates a permission.
         ApprovalAnswer::Always => &[Can::Approve, Can::Admin],
         _ => &[Can::Approve],
     };
     needs.iter().copied().find(|can| !who.access.may(*can))
 }
 
-/// Refuses an answer that needs a proof of who gives it: what is allowed from now on is a permission.
+/// Refuses `Always`, which creates a permission, without a recent re-authentication.
 pub(crate) fn check_proof(who: &Person, answer: ApprovalAnswer) -> Result<(), PageError> {
     if answer == ApprovalAnswer::Always { Proof(who.is_proved).check() } else { Ok(()) }
 }
 
-/// Answers an approval. That this person may, the caller has looked at.
+/// Answers an approval. The caller has checked the person's rights.
 async fn decide(
     ws: &Ws,
     who: &Person,
@@ -83,11 +82,11 @@ async fn decide(
     ws.write(who, once.run(move |tx| rules::decide(tx, id, decision, by).map(drop))).await
 }
 
-/// Why each of several answers was not taken; nothing for those that were.
+/// For each answer the reason of its refusal; `None` if it was accepted.
 type Refusals = Vec<(ApprovalId, Option<String>)>;
 
-/// Answers several approvals in one transaction, each by itself: the first answer to each counts. What this person may
-/// not see is not there.
+/// Answers several approvals in one transaction, independently of each other: the first answer to each counts. An
+/// approval that this person may not see counts as not found.
 async fn decide_all(
     ws: &Ws,
     who: &Person,
@@ -109,7 +108,7 @@ async fn decide_all(
     Ok(told)
 }
 
-/// The same for a conversation, which is told in words what was refused.
+/// Answers an approval from a conversation; the inner error is the reason of a refusal.
 pub(crate) async fn answer(
     ws: &Ws,
     who: &Person,

@@ -1,4 +1,4 @@
-//! Calls that wait for a person's yes: the page of all of them, and the answer.
+//! Calls that wait for approval: the page of all of them, and the answer.
 
 use askama::Template;
 use axum::response::{IntoResponse as _, Response};
@@ -31,10 +31,9 @@ use web::{flash, html};
 
 use super::{batch, behaviour, explain, policy, presets, recent, reviewer, sandbox, taint};
 
-/// Of so many that were asked last, those that were answered are shown.
+/// How many of the last approvals are searched for answered ones.
 const ANSWERED: usize = 100;
 
-/// Routes below the workspace.
 #[must_use]
 pub fn routes() -> Routes {
     let routes = recent::pages(taint::pages(batch::pages(reviewer::pages(Routes::new()))));
@@ -48,7 +47,7 @@ pub fn routes() -> Routes {
         .post("/permissions/{id}/remove", policy::remove.needs(Can::Admin))
 }
 
-/// A call that waits no longer.
+/// An answered or expired approval.
 struct Past {
     face: Face,
     tool: String,
@@ -57,11 +56,11 @@ struct Past {
     href: String,
     tone: &'static str,
     word: &'static str,
-    /// Who answered; empty when nobody did.
+    /// Who answered; may be empty.
     by: String,
     note: String,
     at: RelTime,
-    /// Where it is asked for once more; empty where it cannot be.
+    /// Address that requests the call again; may be empty.
     again: String,
 }
 
@@ -143,13 +142,13 @@ fn answered(scene: &ViewContext, approval: Approval, run: &Run, again: String) -
     })
 }
 
-/// What the form of a card sends.
+/// The form of an approval.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Said {
     /// `allow` or `deny`.
     answer: String,
-    /// `once`, or `run` or `always` with the number of what is offered behind a colon.
+    /// `once`, or `run:N` or `always:N` with the number of the offered permission.
     how: String,
     note: String,
 }
@@ -166,7 +165,7 @@ impl Said {
     }
 }
 
-/// An answer that counts beyond this once.
+/// Parses an answer that applies to further calls.
 fn beyond(how: &str) -> Option<(ApprovalAnswer, usize)> {
     let (word, number) = how.split_once(':')?;
     let answer = match word {
@@ -174,7 +173,7 @@ fn beyond(how: &str) -> Option<(ApprovalAnswer, usize)> {
         "always" => ApprovalAnswer::Always,
         _ => return None,
     };
-    // ok: what is no number is no answer.
+    // ok: an invalid number is no answer.
     Some((answer, number.parse().ok()?))
 }
 
@@ -196,7 +195,7 @@ async fn answer(
     let told = format!("{}; {} goes on", decision.answer.label(), run.name());
     let (tone, told) = match super::decide(&ws, &who, (id, decision), once).await {
         Ok(()) => (Tone::Ok, told),
-        // Somebody was first, or the run has ended: that is no fault of who answers.
+        // Another person answered first, or the run has ended; not an error of this person.
         Err(error @ (TrustError::Answered(_) | TrustError::Over)) => {
             (Tone::Warn, sentence(&error.to_string()))
         }

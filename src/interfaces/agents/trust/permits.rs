@@ -1,4 +1,4 @@
-//! Permissions that people keep: how a list shows them, and what a form or a program asks for.
+//! Permissions: rows of the list, and parsing of forms and API requests.
 
 use jiff::ToSpan as _;
 use schemars::JsonSchema;
@@ -24,14 +24,14 @@ use web::time::RelTime;
 use super::presets::{PRESETS, Preset};
 use super::table::{REQUESTS, tool_named, word_of};
 
-/// A permission ends after so many days at most, unless it has no end.
+/// Maximum lifetime in days, unless the permission does not expire.
 const MOST_DAYS: u16 = 365;
 
-/// A permission as a list shows it.
+/// A permission in a list.
 pub(super) struct Line {
     pub tool: String,
     pub what: String,
-    /// Whether it counts for all agents.
+    /// Whether it applies to all agents.
     pub for_all: bool,
     pub tone: &'static str,
     pub word: &'static str,
@@ -39,13 +39,13 @@ pub(super) struct Line {
     pub by: Face,
     pub at: RelTime,
     pub until: Option<RelTime>,
-    /// Whether its end lies behind us.
+    /// Whether it has expired.
     pub over: bool,
-    /// When it last decided what became of a call.
+    /// When it last decided a call.
     pub used: Option<RelTime>,
-    /// How many calls it decided in the last thirty days.
+    /// Number of calls that it decided in the last thirty days.
     pub lately: String,
-    /// Where it is removed.
+    /// Address of "remove".
     pub remove: String,
 }
 
@@ -54,19 +54,19 @@ pub(super) struct Permits {
     pub lines: Vec<Line>,
     /// Whether this person may change them.
     pub may: bool,
-    /// The agent's word in addresses; empty for the workspace.
+    /// The agent's slug; empty for the workspace.
     pub agent: String,
     pub action: String,
     pub tools: Vec<Choice>,
     pub leaves: Vec<Choice>,
-    /// Whether there are requests, which have hosts.
+    /// Whether a tool sends requests, which have hosts.
     pub has_requests: bool,
     pub typed: PermissionForm,
     pub wrong: Wrong,
     pub presets: &'static [Preset],
 }
 
-/// What the form sends, as it was typed.
+/// The form as typed.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct PermissionForm {
@@ -127,10 +127,10 @@ pub(super) struct PermissionBody {
 }
 
 impl PermissionBody {
-    /// The permission that is meant, of the agent that was found.
+    /// Builds the permission for the resolved agent.
     ///
     /// # Errors
-    /// `Refused`, in words.
+    /// `Refused` with the reason.
     pub fn permission(
         self,
         agent: Option<AgentId>,
@@ -189,13 +189,13 @@ impl PermissionBody {
     }
 }
 
-/// Whether a text could be the name of a host, without scheme, port and path.
+/// Whether a text can be a host name without scheme, port and path.
 pub(super) fn is_host(text: &str) -> bool {
     let fits = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_');
     text.len() <= 253 && text.chars().all(fits) && !text.starts_with('.')
 }
 
-/// The calls of a permission, in words.
+/// The calls that a permission covers, in words.
 pub(super) fn calls(tool: &str, what: &What) -> String {
     match what {
         What::All if tool == ALL_TOOLS => "Every call of every tool".to_owned(),
@@ -208,7 +208,7 @@ pub(super) fn calls(tool: &str, what: &What) -> String {
     }
 }
 
-/// The permissions that count for an agent, or those of the workspace, with the form that adds one.
+/// The permissions that apply to an agent, or those of the workspace, with the form that adds one.
 pub(super) fn permits(
     tx: &dyn Read,
     scene: &ViewContext,
@@ -259,10 +259,10 @@ pub(super) fn permits(
     })
 }
 
-/// The agent that a form or a program names; none for all of the workspace.
+/// Resolves the agent's name; `None` for the whole workspace.
 ///
 /// # Errors
-/// In words when there is no such agent.
+/// `Refused` if no such agent exists.
 pub(super) fn agent_named(tx: &dyn Read, name: Option<&str>) -> Result<Option<Agent>, TrustError> {
     let Some(name) = name.map(str::trim).filter(|name| !name.is_empty()) else { return Ok(None) };
     let agent = agents::by_name(tx, name)?;

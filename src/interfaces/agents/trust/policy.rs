@@ -1,4 +1,4 @@
-//! The permissions of the workspace among the settings, and how people add and remove permissions.
+//! Workspace permissions in the settings, and adding and removing permissions.
 
 use askama::Template;
 use axum::http::StatusCode;
@@ -28,7 +28,7 @@ use super::behaviour;
 use super::permits::{self, PermissionForm, Permits};
 use super::reviewer;
 
-/// Where it stands among the settings.
+/// Path of the settings page.
 const HERE: &str = "settings/policy";
 
 #[derive(Template)]
@@ -38,7 +38,7 @@ struct PolicyPage {
     here: &'static str,
     live: Live,
     permits: Permits,
-    /// The models that can review what agents in the mode Auto ask.
+    /// Models for the reviewer of the mode Auto.
     reviewers: Vec<Choice>,
     reviewer_url: String,
 }
@@ -83,7 +83,7 @@ fn view(
     })
 }
 
-/// The page that shows an agent's permissions, or the workspace's.
+/// The page with the permissions of an agent, or of the workspace.
 pub(super) fn place(ws: &Ws, slug: Option<&str>) -> String {
     match slug {
         Some(slug) => ws.url(&format!("agents/{slug}/behaviour")),
@@ -130,7 +130,7 @@ pub(super) async fn permit(
     }
 }
 
-/// From which agent's page something is removed; empty for the settings.
+/// The agent's page that the form is on; empty for the settings.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Back {

@@ -1,5 +1,5 @@
-//! Permissions that belong together: how much an agent does that acts for a person, in three steps. Applying one adds the
-//! permissions that are not there yet and changes nothing else.
+//! Permission presets: three levels of what an agent may do on a person's behalf. Applying a preset adds its missing
+//! permissions and changes nothing else.
 
 use axum::response::Response;
 use schemars::JsonSchema;
@@ -23,12 +23,10 @@ use web::{flash, format};
 
 use super::{permits, policy};
 
-/// Routes below the workspace.
 pub(super) fn pages(routes: Routes) -> Routes {
     routes.post("/permissions/presets/{name}", send.needs(Can::Admin))
 }
 
-/// Routes below `/api/v1`.
 pub(super) fn api(routes: Routes) -> Routes {
     routes
         .get(
@@ -47,7 +45,7 @@ pub(super) fn api(routes: Routes) -> Routes {
         )
 }
 
-/// Permissions that belong together.
+/// A set of permissions.
 pub(super) struct Preset {
     pub name: &'static str,
     pub label: &'static str,
@@ -55,7 +53,7 @@ pub(super) struct Preset {
     rules: &'static [(&'static str, AccessDecision)],
 }
 
-/// From the most careful to the freest.
+/// From the most restrictive to the most permissive.
 pub(super) static PRESETS: [Preset; 3] = [
     Preset {
         name: "reads_and_drafts",
@@ -94,7 +92,7 @@ fn named(name: &str) -> Result<&'static Preset, TrustError> {
     })
 }
 
-/// Adds what is not there yet; says how many that were.
+/// Adds the missing permissions; returns their number.
 fn apply(
     tx: &mut WriteTx<'_>,
     agent: Option<AgentId>,
@@ -135,7 +133,7 @@ async fn applied(
     ws.write(who, widening::checked(who, body)).await
 }
 
-/// Whose permissions the form adds; empty for the workspace.
+/// The agent that the form applies to; empty for the workspace.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct PresetForm {

@@ -1,4 +1,4 @@
-//! The last calls that a permission would have decided, shown before it is kept: on the card of a call, in the form, and
+//! Recent calls that a permission would have decided, shown before it is added: on the card of a call, in the form, and
 //! over the API.
 
 use askama::Template;
@@ -28,14 +28,12 @@ use web::time::RelTime;
 
 use super::permits::{self, PermissionBody, PermissionForm};
 
-/// Routes below the workspace.
 pub(super) fn pages(routes: Routes) -> Routes {
     routes
         .get("/approvals/{id}/recent", of_approval.needs(Can::Admin))
         .get("/permissions/preview", of_form.needs(Can::Admin))
 }
 
-/// Routes below `/api/v1`.
 pub(super) fn api(routes: Routes) -> Routes {
     routes
         .get(
@@ -55,9 +53,9 @@ pub(super) fn api(routes: Routes) -> Routes {
         )
 }
 
-/// The calls of one offer.
+/// The calls of an offered permission.
 struct Offer {
-    /// What is offered; empty for the permission of a form.
+    /// Label of the offer; empty for the permission of a form.
     label: String,
     summary: String,
     calls: Vec<CallLine>,
@@ -65,9 +63,9 @@ struct Offer {
 
 struct CallLine {
     at: RelTime,
-    /// What became of the call.
+    /// Outcome of the call.
     outcome: &'static str,
-    /// Name and page of the run; none for one that this person may not see.
+    /// Name and address of the run; `None` if this person may not see it.
     run: Option<(String, String)>,
 }
 
@@ -187,7 +185,7 @@ async fn of_approval(
     }
 }
 
-/// `GET /permissions/preview`: below the form, while it is filled in. What cannot be added yet says nothing.
+/// `GET /permissions/preview`: below the form while it is being filled in. Empty for an invalid permission.
 async fn of_form(
     ws: Ws,
     who: Person,

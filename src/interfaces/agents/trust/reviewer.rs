@@ -1,4 +1,4 @@
-//! The model that reviews what agents in the mode Auto ask.
+//! The reviewer: the model that decides on requests of agents in the mode Auto.
 
 use axum::response::Response;
 use schemars::JsonSchema;
@@ -21,12 +21,10 @@ use web::routes::{Doc, Needs, Routes};
 use web::session::Person;
 use web::shell::Flash;
 
-/// Routes below the workspace.
 pub(super) fn pages(routes: Routes) -> Routes {
     routes.post("/settings/policy/reviewer", set.needs(Can::Admin))
 }
 
-/// Routes below `/api/v1`.
 pub(super) fn api(routes: Routes) -> Routes {
     let shown = || {
         Doc::new("The model that reviews what agents in the mode Auto ask").returns::<Reviewer>()
@@ -41,7 +39,7 @@ pub(super) fn api(routes: Routes) -> Routes {
         .put("/policy/reviewer", api_set.needs(Can::Admin).doc(chosen))
 }
 
-/// What can be chosen, with what is.
+/// The models to choose from, with the current one selected.
 pub(super) fn choices(tx: &dyn Read) -> Result<Vec<Choice>, StoreError> {
     let now = queries::reviewer(tx)?;
     let mut choices = vec![Choice::new("", "Nobody: people are asked", now.is_none())];
@@ -59,10 +57,10 @@ pub(super) fn choices(tx: &dyn Read) -> Result<Vec<Choice>, StoreError> {
     Ok(choices)
 }
 
-/// What the form sends.
+/// The reviewer form.
 #[derive(Debug, Deserialize)]
 struct Chosen {
-    /// Connection and model; empty for nobody.
+    /// Connection and model; empty for none.
     #[serde(default)]
     reviewer: String,
 }

@@ -1,4 +1,4 @@
-//! What the sandbox of an agent's programs is asked for and does on this machine, below its behaviour and over the API.
+//! Requested and actual restrictions of the sandbox for an agent's programs, below its behaviour page and over the API.
 
 use askama::Template;
 use axum::response::Response;
@@ -15,12 +15,10 @@ use web::routes::{Doc, Needs, Routes};
 use web::session::Person;
 use web::shell::Shell;
 
-/// Routes below the workspace.
 pub(super) fn pages(routes: Routes) -> Routes {
     routes.get("/agents/{slug}/behaviour/sandbox", show.needs(Can::Read))
 }
 
-/// Routes below `/api/v1`.
 pub(super) fn api(routes: Routes) -> Routes {
     routes.get(
         "/agents/{agent}/sandbox",
@@ -43,7 +41,7 @@ struct SandboxPage {
 web::region!(SandboxPage, as_found, SandboxFound, "trust/sandbox-found.html");
 
 impl SandboxPage {
-    /// The tone of what the machine makes of it.
+    /// The tone of the actual protection.
     fn tone(&self) -> &'static str {
         match self.told.overall {
             "strong" => "ok",

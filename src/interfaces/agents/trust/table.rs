@@ -1,4 +1,4 @@
-//! What becomes of the calls of an agent's tools, for its page and for whoever asks why.
+//! Access decisions for an agent's tools.
 
 use features::agents::model::Agent;
 use features::browsers::queries as browsers;
@@ -13,10 +13,10 @@ use tool::{Effect, Group, ToolSpec};
 use web::form::sentence;
 use web::format;
 
-/// The tool of requests, whose calls are told apart by host.
+/// The tool for HTTP requests, whose calls are distinguished by host.
 pub(super) const REQUESTS: &str = "http_request";
 
-/// The groups of tools in the order in which they are shown.
+/// Tool groups in display order.
 const GROUPS: [(Group, &str); 8] = [
     (Group::Machine, "Programs"),
     (Group::Web, "Web"),
@@ -33,12 +33,12 @@ pub(super) struct Part {
     pub title: &'static str,
     /// "5 allowed, 1 asks".
     pub summary: String,
-    /// Whether it is shown unfolded: not all of it is allowed.
+    /// Whether the group starts expanded, because not everything is allowed.
     pub open: bool,
     pub rows: Vec<Row>,
 }
 
-/// A tool and what becomes of its calls.
+/// A tool with its access decision.
 pub(super) struct Row {
     pub tool: &'static str,
     pub tone: &'static str,
@@ -47,7 +47,7 @@ pub(super) struct Row {
     leave: AccessDecision,
 }
 
-/// What an answer is called in a table, and its tone.
+/// Label and tone of an access decision.
 pub(super) fn word_of(leave: AccessDecision) -> (&'static str, &'static str) {
     match leave {
         AccessDecision::Allow => ("Allowed", "ok"),
@@ -56,7 +56,7 @@ pub(super) fn word_of(leave: AccessDecision) -> (&'static str, &'static str) {
     }
 }
 
-/// The tools that an agent has by its switches.
+/// The tools that an agent has according to its switches.
 pub(super) fn tools_of(tx: &dyn Read, agent: &Agent) -> Result<Vec<&'static ToolSpec>, StoreError> {
     let browses = browsers::is_switched_on(tx, agent.id)?;
     let has = |spec: &&ToolSpec| {
@@ -65,10 +65,10 @@ pub(super) fn tools_of(tx: &dyn Read, agent: &Agent) -> Result<Vec<&'static Tool
     Ok(tools::all().iter().filter(has).collect())
 }
 
-/// The tool of this name.
+/// The tool with this name.
 ///
 /// # Errors
-/// In words, with the names that come near.
+/// Names similar tools.
 pub(super) fn tool_named(name: &str) -> Result<&'static ToolSpec, String> {
     let all = tools::all();
     all.iter().find(|spec| spec.name == name).ok_or_else(|| {
@@ -77,7 +77,7 @@ pub(super) fn tool_named(name: &str) -> Result<&'static ToolSpec, String> {
     })
 }
 
-/// What becomes of calls of a tool.
+/// The decision for calls of a tool.
 fn verdict(
     tx: &dyn Read,
     agent: AgentId,
@@ -88,7 +88,7 @@ fn verdict(
     authorize::weigh(tx, &[agent], None, &Facts::of(spec.name, spec.effect, reach, now))
 }
 
-/// All tools of an agent by group, each with what becomes of its calls.
+/// All tools of an agent by group, with their decisions.
 pub(super) fn parts(tx: &dyn Read, agent: &Agent, now: Timestamp) -> Result<Vec<Part>, StoreError> {
     let programs = authorize::programs(tx, &[agent.id])?;
     let kept = queries::kept(tx, Some(agent.id))?;
@@ -125,7 +125,7 @@ pub(super) fn parts(tx: &dyn Read, agent: &Agent, now: Timestamp) -> Result<Vec<
     Ok(parts)
 }
 
-/// What else is true of the calls of a tool, behind what its mode makes of it; empty for most.
+/// Exceptions from the decision that a mode makes for a tool; empty for most tools.
 pub(super) fn besides(
     spec: &ToolSpec,
     (leave, rule): (AccessDecision, Option<PermissionId>),
@@ -159,7 +159,7 @@ fn summary(rows: &[Row]) -> String {
     told.join(", ")
 }
 
-/// What programs of an agent reach on this machine, in a sentence.
+/// What the agent's programs can reach, in a sentence.
 pub(super) fn programs(tx: &dyn Read, agent: &Agent) -> Result<&'static str, StoreError> {
     if !agent.exec {
         return Ok("It runs no programs.");

@@ -1,4 +1,4 @@
-//! Whether an agent heeds that it has read words from outside.
+//! Whether an agent continues on its own after reading untrusted content.
 
 use axum::response::Response;
 use schemars::JsonSchema;
@@ -18,12 +18,10 @@ use web::routes::{Doc, Needs, Routes};
 use web::session::Person;
 use web::shell::Flash;
 
-/// Routes below the workspace.
 pub(super) fn pages(routes: Routes) -> Routes {
     routes.post("/agents/{slug}/behaviour/autonomy", set.needs(Can::Admin).proved())
 }
 
-/// Routes below `/api/v1`.
 pub(super) fn api(routes: Routes) -> Routes {
     routes.put(
         "/agents/{agent}/autonomy",
@@ -35,10 +33,10 @@ pub(super) fn api(routes: Routes) -> Routes {
     )
 }
 
-/// What the form sends.
+/// The autonomy form.
 #[derive(Debug, Deserialize)]
 pub(super) struct Chosen {
-    /// `on`; nothing while the box is empty.
+    /// `on`, or empty if unchecked.
     #[serde(default)]
     autonomous: String,
 }

@@ -1,5 +1,4 @@
-//! `/api/v1/changes`: the feed for programs, as pages, as a long poll, or as a stream that resumes; and
-//! `/api/v1/activity`, what happened in words.
+//! `/api/v1/changes`: the feed as pages, long poll or resumable stream. `/api/v1/activity`: the same changes in words.
 
 mod poll;
 mod events;
@@ -34,14 +33,13 @@ use poll::Poll;
 
 use features::activity::feed::{self, Change, FeedRequest, Only, Part};
 
-/// Entries of one answer, unless asked for fewer.
+/// Default number of entries per response.
 const LIMIT: usize = 100;
-/// The most.
+/// Maximum number of entries per response.
 const MAX_LIMIT: usize = 500;
-/// The longest wait of a long poll.
+/// Maximum wait of a long poll, in seconds.
 const MAX_WAIT: u64 = 30;
 
-/// Routes below `/api/v1`.
 #[must_use]
 pub fn routes() -> Routes {
     let snapshot = || {
@@ -94,7 +92,7 @@ struct ActivityParams {
 #[derive(Serialize)]
 struct Page {
     items: Vec<Change>,
-    /// Give this back as `after`.
+    /// Cursor for the next request's `after`.
     next: String,
 }
 
@@ -113,10 +111,10 @@ struct PageDoc {
     next: String,
 }
 
-/// Where to begin.
+/// Parses the start cursor.
 ///
 /// # Errors
-/// 410 when the place belongs to another life of the store: what was there may be gone.
+/// 410 if the cursor belongs to another incarnation of the store, whose entries may be gone.
 fn begin(ws: &Ws, field: &str, text: Option<&str>) -> Result<Cursor, ApiError> {
     let head = ws.store.head();
     let after = match text {
@@ -128,7 +126,7 @@ fn begin(ws: &Ws, field: &str, text: Option<&str>) -> Result<Cursor, ApiError> {
     if ws.store.knows(after)? { Ok(after) } else { Err(other_life("cursor", head)) }
 }
 
-/// What was given back is from before a restore.
+/// The cursor predates a restore.
 fn other_life(what: &str, head: Cursor) -> ApiError {
     let text = format!(
         "the {what} belongs to another life of this workspace; take a snapshot: read /api/v1/snapshot \
@@ -183,7 +181,7 @@ async fn changes(
         poll.look();
         let (items, next) = read(&ws, after, Arc::clone(&wish)).await?;
         after = next;
-        // Who asks for what is rare is told how far that was looked for, and goes on from there.
+        // A client with a rare filter gets the cursor reached so far and continues from there.
         let is_behind = next.seq < ws.store.head().seq;
         if !items.is_empty() || poll.is_over(is_behind) {
             return Ok(Json(Page { items, next: next.to_string() }).into_response());
@@ -192,7 +190,7 @@ async fn changes(
     }
 }
 
-/// A piece of what is asked for, and the place behind all that was looked at for it.
+/// One page of matching changes, and the cursor after everything scanned.
 async fn read(
     ws: &Ws,
     after: Cursor,
@@ -202,7 +200,7 @@ async fn read(
         .await
 }
 
-/// What is wanted of the entries.
+/// Parses the filters.
 fn only(ws: &Ws, asked: &ActivityParams) -> Result<Only, ApiError> {
     let words = |text: &Option<String>| -> Vec<String> {
         let text = text.as_deref().unwrap_or_default();
@@ -271,7 +269,7 @@ impl Reader {
         })
     }
 
-    /// Reads what is new; none when the disk fails.
+    /// Reads new entries; `None` if reading fails.
     async fn fill(&mut self) -> Option<()> {
         let found = read(&self.ws, self.after, Arc::clone(&self.wish)).await;
         let (found, next) =
@@ -291,7 +289,7 @@ impl Reader {
                 return Some(frame);
             }
             if self.after.seq < *self.head.borrow_and_update() {
-                // Rights are asked for again before anything is handed out.
+                // Re-check access before sending data.
                 if !(self.alive.0)() {
                     return None;
                 }
@@ -300,7 +298,7 @@ impl Reader {
                     if self.end <= Instant::now() {
                         return None;
                     }
-                    // Nothing to hear in all that, and the client sees how far it was looked for.
+                    // No match, but the client learns the cursor reached.
                     self.queue.push_back(sse::place(&self.after.to_string()));
                 }
                 continue;
@@ -318,7 +316,7 @@ impl Reader {
                     if self.end <= Instant::now() || !(self.alive.0)() {
                         return None;
                     }
-                    // Also where all was left out: a client that is cut off need not look at it again.
+                    // Also sent if everything was filtered out, so that a reconnecting client does not scan it again.
                     self.queue.push_back(sse::place(&self.after.to_string()));
                 }
             }
@@ -328,7 +326,7 @@ impl Reader {
 
 // ── The snapshot ──
 
-/// Rows of one page of a snapshot.
+/// Rows per snapshot page.
 const SNAPSHOT: usize = 500;
 
 #[derive(Deserialize, JsonSchema)]

@@ -1,4 +1,4 @@
-//! What lets people, programs and agents in to activity: pages and API.
+//! Pages and API of activity.
 
 pub mod api;
 pub mod pages;

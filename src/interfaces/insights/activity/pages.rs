@@ -36,12 +36,11 @@ use features::activity::queries::{self, By, Filter, Found, Undo};
 use features::activity::rules;
 use features::activity::words::Words;
 
-/// Lines of one page.
+/// Lines per page.
 const PAGE: usize = 50;
-/// What somebody stored of a text within so long is one line.
+/// Edits of a text by one author within this time are one line, in milliseconds.
 const WRITING_MS: i64 = 600_000;
 
-/// Routes below the workspace.
 #[must_use]
 pub fn routes() -> Routes {
     Routes::new()
@@ -63,16 +62,16 @@ struct ActivityPageParams {
     /// Only entries with this kind of event.
     #[serde(skip_serializing_if = "Option::is_none")]
     event: Option<String>,
-    /// Only what was done to this: `MC-12`, `R-7`.
+    /// Only changes to this record: `MC-12`, `R-7`.
     #[serde(skip_serializing_if = "Option::is_none")]
     record: Option<String>,
-    /// Only for this reason.
+    /// Only this cause.
     #[serde(skip_serializing_if = "Option::is_none")]
     cause: Option<String>,
-    /// Only through this run: `R-7`.
+    /// Only changes by this run: `R-7`.
     #[serde(skip_serializing_if = "Option::is_none")]
     run: Option<String>,
-    /// Only through this routine: its name or id.
+    /// Only changes by this routine, by name or id.
     #[serde(skip_serializing_if = "Option::is_none")]
     routine: Option<String>,
     /// Only from this day on.
@@ -83,13 +82,13 @@ struct ActivityPageParams {
     to: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     before: Option<String>,
-    /// How many lines the page shows already.
+    /// Number of lines that the page already shows.
     #[serde(skip_serializing)]
     have: Have,
 }
 
 impl ActivityPageParams {
-    /// The same without empty words, which forms send.
+    /// Drops the empty values that forms send.
     fn tidy(self) -> Self {
         let word = |text: Option<String>| {
             text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
@@ -109,7 +108,7 @@ impl ActivityPageParams {
         }
     }
 
-    /// What the audit's search is asked for, where the simple filters do not do.
+    /// The audit query, if the simple filters are not sufficient.
     fn narrow(&self) -> Option<audit::AuditParams> {
         let by = self.by.clone();
         let one = by.as_deref().is_some_and(|by| By::ALL.iter().all(|known| known.word() != by));
@@ -140,7 +139,7 @@ impl ActivityPageParams {
     }
 }
 
-/// The page with these filters.
+/// Address of the page with these filters.
 fn address(ws: &Ws, asked: &ActivityPageParams) -> String {
     let query = serde_urlencoded::to_string(asked).unwrap_or_default();
     match query.is_empty() {
@@ -154,11 +153,11 @@ struct Row {
     who: Face,
     words: Words,
     href: String,
-    /// Through which run or routine: an icon, its name and its page.
+    /// The run or routine behind the change: icon, name and address.
     via: Option<(&'static str, String, String)>,
-    /// Everything that it changed.
+    /// Address of all changes of the entry.
     entry: String,
-    /// Where it can be undone, or empty.
+    /// Address of "undo"; may be empty.
     undo: String,
 }
 
@@ -178,20 +177,20 @@ struct Show {
     causes: Vec<Choice>,
     routines: Vec<Choice>,
     asked: ActivityPageParams,
-    /// What is wrong with a filter.
+    /// An invalid filter.
     wrong: Wrong,
-    /// Whether more than the simple filters is asked for.
+    /// Whether filters beyond the simple ones are set.
     narrow: bool,
     days: Vec<Day>,
     live: Option<Live>,
     next: String,
-    /// What was looked through without finding a line, or empty.
+    /// How far the search went without a result; may be empty.
     passed: String,
-    /// Where everything is, if only a part was asked for.
+    /// Address of the unfiltered page, if a filter is set.
     all: Option<String>,
 }
 
-/// The lines alone: what renews itself, and what "more" adds.
+/// The lines alone: the live region, and the response of "more".
 #[derive(Template)]
 #[template(path = "activity/_days.html")]
 struct Days {
@@ -228,7 +227,7 @@ async fn show(
         address(&ws, &ActivityPageParams { before, ..asked.clone() })
     };
     let next = found.next.map(|seq| at(Some(seq))).unwrap_or_default();
-    // Only the first page grows at its top.
+    // Only the first page gets new lines.
     let live = asked.before.is_none().then(|| {
         let tables = ["tasks", "comments", "deliverables", "reviews", "agents", "runs", "settings"];
         let tables = tables.into_iter().chain(["streams", "labels", "series", "routines"]);
@@ -267,13 +266,13 @@ async fn show(
     html::page(&page)
 }
 
-/// What happened, by the simple filters.
+/// Activity by the simple filters.
 async fn simple(ws: &Ws, who: &Person, filter: Filter, limit: usize) -> Result<Found, PageError> {
     let wanted = (Looker::of(who), filter);
     Ok(ws.read_blocking(move |ws| queries::lines(ws, wanted, limit)).await?)
 }
 
-/// What happened, by the search of the audit; or what is wrong with what is asked for.
+/// Activity by the audit search, or the error of an invalid filter.
 async fn search(
     ws: &Ws,
     who: &Person,
@@ -294,8 +293,7 @@ async fn search(
     .await
 }
 
-/// What was looked through without finding a line, where there is more behind it: the page says so and goes on
-/// by itself.
+/// How far the search went without a result, if there is more to search. The page says so and continues automatically.
 fn passed(ws: &Ws, found: &Found, (is_first, zone): (bool, &TimeZone)) -> String {
     let (Some(next), Some(at), true) = (found.next, found.reached, found.lines.is_empty()) else {
         return String::new();
@@ -345,7 +343,7 @@ fn by_day(ws: &Ws, lines: Vec<queries::Line>, (now, zone): (Timestamp, &TimeZone
     let mut last: Option<(Timestamp, Words)> = None;
     for line in lines {
         let writing = line.words.is_writing();
-        // The last row of them stands for all that somebody stored while they wrote.
+        // The last row represents all saves of a text while its author was writing.
         if let Some((at, words)) = last.as_mut().filter(|_| writing)
             && *words == line.words
             && at.as_millisecond() - line.at.as_millisecond() <= WRITING_MS
@@ -399,20 +397,20 @@ async fn events(
     let places = sse::places(&ws, &who)?;
     let last = headers.get("last-event-id").map(|value| value.to_str().unwrap_or("unreadable"));
     let asked = last.or(query.after.as_deref()).filter(|text| !text.is_empty());
-    // A place that cannot be read is one that no store knows: the page is told to begin afresh.
+    // An unreadable cursor counts as unknown, so the page is told to reload.
     let unknown = Cursor { seq: u64::MAX, ..ws.store.head() };
     let after = asked.map(|text| text.parse::<Cursor>().unwrap_or(unknown));
     let (place, account) = (ws.clone(), who.account);
-    // ok: a store that cannot be read lets nobody hear anything.
+    // ok: an unreadable store sends no events.
     let hears = move |run| place.read(|snap| talk::may_hear(snap, run, account)).unwrap_or(false);
     let doors = (alive, Hears(Box::new(hears)));
     let here = matches!(who.via, Via::SignIn(_)).then(|| Here::come(&ws, &who));
     let stream = PageStream::open(ws, doors, after, places)?;
-    // Dropped with the stream, however that ends.
+    // Dropped when the stream ends.
     Ok(sse::respond(stream.frames().inspect(move |_| _ = &here)))
 }
 
-/// Somebody looks at a page: their visit goes on for as long as its stream is open.
+/// A visit of a person, which lasts while the page's stream is open.
 struct Here {
     ws: Ws,
     account: AccountId,
@@ -426,11 +424,11 @@ impl Here {
         here
     }
 
-    /// Writes what nobody waits for, where it says something new.
+    /// Writes in the background, if there is something new to write.
     fn note(&self, write: fn(&mut WriteTx<'_>, AccountId) -> Result<(), StoreError>) {
         let (ws, account, actor) = (self.ws.clone(), self.account, self.actor);
         let now = ws.app.clock.now();
-        // ok: a store that cannot be read says so elsewhere; a visit less is remembered.
+        // ok: an unreadable store is reported elsewhere; only a visit is lost.
         let is_news = ws.read(|snap| rules::is_news(snap, account, now)).unwrap_or(false);
         if !is_news || !ws.is_active() {
             return;
@@ -451,7 +449,7 @@ impl Drop for Here {
     }
 }
 
-/// `POST /visits/away`: what happened since the last visit is told no more.
+/// `POST /visits/away`: dismisses the summary since the last visit.
 async fn put_away(app: App, ws: Ws, who: Person, hx: Hx) -> Result<Response, PageError> {
     let account = who.account;
     ws.write(&who, move |tx| rules::put_away(tx, account)).await?;

@@ -27,14 +27,13 @@ use features::audit::model::Keeping;
 use features::audit::queries::{self, AuditParams, AuditQuery, Reach, Source, Values};
 use features::audit::rules::{self, AuditError};
 
-/// Entries of one answer, unless asked for fewer.
+/// Default number of entries per response.
 const LIMIT: usize = 50;
-/// The most.
+/// Maximum number of entries per response.
 const MAX_LIMIT: usize = 200;
-/// Entries of one piece of an export.
+/// Entries per chunk of an export.
 const PIECE: usize = 500;
 
-/// Routes below `/api/v1`.
 #[must_use]
 pub fn routes() -> Routes {
     let search = || {
@@ -76,9 +75,9 @@ pub fn routes() -> Routes {
         .put("/audit/retention", set_keeping.needs(Can::Admin).doc(keep))
 }
 
-/// One answer ends behind about so many bytes.
+/// A response ends after about this many bytes.
 const ENOUGH: usize = 256 << 10;
-/// So many changes and events of an entry are told.
+/// Maximum number of changes, and of events, shown per entry.
 const MOST_OF_ENTRY: usize = 100;
 
 /// How far a search came.
@@ -130,7 +129,7 @@ async fn list(
     Ok(Json(ws.read_blocking(move |ws| found(ws, &who, &asked, limit)).await?))
 }
 
-/// Looks for entries. May take a while.
+/// Searches for entries. May be slow, so it runs on a blocking thread.
 fn found(ws: &Ws, who: &Person, asked: &AuditParams, limit: usize) -> Result<PageView, AuditError> {
     let wish = AuditQuery::new(ws, asked, (Some(who.account), &who.time_zone()))?.through(who.via);
     let store = store_of(ws, wish.source);
@@ -165,7 +164,7 @@ fn found(ws: &Ws, who: &Person, asked: &AuditParams, limit: usize) -> Result<Pag
     })
 }
 
-/// The first entries that fit into an answer, each with its first changes and events; and whether there were more.
+/// The first entries that fit into a response, each with its first changes and events, and whether there were more.
 fn within_limits(items: Vec<Value>) -> (Vec<Value>, bool) {
     let (mut size, all) = (0, items.len());
     let mut kept = Vec::with_capacity(all);
@@ -188,7 +187,7 @@ fn within_limits(items: Vec<Value>) -> (Vec<Value>, bool) {
     (kept, is_cut)
 }
 
-/// Adds to the changes of an entry what differs, as far as that may be read.
+/// Adds the changed values to an entry, as far as the reader may see them.
 fn tell_values(
     values: &Values<'_>,
     schema: &Schema,
@@ -224,10 +223,10 @@ async fn send(
     Ok(export(ws, who, alive, asked).await?)
 }
 
-/// Everything that is asked for as JSON Lines, oldest first; each piece is a short snapshot of its own.
+/// Streams all matching entries as JSON Lines, oldest first. Each chunk reads its own short snapshot.
 ///
 /// # Errors
-/// When what is asked for means nothing.
+/// The filter is invalid.
 pub(super) async fn export(
     ws: Ws,
     who: Person,
@@ -264,7 +263,7 @@ fn lines(
         if until <= after {
             return None;
         }
-        // Rights are asked for again before anything more is handed out; what breaks off is not whole.
+        // Re-check access before sending more data. An aborted stream tells the client that the export is incomplete.
         if !(alive.0)() {
             return Some((Err(StoreError::CalledOff), (ws, wish, alive, until)));
         }

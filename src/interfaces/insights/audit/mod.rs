@@ -1,4 +1,4 @@
-//! What lets people, programs and agents in to audit: pages and API.
+//! Pages and API of the audit.
 
 pub mod api;
 pub mod pages;

@@ -1,4 +1,4 @@
-//! Settings → Audit: what was done, whether the record of it is sound, what is kept of former versions.
+//! Settings, Audit: the audit log, verification of the journal, and retention of former versions.
 
 use std::time::Duration;
 
@@ -32,12 +32,11 @@ use features::audit::model::Keeping;
 use features::audit::queries::{self, AuditParams, AuditQuery, Line, Reach, Source};
 use features::audit::rules::{self, AuditError};
 
-/// Lines of one page.
+/// Lines per page.
 const PAGE: usize = 40;
 /// Time limit for counting former versions.
 const COUNTING: Duration = Duration::from_secs(1);
 
-/// Routes below the workspace.
 #[must_use]
 pub fn routes() -> Routes {
     Routes::new()
@@ -58,13 +57,13 @@ fn address(ws: &Ws, asked: &AuditParams) -> String {
     }
 }
 
-// ── What was done ──
+// ── Audit log ──
 
 struct Row {
     line: Line,
     at: RelTime,
     via_href: String,
-    /// What leads to all entries of the same request, job or undo; or empty.
+    /// Address of all entries of the same request, job or undo; may be empty.
     same_href: String,
     said: Vec<Said>,
 }
@@ -82,7 +81,7 @@ struct Day {
     rows: Vec<Row>,
 }
 
-/// The lines alone: what "more" adds.
+/// The lines alone: the response of "more".
 #[derive(Template)]
 #[template(path = "audit/_days.html")]
 struct Days {
@@ -90,7 +89,7 @@ struct Days {
     next: String,
     searched: String,
     narrow: bool,
-    /// Whether it begins with the newest.
+    /// Whether the page begins with the newest entry.
     is_first: bool,
 }
 
@@ -114,7 +113,7 @@ struct Show {
     is_first: bool,
     check: CheckView,
     keeping: KeepingForm,
-    /// Address of [`FormerVersions`], which counts longer than a page may take.
+    /// Address of [`FormerVersions`]; counting is too slow for the page itself.
     former_versions: String,
     tables: Vec<Choice>,
     redact: RedactForm,
@@ -201,7 +200,7 @@ fn by_day(
     days
 }
 
-/// The page, made on a thread that may block: it looks through the feed.
+/// Builds the page on a blocking thread, since it scans the feed.
 async fn page(
     app: &App,
     ws: &Ws,
@@ -268,7 +267,7 @@ fn made(
     })
 }
 
-/// How many former versions there are, and their size.
+/// Number and size of former versions.
 #[derive(Template)]
 #[template(source = "<span>{{ summary }}</span>", ext = "html")]
 struct FormerVersions {
@@ -317,9 +316,9 @@ async fn send(
     export(ws, who, alive, asked).await
 }
 
-// ── Whether it is sound ──
+// ── Verification ──
 
-/// How the last verification stands.
+/// State of the last verification.
 #[derive(Default)]
 struct CheckView {
     url: String,
@@ -403,7 +402,7 @@ async fn check(app: App, ws: Ws, who: Person) -> Result<Response, PageError> {
 }
 
 async fn begin(app: App, ws: Ws, who: Person, hx: Hx) -> Result<Response, PageError> {
-    // Who asks while it runs sees how far it is.
+    // A request during a verification shows its progress.
     let _running = queries::begin_verify(&ws, Depth::There, Reach::of(&app, who.account)?);
     if hx.is_partial() {
         return html::fragment(&Check { check: CheckView::of(&app, &ws, &who)? });
@@ -411,7 +410,7 @@ async fn begin(app: App, ws: Ws, who: Person, hx: Hx) -> Result<Response, PageEr
     Ok(hx.go_to(&ws.url("settings/audit")))
 }
 
-// ── What is kept ──
+// ── Retention ──
 
 #[derive(Clone, Default, Deserialize)]
 struct KeepingForm {
@@ -473,7 +472,7 @@ struct RedactForm {
     table: String,
     #[serde(default)]
     id: String,
-    /// The id again, typed.
+    /// The id, typed again as confirmation.
     #[serde(default)]
     sure: String,
 }

@@ -1,4 +1,4 @@
-//! What needs somebody, below `/api/v1`: the rows of the first page, and what is put away of them.
+//! The API of the dashboard's "needs you" list: entries, snooze and dismiss.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -17,10 +17,9 @@ use web::extract::{Json, Path};
 use web::routes::{Doc, Needs, Routes};
 use web::session::Person;
 
-/// Why a second time needs no key.
+/// Why no `Idempotency-Key` is needed.
 const TWICE: &str = "done twice is done once";
 
-/// Routes below `/api/v1`.
 #[must_use]
 pub fn routes() -> Routes {
     Routes::new()

@@ -1,4 +1,4 @@
-//! What lets people, programs and agents in to dashboard: pages and API.
+//! Pages and API of the dashboard.
 
 pub mod api;
 pub mod pages;

@@ -1,4 +1,4 @@
-//! Putting away what needs somebody, for the page and the API alike.
+//! Snoozing, dismissing and restoring dashboard entries; shared by page and API.
 
 use app::Ws;
 use features::dashboard::model::PutAway;
@@ -7,7 +7,7 @@ use features::dashboard::rules::{self, NeedError, NewAway};
 use kernel::Timestamp;
 use web::session::Person;
 
-/// Puts a row that the person sees away, until a moment or for good.
+/// Snoozes an entry that the person sees until a time, or dismisses it.
 pub(super) async fn put_away(
     ws: &Ws,
     who: &Person,
@@ -27,13 +27,13 @@ pub(super) async fn put_away(
     ws.write(who, move |tx| rules::put_away(tx, new)).await
 }
 
-/// Brings something back that the person has put away.
+/// Restores an entry.
 pub(super) async fn restore(ws: &Ws, who: &Person, id: String) -> Result<(), NeedError> {
     open(ws)?;
     ws.write(who, move |tx| rules::restore(tx, &id)).await
 }
 
-/// Refuses what is written in a workspace that nobody works in.
+/// Refuses writes in a closed workspace.
 fn open(ws: &Ws) -> Result<(), NeedError> {
     ws.closed_words().map_or(Ok(()), |words| Err(NeedError::Closed(words)))
 }

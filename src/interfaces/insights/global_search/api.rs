@@ -1,4 +1,4 @@
-//! `/api/v1/search`: search for programs.
+//! `/api/v1/search`
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -13,12 +13,11 @@ use web::session::Person;
 use features::global_search::model::Kind;
 use features::global_search::queries::{self, DEEPEST, NEAR, SearchRequest};
 
-/// Hits of one answer, unless asked for fewer.
+/// Default number of results.
 const LIMIT: usize = 25;
-/// The most.
+/// Maximum number of results.
 const MAX_LIMIT: usize = 100;
 
-/// Routes below `/api/v1`.
 #[must_use]
 pub fn routes() -> Routes {
     Routes::new().get(

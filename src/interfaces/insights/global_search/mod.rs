@@ -1,4 +1,4 @@
-//! What lets people, programs and agents in to finder: pages and API.
+//! Pages and API of the global search.
 
 pub mod api;
 pub mod pages;

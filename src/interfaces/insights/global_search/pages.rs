@@ -1,4 +1,4 @@
-//! The search page and the palette.
+//! The search page and the command palette.
 
 use askama::Template;
 use axum::response::Response;
@@ -26,10 +26,9 @@ use features::global_search::queries::view::{self, Hit};
 use features::global_search::queries::{self, DEEPEST, NEAR, Page, SearchRequest, places};
 use features::workspace::queries::modules::Off;
 
-/// Hits of one page.
+/// Results per page.
 const PAGE: usize = 25;
 
-/// Routes below the workspace.
 #[must_use]
 pub fn routes() -> Routes {
     Routes::new().get("/search", show.needs(Can::Read)).get("/palette", offered.needs(Can::Read))
@@ -46,7 +45,7 @@ struct SearchPageParams {
     after: usize,
 }
 
-/// A hit as a row.
+/// A result as a row.
 struct Row {
     glyph: &'static str,
     state: &'static str,
@@ -69,15 +68,15 @@ struct Show {
     kinds: Vec<Tab>,
     rows: Vec<Row>,
     next: String,
-    /// What is said over the hits, or nothing.
+    /// Notice above the results; may be empty.
     said: String,
-    /// Whether something was looked for.
+    /// Whether there is a search text.
     asked: bool,
-    /// Who can be asked it.
+    /// The agents that can be asked.
     asking: Option<Asking>,
 }
 
-/// The rows alone: what "more" adds.
+/// The rows alone: the response of "more".
 #[derive(Template)]
 #[template(path = "finder/_rows.html")]
 struct Rows {
@@ -144,7 +143,7 @@ async fn show(
     html::page(&Show { shell, q, kind, kinds: tabs, rows, next, said, asked, asking })
 }
 
-/// The pages of HQ that fit stand at the end of the first page.
+/// Adds matching pages of HQ at the end of the first page.
 fn add_places(
     (who, off): (&Person, &Off),
     q: &str,
@@ -163,7 +162,7 @@ fn add_places(
     }
 }
 
-/// What is called by its name stands before all that has the name somewhere.
+/// Moves a record with exactly this name to the front.
 fn add_named(named: Option<Hit>, page: &mut Page) {
     let Some(hit) = named else { return };
     match page.hits.iter().position(|other| other.path == hit.path) {
@@ -219,7 +218,7 @@ fn summary(page: &Page, q: &str) -> String {
 #[serde(default)]
 struct SearchForm {
     q: String,
-    /// Addresses in the workspace that were opened before, with commas, the last first.
+    /// Recently opened addresses of the workspace, newest first, separated by commas.
     seen: String,
 }
 

@@ -25,7 +25,6 @@ use features::health::queries::letters::{self, LetterParams, Letters};
 use features::health::queries::{self, How};
 use features::health::rules::{self, Act, HealthError};
 
-/// Routes below `/api/v1`.
 #[must_use]
 pub fn routes() -> Routes {
     let health = || Doc::new("How each part of HQ is").returns::<HealthDoc>();
@@ -65,7 +64,7 @@ pub fn routes() -> Routes {
 
 // ── Health ──
 
-/// How each part is.
+/// Health of all parts.
 #[derive(Serialize)]
 struct Health {
     status: How,
@@ -126,7 +125,7 @@ pub struct ConsumerView {
 }
 
 impl ConsumerView {
-    /// The view of a consumer at this moment.
+    /// The current view of a consumer.
     #[must_use]
     pub fn of(one: Standing, now: Timestamp) -> Self {
         let rebuilt_rows = one.rebuilding.as_ref().map(|rebuilding| match rebuilding {
@@ -176,10 +175,10 @@ async fn consumers(app: App, ws: Ws) -> Result<Json<List>, ApiError> {
     Ok(Json(List { items, next: None }))
 }
 
-/// A consumer that people steer.
+/// A consumer that people can control.
 ///
 /// # Errors
-/// When there is none of that name, or it follows by itself.
+/// The name is unknown, or the consumer runs without control.
 pub fn named(app: &App, name: &str) -> Result<Arc<dyn Consume>, HealthError> {
     if app.consumers.follower(name).is_some() {
         let text = "it follows by itself; what it gave up can be tried again or dropped";
@@ -200,7 +199,7 @@ struct ActBody {
 }
 
 impl ActBody {
-    /// The entry that the act is about.
+    /// The entry that the action concerns.
     fn about(&self, word: &str) -> Option<u64> {
         if word == "skip" { self.entry } else { self.to }
     }
@@ -242,10 +241,10 @@ async fn view(app: &App, ws: &Ws, one: Arc<dyn Consume>) -> Result<Json<Consumer
     Ok(Json(ConsumerView::of(standing, app.clock.now())))
 }
 
-/// Whoever may have given entries up: a consumer, the search index, or another follower of the feed.
+/// A source of abandoned entries: a consumer, the search index, or another follower of the feed.
 ///
 /// # Errors
-/// When there is nobody of that name.
+/// The name is unknown.
 pub fn giving_up(app: &App, name: &str) -> Result<Arc<dyn Consume>, HealthError> {
     if name == index::NAME {
         return Ok(Arc::new(index::Letters));

@@ -1,4 +1,4 @@
-//! What lets people, programs and agents in to health: pages and API.
+//! Pages and API of health.
 
 pub mod api;
 pub mod pages;

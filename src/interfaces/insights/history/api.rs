@@ -33,12 +33,11 @@ use features::history::queries::{id_text, is_only_one, next_place, place, record
 use features::history::rules::{self, Undone};
 use features::history::undo;
 
-/// How many records a preview tells of each kind.
+/// Maximum number of records of each kind in a preview.
 const MAX_TOLD: usize = 1_000;
-/// A page of versions ends behind about so many bytes.
+/// A page of versions ends after about this many bytes.
 const ENOUGH: usize = 2 << 20;
 
-/// Routes below `/api/v1`.
 #[must_use]
 pub fn routes() -> Routes {
     Routes::new()
@@ -170,7 +169,7 @@ async fn history(
     ))
 }
 
-/// Looks a record's versions up and tells them. May take a while.
+/// Reads a page of a record's versions. May be slow, so it runs on a blocking thread.
 fn version_page(
     ws: &Ws,
     who: &Person,
@@ -196,7 +195,7 @@ fn version_page(
     })
 }
 
-/// Tells what stands in a snapshot.
+/// Formats versions of one snapshot.
 struct Teller<'a> {
     ws: &'a Ws,
     names: Names<'a>,
@@ -409,7 +408,7 @@ async fn seen(ws: &Ws, who: Person, body: UndoBody) -> Result<Preview, HistoryEr
     ws.read_blocking(move |ws| ws.read(|snap| foreseen(ws, snap, &who, &body))).await
 }
 
-/// Works out what an undo would do. May take a while.
+/// Computes the effect of an undo. May be slow, so it runs on a blocking thread.
 fn foreseen(
     ws: &Ws,
     snap: &Snap<'_>,
@@ -510,7 +509,7 @@ struct UndoneView {
     files: usize,
 }
 
-/// What is asked for by an undo: what an earlier try has done, or what is to be done.
+/// An undo request: the result of an earlier request with the same key, or the changes to undo.
 enum Order {
     Before(Undone),
     Now(Wanted),
@@ -523,7 +522,7 @@ async fn apply(
     Json(body): Json<UndoBody>,
 ) -> Result<Json<UndoneView>, ApiError> {
     let basis = body.basis()?;
-    // What was taken away has no name any more, which a repeat may tell it by.
+    // A deleted record can no longer be found by name, so a repeated request is recognised by its key first.
     let (known, own, person) = (once.clone(), body.clone(), who.clone());
     let asked = ws.read_blocking(move |ws| {
         ws.read(|snap| match known.answered(snap)? {

@@ -1,4 +1,4 @@
-//! What lets people, programs and agents in to history: pages and API.
+//! Pages and API of history.
 
 pub mod api;
 pub mod pages;

@@ -23,7 +23,6 @@ use web::idempotency::Once;
 use web::routes::{Doc, Needs as _, Routes};
 use web::session::Person;
 
-/// Routes below `/api/v1`.
 #[must_use]
 pub fn api() -> Routes {
     Routes::new()

@@ -1,5 +1,4 @@
-//! Writing, changing, settling and removing comments. The timeline that shows them belongs to the page of what
-//! they are on.
+//! Writing, editing, resolving and deleting comments. The timeline is part of the page of the commented record.
 
 use askama::Template;
 use axum::http::StatusCode;
@@ -27,10 +26,9 @@ use web::session::Person;
 use web::shell::{Flash, Shell};
 use web::{flash, format, html};
 
-/// How many names are offered at once.
+/// Maximum number of completions.
 const OFFERS: usize = 6;
 
-/// Routes below the workspace.
 #[must_use]
 pub fn routes() -> Routes {
     Routes::new()
@@ -68,14 +66,14 @@ struct ReachPart {
     composer: Composer,
 }
 
-/// The words of a comment in its place.
+/// The text of a comment.
 #[derive(Template)]
 #[template(path = "comments/_words.html")]
 struct WordsPart {
     said: CommentView,
 }
 
-/// The same, to be changed.
+/// The edit form of a comment.
 #[derive(Template)]
 #[template(path = "comments/_edit.html")]
 struct EditPart {
@@ -88,7 +86,7 @@ struct EditPart {
     error: String,
 }
 
-/// A page with one comment: to change it, or to mend one that was refused.
+/// A page with one comment, to edit it or to correct a rejected one.
 #[derive(Template)]
 #[template(path = "comments/write.html")]
 struct WritePage {
@@ -111,21 +109,21 @@ struct WritePage {
 struct CommentForm {
     body: String,
     note_only: String,
-    /// The comment that is answered.
+    /// The comment that this one replies to.
     parent: String,
-    /// What a second press is known by.
+    /// Key that identifies a repeated submission.
     key: String,
-    /// What the comment was when the editing began.
+    /// The text when editing began.
     was: String,
 }
 
-/// The page of what is commented on, at one of its comments or not.
+/// Address of the commented record, optionally at one comment.
 fn at(scene: &ViewContext, spot: &Spot, id: Option<CommentId>) -> String {
     let page = scene.ws.url(&spot.path);
     id.map_or(page.clone(), |id| format!("{page}#c-{id}"))
 }
 
-/// Leads to the page of a record; what the box is to begin with goes along.
+/// Redirects to the page of a record, with the quote or reply for the comment box.
 async fn place(
     ws: Ws,
     hx: Hx,
@@ -192,7 +190,7 @@ async fn add(
     }
 }
 
-/// Which comment the box begins with.
+/// The comment that the box quotes or replies to.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct With {
@@ -200,7 +198,7 @@ struct With {
     reply: String,
 }
 
-/// The box with a quote or as an answer; what was typed in it stays.
+/// The comment box with a quote or as a reply; keeps the typed text.
 async fn compose(
     ws: Ws,
     who: Person,
@@ -212,7 +210,7 @@ async fn compose(
     let (composer, href) = ws.read(|snap| {
         let spot = Spot::resolve(snap, &text)?;
         let scene = ViewContext::new(&ws, &who, snap)?;
-        // An answer goes on quoting: only another comment, or nothing, takes its place.
+        // A reply stays a reply when a quote is added; only another reply target, or none, replaces it.
         let reply = if with.quote.is_empty() { &with.reply } else { &typed.parent };
         let begun = Begun::of(typed.body, &with.quote, reply);
         let composer = show::composer(&scene, snap, &spot, begun)?;
@@ -259,7 +257,7 @@ fn refused(
     html::document(status, &WritePage { body, error: error.to_string(), ..page })
 }
 
-/// The line that says whom a comment reaches.
+/// The line that lists a comment's recipients.
 async fn reach(ws: Ws, who: Person, Path(text): Path<String>) -> Result<Response, PageError> {
     let composer = ws.read(|snap| {
         let spot = Spot::resolve(snap, &text)?;
@@ -268,7 +266,7 @@ async fn reach(ws: Ws, who: Person, Path(text): Path<String>) -> Result<Response
     html::fragment(&ReachPart { composer })
 }
 
-/// A comment with what it is on, as a person looks at it.
+/// A comment with its record and its view context.
 fn found(
     ws: &Ws,
     who: &Person,
@@ -282,7 +280,7 @@ fn found(
     })
 }
 
-/// The words of a comment as they are now.
+/// The current text of a comment.
 async fn words(
     ws: Ws,
     who: Person,
@@ -331,8 +329,8 @@ fn edit_part(scene: &ViewContext, spot: &Spot, id: CommentId) -> EditPart {
     }
 }
 
-/// Changes a comment. Who began before somebody else (or the same person in another window) has
-/// changed it sees both, and saves again to keep the own words.
+/// Saves an edited comment. If the comment changed since editing began (by another person or in another window), both
+/// texts are shown, and saving again keeps the editor's text.
 async fn edit(
     ws: Ws,
     who: Person,
@@ -371,7 +369,7 @@ async fn edit(
     refused(status, page, typed.body, &error)
 }
 
-/// Where an act on a comment ends: in place, or at the comment.
+/// Responds to an action on a comment: in place, or with a redirect to the comment.
 fn done(hx: &Hx, scene: &ViewContext, spot: &Spot, id: CommentId) -> Response {
     if hx.is_partial() {
         let ask = spot.changed().reswap("none");
@@ -405,9 +403,9 @@ async fn remove(
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Pressed {
-    /// A reaction, with `-` before it when it is taken back.
+    /// The reaction; `-` before it removes it.
     reaction: String,
-    /// `open` opens a talk again.
+    /// `open` reopens a thread.
     state: String,
 }
 
@@ -441,19 +439,19 @@ async fn settle(
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Typing {
-    /// What stands before the cursor, from the mark on: `@ad`, `#lea`.
+    /// The text before the cursor, including the sign: `@ad`, `#lea`.
     q: String,
 }
 
-/// Somebody or something that could be named.
+/// A completion.
 #[derive(Serialize)]
 struct Offer {
-    /// What is written.
+    /// The text to insert.
     put: String,
     about: String,
 }
 
-/// The people and agents behind an @, the tasks behind a #.
+/// Completions: people and agents for `@`, tasks for `#`.
 async fn names(
     ws: Ws,
     who: Person,
@@ -471,7 +469,7 @@ async fn names(
     Ok(Json(offers))
 }
 
-/// Everybody whose name or handle begins so, agents first; then those whose name has it somewhere.
+/// People and agents whose name or handle begins with the text, then those whose name contains it.
 fn called(scene: &ViewContext, text: &str) -> Vec<Offer> {
     let text = text.to_lowercase();
     let mut offers: Vec<(bool, Offer)> = Vec::new();
@@ -486,7 +484,7 @@ fn called(scene: &ViewContext, text: &str) -> Vec<Offer> {
     offers.into_iter().map(|(_, offer)| offer).take(OFFERS).collect()
 }
 
-/// The task of that number, then those with these words, the last changed first.
+/// The task with this number, then tasks that contain the text, last changed first.
 fn meant(scene: &ViewContext, read: &dyn Read, text: &str) -> Result<Vec<Offer>, TaskError> {
     let filter = Filter { q: text.to_owned(), ..Filter::default() };
     let cut = Cut { after: None, limit: OFFERS };

@@ -1,4 +1,4 @@
-//! What agents can do with comments.
+//! Comment tools for agents.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -11,14 +11,13 @@ use kernel::{Can, ReactionKind};
 use store::WriteTx;
 use tool::{Effect, Group, Registry, ToolCx, ToolError, ToolOutput, ToolSpec, WriteTool};
 
-/// The tools of this noun.
 #[must_use]
 pub fn tools() -> Registry {
     let all = Registry::new().write(CommentAdd).write(CommentReply);
     all.write(CommentReact).write(CommentResolve)
 }
 
-/// Comments on a task or a record.
+/// `comment_add`: comments on a task or a record.
 pub struct CommentAdd;
 
 /// Arguments of `comment_add`.
@@ -54,7 +53,7 @@ impl WriteTool for CommentAdd {
     }
 }
 
-/// How many a comment has called, in a sentence.
+/// How many were mentioned, in a sentence.
 fn called(comment: &Comment) -> String {
     match comment.called.len() {
         0 => String::new(),
@@ -63,7 +62,7 @@ fn called(comment: &Comment) -> String {
     }
 }
 
-/// Answers a comment.
+/// `comment_reply`: replies to a comment.
 pub struct CommentReply;
 
 /// Arguments of `comment_reply`.
@@ -145,7 +144,7 @@ impl WriteTool for CommentReact {
     }
 }
 
-/// Settles a talk.
+/// `comment_resolve`: resolves a thread.
 pub struct CommentResolve;
 
 /// Arguments of `comment_resolve`.

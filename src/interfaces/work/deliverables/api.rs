@@ -1,4 +1,4 @@
-//! Delivered work and reviews below `/api/v1`.
+//! Deliverables and reviews below `/api/v1`.
 
 use axum::http::StatusCode;
 use schemars::JsonSchema;
@@ -27,10 +27,9 @@ use web::idempotency::Once;
 use web::routes::{Doc, Needs as _, Routes};
 use web::session::Person;
 
-/// How many pieces the list of waiting work gives.
+/// Maximum number of waiting deliverables listed.
 const MOST: usize = 100;
 
-/// Routes below `/api/v1`.
 #[must_use]
 pub fn api() -> Routes {
     Routes::new()
@@ -317,7 +316,7 @@ async fn create(
     Ok(Tagged { status: StatusCode::CREATED, ..tagged(&ws, id)? })
 }
 
-/// A page that is there, as the work.
+/// An existing page as the content.
 pub(super) fn page_of(ws: &Ws, said: &str) -> Result<Content, DeliverableError> {
     let wrong = || {
         let wrong = "there is no such page, or several have that title; name it by its id";
@@ -326,7 +325,7 @@ pub(super) fn page_of(ws: &Ws, said: &str) -> Result<Content, DeliverableError> 
     paged::named(ws, said, None)?.map(Paged::content).ok_or_else(wrong)
 }
 
-/// A record as it is now, as the work.
+/// A record in its current state as the content.
 pub(super) fn record_of(read: &dyn Read, said: &str) -> Result<Content, DeliverableError> {
     let wrong = || {
         let wrong = "there is no such record; name it such as contact:Name or by its id";
@@ -335,7 +334,7 @@ pub(super) fn record_of(read: &dyn Read, said: &str) -> Result<Content, Delivera
     paged::record(read, said)?.map(Paged::content).ok_or_else(wrong)
 }
 
-/// A file that lies on a task, as the work.
+/// A file attached to the task as the content.
 fn file_of(read: &dyn Read, task: TaskId, id: FileId) -> Result<Content, DeliverableError> {
     match files::get(read, id)?.filter(|file| file.on.task() == Some(task)) {
         Some(TaskFile { name, blob, size, .. }) => Ok(Content::File { name, blob, size }),

@@ -1,4 +1,4 @@
-//! What lets people, programs and agents in to deliverables: pages, API and tools of agents.
+//! Pages, API and tools of deliverables.
 
 pub mod api;
 pub mod pages;

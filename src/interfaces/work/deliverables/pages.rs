@@ -1,4 +1,4 @@
-//! The review queue, the verdict, and the files that were delivered.
+//! The review queue, the verdict form, and delivered files.
 
 mod compare;
 pub mod deliver;
@@ -45,10 +45,9 @@ use web::{flash, html};
 
 use compare::{Changes, CompareParams, asked_for, changes, texts_before};
 
-/// How many waiting pieces the queue shows.
+/// Maximum number of pieces in the queue.
 const QUEUE: usize = 100;
 
-/// Routes below the workspace.
 #[must_use]
 pub fn routes() -> Routes {
     Routes::new()
@@ -61,7 +60,7 @@ pub fn routes() -> Routes {
         .get("/deliverables/{version}/view", view_file.needs(Can::Read))
 }
 
-/// A line of the queue.
+/// A row of the queue.
 struct Waiting {
     href: String,
     title: String,
@@ -74,39 +73,39 @@ struct Waiting {
     current: bool,
 }
 
-/// A version that arrived after the one that is shown.
+/// A version that arrived after the displayed one.
 struct NewerVersion {
     number: u32,
     at: RelTime,
     href: String,
 }
 
-/// The piece that is looked at.
+/// The selected piece.
 struct Desk {
     card: Card,
     task_name: String,
     task_href: String,
     task_title: String,
     task_status: (&'static str, &'static str),
-    /// Versions as tabs; the newest is the last.
+    /// Versions as tabs, the newest last.
     versions: Vec<Tab>,
-    /// What changed since another version, when that is asked for.
+    /// The diff to another version, if requested.
     changes: Option<Changes>,
-    /// The versions with which it can be compared.
+    /// The versions that it can be compared with.
     against: Vec<Tab>,
-    /// What was asked for before this version.
+    /// The changes that were requested before this version.
     asked: Option<CompareParams>,
-    /// The version to decide about, when an older one is shown.
+    /// The version to review, if an older one is shown.
     newer: Option<NewerVersion>,
-    /// What approval does to the task.
+    /// Effect of an approval on the task.
     after: String,
-    /// The run that made it, if it was an agent's.
+    /// The agent's run that made the piece.
     run: Option<(String, String)>,
     history: String,
     place: (usize, usize),
     next: String,
     note: String,
-    /// Remarks that were typed: the place and the words.
+    /// Remarks as typed: place and text.
     remarks: Vec<(String, String)>,
     error: String,
 }
@@ -121,7 +120,7 @@ struct ReviewPage {
     asks: Vec<Waiting>,
     back: Vec<Waiting>,
     decided: Vec<Waiting>,
-    /// What else waits for a yes or no: its name, how many, and its page.
+    /// Other pending reviews: name, count and address.
     others: Vec<(String, usize, String)>,
     desk: Option<Desk>,
 }
@@ -134,14 +133,14 @@ web::region!(ReviewPage, as_desk, ReviewDesk, "deliverables/review-desk.html");
 struct DeliverablePageParams {
     piece: String,
     version: u32,
-    /// Whether the comparison with a version before is shown.
+    /// Whether the diff to an earlier version is shown.
     changes: String,
-    /// With which one; the one right before when it is 0.
+    /// Number of the version to compare with; 0 for the previous one.
     against: u32,
     part: String,
 }
 
-/// What waits for a person, and one piece of it.
+/// `GET /review`: the queue and the selected piece.
 async fn queue(
     ws: Ws,
     who: Person,
@@ -199,12 +198,12 @@ fn view(
     if asked.against != 0 {
         version.push_str(&format!("&against={}", asked.against));
     }
-    // Whoever reads a version keeps it when a newer one arrives: the desk offers that one instead.
+    // A reader keeps the version on screen when a newer one arrives; the page then links to the newer one.
     let pinned = piece.as_ref().filter(|_| asked.version == 0).map(|piece| piece.versions);
     let pinned = pinned.map(|number| format!("&version={number}")).unwrap_or_default();
     let desk_live = Live::new(ws.url(&format!("{here}part=desk{version}{pinned}")));
     let desk_live = desk_live.table("deliverables");
-    // An empty desk says whether questions wait.
+    // The empty pane says whether questions are pending.
     let desk_live =
         if desk.is_none() { desk_live.table("parks").table("approvals") } else { desk_live };
     let queue_live = Live::new(ws.url(&format!("{here}part=queue{version}"))).tables(&[
@@ -212,7 +211,7 @@ fn view(
         "parks",
         "approvals",
     ]);
-    // A step of a run may leave a draft of the files of its agent.
+    // A step of a run may create a draft of agent files.
     let mut queue_live = queue_live.tables(&["runs", AGENT_FILES]);
     for noun in cards::all().filter(|noun| noun.review.is_some()) {
         let table = ws.store.schema().table(noun.table).map(|info| info.name);
@@ -267,7 +266,7 @@ fn line(
     })
 }
 
-/// What agents ask people, as far as this person may see it.
+/// Pending questions of agents that this person may see.
 fn asks(
     scene: &ViewContext,
     who: &Person,
@@ -376,7 +375,7 @@ fn desk(
     })
 }
 
-/// What will become of the task when this piece is approved.
+/// Effect on the task if this piece is approved.
 fn after(
     scene: &ViewContext,
     read: &dyn Read,
@@ -405,7 +404,7 @@ struct ReviewForm {
     verdict: String,
     note: String,
     version: String,
-    /// `review` when it comes from the review page, `dashboard` from the first page.
+    /// `review` for the review page, `dashboard` for the dashboard.
     from: String,
     remarks: Vec<Remark>,
 }
@@ -431,7 +430,7 @@ impl From<Vec<(String, String)>> for ReviewForm {
     }
 }
 
-/// Approves, asks for changes or rejects.
+/// Records a verdict: approve, ask for changes or reject.
 async fn review(
     app: App,
     ws: Ws,
@@ -474,7 +473,7 @@ async fn review(
     Ok(flash::say(&app, Flash::ok(words), hx.go_to(&href)))
 }
 
-/// What happened, in one sentence, and where the task is.
+/// The confirmation text and the task's address.
 fn message(
     ws: &Ws,
     read: &dyn Read,
@@ -499,13 +498,12 @@ fn message(
     Ok((words, ws.url(&format!("tasks/{name}"))))
 }
 
-/// Tells the regions of this page that delivered work changed.
+/// Refreshes the regions that show delivered work.
 fn changed(task: TaskId) -> Ask {
     Ask::new().reswap("none").changed("tasks", task).changed("deliverables", "any")
 }
 
-/// The review page with the note as it was typed and what is missing. To htmx the reason is said in
-/// the corner: the form stands there unchanged.
+/// The review page with the typed note and the error. For htmx only an error notice, since the form stays in place.
 fn refused(
     (ws, who): (&Ws, &Person),
     (hx, shell): (&Hx, Shell),
@@ -528,7 +526,7 @@ fn refused(
     html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)
 }
 
-/// A delivered file, or a part of it: always a download, never shown as a page of ours.
+/// Serves a delivered file or a range of it, always as a download: the content is untrusted.
 pub(super) async fn file(
     ws: Ws,
     headers: HeaderMap,
@@ -541,7 +539,7 @@ pub(super) async fn file(
     file::serve(&ws, (&name, blob), Show::Download, &headers).await
 }
 
-/// The same in place, where that is safe: images and PDF.
+/// Serves a file inline where that is safe: images and PDF.
 async fn view_file(
     ws: Ws,
     headers: HeaderMap,

@@ -1,5 +1,4 @@
-//! What agents can do with delivered work: see what became of it, deliver it, and deliver it again. They
-//! never review.
+//! Tools of agents for deliverables: list, show, submit and revise. Agents never review.
 
 use std::str::FromStr as _;
 
@@ -23,12 +22,11 @@ use tool::{
     Effect, Group, Looks, ReadTool, Registry, ToolCx, ToolError, ToolOutput, ToolSpec, WriteTool,
 };
 
-/// How many of the newest pieces are looked at.
+/// How many of the newest deliverables are searched.
 const LOOKED_AT: usize = 500;
-/// How many are told.
+/// Maximum number of deliverables returned.
 const SHOWN: usize = 50;
 
-/// The tools of this noun.
 #[must_use]
 pub fn tools() -> Registry {
     let all = Registry::new().write(DeliverableSubmit).write(DeliverableRevise);
@@ -56,19 +54,19 @@ pub enum Kind {
     Record,
 }
 
-/// What was made ready before the transaction.
+/// Content that was prepared before the transaction.
 #[derive(Default)]
 pub enum Stored {
-    /// Nothing had to be.
+    /// No preparation is needed.
     #[default]
     Nothing,
-    /// A file that was read and stored.
+    /// A file that was stored as a blob.
     File(Taken),
-    /// A page that is to be written.
+    /// A page to write.
     Page(Write),
 }
 
-/// Delivers work.
+/// `deliverable_submit`: submits a deliverable.
 pub struct DeliverableSubmit;
 
 /// Arguments of `deliverable_submit`.
@@ -114,7 +112,7 @@ impl WriteTool for DeliverableSubmit {
     }
 }
 
-/// Delivers the next version of something.
+/// `deliverable_revise`: submits the next version of a deliverable.
 pub struct DeliverableRevise;
 
 /// Arguments of `deliverable_revise`.
@@ -179,7 +177,7 @@ fn deliver(
     )))
 }
 
-/// The piece of which something is the next version. A model that delivers the same title again means that, too.
+/// The deliverable that is revised. Submitting the same title again counts as a revision.
 fn revised(
     read: &dyn Read,
     task: TaskId,
@@ -208,8 +206,8 @@ fn content(
     })
 }
 
-/// Makes ready what is delivered, of this task, as the next version of this piece, under this title: takes the named
-/// file into the blobs, or the words of a page.
+/// Prepares the content: stores the named file as a blob, or prepares the text of a page. Task, revised deliverable and
+/// title select the previous version.
 async fn stored(
     cx: &ToolCx,
     (kind, body): (Kind, &str),
@@ -227,7 +225,7 @@ async fn stored(
             })?;
             let (by, text) = (Actor::Agent { agent: cx.agent, run: cx.run }, body.to_owned());
             let ready = cx.ws.read_blocking(move |ws| {
-                // Words that happen to be a title are what the page should say.
+                // Text that happens to be a title is content, so only ids name a page.
                 let said = text.trim();
                 let is_id = DeliverableId::from_str(said).is_ok();
                 let page = if is_id { paged::named(ws, said, by.agent())? } else { None };
@@ -267,7 +265,7 @@ fn line(names: &Names, task: u32, piece: &Deliverable) -> Line {
     }
 }
 
-/// Lists delivered work.
+/// `deliverable_list`: lists deliverables.
 pub struct DeliverableList;
 
 /// Arguments of `deliverable_list`.
@@ -317,13 +315,13 @@ impl ReadTool for DeliverableList {
     }
 }
 
-/// What a person said of a version.
+/// A review of a version.
 #[derive(Serialize)]
 struct Said {
     verdict: Verdict,
     #[serde(skip_serializing_if = "String::is_empty")]
     note: String,
-    /// What was asked for, in the order in which answers are given.
+    /// Requested changes, in the order in which they are answered.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     asks: Vec<String>,
 }
@@ -342,7 +340,7 @@ struct Whole {
     review: Option<Said>,
 }
 
-/// Shows delivered work.
+/// `deliverable_get`: shows a deliverable.
 pub struct DeliverableGet;
 
 /// Arguments of `deliverable_get`.

@@ -1,4 +1,4 @@
-//! What lets people, programs and agents in to files: pages, API and tools of agents.
+//! Pages, API and tools of files.
 
 pub mod api;
 pub mod pages;

@@ -1,5 +1,4 @@
-//! Sending, looking at and removing files of tasks and records. The card that lists them belongs to the page of
-//! what they are on.
+//! Uploading, viewing and deleting files of tasks and records. The card that lists them is part of the record's page.
 
 use askama::Template;
 use axum::extract::Request;
@@ -27,10 +26,9 @@ use web::shell::{Flash, Shell};
 use web::upload::{self, Arrived};
 use web::{flash, html};
 
-/// How many files a form may send at once.
+/// Maximum number of files per upload.
 const AT_ONCE: usize = 20;
 
-/// Routes below the workspace.
 #[must_use]
 pub fn routes() -> Routes {
     Routes::new()
@@ -50,7 +48,7 @@ struct ShowPage {
     task_href: String,
     list_url: String,
     history: String,
-    /// Where it is kept as knowledge.
+    /// Address that saves the file as knowledge.
     keep: String,
     may_write: bool,
 }
@@ -60,15 +58,15 @@ pub(super) fn new_file(arrived: Arrived) -> NewFile {
     NewFile { name, blob, size, media: kind.media() }
 }
 
-/// What stands behind the question mark where files are sent: in it, as the files come after all other fields.
+/// Query parameters of an upload. They are in the address because the files follow all other form fields.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Sent {
-    /// What a second press is known by.
+    /// Key that identifies a repeated submission.
     once: String,
 }
 
-/// Takes the files of a form and puts them on a task or a record.
+/// Stores uploaded files on a task or a record.
 async fn send(
     app: App,
     ws: Ws,
@@ -103,7 +101,7 @@ async fn send(
     })
 }
 
-/// Where the files stand on the page of what they are on.
+/// Address of the files on the record's page.
 fn at(ws: &Ws, spot: &Spot) -> String {
     format!("{}#task-files", ws.url(&spot.path))
 }
@@ -113,7 +111,7 @@ fn found(ws: &Ws, id: FileId) -> Result<TaskFile, PageError> {
     file.ok_or_else(|| PageError::not_found("The file"))
 }
 
-/// A file with what can be shown of it.
+/// A file with its preview.
 async fn show(
     ws: Ws,
     who: Person,
@@ -146,7 +144,7 @@ struct How {
     download: String,
 }
 
-/// The content: in place where that is safe, else as a download.
+/// The content: inline where that is safe, else as a download.
 async fn content(
     ws: Ws,
     headers: HeaderMap,

@@ -1,4 +1,4 @@
-//! What agents can do with files on tasks and records: see which there are, read text, add one of their own.
+//! File tools for agents on tasks and records: list, read text, attach.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -21,18 +21,17 @@ use tool::{
 use web::file::{Kind, clean_name};
 use web::format;
 
-/// The largest file that is read as text, in bytes.
+/// Size limit of a file that is read as text, in bytes.
 const MAX_TEXT: u64 = 10 * 1024 * 1024;
-/// The most words of a PDF that are read, in bytes.
+/// Limit on the text extracted from a document, in bytes.
 const MAX_WORDS: usize = 500_000;
-/// How many lines are given unless asked.
+/// Default number of lines.
 const LINES: usize = 400;
-/// After how many bytes a reading ends, with a word on where to go on.
+/// Size limit of a result, in bytes; it then states where to continue.
 const MAX_SHOWN: usize = 12 * 1024;
-/// How much of one line is given, in bytes.
+/// Maximum length of a line, in bytes.
 const MAX_LINE: usize = 2_000;
 
-/// The tools of this noun.
 #[must_use]
 pub fn tools() -> Registry {
     Registry::new().read(FileList).read(FileRead).write(FileAttach)
@@ -46,7 +45,7 @@ const fn spec(name: &'static str, effect: Effect, about: &'static str) -> ToolSp
     ToolSpec { name, group: Group::Tasks, needs, effect, about }
 }
 
-/// Lists the files of a task.
+/// `file_list`: lists the files of a task.
 pub struct FileList;
 
 /// Arguments of `file_list`.
@@ -89,7 +88,7 @@ impl ReadTool for FileList {
     }
 }
 
-/// Reads a text file of a task.
+/// `file_read`: reads a text file of a task.
 pub struct FileRead;
 
 /// Arguments of `file_read`.
@@ -163,13 +162,13 @@ impl ReadTool for FileRead {
     }
 }
 
-/// The words of a document.
+/// Extracts the text of a document.
 fn words_of(data: &[u8]) -> Option<String> {
     let words = document::words(data, MAX_WORDS).ok()?;
     Some(words.text).filter(|text| !text.is_empty())
 }
 
-/// The file of this id, its end, or this name; the newest of several of a name.
+/// The file with this id, the end of its id, or this name; the newest if several share a name.
 fn named(files: &[TaskFile], text: &str) -> Result<TaskFile, ToolError> {
     let text = text.trim();
     let fits = |file: &&TaskFile| {
@@ -187,7 +186,7 @@ fn named(files: &[TaskFile], text: &str) -> Result<TaskFile, ToolError> {
     })
 }
 
-/// Numbered lines from one on, as far as a result goes.
+/// Numbered lines within the size limit, counted from 1.
 fn window(text: &str, offset: Option<usize>, limit: Option<usize>) -> String {
     let from = offset.unwrap_or(1).max(1);
     let total = text.lines().count();
@@ -211,7 +210,7 @@ fn window(text: &str, offset: Option<usize>, limit: Option<usize>) -> String {
     out
 }
 
-/// Puts a file of the agent's folder on a task.
+/// `file_attach`: attaches a file of the agent's folder to a task.
 pub struct FileAttach;
 
 /// Arguments of `file_attach`.

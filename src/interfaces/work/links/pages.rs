@@ -1,4 +1,4 @@
-//! Adding and taking away links. The section that shows them belongs to the task's page.
+//! Adding and removing links. The section that shows them is part of the task's page.
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
@@ -17,7 +17,6 @@ use web::session::Person;
 use web::shell::Flash;
 use web::{flash, html};
 
-/// Routes below the workspace.
 #[must_use]
 pub fn routes() -> Routes {
     Routes::new()

@@ -1,4 +1,4 @@
-//! What agents can do with links.
+//! Link tools for agents.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -9,13 +9,12 @@ use kernel::Can;
 use store::WriteTx;
 use tool::{Effect, Group, Registry, ToolCx, ToolError, ToolOutput, ToolSpec, WriteTool};
 
-/// The tools of this noun.
 #[must_use]
 pub fn tools() -> Registry {
     Registry::new().write(LinkAdd).write(LinkRemove)
 }
 
-/// Links a task to something.
+/// `link_add`: links a task to something.
 pub struct LinkAdd;
 
 /// Arguments of `link_add`.
@@ -54,7 +53,7 @@ impl WriteTool for LinkAdd {
     }
 }
 
-/// Takes a link away.
+/// `link_remove`: removes a link.
 pub struct LinkRemove;
 
 /// Arguments of `link_remove`.

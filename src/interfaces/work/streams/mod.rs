@@ -1,4 +1,4 @@
-//! What lets people, programs and agents in to streams: pages, API and tools of agents.
+//! Pages, API and tools of streams.
 
 pub mod noun;
 pub mod pages;

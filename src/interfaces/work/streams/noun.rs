@@ -1,4 +1,5 @@
-//! Streams as a noun of the kit: their API. Their pages, commands and tools show the work of a stream; these are by hand.
+//! The API of streams, on the kit. Pages, commands and tools of streams are hand-written, because they show a stream's
+//! work.
 
 use entity::{Area, Entity, Field, Fields, InputKind, Values};
 use features::streams::model::Stream;
@@ -10,8 +11,7 @@ use kit::{Acts, Extra, ExtraOf, Noun, Select};
 use serde_json::{Map, Value, json};
 use store::{Read, StoreError};
 
-/// Their field table. History, search and routines know streams by rules of their own, so it is no descriptor among the
-/// others.
+/// The field table. Not a registered descriptor: history, search and routines have rules of their own for streams.
 static STREAM: Entity = Entity {
     area: Area::Work,
     fields: &[
@@ -34,7 +34,6 @@ static STREAM: Entity = Entity {
     ..Entity::stored::<Stream>("stream", "stream", "streams")
 };
 
-/// Streams.
 pub static STREAMS: Noun = Noun {
     acts: Acts { delete: false, ..Acts::ALL },
     find: Some(|read, said| {
@@ -81,7 +80,7 @@ fn tasks_schema() -> Fields {
     Map::from_iter([("tasks".to_owned(), tasks)])
 }
 
-/// How many tasks of a stream have each status.
+/// Number of a stream's tasks by status.
 fn tasks(read: &dyn Read) -> Result<ExtraOf<'_>, StoreError> {
     Ok(Box::new(move |stream| {
         let Some(id) = entity::text_of(stream, "id").parse().ok() else { return Ok(Fields::new()) };

@@ -1,5 +1,5 @@
-//! Pages of streams: all of them with a form for a new one, and the page of one: its goal, how far it is,
-//! what it costs, what is asked, what was delivered.
+//! Pages of streams: the list with a form for a new one, and the page of one with goal, progress, cost, questions and
+//! deliverables.
 
 use askama::Template;
 use axum::http::StatusCode;
@@ -44,11 +44,10 @@ mod form;
 
 use form::{Fields, StreamForm, new};
 
-/// How much delivered work is shown, and how far back it is looked for.
+/// Number of deliverables shown, and how many are searched for them.
 const DELIVERED: usize = 6;
 const LOOK_BACK: usize = 300;
 
-/// Routes below the workspace.
 #[must_use]
 pub fn routes() -> Routes {
     Routes::new()
@@ -86,7 +85,7 @@ struct ListPage {
 
 web::region!(ListPage, as_rows, ListRows, "streams/index-rows.html");
 
-/// What stands behind the question mark.
+/// Query parameters.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct StreamPageParams {
@@ -137,7 +136,7 @@ fn all(
     })
 }
 
-/// How many tasks are done, and how many there are but for those given up.
+/// Number of done tasks, and of all tasks except cancelled ones.
 fn progress(read: &dyn Read, id: StreamId) -> Result<(usize, usize), StoreError> {
     let counts = marks::in_stream(read, id)?;
     let count = |status: TaskStatus| counts.get(&status).copied().unwrap_or(0);
@@ -198,7 +197,7 @@ struct Numbers {
     live: Live,
     counts: Vec<Count>,
     shares: Vec<Share>,
-    /// How far it is, in words.
+    /// The progress in words.
     said: String,
     cost: String,
     all_url: String,
@@ -312,14 +311,14 @@ fn one(
             live: live("work").table("deliverables"),
             pieces: delivered(scene, read, stream.id)?,
         },
-        // What was typed into one that was archived meanwhile is still there to be taken elsewhere.
+        // Rejected input stays visible even if the stream was archived in the meantime.
         fields: (scene.may_write && (stream.archived_at.is_none() || fields.is_refused()))
             .then_some(fields),
         base,
     })
 }
 
-/// The list of its tasks, of one status or of all.
+/// Address of the list of the stream's tasks, of one status or of all.
 fn tasks_url(scene: &ViewContext, stream: &Stream, status: &str) -> String {
     let mut query = format!("stream:\"{}\"", stream.name.replace('"', ""));
     if !status.is_empty() {
@@ -371,7 +370,7 @@ fn numbers(
     ];
     let mut cost = 0;
     for task in marks::tops_in_stream(read, stream.id)? {
-        // What the parts of a task cost is in its own sum.
+        // The cost of a task includes its parts.
         let days = read.sums(PAYER_DAY, &Range::prefix(KeyBuf::of(&Payer::Task(task))))?;
         cost += days.iter().map(|(_, micros)| micros).sum::<i64>();
     }
@@ -393,7 +392,7 @@ fn numbers(
     })
 }
 
-/// What runs ask about its tasks.
+/// Questions of runs about the stream's tasks.
 fn asked(scene: &ViewContext, read: &dyn Read, id: StreamId) -> Result<Vec<Card>, StoreError> {
     let (now, zone) = (scene.today.now, &scene.today.zone);
     let reader = Reader { ws: &scene.ws, now, zone, access: scene.access, me: scene.me };
@@ -424,7 +423,7 @@ fn delivered(scene: &ViewContext, read: &dyn Read, id: StreamId) -> Result<Vec<P
     Ok(pieces)
 }
 
-/// Makes a stream; a refused form comes back with what was typed.
+/// Creates a stream; an invalid form is shown again with its input.
 async fn create(
     app: App,
     ws: Ws,
@@ -452,7 +451,7 @@ async fn create(
     }
 }
 
-/// Saves what a stream is; a refused form comes back with what was typed.
+/// Saves a stream; an invalid form is shown again with its input.
 async fn save(
     app: App,
     ws: Ws,

@@ -1,4 +1,4 @@
-//! What agents do with streams: see which there are and how far each is, make one, change one.
+//! Stream tools for agents: list with progress, create, change.
 
 use jiff::civil::Date;
 use schemars::JsonSchema;
@@ -16,13 +16,12 @@ use kernel::{Assignee, Can, FieldError, StreamKind, TaskStatus};
 use store::{Read, StoreError, WriteTx};
 use tool::{Effect, Group, ReadTool, Registry, ToolCx, ToolError, ToolOutput, ToolSpec, WriteTool};
 
-/// The tools of this noun.
 #[must_use]
 pub fn tools() -> Registry {
     Registry::new().read(StreamList).write(StreamSave)
 }
 
-/// A stream as a model reads it.
+/// A stream in one line.
 #[derive(Serialize)]
 struct Line {
     stream: String,
@@ -97,7 +96,7 @@ impl ReadTool for StreamList {
     }
 }
 
-/// Makes or changes a stream.
+/// `stream_save`: creates or changes a stream.
 pub struct StreamSave;
 
 /// Arguments of `stream_save`.
@@ -182,7 +181,7 @@ impl WriteTool for StreamSave {
     }
 }
 
-/// Who is meant as the one that answers for a stream.
+/// Resolves the lead of a stream.
 fn lead(names: &Names, text: &str, me: Assignee) -> Result<Option<Assignee>, StreamError> {
     match names.people.find(text, me) {
         Ok(who) => Ok(who),

@@ -33,7 +33,6 @@ use web::idempotency::Once;
 use web::routes::{Doc, Needs as _, Routes};
 use web::session::Person;
 
-/// Routes below `/api/v1`.
 #[must_use]
 pub fn api() -> Routes {
     Routes::new()
@@ -134,7 +133,7 @@ async fn list_all(
     Ok(Json(tasks))
 }
 
-/// Reads the filters strictly: a program should hear of its mistake.
+/// Parses the filters strictly, so that API clients learn of mistakes.
 fn filter(
     read: &dyn Read,
     names: &Names,
@@ -369,7 +368,7 @@ enum Scope {
     Following,
 }
 
-/// What is to change of what the tasks of a series have in common.
+/// The fields to change that the tasks of a series share.
 fn common(body: &ChangeBody) -> Vec<Common> {
     let all = [
         (Common::Title, body.title.is_some()),
@@ -420,7 +419,7 @@ async fn change(
     }
 }
 
-/// All of it in one transaction: restored first, archived last.
+/// Applies all changes in one transaction: restores first, archives last.
 fn apply(
     tx: &mut WriteTx<'_>,
     id: TaskId,

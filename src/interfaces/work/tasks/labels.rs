@@ -1,4 +1,4 @@
-//! Labels as a noun of the kit: what has each, their page, their merge.
+//! Labels on the kit: uses, page, merge.
 
 use entity::{Entity, Field, Fields, InputKind, text_of};
 use features::cards;
@@ -14,7 +14,6 @@ use store::{Read, StoreError, WriteTx};
 use tool::{Effect, Group};
 use web::{format, ink};
 
-/// Labels.
 pub static LABELS: Noun = Noun {
     find: Some(|read, said| Ok(labels::called(read, said.trim())?.map(|label| key(label.id)))),
     order: Some(BY_NAME),
@@ -71,7 +70,7 @@ fn uses_schema() -> Fields {
     Map::from_iter([("uses".to_owned(), uses)])
 }
 
-/// How many records of each kind have a label.
+/// Number of records of each kind with a label.
 fn uses(read: &dyn Read) -> Result<ExtraOf<'_>, StoreError> {
     let (tasks, others) = (marks::label_counts(read)?, Uses::read(read)?);
     Ok(Box::new(move |record| {
@@ -88,7 +87,7 @@ fn uses(read: &dyn Read) -> Result<ExtraOf<'_>, StoreError> {
     }))
 }
 
-/// The tables whose changes change how often a label is used.
+/// The tables that affect how often labels are used.
 fn live() -> Vec<&'static str> {
     let labelled = cards::all().filter(|noun| noun.labelled.is_some());
     ["task_labels"].into_iter().chain(labelled.map(|noun| noun.topic)).collect()
@@ -107,7 +106,7 @@ fn row(label: &Fields) -> Row {
     };
     marks.extend(cards::all().filter_map(other));
     Row {
-        // ok: a colour that cannot be read is drawn as none.
+        // ok: an invalid colour is drawn as none.
         colour: text_of(label, "colour").parse::<Colour>().map(ink::drawn).unwrap_or_default(),
         marks,
         ..Row::plain(label)

@@ -1,4 +1,4 @@
-//! What lets people, programs and agents in to tasks: pages, API and tools of agents.
+//! Pages, API and tools of tasks.
 
 pub mod api;
 pub mod labels;

@@ -1,4 +1,4 @@
-//! What agents can do with tasks: the same rules as the pages.
+//! Task tools for agents. They use the same rules as the pages.
 
 mod labels;
 mod meanwhile;
@@ -28,10 +28,9 @@ use tool::{
     WriteTool, untrusted,
 };
 
-/// How many parts are made with a task.
+/// Maximum number of parts created with a task.
 const MAX_ITEMS: usize = 50;
 
-/// The tools of this noun.
 #[must_use]
 pub fn tools() -> Registry {
     Registry::new()
@@ -63,7 +62,7 @@ const fn spec(name: &'static str, effect: Effect, about: &'static str) -> ToolSp
     ToolSpec { name, group: Group::Tasks, needs, effect, about }
 }
 
-/// Terms that ask for nothing but what a host has of its tasks.
+/// Query terms that a host can answer from its copy of the tasks.
 const COPIED: [&str; 13] = [
     "status", "assignee", "creator", "stream", "label", "priority", "due", "start", "created",
     "updated", "done", "parent", "id",
@@ -101,7 +100,7 @@ impl ReadTool for TaskList {
             let names = brief::Names::read(snap)?;
             let me = Assignee::Agent(cx.agent);
             let query = Query::parse(args.q.as_deref().unwrap_or_default());
-            // What the terms say takes the place of what is usual.
+            // Explicit terms replace the defaults.
             let says = |keys: &[&str]| query.terms.iter().any(|term| keys.contains(&&*term.key));
             let is_copied = |term: &Term| term.is_words() || COPIED.contains(&&*term.key);
             if cx.ws.upstream.is_some() && !query.terms.iter().all(is_copied) {
@@ -135,7 +134,7 @@ impl ReadTool for TaskList {
     }
 }
 
-/// Reads `open`, `all`, or status words with commas.
+/// Parses `open`, `all`, or status words separated by commas.
 fn statuses(text: &str) -> Result<Vec<TaskStatus>, ToolError> {
     match text.trim() {
         "all" | "any" => Ok(Vec::new()),
@@ -150,7 +149,7 @@ fn statuses(text: &str) -> Result<Vec<TaskStatus>, ToolError> {
     }
 }
 
-/// Shows one task.
+/// `task_get`: shows one task.
 pub struct TaskGet;
 
 /// Arguments of `task_get`.
@@ -182,7 +181,7 @@ impl ReadTool for TaskGet {
             .await?;
         let mut answer = serde_json::to_value(brief).unwrap_or_default();
         if !said.is_empty() {
-            // Words of files and other sides are no orders.
+            // Text from files and external systems is untrusted.
             let words = serde_json::to_string(&said).unwrap_or_default();
             answer["linked_knowledge"] = untrusted::wrap(&untrusted::id_for(cx), &words).into();
         }
@@ -190,7 +189,7 @@ impl ReadTool for TaskGet {
     }
 }
 
-/// Makes a task.
+/// `task_create`: creates a task.
 pub struct TaskCreate;
 
 /// Arguments of `task_create`.
@@ -218,7 +217,7 @@ pub struct CreateArgs {
     items: Vec<Item>,
 }
 
-// A part that is made with a task. (Words of documentation would be in each request.)
+// A part that is created with a task. Not a doc comment: its text would be part of every request to the model.
 #[derive(Deserialize, JsonSchema)]
 struct Item {
     title: String,
@@ -229,7 +228,7 @@ struct Item {
     blocked_by: Vec<usize>,
 }
 
-/// A task with the parts that were made with it.
+/// A task with the parts that were created with it.
 #[derive(Serialize)]
 struct Whole {
     #[serde(flatten)]
@@ -292,8 +291,7 @@ impl WriteTool for TaskCreate {
     }
 }
 
-/// Makes the parts of a task. What waits for what stands before anybody gets one, so that no agent begins
-/// what has to wait.
+/// Creates the parts of a task. Dependencies are written before assignees, so that no agent starts a blocked part.
 fn parts(
     tx: &mut WriteTx<'_>,
     names: &brief::Names,
@@ -331,7 +329,7 @@ fn parts(
     Ok(lines)
 }
 
-/// Where the work of an agent belongs that does not say it: to the stream of what it works on.
+/// Default stream for work of an agent: the stream of the task that its run works on.
 fn own_stream(cx: &ToolCx, tx: &WriteTx<'_>) -> Result<Option<StreamId>, TaskError> {
     let Some(task) = cx.task else { return Ok(None) };
     let stream = match tx.get::<Task>(task)?.and_then(|task| task.stream) {
@@ -341,7 +339,7 @@ fn own_stream(cx: &ToolCx, tx: &WriteTx<'_>) -> Result<Option<StreamId>, TaskErr
     Ok(stream.filter(|stream| stream.archived_at.is_none()).map(|stream| stream.id))
 }
 
-/// Reads a due date if there is one; the inner nothing takes the date away.
+/// Parses a due date if given; the inner `None` clears the date.
 fn due_of(
     text: Option<&str>,
     names: &brief::Names,
@@ -350,7 +348,7 @@ fn due_of(
     text.map(|text| due::parse(text, &names.zone, now)).transpose()
 }
 
-/// Changes a task.
+/// `task_update`: changes a task.
 pub struct TaskUpdate;
 
 /// Arguments of `task_update`.
@@ -375,7 +373,7 @@ pub struct UpdateArgs {
     relates_to: Option<Vec<String>>,
 }
 
-/// Ties a task to others, or takes that away: `+MC-1, -MC-2`; without a sign it is added.
+/// Adds or removes relations: `+MC-1, -MC-2`. Without a sign, a relation is added.
 fn relate(
     tx: &mut WriteTx<'_>,
     id: TaskId,
@@ -444,7 +442,7 @@ impl WriteTool for TaskUpdate {
     }
 }
 
-/// Finishes a task.
+/// `task_complete`: finishes a task.
 pub struct TaskComplete;
 
 /// Arguments of `task_complete`.
@@ -477,7 +475,7 @@ impl WriteTool for TaskComplete {
     }
 }
 
-/// Gives a part of a task to another agent.
+/// `task_delegate`: gives a part of a task to another agent.
 pub struct TaskDelegate;
 
 /// Arguments of `task_delegate`.

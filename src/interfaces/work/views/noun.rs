@@ -1,5 +1,4 @@
-//! Saved views as a noun of the kit: their API. Their forms stand on the pages of the lists, and their commands and tool
-//! show what a view shows; these are by hand.
+//! The API of saved views, on the kit. The forms are part of list pages; forms, commands and tool are hand-written.
 
 use entity::{Field, Fields, InputKind, Values, text_of};
 use features::views::card::VIEW;
@@ -11,10 +10,9 @@ use kit::{Extra, ExtraOf, Noun, Select};
 use serde_json::{Map, Value, json};
 use store::{Range, Read, ReadExt as _, StoreError};
 
-/// Saved views.
 pub static VIEWS: Noun = Noun {
     param: "id",
-    // A name is that of several where lists have views of the same name.
+    // Views of different lists may have the same name.
     find: Some(|_, _| Ok(None)),
     select: Some(Select {
         params: &[Field::entered("noun", "list", InputKind::Record("list"))
@@ -26,7 +24,7 @@ pub static VIEWS: Noun = Noun {
     ..Noun::of(&VIEW, "views", "Saved views: yours and everybody's")
 };
 
-/// The views of a list in their order.
+/// The views of a list in order.
 fn of_list(read: &dyn Read, asked: &Values) -> Result<Vec<Vec<u8>>, Error> {
     let noun = match text_of(asked, "noun") {
         "" => "tasks",

@@ -1,5 +1,4 @@
-//! Forms of saved views; they stand on the pages of the lists that they are views of. One that is refused
-//! comes back on a page of its own.
+//! Forms of saved views, which are part of list pages. A rejected form is shown on a page of its own.
 
 use askama::Template;
 use axum::http::StatusCode;
@@ -24,7 +23,6 @@ use web::session::Person;
 use web::shell::{Flash, Shell};
 use web::{flash, html};
 
-/// Routes below the workspace.
 #[must_use]
 pub fn routes() -> Routes {
     Routes::new()
@@ -32,19 +30,19 @@ pub fn routes() -> Routes {
         .post("/views/{id}/{verb}", act.needs(Can::Write))
 }
 
-/// What the forms send.
+/// The form of a view.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct ViewForm {
-    /// The revision that was read; none for a new one.
+    /// The revision that was read; empty for a new view.
     rev: String,
     noun: String,
     name: String,
-    /// An emoji that was chosen; what it is stays where nothing is sent.
+    /// The selected emoji; unchanged if absent.
     icon: Option<String>,
-    /// One that was typed.
+    /// A typed emoji.
     icon_other: String,
-    /// `on` when everybody is to have it.
+    /// `on` to share the view with everyone.
     shared: String,
     q: String,
     layout: String,
@@ -57,7 +55,7 @@ struct ViewForm {
 }
 
 impl ViewForm {
-    /// The icon that was chosen or typed.
+    /// The selected or typed icon.
     fn icon(&self) -> Option<String> {
         self.icon.as_deref().map(|chosen| emoji::meant(chosen, &self.icon_other))
     }
@@ -76,20 +74,19 @@ impl ViewForm {
     }
 }
 
-/// What may be done with a view.
+/// An action on a view.
 #[derive(Clone, Copy)]
 enum Verb {
-    /// It shows what is shown now.
+    /// Stores the current list settings.
     Save,
-    /// Another name and icon.
+    /// Changes name and icon.
     Rename,
-    /// One place nearer to the front, or further back.
+    /// Moves the view one place.
     Move(Side),
-    /// For everybody.
+    /// Shares the view with everyone.
     Share,
-    /// For oneself.
+    /// Makes the view private.
     Keep,
-    /// Gone.
     Delete,
 }
 
@@ -113,7 +110,7 @@ fn href(ws: &Ws, view: &View) -> String {
     ws.url(&format!("{}?view={}", view.noun, view.slug))
 }
 
-/// The name of a new view in its dialog, with what is wrong.
+/// The name field of a new view, with its error.
 #[derive(Template)]
 #[template(path = "views/_name.html")]
 struct NamePart {
@@ -181,7 +178,7 @@ async fn act(
             return Ok(flash::say(&app, flash, hx.go_to(&ws.url(&view.noun))));
         }
     };
-    // To share it or not is one press, whatever else became of it.
+    // Sharing and moving are independent of other changes, so they check no revision.
     let rev = match verb {
         Verb::Save | Verb::Rename => typed.rev.parse().ok(),
         Verb::Share | Verb::Keep | Verb::Move(_) | Verb::Delete => None,
@@ -212,22 +209,22 @@ async fn act(
 struct AgainPage {
     shell: Shell,
     name: String,
-    /// Where the form is sent.
+    /// Address of the form.
     action: String,
-    /// Where the view is.
+    /// Address of the view.
     back: String,
     list_url: String,
     list_title: String,
     rev: String,
     since: EditConflict,
     wrong: Wrong,
-    /// The name and the icon that were typed, when they are to be others.
+    /// The typed name and icon, if they are to change.
     typed: Option<(String, String)>,
-    /// What the view is to show, in words and for the form.
+    /// The list settings to store, in words and for the form.
     look: Vec<(&'static str, String)>,
 }
 
-/// The form once more, when others have changed the view meanwhile or a field is wrong.
+/// The form again, after a concurrent change or with a field error.
 fn again(
     (ws, who): (&Ws, &Person),
     shell: Shell,

@@ -1,4 +1,4 @@
-//! What agents do with saved views: read those that everybody has. A person's own are nobody else's.
+//! View tools for agents: shared views only; a person's private views stay private.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -7,13 +7,12 @@ use features::views::queries::{self, ViewError};
 use kernel::Can;
 use tool::{Effect, Group, ReadTool, Registry, ToolCx, ToolError, ToolOutput, ToolSpec};
 
-/// The tools of this noun.
 #[must_use]
 pub fn tools() -> Registry {
     Registry::new().read(ViewList)
 }
 
-/// Lists saved views.
+/// `view_list`: lists saved views.
 pub struct ViewList;
 
 /// Arguments of `view_list`.

@@ -1,4 +1,4 @@
-//! The package with a whole HQ around it: one program, since each is linked with everything.
+//! Integration tests of knowledge against a complete HQ. One test program, because each links the whole workspace.
 
 mod meaning;
 mod quality;

@@ -1,4 +1,4 @@
-//! Knowledge that is found by its meaning, with a model that knows three groups of words.
+//! Semantic search, with a model that knows three groups of words.
 
 use std::fs;
 use std::time::Duration;
@@ -22,7 +22,7 @@ async fn written(api: &Person, title: &str, text: &str) -> String {
     made.json()["id"].as_str().expect("an id").to_owned()
 }
 
-/// Sends a model, says what its card says, and takes it into use.
+/// Uploads a model with its card and takes it into use.
 async fn taken(api: &Person, groups: &[&[&str]]) -> Value {
     for (name, bytes) in model(groups) {
         let path = format!("/api/v1/meaning/files/{name}");
@@ -35,7 +35,7 @@ async fn taken(api: &Person, groups: &[&[&str]]) -> Value {
     made.json()
 }
 
-/// How far search by meaning is, once that many passages have a vector and none waits.
+/// State of semantic search, once this many passages have vectors and none is pending.
 async fn embedded(api: &Person, passages: u64) -> Value {
     loop {
         let state = api.get("/api/v1/meaning").await.json();
@@ -47,7 +47,7 @@ async fn embedded(api: &Person, passages: u64) -> Value {
     }
 }
 
-/// Titles that are found, and whether by words.
+/// Titles found, and whether by text.
 async fn found(api: &Person, query: &str) -> Vec<(String, bool)> {
     let all = api.get(&format!("/api/v1/knowledge?{query}")).await;
     assert_eq!(all.status, 200, "{}", all.text);
@@ -90,7 +90,7 @@ async fn what_says_the_same_in_other_words_is_found_as_it_stands_now() {
     let page = hq.owner().get(&format!("{HERE}/knowledge?q=canine")).await;
     assert!(page.text.contains("By meaning") && page.text.contains("The dog goes out"));
 
-    // The vector of an old text finds nothing any more.
+    // The vector of an old text no longer matches.
     let at = format!("/api/v1/knowledge/{walks}");
     let changed = api.json("PATCH", &at, &json!({ "text": "The rain is warm." })).await;
     assert_eq!(changed.status, 200, "{}", changed.text);
@@ -106,7 +106,7 @@ async fn what_says_the_same_in_other_words_is_found_as_it_stands_now() {
     now().await;
     assert!(found(&api, "q=canine").await.is_empty());
 
-    // Each is there after a start, and gone with its item.
+    // Vectors survive a restart and are deleted with their item.
     hq.restart().await;
     let api = hq.api().await;
     embedded(&api, 2).await;
@@ -115,7 +115,7 @@ async fn what_says_the_same_in_other_words_is_found_as_it_stands_now() {
     embedded(&api, 1).await;
     assert_eq!(found(&api, "q=wet").await, by_meaning("Weather"));
 
-    // Another model makes vectors of its own; without one, words are found as ever.
+    // Another model creates its own vectors. Without a model, text search still works.
     taken(&api, &[&["stay", "remain"]]).await;
     embedded(&api, 1).await;
     assert_eq!(found(&api, "q=remain").await, by_meaning("Weather"));
@@ -130,7 +130,7 @@ async fn what_says_the_same_in_other_words_is_found_as_it_stands_now() {
     let used = api.json("PUT", "/api/v1/meaning/used", &json!({ "id": used })).await;
     assert_eq!(used.status, 404, "{}", used.text);
 
-    // One may come without being taken into use, which its name does as well as its id.
+    // A model may be uploaded without taking it into use; its name selects it as well as its id.
     for (name, bytes) in model(&[&["warm", "mild"]]) {
         let path = format!("/api/v1/meaning/files/{name}");
         api.bytes("PUT", &path, "application/octet-stream", bytes).await;
@@ -192,7 +192,7 @@ async fn what_is_no_model_is_refused_in_a_sentence_and_words_are_found() {
     let page = hq.owner().get(&format!("{HERE}/settings/meaning")).await;
     assert!(page.text.contains("Confirm and use"), "{}", page.text);
 
-    // What is broken is refused although a person confirms it, and nothing of it stays.
+    // A damaged model is refused even if a person confirms it, and its files are deleted.
     let body = json!({ "terms": { "name": "Cut", "pooling": "mean" } });
     let refused = api.post("/api/v1/meaning", &body).await;
     assert_eq!(refused.status, 409, "{}", refused.text);
@@ -201,7 +201,7 @@ async fn what_is_no_model_is_refused_in_a_sentence_and_words_are_found() {
     assert_eq!((&state["used"], &state["unknown"]), (&Value::Null, &Value::Null), "{state}");
     assert_eq!(api.post("/api/v1/meaning", &body).await.status, 409, "nothing is left of it");
 
-    // The files of the model in use may break later: it says so, and search goes on by words.
+    // If the files of the model in use are damaged later, that is reported and text search still works.
     let state = taken(&api, WORDS).await;
     let id = state["used"].as_str().expect("a model");
     fs::write(hq.data().join("models").join(id).join(weights.0), cut).expect("written");
@@ -215,7 +215,7 @@ async fn what_is_no_model_is_refused_in_a_sentence_and_words_are_found() {
     let embedded = api.post("/api/v1/embed", &json!({ "input": "dog" })).await;
     assert_eq!(embedded.status, 409, "{}", embedded.text);
 
-    // A reader changes nothing.
+    // A read-only token changes nothing.
     let reader = hq.token(&["read"]).await;
     let off = reader.json("PUT", "/api/v1/meaning/used", &json!({ "id": null })).await;
     assert_eq!(off.status, 403, "{}", off.text);

@@ -1,5 +1,5 @@
-//! How good the answers are that need no model, and when the index of words is made. What a model adds is measured by the
-//! bench.
+//! Quality of search results without a model, and when the text index is built. The benchmark measures the effect of a
+//! model.
 
 use std::time::Duration;
 

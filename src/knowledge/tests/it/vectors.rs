@@ -1,4 +1,4 @@
-//! Vectors by a connection in place of the model on this machine, made by a server of which a test says what it does.
+//! Embeddings by a connection instead of the local model, with a scripted server.
 
 use std::time::Duration;
 
@@ -19,17 +19,17 @@ const KEY: &str = "sk-vectors-0123456789";
 const GROUPS: [&[&str]; 3] = [&["dog", "canine"], &["rain", "downpour"], &["warm", "mild"]];
 const SMALL: &str = "text-embedding-3-small";
 
-/// What the server does with a request.
+/// Behaviour of the server.
 #[derive(Clone, Copy, PartialEq)]
 enum Does {
     Answers,
-    /// It takes no more for a second.
+    /// Rate limit of one second.
     Limits,
-    /// It does not know the key.
+    /// The key is invalid.
     Refuses,
 }
 
-/// The vector of a text: the words of a group mean the same, and no other word means anything.
+/// The vector of a text: words of a group have the same meaning, other words have none.
 fn vector(text: &str) -> [f32; 4] {
     let mut vector = [0.3, 0.0, 0.0, 0.0];
     for (group, words) in GROUPS.iter().enumerate() {
@@ -40,7 +40,7 @@ fn vector(text: &str) -> [f32; 4] {
     vector
 }
 
-/// What the server says to a request; `slow` is a model that has no time for pages.
+/// The server's response; `slow` is a model that rejects passages.
 fn script(request: &str, does: Does) -> Vec<Step> {
     let (head, body) = request.split_once("\r\n\r\n").expect("a request");
     if !head.starts_with("POST /v1/embeddings") {
@@ -92,7 +92,7 @@ async fn chosen(api: &Person, model: &str) -> support::hq::Reply {
     api.json("PUT", "/api/v1/meaning/connection", &body).await
 }
 
-/// How far search by meaning is, once it is as wanted.
+/// The state of semantic search, once it matches.
 async fn until(api: &Person, wanted: impl Fn(&Value) -> bool) -> Value {
     loop {
         let state = api.get("/api/v1/meaning").await.json();
@@ -107,12 +107,12 @@ fn has(passages: u64) -> impl Fn(&Value) -> bool {
     move |state| state["passages"] == passages && state["waiting"] == 0
 }
 
-/// What stands above the models.
+/// The text above the list of models.
 async fn meter(owner: &Person) -> String {
     owner.get(&format!("{HERE}/settings/meaning")).await.text_of(".k-ready")
 }
 
-/// All is found, and what the connection was asked costs something.
+/// Everything is found, and the requests have a cost.
 async fn is_ready(owner: &Person, state: &Value) {
     assert_eq!(state["says"], "Search is ready, by words and by meaning.");
     assert!(state["cost_a_day_micros"].is_i64(), "what was asked is paid: {state}");
@@ -122,7 +122,7 @@ async fn is_ready(owner: &Person, state: &Value) {
     }
 }
 
-/// One of three passages is not found by meaning.
+/// One of three passages is not embedded.
 async fn is_behind(owner: &Person, state: &Value) {
     assert_eq!(state["ready"], false, "{state}");
     let says = state["says"].as_str().unwrap_or_default();
@@ -159,7 +159,7 @@ async fn a_connection_makes_vectors_that_are_paid_and_a_pause_loses_none() {
             let page = owner.get(&page).await;
             assert!(page.text.contains("2 passages, about"), "{}", page.text);
 
-            // A server that refuses changes nothing, and what it repeats of the key is told nobody.
+            // A refusing server changes nothing, and the key in its message is not shown.
             for does_not in [Does::Refuses, Does::Limits] {
                 *does.lock() = does_not;
                 let refused = chosen(&api, SMALL).await;
@@ -184,7 +184,7 @@ async fn a_connection_makes_vectors_that_are_paid_and_a_pause_loses_none() {
             assert_eq!(titles(&api, "q=canine").await, ["Walks"]);
             assert_eq!(titles(&api, "q=downpour").await, ["Weather"]);
             let near = async |q: &str| owner.get(&format!("{HERE}/knowledge/near?q={q}")).await;
-            // What holds some of the words is found by no word of the palette, which wants all of them.
+            // The palette requires all words, so a partial match is found by meaning only.
             for q in ["canine", "dog+canine"] {
                 let near = near(q).await;
                 assert_eq!(near.texts("[role=option] .nowrap")[0], "Walks", "{q}: {}", near.text);
@@ -192,7 +192,7 @@ async fn a_connection_makes_vectors_that_are_paid_and_a_pause_loses_none() {
             let by_word = near("dog").await;
             assert!(!by_word.text.contains("Walks"), "{}", by_word.text);
 
-            // Others get vectors by it, too.
+            // The connection serves the embedding endpoints, too.
             let own = api.post("/api/v1/embed", &json!({ "input": "dog" })).await.json();
             assert_eq!((&own["dimensions"], &own["model"]), (&json!(4), &json!(SMALL)), "{own}");
             let chat = hq.token(&["chat", "read"]).await;
@@ -202,7 +202,7 @@ async fn a_connection_makes_vectors_that_are_paid_and_a_pause_loses_none() {
             let first = made.json()["data"][0]["embedding"].as_array().map(Vec::len);
             assert_eq!((first, &made.json()["usage"]["total_tokens"]), (Some(2), &json!(7)));
 
-            // What comes while the server takes nothing waits, and comes by itself.
+            // Passages written during a rate limit are embedded automatically afterwards.
             *does.lock() = Does::Limits;
             written(&api, "Summer", "It is warm.").await;
             let state = until(&api, |state| state["trouble"] != "").await;
@@ -214,7 +214,7 @@ async fn a_connection_makes_vectors_that_are_paid_and_a_pause_loses_none() {
             assert_eq!(state["trouble"], "", "{state}");
             assert_eq!(titles(&api, "q=mild").await, ["Summer"]);
 
-            // Each call is booked, and nothing is held back any more.
+            // Each call is booked, and no cost remains reserved.
             let used: Vec<Usage> = hq.ws().read(|snap| snap.list(&Range::all())).expect("usage");
             assert!(5 < used.len(), "{used:?}");
             for one in &used {
@@ -224,7 +224,7 @@ async fn a_connection_makes_vectors_that_are_paid_and_a_pause_loses_none() {
                 );
                 assert!(one.billed_micros.is_some() && one.output == 0, "{one:?}");
             }
-            // Without money no call is made.
+            // Without budget no call is made.
             let limit = json!({ "limit_tokens": 1 });
             let set = api.json("PUT", "/api/v1/budgets/workspace/day", &limit).await;
             assert!(set.status.is_success(), "{}", set.text);
@@ -259,7 +259,7 @@ async fn the_former_vectors_answer_until_those_of_another_model_are_made() {
             let unknown = hits["not_known_yet"].as_str().unwrap_or_default();
             assert!(unknown.contains("made anew"), "{hits}");
 
-            // Back at the first one all of it is there.
+            // The vectors of the first model still exist.
             assert_eq!(chosen(&api, SMALL).await.status, 200);
             until(&api, has(1)).await;
             assert_eq!(titles(&api, "q=canine").await, ["Walks"]);

@@ -1,4 +1,4 @@
-//! Knowledge as people, programs and agents use it.
+//! Knowledge through its pages, API and tools.
 
 mod agents;
 mod encodings;
@@ -50,7 +50,7 @@ async fn titles(api: &Person, query: &str) -> Vec<String> {
     items.iter().map(|one| one["title"].as_str().expect("a title").to_owned()).collect()
 }
 
-/// A file that was put in, once its words are read.
+/// Uploads a file and waits until its text is extracted.
 async fn read(api: &Person, (name, bytes): (&str, &[u8])) -> Value {
     let path = format!("/api/v1/knowledge/files?name={name}");
     let sent = api.bytes("POST", &path, "application/octet-stream", bytes.to_vec()).await;
@@ -89,7 +89,7 @@ async fn a_page_is_written_found_by_its_passages_and_goes_back_to_former_version
     assert!(titles(&api, "q=deposit&kind=skill").await.is_empty());
     assert_eq!(titles(&api, "tag=LEASE").await, ["Lease terms"]);
 
-    // Another hand: what stood there becomes a version. The same hand a moment later: it does not.
+    // A change by another author creates a version; a second change by the same author soon after does not.
     let at = format!("knowledge/{}", id(&page));
     let changed = LEASE.replace("ten days", "five days");
     let done =
@@ -99,13 +99,13 @@ async fn a_page_is_written_found_by_its_passages_and_goes_back_to_former_version
     let done =
         patched(&api, &at, json!({ "text": again, "base": changed, "reason": "shorter" })).await;
     assert_eq!(done.json()["version"], 2, "{}", done.text);
-    // Somebody who read the first version and changed another line: both stand.
+    // A change of another line, based on the first version, is merged.
     let other = LEASE.replace("What a customer signs.", "What customers sign.");
     let done = patched(&api, &at, json!({ "text": other, "base": LEASE })).await;
     assert_eq!(done.status, 200, "{}", done.text);
     let text = done.json()["text"].as_str().unwrap_or_default().to_owned();
     assert!(text.contains("What customers sign.") && text.contains("three days"), "{text}");
-    // The same line: nobody's words go over another's.
+    // A change of the same line is a conflict.
     let clash = LEASE.replace("ten days", "nine days");
     let refused = patched(&api, &at, json!({ "text": clash, "base": LEASE })).await;
     assert_eq!(
@@ -136,7 +136,7 @@ async fn a_page_is_written_found_by_its_passages_and_goes_back_to_former_version
     assert_eq!(second["text"], again);
     assert_eq!(api.get(&format!("/api/v1/{at}/versions/99")).await.status, 404);
 
-    // A folder goes: what lies in it moves up.
+    // Deleting a folder moves its content up.
     assert_eq!(api.call("DELETE", "/api/v1/knowledge/folders/Leases").await.status, 204);
     let now = api.get(&format!("/api/v1/{at}")).await.json();
     assert_eq!(now["folder"], folder["id"], "{now}");
@@ -197,7 +197,7 @@ async fn bad_input_is_refused_in_words_and_loses_nothing() {
     assert!(ring.status == 422 && ring.text.contains("can't lie in itself"), "{}", ring.text);
     let twice = api.post("/api/v1/knowledge/folders", &json!({ "name": "top" })).await;
     assert!(twice.status == 422 && twice.text.contains("already"), "{}", twice.text);
-    // A folder that holds one of its own name.
+    // A folder that contains one of its own name.
     made(&api, "knowledge/folders", json!({ "name": "top", "parent": id(&top) })).await;
     let path = format!("/api/v1/knowledge/folders/{}", id(&top));
     assert_eq!(api.call("DELETE", &path).await.status, 204);
@@ -209,7 +209,7 @@ async fn bad_input_is_refused_in_words_and_loses_nothing() {
         .map(|one| one["path"].as_str().unwrap_or_default())
         .collect();
     assert_eq!(names, ["Below", "top"], "{folders}");
-    // One whose name is taken a level up gets a number there.
+    // A folder whose name is taken one level up gets a number.
     made(&api, "knowledge/folders", json!({ "name": "below", "parent": "top" })).await;
     assert_eq!(api.call("DELETE", "/api/v1/knowledge/folders/top").await.status, 204);
     let folders = api.get("/api/v1/knowledge/folders").await.json();
@@ -239,25 +239,25 @@ async fn files_are_read_found_by_page_and_say_when_they_have_no_words() {
     assert_eq!(docx["file"]["reading"], "done", "{docx}");
     let media = docx["file"]["media"].as_str().unwrap_or_default();
     assert!(media.ends_with("wordprocessingml.document"), "by all of its bytes: {docx}");
-    // What nobody reads says why, and not that there are no words in it.
+    // An unsupported file states the reason instead of appearing empty.
     let old = read(&api, ("old.rtf", br"{\rtf1 words}")).await;
     assert_eq!(old["file"]["reading"], "failed", "{old}");
     let why = old["file"]["problem"].as_str().unwrap_or_default();
     assert!(why.contains("save it as .docx"), "{old}");
-    // On a task, too, a document is found by its words.
+    // A document on a task is found by its text, too.
     let task = made(&api, "tasks", json!({ "title": "Look into it" })).await;
     let path = format!("/api/v1/tasks/{}/files?name=other.docx", id(&task));
     let bytes = include_bytes!("../../../extract/tests/files/pandoc.docx").to_vec();
     assert_eq!(api.bytes("POST", &path, "application/octet-stream", bytes).await.status, 201);
     let found = api.get("/api/v1/search?q=Handbook%20K%C3%B6ln").await;
     assert!(found.text.contains("other.docx"), "{}", found.text);
-    // It is kept as knowledge, and both sides say so.
+    // Saving it as knowledge links both records.
     let files = api.get(&format!("/api/v1/tasks/{}/files", id(&task))).await.json();
     let keep = format!("{HERE}/knowledge/keep/{}", id(&files["items"][0]));
     let kept = hq.owner().form(&keep, &[]).await;
     let kept = kept.location().expect("its page").to_owned();
     assert!(hq.owner().get(&kept).await.text.contains("Look into it"), "its task");
-    // A comment leads to it by its name; a cite of a file with pages says on which it stands.
+    // A comment links to it by name; a citation of a paginated file states the page.
     let second = "6 0 obj <</Type /Page /Contents 7 0 R /Resources <</Font <</F1 5 0 R>>>>>> endobj\n\
                   7 0 obj <<>> stream\nBT /F1 12 Tf 50 700 Td (Cherry 5 EUR) Tj ET\nendstream endobj\ntrailer";
     let two = String::from_utf8_lossy(support::PDF_WITH_WORDS)
@@ -296,11 +296,11 @@ async fn files_are_read_found_by_page_and_say_when_they_have_no_words() {
     assert!(list.text.contains("<mark>Mango</mark>"), "{}", list.text);
     let place = format!("href=\"{HERE}/knowledge/{}?p=0#cited\"", id(&pdf));
     assert!(list.text.contains(&place), "{}", list.text);
-    // The palette shows the passage, and opens it.
+    // The palette shows and opens the passage.
     let palette = hq.owner().get(&format!("{HERE}/palette?q=mango")).await;
     assert!(palette.text.contains(&place), "{}", palette.text);
     assert!(palette.text.contains("<mark>Mango</mark>"), "{}", palette.text);
-    // Another form of a word finds it, too.
+    // Another form of a word matches, too.
     assert_eq!(titles(&api, "q=tides%20noon").await, ["tide.html"]);
     hq.finish().await;
 }
@@ -351,14 +351,14 @@ async fn agents_start_with_what_they_should_know_search_cite_and_write_what_is_t
     let told = told.unwrap_or_default();
     assert!(told.contains("Answer within a day."), "{told}");
     assert!(!told.contains("cobalt"), "{told}");
-    // The page that previews it is the same bytes.
+    // The preview page has the same bytes.
     let start = api.get("/api/v1/knowledge/context?agent=otto").await.json();
     assert!(start["text"].as_str().is_some_and(|text| text.contains("cobalt harbour")), "{start}");
     let mine = found(&api, "kind=skill").await;
     assert_eq!(mine["items"][0]["agents"], json!(["ada"]), "{mine}");
     assert_eq!(mine["items"][0]["scope"], "agent");
 
-    // What Ada wrote leads to the lease, by its name and after it is renamed.
+    // Ada's text links to the lease by name, and still does after a rename.
     patched(&api, &format!("knowledge/{}", id(&lease)), json!({ "title": "Terms of lease" })).await;
     let owner = office.hq.owner();
     let page = owner.get(&format!("{HERE}/knowledge/{}", id(&lease))).await;
@@ -368,7 +368,7 @@ async fn agents_start_with_what_they_should_know_search_cite_and_write_what_is_t
     let page = owner.get(&format!("{HERE}/knowledge/{notes}")).await;
     assert!(page.text.contains(&format!("{}#s", id(&lease))), "{}", page.text);
 
-    // Who takes a task on has the best passages of what it links to, but for what is not theirs.
+    // The agent that claims a task gets the best passages of the linked items, without other agents' items.
     let task = made(&api, "tasks", json!({ "title": "When does a bike come back?" })).await;
     for item in [&lease, &own] {
         let body = json!({ "target": format!("knowledge:{}", id(item)) });
@@ -382,7 +382,7 @@ async fn agents_start_with_what_they_should_know_search_cite_and_write_what_is_t
     assert!(told.contains("linked_knowledge") && told.contains("know:"), "{told}");
     assert!(!told.contains("cobalt") && !told.contains("Secret plan"), "{told}");
 
-    // What it cites it must have read: a guess says so, wherever it stands.
+    // A citation of an unread item is marked, wherever it is.
     let winter =
         made(&api, "knowledge", json!({ "title": "Winter", "text": "Closed in May." })).await;
     let read = format!("[[know:{}#1]]", id(&lease));
@@ -397,7 +397,7 @@ async fn agents_start_with_what_they_should_know_search_cite_and_write_what_is_t
     let page = owner.get(place.location().expect("the page by its name")).await;
     assert_eq!(page.text.matches("cited without having read it").count(), 1, "{}", page.text);
 
-    // A person sees all of it; an item that is archived stands in front of nobody.
+    // A person sees everything; an archived item is in no agent's context.
     assert_eq!(titles(&api, "q=cobalt").await, ["Secret plan"]);
     patched(&api, &format!("knowledge/{}", id(&every)), json!({ "archived": true })).await;
     let start = api.get("/api/v1/knowledge/context?agent=ada").await.json();
@@ -435,7 +435,7 @@ async fn several_items_change_at_once_on_the_page_and_the_message_brings_them_ba
     }
     page("").await;
 
-    // What is archived leaves the list; the message has the way back.
+    // An archived item leaves the list; the notice offers undo.
     change("archived", "yes").await;
     let told = page("").await;
     assert!(told.text_of("#toasts").contains("Archived 2 items"), "{}", told.text);
@@ -494,7 +494,7 @@ async fn a_file_can_be_undone_and_what_an_undo_brings_back_is_read_again() {
     assert_eq!(file["file"]["reading"], "done", "{file}");
     let (id, at) = (id(&file).to_owned(), format!("/api/v1/knowledge/{}", id(&file)));
 
-    // What was read in it since is nobody's work, and keeps nobody from undoing.
+    // Text extracted since the upload is nobody's change and does not block an undo.
     undo(last(&id).await).await;
     assert_eq!(api.get(&at).await.status, 404);
     undo(last(&id).await).await;
@@ -575,7 +575,7 @@ async fn a_file_in_a_page_has_its_readers_and_goes_with_it() {
     assert_eq!(owner.get(&url).await.text, "harbour");
     let file = url.split('/').rev().nth(1).expect("its id").to_owned();
 
-    // It is no item of the list, and nobody else's agent reads it.
+    // The file is not an item of the list, and no other agent can read it.
     let at = format!("/api/v1/knowledge/{file}");
     assert_eq!(api.get(&at).await.json()["agents"], json!(["otto"]));
     assert!(titles(&api, "q=cobalt").await.is_empty());
@@ -586,7 +586,7 @@ async fn a_file_in_a_page_has_its_readers_and_goes_with_it() {
     let told = office.results(run).remove(0).2;
     assert!(!told.contains("harbour"), "{told}");
 
-    // Its readers are those of the page, and change with them.
+    // Its readers are those of the page, and change with the page.
     let refused = api.json("PATCH", &at, &json!({ "scope": "library" })).await;
     assert_eq!(refused.status, 409, "{}", refused.text);
     patched(&api, &format!("knowledge/{page}"), json!({ "scope": "library" })).await;

@@ -1,5 +1,5 @@
-//! Home's side: where a branch stands, pieces of what a host does not have of it, and what comes of it from there. Only what
-//! goes on from where home is moves a branch; all else that an agent wrote is kept beside it, for people to decide.
+//! The primary's side: the head of a branch, packs for a host, and commits from a host. Only a fast-forward moves a
+//! branch; other commits of an agent are kept in a separate branch, for people to decide.
 
 use serde_json::Value;
 
@@ -18,17 +18,17 @@ use crate::journal::blocking;
 use crate::remote::at_home::is_its;
 use crate::remote::{MOST, PIECE, Stand, value};
 
-/// What an agent has to do with a machine.
+/// How an agent is related to a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Bond {
-    /// It works there.
+    /// It is placed there.
     Works,
-    /// It did, and something of it may still come.
+    /// It was placed there, and commits may still arrive.
     Worked,
 }
 
-/// Where a branch stands, and a piece of what a host does not have of it. Of an agent that works elsewhere by now a host hears
-/// only whether what it has is here.
+/// The head of a branch, and a piece of the pack that the host lacks. If the agent has moved elsewhere, the host learns
+/// only whether its commits are here.
 pub(in crate::remote) async fn branch(
     ws: &Ws,
     from: GatewayId,
@@ -55,7 +55,7 @@ pub(in crate::remote) async fn branch(
     value(&Stand { head, has, is_kept, ..stand }).map_err(EngineError::Home)
 }
 
-/// A piece of a change that people have made, for the host where the files lie.
+/// A piece of a person's change, for the host with the files.
 pub(in crate::remote) async fn draft(
     ws: &Ws,
     from: GatewayId,
@@ -94,8 +94,8 @@ async fn piece(
     Ok(Stand { total, data, ..Stand::default() })
 }
 
-/// Takes in what is new in a branch. What home cannot go on with, and what an agent wrote where it does not work any more,
-/// is kept beside its branch.
+/// Takes new commits of a branch. Diverging commits, and those of an agent that has moved elsewhere, are kept in a
+/// separate branch.
 pub(in crate::remote) async fn commits(
     ws: &Ws,
     from: GatewayId,
@@ -116,7 +116,7 @@ pub(in crate::remote) async fn commits(
     }
     if bond == Bond::Works {
         let moved = there::go_on(ws, &slug, head).await.map_err(of_files)?;
-        // What was seen there last is older than this.
+        // The last known state of the host's files is now outdated.
         ws.looks.is_over(agent);
         if moved != Moved::Apart {
             return Ok(Value::Bool(true));

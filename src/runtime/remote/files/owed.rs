@@ -1,5 +1,5 @@
-//! Commits of a host that home does not have yet: of a life that ended before they were sent, made while the line was cut, or
-//! of an agent that works elsewhere by now. They are sent as soon as there is a line, so that nothing stays behind.
+//! Commits of a host that the primary lacks: made before a crash, while the link was down, or by an agent that has
+//! moved. They are sent as soon as there is a link, so that none is left behind.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ use crate::journal::blocking;
 use crate::remote::catch_up;
 use crate::{EngineError, commit};
 
-/// Brings home what is owed, at the start and whenever there is something, until the work here comes to rest.
+/// Sends missing commits, at start and whenever there are some, until the workspace stops.
 pub(crate) fn bring_home(ws: &Ws) {
     let Some(up) = ws.upstream.clone() else { return };
     let own = ws.clone();
@@ -37,13 +37,13 @@ pub(crate) fn bring_home(ws: &Ws) {
     });
 }
 
-/// Sends what is owed, if there is a line. `agents` are those that worked here when it was asked last.
+/// Sends missing commits if there is a link. `agents` are the agents of this host at the last check.
 async fn look_after(at: Here<'_>, agents: &mut Option<BTreeSet<AgentId>>) {
     let (ws, up) = at;
     if !up.is_linked() || (!ws.looks.owes() && agents.as_ref() == Some(&up.agents())) {
         return;
     }
-    // With the answer it is known which agents work here now.
+    // The answer also updates the set of this host's agents.
     if let Err(error) = catch_up(up).await {
         tracing::debug!(%error, "what home does not have waits for the next link");
         return;
@@ -68,7 +68,7 @@ async fn look_after(at: Here<'_>, agents: &mut Option<BTreeSet<AgentId>>) {
     }
 }
 
-/// The agents that have a branch here.
+/// The agents with a branch here.
 async fn all_here(ws: &Ws) -> Result<Vec<AgentId>, EngineError> {
     let all = ws.read(|snap| snap.list::<Agent>(&Range::all()))?;
     let own = ws.clone();
@@ -84,7 +84,7 @@ async fn all_here(ws: &Ws) -> Result<Vec<AgentId>, EngineError> {
     found.await?
 }
 
-/// Commits what lies in an agent's folder where nothing of it goes on, and sends what home does not have.
+/// Commits the files of an agent without live runs, and sends what the primary lacks.
 async fn brought(at: Here<'_>, agent: AgentId) -> Result<(), EngineError> {
     let ws = at.0;
     let Some(one) = ws.read(|snap| snap.get::<Agent>(agent))? else { return Ok(()) };

@@ -1,4 +1,4 @@
-//! A host's side: home looks at what lies here, and lays here what people have changed.
+//! A host's side: the primary reads files here and applies people's changes.
 
 use std::time::Duration;
 
@@ -20,12 +20,12 @@ use crate::journal::blocking;
 use crate::remote::{OfHome as _, RemoteRequest as Said, Stand, read, value};
 use crate::{EngineError, commit};
 
-/// A look waits so long while files are on their way.
+/// How long a read waits while files are being transferred.
 const TURN: Duration = Duration::from_secs(2);
-/// So much of a pack is shown at once.
+/// Bytes of a pack per response.
 const SHOWN: usize = 8 << 20;
 
-/// Answers what home asks about files.
+/// Answers a file request of the primary.
 pub(in crate::remote) async fn asked(ws: &Ws, asked: FileQuestion) -> Result<Value, Refusal> {
     let Some(up) = ws.upstream.clone() else {
         return Err(Refusal::new("no_host", "this is a home, and nobody asks it"));
@@ -42,7 +42,7 @@ pub(in crate::remote) async fn asked(ws: &Ws, asked: FileQuestion) -> Result<Val
     done.map(|()| Value::Null).map_err(|error| Refusal::from(&error))
 }
 
-/// What lies here now.
+/// The present files of an agent.
 async fn look(at: Here<'_>, wanted: Wanted) -> Result<Lies, EngineError> {
     let (ws, agent) = (at.0, wanted.agent);
     let slug = stands(ws, agent).await?.slug;
@@ -72,7 +72,7 @@ async fn look(at: Here<'_>, wanted: Wanted) -> Result<Lies, EngineError> {
     Ok(Lies { lying, total: pack.len() as u64, data: pack[from..to].to_vec(), stays })
 }
 
-/// Brings here what home has and this machine does not: its agent may have come a moment ago.
+/// Fetches commits of the primary that are missing here, because the agent may just have moved to this host.
 async fn level(at: Here<'_>, wanted: &Wanted) -> Result<(), EngineError> {
     let Place { slug, branch, .. } = stands(at.0, wanted.agent).await?;
     let (own, head) = (at.0.clone(), wanted.head);
@@ -89,7 +89,7 @@ async fn level(at: Here<'_>, wanted: &Wanted) -> Result<(), EngineError> {
     }
 }
 
-/// What lies in an agent's folder, with the first of the files that stay here.
+/// The state of an agent's folder, with some of the files that stay on this host.
 async fn lies_here(
     ws: &Ws,
     slug: String,
@@ -108,7 +108,7 @@ async fn lies_here(
     Ok(lies.await??)
 }
 
-/// Why a file with this content goes nowhere; nothing when it may.
+/// The reason why a file with this content may not leave the host, if there is one.
 fn holds_key(ws: &Ws, bytes: &[u8]) -> Option<&'static str> {
     leaks::in_file(&ws.app.redactor, bytes).map(|leak| leak.why)
 }
@@ -117,8 +117,8 @@ fn stays(Skipped { path, why }: Skipped) -> Stays {
     Stays { path, why: why.to_owned() }
 }
 
-/// Lays a change here that was made at home: only where the branch stands as home saw it, and each of the files that it
-/// changes lies as home saw it.
+/// Applies a change made on the primary. The local branch must be at the commit that the primary saw, and each changed
+/// file must have the content that it saw.
 async fn lay((ws, up): Here<'_>, change: Change) -> Result<(), EngineError> {
     let slug = stands(ws, change.agent).await?.slug;
     let folder = ws.agent_folder(&slug);
@@ -144,7 +144,7 @@ async fn lay((ws, up): Here<'_>, change: Change) -> Result<(), EngineError> {
         Ok::<_, EngineError>(repo.touched(change.head, change.draft)?)
     });
     let paths = changed.await??;
-    // In the order of names, so that two that want the same do not wait for each other.
+    // Lock in the order of the paths, to avoid deadlocks.
     let mut turns = Vec::with_capacity(paths.len());
     for path in &paths {
         turns.push(ws.paths.hold(&folder.join(path)).await);
@@ -159,17 +159,17 @@ async fn lay((ws, up): Here<'_>, change: Change) -> Result<(), EngineError> {
     }
 }
 
-/// What became of a change.
+/// The result of applying a change.
 enum Laid {
-    /// It lies here.
+    /// The change was applied.
     All,
-    /// The files are not what they were.
+    /// Files have changed meanwhile.
     Overtaken,
-    /// This file never was what home takes it for, since it stays here.
+    /// The primary never had the content of this file, because it stays on this host.
     HeldBack(Stays),
 }
 
-/// The files first: what is cut off then lies there without its commit, and nothing of it is lost.
+/// Writes the files before the commit: after a crash they are uncommitted, but nothing is lost.
 fn laid(
     ws: &Ws,
     (slug, branch): (&str, &Branch),
@@ -180,7 +180,7 @@ fn laid(
     let Change { now, draft, .. } = change;
     let astray = repo.astray(&folder, (now, draft), paths)?;
     if !astray.is_empty() {
-        // What stays here is never as home has it: to look again would not help.
+        // A file that stays here always differs from the primary's version, so a retry would not help.
         let refuses = |_: &str, bytes: &[u8]| holds_key(ws, bytes);
         let left_out = repo.left_out(branch, &folder, &astray, &refuses)?;
         let first = left_out.into_iter().next().map(stays);
@@ -190,7 +190,7 @@ fn laid(
     if others.is_empty() && repo.move_on(branch, draft)? == Moved::On {
         return Ok(Laid::All);
     }
-    // A run has committed meanwhile, or a program has written.
+    // A run has committed or a program has written meanwhile.
     repo.carry(&folder, (draft, now), Some(paths))?;
     Ok(Laid::Overtaken)
 }

@@ -1,4 +1,4 @@
-//! What the tool answers: the words of HQ, and behind marks those of pages.
+//! Results of the browser tool: HQ's own text, and text of pages marked as untrusted.
 
 use browser::BrowserError;
 use browser::live_view::Handed;
@@ -7,16 +7,16 @@ use browser::tabs::TabInfo;
 use kernel::Problem;
 use tool::{Picture, ToolCx, ToolError, ToolOutput, untrusted};
 
-/// Room for the words around what a page says, in bytes.
+/// Reserve for text around page content, in bytes.
 const WORDS: usize = 512;
-/// The longest title and address of a tab that are told, in characters.
+/// Longest title and address of a tab, in characters.
 const MAX_TITLE: usize = 200;
 const MAX_URL: usize = 300;
 
-/// What stands before the lines of a page in which a part is no longer.
+/// Precedes the lines of a page that no longer has the requested element.
 const NOW: &str = ", which has now:";
 
-/// Why an act gave nothing.
+/// Why an action failed.
 pub(super) enum Trouble {
     Refused(ToolError),
     Browser(BrowserError),
@@ -34,17 +34,17 @@ impl From<BrowserError> for Trouble {
     }
 }
 
-/// What an act has to tell.
+/// The result of an action.
 #[derive(Default)]
 pub(super) struct Told {
-    /// The words of HQ.
+    /// HQ's own text.
     pub(super) ours: String,
-    /// The words of the page.
+    /// Text of the page.
     pub(super) words: String,
-    /// All of them, where that is more.
+    /// The whole text of the page, if it is longer.
     pub(super) whole: Option<String>,
     pub(super) picture: Option<Picture>,
-    /// A tool that is of use from now on.
+    /// A tool that is useful from now on.
     pub(super) load: Option<&'static str>,
 }
 
@@ -69,7 +69,7 @@ impl Told {
     }
 }
 
-/// An error of the browser in the words of HQ, and in those of the page.
+/// Splits an error of the browser into HQ's own text and text of the page.
 fn halves(error: &BrowserError) -> (String, String) {
     match error {
         BrowserError::Stale { number, lines } => {
@@ -91,7 +91,7 @@ fn halves(error: &BrowserError) -> (String, String) {
 }
 
 impl Trouble {
-    /// Why, in the words of HQ, and in those of the page.
+    /// The reason, split into HQ's own text and text of the page.
     pub(super) fn told(&self) -> (String, String) {
         match self {
             Self::Refused(
@@ -106,7 +106,7 @@ impl Trouble {
     }
 }
 
-/// An error of the browser as the model reads it. Words of the page stand between marks in it, too.
+/// An error of the browser for the model, with text of the page marked as untrusted.
 pub(super) fn refusal(cx: &ToolCx, error: &BrowserError) -> ToolOutput {
     let (ours, words) = halves(error);
     let told = format!("Error({}): {ours}", error.code());
@@ -116,7 +116,7 @@ pub(super) fn refusal(cx: &ToolCx, error: &BrowserError) -> ToolOutput {
     })
 }
 
-/// The same while a credential is typed: nothing of the page is told.
+/// The same while a credential is typed: without any text of the page.
 pub(super) fn hidden(error: &BrowserError) -> ToolOutput {
     let words = match error {
         BrowserError::Hidden => error.to_string(),
@@ -125,7 +125,7 @@ pub(super) fn hidden(error: &BrowserError) -> ToolOutput {
     ToolOutput::error(format!("Error({}): {words}", error.code()))
 }
 
-/// What happened to the browser meanwhile stands in front.
+/// Puts the browser's news before the result.
 pub(super) fn with_news(output: ToolOutput, news: &[String]) -> ToolOutput {
     if news.is_empty() {
         return output;
@@ -134,7 +134,7 @@ pub(super) fn with_news(output: ToolOutput, news: &[String]) -> ToolOutput {
     ToolOutput { text, ..output }
 }
 
-/// What whoever had the wheel has left, in words.
+/// Describes what a person in control has left.
 pub(super) fn left_by(handed: &Handed) -> String {
     match handed.note.as_str() {
         "" => format!("{} had the wheel of this browser meanwhile", handed.name),
@@ -154,7 +154,7 @@ pub(super) fn count(tabs: &[TabInfo]) -> String {
     }
 }
 
-/// A line for each tab.
+/// One line per tab.
 pub(super) fn listed(tabs: &[TabInfo]) -> String {
     let line = |tab: &TabInfo| {
         let (title, url) = (Quoted(&tab.title, MAX_TITLE), escape::plain(&tab.url, MAX_URL));

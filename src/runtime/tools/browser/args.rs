@@ -1,4 +1,4 @@
-//! What the tool takes.
+//! The arguments of the browser tool.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -33,7 +33,7 @@ pub(crate) enum Action {
 }
 
 impl Action {
-    /// Whether it acts on what the agent has seen of a page.
+    /// Returns `true` if the action relies on what the agent has seen of a page.
     pub(super) fn is_blind(self) -> bool {
         !matches!(
             self,
@@ -46,7 +46,7 @@ impl Action {
         )
     }
 
-    /// Whether it acts in a page, for which people are asked.
+    /// Returns `true` for an action in a page, which may need approval.
     pub(super) fn acts(self) -> bool {
         matches!(
             self,
@@ -62,17 +62,19 @@ impl Action {
         )
     }
 
-    /// Whether people see on the page of its run what came of it. A picture that was asked for is there anyway.
+    /// Returns `true` if the run's page shows a screenshot afterwards. Requested screenshots are shown anyway.
     pub(super) fn is_pictured(self) -> bool {
         !matches!(self, Self::Tabs | Self::Close | Self::Snapshot | Self::Screenshot | Self::Dialog)
     }
 
-    /// Whether it helps a form on its way while a secret stands in it. Each act of a batch is looked at by itself.
+    /// Returns `true` if the action can submit a form that contains a secret. The actions of a batch are checked one by
+    /// one.
     pub(super) fn goes_on_in_the_dark(self) -> bool {
         matches!(self, Self::Click | Self::Press | Self::Fill | Self::Wait | Self::Batch)
     }
 
-    /// Whether it may be one of several in a call: those that only look end one anyway, and a script tells its value.
+    /// Returns `true` if the action may be in a batch. Read-only actions would end it anyway, and a script returns a
+    /// value.
     pub(super) fn fits_batch(self) -> bool {
         !matches!(
             self,
@@ -85,12 +87,12 @@ impl Action {
         )
     }
 
-    /// Whether the page that it brings is told as a whole.
+    /// Returns `true` if the whole new page is returned.
     pub(super) fn brings_a_page(self) -> bool {
         matches!(self, Self::Open | Self::Navigate | Self::Back | Self::Forward | Self::Reload)
     }
 
-    /// What is done, for people.
+    /// A description for people.
     pub(super) fn verb(self) -> &'static str {
         match self {
             Self::Open | Self::Navigate => "open",

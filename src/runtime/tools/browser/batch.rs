@@ -1,6 +1,6 @@
-//! `batch`: several acts in one call. Each is weighed as a call of its own would be, with the page as it is right before
-//! it is done. A batch ends early at what fails, at what people have to be asked for, when somebody wants the wheel, and
-//! where another page has come: what the agent knew of the old one says nothing of that.
+//! `batch`: several browser actions in one call. Each is checked like a call of its own, with the page as it is right
+//! before the action. A batch ends early at a failure, at an action that needs approval, when a person wants control,
+//! and when another page has loaded, because the agent's knowledge of the old page no longer applies.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
@@ -23,13 +23,13 @@ use super::args::{Action, Args};
 use super::plan::Act;
 use super::{Browse, Hand, address_of, no_secrets};
 
-/// So many acts are done in one call.
+/// Most actions in one call.
 const MOST: usize = 20;
 
-/// The tool alone, which knows the names and kinds of what an act of a batch takes.
+/// A registry with the browser tool alone; it knows names and types of an action's arguments.
 static CALLS: LazyLock<Registry> = LazyLock::new(|| Registry::new().act(Browse));
 
-/// The acts of a batch, read as calls of their own are.
+/// Parses the actions of a batch like calls of their own.
 fn acts_of(args: &Args) -> Result<Vec<Args>, ToolError> {
     let given = args.acts.as_deref().unwrap_or_default();
     if given.is_empty() || MOST < given.len() {
@@ -59,7 +59,7 @@ fn words_of(error: ToolError) -> String {
 }
 
 impl Hand<'_> {
-    /// Does one act after the other, and tells what each did and what all have changed.
+    /// Performs the actions in order. Returns what each did and what all changed.
     pub(super) async fn batch(&self) -> Result<Told, Trouble> {
         let acts = acts_of(&self.args)?;
         for act in &acts {
@@ -81,7 +81,7 @@ impl Hand<'_> {
                     lines.push_str(&format!("\n{number}. {what}: {ours}"));
                     came = (brings && !told.words.is_empty()).then_some(told);
                 }
-                // What has done nothing is answered like a call by itself.
+                // If nothing was done, the error is that of a single call.
                 Err(trouble) if number == 1 => return Err(trouble),
                 Err(trouble) => {
                     let (why, words) = self.told_of(&trouble);
@@ -114,7 +114,7 @@ impl Hand<'_> {
         Ok(told)
     }
 
-    /// Why an act gave nothing, without words of the page while a credential is typed.
+    /// Why an action failed; without text of the page while a credential is typed.
     fn told_of(&self, trouble: &Trouble) -> (String, String) {
         let (ours, words) = trouble.told();
         (ours, if self.stage.is_dark() { String::new() } else { words })
@@ -129,9 +129,9 @@ impl Hand<'_> {
         hand.one().await
     }
 
-    /// What the page shows behind all of them: the one that came with the last act, or what has changed.
+    /// The page after the last action, or what has changed.
     async fn at_the_end(&self, came: Option<Told>) -> Told {
-        // Whoever has the wheel changes more.
+        // A person in control will change more.
         if self.stage.is_wanted() {
             return Told::default();
         }
@@ -155,7 +155,7 @@ impl Hand<'_> {
         }
     }
 
-    /// The tab that was acted in last.
+    /// The tab of the last action.
     fn acted_in(&self) -> u32 {
         let last = self.cx.ws.app.browsers.last(self.key);
         last.map(|last| last.tab).unwrap_or_default()
@@ -165,19 +165,19 @@ impl Hand<'_> {
     fn pages(&self) -> BTreeMap<u32, Option<String>> {
         let document = |number| {
             let page = self.browser.open_page(number)?;
-            page.document().ok().flatten() // ok: a tab that is gone shows none
+            page.document().ok().flatten() // ok: a closed tab has no document
         };
         let tabs = self.browser.open_tabs();
         tabs.into_iter().map(|tab| (tab.number, document(tab.number))).collect()
     }
 
-    /// Whether a tab came or went, or the one that was acted in shows another document.
+    /// Returns `true` if a tab was opened or closed, or the tab of the action shows another document.
     fn has_moved(&self, before: &BTreeMap<u32, Option<String>>) -> bool {
         let (now, tab) = (self.pages(), self.acted_in());
         !now.keys().eq(before.keys()) || now.get(&tab) != before.get(&tab)
     }
 
-    /// Does an act of a batch, if nobody is to be asked for it.
+    /// Performs an action of a batch if it needs no approval.
     pub(super) async fn act_if_free(&self) -> Result<Told, Trouble> {
         if self.args.action.acts() {
             let known = self.known().await?;
@@ -190,7 +190,7 @@ impl Hand<'_> {
         self.act().await
     }
 
-    /// What a tainted conversation knows, read once for all acts: its events do not change before the batch is over.
+    /// The hosts and links known to a tainted conversation, read once: its events do not change during the batch.
     async fn known(&self) -> Result<Option<Arc<Known>>, ToolError> {
         let read = || {
             let cx = self.cx.clone();
@@ -208,14 +208,14 @@ impl Hand<'_> {
         self.known.get_or_try_init(read).await.cloned()
     }
 
-    /// Refuses what a call by itself would be refused or asked for.
+    /// Refuses an action that would be denied or need an approval as a single call.
     fn weigh(&self, act: Option<&Act>, known: Option<&Known>) -> Result<(), ToolError> {
         let cx = self.cx;
         let request = self.url.as_ref().and_then(|url| OutgoingRequest::of(&json!({ "url": url })));
         let verdict = cx.ws.read(|snap| {
             let agents = reach::agents_of(snap, cx.agent, cx.run)?;
             let read = trust::heeded(snap, &agents, cx.session)?;
-            // Addresses that it opens were weighed with the whole call.
+            // Addresses to open were checked with the whole call.
             let leaks = match (act, &read) {
                 (Some(act), Some(_)) => {
                     let sender = Sender { session: cx.session, run: cx.run, agents: &agents };
@@ -223,7 +223,7 @@ impl Hand<'_> {
                 }
                 _ => None,
             };
-            // Without a digest: what is allowed for one call to the letter is no more than that call.
+            // Without a digest: an approval of one exact call does not cover actions of a batch.
             let facts = Facts {
                 request: request.as_ref(),
                 outside: read.as_deref(),
@@ -247,7 +247,7 @@ impl Hand<'_> {
     }
 }
 
-/// An act as its call has it.
+/// A short description of an action.
 fn what(args: &Args) -> String {
     let about = match args.action {
         Action::Open | Action::Navigate => args.url.as_deref(),

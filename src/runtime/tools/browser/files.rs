@@ -1,4 +1,4 @@
-//! Files for pages: those of the agent's folder, and those of the task that its run works on.
+//! Files for upload: from the agent's folder, or from the task of the run.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -16,27 +16,27 @@ use web::format;
 use super::answer::missing;
 use crate::tools::folder::{self, blocking};
 
-/// So many files are given at once.
+/// Most files at once.
 const AT_ONCE: usize = 10;
-/// The most bytes of all of them together.
+/// Most bytes of all files together.
 const MOST: u64 = 50 << 20;
-/// What stands before the name of a file of the task.
+/// Prefix of a file name of the task.
 const OF_TASK: &str = "task:";
 
-/// A file for a page, as it is now.
+/// A file to upload, with its present content.
 pub(super) struct Given {
-    /// Its path, and the digest of what is in it.
+    /// Its path and content digest.
     pub(super) witness: Witness,
-    /// Its size in words.
+    /// Its size for people.
     pub(super) size: String,
     pub(super) upload: Upload,
 }
 
-/// Where files for pages come from.
+/// The sources of files.
 pub(super) struct Source {
     /// The agent's folder.
     pub(super) folder: PathBuf,
-    /// The task that its run works on.
+    /// The run's task.
     pub(super) task: Option<TaskId>,
 }
 
@@ -45,7 +45,7 @@ enum Wanted {
     OfTask(Box<TaskFile>),
 }
 
-/// Reads files for a page.
+/// Reads the files to upload.
 pub(super) async fn take(
     ws: &Ws,
     from: Source,
@@ -100,7 +100,7 @@ pub(super) async fn take(
     .await
 }
 
-/// A file of the agent's folder, by its path.
+/// A file of the agent's folder.
 fn own(
     root: &Path,
     written: &str,
@@ -126,7 +126,7 @@ fn too_large(name: &str, most: u64) -> ToolError {
     )
 }
 
-/// The newest file of this name on the task of a run.
+/// The newest file of this name on the run's task.
 fn of_task(ws: &Ws, task: Option<TaskId>, name: &str) -> Result<TaskFile, ToolError> {
     let Some(task) = task else {
         return Err(ToolError::refused("file_not_found", "this run works on no task"));

@@ -1,4 +1,4 @@
-//! Goes to another page: by an address, in a tab of its own or not, back, forward, anew. What comes is told as a whole.
+//! Navigation: by address, in a new tab or not, back, forward, reload. The new page is returned as a whole.
 
 use browser::BrowserError;
 use browser::hang;
@@ -10,7 +10,7 @@ use super::answer::{Told, Trouble, missing};
 
 impl Hand<'_> {
     pub(super) async fn open(&self) -> Result<Told, Trouble> {
-        // Before a tab is made for nothing.
+        // Check the address before opening a tab.
         self.wanted_url()?;
         let page = self.browser.open_blank().await?;
         page.acts_for(self.cx.run.uuid());
@@ -20,13 +20,13 @@ impl Hand<'_> {
                 self.note(&page);
                 Ok(told)
             }
-            // Its address may come yet.
+            // The page may still load.
             Err(error @ Trouble::Browser(BrowserError::NotCome { .. })) => {
                 self.note(&page);
                 Err(error)
             }
             Err(error) => {
-                // ok: an empty tab is in nobody's way
+                // ok: a leftover empty tab is harmless
                 page.close().await.ok();
                 Err(error)
             }
@@ -44,7 +44,7 @@ impl Hand<'_> {
         self.came(page, opened, dialogs).await
     }
 
-    /// A page that has come, as it is, with the dialogs that came with it.
+    /// Describes a loaded page, including the dialogs it opened.
     pub(super) async fn came(
         &self,
         page: &Page,

@@ -1,7 +1,8 @@
-//! What a call of `browser` or `browser_download` asks of a site: looked at before it is made, for people and permissions.
+//! Access check data of `browser` and `browser_download` calls: what a call requests from a site, determined before it
+//! is made.
 //!
-//! Whether an answer is a download only the site knows, and when it is told it has begun. So a file that came unasked lies
-//! in the browser's folder, where neither the agent nor its programs get at it, until somebody has said yes to it.
+//! Only the site knows whether its response is a download. An unrequested file therefore stays in the browser's folder,
+//! where neither the agent nor its programs can reach it, until it is approved.
 
 use sha2::{Digest, Sha256};
 use url::Url;
@@ -21,35 +22,35 @@ use web::format;
 use super::plan::{self, Act};
 use super::save::{self, SaveArgs};
 
-/// The longest name and address that a card shows, in characters.
+/// Longest name and address on an approval card, in characters.
 const MAX_NAME: usize = 120;
 const MAX_URL: usize = 300;
 
-/// A call that asks something of a site.
+/// A call that requests something from a site.
 pub(crate) enum AtSite {
-    /// An act in a page.
+    /// An action in a page.
     Act(Box<Act>),
-    /// A download that is put into the agent's folder.
+    /// Moves a download into the agent's folder.
     Keep(Box<Keep>),
 }
 
-/// A download, as it would be kept now.
+/// A download as it would be saved now.
 pub(crate) struct Keep {
     download: Download,
     asked: OutgoingRequest,
-    /// Whether it began with an act that was allowed to begin one.
+    /// An action that was allowed to download started it.
     is_agreed: bool,
     path: Option<String>,
 }
 
 impl AtSite {
-    /// Whether calls of this tool may ask something of a site.
+    /// Returns `true` if calls of this tool may request something from a site.
     pub(crate) fn is_one(tool: &str) -> bool {
         tool == BROWSER || tool == save::NAME
     }
 
-    /// What a call asks of a site, as it would be done now in the browser that runs. Nothing for one that asks nothing, and
-    /// for one that cannot be looked at, which is not done then.
+    /// What a call requests from a site, in the running browser. `None` if it requests nothing, or if its target cannot
+    /// be determined; the call then does nothing.
     pub(crate) async fn look(
         ws: &Ws,
         (agent, run): (AgentId, RunId),
@@ -66,7 +67,7 @@ impl AtSite {
         }
     }
 
-    /// The host of the page in which it acts; none for a download, which sends nothing.
+    /// The host of the page of an action; `None` for a download, which sends nothing.
     pub(crate) fn host(&self) -> Option<&str> {
         match self {
             Self::Act(act) => Some(act.host()),
@@ -74,7 +75,7 @@ impl AtSite {
         }
     }
 
-    /// What becomes of it.
+    /// The verdict of the access check.
     pub(crate) fn verdict(
         &self,
         tx: &dyn Read,
@@ -88,13 +89,13 @@ impl AtSite {
         }
     }
 
-    /// Looks what a yes to it is bound to, and writes that and what people read of it into the plan of its call.
+    /// Determines what an approval is bound to. Writes that and the text shown to people into the plan of the call.
     pub(crate) async fn bind(&mut self, ws: &Ws, plan: &mut Plan) {
         match self {
             Self::Act(act) => act.bind(ws, plan).await,
             Self::Keep(keep) => {
                 let mut shown = ws.app.redactor.text(&keep.shown()).into_owned();
-                // What it would make of files that say who the agent is stands below.
+                // The change to identity files is shown below.
                 if !plan.files.is_empty() {
                     shown.push_str(&format!("\n\n{}", plan.shown));
                 }
@@ -104,7 +105,7 @@ impl AtSite {
         }
     }
 
-    /// Keeps what the call was weighed with, for the moment at which it is done.
+    /// Stores the checked target for the moment of the action.
     pub(crate) fn expect(one: Option<&Self>, ws: &Ws, agent: AgentId, of: (RunId, u32)) {
         if let Some(stage) = ws.app.browsers.stage(ws.browser_of(agent)) {
             stage.expect((of.0.uuid(), of.1), one.map(Self::expected));
@@ -118,7 +119,7 @@ impl AtSite {
         }
     }
 
-    /// How much harm it may do, and for what else a yes can count.
+    /// The risk of the call, and the wider permissions that an approval may offer.
     pub(crate) fn terms(&self) -> (Risk, Vec<Offer>) {
         match self {
             Self::Act(act) => act.terms(),
@@ -129,7 +130,7 @@ impl AtSite {
 }
 
 impl Keep {
-    /// The download that a call would keep, as far as it has begun.
+    /// The download that a call would save, if it has started.
     fn look(ws: &Ws, agent: AgentId, arguments: &str) -> Option<Self> {
         let args: SaveArgs = serde_json::from_str(arguments).ok()?; // ok: canonical arguments are of this form
         let browser = ws.app.browsers.get(ws.browser_of(agent))?;
@@ -139,7 +140,7 @@ impl Keep {
         Some(Self { asked: asked(&download), is_agreed, path: args.path, download })
     }
 
-    /// One as it is, for a call that did not find it when it was weighed.
+    /// A download that the access check did not find.
     pub(super) fn of(download: &Download) -> Self {
         Self { asked: asked(download), is_agreed: false, path: None, download: download.clone() }
     }
@@ -162,7 +163,7 @@ impl Keep {
         Ok(itself.and(site))
     }
 
-    /// What it asks of the site that it comes from.
+    /// The facts for its site.
     fn facts<'f>(&'f self, facts: &Facts<'f>) -> Facts<'f> {
         Facts {
             tool: BROWSER,
@@ -180,7 +181,7 @@ impl Keep {
         }
     }
 
-    /// What people read of it.
+    /// The text shown to people.
     fn shown(&self) -> String {
         let one = &self.download;
         let name = Quoted(&one.name, MAX_NAME);
@@ -205,14 +206,14 @@ impl Keep {
         )
     }
 
-    /// It, for a yes that is for nothing else.
+    /// Binds an approval to this download.
     fn witness(&self) -> Witness {
         let path = format!("The download {}", Quoted(&self.download.name, MAX_NAME));
         Witness { path, hash: expected(&self.download).seal }
     }
 }
 
-/// What a call that keeps it was weighed with. How much of it has come by then is none of that.
+/// The seal of a download. The number of received bytes is not part of it.
 pub(super) fn expected(download: &Download) -> Expected {
     let mut hash = Sha256::new();
     for part in [&download.file, &download.name, &download.url] {
@@ -221,14 +222,14 @@ pub(super) fn expected(download: &Download) -> Expected {
     Expected { seal: hash.finalize().into(), is_strict: false }
 }
 
-/// The address that a download comes from; of what a page has made itself, that of the page.
+/// The address of a download; for a file that a page created, that of the page.
 pub(super) fn address(download: &Download) -> &str {
     download.url.strip_prefix("blob:").unwrap_or(&download.url)
 }
 
-/// What keeping a download asks of the site that it comes from.
+/// The request to the download's site.
 pub(super) fn asked(download: &Download) -> OutgoingRequest {
-    let at = Url::parse(address(download)).ok(); // ok: what has no address is asked for each time
+    let at = Url::parse(address(download)).ok(); // ok: without an address each download needs an approval
     let asked = at.and_then(|at| sites::asked(SiteAct::Download, &at));
     asked.unwrap_or_else(|| OutgoingRequest {
         method: SiteAct::Download.word().to_owned(),

@@ -1,8 +1,8 @@
-//! `browser`: a real browser that a person has switched on for the agent. Pages are told in few words, acts name parts
-//! by the refs of these words, and an act answers with what changed.
+//! The `browser` tool: a real browser, available if a person has enabled it for the agent. Pages are described as lines
+//! with refs; actions name elements by ref and return what changed.
 //!
-//! The browser reaches what the agent reaches and nothing else, by a port of its own of the way out; a kernel that
-//! cannot keep it to that port gets none. What a page says stands between marks, as all that comes from outside.
+//! The browser reaches exactly what the agent may reach, through its own port of the egress proxy. If the kernel cannot
+//! confine it to that port, the browser is refused. Page text is marked as untrusted content.
 
 mod args;
 mod batch;
@@ -50,23 +50,22 @@ use plan::Act;
 pub(crate) use save::Save;
 pub(crate) use shots::keep_asked;
 
-/// How long `wait` waits unless asked, in seconds, and at most.
+/// Default and maximum duration of `wait`, in seconds.
 const SECONDS: u64 = 10;
 const MAX_SECONDS: u64 = 60;
-/// How far `scroll` goes unless asked, in pixels.
+/// Default distance of `scroll`, in pixels.
 const SCROLL: f64 = 600.0;
 
-/// The longest name of a part that is told to those who watch, in characters.
+/// Longest element name shown to viewers, in characters.
 const MAX_NAME: usize = 60;
-/// How long those who watch see what is about to be pressed before it is.
+/// How long viewers see the highlighted element before the action.
 const SHOWN_FIRST: Duration = Duration::from_millis(200);
-/// How long it may take to find out what is shown to them.
+/// Time limit for finding that element.
 const SHOWN_WITHIN: Duration = Duration::from_millis(800);
-/// How long a look behind what waits by its own words may take.
+/// Additional time for the snapshot after an action with its own time limit.
 const BEHIND: Duration = Duration::from_secs(4);
-/// How long a person who has the wheel is waited for.
+/// How long the tool waits while a person is in control.
 const PATIENCE: Duration = Duration::from_mins(10);
-/// Uses the agent's browser.
 pub(crate) struct Browse;
 
 impl ActTool for Browse {
@@ -114,7 +113,7 @@ impl ActTool for Browse {
         let output = match told {
             Ok(told) => told.output(cx),
             Err(Trouble::Refused(error)) => return Err(error),
-            // What went wrong may be told in words of the page.
+            // The error message may contain text of the page.
             Err(Trouble::Browser(error)) if hand.stage.is_dark() => hidden(&error),
             Err(Trouble::Browser(error)) => refusal(cx, &error),
         };
@@ -122,7 +121,7 @@ impl ActTool for Browse {
     }
 }
 
-/// The name of the folder of the browser that a run may use; or why it may use none.
+/// The name of the browser folder that a run may use, or the reason why it may use none.
 fn allowed(cx: &ToolCx) -> Result<String, ToolError> {
     let denied = |why: &str| ToolError::refused("denied", why);
     if cx.child.as_ref().is_some_and(|child| !child.may_network) {
@@ -134,7 +133,7 @@ fn allowed(cx: &ToolCx) -> Result<String, ToolError> {
         Ok::<_, StoreError>((snap.get::<Agent>(cx.agent)?, whose, is_on))
     })?;
     let Some(agent) = agent else { return Err(denied("the agent does not exist any more")) };
-    // The browser of an agent reaches what that agent reaches, and not the less that somebody else does.
+    // The browser has the reach of its own agent, which the acting agent may not have.
     if 1 < whose.len() {
         return Err(denied("a sub-agent that works for another agent has no browser"));
     }
@@ -144,7 +143,7 @@ fn allowed(cx: &ToolCx) -> Result<String, ToolError> {
     Ok(agent.slug)
 }
 
-/// Refuses what holds a secret: it would go to whoever has made the page.
+/// Refuses arguments that contain a secret, because the page's owner would receive it.
 fn no_secrets(cx: &ToolCx, args: &Args) -> Result<(), ToolError> {
     let texts = [&args.url, &args.text].into_iter().flatten();
     for text in texts.chain(args.options.iter().flatten()) {
@@ -156,7 +155,7 @@ fn no_secrets(cx: &ToolCx, args: &Args) -> Result<(), ToolError> {
     Ok(())
 }
 
-/// Refuses a script where people have not allowed them, and one that nobody would read.
+/// Refuses scripts where they are not allowed, and scripts that are too long to review.
 fn scripted(cx: &ToolCx, args: &Args) -> Result<(), ToolError> {
     if args.action != Action::Evaluate {
         return Ok(());
@@ -175,13 +174,13 @@ fn scripted(cx: &ToolCx, args: &Args) -> Result<(), ToolError> {
     Ok(())
 }
 
-/// The address that a call opens.
 fn address_of(cx: &ToolCx, args: &Args) -> Result<Option<String>, ToolError> {
     let opens = matches!(args.action, Action::Open | Action::Navigate);
     args.url.as_deref().filter(|_| opens).map(|url| address(cx, url)).transpose()
 }
 
-/// The address as the browser opens it. The way out looks at each request anyway; here the refusal has words.
+/// The normalised address, if the agent may open it. The egress proxy checks every request anyway; this check gives a
+/// readable refusal.
 fn address(cx: &ToolCx, text: &str) -> Result<String, ToolError> {
     let address = page::address(text)?;
     if address == "about:blank" {
@@ -201,22 +200,22 @@ fn address(cx: &ToolCx, text: &str) -> Result<String, ToolError> {
     Ok(address)
 }
 
-/// One act.
+/// One action of the tool.
 struct Hand<'c> {
     cx: &'c ToolCx,
     browser: Browser,
     stage: Arc<Stage>,
     key: Key,
     args: Args,
-    /// The address that is opened, as it was looked at.
+    /// The checked address that is opened.
     url: Option<String>,
-    /// What the part is called that is acted on, once that is known.
+    /// The name of the element that is acted on, once known.
     name: OnceLock<String>,
-    /// The field for files that it is about, and what that gets, once it was looked at.
+    /// The file field and the files for it, once checked.
     given: Mutex<Option<(Option<u32>, Vec<Given>)>>,
-    /// Whether it is one of several in a call, which tells at its end what they have changed.
+    /// The action is one of several in a call, which reports the changes at its end.
     is_in_batch: bool,
-    /// What the conversation knows, once an act of a batch was weighed with it.
+    /// The hosts and links known to the conversation, loaded when the first action of a batch was checked.
     known: Arc<OnceCell<Option<Arc<Known>>>>,
 }
 
@@ -234,7 +233,7 @@ impl<'c> Hand<'c> {
 }
 
 impl Hand<'_> {
-    /// Acts as soon as nobody else does. Whoever takes the wheel meanwhile is waited for.
+    /// Acts once no other action runs. Waits while a person is in control.
     async fn in_turn(&self) -> Result<Told, Trouble> {
         let all = &self.cx.ws.app.browsers;
         let Ok(_turn) = tokio::time::timeout(PATIENCE, all.turn(self.key)).await else {
@@ -263,10 +262,10 @@ impl Hand<'_> {
         Ok(told)
     }
 
-    /// Does one act, until somebody takes the wheel.
+    /// Performs one action, until a person takes control.
     async fn one(&self) -> Result<Told, Trouble> {
         let shown = timeout(SHOWN_WITHIN, async { (self.spot().await, self.words().await) });
-        // A page that does not answer is acted on without.
+        // If the page does not answer in time, act without a highlight.
         let (spot, words) =
             shown.await.unwrap_or_else(|_| (None, self.args.action.verb().to_owned()));
         let _doing = self.stage.doing(&words, spot);
@@ -279,7 +278,7 @@ impl Hand<'_> {
         }
     }
 
-    /// What a person has left, in place of an act on a page that is no longer what the agent knows.
+    /// The result after a person was in control, in place of an action on a page that the agent no longer knows.
     async fn after_wheel(&self, handed: &Handed) -> Result<Told, Trouble> {
         let ours = format!("{}. Nothing was done; what changed meanwhile:", left_by(handed));
         let last = self.last().await?;
@@ -293,7 +292,7 @@ impl Hand<'_> {
         Ok(Told { ours, words, ..Told::default() })
     }
 
-    /// Acts on what the call was weighed with, and on nothing else.
+    /// Acts only on what the access check saw.
     async fn act_as_weighed(&self, is_shown: bool) -> Result<Told, Trouble> {
         if is_shown {
             tokio::time::sleep(SHOWN_FIRST).await;
@@ -320,7 +319,7 @@ impl Hand<'_> {
         self.act().await
     }
 
-    /// What it would be done to at this moment.
+    /// The target of the action at this moment.
     async fn looked_at(&self) -> Result<Act, Trouble> {
         let mut act = Act::of(&self.stage, self.page().await?, self.args.clone()).await?;
         let from = Source { folder: self.cx.folder.clone(), task: self.cx.task };
@@ -328,24 +327,24 @@ impl Hand<'_> {
         Ok(act)
     }
 
-    /// Keeps of what it was weighed with what is needed to do it.
+    /// Keeps what the action needs of the checked target.
     fn take(&self, act: Act) {
         // ok: a call acts once
         self.name.set(act.name().to_owned()).ok();
         *self.given.lock() = Some(act.into_uploads());
     }
 
-    /// Where those who watch see what is about to be pressed; nothing while nobody watches, and in the dark.
+    /// The position of the element to highlight. `None` while there are no viewers or capture is paused.
     async fn spot(&self) -> Option<Spot> {
         if self.stage.watchers() == 0 || self.stage.is_dark() || !self.args.action.acts() {
             return None;
         }
-        // ok: what is no part is told when it is to be pressed
+        // ok: an invalid ref is reported by the action itself
         let number = refs::parse(self.args.part.as_deref()?).ok()?;
         self.browser.open_page(self.tab())?.spot(number).await.ok()
     }
 
-    /// What is about to be done, for those who watch.
+    /// Describes the coming action for viewers.
     async fn words(&self) -> String {
         let args = &self.args;
         let verb = args.action.verb();
@@ -355,7 +354,7 @@ impl Hand<'_> {
         };
         let name = match (refs::parse(part), self.browser.open_page(self.tab())) {
             (Ok(number), Some(page)) if 0 < self.stage.watchers() && !self.stage.is_dark() => {
-                // ok: then it is called by its ref alone
+                // ok: the element is then shown by its ref alone
                 page.part(number).await.ok().map(|part| part.name)
             }
             _ => None,
@@ -366,7 +365,7 @@ impl Hand<'_> {
         }
     }
 
-    /// The number of the tab that is meant, as far as it can be told without a look.
+    /// The target tab, as far as it is known without a request to the browser.
     fn tab(&self) -> u32 {
         let last = self.cx.ws.app.browsers.last(self.key);
         self.args.tab.or(last.map(|last| last.tab)).unwrap_or_default()
@@ -387,7 +386,7 @@ impl Hand<'_> {
         }
     }
 
-    /// Acts in a tab.
+    /// Performs the action in a tab.
     async fn on(&self, page: &Page) -> Result<Told, Trouble> {
         self.note(page);
         page.acts_for(self.cx.run.uuid());
@@ -454,7 +453,7 @@ impl Hand<'_> {
         self.after(page).await
     }
 
-    /// Gives the files that the call was weighed with.
+    /// Uploads the files that the access check saw.
     async fn upload(&self, page: &Page) -> Result<(), Trouble> {
         let given = self.given.lock().take();
         let (number, files) = given.ok_or_else(plan::changed)?;
@@ -463,7 +462,7 @@ impl Hand<'_> {
         Ok(page.upload(number, uploads).await?)
     }
 
-    /// Runs a script, and tells its value. What became dark meanwhile is not told.
+    /// Runs a script and returns its value, unless capture was paused meanwhile.
     async fn evaluate(&self, page: &Page) -> Result<Told, Trouble> {
         let light = self.stage.light();
         let part = self.args.part.as_deref().map(refs::parse).transpose()?;
@@ -478,7 +477,7 @@ impl Hand<'_> {
         Ok(Told { ours, words: format!("{value}\n{}", told.words), ..told })
     }
 
-    /// The tab that is meant.
+    /// The target tab.
     async fn page(&self) -> Result<Page, Trouble> {
         if let Some(number) = self.args.tab {
             return Ok(self.browser.page(number).await?);
@@ -487,7 +486,7 @@ impl Hand<'_> {
         Ok(last.ok_or_else(|| ToolError::refused("no_tab", "no tab is open; open an address"))?)
     }
 
-    /// The tab that was used last, or that in front, or the newest.
+    /// The tab that was used last, else the front tab, else the newest.
     async fn last(&self) -> Result<Option<Page>, Trouble> {
         let tabs = self.browser.tabs().await?;
         let is_open = |number: &u32| tabs.iter().any(|tab| tab.number == *number);
@@ -504,12 +503,12 @@ impl Hand<'_> {
         self.cx.ws.app.browsers.note(self.key, last);
     }
 
-    /// The tabs in words, as far as they may be known while a credential is typed.
+    /// The list of tabs, without what must stay hidden while a credential is typed.
     fn listed(&self, tabs: Vec<TabInfo>) -> String {
         listed(&self.stage.withhold(None, tabs))
     }
 
-    /// How long an act may take with all that belongs to it.
+    /// Time limit for the whole action.
     fn budget(&self) -> Duration {
         match self.args.action {
             Action::Wait | Action::Evaluate => self.seconds() + BEHIND,
@@ -520,7 +519,7 @@ impl Hand<'_> {
         }
     }
 
-    /// What an act has changed.
+    /// What the action changed on the page.
     async fn after(&self, page: &Page) -> Result<Told, Trouble> {
         if !self.is_sent().await {
             let ours = "done; hidden until the form was sent and its fields are empty".to_owned();

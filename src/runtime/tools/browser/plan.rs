@@ -1,5 +1,5 @@
-//! What an act would be done to and what it would reach: looked at before anybody is asked for it, and once more right
-//! before it is done. What cannot be looked at is not done.
+//! The target and the reach of a browser action. Both are determined before an approval is requested, and again right
+//! before the action. An action whose target cannot be determined is not performed.
 
 use sha2::{Digest, Sha256};
 
@@ -24,33 +24,33 @@ use super::answer::{Trouble, missing};
 use super::args::{Action, Args};
 use super::files::{self, Given, Source};
 
-/// The longest name, value and address that a card shows, in characters.
+/// Longest name, value and address on an approval card, in characters.
 const MAX_NAME: usize = 100;
 const MAX_VALUE: usize = 300;
 const MAX_URL: usize = 300;
-/// The longest script, in characters: people read all of it before they say yes.
+/// Longest script, in characters: people read all of it before they approve it.
 pub(super) const MAX_SCRIPT: usize = 4_000;
 
-/// An act in a page, as it would be done now.
+/// A browser action as it would be performed now.
 pub(crate) struct Act {
     args: Args,
     pub(super) page: Page,
     stake: Stake,
-    /// What it asks of the site; the first for any act.
+    /// The requests to the site that need permission; the first covers any action.
     asked: Vec<OutgoingRequest>,
-    /// Whether it only sends what a secret was filled in for, which somebody has allowed.
+    /// The action only sends a form in which an approved secret was filled.
     sends_filled: bool,
-    /// Whether nothing of the page may be told.
+    /// Capture is paused; nothing of the page may be shown.
     is_dark: bool,
-    /// What it gives to the page.
+    /// The files to upload.
     files: Vec<Given>,
-    /// What a yes to it is bound to, once that was looked at.
+    /// What an approval is bound to, once determined.
     bound: Option<Vec<Witness>>,
 }
 
 impl Act {
-    /// The act of a call, as it would be done now in the browser that runs. Nothing for a call that is none, and for one
-    /// that cannot be looked at, which is not done then.
+    /// The action of a call as it would be performed now in the running browser. `None` if the call performs no action,
+    /// or if its target cannot be determined; the action is then not performed.
     pub(crate) async fn look(
         ws: &Ws,
         (agent, run): (AgentId, RunId),
@@ -69,17 +69,17 @@ impl Act {
         let number =
             args.tab.or(last).or(browser.front()).or_else(|| open.last().map(|tab| tab.number))?;
         let action = args.action;
-        // ok: what is wrong with it is told when it is to be done
+        // ok: the action itself reports the error
         let mut act = Self::of(&stage, browser.open_page(number)?, args).await.ok()?;
         if matches!(action, Action::Upload | Action::Evaluate) {
-            // ok: as before
+            // ok: the action itself reports the error
             let facts = ws.read(|snap| {
                 let scripts = browsers::policy(snap, agent)?.scripts;
                 Ok::<_, StoreError>((scripts, snap.get::<Agent>(agent)?, snap.get::<Run>(run)?))
             });
             let (scripts, agent, run) = facts.ok()?; // ok: as before
             if action == Action::Evaluate && !scripts {
-                // Nobody is asked for what is not done anyway.
+                // Ask nobody for an action that is refused anyway.
                 return None;
             }
             let task = run.and_then(|run| run.task);
@@ -89,7 +89,7 @@ impl Act {
         Some(act)
     }
 
-    /// Reads what it gives to the page.
+    /// Reads the files to upload.
     pub(super) async fn take_files(&mut self, ws: &Ws, from: Source) -> Result<(), Trouble> {
         if self.args.action == Action::Upload {
             self.files = files::take(ws, from, self.args.options.as_deref()).await?;
@@ -97,12 +97,12 @@ impl Act {
         Ok(())
     }
 
-    /// What it gives to the page, and the ref of the field that gets it.
+    /// The files to upload, and the ref of their field.
     pub(super) fn into_uploads(self) -> (Option<u32>, Vec<Given>) {
         (self.stake.number, self.files)
     }
 
-    /// What an act in a page would be done to.
+    /// Determines the target of an action in a page.
     pub(super) async fn of(stage: &Stage, page: Page, args: Args) -> Result<Self, Trouble> {
         let stake = page.stake(aim(&args, page.chooser().map(|one| one.number))?).await?;
         if let (Action::Drag, Some(to)) = (args.action, args.to_ref.as_deref()) {
@@ -142,7 +142,7 @@ impl Act {
         Ok(Self { args, page, stake, asked, sends_filled, is_dark, files, bound: None })
     }
 
-    /// What becomes of it: the strictest answer to all that it asks of the site.
+    /// The strictest verdict on all requests to the site.
     pub(crate) fn verdict(
         &self,
         tx: &dyn Read,
@@ -171,7 +171,7 @@ impl Act {
         Ok(verdict)
     }
 
-    /// Looks what a yes to it is bound to, and writes that and what people read of it into the plan of its call.
+    /// Determines what an approval is bound to. Writes that and the text shown to people into the plan of the call.
     pub(crate) async fn bind(&mut self, ws: &Ws, plan: &mut model::Plan) {
         let part = self.part().await;
         plan.shown = ws.app.redactor.text(&self.shown(part.as_ref())).into_owned();
@@ -179,7 +179,7 @@ impl Act {
         self.bound = Some(plan.files.clone());
     }
 
-    /// Whether it would be done to what it was weighed with.
+    /// Returns `true` if the target is still the checked one.
     pub(super) async fn is_as(&mut self, expected: &Expected) -> bool {
         if expected.is_strict {
             let part = self.part().await;
@@ -188,17 +188,17 @@ impl Act {
         self.expected() == *expected
     }
 
-    /// The site of which it may begin a download.
+    /// The site from which the action may start a download.
     pub(super) fn downloads(&self) -> Option<&OutgoingRequest> {
         self.asked.iter().find(|asked| asked.method == SiteAct::Download.word())
     }
 
-    /// The host of its page; empty where the page has none.
+    /// The host of the page; empty if the page has none.
     pub(crate) fn host(&self) -> &str {
         self.asked.first().map_or("", |asked| &asked.host)
     }
 
-    /// How much harm it may do, and for what else a yes can count.
+    /// The risk of the action, and the wider permissions that an approval may offer.
     pub(crate) fn terms(&self) -> (Risk, Vec<Offer>) {
         let risk = if 1 < self.asked.len() { Risk::High } else { Risk::Medium };
         match self.asked.iter().all(|asked| !asked.host.is_empty()) {
@@ -207,23 +207,23 @@ impl Act {
         }
     }
 
-    /// The part that it is about.
+    /// The ref of the element.
     pub(super) fn number(&self) -> Option<u32> {
         self.stake.number
     }
 
-    /// What the part is called, for people who see the page.
+    /// The name of the element for viewers; empty while capture is paused.
     pub(super) fn name(&self) -> &str {
         if self.is_dark { "" } else { &self.stake.name }
     }
 
-    /// What a person reads of the part; nothing in the dark, and of a part that has no words.
+    /// The role and name of the element. `None` while capture is paused or if it cannot be read.
     async fn part(&self) -> Option<Part> {
         let number = self.stake.number.filter(|_| !self.is_dark)?;
         self.page.part(number).await.ok() // ok: then it is called a part
     }
 
-    /// What the call was weighed with.
+    /// A digest of what the access check saw.
     pub(super) fn expected(&self) -> Expected {
         let mut hash = Sha256::new();
         for asked in &self.asked {
@@ -244,7 +244,7 @@ impl Act {
         }
     }
 
-    /// Why a person is asked, without the point.
+    /// The reason for the approval request, without a full stop.
     fn why(&self) -> String {
         let form = &self.stake.form;
         let has = |act: SiteAct| self.asked.iter().any(|asked| asked.method == act.word());
@@ -276,7 +276,7 @@ impl Act {
         format!("It {} at {}", listed(&does), self.place())
     }
 
-    /// The act in words, and what stands around it.
+    /// The action and its surroundings in words.
     fn shown(&self, part: Option<&Part>) -> String {
         let (stake, args) = (&self.stake, &self.args);
         let what = called(part);
@@ -335,7 +335,7 @@ impl Act {
         shown
     }
 
-    /// Document and part, as they are.
+    /// Digests of the document and the element as they are now.
     fn witnesses(&self, part: Option<&Part>) -> Vec<Witness> {
         let stake = &self.stake;
         let mut page = Sha256::new();
@@ -367,7 +367,7 @@ impl Act {
     }
 }
 
-/// A part as people call it.
+/// The element as shown to people.
 fn called(part: Option<&Part>) -> String {
     let Some(part) = part else { return "a part of the page".to_owned() };
     let role = match part.role.as_str() {
@@ -380,13 +380,13 @@ fn called(part: Option<&Part>) -> String {
     }
 }
 
-/// A part of a digest, with its length before it.
+/// Adds a part to a digest, preceded by its length.
 pub(super) fn add(hash: &mut Sha256, part: &[u8]) {
     hash.update((part.len() as u64).to_le_bytes());
     hash.update(part);
 }
 
-/// Where an act is aimed; without a ref files go to the field whose chooser the page has opened.
+/// The target of an action. Without a ref, files go to the field whose file chooser the page has opened.
 fn aim(args: &Args, chooser: Option<u32>) -> Result<Aim, Trouble> {
     let part = args.part.as_deref().map(refs::parse).transpose()?;
     let part = part.or(chooser.filter(|_| args.action == Action::Upload));
@@ -399,7 +399,7 @@ fn aim(args: &Args, chooser: Option<u32>) -> Result<Aim, Trouble> {
     })
 }
 
-/// Whether an act may send what stands in a form.
+/// Returns `true` if the action may send form data.
 fn sends(args: &Args, stake: &Stake) -> bool {
     stake.is_sent_by(match args.action {
         Action::Click => Does::Click,
@@ -410,7 +410,7 @@ fn sends(args: &Args, stake: &Stake) -> bool {
 
 fn asked(act: SiteAct, stake: &Stake) -> OutgoingRequest {
     let asked = stake.site().and_then(|at| sites::asked(act, &at));
-    // What has no address is asked for each time.
+    // Without an address no permission can apply, so each action needs an approval.
     asked.unwrap_or_else(|| OutgoingRequest {
         method: act.word().to_owned(),
         host: String::new(),
@@ -419,7 +419,7 @@ fn asked(act: SiteAct, stake: &Stake) -> OutgoingRequest {
     })
 }
 
-/// Why an act is not done that is no longer what it was weighed with.
+/// The refusal of an action whose target has changed since the check.
 pub(super) fn changed() -> Trouble {
     let text = "nothing was done: the page is not what it was when this was looked at; take a snapshot and try again";
     tool::ToolError::refused("page_changed", text).into()

@@ -1,4 +1,4 @@
-//! Looks at a page: its parts as lines, its text as Markdown, a picture and where parts lie in it, what it has asked.
+//! Reads a page: its elements as lines, its text as Markdown, screenshots with element positions, and dialogs.
 
 use url::Url;
 
@@ -18,11 +18,11 @@ use super::args::Action;
 use super::{Hand, MAX_NAME};
 use crate::tools::folder::blocking;
 
-/// The longest text that is kept, in characters.
+/// Most characters of text that are read.
 const MOST: usize = 200_000;
 
 impl Hand<'_> {
-    /// What a page shows, as it was asked for.
+    /// What a page shows, in the requested form.
     pub(super) async fn look(&self, page: &Page, ours: String) -> Result<Told, Trouble> {
         let args = &self.args;
         if let Some(told) = self.pdf(page, &ours).await? {
@@ -44,7 +44,7 @@ impl Hand<'_> {
         Ok(Told { ours, words: seen.text, whole: Some(seen.whole), ..Told::default() })
     }
 
-    /// A picture of a page for the model.
+    /// A screenshot for the model.
     pub(super) async fn picture(&self, page: &Page) -> Result<Told, Trouble> {
         let around = self.args.part.as_deref().map(refs::parse).transpose()?;
         let data = page.screenshot(Shot { around, ..Shot::default() }).await?;
@@ -58,7 +58,7 @@ impl Hand<'_> {
         Ok(Told { ours, words, picture: Some(picture), ..Told::default() })
     }
 
-    /// Says how the next question is answered, and which there were.
+    /// Sets the answer to the next dialog, and lists the dialogs so far.
     pub(super) fn dialog(&self, page: &Page) -> Result<Told, Trouble> {
         let (answer, says) = match self.args.key.as_deref() {
             Some("Escape") => (DialogAnswer::Dismiss, "Cancel"),
@@ -75,7 +75,7 @@ impl Hand<'_> {
         Ok(Told { ours, words, ..Told::default() })
     }
 
-    /// What somebody reads of a page, as far as it is no secret. What became dark meanwhile is not told.
+    /// The readable text of a page with secrets masked. Fails if capture was paused meanwhile.
     pub(super) async fn markdown(&self, page: &Page) -> Result<Told, Trouble> {
         let light = self.stage.light();
         let (html, url) = (page.html().await?, page.info()?.url);
@@ -90,11 +90,11 @@ impl Hand<'_> {
         Ok(Told { ours, words, whole: Some(whole), ..Told::default() })
     }
 
-    /// The words of a PDF that the tab shows, as far as it is no secret; nothing of any other page. Its viewer has no
-    /// parts. What became dark meanwhile is not told.
+    /// The text of a PDF in the tab, with secrets masked; `None` for any other page. The PDF viewer has no elements.
+    /// Fails if capture was paused meanwhile.
     pub(super) async fn pdf(&self, page: &Page, ours: &str) -> Result<Option<Told>, Trouble> {
         let light = self.stage.light();
-        // ok: a page that does not answer is told as other pages are
+        // ok: a page that does not answer is handled like other pages
         if self.stage.is_dark() || !page.shows_pdf().await.unwrap_or(false) {
             return Ok(None);
         }
@@ -126,7 +126,7 @@ impl Hand<'_> {
         Ok(Some(Told { ours: says, words, whole: Some(whole), ..Told::default() }))
     }
 
-    /// A line for each part that can be acted on and is in view: its ref, and where it lies.
+    /// A line for each visible element that can be acted on: its ref and position.
     pub(super) async fn labels(&self, page: &Page) -> Result<String, Trouble> {
         let mut lines = String::new();
         for one in page.labels().await? {
@@ -139,7 +139,7 @@ impl Hand<'_> {
     }
 }
 
-/// What a PDF is and says, or only its lines with these words. Blocking.
+/// Description and text of a PDF, or only its lines that contain `find`. Blocking.
 fn pdf_text(bytes: &[u8], find: Option<&str>) -> Result<(String, String), &'static str> {
     let read = document::words(bytes, MOST)?;
     if read.text.trim().is_empty() {

@@ -1,5 +1,5 @@
-//! `browser_download`: a file that the agent's browser has downloaded, into the agent's folder. It changes files as
-//! `write` does, so that a crash in between is settled in the same way. What it brings counts as words from outside.
+//! `browser_download`: copies a file that the agent's browser has downloaded into the agent's folder. It is a file tool
+//! like `write`, so a crash is settled in the same way. The file counts as untrusted content.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -26,18 +26,16 @@ use super::keep::{self, Keep};
 use super::{Hand, allowed};
 use crate::tools::folder::{self, Current, MAX_FILE, blocking};
 
-/// How the tool is called.
 pub(crate) const NAME: &str = "browser_download";
-/// The longest name of a download that is told, in characters.
+/// Longest name of a download that is shown, in characters.
 const MAX_SHOWN: usize = 120;
-/// How long a file may still come.
+/// How long the tool waits for a running download.
 const COMES_WITHIN: Duration = Duration::from_secs(20);
-/// How long one that nobody has heard of may take to begin.
+/// How long the tool waits for a download to start.
 const BEGINS_WITHIN: Duration = Duration::from_secs(2);
-/// How often it is looked whether it is there.
+/// Interval of checks.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
-/// Puts a download into the agent's folder.
 pub(crate) struct Save;
 
 /// What `browser_download` takes.
@@ -50,7 +48,7 @@ pub(crate) struct SaveArgs {
 }
 
 impl SaveArgs {
-    /// The part of a name that is looked for.
+    /// The part of the name to search for.
     pub(super) fn wanted(&self) -> &str {
         self.name.as_deref().unwrap_or_default().trim()
     }
@@ -100,8 +98,7 @@ impl FileTool for Save {
     }
 }
 
-/// Refuses a download that nobody has weighed: one that has begun since its call was. A call that is simply made anyway
-/// needs none of that.
+/// Refuses a download that started after the access check, unless it needs no approval anyway.
 fn is_allowed(cx: &ToolCx, one: &Download) -> Result<(), ToolError> {
     let stage = cx.ws.app.browsers.stage(cx.ws.browser_of(cx.agent));
     let weighed = stage.and_then(|stage| stage.take_expected((cx.run.uuid(), cx.step)));
@@ -121,7 +118,7 @@ fn is_allowed(cx: &ToolCx, one: &Download) -> Result<(), ToolError> {
     Err(ToolError::refused("ask_first", text))
 }
 
-/// The change that puts a file there.
+/// The plan for writing the file.
 fn plan(root: &Path, came: Current, wanted: &str, id: &str) -> Result<FilePlan, ToolError> {
     let files = folder::open(root)?;
     let path = folder::relative(&files, wanted)?;
@@ -131,7 +128,7 @@ fn plan(root: &Path, came: Current, wanted: &str, id: &str) -> Result<FilePlan, 
         let text = "another file is there already; name a path for this one";
         return Err(ToolError::refused("conflict", text));
     }
-    // The name is a word of the page.
+    // The file name comes from the page, so it is untrusted.
     let told = format!(
         "saved {}, hash {}, at:\n{}",
         format::size(content.len() as u64),
@@ -155,8 +152,7 @@ impl Hand<'_> {
         self.browser.downloads().pop().map(|one| one.file)
     }
 
-    /// Keeps in mind which downloads an act has begun that was allowed to begin one of this site: nobody is asked for them
-    /// once more.
+    /// Marks the downloads that an allowed action has started from this site, so that they need no second approval.
     pub(super) fn agree_to_downloads(&self, newest: Option<&str>, site: &OutgoingRequest) {
         for one in self.downloads_since(newest) {
             if sites::place(&keep::asked(&one)) == sites::place(site) {
@@ -165,7 +161,7 @@ impl Hand<'_> {
         }
     }
 
-    /// Names what an act has made a page download: what is newer than the newest download before it.
+    /// Names the downloads that an action has started: those newer than `newest`.
     pub(super) fn with_downloads(&self, newest: Option<&str>, mut told: Told) -> Told {
         let come = self.downloads_since(newest);
         if come.is_empty() || self.stage.is_dark() {
@@ -188,7 +184,7 @@ impl Hand<'_> {
     }
 }
 
-/// Where a file goes for which no path was named. Of its name stays what is no trouble in one.
+/// The default path of a download; special characters in its name are replaced.
 fn place(cx: &ToolCx, name: &str) -> String {
     let folder = cx.child.as_ref().map(|child| format!("{}/", child.folder));
     format!("{}downloads/{}", folder.unwrap_or_default(), plain(name))
@@ -199,13 +195,13 @@ fn plain(name: &str) -> String {
     name.chars().map(|c| if is_plain(c) { c } else { '_' }).collect()
 }
 
-/// The newest download with such a name.
+/// The newest download whose name contains `name`.
 pub(super) fn newest(all: Vec<Download>, name: &str) -> Option<Download> {
     let low = name.to_lowercase();
     all.into_iter().rfind(|one| one.name.to_lowercase().contains(&low))
 }
 
-/// The newest download with such a name, once all of it is there.
+/// Waits until the newest download with this name is complete.
 async fn come(browser: &Browser, name: &str) -> Result<Download, ToolError> {
     let begun = Instant::now();
     loop {

@@ -1,4 +1,4 @@
-//! Secrets in fields, and what an agent hears while one stands there: nothing of the page.
+//! Secrets in form fields. While a field contains one, nothing of the page is shown.
 
 use std::time::{Duration, Instant};
 
@@ -16,17 +16,18 @@ use super::args::Action;
 use crate::tools::request::named;
 use crate::tools::secrets::note;
 
-/// How often it is looked whether it is light.
+/// Interval for checking whether capture is paused.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
-/// How long it may stay dark behind what a person has typed.
+/// How long the tool waits while a person types a credential.
 const TYPED: Duration = Duration::from_secs(65);
-/// How long the end of the dark is waited for otherwise.
+/// How long the tool waits in other cases.
 const MOMENT: Duration = Duration::from_secs(1);
-/// How long a form may take to be sent.
+/// How long a form submission may take.
 const SENT: Duration = Duration::from_secs(3);
 
 impl Hand<'_> {
-    /// Waits until what has to stay unseen is no longer there. What helps a form with a secret on its way goes on.
+    /// Waits until capture resumes. Unless a person is typing, actions that can submit a form with a secret continue at
+    /// once.
     pub(super) async fn light(&self) -> Result<(), Trouble> {
         let begun = Instant::now();
         while self.stage.is_dark() {
@@ -43,7 +44,7 @@ impl Hand<'_> {
         Ok(())
     }
 
-    /// Whether the page may be seen behind an act. One that may send a form gets time for that.
+    /// Returns `true` if the page may be shown after an action. Waits for a possible form submission.
     pub(super) async fn is_sent(&self) -> bool {
         let sends = matches!(self.args.action, Action::Click | Action::Press | Action::Wait);
         let begun = Instant::now();
@@ -57,8 +58,8 @@ impl Hand<'_> {
         }
     }
 
-    /// Fills a secret into a field for a name, a password or a code, where page and frame are on its hosts. The model
-    /// never has it, and nobody sees the page until the form was sent.
+    /// Fills a secret into a field for a name, a password or a code, if page and frame belong to its hosts. The model
+    /// never receives the value, and the page stays hidden until the form is submitted.
     pub(super) async fn fill_secret(&self, page: &Page, key: &str) -> Result<Told, Trouble> {
         let number = self.part()?;
         let field = page.field(number).await?;
@@ -78,7 +79,7 @@ impl Hand<'_> {
             at.host_str().unwrap_or_default().clone_into(&mut host);
         }
         let value = given.first().and_then(|one| one.value.as_ref().ok());
-        // ok: what is no text fits no field, and is told as what cannot be read
+        // ok: a value that is no text is reported as unreadable
         let value = value.and_then(|value| value.expose_text().ok());
         let gone =
             || ToolError::refused("unavailable", format!("{key} is no text; enter it again"));

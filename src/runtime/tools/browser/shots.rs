@@ -1,5 +1,5 @@
-//! Pictures for people: the part that a call is asked for, marked, and the page behind each act. The model sees none of
-//! them. In the dark there are none.
+//! Screenshots for people: the marked element of an approval request, and the page after each action. The model never
+//! sees them, and none are taken while capture is paused.
 
 use std::io;
 use std::time::Duration;
@@ -15,16 +15,16 @@ use store::WriteTx;
 use super::Hand;
 use super::keep::AtSite;
 
-/// The largest picture, in bytes.
+/// The largest screenshot, in bytes.
 const MOST: usize = 60 * 1024;
-/// How long a page may take to be drawn.
+/// Time limit for taking a screenshot.
 const WITHIN: Duration = Duration::from_millis(2_500);
 
-/// Which call of whose run a picture belongs to.
+/// Agent, run and step of a screenshot.
 pub(crate) type Of = (AgentId, RunId, u32);
 
 impl Hand<'_> {
-    /// Keeps what the page looks like now.
+    /// Stores a screenshot of the page as it is now.
     pub(super) async fn keep_picture(&self) {
         let Some(page) = self.browser.open_page(self.tab()) else { return };
         let of = (self.cx.agent, self.cx.run, self.cx.step);
@@ -39,14 +39,14 @@ impl Hand<'_> {
         }
     }
 
-    /// What the part is called that was acted on.
+    /// The name of the element that was acted on.
     fn name(&self) -> String {
         let name = self.name.get().map(String::as_str).unwrap_or_default();
         self.cx.ws.app.redactor.text(name).into_owned()
     }
 }
 
-/// Keeps what a page looks like that a person is asked for, with the part marked. A picture that cannot be taken is none.
+/// Stores a screenshot for an approval request, with the element marked. A failure leaves the request without one.
 pub(crate) async fn keep_asked(ws: &Ws, of: Of, call_id: &str, asked: &AtSite) {
     let AtSite::Act(act) = asked else { return };
     let Some(stage) = ws.app.browsers.stage(ws.browser_of(of.0)) else { return };
@@ -66,7 +66,7 @@ pub(crate) async fn keep_asked(ws: &Ws, of: Of, call_id: &str, asked: &AtSite) {
     }
 }
 
-/// What was drawn in time, and all of it in the light.
+/// The screenshot, if it was taken in time and capture was not paused meanwhile.
 async fn taken<T>(
     stage: &Stage,
     draw: impl Future<Output = Result<Option<T>, BrowserError>>,

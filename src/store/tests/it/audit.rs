@@ -1,4 +1,4 @@
-//! Verification, redaction, retention and search of the feed.
+//! Tests of verification, redaction, retention and search of the feed.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -29,8 +29,7 @@ fn sound(toys: &Toys) -> Verified {
     report
 }
 
-/// A store in which everything has happened: inserts, changes, deletes, rows that came back, of each
-/// class.
+/// A store with every kind of change: inserts, updates, deletions and restored rows of each class.
 fn lived_in() -> Toys {
     let toys = Toys::open();
     toys.put(Folder { id: folder(1), inside: None }).expect("a folder");
@@ -81,7 +80,7 @@ proptest! {
         let mut planted = None;
         let toys = tamper(lived_in(), |db| {
             let all = rows(db, &ANSWERED_FOR);
-            // The last head is read when the store opens; it has a test of its own.
+            // The last head is read when the store opens and has its own test.
             let last = all.iter().rfind(|(name, ..)| *name == FEED).expect("entries").1.clone();
             let all: Vec<_> = all.into_iter().filter(|row| row.0 != FEED || row.1 != last).collect();
             let (name, key, mut value) = all[place.index(all.len())].clone();
@@ -122,7 +121,7 @@ fn a_fault_is_named_by_entry_table_and_record() {
 
 #[test]
 fn what_is_gone_or_old_or_too_much_is_found_too() {
-    // A row that nobody removed.
+    // A row that no entry deleted.
     let toys = tamper(lived_in(), |db| {
         let all = rows(db, &[NOTES]);
         vec![(NOTES, all[3].1.clone(), None)]
@@ -131,7 +130,7 @@ fn what_is_gone_or_old_or_too_much_is_found_too() {
     assert_eq!(report.faults.len(), 1, "{:?}", report.faults);
     assert!(report.faults[0].what.contains("gone though no entry removed it"));
 
-    // A row in the version before.
+    // A row in its previous version.
     let toys = tamper(lived_in(), |db| {
         let image = rows(db, &[FEED]).into_iter().rfind(|row| row.1[8..] == [0, 1]);
         let (key, old) = image.map(|(_, _, old)| (note(2).uuid_bytes(), old)).expect("an image");
@@ -139,7 +138,7 @@ fn what_is_gone_or_old_or_too_much_is_found_too() {
     });
     assert!(!verified(&toys).is_sound(), "an older version stands where a newer one belongs");
 
-    // An entry and an image that are gone.
+    // A missing entry and a missing image.
     for part in [0u16, 1] {
         let toys = tamper(lived_in(), |_| {
             let key = [&20u64.to_be_bytes()[..], &part.to_be_bytes()].concat();
@@ -149,7 +148,7 @@ fn what_is_gone_or_old_or_too_much_is_found_too() {
         assert!(report.faults.iter().any(|fault| fault.seq == Some(20)), "{:?}", report.faults);
     }
 
-    // A row that no entry made.
+    // A row that no entry wrote.
     let toys = tamper(lived_in(), |db| {
         let all = rows(db, &[NOTES]);
         vec![(NOTES, note(99).uuid_bytes(), Some(all[0].2.clone()))]
@@ -247,10 +246,10 @@ fn redaction_removes_every_former_version_of_one_record_and_the_chain_still_veri
     let entry = toys.store.entries_after(head.entries, 1).expect("the feed").remove(0);
     assert_eq!(entry.events, [Event::RecordRedacted { table: 100, key: key.clone() }]);
     assert_eq!(toys.get::<Note>(note(1)).expect("it stays").owner, "harmless");
-    // What is kept from then on is kept.
+    // Later images are kept.
     toys.put(Note::new(note(1), "later")).expect("a change");
     assert_eq!(sound(&toys).images, 2);
-    // Nobody can drop an image on the quiet: the mark covers what lies before it alone.
+    // A redaction does not hide the loss of later images.
     let toys = tamper(toys, |_| {
         vec![(FEED, [&9u64.to_be_bytes()[..], &1u16.to_be_bytes()].concat(), None)]
     });
@@ -354,13 +353,13 @@ fn retention_by_age_takes_images_and_leaves_heads_and_cursors() {
     sound(&toys.reopen());
 }
 
-/// How far the clock of the next tests is set back for a while, in milliseconds.
+/// How far the next tests set the clock back, in milliseconds.
 const YEAR: i64 = 365 * 86_400_000;
-/// When stores of toys begin.
+/// Unix time in milliseconds at which test stores start.
 const BEGIN: i64 = 1_700_000_000_000;
 
-/// Twelve entries, a second apart: by a clock that is right, then by one that is a year behind, then by
-/// one that is right again; four each, on two notes in turn.
+/// Twelve entries, a second apart, on two notes in turn: four by a correct clock, four by one that is a year behind,
+/// four by a correct one again.
 fn by_a_clock_that_jumped() -> Toys {
     let mut toys = Toys::open();
     for (round, jump) in [0, -YEAR, YEAR].into_iter().enumerate() {

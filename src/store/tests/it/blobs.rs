@@ -1,4 +1,4 @@
-//! Files beside the database.
+//! Tests of blob files.
 
 use std::io::{self, Read};
 use std::path::Path;
@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use store::{BlobId, Blobs, Faults};
 
-/// A disk that fails when told to.
+/// A disk with injected failures.
 struct Flaky {
     writes: AtomicBool,
     syncs: AtomicBool,
@@ -36,7 +36,7 @@ impl Faults for Flaky {
     }
 }
 
-/// Every file below a folder, by its path within it.
+/// Relative paths of all files in a folder.
 fn files(folder: &Path) -> Vec<String> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).expect("a folder") {
@@ -123,7 +123,7 @@ fn a_failing_disk_leaves_no_blob_and_no_rest() {
     assert!(files(&folder.path().join("blobs")).is_empty());
     flaky.syncs.store(false, Ordering::Relaxed);
     let id = blobs.put(&long).expect("the disk is well again");
-    // A name that may not be on the disk yet is synced by whoever relies on it.
+    // A name that may not be durable yet is synced by the next put.
     flaky.syncs.store(true, Ordering::Relaxed);
     blobs.put(&long).expect_err("its name could not be made durable");
     flaky.syncs.store(false, Ordering::Relaxed);
@@ -155,7 +155,7 @@ fn files_are_refused_before_the_store_beside_them_is() {
     blobs.put(b"one").expect("the margin is free");
     left(store::disk::reserve(0) + (63 << 20));
     blobs.put(b"two").expect_err("the writer of the store needs the rest");
-    // A large file wants a larger reserve; it has holes and takes no room here.
+    // A larger file needs a larger reserve; the sparse file takes no space here.
     let large = 100 << 30;
     std::fs::File::create(&rows).and_then(|file| file.set_len(large)).expect("a large file");
     left(store::disk::reserve(large) + (63 << 20));

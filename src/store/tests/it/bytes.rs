@@ -1,4 +1,4 @@
-//! Bytes that must never change by accident: what is on people's disks today is read tomorrow.
+//! Golden tests of stored bytes: what is on users' disks today must stay readable.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use store::{Range, Read, StoreError, codec};
 
 use super::toys::{Folder, Note, Toys, folder, id, note, says};
 
-/// All rows of a table as hexadecimal text.
+/// All rows of a table in hexadecimal.
 fn rows(toys: &Toys, table: u16) -> Vec<(String, String)> {
     let mut rows = Vec::new();
     let read = toys.store.read(|snap| {
@@ -20,7 +20,7 @@ fn rows(toys: &Toys, table: u16) -> Vec<(String, String)> {
     rows
 }
 
-/// A row from its key and its parts.
+/// A row from the parts of key and value.
 fn row(key: &[&str], value: &[&str]) -> (String, String) {
     (key.concat(), value.concat())
 }
@@ -77,12 +77,12 @@ fn the_feed_has_these_bytes() {
     toys.put(Note { size: -1, ..Note::new(note(2), "m") }).expect("a change");
     toys.write(|tx| tx.delete::<Note>(note(2))).expect("a delete");
 
-    // The heads' own hashes.
+    // Own hashes of the heads.
     let first = "7bd47fa78530eaf8858a7c1307caf6137b50a786e0ee66ba60d9d0c9dc11616e";
     let second = "8fd51515a8001c7978a9f5cc407c0ae96a1fe012bb728b247017d5ff9e602dda";
     let third = "c379b09d1101a2bbaf369cb963ffdaf666d5eb4923e7585be2244f11c08a2e3c";
     let when_who_why = ["80a0abfef962", "0400", "09"].concat();
-    // Table, key, operation, rev before, hash of the new row.
+    // Table, key, operation, previous rev, hash of the new row.
     let made = "49f226d0c23fa652bae7d9829e0f46bb3192f7fa51bf57ef59dea1f3051d903f";
     let made = ["64", "10", TWO, "00", "00", made].concat();
     let beside = "a48b899f68aa8a01da939c4ef50f7034379d9de5dba2c334e5143a45a8ebd01d";
@@ -90,7 +90,7 @@ fn the_feed_has_these_bytes() {
     let changed = "a8c643f75331a17e0bf24856d40dc47b76e46917e1c0d534bb38a08732f77a7d";
     let changed = ["64", "10", TWO, "01", "01", changed].concat();
     let deleted = ["64", "10", TWO, "02", "02", NONE].concat();
-    // Kind, version, length, the event.
+    // Kind, version, length, event.
     let event = ["0a", "01", "27", "0a", "10", ONE, "10", TWO, "00", "026869"].concat();
     let image = ["02", "0000000000000001", "10", TWO, "016d", "0103610062", "00", "0110", ONE];
     let image = [&image.concat(), "00", "00", "02"].concat();
@@ -115,7 +115,7 @@ fn the_stores_own_rows_have_these_bytes() {
     let once = toys.write(|tx| tx.once("scope", "key", [7; 32], |_| Ok::<_, StoreError>(300u32)));
     once.expect("an answer");
     let key = [&hex::encode("scope"), "0000", &hex::encode("key"), "0000"].concat();
-    // When, the digest, the answer.
+    // Time, digest, response.
     let answer = ["0000018bcfe56800", &"07".repeat(32), "ac02"];
     assert_eq!(rows(&toys, 4), [row(&[&key], &answer)]);
     let meta = rows(&toys, 6);
@@ -125,7 +125,7 @@ fn the_stores_own_rows_have_these_bytes() {
     assert_eq!((values[0], values[2]), ("08", "01"));
 }
 
-/// The first byte of each value: its place in the list.
+/// The first byte of each value: its position in the list.
 fn places<T: serde::Serialize>(values: &[T]) -> Vec<u8> {
     values.iter().map(|value| codec::encode(value).expect("bytes")[0]).collect()
 }
@@ -182,7 +182,7 @@ fn an_event_is_numbered_by_its_place_and_named_once() {
     assert_eq!(id::<kernel::TaskId>(1).uuid().as_u128(), 1);
 }
 
-/// An event of this kind, found by trying fields that are ids and fields that are a zero.
+/// An event of this kind, found by trying fields that are ids or zeros.
 fn some_event(kind: u8) -> Option<Event> {
     let id = [&[16][..], &[0; 16]].concat();
     (0..9).flat_map(|fields| (0..1u32 << fields).map(move |ids| (fields, ids))).find_map(

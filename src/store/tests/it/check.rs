@@ -1,6 +1,5 @@
-//! Looks at all bytes of a store and says whether they fit each other: index rows, references and
-//! sums against a rebuild, the chain of heads, the rows and images against the hashes in the heads.
-//! It uses nothing of what the store does when it writes but the records' declarations.
+//! Consistency check over all bytes of a store: index rows, references and sums against a rebuild, the chain of heads,
+//! rows and images against the hashes in the heads. Uses the declarations of records, but no code of the write path.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +18,7 @@ const BLOBS: u16 = 10;
 type Rows = BTreeMap<Vec<u8>, Vec<u8>>;
 type Tables = BTreeMap<u16, Rows>;
 
-/// Fails with what does not fit.
+/// Panics with the first inconsistency.
 pub fn all_fits(store: &Store) {
     let tables = read_all(store);
     let entries = store.entries_after(0, usize::MAX).expect("the feed can be read");
@@ -33,7 +32,7 @@ pub fn all_fits(store: &Store) {
     accounted_for(&tables, store.schema(), &on_disk);
 }
 
-/// Every row of every table.
+/// Reads every row of every table.
 fn read_all(store: &Store) -> Tables {
     let numbers: Vec<u16> = store.schema().tables().iter().map(|table| table.number).collect();
     let read = store.read(|snap| {
@@ -50,7 +49,7 @@ fn read_all(store: &Store) -> Tables {
     read.expect("all tables can be read")
 }
 
-/// What stands beside the records is what their declarations make of them.
+/// Checks that derived rows match the declarations of the records.
 fn rebuilt(tables: &Tables, schema: &Schema, entries: &[Entry]) {
     let mut wanted = Tables::new();
     let mut sums: BTreeMap<(u16, Vec<u8>), i64> = BTreeMap::new();
@@ -86,7 +85,7 @@ fn rebuilt(tables: &Tables, schema: &Schema, entries: &[Entry]) {
             }
         }
     }
-    // Kept images hold blobs, too.
+    // Before-images hold blobs, too.
     for entry in entries {
         for (n, change) in (1u16..).zip(&entry.changes) {
             let own = key(entry.seq, n);
@@ -108,7 +107,7 @@ fn rebuilt(tables: &Tables, schema: &Schema, entries: &[Entry]) {
             let wanted = wanted.remove(&info.number).unwrap_or_default();
             let mut there = tables[&info.number].clone();
             if info.number == BLOBS {
-                // What retention has dropped leaves its key behind until a sweep.
+                // Keys of images dropped by retention stay until a sweep.
                 there.retain(|key, _| {
                     key[32..34] != FEED.to_be_bytes() || tables[&FEED].contains_key(&key[34..])
                 });
@@ -118,7 +117,7 @@ fn rebuilt(tables: &Tables, schema: &Schema, entries: &[Entry]) {
     }
 }
 
-/// Heads are numbered without gaps, and each one's hash covers its bytes and the hash before it.
+/// Checks that numbers have no gaps, and that each hash covers the head and the previous hash.
 fn chained(feed: &Rows, last: u64) {
     let mut expected = 1u64;
     let mut previous = [0; 32];
@@ -142,8 +141,8 @@ fn chained(feed: &Rows, last: u64) {
     assert_eq!(expected - 1, last, "the head is the last entry");
 }
 
-/// Follows every change from the first entry to the last: operations fit what was there, images
-/// have the hash of the change that made them, and the rows that are left are the last ones made.
+/// Replays every change: operations must match the previous state, images must match the hashes of the changes that
+/// wrote them, and the final rows must be the last ones written.
 fn accounted_for(tables: &Tables, schema: &Schema, entries: &[Entry]) {
     let mut live: BTreeMap<(u16, Vec<u8>), (u64, [u8; 32])> = BTreeMap::new();
     let mut gone: Rows = Rows::new();
@@ -210,10 +209,10 @@ fn accounted_for(tables: &Tables, schema: &Schema, entries: &[Entry]) {
     assert!(live.is_empty(), "rows that no delete took away: {live:?}");
 }
 
-/// Whether the images of an entry, or of one record, were removed for good up to an entry.
+/// Whether the image of a record in an entry may have been removed.
 fn may_be_gone(tables: &Tables, seq: u64, record: &[u8]) -> bool {
     let until = |row: Option<&Vec<u8>>| -> u64 {
-        // A redaction that goes on has a second number behind the first.
+        // A running redaction has two numbers.
         let first = |row: &Vec<u8>| codec::decode::<(u64, u64)>(row).map(|(until, _)| until);
         row.map_or(0, |row| codec::decode(row).or_else(|_| first(row)).expect("an entry's number"))
     };

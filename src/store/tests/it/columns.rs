@@ -1,11 +1,11 @@
-//! Columns in memory while others write.
+//! Tests of in-memory columns during concurrent writes.
 
 use store::columns::{self, Column as _};
 
 use super::model::NoteColumn;
 use super::toys::{Note, Toys, note};
 
-/// How many notes are made while others read.
+/// How many notes are created while others read.
 const MADE: u64 = 2_000;
 
 #[test]

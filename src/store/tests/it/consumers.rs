@@ -1,4 +1,4 @@
-//! Durable readers of the feed.
+//! Tests of durable consumers of the feed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -18,7 +18,7 @@ use super::toys::{ACTOR, Folder, Note, Seen, Total, Toys, folder, id, note, runt
 
 const NUMBER: u16 = 7;
 
-/// Counts notes that were made in a `Total`, and fails as their owner says.
+/// Counts new notes in a `Total`, and fails as their owner says.
 #[derive(Default)]
 struct Counter {
     tried: AtomicU32,
@@ -277,7 +277,7 @@ fn a_step_takes_at_most_five_hundred_entries() {
     assert_eq!(total(&toys), 600);
 }
 
-/// Writes so many rows for each entry.
+/// Writes this many rows per entry.
 struct Glutton(u64);
 
 impl Consume for Glutton {
@@ -311,7 +311,7 @@ fn a_consumer_that_writes_much_is_not_stuck_at_the_limit_of_a_transaction() {
     assert_eq!(taken, 5);
 }
 
-/// Writes thirty rows for each note.
+/// Writes thirty rows per note.
 struct Scribe;
 
 impl Scribe {
@@ -372,7 +372,7 @@ fn a_rebuild_of_a_consumer_that_writes_much_is_not_stuck_either() {
         let step = runtime().block_on(step(&toys.store, Arc::clone(&scribe))).expect("a step");
         assert!(matches!(step, Step::Took(_)), "{step:?}");
         pieces += 1;
-        // Entries of nine thousand rows each, about rows that were read and about others.
+        // Entries of nine thousand rows each, about rows already read and others.
         if pieces == 4 {
             all("second");
         }
@@ -396,7 +396,7 @@ fn a_store_that_went_back_to_a_moment_is_read_from_its_beginning() {
     assert_eq!(take(&toys, &counter), Step::Took(3), "all of it, not only what is new");
 }
 
-/// Counts like `Counter`, and what it has counted cannot be made anew.
+/// Like `Counter`, but cannot be rebuilt.
 struct Tally(Counter);
 
 impl Consume for Tally {
@@ -457,7 +457,7 @@ fn another_life_of_the_store_is_read_from_its_beginning() {
     let (toys, counter) = (Toys::open(), Arc::new(Counter::default()));
     make(&toys, &["a", "b"]);
     assert_eq!(take(&toys, &counter), Step::Took(2));
-    // As a restore does it: another incarnation, the rows as they were.
+    // Like a restore: a new incarnation with the same rows.
     let path = toys.path();
     toys.store.close();
     let db = redb::Database::open(path).expect("nobody else has it");

@@ -1,5 +1,5 @@
-//! Retention takes former versions and never an entry: whoever stands anywhere in the feed goes on from
-//! there, whatever went meanwhile by age, by size, up to an entry, or for one record.
+//! Tests that retention removes images and never an entry: readers continue from any cursor, whatever was removed by
+//! age, by size, up to an entry, or for one record.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -18,24 +18,24 @@ use store::{Change, Entry, Range, ReadExt as _, Root, StoreError, WriteTx, keep}
 use super::check;
 use super::toys::{ACTOR, CAUSE, Note, Seen, Toys, id, note, runtime};
 
-/// How many read the feed, each at a pace of its own.
+/// Number of readers, each with its own pace.
 const READERS: u16 = 4;
-/// Two hours.
+/// Two hours in milliseconds.
 const SPAN: i64 = 2 * 60 * 60 * 1_000;
 
 #[derive(Clone, Debug)]
 enum Act {
-    /// Notes that get a size, or go, in one transaction.
+    /// Sets sizes of notes or deletes them, in one transaction.
     Write(Vec<(u64, Option<i64>)>),
-    /// One reader takes what is new.
+    /// One reader handles new entries.
     Take(u16),
-    /// The clock goes on, or back.
+    /// Moves the clock forwards or back.
     Clock(i64),
-    /// A piece of retention: what is so old.
+    /// Retention by age.
     Age(i64),
-    /// What is above so many bytes.
+    /// Retention down to a number of bytes.
     Size(u64),
-    /// What is before some entry.
+    /// Retention up to an entry.
     Until(Index),
     Redact(u64),
     Reopen,
@@ -54,7 +54,7 @@ fn act() -> impl Strategy<Value = Act> {
     ]
 }
 
-/// Notes with each entry how often it has taken it.
+/// Records per entry how often it was handled.
 struct Reader(u16);
 
 impl Consume for Reader {
@@ -118,7 +118,7 @@ fn drop_piece(toys: &Toys, until: u64) {
     toys.write(move |tx| keep::drop_piece(tx, until)).expect("a piece");
 }
 
-/// What nobody may lose of an entry.
+/// The parts of an entry that must never be lost.
 type Told = (u64, [u8; 32], Vec<Change>);
 
 fn received(toys: &Toys, after: u64) -> Vec<Told> {
@@ -126,7 +126,7 @@ fn received(toys: &Toys, after: u64) -> Vec<Told> {
     entries.iter().map(|entry| (entry.seq, entry.hash, entry.changes.clone())).collect()
 }
 
-/// The numbers of all entries, by the pages of a search from the youngest to the oldest.
+/// The numbers of all entries, from pages of a search, newest first.
 fn by_pages(toys: &Toys) -> Vec<u64> {
     let (mut found, mut before) = (Vec::new(), None);
     loop {
@@ -160,10 +160,10 @@ proptest! {
         let (mut toys, mut all) = (Toys::open(), Vec::new());
         for act in acts {
             toys = step(toys, act);
-            // As they were told when they were young.
+            // As they were read when they were new.
             all.extend(received(&toys, all.len() as u64));
         }
-        // From the disk, and not from what is in memory.
+        // From the disk, not from the cache.
         let toys = toys.reopen();
         for cursor in 0..=all.len() {
             assert_eq!(received(&toys, cursor as u64), all[cursor..], "from {cursor}");

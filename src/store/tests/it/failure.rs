@@ -1,5 +1,5 @@
-//! The four cases of a failing disk: an error while write sets are applied, an error from the
-//! commit, a failed fsync, a full disk; and what a failed read does.
+//! Tests the four failures of a disk: an error while write sets are applied, an error of the commit, a failed fsync, a
+//! full disk. Also tests a failed read.
 
 use std::io;
 use std::path::Path;
@@ -16,20 +16,20 @@ use super::toys::{ACTOR, Line, Mark, Note, Seen, Toys, With, folder, id, note};
 
 const NEVER: i64 = i64::MAX;
 
-/// A disk that fails when told to.
+/// A disk with injected failures.
 struct Flaky {
-    /// So many writes still succeed; the next one fails, once.
+    /// The number of writes that still succeed; the next one fails, once.
     writes_left: AtomicI64,
-    /// Whether everything fails until further notice.
+    /// Whether everything fails until this is reset.
     gone: AtomicBool,
     growth: AtomicBool,
-    /// What fails does so for want of room.
+    /// Whether failures are reported as lack of space.
     full: AtomicBool,
-    /// So many reads still succeed; the next one fails, once.
+    /// The number of reads that still succeed; the next one fails, once.
     reads_left: AtomicI64,
     syncs: AtomicBool,
     free: AtomicU64,
-    /// What reached the disk.
+    /// Number of writes, size changes and fsyncs that reached the disk.
     touched: AtomicU32,
     sync_failures: AtomicU32,
 }
@@ -177,7 +177,7 @@ fn a_whole_batch_shares_the_fate_of_its_commit() {
     });
     for answer in &answers {
         let code = answer.as_ref().map_or_else(Problem::code, |()| "ok");
-        // What was refused because of a row that may not be there is unknown as well.
+        // A write refused because of a row whose commit is unknown is unknown as well.
         assert!(matches!(code, "storage_unknown" | "ok" | "stale"), "{code}");
     }
     assert!(answers.iter().any(|answer| matches!(answer, Err(StoreError::Unknown(_)))));
@@ -226,7 +226,7 @@ fn a_failed_read_fails_its_reader_alone_and_the_file_is_opened_anew() {
     for n in 1..=20 {
         toys.put(large(n)).expect("a note");
     }
-    // Nothing is in memory after this, so the first reads go to the disk.
+    // The reopened store has an empty cache, so the first reads go to the disk.
     let toys = toys.reopen_with(disk.with());
     disk.reads_left.store(0, Ordering::SeqCst);
     let read = toys.store.read(|snap| snap.list::<Note>(&Range::all()));
@@ -265,7 +265,7 @@ fn after_a_failed_fsync_nothing_is_written_any_more() {
     let toys = disk.open();
     toys.put(Note::new(note(1), "before")).expect("a note");
     disk.syncs.store(true, Ordering::SeqCst);
-    // The hook stands where the program ends, and looks at what would happen if it did not.
+    // The hook replaces the end of the process and checks what would happen without it.
     toys.put(Note::new(note(2), "m")).expect_err("the fsync fails");
     assert_eq!(disk.sync_failures.load(Ordering::SeqCst), 1);
     assert!(toys.store.counters().sync_failed());
@@ -283,10 +283,10 @@ fn after_a_failed_fsync_nothing_is_written_any_more() {
     check::all_fits(&toys.store);
 }
 
-/// Set for the child of the test below: the folder of its store.
+/// Set in the child process of the test below: the folder of its store.
 const CHILD: &str = "HQ_TEST_FAILED_FSYNC";
 
-/// As in the program: what follows a failed fsync is the end of the process.
+/// Fails fsyncs with the default hook, which ends the process.
 struct SyncFails(AtomicBool);
 
 impl Faults for SyncFails {
@@ -401,7 +401,7 @@ fn a_disk_that_fills_up_below_us_is_a_failed_commit() {
     check::all_fits(&toys.store);
 }
 
-/// What a write heard that did not fit, and that it is nowhere.
+/// Checks that a write was refused for lack of space and left nothing.
 fn did_not_fit(toys: &Toys, error: &StoreError, n: u64) {
     assert!(matches!(error, StoreError::Full { .. }), "{error}");
     assert_eq!((error.code(), error.kind().status()), ("storage_full", 507));
@@ -426,7 +426,7 @@ fn what_does_not_fit_while_it_is_written_is_told_so_and_the_store_goes_on() {
     assert!(refused > 0, "the file had to grow");
     disk.growth.store(false, Ordering::SeqCst);
     toys.put(large(140)).expect("room again, without a restart");
-    // A file with holes: each write of a commit in its turn finds no room.
+    // In a sparse file each write of a commit in turn finds no space.
     let (mut refused, mut unsure) = (0, 0);
     for n in 200.. {
         let before = toys.seq();
@@ -451,7 +451,7 @@ fn what_does_not_fit_while_it_is_written_is_told_so_and_the_store_goes_on() {
         }
     }
     assert!(refused > 0 && unsure < 3, "{refused} {unsure}");
-    // All of it is full until further notice: the file does not even open.
+    // Everything is full: the file does not even open.
     disk.gone.store(true, Ordering::SeqCst);
     toys.put(Note::new(note(900), "m")).expect_err("full");
     disk.gone.store(false, Ordering::SeqCst);
@@ -460,7 +460,7 @@ fn what_does_not_fit_while_it_is_written_is_told_so_and_the_store_goes_on() {
     check::all_fits(&toys.reopen().store);
 }
 
-/// A file system of a few MB; none where this user may not mount one.
+/// A mounted file system of a few MB; `None` if this user may not mount one.
 struct Small(tempfile::TempDir);
 
 impl Small {
@@ -477,7 +477,7 @@ impl Small {
 
 impl Drop for Small {
     fn drop(&mut self) {
-        // ok: what stays mounted is seen by whoever removes the folder.
+        // ok: removing the folder reports a mount that is left.
         let _ = std::process::Command::new("umount").arg("-l").arg(self.0.path()).status();
     }
 }
@@ -488,7 +488,7 @@ fn a_real_disk_that_fills_up_refuses_and_takes_again_what_fits() {
     let Some(small) = Small::mount("24m") else {
         return eprintln!("skipped: this user may not mount a file system");
     };
-    // It says that there is room, as a disk does that others fill between the look and the write.
+    // The injected disk reports free space, as if others filled the disk between check and write.
     let disk = Arc::new(Flaky::default());
     let clock = Arc::new(ManualClock::at(from_ms(1_700_000_000_000)));
     let path = small.0.path().join("toys.redb");
@@ -509,7 +509,7 @@ fn a_real_disk_that_fills_up_refuses_and_takes_again_what_fits() {
         }
     }
     assert!(refused > 3 && 10 < kept.len(), "{refused} {}", kept.len());
-    // Something else that lay there goes.
+    // Other data on the file system is deleted.
     let options = ["-o", "remount,size=64m"];
     let mounted = std::process::Command::new("mount").args(options).arg(small.0.path()).status();
     assert!(mounted.is_ok_and(|status| status.success()), "more room");
@@ -536,7 +536,7 @@ fn a_damaged_header_is_told_in_words_with_what_to_do() {
             *byte ^= 0xa5;
         }
         std::fs::write(&path, &bytes).expect("it is written");
-        // What is not part of what counts opens as before.
+        // A change in an irrelevant byte does not prevent opening.
         let Err(error) = With::default().open_at(&path, &clock) else { continue };
         let said = error.to_string();
         assert!(said.contains("damaged") && said.contains("hq restore"), "byte {at}: {said}");

@@ -1,4 +1,4 @@
-//! Entries, their hash chain, cursors, resuming.
+//! Tests of entries, their hash chain, cursors and resuming.
 
 use std::time::Duration;
 

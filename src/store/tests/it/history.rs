@@ -1,4 +1,4 @@
-//! The history of a record: a walk back, page by page, also past deletes and what is not kept any more.
+//! Tests of a record's history, page by page, also across deletions and missing images.
 
 use kernel::key::KeyBuf;
 use kernel::{Actor, Part};

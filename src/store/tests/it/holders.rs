@@ -1,4 +1,4 @@
-//! Who holds which blob: rows and former versions against the table of it, and the files.
+//! Tests of blob references: rows and former versions against the table, and the files.
 
 use std::ops::ControlFlow;
 
@@ -10,10 +10,10 @@ use super::check;
 use super::sweep::old;
 use super::toys::{ACTOR, CAUSE, Note, Paper, Tampered, Toys, id, note, rows, runtime, tamper};
 
-/// The table of holders.
+/// The table of blob references.
 const HOLDERS: &str = "t0010";
 
-/// A store with its blobs: a paper that holds two, and one whose former version held another.
+/// A store with blobs: one paper with two blobs, and one whose former version had another.
 fn shelf() -> (Toys, Blobs) {
     let toys = Toys::open();
     let blobs = Blobs::open(toys.path().with_file_name("blobs")).expect("a folder");
@@ -30,7 +30,7 @@ fn looked(toys: &Toys, blobs: &Blobs, depth: Depth) -> Verified {
         .expect("it can be read")
 }
 
-/// What is said of the one fault.
+/// The text of the only fault.
 fn fault(report: &Verified) -> String {
     assert_eq!(report.faults_count, 1, "{:#?}", report.faults);
     report.faults[0].to_string()
@@ -107,7 +107,7 @@ fn examined(toys: &Toys) -> Diagnosis {
     diagnose(&toys.store, &mut |_| ControlFlow::Continue(())).expect("it can be read")
 }
 
-/// Puts everything right, which must be these differences; then everything fits.
+/// Repairs the differences, which must all be of this table; then everything is consistent.
 fn mended(toys: &Toys, table: &str) {
     let mut found = examined(toys);
     assert!(!found.is_sound());
@@ -147,7 +147,7 @@ fn doctor_takes_away_who_is_noted_and_holds_nothing() {
     let strange = hex::decode(BlobId::of(b"strange").to_string()).expect("a hash");
     let toys = tamper(toys, |db| {
         let all = rows(db, &[HOLDERS]).into_iter();
-        // Both of a row and of an image.
+        // References of both a row and an image.
         all.map(|(name, key, value)| (name, [&strange[..], &key[32..]].concat(), Some(value)))
             .collect()
     });

@@ -1,6 +1,6 @@
-//! A store of toys in a process of its own, killed at random moments, against a ledger out here.
+//! Kills a store in its own process at random times and compares it with an external ledger.
 //!
-//! `HQ_STORE_KILLS` kills (12), `HQ_STORE_SEED` repeats the choices of another time.
+//! `HQ_STORE_KILLS` sets the number of kills (default 12), `HQ_STORE_SEED` repeats the choices of another run.
 
 use std::hash::{BuildHasher, RandomState};
 use std::io::{BufRead, BufReader};
@@ -15,7 +15,7 @@ use store::{NoFaults, Options, ReadExt, Store, StoreError, WriteTx};
 use super::check;
 use super::toys::{ACTOR, CAUSE, Job, Line, Note, id, note, schema};
 
-/// Set for the child: the folder of its store.
+/// Set in the child process: the folder of its store.
 const CHILD: &str = "HQ_TEST_KILLED_STORE";
 const WRITERS: u64 = 4;
 
@@ -37,14 +37,14 @@ fn what_was_acknowledged_survives_a_kill_and_nothing_is_there_by_half() {
         let mut child = start(folder.path());
         let out = BufReader::new(child.stdout.take().expect("a piped output"));
         let mut left = lines;
-        // Lines that came before the kill count, too, also those read after it.
+        // Lines written before the kill count, also those read after it.
         for line in out.lines().map_while(Result::ok) {
             if let Some((writer, n)) = line.strip_prefix("ack ").and_then(|a| a.split_once(' ')) {
                 let writer: usize = writer.parse().expect("a writer");
                 acknowledged[writer] = n.parse().expect("a number");
             }
             if left == 0 {
-                // ok: it may have been killed by the line before.
+                // ok: the previous line may have killed it already.
                 let _ = child.kill();
             }
             left = left.saturating_sub(1);
@@ -56,7 +56,7 @@ fn what_was_acknowledged_survives_a_kill_and_nothing_is_there_by_half() {
             let missing = "an acknowledged write is missing";
             assert!(there >= *acknowledged, "{missing}: {there} < {acknowledged}; {told}");
             assert!(there <= *acknowledged + 1, "more than was asked for; {told}");
-            // What was cut off but is there has been done.
+            // A write without an acknowledgement that is visible was done.
             *acknowledged = there;
         }
         if kill % 4 == 3 || kill + 1 == kills {
@@ -91,7 +91,7 @@ fn open(path: &Path) -> Store {
     Store::open(options).expect("it opens after a kill")
 }
 
-/// How many steps of a writer are there; all effects of a step or none.
+/// Number of a writer's completed steps; checks that each step has all its effects or none.
 fn count(store: &Store, writer: u64) -> u64 {
     let found = store.read(|snap| {
         let sum = snap.sum(Line::SUM, &kernel::key::KeyBuf::of(&note(writer)))?;
@@ -102,7 +102,7 @@ fn count(store: &Store, writer: u64) -> u64 {
     found.expect("a read")
 }
 
-/// Writes until it is killed, and says what was acknowledged.
+/// Writes until it is killed and prints acknowledgements.
 #[expect(clippy::print_stdout, reason = "what a child tells its parent")]
 fn child(folder: &Path) {
     let store = open(&folder.join("toys.redb"));
@@ -120,7 +120,7 @@ fn child(folder: &Path) {
     }
 }
 
-/// One step of a writer: touches indexes, sums, references, a log, images of some size.
+/// One step of a writer: changes indexes, sums, references, a log and large images.
 fn one(tx: &mut WriteTx<'_>, writer: u64, n: u64) -> Result<(), StoreError> {
     let size = i64::try_from(n).unwrap_or(i64::MAX);
     let owner = "x".repeat((n * 37 % 3_000) as usize);

@@ -1,4 +1,4 @@
-//! The write queue: group commit, snapshots, closing.
+//! Tests of the write queue: group commit, snapshots, closing.
 
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -16,7 +16,7 @@ use super::toys::{ACTOR, CAUSE, Line, Note, Toys, With, id, note};
 
 type Written = JoinHandle<Result<(), StoreError>>;
 
-/// Holds the writer inside a closure until it is let go.
+/// Blocks the writer inside a closure until it is opened.
 struct Gate {
     open: Sender<()>,
     written: Written,
@@ -46,7 +46,7 @@ impl Gate {
     }
 }
 
-/// Queues a write in a lane, and is sure that it stands in the queue.
+/// Queues a write in a lane and ensures that it is in the queue.
 fn queue(
     runtime: &Runtime,
     store: &Store,
@@ -56,7 +56,7 @@ fn queue(
     let store = store.clone();
     let mut write = Box::pin(async move { store.write_in(lane, ACTOR, CAUSE, body).await });
     let _inside = runtime.enter();
-    // Polled once it is in the queue, or waits for a place.
+    // After the poll it is in the queue or waits for a place.
     assert!((&mut write).now_or_never().is_none(), "it cannot be done yet");
     tokio::spawn(write)
 }
@@ -169,7 +169,7 @@ fn who_finds_the_queue_full_for_too_long_is_told_so() {
     assert_eq!((error.code(), error.kind().status()), ("busy", 503));
     let error = toys.put(Note::new(note(5), "m")).expect_err("threads are told as well");
     assert!(matches!(error, StoreError::Busy));
-    // Bulk work has places of its own, so it can neither take these nor wait for them.
+    // Bulk work has its own places, so it neither takes these nor waits for them.
     let bulk = queue(&runtime, &toys.store, Lane::Second, put(6));
     gate.open(&runtime);
     all_done(&runtime, written);
@@ -202,7 +202,7 @@ fn a_snapshot_stays_as_it_was_and_does_not_hold_up_the_writer() {
     assert_eq!(toys.store.oldest_snapshot(), None);
     let read = toys.store.read(|snap| {
         let first = snap.get::<Note>(note(1))?;
-        // A thread that waits for the writer while the writer may wait for its read.
+        // This thread would wait for the writer, which may wait for this read.
         let inside = toys.put(Note::new(note(1), "never"));
         assert!(matches!(inside, Err(StoreError::Nested)));
         std::thread::scope(|other| {
@@ -213,7 +213,7 @@ fn a_snapshot_stays_as_it_was_and_does_not_hold_up_the_writer() {
             written.join().expect("no panic")
         })?;
         assert!(toys.store.oldest_snapshot().is_some());
-        // A read inside a read sees the present, and does not lock up.
+        // A nested read sees the latest state and does not deadlock.
         let inside = toys.store.read(|snap| snap.get::<Note>(note(1)))?;
         assert_eq!(inside.map(|n| n.owner).as_deref(), Some("after"));
         assert_eq!(snap.list::<Note>(&Range::all())?.len(), 1);
@@ -267,7 +267,7 @@ fn readers_beside_writers_never_see_half_of_a_transaction() {
     check::all_fits(&toys.store);
 }
 
-/// How many lines a snapshot has; the note, the sum and the index must all say the same.
+/// Number of lines in a snapshot; checks that note, sum and index agree.
 fn whole(toys: &Toys, before: usize) -> usize {
     let seen = toys.store.read(|snap| {
         let size = snap.get::<Note>(note(1))?.map_or(0, |n| n.size);
@@ -355,7 +355,7 @@ fn after_quiet_time_comes_one_commit_and_then_none() {
     toys.put(Note::new(note(1), "m")).expect("a note");
     let written = syncs();
     assert!(written > opened);
-    // The commit comes by itself; the writer is awake until then and sleeps afterwards.
+    // The commit happens without a request; afterwards the writer sleeps.
     let patience = std::time::Instant::now();
     while syncs() == written {
         assert!(patience.elapsed() < Duration::from_secs(20), "no commit in quiet time");

@@ -1,4 +1,4 @@
-//! The store on a real file, with records that exist for these tests alone.
+//! Tests of the store on a real file, with record types of their own.
 
 mod audit;
 mod blobs;

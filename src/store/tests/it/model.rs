@@ -1,6 +1,5 @@
-//! Random transactions, and a model of records that knows nothing of indexes, layers or bytes. The
-//! answers, the rows and the number of changes in each entry must be those of the model; all that
-//! stands beside the rows must be what a rebuild makes of them.
+//! Runs random transactions against a simple model of records without indexes, layers or bytes. Results, rows and the
+//! number of changes per entry must match the model; derived rows must match a rebuild.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
@@ -121,7 +120,7 @@ proptest! {
     }
 }
 
-/// One transaction in the store and in the model.
+/// Runs one transaction in the store and in the model.
 fn write(toys: &Toys, model: &mut Model, acts: Vec<Act>, fails: bool) {
     let before = model.clone();
     let mut after = model.clone();
@@ -160,7 +159,7 @@ pub struct NoteColumn {
 
 impl Column for NoteColumn {
     type Of = Note;
-    /// How many there are.
+    /// Number of notes.
     type Shared = usize;
     fn of(note: &Note, count: &mut usize) -> Self {
         *count += 1;
@@ -174,7 +173,7 @@ impl Column for NoteColumn {
     }
 }
 
-/// The answers of the store, in words.
+/// Runs the acts and collects the result codes.
 fn run(tx: &mut WriteTx<'_>, acts: &[Act], codes: &mut Vec<&'static str>) {
     for act in acts {
         let done = match act {
@@ -199,7 +198,7 @@ fn run(tx: &mut WriteTx<'_>, acts: &[Act], codes: &mut Vec<&'static str>) {
     }
 }
 
-/// What the store holds.
+/// The contents of the store as a model.
 fn stored(toys: &Toys) -> Model {
     fn all<R: Record>(toys: &Toys, n: impl Fn(&R) -> [u8; 16]) -> BTreeMap<u64, R> {
         let rows = toys.store.read(|snap| snap.list::<R>(&Range::all())).expect("a read");
@@ -315,7 +314,7 @@ impl Model {
         "ok"
     }
 
-    /// How many rows that the feed keeps differ.
+    /// Number of rows in the feed that differ.
     fn changes_to(&self, other: &Self) -> usize {
         fn differ<R: PartialEq + Debug>(a: &BTreeMap<u64, R>, b: &BTreeMap<u64, R>) -> usize {
             let keys: BTreeSet<_> = a.keys().chain(b.keys()).collect();

@@ -1,4 +1,4 @@
-//! Consumers under a person's hand, rebuilds, doctor, stats, compaction.
+//! Tests of manual control of consumers, rebuilds, doctor, statistics and compaction.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use super::toys::{
 
 const NUMBER: u16 = 9;
 
-/// Adds up the sizes of notes by the first letter of their owner; breaks on "poison" while told to.
+/// Sums the sizes of notes by the first letter of their owner; fails on "poison" while `strict` is set.
 #[derive(Default)]
 struct Sizes {
     strict: AtomicBool,
@@ -44,7 +44,7 @@ impl Consume for Sizes {
     fn name(&self) -> &'static str {
         "sizes"
     }
-    /// Counts versions: what is counted twice or never is seen.
+    /// Not idempotent, so that entries handled twice or never show.
     fn handle(&self, tx: &mut WriteTx<'_>, entry: &Entry) -> Result<(), ConsumeError> {
         for change in entry.changes.iter().filter(|c| c.table == 100 && c.op == Op::Insert) {
             let key = kernel::key::decode(&change.key).expect("an id");
@@ -142,7 +142,7 @@ fn a_skipped_entry_is_a_dead_letter_that_can_be_taken_up_again() {
     assert_eq!(total(&toys, "poison"), 1);
     assert!(matches!(again(), Tried::Nothing(_)), "it takes effect once");
     assert_eq!(total(&toys, "poison"), 1);
-    // With nothing left there is nothing to skip.
+    // There is no entry left to skip.
     act(&toys, |tx| {
         assert_eq!(skip(tx, NUMBER)?, None);
         assert!(!drop_letter(tx, NUMBER, 2)?);
@@ -177,14 +177,14 @@ fn a_rebuild_begins_from_nothing_and_is_exact_while_others_write() {
         });
         made.expect("notes");
     }
-    // It counted wrongly once.
+    // Simulates earlier wrong sums.
     toys.put(Total { id: id(slot("a")), n: 77 }).expect("a wrong sum");
     toys.put(Total { id: id(slot("z")), n: 5 }).expect("a sum of nothing");
     let own: Arc<dyn Consume> = sizes.clone();
     act(&toys, move |tx| rebuild(tx, &*own)).expect("begun");
     let mut pieces = 0u64;
     while take(&toys, &sizes) != Step::Idle {
-        // Before, between and behind what was read already.
+        // Before, between and after the rows already read.
         for at in [pieces, 1_000_500 + pieces * 37, 2_000_000 + pieces] {
             toys.put(Note::new(note(at), "b")).expect("a note");
         }
@@ -203,8 +203,8 @@ fn a_rebuild_begins_from_nothing_and_is_exact_while_others_write() {
     let all = toys.store.read(|snap| snap.list::<Note>(&store::Range::all())).expect("a read");
     let b = all.iter().filter(|note| note.owner == "b").count() as u64;
     assert_eq!(total(&toys, "z"), 0, "what it kept is gone");
-    // Every note that is there was counted once: read as a row, or taken as an entry. Those that
-    // took the place of another are changes of that row.
+    // Every existing note was counted once, as a row or as an entry. Notes that replaced another one are changes of
+    // that row.
     let a = all.iter().filter(|note| note.owner == "a").count() as u64;
     let counted = total(&toys, "a") + total(&toys, "b");
     assert!(counted == a + b || counted == a + b + 1, "{counted} of {}", a + b);
@@ -278,7 +278,7 @@ fn first(db: &redb::Database, name: &'static str) -> (Vec<u8>, Vec<u8>) {
 /// Index by owner, unique slug, references, sum of sizes, sum of lines.
 const BESIDE: [&str; 5] = ["t0101", "t0102", "t0002", "t0105", "t0122"];
 
-/// A store of many notes without one of their indexes.
+/// A store of many notes that lacks the rows of one index.
 fn without_an_index(toys: Toys) -> Toys {
     tamper(toys, |db| {
         let all = rows(db, &["t0101"]).into_iter();
@@ -388,7 +388,7 @@ fn sums_that_two_doctors_found_wrong_are_put_right_once() {
     let made = toys
         .write(|tx| (0..700).try_for_each(|n| tx.put(&Note::new(note(n), &format!("owner {n}")))));
     made.expect("notes");
-    // More than go in one transaction.
+    // More rows than one transaction repairs.
     let toys = tamper(toys, |db| {
         let wrong = 1_000i64.to_be_bytes().to_vec();
         rows(db, &["t0105"])

@@ -1,6 +1,5 @@
-//! Power cuts: what is on the disk at an fsync that never ends is what the fsync before it left, and
-//! any part of what was written since, down to single sectors. Each such disk must open, hold all
-//! that was acknowledged, and fit.
+//! Tests of power failures: during an fsync the disk may hold the state of the previous fsync and any part of later
+//! writes, down to single sectors. The store must open each such disk, hold all acknowledged writes and be consistent.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,11 +13,11 @@ use super::toys::{Job, Line, Note, Toys, With, folder_in_memory, id, note};
 
 const SECTOR: usize = 512;
 
-/// What a power cut could have left, and how much was acknowledged then.
+/// A possible disk after a power failure, and the number of acknowledged writes.
 struct Left {
     disk: Vec<u8>,
     acknowledged: u64,
-    /// Whether the file had its own name then.
+    /// Whether the file already had its final name.
     made: bool,
 }
 
@@ -40,12 +39,12 @@ impl Socket {
         self.dice
     }
 
-    /// The last synced disk with some of what was written since.
+    /// Records the last synced content with a random part of later writes.
     fn cut(&mut self, now: &[u8]) {
         let grown = self.roll().is_multiple_of(2);
         let mut disk = self.synced.clone();
         disk.resize(if grown { now.len() } else { self.synced.len() }, 0);
-        // Sometimes little has reached the disk, sometimes nearly all; by pages or by sectors.
+        // The share of writes that reached the disk varies, by pages or by sectors.
         let share = self.roll() % 101;
         let piece = if self.roll().is_multiple_of(2) { SECTOR } else { 8 * SECTOR };
         for at in (0..disk.len().min(now.len())).step_by(piece) {
@@ -59,12 +58,12 @@ impl Socket {
     }
 }
 
-/// Under which name a store is made.
+/// The name under which a store is created.
 fn fresh(file: &Path) -> PathBuf {
     file.with_extension("redb.new")
 }
 
-/// The disk's plug.
+/// The disk with power failures.
 struct Plug(Mutex<Socket>);
 
 impl Faults for Plug {
@@ -140,7 +139,7 @@ fn a_power_cut_while_a_store_is_made_leaves_one_that_can_be_made() {
     }
 }
 
-/// What the next start finds.
+/// Checks what the next start finds.
 fn after(disk: &[u8], acknowledged: u64, told: &str) {
     let toys = Toys::open();
     toys.store.close();

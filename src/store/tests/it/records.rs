@@ -1,4 +1,4 @@
-//! Single records: keys, indexes, references, counts, limits.
+//! Tests of single records: keys, indexes, references, sums, limits.
 
 use kernel::{Cause, Problem};
 use store::{Class, Lane, Range, ReadExt, StoreError};
@@ -31,7 +31,7 @@ fn putting_the_same_again_is_no_change_and_no_commit() {
     let syncs = || toys.store.counters().syncs.load(std::sync::atomic::Ordering::Relaxed);
     let before = syncs();
     toys.put(Note::new(note(1), "mira")).expect("nothing new");
-    // There and back again within one transaction.
+    // A change that is reverted within one transaction.
     let detour = toys.write(|tx| {
         let mut plan = Note::new(note(1), "juno");
         plan.slug = Some("detour".to_owned());
@@ -136,7 +136,7 @@ fn what_refuses_but_goes_too_does_not_refuse() {
         for n in 1..=2 {
             tx.put(&Note { folder: Some(folder(1)), ..Note::new(note(n), "m") })?;
         }
-        // Each guards the other, and itself.
+        // Each refuses the deletion of the other.
         for (n, guarded) in [(1, 2), (2, 1)] {
             let guard = Some(note(guarded));
             tx.put(&Note { folder: Some(folder(1)), guard, ..Note::new(note(n), "m") })?;

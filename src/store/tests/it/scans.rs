@@ -1,4 +1,4 @@
-//! Ranges, directions and pages, with and without uncommitted writes over them.
+//! Tests of ranges, directions and pages, with and without uncommitted writes.
 
 use std::collections::BTreeSet;
 
@@ -9,12 +9,12 @@ use store::{Range, Read, ReadExt, StoreError, WriteTx, cursor_key, key_cursor};
 
 use super::toys::{Note, Toys, note};
 
-/// Index rows as the model sees them: a label and the number of a note.
+/// Index rows in the model: a label and the number of a note.
 type Rows = BTreeSet<(u8, u64)>;
 
 #[derive(Clone, Debug)]
 struct Query {
-    /// The first and the last label but one, or all that begin with one label.
+    /// The first label and the exclusive last one, or one label as prefix.
     labels: Result<(u8, u8), u8>,
     reverse: bool,
     after: Option<(u8, u64)>,
@@ -70,7 +70,7 @@ impl Query {
 
 type Labels = Vec<(u64, Option<Vec<u8>>)>;
 
-/// Sets the labels of notes, or takes the note away.
+/// Sets the labels of notes, or deletes the note.
 fn lay(tx: &mut WriteTx<'_>, notes: &Labels) -> Result<(), StoreError> {
     for (n, labels) in notes {
         match labels {

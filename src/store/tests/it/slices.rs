@@ -1,5 +1,5 @@
-//! A store back to a moment, slice by slice: what comes out does not depend on how it is cut, and a busy
-//! stretch is no obstacle.
+//! Tests of returning a store to a point in time, slice by slice: the result does not depend on the slices, and long
+//! busy periods work.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -33,7 +33,7 @@ fn tracked(toys: &Toys) -> Rows {
     rows(toys, &[Note::TABLE.number, Folder::TABLE.number])
 }
 
-/// Throws the same every time.
+/// A deterministic random generator.
 struct Dice(u64);
 
 impl Dice {
@@ -61,7 +61,7 @@ enum Act {
 fn act(dice: &mut Dice, fresh: u64) -> Act {
     match dice.below(10) {
         0 => {
-            // Never below itself, so that what was there may be restored.
+            // Never its own ancestor, so that the previous state can be restored.
             let n = dice.below(3);
             let inside = dice.some(3).filter(|inside| *inside < n);
             Act::Folder(Folder { id: folder(n), inside: inside.map(folder) })
@@ -84,7 +84,7 @@ fn act(dice: &mut Dice, fresh: u64) -> Act {
 fn commit(toys: &Toys, acts: Vec<Act>) {
     let done = toys.write(move |tx| {
         for act in acts {
-            // ok: what the store refuses does not happen.
+            // ok: a refused act has no effect.
             let _ = tx.attempt(|tx| match &act {
                 Act::Put(note) => tx.put(note),
                 Act::Folder(folder) => tx.put(folder),
@@ -116,7 +116,7 @@ fn a_store_goes_back_to_the_same_in_slices_of_any_size() {
         let slice = 1 + dice.below(4) as usize;
         let back = go_back_by(&toys.store, *at, (ACTOR, Cause::Restore), slice);
         let back = back.unwrap_or_else(|error| panic!("seed {seed}: {error}"));
-        // Work that went with its note has no former state.
+        // Work that was deleted with its note has no former state.
         assert!(back.left.keys().all(|table| *table == "job"), "seed {seed}: {back:?}");
         assert_eq!(tracked(&toys), *then, "seed {seed}, slices of {slice}");
         assert_eq!(lines(&toys), *log, "seed {seed}, slices of {slice}");

@@ -1,5 +1,5 @@
-//! Blobs that nothing holds go, and never one that is held: against a model, with threads, with a
-//! backup, with the same content put again while it is swept.
+//! Tests that unreferenced blobs are deleted and referenced ones never: against a model, with threads, during a backup,
+//! and when the same content is put again during a sweep.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use store::{BlobId, Blobs, StoreError};
 use super::check as bytes;
 use super::toys::{Folder, Paper, Slip, Sloppy, Toys, folder, folder_in_memory, id};
 
-/// A store with blobs beside it.
+/// A store with blobs.
 struct Desk {
     toys: Toys,
     blobs: Blobs,
@@ -31,7 +31,7 @@ impl Desk {
         Self { toys: Toys::open(), blobs, folder }
     }
 
-    /// As after a restart: what was in memory is gone.
+    /// Simulates a restart: state in memory is lost.
     fn reopen(self) -> Self {
         let blobs = Blobs::open(self.folder.path().join("blobs")).expect("they open again");
         Self { toys: self.toys.reopen(), blobs, folder: self.folder }
@@ -57,7 +57,7 @@ impl Desk {
         self.blobs.open_blob(blob).is_ok()
     }
 
-    /// Forgets the before-images, as retention does.
+    /// Drops the before-images, as retention does.
     fn forget_images(&self) {
         self.toys.store.close();
         let db = redb::Database::open(self.toys.path()).expect("nobody else has it");
@@ -71,7 +71,7 @@ impl Desk {
     }
 }
 
-/// Everything is old.
+/// Treats every file as old.
 pub fn old() -> Age {
     Age { now: now() + Duration::from_secs(3600), grace: Duration::ZERO }
 }
@@ -171,7 +171,7 @@ fn nothing_goes_while_a_backup_holds_the_blobs() {
 
 #[test]
 fn a_delete_that_a_crash_takes_back_finds_its_file() {
-    // What the sweep's transaction sees has been committed: a delete in the same batch as well.
+    // The sweep's transaction sees committed state only, so a deletion in the same batch is committed, too.
     let desk = Desk::open();
     let blob = desk.blobs.put(b"the only copy").expect("a blob");
     desk.paper(1, vec![blob]).expect("a paper");
@@ -248,13 +248,13 @@ fn act() -> impl Strategy<Value = Act> {
     ]
 }
 
-/// What should be there: records, what history remembers, files.
+/// The expected state: records, contents in the history, files.
 #[derive(Default)]
 struct Model {
     papers: BTreeMap<u64, Vec<u8>>,
     remembered: BTreeSet<u8>,
     files: BTreeSet<u8>,
-    /// Swept in this life: to be put again before anything may hold it.
+    /// Deleted since the start; must be put again before a record may hold it.
     swept: BTreeSet<u8>,
 }
 
@@ -359,8 +359,8 @@ fn step(mut desk: Desk, model: &mut Model, act: Act) -> Desk {
     desk
 }
 
-/// Writers put the same few contents again and again, hold them for a moment and let them go, while
-/// two threads sweep as if everything were old. Whatever was acknowledged has its file.
+/// Writers repeatedly put the same few contents, hold them briefly and release them, while two threads sweep as if
+/// everything were old. Every acknowledged reference has its file.
 #[test]
 fn writers_and_sweeps_at_once_never_lose_a_file_that_is_held() {
     let desk = Arc::new(Desk::open());
@@ -390,9 +390,9 @@ fn writers_and_sweeps_at_once_never_lose_a_file_that_is_held() {
     bytes::all_fits(&desk.toys.store);
 }
 
-/// Puts, holds, looks, lets go; how often the sweep was faster than the transaction.
+/// Puts, holds, reads and releases a blob; returns how often the sweep was faster than the transaction.
 fn one_round(desk: &Desk, writer: u64, n: u64) -> u64 {
-    // All writers have the same contents, and no history remembers them.
+    // All writers use the same contents, which are not in the history.
     let text = format!("content {}", n % 5);
     let (slip, mut again) = (id(writer * 1_000 + n), 0);
     let blob = loop {

@@ -1,4 +1,4 @@
-//! Records that exist for these tests alone, and stores of them.
+//! Record types and stores for these tests.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use store::{
 /// Longer than any test takes.
 const LONG: Duration = Duration::from_secs(3600);
 
-/// Declares what the toys have in common.
+/// Declares the common parts of the test records.
 macro_rules! toy {
     ($name:ident, $id:ty, $table:literal, $label:literal, $class:ident { $($rest:tt)* }) => {
         impl Record for $name {
@@ -129,7 +129,7 @@ toy!(Note, TaskId, 100, "note", Tracked {
     }
 });
 
-/// What notes lie in; deleted with all that is below it.
+/// Contains notes; deleted with everything below it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Folder {
     pub id: AgentId,
@@ -235,7 +235,7 @@ toy!(Total, RoutineId, 160, "total", Derived {
     }
 });
 
-/// A record whose `clear` forgets its field, and which does not name the blob that it holds.
+/// A faulty record: its `clear` forgets its field, and it does not name the blob that it holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sloppy {
     pub id: RunId,
@@ -272,8 +272,7 @@ toy!(Paper, CommentId, 180, "paper", Tracked {
     }
 });
 
-/// A piece of work that holds a blob as long as it is there, and may be part of another; no history
-/// remembers it.
+/// A `Work` record that holds a blob while it exists and may be part of another; it has no history.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Slip {
     pub id: InputId,
@@ -291,8 +290,8 @@ toy!(Slip, InputId, 190, "slip", Work {
     }
 });
 
-/// A tracked record whose fields in JSON may be less than what its bytes hold: a number that is none is
-/// nothing there. Two of its fields belong together, and one only tells of a change.
+/// A tracked record whose JSON may hold less than its bytes: NaN becomes null. Two of its fields form a group, and one
+/// is a stamp.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Probe {
     pub id: DeliverableId,
@@ -319,7 +318,7 @@ toy!(Probe, DeliverableId, 200, "probe", Tracked {
     }
 });
 
-/// A mark on a note that the feed does not keep, and that is made on a full disk, too.
+/// A `Local` record about a note; may also be written on a full disk.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mark {
     pub id: VersionId,
@@ -340,7 +339,7 @@ pub fn schema() -> Schema {
     store::schema![Note, Folder, Line, Sealed, Job, Seen, Total, Sloppy, Paper, Slip, Probe, Mark]
 }
 
-/// Runs what is asynchronous.
+/// A runtime for asynchronous functions.
 pub fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime")
 }
@@ -363,7 +362,7 @@ pub fn folder(n: u64) -> AgentId {
 pub const ACTOR: Actor = Actor::System(Part::Cli);
 pub const CAUSE: Cause = Cause::Setup;
 
-/// An event that carries words, for reactions of the tests.
+/// An event with text, for reactions in tests.
 pub fn says(text: &str) -> Event {
     Event::AgentMessageSent { from: id(1), to: id(2), task: None, text: text.to_owned() }
 }
@@ -375,14 +374,14 @@ pub fn text_of(event: &Event) -> &str {
     }
 }
 
-/// A store of toys in a folder of its own.
+/// A store of test records in its own folder.
 pub struct Toys {
     pub store: Store,
     pub clock: Arc<ManualClock>,
     pub folder: tempfile::TempDir,
 }
 
-/// Settings of a store of toys.
+/// Settings of a test store.
 pub struct With {
     pub faults: Arc<dyn Faults>,
     pub reactor: Option<Arc<store::Reactor>>,
@@ -395,8 +394,8 @@ impl Default for With {
         Self {
             faults: Arc::new(NoFaults),
             reactor: None,
-            // The commit in quiet time and the turn of others have their own tests and are only noise in the
-            // others: where a batch or a step ends would be a matter of how busy the machine is.
+            // The quiet commit and the turn limit have their own tests. Elsewhere they would make batches and steps
+            // depend on the load of the machine.
             limits: Limits { turn: LONG, quiet: LONG, ..Limits::default() },
             cache: 4 << 20,
         }
@@ -425,8 +424,7 @@ impl With {
     }
 }
 
-/// A temporary folder in memory where there is room: these tests make thousands of files and do not
-/// ask whether the disk is quick.
+/// A temporary folder in memory if there is space: these tests create thousands of files and do not depend on the disk.
 pub fn folder_in_memory() -> tempfile::TempDir {
     let memory = Path::new("/dev/shm");
     let roomy = store::disk::free_space(memory).is_ok_and(|free| free > 2 << 30);
@@ -443,7 +441,7 @@ impl Toys {
         self.folder.path().join("toys.redb")
     }
 
-    /// One transaction.
+    /// Runs one transaction.
     pub fn write<T: Send + 'static>(
         &self,
         body: impl FnOnce(&mut WriteTx<'_>) -> Result<T, StoreError> + Send + 'static,
@@ -451,7 +449,7 @@ impl Toys {
         self.store.write_blocking(ACTOR, CAUSE, body)
     }
 
-    /// One record in a transaction of its own.
+    /// Writes one record in its own transaction.
     pub fn put<R: Record + Send>(&self, record: R) -> Result<(), StoreError> {
         self.write(move |tx| tx.put(&record))
     }
@@ -469,7 +467,7 @@ impl Toys {
         self.store.head().seq
     }
 
-    /// Closes the store and opens it anew from its file.
+    /// Closes the store and reopens its file.
     pub fn reopen(self) -> Self {
         self.reopen_with(With::default())
     }
@@ -490,7 +488,7 @@ pub fn text(text: &str) -> KeyBuf {
     key
 }
 
-/// Every row of these tables, as the file has them.
+/// Every row of these tables, read directly from the file.
 pub fn rows(db: &redb::Database, tables: &[&'static str]) -> Vec<(&'static str, Vec<u8>, Vec<u8>)> {
     use redb::{ReadableDatabase, ReadableTable};
     let txn = db.begin_read().expect("a read");
@@ -506,10 +504,10 @@ pub fn rows(db: &redb::Database, tables: &[&'static str]) -> Vec<(&'static str, 
     all
 }
 
-/// A row that is changed, or taken away, behind the store's back.
+/// A row that is changed or deleted directly in the file: table, key, new value.
 pub type Tampered = (&'static str, Vec<u8>, Option<Vec<u8>>);
 
-/// Changes the file behind the store's back.
+/// Changes the file while the store is closed.
 pub fn tamper(toys: Toys, change: impl FnOnce(&redb::Database) -> Vec<Tampered>) -> Toys {
     let path = toys.path();
     toys.store.close();

@@ -1,4 +1,4 @@
-//! Transactions: attempts, reactions, panics, idempotency keys, time, numbers.
+//! Tests of transactions: attempts, reactions, panics, idempotency keys, time, entry numbers.
 
 use std::cell::Cell;
 use std::sync::{Arc, Mutex};
@@ -14,7 +14,7 @@ use super::toys::{ACTOR, CAUSE, Note, Seen, Toys, With, id, note, runtime, says,
 
 type Heard = Arc<Mutex<Vec<String>>>;
 
-/// A store whose reaction does what events say, and what it heard.
+/// A store whose reaction does what events say, and the events that it received.
 fn obedient() -> (Toys, Heard) {
     let heard = Heard::default();
     let ears = Arc::clone(&heard);
@@ -182,7 +182,7 @@ fn a_transaction_has_at_most_5000_events_and_10000_changes() {
     assert!(matches!(error, StoreError::TooMany { limit: 5_000, .. }));
     let error = toys.write(|tx| say(tx, "flood")).expect_err("too many changes");
     assert!(matches!(error, StoreError::TooMany { limit: 10_000, .. }));
-    // Also without an event that somebody reacts to.
+    // The limits apply without reactions, too.
     let alone = Toys::open();
     let error = alone.write(|tx| obey(tx, "flood")).expect_err("too many changes");
     assert!(matches!(error, StoreError::TooMany { count: 10_001, limit: 10_000 }));
@@ -345,7 +345,7 @@ fn old_answers_are_swept_in_pieces_and_each_is_looked_at_once() {
     assert_eq!(once(&toys, "fresh", DIGEST, 9).expect("kept"), note(2));
 }
 
-/// Counts the rows that are visited.
+/// Counts visited rows.
 struct Eyes<'r> {
     read: &'r dyn Read,
     rows: Cell<usize>,
@@ -380,7 +380,7 @@ fn a_number_is_given_only_to_a_transaction_that_will_have_an_entry() {
         tx.seq()
     });
     assert_eq!(given.expect("a number"), 2);
-    // Told a number, then changed its mind: the number stays its own.
+    // The transaction has asked for its number and then reverts its change: it keeps the number.
     let given = toys.write(|tx| {
         tx.put(&Note::new(note(1), "other"))?;
         let seq = tx.seq()?;

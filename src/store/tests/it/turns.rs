@@ -1,5 +1,5 @@
-//! A consumer that takes long over an entry: whoever reads does not notice, and whoever writes, people
-//! and other consumers, has a turn before its next entry.
+//! Tests of a consumer that is slow on an entry: readers are not delayed, and writers, people and other consumers, get
+//! a turn before its next entry.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
@@ -14,22 +14,22 @@ use super::toys::{ACTOR, CAUSE, Note, With, note, runtime};
 
 const SLOW: u16 = 30;
 const QUICK: u16 = 31;
-/// How long a step may take: far longer than that of the quick one does.
+/// Maximum duration of a step: far longer than a step of the fast consumer.
 const TURN: Duration = Duration::from_millis(200);
 /// Longer than a step may take.
 const LONG: Duration = Duration::from_millis(250);
 
-/// What an entry of the slow one finds when it is begun.
+/// What the slow consumer finds when it begins an entry.
 #[derive(Debug, PartialEq, Eq)]
 struct Found {
     entry: u64,
-    /// Whether the person's note is there.
+    /// Whether the person's note exists.
     written: bool,
-    /// Where the other consumer stands.
+    /// The cursor of the other consumer.
     other: u64,
 }
 
-/// Ends an entry when the test lets it, and never within the time of a step.
+/// Finishes an entry when the test allows it, and never within the time of a step.
 struct Slow {
     begun: Sender<Found>,
     go_on: Mutex<Receiver<()>>,
@@ -81,7 +81,7 @@ fn everybody_has_a_turn_between_two_entries_of_a_slow_consumer() {
     let (open, go_on) = channel();
     let slow: Arc<dyn Consume> = Arc::new(Slow { begun, go_on: Mutex::new(go_on) });
     std::thread::scope(|scope| {
-        // Gone with the test when it fails, so that nobody waits for it.
+        // Moved here, so that a failing test drops them and nobody waits.
         let (begins, open) = (begins, open);
         let own = Arc::clone(&slow);
         let (store, toys) = (&toys.store, &toys);
@@ -99,7 +99,7 @@ fn everybody_has_a_turn_between_two_entries_of_a_slow_consumer() {
         assert_eq!(first, Found { entry: 1, written: false, other: 0 });
         assert!(toys.get::<Note>(note(2)).is_some(), "readers go on");
 
-        // Both stand in the queue while it works.
+        // Both are queued while it works.
         let runtime = runtime();
         let _inside = runtime.enter();
         let mut person = Box::pin(store.write(ACTOR, CAUSE, |tx: &mut WriteTx<'_>| {

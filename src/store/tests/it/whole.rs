@@ -1,4 +1,4 @@
-//! What needs the whole file, beside somebody who reads it for long and others who write all the time.
+//! Tests of exclusive operations on the whole file, during long reads and continuous writes.
 
 use std::io::{self, Seek, SeekFrom, Write};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -14,7 +14,7 @@ use tokio::runtime::Builder;
 use super::check;
 use super::toys::{ACTOR, CAUSE, Note, Toys, With, note, runtime};
 
-/// Longer than anything here takes.
+/// Longer than any step of these tests takes.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A backup that has read its first row and waits before the next.
@@ -49,7 +49,7 @@ impl Backup {
     }
 }
 
-/// Counts how often the first bytes of the file are read.
+/// Counts reads of the file's first bytes.
 #[derive(Default)]
 struct Openings(AtomicU64);
 
@@ -103,15 +103,15 @@ fn the_page_cache_is_given_back_after_a_burst_and_not_before() {
         }
     };
     let opened = disk.0.load(Ordering::SeqCst);
-    // The burst goes on: each time much was read.
+    // The burst continues: each check finds many reads.
     for _ in 0..4 {
         reads(400);
         toys.store.rest();
-        // The writer has looked at what was asked of it before.
+        // The writer processes earlier requests before this write.
         toys.put(Note::new(note(1), "burst")).expect("a write");
     }
     assert_eq!(disk.0.load(Ordering::SeqCst), opened, "nobody opens the file anew for it");
-    // It has ended; one quiet look may be a pause.
+    // The burst has ended; one quiet check may be a pause.
     toys.store.rest();
     toys.put(Note::new(note(1), "pause")).expect("a write");
     assert_eq!(disk.0.load(Ordering::SeqCst), opened, "a pause is no end");
@@ -126,7 +126,7 @@ fn the_page_cache_is_given_back_after_a_burst_and_not_before() {
     check::all_fits(&toys.store);
 }
 
-/// A disk whose next fsync takes until somebody lets it end.
+/// A disk whose next fsync blocks until the test releases it.
 #[derive(Default)]
 struct Slow {
     waits: Mutex<Option<(Sender<()>, Receiver<()>)>>,
@@ -188,7 +188,7 @@ fn compaction_comes_although_somebody_writes_all_the_time() {
             let (store, stopped) = (store.clone(), Arc::clone(&stopped));
             async move {
                 while !stopped.load(Ordering::Relaxed) {
-                    // Four of these fill a batch, so that the others stand in the lane.
+                    // Four of these fill a batch, so that the others stay in the lane.
                     let slow = move |tx: &mut store::WriteTx<'_>| {
                         let began = Instant::now();
                         while began.elapsed() < Duration::from_millis(5) {
@@ -222,7 +222,7 @@ fn a_check_that_goes_back_to_the_commit_before_says_what_is_lost() {
     }
     toys.put(Note::new(note(6), MARK)).expect("a note");
 
-    // One bit of each page with them.
+    // Flip one bit in each page with them.
     let mut bytes = std::fs::read(toys.path()).expect("the file");
     let mut file = std::fs::File::options().write(true).open(toys.path()).expect("the file");
     let mut changed = 0;

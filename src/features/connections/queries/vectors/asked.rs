@@ -1,5 +1,5 @@
-//! Questions to a connection that makes vectors. Each is paid by the workspace: the most that it may cost is held back
-//! before it, and what it cost is booked after it.
+//! Embedding requests to a connection. The workspace pays: the maximum cost is reserved before each request and the
+//! actual cost is booked after it.
 
 use std::sync::Arc;
 
@@ -20,19 +20,19 @@ use crate::connections::provider::provider;
 use crate::connections::rules::ConnectionError;
 use crate::connections::rules::paid::{self, Spent};
 
-/// No person asks for each of them.
+/// Automatic requests have no author.
 const BY: (Actor, Cause) = (Actor::System(Part::Engine), Cause::Timer);
 
-/// Vectors that were made.
+/// Result of embedding requests.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Made {
-    /// One of length one for each text, in their order.
+    /// One unit-length vector per text, in order.
     pub vectors: Vec<Vec<f32>>,
-    /// How many tokens were read, as the server counted, else about how many.
+    /// Tokens read, as counted by the server or estimated.
     pub tokens: u64,
 }
 
-/// Somebody who makes vectors, ready to be asked.
+/// A connection and model ready for embedding requests.
 pub(in crate::connections) struct Line {
     connection: ConnectionId,
     model: String,
@@ -96,10 +96,10 @@ fn vector_error(ws: &Ws, error: &ProviderError) -> VectorError {
     }
 }
 
-/// The vectors of texts, however many there are.
+/// Embeds any number of texts.
 ///
 /// # Errors
-/// When the budget does not allow it, the provider fails, or its vectors have another length than before.
+/// If the budget is insufficient, the provider fails, or the vector length has changed.
 pub async fn made(
     ws: &Ws,
     maker: &Maker,

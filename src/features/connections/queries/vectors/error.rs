@@ -1,4 +1,4 @@
-//! Why there are no vectors.
+//! Errors of embedding requests.
 
 use std::time::Duration;
 
@@ -8,41 +8,35 @@ use store::StoreError;
 
 use crate::connections::rules::ConnectionError;
 
-/// Why a connection gave no vectors.
 #[derive(Debug, thiserror::Error)]
 pub enum VectorError {
-    /// No such connection.
     #[error("there is no connection \"{0}\"")]
     NoConnection(String),
-    /// Its provider has none.
+    /// The provider has no embeddings.
     #[error(
         "\"{0}\" makes no vectors of texts; choose a connection to OpenAI or what follows it, Gemini or Ollama"
     )]
     MakesNone(String),
-    /// No model was named.
     #[error("name the model that makes the vectors, as the server calls it")]
     NoModel,
-    /// The vectors are of another length than those that were made before.
+    /// The vector length differs from that of the stored vectors.
     #[error(
         "vectors have {found} numbers now where {wanted} are needed; choose the model again, so that all are made anew"
     )]
     Length {
-        /// How many they have.
+        /// Length of the new vectors.
         found: usize,
-        /// How many they should have.
         wanted: usize,
     },
-    /// The provider failed.
     #[error("{said}")]
     Provider {
-        /// What to do about it.
         class: ErrorClass,
-        /// For people, without any key.
+        /// Display message without any key.
         said: String,
-        /// How long the provider wants to be left alone.
+        /// Pause requested by the provider.
         wait: Option<Duration>,
     },
-    /// The connection cannot be used, or the budget does not allow it.
+    /// The connection is unusable or the budget is insufficient.
     #[error(transparent)]
     Connection(ConnectionError),
     #[error(transparent)]
@@ -59,7 +53,7 @@ impl From<ConnectionError> for VectorError {
 }
 
 impl VectorError {
-    /// How long the provider wants to be left alone.
+    /// Pause requested by the provider.
     #[must_use]
     pub fn wait(&self) -> Option<Duration> {
         match self {
@@ -68,7 +62,7 @@ impl VectorError {
         }
     }
 
-    /// Whether waiting may help; else a person has to change something.
+    /// Whether waiting may help; otherwise a person has to act.
     #[must_use]
     pub fn passes(&self) -> bool {
         match self {
@@ -78,7 +72,7 @@ impl VectorError {
         }
     }
 
-    /// Whether the provider refuses these very texts, and may take others.
+    /// Whether the provider refuses these particular texts.
     #[must_use]
     pub fn is_of_texts(&self) -> bool {
         let Self::Provider { class, .. } = self else { return false };

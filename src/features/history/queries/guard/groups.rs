@@ -1,4 +1,4 @@
-//! What groups tasks, and what makes them: streams and series.
+//! Undo guard for streams and series.
 
 use crate::streams::model::Stream;
 use crate::streams::queries::StreamError;
@@ -13,8 +13,7 @@ fn is_archived(stream: &Stream) -> bool {
     stream.archived_at.is_some()
 }
 
-/// Why nothing comes to a stream, if it does not: it is out of the way, and does not change together with
-/// what comes.
+/// Refusal if the stream is archived and is not restored by the same undo.
 pub(super) fn archived_stream(
     after: &After<'_>,
     stream: Option<StreamId>,
@@ -26,8 +25,7 @@ pub(super) fn archived_stream(
 }
 
 impl Undoer {
-    /// A stream that is out of the way is restored before anything else of it changes, and who answers for
-    /// one is here.
+    /// An archived stream must be restored before other changes, and its owner must exist.
     pub(super) fn stream(&self, after: &After<'_>, row: &Row) -> Result<Vec<Held>, StoreError> {
         let Sides { now, to: Some(to) } = Sides::<Stream>::of(row)? else { return Ok(Vec::new()) };
         if let Some(now) = now.as_ref().filter(|now| is_archived(now) && is_archived(&to)) {
@@ -41,7 +39,7 @@ impl Undoer {
         Ok(refusal.map(|refusal| (&["lead"][..], refusal)).into_iter().collect())
     }
 
-    /// The tasks of a series go to who is here and takes work, and to a stream in use.
+    /// Assignee and stream of a series must be valid.
     pub(super) fn series(&self, after: &After<'_>, row: &Row) -> Result<Vec<Held>, StoreError> {
         let Sides { now, to: Some(to) } = Sides::<Series>::of(row)? else { return Ok(Vec::new()) };
         let mut held: Vec<Held> = Vec::new();

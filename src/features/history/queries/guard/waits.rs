@@ -1,4 +1,4 @@
-//! Tasks never wait in a circle, also when relations come back.
+//! Undo guard against wait cycles when relations are restored.
 
 use std::collections::BTreeMap;
 
@@ -10,8 +10,8 @@ use store::{Root, StoreError};
 
 use super::{Sides, refused};
 
-/// Relations that would close a circle with what is there, or with those that come back before them. Parents
-/// that come back have been asked about one by one; here they count as what they would be.
+/// Restored relations that would close a cycle with current relations or with those restored before them. Restored
+/// parents were already checked one by one and count as applied.
 pub(super) fn circles(after: &After<'_>) -> Result<Vec<Hold>, StoreError> {
     let mut back: BTreeMap<TaskId, Vec<(TaskId, &Root)>> = BTreeMap::new();
     for row in after.rows().filter(|row| row.record.table == RELATIONS.number) {

@@ -1,4 +1,4 @@
-//! All models over the API, whoever offers them, and how their connections stand.
+//! The API of all models, and the health of their connections.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -16,7 +16,7 @@ use web::extract::{Json, Query};
 use web::routes::{Doc, Needs, Routes};
 use web::session::Person;
 
-/// How many models are told unless asked, and at most.
+/// Default and maximum number of models.
 const USUAL: usize = 500;
 const MOST: usize = 2_000;
 
@@ -263,7 +263,7 @@ async fn status(ws: Ws, who: Person) -> Result<Json<Standings>, ApiError> {
     let now = ws.app.clock.now();
     let all = ws.read(|snap| standing::standings(snap, &ws.app.keyring, now))?;
     let shown = all.into_iter().map(StandingView::from);
-    // What a provider said itself is for those who manage it.
+    // Only administrators may see a provider's own message.
     let manages = who.access.may(Can::Admin);
     let shown = shown.map(|view| match manages {
         true => StandingView { quota: quota(&ws, view.connection), ..view },

@@ -1,4 +1,4 @@
-//! Accounts over the API: add one, sign in, answer, call off, sign out. Tokens never come out.
+//! The API of provider accounts: add, sign in, answer, cancel, sign out. Tokens are write-only.
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};

@@ -1,4 +1,4 @@
-//! Who answers in turn, over the API: more keys, lists to fall back on, rests after failures.
+//! The API of fallbacks: additional keys, fallback lists, cooldowns.
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -57,7 +57,7 @@ pub(super) struct RestView {
     until: String,
 }
 
-/// Failures of a connection, those whose rest is over, too.
+/// Failures of a connection, including those with an expired cooldown.
 pub(super) fn resting(tx: &dyn Read, id: ConnectionId) -> Result<Vec<RestView>, ConnectionError> {
     let all = reads::failures_of(tx, id)?.into_iter();
     let view = |rest: Cooldown| RestView {

@@ -37,7 +37,7 @@ pub(super) struct ConnectionForm {
     remove_key: String,
     default_model: String,
     other_model: String,
-    /// Whether agents stay with Practice although this one works.
+    /// Non-empty if agents stay with the practice provider although this connection works.
     stays: String,
     price_input: String,
     price_output: String,
@@ -52,7 +52,7 @@ pub(super) struct ConnectionForm {
 }
 
 impl ConnectionForm {
-    /// What was typed about where people sign in.
+    /// The OAuth client fields of the form.
     fn account(&self) -> sign_in::ProviderSignInForm {
         let typed = self.clone();
         sign_in::ProviderSignInForm {
@@ -69,7 +69,7 @@ impl ConnectionForm {
     }
 }
 
-/// A key beside the first.
+/// A further key.
 struct KeyView {
     label: String,
     remove_href: String,
@@ -89,19 +89,19 @@ struct EditPage {
     has_key: bool,
     key_hint: String,
     models: Vec<Choice>,
-    /// Where people sign in, in place of address and keys.
+    /// The OAuth client, which replaces address and keys.
     account: Option<ClientFields>,
     sign_in_href: String,
-    /// Whether the server has to be told how large its window is.
+    /// Whether the server needs to be told the size of its context window.
     has_window: bool,
     more_keys: Vec<KeyView>,
     keys_href: String,
     removal: String,
-    /// What uses it, up to [`MOST_USES`].
+    /// Uses of the connection, up to [`MOST_USES`].
     uses: Vec<Use>,
     more_uses: String,
     replacements: Vec<Choice>,
-    /// Whether agents without a model of their own use Practice.
+    /// Whether agents without a model of their own use the practice provider.
     on_practice: bool,
     href: String,
     test_href: String,
@@ -231,10 +231,10 @@ fn page(
     })
 }
 
-/// So many that use a connection are named on its page.
+/// Maximum number of uses listed.
 const MOST_USES: usize = 50;
 
-/// What happens to those who use a connection that goes.
+/// Effects of removing the connection on its users.
 fn removal(uses: &[Use]) -> String {
     let mut text = "Its key is deleted.".to_owned();
     if uses.is_empty() {
@@ -313,8 +313,8 @@ pub(super) async fn save(
     } else if !typed.key.trim().is_empty() {
         watch_key(&app, id, &typed.key);
     }
-    // Another key or address is as good as its test, and so is what agents are to think with from now on; where people
-    // sign in, that is tested then.
+    // A new key or address is tested at once, and so is a connection that agents use from now on. An account is tested
+    // after its sign-in.
     if leaves || (changed.tested.is_none() && changed.sign_in.is_none()) {
         let (flash, works) = super::try_out(&ws, &who, id).await?;
         let next = if works { HERE.to_owned() } else { format!("{HERE}/{id}") };

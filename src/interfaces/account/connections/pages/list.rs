@@ -1,4 +1,4 @@
-//! The list of connections, which renews itself.
+//! The list of connections; refreshes itself.
 
 use askama::Template;
 use axum::response::Response;
@@ -32,7 +32,7 @@ use web::time::RelTime;
 
 use super::{HERE, MENU};
 
-/// How many models a list shows; the others are counted.
+/// How many models of a connection are listed; the rest is counted.
 const SHOWN: usize = 20;
 
 pub(super) struct ConnView {
@@ -61,25 +61,25 @@ pub(super) struct ConnView {
     test_href: String,
     models_href: String,
     rests: Vec<RestView>,
-    /// What is left of what the account allows.
+    /// Remaining quota of the account.
     quota: Vec<QuotaView>,
     wake_href: String,
-    /// On which way calls are paid.
+    /// How calls are paid for.
     way: &'static str,
-    /// Why it cannot be used, when a person has to do something about it.
+    /// Action needed from a person before the connection works; empty if none.
     needs: &'static str,
-    /// Where somebody signs in; empty for a connection with a key.
+    /// Address of the sign-in; empty for a connection with a key.
     sign_in_href: String,
 }
 
-/// Somebody who is left alone after a failure.
+/// A cooldown after a failure.
 struct RestView {
     what: String,
     why: String,
     until: RelTime,
 }
 
-/// A window of time and what is left in it.
+/// A quota window and its remaining share.
 struct QuotaView {
     name: String,
     left: u8,
@@ -141,7 +141,7 @@ struct OnePart {
     conn: ConnView,
 }
 
-/// What the page reads once.
+/// Data that the page reads once.
 struct ConnectionsContext {
     settings: Option<Settings>,
     connections: Vec<Connection>,
@@ -263,7 +263,7 @@ pub(super) async fn show(ws: Ws, who: Person, shell: Shell, hx: Hx) -> Result<Re
     })
 }
 
-/// The levels that the workspace's model has, and the one that is set.
+/// The thinking levels of the workspace's model, with the current one selected.
 fn thinking(
     ws: &Ws,
     connection: Option<ConnectionId>,
@@ -278,7 +278,7 @@ fn thinking(
     })
 }
 
-/// One connection, after a test of it.
+/// One connection, after a test.
 pub(super) fn one(ws: &Ws, who: &Person, id: ConnectionId) -> Result<Response, PageError> {
     let scene = ConnectionsContext::read(ws)?;
     let zone = TimeZone::get(&who.zone).unwrap_or(TimeZone::UTC);
@@ -288,7 +288,7 @@ pub(super) fn one(ws: &Ws, who: &Person, id: ConnectionId) -> Result<Response, P
     html::fragment(&OnePart { manages: who.access.may(Can::Admin), conn })
 }
 
-/// What the last test said: of the connection, of its route with a sign, what was wrong, what was well.
+/// Result of the last test: dot of the connection, dot and icon of its route, error, success text.
 fn outcome(connection: &Connection) -> (Dot, Dot, &'static str, String, String) {
     match &connection.tested {
         None => (
@@ -325,7 +325,7 @@ fn view(ws: &Ws, scene: &ConnectionsContext, connection: &Connection, zone: &Tim
         n => format!("used by {}", format::count(n as u64, "agent", "agents")),
     };
     let (dot, result, result_glyph, error, said) = outcome(connection);
-    // A key that is missing or a list that is empty shows in the test; these a person has to see to.
+    // The test already reports a missing key or an empty list. These reasons need a person.
     let reason = scene.reasons.iter().find(|(of, _)| *of == id).map(|(_, reason)| *reason);
     let reason = reason.filter(|reason| match reason {
         Reason::UnresolvedRef | Reason::IneligibleProfile => true,
@@ -420,7 +420,7 @@ fn keys(scene: &ConnectionsContext, connection: &Connection) -> String {
     }
 }
 
-/// What rests after failures, and why, unless the last test of the connection has told that.
+/// Cooldowns and their reasons, without those that the last test has already reported.
 fn rests(
     ws: &Ws,
     scene: &ConnectionsContext,
@@ -448,7 +448,7 @@ fn rests(
 fn quota(ws: &Ws, id: ConnectionId, zone: &TimeZone) -> Vec<QuotaView> {
     let now = ws.app.clock.now();
     let windows = ws.app.accounts.of(id).gauge.reading().map(|reading| reading.windows);
-    // A window that has begun anew since has nothing to tell.
+    // A window that has been reset since has no current reading.
     let stands = |window: &Window| window.resets_at.is_none_or(|at| now < at);
     let view = |window: Window| QuotaView {
         name: window.name,
@@ -458,7 +458,7 @@ fn quota(ws: &Ws, id: ConnectionId, zone: &TimeZone) -> Vec<QuotaView> {
     windows.unwrap_or_default().into_iter().filter(stands).map(view).collect()
 }
 
-/// What a model can do, in a few words; nothing where nobody knows.
+/// Capabilities of a model in a few words; a dash if unknown.
 fn abilities(model: &Model) -> String {
     if model.vendor.is_empty() && model.window == Model::unknown("").window {
         return "–".to_owned();
@@ -519,7 +519,7 @@ fn model_view(
     }
 }
 
-/// Dollars for a million tokens; a dash when nobody knows.
+/// Dollars per million tokens; a dash if unknown.
 fn dollars(price: Option<Price>, part: impl Fn(&Price) -> u64) -> String {
     match price {
         None => "–".to_owned(),

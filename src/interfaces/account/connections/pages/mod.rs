@@ -1,4 +1,4 @@
-//! The pages of connections in the settings.
+//! The settings pages of connections.
 
 mod edit;
 mod list;
@@ -26,12 +26,11 @@ use features::connections::provider::forget_key;
 use features::connections::queries::{PRACTICE, Pick};
 use features::connections::rules::{self, ConnectionError, Effect};
 
-/// Where these pages lie.
+/// Path of these pages.
 const HERE: &str = "settings/connections";
-/// Their word in the menu of settings.
+/// Key of the settings menu item.
 const MENU: &str = "connections";
 
-/// Routes below the workspace.
 #[must_use]
 pub fn routes() -> Routes {
     Routes::new()
@@ -59,7 +58,7 @@ pub fn routes() -> Routes {
         .post("/settings/connections/{id}/keys/{slot}/delete", turns::remove_key.needs(Can::Admin))
 }
 
-/// What a person reads after a test.
+/// The notice after a test.
 fn to_flash(checked: &Checked) -> Flash {
     let name = &checked.connection.name;
     match (checked.tested.ok, checked.effect) {
@@ -74,10 +73,10 @@ fn to_flash(checked: &Checked) -> Flash {
     }
 }
 
-/// Tests a connection that was just saved: what a person reads, and whether it works.
+/// Tests a saved connection. Returns the notice and whether the connection works.
 ///
 /// # Errors
-/// When the connection is gone.
+/// The connection was deleted.
 async fn try_out(ws: &Ws, who: &Person, id: ConnectionId) -> Result<(Flash, bool), PageError> {
     match checks::test(ws, who, id).await {
         Ok(checked) => Ok((to_flash(&checked), checked.tested.ok)),

@@ -1,4 +1,4 @@
-//! Adding a connection: choose a kind, give a key or an address, see it tested.
+//! Adding a connection: choose a kind, enter a key or an address, see the test.
 
 use askama::Template;
 use axum::http::StatusCode;
@@ -83,19 +83,19 @@ impl From<&Preset> for KindView {
     }
 }
 
-/// A connection as a form sends it.
+/// The form of a connection.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct NewConnectionForm {
-    /// The word of its preset.
+    /// Name of the preset.
     pub kind: String,
     pub name: String,
-    /// Its address, where one is asked for.
+    /// Base address, for presets that need one.
     pub base_url: String,
     pub key: String,
     /// The model; empty for one of the server's list.
     pub default_model: String,
-    /// Whether agents stay with Practice although this one works.
+    /// Non-empty if agents stay with the practice provider although this connection works.
     pub stays: String,
 }
 
@@ -107,7 +107,7 @@ struct NewPage {
     preset: KindView,
     v: NewConnectionForm,
     wrong: Wrong,
-    /// Whether agents without a model of their own use Practice.
+    /// Whether agents without a model of their own use the practice provider.
     on_practice: bool,
 }
 
@@ -168,21 +168,20 @@ pub(super) async fn create(
     Ok(flash::say(&app, told, hx.go_to(&ws.url(&next))))
 }
 
-/// A connection that was made just now.
+/// A new connection.
 #[derive(Debug)]
 pub struct Connected {
     pub id: ConnectionId,
-    /// What a person reads of its test.
+    /// Result of the test for the user.
     pub told: Flash,
-    /// Whether it answered.
+    /// Whether the test succeeded.
     pub works: bool,
 }
 
-/// Makes the connection that a form describes, and tests it. The inner error is what is wrong with the form; then
-/// nothing was made.
+/// Creates the connection and tests it. The inner error is a form error; then nothing was created.
 ///
 /// # Errors
-/// When the store fails, or the connection is gone before its test.
+/// The connection was deleted before its test.
 pub async fn connect(
     app: &App,
     ws: &Ws,
@@ -236,7 +235,7 @@ fn new_connection(
     })
 }
 
-/// The form once more with what was typed and what is wrong with it; a key is typed again.
+/// The form with its input and errors; the key must be entered again.
 fn again(
     ws: &Ws,
     shell: Shell,

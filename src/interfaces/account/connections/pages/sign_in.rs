@@ -1,4 +1,4 @@
-//! Signing in to a connection: what to do, how it goes on, what it came to.
+//! Signing in to a connection: instructions, progress and result.
 
 use askama::Template;
 use axum::http::StatusCode;
@@ -30,14 +30,14 @@ use web::time::RelTime;
 
 use super::{HERE, MENU};
 
-/// A way to begin.
+/// A sign-in flow.
 struct WayView {
     flow: &'static str,
     label: String,
     glyph: &'static str,
 }
 
-/// The account that somebody is signed in to.
+/// The account that is signed in.
 struct AccountView {
     label: String,
     since: RelTime,
@@ -95,7 +95,7 @@ fn part(ws: &Ws, who: &Person, id: ConnectionId, wrong: Wrong) -> Result<LoginPa
     let zone = TimeZone::get(&who.zone).unwrap_or(TimeZone::UTC);
     let now = ws.app.clock.now();
     let maker = client.vendor.about().name;
-    // With another master key nothing of it can be shown; it is begun anew.
+    // After a change of the master key nothing can be decrypted, so the sign-in starts anew.
     let login = logins::shown(ws, id).unwrap_or_default();
     let waiting = login.as_ref().filter(|login| login.state == LoginState::Waiting);
     let counts = grant.as_ref().filter(|_| reason.is_none());
@@ -163,7 +163,7 @@ fn part(ws: &Ws, who: &Person, id: ConnectionId, wrong: Wrong) -> Result<LoginPa
     })
 }
 
-/// How the last sign-in ended, where it came to nothing.
+/// Text for a failed sign-in.
 fn ended(state: LoginState, said: &str, maker: &str) -> String {
     let said = said.trim_end_matches('.');
     match state {
@@ -254,7 +254,7 @@ pub(super) async fn answer(
     }
 }
 
-/// The page once more with what is wrong; what was pasted is not shown again.
+/// The page with an error; the pasted value is not shown again.
 fn again(
     ws: &Ws,
     who: &Person,
@@ -294,7 +294,7 @@ pub(super) async fn sign_out(
     Ok(flash::say(&app, Flash::ok("Signed out; the tokens are deleted."), next))
 }
 
-/// What a person types about where people sign in.
+/// The form of an OAuth client.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct ProviderSignInForm {
@@ -312,7 +312,7 @@ pub(super) struct ProviderSignInForm {
 }
 
 impl ProviderSignInForm {
-    /// As a client is kept.
+    /// Converts the form to a client record.
     pub(super) fn client(&self, vendor: Vendor) -> Client {
         Client {
             vendor,
@@ -329,7 +329,7 @@ impl ProviderSignInForm {
     }
 }
 
-/// An address that can be another than the maker's own.
+/// An endpoint that may differ from the vendor's default.
 pub(super) struct PlaceView {
     pub field: &'static str,
     pub label: &'static str,
@@ -337,7 +337,7 @@ pub(super) struct PlaceView {
     pub usual: &'static str,
 }
 
-/// The fields of where people sign in.
+/// The OAuth client fields of the form.
 pub(super) struct ClientFields {
     pub asks_integration: bool,
     pub base: &'static str,
@@ -346,7 +346,7 @@ pub(super) struct ClientFields {
 }
 
 impl ClientFields {
-    /// Those of a maker; open when one of the addresses is wrong or another than the maker's.
+    /// The fields for a vendor; expanded if an endpoint is invalid or not the default.
     pub(super) fn of(vendor: Vendor, v: &ProviderSignInForm, wrong: &Wrong) -> Self {
         let about = vendor.about();
         let all = [
@@ -417,7 +417,7 @@ fn fields(
     html::document(status, &NewPage { shell, here: MENU, slug, name, v, client, wrong })
 }
 
-/// Adds an account that nobody has signed in to yet, and leads there.
+/// Creates an account that is not signed in yet and redirects to its sign-in.
 pub(super) async fn create(
     ws: Ws,
     who: Person,

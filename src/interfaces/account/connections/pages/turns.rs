@@ -1,4 +1,4 @@
-//! Forms about who answers in turn: more keys, lists to fall back on, "try again now".
+//! Forms of fallbacks: additional keys, fallback lists, "try again now".
 
 use axum::response::Response;
 use serde::Deserialize;

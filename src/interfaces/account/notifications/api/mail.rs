@@ -15,7 +15,7 @@ use web::extract::Json;
 use web::routes::{Doc, Needs, Routes};
 use web::session::Person;
 
-/// The port of a server that names none.
+/// Default port.
 pub(in crate::notifications) const USUAL_PORT: u16 = 465;
 
 pub(super) fn routes() -> Routes {

@@ -1,4 +1,4 @@
-//! What reaches a person, and how: by group, and by kind where that is not enough.
+//! Notification preferences: channels by group, with overrides by kind.
 
 use std::collections::BTreeMap;
 
@@ -23,7 +23,6 @@ use web::session::Person;
 use web::shell::{Flash, Shell};
 use web::time::RelTime;
 
-/// Routes below the workspace.
 #[must_use]
 pub fn routes() -> Routes {
     Routes::new()
@@ -35,24 +34,24 @@ pub fn routes() -> Routes {
 pub struct GroupRow {
     /// The word of the group.
     pub word: &'static str,
-    /// What people read.
+    /// The label.
     pub label: &'static str,
-    /// What it holds.
+    /// The content of the group.
     pub hint: &'static str,
-    /// How it reaches the person.
+    /// The channels.
     pub ways: Ways,
-    /// The same in words.
+    /// The channels in words.
     pub said: String,
     pub kinds: Vec<KindRow>,
 }
 
-/// A kind with its choice.
+/// A kind with its override.
 pub struct KindRow {
-    /// The name of the field.
+    /// The name of the form field.
     pub field: String,
-    /// What people read.
+    /// The label.
     pub label: &'static str,
-    /// What can be chosen.
+    /// The choices.
     pub choices: Vec<Choice>,
 }
 
@@ -63,16 +62,16 @@ struct ChoicesPage {
     here: &'static str,
     groups: Vec<GroupRow>,
     hours: Vec<Choice>,
-    /// When the letter of the day comes.
+    /// Time of the daily email.
     when: String,
-    /// The browsers that are told, and since when.
+    /// The browsers with push notifications, and since when.
     browsers: Vec<(String, RelTime)>,
-    /// Whether letters can be sent.
+    /// Whether email is configured.
     mail: bool,
     may_admin: bool,
 }
 
-/// Combinations of ways that a kind is given by one choice, with their words.
+/// Combinations of channels that a kind can be set to, with labels.
 const KINDS: [(&str, &str, Ways); 6] = [
     ("off", "Off", ways(false, false, false, false)),
     ("app", "In the app", ways(true, false, false, false)),
@@ -82,7 +81,7 @@ const KINDS: [(&str, &str, Ways); 6] = [
     ("all", "App, push and instant email", ways(true, true, true, false)),
 ];
 
-/// Kinds that nothing tells of yet. They are not offered; what was chosen for them stays.
+/// Kinds that are never sent yet. They are not offered, but stored choices are kept.
 const NEVER: [NoticeKind; 5] = [
     NoticeKind::FollowUp,
     NoticeKind::StaleContact,
@@ -95,7 +94,7 @@ const fn ways(app: bool, push: bool, mail: bool, digest: bool) -> Ways {
     Ways { app, push, mail, digest }
 }
 
-/// All groups as somebody chose them.
+/// All groups with a person's choices.
 #[must_use]
 pub fn group_rows(own: &Choices) -> Vec<GroupRow> {
     let row = |group: &NoticeGroup| {
@@ -196,7 +195,7 @@ async fn save(
     Ok(flash::say(&app, Flash::ok("Saved."), hx.go_to(&ws.url("settings/notifications"))))
 }
 
-/// What a sent form asks for.
+/// Parses the form.
 fn chosen(own: Choices, typed: &BTreeMap<String, String>, zone: &str) -> Choices {
     let on = |group: NoticeGroup, way: &str| typed.contains_key(&format!("{group}.{way}"));
     let groups = NoticeGroup::ALL.iter().map(|group| {
@@ -208,7 +207,7 @@ fn chosen(own: Choices, typed: &BTreeMap<String, String>, zone: &str) -> Choices
     for kind in NoticeKind::ALL {
         let before = own.kinds.iter().find(|(one, _)| one == kind).map(|(_, ways)| *ways);
         let now = match typed.get(&format!("kind.{kind}")).map(String::as_str) {
-            // A form without the field leaves the kind as it is.
+            // Without its field, a kind keeps its setting.
             None | Some("keep") => before,
             Some(word) => KINDS.iter().find(|(one, ..)| *one == word).map(|(.., ways)| *ways),
         };
@@ -269,7 +268,7 @@ mod tests {
         assert_eq!(other.group(NoticeGroup::Reviews), ways(false, false, true, false));
         assert_eq!(other.of(NoticeKind::Mention), ways(false, false, false, false));
         assert_eq!(other.digest_hour, 6);
-        // A form that says nothing of a kind leaves it as it is.
+        // Without its field, a kind keeps its setting.
         let kept = chosen(other, &typed(&[]), "UTC");
         assert_eq!(kept.of(NoticeKind::Mention), ways(false, false, false, false));
     }

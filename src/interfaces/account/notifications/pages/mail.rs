@@ -1,4 +1,4 @@
-//! The mail server of a workspace, and the page behind the link that ends letters.
+//! The mail server of a workspace, and the unsubscribe page.
 
 use askama::Template;
 use axum::http::{HeaderMap, StatusCode};
@@ -27,10 +27,9 @@ use web::session::Person;
 use web::shell::{Flash, Shell, Theme};
 use web::time::RelTime;
 
-/// How many failures the page shows.
+/// Number of failures shown.
 const SHOWN: usize = 20;
 
-/// Routes below the workspace.
 #[must_use]
 pub fn routes() -> Routes {
     Routes::new()
@@ -40,7 +39,7 @@ pub fn routes() -> Routes {
         .post("/settings/mail/remove", remove.needs(Can::Admin))
 }
 
-/// Routes outside of workspaces, for whoever has the link of a letter.
+/// Routes outside of workspaces, for recipients of an email.
 #[must_use]
 pub fn open_routes() -> Routes {
     Routes::new()
@@ -77,7 +76,7 @@ impl Values {
         let secrecy = MailSecrecy::ALL.into_iter().find(|one| one.word() == self.secrecy);
         MailSettings {
             host: self.host.clone(),
-            // What is no port is refused as one.
+            // Port 0 is rejected later.
             port: self.port.trim().parse().unwrap_or(0),
             secrecy: secrecy.unwrap_or_default(),
             user: self.user.clone(),
@@ -96,7 +95,7 @@ struct MailPage {
     secrecies: Vec<Choice>,
     secret_hint: &'static str,
     set_up: bool,
-    /// What was given up: to whom, why, since when.
+    /// Emails that were given up: recipient, reason, since when.
     failed: Vec<(String, String, RelTime)>,
 }
 
@@ -183,7 +182,7 @@ async fn remove(app: App, ws: Ws, who: Person, hx: Hx) -> Result<Response, PageE
     Ok(flash::say(&app, Flash::ok("HQ no longer sends email."), back))
 }
 
-// ── The link in a letter ──
+// ── Unsubscribe link ──
 
 #[derive(Template)]
 #[template(path = "notifications/unsubscribe.html")]
@@ -209,7 +208,7 @@ async fn ask(
     html::page(&UnsubscribePage { theme: Theme::from_headers(&headers), done: false, what, action })
 }
 
-/// Also what mail programs call by themselves when somebody presses their button.
+/// Also called by mail clients for one-click unsubscribe.
 async fn end(
     app: App,
     headers: HeaderMap,

@@ -1,4 +1,4 @@
-//! The switch of a browser that wants to be told, and the script that shows it what it is told.
+//! Push notifications of a browser: the subscription, and the service worker that shows them.
 
 use axum::http::HeaderMap;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, USER_AGENT};
@@ -18,14 +18,14 @@ use web::extract::Json;
 use web::routes::{Needs, Routes};
 use web::session::Person;
 
-/// The script.
+/// The service worker.
 const WORKER: &str = include_str!("../../../../web/worker.js");
-/// The longest address of a browser at its push service.
+/// Maximum length of a push endpoint.
 const MAX_ENDPOINT: usize = 2_000;
-/// What a browser calls itself is cut.
+/// Maximum length of a browser's description.
 const MAX_AGENT: usize = 120;
 
-/// Routes below the workspace; what they change stands for all workspaces of the person.
+/// Routes below the workspace. A subscription applies to all workspaces of the person.
 #[must_use]
 pub fn routes() -> Routes {
     Routes::new()
@@ -34,7 +34,7 @@ pub fn routes() -> Routes {
         .post("/settings/push/remove", unsubscribe.needs(Can::Account))
 }
 
-/// The script of browsers, at the root: it stands for every page of this server.
+/// The service worker at the root, so that its scope is the whole server.
 #[must_use]
 pub fn open_routes() -> Routes {
     Routes::new().get("/push.js", worker.needs(Can::Open))
@@ -59,7 +59,7 @@ struct Keys {
     auth: String,
 }
 
-/// What a browser says of its subscription.
+/// A push subscription.
 #[derive(Deserialize)]
 struct Subscription {
     endpoint: String,

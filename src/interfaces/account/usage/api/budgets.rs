@@ -1,4 +1,4 @@
-//! `/api/v1/budgets`: what payers may spend, and how that stands.
+//! `/api/v1/budgets`: limits and usage of payers.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -195,11 +195,10 @@ async fn show(
     one(&ws, payer, period)
 }
 
-/// What is to be changed: whoever changes agents changes their budgets and those of their work, the
-/// workspace's own only an admin.
+/// The budget to change. Requires the right to change agents, and admin rights for the workspace's own budget.
 ///
 /// # Errors
-/// When there is no such payer or period, or it is not theirs to change.
+/// The payer or the period is unknown, or the person may not change the budget.
 pub(in crate::usage) fn may_change(
     ws: &Ws,
     who: &Person,

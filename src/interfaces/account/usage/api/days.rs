@@ -1,4 +1,4 @@
-//! `/api/v1/usage/daily`: the daily roll-up.
+//! `/api/v1/usage/daily`: usage by day.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -17,7 +17,7 @@ use store::{ReadExt as _, Record as _, Snap, StoreError, cursor_key, key_cursor}
 use web::error::ApiError;
 use web::extract::{Json, Query};
 
-/// The most items of an answer.
+/// Maximum number of items per response.
 const MAX: usize = 500;
 
 #[derive(Deserialize, JsonSchema, Default)]

@@ -1,4 +1,4 @@
-//! Files for a spreadsheet: the days, and every single call.
+//! CSV exports: usage by day, and every single call.
 
 use std::collections::HashMap;
 
@@ -30,10 +30,10 @@ use features::usage::period::Month;
 use features::usage::queries::daily;
 use features::usage::span::{self, Span, SpanParams};
 
-/// Calls of one piece of a file.
+/// Calls per chunk of the file.
 const PIECE: usize = 500;
-/// A call is kept under the moment at which it was noted; so many days around those that are asked
-/// for are looked through, because their zone may be far from UTC.
+/// Days searched before and after the range. A call is stored under its UTC time, and the zone of the range may be far
+/// from UTC.
 const AROUND: u32 = 2;
 
 const DAYS_HEAD: &str = "date,agent,task,stream,routine,provider,model,calls,unpriced,estimated,\
@@ -59,7 +59,7 @@ fn file(ws: &Ws, what: &str, span: Span, body: Body) -> Response {
     response
 }
 
-/// The days, one line for each agent, model, task, stream, routine and machine.
+/// Usage by day, one row per agent, model, task, stream, routine and machine.
 pub(in crate::usage) async fn days(ws: Ws, asked: SpanParams) -> Result<Response, PageError> {
     let made = ws.read_blocking(move |ws| {
         ws.read(|snap| {
@@ -98,7 +98,7 @@ fn day_line(
     format!("{},{words},{counts},{billed},{list},{machine}\r\n", Month::date_of(day.day))
 }
 
-/// Every single call, oldest first; each piece is a short snapshot of its own.
+/// Every single call, oldest first. Each chunk reads its own short snapshot.
 pub(in crate::usage) async fn calls(
     ws: Ws,
     alive: Alive,
@@ -109,7 +109,7 @@ pub(in crate::usage) async fn calls(
     Ok(file(&ws, "calls", span, Body::from_stream(lines)))
 }
 
-/// Where a file has come to.
+/// Progress of a file.
 enum Place {
     Head,
     After(Option<UsageId>),
@@ -132,7 +132,7 @@ fn lines(
             Place::After(after) => after,
             Place::End => return None,
         };
-        // Rights are asked for again before anything more is handed out.
+        // Re-check access before sending more data.
         if !(alive.0)() {
             return None;
         }
@@ -148,7 +148,7 @@ fn lines(
     pieces.filter(|piece| std::future::ready(!matches!(piece, Ok(bytes) if bytes.is_empty())))
 }
 
-/// Some calls behind one, and the last of them; none at the end.
+/// The next calls and the id of the last one; `None` at the end.
 fn piece(
     snap: &Snap<'_>,
     span: Span,
@@ -176,7 +176,7 @@ fn piece(
     Ok((text, last))
 }
 
-/// The first id that can be made on a day of UTC: ids begin with their millisecond.
+/// The smallest id of a UTC day: ids begin with their milliseconds.
 fn first_id(day: u32) -> UsageId {
     let ms = u64::from(day) * 86_400_000;
     let mut bytes = [0; 16];
@@ -226,7 +226,7 @@ fn call_line(
     Ok(cells.join(",") + "\r\n")
 }
 
-/// Names in place of ids, each read once.
+/// Names by id, each read once.
 #[derive(Default)]
 struct Names {
     agents: HashMap<AgentId, String>,
@@ -249,7 +249,7 @@ impl Names {
         })
     }
 
-    /// Task, stream and routine; empty where there is none.
+    /// Names of task, stream and routine; empty if there is none.
     fn work(&mut self, snap: &Snap<'_>, of: Purpose) -> Result<[String; 3], StoreError> {
         let task = of.task.map(|id| self.task(snap, id)).transpose()?;
         let stream = of.stream.map(|id| {
@@ -272,7 +272,7 @@ impl Names {
     }
 }
 
-/// What is kept under an id, else what is read; the id itself of what is gone.
+/// The cached name, or the one read now; the id itself if the record is gone.
 fn known<I: Copy + Eq + std::hash::Hash + std::fmt::Display>(
     names: &mut HashMap<I, String>,
     id: I,
@@ -292,7 +292,7 @@ fn dollars(micros: i64) -> String {
     format!("{sign}{}.{:06}", micros / 1_000_000, micros % 1_000_000)
 }
 
-/// A cell of words. One that a spreadsheet would take for a formula is made plain text.
+/// A CSV cell. Text that a spreadsheet would interpret as a formula is prefixed with an apostrophe.
 fn cell(text: &str) -> String {
     let formula = text.trim_start().starts_with(['=', '+', '-', '@']);
     let formula = formula || text.starts_with(['\t', '\r', '\n']);

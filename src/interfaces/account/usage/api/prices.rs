@@ -1,4 +1,4 @@
-//! `/api/v1/prices`: what models cost, as HQ knows it and as people entered it.
+//! `/api/v1/prices`: built-in and custom prices of models.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -19,7 +19,7 @@ use web::idempotency::Once;
 use web::routes::{Doc, Needs, Routes};
 use web::session::Person;
 
-/// What stands in the place of a connection for all of them.
+/// Stands for all connections.
 pub(in crate::usage) const ANY: &str = "any";
 
 pub(super) fn routes() -> Routes {
@@ -157,7 +157,7 @@ struct Removed {
     removed: usize,
 }
 
-/// The connection that a word stands for: its short name or its id, `any` for all.
+/// Resolves a connection's short name or id; `any` for all.
 pub(in crate::usage) fn place(
     snap: &Snap<'_>,
     word: &str,
@@ -172,7 +172,7 @@ pub(in crate::usage) fn place(
     Ok(Some(found.id))
 }
 
-/// Whether a price holds, is to come, or gave way to another.
+/// Whether a price is in effect, begins later, or was superseded.
 pub(in crate::usage) fn state(
     all: &[EnteredPrice],
     one: &EnteredPrice,
@@ -302,7 +302,7 @@ async fn reset(
     once: Once,
     Path2(word, model): Path2<String, String>,
 ) -> Result<Json<Reset>, ApiError> {
-    // A connection that is gone may have left something behind.
+    // A deleted connection may have left a factor behind.
     let gone = word.parse::<ConnectionId>().ok();
     let connection = match ws.read(|snap| place(snap, &word)) {
         Err(error) if gone.is_none() => return Err(error),

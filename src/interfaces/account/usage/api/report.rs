@@ -1,4 +1,4 @@
-//! `/api/v1/usage/report`: what calls came to, summed up; and the same as files.
+//! `/api/v1/usage/report`: aggregated usage, also as files.
 
 use axum::response::Response;
 use schemars::JsonSchema;

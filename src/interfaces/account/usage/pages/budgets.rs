@@ -1,4 +1,4 @@
-//! The page of all budgets: how each stands, setting one, going on with a little more.
+//! The page of all budgets: state, changes, and raising a budget a little.
 
 use askama::Template;
 use axum::http::StatusCode;
@@ -38,7 +38,6 @@ use super::MENU;
 
 const HERE: &str = "settings/usage/budgets";
 
-/// Routes below the workspace.
 pub(super) fn routes() -> Routes {
     Routes::new()
         .get("/settings/usage/budgets", show.needs(Can::Read))
@@ -58,11 +57,11 @@ struct Row {
     note: String,
     payer: String,
     word: &'static str,
-    /// Whether who looks may change it.
+    /// Whether the reader may change it.
     mine: bool,
-    /// What lets work go on that it holds up; empty when it holds up nothing.
+    /// Label of the button that resumes blocked work; empty if none is blocked.
     more: &'static str,
-    /// Where its history is; empty when it has none.
+    /// Address of the history; empty if there is none.
     history: String,
 }
 
@@ -81,11 +80,11 @@ struct BudgetForm {
     tokens: String,
     warn: String,
     soft: Option<String>,
-    /// Set by the form on the page of who pays: that page is shown again.
+    /// Set by a form on a payer's page: redirects back to it.
     back: Option<String>,
 }
 
-/// Which budget a button is of.
+/// The key of a budget.
 #[derive(Deserialize)]
 struct Which {
     payer: String,
@@ -214,7 +213,7 @@ fn row(
     };
     let history = match payer {
         _ if one.budget.is_set() => history::href::<Budget>(ws, one.budget.id()),
-        // That of its month stands in the agent, and what the workspace has in its settings.
+        // An agent's monthly budget is stored in the agent, the workspace's in its settings.
         Payer::Agent(id) => history::href::<Agent>(ws, id),
         Payer::Workspace => history::href::<Settings>(ws, ()),
         _ => String::new(),
@@ -243,7 +242,7 @@ fn row(
     })
 }
 
-/// What is typed as a wish.
+/// Parses the form.
 fn read(typed: &BudgetForm) -> Result<(String, Option<i64>, Option<i64>, u8), Wrong> {
     let handle = match (typed.payer.as_str(), typed.task.trim()) {
         ("task", "") => {
@@ -324,7 +323,7 @@ async fn set(
     html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)
 }
 
-/// Lets work go on that waits for a budget: a little more than what is spent and held back already.
+/// Raises a budget slightly above the spent and reserved amount, so that blocked work resumes.
 async fn more(
     ws: Ws,
     who: Person,

@@ -1,4 +1,4 @@
-//! What somebody sees of the days that they ask for.
+//! Usage figures for a range of days.
 
 use app::Ws;
 use features::agents::model::Agent;
@@ -21,10 +21,10 @@ use web::parts::{Face, Tab, Tone, percent};
 
 use super::HERE;
 
-/// How many lines a table shows; the others stand in its sum.
+/// Maximum number of table rows; the total includes the rest.
 const SHOWN: usize = 100;
 
-/// A line of the table.
+/// A row of the table.
 pub(super) struct LineRow {
     pub name: String,
     pub note: String,
@@ -37,7 +37,7 @@ pub(super) struct LineRow {
     pub list: String,
 }
 
-/// An agent with its budget of a month.
+/// An agent with its monthly budget.
 pub(super) struct Row {
     pub face: Face,
     pub name: String,
@@ -62,16 +62,16 @@ pub(super) struct View {
     pub ranges: Vec<Tab>,
     pub groups: Vec<Tab>,
     pub measures: Vec<Tab>,
-    /// What was typed of the days, and what is wrong with it.
+    /// The range as typed, and its error.
     pub from: String,
     pub to: String,
     pub group: &'static str,
     pub wrong: Option<NoSpan>,
-    /// What is wrong with days that have no field; empty when nothing is.
+    /// An error of the range that belongs to no field; may be empty.
     pub wrong_whole: String,
     pub label: String,
     pub before: String,
-    /// Leads to the month before; empty when it is no month.
+    /// Address of the previous month; empty if the range is not a month.
     pub before_href: String,
     pub after_href: String,
     pub spent: String,
@@ -82,23 +82,23 @@ pub(super) struct View {
     pub against: String,
     pub against_note: String,
     pub reserved: String,
-    /// How many calls stand in no sum of money; empty when there are none.
+    /// Notice of calls without a known cost; may be empty.
     pub unmetered: String,
     pub chart: Chart,
-    /// What of the calls it shows.
+    /// The measure that is shown.
     pub of: Of,
-    /// What stands below a chart of nothing.
+    /// Text below an empty chart.
     pub nothing: String,
     pub by: &'static str,
     pub lines: Vec<LineRow>,
     pub more: String,
     pub in_all: LineRow,
-    /// Agents with their budgets; none where the days are no month.
+    /// Agents with their budgets; `None` if the range is not a month.
     pub rows: Option<Vec<Row>>,
 }
 
 impl View {
-    /// What is wrong with a field of the days.
+    /// The error of a field of the range.
     pub fn wrong_at(&self, field: &str) -> &'static str {
         self.wrong.filter(|wrong| wrong.field == field).map_or("", |wrong| wrong.message)
     }
@@ -203,13 +203,13 @@ pub(super) fn view(ws: &Ws, snap: &Snap<'_>, asked: &SpanParams) -> Result<View,
     })
 }
 
-/// By what calls are summed up: by machine once there is more than one.
+/// Tabs for the grouping. Grouping by machine is offered once there are several.
 fn groups(are_many: bool, by: By, href: impl Fn(By) -> String) -> Vec<Tab> {
     let shown = By::ALL.into_iter().filter(|one| *one != By::Gateway || *one == by || are_many);
     shown.map(|one| Tab::new(one.label(), href(one), one == by)).collect()
 }
 
-/// Where the months before and after lead, of a month that is shown.
+/// Addresses of the previous and next month, if the range is a month.
 fn beside(span: Span, month: Month, own: impl Fn(String) -> String) -> (String, String) {
     let Kind::Month(shown) = span.kind else { return Default::default() };
     let href = |month: Month| own(format!("month={month}"));
@@ -237,7 +237,7 @@ fn ranges(span: Span, own: &impl Fn(String) -> String) -> Vec<Tab> {
     tabs
 }
 
-/// What stands in the field of a day: what was typed, or the day itself when days were chosen so.
+/// Content of a day field: the typed text, or the day itself for an explicit range.
 fn typed(text: &str, span: Span, day: u32) -> String {
     match span.kind {
         Kind::Between if text.is_empty() => Month::date_of(day).to_string(),
@@ -296,7 +296,7 @@ fn drawn(span: Span, past: u32, report: &Report, by: By, of: Of) -> Chart {
     chart::draw(span, past, &report.days, &series, of)
 }
 
-/// What stands below a chart of nothing.
+/// Text below an empty chart.
 fn nothing(days: &str, of: Of, total: &Sums) -> String {
     match of {
         Of::Billed if 0 < total.list_micros => {
@@ -310,7 +310,7 @@ fn nothing(days: &str, of: Of, total: &Sums) -> String {
     }
 }
 
-/// What is missing in the figures, in words; empty when nothing is.
+/// Notice of data that the figures lack; may be empty.
 fn behind(rolled: &Rolled) -> String {
     let given_up = match rolled.given_up {
         0 => String::new(),
@@ -325,7 +325,7 @@ fn behind(rolled: &Rolled) -> String {
     }
 }
 
-/// What is said of calls whose cost nobody knows, with the models that still have no price.
+/// Notice of calls without a known cost, with the models that still have no price.
 fn unmetered_words(ws: &Ws, snap: &Snap<'_>, calls: u64) -> Result<String, StoreError> {
     if calls == 0 {
         return Ok(String::new());
@@ -346,7 +346,7 @@ fn agents(snap: &Snap<'_>) -> Result<Vec<Agent>, StoreError> {
     Ok(all)
 }
 
-/// How much more or less than in the same part of the days before.
+/// Change compared with the same part of the previous range.
 fn against(now: i64, before: i64) -> String {
     if before <= 0 {
         return "–".to_owned();

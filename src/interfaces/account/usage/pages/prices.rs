@@ -1,4 +1,4 @@
-//! The page of prices: what was entered, what is built in, what nobody knows the cost of.
+//! The page of prices: custom prices, built-in prices, and models without a price.
 
 use std::collections::BTreeMap;
 
@@ -40,7 +40,6 @@ use super::MENU;
 
 const HERE: &str = "settings/usage/prices";
 
-/// Routes below the workspace.
 pub(super) fn routes() -> Routes {
     Routes::new()
         .get("/settings/usage/prices", show.needs(Can::Read))
@@ -49,21 +48,21 @@ pub(super) fn routes() -> Routes {
         .post("/settings/usage/prices/counting", reset.needs(Can::Admin))
 }
 
-/// A price that was entered.
+/// A custom price.
 struct Row {
     model: String,
     place: String,
     begins: String,
     state: &'static str,
     tone: Tone,
-    /// Sent, from the cache, into the cache, received.
+    /// Input, cache read, cache write, output.
     amounts: Vec<String>,
-    /// What names it in a form.
+    /// The price's key in forms.
     which: Which,
     history: String,
 }
 
-/// A price of the catalogue.
+/// A price of the built-in catalog.
 struct BuiltIn {
     name: String,
     model: String,
@@ -79,12 +78,12 @@ struct Unknown {
     href: String,
 }
 
-/// A model that counted more tokens than usual.
+/// A model that counts more tokens than usual.
 struct Dear {
     model: String,
     place: String,
     tokens: u32,
-    /// How much dearer its calls are held to be.
+    /// How many times as many tokens as usual.
     times: String,
     connection: String,
 }
@@ -99,7 +98,7 @@ struct View {
     manages: bool,
 }
 
-/// What a form or an address says.
+/// Fields of a form or an address.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 struct PriceForm {
@@ -112,12 +111,12 @@ struct PriceForm {
     output: String,
 }
 
-/// Which price a button is of.
+/// The key of a price.
 #[derive(Clone, Deserialize)]
 struct Which {
     model: String,
     connection: String,
-    /// In milliseconds.
+    /// Unix milliseconds.
     begins_ms: i64,
 }
 
@@ -290,12 +289,12 @@ fn built_in(
     })
 }
 
-/// Dollars for a million tokens, with all their places.
+/// Dollars per million tokens, with all decimals.
 fn dollars(micros: u64) -> String {
     format!("${}", format::plain_dollars(i64::try_from(micros).unwrap_or(i64::MAX)))
 }
 
-/// What is typed as a price, but for the connection.
+/// Parses a price, except for its connection.
 fn read(typed: &PriceForm, (zone, now): (&TimeZone, Timestamp)) -> Result<NewPrice, Wrong> {
     let mut wrong = Wrong::none();
     let texts = [&typed.input, &typed.cache_read, &typed.cache_write, &typed.output];
@@ -313,7 +312,7 @@ fn read(typed: &PriceForm, (zone, now): (&TimeZone, Timestamp)) -> Result<NewPri
     let today = now.to_zoned(zone.clone()).date();
     let begins = day::in_field("begins_at", &typed.begins, today, Toward::Ahead);
     let begins = wrong.join(begins.map_err(Wrong::from)).flatten();
-    // ok: a day that can be written begins in every zone.
+    // ok: every calendar day begins in every zone.
     let begins_at = begins.and_then(|day| midnight(zone, day));
     if wrong.has_fields() {
         return Err(wrong);
@@ -367,11 +366,11 @@ async fn remove(
     Ok(hx.done(said, &ws.url(HERE)))
 }
 
-/// Which model counts as usual again.
+/// The model whose factor is reset.
 #[derive(Deserialize)]
 struct Counting {
     model: String,
-    /// Its id, or `any` for practice.
+    /// A connection's id, or `any` for practice.
     connection: String,
 }
 

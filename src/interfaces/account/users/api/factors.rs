@@ -1,4 +1,4 @@
-//! `/api/v1/factors`: codes from an app, recovery codes and passkeys, by the rules of their page.
+//! `/api/v1/factors`: authenticator codes, recovery codes and passkeys, by the same rules as the page.
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -25,7 +25,6 @@ use features::users::rules::{UsersError, factors as rules, passkeys};
 
 const SECRET: &str = "the answer holds secrets, so a key is refused with 422";
 
-/// Routes below `/api/v1`.
 #[must_use]
 pub fn routes() -> Routes {
     Routes::new()

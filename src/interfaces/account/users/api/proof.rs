@@ -1,4 +1,4 @@
-//! `/api/v1/proof`: a signed-in browser proves that it is still the same person.
+//! `/api/v1/proof`: re-authentication of a signed-in browser.
 
 use axum::http::header::{HeaderMap, SET_COOKIE};
 use axum::response::{IntoResponse, Response};
@@ -19,7 +19,6 @@ use super::super::pages::passkeys::{self, UseForm};
 use super::super::pages::prove::{Given, Ways, give, ways};
 use super::super::session::Caller;
 
-/// Routes below `/api/v1`.
 #[must_use]
 pub fn routes() -> Routes {
     Routes::new()

@@ -1,5 +1,4 @@
-//! Pages before sign-in: sign in, sign out, choose a new password by a link. A person's own settings
-//! are in [`settings`].
+//! Pages outside a session: sign in, sign out, reset a password by link. A person's own settings are in [`settings`].
 
 pub mod passkeys;
 pub mod prove;
@@ -38,9 +37,9 @@ use features::users::rules::{NewSignIn, UsersError};
 use features::users::{queries, rules};
 use tries::Tries;
 
-/// Sign-in tries of one address.
+/// Rate limit for sign-in attempts of one address.
 const TRIES: Rate = Rate { amount: 10, per: Duration::from_secs(5 * 60), burst: 10 };
-/// Wrong passwords of one account.
+/// Limit on wrong passwords for one account.
 const WRONG: Patience = Patience {
     free: 5,
     window: Duration::from_secs(15 * 60),
@@ -48,7 +47,6 @@ const WRONG: Patience = Patience {
     longest: Duration::from_secs(60 * 60),
 };
 
-/// Routes outside of a workspace.
 #[must_use]
 pub fn routes() -> Routes {
     Routes::new()
@@ -71,11 +69,11 @@ struct SignInPage {
     notice: String,
     email: String,
     next: String,
-    /// Whether browsers give passkeys to this address.
+    /// Whether browsers support passkeys for this address.
     passkeys: bool,
 }
 
-/// Where to go after the sign-in.
+/// Where to redirect after the sign-in.
 #[derive(Deserialize)]
 pub struct Next {
     #[serde(default)]
@@ -143,8 +141,8 @@ async fn sign_in(
     }
 }
 
-/// Checks email and password, slowly for those who guess. An unknown address costs as much time and
-/// as many tries as a known one.
+/// Checks email and password, with a growing delay for wrong ones. An unknown email address costs the same time and the
+/// same number of attempts as a known one.
 async fn check(
     app: &App,
     (peer, headers): (Peer, &HeaderMap),
@@ -178,7 +176,7 @@ async fn check(
             Ok(account)
         }
         (known, _) => {
-            // Without the address that was typed: people put their password there by mistake.
+            // Do not log the typed address: people enter their password there by mistake.
             let account = known.map_or_else(|| "unknown".to_owned(), |known| known.id.to_string());
             tracing::warn!(from = tries.from(), account, "a sign-in failed");
             Err(UsersError::NoMatch)
@@ -186,10 +184,10 @@ async fn check(
     }
 }
 
-/// Checks a signed-in person's own password again, as slowly for those who guess as the sign-in.
+/// Checks a signed-in person's own password again, with the same limits as the sign-in.
 ///
 /// # Errors
-/// When there were too many tries.
+/// Too many attempts.
 pub async fn check_own(
     app: &App,
     caller: &Caller,
@@ -208,7 +206,7 @@ pub async fn check_own(
     Ok(verdict)
 }
 
-/// Signs a browser in; gives its cookies.
+/// Signs a browser in and returns its cookies.
 pub async fn issue(
     app: &App,
     account: &Account,
@@ -224,7 +222,7 @@ pub async fn issue(
     Ok(cookies)
 }
 
-/// What is stored of the browser behind a request.
+/// The stored description of the request's browser.
 #[must_use]
 pub fn new_sign_in(
     app: &App,
@@ -237,7 +235,7 @@ pub fn new_sign_in(
     NewSignIn { hash, address: peer.network(), agent: browser(agent), device: Some(device) }
 }
 
-/// "Firefox on Linux" from what a browser says of itself.
+/// "Firefox on Linux", from a user agent.
 fn browser(agent: &str) -> String {
     let named = [
         ("Edg/", "Edge"),
@@ -279,7 +277,7 @@ async fn sign_out(app: App, caller: Caller, id: RequestId) -> Result<Response, P
     Ok((headers, Redirect::to("/login")).into_response())
 }
 
-// ── A new password by a link ──
+// ── Password reset by link ──
 
 #[derive(Template)]
 #[template(path = "users/reset.html")]
@@ -298,7 +296,7 @@ struct ResetForm {
     password: String,
 }
 
-/// Whose password a link resets.
+/// The account whose password a link resets.
 fn link_owner(app: &App, text: &str) -> Result<(Token, Account), UsersError> {
     let token = Token::parse(TokenKind::Link, text).map_err(|_| UsersError::DeadLink)?;
     let now = app.clock.now();
@@ -360,13 +358,13 @@ async fn reset(
         app.system.write(by, cause, move |tx| rules::reset_password(tx, &token, hash)).await?;
     debug_assert_eq!(owner, account.id, "a link belongs to one account");
     app.limiter.forgive("sign-in", &account.email);
-    // Who has a second step still has to take it, unless the link took that away.
+    // An account with a second factor still has to provide it, unless the link removed it.
     let answer = second_step::enter(&app, &account, "/", (peer, id), &headers).await?;
     let tokens = settings::open_tokens(&app, account.id)?;
     Ok(flash::say(&app, Flash::ok(settings::password_changed(0, &tokens)), answer))
 }
 
-/// A path of this server; anything else leads home.
+/// Accepts only a local path; anything else becomes `/`.
 #[must_use]
 pub fn local(next: &str) -> String {
     let plain = next.bytes().all(|b| b.is_ascii_graphic() && b != b'\\');
@@ -377,7 +375,7 @@ pub fn local(next: &str) -> String {
     }
 }
 
-/// A waiting time for people.
+/// Formats a waiting time.
 #[must_use]
 pub fn waiting(wait: Duration) -> String {
     let whole = SignedDuration::try_from(wait).unwrap_or(SignedDuration::MAX);

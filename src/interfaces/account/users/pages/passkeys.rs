@@ -1,5 +1,5 @@
-//! Passkeys: added and removed in the settings, used on the sign-in page. The browser's half is
-//! `static/js/passkeys.js`; it fills in plain forms.
+//! Passkeys: added and removed in the settings, used on the sign-in page. `static/js/passkeys.js` is the browser part;
+//! it fills in plain forms.
 
 use axum::http::header::{HOST, HeaderMap};
 use axum::response::{IntoResponse, Redirect, Response};
@@ -29,11 +29,11 @@ use features::users::model::Account;
 use features::users::queries;
 use features::users::rules::{UsersError, passkeys as rules};
 
-/// How long a person may take with the device, in milliseconds.
+/// Time limit for the authenticator, in milliseconds.
 const PATIENCE_MS: u32 = 120_000;
 
-/// The site that passkeys belong to: the public address, or this machine. None where browsers refuse
-/// passkeys: plain http on another machine, and numbers in place of a name.
+/// The relying party: the public address, or this machine. `None` where browsers refuse passkeys: plain HTTP on another
+/// machine, and IP addresses.
 #[must_use]
 pub fn site(app: &App, headers: &HeaderMap) -> Option<Site> {
     let host = headers.get(HOST)?.to_str().ok()?;
@@ -55,7 +55,7 @@ fn nowhere() -> PageError {
     PageError(Failure::new(ProblemKind::Conflict, "no_passkeys_here", text))
 }
 
-/// A question that nobody can know before; a token of ours has 256 random bits.
+/// A random challenge of 256 bits, like our tokens.
 fn fresh_challenge() -> String {
     URL_SAFE_NO_PAD.encode(Token::issue(TokenKind::Link).hash().as_bytes())
 }
@@ -64,13 +64,13 @@ fn bytes(text: &str) -> Result<Vec<u8>, PasskeyError> {
     URL_SAFE_NO_PAD.decode(text.trim_end_matches('=')).map_err(|_| PasskeyError::Malformed)
 }
 
-/// The question that an answer claims to answer.
+/// The challenge that a response claims to answer.
 fn challenge_in(client_data: &[u8]) -> String {
     let said: Value = serde_json::from_slice(client_data).unwrap_or_default();
     said["challenge"].as_str().unwrap_or_default().to_owned()
 }
 
-/// `POST /settings/security/passkeys/begin`: what the browser asks the device for.
+/// `POST /settings/security/passkeys/begin`: the options for creating a passkey.
 pub async fn begin(app: App, who: Person, headers: HeaderMap) -> Result<Json<Value>, PageError> {
     let site = site(&app, &headers).ok_or_else(nowhere)?;
     let known = app.system.read(|snap| queries::passkeys(snap, who.account))?;
@@ -98,7 +98,7 @@ pub async fn begin(app: App, who: Person, headers: HeaderMap) -> Result<Json<Val
     })))
 }
 
-/// What the script put into the form.
+/// The form that the script filled in.
 #[derive(Deserialize)]
 pub struct NewForm {
     #[serde(default)]
@@ -182,7 +182,6 @@ pub async fn remove(
     Ok(flash::say(&app, done, hx.go_to(&ws.url("settings/security"))))
 }
 
-/// A new name for a passkey.
 #[derive(Deserialize)]
 pub struct NameForm {
     #[serde(default)]
@@ -212,7 +211,7 @@ pub async fn rename(
     }
 }
 
-/// `POST /login/passkey/begin`: what the browser asks the device for.
+/// `POST /login/passkey/begin`: the options for using a passkey.
 pub async fn begin_sign_in(
     app: App,
     peer: Peer,
@@ -233,22 +232,22 @@ pub async fn begin_sign_in(
     })))
 }
 
-/// What the script put into the form: the answer of the device.
+/// The authenticator's response, as filled in by the script.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct UseForm {
-    /// Which passkey.
+    /// Id of the passkey.
     pub credential: String,
-    /// What the browser says of the question.
+    /// The browser's client data.
     pub client_data: String,
-    /// What the device says of itself.
+    /// The authenticator data.
     pub data: String,
     pub signature: String,
-    /// Where to go afterwards.
+    /// Where to redirect afterwards.
     pub next: String,
 }
 
-/// `POST /login/passkey`: a passkey is both steps at once, since the device has made sure who uses it.
+/// `POST /login/passkey`: signs in. A passkey covers both factors, since the authenticator has verified its user.
 pub async fn sign_in(
     app: App,
     peer: Peer,
@@ -276,10 +275,10 @@ pub async fn sign_in(
     }
 }
 
-/// What the browser asks the device of a signed-in person for, to be sure that it is still them.
+/// The options for re-authenticating a signed-in person with a passkey.
 ///
 /// # Errors
-/// When browsers give no passkeys to this address.
+/// Browsers do not support passkeys for this address.
 pub fn ask_again(app: &App, who: &Person, headers: &HeaderMap) -> Result<Value, PageError> {
     let site = site(app, headers).ok_or_else(nowhere)?;
     let known = app.system.read(|snap| queries::passkeys(snap, who.account))?;
@@ -298,10 +297,10 @@ pub fn ask_again(app: &App, who: &Person, headers: &HeaderMap) -> Result<Value, 
     }))
 }
 
-/// Checks a device's answer to [`ask_again`], and notes that it was used.
+/// Checks a response to [`ask_again`] and records the use.
 ///
 /// # Errors
-/// When it is none, or somebody else's.
+/// The response is invalid or belongs to another account.
 pub async fn check_again(
     app: &App,
     who: &Person,
@@ -313,8 +312,8 @@ pub async fn check_again(
     if used.id == who.account { Ok(()) } else { Err(UsersError::NoMatch) }
 }
 
-/// Whose passkey it is, when everything about it is right. The question was asked of somebody who is
-/// signed in, or of nobody in particular.
+/// Verifies a passkey response and returns its account. The challenge was issued to the account `asked`, or to anyone
+/// if `None`.
 async fn used(
     app: &App,
     site: &Site,

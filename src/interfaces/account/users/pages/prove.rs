@@ -1,6 +1,5 @@
-//! A proof that it is still the same person at a signed-in browser: the password, a code from the app,
-//! or a passkey. It counts for a while, and gives the browser another cookie, so that a copy of the
-//! former one has nothing of it.
+//! Re-authentication of a signed-in person: password, authenticator code or passkey. Valid for a limited time. Issues a
+//! new cookie, so that a copy of the previous one does not benefit.
 
 use askama::Template;
 use axum::http::StatusCode;
@@ -31,7 +30,6 @@ use super::{Next, check_own, local};
 use features::users::queries;
 use features::users::rules::{self, UsersError};
 
-/// Routes below the workspace.
 #[must_use]
 pub fn routes() -> Routes {
     Routes::new()
@@ -41,25 +39,25 @@ pub fn routes() -> Routes {
         .post("/settings/prove/passkey", begin.needs(Can::Account))
 }
 
-/// What a person gives as proof.
+/// The submitted proof.
 pub enum Given {
     Password(Zeroizing<String>),
-    /// A code from the app, or a recovery code.
+    /// An authenticator or recovery code.
     Code(String),
-    /// The answer of a device.
+    /// The response of an authenticator.
     Passkey(UseForm),
 }
 
-/// By what a person can prove it here.
+/// The available proofs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Ways {
     pub password: bool,
     pub code: bool,
-    /// By a passkey that is good for this address.
+    /// A passkey for this address.
     pub passkey: bool,
 }
 
-/// By what this person can prove it at this address.
+/// The proofs available to this person at this address.
 pub fn ways(app: &App, who: &Person, headers: &HeaderMap) -> Result<Ways, UsersError> {
     let host = passkeys::site(app, headers).map(|site| site.host);
     app.system.read(|snap| {
@@ -72,10 +70,10 @@ pub fn ways(app: &App, who: &Person, headers: &HeaderMap) -> Result<Ways, UsersE
     })
 }
 
-/// Checks a proof and notes it; gives the browser's next cookie.
+/// Checks a proof, records it and returns the browser's new cookie.
 ///
 /// # Errors
-/// When it is wrong, there were too many tries, or who asks is no browser.
+/// The proof is wrong, there were too many attempts, or the caller is not a signed-in browser.
 pub async fn give(
     app: &App,
     caller: &Caller,
@@ -134,7 +132,7 @@ async fn show(
     html::page(&Page { shell, here: "security", ways, next: query.next, wrong: String::new() })
 }
 
-/// What the script asks before it sends a form that needs a proof.
+/// Read by the script before it submits a form that requires a proof.
 #[derive(Serialize)]
 struct State {
     fresh: bool,
@@ -180,7 +178,7 @@ impl ProofForm {
     }
 }
 
-/// The script is told in a line what was wrong; without it the page says so.
+/// The script gets the error as one line; without script, the page shows it.
 async fn prove(
     app: App,
     who: Person,

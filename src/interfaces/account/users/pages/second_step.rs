@@ -1,5 +1,5 @@
-//! The second step of a sign-in: the password was right, and a code is asked for. There is no sign-in
-//! before both; what is known so far is in a signed cookie that lives for minutes.
+//! The second step of a sign-in, after a correct password. No session exists before the second factor; a signed cookie
+//! with a lifetime of minutes holds the state.
 
 use askama::Template;
 use axum::http::StatusCode;
@@ -37,7 +37,7 @@ struct Page {
     wrong: String,
 }
 
-/// Signs a browser in whose password was right, or asks for the second step.
+/// Signs in after a correct password, or asks for the second factor.
 pub async fn enter(
     app: &App,
     account: &Account,
@@ -54,7 +54,7 @@ pub async fn enter(
     Ok(cookies.on(&app.config, Redirect::to(&local(next)).into_response()))
 }
 
-/// The cookie that says whose password was right and where to go afterwards.
+/// The cookie with the account whose password was correct, and the redirect target.
 fn remember(app: &App, account: AccountId, next: &str) -> HeaderValue {
     let value = format!("{account}\n{next}");
     let until = app.clock.now_ms() + LIFE_MS;
@@ -71,7 +71,7 @@ fn set_cookie(app: &App, value: &str, seconds: i64) -> HeaderValue {
     header
 }
 
-/// Whose password was right a moment ago, and where they want to go.
+/// The account whose password was correct, and the redirect target.
 fn remembered(app: &App, headers: &HeaderMap) -> Result<Option<(Account, String)>, PageError> {
     let Some(signed) = session::named(headers, NAME) else { return Ok(None) };
     let value = Signer::new(&app.keyring).verify(PURPOSE, signed, app.clock.now_ms());
@@ -97,7 +97,7 @@ pub async fn form(app: App, headers: HeaderMap) -> Result<Response, PageError> {
     }
 }
 
-/// What was typed.
+/// The code form.
 #[derive(Deserialize)]
 pub struct CodeForm {
     #[serde(default)]

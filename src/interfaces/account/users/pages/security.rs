@@ -1,4 +1,4 @@
-//! Settings → Two-step sign-in: codes from an app, recovery codes, passkeys.
+//! Settings, Two-step sign-in: authenticator codes, recovery codes, passkeys.
 
 use askama::Template;
 use axum::http::StatusCode;
@@ -32,7 +32,6 @@ use features::users::model::factors::{Passkey, PasskeyUse};
 use features::users::queries;
 use features::users::rules::{UsersError, factors as rules};
 
-/// Routes below the workspace.
 #[must_use]
 pub fn routes() -> Routes {
     Routes::new()
@@ -55,15 +54,15 @@ pub fn routes() -> Routes {
 #[template(path = "users/security.html")]
 struct Security {
     shell: Shell,
-    /// Since when codes are asked for.
+    /// Since when codes are required.
     since: Option<RelTime>,
     codes_left: usize,
-    /// Said when a second step is missing.
+    /// Advice if no second factor is set up.
     advice: &'static str,
     off_error: String,
     codes_error: String,
     keys: Vec<KeyRow>,
-    /// Whether browsers give passkeys to this address.
+    /// Whether browsers support passkeys for this address.
     passkeys: bool,
 }
 
@@ -77,7 +76,7 @@ struct KeyRow {
     href: String,
 }
 
-/// A person's passkeys with how they were used.
+/// A person's passkeys with their use.
 fn keys(app: &App, ws: &Ws, who: &Person) -> Result<Vec<KeyRow>, PageError> {
     let when = When::of(app, who);
     let found = app.system.read(|snap| {
@@ -157,7 +156,7 @@ struct AppForm {
 }
 
 impl AppForm {
-    /// The secret that waits for its first code; none when there is none.
+    /// The secret that is not confirmed by a code yet; `None` if there is none.
     fn of(app: &App, who: &Person, shell: Shell, wrong: String) -> Result<Option<Self>, PageError> {
         let kept = app.system.read(|snap| queries::totp(snap, who.account))?;
         let Some(kept) = kept.filter(|kept| kept.confirmed_at.is_none()) else { return Ok(None) };
@@ -192,7 +191,7 @@ struct CodeForm {
 struct Codes {
     shell: Shell,
     codes: Vec<String>,
-    /// All of them, to copy.
+    /// All codes, for copying.
     all: String,
 }
 
@@ -233,7 +232,7 @@ struct SureForm {
     code: String,
 }
 
-/// What is wrong with the password that was typed again; nothing when it is right.
+/// Checks the password that was typed again; returns the error if it is wrong.
 async fn wrong_password(
     app: &App,
     caller: &Caller,

@@ -36,10 +36,9 @@ use features::users::model::ApiToken;
 use features::users::rules::{NewToken, UsersError};
 use features::users::{queries, rules};
 
-/// How long a new token may live, in days; the first is the usual one.
+/// Lifetimes of a new token in days; the first is the default.
 const DAYS: [(i64, &str); 3] = [(90, "90 days"), (30, "30 days"), (365, "One year")];
 
-/// Routes below the workspace.
 #[must_use]
 pub fn routes() -> Routes {
     Routes::new()
@@ -72,11 +71,11 @@ struct Profile {
     zone_error: String,
     current_error: String,
     password_error: String,
-    /// The names of API tokens that go on after a new password, with commas; empty when there are none.
+    /// Names of the API tokens that stay valid after a password change, separated by commas; may be empty.
     tokens: String,
 }
 
-/// The names of a person's API tokens that are good now, in all workspaces.
+/// The names of a person's valid API tokens in all workspaces.
 pub(super) fn open_tokens(app: &App, account: AccountId) -> Result<Vec<String>, StoreError> {
     let now = app.clock.now();
     let all = app.system.read(|snap| queries::tokens(snap, account))?;
@@ -84,7 +83,7 @@ pub(super) fn open_tokens(app: &App, account: AccountId) -> Result<Vec<String>, 
     Ok(open.map(|token| token.name).collect())
 }
 
-/// What is said of a new password, with the tokens that it leaves valid.
+/// The confirmation of a password change, with the tokens that stay valid.
 pub(super) fn password_changed(revoked: u64, tokens: &[String]) -> String {
     let done = "Your password is changed. Other browsers were signed out.";
     match tokens {
@@ -124,7 +123,7 @@ impl Profile {
 
 #[derive(Deserialize)]
 struct AccountForm {
-    /// A name that was refused.
+    /// A rejected name.
     name: Option<String>,
 }
 
@@ -249,7 +248,7 @@ struct SignInRow {
 struct SignIns {
     shell: Shell,
     rows: Vec<SignInRow>,
-    /// Whether there are other browsers that are signed in, or known.
+    /// Whether other browsers are signed in or remembered.
     has_others: bool,
 }
 
@@ -317,7 +316,7 @@ async fn revoke_others(
 // ── Tokens ──
 
 struct TokenRow {
-    /// Whose, if somebody else's.
+    /// The owner, if another person's token.
     owner: String,
     name: String,
     mark: String,
@@ -335,7 +334,7 @@ struct TokenRow {
 struct Tokens {
     shell: Shell,
     fresh: String,
-    /// Whether the form made its token before, and the secret is not here any more.
+    /// Whether this form already created its token; the secret is not shown again.
     again: bool,
     called: String,
     name_error: String,
@@ -343,7 +342,7 @@ struct Tokens {
     scopes_error: String,
     days: Vec<Choice>,
     rows: Vec<TokenRow>,
-    /// Open ones of others, for those who may withdraw them.
+    /// Other people's valid tokens, for those who may revoke them.
     others: Vec<TokenRow>,
 }
 
@@ -376,7 +375,7 @@ impl Tokens {
     }
 }
 
-/// The open tokens of other people of the workspace.
+/// Valid tokens of other members of the workspace.
 fn others(app: &App, ws: &Ws, who: &Person) -> Result<Vec<TokenRow>, PageError> {
     let (when, now) = (When::of(app, who), app.clock.now());
     let found = app.system.read(|snap| {
@@ -391,7 +390,7 @@ fn others(app: &App, ws: &Ws, who: &Person) -> Result<Vec<TokenRow>, PageError> 
         let Some(owner) = owner.filter(|one| one.account != who.account) else { continue };
         let withdraw = ws.url(&format!("settings/tokens/{}/withdraw", token.id));
         let row = token_row(ws, token, used, &when, now);
-        // An admin sees the tokens of owners and leaves them alone.
+        // An admin sees owners' tokens but cannot revoke them.
         let touch = who.role == Role::Owner || owner.role != Role::Owner;
         let revoke = if touch { withdraw } else { String::new() };
         rows.push(TokenRow { owner: owner.name.clone(), revoke, ..row });
@@ -399,7 +398,7 @@ fn others(app: &App, ws: &Ws, who: &Person) -> Result<Vec<TokenRow>, PageError> 
     Ok(rows)
 }
 
-/// Withdraws a token of somebody else, whose rights are no more than one's own.
+/// Revokes another member's token, if that member has no more rights than the caller.
 async fn withdraw_token(
     app: App,
     ws: Ws,
@@ -434,7 +433,7 @@ fn token_row(
     }
 }
 
-/// What a token may be for, as boxes to tick.
+/// The token scopes as checkboxes.
 fn scopes(chosen: &[Scope]) -> Vec<Choice> {
     let hint = |scope: Scope| match scope {
         Scope::Read => "Everything you can see",
@@ -455,7 +454,7 @@ async fn list_tokens(app: App, ws: Ws, who: Person, shell: Shell) -> Result<Resp
     html::page(&Tokens::of(&app, &ws, &who, shell)?)
 }
 
-/// The form: a name, any number of scopes, days.
+/// Parses the form: name, scopes and lifetime in days.
 fn token_form(pairs: Vec<(String, String)>) -> (String, BTreeSet<Scope>, i64) {
     let (mut name, mut scopes, mut days) = (String::new(), BTreeSet::new(), DAYS[0].0);
     for (field, value) in pairs {
@@ -529,7 +528,7 @@ async fn revoke_token(
     Ok(flash::say(&app, done, hx.go_to(&ws.url("settings/tokens"))).into_response())
 }
 
-/// Moments as this person reads them.
+/// Formats times for this person.
 pub(super) struct When {
     now: Timestamp,
     zone: TimeZone,

@@ -1,5 +1,5 @@
-//! Limits of sign-in tries: by address and account for everybody, and by device where somebody has signed in before.
-//! What strangers try uses up nothing of a known device.
+//! Limits on sign-in attempts: by address and account, or by device for a known device. Attempts of strangers do not
+//! count against a known device.
 
 use std::time::Duration;
 
@@ -17,14 +17,14 @@ use features::users::queries;
 use features::users::rules::UsersError;
 
 pub struct Tries {
-    /// The address.
+    /// The client's address.
     from: String,
-    /// The account with the public part of the device's cookie, where it is known for that account.
+    /// The account with the public part of the device cookie, if the device is known for that account.
     device: Option<String>,
 }
 
 impl Tries {
-    /// Who tries to get into an account, if there is one.
+    /// The limits for an attempt; `account` is the targeted account, if it exists.
     pub fn of(
         app: &App,
         headers: &HeaderMap,
@@ -49,10 +49,10 @@ impl Tries {
         &self.from
     }
 
-    /// Counts a try of a password, until it is [`Tries::right_password`].
+    /// Counts a password attempt until [`Tries::right_password`] takes it back.
     ///
     /// # Errors
-    /// How long to wait, when there were too many.
+    /// Too many attempts; states the waiting time.
     pub fn password(&self, app: &App, email: &str) -> Result<(), UsersError> {
         let now = app.clock.now_ms();
         if let Some(device) = &self.device {
@@ -72,10 +72,10 @@ impl Tries {
         }
     }
 
-    /// Counts a try of a second step by the address. A known device has only the limit of [`Tries::factor`].
+    /// Counts an attempt of a second factor by address. A known device only has the limit of [`Tries::factor`].
     ///
     /// # Errors
-    /// How long to wait, when there were too many.
+    /// Too many attempts; states the waiting time.
     pub fn code(&self, app: &App) -> Result<(), UsersError> {
         if self.device.is_some() {
             return Ok(());
@@ -84,14 +84,14 @@ impl Tries {
         taken.map(drop).map_err(too_many)
     }
 
-    /// The second step was right.
+    /// Takes back a correct second factor.
     pub fn right_code(&self, app: &App) {
         if self.device.is_none() {
             app.limiter.give_back("sign-in", &self.from, TRIES);
         }
     }
 
-    /// Under which name wrong codes of an account count.
+    /// The key under which wrong codes of an account count.
     pub fn factor(&self, account: AccountId) -> String {
         self.device.clone().unwrap_or_else(|| account.to_string())
     }

@@ -1,4 +1,4 @@
-//! Who is asking, whatever the workspace.
+//! The authenticated caller, independent of the workspace.
 
 use app::App;
 use kernel::{Actor, SignInId, Timestamp, TokenId, Via, WorkspaceId};
@@ -7,7 +7,7 @@ use web::session::Access;
 
 use features::users::model::Account;
 
-/// What let a request in.
+/// The credential of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Key {
     /// A browser's cookie.
@@ -17,22 +17,21 @@ pub enum Key {
     Socket(u32),
 }
 
-/// Who is asking, whatever the workspace.
+/// The authenticated caller, independent of the workspace.
 #[derive(Clone, Debug)]
 pub struct Caller {
     pub account: Account,
-    /// What let it in.
     pub key: Key,
-    /// For tokens: the workspace they are good for and what they allow.
+    /// For tokens: their workspace and what they allow.
     pub(super) bound: Option<(WorkspaceId, Access)>,
-    /// For tokens: since when there are.
+    /// For tokens: time of creation.
     pub(super) made: Option<Timestamp>,
-    /// For browsers: when they signed in.
+    /// For browsers: time of the sign-in.
     pub(super) signed_in: Option<Timestamp>,
 }
 
 impl Caller {
-    /// The sign-in, if it is a browser.
+    /// The sign-in, if the caller is a browser.
     #[must_use]
     pub fn sign_in(&self) -> Option<SignInId> {
         match self.key {
@@ -41,8 +40,8 @@ impl Caller {
         }
     }
 
-    /// Until when the last proof counts that this is who it seems to be. None for a browser that has
-    /// to give one; what is no browser is not asked.
+    /// Until when the last re-authentication is valid. `None` for a browser that must re-authenticate; other callers
+    /// never have to.
     #[must_use]
     pub fn proved_until(&self, app: &App) -> Option<Timestamp> {
         match self.key {

@@ -1,4 +1,4 @@
-//! Cookies: the one that signs a browser in, and the one that remembers its last workspace.
+//! Cookies: the sign-in, the known device, and the last workspace.
 
 use axum::extract::Request;
 use axum::http::Method;
@@ -13,25 +13,25 @@ use features::users::rules::devices::DeviceCookies;
 
 use super::{LONGEST, page_workspace};
 
-/// Name of the cookie that remembers the last workspace.
+/// Name of the cookie with the last workspace.
 const LAST: &str = "hq_last";
 
-/// The cookie's name: with https the browser itself holds it to this host and to encryption.
+/// Name of the sign-in cookie. With HTTPS, the `__Host-` prefix makes browsers bind it to this host and to encryption.
 fn cookie_name(config: &Config) -> &'static str {
     if config.is_https() { "__Host-hq" } else { "hq" }
 }
 
-/// The sign-in token that a browser sent.
+/// The sign-in token of a request.
 pub(super) fn cookie_token(config: &Config, headers: &HeaderMap) -> Option<Token> {
     Token::parse(TokenKind::SignIn, named(headers, cookie_name(config))?).ok()
 }
 
-/// The name of the cookie by which a browser is known again.
+/// Name of the cookie that identifies a known device.
 fn device_name(config: &Config) -> &'static str {
     if config.is_https() { "__Host-hq-device" } else { "hq_device" }
 }
 
-/// The device cookie that a browser sent.
+/// The device token of a request.
 #[must_use]
 pub fn device_token(config: &Config, headers: &HeaderMap) -> Option<Token> {
     Token::parse(TokenKind::Device, named(headers, device_name(config))?).ok()
@@ -45,7 +45,7 @@ pub fn named<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     pairs.find(|(found, _)| *found == name).map(|(_, value)| value)
 }
 
-/// The workspace that this browser was in last, by its address. What it may see is checked anew.
+/// The slug of the last workspace in this browser. Access to it is checked separately.
 #[must_use]
 pub fn last_workspace(headers: &HeaderMap) -> Option<&str> {
     named(headers, LAST)
@@ -59,7 +59,7 @@ pub fn remember(config: &Config, slug: &str) -> Option<HeaderValue> {
     HeaderValue::try_from(line).ok()
 }
 
-/// Whether a request carries a sign-in, be it good or not.
+/// Whether a request has a sign-in cookie, valid or not.
 #[must_use]
 pub fn has_cookie(config: &Config, headers: &HeaderMap) -> bool {
     cookie_token(config, headers).is_some()
@@ -77,26 +77,26 @@ pub fn no_cookie(config: &Config) -> HeaderValue {
     set_cookie(config, "", 0)
 }
 
-/// The `Set-Cookie` by which a browser is known again. It stays when somebody signs out.
+/// The `Set-Cookie` of a known device. It survives a sign-out.
 fn device_cookie(config: &Config, token: &Token) -> HeaderValue {
     set(config, device_name(config), token.reveal(), DEVICE_LIFE.as_secs())
 }
 
-/// A new sign-in: its cookie, and that of the device.
+/// The tokens of a new sign-in and its device.
 pub struct SignInCookies {
     sign_in: Token,
     device: Token,
 }
 
 impl SignInCookies {
-    /// New random ones.
+    /// Creates random tokens.
     #[must_use]
     pub fn issue() -> Self {
         let (sign_in, device) = (TokenKind::SignIn, TokenKind::Device);
         Self { sign_in: Token::issue(sign_in), device: Token::issue(device) }
     }
 
-    /// The hash of the sign-in, and what is stored of the device, by the request that it comes with.
+    /// The hash of the sign-in, and the new and former device hashes for this request.
     pub(crate) fn hashes(
         &self,
         config: &Config,
@@ -106,7 +106,7 @@ impl SignInCookies {
         (self.sign_in.hash(), DeviceCookies { new: self.device.hash(), former })
     }
 
-    /// An answer that gives both to the browser.
+    /// Adds both cookies to a response.
     #[must_use]
     pub fn on(&self, config: &Config, mut answer: Response) -> Response {
         let headers = answer.headers_mut();
@@ -128,7 +128,7 @@ fn set(config: &Config, name: &str, value: &str, seconds: i64) -> HeaderValue {
     header
 }
 
-/// A look at a page of another workspace than last time.
+/// A visit to another workspace than the last one.
 pub(super) struct Visit(String);
 
 impl Visit {

@@ -1,4 +1,4 @@
-//! Pages of the workspace itself: its settings, its members, the sidebar.
+//! Pages of the workspace itself: settings, members, sidebar.
 
 mod modules;
 pub mod shell;
@@ -34,7 +34,6 @@ use features::workspace::model::{People, Settings};
 use features::workspace::rules::{self, SettingsPatch, WorkspaceError};
 use features::workspace::{money, queries};
 
-/// Routes below the workspace.
 #[must_use]
 pub fn routes() -> Routes {
     Routes::new()
@@ -49,7 +48,7 @@ pub fn routes() -> Routes {
         .post("/settings/name", rename.needs(Can::Account))
 }
 
-/// How a workspace stands, beside its name in a list; empty when it is worked in.
+/// State of a workspace beside its name; empty if active.
 #[must_use]
 pub fn note(ws: &Ws) -> &'static str {
     match (ws.standing().state, ws.shown()) {
@@ -59,24 +58,24 @@ pub fn note(ws: &Ws) -> &'static str {
     }
 }
 
-/// The lines of the sidebar, which renew themselves.
+/// The sidebar, for its refresh.
 async fn nav(shell: Shell, hx: Hx) -> Result<Response, PageError> {
     let shown = hx.current_url().and_then(|url| url.parse::<axum::http::Uri>().ok());
     let path = shown.map(|uri| uri.path().to_owned()).unwrap_or_default();
     draw_nav(shell.at(&path))
 }
 
-/// The switcher, which renews itself.
+/// The switcher, for its refresh.
 async fn places(shell: Shell) -> Result<Response, PageError> {
     draw_switcher(shell)
 }
 
-/// The line over all pages of a workspace that nobody works in, which renews itself.
+/// The banner of a closed workspace, for its refresh.
 async fn closed(shell: Shell) -> Result<Response, PageError> {
     draw_closed(shell)
 }
 
-/// How much of a name that was refused is shown again.
+/// Length of a rejected name that is shown again, in bytes.
 const MAX_TYPED: usize = 8_000;
 
 // ── General ──
@@ -114,7 +113,7 @@ impl Values {
         }
     }
 
-    /// What the form asks for, or all that is wrong with it at once.
+    /// Parses the form; returns all errors at once.
     fn patch(&self) -> Result<SettingsPatch, Wrong> {
         let mut wrong = Wrong::none();
         wrong.note(queries::checked_name(&self.name));
@@ -160,15 +159,15 @@ struct General {
     beside: Beside,
 }
 
-/// What has forms of its own beside the settings.
+/// Settings with forms of their own.
 struct Beside {
     queue: queue::Fields,
     subagents: SubagentLimits,
-    /// What bounds runs.
+    /// Limits of runs.
     bounds: run_limits::Fields,
     bounds_history: String,
     talk: preferences::Fields,
-    /// Hosts in private networks that agents reach, one a line.
+    /// Private-network hosts that agents may reach, one per line.
     hosts: String,
 }
 
@@ -232,7 +231,7 @@ struct PeopleForm {
     factor_for_admins: Option<String>,
 }
 
-/// What is asked of the people of the workspace.
+/// Saves the requirements for members.
 async fn save_people(
     app: App,
     ws: Ws,
@@ -268,7 +267,7 @@ async fn rename(
     let back = ws.url("settings/profile");
     match saved {
         Ok(_) => Ok(flash::say(&app, Flash::ok("Your name is saved."), hx.go_to(&back))),
-        // The page belongs to accounts; it says what is wrong with a name that it is given.
+        // The profile page belongs to accounts; it reports the error of the name in its address.
         Err(error) if !error.fields().is_empty() => {
             let typed = format::query_value(text::cut(&form.name, MAX_TYPED));
             Ok(hx.go_to(&format!("{back}?name={typed}")))

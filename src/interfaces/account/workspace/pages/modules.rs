@@ -1,4 +1,4 @@
-//! Settings, modules: which parts of HQ this workspace has.
+//! Settings, Modules: the parts of HQ that this workspace uses.
 
 use askama::Template;
 use axum::response::Response;
@@ -23,13 +23,13 @@ use web::{flash, html};
 struct ModulesPage {
     shell: Shell,
     here: &'static str,
-    /// Each module, and whether it is on.
+    /// Each module, and whether it is enabled.
     all: Vec<(&'static Module, bool)>,
     may: bool,
     history: String,
 }
 
-/// The page.
+/// `GET /settings/modules`
 pub(super) async fn show(ws: Ws, who: Person, shell: Shell) -> Result<Response, PageError> {
     let (off, history) = ws.read(|snap| {
         Ok::<_, StoreError>((Off::of(snap)?, history::href_if_any::<Settings>(&ws, snap, ())?))
@@ -43,7 +43,7 @@ pub(super) async fn show(ws: Ws, who: Person, shell: Shell) -> Result<Response, 
     })
 }
 
-/// What is on; a switch that is off is not sent.
+/// The enabled modules; a disabled switch is not sent.
 #[derive(Deserialize)]
 pub(super) struct ModulesForm {
     customers: Option<String>,
@@ -51,7 +51,7 @@ pub(super) struct ModulesForm {
     knowledge: Option<String>,
 }
 
-/// Switches modules on and off.
+/// Enables and disables modules.
 pub(super) async fn save(
     app: App,
     ws: Ws,

@@ -1,5 +1,5 @@
-//! Everything around the content of a page: the sidebar with its numbers, the person, the place in the
-//! feed from which the page's live stream goes on.
+//! The shell around the content of a page: the sidebar with its counts, the person, and the feed cursor from which the
+//! page's live stream continues.
 
 use axum::http::request::Parts;
 use jiff::tz::TimeZone;
@@ -34,12 +34,12 @@ use features::workspace::model::Settings;
 use features::workspace::queries::modules::Off;
 use features::workspace::queries::{self, PlaceOf};
 
-/// How many agents the sidebar shows; the list of agents has all.
+/// Maximum number of agents in the sidebar.
 const MAX_AGENTS: usize = 20;
 
-/// The shell of a page of this workspace for this person.
+/// Builds the shell for this person.
 pub fn shell(ws: &Ws, who: &Person, parts: &Parts) -> Result<Shell, PageError> {
-    // The place in the feed first: what changes while the page is made is heard again.
+    // Read the cursor first, so that changes made while the page is built are streamed.
     let cursor = ws.store.head().to_string();
     let now = ws.app.clock.now();
     let (settings, numbers) = ws.read(|snap| {
@@ -96,8 +96,7 @@ fn line(one: &PlaceOf, here: &Ws) -> PlaceLine {
     }
 }
 
-/// A disk that those who run HQ should do something about; one that is full is everybody's business,
-/// since nobody's changes are saved.
+/// Notice of low disk space, for administrators. A full disk is shown to everyone, since no changes are saved.
 fn warning(ws: &Ws, who: &Person) -> Option<Warning> {
     let (room, size) = (ws.store.room()?, web::format::size);
     let health = who.access.may(Can::Admin);
@@ -130,7 +129,7 @@ fn warning(ws: &Ws, who: &Person) -> Option<Warning> {
     Some(Warning { tone, text, health })
 }
 
-/// What is said over all pages when nobody works here, or all work stands still.
+/// Banner over all pages while the workspace is closed or all work is paused.
 fn closed(ws: &Ws, who: &Person) -> Result<Option<Closed>, StoreError> {
     if ws.app.closing.is_cancelled() {
         let text =
@@ -173,21 +172,21 @@ fn halted(ws: &Ws, who: &Person) -> Result<Option<Closed>, StoreError> {
     Ok(Some(Closed { text, tone: "danger", moving: false, verb, action: "resume" }))
 }
 
-/// What stands beside the lines of the sidebar.
+/// The counts of the sidebar.
 struct Numbers {
     chats: Unread,
     review: ToReview,
     unread: u64,
     tasks: u64,
     agents: Vec<(Agent, Activity)>,
-    /// Name and page of each collection in use.
+    /// Name and address of each collection in use.
     collections: Vec<(String, String)>,
 }
 
-/// What waits in Review for this person's yes, no or words.
+/// Pending reviews and answers of this person.
 struct ToReview {
     count: u64,
-    /// What is counted, in words; empty when nothing waits.
+    /// Description of what is counted; may be empty.
     told: String,
 }
 
@@ -218,15 +217,15 @@ impl ToReview {
         Ok(Self { count: all.iter().map(|(count, ..)| count).sum(), told })
     }
 
-    /// The place with its number.
+    /// The sidebar item with its count.
     fn item(&self, ws: &Ws) -> NavItem {
         NavItem::new("Review", ws.url("review"), "inbox").count(self.count).telling(&self.told)
     }
 }
 
-/// Name and page of each collection in use, as its card tells them.
+/// Name and address of each collection in use, from its registry entry.
 fn collections(snap: &Snap<'_>) -> Result<Vec<(String, String)>, StoreError> {
-    /// Collections in the sidebar; the page of all of them has the rest.
+    /// Maximum number of collections in the sidebar.
     const MOST: usize = 20;
     let Some(noun) = cards::of_word("collection") else { return Ok(Vec::new()) };
     let all = (noun.rows.list)(snap, MOST)?;
@@ -304,7 +303,7 @@ fn nav(ws: &Ws, (who, off): (&Person, &Off), numbers: Numbers) -> Vec<NavGroup> 
     groups
 }
 
-/// A path below the workspace.
+/// The path below the workspace.
 fn below<'h>(ws: &Ws, href: &'h str) -> &'h str {
     href.strip_prefix(ws.url("").as_str()).unwrap_or(href)
 }

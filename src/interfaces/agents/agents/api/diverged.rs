@@ -1,4 +1,4 @@
-//! What agents wrote on another machine while their files went another way at home, over the API.
+//! The API of files that agents wrote on another machine while the primary's copies changed.
 
 use axum::http::StatusCode;
 use schemars::JsonSchema;
@@ -13,7 +13,6 @@ use web::routes::{Doc, Needs, Routes};
 use super::versions::FileOut;
 use crate::agents::at::At;
 
-/// Routes below `/api/v1`.
 pub(super) fn routes() -> Routes {
     let one = "/agents/{agent}/kept/{name}";
     Routes::new()

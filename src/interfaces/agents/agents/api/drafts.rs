@@ -1,4 +1,4 @@
-//! Drafts of the files that say who agents are, over the API.
+//! The API of drafts of agents' identity files.
 
 use axum::http::StatusCode;
 use schemars::JsonSchema;
@@ -17,7 +17,6 @@ use web::session::Person;
 
 use crate::agents::at::At;
 
-/// Routes below `/api/v1`.
 pub(super) fn routes() -> Routes {
     Routes::new()
         .get(

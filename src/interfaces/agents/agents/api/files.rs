@@ -1,4 +1,4 @@
-//! The files of agents over the API: looked at, changed, made, renamed and removed.
+//! The API of agents' files: read, change, create, rename and delete.
 
 use axum::extract::{DefaultBodyLimit, FromRequest as _, Request};
 use axum::http::header::{ACCEPT, CONTENT_TYPE};
@@ -25,12 +25,11 @@ use web::upload;
 
 use crate::agents::at::At;
 
-/// The largest body with texts, in bytes: two of the largest size, as JSON writes them.
+/// Size limit of a body with texts, in bytes: two texts of the largest size in JSON encoding.
 const MAX_TEXTS: usize = 8 << 20;
-/// The media type of a file's own bytes.
+/// Media type of raw file content.
 const BYTES: &str = "application/octet-stream";
 
-/// Routes below `/api/v1`.
 pub(super) fn routes() -> Routes {
     Routes::new()
         .get(
@@ -60,7 +59,7 @@ pub(super) fn routes() -> Routes {
         .merge(one())
 }
 
-/// The routes of one file, which may take a whole text and the one from which it was made.
+/// The routes of one file. A body may contain a full text and the text that it is based on.
 fn one() -> Routes {
     let path = "/agents/{agent}/files/{*path}";
     Routes::new()

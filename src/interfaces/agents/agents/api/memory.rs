@@ -1,4 +1,4 @@
-//! The memory of agents over the API.
+//! The API of agents' memory.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -12,12 +12,11 @@ use web::routes::{Doc, Needs, Routes};
 
 use crate::agents::at::At;
 
-/// How many passages are given unless asked.
+/// Default number of results.
 const USUAL: usize = 10;
-/// How many at most, of each kind.
+/// Maximum number of results of each kind.
 const MOST: usize = 50;
 
-/// Routes below `/api/v1`.
 pub(super) fn routes() -> Routes {
     Routes::new()
         .get(

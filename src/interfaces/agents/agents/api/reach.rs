@@ -1,4 +1,4 @@
-//! Which hosts agents reach, over the API.
+//! The API of the hosts that agents may reach.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -18,7 +18,6 @@ use web::session::Person;
 
 use crate::agents::at::At;
 
-/// Routes below `/api/v1`.
 pub(super) fn routes() -> Routes {
     Routes::new()
         .get(

@@ -1,4 +1,4 @@
-//! Upgrades of agents over the API.
+//! The API of agents' template upgrades.
 
 use std::collections::BTreeMap;
 
@@ -21,10 +21,9 @@ use web::session::Person;
 
 use crate::agents::at::At;
 
-/// Why no key is needed: what was taken over is not offered again.
+/// Why no `Idempotency-Key` is needed: an applied upgrade is not offered again.
 const AGAIN: &str = "doing it again changes nothing";
 
-/// Routes below `/api/v1`.
 pub(super) fn routes() -> Routes {
     let one = "/agents/{agent}/upgrade";
     Routes::new()

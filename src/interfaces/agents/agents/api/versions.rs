@@ -1,4 +1,4 @@
-//! What became of agents' files, over the API.
+//! The API of the history of agents' files.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -15,7 +15,6 @@ use web::session::Person;
 
 use crate::agents::at::At;
 
-/// Routes below `/api/v1`.
 pub(super) fn routes() -> Routes {
     Routes::new()
         .get(
@@ -174,7 +173,7 @@ struct Back {
     commit: Option<String>,
 }
 
-/// Commits as this person may read them.
+/// Commits as this person may see them.
 async fn commit_lines(
     ws: &Ws,
     who: &Person,

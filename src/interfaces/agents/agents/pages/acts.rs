@@ -1,4 +1,4 @@
-//! What a person does to an agent with one button.
+//! Actions on an agent.
 
 use axum::response::Response;
 use serde::Deserialize;
@@ -44,7 +44,7 @@ pub(super) async fn resume(app: App, at: At<PageError>, hx: Hx) -> Result<Respon
     act((&app, &hx), at, rules::resume, said).await
 }
 
-/// Who gets what an agent has.
+/// Who takes over an archived agent's tasks and routines.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Goes {
@@ -59,7 +59,7 @@ pub(super) async fn archive(
     Form(goes): Form<Goes>,
 ) -> Result<Response, PageError> {
     let id = agent.id;
-    // Archived it is not among the others any more.
+    // Read before archiving: an archived agent is no longer listed.
     let called = ws.read(|snap| queries::called(snap, &agent))?;
     let to = |name: &str| match name {
         "" => Ok(None),
@@ -77,7 +77,7 @@ pub(super) async fn restore(app: App, at: At<PageError>, hx: Hx) -> Result<Respo
     act((&app, &hx), at, rules::restore, said).await
 }
 
-/// Another try at the set-up of its files.
+/// Retries the setup of the agent's files.
 pub(super) async fn retry(
     app: App,
     At { ws, who, agent, .. }: At<PageError>,
@@ -89,7 +89,7 @@ pub(super) async fn retry(
     Ok(flash::say(&app, to_flash(&agent), hx.go_to(&ws.url(&format!("agents/{}", agent.slug)))))
 }
 
-/// What a person reads when the files of an agent were made, or were not.
+/// The notice after the setup of an agent's files.
 pub(super) fn to_flash(agent: &Agent) -> Flash {
     match agent.status {
         AgentStatus::Error => {
@@ -98,7 +98,7 @@ pub(super) fn to_flash(agent: &Agent) -> Flash {
         }
         _ => {
             let Agent { name, slug, .. } = agent;
-            // Where that is not what anybody would expect of its name.
+            // Mentioned only if the handle does not follow from the name.
             let handle = match kernel::text::slug(name, rules::MAX_SLUG) == *slug {
                 true => String::new(),
                 false => format!(" Its handle is @{slug}."),

@@ -1,5 +1,5 @@
-//! What the settings of an agent began with in a form: what its writer left alone takes nothing back that somebody else
-//! has changed meanwhile.
+//! Initial values of an agent's settings form. Fields that the person left unchanged do not overwrite concurrent
+//! changes.
 
 use features::agents::model::Agent;
 use features::agents::rules::{self, AgentError, Changes, ModelChoice};
@@ -7,7 +7,7 @@ use kernel::{AgentId, ConnectionId, Thinking};
 use serde::{Deserialize, Serialize};
 use store::{ReadExt, WriteTx};
 
-/// The fields of the form, as they were or as they are.
+/// The fields of the form, initial or current.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct Began {
@@ -25,7 +25,7 @@ pub(super) struct Began {
 }
 
 impl Began {
-    /// What an agent has now.
+    /// The current values of an agent.
     pub fn of(agent: &Agent) -> Self {
         Self {
             name: agent.name.clone(),
@@ -42,12 +42,12 @@ impl Began {
         }
     }
 
-    /// For a hidden field.
+    /// JSON for a hidden field.
     pub fn json(&self) -> String {
         serde_json::to_string(self).unwrap_or_default() // ok: words and numbers are always JSON
     }
 
-    /// From that field; none of a form that has none.
+    /// Parses the hidden field; `None` if absent or invalid.
     pub fn read(json: &str) -> Option<Self> {
         serde_json::from_str(json).ok() // ok: such a form is compared as a whole
     }
@@ -56,7 +56,7 @@ impl Began {
         ModelChoice { connection: self.connection, model: self.model.clone() }
     }
 
-    /// Leaves out what stands as it began. Answers whether somebody else has changed what is left, too.
+    /// Drops unchanged fields. Returns whether a remaining field was also changed concurrently.
     fn leave(&self, now: &Self, changes: &mut Changes) -> bool {
         let mut clashes = false;
         left(&mut changes.name, [&self.name, &now.name], &mut clashes);
@@ -73,7 +73,7 @@ impl Began {
     }
 }
 
-/// Leaves a change out that says what its field began with.
+/// Drops a change that equals the initial value.
 fn left<T: PartialEq>(change: &mut Option<T>, [began, now]: [&T; 2], clashes: &mut bool) {
     if change.as_ref() == Some(began) {
         *change = None;
@@ -82,8 +82,8 @@ fn left<T: PartialEq>(change: &mut Option<T>, [began, now]: [&T; 2], clashes: &m
     }
 }
 
-/// Saves what a form changes of an agent: with the revision that it began with only where somebody else has changed the
-/// same field, or where the form does not say what it began with.
+/// Saves a form. Checks the form's revision only if a field was also changed concurrently, or if the initial values are
+/// missing.
 pub(super) fn save(
     began: Option<Began>,
     (id, rev): (AgentId, Option<u64>),

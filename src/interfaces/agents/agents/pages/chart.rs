@@ -1,4 +1,4 @@
-//! The chart of agents: who reports to whom, from the people down, and what is handed over right now.
+//! The org chart of agents: reporting lines from the people down, and current delegations.
 
 use std::collections::HashMap;
 
@@ -28,12 +28,12 @@ use web::shell::Shell;
 use super::When;
 use super::list::{AgentsPageParams, Filter, filters_of, switch};
 
-/// How many open tasks of one agent are looked at for what is handed over.
+/// How many open tasks of an agent are searched for delegations.
 const LOOKED_AT: usize = 50;
-/// How many pieces of work that were handed over are shown.
+/// Maximum number of delegations shown.
 const HANDED: usize = 9;
 
-/// A box of the chart. The tree is told in one list: what opens behind a box, and what closes.
+/// A box of the chart. The tree is a flat list: each box states whether a list opens after it and how many close.
 struct Node {
     id: String,
     face: Face,
@@ -44,15 +44,15 @@ struct Node {
     now: Option<Dot>,
     is_root: bool,
     dim: bool,
-    /// How many stand below it.
+    /// Number of agents below it.
     below: usize,
-    /// Whether a list of those below it follows.
+    /// Whether a list of the agents below it follows.
     opens: bool,
-    /// How many lists end behind it.
+    /// Number of lists that end after it.
     closes: usize,
 }
 
-/// A task that one has given to another.
+/// A delegated task.
 struct Handed {
     from: Face,
     to: Face,
@@ -102,11 +102,11 @@ pub(super) fn show(
     html::page(&ChartPage { shell, fleet })
 }
 
-/// What the chart is made of.
+/// Data of the chart.
 struct Tree<'a> {
     ws: &'a Ws,
     agents: HashMap<AgentId, (Agent, Activity, i64)>,
-    /// Who reports to whom; those who report to nobody under nobody.
+    /// Agents by manager; `None` for agents without one.
     under: HashMap<Option<Manager>, Vec<AgentId>>,
     wanted: Option<Group>,
     called: Called,
@@ -160,7 +160,7 @@ fn chart(
 }
 
 impl Tree<'_> {
-    /// The people with agents below them, who looks first; then those who report to nobody.
+    /// Adds the people with agents below them, the reader first, then the agents without a manager.
     fn people(&mut self, snap: &Snap<'_>, me: AccountId) -> Result<(), StoreError> {
         let mut members: Vec<Member> = snap.list(&Range::all())?;
         members.sort_by_cached_key(|one| (one.account != me, one.name.to_lowercase()));
@@ -173,7 +173,7 @@ impl Tree<'_> {
         Ok(())
     }
 
-    /// A person, or nobody, with all below.
+    /// Adds a person, or the group without a manager, with everything below.
     fn root(&mut self, key: Option<Manager>, face: Face, id: String, role: &str) {
         let Some(first) = self.under.get(&key).cloned() else { return };
         let (below, need) = self.count(&first);
@@ -199,7 +199,7 @@ impl Tree<'_> {
         self.level(&first);
     }
 
-    /// A list of boxes, each with all below it.
+    /// Adds agents, each with everything below.
     fn level(&mut self, ids: &[AgentId]) {
         for id in ids {
             let below = self.under.get(&Some(Manager::Agent(*id))).cloned().unwrap_or_default();
@@ -231,7 +231,7 @@ impl Tree<'_> {
         }
     }
 
-    /// How many stand in these lines, and how many of them need attention.
+    /// Number of agents in these lines, and how many need attention.
     fn count(&self, ids: &[AgentId]) -> (usize, usize) {
         let (mut all, mut need) = (0, 0);
         for id in ids {
@@ -247,7 +247,7 @@ impl Tree<'_> {
     }
 }
 
-/// Open tasks that an agent has given to another, the newest first.
+/// Open tasks that one agent assigned to another, newest first.
 fn handed(
     ws: &Ws,
     snap: &Snap<'_>,

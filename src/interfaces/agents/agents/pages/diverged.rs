@@ -1,4 +1,5 @@
-//! What an agent wrote on another machine while its files went another way here: what differs, and whether it is taken.
+//! Files that an agent wrote on another machine while the primary's copies changed: the diff, and taking or dropping
+//! them.
 
 use askama::Template;
 use axum::response::Response;
@@ -20,7 +21,7 @@ use super::files::{KeptRow, kept, visit};
 use super::versions::{DiffView, Line, diff_view};
 use crate::agents::at::At;
 
-/// So many files are named that stay as they are.
+/// Maximum number of unchanged files listed.
 const NAMED: usize = 5;
 
 #[derive(Template)]
@@ -31,10 +32,10 @@ struct KeptPage {
     rows: Vec<KeptRow>,
     title: String,
     told: String,
-    /// Where it is taken and dropped.
+    /// Base address of "take" and "drop".
     base: String,
     files_url: String,
-    /// None of the files is looked at alone.
+    /// Always empty: no single file is selected.
     path: String,
     files: Vec<DiffView>,
     may: bool,

@@ -1,4 +1,4 @@
-//! Drafts of the files that say who agents are, as their programs have made them: each is accepted, changed or refused.
+//! Drafts of agents' identity files that their programs wrote: accept, edit or refuse.
 
 use askama::Template;
 use axum::response::Response;
@@ -29,24 +29,24 @@ use web::time::RelTime;
 use super::When;
 use crate::agents::at::At;
 
-/// Where they stand, below the workspace.
+/// Path below the workspace.
 const HERE: &str = "drafts";
 
-/// A draft with all that its card shows.
+/// A draft as a card.
 struct Card {
     face: Face,
     name: &'static str,
-    /// The lines before and after; empty for what is no text.
+    /// The diff; empty for a binary file.
     diff: String,
-    /// By which a person names what they have read; empty for what is no text.
+    /// Hash of the content that the person has read; empty for a binary file.
     hash: String,
-    /// The run that made it: its name and page.
+    /// The run that wrote the draft: name and address.
     run: Option<(String, String)>,
     program: String,
     at: Option<RelTime>,
-    /// Where the draft is changed.
+    /// Address of "edit".
     edit: String,
-    /// Below which it is decided.
+    /// Base address of the decision.
     action: String,
 }
 
@@ -109,7 +109,7 @@ fn card(ws: &Ws, when: &When, (face, base): (Face, &str), draft: Draft) -> Card 
     }
 }
 
-/// Which draft was read.
+/// Hash of the draft that was read.
 #[derive(Deserialize)]
 pub(super) struct Chosen {
     hash: String,
@@ -140,7 +140,7 @@ pub(super) async fn refuse(
     Ok(flash::say(&app, told, hx.go_to(&at.ws.url(HERE))))
 }
 
-/// What is said of a decision: also why it was not taken, where a person can mend that.
+/// The notice for a decision, or for an error that a person can fix.
 fn to_flash(done: Result<(), EditError>, words: String) -> Result<Flash, PageError> {
     match done {
         Ok(()) => Ok(Flash::ok(words)),

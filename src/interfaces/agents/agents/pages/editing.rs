@@ -1,5 +1,4 @@
-//! The forms beside the tree of an agent's files: a text that is changed, a file that is made, renamed or sent, and
-//! what becomes of them. All of them work without script.
+//! The forms beside an agent's file tree: edit, create, rename, upload and delete files. All work without script.
 
 use axum::extract::Request;
 use axum::http::StatusCode;
@@ -23,51 +22,51 @@ use web::upload;
 
 use super::files::{Paper, Visit, page, visit};
 
-/// How many files a form may send at once.
+/// Maximum number of files per upload.
 const AT_ONCE: usize = 20;
 
-/// A text that is changed.
+/// A text being edited.
 pub(super) struct EditSheet {
     pub path: String,
-    /// As it stands in the field: behind an empty line, which a browser leaves out.
+    /// Content of the text field, after an empty line that browsers drop.
     pub text: String,
-    /// The text as it was opened, in a form that comes back as it went out.
+    /// The text as opened, JSON-encoded so that the form returns it unchanged.
     pub rev: String,
     pub clash: Option<ClashView>,
 }
 
-/// What two have written in the same lines, and the ways out.
+/// Conflicting edits of the same lines, and how to resolve them.
 pub(super) struct ClashView {
     pub places: Vec<Place>,
     pub ways: [Way; 3],
 }
 
-/// A way out.
+/// A resolution of a conflict.
 pub(super) struct Way {
     pub label: &'static str,
     pub text: String,
 }
 
-/// What a form beside the tree is about.
+/// The content of a form beside the tree.
 pub(super) enum What {
     Edit(Box<EditSheet>),
-    /// A file that is made: its path and its text.
+    /// A new file: path and text.
     New(String, String),
-    /// A file that gets another name: the one that it has and the new one.
+    /// A file to rename: old and new path.
     Rename(String, String),
-    /// A file that is removed.
+    /// A file to delete.
     Remove(String),
-    /// Files that are sent into a folder.
+    /// Files to upload into a folder.
     Send(String),
 }
 
 /// A form beside the tree.
 pub(super) struct Sheet {
     pub what: What,
-    /// Where the forms lead.
+    /// Base address of the forms.
     pub base: String,
     pub back: String,
-    /// Under which name what is typed is kept.
+    /// Name under which the script stores the draft.
     pub keeps: String,
     pub wrong: Wrong,
 }
@@ -79,13 +78,13 @@ impl Sheet {
         Self { what, back: visit.href(path), base, keeps, wrong }
     }
 
-    /// What is wrong with a text as a whole, or with its file.
+    /// An error of the text as a whole or of its path.
     pub(super) fn said(&self) -> &str {
         if self.wrong.whole().is_empty() { self.wrong.at("path") } else { self.wrong.whole() }
     }
 }
 
-/// The form that an address asks for.
+/// The form for an action.
 pub(super) async fn begin(visit: &Visit, act: &str, path: &str) -> Result<Sheet, PageError> {
     let below = if path.is_empty() { String::new() } else { format!("{path}/") };
     let what = match act {
@@ -122,7 +121,7 @@ impl EditSheet {
         Ok(Self { path: path.to_owned(), text, rev, clash: None })
     }
 
-    /// Both texts, and what can be done: nothing is saved until somebody chooses.
+    /// Both texts and the resolutions. Nothing is saved until the person chooses one.
     fn clashed(path: &str, clash: Clash) -> Result<Self, PageError> {
         let mut sheet = Self::of(path, &clash.mine, &clash.now)?;
         let way = |label, text: &str| Way { label, text: text.to_owned() };
@@ -139,7 +138,7 @@ impl EditSheet {
 #[derive(Deserialize)]
 pub(super) struct FileForm {
     path: String,
-    /// The text as it was opened.
+    /// The text as opened.
     rev: String,
     text: String,
 }
@@ -266,7 +265,7 @@ pub(super) async fn remove(
     Ok(flash::say(&app, said, hx.go_to(&visit.href(folder))))
 }
 
-/// `POST /agents/{slug}/files/send`: files go to the disk piece by piece, and then among the agent's.
+/// `POST /agents/{slug}/files/send`: streams the files to disk, then adds them to the agent's files.
 pub(super) async fn send(
     app: App,
     ws: Ws,
@@ -295,7 +294,7 @@ pub(super) async fn send(
             if !names.is_empty() {
                 said.push_str(&format!(" Added before it: {}.", names.join(", ")));
             }
-            // What nobody can mend in the form is no answer of the form.
+            // An error that the form cannot fix is not shown in the form.
             Wrong::of(&error)?;
             let refused = (status_of(&error), What::Send(folder), Wrong::said(said));
             return refuse(visit, shell, "", refused).await;
@@ -323,7 +322,7 @@ fn status_of(error: &EditError) -> StatusCode {
     }
 }
 
-/// The form once more, with what is wrong.
+/// The form with its errors.
 async fn refuse(
     visit: Visit,
     shell: Shell,

@@ -1,5 +1,5 @@
-//! The files of one agent, as they lie on the disk: the tree with what is new and changed in it, one file to look at,
-//! and its bytes.
+//! The files of an agent as they are on disk: the tree with new and changed files, the view of one file, and its raw
+//! bytes.
 
 use askama::Template;
 use axum::http::{HeaderMap, StatusCode};
@@ -35,7 +35,7 @@ use super::editing::{self as sheets, Sheet, What};
 use super::{When, find};
 use crate::agents::at::At;
 
-/// The tree as a region of its own.
+/// Region ids of the tree and the file.
 const TREE: &str = "agent-tree";
 const FILE: &str = "agent-file";
 
@@ -45,7 +45,7 @@ struct Row {
     href: String,
     glyph: &'static str,
     depth: usize,
-    /// How large it is, or how much of a prompt it is.
+    /// The size, or the share of the prompt.
     size: String,
     mark: &'static str,
     is_folder: bool,
@@ -54,82 +54,80 @@ struct Row {
 
 pub(super) struct TreeView {
     live: Live,
-    /// What is to be said of files that lie on another machine; empty where nothing is.
+    /// Notice about files on another machine; may be empty.
     told: String,
-    /// What was written on another machine while these files went another way.
+    /// Commits of another machine that conflicted with these files and were kept apart.
     kept: Vec<KeptRow>,
     agent: String,
-    /// Where files are searched, and for what.
+    /// Address of the file search, and its text.
     here: String,
     q: String,
     history: String,
-    /// Where a file is made and where one is sent; empty for who changes nothing.
+    /// Addresses of "new file" and "upload"; empty if the person may not change files.
     new: String,
     send: String,
-    /// The files that stand in each prompt, with their shares.
+    /// The files that are part of every prompt, with their shares.
     prompted: Vec<Row>,
     rows: Vec<Row>,
     is_cut: bool,
 }
 
-/// A file that is looked at.
+/// A displayed file.
 pub(super) struct FileView {
     live: Live,
     path: String,
     size: String,
     mark: &'static str,
-    /// Where it says what became of it.
+    /// Address of the file's history.
     history: String,
     notice: String,
     is_markdown: bool,
     html: SafeHtml,
     text: String,
-    /// Where a picture comes from; empty for what is none.
+    /// Address of the picture; empty for other files.
     picture: String,
     download: String,
-    /// Where it is changed, renamed and removed; empty where that is not done.
+    /// Address of "edit", "rename" and "delete"; empty if not allowed.
     edit: String,
     rename: String,
     remove: String,
 }
 
-/// What was kept apart.
+/// Commits that were kept apart.
 pub(super) struct KeptRow {
     pub label: String,
     pub href: String,
     pub current: bool,
 }
 
-/// Files that were found.
+/// Results of a file search.
 pub(super) struct FoundView {
     q: String,
     hits: Vec<FoundRow>,
-    /// Whether there may be more.
+    /// Whether there may be further results.
     is_cut: bool,
 }
 
-/// A file that was found.
+/// A file that matches.
 struct FoundRow {
     path: String,
     href: String,
     lines: Vec<Line>,
-    /// "And 3 lines more.", or nothing.
+    /// "And 3 lines more."; may be empty.
     more: String,
 }
 
-/// What lies beside the tree.
+/// The pane beside the tree.
 pub(super) enum Paper {
-    /// Nothing is chosen.
+    /// No file is selected.
     Empty,
-    /// A file to look at.
     File(Box<FileView>),
-    /// One that was looked at and is not there any more: what became of it.
+    /// A displayed file that has been deleted, with its history.
     Gone(Live, String),
-    /// One that is not opened: why.
+    /// A path that cannot be opened, with the reason.
     Shut(String),
-    /// What was searched for.
+    /// Search results.
     Found(FoundView),
-    /// A form.
     Sheet(Box<Sheet>),
 }
 
@@ -165,37 +163,37 @@ struct FilePart {
 pub(super) struct FilesPageParams {
     /// A file or folder.
     path: String,
-    /// What a person does with it: `edit`, `rename`, `remove`, `new`, `send`.
+    /// The action: `edit`, `rename`, `remove`, `new`, `send`.
     act: String,
-    /// Words that are searched in the files.
+    /// Text to search for in the files.
     q: String,
 }
 
-/// A person on the pages of an agent's files.
+/// Context of a request to the pages of an agent's files.
 pub(super) struct Visit {
     pub ws: Ws,
     pub who: Person,
     pub agent: Agent,
     pub head: Head,
-    /// How it stands with the files, where they lie on another machine.
+    /// State of the files, if they are on another machine.
     pub there: Option<There>,
 }
 
 impl Visit {
-    /// Whether this person changes files here.
+    /// Whether this person may change files here.
     pub(super) fn may(&self) -> bool {
         self.who.access.may(Can::Agents)
             && self.agent.archived_at.is_none()
             && self.there.as_ref().is_none_or(|there| there.is_live)
     }
 
-    /// Where a file or folder is shown.
+    /// Address of a file or folder.
     pub(super) fn href(&self, path: &str) -> String {
         format!("{}/files?path={}", self.head.base, query_value(path))
     }
 }
 
-/// An agent, and the top of its pages about files.
+/// The agent and the head of its file pages.
 pub(super) fn top(
     ws: &Ws,
     who: &Person,
@@ -209,7 +207,7 @@ pub(super) fn top(
     })
 }
 
-/// Begins a visit.
+/// Reads the context of a request.
 pub(super) async fn visit(ws: Ws, who: Person, slug: &str) -> Result<Visit, PageError> {
     let when = When::of(&ws, &who);
     let (agent, head) = top(&ws, &who, &when, (slug, Place::Files))?;
@@ -258,7 +256,7 @@ pub(super) async fn show(
         (false, _) => (StatusCode::OK, Paper::Found(found_in(&visit, q).await?)),
         (true, true) => (StatusCode::OK, Paper::Empty),
         (true, false) => match looked_at(&visit, &path).await {
-            // A link or a device: the rest of the page is none the worse for it.
+            // A link or a device cannot be opened, but the rest of the page still works.
             Err(FilesError::Git(GitError::Path { why, .. })) => {
                 (StatusCode::UNPROCESSABLE_ENTITY, Paper::Shut(sentence(why)))
             }
@@ -269,7 +267,7 @@ pub(super) async fn show(
     html::document(status, &FilesPage { shell, head: visit.head, tree, paper })
 }
 
-/// The whole page with something beside the tree.
+/// The whole page with the given pane.
 pub(super) async fn page(
     visit: Visit,
     shell: Shell,
@@ -285,11 +283,11 @@ pub(super) async fn page(
 #[serde(default)]
 pub(super) struct Wanted {
     path: String,
-    /// Whether it is to be kept, not shown.
+    /// Non-empty to download instead of showing inline.
     download: String,
 }
 
-/// `GET /agents/{slug}/files/raw`: the bytes of a file. Only pictures and PDF are shown in place.
+/// `GET /agents/{slug}/files/raw`: the bytes of a file. Only pictures and PDF are served inline.
 pub(super) async fn raw(
     At { ws, agent, .. }: At<PageError>,
     headers: HeaderMap,
@@ -306,7 +304,7 @@ fn live(visit: &Visit, path: &str) -> Live {
     if visit.there.is_some() { live.table(HOSTS) } else { live }
 }
 
-/// What was kept apart, the newest first.
+/// Commits that were kept apart, newest first.
 pub(super) async fn kept(visit: &Visit) -> Result<Vec<KeptRow>, FilesError> {
     let mut all = apart::all(&visit.ws, &visit.agent).await?;
     all.reverse();
@@ -345,7 +343,7 @@ fn tree_view(visit: &Visit, tree: &Tree, kept: Vec<KeptRow>, path: &str) -> Tree
 }
 
 impl TreeView {
-    /// The same while something is searched for.
+    /// The tree while a search is active.
     fn asked(self, visit: &Visit, q: &str) -> Self {
         if q.is_empty() {
             return self;
@@ -357,7 +355,7 @@ impl TreeView {
     }
 }
 
-/// The files that have all words.
+/// The files that contain all words.
 async fn found_in(visit: &Visit, q: &str) -> Result<FoundView, FilesError> {
     let found = found::search(&visit.ws, &visit.agent, q).await?;
     let hits = found.hits.into_iter().map(|hit| FoundRow {
@@ -372,7 +370,7 @@ async fn found_in(visit: &Visit, q: &str) -> Result<FoundView, FilesError> {
     Ok(FoundView { q: q.to_owned(), hits: hits.collect(), is_cut: found.is_cut })
 }
 
-/// The folder in which a new file would lie: the one that is open, or that of the open file.
+/// The folder for a new file: the open folder, or that of the open file.
 fn folder_of<'p>(tree: &Tree, path: &'p str) -> &'p str {
     match tree.nodes.iter().any(|node| node.path == path && node.is_folder) {
         true => path,
@@ -410,7 +408,7 @@ fn prompted_row(visit: &Visit, file: &Prompted, all: u64, open: &str) -> Row {
     }
 }
 
-/// What differs from the newest commit, in a word.
+/// The difference to the newest commit, as one word.
 fn mark(standing: Standing) -> &'static str {
     match standing {
         Standing::Same | Standing::Apart => "",
@@ -423,7 +421,7 @@ fn is_markdown(path: &str) -> bool {
     path.rsplit_once('.').is_some_and(|(_, end)| end.eq_ignore_ascii_case("md"))
 }
 
-/// A file as it is looked at.
+/// Reads a file for display.
 async fn looked_at(visit: &Visit, path: &str) -> Result<FileView, FilesError> {
     let Visit { ws, agent, .. } = visit;
     let content = files::read(ws, agent, path, files::MAX_SHOWN).await?;

@@ -17,17 +17,17 @@ use web::time::RelTime;
 
 use super::When;
 
-/// How many runs are looked at for one that has asked a model.
+/// How many runs are searched for one that has called a model.
 const RUNS: usize = 5;
-/// How many parts are named.
+/// Maximum number of parts listed.
 const PARTS: usize = 8;
 
 /// The parts of a prompt.
 pub(super) struct Knows {
-    /// The sum, and how much of it stays the same from call to call.
+    /// The total, and how much of it is stable between calls.
     pub told: String,
     pub parts: Vec<PartRow>,
-    /// The smaller ones in a line; may be empty.
+    /// The smaller parts in one line; may be empty.
     pub rest: String,
 }
 
@@ -44,12 +44,12 @@ pub(super) struct SkillRow {
     pub name: String,
     pub about: String,
     pub href: String,
-    /// Where it does not come from its template as it is, and who wrote it; may be empty.
+    /// Deviation from the template, and the author; may be empty.
     pub mark: String,
     pub at: Option<RelTime>,
 }
 
-/// What the newest run that asked a model was told before anything else; before the first one, what lies ready for it.
+/// The prompt of the newest run that called a model; before the first run, the prompt that is prepared for it.
 pub(super) fn of(ws: &Ws, snap: &Snap<'_>, agent: &Agent) -> Result<Option<Knows>, StoreError> {
     for hit in runs::of_agent(snap, agent.id, None, RUNS)? {
         let parts = makeup::known(snap, &hit.record)?;
@@ -69,7 +69,7 @@ pub(super) fn of(ws: &Ws, snap: &Snap<'_>, agent: &Agent) -> Result<Option<Knows
     Ok(Some(Knows::of(makeup::shares(&parts), "; tools come with its first run")))
 }
 
-/// The rules and the agent's own files, as its first prompt will hold them. Blocks on the disk.
+/// The rules and the agent's own files, as its first prompt will contain them. Blocks on disk reads.
 fn ready(ws: &Ws, agent: &Agent) -> Result<Vec<PromptPart>, GitError> {
     let folder = ws.agent_folder(&agent.slug);
     if !folder.is_dir() {
@@ -87,7 +87,7 @@ fn ready(ws: &Ws, agent: &Agent) -> Result<Vec<PromptPart>, GitError> {
     Ok(parts)
 }
 
-/// A part of a prompt; nothing when it says nothing.
+/// A part of a prompt; `None` if it is empty.
 fn part(name: &str, bytes: u64) -> Option<PromptPart> {
     let (name, stable) = (name.to_owned(), name != "MEMORY.md");
     let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
@@ -103,7 +103,7 @@ impl Knows {
         let others: u64 = rest.iter().map(|part| part.tokens).sum();
         let row = |part: Share| PartRow {
             group: match part.group {
-                // Its name says it already.
+                // The name already says it.
                 Group::Tools => "",
                 group => group.label(),
             },
@@ -130,7 +130,7 @@ impl Knows {
     }
 }
 
-/// The skills in the agent's folder; none while that cannot be read.
+/// The skills in the agent's folder; empty if it cannot be read.
 pub(super) fn skills(ws: &Ws, agent: &Agent, (when, base): (&When, &str)) -> Vec<SkillRow> {
     let all = skills::with_origins(ws, agent).unwrap_or_else(|error| {
         tracing::warn!(agent.id = %agent.id, "its skills cannot be read: {error}");

@@ -1,4 +1,4 @@
-//! Whom an agent reports to, and who reports to it: the picker on its page.
+//! The reporting line of an agent: its manager, its reports, and the picker.
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
@@ -22,14 +22,14 @@ use web::{flash, html};
 
 use crate::agents::at::At;
 
-/// Somebody in the line, with the page if there is one.
+/// A neighbour in the reporting line; the address may be empty.
 pub(super) struct Near {
     pub face: Face,
     pub href: String,
     pub about: String,
 }
 
-/// The line of one agent.
+/// The reporting line of an agent.
 pub(super) struct LineView {
     pub manager: Option<Near>,
     pub choices: Vec<Choice>,
@@ -39,10 +39,10 @@ pub(super) struct LineView {
     pub chart: String,
 }
 
-/// How many who report to the same manager are shown.
+/// Maximum number of peers shown.
 const PEERS: usize = 8;
 
-/// The face of a manager; nothing for somebody who is not there any more.
+/// The face of a manager; `None` if the manager no longer exists.
 pub(super) fn face(
     tx: &dyn Read,
     called: &Called,
@@ -62,7 +62,7 @@ fn near(ws: &Ws, agent: &Agent, called: &Called) -> Near {
     }
 }
 
-/// What the page of an agent shows of its line.
+/// The reporting line for the agent's page.
 pub(super) fn view(
     ws: &Ws,
     snap: &Snap<'_>,
@@ -93,7 +93,7 @@ pub(super) fn view(
     })
 }
 
-/// Everybody to whom an agent can report: not itself, nor anybody below it.
+/// Everyone an agent can report to: not itself, and nobody below it.
 pub(super) fn choices(
     tx: &dyn Read,
     agent: Option<AgentId>,
@@ -130,7 +130,7 @@ pub(super) struct ManagerForm {
     to: String,
 }
 
-/// Lets an agent report to somebody else.
+/// Changes the manager of an agent.
 pub(super) async fn save(
     app: App,
     At { ws, who, agent: before, .. }: At<PageError>,

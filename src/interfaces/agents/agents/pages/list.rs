@@ -1,4 +1,4 @@
-//! The list of agents: who is there, what each does now and costs.
+//! The list of agents with their activity and cost.
 
 use askama::Template;
 use axum::response::Response;
@@ -30,7 +30,7 @@ use web::sse::HOSTS;
 
 use super::{When, chart, line};
 
-/// How many runs are looked at for the figure of today.
+/// How many runs the figure of today considers.
 const RUNS_LOOKED_AT: usize = 500;
 
 struct Row {
@@ -51,16 +51,16 @@ struct Row {
     percent: u8,
     tone: Tone,
     manager: Option<Face>,
-    /// How much was said to the reader that they have not seen.
+    /// Number of messages to the reader that are unread.
     unread: u64,
     dim: bool,
     group: Group,
     team: (usize, &'static str),
-    /// The band above it, where its team begins: the name, and how many there are.
+    /// Heading above the row where a team begins: name and number of agents.
     band: Option<(&'static str, usize)>,
 }
 
-/// The one thing to do about an agent, beside what it does.
+/// The primary action for an agent.
 struct Act {
     label: &'static str,
     href: String,
@@ -75,7 +75,7 @@ pub(super) struct Filter {
     pub current: bool,
 }
 
-/// A part of the bar of what agents cost, in thousandths.
+/// A slice of the cost bar, in thousandths.
 struct Slice {
     colour: u8,
     at: u32,
@@ -117,7 +117,7 @@ struct Fleet {
     list_href: String,
     new_href: String,
     archive_href: String,
-    /// What is said of templates that have moved on; empty when none has.
+    /// Notice about newer template versions; empty if there are none.
     upgrades: String,
     upgrades_href: String,
     switch: Vec<Tab>,
@@ -139,9 +139,9 @@ struct FleetPart {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct AgentsPageParams {
-    /// The group that is shown.
+    /// The group to show.
     pub state: String,
-    /// `chart`, or the list.
+    /// `chart`, or empty for the list.
     view: String,
 }
 
@@ -196,7 +196,8 @@ fn fleet(
     if let Some(wanted) = wanted {
         rows.retain(|row| row.group == wanted);
     }
-    // Within a team who works comes first, who is off comes last; names keep their order within.
+    // Within a team, working agents come first and switched-off agents last. The sort is stable, so names keep their
+    // order.
     rows.sort_by_key(|row| (row.team, row.group));
     band(&mut rows);
     let at = match asked.state.as_str() {
@@ -224,7 +225,7 @@ fn fleet(
     })
 }
 
-/// How many agents have a template with a newer version.
+/// Notice of how many agents have a template with a newer version.
 fn behind(ws: &Ws, agents: &[Agent]) -> String {
     let behind = upgrade::behind(ws, agents).unwrap_or_else(|error| {
         tracing::warn!("versions of templates cannot be told: {error}");
@@ -237,7 +238,7 @@ fn behind(ws: &Ws, agents: &[Agent]) -> String {
     }
 }
 
-/// Notes where teams begin; where all belong to one there is nothing to tell apart.
+/// Marks where teams begin; a single team needs no marks.
 fn band(rows: &mut [Row]) {
     let teams: Vec<_> = rows.iter().map(|row| row.team).collect();
     if teams.first() == teams.last() {
@@ -253,7 +254,7 @@ fn band(rows: &mut [Row]) {
     }
 }
 
-/// The list and the chart, to go from one to the other.
+/// Tabs that switch between list and chart.
 pub(super) fn switch(href: &str, is_chart: bool) -> Vec<Tab> {
     let tab = |label, icon, href: String, current| Tab { icon, ..Tab::new(label, href, current) };
     vec![
@@ -262,7 +263,7 @@ pub(super) fn switch(href: &str, is_chart: bool) -> Vec<Tab> {
     ]
 }
 
-/// The groups with how many agents each has, as links to a view of them.
+/// The groups with their numbers of agents, as links to filtered views.
 pub(super) fn filters_of(
     href: &str,
     view: &str,
@@ -334,7 +335,7 @@ fn row(
     })
 }
 
-/// What is left of a budget, for a bar: words for the limit, the share, the colour.
+/// Budget use for a bar: text of the limit, share in percent, colour.
 pub(super) fn budget(agent: &Agent, spent: i64) -> (String, u8, Tone) {
     let Some(limit) = agent.budget_micros else { return ("no limit".to_owned(), 0, Tone::Brand) };
     let share = percent(spent.max(0).unsigned_abs(), limit.max(1).unsigned_abs());
@@ -346,7 +347,7 @@ pub(super) fn budget(agent: &Agent, spent: i64) -> (String, u8, Tone) {
     (format!("of {}", format::limit(limit)), share, tone)
 }
 
-/// What stands behind the state: "on <title>", and the line below it.
+/// The text after the state ("on <title>"), and the line below.
 fn now_words(
     (ws, who): (&Ws, &Person),
     snap: &Snap<'_>,
@@ -396,7 +397,7 @@ fn now_words(
     Ok((what.to_owned(), title, meta.join(", ")))
 }
 
-/// How long something has taken until now.
+/// Formats the time from `from` to `to`.
 pub(super) fn took(from: Timestamp, to: Timestamp) -> String {
     let millis = to.as_millisecond().saturating_sub(from.as_millisecond()).max(0);
     format::duration(std::time::Duration::from_millis(millis.unsigned_abs()))
@@ -455,7 +456,7 @@ fn summary(
     })
 }
 
-/// What becomes of the items that wait: how many there are with agents of each group, and which of them begin nothing.
+/// Summarises the open items: how many wait for agents that start nothing, by group.
 fn begins(open: &[(Group, usize)]) -> String {
     let held =
         [(Group::Off, "is off"), (Group::Attention, "needs attention"), (Group::Waiting, "waits")];
@@ -473,12 +474,12 @@ fn begins(open: &[(Group, usize)]) -> String {
     }
 }
 
-/// The colours of a series in their order: two that stand side by side never share one.
+/// Chart colour of series `n`, 1 to 8; neighbours never share one.
 fn series(n: usize) -> u8 {
     u8::try_from(n % 8).unwrap_or(0) + 1
 }
 
-/// The bar of what each agent cost; up to the limits if there are any.
+/// The cost bar by agent, scaled to the limit if there is one.
 fn slices(costs: &[(&Agent, i64)], called: &Called, limit: i64) -> (Vec<Slice>, String) {
     let mut costs: Vec<(&Agent, i64)> = costs.iter().copied().filter(|(_, n)| *n > 0).collect();
     costs.sort_by_key(|(agent, micros)| (std::cmp::Reverse(*micros), agent.id));
@@ -501,7 +502,7 @@ fn slices(costs: &[(&Agent, i64)], called: &Called, limit: i64) -> (Vec<Slice>, 
     (slices, label)
 }
 
-/// How many runs began today, and in which of its twelve pairs of hours.
+/// Number of runs that began today, and their counts per two hours.
 fn runs_of_today(snap: &Snap<'_>, when: &When) -> Result<(usize, Vec<Hour>), StoreError> {
     let now = when.now.to_zoned(when.zone.clone());
     let start = now.start_of_day().map_or(when.now - 24.hours(), |day| day.timestamp());

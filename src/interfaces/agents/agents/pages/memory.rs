@@ -1,4 +1,4 @@
-//! The memory of an agent: what it has written down, to read, search and correct.
+//! The memory of an agent: read, search and correct its notes.
 
 use askama::Template;
 use axum::response::Response;
@@ -27,17 +27,17 @@ use web::time::RelTime;
 use super::{When, find};
 use crate::agents::at::At;
 
-/// How many passages a search shows of each kind.
+/// Number of search results of each kind.
 const SHOWN: usize = 12;
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
 pub(super) struct MemoryPageParams {
-    /// A file of memory.
+    /// A memory file.
     path: String,
-    /// What is looked for.
+    /// Search text.
     q: String,
-    /// Whether the file is changed.
+    /// Non-empty to edit the file.
     edit: String,
 }
 
@@ -50,23 +50,24 @@ struct Row {
     current: bool,
 }
 
-/// A file that is read or changed.
+/// The displayed or edited file.
 struct Open {
     path: String,
     html: SafeHtml,
     text: String,
     hash: String,
     edits: bool,
-    /// Where it is read, and where it is changed.
+    /// Addresses for reading and for editing the file.
     here: String,
     edit: String,
-    /// Where it says what became of it.
+    /// Address of the file's history.
     history: String,
-    /// The run that wrote into it after it had read words from outside: its name and page; nothing once accepted.
+    /// The run that wrote the file after reading untrusted content: name and address. `None` once a person has accepted
+    /// it.
     waits: Option<(String, String)>,
 }
 
-/// Something that was found.
+/// A search result.
 struct Hit {
     title: String,
     href: String,
@@ -74,11 +75,11 @@ struct Hit {
     text: String,
 }
 
-/// What a search has found.
+/// Search results.
 struct Hits {
     notes: Vec<Hit>,
     said: Vec<Hit>,
-    /// What was not looked through.
+    /// Notice of what was not searched.
     rest: String,
 }
 
@@ -93,7 +94,7 @@ struct MemoryPage {
     open: Option<Open>,
     hits: Option<Hits>,
     may: bool,
-    /// Whether this person may accept what waits.
+    /// Whether this person may accept such a file.
     accepts: bool,
     wrong: String,
 }
@@ -109,7 +110,7 @@ pub(super) async fn show(
     page(&ws, &who, shell, &slug, asked, None).await
 }
 
-/// What was typed and refused, with why.
+/// Rejected text and the error.
 type Refused = (String, String);
 
 async fn page(
@@ -223,7 +224,7 @@ pub(super) struct MemoryForm {
     text: String,
 }
 
-/// Whether a person can mend it in the form, where the text then stays.
+/// Whether the form can fix the error; the form then keeps the text.
 fn is_of_form(error: &EditError) -> bool {
     matches!(
         error.kind(),

@@ -41,11 +41,10 @@ use features::agents::rules::ModelChoice;
 
 use super::at::Finds;
 
-/// The largest form of text, in bytes: two texts of the largest size, as forms write them.
+/// Size limit of a form with texts, in bytes: two texts of the largest size in form encoding.
 const MAX_TEXTS: usize = 8 << 20;
 
-/// Routes below the workspace. `/agents/{slug}/chat` belongs to the
-/// runs, `/agents/{slug}/inbox` to the inbox.
+/// `/agents/{slug}/chat` belongs to runs, `/agents/{slug}/inbox` to the inbox.
 #[must_use]
 pub fn routes() -> Routes {
     Routes::new()
@@ -91,7 +90,7 @@ pub fn routes() -> Routes {
         .post("/agents/{slug}/restore", acts::restore.needs(Can::Agents))
 }
 
-/// The forms that send a whole text, and with it the one from which it was made.
+/// Forms that contain a full text and the text that it is based on.
 fn texts() -> Routes {
     Routes::new()
         .post("/agents/{slug}/files", editing::save.needs(Can::Agents))
@@ -99,7 +98,7 @@ fn texts() -> Routes {
         .wrap(|route| route.layer(DefaultBodyLimit::max(MAX_TEXTS)))
 }
 
-/// The agent that an address names.
+/// The agent with this slug.
 fn find(tx: &dyn Read, slug: &str) -> Result<Agent, PageError> {
     queries::by_name(tx, slug)?.ok_or_else(|| PageError::not_found("This agent"))
 }
@@ -110,7 +109,7 @@ impl Finds for PageError {
     }
 }
 
-/// Now and the person's zone, for times on a page.
+/// The current time and the person's time zone.
 struct When {
     now: Timestamp,
     zone: TimeZone,
@@ -126,18 +125,18 @@ impl When {
         RelTime::new(at, self.now, &self.zone)
     }
 
-    /// The name of the month: "November".
+    /// The month's name: "November".
     fn month(&self) -> String {
         self.now.to_zoned(self.zone.clone()).strftime("%B").to_string()
     }
 }
 
-/// Which model an agent uses when nothing else is asked for.
+/// The model that an agent uses by default.
 fn chosen(tx: &dyn Read, agent: &Agent) -> Result<Chosen, StoreError> {
     connections::resolve(tx, ModelRequest { message: None, task: None, agent })
 }
 
-/// What a form shows for a model: the workspace's first, then all that are connected.
+/// The model choices of a form: the workspace's model, then those of all connections.
 fn model_choices(tx: &dyn Read, now: Option<&ModelChoice>) -> Result<Vec<Choice>, StoreError> {
     let none = ModelChoice::default();
     let now = now.unwrap_or(&none);
@@ -147,7 +146,7 @@ fn model_choices(tx: &dyn Read, now: Option<&ModelChoice>) -> Result<Vec<Choice>
     for pick in connections::picks(tx)? {
         let is_now = now.model.as_deref() == Some(pick.model.as_str())
             && (now.connection == pick.connection || now.connection.is_none());
-        // Two connections may list one model: the first that fits is the present one.
+        // Several connections may offer the same model; the first match is the current one.
         let is_now = is_now && !choices.iter().any(|choice| choice.chosen);
         choices.push(Choice::new(pick.value(), pick.label(), is_now));
     }
@@ -163,7 +162,7 @@ fn model_choices(tx: &dyn Read, now: Option<&ModelChoice>) -> Result<Vec<Choice>
     Ok(choices)
 }
 
-/// What a form sent for a model.
+/// Parses a form's model field.
 fn model_wish(value: &str) -> ModelChoice {
     let value = value.trim();
     if value.is_empty() {
@@ -175,7 +174,7 @@ fn model_wish(value: &str) -> ModelChoice {
     }
 }
 
-/// The thinking levels for a form: those that the model has, and the one that is set.
+/// Thinking levels for a form: those that the model supports, and the current one.
 fn thinking_choices(now: Option<Thinking>, levels: &[Thinking]) -> Vec<Choice> {
     let all = Thinking::ALL.iter().filter(|level| levels.contains(level) || Some(**level) == now);
     let mut choices = vec![Choice::new("", "As usual", now.is_none())];

@@ -1,4 +1,4 @@
-//! Making an agent.
+//! Creating an agent.
 
 use askama::Template;
 use axum::http::StatusCode;
@@ -29,7 +29,7 @@ use web::shell::Shell;
 
 use super::{acts, line, model_choices, model_wish, thinking_choices};
 
-/// The budget that a form sent.
+/// Parses the budget.
 pub(super) fn budget(typed: &str) -> Result<Option<i64>, Wrong> {
     let typed = typed.trim();
     if typed.is_empty() {
@@ -52,11 +52,11 @@ pub(super) struct NewAgentForm {
     thinking: String,
     budget: String,
     exec: String,
-    /// The handle of its manager, or `none`; whoever makes it when nothing is sent.
+    /// The manager's handle, or `none`; the creator if empty.
     reports_to: String,
-    /// What the role should have to do with.
+    /// Text that filters the roles.
     search: String,
-    /// Whether it begins without a role: what it is for is said by whoever makes it.
+    /// Non-empty for an agent without a role, described by its creator.
     custom: String,
 }
 
@@ -77,14 +77,14 @@ struct NewPage {
     wrong: Wrong,
     /// The roles by team.
     teams: Vec<(&'static str, Vec<RoleCard>)>,
-    /// What is said of the one that is chosen.
+    /// The selected role.
     role: Option<&'static Manifest>,
-    /// Whether a role is still to be chosen.
+    /// Whether a role is not selected yet.
     choosing: bool,
     about_hint: &'static str,
     emojis: Vec<Choice>,
     models: Vec<Choice>,
-    /// Which model suits the role; may be empty.
+    /// Recommended model for the role; may be empty.
     model_hint: String,
     thinking: Vec<Choice>,
     managers: Vec<Choice>,
@@ -166,7 +166,7 @@ fn page(
     })
 }
 
-/// Who is to be its manager; the name again when nobody is called that.
+/// Resolves the manager; the inner error is the unknown name.
 fn asked_manager(
     tx: &dyn Read,
     who: &Person,
@@ -226,7 +226,7 @@ pub(super) async fn create(
     Ok(flash::say(&app, acts::to_flash(&agent), hx.go_to(&url)))
 }
 
-/// All that is wrong with the form at once, and the budget.
+/// Validates the form; returns the budget and all errors.
 fn checked(typed: &NewAgentForm) -> (Option<i64>, Wrong) {
     let mut wrong = Wrong::none();
     wrong.note(rules::good_name(&typed.name));

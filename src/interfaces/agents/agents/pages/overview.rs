@@ -1,4 +1,4 @@
-//! The overview of one agent: what it does now, what comes next, what it costs.
+//! The overview of an agent: current activity, upcoming work and cost.
 
 use askama::Template;
 use askama::filters::HtmlSafe;
@@ -48,7 +48,7 @@ use super::spent::{BudgetView, budget_view};
 use super::upgrade::{self, TemplateView};
 use super::{When, chosen, find};
 
-/// How many tasks, items and runs stand on the overview.
+/// Number of tasks, items and runs on the overview.
 const SHOWN: usize = 5;
 
 struct Stuck {
@@ -99,7 +99,7 @@ pub(super) struct LastRun {
 
 struct View {
     live: Live,
-    /// Where its pages lie.
+    /// Base address of the agent's pages.
     base: String,
     name: String,
     slug: String,
@@ -113,7 +113,7 @@ struct View {
     tasks_count: String,
     tasks_href: String,
     items: Vec<ItemView>,
-    /// What is said where there are none.
+    /// Text for an empty inbox.
     none_waits: String,
     inbox_href: String,
     budget: BudgetView,
@@ -121,20 +121,20 @@ struct View {
     model: String,
     model_by: &'static str,
     thinking: &'static str,
-    /// What can be chosen in its place; nothing for who may not.
+    /// Choices of model and thinking level; `None` if the person may not change them.
     thinks: Option<Offered>,
     line: LineView,
     programs: &'static str,
     role: String,
     domains: Vec<String>,
-    /// What it can do, in a line; may be empty.
+    /// Capabilities in one line; may be empty.
     capabilities: String,
     profile: Profile,
-    /// What its last run was told first, or what lies ready for the first one; none without files.
+    /// Context of the agent's last run, or the context prepared for its first; `None` without files.
     knows: Option<Knows>,
     skills: Vec<SkillRow>,
     template: TemplateView,
-    /// Where its files lie on the server; empty for who does not own it.
+    /// Folder of the agent's files on the server; empty for those without owner rights.
     folder: String,
     created: RelTime,
     last: Vec<LastRun>,
@@ -144,7 +144,7 @@ struct View {
     new_routine: String,
 }
 
-/// What lets the agent begin by itself.
+/// A trigger that starts the agent automatically.
 struct RoutineRow {
     name: String,
     href: String,
@@ -176,7 +176,7 @@ pub struct HeadPart<'a> {
 
 impl HtmlSafe for HeadPart<'_> {}
 
-/// What stands at the top of all pages of an agent.
+/// The head for all pages of an agent.
 pub(crate) fn drawn(head: &Head) -> HeadPart<'_> {
     HeadPart { head }
 }
@@ -188,7 +188,7 @@ pub(super) struct TabParams {
     tab: String,
 }
 
-/// The head alone, when it renews itself.
+/// The head alone, for its refresh.
 pub(super) async fn head(
     ws: Ws,
     who: Person,
@@ -221,7 +221,7 @@ pub(super) async fn show(
         let view = view(&ws, &who, snap, &when, &agent, &head)?;
         Ok::<_, PageError>(Ok((head, view)))
     })?;
-    // An id or another spelling leads to the one address.
+    // An id or another spelling redirects to the canonical address.
     let (head, view) = match found {
         Ok(found) => found,
         Err(slug) => return Ok(hx.go_to(&ws.url(&format!("agents/{slug}")))),
@@ -232,7 +232,7 @@ pub(super) async fn show(
     html::page(&OverviewPage { shell, head, view })
 }
 
-/// The whole page with the form of the profile as it was sent.
+/// The whole page with the submitted profile form.
 pub(super) fn page(
     ws: &Ws,
     who: &Person,
@@ -300,7 +300,7 @@ fn view(
     let open_count = list::open_count_of(snap, me)?;
     let key = tasks::key(snap)?;
     let items = inbox::list::open(snap, Some(agent.id), when.now)?;
-    // What a run works on comes no more.
+    // Items that a run works on are not upcoming.
     let leased = items.iter().filter(|item| item.state == ItemState::Leased).count();
     let items = items.iter().filter(|item| item.state != ItemState::Leased).take(SHOWN);
     let items = items.map(|item| ItemView::new(ws, snap, when.now, &when.zone, item));
@@ -383,7 +383,7 @@ fn view(
     })
 }
 
-/// What is said of an inbox in which nothing waits but what is worked on already.
+/// Text for an inbox whose only items are already being worked on.
 fn none_waits(leased: usize) -> String {
     match leased {
         0 => "Nothing waits.".to_owned(),
@@ -410,7 +410,7 @@ fn idle_words(agent: &Agent, activity: &Activity, when: &When) -> String {
         }
         ("held", _) => format!("{why}."),
         (_, Group::Idle) => format!("{name} has nothing to do. Assign a task, or send a message."),
-        // Why stands above.
+        // The reason is shown above.
         _ if activity.stuck.is_some() => "Nothing runs now.".to_owned(),
         _ => activity.detail.clone(),
     }
@@ -484,7 +484,7 @@ fn live_run(ws: &Ws, snap: &Snap<'_>, when: &When, run: &Run) -> Result<LiveRun,
     })
 }
 
-/// A finished step in a few words.
+/// A finished step in one line.
 fn line(step: &Step) -> Option<Line> {
     let (glyph, verb, what) = match &step.what {
         What::Thought(text) => ("thought", "Thought".to_owned(), md::excerpt(text, 120)),
@@ -525,7 +525,7 @@ pub(super) fn last_run(ws: &Ws, snap: &Snap<'_>, run: &Run) -> Result<LastRun, S
     })
 }
 
-/// Icon and state word of how a run ended.
+/// Icon and state word of a run's outcome.
 pub(super) fn outcome_marks(outcome: Option<&Outcome>) -> (&'static str, &'static str) {
     match outcome {
         Some(Outcome::Done) => ("done", "done"),

@@ -1,4 +1,4 @@
-//! What an agent is said to be and to do, edited where it stands.
+//! The profile of an agent, edited in place.
 
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -28,11 +28,11 @@ pub(super) struct ProfileForm {
     pub role: String,
     pub domains: String,
     pub capabilities: String,
-    /// What the fields began with, as [`Said`].
+    /// The initial field values, as [`Said`].
     pub began: String,
 }
 
-/// What the fields say, told apart field by field: two who edit others of them do not undo each other's work.
+/// The field values, compared one by one so that concurrent edits of different fields merge.
 #[derive(Clone, Debug, Deserialize)]
 struct Said {
     description: String,
@@ -60,7 +60,7 @@ impl Said {
         }
     }
 
-    /// As the form shows it, with these words as what it began with.
+    /// Fills the form with these values; `began` are the initial values.
     fn shown(&self, began: &Self) -> ProfileForm {
         let Self { description, role, domains, capabilities } = began;
         let began = json!({
@@ -79,7 +79,7 @@ impl Said {
     }
 }
 
-/// The form, which stands closed below what it edits.
+/// The edit form, collapsed below the profile.
 pub(super) struct Profile {
     pub v: ProfileForm,
     pub wrong: Wrong,
@@ -91,7 +91,7 @@ impl Profile {
         Self { v: said.shown(&said), wrong: Wrong::none() }
     }
 
-    /// Whether something in it is wrong: then it stands open.
+    /// Whether the form has an error and is shown expanded.
     pub fn is_refused(&self) -> bool {
         self.wrong.has_fields() || !self.wrong.whole().is_empty()
     }
@@ -122,11 +122,11 @@ pub(super) async fn save(
         let refused = (StatusCode::UNPROCESSABLE_ENTITY, Profile { v, wrong });
         return overview::page(&ws, &who, shell, &before, refused);
     }
-    // Without it, as a client may send it, all that differs was typed.
+    // An API client may omit it; then every difference counts as typed.
     let began: Said = serde_json::from_str(&v.began).unwrap_or_else(|_| now.clone());
     let wanted = wanted(&began, &now, &typed, &mut wrong);
     if wrong.has_fields() {
-        // Who saves once more has seen what the others wrote.
+        // The form now starts from the others' changes, so saving again replaces them.
         let refused = (StatusCode::CONFLICT, Profile { v: wanted.shown(&now), wrong });
         return overview::page(&ws, &who, shell, &before, refused);
     }
@@ -152,7 +152,7 @@ pub(super) async fn save(
     Ok(flash::say(&app, said, hx.go_to(&ws.url(&format!("agents/{}", agent.slug)))))
 }
 
-/// What the fields should say, and which of them somebody else has changed as well.
+/// Merges the fields; reports fields that another person changed too.
 fn wanted(began: &Said, now: &Said, typed: &Said, moved: &mut Wrong) -> Said {
     let description = [&began.description, &now.description, &typed.description];
     let role = [&began.role, &now.role, &typed.role];
@@ -166,7 +166,7 @@ fn wanted(began: &Said, now: &Said, typed: &Said, moved: &mut Wrong) -> Said {
     }
 }
 
-/// What a field should say: what it says now, unless somebody has typed something else.
+/// Merges one field: the current value, unless the editor typed another one.
 fn wanted_of<T: Clone + PartialEq>(
     name: &'static str,
     [began, now, typed]: [&T; 3],

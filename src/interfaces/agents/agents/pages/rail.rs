@@ -1,4 +1,4 @@
-//! Which model an agent uses and how much it thinks, changed beside its overview.
+//! Model and thinking level of an agent, changed beside its overview.
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
@@ -20,18 +20,18 @@ use web::{flash, html};
 use super::{chosen, model_choices, model_wish, thinking_choices};
 use crate::agents::at::At;
 
-/// So many models are offered beside the overview; the settings have them all.
+/// Maximum number of models offered; the settings offer all.
 const MODELS: usize = 30;
 
-/// What is offered in place of what an agent thinks with.
+/// The choices of model and thinking level.
 pub(super) struct Offered {
-    /// Where a choice goes.
+    /// Address of the form.
     pub action: String,
     pub models: Vec<Choice>,
     pub thinking: Vec<Choice>,
 }
 
-/// What can be chosen for an agent that uses a model now.
+/// The choices for an agent, given its current model.
 pub(super) fn offered(
     ws: &Ws,
     snap: &Snap<'_>,
@@ -50,7 +50,7 @@ pub(super) fn offered(
     })
 }
 
-/// One of both.
+/// Either field may be absent.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct ThinkingForm {

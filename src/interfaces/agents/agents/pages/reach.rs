@@ -1,4 +1,4 @@
-//! Which hosts agents reach, on the pages of settings.
+//! Allowed hosts in the settings.
 
 use axum::response::Response;
 use serde::Deserialize;
@@ -18,7 +18,7 @@ use web::shell::Flash;
 
 use crate::agents::at::At;
 
-/// What a form says: a host a line.
+/// The form: one host per line.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct ReachForm {

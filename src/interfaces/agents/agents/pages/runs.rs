@@ -1,4 +1,4 @@
-//! The runs of one agent.
+//! The runs of an agent.
 
 use askama::Template;
 use axum::response::Response;
@@ -122,7 +122,7 @@ fn row(ws: &Ws, snap: &Snap<'_>, when: &When, run: &Run) -> Result<Row, StoreErr
     })
 }
 
-/// State or outcome of a run: its word and what people read.
+/// State or outcome of a run: word and label.
 fn state(run: &Run) -> (&'static str, String) {
     if run.state != RunState::Ended {
         let word = if run.state == RunState::Running { "working" } else { run.state.word() };

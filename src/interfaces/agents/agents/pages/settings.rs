@@ -1,4 +1,4 @@
-//! How an agent is set.
+//! The settings of an agent.
 
 use askama::Template;
 use axum::response::Response;
@@ -44,7 +44,7 @@ use super::{chosen, find, line, model_choices, model_wish, thinking_choices};
 #[serde(default)]
 pub(super) struct AgentSettingsForm {
     rev: String,
-    /// What the fields began with, as [`Began`].
+    /// The initial field values, as [`Began`].
     began: String,
     name: String,
     emoji: String,
@@ -73,7 +73,7 @@ struct SettingsPage {
     emojis: Vec<Choice>,
     models: Vec<Choice>,
     thinking: Vec<Choice>,
-    /// Whether it has a model of its own: only then it has a list of its own to fall back on.
+    /// Whether the agent has a model of its own; only then does it have its own fallback list.
     has_model: bool,
     fallbacks: Vec<turns::Place>,
     fallbacks_href: String,
@@ -82,30 +82,30 @@ struct SettingsPage {
     queue_href: String,
     talk: preferences::Fields,
     talk_href: String,
-    /// What bounds its runs.
+    /// The limits of its runs.
     bounds: run_limits::Fields,
     bounds_history: String,
-    /// The hosts that it reaches, one a line.
+    /// The allowed hosts, one per line.
     only: String,
     reach_history: String,
-    /// When it begins work and how much.
+    /// When the agent starts work, and how much.
     pace: pace::Fields,
     pace_history: String,
-    /// What it has, and who could get it when it is archived.
+    /// What the agent owns, and who can take it over on archiving.
     leaves: Leaves,
 }
 
-/// What an agent has that somebody has to take over.
+/// What another agent or person must take over.
 struct Leaves {
-    /// What stands at the field for its tasks; empty when it has none.
+    /// Label of the field for its tasks; empty if it has none.
     tasks: String,
     tasks_to: Vec<Choice>,
-    /// What stands at the field for its routines; empty when it has none.
+    /// Label of the field for its routines; empty if it has none.
     routines: String,
     routines_to: Vec<Choice>,
-    /// All of it in a sentence; empty when it has nothing.
+    /// Summary in a sentence; empty if it owns nothing.
     has: String,
-    /// What else becomes of it.
+    /// Further effects of archiving.
     told: String,
 }
 
@@ -266,7 +266,7 @@ fn page(
     })
 }
 
-/// What the form asks for, or all that is wrong with it at once.
+/// Parses the form; returns all errors at once.
 fn changes(typed: &AgentSettingsForm) -> Result<Changes, Wrong> {
     let whole = |field: &str, text: &str| {
         let message = "write a whole number";
@@ -279,7 +279,7 @@ fn changes(typed: &AgentSettingsForm) -> Result<Changes, Wrong> {
     wrong.note(rules::good_description(&typed.description));
     let budget = wrong.join(budget(&typed.budget)).flatten();
     wrong.note(rules::good_budget(budget));
-    // A share above 255 is as wrong as one above 100.
+    // A share above 255 is reported like one above 100.
     let share = wrong.join(whole("budget_soft", &typed.budget_soft));
     let share = share.map(|share| u8::try_from(share).unwrap_or(u8::MAX));
     share.and_then(|share| wrong.note(rules::good_share(share)));
@@ -303,7 +303,7 @@ fn changes(typed: &AgentSettingsForm) -> Result<Changes, Wrong> {
         budget_micros: Some(budget),
         budget_soft_pct: share,
         max_output: tokens,
-        // Its profile and whom it reports to are changed on its page.
+        // Profile and manager are changed on the agent's page.
         ..Changes::default()
     })
 }

@@ -1,4 +1,4 @@
-//! What an agent spent this month, on its overview.
+//! What an agent spent this month, for its overview.
 
 use jiff::civil::Date;
 
@@ -44,7 +44,7 @@ pub(super) fn budget_view(
     let spent = usage::agent_month(snap, agent.id, when.now)?;
     let today = usage::agent_day(snap, agent.id, when.now)?;
     let (limit, percent, tone) = budget(agent, spent);
-    // Months and days of money are those of UTC: a budget ends at one moment for all.
+    // Budgets count days and months in UTC, so a budget ends at the same time for everyone.
     let date = when.now.to_zoned(jiff::tz::TimeZone::UTC).date();
     let days = days(snap, agent, date, day_of(when.now))?;
     Ok(BudgetView {
@@ -69,7 +69,7 @@ pub(super) fn budget_view(
     })
 }
 
-/// Where the month ends at this pace.
+/// Projected cost at the end of the month.
 fn pace(agent: &Agent, spent: i64, date: Date) -> String {
     if spent <= 0 {
         return "Nothing spent yet.".to_owned();

@@ -1,4 +1,5 @@
-//! What an agent could take over from its template, file by file, and the list of all agents that could.
+//! Upgrading an agent to the newest version of its template, file by file, and the list of all agents that can be
+//! upgraded.
 
 use std::collections::BTreeMap;
 
@@ -34,18 +35,18 @@ use super::versions::{Line, lines};
 use super::{When, find};
 use crate::agents::at::At;
 
-/// The template of an agent, as its page names it.
+/// An agent's template.
 pub(super) struct TemplateView {
     pub name: String,
-    /// When its version was made; empty when that is not known.
+    /// Date of the agent's version; empty if unknown.
     pub of: String,
-    /// Empty for one that is archived.
+    /// Address of the upgrade; empty for an archived agent.
     pub href: String,
-    /// Whether there is a newer one that nobody declined.
+    /// Whether there is a newer version that was not dismissed.
     pub is_behind: bool,
 }
 
-/// What the page of an agent says of its template.
+/// The template for the page of an agent.
 pub(super) fn template(ws: &Ws, when: &When, agent: &Agent) -> TemplateView {
     let agents = std::slice::from_ref(agent);
     let told = || {
@@ -60,7 +61,7 @@ pub(super) fn template(ws: &Ws, when: &When, agent: &Agent) -> TemplateView {
         name: called(&agent.template),
         of: version.map(|version| day(when, &version)).unwrap_or_default(),
         href: match agent.archived_at {
-            // Nobody works with its files.
+            // The files of an archived agent are not in use.
             Some(_) => String::new(),
             None => ws.url(&format!("agents/{}/upgrade", agent.slug)),
         },
@@ -68,7 +69,7 @@ pub(super) fn template(ws: &Ws, when: &When, agent: &Agent) -> TemplateView {
     }
 }
 
-/// A template by the name that people know.
+/// The display name of a template.
 fn called(template: &str) -> String {
     templates::find(template).map_or(template, |one| &one.manifest.name).to_owned()
 }
@@ -77,34 +78,34 @@ fn day(when: &When, version: &Version) -> String {
     version.at.to_zoned(when.zone.clone()).strftime("%-d %B %Y").to_string()
 }
 
-/// A version of which another one may be as old as a minute.
+/// Date, time and commit of a version: two versions can be a minute apart.
 fn exactly(when: &When, version: &Version) -> String {
     let at = version.at.to_zoned(when.zone.clone()).strftime("%-d %B %Y, %H:%M").to_string();
     format!("{at} ({})", version.commit.short())
 }
 
-/// A place in which somebody chooses.
+/// A conflicting place in a file.
 struct PlaceView {
     name: String,
     mine: String,
     theirs: String,
 }
 
-/// A file in which somebody chooses.
+/// A file with conflicts.
 struct ClashView {
     path: String,
     is_text: bool,
     places: Vec<PlaceView>,
 }
 
-/// A file and what becomes of it.
+/// A changed file.
 struct FileView {
     path: String,
     href: String,
     lines: Vec<Line>,
 }
 
-/// Files of which the same becomes.
+/// Files with the same kind of change.
 struct Group {
     title: &'static str,
     about: &'static str,
@@ -117,7 +118,7 @@ struct WordView {
     after: String,
 }
 
-/// An offer as its page shows it.
+/// The available upgrade.
 struct View {
     name: String,
     template: String,
@@ -131,7 +132,7 @@ struct View {
     clashes: Vec<ClashView>,
     groups: Vec<Group>,
     words: Vec<WordView>,
-    /// Other templates to move to.
+    /// Other templates to switch to.
     templates: Vec<Choice>,
     manages: bool,
 }
@@ -144,7 +145,7 @@ struct UpgradePage {
     view: View,
 }
 
-/// What a file that changes is called, and what it means for it.
+/// Title and explanation of each kind of change.
 const GROUPS: [(&[Fate], &str, &str); 5] = [
     (
         &[Fate::Merged, Fate::Clash],
@@ -210,7 +211,7 @@ fn view(when: &When, agent: &Agent, head: &Head, offer: &Offer) -> View {
             .iter()
             .filter(|change| fates.contains(&change.fate))
             .map(|change| file(head, change))
-            // A clash is shown once more where lines of the template come beside it.
+            // A conflicting file is listed again if it also gets non-conflicting lines from the template.
             .filter(|file| !file.lines.is_empty() || !fates.contains(&Fate::Clash))
             .collect(),
     };
@@ -243,7 +244,7 @@ fn view(when: &When, agent: &Agent, head: &Head, offer: &Offer) -> View {
     }
 }
 
-/// The field for a place of a file, by their numbers: the mark of the form says what they are numbers of.
+/// Form field of a conflicting place. The numbers refer to the offer that the form's `mark` identifies.
 fn field(file: usize, place: usize) -> String {
     format!("place-{file}-{place}")
 }
@@ -251,7 +252,7 @@ fn field(file: usize, place: usize) -> String {
 fn file(head: &Head, change: &Change) -> FileView {
     let (now, then) = change.texts();
     let told = diff::unified(&change.path, &now, &then);
-    // The two lines above the first place name the file.
+    // Skip the two header lines, which name the file.
     let told = told.splitn(3, '\n').nth(2).unwrap_or_default();
     FileView {
         href: format!("{}/files?path={}", head.base, query_value(&change.path)),
@@ -260,7 +261,7 @@ fn file(head: &Head, change: &Change) -> FileView {
     }
 }
 
-/// `POST /agents/{slug}/upgrade`: takes it over as it was chosen.
+/// `POST /agents/{slug}/upgrade`: applies the upgrade with the selected sides.
 pub(super) async fn take(
     app: App,
     at: At<PageError>,
@@ -302,7 +303,7 @@ pub(super) async fn take(
     Ok(flash::say(&app, told, hx.go_to(&to)))
 }
 
-/// What a person can do something about stands on the page; all else is an error.
+/// Shows an error that a person can act on as a notice; returns any other error.
 fn refused(error: UpgradeError) -> Result<Flash, PageError> {
     match error {
         error @ (UpgradeError::Working(_)
@@ -335,7 +336,7 @@ pub(super) struct Which {
     commit: String,
 }
 
-/// `POST /agents/{slug}/upgrade/undo`: takes an upgrade back.
+/// `POST /agents/{slug}/upgrade/undo`: reverts an upgrade.
 pub(super) async fn undo(
     app: App,
     at: At<PageError>,
@@ -358,12 +359,12 @@ pub(super) async fn undo(
     Ok(flash::say(&app, told, hx.go_to(&at.ws.url(&format!("agents/{}/upgrade", at.agent.slug)))))
 }
 
-/// An agent in the list of those that could take something over.
+/// An agent with an available upgrade.
 struct Row {
     face: Face,
     href: String,
     template: String,
-    /// The version that it has; empty when that is not known.
+    /// Date of the agent's version; empty if unknown.
     from: String,
     to: String,
     about: String,
@@ -375,7 +376,7 @@ struct Row {
 struct UpgradesPage {
     shell: Shell,
     rows: Vec<Row>,
-    /// What the button for those says that need no choice; empty when there are none.
+    /// Label of the button that applies all upgrades without conflicts; empty if there are none.
     take: String,
     all_href: String,
 }
@@ -418,7 +419,7 @@ fn row(ws: &Ws, when: &When, (agent, face): (&Agent, Face), offer: &Offer) -> Ro
     }
 }
 
-/// `POST /agents/upgrades`: takes over what needs no choice, for all of them.
+/// `POST /agents/upgrades`: applies all upgrades without conflicts.
 pub(super) async fn take_clean(
     app: App,
     ws: Ws,

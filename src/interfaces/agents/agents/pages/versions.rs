@@ -1,5 +1,4 @@
-//! What became of an agent's files: its commits, what one of them changed, the file as it was then, and
-//! the way back to that.
+//! History of an agent's files: commits, diffs, former versions, and restoring them.
 
 use askama::Template;
 use axum::response::Response;
@@ -26,17 +25,17 @@ use web::time::RelTime;
 use super::{When, files};
 use crate::agents::at::At;
 
-/// Commits of one page.
+/// Commits per page.
 const PAGE: usize = 30;
-/// How many lines of one comparison are shown.
+/// Maximum number of lines of a diff.
 const MAX_LINES: usize = 1_000;
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
 pub(super) struct VersionsPageParams {
-    /// A file or folder; all files when it is empty.
+    /// A file or folder; empty for all files.
     path: String,
-    /// The commit that is looked at; the newest when it is empty.
+    /// The displayed commit; empty for the newest.
     commit: String,
     /// Only commits before this one.
     before: String,
@@ -51,20 +50,20 @@ struct Row {
     current: bool,
 }
 
-/// A line of a comparison.
+/// A line of a diff.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Line {
     Same(String),
     New(String),
     Old(String),
-    /// Where the next lines stand: "line 12".
+    /// Position of the next lines: "line 12".
     Place(String),
 }
 
-/// What a commit did to a file.
+/// Changes of a commit to a file.
 pub(super) struct DiffView {
     pub path: String,
-    /// What became of this file.
+    /// Address of the file's history.
     pub href: String,
     pub what: String,
     pub added: usize,
@@ -73,7 +72,7 @@ pub(super) struct DiffView {
     pub notice: &'static str,
 }
 
-/// A file as it was then.
+/// A former version of a file.
 struct ThenView {
     size: String,
     text: String,
@@ -81,7 +80,7 @@ struct ThenView {
     is_now: bool,
 }
 
-/// The commit that is looked at.
+/// The displayed commit.
 struct Open {
     id: String,
     short: String,
@@ -90,7 +89,7 @@ struct Open {
     at: RelTime,
     run: String,
     run_href: String,
-    /// Whether it took an upgrade over, which can be taken back as a whole.
+    /// Whether the commit is a template upgrade, which can be reverted as a whole.
     is_upgrade: bool,
     files: Vec<DiffView>,
     more: usize,
@@ -102,16 +101,16 @@ struct Open {
 struct VersionsPage {
     shell: Shell,
     head: Head,
-    /// Where the history is.
+    /// Address of the history.
     base: String,
     path: String,
-    /// Where the file is, or all files are.
+    /// Address of the file, or of all files.
     file: String,
     rows: Vec<Row>,
     next: String,
     open: Option<Open>,
     may: bool,
-    /// Whether an older version of the file may come back.
+    /// Whether the version can be restored.
     restores: bool,
 }
 
@@ -219,7 +218,7 @@ pub(super) fn diff_view(base: &str, diff: FileDiff) -> DiffView {
     }
 }
 
-/// The lines of a comparison in the usual form.
+/// Parses hunks of a unified diff.
 pub(super) fn lines(hunks: &str) -> Vec<Line> {
     let mut all = Vec::new();
     for line in hunks.lines() {
@@ -228,7 +227,7 @@ pub(super) fn lines(hunks: &str) -> Vec<Line> {
             Some('@') => Line::Place(place(line)),
             Some('+') => Line::New(rest.as_str().to_owned()),
             Some('-') => Line::Old(rest.as_str().to_owned()),
-            // A last line without an end is said in a line of its own.
+            // Marks a missing newline at the end of the file.
             Some('\\') => continue,
             _ => Line::Same(rest.as_str().to_owned()),
         };
@@ -261,7 +260,7 @@ pub(super) struct Back {
     commit: String,
 }
 
-/// `POST /agents/{slug}/history`: brings a version back.
+/// `POST /agents/{slug}/history`: restores a version.
 pub(super) async fn bring_back(
     app: App,
     At { ws, who, agent, .. }: At<PageError>,

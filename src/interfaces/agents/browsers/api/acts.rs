@@ -1,7 +1,7 @@
-//! What somebody does in the browser of an agent through the API: tabs, looks and acts.
+//! Browser control through the API: tabs, snapshots and actions.
 //!
-//! An act waits until nobody else acts, is refused while somebody has the wheel, and is written down before it is done.
-//! The agent hears of it when it acts next; what it has seen of a page stays what it is.
+//! An action waits until no other action is in progress, is refused while a person is in control, and is recorded
+//! before it executes. The agent is notified at its next action; its last snapshot is unaffected.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,14 +38,13 @@ use super::looks::in_light;
 use super::news::Before;
 use super::{BrowserTab, BrowserView, found, view};
 
-/// How long an act waits until nobody else acts.
+/// How long an action waits for another one to finish.
 const WAITS: Duration = Duration::from_secs(10);
-/// So many acts are sent at once.
+/// Maximum number of actions in one request.
 const AT_ONCE: usize = 20;
-/// Why no repeat of an act is known by a key.
+/// Why actions take no `Idempotency-Key`.
 pub(super) const ONCE: &str = "an act that was sent is never done again by itself; look first";
 
-/// Routes below `/api/v1`.
 pub(super) fn routes() -> Routes {
     Routes::new()
         .post(
@@ -229,7 +228,7 @@ pub(super) fn open_tabs(ws: &Ws, who: &Person, agent: &Agent) -> Result<Vec<TabI
     seen(ws, who, agent.id, browser.as_ref().map_or_else(Vec::new, Browser::open_tabs))
 }
 
-/// A tab that is open and that this person may see; without a number the one at work.
+/// An open tab that this person may see; without a number the active one.
 pub(super) fn page(
     ws: &Ws,
     who: &Person,
@@ -246,7 +245,7 @@ pub(super) fn page(
     Ok(browser.and_then(|browser| browser.open_page(number)).ok_or_else(gone)?)
 }
 
-/// Refuses what acts while somebody has the wheel.
+/// Refuses an action while a person is in control.
 fn free(stage: &Stage) -> Result<(), BrowserError> {
     match stage.standing().driver {
         Some(driver) => Err(BrowserError::HumanInControl(driver.name)),
@@ -254,7 +253,7 @@ fn free(stage: &Stage) -> Result<(), BrowserError> {
     }
 }
 
-/// Somebody acts, and nobody else does.
+/// Exclusive use of an agent's browser by one person.
 pub(super) struct Turn<'a> {
     pub(super) ws: &'a Ws,
     pub(super) who: &'a Person,
@@ -266,7 +265,7 @@ pub(super) struct Turn<'a> {
 }
 
 impl<'a> Turn<'a> {
-    /// Waits until nobody else acts, and writes down who does now.
+    /// Waits for exclusive use and records who acts.
     pub(super) async fn take(
         ws: &'a Ws,
         who: &'a Person,
@@ -285,7 +284,7 @@ impl<'a> Turn<'a> {
         };
         let held = turn.ok_or(BrowserError::Ended)?;
         stage.settle(&browser).await;
-        // Whoever has typed a credential may send the form.
+        // A person who has typed a credential may submit the form.
         if stage.is_dark() && stage.standing().typed_by != Some(who.account.uuid()) {
             return Err(BrowserError::Hidden.into());
         }
@@ -296,7 +295,7 @@ impl<'a> Turn<'a> {
         Ok(Self { ws, who, agent, browser, stage, _held: held })
     }
 
-    /// Does something, unless somebody wants the wheel meanwhile. The agent hears that it was done.
+    /// Carries out an action and notifies the agent. The action is aborted if a person takes control.
     pub(super) async fn does<T>(
         &self,
         work: impl Future<Output = Result<T, ApiError>>,
@@ -326,10 +325,10 @@ impl<'a> Turn<'a> {
         if !url.is_empty() {
             match hang::in_time(hang::ACT_WITHIN, page.navigate(url)).await {
                 Ok(opened) => before.loads = !opened.is_loaded,
-                // Its address may come yet.
+                // The page may still load.
                 Err(error @ BrowserError::NotCome { .. }) => return Err(error.into()),
                 Err(error) => {
-                    // ok: an empty tab is in nobody's way
+                    // ok: an empty tab is harmless
                     page.close().await.ok();
                     return Err(error.into());
                 }
@@ -376,7 +375,7 @@ impl<'a> Turn<'a> {
         }
     }
 
-    /// Acts one after the other.
+    /// Carries out actions in order. Stops at the first failure or change of page.
     async fn acts(&self, all: &[ActBody]) -> Result<BatchView, ApiError> {
         let mut results = Vec::new();
         for (at, one) in all.iter().enumerate() {
@@ -389,7 +388,7 @@ impl<'a> Turn<'a> {
                     return Ok(BatchView { results, aborted: Some(why) });
                 }
             }
-            // ok: a tab that is gone has another document, too
+            // ok: a closed tab counts as a changed document
             if at + 1 < all.len() && page.document().ok().flatten() != before {
                 let why = format!("another page came with act {}", at + 1);
                 return Ok(BatchView { results, aborted: Some(why) });
@@ -415,7 +414,7 @@ impl<'a> Turn<'a> {
     }
 }
 
-/// A page may close its own tab when it is acted on.
+/// Accepts a closed tab: a page may close its own tab in response to an action.
 fn closed(error: BrowserError) -> Result<(), BrowserError> {
     match error {
         BrowserError::TabClosed => Ok(()),
@@ -470,7 +469,7 @@ async fn close(
     with_tab((&ws, &who, &name), tab, OfTab::Close).await
 }
 
-/// What becomes of a tab.
+/// An action on a tab.
 #[derive(Clone, Copy)]
 enum OfTab {
     Show,

@@ -1,7 +1,7 @@
-//! One act through the API: what it takes, what lets it through, how it is done.
+//! One browser action through the API: parameters, access checks, execution.
 //!
-//! Nobody is asked before a person's program acts, as nobody is before the person does. What a permission refuses for the
-//! browser of this agent is refused here, too, and so are hosts and scripts that its rules close.
+//! An action by a person's program needs no approval, like an action by the person. Permissions that deny an action to
+//! this agent's browser apply here too, and so do the hosts and scripts that its policy blocks.
 
 use std::time::Duration;
 
@@ -23,12 +23,12 @@ use net::guard;
 use web::error::{ApiError, Failure};
 use web::session::Person;
 
-/// How long `wait` waits unless asked, in seconds, and at most.
+/// Default and maximum duration of `wait`, in seconds.
 const SECONDS: u64 = 10;
 const MAX_SECONDS: u64 = 60;
-/// How long a look behind what waits by its own words may take.
+/// Extra time for the snapshot after a wait.
 const BEHIND: Duration = Duration::from_secs(4);
-/// How far `scroll` goes unless asked, in pixels.
+/// Default distance of `scroll`, in pixels.
 const SCROLL: f64 = 600.0;
 
 /// What is done.
@@ -82,14 +82,14 @@ pub(super) struct ActBody {
 }
 
 impl Kind {
-    /// Whether another page comes by it.
+    /// Whether the action loads another page.
     pub(super) fn brings_a_page(self) -> bool {
         matches!(self, Self::Navigate | Self::Back | Self::Forward | Self::Reload)
     }
 }
 
 impl ActBody {
-    /// One that only moves a tab, to an address where it is told one.
+    /// A navigation of a tab, with an address if the kind takes one.
     pub(super) fn moving(kind: Kind, tab: Option<u32>, url: Option<String>) -> Self {
         Self {
             kind,
@@ -111,7 +111,7 @@ impl ActBody {
         Ok(refs::parse(part.ok_or_else(|| ApiError::invalid("ref", "name a part: e12"))?)?)
     }
 
-    /// Where it is aimed; nothing for what only looks or moves.
+    /// The target; `None` for an action that only reads or navigates.
     fn aim(&self) -> Result<Option<Aim>, ApiError> {
         Ok(match (self.kind, self.x, self.y) {
             (Kind::Click, Some(x), Some(y)) if self.part.is_none() => {
@@ -142,7 +142,7 @@ impl ActBody {
         Duration::from_secs(self.seconds.unwrap_or(SECONDS).clamp(1, MAX_SECONDS))
     }
 
-    /// How long it may take with all that belongs to it.
+    /// Time limit of the action, including the snapshot after it.
     pub(super) fn budget(&self) -> Duration {
         match self.kind {
             Kind::Wait | Kind::Evaluate => self.seconds() + BEHIND,
@@ -163,9 +163,9 @@ fn forbidden(code: &str, why: impl Into<String>) -> ApiError {
     ApiError(Failure::new(ProblemKind::Forbidden, code, why))
 }
 
-/// Refuses an address that is closed to the browser of this agent, or that a permission refuses.
+/// Refuses an address that the agent's browser policy or a permission blocks.
 pub(super) fn may_open(ws: &Ws, agent: &Agent, url: &str) -> Result<(), ApiError> {
-    // ok: what is no address is refused when it is opened
+    // ok: opening an invalid address fails later
     let Some(at) = browser::page::address(url).ok().and_then(|url| guard::parse(&url).ok()) else {
         return Ok(());
     };
@@ -175,7 +175,7 @@ pub(super) fn may_open(ws: &Ws, agent: &Agent, url: &str) -> Result<(), ApiError
     unless_refused(ws, agent, Some(("GET", at.as_str())))
 }
 
-/// Refuses what a permission refuses for the browser of this agent, whoever acts in it, and scripts where they are off.
+/// Refuses what a permission denies to this agent's browser, whoever acts, and scripts where they are disabled.
 pub(super) async fn let_through(
     ws: &Ws,
     agent: &Agent,
@@ -204,7 +204,7 @@ pub(super) async fn let_through(
     may_act(ws, agent, &stake, &acts)
 }
 
-/// Refuses what a permission refuses of these acts at a site.
+/// Refuses actions at a site that a permission denies.
 pub(super) fn may_act(
     ws: &Ws,
     agent: &Agent,
@@ -226,7 +226,7 @@ fn unless_refused(ws: &Ws, agent: &Agent, does: Option<(&str, &str)>) -> Result<
     }
 }
 
-/// The field that an act writes to, if it takes a credential: nobody sees it from then on.
+/// The field that the action types a credential into, if any. From then on capture is paused.
 pub(super) async fn credential(page: &Page, body: &ActBody) -> Result<Option<u32>, ApiError> {
     let field = match (body.kind, &body.part) {
         (Kind::Type | Kind::Fill | Kind::Press, Some(_)) => page.field(body.part()?).await?,

@@ -1,5 +1,5 @@
-//! What a browser keeps and what its pages say and fetch, told by names: no value of a cookie, a storage or a query
-//! leaves it. In the dark nothing is told, nor of a page into which a password was typed.
+//! Inspection of an agent's browser. Cookies, storage and queries are listed by name; their values never leave the
+//! browser. While capture is paused, and on a page with a typed password, nothing is returned.
 
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse as _, Response};
@@ -22,7 +22,6 @@ use web::session::Person;
 use super::acts::{ONCE, TabBody, Turn, page};
 use super::found;
 
-/// Routes below `/api/v1`.
 pub(super) fn routes() -> Routes {
     Routes::new()
         .get(
@@ -265,7 +264,7 @@ impl Stored {
     }
 }
 
-/// What is looked up in a page, in the light alone: what came with the dark is not told.
+/// Reads from a page only while capture is active. Discards the result if capture was paused in the meantime.
 pub(super) async fn in_light<T>(
     ws: &Ws,
     agent: &Agent,
@@ -277,7 +276,7 @@ pub(super) async fn in_light<T>(
         return Err(BrowserError::Hidden.into());
     }
     let found = hang::in_time(hang::ACT_WITHIN, look).await;
-    // What went wrong may be told in words of the page, too.
+    // Errors can contain text of the page, too.
     match stage.is_dark() || stage.light() != light {
         true => Err(BrowserError::Hidden.into()),
         false => Ok(found?),
@@ -361,7 +360,7 @@ async fn cookies(ws: Ws, _: Person, Path(name): Path<String>) -> Result<Json<Coo
     Ok(Json(Cookies { items: all.into_iter().map(CookieView::from).collect() }))
 }
 
-/// The cookies behind a change.
+/// The cookies after a change.
 async fn changed(turn: &Turn<'_>) -> Result<Json<Cookies>, ApiError> {
     let all = turn.browser.cookies().await?;
     Ok(Json(Cookies { items: all.into_iter().map(CookieView::from).collect() }))

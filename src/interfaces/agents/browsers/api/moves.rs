@@ -1,4 +1,4 @@
-//! To an address, back, forward, anew: what `act` does as well, each by a path of its own.
+//! Navigation endpoints: open an address, back, forward, reload. `act` does the same.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -13,7 +13,6 @@ use web::session::Person;
 use super::acts::{ActView, ONCE, TabBody, act};
 use super::body::{ActBody, Kind};
 
-/// Routes below `/api/v1`.
 pub(super) fn routes() -> Routes {
     Routes::new()
         .post(

@@ -1,4 +1,4 @@
-//! What an act brings about beside the text of its page: dialogs, tabs, downloads, a page that asks for files.
+//! Side effects of a browser action: dialogs, tabs, downloads, file choosers.
 
 use std::collections::HashSet;
 
@@ -10,16 +10,16 @@ use web::error::ApiError;
 use super::super::downloads;
 use super::acts::{Turn, open_tabs};
 
-/// The longest address and name that are told, in characters.
+/// Maximum length of an address or a name, in characters.
 const MAX_URL: usize = 300;
 
-/// What there was before an act, to tell what came of it beside the text of its page.
+/// The state before an action, for finding its side effects.
 pub(super) struct Before {
     tabs: HashSet<u32>,
     dialogs: u64,
-    /// The files of downloads.
+    /// The downloaded files.
     downloads: HashSet<String>,
-    /// Whether the page that it brings still loads.
+    /// Whether the new page is still loading.
     pub(super) loads: bool,
 }
 
@@ -35,14 +35,14 @@ impl Before {
         })
     }
 
-    /// What happened since, in the words of the agents' tool. `open` are the tabs now.
+    /// The side effects, worded as in the agents' tool. `open` are the current tabs.
     pub(super) fn news(
         &self,
         turn: &Turn<'_>,
         page: &Page,
         open: &[TabInfo],
     ) -> Result<Vec<String>, ApiError> {
-        // ok: a tab that is closed shows none any more
+        // ok: a closed tab has no dialogs
         let mut news = page.dialogs_since(self.dialogs).unwrap_or_default();
         for tab in open.iter().filter(|tab| !self.tabs.contains(&tab.number)) {
             news.push(format!("new tab t{} {}", tab.number, escape::plain(&tab.url, MAX_URL)));

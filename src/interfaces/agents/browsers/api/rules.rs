@@ -1,4 +1,4 @@
-//! What the browser of an agent may do, what its tabs are told of their machine, and the files that go in and come out.
+//! Browser policy of an agent, device emulation of its tabs, and its uploads and downloads.
 
 use axum::extract::Request;
 use axum::http::HeaderMap;
@@ -27,7 +27,6 @@ use super::super::view;
 use super::acts::{ONCE, Turn};
 use super::{body, found};
 
-/// Routes below `/api/v1`.
 pub(super) fn routes() -> Routes {
     Routes::new()
         .get(

@@ -1,4 +1,4 @@
-//! Files from the machine of whoever has the wheel, for the chooser that a page has opened.
+//! Uploads from the person in control to an open file chooser.
 
 use std::io;
 
@@ -17,7 +17,7 @@ use web::extract::Path;
 use web::session::Person;
 use web::upload;
 
-/// So many files are sent at once.
+/// Maximum number of files per upload.
 const AT_ONCE: usize = 10;
 
 /// `POST /agents/{slug}/browser/upload`
@@ -30,7 +30,7 @@ pub(in crate::browsers) async fn give(
     let agent = super::super::found(&ws, &slug)?;
     let agent = agent.ok_or_else(|| ApiError::not_found("This agent"))?;
     let stage = ws.app.browsers.stage(ws.browser_of(agent.id)).ok_or(BrowserError::NotDriving)?;
-    // Before anything is read for nothing, and again when all has come.
+    // Checked before reading the upload, and again afterwards.
     waiting(&ws, &who, &agent, &stage)?;
     let files = arrived(&ws, request).await?;
     let page = waiting(&ws, &who, &agent, &stage)?;
@@ -38,7 +38,7 @@ pub(in crate::browsers) async fn give(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// The files of a form, for a page.
+/// The uploaded files of a form, for a page.
 pub(in crate::browsers) async fn arrived(
     ws: &Ws,
     request: Request,
@@ -56,7 +56,7 @@ pub(in crate::browsers) async fn arrived(
     Ok(opened.await.map_err(io::Error::other).flatten().map_err(BrowserError::Folder)?)
 }
 
-/// The page whose chooser waits for files of this person, who has the wheel.
+/// The page whose file chooser waits for this person, who must be in control.
 fn waiting(ws: &Ws, who: &Person, agent: &Agent, stage: &Stage) -> Result<Page, ApiError> {
     stage.steer(who.account.uuid())?;
     let page = super::super::shown(ws, who, agent.id)?;

@@ -1,4 +1,4 @@
-//! Carries out what a person does, one after the other. Whatever changes something needs the wheel.
+//! Carries out a person's actions in order. Actions that change something require control.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -21,17 +21,17 @@ use store::StoreError;
 use super::orders::Order;
 use super::{View, problem};
 
-/// The longest note that goes to the agent, in characters.
+/// Maximum length of a note to the agent, in characters.
 const MAX_NOTE: usize = 2_000;
 
-/// A page that takes longer for some input is left at once when its person wants that.
+/// After this time, an input that the page does not accept is abandoned as soon as the person wants to leave the page.
 const CALM: Duration = Duration::from_secs(1);
-/// How long a page may take for some input.
+/// Time limit for an input.
 const TAKEN_WITHIN: Duration = Duration::from_secs(5);
-/// Orders that are read while a page takes some input.
+/// Number of actions read while an input is pending.
 const MOST_WAITING: usize = 64;
 
-/// One person's hands on a browser.
+/// The input of one person to a browser.
 pub(super) struct Hands {
     view: View,
     key: Key,
@@ -45,7 +45,7 @@ impl Hands {
         Self { key, stage: Arc::clone(watcher.stage()), browser: watcher.browser().clone(), view }
     }
 
-    /// Carries out orders until none comes any more.
+    /// Carries out actions until the channel closes.
     pub(super) async fn work(self, mut orders: mpsc::Receiver<Order>, say: mpsc::Sender<String>) {
         let mut waiting = VecDeque::new();
         while let Some(order) = match waiting.pop_front() {
@@ -64,8 +64,8 @@ impl Hands {
         }
     }
 
-    /// Gives input to the page. Where the page does not take it, whatever leaves the page is not kept waiting by it, and
-    /// nor is anything by the input that came after it.
+    /// Sends input to the page. If the page does not accept it, actions that leave the page are not delayed, nor by
+    /// input queued after it.
     async fn put_in(
         &self,
         input: &Input,
@@ -73,7 +73,7 @@ impl Hands {
         waiting: &mut VecDeque<Order>,
     ) -> Result<(), BrowserError> {
         let who = self.view.who.account.uuid();
-        // What comes late, behind the wheel, is nobody's.
+        // Input that arrives after control was released is dropped.
         if !self.stage.drives(who) {
             return Ok(());
         }
@@ -153,7 +153,7 @@ impl Hands {
         page.navigate(url).await.map(drop)
     }
 
-    /// The tab at work, if this person may see it.
+    /// The active tab, if this person may see it.
     fn page(&self) -> Result<Page, BrowserError> {
         let open = self.browser.open_tabs();
         let tab = self.stage.standing().tab.filter(|tab| open.iter().any(|one| one.number == *tab));
@@ -177,7 +177,7 @@ impl Hands {
         if !who.access.may(Can::Agents) || !self.is_on(ws)? {
             return Err(BrowserError::NotDriving);
         }
-        // Nobody drives in a tab that is not theirs to see.
+        // Control requires a tab that the person may see.
         if let Ok(page) = self.page() {
             self.may_see(page.number())?;
         }
@@ -193,7 +193,7 @@ impl Hands {
         let agent = agent.id;
         let noted = ws.write(who, move |tx| rules::note_wheel(tx, agent, act)).await;
         if let Err(error) = noted {
-            // Nobody acts of whom there is no record.
+            // Control without a record is not allowed.
             self.stage.hand_back(Some(who.account.uuid()), "");
             return Err(unread(&error));
         }
@@ -218,7 +218,7 @@ impl Hands {
     }
 }
 
-/// The store says no; what it says is for the log.
+/// A store error. The details go to the log.
 fn unread(error: &StoreError) -> BrowserError {
     tracing::warn!(%error, "the wheel of a browser cannot be given");
     BrowserError::Ended

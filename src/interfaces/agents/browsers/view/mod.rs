@@ -1,15 +1,16 @@
-//! The live view of a browser: pictures and state to who watches, and what they do with the wheel.
+//! The live view of a browser: streams pictures and state to a viewer, and carries out the viewer's actions while in
+//! control.
 //!
 //! ```text
 //! to the page    bytes: width and height of the page (u16 each), then JPEG
-//!                {"state": …}      how things stand, when that has changed
-//!                {"problem": "…"}  why something was not done
-//! from the page  {"do": "ack"}     a picture was drawn; two may be on their way
+//!                {"state": …}      the state, after a change
+//!                {"problem": "…"}  why an action failed
+//! from the page  {"do": "ack"}     a picture was drawn; two may be in flight
 //!                {"do": "take"}, {"do": "hand", "note": "…"}, {"do": "hide"}, …   see `orders.rs`
 //! ```
 //!
-//! A view needs a ticket, which a page of ours gets by a form, and ends with what let it in. Whoever may not see the
-//! run that a tab belongs to gets no picture of that tab.
+//! A view requires a ticket, which our pages get through a form, and ends when its viewer loses access. A viewer who
+//! may not see the run of a tab gets no pictures of that tab.
 
 mod files;
 mod hands;
@@ -45,17 +46,17 @@ pub(super) use files::{arrived, give};
 use hands::Hands;
 use orders::Order;
 
-/// The largest message of a page, in bytes.
+/// Size limit of a message from the page, in bytes.
 const MAX_MESSAGE: usize = 64 * 1024;
-/// So many pictures may be on their way.
+/// Maximum number of unacknowledged pictures.
 const MOST: u8 = 2;
-/// Orders that wait to be carried out.
+/// Maximum number of queued actions.
 const QUEUE: usize = 128;
-/// How often it is looked how things stand.
+/// Interval at which the state is polled.
 const LOOK: Duration = Duration::from_millis(250);
-/// Every so many looks it is asked whether what let the view in still does.
+/// Access is re-checked every this many polls.
 const ASK: u32 = 4;
-/// How long a page may take to take something.
+/// Time limit for sending a message.
 const SENT_WITHIN: Duration = Duration::from_secs(10);
 
 /// `POST /agents/{slug}/browser/ticket`
@@ -111,32 +112,32 @@ pub(super) async fn watch(
     ))
 }
 
-/// How things stand, as a page is told.
+/// The state as sent to the page.
 #[derive(Serialize)]
 struct State {
     running: bool,
     tabs: Vec<Tab>,
-    /// The tab that is shown; none when there is none to see.
+    /// The displayed tab; `None` if none is visible to the viewer.
     tab: Option<u32>,
-    /// Who has the wheel: empty for the agent.
+    /// Name of the person in control; empty for the agent.
     driver: String,
     mine: bool,
-    /// Whether this person may take it.
+    /// Whether this person may take control.
     may: bool,
-    /// Whether they may take it from somebody else.
+    /// Whether this person may take control from another person.
     over: bool,
-    /// Why it is dark; empty in the light.
+    /// Why capture is paused; empty if it is active.
     dark: String,
-    /// Whether this person sees all the same.
+    /// Whether this person sees the page nevertheless.
     sees: bool,
-    /// Whether this person has hidden it.
+    /// Whether this person paused the capture.
     asked: bool,
     doing: String,
-    /// Where in the picture it is about to do so: left, top, width and height in parts of ten thousand.
+    /// Target of the agent's next action in the picture: left, top, width and height in ten-thousandths.
     aim: Option<[u16; 4]>,
-    /// What the page waits for of whoever has the wheel: `one` file, `many`, or nothing.
+    /// The open file chooser, for the person in control: `one`, `many`, or empty.
     chooser: &'static str,
-    /// How many downloads have come.
+    /// Number of completed downloads.
     came: usize,
 }
 
@@ -155,7 +156,7 @@ impl From<TabInfo> for Tab {
     }
 }
 
-/// Who watches whose browser.
+/// A viewer of an agent's browser.
 #[derive(Clone)]
 struct View {
     ws: Ws,
@@ -165,7 +166,7 @@ struct View {
 }
 
 impl View {
-    /// Shows and does until one side ends.
+    /// Streams and carries out actions until either side ends.
     async fn serve(&self, mut socket: WebSocket, watcher: Watcher) {
         let (order, orders) = mpsc::channel(QUEUE);
         let (say, said) = mpsc::channel(QUEUE);
@@ -178,7 +179,7 @@ impl View {
                 }
             }
         }
-        // ok: whoever has gone hears no word of it
+        // ok: the viewer may already be gone
         socket.send(Message::Close(None)).await.ok();
     }
 
@@ -212,7 +213,7 @@ impl View {
                     Some(Message::Text(text)) => match serde_json::from_str(text.as_str()) {
                         Ok(Order::Ack) => on_their_way = on_their_way.saturating_sub(1),
                         Ok(one) => if order.try_send(one).is_err() {
-                            // Whoever sends more than can be done is cut off.
+                            // A client that sends faster than actions complete is disconnected.
                             return Ok(());
                         },
                         Err(error) => {
@@ -264,7 +265,7 @@ impl View {
             sees: typed_by == Some(own),
             asked: typed_by == Some(own) && dark == Some(Why::Asked),
             dark: dark.map(|why| said_of(&why)).unwrap_or_default(),
-            // What is done in a tab that is not theirs to see is not told either.
+            // Actions in a tab that the viewer may not see are not shown either.
             aim: aim
                 .filter(|_| tab.is_some() && is_light)
                 .map(|spot| [spot.left, spot.top, spot.width, spot.height]),
@@ -281,7 +282,7 @@ impl View {
     }
 }
 
-/// Why it is dark, in words.
+/// Why capture is paused, in words.
 fn said_of(why: &Why) -> String {
     match why {
         Why::Typed => "A credential is being typed".to_owned(),
@@ -290,7 +291,7 @@ fn said_of(why: &Why) -> String {
     }
 }
 
-/// A picture with the size of the page in front.
+/// Prefixes a picture with the size of the page.
 fn framed(shown: &Shown) -> Vec<u8> {
     let picture = &shown.picture;
     let mut bytes = Vec::with_capacity(picture.bytes.len() + 4);
@@ -313,7 +314,7 @@ async fn send(socket: &mut WebSocket, message: Message) -> Result<(), axum::Erro
     }
 }
 
-/// Why something was not done, as a page is told.
+/// An error message for the page.
 fn problem(error: &BrowserError) -> String {
     json!({ "problem": web::form::sentence(&error.to_string()) }).to_string()
 }

@@ -1,62 +1,62 @@
-//! What a page says of what its person does.
+//! Messages from the page with a person's actions.
 
 use serde::Deserialize;
 
 use browser::screencast::{Button, Input, Key, Mouse, MouseAct, TouchAct, TouchPoint};
 
-/// One thing that is to be done.
+/// An action.
 #[derive(Debug, Deserialize)]
 #[serde(tag = "do", rename_all = "snake_case", deny_unknown_fields)]
 pub(super) enum Order {
     /// A picture was drawn.
     Ack,
-    /// The person takes the wheel, `over` from somebody else.
+    /// Takes control; `over` takes it from another person.
     Take {
         #[serde(default)]
         over: bool,
     },
-    /// The person gives it back.
+    /// Releases control.
     Hand {
         #[serde(default)]
         note: String,
     },
-    /// Nobody else sees the page.
+    /// Hides the page from all others.
     Hide,
-    /// They do again.
+    /// Ends the hiding.
     Unhide,
-    /// Another tab.
+    /// Switches to a tab.
     Tab {
         tab: u32,
     },
-    /// A new one.
+    /// Opens a tab.
     Open,
-    /// A tab goes.
+    /// Closes a tab.
     Close {
         tab: u32,
     },
-    /// Another address.
+    /// Opens an address.
     Go {
         url: String,
     },
-    /// The page before.
+    /// Goes back.
     Back,
-    /// The page anew.
+    /// Reloads the page.
     Reload,
     Mouse(Pointer),
-    /// Fingers.
+    /// Touch input.
     Touch {
         act: Finger,
         points: Vec<Place>,
     },
-    /// A key goes down.
+    /// Key down.
     Down(Stroke),
-    /// A key goes up.
+    /// Key up.
     Up(Stroke),
-    /// Text that was composed or pasted.
+    /// Composed or pasted text.
     Text {
         text: String,
     },
-    /// The chooser of files that the page has opened gets none.
+    /// Cancels the open file chooser.
     NoFile,
 }
 
@@ -79,7 +79,7 @@ pub(super) enum Finger {
     Tap,
 }
 
-/// One event of the mouse. `button` as the DOM counts: 0 left, 1 the wheel, 2 right, -1 none.
+/// A mouse event. `button` is the DOM value: 0 left, 1 middle, 2 right, -1 none.
 #[derive(Debug, Deserialize)]
 pub(super) struct Pointer {
     act: Press,
@@ -120,12 +120,12 @@ pub(super) struct Stroke {
 }
 
 impl Order {
-    /// Whether it leaves the page as it is.
+    /// Whether the action leaves the current page.
     pub(super) fn leaves(&self) -> bool {
         matches!(self, Self::Go { .. } | Self::Back | Self::Reload | Self::Close { .. })
     }
 
-    /// As the page of the browser takes it; none for what is done in another way.
+    /// The action as browser input; `None` for other actions.
     pub(super) fn input(&self) -> Option<Input> {
         Some(match self {
             Self::Mouse(pointer) => Input::Mouse(pointer.mouse()),

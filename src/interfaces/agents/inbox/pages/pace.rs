@@ -1,4 +1,4 @@
-//! When an agent begins work and how much, in its settings.
+//! When an agent starts work and how much, in its settings.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ use web::hx::Hx;
 use web::session::Person;
 use web::shell::Flash;
 
-/// What a form says; each day is a field.
+/// The form; each day is a field.
 type FormValues = BTreeMap<String, String>;
 
 fn wish(typed: &FormValues) -> Result<PaceRequest, &'static str> {

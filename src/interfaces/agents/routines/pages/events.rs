@@ -1,4 +1,4 @@
-//! All events that routines can wait for, with their fields: the table of `registry`, for people.
+//! The events that can trigger routines, with their fields; generated from `registry`.
 
 use askama::Template;
 use axum::response::Response;
@@ -32,11 +32,11 @@ struct EventsPage {
 
 #[derive(Deserialize)]
 pub(super) struct EventsParams {
-    /// The group whose events are shown, by its label; the first when there is no such group.
+    /// Label of the group to show; the first group if unknown.
     group: Option<String>,
 }
 
-/// Lists the events of one group: those of all groups are 400 KB.
+/// Lists the events of one group; all groups together are 400 KB.
 pub(super) async fn list(
     ws: Ws,
     shell: Shell,

@@ -1,4 +1,4 @@
-//! The form of a routine, new or changed, with a preview in words.
+//! The form of a new or existing routine, with a preview in words.
 
 use askama::Template;
 use axum::response::Response;
@@ -38,7 +38,7 @@ use web::{flash, format, html};
 
 use super::typed::{ANY_ROWS, ROWS, RoutineForm};
 
-/// How a schedule repeats, in the order of the form.
+/// Kinds of repetition, in the order of the form.
 const CADENCES: [(CadenceKind, &str); 9] = [
     (CadenceKind::EveryNMinutes, "Every few minutes"),
     (CadenceKind::EveryNHours, "Every few hours"),
@@ -50,11 +50,11 @@ const CADENCES: [(CadenceKind, &str); 9] = [
     (CadenceKind::Cron, "Cron expression"),
     (CadenceKind::Once, "Once"),
 ];
-/// The event that a new one waits for, until another is chosen.
+/// The event preselected in a new routine.
 const USUAL_EVENT: &str = "task.status";
 const DAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
 
-/// A line of the form in which a condition is chosen.
+/// A condition row of the form.
 struct ConditionRow {
     row: String,
     label: String,
@@ -84,9 +84,9 @@ struct FormPage {
     month_days: Vec<Choice>,
     zones: Vec<Choice>,
     events: Vec<EventGroup>,
-    /// Where the fields of another event, and the roles of another template are.
+    /// Address that returns the fields of another event or the roles of another template.
     fields_url: String,
-    /// Where a new one is shown again with other fields, without script.
+    /// Address that shows a new routine with other fields again, without script.
     again_url: String,
     roles_url: String,
     events_url: String,
@@ -107,21 +107,21 @@ struct FormPage {
 web::region!(FormPage, as_conditions, FormConditions, "routines/form-conditions.html");
 web::region!(FormPage, as_roles, FormRoles, "routines/form-roles.html");
 
-/// Events that belong together.
+/// Events grouped in the choice.
 struct EventGroup {
     label: &'static str,
     choices: Vec<Choice>,
 }
 
-/// A field of the event, for whoever writes conditions and instructions.
+/// A field of the event, listed as help for conditions and instructions.
 struct KnownField {
     name: String,
     label: String,
-    /// What it is compared with.
+    /// The type or the allowed values.
     of: String,
 }
 
-/// A role of the chosen template.
+/// A role of the selected template.
 struct Role {
     n: usize,
     name: String,
@@ -141,7 +141,7 @@ fn condition_row(
     let mut known: Vec<(&str, &str)> = vec![("", "—")];
     known.extend(kind.iter().flat_map(|kind| kind.fields()).map(|one| (one.name, one.label)));
     known.extend(more.iter().map(|(field, label)| (field.as_str(), label.as_str())));
-    // One of another event stays to be seen, so that nothing that was typed is lost.
+    // A field of another event stays listed, so that no input is lost.
     if !known.iter().any(|(name, _)| *name == chosen) {
         known.push((&chosen, &chosen));
     }
@@ -155,7 +155,7 @@ fn condition_row(
     }
 }
 
-/// The fields that count the tasks of saved views, with their words.
+/// Pseudo-fields that count the tasks of shared saved views, with labels.
 fn views(read: &dyn Read, me: AccountId) -> Result<Vec<(String, String)>, RoutineError> {
     let all = looks::all(read, me)?.into_iter().filter(|view| view.shared);
     let one = |view: looks::View| {
@@ -164,7 +164,7 @@ fn views(read: &dyn Read, me: AccountId) -> Result<Vec<(String, String)>, Routin
     Ok(all.map(one).collect())
 }
 
-/// The fields that people gave the records of an event, with their labels.
+/// The custom fields of the event's records, with labels.
 fn own_fields(
     read: &dyn Read,
     kind: Option<&'static Kind>,
@@ -172,7 +172,7 @@ fn own_fields(
     kind.and_then(Kind::rows).map_or_else(|| Ok(Vec::new()), |rows| rows.own_fields(read))
 }
 
-/// What is said of the fields of an event, and of those that people gave its records.
+/// Describes an event's fields and its records' custom fields.
 fn known_fields(kind: Option<&'static Kind>, own: &[(String, String)]) -> Vec<KnownField> {
     let one = |field: &'static registry::Field| KnownField {
         name: field.name.to_owned(),
@@ -190,7 +190,7 @@ fn known_fields(kind: Option<&'static Kind>, own: &[(String, String)]) -> Vec<Kn
     kind.iter().flat_map(|kind| kind.fields()).map(one).chain(own).collect()
 }
 
-/// The templates, with the one that was chosen by its id or its name.
+/// The templates, with the one selected by id or name.
 fn template_choices(all: &[TaskTemplate], chosen: &str) -> Vec<Choice> {
     let none = Choice::new("", "None: only this task", chosen.is_empty());
     let one = |template: &TaskTemplate| {
@@ -200,7 +200,7 @@ fn template_choices(all: &[TaskTemplate], chosen: &str) -> Vec<Choice> {
     std::iter::once(none).chain(all.iter().map(one)).collect()
 }
 
-/// The roles of the chosen template, with who may have each.
+/// The roles of the selected template, with the candidates for each.
 fn roles(
     read: &dyn Read,
     all: &[TaskTemplate],
@@ -235,7 +235,7 @@ fn roles(
     Ok(templates::roles(&template.items).into_iter().enumerate().map(one).collect())
 }
 
-/// The page with what was typed.
+/// The form page with the current input.
 fn page(
     ws: &Ws,
     read: &dyn Read,
@@ -349,7 +349,7 @@ fn zone(read: &dyn Read) -> Result<String, RoutineError> {
     Ok(settings.map_or_else(|| "UTC".to_owned(), |settings| settings.zone))
 }
 
-/// An empty form; fields may come along in the address, or the routine that it is a copy of.
+/// An empty form, prefilled from the address or from a routine to copy.
 pub(super) async fn new(
     ws: Ws,
     who: Person,
@@ -373,7 +373,7 @@ pub(super) async fn new(
     html::page(&page)
 }
 
-/// The form as it is filled in so far.
+/// The form with the current input.
 fn of_typed(
     ws: &Ws,
     who: &Person,
@@ -383,7 +383,7 @@ fn of_typed(
     ws.read(|snap| page(ws, snap, (shell, typed, who.account), None))
 }
 
-/// The conditions, with the fields of the event that was chosen.
+/// The conditions part for the selected event.
 pub(super) async fn fields(
     ws: Ws,
     who: Person,
@@ -393,7 +393,7 @@ pub(super) async fn fields(
     html::fragment(&of_typed(&ws, &who, shell, typed)?.as_conditions())
 }
 
-/// The roles of the template that was chosen.
+/// The roles part for the selected template.
 pub(super) async fn roles_of(
     ws: Ws,
     who: Person,
@@ -403,7 +403,7 @@ pub(super) async fn roles_of(
     html::fragment(&of_typed(&ws, &who, shell, typed)?.as_roles())
 }
 
-/// The form of a routine that is there.
+/// The form of an existing routine.
 pub(super) async fn edit(
     ws: Ws,
     who: Person,
@@ -424,21 +424,21 @@ pub(super) async fn edit(
 #[template(path = "routines/_preview.html")]
 struct PreviewPart {
     words: String,
-    /// What it begins then.
+    /// What the routine starts.
     does: String,
     next: Vec<String>,
-    /// The titles of the tasks of a template, as they are written there.
+    /// The task titles of the template, as written there.
     tasks: Vec<String>,
-    /// How often that is and what it costs, when it is often; else empty.
+    /// Frequency and cost of a frequent schedule; otherwise empty.
     often: String,
 }
 
-/// From how many firings a day on it is said what they cost.
+/// From this many firings a day, the preview states the cost.
 const OFTEN: usize = 48;
-/// How many runs of the agent tell what one costs.
+/// How many of the agent's last runs the cost estimate uses.
 const LAST_RUNS: usize = 20;
 
-/// How often a schedule fires in a day, how much of that its agent begins, and what its last runs cost.
+/// Estimates how often a schedule fires in a day, how many of those runs its agent starts, and what its last runs cost.
 fn often(
     tx: &dyn Read,
     trigger: &Trigger,
@@ -477,7 +477,7 @@ fn often(
     Ok(told)
 }
 
-/// What is being typed, in a sentence, with the next times.
+/// The current input as a sentence, with the next firing times.
 pub(super) async fn preview(
     ws: Ws,
     who: Person,
@@ -515,13 +515,13 @@ pub(super) async fn preview(
                 often,
             }
         }
-        // What is wrong is said when the form is sent.
+        // Errors are reported when the form is submitted.
         Err(_) => PreviewPart { tasks, ..PreviewPart::default() },
     };
     html::fragment(&part)
 }
 
-/// Makes a routine.
+/// Creates a routine.
 pub(super) async fn create(
     app: App,
     ws: Ws,
@@ -533,7 +533,7 @@ pub(super) async fn create(
     keep(app, (ws, who), (hx, shell), (typed, once), None).await
 }
 
-/// Changes a routine.
+/// Saves a routine.
 pub(super) async fn save(
     app: App,
     ws: Ws,

@@ -1,4 +1,4 @@
-//! All routines: when each fires, whose it is, how it stands.
+//! The list of routines with schedule, agent and state.
 
 use askama::Template;
 use axum::response::Response;
@@ -24,10 +24,10 @@ use web::shell::{Flash, Shell};
 use web::time::RelTime;
 use web::{flash, format, html};
 
-/// The word for those that are put away.
+/// Filter word for archived routines.
 const DONE: &str = "done";
 
-/// What stands behind the question mark.
+/// Query parameters.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct RoutinesPageParams {
@@ -51,7 +51,7 @@ pub(super) struct Row {
     last: Option<RelTime>,
     runs: u32,
     active: bool,
-    /// Whether it is put away.
+    /// Whether it is archived.
     done: bool,
     asks: bool,
 }
@@ -66,9 +66,9 @@ struct View {
     may_rule: bool,
     base: String,
     new_url: String,
-    /// Where the events are that routines can wait for.
+    /// Address of the events that can trigger routines.
     events_url: String,
-    /// What became of the rules for all.
+    /// Address of the history of the common settings.
     rules_history: String,
 }
 
@@ -85,7 +85,7 @@ struct ListPage {
 
 web::region!(ListPage, as_rows, ListRows, "routines/list-rows.html");
 
-/// Lists routines, or the region of their rows.
+/// `GET /routines`, or the region of its rows.
 pub(super) async fn list(
     ws: Ws,
     who: Person,
@@ -123,7 +123,7 @@ fn view(
         slug => agents::by_name(&read, slug)?.map(|agent| Some(agent.id)),
     };
     let all = match wanted {
-        // There is no such agent.
+        // No such agent exists.
         None => Vec::new(),
         Some(agent) if asked.kind == DONE => queries::done(read, agent)?,
         Some(None) => queries::all(read)?,
@@ -209,13 +209,13 @@ pub(super) fn row(
     })
 }
 
-/// Lets no routine fire.
+/// Pauses all routines.
 pub(super) async fn pause_all(ws: Ws, who: Person, hx: Hx) -> Result<Response, PageError> {
     ws.write(&who, |tx| rules::pause_all(tx, true)).await?;
     Ok(hx.done("No routine fires until you resume them.", &ws.url("routines")))
 }
 
-/// Lets all go on.
+/// Resumes all routines.
 pub(super) async fn resume_all(ws: Ws, who: Person, hx: Hx) -> Result<Response, PageError> {
     ws.write(&who, |tx| rules::pause_all(tx, false)).await?;
     Ok(hx.done("Routines are resumed.", &ws.url("routines")))
@@ -227,7 +227,7 @@ pub(super) struct Ask {
     ask: Option<String>,
 }
 
-/// Says whether routines that agents make wait for a person.
+/// Sets whether routines created by agents wait for activation.
 pub(super) async fn ask(
     app: App,
     ws: Ws,

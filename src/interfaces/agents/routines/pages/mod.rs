@@ -1,4 +1,4 @@
-//! The pages of routines: the list, the form, one routine with what became of its firings, all events.
+//! The pages of routines: the list, the form, a routine with its firings, all events.
 
 mod events;
 mod form;
@@ -9,7 +9,6 @@ mod typed;
 use kernel::Can;
 use web::routes::{Needs, Routes};
 
-/// Routes below the workspace.
 #[must_use]
 pub fn routes() -> Routes {
     Routes::new()

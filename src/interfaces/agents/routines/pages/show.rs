@@ -1,4 +1,4 @@
-//! One routine: when it fires, what it begins, what became of its firings; run now, test, pause.
+//! The page of a routine: schedule, action and firings, with run now, test and pause.
 
 use askama::Template;
 use axum::response::Response;
@@ -31,14 +31,14 @@ use web::shell::{Flash, Shell};
 use web::time::RelTime;
 use web::{flash, format, html};
 
-/// What stands behind the question mark.
+/// Query parameters.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct RoutinePageParams {
     after: String,
 }
 
-/// A firing as a line.
+/// A firing as a row.
 struct Line {
     by: &'static str,
     state: &'static str,
@@ -49,16 +49,16 @@ struct Line {
     run_href: String,
     task: String,
     task_href: String,
-    /// How many parts of a template the task has.
+    /// Number of tasks created from the template.
     parts: String,
-    /// Where all that it made is taken back.
+    /// Address of "undo" for everything that the firing created.
     undo_href: String,
     at: RelTime,
     took: String,
     instruction: String,
 }
 
-/// A task whose words the routine waits for.
+/// A task whose result the routine waits for.
 struct Waits {
     task: String,
     title: String,
@@ -77,14 +77,14 @@ struct View {
     active: bool,
     by_event: bool,
     base: String,
-    /// Where it is changed.
+    /// Address of "edit".
     edit: String,
-    /// Where another like it is made.
+    /// Address of "copy".
     copy: String,
     face: Face,
     agent_href: String,
     instruction: String,
-    /// Since when it is put away, and until when it stays.
+    /// Since when the routine is archived, and until when it is kept.
     done: String,
     next: Vec<String>,
     waits: Vec<Waits>,
@@ -107,7 +107,7 @@ struct ShowPage {
 
 web::region!(ShowPage, as_state, ShowState, "routines/show-state.html");
 
-/// Shows a routine, or the region that renews itself.
+/// `GET /routines/{id}`: the routine, or its live region.
 pub(super) async fn show(
     ws: Ws,
     who: Person,
@@ -208,7 +208,7 @@ fn view(
     })
 }
 
-/// What holds for a routine besides, as far as it was chosen.
+/// Further settings, as far as they differ from the defaults.
 fn facts(routine: &Routine) -> Vec<(&'static str, String)> {
     let mut all = Vec::new();
     if routine.schedule().is_some() {
@@ -286,7 +286,7 @@ fn line(
     })
 }
 
-/// The record to act with.
+/// The record to use for the action.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct With {
@@ -310,7 +310,7 @@ struct TrialPage {
     wrong: String,
 }
 
-/// A trial with its moments as people in a zone read them.
+/// Formats the times of a trial in a time zone.
 fn in_zone(trial: Trial, zone: &TimeZone) -> Trial {
     let told = |text: String| match text.parse::<Timestamp>() {
         Ok(at) => view::moment(at, zone),
@@ -322,7 +322,7 @@ fn in_zone(trial: Trial, zone: &TimeZone) -> Trial {
     Trial { conditions, next, held_until: trial.held_until.map(told), ..trial }
 }
 
-/// Tries a routine out; nothing is begun and nothing is spent.
+/// Tests a routine without starting or spending anything.
 pub(super) async fn test(
     ws: Ws,
     who: Person,
@@ -351,7 +351,7 @@ pub(super) async fn test(
     html::page(&TrialPage { shell, name, back, trial, wrong })
 }
 
-/// Lets a routine fire now.
+/// Fires a routine now.
 pub(super) async fn run(
     app: App,
     ws: Ws,
@@ -378,7 +378,7 @@ pub(super) async fn run(
     Ok(flash::say(&app, said, hx.go_to(&here)))
 }
 
-/// Lets a routine stand still.
+/// Pauses a routine.
 pub(super) async fn pause(
     ws: Ws,
     who: Person,
@@ -389,7 +389,7 @@ pub(super) async fn pause(
     Ok(hx.done("Paused. What it started continues.", &ws.url(&format!("routines/{id}"))))
 }
 
-/// Lets a routine go on.
+/// Resumes a routine.
 pub(super) async fn resume(
     ws: Ws,
     who: Person,
@@ -400,7 +400,7 @@ pub(super) async fn resume(
     Ok(hx.done("Resumed.", &ws.url(&format!("routines/{id}"))))
 }
 
-/// Lets a routine begin that an agent made.
+/// Activates a routine that an agent created.
 pub(super) async fn approve(
     ws: Ws,
     who: Person,
@@ -411,7 +411,7 @@ pub(super) async fn approve(
     Ok(hx.done("Activated.", &ws.url(&format!("routines/{id}"))))
 }
 
-/// Takes a routine away.
+/// Deletes a routine.
 pub(super) async fn delete(
     app: App,
     ws: Ws,

@@ -1,4 +1,4 @@
-//! What the form of a routine sends, and what it shows again.
+//! The form of a routine: parsing it, and filling it in again.
 
 use std::collections::BTreeMap;
 
@@ -17,20 +17,20 @@ use kernel::{CatchUp, FieldError, Overlap, Priority, RoutineSession, Thinking};
 use web::form::Wrong;
 use web::format;
 
-/// A moment of a schedule as people write it on the clock of its zone.
+/// A time of a schedule in its own time zone, as people write it.
 fn on_the_clock(at: &str, fields: &ScheduleFields) -> String {
     let zone = due::zone(fields.timezone.as_deref().unwrap_or_default());
     let moment = at.parse::<Timestamp>();
     moment.map_or_else(|_| at.to_owned(), |at| day::written_timed(at.to_zoned(zone).datetime()))
 }
 
-/// How many conditions the form has at least, and how many of which one is enough.
+/// Minimum numbers of condition rows: all must match, and one of them must match.
 pub(super) const ROWS: usize = 4;
 pub(super) const ANY_ROWS: usize = 3;
-/// How many roles of a template it has at most.
+/// Maximum number of template roles.
 pub(super) const ROLES: usize = 100;
 
-/// The fields under "More" that are empty where nobody chose anything.
+/// Fields under "More" that are empty by default.
 const MORE: [&str; 9] = [
     "starts_on",
     "jitter_secs",
@@ -42,7 +42,7 @@ const MORE: [&str; 9] = [
     "budget",
     "quiet_from",
 ];
-/// What the fields under "More" are called where something is wrong with them.
+/// Error names of the fields under "More".
 const MORE_WRONG: [&str; 8] = [
     "starts_on",
     "timezone",
@@ -54,7 +54,7 @@ const MORE_WRONG: [&str; 8] = [
     "quiet_hours.until",
 ];
 
-/// What was typed, by field: a form has many, and what is not sent is empty.
+/// The input by field; fields that were not sent are empty.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(transparent)]
 pub(super) struct RoutineForm(BTreeMap<String, String>);
@@ -68,7 +68,7 @@ impl RoutineForm {
         self.0.insert(field.to_owned(), value.into());
     }
 
-    /// Whether something under "More" was chosen, or is wrong.
+    /// Whether a field under "More" is set or invalid.
     pub(super) fn has_more(&self, wrong: &Wrong) -> bool {
         let chosen = |field: &&str| !self.at(field).is_empty() && self.at(field) != "0";
         MORE.iter().any(chosen)
@@ -80,7 +80,7 @@ impl RoutineForm {
         Some(self.at(field).to_owned()).filter(|text| !text.is_empty())
     }
 
-    /// A number, or what is wrong with it.
+    /// Parses a number; records an error if it is invalid.
     fn number<T: std::str::FromStr>(&self, field: &str, wrong: &mut Vec<FieldError>) -> Option<T> {
         let text = self.at(field);
         if text.is_empty() {
@@ -93,12 +93,12 @@ impl RoutineForm {
         number
     }
 
-    /// A word of a list; what is not one of them is left out.
+    /// Parses a word of a closed list; an unknown word counts as empty.
     fn word<T: std::str::FromStr>(&self, field: &str) -> Option<T> {
         self.at(field).parse().ok()
     }
 
-    /// The first day as programs write it, or what is wrong with it.
+    /// The first day in ISO format; records an error if it is invalid.
     fn starts_on(&self, today: Date, wrong: &mut Vec<FieldError>) -> Option<String> {
         let day = day::in_field("starts_on", self.at("starts_on"), today, Toward::Ahead);
         day.unwrap_or_else(|fault| {
@@ -108,7 +108,7 @@ impl RoutineForm {
         .map(|day| day.to_string())
     }
 
-    /// The moment of what comes once as programs write it, or what is wrong with it.
+    /// The time of a one-time schedule in ISO format; records an error if it is invalid.
     fn moment(&self, today: Date, wrong: &mut Vec<FieldError>) -> Option<String> {
         let text = self.at("at");
         if text.parse::<Timestamp>().is_ok() {
@@ -121,15 +121,15 @@ impl RoutineForm {
         at.map(|at| at.to_string())
     }
 
-    /// What was typed as a wish; everything that is no number or amount is named. Days are those of the routine's
-    /// zone, of this one where it has none.
+    /// Converts the form to a request and collects errors of numbers and amounts. Dates are in the routine's time zone,
+    /// or in `zone` if it has none.
     pub(super) fn wish(&self, zone: &str, now: Timestamp) -> (RoutineRequest, Vec<FieldError>) {
         let mut wrong = Vec::new();
         let is_event = self.at("when") == "event";
         let zone = self.given("timezone").map_or_else(|| due::zone(zone), |own| due::zone(&own));
         let today = due::day(now, &zone);
         let is_once = self.word("cadence_type") == Some(CadenceKind::Once);
-        // What was typed for a schedule, before an event was chosen, is not meant.
+        // Schedule fields that were filled in before an event was selected are ignored.
         let schedule = (!is_event).then(|| ScheduleFields {
             cadence_type: self.word("cadence_type"),
             interval_n: self.number("interval_n", &mut wrong),
@@ -200,7 +200,7 @@ impl RoutineForm {
         (wish, wrong)
     }
 
-    /// Who was chosen for the roles of the template, by role.
+    /// The assignees of the template's roles, by role.
     pub(super) fn roles(&self) -> impl Iterator<Item = (String, String)> {
         let role = move |n: usize| {
             Some((self.given(&format!("role_name_{n}"))?, self.given(&format!("role_{n}"))?))
@@ -208,7 +208,7 @@ impl RoutineForm {
         (0..ROLES).filter_map(role)
     }
 
-    /// How many rows of conditions are shown: one more than there are.
+    /// Number of condition rows to show: one more than are in use.
     pub(super) fn rows(&self, prefix: &str, least: usize) -> usize {
         let used = |n: &usize| !self.at(&format!("{prefix}{n}_field")).is_empty();
         let last = (1..=MOST).rev().find(used).unwrap_or(0);
@@ -244,7 +244,7 @@ impl RoutineForm {
         all
     }
 
-    /// As a routine is.
+    /// Fills the form from a routine.
     pub(super) fn of(routine: &Routine, agent: &str) -> Self {
         let (wish, mut typed) = (RoutineRequest::from(routine), Self::default());
         typed.set("agent", agent);
@@ -290,7 +290,7 @@ impl RoutineForm {
             for day in quiet.days {
                 typed.set(&format!("quiet_day_{day}"), "on");
             }
-            // One that is the schedule's stays so when that changes.
+            // A zone equal to the schedule's keeps following the schedule.
             let own = quiet.timezone.filter(|zone| zone != typed.at("timezone"));
             typed.set("quiet_zone", own.unwrap_or_default());
         }

@@ -1,4 +1,4 @@
-//! `/api/v1/runs/compare`: the figures of two runs side by side.
+//! `/api/v1/runs/compare`: comparison of two runs.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -15,10 +15,9 @@ use web::session::Person;
 
 use super::super::pages::both;
 
-/// The largest text that is read whole.
+/// Size limit of a text that is read in full, in bytes.
 const MAX_BLOB: u64 = 4 * 1024 * 1024;
 
-/// Routes below `/api/v1`.
 pub(super) fn routes() -> Routes {
     Routes::new().get(
         "/runs/compare",

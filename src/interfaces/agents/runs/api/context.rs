@@ -1,4 +1,4 @@
-//! What fills the context of a run, as JSON.
+//! Content of a run's context, as JSON.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -13,7 +13,6 @@ use web::session::Person;
 
 use super::find;
 
-/// Routes below `/api/v1`.
 pub(super) fn routes() -> Routes {
     Routes::new().get(
         "/runs/{name}/context",

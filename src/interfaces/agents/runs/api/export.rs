@@ -1,4 +1,4 @@
-//! A run as JSON Lines: what it is, then everything that happened in it, whole.
+//! A run as JSON Lines: its header, then all events in full.
 
 use axum::body::{Body as Answer, Bytes};
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, HeaderValue};
@@ -18,12 +18,12 @@ use web::session::{Alive, Person};
 use super::super::pages::find;
 use super::view::{RunOut, StepOut};
 
-/// How many events are read at once.
+/// Number of events read at once.
 const PIECE: u32 = 64;
-/// The largest text that is told whole, in bytes.
+/// Size limit of a text that is included in full, in bytes.
 const WHOLE: u64 = 1024 * 1024;
 
-/// Where an export has come to.
+/// Progress of an export.
 enum Place {
     Head(Value),
     From(u32),
@@ -72,7 +72,7 @@ fn lines(
             Place::From(from) => from,
             Place::End => return None,
         };
-        // Rights are asked for again before anything more is handed out.
+        // Re-check access before sending more data.
         if until <= from || !(alive.0)() {
             return None;
         }
@@ -110,7 +110,7 @@ fn piece(ws: &Ws, run: &Run, from: u32, until: u32) -> Result<(Bytes, bool), Sto
     Ok((Bytes::from(text), over))
 }
 
-/// The blob with the text of an event, when it is not at hand.
+/// The blob of an event's text, if it is not inline.
 fn long_text(kind: &EventKind) -> Option<BlobId> {
     match kind {
         EventKind::Input { text: Body::Blob { id, .. }, .. }
@@ -120,7 +120,7 @@ fn long_text(kind: &EventKind) -> Option<BlobId> {
     }
 }
 
-/// An event as the API tells it, with the number of its step on the page of the run.
+/// An event in API format, with the number of its step on the run's page.
 pub(in crate::runs) fn event_json(run: &Run, event: SessionEvent) -> Value {
     let step = event.n.saturating_sub(run.first_event) + 1;
     let mut line = serde_json::to_value(StepOut::of(event)).unwrap_or_default();

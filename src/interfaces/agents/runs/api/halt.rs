@@ -1,4 +1,4 @@
-//! Standing still and going on, as JSON.
+//! Pausing and resuming, as JSON.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -17,7 +17,6 @@ use web::session::Person;
 
 use super::sessions;
 
-/// Routes below `/api/v1`.
 pub(super) fn routes() -> Routes {
     Routes::new()
         .get(

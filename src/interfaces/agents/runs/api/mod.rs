@@ -39,10 +39,9 @@ use web::session::Person;
 pub use talk::{SaidOut, resent};
 use view::{RunOut, StepOut};
 
-/// How many runs a filter looks through for one page.
+/// How many runs a filter scans per page.
 const LOOK_THROUGH: usize = 2_000;
 
-/// Routes below `/api/v1`.
 #[must_use]
 pub fn routes() -> Routes {
     Routes::new()
@@ -273,7 +272,7 @@ fn find(ws: &Ws, who: &Person, name: &str) -> Result<Run, ApiError> {
     Ok(super::pages::find(ws, who, name)?)
 }
 
-/// A run as it stands after something was done to it.
+/// The run after an action.
 fn anew(ws: &Ws, who: &Person, name: &str) -> Result<Json<RunOut>, ApiError> {
     let run = find(ws, who, name)?;
     Ok(Json(ws.read(|snap| RunOut::of(ws, snap, &run, who.account))?))

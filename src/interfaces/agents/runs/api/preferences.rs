@@ -1,4 +1,4 @@
-//! How conversations go on by themselves, as JSON.
+//! Conversation rules as JSON: automatic restarts and retention.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -16,7 +16,6 @@ use web::session::Person;
 
 use super::sessions::agent;
 
-/// Routes below `/api/v1`.
 pub(super) fn routes() -> Routes {
     Routes::new()
         .get(

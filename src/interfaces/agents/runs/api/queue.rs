@@ -1,4 +1,4 @@
-//! What messages do while a run works, and what became of one, as JSON.
+//! The message queue as JSON: queue settings, and the state of a message.
 
 use axum::response::Response;
 use schemars::JsonSchema;
@@ -19,7 +19,6 @@ use web::session::Person;
 use super::sessions;
 use super::talk::{self, MessageOut};
 
-/// Routes below `/api/v1`.
 pub(super) fn routes() -> Routes {
     Routes::new()
         .get(

@@ -1,4 +1,4 @@
-//! What bounds runs, as JSON.
+//! Limits of runs, as JSON.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -17,7 +17,6 @@ use web::session::Person;
 
 use super::sessions::agent;
 
-/// Routes below `/api/v1`.
 pub(super) fn routes() -> Routes {
     Routes::new()
         .get(

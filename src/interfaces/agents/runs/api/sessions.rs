@@ -1,4 +1,4 @@
-//! Conversations as JSON: which there are, what was said in them, and what is done with a whole one.
+//! Conversations as JSON: the list, their messages, and actions on a whole conversation.
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -26,10 +26,9 @@ use super::talk::MessageOut;
 use super::view::{StepOut, actor};
 use super::{StepPage, StepQuery, limit};
 
-/// How many conversations are listed.
+/// Maximum number of conversations listed.
 const LISTED: usize = 100;
 
-/// Routes below `/api/v1`.
 pub(super) fn routes() -> Routes {
     Routes::new()
         .get(
@@ -340,7 +339,7 @@ pub(super) fn agent(tx: &dyn Read, name: &str) -> Result<Agent, ApiError> {
     agents::by_name(tx, name)?.ok_or_else(|| ApiError::not_found("This agent"))
 }
 
-/// A conversation that this person may look at.
+/// The conversation, if this person may see it.
 pub(super) fn session(tx: &dyn Read, who: &Person, id: SessionId) -> Result<Session, ApiError> {
     let found = tx.get::<Session>(id)?;
     let found = found.filter(|session| talk::may_see(session, who.account, who.role));

@@ -1,4 +1,4 @@
-//! Runs on machines of which nothing is heard, and what such a machine said of a run too late.
+//! Runs on silent machines, and late reports of such machines.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -11,7 +11,7 @@ use web::format;
 
 use crate::runs::taking;
 
-/// What came too late is told up to about so many bytes.
+/// Size limit of the late reports in a response, in bytes.
 const ENOUGH: usize = 256 << 10;
 
 /// The machine of an agent, while nothing is heard of it.
@@ -31,7 +31,7 @@ pub(super) struct SilentOut {
 }
 
 impl SilentOut {
-    /// The machine that a run waits for, or on which it goes on by itself.
+    /// The silent machine that a run waits for or continues on.
     pub(super) fn of(ws: &Ws, tx: &dyn Read, run: &Run) -> Result<Option<Self>, StoreError> {
         let Some(place) = taking::awaited(ws, tx, run)? else { return Ok(None) };
         let own = taking::on_its_own(tx, run, &place, ws.app.clock.now())?;
@@ -79,7 +79,7 @@ pub(super) struct LateOut {
 }
 
 impl LateOut {
-    /// The first of a run, up to about so many bytes, and whether there is more.
+    /// The first late reports of a run within the size limit, and whether there are more.
     pub(super) fn of(tx: &dyn Read, run: &Run) -> Result<(Vec<Self>, bool), StoreError> {
         let (rows, mut more) = evidence::of_run(tx, run.id)?;
         let (all, mut size) = (rows.len(), 0);

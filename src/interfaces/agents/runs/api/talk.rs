@@ -1,4 +1,4 @@
-//! Talk as JSON: saying something, taking it back.
+//! Chat messages as JSON: sending and cancelling.
 
 use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderMap, StatusCode};
@@ -29,10 +29,9 @@ use web::session::Person;
 use super::sessions::{agent, session};
 use super::view::{FileOut, actor};
 
-/// The largest request with a message: its files are written a third longer.
+/// Size limit of a request with a message, in bytes; Base64 makes its files a third larger.
 const MAX_BODY: usize = 28 * 1024 * 1024;
 
-/// Routes below `/api/v1`.
 pub(super) fn routes() -> Routes {
     let said = Routes::new()
         .post(
@@ -271,7 +270,7 @@ fn said_out(ws: &Ws, sent: Sent) -> Result<SaidOut, ApiError> {
     Ok(SaidOut { message, session, run, outcome: placed, before })
 }
 
-/// The message that a body is; its files are kept.
+/// Converts a body to a message and stores its files.
 async fn new_input(ws: &Ws, body: SayBody) -> Result<NewInput, ApiError> {
     if MAX_ATTACHED < body.attachments.len() {
         return Err(RunError::TooManyFiles.into());
@@ -386,11 +385,10 @@ async fn amend(
     Ok(Json(MessageOut::of(input)))
 }
 
-/// Says once more what was read, in other words if some are given; `undone` says whether what was done
-/// after it was taken back.
+/// Sends a read message again, optionally with new text. `undone` states whether its effects were reverted.
 ///
 /// # Errors
-/// When nobody has read it, or it may not be said once more.
+/// The message is unread or may not be sent again.
 pub async fn resent(
     ws: &Ws,
     who: &Person,

@@ -1,4 +1,4 @@
-//! What a run has used of models as JSON.
+//! Model usage of a run, as JSON.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -57,7 +57,7 @@ pub(super) struct UsedOut {
 }
 
 impl UsedOut {
-    /// What a run has used; nothing before its first call has ended.
+    /// `None` before the first call has ended.
     pub fn of(tx: &dyn Read, run: RunId) -> Result<Option<Self>, StoreError> {
         Ok(used::of_run(tx, run)?.map(|used| {
             let Used { model, provider, connection, connection_name, route, tokens } = used;

@@ -200,7 +200,7 @@ pub(super) struct RunOut {
 }
 
 impl RunOut {
-    /// As it stands in a list for somebody.
+    /// The run as a list item.
     pub fn in_list(
         ws: &Ws,
         tx: &dyn Read,
@@ -210,13 +210,13 @@ impl RunOut {
         Ok(Self { title: talk::title_for(tx, run, account)?, ..Self::alike(ws, tx, run, account)? })
     }
 
-    /// As this person may use it, with what it has used.
+    /// The run with its usage, as this person may use it.
     pub fn of(ws: &Ws, tx: &dyn Read, run: &Run, account: AccountId) -> Result<Self, StoreError> {
         let (used, (late, late_more)) = (UsedOut::of(tx, run.id)?, LateOut::of(tx, run)?);
         Ok(Self { used, late, late_more, ..Self::alike(ws, tx, run, account)? })
     }
 
-    /// What is the same in a list and alone.
+    /// The fields that lists and the single run share.
     fn alike(ws: &Ws, tx: &dyn Read, run: &Run, account: AccountId) -> Result<Self, StoreError> {
         let silent = SilentOut::of(ws, tx, run)?;
         let why = match &silent {
@@ -443,7 +443,6 @@ pub(super) struct FileOut {
 }
 
 impl FileOut {
-    /// What the API says of an attachment.
     pub fn of(file: Attachment) -> Self {
         Self { name: file.name, media_type: file.media_type, bytes: file.len }
     }

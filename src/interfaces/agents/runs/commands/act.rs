@@ -1,4 +1,4 @@
-//! Carrying commands out: each changes what the page's own buttons change, by the same rules.
+//! Executes commands. Each one does what a button of the page does, through the same rules.
 
 use app::Ws;
 use features::agents::model::Agent;
@@ -16,34 +16,33 @@ use crate::runs::taking;
 
 use super::{Command, CommandError, Spoken, Words, read, tell};
 
-/// Where a message is said: a person's own conversation with an agent.
+/// The conversation in which a message is sent.
 pub struct Place<'p> {
-    /// The workspace.
     pub ws: &'p Ws,
-    /// Who says it.
+    /// The sender.
     pub who: &'p Person,
-    /// To whom.
+    /// The recipient.
     pub agent: &'p Agent,
-    /// In which conversation that goes on; without it, in the person's own.
+    /// The conversation; the person's own if `None`.
     pub talk: Option<SessionId>,
 }
 
-/// What became of a message.
+/// Result of a message.
 #[derive(Debug)]
 pub enum Done {
     Said(Sent),
-    /// It was a command; this is its answer, in Markdown.
+    /// Output of a command, as Markdown.
     Told(String),
-    /// It was a command after which another conversation is the person's own.
+    /// Output of a command that made another conversation the person's own.
     Anew(String),
 }
 
-/// Says a message, or carries out the command that it is. `new` is the message with all that came with
-/// it; what its text says of model, thinking and mode wins. A message, and no command, is refused when
-/// the conversation's leaf is not the `expected` one.
+/// Sends a message, or executes the command in it. `new` is the message with its attachments; model, thinking and mode
+/// in its text override its fields. Unlike a command, a message is refused if the conversation's leaf is not
+/// `expected`.
 ///
 /// # Errors
-/// When it is a command that cannot be, and as [`rules::queue()`].
+/// The command is invalid, or an error of [`rules::queue()`].
 pub async fn run(
     place: &Place<'_>,
     new: NewInput,
@@ -58,11 +57,10 @@ pub async fn run(
 }
 
 impl Place<'_> {
-    /// Where that is kept.
+    /// Resolves the place to a session spec.
     ///
     /// # Errors
-    /// `NoSession` when there is no such conversation, it does not go on, or this person may not speak
-    /// there.
+    /// `NoSession` if the conversation does not exist, is archived, or this person may not write in it.
     pub fn spec(&self) -> Result<SessionSpec, RunError> {
         let Self { ws, who, agent, talk } = self;
         let me = (who.account, who.role);
@@ -179,7 +177,7 @@ impl Place<'_> {
         }))
     }
 
-    /// What is told of the conversation as it is now.
+    /// Describes the current state of the conversation.
     fn look(
         &self,
         tell: impl FnOnce(&tell::CommandContext<'_>) -> Result<String, StoreError>,
@@ -193,7 +191,7 @@ impl Place<'_> {
         Ok(told?)
     }
 
-    /// A model by what somebody typed: `id`, `id@connection` or `connection/id`.
+    /// Resolves a typed model name: `id`, `id@connection` or `connection/id`.
     fn model(&self, typed: &str) -> Result<String, CommandError> {
         match self.ws.read(|snap| named::model(snap, typed))? {
             Named::Known(name) => Ok(name),
@@ -203,7 +201,7 @@ impl Place<'_> {
         }
     }
 
-    /// Changes the conversation, which is made if need be.
+    /// Changes the conversation, creating it if necessary.
     async fn choose(
         &self,
         once: Once,
@@ -256,7 +254,7 @@ impl Place<'_> {
         let write = once.run(move |tx| -> Result<_, RunError> {
             let now = queries::session_by_key(tx, &spec.key)?;
             let new = match (now, &chosen) {
-                // Nothing was said in it: it is new already.
+                // The session is empty, so it serves as the new one.
                 (Some(old), _) if old.events == 0 && old.active_run.is_none() => Some(old.id),
                 (Some(old), _) => Some(rules::sessions::reset(tx, old.id, by)?.id),
                 (None, Some(_)) => Some(rules::open_session(tx, spec)?.id),
@@ -279,7 +277,7 @@ impl Place<'_> {
         let run = self.session()?.and_then(|session| session.active_run);
         let Some(run) = run else { return Ok("Nothing is running here.".to_owned()) };
         let by = Some(self.who.account);
-        // Asked first: the run ends here at once, and what it may cost is booked then.
+        // Read before the write: the run ends here at once, and its possible cost is booked then.
         let later = self.stops_later(run)?;
         let stop = once.run(move |tx| rules::request_stop(tx, run, by).map(|run| run.number));
         match self.ws.write(self.who, stop).await {
@@ -292,7 +290,7 @@ impl Place<'_> {
         }
     }
 
-    /// What a silent machine may still do with a run.
+    /// Notice of what a silent machine may still do for a stopped run.
     fn stops_later(&self, id: RunId) -> Result<Option<String>, StoreError> {
         self.ws.read(|snap| match snap.get::<Run>(id)? {
             Some(run) => taking::stops_later(self.ws, snap, &run),
@@ -300,7 +298,7 @@ impl Place<'_> {
         })
     }
 
-    /// Changes one of the choices of the conversation.
+    /// Changes a preference of the conversation.
     async fn talk(
         &self,
         once: Once,

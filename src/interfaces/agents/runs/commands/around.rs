@@ -1,4 +1,4 @@
-//! Commands about what lies around a conversation: tasks, budgets, its agent and the others.
+//! Commands about the surroundings of a conversation: tasks, budgets, its agent and other agents.
 
 use features::agents::queries as agents;
 use features::runs::model::HaltOf;
@@ -18,13 +18,13 @@ use web::idempotency::Once;
 
 use super::{CommandError, Place};
 
-/// How many tasks are listed.
+/// Maximum number of tasks listed.
 const TASKS: usize = 20;
-/// What somebody reads who may not pause agents.
+/// Response for a person who may not pause agents.
 const NOT_ALLOWED: &str =
     "Only people who manage agents can pause and resume them. Nothing was changed.";
 
-/// Words that somebody wrote, as they stand in Markdown.
+/// User text as inline code in Markdown.
 fn plain(text: &str) -> String {
     format!("`{}`", ellipsis(&text.replace('`', "'"), 120))
 }
@@ -57,7 +57,7 @@ impl Place<'_> {
         format!("- [{name}]({page}) {}, {status}", plain(&task.title))
     }
 
-    /// One task, or the form that makes one for the agent here.
+    /// One task, or a link to the form that creates one for this agent.
     pub(super) fn task(&self, text: &str) -> Result<String, CommandError> {
         let told = self.ws.read(|snap| {
             let task = match tasks::resolve(snap, text) {
@@ -87,7 +87,7 @@ impl Place<'_> {
         format!("[Make the task {} for {}]({form})", plain(title), self.agent.name)
     }
 
-    /// Takes no further work after the step that is done now.
+    /// Pauses the agent after its current step.
     pub(super) async fn pause(&self, once: Once) -> Result<String, CommandError> {
         if !self.who.access.may(Can::Agents) {
             return Ok(NOT_ALLOWED.to_owned());
@@ -99,7 +99,7 @@ impl Place<'_> {
         Ok(format!("{name} is paused and stops after its step. `/resume` lets it go on."))
     }
 
-    /// Takes work again.
+    /// Resumes the agent.
     pub(super) async fn resume(&self, once: Once) -> Result<String, CommandError> {
         if !self.who.access.may(Can::Agents) {
             return Ok(NOT_ALLOWED.to_owned());
@@ -115,7 +115,7 @@ impl Place<'_> {
         })
     }
 
-    /// What the agent and the workspace may spend, and how that stands.
+    /// Budgets of the agent and the workspace, with their usage.
     pub(super) fn budget(&self) -> Result<String, CommandError> {
         let (id, name) = (self.agent.id, &self.agent.name);
         let now = self.ws.app.clock.now();
@@ -141,7 +141,7 @@ impl Place<'_> {
         Ok(lines.join("\n"))
     }
 
-    /// The way to another agent, or to all of them.
+    /// Link to another agent, or to all.
     pub(super) fn other_agent(&self, name: Option<&str>) -> Result<String, CommandError> {
         let all = self.ws.read(|snap| match name {
             Some(name) => agents::by_name(snap, name).map(|one| one.into_iter().collect()),

@@ -1,4 +1,4 @@
-//! `/approve`: what waits for a person's yes, and the answer to it.
+//! `/approve`: lists and answers pending approvals.
 
 use features::agents::model::Agent;
 use features::runs::model::Run;
@@ -13,12 +13,12 @@ use web::idempotency::Once;
 use super::{Approve, CommandError, Place};
 use crate::trust as answers;
 
-/// So many are looked through, and listed at most.
+/// Maximum number of approvals searched, and listed.
 const OPEN: usize = 1_000;
 const LISTED: usize = 20;
-/// So much of an id is shown, from its end.
+/// Number of characters of an id shown, from its end.
 const SHORT: usize = 8;
-/// What stands for the one that has waited longest.
+/// Selects the oldest approval.
 const FIRST: &str = "first";
 const NONE: &str = "Nothing waits for an approval.";
 
@@ -29,7 +29,7 @@ struct Waiting {
 }
 
 impl Waiting {
-    /// The end of its id, by which it is named.
+    /// The end of the id, which identifies the approval.
     fn short(&self) -> String {
         let id = self.approval.id.to_string();
         id[id.len().saturating_sub(SHORT)..].to_owned()
@@ -44,7 +44,7 @@ impl Waiting {
 }
 
 impl Place<'_> {
-    /// What waits for a yes and may be seen by this person, the oldest first.
+    /// Pending approvals that this person may see, oldest first.
     fn waiting(&self) -> Result<Vec<Waiting>, StoreError> {
         let who = self.who;
         self.ws.read(|snap| {
@@ -61,7 +61,7 @@ impl Place<'_> {
         })
     }
 
-    /// What waits for a yes.
+    /// Lists pending approvals.
     pub(super) fn approvals(&self) -> Result<String, CommandError> {
         let waiting = self.waiting()?;
         if waiting.is_empty() {
@@ -73,7 +73,7 @@ impl Place<'_> {
         Ok(lines.join("\n"))
     }
 
-    /// Answers one; a yes beyond this once counts for the narrowest that is offered.
+    /// Answers an approval. `Run` and `Always` use the narrowest offered permission.
     pub(super) async fn approve(&self, said: Approve, once: Once) -> Result<String, CommandError> {
         let waiting = self.waiting()?;
         let which = said.which.to_ascii_lowercase();

@@ -1,8 +1,8 @@
-//! Commands in a conversation: a message that begins with `/` and a name. The page, the API and the
-//! terminal all read them here, and all have them carried out here.
+//! Slash commands in a conversation. A command is a message that begins with `/` and a name. The page, the API and the
+//! terminal share this parser and its effects.
 //!
-//! A message that begins with `//`, or whose first word is no name (such as a path), is text. `/think`,
-//! `/model` and `/fast` in front of text hold for that message alone.
+//! A message that begins with `//`, or whose first word is not a name (such as a path), is text. `/think`, `/model` and
+//! `/fast` before text apply to that message only.
 
 mod act;
 mod around;
@@ -19,16 +19,14 @@ use tool::args::nearest;
 
 pub use act::{Done, Place, run};
 
-/// What is shown of a command in lists.
+/// A command as lists show it.
 #[derive(Clone, Copy, Debug)]
 pub struct Spec {
-    /// Its name, without the slash.
+    /// The name without the slash.
     pub name: &'static str,
-    /// Another name for it.
     pub alias: Option<&'static str>,
-    /// What may follow; empty for nothing.
+    /// Syntax of the arguments; empty if there are none.
     pub arguments: &'static str,
-    /// What it does.
     pub about: &'static str,
 }
 
@@ -36,7 +34,7 @@ const fn spec(name: &'static str, arguments: &'static str, about: &'static str) 
     Spec { name, alias: None, arguments, about }
 }
 
-/// All commands, in the order in which they are shown.
+/// All commands, in display order.
 pub const ALL: &[Spec] = &[
     Spec { alias: Some("commands"), ..spec("help", "", "List the commands") },
     spec("status", "", "Show model, context, cost, queue, and what it waits for"),
@@ -74,79 +72,78 @@ pub const ALL: &[Spec] = &[
     spec("agent", "[name]", "Talk with another agent"),
 ];
 
-/// What a message is.
+/// A parsed message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Spoken {
-    /// Words for the agent.
+    /// Text for the agent.
     Words(Words),
-    /// Something that HQ does.
+    /// A command that HQ carries out.
     Command(Command),
 }
 
-/// Words for the agent, with what holds for them alone.
+/// Text for the agent, with settings that apply to this message only.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Words {
     pub text: String,
-    /// The model, as it was typed.
+    /// The model name as typed.
     pub model: Option<String>,
-    /// How much it thinks; none within for what is usual.
+    /// The thinking level; the inner `None` means the default.
     pub thinking: Option<Thinking>,
-    /// Whether it is to answer sooner.
     pub fast: Option<Fast>,
-    /// What it does while a run works.
+    /// How the message is queued while a run works.
     pub mode: Option<QueueMode>,
 }
 
-/// The answer to what waits for a person's yes.
+/// The answer to a pending approval.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Approve {
-    /// Its id, the end of it, or `first`.
+    /// The approval's id, the end of its id, or `first`.
     pub which: String,
     pub answer: ApprovalAnswer,
-    /// What the agent is told besides.
+    /// A note for the agent.
     pub note: String,
 }
 
-/// A command that was understood.
+/// A parsed command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     /// `/help`
     Help,
     /// `/status`
     Status,
-    /// `/new`, `/reset`: with a model for what comes.
+    /// `/new`, `/reset`, with an optional model for the new session.
     New(Option<String>),
     /// `/stop`
     Stop,
-    /// `/compact`: what the summary should look at.
+    /// `/compact`, with the focus of the summary.
     Compact(String),
-    /// `/model`: shows it, or chooses one; an empty one takes the choice back.
+    /// `/model`: shows or sets the model; an empty name resets the choice.
     Model(Option<String>, bool),
-    /// `/think`: shows it, or chooses a level; none within takes the choice back.
+    /// `/think`: shows or sets the level; the inner `None` resets the choice.
     Think(Option<Option<Thinking>>, bool),
-    /// `/fast`: shows it, or chooses; none within takes the choice back.
+    /// `/fast`: shows or sets fast mode; the inner `None` resets the choice.
     Fast(Option<Option<Fast>>),
-    /// `/queue`: shows it, or chooses.
+    /// `/queue`: shows or sets the queue mode.
     Queue(Option<QueueRequest>),
     /// `/usage`
     Usage,
-    /// `/context`: whether part by part.
+    /// `/context`; `true` for the detailed list.
     Context(bool),
     /// `/btw`
     Aside(String),
     /// `/jobs`
     Jobs,
-    /// `/reasoning`: shows it, or chooses; none within takes the choice back.
+    /// `/reasoning`: shows or sets whether thoughts are shown; the inner `None` resets the choice.
     Reasoning(Option<Option<bool>>),
-    /// `/verbose`: shows it, or chooses; none within takes the choice back.
+    /// `/verbose`: shows or sets whether tools are shown; the inner `None` resets the choice.
     Verbose(Option<Option<Verbosity>>),
-    /// `/answer`: of a run, or of the one here.
+    /// `/answer`, for the named run or for the current run.
     Answer(Option<String>, String),
-    /// `/approve`: lists what waits, or answers one.
+    /// `/approve`: lists pending approvals or answers one.
     Approve(Option<Approve>),
     /// `/rename`
     Rename(String),
-    /// `/task`: one by its name, or a new one; none for the person's own.
+    /// `/task`: an existing task, or a new one; `None` lists the person's own tasks.
     Task(Option<String>),
     /// `/tasks`
     Tasks,
@@ -156,44 +153,42 @@ pub enum Command {
     Pause,
     /// `/resume`
     Resume,
-    /// `/agent`: one of them, or all.
+    /// `/agent`: one agent, or all.
     Agent(Option<String>),
 }
 
-/// Why a command cannot be.
+/// Why a command is rejected.
 #[derive(Debug, thiserror::Error)]
 pub enum CommandError {
-    /// There is no such command.
+    /// No command has this name.
     #[error("there is no command /{name}; near: {near}. Begin with // to send it as text")]
     Unknown {
-        /// What was typed.
+        /// The name as typed.
         name: String,
-        /// The names that come near.
+        /// Similar names.
         near: String,
     },
-    /// What follows it cannot be.
+    /// The arguments are invalid.
     #[error("{what}; write /{usage}")]
     Arguments {
         /// What is wrong.
         what: String,
-        /// How it is written.
+        /// The expected syntax.
         usage: String,
     },
-    /// No such model.
+    /// No connection has this model.
     #[error("no connection has a model {name}; near: {near}")]
     Model {
-        /// What was typed.
+        /// The name as typed.
         name: String,
-        /// The models that come near.
+        /// Similar models.
         near: String,
     },
-    /// Files came with a command that takes none.
+    /// The command came with files, and commands take none.
     #[error("a command takes no files; send them with a message")]
     Files,
-    /// A rule refused it.
     #[error(transparent)]
     Run(#[from] RunError),
-    /// The store refused.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -221,14 +216,12 @@ impl Problem for CommandError {
     }
 }
 
-/// The command of this name.
 fn find(name: &str) -> Option<&'static Spec> {
     let same = |spec: &&Spec| spec.name == name || spec.alias == Some(name);
     ALL.iter().find(same)
 }
 
-/// The first word behind a slash, when it is the name of a command or could be meant for one, and what
-/// follows it.
+/// Splits a slash name from the rest. Returns `None` if the first word cannot be a command name.
 fn named(text: &str) -> Option<(String, &str)> {
     let rest = text.strip_prefix('/')?;
     let end = rest.find(char::is_whitespace).unwrap_or(rest.len());
@@ -238,10 +231,10 @@ fn named(text: &str) -> Option<(String, &str)> {
     is_name.then(|| (name.to_ascii_lowercase(), rest.trim()))
 }
 
-/// Reads a message.
+/// Parses a message.
 ///
 /// # Errors
-/// When it is a command that there is not, or one with arguments that cannot be.
+/// The command does not exist, or its arguments are invalid.
 pub fn read(text: &str) -> Result<Spoken, CommandError> {
     let mut words = Words::default();
     let mut left = text.trim();
@@ -273,7 +266,7 @@ pub fn read(text: &str) -> Result<Spoken, CommandError> {
                 left = rest;
                 break;
             }
-            // Behind a directive, everything is text.
+            // After a directive, everything is text.
             (_, None) if words != Words::default() => break,
             (_, None) => return command(spec, rest).map(Spoken::Command),
         }
@@ -294,14 +287,14 @@ fn wrong(spec: &Spec, what: impl Into<String>) -> CommandError {
     CommandError::Arguments { what: what.into(), usage: usage.trim_end().to_owned() }
 }
 
-/// What holds for the message behind it.
+/// A setting that applies to the text after it.
 enum Directive<'t> {
     Model(String, &'t str),
     Thinking(Option<Thinking>, &'t str),
     Fast(Option<Fast>, &'t str),
 }
 
-/// `/model`, `/think` or `/fast` in front of text.
+/// Parses `/model`, `/think` or `/fast` in front of text. Returns `None` if no text follows.
 fn directive<'t>(spec: &Spec, rest: &'t str) -> Result<Option<Directive<'t>>, CommandError> {
     let (first, text) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
     let text = text.trim();
@@ -311,7 +304,7 @@ fn directive<'t>(spec: &Spec, rest: &'t str) -> Result<Option<Directive<'t>>, Co
     Ok(match spec.name {
         "model" => Some(Directive::Model(first.to_owned(), text)),
         "think" => Some(Directive::Thinking(level(spec, first)?, text)),
-        // Without one of its words it is switched on.
+        // `/fast` without a value means on.
         "fast" => Some(match choice(first) {
             Some(fast) => Directive::Fast(fast, text),
             None => Directive::Fast(Some(Fast::On), rest),
@@ -320,7 +313,7 @@ fn directive<'t>(spec: &Spec, rest: &'t str) -> Result<Option<Directive<'t>>, Co
     })
 }
 
-/// A thinking level as people and other programs call it; none for the usual one.
+/// Parses a thinking level, including the synonyms of other programs. `None` means the default.
 fn level(spec: &Spec, word: &str) -> Result<Option<Thinking>, CommandError> {
     Ok(match word.to_ascii_lowercase().as_str() {
         "off" | "none" => Some(Thinking::None),
@@ -338,7 +331,7 @@ fn level(spec: &Spec, word: &str) -> Result<Option<Thinking>, CommandError> {
     })
 }
 
-/// What may stand behind `/fast` and `/verbose`; none within for what is usual.
+/// Parses the value of `/fast` or `/verbose`; the inner `None` means the default.
 fn choice<T: std::str::FromStr>(word: &str) -> Option<Option<T>> {
     let word = word.to_ascii_lowercase();
     match word.as_str() {
@@ -414,7 +407,7 @@ fn command(spec: &Spec, rest: &str) -> Result<Command, CommandError> {
     }
 }
 
-/// `R-12 text`, or the text alone.
+/// Parses `R-12 text`, or the text alone.
 fn answer(spec: &Spec, rest: &str) -> Result<Command, CommandError> {
     let (first, text) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
     let digits = first.strip_prefix("R-").or_else(|| first.strip_prefix("r-"));
@@ -429,7 +422,7 @@ fn answer(spec: &Spec, rest: &str) -> Result<Command, CommandError> {
     }
 }
 
-/// `first once`, `0f3a9c11 deny not on a Friday`, or nothing.
+/// Parses `first once`, `0f3a9c11 deny not on a Friday`, or nothing.
 fn approve(spec: &Spec, rest: &str) -> Result<Option<Approve>, CommandError> {
     if rest.is_empty() {
         return Ok(None);
@@ -447,7 +440,7 @@ fn approve(spec: &Spec, rest: &str) -> Result<Option<Approve>, CommandError> {
     Ok(Some(Approve { which: which.to_owned(), answer, note: note.trim().to_owned() }))
 }
 
-/// `collect debounce:2s cap:25 drop:old`, or `default`.
+/// Parses `collect debounce:2s cap:25 drop:old`, or `default`.
 fn queue(spec: &Spec, rest: &str) -> Result<Option<QueueRequest>, CommandError> {
     if rest.is_empty() {
         return Ok(None);

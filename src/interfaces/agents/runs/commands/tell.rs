@@ -1,4 +1,4 @@
-//! What commands answer, in Markdown.
+//! Output of commands, as Markdown.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -22,12 +22,12 @@ use web::session::Person;
 
 use super::ALL;
 
-/// How many of an agent's newest runs are looked through for those of a conversation.
+/// How many of an agent's newest runs are searched for those of a conversation.
 const RUNS: usize = 500;
-/// How many of the last events are looked at for what the context has.
+/// How many of the last events are searched for the size of the context.
 const LAST: usize = 200;
 
-/// What is told of: one conversation now.
+/// The conversation that a command describes.
 pub struct CommandContext<'s> {
     pub tx: &'s Snap<'s>,
     pub who: &'s Person,
@@ -54,7 +54,7 @@ pub fn help() -> String {
     out
 }
 
-/// What the conversation is called.
+/// The title of the conversation.
 pub fn title(scene: &CommandContext<'_>) -> Result<String, StoreError> {
     Ok(match scene.session {
         Some(session) => format!("It is called “{}”.", sessions::title(scene.tx, session)?),
@@ -62,7 +62,7 @@ pub fn title(scene: &CommandContext<'_>) -> Result<String, StoreError> {
     })
 }
 
-/// Model and thinking.
+/// Model and thinking level.
 pub fn model(scene: &CommandContext<'_>) -> Result<String, StoreError> {
     let CommandContext { tx, agent, session, .. } = *scene;
     let choice = choice::in_session(tx, session, agent, None, MessageOptions::default())?;
@@ -87,7 +87,7 @@ pub fn model(scene: &CommandContext<'_>) -> Result<String, StoreError> {
     Ok(out)
 }
 
-/// Whether the model is asked to answer sooner than others are answered, and what that costs.
+/// Whether fast mode is on, and its price.
 pub fn fast(scene: &CommandContext<'_>) -> Result<String, StoreError> {
     let CommandContext { tx, agent, session, .. } = *scene;
     let habits = habits(scene)?;
@@ -111,7 +111,7 @@ pub fn fast(scene: &CommandContext<'_>) -> Result<String, StoreError> {
     Ok(format!("- Answers sooner: {chosen}\n- {costs}"))
 }
 
-/// What messages do while a run works.
+/// Queue mode of messages while a run works.
 pub fn queue(scene: &CommandContext<'_>) -> Result<String, StoreError> {
     let CommandContext { tx, agent, session, .. } = *scene;
     let (queueing, waiting) = match session {
@@ -136,7 +136,7 @@ pub fn queue(scene: &CommandContext<'_>) -> Result<String, StoreError> {
     ))
 }
 
-/// What goes on besides the conversation, and is the agent's.
+/// The agent's activity outside the conversation.
 pub fn jobs(scene: &CommandContext<'_>) -> Result<String, StoreError> {
     let CommandContext { tx, who, agent, now, .. } = *scene;
     let sees = |run: &Run| talk::may_see_run(tx, run, who.account, who.role);
@@ -149,7 +149,7 @@ pub fn jobs(scene: &CommandContext<'_>) -> Result<String, StoreError> {
             (None, None) => String::new(),
         };
         let (kind, (_, state)) = (one.kind.label().0, one.state);
-        // A clock that was set back counts as no time.
+        // A clock that was set back counts as zero.
         let since = Duration::try_from(now.duration_since(one.since)).unwrap_or_default();
         let title = ellipsis(&one.title.replace('`', "'"), 120);
         format!("- {kind} {name}: `{title}`, {}, {}", state.to_lowercase(), format::duration(since))
@@ -161,7 +161,7 @@ pub fn jobs(scene: &CommandContext<'_>) -> Result<String, StoreError> {
     })
 }
 
-/// Whether what the model thinks is shown.
+/// Whether thoughts are shown.
 pub fn reasoning(scene: &CommandContext<'_>) -> Result<String, StoreError> {
     let words = match habits(scene)?.shows_thoughts {
         Some(true) => "What it thinks stands unfolded in the conversation.",
@@ -171,7 +171,7 @@ pub fn reasoning(scene: &CommandContext<'_>) -> Result<String, StoreError> {
     Ok(words.to_owned())
 }
 
-/// How much of what its tools do is shown.
+/// How much of the tool calls is shown.
 pub fn verbose(scene: &CommandContext<'_>) -> Result<String, StoreError> {
     let words = match habits(scene)?.shows_tools {
         Some(Verbosity::On) => "What its tools do stands unfolded in the conversation.",
@@ -185,7 +185,7 @@ pub fn verbose(scene: &CommandContext<'_>) -> Result<String, StoreError> {
     Ok(words.to_owned())
 }
 
-/// What counts here, also before anything was said.
+/// The effective preferences, also before the first message.
 fn habits(scene: &CommandContext<'_>) -> Result<Habits, StoreError> {
     match scene.session {
         Some(session) => preferences::of_session(scene.tx, session),
@@ -193,7 +193,7 @@ fn habits(scene: &CommandContext<'_>) -> Result<Habits, StoreError> {
     }
 }
 
-/// The context of the last answer: tokens, and the window of its model.
+/// Context size after the last response: tokens, and the share of the model's window.
 fn context(scene: &CommandContext<'_>) -> Result<String, StoreError> {
     let CommandContext { tx, agent, session, .. } = *scene;
     let Some(session) = session else { return Ok("nothing yet".to_owned()) };
@@ -225,7 +225,7 @@ fn context(scene: &CommandContext<'_>) -> Result<String, StoreError> {
     Ok(out)
 }
 
-/// What fills the context: by kind, or part by part.
+/// The content of the context, by kind or in detail.
 pub fn makeup(scene: &CommandContext<'_>, detail: bool) -> Result<String, StoreError> {
     let CommandContext { tx, session, .. } = *scene;
     let made = match session {
@@ -267,7 +267,7 @@ pub fn makeup(scene: &CommandContext<'_>, detail: bool) -> Result<String, StoreE
     Ok(out)
 }
 
-/// The newest run of a conversation that has asked a model, and what filled its context.
+/// The newest run of a conversation that has called a model, and the content of its context.
 fn asked_last(tx: &Snap<'_>, session: &Session) -> Result<Option<(Run, Makeup)>, StoreError> {
     let last = queries::last_events(tx, session.id, LAST)?;
     let runs: Vec<RunId> = last.iter().rev().filter_map(|event| event.run).collect();
@@ -281,7 +281,7 @@ fn asked_last(tx: &Snap<'_>, session: &Session) -> Result<Option<(Run, Makeup)>,
     Ok(None)
 }
 
-/// How everything stands.
+/// Status of agent, run and conversation.
 pub fn status(scene: &CommandContext<'_>) -> Result<String, StoreError> {
     let CommandContext { tx, agent, session, now, .. } = *scene;
     let does = match queries::halt::held(tx, agent)? {

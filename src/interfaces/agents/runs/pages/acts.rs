@@ -1,4 +1,4 @@
-//! What people do with one run: stop it, and talk to it while it works.
+//! Actions on a run: stop it, and send it a message while it works.
 
 use std::time::Duration;
 
@@ -17,14 +17,14 @@ use web::session::Person;
 use super::show::find;
 use crate::runs::{stopping, taking};
 
-/// How long "stop and undo" waits for the stop.
+/// How long "stop and undo" waits for the run to end.
 const STOPS_WITHIN: Duration = Duration::from_secs(5);
 
-/// What is to follow a stop.
+/// What follows the stop.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Then {
-    /// `undo`: the preview of an undo.
+    /// `undo` for the undo preview.
     then: String,
 }
 
@@ -38,11 +38,11 @@ pub(super) async fn stop(
 ) -> Result<Response, PageError> {
     let run = find(&ws, &who, &name)?;
     let (id, by) = (run.id, Some(who.account));
-    // Asked first: the run ends here at once, and what it may cost is booked then.
+    // Read before the write: the run ends here at once, and its possible cost is booked then.
     let later = ws.read(|snap| taking::stops_later(&ws, snap, &run))?;
     let asked = ws.write(&who, move |tx| rules::request_stop(tx, id, by)).await;
     if then.then == "undo" {
-        // It may have ended by itself meanwhile.
+        // The run may have ended in the meantime.
         if !matches!(asked, Err(RunError::Ended(_))) {
             asked?;
         }
@@ -56,26 +56,26 @@ pub(super) async fn stop(
     Ok(hx.done(later.as_deref().unwrap_or("Stopping"), &ws.url(&format!("runs/{}", run.name()))))
 }
 
-/// What is said to a run.
+/// A message to a run.
 #[derive(Debug, Deserialize)]
 pub(super) struct Said {
     #[serde(default)]
     pub body: String,
-    /// What it does while a run works; empty for what is usual.
+    /// Delivery mode while the run works; empty for the default.
     #[serde(default)]
     pub mode: String,
-    /// What was said last, as it was seen.
+    /// The last message, as the page showed it.
     #[serde(default)]
     pub leaf: String,
-    /// What a second press is known by.
+    /// Key that identifies a repeated submission.
     #[serde(default)]
     pub key: String,
-    /// `dashboard` for who answers there.
+    /// `dashboard` for an answer from the dashboard.
     #[serde(default)]
     pub from: String,
 }
 
-/// `POST /runs/{name}/say`: a word to a run that works.
+/// `POST /runs/{name}/say`: sends a message to a working run.
 pub(super) async fn say(
     ws: Ws,
     who: Person,

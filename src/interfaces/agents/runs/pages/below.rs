@@ -1,4 +1,4 @@
-//! Sub-agents on the page of a run: those that it made, and whose it is.
+//! Sub-agents on a run's page: those that it created, and its parent.
 
 use features::agents::model::Agent;
 use features::runs::model::{CHILDREN, Child, RUNS, Run};
@@ -13,7 +13,7 @@ use super::display::Look;
 
 /// The sub-agents of a run.
 pub(super) struct Below {
-    /// What they cost together.
+    /// Their total cost.
     pub cost: String,
     pub rows: Vec<Row>,
 }
@@ -25,14 +25,14 @@ pub(super) struct Row {
     pub cost: String,
 }
 
-/// Those that a run has made; the region that shows them hears of each.
+/// The sub-agents of a run. Subscribes the region to each of them.
 pub(super) fn of(
     tx: &dyn Read,
     look: &Look<'_>,
     run: &Run,
     live: Live,
 ) -> Result<(Option<Below>, Live), StoreError> {
-    // One is made: the table tells of it; one goes on: its own run does.
+    // The table reports new sub-agents; their runs report progress.
     let mut live = live.table(CHILDREN.name);
     let (mut rows, mut micros) = (Vec::new(), 0_i64);
     for child in children::of_parent(tx, run.id)? {
@@ -57,7 +57,7 @@ pub(super) fn of(
     Ok((below, live))
 }
 
-/// The run of which this one is a sub-agent: its name and where it is.
+/// Name and address of the parent run.
 pub(super) fn parent_of(
     tx: &dyn Read,
     look: &Look<'_>,

@@ -1,4 +1,4 @@
-//! The chat with an agent: a person's conversations with it, shared ones, and a look at others.
+//! The chat with an agent: a person's own conversations, shared ones, and a view of other people's.
 
 use askama::Template;
 use axum::http::StatusCode;
@@ -43,11 +43,11 @@ use super::talk::{After, Editing, Entry, Telling};
 use super::tools::{Line as DiffLine, Piece as Detail};
 use super::writing::HEARD;
 
-/// How many events of a conversation a page shows at once.
+/// Number of events of a conversation on a page.
 pub(super) const WINDOW: u32 = 240;
-/// How many conversations stand in the list.
+/// Number of conversations in the list.
 const LISTED: usize = 30;
-/// How much is told of what stays when a message is said in other words.
+/// Maximum number of effects listed per kind when a message is edited.
 const STAYS: usize = 8;
 
 #[derive(Template)]
@@ -58,15 +58,15 @@ struct Talk {
     face: Face,
     entries: Vec<Entry>,
     earlier: Option<String>,
-    /// What may be said first, and where it is posted.
+    /// Suggested first messages, and the address that they are posted to.
     ideas: Vec<&'static str>,
     action: String,
-    /// What stands behind that for another conversation than one's own.
+    /// Query that selects a conversation other than the person's current one.
     at: String,
     practice: bool,
-    /// What was said last; none for a conversation that is not one's own now.
+    /// The last message; `None` unless this is the person's current conversation.
     leaf: Option<String>,
-    /// What a second press of a button is known by.
+    /// Key that identifies a repeated submission.
     key: i64,
 }
 
@@ -75,16 +75,16 @@ struct Talk {
 struct Bar {
     live: Live,
     title: String,
-    /// Whose it is, when that is somebody else.
+    /// Owner of the conversation, if another person.
     whose: String,
-    /// Who sees it, for one of a person: a word and an icon.
+    /// Who can see a person's conversation: text and icon.
     seen: Option<(&'static str, &'static str)>,
     own: bool,
     action: String,
     at: String,
     may_talk: bool,
     acts: Option<Acts>,
-    /// Whether something was said in it, so that it can begin anew.
+    /// Whether the conversation has messages and can be restarted.
     begun: bool,
 }
 
@@ -102,17 +102,17 @@ struct Show {
     talk: Talk,
     note: Note,
     may_talk: bool,
-    /// Where an archived conversation goes on.
+    /// Address that continues an archived conversation.
     former: Option<String>,
-    /// Where the conversation is named, and its name now.
+    /// Address of "rename" and the current name.
     naming: Option<(String, String)>,
-    /// What messages of one's own conversation may do while the agent works; none for another one.
+    /// Delivery modes while the agent works; empty for another person's conversation.
     usual: Vec<Choice>,
     commands: Vec<commands::Spec>,
     answer: Answer,
 }
 
-/// Everything of the page.
+/// The parts of the page.
 struct Parts {
     queueing: Queueing,
     head: Head,
@@ -150,7 +150,7 @@ pub(super) async fn show(
     }
 }
 
-/// A conversation that goes on with an answer above the field, for a page without script.
+/// The chat page with a command's output above the text field, for a browser without script.
 pub(super) fn page_with(
     place: &commands::Place<'_>,
     shell: Shell,
@@ -167,7 +167,7 @@ fn whole(shell: Shell, parts: Parts, answer: Answer) -> Show {
     let (own, may_talk, action) = (bar.own, bar.may_talk, bar.action.clone());
     let (acts, at) = (bar.acts.as_ref(), bar.at.clone());
     let naming = match acts {
-        // Another one may have its place by then.
+        // Without an id in the address, another conversation may be current when the form is sent.
         _ if may_talk && bar.whose.is_empty() => {
             Some((format!("{action}/name{at}"), acts.map(|acts| acts.name.clone())))
         }
@@ -297,7 +297,7 @@ fn transcript(
     });
     let (mut entries, mut earlier) = (Vec::new(), None);
     match session {
-        // The first message makes the session, whose id nobody knows yet.
+        // The first message creates the session, so its id is not known yet.
         None => live = live.table(SESSIONS.name),
         Some(session) => {
             live = live.record(SESSIONS.name, session.id).record(AGENTS.name, agent.id);
@@ -351,8 +351,7 @@ fn transcript(
     })
 }
 
-/// What may be done with messages of a conversation that were read. While a run works there, none may be
-/// said once more.
+/// Which read messages may be edited. While a run works in the session, none.
 fn editing(
     tx: &dyn Read,
     session: &Session,
@@ -367,8 +366,8 @@ fn editing(
     Ok(Editing { may: may && session.active_run.is_none(), open, versions })
 }
 
-/// What was done after a message, when it is said in other words: what can go back, if this person may
-/// undo, and what stays.
+/// Effects after a message that is being edited: those that can be undone, if this person may undo, and those that
+/// stay.
 fn after(tx: &dyn Read, message: InputId, may_undo: bool) -> Result<After, StoreError> {
     let Some(input) = tx.get::<Input>(message)? else { return Ok(After::default()) };
     let Some(read) = versions::read_in(tx, &input)? else { return Ok(After::default()) };
@@ -407,7 +406,7 @@ pub(super) async fn anew(
     Ok(hx.go_to(&address(&ws, &slug, talk)))
 }
 
-/// `POST /agents/{slug}/chat/begin`: a further conversation, beside those that go on.
+/// `POST /agents/{slug}/chat/begin`: starts another conversation beside the current ones.
 pub(super) async fn begin(
     ws: Ws,
     who: Person,
@@ -418,7 +417,7 @@ pub(super) async fn begin(
     let agent = find(&ws, &slug)?;
     let key = ws.read(|snap| talk::own_key(snap, &agent, who.account, who.role))?;
     let mine = ws.read(|snap| queries::session_by_key(snap, &key))?;
-    // Nothing was said in one's own yet: that is a new one.
+    // The person's own conversation is still empty and is used as the new one.
     let fresh = mine.is_none_or(|mine| mine.events == 0 && mine.leaf.is_none());
     let talk = match fresh {
         true => None,
@@ -431,7 +430,7 @@ pub(super) async fn begin(
     Ok(hx.go_to(&address(&ws, &slug, talk)))
 }
 
-/// What the summary should look at.
+/// The focus of the summary.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Focus {
     #[serde(default)]
@@ -499,7 +498,7 @@ async fn on_message(
     back(ws, who, hx, (&agent, talk))
 }
 
-/// The conversation after a change of it.
+/// Responds with the changed conversation.
 pub(super) fn back(
     ws: &Ws,
     who: &Person,

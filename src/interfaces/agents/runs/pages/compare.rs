@@ -1,4 +1,4 @@
-//! Two runs side by side.
+//! Comparison of two runs.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ use web::shell::Shell;
 use super::display::Look;
 use super::show::find;
 
-/// Which two.
+/// The two runs.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Which {
@@ -35,16 +35,16 @@ pub(super) struct Which {
     b: String,
 }
 
-/// A figure of both.
+/// A figure of both runs.
 struct Row {
     label: &'static str,
     a: String,
     b: String,
-    /// Whether they differ.
+    /// Whether the values differ.
     differs: bool,
 }
 
-/// One of the two, in its column.
+/// A run in its column.
 struct Column {
     /// `a` or `b`.
     side: &'static str,
@@ -57,7 +57,7 @@ struct Column {
     silent: bool,
 }
 
-/// What both did at one turn.
+/// What both runs did in one turn.
 struct Turn {
     n: usize,
     a: Vec<Line>,
@@ -72,11 +72,11 @@ struct Table {
     columns: Vec<Column>,
     rows: Vec<Row>,
     turns: Vec<Turn>,
-    /// What both share, in words.
+    /// What both have in common, in words.
     shared: String,
     a_href: String,
     b_href: String,
-    /// What each delivered: the titles, and what differs.
+    /// Deliverables of both: titles and diff.
     delivered: Option<(String, Vec<Change>)>,
 }
 
@@ -109,10 +109,10 @@ pub(super) async fn show(
     html::page(&Show { shell, a, b, a_href: table.a_href.clone(), title, table })
 }
 
-/// The two runs, if the person may look at both.
+/// The two runs, if the person may see both.
 ///
 /// # Errors
-/// When one is not there, or it is one and the same.
+/// A run does not exist, or both are the same.
 pub(in crate::runs) fn both(
     ws: &Ws,
     who: &Person,

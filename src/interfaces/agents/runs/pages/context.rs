@@ -1,4 +1,4 @@
-//! `/runs/{name}/context`: what filled the context of a run when it asked last.
+//! `/runs/{name}/context`: content of the context at the run's last model call.
 
 use askama::Template;
 use axum::response::Response;
@@ -19,12 +19,12 @@ use web::shell::Shell;
 
 use super::find;
 
-/// The colours of parts, in turn.
+/// Number of colours, used in rotation.
 const COLOURS: usize = 8;
-/// How wide the bar is.
+/// Width of the bar, in SVG units.
 const WIDE: u64 = 1_000;
 
-/// What has a place of its own in the bar.
+/// A piece of the bar.
 struct Piece {
     label: &'static str,
     tokens: String,
@@ -34,7 +34,7 @@ struct Piece {
     width: u64,
 }
 
-/// A line of the table.
+/// A row of the table.
 struct Row {
     name: String,
     group: &'static str,
@@ -46,7 +46,7 @@ struct Row {
 #[template(path = "runs/_context.html")]
 struct Region {
     live: Live,
-    /// In one line; empty when nothing was asked yet.
+    /// Summary in one line; empty before the first call.
     sum: String,
     model: String,
     fill: u8,
@@ -130,7 +130,7 @@ fn pieces(groups: &[(Group, u64)], whole: u64) -> Vec<Piece> {
             share: percent(*tokens, whole),
             colour: n % COLOURS + 1,
             x,
-            // A hair between two parts.
+            // A gap between two pieces.
             width: (before * WIDE / sum).saturating_sub(x + 4).max(2),
         }
     });

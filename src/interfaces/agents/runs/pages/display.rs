@@ -1,4 +1,4 @@
-//! How the pages of runs name and show things: times, faces, Markdown.
+//! Formatting on run pages: times, faces, Markdown.
 
 use std::time::Duration;
 
@@ -22,10 +22,10 @@ use web::parts::Face;
 use web::session::{Access, Person};
 use web::time::RelTime;
 
-/// The largest blob that a page reads whole.
+/// Size limit of a blob that a page reads in full, in bytes.
 const MAX_BLOB: u64 = 4 * 1024 * 1024;
 
-/// A reader's eye: where, when and in which time zone a page is looked at.
+/// The reader's context: workspace, rights, time and zone.
 pub(super) struct Look<'a> {
     pub ws: &'a Ws,
     pub me: AccountId,
@@ -33,14 +33,14 @@ pub(super) struct Look<'a> {
     pub now: Timestamp,
     pub zone: TimeZone,
     pub may_write: bool,
-    /// Whether this person may talk to agents.
+    /// Whether this person may chat with agents.
     pub may_chat: bool,
     /// Whether this person may change agents and their files.
     pub may_manage: bool,
-    /// Whether this person answers for what agents ask.
+    /// Whether this person may answer approvals.
     pub may_approve: bool,
     settings: Option<Settings>,
-    /// What agents are called.
+    /// Display names of agents.
     called: Called,
 }
 
@@ -62,12 +62,12 @@ impl<'a> Look<'a> {
         })
     }
 
-    /// Who looks at questions.
+    /// The context for cards of questions.
     pub fn reader(&self) -> Reader<'_> {
         Reader { ws: self.ws, now: self.now, zone: &self.zone, access: self.access, me: self.me }
     }
 
-    /// How a turn ended, when it did not end well.
+    /// Tone and text of an unsuccessful end.
     pub fn trouble(
         &self,
         tx: &dyn Read,
@@ -92,7 +92,6 @@ impl<'a> Look<'a> {
         })
     }
 
-    /// A moment.
     pub fn time(&self, at: Timestamp) -> RelTime {
         RelTime::new(at, self.now, &self.zone)
     }
@@ -103,23 +102,23 @@ impl<'a> Look<'a> {
         format!("{key}-{}", task.number)
     }
 
-    /// The face of an agent; with a ring while it works.
+    /// The face of an agent, with a ring while it works.
     pub fn agent(&self, agent: &Agent, works: bool) -> Face {
         self.called.face(agent).working(works.into())
     }
 
-    /// What an agent is called.
+    /// The display name of an agent.
     pub fn called(&self, agent: &Agent) -> String {
         self.called.name(agent)
     }
 
-    /// Where this person may stop a run, while it can be.
+    /// Address of "stop", if the run can be stopped and this person may.
     pub fn stop(&self, run: &Run) -> Option<String> {
         let may = self.may_chat && run.can_stop();
         may.then(|| self.ws.url(&format!("runs/{}/stop", run.name())))
     }
 
-    /// Who did something, in words.
+    /// The name of an actor; "You" for the reader.
     pub fn actor(&self, tx: &dyn Read, actor: Actor) -> Result<String, StoreError> {
         Ok(match actor {
             Actor::Person { account, .. } if account == self.me => "You".to_owned(),
@@ -132,7 +131,7 @@ impl<'a> Look<'a> {
         })
     }
 
-    /// Their face, with the initials of their name also for who looks.
+    /// The face of an actor; the reader's own shows initials, too.
     pub fn face(&self, tx: &dyn Read, actor: Actor) -> Result<Face, StoreError> {
         Ok(Face::person(&match actor {
             Actor::Person { account, .. } => self.person(tx, account)?,
@@ -140,18 +139,17 @@ impl<'a> Look<'a> {
         }))
     }
 
-    /// A person's name.
     pub fn person(&self, tx: &dyn Read, account: AccountId) -> Result<String, StoreError> {
         let member = tx.get::<Member>(account)?;
         Ok(member.map_or_else(|| "Somebody".to_owned(), |member| member.name))
     }
 
-    /// Markdown with links to tasks and agents.
+    /// Renders Markdown with links to tasks and agents.
     pub fn md(&self, tx: &dyn Read, text: &str) -> SafeHtml {
         self.md_of(tx, text, None)
     }
 
-    /// The same for what a run said: what it cites without having read it says so.
+    /// Renders text of a run; citations of records that the run did not read are marked.
     pub fn md_of(&self, tx: &dyn Read, text: &str, by: Option<RunId>) -> SafeHtml {
         let text = links::named_in(tx, self.ws, text, by);
         md::render(&text, &|word| self.target(tx, word))
@@ -169,7 +167,7 @@ impl<'a> Look<'a> {
         Some(self.ws.url(&format!("tasks/{}-{number}", settings.task_key)))
     }
 
-    /// A text that may lie in a blob, whole if it is not too large.
+    /// The full text, unless its blob is too large.
     pub fn whole(&self, body: &Body) -> Option<String> {
         match body {
             Body::Inline(text) => Some(text.clone()),
@@ -180,7 +178,7 @@ impl<'a> Look<'a> {
         }
     }
 
-    /// How long a run worked, or has been working.
+    /// How long a run has worked.
     pub fn duration(&self, run: &Run) -> Option<Duration> {
         let start = run.started_at?;
         let end = match run.state {

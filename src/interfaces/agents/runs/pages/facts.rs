@@ -1,4 +1,4 @@
-//! What the page of a run says in figures: machine, model, tokens, cost, time, and what bounds it.
+//! Figures of a run's page: machine, model, tokens, cost, time, limits.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ pub(super) struct Fact {
     pub small: String,
 }
 
-/// The facts in the head of a run.
+/// The facts in the head of a run's page.
 pub(super) fn of(
     tx: &dyn Read,
     look: &Look<'_>,
@@ -80,7 +80,7 @@ pub(super) fn of(
     Ok(facts)
 }
 
-/// How much a run has called, and, while it has not ended, how much it may.
+/// Number of calls of a run, with their limits while the run is live.
 pub(super) fn limits(tx: &dyn Read, run: &Run) -> Result<Vec<(&'static str, String)>, StoreError> {
     let (calls, steps) = (run.calls, run.steps);
     if !run.is_live() {

@@ -1,4 +1,4 @@
-//! The switch that lets all work stand still, and one for an agent with what it does.
+//! Pausing all work, or one agent.
 
 use askama::Template;
 use axum::response::Response;
@@ -25,7 +25,7 @@ use web::time::RelTime;
 use super::chat::find;
 use super::display::Look;
 
-/// How the workspace stands still.
+/// A pause of the workspace.
 struct Still {
     by: String,
     at: RelTime,
@@ -38,14 +38,14 @@ struct Show {
     shell: Shell,
     still: Option<Still>,
     may: bool,
-    /// What is at work, and what is kept.
+    /// Running work and queued work.
     works: String,
     kept: String,
-    /// What was at work when the program ended and was not meant to.
+    /// Runs that were working when the process crashed.
     suspects: Vec<Suspect>,
 }
 
-/// A run that was at work when the program ended.
+/// A run that was working when the process crashed.
 struct Suspect {
     name: String,
     href: String,
@@ -108,7 +108,7 @@ fn describe(halt: &Halt) -> &'static str {
     }
 }
 
-/// How to stand still.
+/// How to pause.
 #[derive(Debug, Deserialize)]
 pub(super) struct Wanted {
     how: String,

@@ -1,4 +1,4 @@
-//! What a machine said of a run after that was taken from it, as steps like those of the run.
+//! Late reports of a machine about a run that was taken from it, shown as steps.
 
 use std::collections::HashMap;
 
@@ -15,16 +15,16 @@ use super::display::Look;
 use super::steps::{Drawing, Shape, StepView};
 use super::tools::{Line as DiffLine, Piece as Detail};
 
-/// So many steps are shown.
+/// Number of steps shown.
 const SHOWN: usize = 60;
 
-/// All that it said; a region of the run page.
+/// The late reports; a live region of the run page.
 #[derive(Default, Template)]
 #[template(path = "runs/_late.html")]
 pub(super) struct Late {
     live: Live,
     steps: Vec<StepView>,
-    /// Whether there is more.
+    /// Whether there are more.
     more: bool,
 }
 

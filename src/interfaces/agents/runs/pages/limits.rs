@@ -1,4 +1,4 @@
-//! What bounds sub-agents, on the page of the workspace's settings.
+//! Limits of sub-agents in the workspace settings.
 
 use axum::response::Response;
 use serde::Deserialize;
@@ -14,7 +14,7 @@ use web::hx::Hx;
 use web::session::Person;
 use web::shell::Flash;
 
-/// What a form says of sub-agents; what is empty is as usual.
+/// The form of sub-agent limits; empty fields mean the default.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct AgentLimitsForm {
@@ -33,13 +33,13 @@ impl AgentLimitsForm {
             *value = typed.unwrap_or(*value);
         }
         let [depth, fan_out, live, total, minutes] = values;
-        // A number that is no depth is none that can be chosen.
+        // A depth that does not fit is invalid, like 0.
         let depth = u8::try_from(depth).unwrap_or(0);
         Ok(SubagentLimits { depth, fan_out, live, total, minutes })
     }
 }
 
-/// The numbers that a form says, one for each bound; none where it says nothing.
+/// Parses one number per limit; `None` if empty.
 pub(super) fn numbers<const N: usize>(
     bounds: [Bound; N],
     typed: [&String; N],
@@ -70,8 +70,7 @@ pub(super) async fn save(
     saved((&app, &ws, &hx), done, "settings/general")
 }
 
-/// Back to a page of settings, with what came of a form of theirs. A number that is none, or too large, is said
-/// there.
+/// Redirects to a settings page with the result of its form; an invalid number becomes a notice.
 pub(super) fn saved(
     (app, ws, hx): (&App, &Ws, &Hx),
     done: Result<(), RunError>,

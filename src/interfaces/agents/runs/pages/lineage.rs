@@ -1,4 +1,4 @@
-//! Runs that begin again, on the page of a run: of which it is one, and which begin it again.
+//! Retries and forks of a run, on its page.
 
 use features::runs::model::{Branch, BranchWhy, Run};
 use features::runs::queries::branches;
@@ -7,18 +7,18 @@ use store::{Read, ReadExt, StoreError};
 
 use super::display::Look;
 
-/// Another run of the same beginning.
+/// A related run.
 pub(super) struct Kin {
     /// "Retry of", "Retried from step 7 by".
     pub words: String,
     /// "R-12".
     pub name: String,
     pub href: String,
-    /// Where the two stand side by side.
+    /// Address of the comparison of both.
     pub compare: String,
 }
 
-/// The run of which this one is another try, and those that try it again, in this order.
+/// The run that this one repeats, followed by the runs that repeat this one.
 pub(super) fn kin(tx: &dyn Read, look: &Look<'_>, run: &Run) -> Result<Vec<Kin>, StoreError> {
     let mut all = Vec::new();
     if let Some(branch) = branches::of_run(tx, run)?
@@ -61,7 +61,7 @@ impl Kin {
     }
 }
 
-/// Whether a run could begin again for this person: a fork of one that works, too.
+/// Whether this person may repeat the run. A working run can be forked.
 pub(super) fn may_fork(look: &Look<'_>, run: &Run) -> bool {
     look.may_write && run.started_at.is_some() && run.trigger != RunTrigger::Child
 }

@@ -34,10 +34,10 @@ use web::time::RelTime;
 use super::display::Look;
 use super::waits;
 
-/// How many runs a filter looks through for one page.
+/// How many runs a filter scans per page.
 const LOOK_THROUGH: usize = 2_000;
 
-/// What the address says.
+/// Query parameters.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub(super) struct Filter {
     #[serde(default)]
@@ -47,7 +47,7 @@ pub(super) struct Filter {
     /// The slug of a gateway.
     #[serde(default)]
     gateway: String,
-    /// Only those that ended from this moment on (RFC 3339).
+    /// Only runs that ended at or after this time (RFC 3339).
     #[serde(default)]
     since: String,
     #[serde(default)]
@@ -67,9 +67,9 @@ impl Filter {
         serde_urlencoded::to_string(given).unwrap_or_default()
     }
 
-    /// The moment from which on runs have ended; none when nothing that is one was given.
+    /// The lower bound of the end time; `None` if absent or invalid.
     fn ended_from(&self) -> Option<Timestamp> {
-        // ok: what is no moment does not filter.
+        // ok: an invalid time does not filter.
         self.since.parse().ok()
     }
 
@@ -98,7 +98,7 @@ const STATES: [(&str, &str); 7] = [
     ("stopped", "Stopped"),
 ];
 
-/// One run in the list.
+/// A run in the list.
 struct Row {
     name: String,
     title: String,
@@ -107,23 +107,23 @@ struct Row {
     word: &'static str,
     task: Option<(String, String)>,
     cause: &'static str,
-    /// The machine that it was on, unless that is the one that HQ runs on.
+    /// The run's machine, unless it is the primary.
     machine: String,
     face: Face,
     began: RelTime,
     took: String,
     cost: String,
-    /// Why it does not go on, or did not end well.
+    /// Why the run waits or failed.
     why: String,
-    /// Where it is stopped, while it can be and this person may.
+    /// Address of "stop", if the run can be stopped and this person may.
     stop: Option<String>,
 }
 
-/// What is asked for, in words.
+/// An active filter.
 struct Chip {
     label: &'static str,
     value: String,
-    /// The list without it.
+    /// Address without this filter.
     without: String,
 }
 
@@ -133,7 +133,7 @@ struct Index {
     shell: Shell,
     agents: Vec<Choice>,
     states: Vec<Choice>,
-    /// The machines; none where there is one alone.
+    /// The machines; empty if there is only one.
     machines: Vec<Choice>,
     chips: Vec<Chip>,
     filtered: bool,
@@ -141,7 +141,7 @@ struct Index {
     list: Rows,
 }
 
-/// What runs ask people; a region.
+/// Questions of runs; a live region.
 #[derive(Template)]
 #[template(path = "runs/_questions.html")]
 struct Questions {
@@ -149,7 +149,7 @@ struct Questions {
     questions: Vec<Card>,
 }
 
-/// A page of the list; the first one renews itself.
+/// A page of the list; the first one refreshes itself.
 #[derive(Template)]
 #[template(path = "runs/_rows.html")]
 struct Rows {
@@ -241,7 +241,7 @@ fn agent_choices(tx: &dyn Read, chosen: &str) -> Result<Vec<Choice>, StoreError>
     Ok(all)
 }
 
-/// The machines that runs work on, or did; none where there is one alone, unless that is asked for.
+/// The machines of current and former runs; empty if there is only one and none is selected.
 fn machine_choices(machines: &Machines, chosen: &str) -> Vec<Choice> {
     if !machines.are_many() && chosen.is_empty() {
         return Vec::new();
@@ -267,7 +267,7 @@ fn rows(
         slug => Some(agents::by_slug(tx, slug)?),
     };
     let machine = machines.all().find(|one| one.slug == filter.gateway);
-    // Nothing works on a machine that there is not.
+    // An unknown machine matches no run.
     let is_there = |run: &Run| match filter.gateway.as_str() {
         "" => true,
         _ => machine.is_some_and(|one| run.gateway == one.gateway),

@@ -41,7 +41,7 @@ pub use say::{Resaid, read_again, say_again};
 pub(super) use shots::{after, asked};
 pub(super) use show::find;
 
-/// Pages below `/w/{ws}`.
+/// Routes below `/w/{ws}`.
 #[must_use]
 pub fn routes() -> Routes {
     Routes::new()

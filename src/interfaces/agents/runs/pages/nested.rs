@@ -1,4 +1,4 @@
-//! The run of a sub-agent in the place where it was made: how it stands and its steps, each as one line.
+//! A sub-agent's run inside the step that created it: state and steps, one line each.
 
 use std::time::Duration;
 
@@ -18,28 +18,28 @@ use web::parts::Dot;
 use super::display::Look;
 use super::waits;
 
-/// How many of its last events are looked at.
+/// How many of the last events are read.
 const EVENTS: usize = 60;
-/// How many steps are shown, the last ones; its own page has all.
+/// Number of last steps shown.
 const LINES: usize = 6;
-/// How many characters of a thought or a word are shown.
+/// Length of an excerpt, in characters.
 const PEEK: usize = 160;
 
-/// A sub-agent's run inside the step that made it.
+/// A sub-agent's run inside the step that created it.
 pub(super) struct Nested {
     pub name: String,
     pub href: String,
     pub title: String,
     pub state: Dot,
-    /// Time and cost.
+    /// Duration and cost.
     pub facts: String,
-    /// Why it does not go on.
+    /// Why the run waits.
     pub waits: String,
     pub asks: Option<Card>,
     pub lines: Vec<Line>,
 }
 
-/// A step of it.
+/// A step.
 pub(super) struct Line {
     pub icon: &'static str,
     pub tone: &'static str,
@@ -48,8 +48,8 @@ pub(super) struct Line {
     pub took: String,
 }
 
-/// The sub-agent of `parent` that this text names first. Others' runs may be named in it, too: what a
-/// sub-agent is called its maker chooses.
+/// The first sub-agent of `parent` that the text names. The text may also name runs of others, because a parent chooses
+/// its sub-agents' titles.
 pub(super) fn named(tx: &dyn Read, parent: RunId, text: &str) -> Result<Option<Run>, StoreError> {
     let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '-');
     for word in words.filter(|word| word.starts_with("R-")) {
@@ -61,7 +61,7 @@ pub(super) fn named(tx: &dyn Read, parent: RunId, text: &str) -> Result<Option<R
     Ok(None)
 }
 
-/// The run of a sub-agent, as its maker's page shows it.
+/// The view of a sub-agent's run.
 pub(super) fn of(tx: &dyn Read, look: &Look<'_>, run: &Run) -> Result<Nested, StoreError> {
     let mut events = queries::last_events(tx, run.session, EVENTS)?;
     events.retain(|event| event.run == Some(run.id));
@@ -91,7 +91,7 @@ pub(super) fn of(tx: &dyn Read, look: &Look<'_>, run: &Run) -> Result<Nested, St
     })
 }
 
-/// A region that shows sub-agents of a run hears of each.
+/// Subscribes a region to all sub-agents of a run.
 pub(super) fn hears(tx: &dyn Read, run: &Run, live: Live) -> Result<Live, StoreError> {
     let live = live.table(CHILDREN.name);
     Ok(children::of_parent(tx, run.id)?
@@ -99,7 +99,7 @@ pub(super) fn hears(tx: &dyn Read, run: &Run, live: Live) -> Result<Live, StoreE
         .fold(live, |live, child| live.record(RUNS.name, child.run)))
 }
 
-/// A step as one line; nothing for what only its own page tells.
+/// A step as one line; `None` for a step that only its own page shows.
 fn line(step: &Step) -> Option<Line> {
     let took = step.millis.map(|ms| format::duration(Duration::from_millis(ms)));
     let (icon, tone, verb, what) = match &step.what {

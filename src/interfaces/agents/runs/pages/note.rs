@@ -1,4 +1,4 @@
-//! What a person should know before they write to an agent, above the field.
+//! The notice above the chat's text field.
 
 use askama::Template;
 
@@ -15,7 +15,7 @@ use super::display::Look;
 #[template(path = "chat/_note.html")]
 pub(super) struct Note {
     live: Live,
-    /// A tone and a sign.
+    /// Tone and icon.
     look: (&'static str, &'static str),
     pub(super) text: String,
     resume: Option<String>,
@@ -23,23 +23,23 @@ pub(super) struct Note {
     run: Option<String>,
 }
 
-/// What a person should know before they write.
+/// Reasons for a notice.
 pub(super) struct Why {
-    /// Why the agent does not read it at once.
+    /// Why the agent does not read the message at once.
     pub held: Option<&'static str>,
-    /// Whether it begins a conversation.
+    /// Whether the message starts a new conversation.
     pub over: bool,
-    /// Whether it is the first thing that they say to it, and others speak with it, too.
+    /// Whether this is the person's first message to an agent that others use too.
     pub first: bool,
-    /// The machine that the agent works on, while nothing is heard of it.
+    /// The agent's machine, if it is silent.
     pub silent: Option<Elsewhere>,
-    /// What that machine is called, while it is linked and takes no new work.
+    /// Name of the agent's machine, if it is linked but paused.
     pub paused: Option<String>,
     /// The run that waits for that machine.
     pub run: Option<String>,
 }
 
-/// Why what is said now is not read at once, with the way out; and once, who else hears of it.
+/// Why a message is not read at once, with the remedy. Before the first message, also who shares the agent's memory.
 pub(super) fn note(look: &Look<'_>, agent: &Agent, here: &str, why: &Why) -> Note {
     let (name, held) = (look.called(agent), why.held);
     let resume = look.ws.url(&format!("agents/{}/resume", agent.slug));
@@ -70,7 +70,7 @@ pub(super) fn note(look: &Look<'_>, agent: &Agent, here: &str, why: &Why) -> Not
     Note { live, look, text, resume, run: why.run.clone() }
 }
 
-/// The same in words, with where a paused agent resumes.
+/// The text of the notice, and the address that resumes a paused agent.
 fn describe(
     name: &str,
     agent: &Agent,

@@ -1,4 +1,4 @@
-//! Which conversation with an agent a page shows or a form is about, and its address.
+//! Selects the conversation that a page shows or a form concerns, and its address.
 
 use serde::Deserialize;
 
@@ -12,60 +12,60 @@ use web::session::Person;
 
 use super::display::Look;
 
-/// What the address says.
+/// Query parameters.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Place {
-    /// A conversation as it is, also a former one.
+    /// A conversation by id, including archived ones.
     #[serde(default)]
     pub session: String,
-    /// The conversation that goes on now where this one stood.
+    /// The current conversation with the same key as this one.
     #[serde(default)]
     pub talk: String,
-    /// Only what was said before this event.
+    /// Only events before this one.
     pub before: Option<u32>,
-    /// The message whose words are being changed.
+    /// The message being edited.
     pub edit: Option<InputId>,
 }
 
 impl Place {
-    /// The conversation that goes on where this one stands; without one, one's own.
+    /// The current conversation with the same key; the person's own if `None`.
     pub fn of(talk: Option<SessionId>) -> Self {
         Self { talk: talk.map(|id| id.to_string()).unwrap_or_default(), ..Self::default() }
     }
 }
 
-/// What a form about a conversation says behind its address.
+/// Query parameters of a form about a conversation.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Spot {
-    /// A conversation that goes on; without it, one's own is meant.
+    /// A current conversation; the person's own if `None`.
     pub talk: Option<SessionId>,
 }
 
-/// The address of a conversation that goes on.
+/// The address of a current conversation.
 pub(super) fn address(ws: &Ws, slug: &str, talk: Option<SessionId>) -> String {
     let behind = talk.map(|id| format!("?talk={id}")).unwrap_or_default();
     ws.url(&format!("agents/{slug}/chat{behind}"))
 }
 
-/// An address with something more behind it.
+/// Appends a query parameter to an address.
 pub(super) fn with(address: &str, more: &str) -> String {
     let mark = if address.contains('?') { '&' } else { '?' };
     format!("{address}{mark}{more}")
 }
 
-/// The conversation that a page shows.
+/// The displayed conversation.
 pub(super) struct Shown {
-    /// It; one's own may not have begun.
+    /// `None` if the person's own conversation has not started.
     pub session: Option<Session>,
-    /// One's own.
+    /// The person's own conversation.
     pub mine: Option<Session>,
-    /// Whether it goes on and this person may speak in it.
+    /// Whether it is current and this person may write in it.
     pub open: bool,
-    /// What stands behind the address of the chat to come here.
+    /// The query that selects it.
     pub at: String,
 }
 
-/// Finds it; nothing when it is not there for this person.
+/// Finds the conversation; `None` if it does not exist or the person may not see it.
 pub(super) fn shown(
     tx: &dyn Read,
     who: &Person,
@@ -98,7 +98,7 @@ pub(super) fn shown(
     Ok(Some(Shown { session: Some(session), mine, open, at }))
 }
 
-/// The conversation in which a message was said; none for one's own.
+/// The conversation of a message; `None` for the person's own.
 pub(super) fn talk_of(
     ws: &Ws,
     who: &Person,
@@ -113,7 +113,7 @@ pub(super) fn talk_of(
     })
 }
 
-/// Whose conversation a run works in, and where it is read.
+/// The kind of conversation that a run works in, and its address.
 pub(super) fn of_run(
     tx: &dyn Read,
     look: &Look<'_>,

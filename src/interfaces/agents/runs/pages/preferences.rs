@@ -1,4 +1,4 @@
-//! How conversations go on by themselves, on the pages of the workspace's and an agent's settings.
+//! Conversation rules in the workspace's and an agent's settings.
 
 use axum::response::Response;
 use serde::Deserialize;
@@ -15,7 +15,7 @@ use web::session::Person;
 use super::chat::find;
 use super::limits::{numbers, saved};
 
-/// What a form says; what is empty is as usual.
+/// The form; empty fields mean the default.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct PreferencesForm {
@@ -30,7 +30,7 @@ impl PreferencesForm {
         let typed = [&self.daily_hour, &self.idle_minutes, &self.parts_days, &self.steps_days];
         let [daily_hour, idle_minutes, parts_days, steps_days] =
             numbers(ConversationOptions::BOUNDS, typed)?;
-        // A number that is no hour is none that can be chosen.
+        // A number that does not fit is invalid.
         let daily_hour = daily_hour.map(|hour| u8::try_from(hour).unwrap_or(u8::MAX));
         Ok(ConversationOptions { daily_hour, idle_minutes, parts_days, steps_days, ..before })
     }

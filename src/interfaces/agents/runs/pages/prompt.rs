@@ -1,18 +1,18 @@
-//! The prompt of a run: of which parts it is made, how long each is, who put it there.
+//! The prompt of a run: its parts, their sizes and origins.
 
 use features::runs::model::PromptPart;
 use web::format;
 
-/// About so many bytes are one token: the provider tells the sum alone.
+/// Estimated bytes per token, because providers report only the total.
 const BYTES: u64 = 4;
-/// The colours of parts, in turn.
+/// Number of colours, used in rotation.
 const COLOURS: usize = 8;
-/// How wide the bar is.
+/// Width of the bar, in SVG units.
 const WIDE: u64 = 1_000;
 
-/// A prompt as a page shows it.
+/// A prompt for the template.
 pub(super) struct Prompt {
-    /// In one line.
+    /// Summary in one line.
     pub peek: String,
     pub parts: Vec<Part>,
 }
@@ -48,7 +48,7 @@ impl Prompt {
                 kept: if part.stable { "yes" } else { "no" },
                 colour: n % COLOURS + 1,
                 x,
-                // A hair between two parts.
+                // A gap between two pieces.
                 width: (before * WIDE / whole).saturating_sub(x + 4).max(2),
                 name: part.name.clone(),
             }
@@ -57,7 +57,7 @@ impl Prompt {
     }
 }
 
-/// Who put a part there.
+/// Origin of a part.
 fn from(name: &str) -> &'static str {
     match name {
         "MEMORY.md" => "the agent’s memory",

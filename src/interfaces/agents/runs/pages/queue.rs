@@ -1,4 +1,4 @@
-//! What messages do while a run works: what waits, what was dropped, and who decides.
+//! Message queue during a run: waiting and dropped messages, and queue settings.
 
 use askama::Template;
 use axum::response::Response;
@@ -28,7 +28,7 @@ use super::limits::saved;
 use super::place::{Spot, address};
 use super::show::find;
 
-/// The words of a mode as a choice for one message.
+/// The queue modes as choices for one message.
 pub(super) fn choices(usual: QueueMode) -> Vec<Choice> {
     let as_usual = Choice::new("", format!("{} (as usual)", words::mode(usual)), true);
     let others = QueueMode::ALL.iter().filter(|mode| **mode != usual);
@@ -36,7 +36,7 @@ pub(super) fn choices(usual: QueueMode) -> Vec<Choice> {
     [as_usual].into_iter().chain(others).collect()
 }
 
-/// What a form says of a mode; nothing for what is usual.
+/// Parses a mode; `None` for the default.
 pub(super) fn mode_of(word: &str) -> Result<Option<QueueMode>, PageError> {
     match word.trim() {
         "" => Ok(None),
@@ -44,7 +44,7 @@ pub(super) fn mode_of(word: &str) -> Result<Option<QueueMode>, PageError> {
     }
 }
 
-/// A message that waits or was dropped.
+/// A waiting or dropped message.
 struct Line {
     who: String,
     at: RelTime,
@@ -54,7 +54,7 @@ struct Line {
     href: String,
 }
 
-/// What was said to a run and not read; a live region.
+/// Unread messages to a run; a live region.
 #[derive(Template)]
 #[template(path = "runs/_queue.html")]
 pub(super) struct Queue {
@@ -98,7 +98,7 @@ impl Queue {
     }
 }
 
-/// What can be done with a message that nobody has read.
+/// An action on an unread message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Act {
     Cancel,
@@ -133,7 +133,7 @@ impl Act {
     }
 }
 
-/// What is to be done with a message.
+/// The requested action.
 #[derive(Debug, Deserialize)]
 pub(super) struct Wanted {
     act: String,
@@ -183,7 +183,7 @@ pub(super) async fn go_on(
     Ok(hx.done("It goes on", &ws.url(&format!("runs/{}", run.name()))))
 }
 
-/// What a form says of queues.
+/// The form of queue settings.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct QueueForm {
@@ -246,7 +246,7 @@ pub(super) async fn of_workspace(
     choose((&app, &ws, &who, &hx), QueueOf::Workspace, &typed, "settings/general").await
 }
 
-/// `POST /agents/{slug}/chat/queue`: what a conversation of one's own does.
+/// `POST /agents/{slug}/chat/queue`: settings of a person's own conversation.
 pub(super) async fn of_chat(
     ws: Ws,
     who: Person,

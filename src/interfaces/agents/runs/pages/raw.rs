@@ -1,4 +1,4 @@
-//! What a run did as it is kept: single texts and pictures, all of its events.
+//! Raw data of a run: single texts and pictures, and all of its events.
 
 use askama::Template;
 use axum::http::header::{
@@ -25,12 +25,12 @@ use web::time::RelTime;
 use super::display::Look;
 use super::show::find;
 
-/// The largest text that is handed out whole.
+/// Size limit of a raw text, in bytes.
 const MAX_RAW: u64 = 64 * 1024 * 1024;
-/// How many events a page shows.
+/// Events per page.
 const PAGE: usize = 100;
 
-/// One event as it is kept.
+/// A raw event.
 struct Kept {
     n: u32,
     kind: String,
@@ -45,13 +45,13 @@ struct Events {
     name: String,
     href: String,
     export: String,
-    /// Where it begins, when the page does not show that.
+    /// Address of the first page, if it is not shown.
     first: Option<String>,
     events: Vec<Kept>,
     more: Option<String>,
 }
 
-/// Behind which event.
+/// Cursor: the last event of the previous page.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Behind {
@@ -117,7 +117,7 @@ pub(in crate::runs) async fn picture(
     file::serve(&ws, (&name, id), InPlace::InPlace, &asked).await
 }
 
-/// `GET /runs/{name}/steps/{n}/raw`: a whole text, as a plain file that no browser runs.
+/// `GET /runs/{name}/steps/{n}/raw`: a full text, as a plain file that browsers do not execute.
 pub(in crate::runs) async fn raw(
     ws: Ws,
     who: Person,

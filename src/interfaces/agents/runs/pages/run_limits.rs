@@ -1,4 +1,4 @@
-//! What bounds runs, on the pages of the workspace's and an agent's settings.
+//! Run limits in the workspace's and an agent's settings.
 
 use axum::response::Response;
 use serde::Deserialize;
@@ -15,7 +15,7 @@ use web::session::Person;
 use super::chat::find;
 use super::limits::{numbers, saved};
 
-/// What a form says; what is empty is decided elsewhere.
+/// The form; empty fields take the inherited value.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct RunLimitsForm {

@@ -1,5 +1,5 @@
-//! Saying something on the chat page: words, files, commands. What cannot be is answered above the
-//! field, and what was typed stays in it.
+//! Sending a message on the chat page: text, files, commands. An error is shown above the text field, which keeps its
+//! text.
 
 use askama::Template;
 use axum::extract::{FromRequest as _, FromRequestParts as _, Request};
@@ -32,14 +32,14 @@ use super::chat::{self, find};
 use super::place::{Spot, address, talk_of};
 use super::queue;
 
-/// What stands above the field: the answer to a command, or why something was not said.
+/// The notice above the text field: output of a command, or why a message was not sent.
 #[derive(Default, Template)]
 #[template(path = "chat/_answer.html")]
 pub(super) struct Answer {
-    /// A tone; empty when there is nothing to say.
+    /// Tone; empty for no notice.
     pub tone: &'static str,
     pub html: SafeHtml,
-    /// What was typed, for a page without script.
+    /// The typed text, for a page without script.
     pub typed: String,
 }
 
@@ -62,7 +62,7 @@ struct Sent {
 }
 
 impl Sent {
-    /// What a second press, or a repeat after a lost answer, is known by.
+    /// The idempotency key, which recognises a repeated submission or a retry after a lost response.
     fn once(&self, who: &Person, slug: &str, talk: Option<SessionId>) -> Once {
         let mode = self.mode.map(QueueMode::word).unwrap_or_default();
         let files: Vec<String> = self.attached.iter().map(|file| file.blob.to_string()).collect();
@@ -76,7 +76,7 @@ impl Sent {
     }
 }
 
-/// Reads a form with files or without.
+/// Parses a form with or without files.
 async fn sent(app: &App, ws: &Ws, request: Request) -> Result<Sent, PageError> {
     let kind = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
     if !kind.is_some_and(|kind| kind.starts_with("multipart/")) {
@@ -108,7 +108,7 @@ async fn sent(app: &App, ws: &Ws, request: Request) -> Result<Sent, PageError> {
     Ok(said)
 }
 
-/// Whom is answered, and how.
+/// Context of a response.
 struct Answering<'p> {
     place: Place<'p>,
     hx: &'p Hx,
@@ -117,7 +117,7 @@ struct Answering<'p> {
 }
 
 impl Answering<'_> {
-    /// Answers with what was refused, if it is about what was sent; else the error goes on.
+    /// Shows an error that concerns the input; returns any other error.
     fn refused(self, failure: Failure, typed: String) -> Result<Response, PageError> {
         let of_sender = matches!(
             failure.kind,
@@ -132,12 +132,12 @@ impl Answering<'_> {
         }
     }
 
-    /// The answer above the field, or a page with it.
+    /// Responds with the notice, or with a page that contains it.
     fn answer(self, status: StatusCode, answer: Answer) -> Result<Response, PageError> {
         if let Some(shell) = self.shell {
             return chat::page_with(&self.place, shell, (status, answer));
         }
-        // What changed meanwhile is shown, also where the page's stream is cut.
+        // Resynchronise the page, in case its stream is interrupted.
         let all = serde_json::json!({ "target": "body" });
         let ask = Ask::new().retarget("#chat-answer").reswap("outerMorph").event("hq:resync", all);
         Ok((ask, html::fragment_with::<_, PageError>(status, &answer)?).into_response())
@@ -177,24 +177,24 @@ pub(super) async fn say(
     }
 }
 
-/// Other words for a message, as a form sends them.
+/// The form of an edited message.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Resaid {
-    /// The words.
+    /// The new text.
     pub body: String,
-    /// What was said last, as it was seen.
+    /// The last message, as the page showed it.
     pub leaf: String,
-    /// What a second press is known by.
+    /// Key that identifies a repeated submission.
     pub key: String,
-    /// Not empty when what was done after the message goes back first.
+    /// Non-empty to undo the effects after the message first.
     pub undo: String,
 }
 
-/// How a form about a message came: for a page without script, with its frame.
+/// A parsed form about a message; with the shell for a page without script.
 pub type Came = (Hx, Option<Shell>, Resaid);
 
-/// Reads a form about a message.
+/// Parses a form about a message.
 pub async fn read_again(app: &App, request: Request) -> Result<Came, PageError> {
     let (mut parts, body) = request.into_parts();
     let hx = Hx::from_headers(&parts.headers);
@@ -207,7 +207,7 @@ pub async fn read_again(app: &App, request: Request) -> Result<Came, PageError> 
     Ok((hx, shell, said))
 }
 
-/// `POST /agents/{slug}/chat/{input}/again`: the same words once more, for another answer.
+/// `POST /agents/{slug}/chat/{input}/again`: sends the same text again for another response.
 pub(super) async fn again(
     app: App,
     ws: Ws,
@@ -219,12 +219,11 @@ pub(super) async fn again(
     say_again(&ws, &who, (&slug, input), came, (None, false)).await
 }
 
-/// Says a message once more, in other words if some are given. One that waits is changed where it stands;
-/// of one that was read, the conversation goes on in another way. `undone` says whether what was done
-/// after it was taken back.
+/// Sends a message again, optionally with new text. A waiting message is changed in place; for a read one, the
+/// conversation branches. `undone` states whether its effects were reverted.
 ///
 /// # Errors
-/// When there is no such agent or message.
+/// The agent or the message does not exist.
 pub async fn say_again(
     ws: &Ws,
     who: &Person,
@@ -245,7 +244,7 @@ pub async fn say_again(
     }
 }
 
-/// `GET /messages/{message}/files/{n}`: a file of a message, in place where that is safe.
+/// `GET /messages/{message}/files/{n}`: a file of a message, inline where that is safe.
 pub(super) async fn file(
     ws: Ws,
     who: Person,

@@ -1,5 +1,5 @@
-//! Conversations with an agent: the list beside the chat, the page of all of them with a search in what
-//! was said, and what can be done with one.
+//! Conversations with an agent: the list beside the chat, the page of all of them with full-text search, and actions on
+//! one.
 
 use askama::Template;
 use axum::response::Response;
@@ -32,17 +32,17 @@ use super::chat::{WINDOW, find};
 use super::display::Look;
 use super::place::{Spot, address};
 
-/// How many conversations the page of all of them shows.
+/// Number of conversations on the page of all.
 const ALL: usize = 200;
-/// How many passages a search shows.
+/// Number of search results.
 const FOUND: usize = 30;
-/// How much of a passage is shown, in characters.
+/// Length of a result excerpt, in characters.
 const PASSAGE: usize = 320;
-/// How much of the last words is shown, in characters.
+/// Length of the excerpt of the last message, in characters.
 const PEEK: usize = 60;
-/// What one's own conversation is called while nothing was said in it.
+/// Title of the person's own conversation while it is empty.
 pub(super) const OWN: &str = "Your conversation";
-/// What a further one is called while nothing was said in it.
+/// Title of another conversation while it is empty.
 const FURTHER: &str = "New conversation";
 
 /// A conversation in a list.
@@ -53,7 +53,7 @@ struct Line {
     title: String,
     peek: String,
     at: RelTime,
-    /// How much was said that the reader has not seen.
+    /// Number of messages that the reader has not seen.
     unread: u32,
     current: bool,
 }
@@ -63,20 +63,20 @@ struct Line {
 #[template(path = "chat/_sessions.html")]
 pub(super) struct Sessions {
     live: Live,
-    /// Where a further one is begun.
+    /// Address of "new conversation".
     begin: Option<String>,
     all: String,
     groups: Vec<(&'static str, Vec<Line>)>,
 }
 
-/// Which conversation is one's own, and which is looked at.
+/// The person's own conversation and the displayed one.
 #[derive(Clone, Copy)]
 pub(super) struct Which {
     pub mine: Option<SessionId>,
     pub current: Option<SessionId>,
 }
 
-/// What a conversation is called on a page.
+/// The title of a conversation.
 pub(super) fn title(
     tx: &dyn Read,
     session: &Session,
@@ -90,8 +90,7 @@ pub(super) fn title(
     }
 }
 
-/// Who sees a conversation, where that is to be said: a word and an icon. `whose` is who has it, if that
-/// is somebody else.
+/// Visibility of a conversation as text and icon, where worth showing. `whose` names the owner, if another person.
 pub(super) fn seen_by(session: &Session, whose: &str) -> Option<(&'static str, &'static str)> {
     match (session.shared, session.owner) {
         (_, None) => None,
@@ -100,8 +99,8 @@ pub(super) fn seen_by(session: &Session, whose: &str) -> Option<(&'static str, &
     }
 }
 
-/// Whether a person is told that an agent's memory is not theirs alone: once, before the first thing that
-/// they say to it, and where there are others.
+/// Whether to tell a person that the agent's memory is shared with others: once, before their first message, in a
+/// workspace with several members.
 pub(super) fn tells_of_memory(
     tx: &dyn Read,
     all: &[Session],
@@ -179,8 +178,7 @@ pub(super) fn beside(
     })
 }
 
-/// Conversations by what they are: one's own, those that others share, those about tasks, those of
-/// programs, those out of the way.
+/// Groups conversations: the person's own, shared ones, those about tasks, those of API clients, archived ones.
 fn groups(
     tx: &dyn Read,
     look: &Look<'_>,
@@ -209,15 +207,15 @@ fn groups(
     Ok(groups.into_iter().filter(|(_, lines)| !lines.is_empty()).collect())
 }
 
-/// What the address of the page says.
+/// Query parameters.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct SessionsPageParams {
-    /// Words to look for.
+    /// Search text.
     #[serde(default)]
     q: String,
 }
 
-/// Something that was found.
+/// A search result.
 struct Hit {
     href: String,
     title: String,
@@ -226,10 +224,10 @@ struct Hit {
     text: String,
 }
 
-/// What a search came to.
+/// The results of a search.
 struct Results {
     hits: Vec<Hit>,
-    /// How far back it looked, when that was not to the beginning.
+    /// How far back the search went, if not to the beginning.
     until: Option<RelTime>,
 }
 
@@ -241,12 +239,12 @@ struct Index {
     here: String,
     q: String,
     found: Option<Results>,
-    /// Where a further one is begun.
+    /// Address of "new conversation".
     begin: Option<String>,
     all: All,
 }
 
-/// All of them, as far as they are listed.
+/// All conversations, up to the limit.
 #[derive(Template)]
 #[template(path = "chat/_all.html")]
 struct All {
@@ -324,7 +322,7 @@ fn results(
     Ok(Results { hits, until })
 }
 
-/// Where something that was said stands on the page of its conversation.
+/// Address of a message on the page of its conversation.
 fn place(
     tx: &dyn Read,
     here: &str,
@@ -352,7 +350,7 @@ fn place(
     Ok(format!("{here}{mark}{}#{anchor}", query.join("&")))
 }
 
-/// What is to be done with a conversation.
+/// An action on a conversation.
 #[derive(Debug, Deserialize)]
 pub(super) struct Deed {
     /// `rename`, `archive`, `restore`, `share` or `unshare`.
@@ -415,14 +413,14 @@ pub(super) async fn act(
     Ok(flash::say(&app, flash, hx.go_to(&back)))
 }
 
-/// Another name for one's own conversation.
+/// A new name for a conversation.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Named {
     name: String,
 }
 
-/// `POST /agents/{slug}/chat/name`: names a conversation that goes on, whichever it is by now.
+/// `POST /agents/{slug}/chat/name`: names the current conversation, whichever it is when the request arrives.
 pub(super) async fn name(
     app: App,
     ws: Ws,
@@ -443,20 +441,20 @@ pub(super) async fn name(
     Ok(flash::say(&app, Flash::ok("Renamed."), hx.go_to(&address(&ws, &slug, talk))))
 }
 
-/// What a person may do with the conversation that is shown.
+/// Actions on the displayed conversation.
 pub(super) struct Acts {
-    /// Where it is done.
+    /// Address of the actions.
     pub href: String,
-    /// Its name, when it has one of its own.
+    /// The custom name; may be empty.
     pub name: String,
-    /// Whether it is out of the way and can go on.
+    /// Whether the conversation is archived and can be restored.
     pub former: bool,
-    /// Whether the workspace sees it; none where it is nobody's talk.
+    /// Whether it is shared with the workspace; `None` if it cannot be shared.
     pub shared: Option<bool>,
 }
 
 impl Acts {
-    /// Those for a conversation; none for one that is not this person's.
+    /// The actions on a conversation; `None` unless this person owns it.
     pub(super) fn of(session: &Session, who: &Person, here: &str) -> Option<Self> {
         let theirs = session.owner == Some(who.account) && who.access.may(Can::Chat);
         theirs.then(|| Self {

@@ -1,5 +1,4 @@
-//! What pages of an agent's browser looked like around the calls of a run: the pictures, and the page on which one
-//! leafs through them.
+//! Screenshots of an agent's browser at the calls of a run, and the page to browse them.
 
 use std::collections::HashMap;
 
@@ -30,20 +29,20 @@ use web::time::RelTime;
 use super::display::Look;
 use super::show::find;
 
-/// Why there is no picture.
+/// Text in place of a picture while capture was paused.
 pub(super) const DARK: &str = "Hidden while a password was typed.";
-/// The same of one that is too old.
+/// Text in place of an expired picture.
 pub(super) const GONE: &str = "The picture is gone: pictures of pages are kept for 14 days.";
 
-/// What is done in a browser without a picture of its own behind it.
+/// Browser actions after which no screenshot is taken.
 const NONE: [&str; 5] = ["tabs", "close", "snapshot", "screenshot", "dialog"];
 
-/// What pages looked like in a run, by the numbers of its calls.
+/// The screenshots of a run, by call number.
 pub(super) fn of_run(tx: &dyn Read, run: RunId) -> Result<HashMap<u32, BrowserShot>, StoreError> {
     Ok(browsers::shots(tx, run)?.into_iter().map(|shot| (shot.step, shot)).collect())
 }
 
-/// Whether a call has had a picture that is too old now.
+/// Whether a call's screenshot has expired.
 pub(super) fn is_gone(now: Timestamp, at: Timestamp, call: &ToolCall) -> bool {
     let age = SignedDuration::from_hours(24 * browsers::SHOT_DAYS);
     let args = arguments(call);
@@ -51,7 +50,7 @@ pub(super) fn is_gone(now: Timestamp, at: Timestamp, call: &ToolCall) -> bool {
     !has_none && call.state == CallState::Ended(CallStatus::Ok) && age <= now.duration_since(at)
 }
 
-/// `GET /runs/{name}/calls/{n}/page`: a page behind a call.
+/// `GET /runs/{name}/calls/{n}/page`: the page after a call.
 pub(in crate::runs) async fn after(
     ws: Ws,
     who: Person,
@@ -61,7 +60,7 @@ pub(in crate::runs) async fn after(
     picture(&ws, &who, (&name, n), &asked, |shot| shot.after).await
 }
 
-/// `GET /runs/{name}/calls/{n}/asked`: a page as it was when a person was asked before a call.
+/// `GET /runs/{name}/calls/{n}/asked`: the page when approval of a call was requested.
 pub(in crate::runs) async fn asked(
     ws: Ws,
     who: Person,
@@ -88,26 +87,26 @@ async fn picture(
     Ok(response)
 }
 
-/// Which picture is shown.
+/// The selected picture.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct At {
     at: Option<u32>,
 }
 
-/// A page behind a call.
+/// A screenshot after a call.
 struct Leaf {
-    /// The number of the call.
+    /// Number of the call.
     n: u32,
-    /// What was done, in words.
+    /// The action in words.
     told: String,
     at: RelTime,
     took: String,
-    /// Where it is shown.
+    /// Address of this picture's page.
     href: String,
-    /// The picture; empty where there is none.
+    /// Address of the picture; empty if there is none.
     picture: String,
-    /// Its step on the page of the run.
+    /// Address of the step on the run's page.
     step: String,
 }
 
@@ -117,7 +116,7 @@ struct Leaves {
     shell: Shell,
     name: String,
     href: String,
-    /// Style and script of a browser's pages.
+    /// Style and script of the browser pages.
     files: (&'static str, &'static str),
     dark: &'static str,
     leaves: Vec<Leaf>,
@@ -125,7 +124,7 @@ struct Leaves {
 }
 
 impl Leaves {
-    /// The one that is shown.
+    /// The selected picture.
     fn leaf(&self) -> Option<&Leaf> {
         self.leaves.get(self.shown)
     }
@@ -171,7 +170,7 @@ fn leaves(tx: &dyn Read, look: &Look<'_>, run: &Run, href: &str) -> Result<Vec<L
     Ok(all.iter().filter_map(|step| leaf(look, step, &shots, href)).collect())
 }
 
-/// A step with a picture, or one in the dark.
+/// A step with a picture, or with capture paused.
 fn leaf(
     look: &Look<'_>,
     step: &Step,

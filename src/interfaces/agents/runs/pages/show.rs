@@ -48,23 +48,23 @@ use super::trace_bar::{Helpers, Lane};
 use super::waits::{self, Waits};
 use super::writing::HEARD;
 
-/// How many steps a page shows at first.
+/// Number of steps shown at first.
 const WINDOW: usize = 100;
-/// How many it shows at most, and how many of them before one that is pointed at.
+/// Maximum number of steps shown, and how many of them precede a linked step.
 const MOST: usize = 300;
 const BEFORE: usize = 10;
 
-/// What the address says.
+/// Query parameters.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct From {
-    /// The first step that is shown, counted from 0.
+    /// The first step to show, counted from 0.
     from: Option<usize>,
-    /// A step that is to be among them, by its address.
+    /// Event number of a step that must be visible.
     at: Option<u32>,
 }
 
 impl From {
-    /// The first step that is shown: the newest ones, unless the address says otherwise.
+    /// Index of the first step to show: the newest window, unless the query says otherwise.
     fn first(&self, steps: &Steps) -> usize {
         let number = |key: &str| key.split('-').next().and_then(|n| n.parse::<u32>().ok());
         let near = |at: u32| {
@@ -85,7 +85,7 @@ struct Head {
     name: String,
     agent: Option<(String, String)>,
     cause: &'static str,
-    /// The run of which it is a sub-agent.
+    /// The parent run of a sub-agent.
     parent: Option<(String, String)>,
     task: Option<(String, String)>,
     began: RelTime,
@@ -97,14 +97,14 @@ struct Head {
     asks: Option<Card>,
     lane: Option<Lane>,
     stop: Option<String>,
-    /// Where its changes can be undone.
+    /// Address of "undo changes".
     undo: Option<String>,
-    /// Where it is stopped on the way to that.
+    /// Address of "stop and undo".
     stop_and_undo: Option<String>,
-    /// Where it goes on where it stopped, and with which words.
+    /// Address and text for continuing a stopped run.
     onward: Option<(String, String)>,
     retry: Option<String>,
-    /// Where it begins again: in its place, or beside it.
+    /// Addresses of "run again" in place and as a fork.
     again: Option<String>,
     fork: Option<String>,
     kin: Vec<Kin>,
@@ -118,32 +118,32 @@ struct Rail {
     below: Option<Below>,
     files: Vec<(String, String)>,
     commit: String,
-    /// Where it says what the commit changed.
+    /// Address of the commit's changes.
     history: String,
     reverts: Vec<Revert>,
     context: Option<(String, u8)>,
-    /// Where it says what fills it.
+    /// Address of the page on what fills the context.
     makeup: String,
     details: Vec<(&'static str, String, String)>,
-    /// What its conversation has read from outside first, and where a person trusts it.
+    /// The first untrusted content that the conversation read, and the address where a person trusts it.
     outside: Option<(String, Option<String>)>,
-    /// Where all of it stands as it is kept: to look at, to take along.
+    /// Addresses of the raw events: the page and the download.
     record: (String, String),
 }
 
-/// How many files that went back, or stayed, are told of one order.
+/// How many reverted or unchanged files one undo lists.
 const MAX_TOLD: usize = 40;
 
-/// Files that an undo took back, or is taking back.
+/// An undo of files, done or in progress.
 struct Revert {
     title: &'static str,
     at: RelTime,
     state: Dot,
-    /// The commit, or why it failed.
+    /// The commit, or the reason of the failure.
     note: String,
     restored: Vec<String>,
     kept: Vec<(String, String)>,
-    /// How many files are not told.
+    /// Number of files that are not listed.
     more: usize,
     again: Option<String>,
 }
@@ -157,26 +157,26 @@ struct Show {
     agent: Option<(String, String)>,
     head: Head,
     list: StepList,
-    /// What its machine said after it was taken from that.
+    /// What its machine reported after the run was taken from it.
     late: Late,
     rail: Rail,
     queue: Queue,
     steer: Option<(String, String)>,
     say: Say,
-    /// What a second press of the button is known by.
+    /// Key that identifies a repeated submission.
     key: i64,
 }
 
-/// What becomes of words to a run: steering while it works, going on after it broke off, nothing after its end. A region,
-/// beside the field with the words, which stay as they are.
+/// States what a message to the run does: steer it while it works, continue it after it broke off, nothing after its
+/// end. A live region beside the text field, so that typed text survives a refresh.
 #[derive(Template)]
 #[template(path = "runs/_say.html")]
 struct Say {
     live: Live,
     action: String,
-    /// What words do while it works; nothing for one that they let go on.
+    /// Delivery modes while the run works; empty for a run that a message continues.
     modes: Vec<Choice>,
-    /// Whether nothing can be said to it any more.
+    /// Whether the run takes no more messages.
     is_over: bool,
 }
 
@@ -184,7 +184,7 @@ struct Say {
 struct Parts {
     head: Head,
     list: StepList,
-    /// Of the page as a whole and of its own region alone.
+    /// Used by the whole page and by its own region.
     late: Option<Late>,
     rail: Rail,
     queue: Queue,
@@ -224,7 +224,7 @@ pub(super) async fn show(
     }
     let Parts { head, list, late, rail, queue, say, agent_name } = parts;
     let late = late.unwrap_or_default();
-    // What is said to one that broke off lets it go on.
+    // A message to a run that broke off continues it.
     let steer = (!say.is_over).then(|| (say.action.clone(), agent_name));
     let (title, agent) = (head.title.clone(), head.agent.clone());
     let name = run.name();
@@ -232,7 +232,7 @@ pub(super) async fn show(
     html::page(&Show { shell, name, title, agent, head, list, late, rail, queue, steer, say, key })
 }
 
-/// The run of this name, if the person may look at it.
+/// The run with this name, if the person may see it.
 pub(in crate::runs) fn find(ws: &Ws, who: &Person, name: &str) -> Result<Run, PageError> {
     let found = ws.read(|snap| -> Result<_, StoreError> {
         match queries::by_name(snap, name)? {
@@ -369,7 +369,7 @@ fn head(
     let chat = agent.filter(|_| run.trigger == RunTrigger::Chat && run.item.is_none());
     let may_fork = lineage::may_fork(look, run);
     let asks = questions::card(tx, &look.reader(), run)?;
-    // A run that changed nothing has nothing to undo.
+    // A run without changes has nothing to undo.
     let undoable = run.effective && look.may_write;
     let model = if run.model.is_empty() { steps.model.clone() } else { Some(run.model.clone()) };
     let live = Live::new(href).record(RUNS.name, run.id).table(HALTS.name).table(BRANCHES.name);
@@ -388,7 +388,7 @@ fn head(
         state: Dot::new(state, label),
         doing,
         facts: facts::of(tx, look, run, model)?,
-        // The card of a question says why, and what helps.
+        // The card of a question already states the reason and the remedy.
         waits: if asks.is_some() { None } else { waits::of(tx, look, run, agent)? },
         asks,
         lane: Lane::of(run, steps, Helpers::of(tx, run, look.now)?, look),
@@ -404,7 +404,7 @@ fn head(
     })
 }
 
-/// The words with which it goes on, when it broke off and this person may let it.
+/// The label of "continue", if the run broke off and this person may continue it.
 fn onward(tx: &dyn Read, look: &Look<'_>, run: &Run) -> Result<Option<String>, StoreError> {
     let onward = queries::onward::of(tx, run, look.me)?;
     Ok(onward.filter(|_| look.may_write).map(|onward| onward.label))
@@ -495,7 +495,7 @@ fn rail(
     })
 }
 
-/// What became of files that went back, newest first.
+/// The undo requests of the run, newest first, at most 10.
 fn reverts(tx: &dyn Read, look: &Look<'_>, run: &Run) -> Result<Vec<Revert>, StoreError> {
     let range = Range::prefix(KeyBuf::of(&run.id)).reverse().limit(10);
     let orders: Vec<FileRevert> = tx.scan(REVERTS_BY_RUN, &range)?;

@@ -1,4 +1,4 @@
-//! Steps of a run as a page shows them.
+//! Steps of a run as pages show them.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -32,7 +32,7 @@ use super::writing::Writing;
 /// The most of a prompt that a page shows, in bytes.
 const SHOWN: usize = 24_000;
 
-/// A step in the form that the template draws.
+/// A step for the template.
 pub(super) struct StepView {
     pub key: String,
     pub icon: &'static str,
@@ -44,49 +44,48 @@ pub(super) struct StepView {
     pub took: String,
     pub tokens: String,
     pub cost: String,
-    /// What was held back for it, in words.
+    /// The cost that is reserved for the step, formatted.
     pub held: String,
     pub at: RelTime,
-    /// How long after the beginning of its run, where that is told.
+    /// Time since the run began; empty where it is not shown.
     pub since: String,
     pub shape: Shape,
     pub parts: Vec<Detail>,
-    /// Whether what went in and came out stands unfolded.
+    /// Whether input and output start expanded.
     pub open: bool,
     pub paths: Vec<String>,
-    /// The run that a call has made.
+    /// The sub-agent's run that a call created.
     pub made: Option<Nested>,
-    /// What came with a message.
     pub files: Vec<Attached>,
-    /// Where pictures are that belong to a result.
+    /// Addresses of the pictures in a result.
     pub pictures: Vec<String>,
-    /// What a page looked like behind it: where that picture is, and where one leafs through them.
+    /// Addresses of the page screenshot after the call and of the screenshot viewer.
     pub page: Option<(String, String)>,
-    /// Why there is none.
+    /// Why there is no screenshot.
     pub unseen: &'static str,
-    /// Where the whole text is, and how long it is.
+    /// Address and size of the full text.
     pub raw: Option<(String, String)>,
-    /// Where the run begins again from it.
+    /// Address of "run again from here".
     pub again: Option<String>,
-    /// Where it stands as it is kept.
+    /// Address of the step's raw event.
     pub kept: Option<String>,
 }
 
-/// How the middle of a step looks.
+/// Layout of a step's body.
 pub(super) enum Shape {
     /// A line.
     Act,
-    /// A line that opens.
+    /// A line that expands.
     Quiet { peek: String, html: SafeHtml, text: String },
     /// The parts of a prompt.
     Prompt(Prompt),
     /// Rendered text.
     Text(SafeHtml),
-    /// Text that is being written.
+    /// Text that is still being streamed.
     Writing(Writing),
 }
 
-/// The list of steps; a region of the run page.
+/// The list of steps; a live region of the run page.
 #[derive(Template)]
 #[template(path = "runs/_steps.html")]
 pub(super) struct StepList {
@@ -101,34 +100,33 @@ pub(super) struct StepList {
 pub(super) struct Drawing<'a, 'l> {
     pub look: &'a Look<'l>,
     pub agent: Face,
-    /// Address of the page of the run whose steps are drawn.
+    /// Address of the page of the run that is shown.
     pub href: String,
-    /// Whether this is that page: there sub-agents and raw events are shown.
+    /// Whether this is the run's own page, which also shows sub-agents and raw events.
     pub alone: bool,
-    /// Whether it has ended: what it still wanted to do is not done any more.
+    /// Whether the run has ended; pending calls then no longer execute.
     pub over: bool,
-    /// When that run began.
     pub start: Option<Timestamp>,
-    /// Where the run begins again, if it can.
+    /// Address of "run again", if the run can be repeated.
     pub again: Option<String>,
-    /// What pages of its browser looked like, by the numbers of its calls.
+    /// Screenshots of the run's browser, by call number.
     pub shots: HashMap<u32, BrowserShot>,
-    /// The last words of the model, which the end of a run need not repeat.
+    /// The model's last text, which the end of the run does not repeat.
     pub last: String,
 }
 
-/// A file that no commit took, and why.
+/// A file that no commit included, with the reason.
 fn left_out(file: &LeftOut) -> String {
     format!("{} ({} in line {})", file.path, file.why, file.line)
 }
 
-/// A text that is folded behind its beginning.
+/// A text collapsed to its beginning.
 fn quiet(text: &str) -> Shape {
     Shape::Quiet { peek: md::excerpt(text, 140), html: md::plain(text), text: String::new() }
 }
 
 impl Drawing<'_, '_> {
-    /// One step.
+    /// The view of one step.
     pub fn view(&self, tx: &dyn Read, step: &Step) -> Result<StepView, StoreError> {
         let mut view = self.plain(step);
         view.again = self.again_from(step);
@@ -177,7 +175,7 @@ impl Drawing<'_, '_> {
             What::Waiting { waits_for, detail, until } => {
                 (view.icon, view.tone) = ("clock", "warn");
                 view.verb = format!("Waited for {}.", waits_for.label());
-                // The question stands in the step before.
+                // The previous step shows the question.
                 if !matches!(waits_for, WaitFor::Question | WaitFor::Browser) {
                     view.what.clone_from(detail);
                 }
@@ -233,14 +231,14 @@ impl Drawing<'_, '_> {
         Ok(view)
     }
 
-    /// Where the run begins again with the answer of which this is the first step.
+    /// Address of "run again" for the model response that begins with this step.
     fn again_from(&self, step: &Step) -> Option<String> {
         let answers = matches!(step.what, What::Thought(_) | What::Said(_) | What::Tool(_));
         let first = answers && !step.key.contains('-');
         self.again.as_ref().filter(|_| first).map(|href| format!("{href}?from={}", step.key))
     }
 
-    /// The block that the model writes right now.
+    /// The block that the model is streaming.
     pub fn writing(&self, tx: &dyn Read, steps: &Steps, piece: Option<Piece>) -> Option<StepView> {
         let (call, since) = steps.asking?;
         let mut view = StepView {
@@ -314,7 +312,7 @@ impl Drawing<'_, '_> {
         }
     }
 
-    /// The link to a text that the page does not show whole.
+    /// Link to a text that the page shows only in part.
     fn whole(&self, body: &Body, event: u32) -> Option<(String, String)> {
         let len = match body {
             Body::Blob { len, .. } => *len,
@@ -330,13 +328,13 @@ impl Drawing<'_, '_> {
         view.unseen = "This came too late: the agent has not read it.";
     }
 
-    /// A step that no event of the run tells: what is said of it stands nowhere else.
+    /// The view of a step that has no event of its own, so raw text, pictures and screenshots are unavailable.
     pub fn aside(&self, tx: &dyn Read, step: &Step) -> Result<StepView, StoreError> {
         let view = self.view(tx, step)?;
         Ok(StepView { raw: None, pictures: Vec::new(), page: None, unseen: "", ..view })
     }
 
-    /// A sentence that is no step.
+    /// A line of text that is not a step.
     pub fn word(&self, at: Timestamp, text: &str) -> StepView {
         StepView { verb: text.to_owned(), at: self.look.time(at), ..self.blank("") }
     }
@@ -392,7 +390,7 @@ impl Drawing<'_, '_> {
                 ("warn", "interrupted; whether it took effect is not known".to_owned())
             }
         };
-        // How a program ended stands below what it wrote.
+        // The exit status is shown below the output.
         let ends =
             |part: &Detail| matches!(part, Detail::Terminal { foot, .. } if !foot.is_empty());
         if call.state == CallState::Ended(CallStatus::Error) && view.parts.iter().any(ends) {
@@ -404,7 +402,7 @@ impl Drawing<'_, '_> {
         view.pictures = call.pictures.iter().map(at).collect();
     }
 
-    /// What a page looked like behind an act of a browser.
+    /// Adds the page screenshot after a browser action.
     fn page(&self, view: &mut StepView, step: &Step, call: &ToolCall) {
         match self.shots.get(&call.step) {
             Some(shot) => {
@@ -423,7 +421,7 @@ impl Drawing<'_, '_> {
         }
     }
 
-    /// The sub-agent that a call has made.
+    /// The sub-agent's run that a call created.
     fn made(
         &self,
         tx: &dyn Read,
@@ -439,13 +437,13 @@ impl Drawing<'_, '_> {
         made.map(|made| nested::of(tx, self.look, &made)).transpose()
     }
 
-    /// Where a step stands as it is kept. The page of raw events begins with it.
+    /// Address of the step on the page of raw events, which begins with it.
     fn kept(&self, step: &Step) -> Option<String> {
         let before = step.event.checked_sub(1).map(|n| format!("?after={n}")).unwrap_or_default();
         self.alone.then(|| format!("{}/events{before}#e-{}", self.href, step.event))
     }
 
-    /// Somebody looked at a private conversation.
+    /// A person viewed a private conversation.
     fn looked(&self, tx: &dyn Read, by: Actor) -> Result<(&'static str, String), StoreError> {
         Ok(("eye", format!("{} looked at this", self.look.actor(tx, by)?)))
     }
@@ -481,7 +479,7 @@ impl Drawing<'_, '_> {
     }
 }
 
-/// What a sub-agent was given is folded below it; that it is made can be seen.
+/// Collapses a sub-agent's input; that a sub-agent was created stays visible.
 fn retitle(parts: &mut [Detail]) {
     for part in parts {
         if let Detail::Fold { meta, .. } = part {
@@ -520,7 +518,7 @@ fn failed(view: &mut StepView, (class, message): (&str, &str), again: bool) {
 fn began(view: &mut StepView, attempt: u32, model: &str, thinking: Thinking, bytes: u32) {
     (view.icon, view.verb) = match attempt {
         0 | 1 => ("play", "Began".to_owned()),
-        // After a wait, a restart or a crash; the step before says which.
+        // After a wait, a restart or a crash; the previous step says which.
         _ => ("play", "Went on".to_owned()),
     };
     view.what = format!("with {model}");
@@ -564,7 +562,7 @@ fn cost(spent: &Spent) -> Option<String> {
     spent.micros.filter(|micros| 0 < *micros).map(format::money)
 }
 
-/// `at most $0.16 held back`; nothing for a call that can cost nothing.
+/// `at most $0.16 held back`; empty for a call without cost.
 fn held(micros: i64) -> String {
     match micros {
         1.. => format!("at most {} held back", format::money(micros)),
@@ -572,7 +570,7 @@ fn held(micros: i64) -> String {
     }
 }
 
-/// What a run is doing, for a place that has one line.
+/// Cuts a text to one line of at most 80 characters.
 pub(super) fn one_line(text: &str) -> String {
     ellipsis(text.trim(), 80)
 }

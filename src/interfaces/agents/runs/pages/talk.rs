@@ -1,5 +1,5 @@
-//! A conversation as a page shows it: what people said, and each turn of the agent with its steps
-//! folded into one line.
+//! A conversation as a page shows it: people's messages, and each turn of the agent with its steps collapsed into one
+//! line.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -22,78 +22,77 @@ use super::place::with;
 use super::steps::{Drawing, StepView, compacted, spent};
 use super::writing::Writing;
 
-/// Something in a conversation.
+/// An entry of a conversation.
 pub(super) enum Entry {
-    /// What the reader said.
+    /// The reader's message.
     Mine(Box<Mine>),
-    /// What somebody else said.
+    /// Another person's message.
     Theirs { key: String, face: Face, at: RelTime, html: SafeHtml, files: Vec<Attached> },
     /// A turn of the agent.
     Turn(Box<Turn>),
-    /// For the model, a summary stands in place of what came before.
+    /// A summary that replaces the earlier messages for the model.
     Compacted { at: RelTime, text: String, html: SafeHtml },
 }
 
-/// What the reader said.
+/// The reader's message.
 pub(super) struct Mine {
     pub key: String,
     pub at: RelTime,
     pub html: SafeHtml,
     pub files: Vec<Attached>,
-    /// Where it stands, while nobody has read it.
+    /// Queue state of the message until the agent has read it.
     pub note: String,
-    /// What can be done with it, and where.
+    /// Actions on the message: label and address.
     pub acts: Vec<(&'static str, String)>,
-    /// Where its words can be changed.
+    /// Address of "edit".
     pub change: Option<String>,
-    /// Its words while they are being changed.
+    /// The edit form, while it is open.
     pub edit: Option<Edit>,
-    /// Others that were said in its place.
+    /// Other versions of this message.
     pub versions: Option<Beside>,
 }
 
-/// A message whose words are being changed.
+/// The form that edits a message.
 pub(super) struct Edit {
-    /// Where they are sent.
     pub action: String,
     pub text: String,
-    /// What was done after it.
+    /// The actions that the agent took after the message.
     pub after: After,
 }
 
-/// What was done after a message.
+/// The actions that followed a message.
 #[derive(Clone, Debug, Default)]
 pub(super) struct After {
-    /// What can go back first.
+    /// The actions that can be undone first.
     pub back: Vec<String>,
     pub stays: Vec<String>,
 }
 
-/// Messages that were said in one place: "2 of 3", with the ones before and after.
+/// Position among the versions of a message ("2 of 3"), and the addresses of the previous and next version.
 pub(super) struct Beside {
     pub place: String,
     pub before: Option<String>,
     pub after: Option<String>,
 }
 
-/// What may be done with messages that were read.
+/// Editing of messages that the agent has read.
 #[derive(Default)]
 pub(super) struct Editing {
-    /// Whether they may be said once more.
+    /// Whether the reader may edit messages.
     pub may: bool,
-    /// The one whose words are being changed, and what was done after it.
+    /// The message being edited, and what followed it.
     pub open: Option<(InputId, After)>,
-    /// Where others stand beside one, by the number of its event.
+    /// Versions of messages, by event number.
     pub versions: HashMap<u32, Versions>,
 }
 
-/// A file of a message.
+/// A file attached to a message.
 pub(super) struct Attached {
     pub name: String,
     pub size: String,
     pub glyph: &'static str,
     pub href: String,
-    /// Where it is kept as knowledge; empty for who may not.
+    /// Address that saves the file as knowledge; empty if the reader may not.
     pub keep: String,
     pub is_picture: bool,
     pub is_document: bool,
@@ -117,35 +116,35 @@ impl Attached {
     }
 }
 
-/// What the agent did and said in one run.
+/// The agent's steps and text in one run.
 pub(super) struct Turn {
     pub key: String,
     pub face: Face,
     pub at: RelTime,
-    /// What it does now, or nothing.
+    /// What the run is doing; empty if idle.
     pub doing: String,
-    /// Thinking and tools.
+    /// Thoughts and tool calls.
     pub steps: Vec<StepView>,
-    /// What they were, in one line.
+    /// Summary of the steps in one line.
     pub folded: String,
-    /// Whether they stand open.
+    /// Whether the steps start expanded.
     pub unfolded: bool,
     pub words: Vec<SafeHtml>,
-    /// The same as it was written, to be copied.
+    /// The text as Markdown source, for copying.
     pub said: String,
     pub writing: Option<Writing>,
-    /// How it ended, when it did not end well: tone and text.
+    /// Tone and text of an unsuccessful end.
     pub trouble: Option<(&'static str, String)>,
-    /// Tokens, cost and time.
+    /// Tokens, cost and duration.
     pub facts: Vec<String>,
-    /// The run's page, and where it is stopped while it works.
+    /// Address of the run's page, and of "stop" while the run works.
     pub href: String,
     pub stop: Option<String>,
-    /// What was asked, to ask it again.
+    /// The input, for asking it again.
     pub again: Option<String>,
-    /// Where it goes on where it stopped, and with which words.
+    /// Address and text for continuing a stopped run.
     pub onward: Option<(String, String)>,
-    /// The call that waits for a yes; what it asks in words is answered by a message.
+    /// The call that waits for approval. A question in words is answered by a message.
     pub asks: Option<Card>,
 }
 
@@ -156,7 +155,7 @@ impl Turn {
     }
 }
 
-/// A conversation that is being told.
+/// Builds the entries of a conversation.
 pub(super) struct Telling<'a, 'l> {
     look: &'a Look<'l>,
     drawing: Drawing<'a, 'l>,
@@ -164,23 +163,23 @@ pub(super) struct Telling<'a, 'l> {
     runs: HashMap<RunId, Run>,
     entries: Vec<Entry>,
     open: Option<(RunId, Box<Turn>)>,
-    /// The run of the last step, which may have said nothing yet.
+    /// The run of the last step, which may have no output yet.
     last: Option<RunId>,
     seen: Seen,
     asked: Option<String>,
     editing: Editing,
-    /// The address of the chat, and what stands behind it for this conversation.
+    /// Address of the chat and the query that selects this conversation.
     here: &'a str,
     at: &'a str,
-    /// The event of the message before.
+    /// Event number of the previous message.
     before: Option<u32>,
-    /// Whether thoughts stand unfolded, or not at all.
+    /// Whether thoughts are expanded; hidden if `Some(false)`, collapsed if `None`.
     thoughts: Option<bool>,
-    /// Whether tools stand unfolded, or not at all.
+    /// How tools are shown; collapsed if `None`.
     tools: Option<Verbosity>,
 }
 
-/// What was counted in the open turn.
+/// Counts of the open turn.
 #[derive(Default)]
 struct Seen {
     tools: usize,
@@ -226,12 +225,12 @@ impl<'a, 'l> Telling<'a, 'l> {
         }
     }
 
-    /// The same with thoughts and tools unfolded, or without them; folded when nobody chose.
+    /// Applies the reader's preferences for thoughts and tools; without one, both are collapsed.
     pub fn showing(self, habits: &Habits) -> Self {
         Self { thoughts: habits.shows_thoughts, tools: habits.shows_tools, ..self }
     }
 
-    /// Tells all steps, then what is being written, then what waits to be read or was dropped.
+    /// Builds all steps, then the streamed text, then the messages that wait or were dropped.
     pub fn tell(
         mut self,
         tx: &dyn Read,
@@ -281,7 +280,7 @@ impl<'a, 'l> Telling<'a, 'l> {
         Ok(self.entries)
     }
 
-    /// What somebody else has said and nobody has read yet; what was dropped is their own business.
+    /// Adds another person's unread message. Their dropped messages are not shown.
     fn theirs(
         &mut self,
         tx: &dyn Read,
@@ -307,7 +306,7 @@ impl<'a, 'l> Telling<'a, 'l> {
     }
 
     fn step(&mut self, tx: &dyn Read, step: &Step) -> Result<(), StoreError> {
-        // It belongs to a run that was over, and stands in its log.
+        // It belongs to an ended run and is in that run's log.
         if matches!(step.what, What::Late { .. }) {
             return Ok(());
         }
@@ -325,7 +324,7 @@ impl<'a, 'l> Telling<'a, 'l> {
                 Some(input) => Some(Attached::all(self.look, *input, attached)),
                 None => answers.then(Vec::new),
             };
-            // An answer is said once: its question is answered.
+            // An answer cannot be repeated: its question is closed.
             let again = input.filter(|_| !answers);
             self.said(tx, (*by, again, text.head()), step, (html, files))?;
             self.asked = Some(text.head().to_owned());
@@ -338,7 +337,7 @@ impl<'a, 'l> Telling<'a, 'l> {
         if self.open.as_ref().is_none_or(|(open, _)| *open != run) {
             self.close();
             let turn = self.begin(tx, run, self.look.time(step.at))?;
-            // Whole texts and pictures lie on the page of their run.
+            // Full texts and pictures are on the page of their run.
             self.drawing.href.clone_from(&turn.href);
             self.open = Some((run, Box::new(turn)));
         }
@@ -396,7 +395,7 @@ impl<'a, 'l> Telling<'a, 'l> {
         Ok(())
     }
 
-    /// Whether a step is a line across the conversation.
+    /// Adds a step that is a line across the conversation. Returns whether it was one.
     fn divides(&mut self, tx: &dyn Read, step: &Step) -> Result<bool, StoreError> {
         if let What::Looked(by) = &step.what {
             let text = format!("{} looked at this conversation", self.look.actor(tx, *by)?);
@@ -450,7 +449,7 @@ impl<'a, 'l> Telling<'a, 'l> {
         Ok(())
     }
 
-    /// Where the words of a message can be changed, and the field for them when that is being done.
+    /// Address of "edit" for a message, and the form if it is open.
     fn editing(&self, input: InputId, text: &str, may: bool) -> (Option<String>, Option<Edit>) {
         if !may {
             return (None, None);
@@ -465,8 +464,7 @@ impl<'a, 'l> Telling<'a, 'l> {
         (Some(change), edit)
     }
 
-    /// What stands beside a message: the part that begins behind the message before and up to it has
-    /// others beside it.
+    /// Versions of the message whose range, from after the previous message up to this one, contains a branch.
     fn versions(&self, event: u32) -> Option<Beside> {
         let own = |at: u32| self.before.is_none_or(|before| before < at) && at <= event;
         let all = self.editing.versions.iter().filter(|(at, _)| own(**at));
@@ -522,7 +520,7 @@ impl<'a, 'l> Telling<'a, 'l> {
         })
     }
 
-    /// What the last run is doing right now, although it may have said nothing yet.
+    /// Adds the current activity of the last run, which may have no output yet.
     fn now(&mut self, tx: &dyn Read, steps: &Steps) -> Result<(), StoreError> {
         if let (None, Some(last)) = (&self.open, self.last)
             && self.run(tx, last)?.is_some_and(|run| run.is_live() && run.started_at.is_some())
@@ -553,7 +551,7 @@ impl<'a, 'l> Telling<'a, 'l> {
     fn close(&mut self) {
         let Some((id, mut turn)) = self.open.take() else { return };
         let seen = std::mem::take(&mut self.seen);
-        // How it ended says what its steps would, when it neither thought nor did anything.
+        // Without thoughts and tool calls, the end of the run says everything.
         if turn.trouble.is_some() && (seen.thoughts, seen.tools) == (0, 0) {
             turn.steps.clear();
         }

@@ -1,5 +1,5 @@
-//! What a tool call did, as the run's page shows it: in words, with its input and output in the form
-//! that suits it. Tools that are not known here are shown by their name with all their arguments.
+//! Tool calls as the run's page shows them: in words, with input and output in a suitable format. Unknown tools are
+//! shown by name with all arguments.
 
 use features::runs::model::CallStatus;
 use features::runs::queries::doing::{Doing, arguments, doing, first_of, uncoded};
@@ -10,9 +10,9 @@ use tool::patch::{self, HunkLine, Op};
 use web::html::SafeHtml;
 use web::term;
 
-/// The most of an output that a page shows at once, in bytes.
+/// The most of an output shown at once, in bytes.
 const SHOWN: usize = 6_000;
-/// The most lines of a written file or a change that a page shows.
+/// Maximum number of lines of a file or diff shown.
 const LINES: usize = 60;
 
 /// A tool call in words.
@@ -20,76 +20,74 @@ const LINES: usize = 60;
 pub(super) struct Told {
     /// Icon of the step.
     pub icon: &'static str,
-    /// What was done.
+    /// The action.
     pub verb: String,
     pub what: String,
-    /// What kind of time it took, for the bar on top.
+    /// Category of the time in the trace bar.
     pub kind: &'static str,
-    /// Its input and output.
+    /// Input and output.
     pub parts: Vec<Piece>,
 }
 
-/// A piece of what went in or came out.
+/// A part of the input or output.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Piece {
     /// A command with its output.
     Terminal {
         /// The command.
         title: String,
-        /// What it printed, to be copied.
+        /// The output as plain text, for copying.
         text: String,
-        /// The same as a terminal shows it.
+        /// The output as a terminal shows it.
         shown: SafeHtml,
-        /// How it ended.
+        /// Exit status.
         foot: String,
-        /// Whether it ended badly.
+        /// Whether the command failed.
         failed: bool,
     },
     /// The steps of a plan.
     Plan(Vec<(Stage, String)>),
     /// Why a tool failed.
     Error(String),
-    /// What was said.
     Words(String),
     /// A file that was written.
     File {
-        /// What was done to it.
+        /// The action.
         verb: String,
-        /// Its path.
+        /// The path.
         title: String,
-        /// Its first lines.
+        /// The first lines.
         text: String,
-        /// What else there is to say.
+        /// A remark.
         foot: String,
     },
-    /// A change of a file.
+    /// A diff of a file.
     Change {
-        /// What was done to it; empty when the line above says so.
+        /// The action; empty if the step's title states it.
         verb: String,
-        /// Its path.
+        /// The path.
         title: String,
-        /// Its lines, in order.
         lines: Vec<Line>,
-        /// How many came, and how many went.
+        /// Numbers of added and removed lines.
         count: (usize, usize),
     },
-    /// What went in and came out, folded.
+    /// Input and output, collapsed.
     Fold {
-        /// The first line of what came out.
+        /// First line of the output.
         meta: String,
-        /// What went in; may be empty.
+        /// Input; may be empty.
         input: String,
-        /// What came out; may be empty.
+        /// Output; may be empty.
         output: String,
     },
 }
 
-/// How far a step of a plan is.
+/// Progress of a plan's step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
-    /// Not begun.
+    /// Not started.
     Todo,
-    /// At it.
+    /// In progress.
     Doing,
     Done,
 }
@@ -103,12 +101,11 @@ impl Stage {
         }
     }
 
-    /// The word that colours it.
+    /// The word for its CSS class.
     pub fn word(self) -> &'static str {
         self.icon()
     }
 
-    /// In words.
     pub fn label(self) -> &'static str {
         match self {
             Self::Todo => "To do",
@@ -118,20 +115,20 @@ impl Stage {
     }
 }
 
-/// A line of a change.
+/// A line of a diff.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Line {
-    /// It is there before and after.
+    /// An unchanged line.
     Same(String),
-    /// It went.
+    /// A removed line.
     Gone(String),
     Came(String),
-    /// Lines between are not shown.
+    /// Omitted lines.
     Between,
 }
 
 impl Piece {
-    /// Output whose first line may say in brackets how the program ended.
+    /// A command's output. The exit status may be in brackets on its first line.
     fn terminal(title: String, output: &str, failed: bool) -> Self {
         let first = output.split_once('\n').unwrap_or((output, ""));
         let told = first.0.strip_prefix('[').and_then(|line| line.strip_suffix(']'));
@@ -152,7 +149,7 @@ impl Piece {
         Self::Change { verb: String::new(), title, lines, count: (came, gone) }
     }
 
-    /// With what was done in its own head: then no line above has to say it.
+    /// Moves the action into the part's own heading, so that the step's title does not repeat it.
     fn alone(self, told: &mut Told) -> Self {
         let (verb, what) = (std::mem::take(&mut told.verb), std::mem::take(&mut told.what));
         match self {
@@ -163,7 +160,7 @@ impl Piece {
     }
 }
 
-/// Tells what a call did.
+/// Describes a call.
 pub(super) fn tell(call: &ToolCall) -> Told {
     let args = arguments(call);
     let Doing { icon, verb, what, kind } = doing(call);
@@ -172,7 +169,7 @@ pub(super) fn tell(call: &ToolCall) -> Told {
     let output = call.result.as_ref().map(|(body, _)| body.head()).unwrap_or_default();
     let uncoded = if failed { uncoded(output) } else { String::new() };
     let output = if failed { uncoded.as_str() } else { output };
-    // The marks around words from outside are for models.
+    // The marks around untrusted content are for models only.
     let unmarked = (call.name == BROWSER).then(|| unmarked(output));
     let output = unmarked.as_deref().unwrap_or(output);
     match call.name.as_str() {
@@ -193,7 +190,7 @@ pub(super) fn tell(call: &ToolCall) -> Told {
             return told;
         }
         "ask_person" if !failed => {
-            // The answer says who gave it.
+            // The answer names its author.
             told.parts.extend((!output.is_empty()).then(|| Piece::Words(output.to_owned())));
             return told;
         }
@@ -261,19 +258,19 @@ pub(super) fn tell(call: &ToolCall) -> Told {
     told
 }
 
-/// A text without the lines that mark what came from outside.
+/// Removes the lines that mark untrusted content.
 fn unmarked(text: &str) -> String {
     let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with("<<<")).collect();
     lines.join("\n")
 }
 
-/// The task that an answer is about, when the call did not have to name it.
+/// The task in the response, if the call did not have to name it.
 fn task_in(output: &str) -> String {
     let answer: serde_json::Value = serde_json::from_str(output).unwrap_or_default();
     answer["task"].as_str().unwrap_or_default().to_owned()
 }
 
-/// A step of a plan, from the line that tells it.
+/// Parses a line of a plan.
 fn stage(line: &str) -> Option<(Stage, String)> {
     let (mark, text) = line.strip_prefix('[')?.split_once("] ")?;
     let stage = match mark {
@@ -285,7 +282,7 @@ fn stage(line: &str) -> Option<(Stage, String)> {
     Some((stage, text.to_owned()))
 }
 
-/// The lines of the unified diff in a result.
+/// Parses the unified diff in a result.
 fn in_diff(output: &str) -> Vec<Line> {
     let mut lines = Vec::new();
     for line in output.lines().skip_while(|line| !line.starts_with("@@")) {
@@ -300,7 +297,7 @@ fn in_diff(output: &str) -> Vec<Line> {
     lines
 }
 
-/// What a patch does to each of its files; nothing when it cannot be read.
+/// The effect of a patch on each file; empty if the patch is invalid.
 fn in_patch(input: &str) -> Vec<Piece> {
     let Ok(patch) = patch::parse(input) else { return Vec::new() };
     let change = |op: &Op| match op {

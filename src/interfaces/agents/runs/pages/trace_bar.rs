@@ -1,4 +1,4 @@
-//! Where the time of a run went, as one bar: its steps in order of time. Below it a bar for each sub-agent.
+//! The time of a run as a bar of its steps in order, with a bar for each sub-agent below.
 
 use std::time::Duration;
 
@@ -24,16 +24,16 @@ const KINDS: [(&str, &str); 8] = [
     ("retry", "Retry"),
     ("wait", "Waiting"),
 ];
-/// The narrowest piece, in percent.
+/// Minimum width of a piece, in percent.
 const NARROW: f64 = 0.25;
-/// What share of the time at work waiting is drawn as, in thousandths, when it took longer than the work.
+/// Width of waiting relative to work, in thousandths, if waiting took longer than work.
 const SHORTER: i64 = 350;
-/// All of waiting.
+/// Unit of `Scale::drawn`: waiting drawn at full length.
 const WHOLE: i64 = 1_000_000_000;
-/// How many sub-agents have a bar, and how many events of each are looked at, the newest.
+/// Maximum number of bars of sub-agents, and how many of the newest events of each are read.
 const MOST: usize = 12;
 const EVENTS: usize = 300;
-/// How many characters of what one is called are shown.
+/// Length of a sub-agent's title, in characters.
 const TITLE: usize = 48;
 
 /// The bar.
@@ -42,10 +42,10 @@ pub(super) struct Lane {
     pub pieces: Vec<Piece>,
     pub ticks: Vec<(String, String)>,
     pub legend: Vec<(&'static str, &'static str, String)>,
-    /// Whether waiting is drawn shorter than it was.
+    /// Whether waiting is drawn shorter than its duration.
     pub squeezed: bool,
     pub below: Vec<Below>,
-    /// How many sub-agents have no bar.
+    /// Number of sub-agents without a bar.
     pub more: usize,
 }
 
@@ -58,7 +58,7 @@ pub(super) struct Below {
     pub pieces: Vec<Piece>,
 }
 
-/// What the bars of sub-agents are made of.
+/// Data for the bars of sub-agents.
 #[derive(Default)]
 pub(super) struct Helpers {
     runs: Vec<(Run, Vec<Span>)>,
@@ -66,7 +66,7 @@ pub(super) struct Helpers {
 }
 
 impl Helpers {
-    /// The sub-agents of a run with those of each below it, in the order in which they were made.
+    /// The sub-agents of a run, each followed by its own sub-agents, in order of creation.
     pub fn of(tx: &dyn Read, run: &Run, now: Timestamp) -> Result<Self, StoreError> {
         let mut helpers = Self::default();
         let mut left = below(tx, run.id)?;
@@ -86,14 +86,14 @@ impl Helpers {
         Ok(helpers)
     }
 
-    /// When any of them worked.
+    /// The periods in which a sub-agent worked.
     fn busy(&self) -> Vec<(i64, i64)> {
         let spans = self.runs.iter().flat_map(|(_, spans)| spans);
         spans.filter(|span| span.kind != "wait").map(|span| (span.from, span.to)).collect()
     }
 }
 
-/// The sub-agents that a run made, the last one first.
+/// The sub-agents that a run created, newest first.
 fn below(tx: &dyn Read, run: RunId) -> Result<Vec<RunId>, StoreError> {
     Ok(children::of_parent(tx, run)?.iter().rev().map(|child| child.run).collect())
 }
@@ -115,19 +115,19 @@ struct Span {
 }
 
 impl Span {
-    /// Where its kind stands in the legend.
+    /// Index of the kind in the legend.
     fn place(&self) -> usize {
         KINDS.iter().position(|(kind, _)| *kind == self.kind).unwrap_or(5)
     }
 }
 
 impl Lane {
-    /// The bar of a run that has begun; nothing for one without steps.
+    /// The bar of a run that has started; `None` without steps.
     pub fn of(run: &Run, steps: &Steps, helpers: Helpers, look: &Look<'_>) -> Option<Self> {
         let began = run.started_at?.as_millisecond();
         let end = run.ended_at.unwrap_or(look.now).as_millisecond();
         let spans = spans(steps, end);
-        // What lies before its first step is no work of it.
+        // The time before the first step is not the run's work.
         let start = spans.iter().map(|span| span.from).min().unwrap_or(began);
         let scale = Scale::of(&spans, helpers.busy(), start, end);
         let whole = u32::try_from(scale.at(end)).ok().filter(|whole| 0 < *whole)?;
@@ -142,7 +142,7 @@ impl Lane {
         }
         for (one, spans) in helpers.runs {
             let href = look.ws.url(&format!("runs/{}", one.name()));
-            // One may go on when who made it has ended.
+            // A sub-agent may continue after its parent has ended.
             let within = spans.iter().filter(|span| span.from < end);
             let pieces = within.map(|span| scale.piece(whole, span, href.clone())).collect();
             lane.below.push(Below {
@@ -164,7 +164,7 @@ impl Lane {
         let step = tick_of(whole);
         lane.ticks = (0..)
             .map(|n| n * step)
-            // One at the very end would have no room for its words.
+            // A tick at the very end has no room for its label.
             .take_while(|ms| u64::from(*ms) * 100 < u64::from(whole) * 94)
             .map(|ms| {
                 let secs = ms / 1000;
@@ -176,27 +176,27 @@ impl Lane {
     }
 }
 
-/// Where a moment lies on the bar. A run may wait for days and work for a minute: then waiting is drawn
-/// shorter, so that the work can be seen.
+/// Maps times to positions on the bar. A run may wait for days and work for a minute, so long waiting is drawn shorter
+/// to keep the work visible.
 struct Scale {
     start: i64,
     waits: Vec<(i64, i64)>,
-    /// What of waiting is drawn, of [`WHOLE`].
+    /// Share of waiting that is drawn, out of [`WHOLE`].
     drawn: i64,
 }
 
 impl Scale {
-    /// What the others worked meanwhile is no waiting: it is to be seen, too.
+    /// Time in which sub-agents worked does not count as waiting, so that their work stays visible.
     fn of(spans: &[Span], others: Vec<(i64, i64)>, start: i64, end: i64) -> Self {
         let waits = spans.iter().filter(|span| span.kind == "wait");
         let waits: Vec<_> = waits.map(|span| (span.from.max(start), span.to.min(end))).collect();
         let waits = outside(waits, others);
         let waited: i64 = waits.iter().map(|(from, to)| (to - from).max(0)).sum();
-        // A second at least: a run that did nothing but wait has a bar, too.
+        // At least one second, so that a run that only waited has a bar.
         let worked = (end - start - waited).max(1_000);
         let drawn = match waited <= worked {
             true => WHOLE,
-            // The product stays small: a run works for hours, not for years.
+            // The product cannot overflow: a run works for hours, not for years.
             false => worked.saturating_mul(SHORTER * (WHOLE / 1_000)) / waited,
         };
         Self { start, waits, drawn }
@@ -206,14 +206,14 @@ impl Scale {
         self.drawn < WHOLE
     }
 
-    /// Milliseconds from the start, as they are drawn.
+    /// Milliseconds from the start, as drawn.
     fn at(&self, moment: i64) -> i64 {
         let waited = |(from, to): &(i64, i64)| (moment.min(*to) - from).max(0);
         let waited: i64 = self.waits.iter().map(waited).sum();
         moment - self.start - waited + waited.saturating_mul(self.drawn) / WHOLE
     }
 
-    /// A span as a piece of a bar of this many milliseconds, which leads to its step on a page.
+    /// A span as a piece of a bar of `whole` milliseconds, linked to its step on `page`.
     fn piece(&self, whole: u32, span: &Span, page: String) -> Piece {
         let percent = |moment: i64| {
             let ms = self.at(moment).clamp(0, i64::from(whole));
@@ -230,7 +230,7 @@ impl Scale {
     }
 }
 
-/// What of these spans of time lies outside the others.
+/// The parts of `spans` that no interval of `others` covers.
 fn outside(spans: Vec<(i64, i64)>, mut others: Vec<(i64, i64)>) -> Vec<(i64, i64)> {
     others.sort_unstable();
     let mut left = Vec::new();
@@ -255,7 +255,7 @@ fn length(ms: i64) -> String {
     format::duration(Duration::from_millis(u64::try_from(ms).unwrap_or(0)))
 }
 
-/// A round distance of ticks, at most eight in the whole.
+/// A round distance between ticks, for at most eight ticks.
 fn tick_of(whole: u32) -> u32 {
     const ROUND: [u32; 12] = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1_800, 3_600];
     let fits = |secs: &&u32| whole / (**secs * 1000) <= 7;
@@ -285,10 +285,10 @@ fn spans(steps: &Steps, end: i64) -> Vec<Span> {
     spans
 }
 
-/// The time of an answer, shared between thinking and writing by their lengths.
+/// Splits the time of a response between thinking and writing by text length.
 fn answer(steps: &Steps, first: &Step, took: i64, spans: &mut Vec<Span>) {
     let end = match &first.what {
-        // A call's time is when it began, which the answer's end comes just before.
+        // The time of a call is its start, just after the end of the response.
         What::Tool(_) => first.at.as_millisecond(),
         _ => first.at.as_millisecond(),
     };

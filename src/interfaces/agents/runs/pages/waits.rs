@@ -1,4 +1,4 @@
-//! Why a run does not go on now, with the button that helps.
+//! Why a run waits, with the action that helps.
 
 use axum::response::Response;
 
@@ -19,18 +19,18 @@ use web::session::Person;
 use super::display::Look;
 use super::show::find;
 
-/// Why a run does not go on.
+/// Why a run waits.
 pub(super) struct Waits {
     pub text: String,
-    /// A page.
+    /// A link: address and label.
     pub door: Option<(String, &'static str)>,
-    /// An action.
+    /// An action: address and label.
     pub deed: Option<(String, &'static str)>,
-    /// Where it is taken back from a machine that is silent, and what that means.
+    /// Address and explanation of taking the run back from a silent machine.
     pub back: Option<(String, String)>,
 }
 
-/// Why the run does not go on now.
+/// Why the run waits.
 pub(super) fn of(
     tx: &dyn Read,
     look: &Look<'_>,
@@ -50,7 +50,7 @@ pub(super) fn of(
     Ok(Some(Waits { text, door: door.map(place), deed: deed.map(place), back: None }))
 }
 
-/// That the run waits for the machine of its agent, of which nothing is heard.
+/// The reason of a run that waits for its silent machine.
 fn for_machine(tx: &dyn Read, look: &Look<'_>, run: &Run) -> Result<Option<Waits>, StoreError> {
     let Some(place) = taking::awaited(look.ws, tx, run)? else { return Ok(None) };
     let label = &place.label;
@@ -65,7 +65,7 @@ fn for_machine(tx: &dyn Read, look: &Look<'_>, run: &Run) -> Result<Option<Waits
              another machine."
         ),
         (_, Some(stop)) => format!("{} {stop}", place.told(look.now, &look.zone)),
-        // Which of both it does is not known here.
+        // Which of the two the machine does is unknown here.
         (Some(own), None) => format!(
             "{} The run goes on there by itself, with its own files and programs, until {} is spent or {} has come. Where \
              it needs anything from here it waits for {label}.",

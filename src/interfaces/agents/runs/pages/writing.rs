@@ -1,4 +1,4 @@
-//! What a model is writing right now: an answer as Markdown, all else as it comes.
+//! The block that a model is streaming: a response as Markdown, other output as plain text.
 
 use app::live::{BlockKind, Piece};
 use kernel::RunId;
@@ -7,18 +7,18 @@ use web::html::SafeHtml;
 
 use super::display::Look;
 
-/// The name under which a page hears that text of a run is worth drawing anew.
+/// Name of the stream event that makes a page render a run's text again.
 pub(super) const HEARD: &str = "text";
 
-/// The block that is being written.
+/// The block that is being streamed.
 pub(super) struct Writing {
     pub run: RunId,
     pub step: u32,
-    /// How much of it is drawn, in bytes: the stream goes on from there.
+    /// Number of rendered bytes; the stream continues from there.
     pub at: usize,
-    /// An answer as far as it came, rendered.
+    /// The rendered part of a response.
     pub html: SafeHtml,
-    /// What is not rendered.
+    /// Text that is not rendered.
     pub text: String,
 }
 
@@ -26,7 +26,8 @@ impl Writing {
     pub fn of(tx: &dyn Read, look: &Look<'_>, piece: Piece) -> Self {
         let Piece { run, step, kind, text, .. } = piece;
         let (at, html, text) = match kind {
-            // Markdown drops blanks at the end: the stream has them, so that the next word does not stick to the last.
+            // Markdown drops trailing blanks. They stay in the stream, so that the next word does not join the last
+            // one.
             BlockKind::Text => {
                 let drawn = text.trim_end();
                 (drawn.len(), look.md(tx, drawn), String::new())

@@ -1,4 +1,4 @@
-//! `/api/v1/activity`: what happened, in words, as the page of the same name tells it.
+//! `/api/v1/activity`: changes in words, as on the activity page.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,12 +24,11 @@ use web::session::{Alive, Person};
 use super::poll::Poll;
 use super::{MAX_WAIT, begin};
 
-/// Entries of one answer, unless asked for fewer.
+/// Default number of entries per response.
 const LIMIT: usize = 50;
-/// The most.
+/// Maximum number of entries per response.
 const MAX_LIMIT: usize = 200;
 
-/// Routes below `/api/v1`.
 pub(super) fn routes() -> Routes {
     Routes::new().get(
         "/activity",
@@ -80,7 +79,7 @@ struct EventListParams {
 }
 
 impl EventListParams {
-    /// What the search of the audit is asked for.
+    /// The query for the audit search.
     fn search(&self) -> audit::AuditParams {
         audit::AuditParams {
             record: self.record.clone(),
@@ -191,7 +190,7 @@ struct UndoView {
     url: Option<String>,
 }
 
-/// What is asked for, understood.
+/// The parsed request.
 struct Wanted {
     wish: AuditQuery,
     of: (Looker, Option<Area>),
@@ -243,7 +242,7 @@ async fn list(
     later(&app, &ws, &alive, (from, wanted), wait).await.map(Json)
 }
 
-/// Understands what is asked for.
+/// Parses the request.
 fn wanted(
     ws: &Ws,
     who: &Person,
@@ -257,16 +256,16 @@ fn wanted(
     Ok(Wanted { wish, of: (looker, area), limit })
 }
 
-/// The newest, or what lies before a place.
+/// The newest entries, or those before a cursor.
 fn newest(ws: &Ws, wanted: &Wanted) -> Result<Page, ApiError> {
-    // What is written meanwhile comes after this place.
+    // Read before the search: concurrent writes come after this cursor.
     let head = ws.store.head();
     let found = queries::search(ws, &wanted.wish, wanted.of, wanted.limit)?;
     let next = found.next.map(|seq| Cursor { seq, ..head }.to_string());
     Ok(page(ws, found, (next, head))?)
 }
 
-/// What came after a place; waits for something if nothing did.
+/// Entries after a cursor; waits for one if there are none.
 async fn later(
     app: &App,
     ws: &Ws,
@@ -295,7 +294,7 @@ async fn later(
     }
 }
 
-/// Lines of the same entry become one item.
+/// Merges the lines of an entry into one item.
 fn page(
     ws: &Ws,
     found: Found,

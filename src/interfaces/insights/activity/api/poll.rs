@@ -1,4 +1,4 @@
-//! A long poll: looks again at each commit until there is something, the time is over, or HQ ends.
+//! Long polling: repeats a read after each commit until there is a result, the time is over, or HQ stops.
 
 use std::time::Duration;
 
@@ -9,15 +9,15 @@ use app::{App, Ws};
 use web::error::ApiError;
 use web::session::Alive;
 
-/// One request that waits.
+/// A pending request.
 pub(super) struct Poll<'a> {
     app: &'a App,
     alive: &'a Alive,
     head: watch::Receiver<u64>,
-    /// Who may see what can change with the accounts alone.
+    /// Changes of the accounts store, which can affect access.
     accounts: watch::Receiver<u64>,
     end: Instant,
-    /// When it has looked long enough at what lies behind.
+    /// When to stop reading the backlog.
     enough: Instant,
 }
 
@@ -27,21 +27,21 @@ impl<'a> Poll<'a> {
         Self { app, alive, head, accounts, end: begun + wait, enough: begun + app.look }
     }
 
-    /// Before each look: what is committed from here on is looked at again.
+    /// Call before each read: later commits then trigger another read.
     pub(super) fn look(&mut self) {
         self.head.borrow_and_update();
     }
 
-    /// Whether an answer goes out that holds nothing. Who is behind has not seen all that there is yet.
+    /// Whether to respond without a result. `is_behind` states that the read did not reach the head of the feed.
     pub(super) fn is_over(&self, is_behind: bool) -> bool {
         let over = if is_behind { self.enough } else { self.end } <= Instant::now();
         over || self.app.stopping.is_cancelled()
     }
 
-    /// Waits until there may be more to see.
+    /// Waits until another read may give a result.
     ///
     /// # Errors
-    /// When what let the request in does so no more.
+    /// The caller has lost access.
     pub(super) async fn more(&mut self, is_behind: bool) -> Result<(), ApiError> {
         if !is_behind {
             tokio::select! {

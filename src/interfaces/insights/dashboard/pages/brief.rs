@@ -1,4 +1,4 @@
-//! The greeting: one sentence about today.
+//! The greeting with a summary of today.
 
 use askama::Template;
 
@@ -14,9 +14,9 @@ use web::parts::{Dot, Face};
 
 use features::dashboard::queries::DashboardContext;
 
-/// How many of the last runs are looked at for what was done today.
+/// How many of the last runs are searched for today's.
 const RUNS_OF_TODAY: usize = 200;
-/// How many faces stand beside the greeting.
+/// Number of faces beside the greeting.
 const CREW: usize = 8;
 
 #[derive(Template)]
@@ -49,7 +49,7 @@ pub(super) fn read(
     let mut sentences = Vec::new();
     sentences.extend(done_today(tx, scene)?);
     sentences.extend((0 < working).then(|| format!("{} working.", verb(working))));
-    // Whoever only looks on is told on the list itself what waits, and for whom.
+    // A read-only person sees in the list itself what waits, and for whom.
     sentences.extend(needs.told().filter(|_| scene.who.access.may(Can::Chat)));
     let cost = usage::by_day(tx, scene.midnight(), scene.now)?.values().sum::<i64>();
     if 0 < cost {
@@ -122,7 +122,7 @@ fn greeting(hour: i8, name: &str) -> String {
     format!("{part}, {}", first_name(name))
 }
 
-/// What a person is called.
+/// The first name.
 pub(super) fn first_name(name: &str) -> &str {
     name.split_whitespace().next().unwrap_or(name)
 }

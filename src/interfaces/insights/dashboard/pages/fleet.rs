@@ -1,4 +1,4 @@
-//! What each agent does now.
+//! Current activity of each agent.
 
 use askama::Template;
 
@@ -18,10 +18,10 @@ use web::sse::HOSTS;
 
 use features::dashboard::queries::DashboardContext;
 
-/// How many agents stand on the dashboard; the others are on their own page.
+/// Maximum number of agents on the dashboard.
 const SHOWN: usize = 12;
-/// The order in which agents are shown, with what each group is called in the sum: who works, who is in trouble, who
-/// waits, and only then who needs no look.
+/// Agent groups in display order with their labels: working first, then trouble, waiting, and finally those that need
+/// no attention.
 const RANKS: [(Group, &str); 5] = [
     (Group::Working, "working"),
     (Group::Attention, "in need of help"),
@@ -30,27 +30,27 @@ const RANKS: [(Group, &str); 5] = [
     (Group::Off, "off"),
 ];
 
-/// The place of a group in that order.
+/// Position of a group in that order.
 pub(super) fn rank(group: Group) -> usize {
     RANKS.iter().position(|(of, _)| *of == group).unwrap_or(RANKS.len() - 1)
 }
 
-/// One agent.
+/// An agent.
 struct Row {
     face: Face,
     name: String,
     href: String,
     about: String,
     dot: Dot,
-    /// What it works on, with an address.
+    /// Title and address of its work.
     what: Option<(String, String)>,
     detail: String,
     cost: String,
-    /// The name of its run and where that is stopped, while it can be and this person may.
+    /// Name of the run and address of "stop", if the run can be stopped and this person may.
     stop: Option<(String, String)>,
 }
 
-/// What a run is about, how far it is, and where it is stopped.
+/// Subject, progress and stop address of a run.
 #[derive(Default)]
 struct Doing {
     what: Option<(String, String)>,
@@ -65,7 +65,7 @@ pub(super) struct Fleet {
     rows: Vec<Row>,
     sum: String,
     working: bool,
-    /// How many more there are.
+    /// Number of agents not shown.
     more: usize,
     all: String,
     anew: Option<String>,
@@ -83,7 +83,7 @@ pub(super) fn read(tx: &dyn Read, scene: &DashboardContext<'_>) -> Result<Fleet,
     found.sort_by_key(|(at, ..)| *at);
     let more = found.len().saturating_sub(SHOWN);
     let mut rows = Vec::new();
-    // What somebody works on and what they cost is read of those that are shown alone.
+    // Work and cost are read only for the agents shown.
     for (_, agent, activity) in found.into_iter().take(SHOWN) {
         let works = activity.group == Group::Working;
         let Doing { what, detail, stop } = match &activity.run {
@@ -116,7 +116,7 @@ pub(super) fn read(tx: &dyn Read, scene: &DashboardContext<'_>) -> Result<Fleet,
     })
 }
 
-/// What an agent's live run is about, and how far it is.
+/// Subject and progress of an agent's live run.
 fn doing(
     tx: &dyn Read,
     scene: &DashboardContext<'_>,
@@ -156,7 +156,7 @@ fn doing(
     Ok(Doing { what: seen.then_some((title, href)), detail: facts.join(" · "), stop })
 }
 
-/// What an agent without a live run last did.
+/// The last activity of an agent without a live run.
 fn resting(
     tx: &dyn Read,
     scene: &DashboardContext<'_>,

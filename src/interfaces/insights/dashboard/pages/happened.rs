@@ -1,4 +1,4 @@
-//! What happened last, by day; more of it where somebody asks for it.
+//! Recent activity by day, with further lines on demand.
 
 use askama::Template;
 use jiff::civil::Date;
@@ -16,30 +16,30 @@ use web::time::RelTime;
 
 use features::dashboard::queries::DashboardContext;
 
-/// How many lines at once.
+/// Lines per request.
 const LINES: usize = 10;
-/// What the page calls this list when it says how much of it stands there.
+/// Name of the list in the count of shown lines.
 const LIST: &str = "happened";
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct RecentEventsParams {
-    /// What lies before this place.
+    /// Cursor of the next lines.
     before: String,
-    /// The day under which the last line stands already.
+    /// The day whose heading is already shown.
     day: String,
-    /// How much stands there already.
+    /// Number of lines that the page already shows.
     have: Have,
 }
 
 impl RecentEventsParams {
-    /// Whether further lines are asked for.
+    /// Whether further lines are requested.
     pub(super) fn is_more(&self) -> bool {
         !self.before.is_empty()
     }
 }
 
-/// One thing that happened.
+/// A change.
 struct Row {
     face: Face,
     at: RelTime,
@@ -50,10 +50,10 @@ struct Row {
     rest: String,
 }
 
-/// What happened on one day.
+/// The changes of a day.
 struct Day {
     date: Date,
-    /// Empty where it stands above already.
+    /// Empty if the heading is already shown.
     label: String,
     rows: Vec<Row>,
 }
@@ -67,16 +67,16 @@ pub(super) struct Happened {
     all: String,
 }
 
-/// Some lines, and where the next ones are.
+/// Some lines, and the address of the next ones.
 #[derive(Template)]
 #[template(path = "dashboard/_happened_days.html")]
 pub(super) struct More {
     days: Vec<Day>,
-    /// Where further lines are fetched, and the page that has them.
+    /// Address of further lines, and of the page that contains them.
     next: Option<(String, String)>,
 }
 
-/// The newest lines, as many as the page shows already.
+/// The newest lines, as many as the page already shows.
 pub(super) fn read(
     scene: &DashboardContext<'_>,
     asked: &RecentEventsParams,

@@ -1,4 +1,4 @@
-//! The machines that agents work on, and how it stands with each.
+//! The agents' machines and their state.
 
 use askama::Template;
 
@@ -12,10 +12,10 @@ use web::live::Live;
 #[template(path = "dashboard/_hosts.html")]
 pub(super) struct Hosts {
     live: Live,
-    /// Where it is asked for again.
+    /// Address of the region.
     here: String,
     rows: Vec<Host>,
-    /// Where they are looked after, for those who may.
+    /// Address of the list of machines, for those who manage them.
     all: String,
 }
 

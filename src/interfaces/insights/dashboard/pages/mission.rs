@@ -1,4 +1,4 @@
-//! What is worth a try after the set-up, until it is done or put away.
+//! Suggested steps after the setup, until they are done or dismissed.
 
 use askama::Template;
 
@@ -13,7 +13,7 @@ struct Line {
     hint: &'static str,
     href: String,
     done: bool,
-    /// Whether it is the first that is open.
+    /// Whether it is the first open step.
     is_next: bool,
 }
 
@@ -55,5 +55,5 @@ pub(super) fn read(
     }))
 }
 
-/// In the place of what is done or put away.
+/// Replaces the region once it is done or dismissed.
 pub const GONE: &str = "<div id=\"mission\" hidden></div>";

@@ -1,7 +1,7 @@
-//! The dashboard: what needs the person, what the fleet does now, what happened, what it costs.
+//! The dashboard: what needs attention, what agents are doing, what happened, what it costs.
 //!
-//! Each part is a region that renews itself alone; one that cannot be read takes no other with it.
-//! Before the first agent there is nothing to show; then the page offers the three ways to begin.
+//! Each part is a region that refreshes on its own; a part that cannot be read does not affect the others. Without
+//! agents, the page offers three ways to start.
 
 mod brief;
 mod fleet;
@@ -34,7 +34,6 @@ use web::routes::{Needs, Routes};
 use web::session::Person;
 use web::shell::Shell;
 
-/// Routes below the workspace.
 #[must_use]
 pub fn routes() -> Routes {
     Routes::new()
@@ -44,13 +43,13 @@ pub fn routes() -> Routes {
         .post("/needs/{id}/restore", needs::restore.needs(Can::Account))
 }
 
-/// The first thing to do with a new agent.
+/// A suggested first task for a new agent.
 struct Starter {
     face: Face,
     name: String,
     slug: String,
     about: String,
-    /// What it could do, with a place in brackets to be filled in.
+    /// A task with a placeholder in brackets.
     task: &'static str,
     ready: bool,
 }
@@ -70,23 +69,23 @@ struct Show {
     notices: String,
     happened: String,
     starter: Option<Starter>,
-    /// Whether agents have no model but Practice.
+    /// Whether agents have no model except the practice provider.
     on_practice: bool,
     may_admin: bool,
     may_write: bool,
 }
 
-/// A part of the page that could not be read.
+/// A part that could not be read.
 #[derive(Template)]
 #[template(path = "dashboard/_failed.html")]
 struct Failed {
     id: &'static str,
     live: Live,
-    /// Where it is asked for again.
+    /// Address of a retry.
     again: String,
 }
 
-/// Before the first agent.
+/// The page without agents.
 #[derive(Template)]
 #[template(path = "dashboard/empty.html")]
 struct Empty {
@@ -96,7 +95,7 @@ struct Empty {
     may_admin: bool,
 }
 
-/// `GET /`, all of it from one snapshot, on a thread that may block.
+/// `GET /`, from one snapshot, on a blocking thread.
 async fn show(
     ws: Ws,
     who: Person,
@@ -157,7 +156,7 @@ fn drawn(
     })
 }
 
-/// One region alone; none when the page has no such region.
+/// One region alone; `None` if the page has no such region.
 fn region_of(
     tx: &Snap<'_>,
     scene: &DashboardContext<'_>,
@@ -189,7 +188,7 @@ fn region_of(
     drawn.map(Some)
 }
 
-/// A part of the page as it was read. One that could not be says so in its place, and is asked for again alone.
+/// A part of the page, or a placeholder that can retry the part alone.
 fn part(
     scene: &DashboardContext<'_>,
     id: &'static str,
@@ -208,7 +207,7 @@ fn failed(id: &'static str, again: String) -> Result<String, RenderError> {
     html::render(&Failed { id, live: Live::new(again.clone()), again })
 }
 
-/// Offered while there is no task at all.
+/// Offered while the workspace has no tasks.
 fn starter(tx: &dyn Read, scene: &DashboardContext<'_>) -> Result<Option<Starter>, StoreError> {
     let any = tx.len(BY_NUMBER, &Range::all().limit(1))?;
     if 0 < any || !scene.who.access.may(Can::Write) {

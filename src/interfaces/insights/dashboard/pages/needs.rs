@@ -1,4 +1,4 @@
-//! What waits for the person, what of it is put away, and the way back.
+//! What needs the person's attention, what of it was snoozed or dismissed, and restoring it.
 
 use askama::Template;
 use axum::response::{IntoResponse as _, Response};
@@ -23,11 +23,11 @@ use web::session::Person;
 use web::shell::Flash;
 use web::time::RelTime;
 
-/// Something that was put off.
+/// A snoozed entry.
 struct Later {
     title: String,
     until: RelTime,
-    /// Where it is brought back.
+    /// Address of "restore".
     back: String,
 }
 
@@ -36,18 +36,18 @@ struct Later {
 pub(super) struct Needs {
     live: Live,
     rows: Vec<Row>,
-    /// Whether one of them can be dismissed.
+    /// Whether an entry can be dismissed.
     has_told: bool,
     count: String,
-    /// How many things have no row; empty when all have one.
+    /// Notice of entries without a row; may be empty.
     hidden: String,
     more: Vec<More>,
-    /// What comes back later.
+    /// Snoozed entries.
     later: Vec<Later>,
     review: String,
-    /// Where rows are put away.
+    /// Base address of the actions.
     base: String,
-    /// The first page.
+    /// Address of the dashboard.
     home: String,
 }
 
@@ -77,7 +77,7 @@ pub(super) fn draw(
     })
 }
 
-/// How what needs the person, or how much that is, renews itself.
+/// The subscription of the list and its count.
 pub(super) fn live(scene: &DashboardContext<'_>) -> Live {
     let live = Live::new(scene.ws.url("")).record(NEEDS_AWAY.name, scene.who.account);
     needs::TABLES.iter().fold(live, |live, table| live.table(table.name))
@@ -131,7 +131,7 @@ pub(super) async fn restore(
     Ok(hx.go_to(&ws.url("")))
 }
 
-/// The answer to whoever put something away: it is said, with the way back.
+/// The confirmation of a snooze or dismissal, with undo.
 fn done(app: &App, (ws, who, hx): (&Ws, &Person, &Hx), id: &str, words: &str) -> Response {
     if hx.is_partial() {
         let undo = ws.url(&format!("needs/{id}/restore"));

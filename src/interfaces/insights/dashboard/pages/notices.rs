@@ -1,4 +1,4 @@
-//! The latest notifications that the person has not read.
+//! The person's latest unread notifications.
 
 use askama::Template;
 
@@ -9,7 +9,7 @@ use features::notifications::queries::{self as notifications, MANY, Wanted};
 use store::{Read, StoreError};
 use web::live::Live;
 
-/// How many stand here; the others are on their own page.
+/// Number of notifications shown.
 const LATEST: usize = 5;
 
 #[derive(Template)]
@@ -18,9 +18,9 @@ pub(super) struct Notices {
     live: Live,
     lines: Vec<Line>,
     unread: String,
-    /// Where they are all listed and marked.
+    /// Address of the list of all notifications.
     base: String,
-    /// The front page, in front of what lines lead to.
+    /// Base address of the links in notifications.
     home: String,
 }
 

@@ -1,4 +1,4 @@
-//! What happened since the person was last here, in one sentence that may be put away.
+//! Summary of changes since the person's last visit, in one dismissible sentence.
 
 use askama::Template;
 

@@ -1,4 +1,4 @@
-//! What this month has cost, day by day and agent by agent.
+//! Cost of this month by day and by agent.
 
 use askama::Template;
 
@@ -11,20 +11,20 @@ use web::parts::{Face, Tone, percent};
 
 use features::dashboard::queries::DashboardContext;
 
-/// How many agents are named.
+/// Maximum number of agents listed.
 const NAMED: usize = 5;
-/// From this share of a budget on it has a bar: what is far from its end needs no look.
+/// A budget gets a bar from this percentage on; below, it needs no attention.
 const FROM: u8 = 50;
-/// The chart's size: width, and the heights of its top and its ground.
+/// Dimensions of the chart: width, top and bottom.
 const WIDTH: f64 = 296.0;
 const TOP: f64 = 12.0;
 const GROUND: f64 = 112.0;
 
-/// One agent's share.
+/// An agent's cost.
 struct Bar {
     face: Face,
     name: String,
-    /// How much of its budget that is, from `FROM` on.
+    /// Share of its budget, from `FROM` on.
     percent: Option<u8>,
     tone: Tone,
     cost: String,
@@ -53,13 +53,13 @@ pub(super) struct Spend {
     chip: Option<(&'static str, Tone)>,
     progress: Option<u8>,
     chart: Option<Chart>,
-    /// Whether anything was spent at all.
+    /// Whether the month has any cost.
     is_spent: bool,
     bars: Vec<Bar>,
 }
 
 pub(super) fn read(tx: &dyn Read, scene: &DashboardContext<'_>) -> Result<Spend, StoreError> {
-    // Months and days of money are those of UTC, as budgets count them.
+    // Budgets count days and months in UTC.
     let today = scene.now.to_zoned(jiff::tz::TimeZone::UTC);
     let total = usage::month_total(tx, scene.now)?;
     let limit = scene.settings.as_ref().and_then(|settings| settings.budget_micros);
@@ -121,11 +121,11 @@ fn bars(tx: &dyn Read, scene: &DashboardContext<'_>) -> Result<Vec<Bar>, StoreEr
     Ok(bars)
 }
 
-/// The money spent so far as a line that only rises, and where it leads.
+/// The cumulative cost as a line, with a projection.
 fn chart(daily: &[i64], days: i8, limit: Option<i64>, pace: i64, month: &str) -> Chart {
     let total: i64 = daily.iter().sum();
     let most = limit.unwrap_or(0).max(pace).max(total).max(1);
-    // Money of a month is far below what an f64 counts exactly.
+    // A month's cost is far below the range that an f64 represents exactly.
     #[expect(clippy::cast_precision_loss, reason = "the picture has a few hundred pixels")]
     let y = |micros: i64| GROUND - (GROUND - TOP) * micros as f64 / most as f64;
     let step = WIDTH / f64::from(days.max(1));

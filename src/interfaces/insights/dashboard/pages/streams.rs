@@ -11,7 +11,7 @@ use web::format;
 use web::live::Live;
 use web::parts::{Share, Tone, shares};
 
-/// How many are shown.
+/// Number of streams shown.
 const SHOWN: usize = 6;
 
 struct Row {
@@ -19,7 +19,7 @@ struct Row {
     colour: String,
     href: String,
     open: usize,
-    /// "2 overdue", or nothing.
+    /// "2 overdue"; may be empty.
     overdue: String,
     bar: Vec<Share>,
     said: String,
@@ -30,7 +30,7 @@ struct Row {
 pub(super) struct Streams {
     live: Live,
     rows: Vec<Row>,
-    /// How many more have open tasks.
+    /// Number of further streams with open tasks.
     more: usize,
     all: String,
 }
@@ -39,7 +39,7 @@ pub(super) fn read(read: &dyn Read, scene: &DashboardContext<'_>) -> Result<Stre
     let open = marks::open_by_stream(read, Passed::at(scene.now, &scene.zone))?;
     let used = streams::in_use(read)?.into_iter();
     let mut rows: Vec<_> = used.filter_map(|one| Some((*open.get(&one.id)?, one))).collect();
-    // Those with as many stand in the order that people made.
+    // A stable sort, so equal counts keep the manual order.
     rows.sort_by_key(|(open, _)| std::cmp::Reverse(open.all));
     let more = rows.len().saturating_sub(SHOWN);
     let row = |(open, stream): (marks::Open, features::streams::model::Stream)| {

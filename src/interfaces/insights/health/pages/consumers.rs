@@ -1,4 +1,4 @@
-//! The consumers and what they gave up, on the health page.
+//! Consumers and their dead letters on the health page.
 
 use axum::response::Response;
 use jiff::tz::TimeZone;
@@ -24,17 +24,17 @@ use super::super::api::{giving_up, named};
 use features::health::queries::{self, letters::Teller};
 use features::health::rules::{self, Act, HealthError};
 
-/// How many dead letters the page shows.
+/// Maximum number of dead letters on the page.
 const MAX_LETTERS: usize = 50;
 
-/// A consumer as a row of the page.
+/// A consumer as a row.
 pub(super) struct ConsumerRow {
     pub name: &'static str,
     pub dot: Dot,
     pub lag: String,
     pub place: String,
     pub error: String,
-    /// Whether the error is still to be seen to.
+    /// Whether the error needs attention.
     pub is_troubled: bool,
     pub paused: bool,
     pub is_behind: bool,
@@ -42,12 +42,12 @@ pub(super) struct ConsumerRow {
     pub can_rewind: bool,
     pub can_pause: bool,
     pub cursor: u64,
-    /// The entry that it takes next: the one that is meant when it is to skip one.
+    /// The next entry, which a skip refers to.
     pub next: u64,
     pub url: String,
 }
 
-/// An entry that was given up, as a row of the page.
+/// A dead letter as a row.
 pub(super) struct LetterRow {
     pub consumer: &'static str,
     pub seq: u64,
@@ -58,7 +58,7 @@ pub(super) struct LetterRow {
     pub audit: String,
 }
 
-/// Behind which dead letter the page goes on; from the first one when no consumer is named.
+/// Cursor of the dead letters; from the first if no consumer is named.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Place {
@@ -67,7 +67,7 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// What stands behind an address, so that it shows the same; empty at the first.
+    /// The query of this position; empty for the first page.
     pub(super) fn query(&self) -> String {
         match self.consumer.is_empty() {
             true => String::new(),
@@ -80,19 +80,19 @@ fn query(consumer: &str, after: u64) -> String {
     format!("?consumer={}&after={after}", format::query_value(consumer))
 }
 
-/// Consumers and a page of what they gave up.
+/// Consumers and a page of dead letters.
 pub(super) struct Rows {
     pub consumers: Vec<ConsumerRow>,
     pub letters: Vec<LetterRow>,
-    /// How many dead letters there are in all.
+    /// Total number of dead letters.
     pub all_letters: usize,
-    /// Where the first of them are, or empty when they are shown.
+    /// Address of the first page; empty if it is shown.
     pub first: String,
-    /// Where the next ones are, or empty at the end.
+    /// Address of the next page; empty at the end.
     pub next: String,
 }
 
-/// All consumers, and the dead letters behind a place.
+/// All consumers, and the dead letters after a position.
 pub(super) fn rows(app: &App, ws: &Ws, zone: &TimeZone, place: &Place) -> Result<Rows, StoreError> {
     let (now, all) = (app.clock.now(), queries::consumers(ws)?);
     let at = all.iter().position(|one| one.name == place.consumer);
@@ -194,7 +194,7 @@ pub(super) struct ActForm {
 }
 
 impl ActForm {
-    /// The entry that the act is about.
+    /// The entry that the action concerns.
     fn about(&self, word: &str) -> Result<Option<u64>, HealthError> {
         let (field, text) = match word {
             "skip" => ("entry", self.entry.trim()),
@@ -266,7 +266,7 @@ pub(super) async fn forget(
     back(&app, &ws, &hx, done.await)
 }
 
-/// Back to the page, with what was done or why it was not.
+/// Redirects to the page with the result or the reason of a refusal.
 fn back(
     app: &App,
     ws: &Ws,

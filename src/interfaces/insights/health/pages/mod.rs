@@ -1,4 +1,4 @@
-//! Settings → Health: how each part is, the consumers, the store.
+//! Settings, Health: state of each part, the consumers, the store.
 
 mod consumers;
 mod store;
@@ -21,7 +21,6 @@ use features::health::queries::{self, How};
 use consumers::{Place, Rows};
 use store::{SizesView, WorkView};
 
-/// Routes below the workspace.
 #[must_use]
 pub fn routes() -> Routes {
     Routes::new()
@@ -40,7 +39,7 @@ struct PartRow {
     said: String,
 }
 
-/// What is true now.
+/// The current state.
 struct Now {
     url: String,
     how: &'static str,
@@ -49,7 +48,7 @@ struct Now {
     rows: Rows,
 }
 
-/// What renews itself.
+/// The region that refreshes.
 #[derive(Template)]
 #[template(path = "health/_now.html")]
 struct Region {

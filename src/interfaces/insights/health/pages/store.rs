@@ -1,4 +1,4 @@
-//! The store on the health page: what its tables take, and the long pieces of work on it.
+//! The store section of the health page: table sizes and maintenance jobs.
 
 use std::time::Duration;
 
@@ -24,12 +24,12 @@ use web::time::RelTime;
 
 use features::health::queries::{self, CHECK, COMPACT, DOCTOR, MEND, STATS};
 
-/// How many tables are shown at once.
+/// Number of tables shown.
 const MAX_TABLES: usize = 12;
-/// How many differences are shown.
+/// Maximum number of differences shown.
 const MAX_SHOWN: usize = 20;
 
-/// A table as a row of the page.
+/// A table as a row.
 pub(super) struct TableRow {
     pub name: String,
     pub kind: String,
@@ -38,12 +38,12 @@ pub(super) struct TableRow {
     pub waste: String,
 }
 
-/// What the store takes.
+/// Sizes of the store.
 #[derive(Default)]
 pub(super) struct SizesView {
     pub known: bool,
     pub running: bool,
-    /// Whether anything goes on.
+    /// Whether a job is running.
     pub busy: bool,
     pub url: String,
     pub show: String,
@@ -54,7 +54,7 @@ pub(super) struct SizesView {
     pub rest: Vec<TableRow>,
 }
 
-/// A long piece of work.
+/// A maintenance job.
 pub(super) struct WorkView {
     pub kind: &'static str,
     pub title: &'static str,
@@ -71,7 +71,7 @@ pub(super) struct WorkView {
     pub mend: String,
 }
 
-/// What renews itself while something goes on.
+/// The region that refreshes while a job is running.
 #[derive(Template)]
 #[template(path = "health/_store.html")]
 struct Region {
@@ -103,7 +103,7 @@ pub(super) async fn begin(
     Ok(hx.go_to(&format!("{}#store", ws.url("settings/health"))))
 }
 
-/// The pieces of work with what came of the last one.
+/// The maintenance jobs with their last results.
 pub(super) fn works(app: &App, ws: &Ws, who: &Person) -> Result<Vec<WorkView>, StoreError> {
     let reach = Reach::of(app, who.account)?;
     let all = [
@@ -186,7 +186,7 @@ fn compacted(view: &mut WorkView, result: &Value) {
 }
 
 fn checked(view: &mut WorkView, result: &Value) {
-    // Who may not work on the accounts looks at the workspace alone.
+    // A person without access to the accounts store sees only the workspace's result.
     let sound = |name: &str| result.get(name).is_none_or(|part| part["sound"] == true);
     (view.tone, view.said) = match sound("workspace") && sound("accounts") {
         true => ("ok", "Every page is sound.".to_owned()),
@@ -231,7 +231,7 @@ fn compared(ws: &Ws, view: &mut WorkView, result: &Value) {
     }
 }
 
-/// What the tables take, as it was measured last.
+/// Table sizes as last measured.
 pub(super) fn sizes(app: &App, ws: &Ws) -> SizesView {
     let mut view = SizesView {
         url: ws.url(&format!("settings/health/store/{STATS}")),

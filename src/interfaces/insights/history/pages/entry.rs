@@ -1,4 +1,4 @@
-//! One entry of the feed: who changed what at once, and the way to undo it.
+//! An entry of the feed: all changes of one transaction, and its undo.
 
 use askama::Template;
 use axum::response::Response;
@@ -49,7 +49,7 @@ pub(super) async fn show(
     html::page(&Show { shell, seq, at, by, changes, more: entry.more, undo })
 }
 
-/// Looks an entry up and puts it into words. May take a while.
+/// Reads an entry in words. May be slow, so it runs on a blocking thread.
 fn describe(
     look: &Look<'_>,
     seq: u64,

@@ -1,4 +1,4 @@
-//! Pages of history and undo: a record, an entry, the preview of an undo.
+//! Pages of history and undo: a record, an entry, the undo preview.
 
 mod entry;
 mod show;
@@ -23,7 +23,7 @@ use features::history::queries::shown::{Cell, FieldView};
 use features::history::queries::versions::{self, Told};
 use features::history::queries::{access, id_text};
 
-/// Pages below `/w/{ws}`.
+/// Routes below `/w/{ws}`.
 #[must_use]
 pub fn routes() -> Routes {
     Routes::new()
@@ -42,31 +42,31 @@ struct ChangeView {
     verb: &'static str,
     fields: Vec<FieldView>,
     missing: &'static str,
-    /// Where its history is, or empty.
+    /// Address of the record's history; may be empty.
     history: String,
-    /// Where it can be undone, or empty.
+    /// Address of "undo"; may be empty.
     undo: String,
 }
 
-/// A version of a record in its history.
+/// A version of a record.
 struct VersionView {
     seq: u64,
     at: RelTime,
     by: BylineView,
     change: ChangeView,
-    /// The entry that it belongs to.
+    /// Address of its entry.
     entry: String,
 }
 
-/// Who did something.
+/// The author of a change.
 struct BylineView {
     face: Face,
     through: Cell,
-    /// "entry 12", when this undid it.
+    /// "entry 12", if the change undid that entry.
     undo_of: Option<Cell>,
 }
 
-/// A reader's eye: where, when and by whom a page is looked at.
+/// The reader's context: workspace, person, time and zone.
 struct Look<'a> {
     app: &'a App,
     ws: &'a Ws,
@@ -104,7 +104,7 @@ impl<'a> Look<'a> {
         self.ws.url(&features::history::queries::path(self.ws.store.schema(), record))
     }
 
-    /// Where one change can be undone, or empty.
+    /// Address of "undo" for one change; may be empty.
     fn undo(&self, record: &Root, seq: u64) -> String {
         let schema = self.ws.store.schema();
         let info = schema.table(record.table);
@@ -156,7 +156,7 @@ impl<'a> Look<'a> {
             verb: told.verb,
             fields: self.fields(told.fields),
             history: self.history(record),
-            // What was there before is gone: there is nothing to go back to.
+            // The previous version is gone, so there is nothing to restore.
             undo: if is_gone { String::new() } else { self.undo(record, version.seq) },
             missing: told.missing,
         }

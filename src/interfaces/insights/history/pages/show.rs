@@ -1,4 +1,4 @@
-//! The history of one record: a page of its own, and a region that other pages fetch.
+//! The history of a record, as a page and as a region of other pages.
 
 use askama::Template;
 use axum::response::Response;
@@ -23,15 +23,15 @@ use features::history::queries::readable::Looker;
 use features::history::queries::versions::{self, fields_of};
 use features::history::queries::{id_text, is_only_one, next_place, place, record};
 
-/// Versions of one page.
+/// Versions per page.
 const PAGE: usize = 20;
-/// Pages that are looked through for changes of one field.
+/// How many pages are searched for changes of one field.
 const LOOKS: usize = 10;
 
 #[derive(Deserialize)]
 pub(super) struct HistoryPageParams {
     before: Option<String>,
-    /// The name of a field in the record's JSON: only its changes are told.
+    /// Name of a field in the record's JSON; only its changes are shown.
     #[serde(default)]
     field: String,
 }
@@ -43,7 +43,7 @@ struct List {
     versions: Vec<VersionView>,
     next: String,
     first: bool,
-    /// The one field that is told of, and the address of the history of all of them.
+    /// The selected field, and the address of the full history.
     field: Option<Cell>,
 }
 
@@ -75,8 +75,7 @@ pub(super) async fn show(
     }
 }
 
-/// Looks a record's versions up and puts them into words, with what it is called and what it is. May
-/// take a while.
+/// Reads a record's versions in words, with its title and its noun. May be slow, so it runs on a blocking thread.
 fn version_list(
     look: &Look<'_>,
     named: (&str, &str),
@@ -95,7 +94,7 @@ fn version_list(
     })
 }
 
-/// What the record is called now, or was called last.
+/// The record's current or last title.
 fn title(
     read: &dyn store::Read,
     look: &Look<'_>,
@@ -111,7 +110,7 @@ fn title(
         let bytes = last.versions.first().and_then(|version| version.before.bytes());
         fields = fields_of(schema, record.table, bytes);
         if last.versions.is_empty() {
-            // Settings that nobody has touched are there all the same.
+            // Default settings exist without a row.
             return match is_only_one(record) {
                 true => Ok(names.title(record.table, &Map::new())?),
                 false => Err(HistoryError::NotFound(id_text(schema, record))),
@@ -158,7 +157,7 @@ fn list(
         }
         looks += 1;
         from = page.next;
-        // Changes of one field may lie far apart.
+        // Changes of one field may be far apart.
         if !views.is_empty() || from.is_none() || LOOKS <= looks {
             break (views, page.next);
         }

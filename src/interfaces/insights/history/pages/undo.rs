@@ -1,4 +1,4 @@
-//! The preview of an undo, and the undo.
+//! Preview of an undo, and the undo.
 
 use askama::Template;
 use axum::http::header::REFERER;
@@ -32,10 +32,10 @@ use features::history::queries::scope::{self, Scope, Wanted, Work};
 use features::history::rules::{self, Undone};
 use features::history::undo;
 
-/// How many records of each kind the preview shows.
+/// Number of records of each kind in the preview.
 const MAX_TOLD: usize = 200;
 
-/// What the address, or the form, asks for.
+/// Parameters of the address or the form.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct UndoParams {
@@ -43,17 +43,17 @@ pub(super) struct UndoParams {
     table: Option<String>,
     id: Option<String>,
     run: Option<String>,
-    /// Further runs, with commas.
+    /// Further runs, separated by commas.
     with: String,
     basis: String,
-    /// The page that the preview was opened from.
+    /// The page that linked to the preview.
     from: String,
 }
 
 struct KeptView {
     label: String,
     why: String,
-    /// When it was changed since, and the entry.
+    /// Time and address of a later change.
     by: Option<(RelTime, String)>,
 }
 
@@ -80,7 +80,7 @@ struct CausedView {
     name: String,
     title: String,
     href: String,
-    /// Where the preview with, or without it, is.
+    /// Address of the preview with or without this run.
     toggle: String,
     chosen: bool,
     live: bool,
@@ -92,7 +92,7 @@ struct Show {
     shell: Shell,
     /// "R-12", "entry 40".
     what: Cell,
-    /// What changed since the preview that was confirmed.
+    /// Changes since the confirmed preview.
     differs: String,
     going: Vec<GoingView>,
     going_more: usize,
@@ -147,7 +147,7 @@ impl UndoParams {
     }
 }
 
-/// The run of this name, if the person may look at it.
+/// The run with this name, if the person may see it.
 pub(in crate::history) fn run_called(
     read: &Snap<'_>,
     who: &Person,
@@ -207,7 +207,7 @@ pub(super) async fn apply(
     }
 }
 
-/// Undoes what was just done, without a preview: the button of the message that told of it.
+/// Undoes a change without a preview, from the button of its confirmation.
 pub(super) async fn at_once(
     app: App,
     ws: Ws,
@@ -229,14 +229,14 @@ pub(super) async fn at_once(
     Ok(flash::say(&app, Flash::ok(message(&undone)), hx.go_to(&back)))
 }
 
-/// Path and query of the page that somebody comes from.
+/// Path and query of the referring page.
 fn referer(headers: &HeaderMap) -> Option<&str> {
     let from = headers.get(REFERER)?.to_str().ok()?;
     let (_, rest) = from.split_once("://")?;
     rest.find('/').map(|at| &rest[at..])
 }
 
-/// The page that somebody came from, if it is one of this workspace and no preview of an undo.
+/// The referring page, if it belongs to this workspace and is not an undo preview.
 fn way_back<'a>(ws: &Ws, from: &'a str) -> Option<&'a str> {
     let rest = from.strip_prefix(&ws.url(""))?;
     let is_page = !from.contains(char::is_control) && rest.split('?').next() != Some("undo");
@@ -288,7 +288,7 @@ fn page(
                 !href.is_empty() && asked.from.starts_with(&href)
             }
         });
-        // The page of a record that the undo takes away is gone then.
+        // The page of a record that the undo deletes no longer exists afterwards.
         if !goes_away {
             hidden.push(("from", asked.from.clone()));
         }
@@ -313,7 +313,7 @@ fn page(
     })
 }
 
-/// What is undone, with its page; and where the way back leads.
+/// What is undone, with its page, and the address of the way back.
 fn what(
     read: &dyn Read,
     look: &Look<'_>,
@@ -364,7 +364,7 @@ fn kept(look: &Look<'_>, fields: Vec<StayingField>) -> Vec<KeptView> {
     views.collect()
 }
 
-/// Runs that the undone ones caused, with the address of the preview that takes each in or leaves it.
+/// Runs that the undone runs caused, with the address of the preview that includes or excludes each.
 fn caused(
     read: &dyn Read,
     look: &Look<'_>,
@@ -398,7 +398,7 @@ fn caused(
     Ok(views)
 }
 
-/// `POST /undo/files/{id}`: files that could not go back are tried again.
+/// `POST /undo/files/{id}`: retries files that could not be reverted.
 pub(super) async fn files_again(
     ws: Ws,
     who: Person,

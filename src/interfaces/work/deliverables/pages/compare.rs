@@ -1,4 +1,4 @@
-//! Comparisons of a version with those before it, and the answers to what was asked for.
+//! Diffs between versions of a deliverable, and the answers to requested changes.
 
 use features::deliverables::queries::diff::{self, Line};
 use features::deliverables::queries::{self, ReviewedVersion};
@@ -6,24 +6,24 @@ use features::tasks::queries::view_context::ViewContext;
 use kernel::Assignee;
 use web::time::RelTime;
 
-/// A comparison with another version.
+/// A diff to another version.
 pub(super) struct Changes {
     pub(super) lines: Vec<Line>,
     pub(super) new: usize,
     pub(super) old: usize,
-    /// The number of the other version.
+    /// Number of the other version.
     pub(super) with: u32,
-    /// When that was delivered.
+    /// Time of the other version.
     pub(super) of: RelTime,
 }
 
-/// What was asked for in the version before, and what its maker says to it now.
+/// The changes requested in the previous version, and the answers to them.
 pub(super) struct CompareParams {
     pub(super) head: String,
     pub(super) lines: Vec<CompareLineParams>,
 }
 
-/// One thing that was asked for.
+/// A requested change.
 pub(super) struct CompareLineParams {
     pub(super) ask: String,
     pub(super) state: &'static str,
@@ -32,7 +32,7 @@ pub(super) struct CompareLineParams {
     pub(super) note: String,
 }
 
-/// The numbers of the texts before a version, if it is one itself.
+/// Numbers of the text versions before this one, if this one is a text too.
 pub(super) fn texts_before(versions: &[ReviewedVersion], at: usize) -> Vec<u32> {
     let is_text = |judged: &&ReviewedVersion| judged.version.content.text().is_some();
     match is_text(&&versions[at]) {
@@ -41,7 +41,7 @@ pub(super) fn texts_before(versions: &[ReviewedVersion], at: usize) -> Vec<u32> 
     }
 }
 
-/// What changed in a text since one of those before it: the one that is named, else the last.
+/// The diff to an earlier text version: the one with number `against`, else the last.
 pub(super) fn changes(
     scene: &ViewContext,
     versions: &[ReviewedVersion],
@@ -56,7 +56,7 @@ pub(super) fn changes(
     Some(Changes { lines, new, old, with, of: scene.time(before.created_at) })
 }
 
-/// What was asked for in the version before, with what its maker says to it.
+/// The changes requested in the previous version, with the answers to them.
 pub(super) fn asked_for(
     scene: &ViewContext,
     versions: &[ReviewedVersion],

@@ -1,4 +1,4 @@
-//! The page on which people deliver work: a text, an address or a file, for the first time or again.
+//! The page on which people submit a deliverable: a text, an address, a file, a page or a record.
 
 use askama::Template;
 use axum::extract::Request;
@@ -29,7 +29,7 @@ use web::shell::{Flash, Shell};
 use web::upload::{self, Arrived};
 use web::{flash, html};
 
-/// One thing that was asked for, with what is said to it.
+/// A requested change with the answer to it.
 struct Ask {
     ask: String,
     done: bool,
@@ -45,7 +45,7 @@ struct DeliverPage {
     list_url: String,
     action: String,
     key: i64,
-    /// The piece of which this is the next version: its id, title and the number that comes.
+    /// The deliverable that is revised: id, title and next version number.
     revises: Option<(String, String, u32)>,
     asks: Vec<Ask>,
     kinds: Vec<Choice>,
@@ -65,9 +65,9 @@ struct DeliverForm {
     kind: String,
     text: String,
     url: String,
-    /// The title or the id of a page.
+    /// Title or id of a page.
     page: String,
-    /// A record such as `contact:Name`.
+    /// A record, such as `contact:Name`.
     record: String,
     note: String,
     revises: String,
@@ -89,7 +89,7 @@ impl From<Vec<(String, String)>> for DeliverForm {
                 "note" => typed.note = value,
                 "revises" => typed.revises = value,
                 "key" => typed.key = value,
-                // Each answer begins with whether it was done.
+                // In the form, each answer begins with its `done` field.
                 "done" => typed.answers.push(Answer { done: value == "yes", note: String::new() }),
                 "answer" => {
                     if let Some(answer) = typed.answers.last_mut() {
@@ -103,7 +103,7 @@ impl From<Vec<(String, String)>> for DeliverForm {
     }
 }
 
-/// The empty page of a task.
+/// The empty form for a task.
 pub async fn form(
     ws: Ws,
     who: Person,
@@ -117,7 +117,7 @@ pub async fn form(
     html::page(&DeliverPage { shell, ..page })
 }
 
-/// The page of the next version of a piece; a text begins as it is.
+/// The form for the next version; a text is prefilled.
 pub async fn revise(
     ws: Ws,
     who: Person,
@@ -194,7 +194,7 @@ fn page(
     })
 }
 
-/// A record as the form names it: `contact:0192…`; empty when it is gone.
+/// A record as the form names it: `contact:0192…`; empty if it is gone.
 fn named(read: &dyn Read, target: &Target) -> Result<String, StoreError> {
     let Target::Row(table, key) = target else { return Ok(String::new()) };
     let Some(noun) = cards::of_table(*table) else { return Ok(String::new()) };
@@ -220,7 +220,7 @@ fn content(
     }
 }
 
-/// The field on the page that holds what a rule calls the body.
+/// Moves errors of `body` to the form's field for this kind.
 fn placed(error: &DeliverableError, kind: &str) -> Vec<FieldError> {
     let body = match kind {
         "url" => "url",
@@ -238,7 +238,7 @@ fn placed(error: &DeliverableError, kind: &str) -> Vec<FieldError> {
     fields
 }
 
-/// Delivers.
+/// Submits the deliverable.
 pub async fn send(
     app: App,
     ws: Ws,

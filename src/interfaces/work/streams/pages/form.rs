@@ -1,4 +1,4 @@
-//! The form of a stream: what it sends, and what is wrong with it.
+//! The form of a stream.
 
 use serde::Deserialize;
 
@@ -12,11 +12,11 @@ use kernel::{FieldError, Hue, Problem as _, StreamKind};
 use web::form::EditConflict;
 use web::parts::Choice;
 
-/// What the form sends, as it was typed.
+/// The form as typed.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct StreamForm {
-    /// The revision that was read; none for a new one.
+    /// The revision that was read; empty for a new stream.
     pub rev: String,
     pub name: String,
     pub description: String,
@@ -29,7 +29,7 @@ pub(super) struct StreamForm {
 }
 
 impl StreamForm {
-    /// What is kept of a stream.
+    /// Fills the form from a stream.
     pub fn of(scene: &ViewContext, stream: &Stream, rev: u64) -> Self {
         Self {
             rev: rev.to_string(),
@@ -44,7 +44,7 @@ impl StreamForm {
         }
     }
 
-    /// What is to be kept; all that cannot be read at once.
+    /// Parses the form and collects all errors.
     pub fn read(self, scene: &ViewContext) -> Result<StreamPatch, StreamError> {
         let mut wrong = Vec::new();
         let lead = scene.people.find(&self.lead, scene.myself());
@@ -60,7 +60,7 @@ impl StreamForm {
             (Ok(lead), Ok(day)) => Ok(StreamPatch {
                 name: Some(self.name),
                 description: Some(self.description),
-                // ok: a colour or kind that is not in the list leaves what there is.
+                // ok: an unknown colour or kind leaves the stored one.
                 colour: self.colour.parse().ok(),
                 icon: Some(self.icon),
                 kind: self.kind.parse().ok(),
@@ -86,11 +86,11 @@ pub(super) struct Fields {
 }
 
 impl Fields {
-    /// With what was typed.
+    /// Builds the form with the input.
     pub fn new(scene: &ViewContext, action: String, typed: StreamForm) -> Self {
         let colour: Option<Hue> = typed.colour.parse().ok();
         let kind = typed.kind.parse().unwrap_or(StreamKind::Custom);
-        // ok: a name that is not known chooses nobody; sending the form says what is wrong with it.
+        // ok: an unknown name selects nobody; submitting reports the error.
         let lead = scene.people.find(&typed.lead, scene.myself()).ok().flatten();
         let mut colours = Vec::with_capacity(Hue::ALL.len() + 1);
         if colour.is_none() {
@@ -111,12 +111,12 @@ impl Fields {
         }
     }
 
-    /// What is wrong with a field, or nothing.
+    /// The error of a field; may be empty.
     pub fn error(&self, field: &str) -> &str {
         self.wrong.iter().find(|wrong| wrong.field == field).map_or("", |w| w.message.as_str())
     }
 
-    /// With what is wrong, or what others have changed since it was read.
+    /// Adds errors, or the concurrent changes of others.
     pub fn refused(mut self, error: &StreamError, since: EditConflict) -> Self {
         since.renew(&mut self.typed.rev);
         self.wrong = error.fields();
@@ -127,13 +127,13 @@ impl Fields {
         self
     }
 
-    /// Whether it came back.
+    /// Whether the form was rejected.
     pub fn is_refused(&self) -> bool {
         !self.wrong.is_empty() || !self.summary.is_empty() || self.since.is_told()
     }
 }
 
-/// A new stream of what the form says.
+/// Builds a new stream from the form.
 pub(super) fn new(patch: StreamPatch) -> NewStream {
     NewStream {
         description: patch.description.unwrap_or_default(),

@@ -19,7 +19,6 @@ use web::idempotency::Once;
 use web::routes::{Doc, Needs as _, Routes};
 use web::session::Person;
 
-/// Routes below `/api/v1`.
 pub(super) fn api() -> Routes {
     Routes::new().post(
         "/tasks/bulk",
@@ -90,7 +89,7 @@ async fn change(
         let ids = ids(tx, &body, &names, (me, &today))?;
         let bulk = read(tx, body, &names, (me, &today))?;
         bulk::apply(tx, &ids, &bulk)?;
-        // ok: when everything was so already, there is nothing to undo.
+        // ok: without a change there is nothing to undo.
         Ok::<_, TaskError>((ids.len(), tx.seq().ok()))
     });
     let (tasks, entry) = ws.write(&who, changed).await.map_err(TaskError::in_api)?;
@@ -141,7 +140,7 @@ fn read(
         stream: text(&body.stream).map(|name| queries::stream(read, &name)).transpose()?,
         due_has_time: due.as_deref().is_some_and(due::has_time),
         due_at: due.as_ref().map(at).transpose()?,
-        // A program that says a day means the whole day.
+        // In the API, a date means the whole day.
         due_keeps: None,
         start_at: text(&body.start_at).map(start).transpose()?,
         add_labels: body.add_labels,

@@ -1,4 +1,4 @@
-//! `/api/v1/tasks/{task}/labels` and what else groups tasks and ties them together.
+//! `/api/v1/tasks/{task}/labels`, and other groupings and relations of tasks.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -20,7 +20,6 @@ use web::idempotency::Once;
 use web::routes::{Doc, Needs as _, Routes};
 use web::session::Person;
 
-/// Routes below `/api/v1`.
 pub(super) fn api() -> Routes {
     of_tasks()
 }

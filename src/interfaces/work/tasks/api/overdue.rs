@@ -1,4 +1,4 @@
-//! Tasks that were missed, and after how long one is.
+//! Missed tasks, and the rule for when a task counts as missed.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -19,7 +19,6 @@ use web::idempotency::Once;
 use web::routes::{Doc, Needs as _, Routes};
 use web::session::Person;
 
-/// Routes below `/api/v1`.
 pub(super) fn api() -> Routes {
     Routes::new()
         .post(

@@ -28,7 +28,6 @@ use web::path_words;
 use web::routes::{Doc, Needs as _, Routes};
 use web::session::Person;
 
-/// Routes below `/api/v1`.
 pub(super) fn api() -> Routes {
     Routes::new()
         .get(
@@ -240,7 +239,7 @@ async fn create(
     Ok(Tagged { status: StatusCode::CREATED, ..tagged(&ws, &who, id)? })
 }
 
-/// Reads a schedule; what is wrong is named as it stands in the body.
+/// Parses a schedule; error fields are paths in the request body.
 fn schedule(fields: &ScheduleFields, names: &Names, now: Timestamp) -> Result<Schedule, TaskError> {
     let zone = names.zone.iana_name().unwrap_or("UTC");
     fields.read(zone, now).map_err(|faults| {
@@ -327,7 +326,7 @@ fn patch(tx: &WriteTx<'_>, body: ChangeBody, me: Assignee) -> Result<SeriesPatch
     })
 }
 
-/// When each is due, as far as it was given.
+/// Parses the due date rule, if given.
 fn due(given: Option<Option<DueFields>>) -> Result<Option<Option<DueAfter>>, TaskError> {
     match given {
         Some(Some(fields)) => Ok(Some(Some(fields.read()?))),
@@ -409,7 +408,7 @@ async fn preview(
     Ok(Json(Preview { words: schedule.words(), next, local }))
 }
 
-/// The name of the workspace's zone.
+/// The name of the workspace's time zone.
 fn zone_name(read: &dyn Read) -> Result<String, StoreError> {
     let settings = read.get::<features::workspace::model::Settings>(())?;
     Ok(settings.map_or_else(|| "UTC".to_owned(), |settings| settings.zone))

@@ -1,4 +1,4 @@
-//! `/api/v1/task-templates`: groups of tasks that are made together.
+//! `/api/v1/task-templates`: groups of tasks that are created together.
 
 use std::collections::HashMap;
 
@@ -24,7 +24,6 @@ use web::idempotency::Once;
 use web::routes::{Doc, Needs as _, Routes};
 use web::session::Person;
 
-/// Routes below `/api/v1`.
 pub(super) fn api() -> Routes {
     Routes::new()
         .get(

@@ -1,4 +1,4 @@
-//! Words that two change at once, and the items of checklists, below `/api/v1`.
+//! Concurrent text edits and checklist items below `/api/v1`.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -19,7 +19,6 @@ use web::idempotency::Once;
 use web::routes::{Doc, Needs as _, Routes};
 use web::session::Person;
 
-/// Routes below `/api/v1`.
 pub(super) fn api() -> Routes {
     Routes::new().post(
         "/tasks/{task}/tick",
@@ -47,7 +46,7 @@ pub(super) struct Base {
     again: bool,
 }
 
-/// What was written, each field with what it began with.
+/// The edited fields, each with the text that it is based on.
 pub(super) fn read(
     read: &dyn Read,
     schema: &Schema,
@@ -70,7 +69,7 @@ pub(super) fn read(
     Ok(words)
 }
 
-/// Takes for the beginning what was stored before, although its answer was lost.
+/// Takes text that an earlier request stored as the base, since the response to it may have been lost.
 fn sent_before(
     read: &dyn Read,
     schema: &Schema,

@@ -1,4 +1,4 @@
-//! What a person does to a task with one press: status, assignee, priority, due date, archive, …
+//! Single-field actions on a task: status, assignee, priority, due date, archive, …
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
@@ -68,7 +68,7 @@ path_words! {
     }
 }
 
-/// The value of the act, under its own name, and where to go afterwards.
+/// The action's value in a field of its own name, and where to redirect afterwards.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Value {
@@ -76,29 +76,29 @@ pub struct Value {
     assignee: String,
     priority: String,
     due: String,
-    /// The time of day for it: empty is the whole day, and when it is not sent, the task keeps its own.
+    /// Time of day of the due date. Empty for the whole day; the task keeps its time if absent.
     due_time: Option<String>,
     model: String,
     thinking: String,
     parent: String,
     stream: String,
-    /// A label with a sign: `+` puts it on, `-` takes it off.
+    /// A label with `+` to add or `-` to remove it.
     label: String,
-    /// Names of labels that come.
+    /// Names of labels to add.
     names: String,
     start: String,
-    /// How a task is tied to the other.
+    /// The kind of relation.
     kind: String,
     other: String,
-    /// What is done about a task that nobody is on: `wake`, `take` or `close`.
+    /// Action on a task without an assignee: `wake`, `take` or `close`.
     act: String,
     back: String,
 }
 
-/// Said when a relation is added that is there already.
+/// Notice for a relation that already exists.
 const TIED: &str = "The tasks are related in this way already; nothing changed.";
 
-/// Changes one thing.
+/// Changes one field.
 pub async fn act(
     app: App,
     ws: Ws,
@@ -119,7 +119,7 @@ pub async fn act(
     };
     let changed = ws.write(&who, move |tx| {
         let task = change.apply(tx, id)?;
-        // ok: when everything was so already, there is nothing to undo.
+        // ok: without a change there is nothing to undo.
         Ok::<_, TaskError>((task, tx.seq().ok()))
     });
     let (task, entry) = changed.await?;
@@ -150,9 +150,8 @@ pub async fn act(
     })
 }
 
-/// Where a task stands that was given a status. One that is closed leaves most lists: that is said, with what is
-/// still open of it, and the way back. One whose delivered work waits for a person stays in review: that is said,
-/// too, since the page goes on to show it there.
+/// Adds a notice about the task's new status. A closed task leaves most lists, so the notice names its open ends and
+/// offers undo. A task with deliverables under review stays in review, so the notice says so.
 pub(super) fn stands(
     ask: Ask,
     scene: &ViewContext,
@@ -177,19 +176,19 @@ fn empty(ask: Ask) -> Response {
     (ask, html::answer(StatusCode::OK, String::new())).into_response()
 }
 
-/// A change that was read and understood.
+/// A parsed change.
 enum Change {
     Status(TaskStatus),
     Assign(Option<kernel::Assignee>),
     Patch(Box<TaskPatch>),
     Parent(String),
     Labels(LabelFilter),
-    /// Tied to another task, or not any more.
+    /// Adds (`true`) or removes a relation to another task.
     Tie(Tie, TaskId, bool),
     Run,
     Archive,
     Restore,
-    /// Open again, due then; a time of day that it has in this zone stays.
+    /// Reopens the task with this due date; a time of day in this zone is kept.
     Reopen(Option<Deadline>, TimeZone),
     Follow,
 }

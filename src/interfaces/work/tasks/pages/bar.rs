@@ -1,5 +1,5 @@
-//! What several tasks at once can get, and what one row's menu offers. Each choice carries how a row shows it,
-//! so that the page can show it before HQ has answered.
+//! Choices of the bulk bar and of a row's menu. Each choice includes its appearance in a row, so that the page can show
+//! the change before the response arrives.
 
 use jiff::ToSpan as _;
 
@@ -14,40 +14,40 @@ use store::{Range, Read, ReadExt as _};
 use web::parts::{Choice, Face, Tone};
 use web::time::{Due, Work};
 
-/// What several tasks at once can get.
+/// The bulk bar.
 pub struct BulkBar {
     /// Words and labels of statuses.
     pub statuses: Vec<(&'static str, &'static str)>,
-    /// Who can get them.
+    /// Assignees.
     pub assignees: Vec<Taker>,
     /// Words and labels of priorities.
     pub priorities: Vec<(&'static str, &'static str)>,
     /// Dates.
     pub dues: Vec<Day>,
-    /// Names of streams, as they are sent and in words.
+    /// Streams: value and label.
     pub streams: Vec<(String, String)>,
     /// Names and colours of labels.
     pub labels: Vec<(String, String)>,
-    /// How many tasks it changes at most.
+    /// Maximum number of tasks per change.
     pub most: usize,
 }
 
-/// Somebody who can get tasks.
+/// An assignee to choose.
 pub struct Taker {
-    /// As it is sent.
+    /// The form value.
     pub value: String,
-    /// What people read.
+    /// The label.
     pub label: String,
-    /// How a row shows them.
+    /// The face in a row.
     pub face: Face,
-    /// Whether they have the task now.
+    /// Whether this is the current assignee.
     pub chosen: bool,
 }
 
-/// Everybody who can get a task; the one who has it now is chosen.
+/// All assignees to choose from, with the current one selected.
 ///
 /// # Errors
-/// When a name means nobody.
+/// A name is unknown.
 pub fn takers(scene: &ViewContext, now: Option<Assignee>) -> Result<Vec<Taker>, TaskError> {
     let taker = |choice: Choice| {
         let who = scene.people.find(&choice.value, scene.myself())?;
@@ -58,20 +58,20 @@ pub fn takers(scene: &ViewContext, now: Option<Assignee>) -> Result<Vec<Taker>, 
     scene.people.choices(now, scene.me).into_iter().map(taker).collect()
 }
 
-/// A day on which tasks can be due.
+/// A due date to choose.
 pub struct Day {
-    /// As it is sent.
+    /// The form value.
     pub value: String,
-    /// What people read.
+    /// The label.
     pub label: &'static str,
-    /// What a row says of it.
+    /// The text in a row.
     pub says: String,
-    /// How near it is.
+    /// The tone in a row.
     pub tone: &'static str,
 }
 
-/// The days that are offered, and that there is none. A time of day that a task keeps, such as `14:30`, is said
-/// with them; empty is the whole day.
+/// The due dates to choose from, including none. `time` is a time of day that the task keeps, such as `14:30`; empty
+/// for the whole day.
 pub fn days(scene: &ViewContext, time: &str) -> Vec<Day> {
     let today = due::day(scene.today.now, &scene.today.zone);
     let day = |days: i64, value: Option<&str>, label| {
@@ -95,7 +95,6 @@ pub fn days(scene: &ViewContext, time: &str) -> Vec<Day> {
 }
 
 impl BulkBar {
-    /// What can be chosen.
     pub fn new(scene: &ViewContext, read: &dyn Read) -> Result<Self, TaskError> {
         let mut streams = asker(scene, read).names("stream")?;
         if !streams.is_empty() {

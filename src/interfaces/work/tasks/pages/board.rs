@@ -1,4 +1,4 @@
-//! The board: columns of cards, lanes across them, drag by pointer and by keyboard.
+//! The board: columns of cards, swimlanes, drag by pointer and by keyboard.
 
 use askama::Template;
 use axum::response::Response;
@@ -28,30 +28,30 @@ use web::live::Live;
 use web::session::Person;
 use web::shell::Shell;
 
-/// How many cards of a column are shown at first: two screens. More come when somebody scrolls there.
+/// Initial number of cards of a column, about two screens. Scrolling loads more.
 const CARDS: usize = 20;
-/// How many cards the whole board shows at first: what a browser lays out at once without a pause.
+/// Initial number of cards of the whole board: what a browser lays out without a pause.
 const ALL_CARDS: usize = 180;
-/// How many cards of a cell are shown in any case.
+/// Minimum number of cards per cell.
 const FEWEST_CARDS: usize = 3;
-/// For how many days what is done stays on the board.
+/// Number of days that finished tasks stay on the board.
 const DONE_DAYS: i64 = 7;
-/// Statuses whose columns are shown only when they are asked for.
+/// Statuses whose columns are hidden by default.
 const HIDDEN: [TaskStatus; 2] = [TaskStatus::Missed, TaskStatus::Cancelled];
 
-/// A column of one lane.
+/// A column of a swimlane.
 struct Column {
     head: Head,
     total: usize,
-    /// How many it should hold at most; 0 when nothing is said.
+    /// Work-in-progress limit; 0 for none.
     limit: usize,
     over: bool,
     rows: Vec<Row>,
-    /// Where all of them are, when more are there than are shown.
+    /// Address of the complete column, if it is cut.
     more: String,
-    /// The form for a task made here, or empty.
+    /// Address of the form for a new task here; may be empty.
     add: String,
-    /// What a card dropped here gets: field and value; the value is empty when nothing changes.
+    /// Field and value that a dropped card gets; an empty value changes nothing.
     field: &'static str,
     value: String,
 }
@@ -62,7 +62,7 @@ struct Lane {
     field: &'static str,
     value: String,
     columns: Vec<Column>,
-    /// Those who have no card on the board but can get one.
+    /// Assignees without cards on the board.
     idle: Vec<Column>,
 }
 
@@ -73,17 +73,17 @@ struct BoardPage {
     frame: Frame,
     live: Live,
     lanes: Vec<Lane>,
-    /// What is not shown: "1 missed, 2 cancelled", or empty.
+    /// Hidden columns: "1 missed, 2 cancelled"; may be empty.
     hidden: String,
-    /// The address that shows it, or hides it again.
+    /// Address that shows or hides them.
     hidden_url: String,
-    /// Whether cards keep the place that they are given.
+    /// Whether cards are ordered manually.
     by_hand: bool,
 }
 
 web::region!(BoardPage, as_board, BoardBoard, "tasks/board-board.html");
 
-/// The board that is asked for.
+/// The requested board.
 pub fn show(
     (ws, who): (&Ws, &Person),
     hx: &Hx,
@@ -145,8 +145,8 @@ fn view(
     })
 }
 
-/// Leaves each cell as many cards as keep the whole board within [`ALL_CARDS`], and never fewer than
-/// [`FEWEST_CARDS`]: one that is crossed by lanes has many cells.
+/// Limits the cards per cell so that the board has at most [`ALL_CARDS`], but never below [`FEWEST_CARDS`]: a board
+/// with swimlanes has many cells.
 fn shorten(cells: &mut [Cell]) {
     let cards =
         |most: usize| cells.iter().map(|cell| cell.page.items.len().min(most)).sum::<usize>();
@@ -156,7 +156,7 @@ fn shorten(cells: &mut [Cell]) {
     }
 }
 
-/// What was done stays for some days.
+/// Keeps finished tasks for some days.
 fn fresh(scene: &ViewContext, mut terms: Terms) -> Terms {
     let today = due::day(scene.today.now, &scene.today.zone);
     let from = today.checked_sub((DONE_DAYS - 1).days()).ok();
@@ -180,7 +180,7 @@ fn describe(away: &[Cell]) -> String {
     }
 }
 
-/// The columns in their order: those that always stand there, and those with cards.
+/// The columns in order: permanent ones, and those with cards.
 fn columns(by: GroupBy, cells: &[Cell], heads: &Heads<'_>) -> Vec<(Bucket, Head)> {
     let mut all = buckets::standing(by, cells, heads);
     for cell in cells {
@@ -277,7 +277,7 @@ fn column(
     })
 }
 
-/// The field and value that a card gets where it is dropped.
+/// The field and value that a dropped card gets.
 fn dropped(by: GroupBy, word: &str) -> (&'static str, String) {
     match by {
         GroupBy::Status | GroupBy::Priority | GroupBy::Assignee | GroupBy::Stream => {
@@ -288,10 +288,10 @@ fn dropped(by: GroupBy, word: &str) -> (&'static str, String) {
     }
 }
 
-/// Reads `in_progress:5,blocked:2`; what is not understood limits nothing.
+/// Parses `in_progress:5,blocked:2`; ignores invalid parts.
 fn limits(text: &str) -> Vec<(&str, usize)> {
     let pairs = text.split(',').filter_map(|pair| pair.rsplit_once(':'));
-    // ok: a limit that is no number is none.
+    // ok: an invalid limit is no limit.
     pairs.filter_map(|(word, n)| Some((word.trim(), n.trim().parse().ok()?))).collect()
 }
 

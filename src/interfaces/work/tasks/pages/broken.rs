@@ -1,5 +1,4 @@
-//! What can be done about a run of a task that broke off: the banner and the timeline offer it, as its own page
-//! does.
+//! Actions for a task's run that broke off, for the banner and the timeline; the same as on the run's page.
 
 use features::runs::model::Run;
 use features::runs::queries::{self as runs, onward};
@@ -8,21 +7,21 @@ use features::tasks::queries::view_context::ViewContext;
 use kernel::{Outcome, RunTrigger};
 use store::Read;
 
-/// What this person can do about a run. Nothing for one that works, came to its end or put its work off.
+/// Actions of this person on a run; empty for a run that is live, done or snoozed.
 #[derive(Default)]
 pub struct Deeds {
-    /// The words with which it goes on where it broke off, and where they are sent.
+    /// Label and address of "continue".
     pub onward: Option<(String, String)>,
-    /// Where its work is begun anew.
+    /// Address of "retry".
     pub retry: Option<String>,
-    /// Where it is asked from which step, when its work cannot just be begun anew.
+    /// Address of "retry from step", if the work cannot be retried as a whole.
     pub again: Option<String>,
-    /// Where its changes are looked at before they are undone.
+    /// Address of the undo preview.
     pub undo: Option<String>,
 }
 
 impl Deeds {
-    /// Looks what can be done.
+    /// The actions available to this person.
     pub fn of(scene: &ViewContext, read: &dyn Read, run: &Run) -> Result<Self, TaskError> {
         let over = matches!(run.outcome, None | Some(Outcome::Done | Outcome::Snoozed { .. }));
         if !scene.may_write || run.is_live() || over {

@@ -1,4 +1,4 @@
-//! The heads of groups and columns: what they are called, how they look, what a task made there gets.
+//! Headings of groups and columns: label, appearance, and presets for a new task there.
 
 use std::collections::HashMap;
 
@@ -12,37 +12,37 @@ use kernel::{Assignee, Priority, StreamId, TaskStatus};
 use store::{Range, Read, ReadExt as _};
 use web::parts::Face;
 
-/// The head of a group.
+/// The heading of a group.
 #[derive(Clone, Default)]
 pub struct Head {
-    /// What addresses and forms call it.
+    /// The word in addresses and forms.
     pub word: String,
-    /// What people read.
+    /// The label.
     pub label: String,
-    /// Its icon, or empty.
+    /// Icon; may be empty.
     pub glyph: &'static str,
-    /// A status word, or empty.
+    /// Status word; may be empty.
     pub state: &'static str,
-    /// A priority word, or empty.
+    /// Priority word; may be empty.
     pub prio: &'static str,
-    /// The colour of a stream, or empty.
+    /// Colour of a stream; may be empty.
     pub colour: String,
-    /// Whose tasks these are.
+    /// The assignee of the group.
     pub face: Option<Face>,
-    /// Whether it stands only for somebody who has no card.
+    /// Whether the column belongs to an assignee without cards.
     pub idle: bool,
-    /// Its place among the others.
+    /// Sort key.
     pub order: (usize, String),
 }
 
-/// Names for groups.
+/// Builds headings.
 pub struct Heads<'a> {
     scene: &'a ViewContext,
     streams: HashMap<StreamId, Stream>,
 }
 
 impl<'a> Heads<'a> {
-    /// Reads what is needed.
+    /// Reads the streams.
     pub fn new(scene: &'a ViewContext, read: &dyn Read) -> Result<Self, TaskError> {
         let streams: Vec<Stream> = read.list(&Range::all())?;
         let streams = streams.into_iter().map(|stream| (stream.id, stream)).collect();
@@ -54,7 +54,7 @@ impl<'a> Heads<'a> {
         self.streams.get(&id)
     }
 
-    /// The streams in which tasks are made, in the order that people make.
+    /// The streams that are not archived, in manual order.
     #[must_use]
     pub fn streams(&self) -> Vec<&Stream> {
         let mut all: Vec<&Stream> =
@@ -63,13 +63,13 @@ impl<'a> Heads<'a> {
         all
     }
 
-    /// Everybody to whom this person can give a task.
+    /// All assignees that this person can choose.
     #[must_use]
     pub fn takers(&self) -> Vec<Assignee> {
         if self.scene.may_write { self.scene.people.takers() } else { Vec::new() }
     }
 
-    /// The head of a group.
+    /// The heading of a group.
     #[must_use]
     pub fn of(&self, bucket: Bucket) -> Head {
         match bucket {
@@ -131,7 +131,7 @@ impl<'a> Heads<'a> {
     }
 }
 
-/// The terms that ask for the tasks of a group.
+/// Query terms that select the tasks of a group.
 fn terms(by: GroupBy, word: &str) -> Vec<Term> {
     let due = |days: &str| Term::new("due", days);
     let overdue = Term::new("is", "overdue");
@@ -140,7 +140,7 @@ fn terms(by: GroupBy, word: &str) -> Vec<Term> {
         GroupBy::Due => match word {
             "overdue" => vec![overdue],
             "earlier" => vec![due("<today"), Term { not: true, ..overdue }],
-            // What was due at a time of today may have passed.
+            // A task due today may already be overdue.
             "today" => vec![due("today"), Term { not: true, ..overdue }],
             "week" => vec![due("1d..6d")],
             "later" => vec![due(">6d")],
@@ -150,7 +150,7 @@ fn terms(by: GroupBy, word: &str) -> Vec<Term> {
     }
 }
 
-/// A query that asks for the tasks of one group only.
+/// Restricts a query to one group.
 #[must_use]
 pub fn narrowed(query: &Query, by: GroupBy, word: &str) -> Query {
     let mut query = query.clone();
@@ -158,12 +158,12 @@ pub fn narrowed(query: &Query, by: GroupBy, word: &str) -> Query {
     query
 }
 
-/// What a new task gets that is made in a group: a field of its form and the value.
+/// Form field and value of a new task in a group.
 #[must_use]
 pub fn preset(by: GroupBy, word: &str) -> Option<(&'static str, String)> {
     let word = word.to_owned();
     Some(match by {
-        // A task comes to review when work is delivered on it.
+        // A task enters review only through a deliverable.
         GroupBy::Status if word == standing::review().0 => return None,
         GroupBy::Status => ("status", word),
         GroupBy::Priority => ("priority", word),
@@ -174,7 +174,7 @@ pub fn preset(by: GroupBy, word: &str) -> Option<(&'static str, String)> {
     })
 }
 
-/// The groups that a board shows though nothing is in them, with the one in review in its place if something is.
+/// The columns that a board shows even if they are empty. In review is included, in its place, only if it has tasks.
 #[must_use]
 pub fn standing(by: GroupBy, cells: &[Cell], heads: &Heads<'_>) -> Vec<Bucket> {
     match by {

@@ -1,4 +1,4 @@
-//! The calendar: tasks on the days on which they are due, dragged to other days.
+//! The calendar: tasks on their due dates, movable by drag.
 
 use std::collections::HashMap;
 
@@ -37,9 +37,9 @@ use web::session::Person;
 use web::shell::Shell;
 use web::week::WeekStart;
 
-/// How many of a day are shown.
+/// Maximum number of tasks shown per day.
 const PILLS: usize = 4;
-/// How many of those without a date are shown beside the days.
+/// Maximum number of undated tasks shown beside the days.
 const UNDATED: usize = 20;
 
 /// A task on its day.
@@ -48,32 +48,32 @@ struct Pill {
     name: String,
     title: String,
     href: String,
-    /// Its status: word and label.
+    /// Status word and label.
     status: (&'static str, &'static str),
-    /// Its time of that day, or empty.
+    /// Time of day; may be empty.
     time: String,
-    /// Whether it is overdue.
+    /// Whether the task is overdue.
     late: bool,
     recurring: bool,
-    /// For how many tasks it waits, in words, or empty.
+    /// Number of blocking tasks in words; may be empty.
     waits: String,
     face: Face,
     may_write: bool,
-    /// What there is room for beside the days.
+    /// Further details, for undated tasks.
     wide: Option<Wide>,
 }
 
-/// What a task without a date shows besides.
+/// Further details of an undated task.
 struct Wide {
-    /// How urgent it is: word and label.
+    /// Priority word and label.
     priority: (&'static str, &'static str),
     stream: Option<Tag>,
 }
 
-/// The tasks without a date, from which they are dragged to a day.
+/// The undated tasks, which can be dragged to a day.
 struct Rail {
     pills: Vec<Pill>,
-    /// How many there are, and where all of them are.
+    /// Their number, and the address of all of them.
     total: usize,
     all: String,
 }
@@ -88,10 +88,10 @@ struct Day {
     today: bool,
     past: bool,
     weekend: bool,
-    /// Whether it belongs to another month.
+    /// Whether the day belongs to another month.
     out: bool,
     pills: Vec<Pill>,
-    /// How many more there are, and where.
+    /// Number and address of further tasks.
     more: usize,
     more_url: String,
     add: String,
@@ -109,16 +109,16 @@ struct CalendarPage {
     after: String,
     now: String,
     weekdays: Vec<String>,
-    /// On which days a week can begin: word, label, and whether it does.
+    /// First days of the week: word, label, and whether selected.
     starts: Vec<(&'static str, &'static str, bool)>,
     weeks: Vec<Vec<Day>>,
-    /// Those without a date; nothing when there are none.
+    /// Undated tasks; `None` if there are none.
     rail: Option<Rail>,
 }
 
 web::region!(CalendarPage, as_month, CalendarMonth, "tasks/calendar-month.html");
 
-/// The calendar that is asked for.
+/// The requested calendar.
 pub fn show(
     (ws, who): (&Ws, &Person),
     hx: &Hx,
@@ -133,12 +133,12 @@ pub fn show(
     html::page(&page)
 }
 
-/// The first day of the month that is asked for, such as `2026-11`.
+/// The first day of a month such as `2026-11`.
 pub(super) fn month_of(text: &str) -> Option<Date> {
     format!("{text}-01").parse::<Date>().ok().filter(|_| text.len() == 7)
 }
 
-/// The same; this month when it cannot be read.
+/// The first day of a month; of the current month if the text is invalid.
 fn first_of(text: &str, today: Date) -> Date {
     month_of(text).unwrap_or(today).first_of_month()
 }
@@ -203,7 +203,7 @@ fn back(day: Date, days: i64) -> Date {
     day.checked_sub(days.days()).unwrap_or(Date::MIN)
 }
 
-/// The open tasks without a date that fit otherwise.
+/// The open undated tasks that match the query otherwise.
 fn rail(scene: &ViewContext, read: &dyn Read, state: &State) -> Result<Option<Rail>, TaskError> {
     let mut undated = state.query.with(Term::new("due", "none"));
     if !state.asks_open() {
@@ -261,7 +261,7 @@ fn cell(
     }
 }
 
-/// What pills tell of tasks besides their own fields.
+/// Marks of tasks that are not part of their records.
 struct Signs {
     blocked: HashMap<TaskId, usize>,
     review: TaskSet,

@@ -1,4 +1,4 @@
-//! What a task has cost, beside its properties: all calls for it and for its parts, against its budgets.
+//! The cost of a task beside its properties: all calls for it and its parts, compared with its budgets.
 
 use askama::Template;
 
@@ -19,28 +19,28 @@ use web::parts::Tone;
 #[derive(Default)]
 pub(super) struct Cost {
     pub(super) live: Live,
-    /// What was spent, and of how much: `$0.68 of $5`.
+    /// Amount spent and limit: `$0.68 of $5`.
     pub(super) spent: String,
-    /// How many tokens were used, in words; empty when none were.
+    /// Number of tokens in words; may be empty.
     pub(super) tokens: String,
-    /// How much of its budget is spent, in percent, and how that is to be taken; none without a budget.
+    /// Share of the budget in percent, with its tone; `None` without a budget.
     pub(super) share: Option<(u8, Tone)>,
-    /// More about its budgets, a line each.
+    /// Notes on its budgets, one line each.
     pub(super) notes: Vec<String>,
-    /// Where a budget for it is set, and as whose; none for who may not.
+    /// Address and payer of "set a budget"; `None` if the person may not.
     pub(super) set: Option<(String, String)>,
-    /// Whether it says anything: something was spent, limits it, or could do so.
+    /// Whether there is anything to show: cost, a limit, or the possibility of either.
     pub(super) shown: bool,
 }
 
-/// The cost alone, when it renews itself.
+/// The cost alone, for its refresh.
 #[derive(Template)]
 #[template(path = "tasks/_cost.html")]
 pub(super) struct CostPart {
     pub(super) cost: Cost,
 }
 
-/// What a task has cost.
+/// The cost of a task.
 pub(super) fn cost(scene: &ViewContext, read: &dyn Read, task: &Task) -> Result<Cost, StoreError> {
     let (payer, now) = (Payer::Task(task.id), scene.today.now);
     let spent = budgets::spent(&read, payer, Period::Total, now)?;

@@ -1,4 +1,4 @@
-//! New tasks: the whole form, and the quick line of the list.
+//! Creating tasks: the full form, and the quick-add line of lists.
 
 use askama::Template;
 use axum::http::StatusCode;
@@ -25,7 +25,7 @@ use web::session::Person;
 use web::shell::{Flash, Shell};
 use web::{flash, html};
 
-/// What the form sends, as it was typed.
+/// The form as typed.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct NewTaskForm {
@@ -35,24 +35,23 @@ pub struct NewTaskForm {
     priority: String,
     assignee: String,
     due: String,
-    /// The time of day for it; empty is the whole day.
+    /// Time of day of the due date; empty for the whole day.
     due_time: String,
     parent: String,
     model: String,
     thinking: String,
-    /// The id or name of a stream.
+    /// A stream's id or name.
     stream: String,
-    /// Names with commas.
+    /// Names separated by commas.
     labels: String,
     start: String,
-    /// Whether and when it repeats.
     #[serde(flatten)]
     pub(super) repeat: Repeat,
-    /// The task in whose place it repeats, or empty.
+    /// The task that the recurring series replaces; may be empty.
     pub(super) replaces: String,
-    /// Sent by the quick line: the address of the list.
+    /// Set by the quick-add line: address of the list.
     quick: String,
-    /// Sent by the form that lies over a page, which stays.
+    /// Set by the form in a dialog; the page below it stays.
     layer: String,
 }
 
@@ -62,7 +61,7 @@ impl NewTaskForm {
     }
 }
 
-/// The names of labels that were typed with commas between them.
+/// Splits label names at commas.
 pub(super) fn label_names(text: &str) -> Vec<String> {
     let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
     names.map(str::to_owned).collect()
@@ -74,7 +73,7 @@ struct NewPage {
     shell: Shell,
     url: String,
     list_url: String,
-    /// Under which name the script keeps what is typed.
+    /// Name under which the script stores the draft.
     draft: String,
     typed: NewTaskForm,
     wrong: Vec<(String, String)>,
@@ -95,14 +94,14 @@ impl NewPage {
     }
 }
 
-/// The form as a layer over a page.
+/// The form as a dialog.
 #[derive(Template)]
 #[template(path = "tasks/layer.html")]
 struct Layer {
     form: String,
 }
 
-/// The empty form, over a page or as one; what stands in the address is filled in.
+/// `GET /tasks/new`: the form, as a dialog or a page, prefilled from the address.
 pub async fn form(
     ws: Ws,
     who: Person,
@@ -123,14 +122,14 @@ pub async fn form(
     }
 }
 
-/// The form alone. Over a page its fields have ids of their own: that page may have some of the same names.
+/// The form alone. In a dialog its fields get other ids, because the page below may use the same names.
 fn region(page: &NewPage) -> Result<String, PageError> {
     let form = html::render(&page.as_form())?;
-    // What was typed cannot hold a quotation mark as it is.
+    // Typed text cannot match: its quotation marks are escaped.
     Ok(if page.typed.layer.is_empty() { form } else { form.replace("\"f-", "\"layer-") })
 }
 
-/// A form that makes a task repeat which does not do so yet.
+/// The form that makes a non-recurring task recurring.
 fn again(scene: &ViewContext, read: &dyn Read, text: &str) -> Result<NewTaskForm, TaskError> {
     let task = queries::resolve(read, text)?;
     let mut repeat = Repeat::weekdays();
@@ -156,7 +155,7 @@ fn page(ws: &Ws, who: &Person, shell: Shell, typed: NewTaskForm) -> Result<NewPa
         let streams = stream_choices(snap, &typed.stream)?;
         Ok::<_, TaskError>((ViewContext::new(ws, who, snap)?, repeat::zone(snap)?, streams))
     })?;
-    // ok: a name that is not known chooses nobody; sending the form says what is wrong with it.
+    // ok: an unknown name selects nobody; submitting reports the error.
     let assignee = scene.people.find(&typed.assignee, scene.myself()).ok().flatten();
     let status = typed.status.parse().unwrap_or(TaskStatus::Todo);
     let priority = typed.priority.parse().unwrap_or(Priority::Medium);
@@ -183,14 +182,14 @@ fn page(ws: &Ws, who: &Person, shell: Shell, typed: NewTaskForm) -> Result<NewPa
     })
 }
 
-/// The streams in use, and the one of this name or id, which is chosen.
+/// The streams in use, plus the selected one by name or id.
 pub(super) fn stream_choices(read: &dyn Read, now: &str) -> Result<Vec<Choice>, TaskError> {
-    // ok: a stream that is not there chooses none; sending the form says what is wrong with it.
+    // ok: an unknown stream selects none; submitting reports the error.
     let now = queries::stream(read, now).ok().flatten();
     let mut list = vec![Choice::new("", "No stream", now.is_none())];
     for stream in streams::all(read)? {
         let chosen = now == Some(stream.id);
-        // One that was archived since must not be lost by saving something else.
+        // A selected stream that was archived since stays listed, so that saving other fields does not lose it.
         if chosen || stream.archived_at.is_none() {
             list.push(Choice::new(stream.id.to_string(), stream.name, chosen));
         }
@@ -204,7 +203,7 @@ pub fn priority_choices(now: Priority) -> Vec<Choice> {
     all.map(|p| Choice::new(p.word(), p.label(), *p == now)).collect()
 }
 
-/// The thinking levels, the agent's own first.
+/// The thinking levels, the agent's default first.
 pub fn thinking_choices(now: Option<Thinking>) -> Vec<Choice> {
     let mut list = vec![Choice::new("", "As the agent does", now.is_none())];
     let all = Thinking::ALL.iter();
@@ -212,7 +211,7 @@ pub fn thinking_choices(now: Option<Thinking>) -> Vec<Choice> {
     list
 }
 
-/// Makes a task; a refused form comes back with what was typed.
+/// Creates a task; an invalid form is shown again with its input.
 pub async fn create(
     app: App,
     ws: Ws,
@@ -262,7 +261,7 @@ pub async fn create(
     Ok(flash::say(&app, Flash::ok(words), hx.go_to(&back)))
 }
 
-/// What the form has made.
+/// The created task or series.
 pub(super) struct Made {
     pub(super) table: &'static str,
     pub(super) id: String,
@@ -271,8 +270,8 @@ pub(super) struct Made {
 }
 
 impl Made {
-    /// Leads to it; a page under the form stays, shows it and says where it is, unless it is that of the task in whose
-    /// place this one stands.
+    /// Redirects to the created record. A page below a dialog stays, refreshes and links to the record, unless the
+    /// record replaces the page's task.
     pub(super) fn answer(self, app: &App, hx: &Hx, typed: &NewTaskForm) -> Response {
         let stays = !typed.layer.is_empty() && typed.replaces.is_empty();
         if !stays || !hx.is_partial() {
@@ -283,7 +282,7 @@ impl Made {
     }
 }
 
-/// The quick line as it was, empty.
+/// The quick-add line, empty again.
 fn quick(ws: &Ws, typed: &NewTaskForm) -> Quick {
     if !typed.parent.is_empty() {
         return part_line(ws, &typed.parent, typed.quick.clone());
@@ -296,7 +295,7 @@ fn quick(ws: &Ws, typed: &NewTaskForm) -> Quick {
     }
 }
 
-/// The line that makes a part of a task.
+/// The quick-add line for a part of a task.
 pub(super) fn part_line(ws: &Ws, parent: &str, back: String) -> Quick {
     let name: String = url::form_urlencoded::byte_serialize(parent.as_bytes()).collect();
     Quick {
@@ -308,7 +307,7 @@ pub(super) fn part_line(ws: &Ws, parent: &str, back: String) -> Quick {
     }
 }
 
-/// Reads the form; all that is wrong at once.
+/// Parses the form and collects all errors.
 pub(super) fn new_task(
     scene: &ViewContext,
     read: &dyn Read,
@@ -363,7 +362,7 @@ pub(super) fn new_task(
     })
 }
 
-/// A word of a closed list; the default when nothing was chosen.
+/// Parses a word of a closed list; the default if empty.
 pub fn word<T>(field: &str, text: &str, default: T) -> Result<T, TaskError>
 where
     T: std::str::FromStr<Err = kernel::vocab::UnknownWord>,
@@ -374,7 +373,7 @@ where
     }
 }
 
-/// The form again, with what was typed and what is wrong with it.
+/// The form with its input and errors.
 pub(super) fn refused(
     ws: &Ws,
     who: &Person,
@@ -390,7 +389,7 @@ pub(super) fn refused(
             return html::fragment_with(status, &line);
         }
         let query = typed.quick.split_once('?').map_or("", |(_, query)| query);
-        // ok: an address that cannot be read is the plain list.
+        // ok: an unreadable address means the unfiltered list.
         let asked: TasksPageParams = serde_urlencoded::from_str(query).unwrap_or_default();
         return list::refused(ws, who, shell, &asked, (typed.title, error.to_string()));
     }

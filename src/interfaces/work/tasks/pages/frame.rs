@@ -1,4 +1,4 @@
-//! What stands around every layout of tasks: views, the box of the query, chips, menus.
+//! The surroundings of every task layout: views, query box, filter chips, menus.
 
 use list::complete::{self, Offer, Typing};
 use list::frame::{Chip, Saved, Tabs, asked_of, choices, written};
@@ -28,8 +28,7 @@ use web::hx::Hx;
 use web::parts::{Choice, Tab};
 use web::session::Person;
 
-/// What lists, boards and calendars show or ask for: the tasks, what is said and delivered on them, who waits for an
-/// answer, and what they are called by.
+/// Tables that lists, boards and calendars subscribe to: tasks, comments, deliverables, pending questions, and names.
 pub(super) const SHOWN: &[&str] = &[
     "tasks",
     "task_labels",
@@ -42,11 +41,11 @@ pub(super) const SHOWN: &[&str] = &[
     "labels",
 ];
 
-/// What stands around a layout.
+/// The surroundings of a layout.
 pub struct Frame {
-    /// What every list has.
+    /// The part that all lists share.
     pub list: list::frame::Frame,
-    /// The form for a new task.
+    /// Address of the form for a new task.
     pub new_url: String,
     /// Statuses of the menu.
     pub statuses: Vec<Choice>,
@@ -56,50 +55,50 @@ pub struct Frame {
     pub priorities: Vec<Choice>,
     /// Dates of the menu.
     pub dues: Vec<Choice>,
-    /// Streams of the menu; none when there are none.
+    /// Streams of the menu; empty if there are none.
     pub streams: Vec<Choice>,
-    /// Labels of the menu; none when there are none.
+    /// Labels of the menu; empty if there are none.
     pub labels: Vec<Choice>,
-    /// Ways to put together.
+    /// Groupings.
     pub groups: Vec<Tab>,
-    /// The present one.
+    /// The current grouping.
     pub group_label: &'static str,
-    /// Orders.
+    /// Sort orders.
     pub sorts: Vec<Tab>,
-    /// The present one.
+    /// The current sort order.
     pub sort_label: &'static str,
-    /// Columns to show or hide; only a list has some.
+    /// Columns to show or hide; lists only.
     pub columns: Vec<Tab>,
-    /// Lanes; only a board has some.
+    /// Swimlanes; boards only.
     pub lanes: Vec<Tab>,
-    /// The present ones.
+    /// The current swimlanes.
     pub lanes_label: String,
     /// The limits of a board's columns.
     pub wip: String,
-    /// Where a change of several tasks is sent.
+    /// Address of bulk changes.
     pub bulk_url: String,
-    /// What it can be.
+    /// The bulk changes.
     pub bulk: BulkBar,
 }
 
-/// Whether the numbers of the views are counted.
+/// Whether the views show their numbers of tasks.
 #[derive(Clone, Copy)]
 pub enum Counts {
-    /// They are shown.
+    /// The numbers are shown.
     Shown,
-    /// Only a region is drawn, in which they do not stand.
+    /// Only a region without the numbers is drawn.
     Left,
 }
 
 impl Counts {
-    /// What an answer needs.
+    /// Selects what the response needs.
     #[must_use]
     pub fn of(hx: &Hx) -> Self {
         if hx.is_partial() { Self::Left } else { Self::Shown }
     }
 }
 
-/// What a query asks, as somebody who looks at a page means it.
+/// Resolves a query from the reader's point of view.
 pub fn understand(
     scene: &ViewContext,
     read: &dyn Read,
@@ -108,13 +107,12 @@ pub fn understand(
     asker(scene, read).understand(query)
 }
 
-/// What reads a query for somebody.
+/// The query resolver for the reader.
 pub(super) fn asker<'a>(scene: &'a ViewContext, read: &'a dyn Read) -> Asker<'a> {
     Asker { read, people: &scene.people, me: scene.myself(), today: &scene.today }
 }
 
-/// The list that is asked for, as somebody sees it: beginning with the view that is named, or with the
-/// first one when there is none of that name.
+/// The state of the requested list. Starts from the named view, or from the first view if the name is unknown.
 pub fn state(
     read: &dyn Read,
     who: AccountId,
@@ -128,7 +126,7 @@ pub fn state(
 }
 
 impl Frame {
-    /// Everything around a layout.
+    /// Builds everything around a layout.
     pub fn new(
         scene: &ViewContext,
         read: &dyn Read,
@@ -216,14 +214,14 @@ impl Frame {
     }
 }
 
-/// What stands above recurring tasks, too: the views, and the layouts, of which none is theirs.
+/// The views and layouts above recurring tasks, where no layout is selected.
 pub struct Top {
     pub views: Tabs,
     pub layouts: Vec<Tab>,
 }
 
 impl Top {
-    /// The frame of recurring tasks, from which every layout leads back to the tasks that were asked for.
+    /// The frame of recurring tasks. Each layout links back to the requested tasks.
     pub fn new(
         scene: &ViewContext,
         read: &dyn Read,
@@ -235,7 +233,7 @@ impl Top {
     }
 }
 
-/// The saved view that is shown, for who may change it.
+/// The saved view that is shown, for a person who may change it.
 fn saved(
     scene: &ViewContext,
     read: &dyn Read,
@@ -255,12 +253,12 @@ fn saved(
     }))
 }
 
-/// The layouts, and recurring tasks beside them, which are shown when no layout is.
+/// The layouts and recurring tasks; `now` is `None` on the page of recurring tasks.
 fn layouts(ws: &Ws, state: &State, now: Option<Layout>) -> Vec<Tab> {
     let mut tabs: Vec<Tab> = Layout::ALL
         .iter()
         .map(|(one, word, label, icon)| {
-            // Each layout has an order of its own unless one was chosen.
+            // Each layout has its own order unless one was selected.
             let look = Look { layout: (*word).to_owned(), ..state.look.clone() };
             Tab::new(*label, state.url_laid_out(ws, &look), now == Some(*one)).icon(icon)
         })
@@ -283,7 +281,7 @@ fn chips(scene: &ViewContext, state: &State, asked: &Understood) -> Vec<Chip> {
                 match (known, term.key.as_str()) {
                     (Some((_, label)), _) => (*label).to_owned(),
                     (None, "assignee" | "creator" | "waiting" | "watcher") => {
-                        // ok: a name that is not known stands as it was typed.
+                        // ok: an unknown name is shown as typed.
                         let who = scene.people.find(value, scene.myself()).ok().flatten();
                         who.map_or_else(|| value.clone(), |who| scene.people.name(who))
                     }
@@ -327,7 +325,7 @@ fn status_choices(query: &Query) -> Vec<Choice> {
     list
 }
 
-/// The choices of a key whose values are names; none when nothing has a name and none is asked.
+/// The menu of a query key whose values are names; empty if no names exist and the query does not use the key.
 fn name_choices(
     scene: &ViewContext,
     read: &dyn Read,
@@ -375,7 +373,7 @@ fn due_choices(query: &Query) -> Vec<Choice> {
     choices(query, "due", list.map(|(word, label)| Choice::new(word, label, false)).to_vec())
 }
 
-/// What could come next where somebody types.
+/// Completions of the text being typed in the query box.
 pub async fn complete(
     ws: Ws,
     who: Person,

@@ -1,4 +1,4 @@
-//! The timeline: tasks as bars along the days, what waits for what as arrows.
+//! The timeline layout: tasks as bars, dependencies as arrows.
 
 use std::collections::HashMap;
 
@@ -36,24 +36,24 @@ use web::scroll_state::{self, Have};
 use web::session::Person;
 use web::shell::Shell;
 
-/// How many tasks are shown at first, and how many more each time that more are asked for.
+/// Number of bars shown at first, and added by each "more".
 const BARS: usize = 200;
-/// What the list of them is called where a page says how many it shows.
+/// Name of the list in the count of shown lines.
 const LIST: &str = "bars";
-/// How many days are shown.
+/// Number of days shown.
 const DAYS: i32 = 70;
-/// How wide a day is, and how high a line, in units of the picture.
+/// Width of a day and height of a row, in SVG units.
 const DAY: i32 = 16;
 const LINE: i32 = 36;
-/// How wide the handle of an end is.
+/// Width of a resize handle.
 const HANDLE: i32 = 7;
-/// How wide a letter of a name is at most as a rule, and how far from the end of its bar it stands.
+/// Upper estimate of a letter's width, and the inset of a name in its bar.
 const LETTER: i32 = 7;
 const INSET: i32 = 8;
-/// How high the names of the weeks are.
+/// Height of the row of weeks.
 const HEAD: i32 = 28;
 
-/// A task along the days.
+/// A task on the timeline.
 struct Bar {
     id: String,
     name: String,
@@ -61,37 +61,37 @@ struct Bar {
     href: String,
     status: (&'static str, &'static str),
     face: Face,
-    /// Where it begins and how long it is; a bar outside of the picture has no length.
+    /// Start and width; a bar outside the visible days has width 0.
     x: i32,
     width: i32,
-    /// Where the handle of its end is.
+    /// Position of the end handle.
     end: i32,
-    /// Whether its name stands behind it, because it is too short for that.
+    /// Whether the name is placed after the bar, because the bar is too short.
     is_short: bool,
     y: i32,
-    /// Whether it has no due date, and so no end.
+    /// Whether the task has no due date.
     endless: bool,
     late: bool,
-    /// For how many tasks it waits, in words, or empty.
+    /// Number of blocking tasks in words; may be empty.
     waits: String,
-    /// The days, for what moves them.
+    /// The dates, for the script that moves the bar.
     start: String,
     due: String,
-    /// The same for people.
+    /// The dates, formatted.
     dates: String,
     may_write: bool,
 }
 
-/// A week's first day.
+/// The first day of a week.
 struct Tick {
     x: i32,
     label: String,
 }
 
-/// Something that waits for something.
+/// A dependency.
 struct Arrow {
     path: String,
-    /// Whether what is waited for ends after what waits has begun.
+    /// Whether the blocking task ends after the blocked one starts.
     late: bool,
 }
 
@@ -112,20 +112,20 @@ struct TimelinePage {
     width: i32,
     height: i32,
     day: i32,
-    /// How many there are in these weeks.
+    /// Number of tasks in the visible weeks.
     total: usize,
-    /// Where more of them are shown; empty when these are all, or as many as a page shows.
+    /// Address that shows more bars; empty if all are shown or the limit is reached.
     more: String,
-    /// How many of all that fit are without any date, and where they are.
+    /// Number of matching tasks without a date, and their address.
     undated: usize,
     undated_url: String,
-    /// Whether nothing fits, whenever it may be.
+    /// Whether no task matches at any date.
     nothing: bool,
 }
 
 web::region!(TimelinePage, as_bars, TimelineBars, "tasks/timeline-bars.html");
 
-/// The timeline that is asked for, with as many bars as the page has already.
+/// The requested timeline, with as many bars as the page already shows.
 pub fn show(
     (ws, who): (&Ws, &Person),
     hx: &Hx,
@@ -140,7 +140,7 @@ pub fn show(
     html::page(&page)
 }
 
-/// The days of a task: from the first to the last one.
+/// The days of a task, from the first to the last.
 struct Stretch {
     first: Date,
     last: Date,
@@ -156,21 +156,21 @@ fn stretch(read: &dyn Read, task: &Task, today: &Today) -> Result<Stretch, TaskE
             let range = Range::prefix(KeyBuf::of(&task.id)).limit(1);
             let runs: Vec<Run> = read.scan(runs::RUN_BY_TASK, &range)?;
             let began = day(runs.first().map_or(task.created_at, |run| run.created_at));
-            // Nobody has said that it begins behind its end.
+            // A derived start is never later than the end.
             ended.map_or(began, |end| began.min(day(end)))
         }
     };
-    // What is due before it begins is a day long.
+    // A task that is due before its start spans one day.
     let last = day(ended.unwrap_or(today.now)).max(first);
     Ok(Stretch { first, last, endless: ended.is_none() })
 }
 
-/// The first tasks of some weeks.
+/// The first tasks of the visible weeks.
 struct Found {
-    /// How many there are.
+    /// Total number of matches.
     total: usize,
     tasks: Vec<Task>,
-    /// How many could be shown next; none when these are all, or as many as a page shows.
+    /// Number of bars for the next "more"; `None` if all are shown or the limit is reached.
     next: Option<usize>,
 }
 
@@ -196,7 +196,7 @@ fn found(
     Ok(Found { total, tasks, next })
 }
 
-/// The bars of tasks in their order, and what waits for what among them.
+/// The bars in order, and the dependencies among them.
 fn drawn(
     scene: &ViewContext,
     read: &dyn Read,
@@ -291,7 +291,7 @@ fn on(day: Date, days: i64) -> Date {
     day.checked_add(days.days()).unwrap_or(day)
 }
 
-/// Where a day begins; what lies far away lies just outside of the picture.
+/// Position of a day, clamped to just outside the visible days.
 fn x(start: Date, day: Date) -> i32 {
     let days = (day - start).get_days();
     days.clamp(-7, DAYS + 7) * DAY
@@ -302,7 +302,7 @@ fn bar(scene: &ViewContext, task: &Task, at: &Stretch, (start, y): (Date, i32)) 
     let right = (x(start, at.last) + DAY).clamp(0, DAYS * DAY);
     let zone = &scene.today.zone;
     let words = |day: Date| day.strftime("%-d %b").to_string();
-    // It ends when it was done, else when it is due, but not before it begins.
+    // The end is the completion, else the due date, but never before the start.
     let ends = Deadline::of(task).filter(|_| task.completed_at.is_none());
     let ends = ends.filter(|due| due::day(due.at, zone) == at.last);
     let end = match ends {
@@ -337,7 +337,7 @@ fn bar(scene: &ViewContext, task: &Task, at: &Stretch, (start, y): (Date, i32)) 
     }
 }
 
-/// From the end of what is waited for to the start of what waits.
+/// An arrow from the end of the blocking task to the start of the blocked one.
 fn arrow(from: &(i32, Stretch), to: &(i32, Stretch), start: Date) -> Option<Arrow> {
     let (x1, y1) = (x(start, from.1.last) + DAY, from.0 + LINE / 2);
     let (x2, y2) = (x(start, to.1.first), to.0 + LINE / 2);
@@ -350,7 +350,7 @@ fn arrow(from: &(i32, Stretch), to: &(i32, Stretch), start: Date) -> Option<Arro
     let path = if x1 + 12 <= x2 {
         format!("M{x1} {y1}H{turn}V{y2}H{}", x2 - 4)
     } else {
-        // Around the bar, between the lines.
+        // Around the bar, between the rows.
         let gap = if y1 < y2 { y2 - LINE / 2 } else { y2 + LINE / 2 };
         format!("M{x1} {y1}H{turn}V{gap}H{}V{y2}H{}", x2 - 10, x2 - 4)
     };

@@ -1,4 +1,4 @@
-//! The list of tasks, row by row.
+//! The list of tasks.
 
 use askama::Template;
 use axum::http::Uri;
@@ -31,9 +31,9 @@ use web::session::Person;
 use web::shell::Shell;
 use web::week::WeekStart;
 
-/// How many tasks of a group are shown at once.
+/// Number of tasks of a group shown at once.
 const GROUP: usize = Room::LIST.most;
-/// The cookie in which a browser keeps how tasks were laid out last.
+/// Cookie with the last used layout.
 const LAYOUT: &str = "hq_tasks_layout";
 
 struct Group {
@@ -41,25 +41,25 @@ struct Group {
     total: usize,
     rows: Vec<Row>,
     more: String,
-    /// The form for a task in this group, or empty.
+    /// Address of the form for a task in this group; may be empty.
     add: String,
 }
 
-/// The line that makes a task by its title alone.
+/// The quick-add line, which creates a task from its title.
 #[derive(Default, Template)]
 #[template(path = "tasks/_quick.html")]
 pub(super) struct Quick {
     pub(super) action: String,
-    /// The list that it stands in.
+    /// Address of the list.
     pub(super) back: String,
-    /// Who gets the task, or empty.
+    /// The assignee; may be empty.
     pub(super) assignee: String,
-    /// The task that it becomes a part of, or empty.
+    /// The parent task; may be empty.
     pub(super) parent: String,
-    /// The form with all fields, or empty.
+    /// Address of the full form; may be empty.
     pub(super) full: String,
     pub(super) typed: String,
-    /// Why it was refused, or empty.
+    /// The error; may be empty.
     pub(super) wrong: String,
 }
 
@@ -72,9 +72,9 @@ struct ListPage {
     live: Live,
     groups: Vec<Group>,
     total: usize,
-    /// Whether there is no task at all.
+    /// Whether the workspace has no tasks.
     untouched: bool,
-    /// Whether more than what is open is asked.
+    /// Whether the query contains more than "open".
     asks: bool,
     back: String,
 }
@@ -89,7 +89,7 @@ struct MoreRows {
     back: String,
 }
 
-/// Lists tasks.
+/// `GET /tasks`
 pub async fn list(
     ws: Ws,
     who: Person,
@@ -100,7 +100,7 @@ pub async fn list(
     Query(mut asked): Query<TasksPageParams>,
 ) -> Result<Response, PageError> {
     if uri.query().is_none() {
-        // The side bar leads to tasks as they were looked at last.
+        // The sidebar links to the last used layout.
         let kept = habit::kept(&headers, LAYOUT);
         asked.layout = Layout::from_word(kept).map(|layout| layout.word().to_owned());
     }
@@ -142,7 +142,7 @@ fn laid_out(
     html::page(&page)
 }
 
-/// The list again with a quick entry that was refused.
+/// The list with a rejected quick entry.
 pub fn refused(
     ws: &Ws,
     who: &Person,
@@ -159,7 +159,7 @@ pub fn refused(
     html::document(axum::http::StatusCode::UNPROCESSABLE_ENTITY, &page)
 }
 
-/// The further rows of one group.
+/// Further rows of a group.
 fn more(
     ws: &Ws,
     who: &Person,
@@ -228,7 +228,7 @@ fn groups(
     let (by, ws) = (state.group(), &scene.ws);
     let (sort, room) = (state.sort(), Room::LIST);
     let mut cells = grouping::cells(read, filter, (by, GroupBy::None), sort, &scene.today, room)?;
-    // Without script "show more" leads to a page with the next rows of that group alone.
+    // Without script, "show more" links to a page with only the next rows of that group.
     let after = Some(&asked.after).filter(|after| !after.is_empty());
     if after.is_some() {
         cells.retain(|cell| heads.of(cell.column).word == asked.of);
@@ -262,7 +262,7 @@ fn groups(
     Ok(groups)
 }
 
-/// The form for a new task with one field filled in.
+/// Address of the form for a new task with one field prefilled.
 pub(super) fn add_url(scene: &ViewContext, (field, value): (&'static str, String)) -> String {
     let query = serde_urlencoded::to_string([(field, value)]).unwrap_or_default();
     scene.ws.url(&format!("tasks/new?{query}"))

@@ -1,4 +1,4 @@
-//! Pages of tasks: the list, the form for a new one, the page of one.
+//! Pages of tasks: the list, the form for a new task, the page of a task.
 
 mod acts;
 mod bar;
@@ -28,7 +28,6 @@ mod words;
 use kernel::Can;
 use web::routes::{Needs as _, Routes};
 
-/// Routes below the workspace.
 #[must_use]
 pub fn routes() -> Routes {
     Routes::new()

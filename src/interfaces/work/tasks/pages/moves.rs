@@ -1,4 +1,4 @@
-//! Changes by hand to one task that is dragged, or to many that are chosen.
+//! Manual changes: moving one task by drag, and bulk changes.
 
 use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
@@ -22,39 +22,39 @@ use web::session::Person;
 use web::shell::Flash;
 use web::{flash, format, html};
 
-/// What is to change, under the names of the fields; what is absent stays.
+/// The changes by field; absent fields stay unchanged.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct BulkChangeForm {
-    /// The names of the tasks, with commas.
+    /// The names of the tasks, separated by commas.
     tasks: String,
-    /// In their place: every task that this query finds, also those that no page shows.
+    /// Replaces `tasks`: all tasks that match this query, including those not shown.
     q: Option<String>,
     status: Option<String>,
     priority: Option<String>,
     assignee: Option<String>,
     stream: Option<String>,
     due: Option<String>,
-    /// The time of day for it; when it is empty, each task keeps its own.
+    /// Time of day of the due date; if empty, each task keeps its own.
     due_time: String,
     start: Option<String>,
-    /// A label that they get.
+    /// A label to add.
     label: Option<String>,
-    /// A label that they lose.
+    /// A label to remove.
     unlabel: Option<String>,
     /// `yes` or `no`.
     archived: Option<String>,
-    /// The task behind which it comes.
+    /// The task directly before the new position.
     after: String,
-    /// The task before which it comes.
+    /// The task directly after the new position.
     before: String,
-    /// Sent when a person was asked whether it is to be finished in any case.
+    /// Non-empty if the person confirmed finishing the task anyway.
     sure: String,
     back: String,
 }
 
 impl BulkChangeForm {
-    /// The tasks that are to change.
+    /// The tasks to change.
     fn meant(&self, scene: &ViewContext, read: &dyn Read) -> Result<Vec<TaskId>, TaskError> {
         if let Some(q) = &self.q {
             return matching(&asker(scene, read), q, MOST);
@@ -104,7 +104,7 @@ fn task(read: &dyn Read, name: &str) -> Result<Option<TaskId>, TaskError> {
     }
 }
 
-/// A status as columns and menus name it.
+/// Parses a status word of columns and menus.
 fn status(text: &str) -> Result<TaskStatus, TaskError> {
     if text == standing::review().0 {
         let why = "a task comes to In review when work is delivered on it, and leaves when that is reviewed";
@@ -113,7 +113,7 @@ fn status(text: &str) -> Result<TaskStatus, TaskError> {
     word("status", text, TaskStatus::Todo)
 }
 
-/// How many of these tasks stay in review whatever open status they are given, in words behind others.
+/// How many of these tasks stay in review in spite of an open status, as a suffix of a sentence.
 fn describe(read: &dyn Read, ids: &[TaskId]) -> Result<String, TaskError> {
     let review = marks::in_review(read)?;
     Ok(match ids.iter().filter(|id| review.contains(**id)).count() {
@@ -123,7 +123,7 @@ fn describe(read: &dyn Read, ids: &[TaskId]) -> Result<String, TaskError> {
     })
 }
 
-/// Moves one task: to another group, to another day, to another place in the order.
+/// Moves one task to another group, day or position.
 pub async fn one(
     app: App,
     ws: Ws,
@@ -144,7 +144,7 @@ pub async fn one(
         if after.is_some() || before.is_some() {
             order::place(tx, id, after, before)?;
         }
-        // ok: when everything was so already, there is nothing to undo.
+        // ok: without a change there is nothing to undo.
         Ok::<_, TaskError>((queries::get(tx, id)?, tx.seq().ok()))
     });
     let (task, entry) = moved.await?;
@@ -158,7 +158,7 @@ pub async fn one(
     Ok(flash::say(&app, Flash::ok(format!("Moved {name}")), hx.go_to(&at)))
 }
 
-/// Changes many tasks at once, as one piece of work.
+/// Changes many tasks as one undoable action.
 pub async fn many(
     app: App,
     ws: Ws,
@@ -169,7 +169,7 @@ pub async fn many(
     let (ids, bulk) = ws.read(|snap| {
         let scene = ViewContext::new(&ws, &who, snap)?;
         let ids = wish.meant(&scene, snap)?;
-        // Who finishes many at once has seen them.
+        // A bulk change needs no confirmation per task.
         Ok::<_, TaskError>((ids, Bulk { careful: false, ..wish.read(&scene, snap)? }))
     })?;
     let count = ids.len();
@@ -179,7 +179,7 @@ pub async fn many(
             true => describe(tx, &ids)?,
             false => String::new(),
         };
-        // ok: when everything was so already, there is nothing to undo.
+        // ok: without a change there is nothing to undo.
         Ok::<_, TaskError>((tx.seq().ok(), stay))
     });
     let (entry, stay) = changed.await?;

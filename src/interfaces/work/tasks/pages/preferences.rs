@@ -1,4 +1,4 @@
-//! Settings, tasks: to whom agents give work, and after how long a task that nobody is at is missed.
+//! Settings, Tasks: whom agents may assign work to, and when an idle task counts as missed.
 
 use askama::Template;
 use axum::http::StatusCode;
@@ -23,7 +23,7 @@ use web::{flash, html};
 
 const HERE: &str = "settings/tasks";
 
-/// What the form sends, as it was typed.
+/// The form as typed.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct TaskPreferencesForm {
@@ -39,7 +39,7 @@ impl TaskPreferencesForm {
         }
     }
 
-    /// The rules as they are meant; all that is wrong at once.
+    /// Parses the form; returns all errors at once.
     fn read(&self) -> Result<TaskRules, Wrong> {
         let mut wrong = Wrong::none();
         let days = self.missed_after_days.trim().parse::<u16>();
@@ -67,10 +67,10 @@ struct HabitsPage {
     typed: TaskPreferencesForm,
     wrong: Wrong,
     delegations: Vec<Choice>,
-    /// To whom agents give work, for who may only read it.
+    /// The delegation rule, for a read-only person.
     now: &'static str,
     may_admin: bool,
-    /// Whether somebody has chosen them, so that they have a history.
+    /// Whether the rules were ever saved, so that they have a history.
     saved: bool,
 }
 
@@ -92,7 +92,7 @@ fn page(
         };
         Choice::new(one.word(), one.label(), one.word() == typed.delegation).hint(hint)
     };
-    // The usual one first.
+    // The default first.
     let order = [Delegation::Reports, Delegation::Line, Delegation::Open];
     Ok(HabitsPage {
         shell,
@@ -107,7 +107,7 @@ fn page(
     })
 }
 
-/// Shows the rules.
+/// `GET /settings/tasks`
 pub async fn show(ws: Ws, who: Person, hx: Hx, shell: Shell) -> Result<Response, PageError> {
     let page = page((&ws, &who), shell, None)?;
     match hx.is_partial() {
@@ -116,7 +116,7 @@ pub async fn show(ws: Ws, who: Person, hx: Hx, shell: Shell) -> Result<Response,
     }
 }
 
-/// Changes them.
+/// Saves the rules.
 pub async fn save(
     app: App,
     ws: Ws,

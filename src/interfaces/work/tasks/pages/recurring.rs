@@ -1,4 +1,4 @@
-//! Recurring tasks: the list of all series, the page of one, the form that makes one.
+//! Recurring tasks: the list of series, the page of a series, and its forms.
 
 use askama::Template;
 use axum::response::Response;
@@ -36,7 +36,7 @@ use web::shell::{Flash, Shell};
 use web::time::RelTime;
 use web::{flash, html};
 
-/// How many of the tasks of a series its page lists.
+/// Number of a series' tasks on its page.
 const SHOWN: usize = 20;
 
 struct Row {
@@ -64,7 +64,7 @@ struct ListPage {
 
 web::region!(ListPage, as_rows, ListRows, "tasks/recurring-rows.html");
 
-/// Lists all series, beside the tasks that the address asks for.
+/// The list of series, with the task filters of the address.
 pub async fn list(
     ws: Ws,
     who: Person,
@@ -126,7 +126,7 @@ fn dot(series: &Series) -> Dot {
     Dot::new(state, series.going().label())
 }
 
-/// When the next one comes, by the clock of who reads it.
+/// The next date, in the reader's time zone.
 fn next(series: &Series, zone: &TimeZone) -> String {
     match series.next_at {
         Some(at) => format!("Next: {}", when(at, zone)),
@@ -144,7 +144,7 @@ struct Strip {
     words: String,
     state: Dot,
     next: String,
-    /// Those behind the next one.
+    /// The dates after the next one.
     then: Vec<String>,
     going: &'static str,
     tally: Tally,
@@ -162,7 +162,7 @@ struct Turns {
     list: Vec<Turn>,
 }
 
-/// The words of a series as they were typed.
+/// The form of a series, as typed.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Words {
@@ -174,9 +174,9 @@ pub struct Words {
     assignee: String,
     model: String,
     thinking: String,
-    /// The id or name of a stream.
+    /// A stream's id or name.
     stream: String,
-    /// Names with commas.
+    /// Names separated by commas.
     labels: String,
     #[serde(flatten)]
     repeat: Repeat,
@@ -213,14 +213,14 @@ impl SeriesPage {
     }
 }
 
-/// What stands behind the question mark.
+/// Query parameters.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct SeriesPageParams {
     part: String,
 }
 
-/// Shows a series, or one region of its page.
+/// The page of a series, or one region of it.
 pub async fn show(
     ws: Ws,
     who: Person,
@@ -266,7 +266,7 @@ fn view(
     let then = reads::coming(read, &series, reads::AHEAD)?.into_iter().skip(1);
     let used = reads::used(read, id, SHOWN)?;
     let turns = used.iter().map(|slot| turn(&scene, read, slot));
-    // ok: a name that is not known chooses nobody; saving says what is wrong with it.
+    // ok: an unknown name selects nobody; saving reports the error.
     let assignee = scene.people.find(&typed.assignee, scene.myself()).ok().flatten();
     let priority = typed.priority.parse().unwrap_or(series.priority);
     Ok(SeriesPage {
@@ -312,7 +312,7 @@ fn turn(scene: &ViewContext, read: &dyn Read, slot: &Occurrence) -> Result<Turn,
     Ok(Turn { when, task, skipped: slot.skipped, made })
 }
 
-/// Saves what the tasks to come are like; a refused form comes back with what was typed.
+/// Saves the template of future tasks; an invalid form is shown again with its input.
 pub async fn save(
     app: App,
     ws: Ws,
@@ -390,7 +390,7 @@ path_words! {
     }
 }
 
-/// Does one of the acts.
+/// Carries out an action on a series.
 pub async fn act(
     app: App,
     ws: Ws,
@@ -430,7 +430,7 @@ struct Preview {
     next: Vec<String>,
 }
 
-/// The schedule that is being chosen, in words, with its next turns.
+/// The schedule being edited, in words, with its next dates.
 pub async fn preview(
     ws: Ws,
     who: Person,
@@ -445,13 +445,13 @@ pub async fn preview(
             let next = all.map(|at| zone.to_datetime(at).strftime("%a %-d %b, %-H:%M").to_string());
             Preview { words: wanted.schedule.words(), next: next.collect() }
         }
-        // What is wrong is said when the form is sent.
+        // Errors are reported when the form is submitted.
         Err(_) => Preview { words: String::new(), next: Vec::new() },
     };
     html::fragment(&preview)
 }
 
-/// Makes a series of what the form for a new task says.
+/// Creates a series from the form for a new task.
 pub(super) async fn create(
     app: App,
     (ws, who): (Ws, Person),
@@ -464,7 +464,7 @@ pub(super) async fn create(
             let replaces = typed.replaces.clone();
             let make = move |tx: &mut WriteTx<'_>| {
                 if !replaces.is_empty() {
-                    // Its turns take its place; it can be restored.
+                    // The series replaces the task, which can be restored.
                     let task = queries::resolve(tx, &replaces)?.id;
                     features::tasks::rules::archive(tx, task)?;
                 }

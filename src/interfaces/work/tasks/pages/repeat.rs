@@ -1,4 +1,4 @@
-//! The fields of a form that say when a task repeats.
+//! The recurrence fields of a task form.
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -17,7 +17,7 @@ use store::{Read, StoreError};
 use web::parts::Choice;
 use web::time::zones;
 
-/// The cadences that are offered, with their words.
+/// The available cadences, with labels.
 const CADENCES: &[(CadenceKind, &str)] = &[
     (CadenceKind::Daily, "Daily"),
     (CadenceKind::Weekdays, "Weekdays"),
@@ -28,13 +28,13 @@ const CADENCES: &[(CadenceKind, &str)] = &[
 ];
 const DAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
 
-/// What the form sends, as it was typed.
+/// The form as typed.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Repeat {
-    /// A word of a cadence; empty for what does not repeat.
+    /// A cadence; empty for a non-recurring task.
     pub cadence_type: String,
-    /// Every so many.
+    /// The interval.
     pub interval_n: String,
     day_1: String,
     day_2: String,
@@ -43,45 +43,45 @@ pub struct Repeat {
     day_5: String,
     day_6: String,
     day_7: String,
-    /// 1 to 31, or -1.
+    /// 1 to 31, or -1 for the last day.
     pub day_of_month: String,
-    /// A time on the wall.
+    /// Local time of day.
     pub time_of_day: String,
-    /// A zone; that of the workspace if empty.
+    /// A time zone; the workspace's if empty.
     pub timezone: String,
     /// The first day.
     pub starts_on: String,
-    /// A cron line.
+    /// A cron expression.
     pub cron: String,
     /// The last day.
     pub ends_on: String,
-    /// After how many it ends.
+    /// Number of occurrences after which it ends.
     pub ends_after_count: String,
-    /// What becomes of the one before.
+    /// What happens to an unfinished previous task.
     pub missed_policy: String,
-    /// So many days after its day each is due.
+    /// Days from the occurrence to the due date.
     pub due_after_days: String,
-    /// At this time; at the end of the day if empty.
+    /// Time of the due date; end of the day if empty.
     pub due_at_time: String,
-    /// Whether none is ever due.
+    /// Non-empty if the tasks have no due date.
     pub never_due: String,
 }
 
-/// What was wished, checked.
+/// The validated form.
 pub struct Wanted {
     pub schedule: Schedule,
-    /// What becomes of the one before.
+    /// What happens to an unfinished previous task.
     pub missed: MissedPolicy,
     /// The last day.
     pub ends_on: Option<Date>,
-    /// After how many it ends.
+    /// Number of occurrences after which it ends.
     pub ends_after: Option<u32>,
-    /// When each is due, if ever.
+    /// The due date rule; `None` if the tasks have no due date.
     pub due: Option<DueAfter>,
 }
 
 impl Wanted {
-    /// As a change of a series.
+    /// Converts the fields to a patch of a series.
     pub fn patch(self) -> SeriesPatch {
         SeriesPatch {
             schedule: Some(self.schedule),
@@ -94,28 +94,28 @@ impl Wanted {
     }
 }
 
-/// The fields with what can be chosen in them.
+/// The fields with their choices.
 pub struct RepeatView {
     pub typed: Repeat,
-    /// How it repeats.
+    /// Cadences.
     pub cadences: Vec<Choice>,
-    /// The days of the week.
+    /// Days of the week.
     pub days: Vec<Choice>,
     pub month_days: Vec<Choice>,
     pub zones: Vec<Choice>,
-    /// What becomes of the one before.
+    /// Policies for an unfinished previous task.
     pub policies: Vec<Choice>,
-    /// Where the next turns are told.
+    /// Address of the preview.
     pub preview: String,
 }
 
-/// The zone of the workspace by name.
+/// The name of the workspace's time zone.
 pub fn zone(read: &dyn Read) -> Result<String, StoreError> {
     Ok(workspace::settings(read)?.map_or_else(|| "UTC".to_owned(), |settings| settings.zone))
 }
 
 impl Repeat {
-    /// What a series has.
+    /// The fields of an existing series.
     pub fn of(series: &Series) -> Self {
         let fields = ScheduleFields::from(&series.schedule);
         let text = |number: Option<u32>| number.map(|n| n.to_string()).unwrap_or_default();
@@ -150,12 +150,12 @@ impl Repeat {
         }
     }
 
-    /// What is proposed for a task that is to repeat.
+    /// The proposal for a task that becomes recurring.
     pub fn weekdays() -> Self {
         Self { cadence_type: CadenceKind::Weekdays.word().to_owned(), ..Self::default() }
     }
 
-    /// Whether anything repeats.
+    /// Whether a cadence is selected.
     pub fn repeats(&self) -> bool {
         !self.cadence_type.is_empty()
     }
@@ -165,7 +165,7 @@ impl Repeat {
         [day_1, day_2, day_3, day_4, day_5, day_6, day_7]
     }
 
-    /// Reads the fields; all that is wrong at once.
+    /// Parses the fields and collects all errors.
     pub fn read(&self, zone: &str, now: Timestamp) -> Result<Wanted, Vec<FieldError>> {
         let mut wrong = Vec::new();
         let today = due::day(now, &due::zone(zone));
@@ -179,7 +179,7 @@ impl Repeat {
             wrong.push(fault);
             None
         });
-        // What is no day stays as it was typed, to be refused with the rest of the schedule.
+        // An invalid day is kept, and the schedule's validation rejects it.
         let starts_on = day::read(&self.starts_on, today, Toward::Ahead)
             .map_or_else(|| self.starts_on.clone(), |day| day.to_string());
         let days = (1..).zip(self.days()).filter(|(_, day)| !day.is_empty());
@@ -213,7 +213,7 @@ impl Repeat {
         }
     }
 
-    /// When each is due.
+    /// Parses the due date rule.
     fn due(&self, wrong: &mut Vec<FieldError>) -> Option<DueAfter> {
         let days = number::<u16>("due_after_days", &self.due_after_days, wrong);
         if !self.never_due.is_empty() {
@@ -234,7 +234,7 @@ impl Repeat {
         self.cadence_type != CadenceKind::Weekdays.word()
     }
 
-    /// The fields with what can be chosen in them; `never` says that it need not repeat.
+    /// The fields with their choices; `never` offers "does not repeat".
     pub fn view(self, ws: &Ws, zone: &str, never: bool) -> RepeatView {
         let is = |word: &str| self.cadence_type == word;
         let none = never.then(|| Choice::new("", "Does not repeat", is("")));
@@ -243,7 +243,7 @@ impl Repeat {
         let cadences = none.into_iter().chain(kinds).collect();
         let days = (1..).zip(DAYS).zip(self.days());
         let days = days.map(|((number, label), on)| {
-            // A new one begins with the days of work.
+            // A new schedule preselects Monday to Friday.
             let usual = !self.repeats() && number < 6;
             Choice::new(format!("day_{number}"), label, !on.is_empty() || usual)
         });

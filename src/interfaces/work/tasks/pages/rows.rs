@@ -25,73 +25,70 @@ use web::time::Due;
 
 /// A row of a list.
 pub struct Row {
-    /// The id, for the element.
+    /// Element id.
     pub id: String,
     /// `MC-142`.
     pub name: String,
-    /// Where it leads.
     pub href: String,
     pub title: String,
-    /// Where it stands: word and label.
+    /// Status word and label.
     pub status: (&'static str, &'static str),
-    /// How urgent it is: word and label.
+    /// Priority word and label.
     pub priority: (&'static str, &'static str),
     /// The status that the button sets.
     pub next: &'static str,
-    /// What the button says.
+    /// Label of the button.
     pub next_label: String,
-    /// What it does, in a word.
+    /// Tooltip of the button.
     pub next_hint: &'static str,
-    /// What it is a part of, or empty.
+    /// The parent task; may be empty.
     pub part_of: String,
-    /// How many parts, and how many of them are done.
+    /// Number of parts, and of those done.
     pub parts: (usize, usize),
-    /// The share of parts that are done.
+    /// Share of parts done, in percent.
     pub done: u8,
-    /// How many items its checklist has, and how many of them are done.
+    /// Number of checklist items, and of those done.
     pub items: (usize, usize),
-    /// How many comments.
+    /// Number of comments.
     pub comments: usize,
     /// The same in words.
     pub comments_label: String,
-    /// Whether delivered work waits.
+    /// Whether a deliverable waits for review.
     pub in_review: bool,
-    /// What happens with it.
+    /// Current activity.
     pub chip: Option<Chip>,
-    /// The due date.
     pub due: Option<Due>,
     pub face: Face,
-    /// Whether the button is offered.
+    /// Whether the button is shown.
     pub may_write: bool,
     pub labels: Vec<Tag>,
     pub stream: Option<Tag>,
-    /// For how many tasks it waits, in words; empty when for none.
+    /// Number of blocking tasks in words; may be empty.
     pub waits: String,
-    /// Whether it comes from a series.
+    /// Whether the task belongs to a series.
     pub recurring: bool,
-    /// Dates that are shown when they are asked for: a label and the day.
+    /// Optional date columns: label and day.
     pub dates: Vec<(&'static str, String)>,
-    /// Which columns are shown; all when nothing is said.
+    /// The visible columns; all if `None`.
     pub columns: Option<Columns>,
 }
 
 /// A name with a colour.
 #[derive(Clone)]
 pub struct Tag {
-    /// What people read.
     pub name: String,
     pub colour: String,
 }
 
 impl Tag {
-    /// A stream.
+    /// The tag of a stream.
     #[must_use]
     pub fn of(stream: &Stream) -> Self {
         Self { name: stream.name.clone(), colour: ink::named(stream.colour) }
     }
 }
 
-/// Adds to rows what lists show besides.
+/// Adds details to rows that are not part of the task records.
 pub struct Dresser<'a> {
     heads: &'a Heads<'a>,
     labels: HashMap<LabelId, Tag>,
@@ -101,7 +98,7 @@ pub struct Dresser<'a> {
 }
 
 impl<'a> Dresser<'a> {
-    /// Reads what the rows of these tasks need.
+    /// Reads the details for these tasks.
     pub fn new<'t>(
         read: &dyn Read,
         heads: &'a Heads<'a>,
@@ -159,7 +156,7 @@ impl<'a> Dresser<'a> {
     }
 }
 
-/// For how many tasks one waits, in words; empty when for none.
+/// Number of blocking tasks in words; may be empty.
 pub(super) fn waits(blocked: &HashMap<TaskId, usize>, task: TaskId) -> String {
     match blocked.get(&task) {
         Some(n) => format!("Waits for {}", format::count(*n as u64, "task", "tasks")),
@@ -168,7 +165,7 @@ pub(super) fn waits(blocked: &HashMap<TaskId, usize>, task: TaskId) -> String {
 }
 
 impl Row {
-    /// Whether a column is shown.
+    /// Whether a column is visible.
     #[must_use]
     pub fn shows(&self, column: &str) -> bool {
         self.columns.as_ref().is_none_or(|columns| columns.has(column))
@@ -185,7 +182,7 @@ impl Row {
         let status = standing::status(task.status, in_review);
         let next = if open { TaskStatus::Done } else { TaskStatus::Todo };
         let verb = if open { "Mark as done" } else { "Reopen" };
-        // The face shows who works; the review has its own mark.
+        // Work and review have marks of their own in the row.
         let chip = match standing {
             Standing::Working { .. } | Standing::InReview => None,
             ref standing => scene.chip(&task, standing),

@@ -1,4 +1,4 @@
-//! The page of a task: words, properties, parts, timeline. Each region renews itself.
+//! The page of a task: text, properties, parts, timeline. Each region refreshes on its own.
 
 use askama::Template;
 use axum::http::StatusCode;
@@ -44,26 +44,26 @@ use web::session::Person;
 use web::shell::Shell;
 use web::time::{Due, RelTime};
 
-/// How many looks back a timeline goes at most.
+/// Maximum number of timeline pages.
 const MOST_LOOKS: usize = 10;
-/// How many parts are listed.
+/// Maximum number of parts listed.
 const MOST_PARTS: usize = 200;
 
-/// What stands behind the question mark.
+/// Query parameters.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct TaskPageParams {
-    /// The region that is asked for.
+    /// The requested region.
     part: String,
-    /// Whether title and description are to be edited, and which of them first.
+    /// The field to edit first, title or description; empty if neither.
     edit: String,
-    /// The comment that the box below quotes.
+    /// The comment that the comment box quotes.
     quote: String,
-    /// The comment that it answers.
+    /// The comment that the comment box replies to.
     reply: String,
-    /// How far back the timeline goes: so many looks.
+    /// Number of timeline pages to show.
     back: usize,
-    /// How much it tells from now on: `everything` or `comments`.
+    /// Timeline filter to use from now on: `everything` or `comments`.
     tell: String,
 }
 
@@ -73,23 +73,23 @@ struct Head {
     chip: Option<Chip>,
     title: String,
     archived: bool,
-    /// Whether there is something left to do.
+    /// Whether the task is open.
     open: bool,
-    /// That it has missed its date, in words, or empty.
+    /// Notice of a missed due date; may be empty.
     missed: String,
-    /// Why the last run failed, or empty.
+    /// Why the last run failed; may be empty.
     failed: String,
     failed_href: String,
-    /// What keeps it from being begun, or empty.
+    /// Why the task cannot start; may be empty.
     held: String,
-    /// Whether a person may let its agent begin in any case.
+    /// Whether a person may start the agent anyway.
     may_run: bool,
-    /// Whether nobody is on it, and this person can do something about that.
+    /// Whether the task has no assignee and this person can assign one.
     alone: bool,
     stopped: Option<Stopped>,
 }
 
-/// What can be done when a person stopped the last run.
+/// Options after a person stopped the last run.
 struct Stopped {
     text: String,
     deeds: Deeds,
@@ -101,11 +101,11 @@ struct Text {
     description: SafeHtml,
     edit: Option<Edit>,
     place: Place,
-    /// How many items of its checklist are done, how many there are, and the share.
+    /// Checklist progress: done, total, percent.
     checks: Option<(usize, usize, u8)>,
 }
 
-/// What runs ask about the task.
+/// Questions of runs about the task.
 #[derive(Default)]
 struct Asks {
     live: Live,
@@ -132,16 +132,16 @@ struct Props {
     by: Face,
     at: RelTime,
     parent: Option<(String, String, String)>,
-    /// The series that it comes from: its words and page.
+    /// The series that created the task: text and address.
     series: Option<(String, String)>,
-    /// In what it is not as the tasks of its series are to be, in words; empty when it is.
+    /// How the task deviates from its series; empty if it does not.
     differs: String,
 }
 
 #[derive(Default)]
 struct Parts {
     live: Live,
-    /// Each with how far below the first ones it stands.
+    /// The parts, each with its depth below the first level.
     rows: Vec<(usize, Row)>,
     done: usize,
     share: u8,
@@ -151,7 +151,7 @@ struct Parts {
 struct Files {
     live: Live,
     lines: Vec<Line>,
-    /// Where more are sent.
+    /// Address of the comment form.
     action: String,
 }
 
@@ -159,9 +159,9 @@ struct Files {
 struct Time {
     live: Live,
     entries: Vec<Entry>,
-    /// Where it goes further back, when there is more.
+    /// Address of the next timeline page; empty at the end.
     earlier: String,
-    /// How much it tells.
+    /// Timeline filters.
     tabs: Vec<Tab>,
 }
 
@@ -190,7 +190,7 @@ struct ShowPage {
     props: Props,
     cost: Cost,
     parts: Parts,
-    /// The line that makes another part.
+    /// The form that adds a part.
     quick: Option<Quick>,
     ties: Ties,
     links: links::Section,
@@ -209,7 +209,7 @@ web::region!(ShowPage, as_links, ShowLinks, "tasks/show-links.html");
 web::region!(ShowPage, as_files, ShowFiles, "tasks/show-files.html");
 web::region!(ShowPage, as_time, ShowTime, "tasks/show-time.html");
 
-/// Shows a task, or one region of its page.
+/// `GET /tasks/{name}`: the task, or one region of its page.
 pub async fn show(
     ws: Ws,
     who: Person,
@@ -257,7 +257,7 @@ pub async fn show(
     answer.map(|answer| Telling::keep(&asked.tell, answer))
 }
 
-/// The page, or its words alone, with title and description as somebody left them.
+/// The page, or only its text region, with edited title and description.
 pub fn editing(
     (ws, who): (&Ws, &Person),
     (hx, shell): (&Hx, Shell),
@@ -274,7 +274,7 @@ pub fn editing(
     html::document(status, &page)
 }
 
-/// Builds what a region needs; everything when none is named.
+/// Builds the given region, or the whole page if `part` is empty.
 fn view(
     ws: &Ws,
     who: &Person,
@@ -337,7 +337,7 @@ fn view(
     Ok(page)
 }
 
-/// A region of this task's page that renews itself with the task.
+/// A region of the task's page that refreshes when the task changes.
 pub(super) fn live(scene: &ViewContext, task: &Task, part: &str) -> Live {
     let url = format!("{}?part={part}", scene.href(task));
     Live::new(url).record("tasks", task.id)
@@ -353,7 +353,7 @@ fn time(
     let further = more && looks < MOST_LOOKS;
     let live = match looks {
         1 => live(scene, task, "time"),
-        // To look far back costs more: it waits until others have had their say.
+        // A long timeline costs more, so its refreshes are debounced.
         _ => live(scene, task, &format!("time&back={looks}")).debounced(),
     };
     Ok(Time {
@@ -442,7 +442,7 @@ fn asks(scene: &ViewContext, read: &dyn Read, task: &Task) -> Result<Asks, TaskE
     let (now, zone) = (scene.today.now, &scene.today.zone);
     let reader = Reader { ws: &scene.ws, now, zone, access: scene.access, me: scene.me };
     let questions = questions::of_task(&read, &reader, task)?;
-    // A question comes and goes with its run.
+    // A question appears and disappears with its run.
     let live = live(scene, task, "asks").table("parks").table("approvals").table("runs");
     Ok(Asks { live, questions })
 }
@@ -512,7 +512,7 @@ fn files_of(scene: &ViewContext, read: &dyn Read, task: &Task) -> Result<Files, 
     })
 }
 
-/// The parts of a task, each before its own parts.
+/// Collects the parts of a task depth first.
 fn below(
     read: &dyn Read,
     id: TaskId,

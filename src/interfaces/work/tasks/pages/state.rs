@@ -1,4 +1,4 @@
-//! The address is the state of a list of tasks: which view, what was typed, how it is laid out.
+//! State of a task list in its address: view, query and layout.
 
 use serde::Deserialize;
 
@@ -12,44 +12,43 @@ use features::views::model::Look;
 use kernel::filter::{Query, Term};
 use web::scroll_state::Have;
 
-/// States that stand among the statuses of the menu.
+/// States listed among the statuses of the menu.
 pub const WHOLE: [&str; 4] = ["open", "in-review", "closed", "archived"];
 
-/// What stands behind the question mark. What is absent is as the view says.
+/// Query parameters. Absent ones take the view's value.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct TasksPageParams {
-    /// The view, by its slug.
+    /// Slug of the view.
     pub view: String,
-    /// The query.
     pub q: Option<String>,
     /// List, board, calendar or timeline.
     pub layout: Option<String>,
-    /// The order.
+    /// Sort order.
     pub sort: Option<String>,
-    /// By what tasks are put together.
+    /// Grouping.
     pub group: Option<String>,
-    /// The lanes of a board.
+    /// Swimlanes of a board.
     pub lanes: Option<String>,
-    /// The columns of a list.
+    /// Columns of a list.
     pub columns: Option<String>,
-    /// How much work a column of the board should hold at most.
+    /// Work-in-progress limits of a board's columns.
     pub wip: Option<String>,
-    /// The month of the calendar.
+    /// Month of the calendar.
     pub month: String,
-    /// The group whose further rows are asked for.
+    /// The group whose further rows are requested.
     pub of: String,
-    /// The cursor of the page before.
+    /// Cursor of the previous page.
     pub after: String,
-    /// How many rows of which groups the page shows already.
+    /// Numbers of rows by group that the page already shows.
     pub have: Have,
-    /// Sent by the form of filters, whose fields take the place of what the query says of them.
+    /// Set by the filter form, whose fields replace the terms of the query.
     pub menu: String,
-    /// `open`, `closed`, `all`, or words with commas.
+    /// `open`, `closed`, `all`, or words separated by commas.
     pub status: String,
     /// `me`, `none`, a slug or a handle.
     pub assignee: String,
-    /// Words with commas.
+    /// Words separated by commas.
     pub priority: String,
     /// A date, or `overdue`, `today`, `week`, `none`.
     pub due: String,
@@ -57,29 +56,29 @@ pub struct TasksPageParams {
     pub stream: String,
     /// The name of a label.
     pub label: String,
-    /// Whether the archived ones are shown.
+    /// Whether archived tasks are shown.
     pub archived: String,
-    /// A region beside the tasks that is asked for alone.
+    /// Region beside the tasks that is requested alone.
     pub part: String,
 }
 
-/// A list as it is asked for.
+/// The requested list.
 #[derive(Clone, Debug)]
 pub struct State {
-    /// The view that it began with.
+    /// The view that it starts from.
     pub view: View,
-    /// What is shown.
+    /// The effective settings.
     pub look: Look,
-    /// The query as it was understood.
+    /// The parsed query.
     pub query: Query,
-    /// The month of the calendar, as typed.
+    /// Month of the calendar, as typed.
     pub month: String,
-    /// A view that was named and is not there, or empty.
+    /// Name of an unknown view; may be empty.
     pub missing: String,
 }
 
 impl State {
-    /// What is asked, beginning with a view.
+    /// Applies the request to a view.
     #[must_use]
     pub fn of(asked: &TasksPageParams, view: View) -> Self {
         let own = &view.look;
@@ -104,51 +103,50 @@ impl State {
         Self { view, look, query, month: asked.month.clone(), missing: String::new() }
     }
 
-    /// How it is laid out.
     #[must_use]
     pub fn layout(&self) -> Layout {
         Layout::from_word(&self.look.layout).unwrap_or_default()
     }
 
-    /// The order; a board is ordered by hand unless another order is chosen.
+    /// The sort order. A board defaults to manual order.
     #[must_use]
     pub fn sort(&self) -> Sort {
         Sort::from_word(&self.look.sort).unwrap_or(self.layout().usual_sort())
     }
 
-    /// By what tasks are put together.
+    /// The grouping.
     #[must_use]
     pub fn group(&self) -> GroupBy {
         GroupBy::from_word(&self.look.group).unwrap_or_default()
     }
 
-    /// The lanes of the board.
+    /// The swimlanes of the board; none if equal to the grouping.
     #[must_use]
     pub fn lanes(&self) -> GroupBy {
         let lanes = GroupBy::from_word(&self.look.lanes).unwrap_or(GroupBy::None);
         if lanes == self.group() { GroupBy::None } else { lanes }
     }
 
-    /// Whether something differs from the view, beside the layout: that is how one looks at it.
+    /// Whether a setting differs from the view. The layout does not count.
     #[must_use]
     pub fn is_changed(&self) -> bool {
         address::is_changed(&self.look.fields(), &self.view.look.fields())
     }
 
-    /// Whether another layout is looked at than the view's.
+    /// Whether the layout differs from the view's.
     #[must_use]
     pub fn is_laid_out_anew(&self) -> bool {
         self.look.layout != self.view.look.layout
     }
 
-    /// What stands in the address beside the words of the box, for forms.
+    /// Query parameters except `q`, for forms.
     #[must_use]
     pub fn others(&self) -> Vec<(&'static str, String)> {
         let all = self.pairs(&self.look).into_iter().filter(|(name, _)| *name != "q");
         all.collect()
     }
 
-    /// What stands in the address: the view, and what differs from it.
+    /// Query parameters: the view, and the settings that differ from it.
     fn pairs(&self, look: &Look) -> Vec<(&'static str, String)> {
         let mut all = Vec::new();
         if !self.view.first {
@@ -162,13 +160,13 @@ impl State {
         all
     }
 
-    /// The address with another look.
+    /// The address with other settings.
     #[must_use]
     pub fn url_of(&self, ws: &Ws, look: &Look) -> String {
         address::url(&ws.url("tasks"), &self.pairs(&looks::tidy(look.clone())))
     }
 
-    /// The address with another layout, which it names in any case: it is remembered.
+    /// The address with another layout. Always names the layout, because the choice is remembered.
     #[must_use]
     pub fn url_laid_out(&self, ws: &Ws, look: &Look) -> String {
         let mut pairs = self.pairs(&looks::tidy(look.clone()));
@@ -178,25 +176,25 @@ impl State {
         address::url(&ws.url("tasks"), &pairs)
     }
 
-    /// Whether the query asks for what is open alone.
+    /// Whether the query restricts the list to open tasks.
     #[must_use]
     pub fn asks_open(&self) -> bool {
         self.query.terms.contains(&Term::new("is", "open"))
     }
 
-    /// The address of what is shown.
+    /// The address of the list.
     #[must_use]
     pub fn url(&self, ws: &Ws) -> String {
         self.url_of(ws, &self.look)
     }
 
-    /// The address of recurring tasks, which keeps what is shown for the way back.
+    /// The address of recurring tasks, which keeps the list's state for the way back.
     #[must_use]
     pub fn recurring_url(&self, ws: &Ws) -> String {
         address::url(&ws.url("tasks/recurring"), &self.pairs(&self.look))
     }
 
-    /// The address of what is shown, with more behind it.
+    /// The address of the list with further parameters.
     #[must_use]
     pub fn url_with(&self, ws: &Ws, more: &[(&'static str, &str)]) -> String {
         let mut pairs = self.pairs(&self.look);
@@ -211,7 +209,7 @@ impl State {
         self.url_of(ws, &Look { q, ..self.look.clone() })
     }
 
-    /// The one person or agent whose tasks these are, as it was typed.
+    /// The only person or agent that the query selects, as typed; may be empty.
     #[must_use]
     pub fn one_assignee(&self) -> &str {
         let mut terms = self.query.terms.iter().filter(|term| term.key == "assignee" && !term.not);
@@ -225,7 +223,7 @@ impl State {
     }
 }
 
-/// Takes fields of their own into the query; says whether there were any.
+/// Merges separate filter fields into the query. Returns whether there were any.
 fn fold(query: &mut Query, asked: &TasksPageParams) -> bool {
     let menu = !asked.menu.is_empty();
     let fields = [
@@ -274,7 +272,7 @@ fn fold(query: &mut Query, asked: &TasksPageParams) -> bool {
 }
 
 fn several(key: &str, values: &str) -> Term {
-    // As a query writes them: a name with a comma in it stands in quotes.
+    // In query syntax a name that contains a comma is quoted.
     if values.contains('"')
         && let [term] = Query::parse(&format!("{key}:{values}")).terms.as_slice()
     {

@@ -1,5 +1,5 @@
-//! The views above a list of tasks, each with the number of its tasks. They are a region of their own, so that
-//! the numbers of all views are counted when they may have changed, and not each time that rows are drawn.
+//! The views above a task list, each with its number of tasks. A region of its own, so that the numbers are counted
+//! only when they may have changed, not whenever rows are drawn.
 
 use std::sync::Arc;
 
@@ -21,11 +21,11 @@ use web::html;
 use web::live::Live;
 use web::session::Person;
 
-/// What addresses call this region.
+/// Name of the region in addresses.
 pub(super) const PART: &str = "views";
-/// What the numbers depend on whatever the views ask: the tasks, and what waits for somebody.
+/// Tables that affect the numbers of every view.
 const COUNTED: &[&str] = &["tasks", "views", "deliverables", "inbox", "parks"];
-/// What they depend on besides where a view asks for it: a key, one of its values or any, and the tables.
+/// Further tables that affect views with certain terms: key, value (empty for any), tables.
 const COUNTED_BY: &[(&str, &str, &[&str])] = &[
     ("label", "", &["task_labels", "labels"]),
     ("stream", "", &["streams"]),
@@ -41,7 +41,7 @@ const COUNTED_BY: &[(&str, &str, &[&str])] = &[
     ("cost", "", &["usage"]),
 ];
 
-/// The views that somebody sees, those that every workspace has first.
+/// The reader's views, the built-in ones first.
 pub fn new(
     scene: &ViewContext,
     read: &dyn Read,
@@ -73,7 +73,7 @@ pub fn new(
     Ok(Tabs { id: "task-views", live: live.debounced(), tabs })
 }
 
-/// The views alone, counted anew.
+/// The views alone, with current numbers.
 pub fn show(ws: &Ws, who: &Person, state: &State) -> Result<Response, PageError> {
     let tabs = ws.read(|snap| {
         let scene = ViewContext::new(ws, who, snap)?;
@@ -82,7 +82,7 @@ pub fn show(ws: &Ws, who: &Person, state: &State) -> Result<Response, PageError>
     html::fragment(&tabs)
 }
 
-/// How many tasks each of these queries finds; kept for as long as nothing has changed by which they are counted.
+/// Number of matches of each query, cached until one of the tables changes.
 fn totals(
     scene: &ViewContext,
     read: &dyn Read,
@@ -91,7 +91,7 @@ fn totals(
 ) -> Result<Arc<[usize]>, TaskError> {
     let ws = &scene.ws;
     let schema = ws.store.schema();
-    // Whom a name means, and whose turn it is, depends on who is here, who reports to whom, and what waits for what.
+    // Resolving names depends on members and reporting lines, and readiness depends on relations.
     let tables = tables.iter().copied().chain(["agents", "members", "task_relations"]);
     let tables: Vec<u16> = tables.filter_map(|name| Some(schema.named(name)?.number)).collect();
     let today = due::day(scene.today.now, &scene.today.zone);
@@ -110,7 +110,7 @@ fn totals(
     ws.numbers.get(moment, (&question, &tables), count)
 }
 
-/// The tables on which the numbers of views with these queries depend, each once.
+/// The tables that affect the numbers of these queries, without duplicates.
 fn counted(queries: &[Query]) -> Vec<&'static str> {
     let mut tables = COUNTED.to_vec();
     for (key, value, more) in COUNTED_BY {

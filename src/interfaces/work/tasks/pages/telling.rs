@@ -1,4 +1,4 @@
-//! How much the timeline of a task tells: what a browser chose last, as with light and dark.
+//! Filter of a task's timeline, remembered by the browser in a cookie.
 
 use std::convert::Infallible;
 
@@ -12,18 +12,18 @@ use web::parts::Tab;
 
 const COOKIE_NAME: &str = "hq_timeline";
 
-/// How much a timeline tells.
+/// The timeline filter.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Telling {
-    /// Comments, delivered work, runs and every change.
+    /// Comments, deliverables, runs and all changes.
     #[default]
     Everything,
-    /// No changes and no runs before the newest.
+    /// Without changes, and without runs before the newest.
     Comments,
 }
 
 impl Telling {
-    /// Both with the words of addresses and people.
+    /// All filters with their words and labels.
     const ALL: [(Self, &'static str, &'static str); 2] = [
         (Self::Everything, "everything", "Everything"),
         (Self::Comments, "comments", "Comments only"),
@@ -33,13 +33,13 @@ impl Telling {
         Self::ALL.iter().find(|(_, name, _)| *name == word).map(|(one, ..)| *one)
     }
 
-    /// What an address asks for, else this.
+    /// The filter in an address, else this one.
     #[must_use]
     pub fn or_asked(self, word: &str) -> Self {
         Self::from_word(word).unwrap_or(self)
     }
 
-    /// Lets the browser keep what its address asks for; an address that asks nothing changes nothing.
+    /// Stores the filter of an address in a cookie, if it has one.
     #[must_use]
     pub fn keep(word: &str, mut answer: Response) -> Response {
         if let Some(cookie) = Self::from_word(word).and_then(|_| habit::keep(COOKIE_NAME, word)) {
@@ -48,7 +48,7 @@ impl Telling {
         answer
     }
 
-    /// The switch, on the page with this address.
+    /// The filter tabs of a page.
     #[must_use]
     pub fn tabs(self, page: &str) -> Vec<Tab> {
         let tab = |(one, word, label): &(Self, &str, &str)| {

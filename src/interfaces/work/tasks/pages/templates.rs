@@ -1,4 +1,4 @@
-//! Task templates: the list and the form in the settings, and the page that makes tasks of one.
+//! Task templates: list and form in the settings, and the page that creates tasks from a template.
 
 use std::collections::HashMap;
 
@@ -28,12 +28,11 @@ use web::session::Person;
 use web::shell::{Flash, Shell};
 use web::{flash, format, html};
 
-/// The word of the settings menu.
+/// Key of the settings menu item.
 const MENU: &str = "task-templates";
-/// How many empty rows a form ends with.
+/// Number of empty rows at the end of the form.
 const SPARE: usize = 3;
 
-/// Routes below the workspace.
 pub(super) fn routes() -> Routes {
     Routes::new()
         .get("/settings/task-templates", list.needs(Can::Read))
@@ -96,9 +95,9 @@ async fn list(ws: Ws, who: Person, hx: Hx, shell: Shell) -> Result<Response, Pag
     }
 }
 
-/// One task of a template in the form.
+/// A task row of the template form.
 struct Row {
-    /// From 1 on.
+    /// Counted from 1.
     n: usize,
     key: String,
     title: String,
@@ -106,9 +105,9 @@ struct Row {
     priorities: Vec<Choice>,
     role: String,
     labels: String,
-    /// Numbers of the rows that come before it.
+    /// Numbers of the rows that this row waits for.
     after: String,
-    /// What is wrong with which field.
+    /// Field errors: field and message.
     wrong: Vec<(String, String)>,
 }
 
@@ -123,19 +122,19 @@ impl Row {
 struct EditPage {
     shell: Shell,
     here: &'static str,
-    /// Where it is sent.
+    /// Address of the form.
     action: String,
-    /// Where it is taken away; empty for a new one.
+    /// Address of "delete"; empty for a new template.
     remove: String,
     list_url: String,
     use_href: String,
-    /// Where its history is; empty for a new one.
+    /// Address of the history; empty for a new template.
     history: String,
     heading: String,
     may_write: bool,
-    /// The revision that was read; empty for a new one.
+    /// The revision that was read; empty for a new template.
     rev: String,
-    /// Under which name the script keeps what is typed.
+    /// Name under which the script stores the draft.
     draft: String,
     name: String,
     description: String,
@@ -150,7 +149,7 @@ impl EditPage {
         self.wrong.iter().find(|(name, _)| name == field).map_or("", |(_, message)| message)
     }
 
-    /// Says what is wrong, also in the rows.
+    /// Shows errors at the form and at its rows.
     fn refuse(&mut self, error: &TaskError) {
         let all: Vec<_> = error.fields().into_iter().map(|f| (f.field, f.message)).collect();
         for row in &mut self.rows {
@@ -168,7 +167,7 @@ impl EditPage {
     }
 }
 
-/// The form of what is there, or was typed.
+/// The form with a stored or submitted template.
 fn form(ws: &Ws, who: &Person, shell: Shell, id: Option<TemplateId>, of: &NewTemplate) -> EditPage {
     let numbers: HashMap<&str, usize> =
         of.items.iter().enumerate().map(|(n, item)| (item.key.as_str(), n + 1)).collect();
@@ -243,14 +242,14 @@ async fn edit(
     html::page(&EditPage { rev: rev.to_string(), ..page })
 }
 
-/// Reads the form: rows without a title go, and so does what waits for them.
+/// Parses the form. Drops rows without a title, and dependencies on them.
 fn typed(pairs: Vec<(String, String)>) -> NewTemplate {
     let all: HashMap<String, String> = pairs.into_iter().collect();
     let get = |name: &str| all.get(name).cloned().unwrap_or_default();
     let count = all.keys().filter(|name| name.starts_with("title_")).count();
     let kept: Vec<usize> =
         (1..=count).filter(|n| !get(&format!("title_{n}")).trim().is_empty()).collect();
-    // New rows are called by a name that no other has.
+    // New rows get a unique key.
     let key = |n: usize| match get(&format!("ref_{n}")) {
         key if key.trim().is_empty() => format!("task-{n}"),
         key => key,
@@ -262,7 +261,7 @@ fn typed(pairs: Vec<(String, String)>) -> NewTemplate {
     let after = |text: String| -> Vec<String> {
         let named = words(text).into_iter().filter_map(|word| match word.parse::<usize>() {
             Ok(n) if kept.contains(&n) => Some(key(n)),
-            // A row that is empty now, or was never there.
+            // A row that is now empty or never existed.
             Ok(n) if (1..=count).contains(&n) => None,
             _ => Some(word),
         });
@@ -306,7 +305,7 @@ async fn save(
     keep(app, (ws, who), (hx, shell), Some((id, rev)), (typed(pairs), Once::without_key())).await
 }
 
-/// Keeps a template; a refused form comes back with what was typed.
+/// Saves a template; an invalid form is shown again with its input.
 async fn keep(
     app: App,
     (ws, who): (Ws, Person),
@@ -387,17 +386,17 @@ struct Planned {
     title: String,
     priority: (&'static str, &'static str),
     role: String,
-    /// The titles of what it waits for.
+    /// The titles of the tasks that it waits for.
     after: String,
 }
 
-/// What can begin at the same time.
+/// Tasks that can start at the same time.
 struct Step {
     n: usize,
     tasks: Vec<Planned>,
 }
 
-/// A role, with who may have it.
+/// A role with its candidates.
 struct Role {
     field: String,
     name: String,
@@ -523,7 +522,7 @@ async fn spawn(
     }
 }
 
-/// What the form of the preview asks for.
+/// Parses the preview form.
 fn wish(
     ws: &Ws,
     who: &Person,

@@ -1,4 +1,4 @@
-//! What a task is grouped by and tied to, on its page: stream, labels, start, relations.
+//! Groupings and relations of a task on its page: stream, labels, start, related tasks.
 
 use super::rows::Tag;
 use features::streams::model::Stream;
@@ -17,27 +17,27 @@ use web::ink;
 use web::live::Live;
 use web::time::{Due, Work};
 
-/// How many tasks are offered to be tied to.
+/// Maximum number of suggested tasks.
 const OFFERS: usize = 50;
 
-/// A stream that a task may be in, or a label that may be put on or taken off.
+/// A stream or label to choose.
 pub(super) struct Pick {
     pub(super) tag: Tag,
-    /// What the button sends.
+    /// The value that the button sends.
     pub(super) value: String,
     pub(super) chosen: bool,
 }
 
-/// The properties of a task that group it.
+/// The grouping properties of a task.
 #[derive(Default)]
 pub(super) struct Rail {
     pub(super) stream: Option<Tag>,
-    /// The stream's page, or empty.
+    /// Address of the stream; may be empty.
     pub(super) stream_href: String,
     pub(super) streams: Vec<Pick>,
     pub(super) labels: Vec<Tag>,
     pub(super) picks: Vec<Pick>,
-    /// The first day: for the form, and as people say it.
+    /// The start date: for the form, and formatted.
     pub(super) start: Option<(String, String)>,
 }
 
@@ -45,7 +45,7 @@ fn tag(name: &str, colour: impl Into<Colour>) -> Tag {
     Tag { name: name.to_owned(), colour: ink::drawn(colour.into()) }
 }
 
-/// Reads them.
+/// Reads the grouping properties.
 pub(super) fn rail(scene: &ViewContext, read: &dyn Read, task: &Task) -> Result<Rail, StoreError> {
     let own = match task.stream {
         Some(stream) => read.get::<Stream>(stream)?,
@@ -85,7 +85,7 @@ pub(super) fn rail(scene: &ViewContext, read: &dyn Read, task: &Task) -> Result<
     })
 }
 
-/// A task that another is tied to.
+/// A related task.
 pub(super) struct TieRow {
     pub(super) name: String,
     pub(super) href: String,
@@ -93,7 +93,7 @@ pub(super) struct TieRow {
     pub(super) status: (&'static str, &'static str),
 }
 
-/// The tasks that stand to this one in one way.
+/// Related tasks of one kind.
 pub(super) struct TieGroup {
     pub(super) label: &'static str,
     pub(super) kind: &'static str,
@@ -105,13 +105,13 @@ pub(super) struct TieGroup {
 pub(super) struct Ties {
     pub(super) live: Live,
     pub(super) groups: Vec<TieGroup>,
-    /// What it waits for in words, or empty.
+    /// The blocking tasks in words; may be empty.
     pub(super) waits: String,
-    /// Tasks to choose from: name and title.
+    /// Suggested tasks: name and title.
     pub(super) offers: Vec<(String, String)>,
 }
 
-/// Reads them, what it waits for first.
+/// Reads the relations, blocking tasks first.
 pub(super) fn ties(
     scene: &ViewContext,
     read: &dyn Read,
@@ -159,7 +159,7 @@ pub(super) fn ties(
     })
 }
 
-/// What keeps a task from being begun, in a sentence; empty when nothing does.
+/// Why a task cannot start, in a sentence; may be empty.
 pub(super) fn held(
     scene: &ViewContext,
     read: &dyn Read,
@@ -176,23 +176,22 @@ pub(super) fn held(
     Ok(format!("This task waits for {}.", names.join(", ")))
 }
 
-/// How one task is tied to another, as its page says it.
+/// A relation from this task's point of view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tie {
-    /// It waits for the other.
+    /// This task waits for the other.
     BlockedBy,
-    /// The other waits for it.
+    /// The other waits for this task.
     Blocks,
-    /// Somebody who reads one should know of the other.
+    /// Readers of one should know the other.
     RelatesTo,
-    /// It is a part of the other.
+    /// This task is a part of the other.
     PartOf,
-    /// The other is a part of it.
+    /// The other is a part of this task.
     Whole,
 }
 
 impl Tie {
-    /// The tie of a word.
     pub(super) fn from_word(word: &str) -> Result<Self, TaskError> {
         Ok(match word {
             "blocked_by" => Self::BlockedBy,
@@ -204,7 +203,7 @@ impl Tie {
         })
     }
 
-    /// Ties a task to another.
+    /// Adds the relation.
     pub(super) fn add(
         self,
         tx: &mut WriteTx<'_>,
@@ -223,7 +222,7 @@ impl Tie {
         queries::get(tx, task)
     }
 
-    /// Takes that away.
+    /// Removes the relation.
     pub(super) fn remove(
         self,
         tx: &mut WriteTx<'_>,
@@ -244,7 +243,7 @@ impl Tie {
     }
 }
 
-/// The task that somebody means: by its name, or by words that stand in one title alone.
+/// Resolves a task by name, or by text that occurs in exactly one open task's title.
 pub(super) fn meant(scene: &ViewContext, read: &dyn Read, text: &str) -> Result<TaskId, TaskError> {
     let text = text.trim();
     if let Ok(task) = queries::resolve(read, text) {

@@ -1,4 +1,4 @@
-//! One line of time on a task's page: comments, changes, runs, delivered work.
+//! The timeline of a task's page: comments, changes, runs and deliverables.
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -27,19 +27,19 @@ use web::live::Live;
 use web::md;
 use web::parts::Face;
 
-/// How many runs one look back tells.
+/// Number of runs per timeline page.
 const MAX_RUNS: usize = 30;
-/// How many steps of a run are shown at once.
+/// Number of steps of a run shown expanded.
 const SHOWN_STEPS: usize = 4;
 
 pub enum Entry {
-    /// A new day begins.
+    /// Heading of a day.
     Day(String),
-    /// A small fact.
+    /// A change.
     Fact(FactView),
-    /// Somebody's words.
+    /// A comment.
     Comment(Box<comments::CommentView>),
-    /// Delivered work.
+    /// A deliverable.
     Piece(Box<Card>),
     /// The newest run.
     Run(Box<RunView>),
@@ -47,18 +47,16 @@ pub enum Entry {
 
 /// A step of the newest run.
 pub struct StepView {
-    /// Its name in the run.
+    /// The step's number in the run.
     pub number: String,
-    /// Icon.
     pub glyph: &'static str,
-    /// What was done.
     pub words: String,
     pub what: String,
-    /// How long it took, or empty.
+    /// Duration; may be empty.
     pub took: String,
-    /// Whether it goes on now.
+    /// Whether the step is in progress.
     pub current: bool,
-    /// Whether it failed, and why, in one line.
+    /// Whether the step failed, with the reason in `why`.
     pub failed: bool,
     pub why: String,
 }
@@ -66,11 +64,10 @@ pub struct StepView {
 /// The newest run of a task.
 #[derive(Default)]
 pub struct RunView {
-    /// Where it is shown whole.
+    /// Address of the run's page.
     pub href: String,
-    /// Where Stop is sent; empty when it cannot be stopped.
+    /// Address of "stop"; empty if the run cannot be stopped.
     pub stop: String,
-    /// How it renews itself.
     pub live: Live,
     pub face: Face,
     /// State word.
@@ -79,24 +76,24 @@ pub struct RunView {
     pub head: String,
     /// "step 7, writing notes.md".
     pub text: String,
-    /// Whether it goes on.
+    /// Whether the run is in progress.
     pub is_live: bool,
-    /// What can be done about it when it broke off.
+    /// Actions for a run that broke off.
     pub deeds: Deeds,
-    /// The steps before those shown.
+    /// Steps that are collapsed.
     pub earlier: Vec<StepView>,
-    /// How many these are, in words.
+    /// Their number in words.
     pub earlier_label: String,
     /// The last steps.
     pub steps: Vec<StepView>,
     /// Time, tokens, money.
     pub facts: Vec<String>,
-    /// Chips: practice, the model.
+    /// Chips: practice, model.
     pub chips: Vec<Chip>,
 }
 
-/// What happened, oldest first, with a line for each day, and whether something is before that: one look back, or
-/// so many looks further. Comments, delivered work and the newest run are there in any case, from the first on.
+/// The entries, oldest first with day headings, and whether there are earlier ones. `looks` is the number of history
+/// pages. Comments, deliverables and the newest run are always complete.
 pub fn entries(
     scene: &ViewContext,
     read: &dyn Read,
@@ -155,7 +152,8 @@ pub fn newest_run(
     }
 }
 
-/// Among runs, newest first, the one that works, else one that goes on, else the newest.
+/// Index of the run to show, among runs sorted newest first: the running one, else a waiting one, else a queued one,
+/// else the newest.
 fn chosen(runs: &[Run]) -> Option<usize> {
     let place = |state| runs.iter().position(|run| run.state == state);
     let live = place(RunState::Running)
@@ -179,7 +177,7 @@ fn with_days(scene: &ViewContext, all: Vec<(Timestamp, Entry)>) -> Vec<Entry> {
     out
 }
 
-/// The card of a piece at its newest version, and facts about the versions before.
+/// Adds the card of a deliverable's newest version, and facts about the earlier versions.
 fn delivered(
     scene: &ViewContext,
     read: &dyn Read,
@@ -347,7 +345,7 @@ fn run_view(
     })
 }
 
-/// State word, name with a verb, and what goes on.
+/// State word, name with a verb, and current activity.
 fn words(run: &Run, name: &str) -> (&'static str, String, String) {
     match (&run.state, &run.outcome) {
         (RunState::Queued, _) => {
@@ -382,7 +380,7 @@ fn words(run: &Run, name: &str) -> (&'static str, String, String) {
     }
 }
 
-/// The tool calls that were begun.
+/// The tool calls that have started.
 fn step_views(steps: Steps, state: RunState) -> Vec<StepView> {
     let mut views = Vec::new();
     for step in steps.all {

@@ -1,5 +1,4 @@
-//! Title and description, written in place: the form, what becomes of what two write at once, the preview,
-//! the items of a checklist.
+//! Editing title and description in place: the form, merging of concurrent edits, the preview, checklist items.
 
 use askama::Template;
 use axum::http::StatusCode;
@@ -26,27 +25,27 @@ use web::parts::Tone;
 use web::session::Person;
 use web::shell::Shell;
 
-/// Title and description being edited.
+/// The edit form.
 #[derive(Clone, Debug, Default)]
 pub struct Edit {
     /// The title as typed.
     pub title: String,
     /// The description as typed.
     pub description: String,
-    /// The title with which the editing began.
+    /// The title when editing began.
     pub title_base: String,
-    /// The description with which it began.
+    /// The description when editing began.
     pub description_base: String,
-    /// Whether the writing goes on in the description.
+    /// Whether the description has the focus.
     pub below: bool,
-    /// The refused fields.
+    /// Field errors.
     pub wrong: Vec<FieldError>,
-    /// What others wrote meanwhile, by the name of the field.
+    /// Concurrent edits by others, by field name.
     pub theirs: Vec<(&'static str, String)>,
 }
 
 impl Edit {
-    /// A task that begins to be edited, in the title or the description.
+    /// Starts editing a task in the title or the description.
     pub fn of(task: &Task, first: &str) -> Self {
         Self {
             title: task.title.clone(),
@@ -63,8 +62,8 @@ impl Edit {
         wrong.map(|error| sentence(&error.message)).unwrap_or_default()
     }
 
-    /// What two have written in ways that exclude each other: mine stays in the fields, beside what the
-    /// other wrote, and is kept by saving once more.
+    /// After conflicting edits, keeps the editor's text in the fields beside the other text. Saving again keeps the
+    /// editor's text.
     fn after(mut self, now: &Task, clashes: Vec<FieldClash>) -> Self {
         (self.title_base, self.description_base) = (now.title.clone(), now.description.clone());
         let clashed = |field: &str| clashes.iter().any(|one| one.field == field);
@@ -87,23 +86,23 @@ impl Edit {
     }
 }
 
-/// Where the script of the form sends what is written, and under which name it keeps that.
+/// Addresses and names for the form's script.
 #[derive(Clone, Debug, Default)]
 pub struct Place {
-    /// The task's address for programs.
+    /// API address of the task.
     pub api: String,
-    /// Whose and which text it is.
+    /// Name of the stored draft.
     pub draft: String,
-    /// What is heard when somebody changes the task.
+    /// Event that reports a change of the task.
     pub heard: String,
-    /// Where the names after @ and # are found.
+    /// Address of the completions for @ and #.
     pub names: String,
-    /// Whether more tasks like it come.
+    /// Whether the task belongs to a series.
     pub repeats: bool,
 }
 
 impl Place {
-    /// Of a task, for whoever looks.
+    /// For a task and its reader.
     pub fn of(scene: &ViewContext, task: &Task) -> Self {
         Self {
             api: format!("/api/v1/tasks/{}", scene.name(task)),
@@ -115,7 +114,7 @@ impl Place {
     }
 }
 
-/// Title and description as they were edited.
+/// The submitted title and description.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct TaskTextForm {
@@ -123,12 +122,11 @@ pub struct TaskTextForm {
     description: String,
     title_base: Option<String>,
     description_base: Option<String>,
-    /// `following` when the tasks of the series that come are to be like this, too.
+    /// `following` to change future tasks of the series as well.
     scope: String,
 }
 
-/// Saves title and description. What somebody else wrote in the meantime stays or is shown, and nothing is
-/// lost.
+/// Saves title and description. Concurrent edits by others are merged or shown; nothing is lost.
 pub async fn save(
     ws: Ws,
     who: Person,
@@ -191,7 +189,7 @@ struct Drawn {
     html: SafeHtml,
 }
 
-/// Draws a description as the page would, while it is written.
+/// Renders a description while it is being edited.
 pub async fn preview(
     ws: Ws,
     who: Person,
@@ -206,15 +204,14 @@ pub async fn preview(
     html::fragment(&Drawn { html })
 }
 
-/// The item of a checklist that was pressed.
+/// The checklist item to toggle.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Pressed {
     tick: String,
 }
 
-/// Ticks an item, or takes its tick away. One that cannot be found any more is said so, with the text as it
-/// is now.
+/// Toggles a checklist item. If the item no longer exists, reports that and shows the current text.
 pub async fn tick(
     ws: Ws,
     who: Person,

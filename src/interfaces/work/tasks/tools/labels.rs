@@ -1,4 +1,4 @@
-//! The tool that saves labels. It has had its names and arguments before there was a kit, so it stays by hand.
+//! The tool that saves labels. It is older than the kit and hand-written, to keep its name and arguments.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -11,7 +11,7 @@ use kernel::Colour;
 use store::WriteTx;
 use tool::{Effect, ToolCx, ToolError, ToolOutput, ToolSpec, WriteTool};
 
-/// Makes or changes a label.
+/// `label_save`: creates or changes a label.
 pub struct LabelSave;
 
 /// Arguments of `label_save`.
@@ -47,7 +47,7 @@ impl WriteTool for LabelSave {
                 let SaveArgs { rename: name, description, colour, .. } = args;
                 rules::update(tx, label.id, LabelPatch { name, colour, description })?
             }
-            // A name for what is not there is a mistake in the name that is there.
+            // `rename` with an unknown label is an error, not a new label.
             Err(error @ TaskError::NoLabel(_)) if args.rename.is_some() => return Err(error.into()),
             Err(TaskError::NoLabel(_)) => {
                 let description = args.description.unwrap_or_default();

@@ -1,4 +1,4 @@
-//! What agents write into a task begins with what they have read of it.
+//! Merges an agent's edits of a task with concurrent edits.
 
 use features::runs::model::Run;
 use features::tasks::queries::brief::summarise;
@@ -10,12 +10,11 @@ use kernel::TaskId;
 use store::{ReadExt as _, StoreError, WriteTx};
 use tool::{ToolCx, ToolError};
 
-/// What a title and a description should say so that nothing is lost that somebody else has written there
-/// since the agent read them: the version with the number `rev`, or where it says none, what this run has
-/// last written or found when it began.
+/// The title and description to store, so that concurrent edits since the agent read them are kept. The base is the
+/// version `rev`, or by default the text that this run last wrote or found when it started.
 ///
 /// # Errors
-/// When both have changed the same lines: the message has what is there now. When a text is wrong.
+/// Conflicting edits of the same lines; the message contains the current text. Also an invalid text.
 pub(super) fn words(
     tx: &WriteTx<'_>,
     cx: &ToolCx,
@@ -54,7 +53,7 @@ pub(super) fn words(
     Err(ToolError::refused("text_clash", message))
 }
 
-/// What this run knows of both texts without having read them again.
+/// The texts that this run knows without having read them again.
 fn known(
     tx: &WriteTx<'_>,
     cx: &ToolCx,

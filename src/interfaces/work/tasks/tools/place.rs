@@ -1,5 +1,4 @@
-//! What agents do with the place of a task among others: take it, tie it to them, put it away, and see what
-//! became of it.
+//! Tools for a task's place among others: claim, relate, archive, history.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -17,12 +16,12 @@ use kernel::{Assignee, RelationKind, TaskId};
 use store::{Read, WriteTx};
 use tool::{Effect, ReadTool, ToolCx, ToolError, ToolOutput, ToolSpec, WriteTool};
 
-/// How many steps of a history are told unless asked.
+/// Default number of history steps.
 const STEPS: usize = 30;
-/// The most.
+/// Maximum number of history steps.
 const MAX_STEPS: usize = 100;
 
-/// Takes a task.
+/// `task_claim`: claims a task.
 pub struct TaskClaim;
 
 /// Arguments of `task_claim`.
@@ -66,7 +65,7 @@ enum Tie {
     HasPart,
 }
 
-/// Ties a task to another.
+/// `task_relate`: relates a task to another.
 pub struct TaskRelate;
 
 /// Arguments of `task_relate`.
@@ -82,7 +81,7 @@ pub struct RelateArgs {
     remove: bool,
 }
 
-/// How a task stands to others.
+/// The relations of a task.
 #[derive(Serialize)]
 struct Ties {
     task: String,
@@ -153,7 +152,7 @@ fn tie(
     }
 }
 
-/// Makes a task a part of another, or takes that away. What is not so already is left alone.
+/// Makes a task a part of another, or removes it. Does nothing if that is already so.
 fn part(tx: &mut WriteTx<'_>, part: &Task, whole: TaskId, remove: bool) -> Result<(), TaskError> {
     let is_part = part.parent == Some(whole);
     if is_part != remove {
@@ -163,7 +162,7 @@ fn part(tx: &mut WriteTx<'_>, part: &Task, whole: TaskId, remove: bool) -> Resul
     rules::update(tx, part.id, TaskPatch { parent, ..TaskPatch::default() }).map(drop)
 }
 
-/// Puts a task out of the way.
+/// `task_archive`: archives a task.
 pub struct TaskArchive;
 
 /// Arguments of `task_archive`.
@@ -209,7 +208,7 @@ impl WriteTool for TaskArchive {
     }
 }
 
-/// Tells what became of a task.
+/// `task_history`: shows the history of a task.
 pub struct TaskHistory;
 
 /// Arguments of `task_history`.
@@ -221,7 +220,7 @@ pub struct HistoryArgs {
     limit: Option<usize>,
 }
 
-/// A step as a model reads it.
+/// A history step.
 #[derive(Serialize)]
 struct Step {
     at: String,

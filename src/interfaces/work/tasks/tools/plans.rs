@@ -1,4 +1,4 @@
-//! What agents do with task templates: find one, see what it would make, make it, keep a new one.
+//! Tools for task templates: list, preview, instantiate and save.
 
 use std::collections::BTreeMap;
 
@@ -40,7 +40,7 @@ impl Line {
     }
 }
 
-/// Lists task templates.
+/// `template_list`: lists task templates.
 pub struct TemplateList;
 
 /// Arguments of `template_list`.
@@ -72,7 +72,7 @@ impl ReadTool for TemplateList {
     }
 }
 
-/// Shows what a template would make.
+/// `template_get`: previews a template.
 pub struct TemplateGet;
 
 /// Arguments of `template_get`.
@@ -85,12 +85,12 @@ pub struct GetArgs {
     roles: BTreeMap<String, String>,
 }
 
-/// A task as it would be made.
+/// A planned task.
 #[derive(Serialize)]
 struct Planned {
     r#ref: String,
     title: String,
-    /// Tasks of the same step can begin at once.
+    /// Tasks of the same step can start together.
     step: usize,
     priority: Priority,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -103,7 +103,7 @@ struct Planned {
     description: String,
 }
 
-/// What a template would make.
+/// The preview of a template.
 #[derive(Serialize)]
 struct Plan {
     #[serde(flatten)]
@@ -159,7 +159,7 @@ impl ReadTool for TemplateGet {
 
 type Roles = std::collections::HashMap<String, Option<Assignee>>;
 
-/// Who was chosen for which role.
+/// Resolves the assignees of the roles.
 fn chosen(
     people: &People,
     roles: &BTreeMap<String, String>,
@@ -171,7 +171,7 @@ fn chosen(
         .collect()
 }
 
-/// A role that a template does not have is a mistake that nobody would see.
+/// Rejects roles that the template does not have; otherwise the mistake would go unnoticed.
 fn known(template: &Template, roles: &BTreeMap<String, String>) -> Result<(), ToolError> {
     let there = reads::roles(&template.items);
     match roles.keys().find(|role| !there.contains(role)) {
@@ -187,7 +187,7 @@ fn known(template: &Template, roles: &BTreeMap<String, String>) -> Result<(), To
     }
 }
 
-/// Makes the tasks of a template.
+/// `template_spawn`: creates the tasks of a template.
 pub struct TemplateSpawn;
 
 /// Arguments of `template_spawn`.
@@ -204,7 +204,7 @@ pub struct SpawnArgs {
     stream: Option<String>,
 }
 
-/// What a template was made into.
+/// The created tasks.
 #[derive(Serialize)]
 pub(super) struct Made {
     tasks: Vec<brief::Line>,
@@ -212,7 +212,7 @@ pub(super) struct Made {
     warnings: Vec<String>,
 }
 
-/// Makes the tasks of a template and tells which.
+/// Creates the tasks of a template and returns them.
 pub(super) fn spawn(
     tx: &mut WriteTx<'_>,
     template: &Template,
@@ -261,7 +261,7 @@ impl WriteTool for TemplateSpawn {
     }
 }
 
-/// Keeps a template.
+/// `template_save`: saves a template.
 pub struct TemplateSave;
 
 /// Arguments of `template_save`.

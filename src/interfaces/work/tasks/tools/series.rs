@@ -1,4 +1,4 @@
-//! What agents do with recurring tasks: see them, make and change them, pause them, make the next one now.
+//! Tools for recurring tasks: list, create, change, pause, and create the next task now.
 
 use jiff::civil::Date;
 use schemars::JsonSchema;
@@ -14,10 +14,10 @@ use kernel::{Assignee, MissedPolicy, Priority, ScheduleFields, Timestamp, TypedI
 use store::{Read, StoreError, WriteTx};
 use tool::{Aliases, Effect, ReadTool, ToolCx, ToolError, ToolOutput, ToolSpec, WriteTool};
 
-/// How many of the newest occurrences are told.
+/// Number of the newest occurrences returned.
 const SHOWN: usize = 10;
 
-/// A series as a model reads it.
+/// A series in one line.
 #[derive(Serialize)]
 struct Line {
     series: String,
@@ -45,7 +45,7 @@ fn line(read: &dyn Read, names: &Names, series: &Series) -> Result<Line, StoreEr
     })
 }
 
-/// Lists recurring tasks.
+/// `series_list`: lists recurring tasks.
 pub struct SeriesList;
 
 /// Arguments of `series_list`.
@@ -55,7 +55,7 @@ pub struct ListArgs {
     series: Option<String>,
 }
 
-/// One series with what it has made.
+/// A series with its occurrences.
 #[derive(Serialize)]
 struct Whole {
     #[serde(flatten)]
@@ -106,7 +106,7 @@ impl ReadTool for SeriesList {
     }
 }
 
-/// Makes or changes a recurring task.
+/// `series_save`: creates or changes a recurring task.
 pub struct SeriesSave;
 
 /// Arguments of `series_save`.
@@ -195,7 +195,7 @@ fn patch(
     })
 }
 
-/// The series that a patch of nothing is.
+/// Builds a new series from a patch.
 fn new(patch: SeriesPatch) -> Result<NewSeries, TaskError> {
     let Some(schedule) = patch.schedule else {
         return Err(TaskError::field(
@@ -229,7 +229,7 @@ enum Act {
     Spawn,
 }
 
-/// Pauses a recurring task, lets it go on, or makes the next one now.
+/// `series_control`: pauses or resumes a recurring task, or creates the next task now.
 pub struct SeriesControl;
 
 /// Arguments of `series_control`.

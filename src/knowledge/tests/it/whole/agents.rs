@@ -1,4 +1,4 @@
-//! What agents read of knowledge, write over what people wrote, and cite.
+//! Agents read, edit and cite knowledge.
 
 use features::agents::model::Agent;
 use knowledge::passages::{self, stamp};
@@ -9,7 +9,7 @@ use support::office::Office;
 use super::{LEASE, id, made, patched, read};
 use crate::HERE;
 
-/// The results of the tools that an agent calls.
+/// The results of an agent's tool calls.
 async fn done(office: &Office, agent: &Agent, turn: Turn) -> Vec<String> {
     office.model.push(turn);
     let run = office.say(agent, "Go on.").await;
@@ -17,7 +17,7 @@ async fn done(office: &Office, agent: &Agent, turn: Turn) -> Vec<String> {
     office.results(run).into_iter().map(|result| result.2).collect()
 }
 
-/// The number behind a word.
+/// The number after a word.
 fn behind(text: &str, word: &str) -> u64 {
     let (_, rest) = text.split_once(word).unwrap_or_else(|| panic!("no {word} in {text}"));
     let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
@@ -47,13 +47,13 @@ async fn an_agent_writes_over_the_version_that_it_has_read() {
     let items = api.get("/api/v1/knowledge?q=plan").await.json();
     let at = format!("knowledge/{}", id(&items["items"][0]));
 
-    // A person changes a line meanwhile.
+    // A person changes a line in the meantime.
     let theirs = text.replace("Second line.", "Second line, by Mira.");
     let changed = patched(&api, &at, json!({ "text": theirs, "base": text })).await;
     assert_eq!(changed.status, 200, "{}", changed.text);
     let mine = text.replace("First line.", "First line, by Ada.");
     let clash = text.replace("Second line.", "Second line, by Ada.");
-    // The mark of a passage may come back with its words.
+    // The mark of a passage may be part of the returned text.
     let marked = format!("[#0@{}] {mine}", stamp(text.trim_end()));
     let write =
         |text: &str, version: u64| json!({ "item": "Plan", "text": text, "version": version });
@@ -167,7 +167,7 @@ async fn a_cite_of_what_a_run_never_had_before_it_is_marked_wherever_the_words_c
     let (_, rest) = page.text.rsplit_once("Had:").expect("the comment");
     assert!(!rest.contains(marks), "{rest}");
 
-    // What it started with, read and quoted is counted beside each item, and changes none.
+    // Starts, reads and citations are counted per item and do not change it.
     let used = async |id: &str| api.get(&format!("/api/v1/knowledge/{id}")).await.json();
     let read = used(&pointer).await;
     let uses = &read["uses"][0];
@@ -182,13 +182,13 @@ async fn a_cite_of_what_a_run_never_had_before_it_is_marked_wherever_the_words_c
     let beside = owner.get(&format!("{HERE}/knowledge/{pointer}")).await;
     assert!(beside.text.contains("read it once, quoted it once"), "{}", beside.text);
 
-    // Who reads the start is counted from its last change on.
+    // Starts are counted from the item's last change on.
     let start = async || owner.get(&format!("{HERE}/knowledge/context")).await.text;
     assert!(start().await.contains("Counted since it last changed"));
     patched(&api, &format!("knowledge/{rules}"), json!({ "text": "Answer at once." })).await;
     assert!(start().await.contains("Nobody has started to work with it"));
 
-    // Links of the task are told but for what is for other agents alone; they are given as texts name items, too.
+    // Linked items are included, except those for other agents. A link may be given as text, too.
     let links = format!("tasks/{}/links", id(&task));
     let deposit = "[[Lease terms#Deposit]]".to_owned();
     for target in [deposit, format!("know:{own}"), format!("[[know:{rules}]]")] {
@@ -257,13 +257,13 @@ async fn a_cite_leads_to_its_words_wherever_they_stand_now_and_says_when_they_ha
     let told = cited(1, &stamp).await;
     assert!(told.contains("within ten days") && !told.contains("changed"), "{told}");
     assert!(told.contains("Cited here"), "{told}");
-    // A hit of the search leads here without a stamp.
+    // A search result links here without a stamp.
     let told = cited(1, "").await;
     assert!(told.contains("Found here") && told.contains("within ten days"), "{told}");
     let told = cited(77, "").await;
     assert!(told.contains("This passage is not there any more."), "{told}");
 
-    // Two cites of one item are told apart by the headings above what they cite, also in a list.
+    // Two citations of one item are distinguished by the headings of their passages, in lists too.
     let (one, other) = (id(&page), all.len() - 1);
     let body = format!("See [[know:{one}#0]] and [[know:{one}#{other}]].");
     let note = made(&api, "knowledge", json!({ "title": "Note", "text": body })).await;
@@ -282,20 +282,20 @@ async fn a_cite_leads_to_its_words_wherever_they_stand_now_and_says_when_they_ha
     let list = owner.get(&format!("{HERE}/knowledge")).await.text_of("#k-rows");
     assert!(list.contains("See Lease terms › Deposit, the terms."), "{list}");
 
-    // The same hand a moment later: no version has the words as they were.
+    // A second change by the same author creates no version, so the old text is lost.
     let changed = LEASE.replace("ten days", "five days");
     patched(&api, &at, json!({ "text": changed, "base": LEASE })).await;
     let told = cited(1, &stamp).await;
     let kept = told.contains("cited, and those words are not kept.") && !told.contains("five");
     assert!(kept && !told.contains("Cited here"), "{told}");
     patched(&api, &at, json!({ "text": LEASE, "base": changed })).await;
-    // Another reason, another version: its words are shown.
+    // Another reason creates a version, so the old text is shown.
     let again = json!({ "text": changed, "base": LEASE, "reason": "shorter" });
     patched(&api, &at, again).await;
     let told = cited(1, &stamp).await;
     assert!(told.contains("Then it said:") && told.contains("ten days"), "{told}");
 
-    // What moved is found.
+    // A moved passage is found.
     let moved = format!("# Before\n\n{}\n\n{LEASE}", "Other words. ".repeat(60));
     let again = json!({ "text": moved, "base": changed, "reason": "longer" });
     let done = patched(&api, &at, again).await;
@@ -343,17 +343,17 @@ async fn a_page_is_delivered_and_its_next_version_keeps_what_a_person_changed() 
     assert_eq!(pieces().await["items"][0]["versions"][1]["text"], json!(both));
     assert_eq!(api.get(&format!("/api/v1/{path}")).await.json()["text"], json!(both));
 
-    // Review shows the page as it was delivered, what changed, and where it is.
+    // Review shows the page as submitted, its diff and its address.
     let desk = format!("{HERE}/review?piece={}", id(&piece));
     let shown = office.hq.owner().get(&desk).await;
     assert!(shown.text.contains(&format!("href=\"{HERE}/{path}\"")), "{}", shown.text);
     let changes = office.hq.owner().get(&format!("{desk}&changes=1")).await;
     assert!(changes.text.contains("<ins>First line, by Ada.</ins>"), "{}", changes.text);
-    // Delivered pages have a folder of their own.
+    // Submitted pages have a folder of their own.
     let folders = api.get("/api/v1/knowledge/folders").await.json();
     let folder = folders["items"][0].clone();
     assert_eq!((&folder["name"], &item["folder"]), (&json!("Deliverables"), &folder["id"]));
-    // One that is there is delivered as it is.
+    // An existing page is submitted as it is.
     let own = json!({ "title": "Again", "page": "House rules" });
     let own = made(&api, &format!("tasks/{task}/deliverables"), own).await;
     assert_eq!(own["versions"][0]["text"], json!(both));
@@ -393,7 +393,7 @@ async fn the_page_of_a_rejected_deliverable_is_archived_and_one_that_was_there_s
     assert_eq!(is_archived(0).await, true);
     assert_eq!(is_archived(1).await, false, "it was there before");
 
-    // What was approved once is in use, whatever becomes of the next version of it.
+    // An item approved once stays in use, whatever happens to its next version.
     judge(2, "approved").await;
     let again = |piece: &str| json!({ "task": task, "deliverable": piece, "kind": "page", "body": "Better words.\n" });
     let calls = Turn::call("deliverable_revise", again("Plan"))
@@ -432,7 +432,7 @@ async fn what_others_read_too_an_agent_suggests_and_a_person_decides() {
     .await;
     assert!(told[..3].iter().all(|told| told.starts_with("Suggested.")), "{told:?}");
     assert!(told[3].contains("says that already"), "{}", told[3]);
-    // Nothing has changed yet, and what was suggested last stands in the place of what was before.
+    // The item is unchanged, and a newer suggestion replaces the earlier one.
     let at = format!("knowledge/{shared}");
     assert_eq!(api.get(&format!("/api/v1/{at}")).await.json()["text"], text);
     let waiting = async || api.get("/api/v1/knowledge/suggestions").await.json()["items"].clone();
@@ -446,7 +446,7 @@ async fn what_others_read_too_an_agent_suggests_and_a_person_decides() {
     assert_eq!(named["new_title"], "Rules");
     assert_eq!(packing["text"], text.replace("First line.", "First line, by Ada."));
 
-    // It is told in Review and beside the item, and its page shows the lines.
+    // Review and the item mention the suggestion, and its page shows the diff.
     let review = owner.get(&format!("{HERE}/review")).await;
     assert!(review.text.contains("Suggested changes"), "{}", review.text);
     let item = owner.get(&format!("{HERE}/{at}")).await;
@@ -454,7 +454,7 @@ async fn what_others_read_too_an_agent_suggests_and_a_person_decides() {
     let page = owner.get(&format!("{HERE}/knowledge/suggestions")).await;
     assert!(page.text.contains("<ins>First line, by Ada."), "{}", page.text);
 
-    // What a person changed meanwhile stays; what another has seen is not taken over unseen.
+    // A person's concurrent change is kept. Accepting requires the revision that was seen.
     let theirs = text.replace("Second line.", "Second line, by Mira.");
     patched(&api, &at, json!({ "text": theirs, "base": text })).await;
     let take = format!("{HERE}/knowledge/suggestions/{}/take", packing["id"].as_str().expect("id"));
@@ -472,7 +472,7 @@ async fn what_others_read_too_an_agent_suggests_and_a_person_decides() {
     assert_eq!(api.post(&dismiss, &json!({})).await.json()["title"], "House rules");
     assert_eq!(api.post(&dismiss, &json!({})).await.status, 409);
 
-    // Where somebody has changed the same lines since, nothing is taken over.
+    // A conflict with a later change prevents acceptance.
     done(&office, &ada, Turn::call("page_update", change("In between.", "Between, by Ada."))).await;
     let base = now["text"].as_str().expect("a text");
     let other = base.replace("In between.", "Between, by Mira.");

@@ -1,4 +1,4 @@
-//! Encodings of files: found by HQ, shown, and chosen by people.
+//! Encodings of files: detected, shown, and selected by people.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use support::hq::{Person, TestHq};
 
 use super::{HERE, found, id, patched, read, titles};
 
-/// Six letters that are Cyrillic in Windows-1251 and in KOI8-R.
+/// Bytes that are Cyrillic letters both in Windows-1251 and in KOI8-R.
 const WORDS: &[u8] = b"\xd1\xea\xeb\xe0\xe4\n";
 
-/// The item once its file was read in this encoding.
+/// The item, once its file was read in this encoding.
 async fn read_in(api: &Person, at: &str, encoding: &str) -> Value {
     loop {
         let now = api.get(at).await.json();
@@ -38,7 +38,7 @@ async fn the_encoding_of_a_file_is_shown_and_chosen_and_an_undo_takes_it_back() 
     assert_eq!(now["file"]["encoding_chosen"], true, "{now}");
     assert_ne!(now["text"], file["text"]);
 
-    // On the page people choose by name, and the words are found again.
+    // On the page the encoding is selected by name, and the text is extracted again.
     let owner = hq.owner();
     let about = format!("{HERE}/{path}/about");
     owner.form(&about, &[("encoding", "windows-1251")]).await;

@@ -1,4 +1,4 @@
-//! Links from one item to another, as they are offered and as they are shown.
+//! Links between items: completions and rendering.
 
 use serde_json::json;
 use support::hq::TestHq;

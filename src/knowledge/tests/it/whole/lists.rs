@@ -1,4 +1,4 @@
-//! Lists: they read the items that they show alone, and follow each change of any at once.
+//! Lists read only the items that they show, and reflect every change at once.
 
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ async fn a_list_follows_each_change_and_counts_what_it_does_not_show() {
     let number = api.get("/api/v1/knowledge?cursor=50").await;
     assert_eq!(number.status, 422, "{}", number.text);
 
-    // What comes in between neither repeats a row nor hides one.
+    // An item inserted between two pages neither repeats nor hides a row.
     hq.advance(MOMENT).await;
     made(&api, "knowledge", json!({ "title": "New", "text": "Words.", "tags": ["rare"] })).await;
     let again = found(&api, &format!("tag=RARE&kind=page&limit=2&cursor={next}")).await;
@@ -82,7 +82,7 @@ async fn a_question_finds_on_the_search_page_what_answers_it_in_other_words() {
         titles("what+does+the+pump+cost").await.first().map(String::as_str),
         Some("Fixed prices")
     );
-    // Words that are no question are all meant.
+    // Words that are no question are all required.
     assert!(titles("pump+zebra").await.is_empty());
     let page = hq.owner().get(&format!("{}/search?q=how+do+I+fix+E-1042", super::HERE)).await;
     assert!(page.text.contains("Pump manual"), "{}", page.text);

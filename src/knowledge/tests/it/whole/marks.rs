@@ -1,4 +1,4 @@
-//! Versions that people name.
+//! Marks on versions.
 
 use serde_json::{Value, json};
 use support::hq::TestHq;
@@ -19,7 +19,7 @@ async fn a_version_is_named_found_by_its_mark_and_stays_as_it_was_named() {
     let named = put(1, "  As \u{202e}\0 signed ").await;
     assert_eq!(named.json()["items"][0]["mark"], "As signed", "{}", named.text);
 
-    // The same person writes on a moment later: what is named is kept as it is.
+    // A marked version is kept although the same person continues to write.
     let changed = json!({ "text": "Two rates.", "base": "One rate." });
     assert_eq!(patched(&api, &at, changed).await.json()["version"], 2);
     assert_eq!(api.get(&format!("{versions}/1")).await.json()["text"], "One rate.");
@@ -40,7 +40,7 @@ async fn a_version_is_named_found_by_its_mark_and_stays_as_it_was_named() {
         let answer = put(n, name).await;
         assert_eq!(answer.status, status, "{n} {name}: {}", answer.text);
     }
-    // On the page: marked, listed alone, renamed by the form, gone and brought back.
+    // On the page: marking, filtering, renaming, removing and undoing.
     let base = format!("{HERE}/{at}");
     let form = [("name", "Draft")];
     let done = owner.form(&format!("{base}/versions/2/mark"), &form).await;
@@ -50,7 +50,7 @@ async fn a_version_is_named_found_by_its_mark_and_stays_as_it_was_named() {
     for words in ["Marked versions", "Signed", "Draft"] {
         assert!(list.text.contains(words), "{words}: {}", list.text);
     }
-    // One is compared with it by its name; a name that is taken changes nothing, and leads back to the form.
+    // A comparison names the mark; a name that is taken changes nothing and leads back to the form.
     let changed = json!({ "text": "Three rates.", "base": "Two rates." });
     assert_eq!(patched(&api, &at, changed).await.json()["version"], 3);
     let two = owner.get(&format!("{base}/versions/2")).await;
@@ -66,7 +66,7 @@ async fn a_version_is_named_found_by_its_mark_and_stays_as_it_was_named() {
     assert_eq!(api.call("DELETE", &format!("{versions}/2/mark")).await.status, 204);
     assert!(marked().await.is_empty());
 
-    // Who only reads names nothing.
+    // A read-only token cannot mark.
     let reader = hq.token(&["read"]).await;
     let refused = reader.json("PUT", &format!("{versions}/1/mark"), &json!({ "name": "x" })).await;
     assert_eq!(refused.status, 403, "{}", refused.text);

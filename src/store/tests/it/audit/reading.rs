@@ -1,4 +1,4 @@
-//! Searching the feed: by record, by several records, by anything a head says, in bounded pieces.
+//! Tests of searching the feed: by one record, by several records, by anything in a head, in bounded pieces.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -34,7 +34,7 @@ fn the_entries_of_a_record_are_found_through_deletes_and_returns() {
         s.before = first.next;
     });
     assert_eq!(seqs(&rest), wanted[3..]);
-    // A record that is gone without a trace but in the heads is looked for.
+    // A record whose only trace is in heads is found by a scan.
     let job = [Root { table: 140, key: JOB.to_vec() }];
     let job = look(&toys, |s| s.records = &job);
     assert_eq!(job.entries.len(), 3, "made, changed, removed");

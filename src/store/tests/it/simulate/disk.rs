@@ -1,4 +1,4 @@
-//! The disk: it counts what is still to succeed, fails, and knows what would be left of it.
+//! The simulated disk: it counts down to the next fault, fails, and computes what would be left on it.
 
 use std::fs::File;
 use std::io;
@@ -11,7 +11,7 @@ use store::Faults;
 
 const SECTOR: usize = 512;
 
-/// What goes wrong next.
+/// The next fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fault {
     None,
@@ -23,9 +23,9 @@ enum Fault {
     Full,
     /// A read fails.
     Read,
-    /// An fsync fails: what the kernel had may be lost.
+    /// An fsync fails: data in the kernel's cache may be lost.
     Sync,
-    /// The power goes at an fsync.
+    /// A power failure during an fsync.
     Power,
 }
 
@@ -36,23 +36,23 @@ struct Inner {
     file: PathBuf,
     dice: u64,
     fault: Fault,
-    /// So many operations of its kind still succeed.
+    /// Number of operations of this kind that still succeed.
     left: u64,
-    /// What goes wrong after that: the store that opens its file anew is hit once more.
+    /// A following fault, which hits the store when it reopens its file.
     next: Option<(Fault, u64)>,
     struck: u64,
-    /// What the last fsync has made sure of.
+    /// Content of the file at the last fsync.
     synced: Vec<u8>,
-    /// Where something was written since: only that is looked at, which makes a life cheap.
+    /// Ranges written since then. Only these are compared, which makes a life cheap.
     written: Vec<Range<usize>>,
-    /// What is left of the disk after the power went or an fsync failed.
+    /// What is left of the file after a power failure or a failed fsync.
     image: Option<Vec<u8>>,
 }
 
-/// The disk.
+/// The simulated disk.
 pub struct Sim(Mutex<Inner>);
 
-/// The same disk below files that stand beside the store's own: what fails for one fails for all.
+/// The same disk for files beside the store's: a fault hits both.
 pub struct Beside(pub Arc<Sim>);
 
 impl Inner {
@@ -65,7 +65,7 @@ impl Inner {
         (mixed ^ (mixed >> 31)) % end
     }
 
-    /// Whether this operation is the one that goes wrong.
+    /// Whether this operation fails.
     fn strikes(&mut self, fault: Fault) -> bool {
         if self.fault != fault {
             return false;
@@ -79,26 +79,26 @@ impl Inner {
         true
     }
 
-    /// A fault by the dice, after less than so many operations that succeed.
+    /// A random fault, after fewer than `within` successful operations.
     fn some(&mut self, within: u64) -> (Fault, u64) {
         let kind = usize::try_from(self.below(KINDS.len() as u64)).expect("small");
         (KINDS[kind], self.below(within))
     }
 
-    /// What would be there if the power went now.
+    /// Computes the content after a power failure now.
     fn power_goes(&mut self, file: &File) {
         let mut now = self.synced.clone();
         self.catch_up(file, &mut now);
         self.image = Some(self.cut(&now));
     }
 
-    /// Somebody may write here.
+    /// Records that this range may be written.
     fn touched(&mut self, offset: u64, len: usize) {
         let start = usize::try_from(offset).expect("a small file");
         self.written.push(start..start + len);
     }
 
-    /// Makes an older state of the disk what the kernel has now.
+    /// Copies the written ranges from the kernel's view of the file to an older state.
     fn catch_up(&self, file: &File, disk: &mut Vec<u8>) {
         let len = file.metadata().expect("a length").len();
         disk.resize(usize::try_from(len).expect("a small file"), 0);
@@ -109,13 +109,13 @@ impl Inner {
         }
     }
 
-    /// Nothing stands out.
+    /// Records that everything is durable.
     fn is_synced(&mut self) {
         self.synced = std::fs::read(&self.file).expect("the file");
         self.written.clear();
     }
 
-    /// The last synced disk with some of what was written since, in no order.
+    /// The last synced content with a random part of later writes, in any order.
     fn cut(&mut self, now: &[u8]) -> Vec<u8> {
         let mut disk = self.synced.clone();
         if self.below(2) == 0 {
@@ -133,7 +133,7 @@ impl Inner {
 }
 
 impl Sim {
-    /// A disk on which a file lies and nothing goes wrong yet.
+    /// A disk with a file and without faults.
     pub fn new(file: PathBuf, seed: u64) -> Self {
         Self(Mutex::new(Inner {
             file,
@@ -148,13 +148,12 @@ impl Sim {
         }))
     }
 
-    /// A number below another, by the seed.
+    /// A random number below `end`, from the seed.
     pub fn below(&self, end: u64) -> u64 {
         self.inner(|inner| inner.below(end))
     }
 
-    /// From now on something goes wrong, within so many operations of its kind; one time in four another
-    /// thing soon after it.
+    /// Arms a random fault within `within` operations of its kind; in one case of four a second fault follows soon.
     pub fn arm(&self, within: u64) {
         self.inner(|inner| {
             inner.is_synced();
@@ -163,17 +162,17 @@ impl Sim {
         });
     }
 
-    /// All goes well again.
+    /// Removes pending faults.
     pub fn disarm(&self) {
         self.inner(|inner| (inner.fault, inner.next) = (Fault::None, None));
     }
 
-    /// Whether the power went, or an fsync failed, so that the process is over.
+    /// Whether a power failure or a failed fsync ended the process.
     pub fn is_dark(&self) -> bool {
         self.inner(|inner| inner.image.is_some())
     }
 
-    /// Makes what is left of the disk what it holds, where the power went.
+    /// Writes what is left after such an end to the file.
     pub fn comes_back(&self) {
         self.inner(|inner| {
             if let Some(image) = inner.image.take() {
@@ -183,7 +182,7 @@ impl Sim {
         });
     }
 
-    /// How many faults have struck.
+    /// Number of faults that struck.
     pub fn struck(&self) -> u64 {
         self.inner(|inner| inner.struck)
     }
@@ -213,7 +212,7 @@ impl Faults for Sim {
     }
     fn set_len(&self, len: u64) -> io::Result<()> {
         self.inner(|inner| {
-            // What is cut off comes back as zeros.
+            // A truncated part reads as zeros when the file grows again.
             let all = inner.synced.len();
             inner.touched(len, all.saturating_sub(usize::try_from(len).expect("a small file")));
         });
@@ -221,7 +220,7 @@ impl Faults for Sim {
     }
     fn sync(&self) -> io::Result<()> {
         self.inner(|inner| {
-            // It is made under another name.
+            // During creation the file has another name.
             let Ok(file) = File::open(&inner.file) else { return Ok(()) };
             if inner.strikes(Fault::Sync) || inner.strikes(Fault::Power) {
                 inner.power_goes(&file);
@@ -234,7 +233,7 @@ impl Faults for Sim {
             Ok(())
         })
     }
-    // The process would end here; the test goes on with what the disk holds.
+    // The process would end here; the test continues with what the disk holds.
     fn sync_failed(&self) {}
     fn free_space(&self, _: &Path) -> io::Result<u64> {
         Ok(u64::MAX)

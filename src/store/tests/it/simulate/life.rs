@@ -1,4 +1,4 @@
-//! One life: what a store is asked to do between the faults, and the ledger of its answers.
+//! One simulated life: random operations between faults, and a ledger of the results.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
@@ -22,24 +22,24 @@ use super::super::toys::{
 };
 use super::disk::{Beside, Sim};
 
-/// Faults in the life of one store.
+/// Number of faults in a life.
 const FAULTS: u64 = 3;
-/// The most acts between two faults.
+/// Maximum number of operations between two faults.
 const ACTS: u64 = 12;
-/// When a life begins, in milliseconds, and how far the clock goes at once, both ways: further than the
-/// hour within which a start does not let time go back.
+/// Unix time in milliseconds at which a life begins, and the maximum clock change in either direction: more than the
+/// hour within which timestamps do not go back after a start.
 const BEGINS: i64 = 1_700_000_000_000;
 const HOURS: u64 = 3 * 60 * 60 * 1_000;
-/// The consumer's number.
+/// Number of the consumer.
 const COUNTER: u16 = 7;
 
-/// What was answered about each transaction.
+/// The reported outcome of a transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Said {
     Done,
-    /// Refused: it must not be there.
+    /// Refused: the transaction must not be visible.
     Failed,
-    /// May be there or not; what a look finds holds from then on.
+    /// The transaction may be visible or not; the first check decides.
     Unknown,
 }
 
@@ -47,7 +47,7 @@ impl Said {
     fn of<T>(n: u64, done: &Result<T, StoreError>) -> Self {
         match done {
             Ok(_) => Self::Done,
-            // A disk without room refuses a write as a broken one does.
+            // A disk without space refuses a write like a broken one.
             Err(StoreError::Failed(_) | StoreError::Full { .. }) => Self::Failed,
             Err(StoreError::Unknown(_)) => Self::Unknown,
             Err(error) => panic!("transaction {n}: {error}"),
@@ -55,7 +55,7 @@ impl Said {
     }
 }
 
-/// Counts lines: one that is counted twice or never shows.
+/// Counts lines, so that entries handled twice or never show.
 struct Counter;
 
 impl Consume for Counter {
@@ -80,7 +80,7 @@ fn lines_of(entry: &Entry) -> u64 {
     entry.changes.iter().filter(|change| is_line(change.table, change.op)).count() as u64
 }
 
-/// A store in which nothing has happened yet: each life begins with it.
+/// The file of an empty store, with which each life begins.
 static EMPTY: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let toys = Toys::open();
     toys.store.close();
@@ -95,16 +95,16 @@ struct Life {
     blobs: Blobs,
     counter: Arc<dyn Consume>,
     runtime: tokio::runtime::Runtime,
-    /// The number of the present act.
+    /// Number of the current operation.
     n: u64,
     ledger: BTreeMap<u64, Said>,
-    /// By key of `once`, the transactions that came with it.
+    /// The transactions that used each key of `once`.
     keys: BTreeMap<u64, Vec<u64>>,
-    /// Notes that were redacted, each with an entry up to which it has no images.
+    /// Redacted notes, each with an entry up to which it has no images.
     redacted: BTreeMap<u64, u64>,
 }
 
-/// One life; how many faults have struck.
+/// Runs one life; returns how many faults struck.
 pub fn live(seed: u64) -> u64 {
     let mut life = Life::begin(seed);
     for _ in 0..FAULTS {
@@ -154,16 +154,15 @@ impl Life {
         self.disk.below(end)
     }
 
-    /// Another process, on what is left of the disk. One time in four its recovery is hit as well, and a
-    /// third has to do with what that leaves.
+    /// Starts a new process on what is left of the disk. One recovery in four is hit by another fault and repeated.
     fn restart(&mut self) {
-        // Nothing of the old process touches the disk any more.
+        // The old process no longer accesses the disk.
         self.store.close();
         self.disk.comes_back();
         let place = (self.home.path().to_owned(), &self.disk, &self.clock);
         if self.below(4) == 0 {
             self.disk.arm(12);
-            // ok: it may open or not.
+            // ok: opening may fail.
             let _ = open(&place).map(|store| store.close());
             self.disk.disarm();
             self.disk.comes_back();
@@ -189,7 +188,7 @@ impl Life {
         }
     }
 
-    /// A transaction with a line by which it is found again.
+    /// A transaction with a line that identifies it.
     fn transact(
         &mut self,
         body: impl FnOnce(&mut WriteTx<'_>) -> Result<(), StoreError> + Send + 'static,
@@ -221,7 +220,7 @@ impl Life {
         });
     }
 
-    /// Asks for something under a key that others may have come with.
+    /// Runs a request under a key that earlier requests may have used.
     fn once(&mut self) {
         let (n, key) = (self.n, self.below(4));
         let done = self.store.write_blocking(ACTOR, CAUSE, move |tx| {
@@ -252,7 +251,7 @@ impl Life {
         }
     }
 
-    /// Takes back up to three entries from anywhere.
+    /// Undoes up to three random entries.
     fn undo(&mut self) {
         let head = self.store.head().seq;
         if head == 0 {
@@ -266,7 +265,7 @@ impl Life {
         });
     }
 
-    /// A piece of retention: up to any entry, by age or by size.
+    /// Runs one piece of retention: up to a random entry, by age or by size.
     fn forget(&mut self) {
         let until = match self.below(3) {
             0 => Ok(self.below(self.store.head().seq + 1)),
@@ -298,14 +297,14 @@ impl Life {
         }
     }
 
-    /// A file beside the store, then the record that holds it.
+    /// Puts a file, then writes the record that holds it.
     fn paper(&mut self) {
         let n = self.n;
         let Ok(blob) = self.blobs.put(format!("file {}", n % 9).as_bytes()) else { return };
         self.transact(move |tx| tx.put(&Paper { id: id(n % 5), blobs: vec![blob], folder: None }));
     }
 
-    /// What is there is what was said; what was not known is known now.
+    /// Checks the ledger against the store and resolves unknown outcomes.
     fn settle(&mut self) {
         for (n, said) in &mut self.ledger {
             let there = look(&self.store, *n);
@@ -326,7 +325,7 @@ impl Life {
         check::all_fits(&self.store);
     }
 
-    /// The consumer has taken each entry up to its cursor once.
+    /// Checks that the consumer has handled each entry up to its cursor once.
     fn is_counted(&self) {
         let (cursor, sum) = self
             .store
@@ -340,7 +339,7 @@ impl Life {
         assert_eq!(sum, taken.map(|entry| lines_of(entry)).sum::<u64>(), "up to {cursor}");
     }
 
-    /// No record names a file that is not there, and what was redacted stays so.
+    /// Checks that every referenced file exists and that redacted images stay removed.
     fn holds(&self) {
         let papers = self.store.read(|snap| snap.list::<Paper>(&Range::all())).expect("papers");
         for blob in papers.iter().flat_map(|paper| &paper.blobs) {
@@ -354,7 +353,7 @@ impl Life {
     }
 }
 
-/// Where a store lies.
+/// The folder, disk and clock of a store.
 type Place<'p> = (PathBuf, &'p Arc<Sim>, &'p Arc<ManualClock>);
 
 fn open((home, disk, clock): &Place<'_>) -> Result<Store, StoreError> {
@@ -367,7 +366,7 @@ fn blobs((home, disk, _): &Place<'_>) -> Blobs {
     Blobs::open_with(home.join("blobs"), faults).expect("they open")
 }
 
-/// Whether a transaction is there. A store whose file does not open is asked to try again.
+/// Whether a transaction is visible. Retries while the file does not open.
 fn look(store: &Store, n: u64) -> bool {
     let patience = std::time::Instant::now();
     loop {
@@ -375,7 +374,7 @@ fn look(store: &Store, n: u64) -> bool {
             Ok(found) => return found.is_some(),
             Err(error) => assert!(patience.elapsed().as_secs() < 20, "{error}"),
         }
-        // ok: what a write of nothing is answered does not matter.
+        // ok: an empty write only makes the store retry; its result does not matter.
         let _ = store.write_blocking(ACTOR, CAUSE, |_| Ok::<_, StoreError>(()));
     }
 }

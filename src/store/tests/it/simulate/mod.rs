@@ -1,18 +1,16 @@
-//! A simulated disk and clock on which everything goes wrong by the choice of a seed: writes that fail or
-//! stop in the middle, a disk that is full, an fsync that fails, power that goes, also while the store
-//! recovers from the fault before; what was written since the last fsync is then there in any part and
-//! any order. A store lives on it through several such faults, while the clock goes on and back, against
-//! a ledger of what it has answered.
+//! Simulates a disk and a clock with seeded faults: failed and short writes, a full disk, a failed fsync, power
+//! failures, also during recovery. Unsynced writes then survive in any part and order. A store goes through several
+//! faults while the clock moves both ways, and is compared with a ledger of its results.
 //!
-//! `HQ_SIM_N` seeds (300; CI takes others at each commit), `HQ_SIM_SEED` the first of them: one that failed is repeated
-//! alone with `HQ_SIM_N=1`. `make simulate N=…` does the same.
+//! `HQ_SIM_N` sets the number of seeds (default 300; CI uses new ones at each commit), `HQ_SIM_SEED` the first one.
+//! Repeat a failed seed with `HQ_SIM_N=1`. `make simulate N=…` does the same.
 
 mod disk;
 mod life;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Seeds, unless it is said how many.
+/// Default number of seeds.
 const USUAL: u64 = 300;
 
 #[test]

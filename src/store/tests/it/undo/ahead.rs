@@ -1,5 +1,5 @@
-//! An undo that is made ready outside of the writer: nobody waits for it, and it is carried out only if
-//! it is what it would be by then.
+//! Tests of an undo that is prepared outside of the writer: it delays nobody, and it is applied only if it is still
+//! exact.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
@@ -17,7 +17,7 @@ use super::super::toys::{ACTOR, Folder, Job, Note, Seen, Toys, folder, id, note}
 use super::random::{act, commit, fields};
 use super::{named, owner};
 
-/// How long a write may take that waits for nobody.
+/// Maximum duration of a write that waits for nobody.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 fn ready(toys: &Toys, entries: &[u64]) -> Ahead<Plan> {
@@ -27,8 +27,8 @@ fn ready(toys: &Toys, entries: &[u64]) -> Ahead<Plan> {
     toys.store.ahead(|snap| undo::plan(snap, schema, &ask)).expect("a plan")
 }
 
-/// Carries out what was made ready, or what is planned now if that is out of date. Says which, and that
-/// both are the same where the first is carried out.
+/// Applies the prepared plan, or a new plan if that is out of date. Returns whether it was the prepared one, and checks
+/// that it equals a new plan.
 fn carry_out(toys: &Toys, entries: &[u64], ready: Ahead<Plan>) -> bool {
     let entries: BTreeSet<u64> = entries.iter().copied().collect();
     let done = toys.store.write_blocking(ACTOR, Cause::Undo(1), move |tx| {
@@ -46,7 +46,7 @@ fn carry_out(toys: &Toys, entries: &[u64], ready: Ahead<Plan>) -> bool {
     done.expect("it can be undone")
 }
 
-/// A guard that looks at a plan for as long as somebody else writes.
+/// A guard that blocks a plan while another thread writes.
 struct Slow {
     begun: Sender<()>,
     written: Mutex<Receiver<()>>,
@@ -91,7 +91,7 @@ fn nobody_who_writes_waits_while_an_undo_is_made_ready() {
     assert_eq!((owner(&toys, 1), owner(&toys, 2).as_deref()), (None, Some("meanwhile")));
 }
 
-/// What somebody else writes in between, whether the undo may go on with what it has, and what it is.
+/// A write by somebody else: name, whether the prepared undo stays valid, and the write.
 type Between = (&'static str, bool, fn(&Toys));
 
 #[test]
@@ -145,7 +145,7 @@ fn a_plan_that_is_out_of_date_would_take_what_others_wrote() {
     toys.put(named(1, "own")).unwrap();
     let ahead = ready(&toys, &[2]);
     toys.put(named(1, "theirs")).unwrap();
-    // Carried out without the question: what the question is for.
+    // Applied without the check: shows why the check is needed.
     toys.write(move |tx| tx.undo(ahead.get())).unwrap();
     assert_eq!(owner(&toys, 1).as_deref(), Some("ada"));
 }
@@ -166,7 +166,7 @@ fn what_was_written_before_in_the_same_commit_counts() {
     toys.put(named(1, "ada")).unwrap();
     toys.put(named(1, "own")).unwrap();
     let ahead = ready(&toys, &[2]);
-    // The writer is held up, so that both writes behind it come into one commit.
+    // The writer is blocked, so that both following writes join one commit.
     let (open, gate) = channel::<()>();
     let (held, theirs, undone) = std::thread::scope(|threads| {
         let held = threads.spawn(|| {
@@ -178,7 +178,7 @@ fn what_was_written_before_in_the_same_commit_counts() {
         (held.join().unwrap(), theirs.join().unwrap(), undone.join().unwrap())
     });
     assert!(held && theirs.is_ok());
-    // Whichever of the two came first: what the other wrote is not lost.
+    // In either order, the change by the other is not lost.
     assert_eq!(owner(&toys, 1).as_deref(), Some("theirs"), "the undo went on: {undone}");
     check::all_fits(&toys.store);
 }
@@ -218,7 +218,7 @@ proptest! {
         for acts in between {
             idle &= !wrote(&toys, acts, false, &mut Vec::new());
         }
-        // Also: where it goes on with what was made ready, that is what is planned now.
+        // Also checks that a prepared plan that is applied equals a new plan.
         let went_on = carry_out(&toys, &entries, ahead);
         assert!(went_on || !idle, "nobody has written anything");
         check::all_fits(&toys.store);

@@ -1,4 +1,4 @@
-//! What a plan stands on: two that do not do the same do not have the same basis.
+//! Tests of the basis of a plan: plans that do different things have different bases.
 
 use store::undo::Basis;
 

@@ -1,5 +1,5 @@
-//! What only one check of a plan keeps apart: where two rows of it meet, where what hangs on a record is
-//! half in the plan, where values are missing in the middle.
+//! Undo cases that only one check of a plan detects: conflicts between rows of the plan, dependent rows that are partly
+//! in the plan, values missing in the middle of a chain.
 
 use std::collections::BTreeSet;
 
@@ -23,7 +23,7 @@ fn of_two_rows_that_go_back_to_one_unique_key_one_stays() {
     toys.put(slug(1, None)).unwrap();
     toys.put(slug(2, Some("a"))).unwrap();
     toys.put(slug(2, Some("b"))).unwrap();
-    // Both were `a` before an own change, one after the other.
+    // Both had the slug `a` before an own change, one after the other.
     let plan = undo_all(&toys, &[2, 4]);
     assert_eq!(plan.rows.iter().map(|row| &row.record).collect::<Vec<_>>(), [&root(1)]);
     assert_eq!(plan.kept[0].record, root(2));
@@ -69,7 +69,7 @@ fn two_rows_do_not_come_to_stand_below_each_other() {
     put(2, None);
     put(1, Some(2));
     put(1, None);
-    // Each alone could go back; neither stands below the other now.
+    // Each could be reverted alone; reverting both would make a cycle.
     let plan = undo_all(&toys, &[4, 6]);
     assert!(plan.rows.is_empty(), "{:?}", plan.rows);
     assert_eq!(plan.kept.iter().map(|kept| &kept.why).collect::<Vec<_>>(), [&Why::Cycle; 2]);
@@ -135,7 +135,7 @@ fn what_only_points_at_each_other_may_do_so_again() {
     put(1, Some(2));
     put(1, None);
     put(2, Some(1));
-    // Neither goes away with the other, so that none stands below the other.
+    // These references do not cascade, so mutual references make no hierarchy.
     let plan = undo_all(&toys, &[4]);
     assert!(plan.kept.is_empty(), "{:?}", plan.kept);
     assert_eq!(toys.get::<Note>(note(1)).unwrap().parent, Some(note(2)));
@@ -205,7 +205,7 @@ fn work_goes_with_the_work_that_it_is_part_of() {
     assert_eq!(plan.rows[0].takes, along, "all that hangs on it, however far");
     assert_eq!((toys.get::<Job>(id(1)), toys.get::<Slip>(id(2))), (None, None));
 
-    // A part that others have keeps all of it.
+    // A dependent row that somebody else wrote keeps all of them.
     let toys = Toys::open();
     toys.write(|tx| {
         tx.put(&named(1, "made"))?;
@@ -231,7 +231,7 @@ fn fields_that_mean_something_together_stay_together() {
     assert_eq!(kept, ["labels", "size"]);
 }
 
-/// Lets no size go back.
+/// A guard that holds every size.
 struct Sizes;
 
 impl Guard for Sizes {
@@ -275,7 +275,7 @@ fn what_may_not_go_back_holds_what_means_something_only_with_it() {
 
 #[test]
 fn where_the_values_of_others_are_gone_nothing_is_guessed() {
-    // Their own entry, or an own one behind it, tells no more what they have changed.
+    // Without the image of their entry, or of the own one after it, their change is unknown.
     for gone in [3, 4] {
         let toys = Toys::open();
         toys.put(named(1, "ada")).unwrap();

@@ -1,4 +1,4 @@
-//! Whole records and single fields go back; what others wrote since stays and is told.
+//! Tests that whole records and single fields are reverted, and that later changes by others stay and are reported.
 
 use std::collections::BTreeMap;
 

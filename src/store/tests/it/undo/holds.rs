@@ -1,4 +1,4 @@
-//! What must stay of a row, and what is left of it then: the rest goes back, or nothing.
+//! Tests of guard holds: which parts of a row must stay, and what is left to revert.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,10 +8,10 @@ use store::{Read, Root, StoreError, record};
 
 use super::super::toys::{Probe, Toys, id};
 
-/// How often a guard is asked of one small plan at most.
+/// Maximum number of calls of a guard for one small plan.
 const PATIENCE: usize = 9;
 
-/// Holds fields of probes as long as what would become of one breaks its rule.
+/// Holds fields of probes while the resulting state breaks a rule.
 struct Holds {
     fields: &'static [&'static str],
     breaks: fn(Option<Probe>, Option<Probe>) -> bool,
@@ -49,7 +49,7 @@ impl Guard for Holds {
         };
         let mut holds = Vec::new();
         for row in after.rows() {
-            // It sees the store as it would be, and as it is.
+            // The guard sees both the future and the current state.
             let Root { table, key } = &row.record;
             assert_eq!(after.raw_get(*table, key)?, row.to);
             assert_eq!(after.now().raw_get(*table, key)?, row.now);
@@ -70,7 +70,7 @@ fn plan_of(toys: &Toys, entry: u64, guard: &Holds) -> Plan {
     plan.expect("what it holds leaves the plan")
 }
 
-/// Says that a plan leaves everything as it is, because of the guard.
+/// Checks that the guard keeps a plan from changing anything.
 fn stays(plan: &Plan) {
     assert!(plan.rows.is_empty(), "{:?}", plan.rows);
     assert_eq!(plan.kept.len(), 1);

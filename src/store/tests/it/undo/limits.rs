@@ -1,4 +1,4 @@
-//! How much one undo takes.
+//! Tests of the size limits of one undo.
 
 use std::collections::BTreeSet;
 

@@ -1,12 +1,11 @@
-//! One record that own entries and others wrote in turns: whose it is in the end, and what can be known
-//! of it.
+//! Tests of one record written by own entries and others in turn: who owns the result, and what is still known.
 
 use store::undo::Why;
 
 use super::super::toys::{Note, Probe, Toys, id, note, tamper};
 use super::{carry_out, forget_images, named, owner, plan_of, root, undo_all};
 
-/// A note that had these owners, one entry each.
+/// A note with these owners in turn, one entry each.
 fn owned(owners: &[&str]) -> Toys {
     let toys = Toys::open();
     for owner in owners {
@@ -102,7 +101,7 @@ fn own_values_that_are_gone_in_the_middle_are_not_needed() {
 fn a_record_of_which_nothing_leads_back_to_the_entry_is_told() {
     let toys = owned(&["ada"]);
     toys.write(|tx| tx.delete::<Note>(note(1))).unwrap();
-    // The mark that names the delete.
+    // The tombstone of the deletion.
     let key = [&100u16.to_be_bytes()[..], &root(1).key].concat();
     let toys = tamper(toys, |_| vec![("t0005", key, None)]);
     let plan = plan_of(&toys, &[2], None);

@@ -1,16 +1,16 @@
-//! Undo: what own entries did goes back, what others wrote since stays, and nothing breaks.
+//! Undo tests: own changes are reverted, later changes by others stay, and the store stays consistent.
 
-mod ahead; // made ready outside of the writer, while others write
-mod basis; // what a plan stands on
-mod checks; // what only one check of a plan keeps apart
-mod fields; // whole records and single fields: who wrote last
-mod holds; // what must stay of a row, and what is left of it then
-mod limits; // how much one undo takes
-mod merge; // one record that own entries and others wrote in turns
-mod moment; // a whole store back to a moment
-mod order; // unique keys, references, nothing below itself
-mod random; // whatever happens
-mod rules; // what who undoes may not do
+mod ahead; // plans prepared outside of the writer
+mod basis; // the basis of a plan
+mod checks; // cases that only one check detects
+mod fields; // whole records and single fields: last writer wins
+mod holds; // parts of a row that must stay
+mod limits; // the size of one undo
+mod merge; // one record written by own entries and others in turn
+mod moment; // returning a whole store to a point in time
+mod order; // unique keys, references, hierarchies
+mod random; // property tests
+mod rules; // what the requester may not do
 
 use std::collections::BTreeSet;
 
@@ -21,7 +21,7 @@ use store::{Root, StoreError};
 use super::check;
 use super::toys::{ACTOR, Note, Toys, note};
 
-/// Takes the images of an entry away, as retention will.
+/// Removes the images of an entry, like retention.
 pub fn forget_images(toys: Toys, seq: u64) -> Toys {
     let path = toys.path();
     toys.store.close();
@@ -47,7 +47,7 @@ pub fn plan_of(toys: &Toys, entries: &[u64], only: Option<&Root>) -> Plan {
     toys.store.read(|snap| undo::plan(snap, schema, &ask)).expect("a plan")
 }
 
-/// Undoes entries and gives the plan that was carried out.
+/// Undoes entries and returns the plan that was applied.
 pub fn undo_all(toys: &Toys, entries: &[u64]) -> Plan {
     undo_only(toys, entries, None)
 }

@@ -1,4 +1,4 @@
-//! A whole store back to a moment.
+//! Tests of returning a whole store to a point in time.
 
 use kernel::Cause;
 use kernel::time::Clock as _;
@@ -101,7 +101,7 @@ fn what_something_older_stands_in_the_way_of_goes_back_with_that() {
     toys.write(|tx| tx.delete::<Note>(note(5))).unwrap();
     toys.put(named(5, "second")).unwrap();
     toys.put(Job { id: id(1), note: Some(note(5)), open: true }).unwrap();
-    // What the job was is not kept, so that it holds on to the note until it goes itself.
+    // The job's former state is not stored, so it refers to the note until it is deleted itself.
     let back = go_back_by(&toys.store, at, (ACTOR, Cause::Restore), 1).expect("it goes back");
     assert!(back.left.is_empty(), "{back:?}");
     assert_eq!((back.entries, back.records, back.removed), (6, 3, 3));

@@ -1,4 +1,4 @@
-//! What goes back leaves the store in order: unique keys, references, nothing below itself.
+//! Tests that undo leaves the store consistent: unique keys, references, hierarchies.
 
 use store::undo::Why;
 

@@ -1,4 +1,4 @@
-//! Whatever happens: acts of two authors in any order, undo, and the undo of the undo.
+//! Property tests: random acts of two authors, undo, and undo of the undo.
 
 use std::collections::BTreeMap;
 
@@ -35,7 +35,7 @@ pub fn act() -> impl Strategy<Value = Act> {
             })
         }),
         2 => (0..3u64, option::of(0..3u64)).prop_map(|(n, inside)| {
-            // Never below itself, so that what was there may be restored.
+            // Never its own ancestor, so that the previous state can be restored.
             Act::Folder(n, inside.filter(|inside| *inside < n))
         }),
         3 => (0..6u64).prop_map(Act::Delete),
@@ -43,12 +43,12 @@ pub fn act() -> impl Strategy<Value = Act> {
     ]
 }
 
-/// One transaction of acts that the store may refuse one by one. Answers whether it got an entry.
+/// Runs one transaction of acts that the store may refuse one by one. Returns whether it got an entry.
 pub fn commit(toys: &Toys, acts: Vec<Act>) -> bool {
     let before = toys.seq();
     toys.write(move |tx| {
         for act in acts {
-            // ok: what the store refuses does not happen.
+            // ok: a refused act has no effect.
             let _ = tx.attempt(|tx| match &act {
                 Act::Put(note) => tx.put(note),
                 Act::Folder(n, inside) => {
@@ -64,7 +64,7 @@ pub fn commit(toys: &Toys, acts: Vec<Act>) -> bool {
     before < toys.seq()
 }
 
-/// All rows of tracked records, without their revs.
+/// All tracked rows, without their revs.
 pub fn tracked(toys: &Toys) -> BTreeMap<Root, Vec<u8>> {
     let mut rows = BTreeMap::new();
     for table in [Note::TABLE.number, Folder::TABLE.number] {
@@ -145,7 +145,8 @@ proptest! {
             }
             now = after;
         }
-        // Also: no reference to nothing, no broken unique key, indexes and sums as a rebuild makes them.
+        // Also checks that there is no dangling reference or duplicate unique key, and that indexes and sums match a
+        // rebuild.
         undo_all(&toys, &entries);
         let after = fields(&toys);
         for at in now.keys().chain(after.keys()) {

@@ -1,4 +1,4 @@
-//! What who undoes could not do directly stays, field by field.
+//! Tests that changes which the requester could not make directly stay, field by field.
 
 use std::collections::BTreeSet;
 
@@ -22,8 +22,7 @@ fn one_record_of_an_entry_can_go_back_alone_and_only_where_it_is_allowed() {
     assert!(plan.kept.iter().all(|kept| kept.why == Why::NotAllowed));
 }
 
-/// A guard that lets nobody be renamed from or to a name, lets no more than so many notes come back, and
-/// keeps work.
+/// A guard that refuses renames from or to a name, limits how many notes may come back, and keeps work.
 #[derive(Default)]
 struct Warden {
     name: Option<&'static str>,
@@ -87,7 +86,7 @@ fn what_its_rules_forbid_stays_field_by_field_and_takes_along_what_hangs_on_it()
     assert_eq!((to.owner.as_str(), to.size), ("bo", 1), "the rest goes back");
     let [kept] = &plan.rows[0].kept[..] else { panic!("{:?}", plan.rows[0].kept) };
     assert_eq!((kept.name.as_str(), &kept.why), ("owner", &FieldWhy::Refused(refusal())));
-    // What was made cannot lose a field: it stays whole; what it has no need of goes.
+    // A created record cannot lose a single field: it stays as a whole. The record below it is reverted.
     let plan = look(&[made]);
     let kept: Vec<_> = plan.kept.iter().map(|kept| (&kept.record, &kept.why)).collect();
     assert_eq!(kept, [(&root(2), &Why::Refused(refusal()))]);

@@ -1,4 +1,4 @@
-//! What the agent's own tools do while an answer is on its way, for clients that asked to know.
+//! Events of the agent's own tools during a response, for clients that request them.
 
 use std::sync::Arc;
 
@@ -12,17 +12,17 @@ use kernel::{RunId, SessionId};
 use providers::model::Part;
 use store::{Entry, ReadExt, StoreError};
 
-/// A tool of the agent's own that was called or has answered.
+/// A tool call that started or ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ToolSeen {
     pub call: String,
-    /// The tool.
+    /// Name of the tool.
     pub name: String,
-    /// `started`, or how it ended.
+    /// `started`, or the result status.
     pub status: &'static str,
 }
 
-/// Watches over the calls of a run.
+/// Follows the tool calls of a run.
 pub(super) struct Activity {
     ws: Ws,
     run: RunId,
@@ -34,7 +34,7 @@ pub(super) struct Activity {
 }
 
 impl Activity {
-    /// Watches from this event on. The ear has to be open before the question is asked.
+    /// Follows a run from this event on. Subscribe `entries` before queueing the request.
     pub fn of(
         ws: &Ws,
         (run, next): (RunId, u32),
@@ -48,7 +48,7 @@ impl Activity {
         }))
     }
 
-    /// Waits until something was called or has answered.
+    /// Waits for a tool call that starts or ends.
     pub async fn more(&mut self) -> Result<Vec<ToolSeen>, StoreError> {
         let own = KeyBuf::of(&self.session);
         loop {
@@ -68,7 +68,7 @@ impl Activity {
         }
     }
 
-    /// What happened since it was read last.
+    /// The events since the last read.
     pub fn read(&mut self) -> Result<Vec<ToolSeen>, StoreError> {
         let (session, from) = (self.session, self.next);
         let events = self.ws.read(|snap| queries::events(snap, session, from, u32::MAX))?;
@@ -85,7 +85,7 @@ impl Activity {
     fn take(&self, kind: EventKind, seen: &mut Vec<ToolSeen>) {
         match kind {
             EventKind::Assistant { parts: Body::Inline(parts), .. } => {
-                // ok: what this version cannot read calls nothing that it could tell of.
+                // ok: parts that this version cannot parse contain no known calls
                 let parts: Vec<Part> = serde_json::from_str(&parts).unwrap_or_default();
                 for part in parts {
                     if let Part::ToolCall { id: call, name, .. } = part
@@ -105,7 +105,7 @@ impl Activity {
     }
 }
 
-/// As [`Activity::more`]; for ever, when nobody asked.
+/// As [`Activity::more`]; pending forever if the client did not request events.
 pub(super) async fn more(activity: &mut Option<Activity>) -> Result<Vec<ToolSeen>, StoreError> {
     match activity {
         Some(activity) => activity.more().await,

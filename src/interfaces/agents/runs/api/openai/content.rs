@@ -1,6 +1,5 @@
-//! What a message is made of: words, pictures and files. A picture or file comes as a `data:` URL, or
-//! by an address, which is asked through the guard before anything is written, where the settings of this
-//! host allow that.
+//! Content of a message: text, pictures and files. A picture or file is a `data:` URL or an address. Addresses are
+//! fetched through the SSRF guard before anything is written, and only if the settings of this host allow fetching.
 
 use axum::http::StatusCode;
 use base64::Engine as _;
@@ -18,38 +17,36 @@ use web::file::clean_name;
 
 use super::error::ChatError;
 
-/// The largest picture.
+/// Size limit of a picture, in bytes.
 const MAX_PICTURE: u64 = 10 * 1024 * 1024;
-/// The largest file.
+/// Size limit of a file, in bytes.
 const MAX_FILE: u64 = 5 * 1024 * 1024;
 
-/// Base64 as clients write it: with its padding or without.
+/// Base64 with or without padding, since clients send both.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// The parts of a message.
+/// The content of a message.
 #[derive(Debug, Default)]
 pub(super) struct Content {
-    /// Its words.
     pub text: String,
-    /// Its pictures and files, in order.
+    /// Pictures and files, in order.
     pub files: Vec<Given>,
 }
 
-/// A picture or file as a client gives it.
+/// A picture or file from the client.
 #[derive(Debug)]
 pub(super) struct Given {
-    /// Its name, if it has one.
     name: Option<String>,
-    /// What its sender says it is.
+    /// The media type that the client declares.
     says: Option<String>,
     want: Want,
     place: Place,
-    /// The field that it came in, for errors.
+    /// The request field that holds the file, for errors.
     param: String,
-    /// Whether it is made here of words: it counts for no limit of files.
+    /// Whether HQ created the file from text. Such files do not count towards the limits.
     ours: bool,
 }
 
@@ -66,16 +63,15 @@ enum Place {
 }
 
 impl Content {
-    /// Words alone.
+    /// Content that is text only.
     pub fn text(text: impl Into<String>) -> Self {
         Self { text: text.into(), files: Vec::new() }
     }
 
-    /// Reads the content of a message: a text, a list of parts, or nothing. `param` says where it
-    /// stands.
+    /// Parses the content of a message: a text, a list of parts, or null. `param` is the path of the field.
     ///
     /// # Errors
-    /// Names the part that cannot be taken.
+    /// Names the part that is not supported.
     pub fn of(content: &Value, param: &str) -> Result<Self, ChatError> {
         let parts = match content {
             Value::Null => return Ok(Self::default()),
@@ -108,7 +104,7 @@ impl Content {
         Ok(Self { text: texts.join("\n"), files })
     }
 
-    /// Its words, with a word for each file that came with it: for a message that was answered before.
+    /// The text with a placeholder for each file, for an earlier message.
     pub fn told(&self) -> String {
         let mut text = self.text.trim().to_owned();
         for file in self.files.iter().filter(|file| !file.ours) {
@@ -124,12 +120,11 @@ impl Content {
     }
 }
 
-/// Something about a file is wrong.
 fn wrong(param: &str, message: impl Into<String>) -> ChatError {
     ChatError { code: "invalid_file".to_owned(), ..ChatError::invalid(param, message) }
 }
 
-/// Nothing is fetched from addresses here.
+/// This host does not fetch from addresses.
 fn not_fetched(param: &str) -> ChatError {
     let text = "nothing is fetched from addresses here: send the picture or file itself, as a `data:` URL; \
                 whoever runs this HQ allows addresses with the setting `openai.fetch_urls` \
@@ -138,7 +133,7 @@ fn not_fetched(param: &str) -> ChatError {
 }
 
 impl Given {
-    /// A text as a file of this name.
+    /// Creates a text file of this name.
     pub fn text(name: &str, text: String) -> Self {
         Self {
             name: Some(name.to_owned()),
@@ -176,7 +171,7 @@ impl Given {
             let data = decoded(data, want, &param)?;
             return Ok(given(source["media_type"].as_str(), Place::Here(data), param));
         }
-        // Chat Completions wrap the address of a picture, or give it bare.
+        // Chat Completions clients send a picture's address wrapped or bare.
         let wrapped = if kind == "image_url" { whole["url"].as_str() } else { None };
         let told = wrapped.or(whole[key].as_str()).or(whole.as_str());
         let address = told.or(whole["file_url"].as_str()).or(source["url"].as_str());
@@ -205,7 +200,7 @@ impl Given {
         self.want.most()
     }
 
-    /// Its bytes.
+    /// Returns the bytes, fetching them if necessary.
     async fn data(&mut self, ws: &Ws) -> Result<Vec<u8>, ChatError> {
         let most = self.most();
         match &mut self.place {
@@ -218,7 +213,7 @@ impl Given {
         }
     }
 
-    /// What the bytes are, when they can be taken.
+    /// Detects the media type from the bytes; an error if the type is not supported.
     fn media_type(&self, data: &[u8]) -> Result<String, ChatError> {
         if data.is_empty() {
             return Err(wrong(&self.param, "the picture or file is empty"));
@@ -238,7 +233,7 @@ impl Given {
         }
     }
 
-    /// The media type of a text, by what its sender says or its name.
+    /// Media type of a text file, from the declared type or the file name.
     fn text_type(&self) -> String {
         let says = self.says.as_deref().unwrap_or_default();
         let says = says.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
@@ -256,7 +251,7 @@ impl Given {
         }
     }
 
-    /// A name to show, when it came without one.
+    /// The file name, or a generated one.
     fn name_for(&self, at: usize, media_type: &str) -> String {
         let ending = match media_type {
             "application/pdf" => "pdf",
@@ -281,7 +276,7 @@ impl Want {
     }
 }
 
-/// Reads a `data:` URL: what it says it is, and its bytes.
+/// Parses a `data:` URL into its declared type and its bytes.
 fn data_url<'t>(
     url: &'t str,
     want: Want,
@@ -311,11 +306,10 @@ fn too_large(most: u64, param: &str) -> ChatError {
     ChatError { param: Some(param.to_owned()), ..error }
 }
 
-/// Fetches what is given by address, looks at the bytes of all, and keeps them; nothing refers to
-/// them yet.
+/// Fetches addresses, checks all bytes and stores them as blobs that nothing references yet.
 ///
 /// # Errors
-/// Names the one that does not come, is no picture or file, or is too large.
+/// Names the file that cannot be fetched, is of another type, or is too large.
 pub(super) async fn keep(ws: &Ws, mut given: Vec<Given>) -> Result<Vec<Attachment>, ChatError> {
     if let Some(over) = given.iter().filter(|one| !one.ours).nth(MAX_ATTACHED) {
         let text = format!("a message has at most {MAX_ATTACHED} pictures and files");
@@ -351,10 +345,10 @@ pub(super) async fn keep(ws: &Ws, mut given: Vec<Given>) -> Result<Vec<Attachmen
     written(put.await)
 }
 
-/// What was written on a thread of its own, or why it could not be.
+/// Converts the result of a write on a blocking thread.
 ///
 /// # Errors
-/// When the disk is full or fails.
+/// The disk is full or failed.
 pub(super) fn written<T>(
     done: Result<std::io::Result<T>, tokio::task::JoinError>,
 ) -> Result<T, ChatError> {

@@ -1,4 +1,4 @@
-//! What a client asks for beside words, in either form: tools of its own, and how the model answers.
+//! Parameters that both OpenAI formats share: client tools and the form of the response.
 
 use std::collections::HashSet;
 
@@ -10,20 +10,20 @@ use kernel::{JsonText, Thinking};
 
 use super::error::ChatError;
 
-/// How many tools a client may have.
+/// Maximum number of client tools.
 const MAX_TOOLS: usize = 128;
-/// The most that they have together, in bytes.
+/// Limit on the total size of the tools, in bytes.
 const MAX_TOOLS_BYTES: usize = 64 * 1024;
-/// The longest schema of an answer, in bytes.
+/// Maximum size of a response schema, in bytes.
 const MAX_SCHEMA: usize = 64 * 1024;
-/// The longest name of a tool.
+/// Maximum length of a tool name.
 const MAX_NAME: usize = 64;
-/// How many texts may end the output.
+/// Maximum number of stop sequences.
 const MAX_STOPS: usize = 4;
-/// The longest of them, in bytes.
+/// Maximum length of a stop sequence, in bytes.
 const MAX_STOP: usize = 256;
 
-/// The fields of a request that say it.
+/// The raw fields of a request.
 #[derive(Debug, Default)]
 pub(super) struct Wishes<'r> {
     /// `tools`.
@@ -32,7 +32,7 @@ pub(super) struct Wishes<'r> {
     pub choice: Option<&'r Value>,
     /// `parallel_tool_calls`.
     pub parallel: Option<bool>,
-    /// The limits of the output, by their names; the first counts.
+    /// Output limits by field name; the first one set applies.
     pub limits: &'r [(&'static str, Option<u64>)],
     /// `temperature`.
     pub temperature: Option<f64>,
@@ -40,15 +40,15 @@ pub(super) struct Wishes<'r> {
     pub top_p: Option<f64>,
     /// `stop`.
     pub stop: Option<&'r Value>,
-    /// The form of the answer, with the name of its field.
+    /// The response format and the name of its field.
     pub form: Option<(&'static str, &'r Value)>,
 }
 
 impl Wishes<'_> {
-    /// What they come to; nothing when nothing is wished.
+    /// Validates the fields. Returns `None` if none is set.
     ///
     /// # Errors
-    /// Names the field that cannot be.
+    /// Names the invalid field.
     pub fn demand(&self) -> Result<Option<Demand>, ChatError> {
         let mut tools = tools(self.tools)?;
         let mut choice = choice(self.choice, &tools)?;
@@ -88,11 +88,10 @@ impl Wishes<'_> {
     }
 }
 
-/// The field in which a form is wrapped.
+/// The field whose format is wrapped in `json_schema`.
 const WRAPPED: &str = "response_format";
 
-/// The form that the words of an answer are to have, wrapped as in Chat Completions or bare as in Responses; nothing
-/// where it is plain text.
+/// Parses the response format, wrapped as in Chat Completions or bare as in Responses. Returns `None` for plain text.
 fn form(param: &str, value: &Value) -> Result<Option<AnswerForm>, ChatError> {
     let invalid = |place: &str, text: String| Err(ChatError::invalid(place, text));
     let described = match value["type"].as_str() {
@@ -111,7 +110,7 @@ fn form(param: &str, value: &Value) -> Result<Option<AnswerForm>, ChatError> {
             return invalid(param, text);
         }
     };
-    // Where nothing is described, it is named as the API of this field has it.
+    // Without a description, the error path follows the API that owns this field.
     let is_bare = value["json_schema"].is_null()
         && (param != WRAPPED || ["name", "schema"].iter().any(|key| !value[*key].is_null()));
     let place = if is_bare { param.to_owned() } else { format!("{param}.json_schema") };
@@ -149,14 +148,14 @@ fn thousandths(name: &str, value: Option<f64>, most: u16) -> Result<Option<u16>,
     if !(0.0..=f64::from(most)).contains(&value) {
         return Err(ChatError::invalid(name, format!("`{name}` is from 0 to {most}")));
     }
-    // Written and read again: there is no lossless way between the two.
+    // Converts through text, since no lossless cast exists.
     Ok(format!("{:.0}", value * 1_000.0).parse().ok())
 }
 
-/// A number that is taken and not used must still make sense.
+/// Validates a number that is accepted but unused.
 ///
 /// # Errors
-/// When it is not from -`most` to `most`.
+/// The number is not between -`most` and `most`.
 pub(super) fn within(name: &str, value: Option<f64>, most: f64) -> Result<(), ChatError> {
     match value {
         Some(value) if !(-most..=most).contains(&value) => {
@@ -182,10 +181,10 @@ fn stops(value: Option<&Value>) -> Result<Vec<String>, ChatError> {
     Ok(texts.into_iter().filter(|text| !text.is_empty()).map(str::to_owned).collect())
 }
 
-/// How much the model is to think, by the word of the field `name`.
+/// The thinking level in the field `name`.
 ///
 /// # Errors
-/// For a word that is none.
+/// The level is unknown.
 pub(super) fn thinking(name: &str, word: Option<&str>) -> Result<Option<Thinking>, ChatError> {
     Ok(Some(match word {
         None => return Ok(None),
@@ -204,7 +203,7 @@ pub(super) fn thinking(name: &str, word: Option<&str>) -> Result<Option<Thinking
     }))
 }
 
-/// Reads tools: functions, wrapped as in Chat Completions or bare as in Responses.
+/// Parses tools: functions, wrapped as in Chat Completions or bare as in Responses.
 fn tools(value: Option<&Value>) -> Result<Vec<ClientTool>, ChatError> {
     let list = match value {
         None | Some(Value::Null) => return Ok(Vec::new()),
@@ -278,7 +277,7 @@ fn choice(value: Option<&Value>, tools: &[ClientTool]) -> Result<ClientChoice, C
         None | Some(Value::Null) => return Ok(ClientChoice::Auto),
         Some(Value::String(word)) => match word.as_str() {
             "auto" => return Ok(ClientChoice::Auto),
-            // Without tools there is nothing to leave out.
+            // Without tools, `none` has no effect.
             "none" if tools.is_empty() => return Ok(ClientChoice::Auto),
             "none" => return Ok(ClientChoice::None),
             "required" => ClientChoice::Required,

@@ -1,4 +1,4 @@
-//! Vectors of texts, by the model that search by meaning uses: on this machine, or behind a connection.
+//! The embeddings endpoint. Uses the model of semantic search, on this machine or behind a connection.
 
 use std::sync::Arc;
 
@@ -17,11 +17,11 @@ use providers::embedding::Purpose;
 
 use super::error::{self, ChatError};
 
-/// The name of the model, which other names stand for, too.
+/// Name of the model; other names are accepted as aliases.
 pub(super) const MODEL: &str = "hq/embed";
-/// The most texts of a request.
+/// Maximum number of texts per request.
 const MOST: usize = 2_048;
-/// How many are embedded before it is looked whether somebody still waits.
+/// Number of texts embedded before checking whether the client is still connected.
 const BATCH: usize = 64;
 
 /// A request for vectors.
@@ -77,7 +77,7 @@ struct Usage {
     total_tokens: usize,
 }
 
-/// What is asked for, checked.
+/// The validated request.
 struct EmbeddingsBody {
     texts: Vec<String>,
     is_base64: bool,
@@ -85,12 +85,11 @@ struct EmbeddingsBody {
 }
 
 impl EmbeddingsRequest {
-    /// Reads a body.
+    /// Parses a request body.
     pub fn read(body: &[u8]) -> Result<Self, ChatError> {
         error::read(body)
     }
 
-    /// The model that it asks for.
     pub fn model(&self) -> &str {
         self.model.trim()
     }
@@ -118,7 +117,7 @@ impl EmbeddingsRequest {
     }
 }
 
-/// Whether a name means the model in use: its own one, or none.
+/// Whether a name selects the model in use: its own name, our alias, or none.
 pub(super) fn is_own(ws: &Ws, far: Option<&Maker>, name: &str) -> bool {
     let is_named = || match far {
         Some(maker) => maker.model == name,
@@ -130,7 +129,7 @@ pub(super) fn is_own(ws: &Ws, far: Option<&Maker>, name: &str) -> bool {
     name.is_empty() || name == MODEL || is_named()
 }
 
-/// No model of this name makes vectors; says which do.
+/// No embedding model has this name; the message lists the valid names.
 pub(super) fn unknown(ws: &Ws, far: Option<&Maker>, name: &str) -> ChatError {
     let own = match far {
         Some(maker) => Some(maker.model.clone()),
@@ -145,7 +144,7 @@ pub(super) fn unknown(ws: &Ws, far: Option<&Maker>, name: &str) -> ChatError {
     ChatError { param: Some("model".to_owned()), ..error }
 }
 
-/// Answers a request; `far` is the model behind a connection that makes vectors in place of the one on this machine.
+/// Responds to a request. `far` is the embedding model behind a connection, used instead of the local one.
 pub(super) async fn embed(
     ws: &Ws,
     far: Option<Maker>,
@@ -179,7 +178,7 @@ async fn on_this_machine(app: &App, asked: &Arc<EmbeddingsBody>) -> Result<Batch
     let mut all = Batch { vectors: Vec::new(), tokens: 0 };
     while all.vectors.len() < asked.texts.len() {
         let (own, app, from) = (asked.clone(), app.clone(), all.vectors.len());
-        // A client that hangs up drops this future, and with it what comes after the batch.
+        // If the client disconnects, this future and the remaining batches are dropped.
         let batch = tokio::task::spawn_blocking(move || vectors(&app, &own, from));
         let batch = batch.await.map_err(|error| failed(error.to_string()))??;
         all.tokens += batch.tokens;
@@ -201,7 +200,7 @@ async fn by_connection(ws: &Ws, maker: &Maker, asked: &EmbeddingsBody) -> Result
     Ok(all)
 }
 
-/// What a connection fails by, for a client: what passes is worth another try.
+/// Converts an error of a connection; a transient error invites a retry.
 fn refused(error: &VectorError) -> ChatError {
     let said = error.to_string();
     let status = match error.kind() {
@@ -217,7 +216,7 @@ fn refused(error: &VectorError) -> ChatError {
     }
 }
 
-/// Whether so many numbers can be had as were asked for.
+/// Checks the requested number of dimensions.
 fn fits(asked: &EmbeddingsBody, length: usize) -> Result<(), ChatError> {
     match asked.dimensions.is_some_and(|wanted| !(1..=length).contains(&wanted)) {
         true => Err(ChatError::invalid("dimensions", format!("must be 1 to {length}"))),
@@ -243,7 +242,7 @@ fn vectors(app: &App, asked: &EmbeddingsBody, from: usize) -> Result<Batch, Chat
     Ok(Batch { vectors, tokens })
 }
 
-/// Keeps the first numbers of a vector, and its length of one.
+/// Truncates a vector and normalises it to length 1.
 fn shorten(vector: &mut Vec<f32>, wanted: usize) {
     vector.truncate(wanted);
     let length = vector.iter().map(|number| number * number).sum::<f32>().sqrt();

@@ -1,4 +1,4 @@
-//! Errors in the shape that clients of the OpenAI API read.
+//! Errors in the format of the OpenAI API.
 
 use axum::body::to_bytes;
 use axum::extract::Request;
@@ -13,42 +13,41 @@ use kernel::{Problem, ProblemKind};
 use web::error::Failure;
 use web::extract::{InputError, object};
 
-/// The header by which the official clients let the server decide about a retry.
+/// Header by which the server tells official clients whether to retry.
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
-/// The largest error of our own that is turned into the other shape.
+/// Size limit of a problem response that is converted, in bytes.
 const MAX_PROBLEM: usize = 256 * 1024;
 
-/// An error for a client of the OpenAI API.
+/// An error in the OpenAI format.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ChatError {
-    /// The status of the answer.
+    /// HTTP status.
     pub status: StatusCode,
-    /// A stable word.
+    /// Stable error code.
     pub code: String,
-    /// The field of the request that is wrong.
+    /// The invalid request field.
     pub param: Option<String>,
-    /// What is wrong and what would be right.
+    /// What is wrong and how to fix it.
     pub message: String,
-    /// Whether the same request may succeed later.
+    /// Whether a retry may succeed.
     pub again: Again,
-    /// In how many seconds, if that is known.
+    /// Seconds until a retry can succeed, if known.
     pub after: Option<u64>,
 }
 
-/// A client does not wait longer by itself; it asks again much sooner, and in vain.
+/// Clients ignore a longer wait and retry much sooner, in vain.
 const PATIENCE: u64 = 60;
 
-/// Whether asking again helps.
+/// Whether a retry helps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Again {
-    /// It may.
+    /// A retry may succeed.
     Later,
     /// The same request fails again.
     Never,
 }
 
 impl ChatError {
-    /// An error with its status.
     pub fn new(status: StatusCode, code: &str, message: impl Into<String>) -> Self {
         let again = match status.as_u16() {
             429 | 502 | 503 => Again::Later,
@@ -58,24 +57,24 @@ impl ChatError {
         Self { status, code, param: None, message, again, after: None }
     }
 
-    /// The same error, which ends in so many seconds.
+    /// Sets the seconds until a retry can succeed.
     pub fn ends_in(self, seconds: u64) -> Self {
         let again = if seconds <= PATIENCE { self.again } else { Again::Never };
         Self { again, after: Some(seconds), ..self }
     }
 
-    /// A request that cannot be served as it is.
+    /// An invalid request.
     pub fn invalid(param: &str, message: impl Into<String>) -> Self {
         let new = Self::new(StatusCode::BAD_REQUEST, "invalid_request", message);
         Self { param: Some(param.to_owned()), ..new }
     }
 
-    /// The same error, after which asking again is of no use.
+    /// Marks a retry as useless.
     pub fn for_good(self) -> Self {
         Self { again: Again::Never, ..self }
     }
 
-    /// The error's body.
+    /// The response body.
     pub fn body(&self) -> Value {
         let Self { status, code, param, message, .. } = self;
         json!({ "error": {
@@ -91,7 +90,7 @@ impl<E: Problem> From<E> for ChatError {
 }
 
 impl ChatError {
-    /// A failure as these clients know it.
+    /// Converts a failure.
     pub(super) fn of(failure: Failure) -> Self {
         let status = match failure.kind {
             ProblemKind::Invalid => StatusCode::BAD_REQUEST,
@@ -103,10 +102,10 @@ impl ChatError {
     }
 }
 
-/// Reads the body of a request.
+/// Parses a request body.
 ///
 /// # Errors
-/// Names the field that does not fit.
+/// Names the invalid field.
 pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, ChatError> {
     object(body).map_err(|InputError { field, message }| {
         let field = if field.is_empty() { "body" } else { &field };
@@ -114,7 +113,7 @@ pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, ChatError> {
     })
 }
 
-/// The word for a status.
+/// The error type for a status.
 fn kind(status: StatusCode) -> &'static str {
     match status.as_u16() {
         401 => "authentication_error",
@@ -146,9 +145,8 @@ impl IntoResponse for ChatError {
     }
 }
 
-/// The layer that gives whatever is refused below `/v1` the shape of this API: by the door, by
-/// guards and by extractors. All answers say how many requests are left, under the names that clients
-/// of this API know.
+/// Middleware that converts error responses below `/v1` (from authentication, guards and extractors) to the OpenAI
+/// format. Adds OpenAI's rate limit headers to all responses.
 pub async fn shape_errors(request: Request, next: Next) -> Response {
     let ours = request.uri().path().starts_with("/v1/");
     let response = next.run(request).await;
@@ -175,7 +173,7 @@ async fn shaped(response: Response) -> Response {
         StatusCode::UNPROCESSABLE_ENTITY => StatusCode::BAD_REQUEST,
         status => status,
     };
-    // What an extractor refuses has no words of ours.
+    // Extractor errors have no message of ours.
     let usual = status.canonical_reason().unwrap_or("refused").to_lowercase();
     let (code, detail) = match (body["code"].as_str(), body["detail"].as_str()) {
         (Some(code), Some(detail)) => (code.to_owned(), detail.to_owned()),
@@ -191,7 +189,7 @@ async fn shaped(response: Response) -> Response {
     shaped
 }
 
-/// Says what the standard headers of limits say once more, as this API does.
+/// Copies the standard rate limit headers to OpenAI's names.
 fn name_limits(headers: &mut HeaderMap) {
     let number = |header: &str, key: &str| {
         let text = headers.get(header)?.to_str().ok()?;

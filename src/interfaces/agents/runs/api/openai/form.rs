@@ -1,4 +1,4 @@
-//! The form of an answer: what is said whole, and what is said piece by piece.
+//! Response formats, whole and streamed.
 
 use serde_json::{Value, json};
 
@@ -8,39 +8,39 @@ use super::activity::ToolSeen;
 use super::error::ChatError;
 use super::turn::{Answer, ClientCall, Spent};
 
-/// What every part of an answer says.
+/// The common part of a response.
 #[derive(Clone, Debug)]
 pub(super) struct Head {
-    /// The run and where the answer begins in it, after `chatcmpl_` or `resp_`.
+    /// The run and the response's position in it, without the prefix `chatcmpl_` or `resp_`.
     pub id: String,
-    /// When it began, in seconds since 1970.
+    /// Start of the response, in Unix seconds.
     pub created: i64,
-    /// The model as it was asked for.
+    /// The model name as requested.
     pub model: String,
 }
 
-/// How an answer is put into words for a client. What is given as text are server-sent events.
+/// Formats a response for a client. Methods that return text return server-sent events.
 pub(super) trait Form: Send {
-    /// The whole answer.
+    /// The whole response.
     fn whole(&self, answer: &Answer) -> Value;
-    /// Before the first word.
+    /// Before the first text.
     fn begin(&mut self) -> String;
-    /// More words.
+    /// Further text.
     fn more(&mut self, text: &str) -> String;
-    /// After the last word.
+    /// After the last text.
     fn end(&mut self, answer: &Answer) -> String;
-    /// A tool of the agent's own was called or has answered.
+    /// One of the agent's own tools was called or has returned.
     fn tool(&mut self, _seen: &ToolSeen) -> String {
         String::new()
     }
-    /// There is no answer.
+    /// The response failed.
     fn failed(&mut self, error: &ChatError) -> String;
 }
 
-/// How much of the arguments of a call goes into one event, in bytes.
+/// Size of an arguments chunk, in bytes.
 const PIECE: usize = 256;
 
-/// Arguments of a call in the pieces in which they are sent.
+/// Splits call arguments into chunks.
 pub(super) fn pieces(mut text: &str) -> impl Iterator<Item = &str> {
     std::iter::from_fn(move || {
         let piece = cut(text, PIECE);
@@ -49,7 +49,7 @@ pub(super) fn pieces(mut text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// One server-sent event without a name.
+/// A server-sent event without a name.
 pub(super) fn data(value: &Value) -> String {
     format!("data: {value}\n\n")
 }
@@ -57,12 +57,11 @@ pub(super) fn data(value: &Value) -> String {
 /// Chat Completions.
 pub(super) struct Chat {
     head: Head,
-    /// Whether a stream ends with its usage.
+    /// Whether a stream ends with a usage chunk.
     usage: bool,
 }
 
 impl Chat {
-    /// Answers in this form.
     pub fn new(head: Head, usage: bool) -> Self {
         Self { head, usage }
     }
@@ -79,7 +78,7 @@ impl Chat {
         data(&self.chunk(&json!([{ "index": 0, "delta": delta, "finish_reason": finish }])))
     }
 
-    /// A call: what it is, then its arguments piece by piece.
+    /// A tool call: its header, then its arguments in chunks.
     fn call(&self, index: usize, call: &ClientCall) -> String {
         let ClientCall { id, name, arguments } = call;
         let one = |call: &Value| self.delta(&json!({ "tool_calls": [call] }), None);

@@ -1,9 +1,9 @@
-//! The OpenAI-compatible API: an agent behind the model's name, `hq/<agent>`.
+//! The OpenAI-compatible API. The model name `hq/<agent>` selects an agent.
 //!
-//! A question is talk: it becomes a queued input of a session and is answered by a run, exactly as
-//! a chat message is. One write makes the session, the input and the run; the answer is read from
-//! the session when the store says that the run has ended. With an `Idempotency-Key` the run is asked
-//! for once: a repeat waits for it, or has its answer again. Mounted at `/v1`.
+//! A request becomes a queued input of a session, and a run answers it, exactly as with a chat message. One write
+//! creates the session, the input and the run. The response is read from the session once the store reports that the
+//! run has ended. With an `Idempotency-Key` only one run is started: a repeat waits for that run or gets its answer.
+//! Mounted at `/v1`.
 
 mod activity;
 mod content;
@@ -55,10 +55,9 @@ use stream::Telling;
 use talk::{Remembers, Talk, Target, Thread, header, unknown_model};
 use turn::{StopOnDrop, Turn};
 
-/// The largest body.
+/// Size limit of a request body, in bytes.
 const MAX_BODY: usize = 20 * 1024 * 1024;
 
-/// Routes below `/v1`.
 #[must_use]
 pub fn routes() -> Routes {
     Routes::new()
@@ -175,7 +174,7 @@ async fn model(ws: Ws, Path(id): Path<String>) -> Result<Response, ChatError> {
     Ok(axum::Json(Model::of(asked, &agent)).into_response())
 }
 
-/// The agent that is meant.
+/// Resolves a target to an agent that is not archived.
 fn find(ws: &Ws, target: &Target, asked: &str) -> Result<Agent, ChatError> {
     let found = match target {
         Target::Default => agents(ws)?.into_iter().next(),
@@ -194,41 +193,39 @@ fn find(ws: &Ws, target: &Target, asked: &str) -> Result<Agent, ChatError> {
     }
 }
 
-/// A question in either form.
+/// A request, independent of its format.
 struct Question {
-    /// The model as it was asked for.
+    /// The model name as requested.
     model: String,
-    /// Who asks.
+    /// The client's `user` field.
     user: Option<String>,
-    /// The run that answered before.
+    /// The run of the previous response.
     previous: Option<RunId>,
-    /// What was said.
     talk: Talk,
-    /// What is asked for beside words.
+    /// Requested tools, limits and output format.
     demand: Option<Demand>,
-    /// The field that says which form the answer has.
+    /// The field that sets the output format, for errors.
     form: &'static str,
-    /// How much the model is to think.
     thinking: Option<Thinking>,
-    /// Whether the answer comes piece by piece.
+    /// Whether the response is streamed.
     streams: bool,
-    /// Whether its run goes on when the client hangs up.
+    /// Whether the run continues after the client disconnects.
     stays: bool,
 }
 
-/// A question that has its place. It is kept for a repeat with the same key.
+/// A request that was queued. Stored so that a repeat with the same key finds it.
 #[derive(Serialize, Deserialize)]
 struct PlacedRequest {
-    /// The message.
+    /// The queued message.
     input: InputId,
     run: RunId,
-    /// The first event of the run that belongs to the answer, and model calls before it.
+    /// The first event of the run that belongs to the response, and the number of model calls before it.
     since: (u32, u32),
-    /// Whether the run ends when the client hangs up: the session was made for this call alone.
+    /// Whether the run ends when the client disconnects, because the session was made for this call only.
     bound: bool,
-    /// What the answer is named by.
+    /// The id of the response.
     name: String,
-    /// When it was asked, in seconds since 1970.
+    /// Time of the request, in Unix seconds.
     created: i64,
 }
 
@@ -296,7 +293,7 @@ async fn respond(
     answer(ws, (who, alive), &headers, once, question, |head| Box::new(request.form(head))).await
 }
 
-/// Asks, waits and answers in the form that `form` makes.
+/// Queues the request, waits for the run and responds in the format that `form` creates.
 async fn answer(
     ws: Ws,
     (who, alive): (Person, Alive),
@@ -309,9 +306,9 @@ async fn answer(
         return Err(turn::closing());
     }
     let keyed = once.is_keyed();
-    // Whoever has a key asks again when the connection breaks.
+    // A client with a key repeats the request after a broken connection.
     question.stays = keyed || header(headers, "detach") == Some("true");
-    // Both ears are open before the question is asked, so that nothing of its answer is missed.
+    // Subscribe before queueing the request, so that no part of the response is missed.
     let (entries, pieces) = (ws.store.subscribe(), ws.live.subscribe());
     let tells = question.streams && header(headers, "events") == Some("tools");
     let steps = tells.then(|| ws.store.subscribe());
@@ -357,10 +354,10 @@ async fn answer(
     Ok(axum::Json(form.whole(&answer)).into_response())
 }
 
-/// What was asked with the same key before.
+/// Finds the earlier request with the same key.
 ///
 /// # Errors
-/// When it was something else, or nothing is left of its run.
+/// The earlier request was different, or its run no longer exists.
 fn asked_before(ws: &Ws, once: &Once) -> Result<Option<PlacedRequest>, ChatError> {
     let found = ws.read(|snap| -> Result<_, StoreError> {
         let Some(asked) = once.answered::<PlacedRequest>(snap)? else { return Ok(None) };
@@ -377,7 +374,7 @@ fn asked_before(ws: &Ws, once: &Once) -> Result<Option<PlacedRequest>, ChatError
     }
 }
 
-/// Finds whom the question is for, and gives it its place.
+/// Selects the agent and the session and queues the request.
 async fn begin(
     ws: &Ws,
     who: &Person,
@@ -399,7 +396,7 @@ async fn begin(
         return Err(ChatError::new(StatusCode::SERVICE_UNAVAILABLE, reason, text));
     }
     if let Some(place) = ws.read(|snap| elsewhere::silent(ws, snap, agent.id))? {
-        // A program waits for nobody: people write in the chat, where it is kept.
+        // API clients do not wait for a silent host. In the chat, a person's message is stored until the host is back.
         let text = format!(
             "{} works on {}, of which nothing is heard; ask again when it is back",
             agent.name, place.label
@@ -423,7 +420,7 @@ async fn begin(
     }
 }
 
-/// The model that a program chooses for its call: who may set that of agents may, and it has to be there.
+/// The model override of a request. Requires `Can::Agents` and an existing model.
 fn chosen(ws: &Ws, who: &Person, name: &str) -> Result<String, ChatError> {
     if !who.access.may(Can::Agents) {
         let text = "a model is chosen by those who manage agents; leave `x-hq-model` out";
@@ -442,7 +439,7 @@ fn chosen(ws: &Ws, who: &Person, name: &str) -> Result<String, ChatError> {
     }
 }
 
-/// Queues the question in its session, in one write.
+/// Queues the request in its session, in one write.
 async fn ask(
     ws: &Ws,
     who: &Person,
@@ -500,7 +497,7 @@ async fn ask(
     Ok(ws.write(who, say).await?)
 }
 
-/// Refuses a form that the model which is to answer cannot be held to.
+/// Rejects an output format that the selected model does not support.
 fn takes_form(
     ws: &Ws,
     agent: &Agent,
@@ -509,7 +506,7 @@ fn takes_form(
 ) -> Result<(), ChatError> {
     let wish = MessageOptions { model, thinking: None };
     let choice = ws.read(|snap| in_session(snap, session, agent, None, wish))?;
-    // ok: why a connection cannot be used its run says.
+    // ok: the run reports why a connection cannot be used.
     let Ok(provider) = connections::with_key(ws, choice.connection, 0) else { return Ok(()) };
     if provider.takes_format(&choice.model, &connections::format_of(form)) {
         return Ok(());
@@ -523,7 +520,7 @@ fn takes_form(
     Err(ChatError::invalid(param, text))
 }
 
-/// The key of the session in which a run of this agent has answered this person's programs.
+/// The key of the session in which this run answered an API request of this person to this agent.
 fn session_of(
     snap: &dyn Read,
     run: RunId,

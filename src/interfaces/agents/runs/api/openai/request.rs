@@ -1,4 +1,4 @@
-//! What a client asks in the form of Chat Completions.
+//! Requests of the OpenAI Chat Completions API.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -122,10 +122,10 @@ pub(super) struct FunctionMade {
 }
 
 impl ChatRequest {
-    /// Reads a body.
+    /// Parses a request body.
     ///
     /// # Errors
-    /// Names what is wrong.
+    /// Names the invalid field.
     pub fn read(body: &[u8]) -> Result<Self, ChatError> {
         let request: Self = read(body)?;
         request.check()?;
@@ -157,18 +157,18 @@ impl ChatRequest {
         Ok(())
     }
 
-    /// How much the model is to think.
+    /// The requested thinking level.
     ///
     /// # Errors
-    /// For a word that is none.
+    /// The level is unknown.
     pub fn thinking(&self) -> Result<Option<Thinking>, ChatError> {
         thinking("reasoning_effort", self.reasoning_effort.as_deref())
     }
 
-    /// What is asked for beside words.
+    /// The requested tools, limits and output format.
     ///
     /// # Errors
-    /// Names the field that cannot be.
+    /// Names the invalid field.
     pub fn demand(&self) -> Result<Option<Demand>, ChatError> {
         let limits = [
             ("max_completion_tokens", self.max_completion_tokens),
@@ -187,12 +187,12 @@ impl ChatRequest {
         wishes.demand()
     }
 
-    /// Whether the answer comes piece by piece.
+    /// Whether the client requests a stream.
     pub fn streams(&self) -> bool {
         self.stream == Some(true)
     }
 
-    /// Whether a stream ends with its usage.
+    /// Whether a stream ends with a usage chunk.
     pub fn wants_usage(&self) -> bool {
         self.stream_options.as_ref().and_then(|options| options.include_usage) == Some(true)
     }
@@ -200,7 +200,7 @@ impl ChatRequest {
     /// The conversation.
     ///
     /// # Errors
-    /// When a part of a message cannot be taken.
+    /// A part of a message is not supported.
     pub fn talk(&self) -> Result<Talk, ChatError> {
         let mut talk = Talk::new("messages");
         for (at, message) in self.messages.iter().enumerate() {
@@ -266,7 +266,7 @@ mod tests {
                 Earlier::Answered { text: "Hello!".into(), calls: Vec::new() },
             ]
         );
-        // The instructions are those of this question, whatever the session was told before.
+        // The instructions of this request apply, whatever the session received before.
         assert_eq!(
             input(talk, Remembers::Everything),
             format!("{instructions}\n\n# What is said now\nWhat is open?")
@@ -441,7 +441,7 @@ mod tests {
         let last = Earlier::Answered { text: "answer 99".into(), calls: Vec::new() };
         assert_eq!(before.last(), Some(&last));
         assert!(120 < before.len() && before.len() < 130, "{}", before.len());
-        // What goes goes in large steps, so that the next questions begin alike.
+        // Messages are dropped in large steps, so that the next requests share a prefix.
         all.push(json!({ "role": "assistant", "content": "later" }));
         all.push(json!({ "role": "user", "content": "and now" }));
         let next = read(&json!({ "model": "hq", "messages": all })).unwrap();

@@ -1,5 +1,5 @@
-//! The form of the Responses API: what a client asks in it, and what it is answered. Streams follow
-//! the order of events of the OpenAI API: the response, its one message, the message's one text.
+//! The OpenAI Responses API: its requests and responses. Streams follow OpenAI's order of events: the response, its one
+//! message, the message's one text.
 
 use axum::http::StatusCode;
 use schemars::JsonSchema;
@@ -17,7 +17,7 @@ use super::form::{Form, Head, data, pieces};
 use super::talk::{Speaker, Talk};
 use super::turn::{Answer, ClientCall, Spent};
 
-/// What the id of a response begins with; the run's follows.
+/// Prefix of a response id; the run's id follows.
 const ID: &str = "resp_";
 
 /// A request for a response.
@@ -83,10 +83,10 @@ struct Reasoning {
 }
 
 impl ResponsesRequest {
-    /// Reads a body.
+    /// Parses a request body.
     ///
     /// # Errors
-    /// Names what is wrong.
+    /// Names the invalid field.
     pub fn read(body: &[u8]) -> Result<Self, ChatError> {
         let request: Self = read(body)?;
         if request.background == Some(true) {
@@ -96,19 +96,19 @@ impl ResponsesRequest {
         Ok(request)
     }
 
-    /// How much the model is to think.
+    /// The requested thinking level.
     ///
     /// # Errors
-    /// For a word that is none.
+    /// The level is unknown.
     pub fn thinking(&self) -> Result<Option<Thinking>, ChatError> {
         let effort = self.reasoning.as_ref().and_then(|reasoning| reasoning.effort.as_deref());
         thinking("reasoning.effort", effort)
     }
 
-    /// What is asked for beside words.
+    /// The requested tools, limits and output format.
     ///
     /// # Errors
-    /// Names the field that cannot be.
+    /// Names the invalid field.
     pub fn demand(&self) -> Result<Option<Demand>, ChatError> {
         let wishes = Wishes {
             tools: self.tools.as_ref(),
@@ -123,18 +123,18 @@ impl ResponsesRequest {
         wishes.demand()
     }
 
-    /// Whether the answer comes piece by piece.
+    /// Whether the client requests a stream.
     pub fn streams(&self) -> bool {
         self.stream == Some(true)
     }
 
-    /// The run that answered before.
+    /// The run of the previous response.
     ///
     /// # Errors
-    /// When this is no id of a response.
+    /// The id is not a response id.
     pub fn previous(&self) -> Result<Option<RunId>, ChatError> {
         let Some(id) = self.previous_response_id.as_deref() else { return Ok(None) };
-        // What follows the run says where in it the answer began.
+        // The part after the run's id says where in the run the response began.
         let run = id.strip_prefix(ID).and_then(|rest| rest.split('_').next()?.parse().ok());
         run.map(Some).ok_or_else(|| no_response(id))
     }
@@ -142,7 +142,7 @@ impl ResponsesRequest {
     /// The conversation.
     ///
     /// # Errors
-    /// When an item can be neither taken nor passed over.
+    /// An item is neither supported nor ignorable.
     pub fn talk(&self) -> Result<Talk, ChatError> {
         let mut talk = Talk::with_instructions("input", self.instructions.as_deref());
         let items = match &self.input {
@@ -172,7 +172,7 @@ impl ResponsesRequest {
                     let word = |key: &str| item[key].as_str().unwrap_or_default();
                     talk.called(word("call_id"), word("name"), word("arguments"));
                 }
-                // What the model thought, and what the session has anyway.
+                // Reasoning, and items that the session already has.
                 "reasoning" | "item_reference" => {}
                 other => {
                     let text = format!("items of type \"{}\" are not supported", cut(other, 40));
@@ -183,7 +183,7 @@ impl ResponsesRequest {
         Ok(talk)
     }
 
-    /// The form of its answer.
+    /// The response writer for this request.
     pub fn form(&self, head: Head) -> Responses {
         let or = |value: Option<&Value>, usual: Value| match value {
             None | Some(Value::Null) => usual,
@@ -209,7 +209,7 @@ impl ResponsesRequest {
     }
 }
 
-/// There is no such response of this person and agent.
+/// No such response exists for this person and agent.
 pub(super) fn no_response(id: &str) -> ChatError {
     let message = format!(
         "there is no response \"{}\" of yours with this agent; leave `previous_response_id` out",
@@ -219,15 +219,15 @@ pub(super) fn no_response(id: &str) -> ChatError {
     ChatError { param: Some("previous_response_id".to_owned()), ..new }
 }
 
-/// An answer as a response.
+/// Writes an answer in the format of the Responses API.
 pub(super) struct Responses {
     head: Head,
     previous: Option<String>,
-    /// What was asked, which is told again.
+    /// Request fields that the response repeats.
     echo: Value,
-    /// What a stream has said; none before its message has begun.
+    /// Text streamed so far; `None` before the message begins.
     told: Option<String>,
-    /// The number of the next event of a stream.
+    /// Sequence number of the next stream event.
     sequence: u64,
 }
 
@@ -270,7 +270,7 @@ impl Responses {
         })
     }
 
-    /// One numbered event.
+    /// Formats one numbered event.
     fn event(&mut self, name: &str, body: Value) -> String {
         let mut body = body;
         body["type"] = name.into();
@@ -279,13 +279,13 @@ impl Responses {
         format!("event: {name}\n{}", data(&body))
     }
 
-    /// One event of an item of the output.
+    /// Formats one event of an output item.
     fn item_event(&mut self, name: &str, at: usize, item: &Value) -> String {
         let name = format!("response.output_item.{name}");
         self.event(&name, json!({ "output_index": at, "item": item }))
     }
 
-    /// One event of the text of the message, which is the first item.
+    /// Formats one event of the message's text; the message is output item 0.
     fn text_event(&mut self, name: &str, key: &str, value: Value) -> String {
         let mut body = json!({
             "item_id": self.message_id(), "output_index": 0, "content_index": 0,
@@ -297,7 +297,7 @@ impl Responses {
         self.event(name, body)
     }
 
-    /// The message begins.
+    /// Begins the message.
     fn open(&mut self) -> String {
         self.told = Some(String::new());
         let item = self.message("in_progress", None);
@@ -308,7 +308,7 @@ impl Responses {
         .concat()
     }
 
-    /// All events of a call.
+    /// All events of a tool call.
     fn call(&mut self, at: usize, call: &ClientCall) -> String {
         let whole = item_of(call, "completed");
         let mut begun = whole.clone();
@@ -333,7 +333,7 @@ impl Responses {
     }
 }
 
-/// A call as an item of the output.
+/// A tool call as an output item.
 fn item_of(call: &ClientCall, status: &str) -> Value {
     let ClientCall { id, name, arguments } = call;
     let rest = id.strip_prefix("call_").unwrap_or(id);
@@ -347,20 +347,20 @@ fn part(text: &str) -> Value {
     json!({ "type": "output_text", "text": text, "annotations": [] })
 }
 
-/// How a response stands that is not whole.
+/// Status of an incomplete response.
 const INCOMPLETE: &str = "incomplete";
 
-/// How a response stands.
+/// Status of a response.
 #[derive(Clone, Copy)]
 enum Status {
-    /// In this word.
+    /// This status.
     Plain(&'static str),
-    /// Not whole, for this reason.
+    /// Incomplete, for this reason.
     Incomplete(&'static str),
 }
 
 impl Status {
-    /// How one stands whose answer ended so.
+    /// The status for an answer's finish reason.
     fn of(answer: &Answer) -> Self {
         match answer.finish {
             "length" => Self::Incomplete("max_output_tokens"),
@@ -410,7 +410,7 @@ impl Form for Responses {
             out.push_str(&self.open());
         }
         let mut output = Vec::new();
-        // What was said before a tool belongs to the message as the client has it.
+        // In the client's view, text before a tool call belongs to the message.
         if let Some(told) = self.told.take() {
             let item = self.message(status.word(), Some(&told));
             out.push_str(&self.text_event(

@@ -1,4 +1,4 @@
-//! A client answers calls of its tools: the run that waits for them goes on.
+//! Resumes a run with the client's results of its tool calls.
 
 use app::Ws;
 use features::agents::model::Agent;
@@ -17,11 +17,11 @@ use super::content;
 use super::error::ChatError;
 use super::{PlacedRequest, Question};
 
-/// Gives results to the run that waits for them. Nothing when no run of this person and agent does:
-/// then they are a part of what is said.
+/// Passes results to the run that waits for them. Returns `None` if no run of this person and agent waits; then the
+/// results are part of the conversation.
 ///
 /// # Errors
-/// When one is missing, or others were given before.
+/// A result is missing, or results were already given.
 pub(super) async fn go_on(
     ws: &Ws,
     who: &Person,
@@ -61,14 +61,14 @@ pub(super) async fn go_on(
     Ok(Some(ws.write(who, answer).await?))
 }
 
-/// The one run that all of them are for.
+/// The run that all results belong to.
 fn one_run(results: &[(String, String)]) -> Option<RunId> {
     let mut runs = results.iter().map(|(id, _)| client::run_of(id));
     let first = runs.next()??;
     runs.all(|run| run == Some(first)).then_some(first)
 }
 
-/// Takes secrets out, and puts what is long into blobs.
+/// Redacts secrets and stores long results as blobs.
 async fn kept(ws: &Ws, results: Vec<(String, String)>) -> Result<Vec<ClientResult>, ChatError> {
     let own = ws.clone();
     let kept = tokio::task::spawn_blocking(move || {

@@ -1,4 +1,4 @@
-//! An answer piece by piece, as server-sent events.
+//! Streams a response as server-sent events.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -20,33 +20,32 @@ use super::error::ChatError;
 use super::form::Form;
 use super::turn::{StopOnDrop, Turn};
 
-/// A sign of life so often while nothing is said.
+/// Interval of keep-alive comments.
 const BEAT: Duration = web::sse::BEAT;
-/// How many chunks may wait for a slow client; then pieces are gathered by the hub.
+/// Number of chunks queued for a slow client; beyond that the hub merges pieces.
 const WAITING: usize = 64;
 
-/// What a stream is made of.
+/// Inputs of a stream.
 pub(super) struct Telling {
-    /// The question.
     pub turn: Turn,
-    /// Running text.
+    /// The text as the model writes it.
     pub pieces: Receiver<Arc<Piece>>,
-    /// How it is put into words.
+    /// The response format.
     pub form: Box<dyn Form>,
-    /// For a session made for this call alone.
+    /// Stops the run if the client disconnects, for a session made for this request only.
     pub guard: Option<StopOnDrop>,
-    /// For a client that wants to know what the agent's own tools do.
+    /// For a client that requests events of the agent's own tools.
     pub activity: Option<Activity>,
-    /// Whether the answer has a form: then it is said at the end, and nothing that was said on the way to it.
+    /// Whether a response format was requested: then only the final text is sent, at the end.
     pub formed: bool,
 }
 
-/// Answers with a stream that a task of its own fills.
+/// Responds with a stream that a spawned task fills.
 pub(super) fn answer(telling: Telling) -> Response {
     let (out, chunks) = mpsc::channel::<Bytes>(WAITING);
     let app = telling.turn.ws.app.clone();
     app.spawn("stream of an answer", async move {
-        // ok: the client has gone, and the guard knows.
+        // ok: the client has disconnected, and the guard stops the run.
         let _ = tell(telling, out).await;
     });
     let chunks = stream::unfold(chunks, |mut chunks| async move {
@@ -59,7 +58,7 @@ pub(super) fn answer(telling: Telling) -> Response {
     response
 }
 
-/// The client has gone.
+/// The client has disconnected.
 struct Gone;
 
 async fn send(out: &mpsc::Sender<Bytes>, events: String) -> Result<(), Gone> {
@@ -106,7 +105,7 @@ async fn tell(telling: Telling, out: mpsc::Sender<Bytes>) -> Result<(), Gone> {
             },
             ended = turn.ended() => break ended,
             _ = beat.tick() => {
-                // A token may have come to its end, which nothing tells of.
+                // No event reports an expired token.
                 if let Err(error) = turn.check() {
                     break Err(error);
                 }
@@ -114,7 +113,7 @@ async fn tell(telling: Telling, out: mpsc::Sender<Bytes>) -> Result<(), Gone> {
             }
         }
     };
-    // A run that was made for this call alone goes on for nobody when there will be no answer.
+    // Without a response, a run made for this request only is stopped.
     if let Some(guard) = guard.as_mut().filter(|_| ended.is_ok()) {
         guard.disarm();
     }
@@ -138,35 +137,35 @@ fn tool_lines(form: &mut dyn Form, seen: &[ToolSeen]) -> String {
     seen.iter().map(|seen| form.tool(seen)).collect()
 }
 
-/// What came of a piece.
+/// What to do with a piece.
 #[derive(Debug, PartialEq, Eq)]
 enum Took {
-    /// Say this.
+    /// Send this text.
     Text(String),
-    /// Nothing to say.
+    /// Nothing to send.
     Nothing,
-    /// Pieces are missing: ask for the block.
+    /// Pieces are missing: read the whole block.
     Gap,
 }
 
-/// What the client has been told of the block that is being written. A run that is taken up again begins the block of its
-/// call anew; what was said already is not said twice.
+/// Text of the current block that the client has received. A resumed run starts the block of its call again; text
+/// already sent is not repeated.
 #[derive(Default)]
 struct Relay {
     step: Option<u32>,
     /// The block as the model writes it.
     block: String,
-    /// What the client has of it.
+    /// The part that was sent.
     told: String,
-    /// Whether anything was said before this block.
+    /// Whether text was sent before this block.
     before: bool,
 }
 
 impl Relay {
-    /// Takes a piece of the run of a turn. The first one of another call comes after the end of the one before was written.
+    /// Processes a piece. The first piece of another call arrives after the end of the previous call was written.
     ///
     /// # Errors
-    /// When that broke off, and words of it were told.
+    /// The previous call broke off after some of its text was sent.
     fn take_of(&mut self, turn: &Turn, piece: &Piece) -> Result<Took, ChatError> {
         if self.step != Some(piece.step) && !self.told.is_empty() {
             turn.check_told()?;
@@ -195,7 +194,7 @@ impl Relay {
         self.say()
     }
 
-    /// What of the block the client does not have.
+    /// The part of the block that was not sent yet.
     fn say(&mut self) -> Took {
         if self.told.starts_with(&self.block) {
             return Took::Nothing;
@@ -209,7 +208,7 @@ impl Relay {
         Took::Text(text)
     }
 
-    /// What of the final words the client does not have.
+    /// The part of the final text that was not sent yet.
     fn rest(&mut self, text: &str) -> Option<String> {
         if text.is_empty() {
             return None;

@@ -1,5 +1,5 @@
-//! A conversation as a program keeps it: what was said before, and what is said now as one input of a session. Which
-//! agent it goes to, and which session.
+//! A conversation as an API client sends it: the earlier messages, and the new ones as one input of a session. Also
+//! selects the agent and the session.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
@@ -17,44 +17,43 @@ use kernel::{AccountId, RunId};
 use super::content::{Content, Given};
 use super::error::ChatError;
 
-/// The longest input that is made of what is said now, in bytes.
+/// Longest input made of the new messages, in bytes.
 const MAX_INPUT: usize = MAX_TEXT - 1024;
-/// How much of what is said now stands in the message itself, in bytes: as much as when it was said before.
+/// How much of a new message is inlined, in bytes; the same as for earlier messages.
 const INLINE: usize = MAX_EARLIER;
-/// How many messages of what was said before a model is shown, and how much of them, in bytes; the oldest give way.
+/// Limits on the earlier messages that a model receives: their number, and their size in bytes. The oldest are dropped.
 const MOST_BEFORE: usize = 500;
 const MOST_BYTES: usize = 1024 * 1024;
-/// The words for a run that is given nothing but results of its calls.
+/// Input text for a run that receives only tool results.
 const GO_ON: &str = "The results of your calls stand above; go on.";
-/// What stands before an answer with which a conversation begins: providers want somebody's words first.
+/// Placed before a conversation that begins with an assistant message: providers require a user message first.
 const BEGAN: &str = "[The conversation begins with your words.]";
-/// The name of the file that holds what was said before, when a model is not shown all of it.
+/// File with the earlier messages, if the model does not receive all of them.
 const CONVERSATION: &str = "conversation.md";
-/// The name of the one that holds all long messages, when there are many.
+/// File with all long messages, if there are many.
 const MESSAGES: &str = "messages.md";
 
-/// What was said, oldest first.
+/// The messages, oldest first.
 #[derive(Debug)]
 pub(super) struct Talk {
-    /// The field that it came in, for errors.
+    /// The request field that holds the messages, for errors.
     param: &'static str,
     said: Vec<Said>,
-    /// How often each id of a call came, as its sender knows it.
+    /// How often each call id occurred, by the client's id.
     times: HashMap<String, usize>,
-    /// The calls of the last answer that have no result yet, by the ids that their sender knows.
+    /// The calls of the last assistant message without a result, by the client's id.
     open: HashMap<String, VecDeque<String>>,
 }
 
-/// One message.
 #[derive(Debug)]
 struct Said {
     who: Speaker,
     content: Content,
-    /// The call whose result it is, as its sender says.
+    /// The client's id of the call whose result this is.
     result_of: Option<String>,
-    /// The call of the last answer that it answers.
+    /// Our id of the call in the last assistant message that this answers.
     answers: Option<String>,
-    /// The calls that the model made then.
+    /// The tool calls of an assistant message.
     calls: Vec<EarlierCall>,
 }
 
@@ -63,7 +62,7 @@ impl Said {
         Self { who, content, result_of: None, answers: None, calls: Vec::new() }
     }
 
-    /// How much of it a model is shown, in bytes.
+    /// Bytes of this message that a model receives.
     fn bytes(&self) -> usize {
         let calls = self.calls.iter().map(|call| call.arguments.len());
         self.content.text.len().min(INLINE) + calls.sum::<usize>()
@@ -71,12 +70,11 @@ impl Said {
 }
 
 impl Talk {
-    /// Nothing yet.
     pub fn new(param: &'static str) -> Self {
         Self { param, said: Vec::new(), times: HashMap::new(), open: HashMap::new() }
     }
 
-    /// The same, with instructions.
+    /// Creates a conversation that begins with instructions, if there are any.
     pub fn with_instructions(param: &'static str, instructions: Option<&str>) -> Self {
         let instructions = instructions.map(str::trim).filter(|text| !text.is_empty());
         let mut talk = Self::new(param);
@@ -86,14 +84,14 @@ impl Talk {
         talk
     }
 
-    /// Adds what somebody said.
+    /// Appends a message.
     pub fn say(&mut self, who: Speaker, content: Content) {
         self.open.clear();
         self.said.push(Said::new(who, content));
     }
 
-    /// Adds the result of a call of the client's tools. One that answers no call of the last answer is told in words:
-    /// every provider would refuse it.
+    /// Appends the result of a client tool call. A result without a matching call in the last assistant message becomes
+    /// text, because every provider would reject it.
     pub fn give(&mut self, call: &str, content: Content) {
         let own = sound_id(call);
         let answers = self.open.get_mut(&own).and_then(VecDeque::pop_front);
@@ -104,8 +102,8 @@ impl Talk {
         self.said.push(Said { result_of: Some(own), answers, ..said });
     }
 
-    /// Adds a call of a tool that was made before, to the answer that was said last. Providers want each id once:
-    /// a second call with one gets another.
+    /// Adds an earlier tool call to the last assistant message. Providers require unique ids, so a repeated id is
+    /// replaced.
     pub fn called(&mut self, id: &str, name: &str, arguments: &str) {
         if self.said.last().is_none_or(|last| last.who != Speaker::Assistant) {
             self.say(Speaker::Assistant, Content::text(""));
@@ -125,8 +123,7 @@ impl Talk {
         }
     }
 
-    /// The results that are given now: the id of each call and its text; none when something else than
-    /// results is said first.
+    /// The leading new tool results, as call id and text. Stops at the first other message, except system messages.
     pub fn results(&self) -> Vec<(String, String)> {
         let now = self.said[self.now_from()..].iter();
         let given = now
@@ -135,7 +132,7 @@ impl Talk {
         given.collect()
     }
 
-    /// What is said now beside results of tools.
+    /// The text of the new user messages, without tool results.
     pub fn said_besides(&self) -> String {
         let now = self.said[self.now_from()..].iter();
         let words =
@@ -143,21 +140,21 @@ impl Talk {
         words.collect::<Vec<_>>().join("\n\n").trim().to_owned()
     }
 
-    /// Where what is said now begins: behind the last answer.
+    /// Index of the first new message: the one after the last assistant message.
     fn now_from(&self) -> usize {
         let last = self.said.iter().rposition(|said| said.who == Speaker::Assistant);
         last.map_or(0, |at| at + 1)
     }
 
-    /// Takes the pictures and files of what is said now. Those of earlier messages were seen then.
+    /// Takes the pictures and files of the new messages. The model already received those of earlier messages.
     pub fn take_files(&mut self) -> Vec<Given> {
         let from = self.now_from();
         let now = self.said[from..].iter_mut();
         now.flat_map(|said| std::mem::take(&mut said.content.files)).collect()
     }
 
-    /// Puts what is too long for one message into files beside it, so that nothing is lost of it: what was said
-    /// before as a whole, and each long message of now, whose beginning and end stay.
+    /// Moves text that is too long for one message into files, so that nothing is lost: the earlier conversation as a
+    /// whole, and each long new message. The message keeps its beginning and end.
     pub fn spill(&mut self, remembers: Remembers) {
         let (from, is_new) = (self.now_from(), remembers == Remembers::Nothing);
         let is_before = |at: usize, said: &Said| {
@@ -176,7 +173,7 @@ impl Talk {
         };
         let (instructions, now): (Vec<_>, Vec<_>) =
             told().partition(|(_, said)| said.who == Speaker::System);
-        // What is said now changes nothing of how the instructions of a conversation are shown.
+        // New messages do not affect how a conversation's instructions are shown.
         let most = |who: Speaker| match who {
             _ if !is_new => INLINE / (instructions.len() + now.len()).max(1),
             Speaker::System => INLINE / instructions.len().max(1),
@@ -186,7 +183,7 @@ impl Talk {
             .map(|(at, said)| (at, most(said.who)))
             .filter(|(at, most)| *most < self.said[*at].content.text.len())
             .collect();
-        // Beside the conversation there is room for so many.
+        // More separate files do not fit beside the conversation, so they are combined into one.
         let bundled = MAX_SPILLED <= long.len();
         let mut bundle = String::new();
         for (at, most) in long {
@@ -214,11 +211,11 @@ impl Talk {
         }
     }
 
-    /// The words of now as one input. A session that remembers gets the instructions with it: they are those of this
-    /// question. To one that is new they are told before everything else, by [`Talk::before`].
+    /// The new messages as one input. A session with history gets the instructions in the input, since they apply to
+    /// this request. A new session gets them first, through [`Talk::before`].
     ///
     /// # Errors
-    /// When nothing is said, or too much.
+    /// The input is empty or too long.
     pub fn input(&self, remembers: Remembers) -> Result<String, ChatError> {
         let is_new = remembers == Remembers::Nothing;
         let now = self.said[self.now_from()..].iter().filter(|said| said.who != Speaker::System);
@@ -245,8 +242,8 @@ impl Talk {
         checked(self.param, text)
     }
 
-    /// From which message on a model is shown what was said before now; it begins with somebody's words. What goes
-    /// goes in steps of half of what may stand, so that several questions in a row begin alike.
+    /// Index of the first earlier message that a model receives; always a user message. Messages are dropped in steps
+    /// of half the limit, so that consecutive requests share a prefix.
     fn shown_from(&self) -> usize {
         let before = &self.said[..self.now_from()];
         let over = |all: usize, most: usize| {
@@ -267,9 +264,8 @@ impl Talk {
         before.len()
     }
 
-    /// The earlier part, and the results that are given now, for a session that is new. The instructions come
-    /// first, so that each question of a conversation begins as the one before it; those that came later stand
-    /// where they were given.
+    /// The earlier messages and the new tool results, for a new session. The leading instructions come first, so that
+    /// requests of one conversation share a prefix. Later instructions keep their place.
     pub fn before(&self) -> Vec<Earlier> {
         let (now, from) = (self.now_from(), self.shown_from());
         let is_system = |said: &&Said| said.who == Speaker::System;
@@ -300,14 +296,13 @@ impl Talk {
     }
 }
 
-/// All instructions among what was said.
 fn instructions_in(said: &[Said]) -> String {
     let all = said.iter().filter(|said| said.who == Speaker::System);
     all.map(|said| said.content.text.trim()).collect::<Vec<_>>().join("\n\n").trim().to_owned()
 }
 
 impl Said {
-    /// Its words among those that are said now.
+    /// The text of this message as part of the input.
     fn told_now(&self) -> Cow<'_, str> {
         let text = self.content.text.trim();
         match self.who {
@@ -316,7 +311,7 @@ impl Said {
         }
     }
 
-    /// The same in the role in which it was said.
+    /// The message with its original role.
     fn earlier(&self) -> Earlier {
         if self.who == Speaker::System {
             let text = self.content.text.trim();
@@ -338,12 +333,12 @@ impl Said {
         }
     }
 
-    /// Whether a model is shown only its beginning and its end.
+    /// Whether a model receives only the beginning and the end.
     fn is_cut(&self) -> bool {
         INLINE < self.content.text.len()
     }
 
-    /// A message as it stands in the file of a conversation.
+    /// The message as the conversation file shows it.
     fn line(&self) -> String {
         let calls =
             self.calls.iter().map(|call| format!("\n[called {}({})]", call.name, call.arguments));
@@ -356,7 +351,7 @@ impl Said {
     }
 }
 
-/// An id of a call as every provider takes it: letters, digits, `-` and `_`, at most 64 of them.
+/// A call id that every provider accepts: letters, digits, `-` and `_`, at most 64 characters.
 fn sound_id(id: &str) -> String {
     let is_sound = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     match !id.is_empty() && id.len() <= 64 && id.chars().all(is_sound) {
@@ -365,14 +360,14 @@ fn sound_id(id: &str) -> String {
     }
 }
 
-/// A name of a tool as every provider takes it.
+/// A tool name that every provider accepts.
 fn sound_name(name: &str) -> String {
     let is_sound = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     let name: String = name.chars().take(64).map(|c| if is_sound(c) { c } else { '_' }).collect();
     if name.is_empty() { "tool".to_owned() } else { name }
 }
 
-/// Arguments of a call as every provider takes them: an object in JSON.
+/// Call arguments that every provider accepts: a JSON object.
 fn sound_arguments(arguments: &str) -> String {
     let is_object =
         serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(arguments).is_ok();
@@ -382,16 +377,15 @@ fn sound_arguments(arguments: &str) -> String {
     }
 }
 
-/// What the session that a request goes to holds already.
+/// What the target session already contains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Remembers {
-    /// It is new.
+    /// A new session.
     Nothing,
-    /// The conversation so far.
+    /// A session with the conversation so far.
     Everything,
 }
 
-/// Who said something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Speaker {
     System,
@@ -401,10 +395,10 @@ pub(super) enum Speaker {
 }
 
 impl Speaker {
-    /// Reads a role; `place` says where it stands.
+    /// Parses a role; `place` is the path of the field.
     ///
     /// # Errors
-    /// For a word that is none.
+    /// The role is unknown.
     pub fn of(role: &str, place: &str) -> Result<Self, ChatError> {
         Ok(match role {
             "system" | "developer" => Self::System,
@@ -445,18 +439,17 @@ fn checked(param: &str, text: String) -> Result<String, ChatError> {
     Err(ChatError { param: Some(param.to_owned()), ..error })
 }
 
-/// Which agent a model's name means.
+/// The agent that a model name selects.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Target {
-    /// The workspace's first one.
+    /// The workspace's first agent.
     Default,
-    /// The one with this slug or id.
+    /// The agent with this slug or id.
     Named(String),
 }
 
 impl Target {
-    /// Reads `hq`, `hq/default`, `hq/<agent>`, the same with `openclaw`, `openclaw:<agent>` and
-    /// `agent:<agent>`.
+    /// Parses `hq`, `hq/default`, `hq/<agent>`, the same with `openclaw`, `openclaw:<agent>` and `agent:<agent>`.
     ///
     /// # Errors
     /// 404 for the name of another model.
@@ -476,7 +469,6 @@ impl Target {
     }
 }
 
-/// There is no such model.
 pub(super) fn unknown_model(model: &str) -> ChatError {
     let message = format!(
         "the model \"{}\" does not exist; use hq/default or hq/<agent>, as GET /v1/models or \
@@ -487,30 +479,30 @@ pub(super) fn unknown_model(model: &str) -> ChatError {
     ChatError { param: Some("model".to_owned()), ..error }
 }
 
-/// A word from a header, under our name or the peer's.
+/// The value of a header under our prefix or OpenClaw's.
 pub(super) fn header<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     let find = |prefix: &str| headers.get(format!("{prefix}-{name}"))?.to_str().ok();
     find("x-hq").or_else(|| find("x-openclaw")).map(str::trim).filter(|word| !word.is_empty())
 }
 
-/// Which conversation a request belongs to.
+/// The session that a request belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Thread {
-    /// None: a session is made for this call alone.
+    /// A new session for this call only.
     Single,
     /// The person's own conversation with the agent.
     Own,
-    /// One that this person's calls share under a name.
+    /// A session that this person's calls share under a name.
     Shared(String),
-    /// The one that this run answered in.
+    /// The session in which this run answered.
     After(RunId),
 }
 
 impl Thread {
-    /// Reads the session header and the field `user`.
+    /// Parses the session header and the field `user`.
     ///
     /// # Errors
-    /// For a name that is reserved or cannot be one.
+    /// The name is reserved or invalid.
     pub fn of(key: Option<&str>, user: Option<&str>, by: AccountId) -> Result<Self, ChatError> {
         if let Some(key) = key {
             return Self::named(key, by);
@@ -540,7 +532,7 @@ impl Thread {
     }
 }
 
-/// A name that no other person's calls can have.
+/// A session name that no other person's calls can produce.
 fn digest(by: AccountId, name: &str) -> String {
     let mut hash = Sha256::new();
     hash.update(by.to_string());

@@ -1,5 +1,4 @@
-//! A question that was asked, and how it ends: waits for the end of its run without polling and
-//! reads the answer from the session.
+//! A queued request and its end. Waits for the end of its run without polling and reads the response from the session.
 
 use std::sync::Arc;
 
@@ -25,25 +24,25 @@ use web::session::{Alive, Person};
 
 use super::error::ChatError;
 
-/// So many of the newest events are looked through for the end of a call.
+/// How many of the newest events are searched for a failed call.
 const NEWEST: usize = 32;
 
-/// A question that waits for its answer.
+/// A request that waits for its response.
 pub(super) struct Turn {
     pub ws: Ws,
     pub input: InputId,
     pub run: RunId,
-    /// The first event of the run that belongs to it, and how many model calls came before.
+    /// The first event of the run that belongs to the request, and the number of model calls before it.
     pub since: (u32, u32),
-    /// Whether it has a key: whoever repeats it finds the same run.
+    /// Whether the request has a key, so that a repeat finds the same run.
     pub keyed: bool,
-    /// Whether nobody has looked yet how it stands: the run of a repeat may have come to its end before.
+    /// Whether the state has not been read yet. The run of a repeated request may have ended before.
     pub unseen: bool,
-    /// Whether calls of the client's tools are an answer to it.
+    /// Whether calls of client tools are a valid response.
     pub takes_calls: bool,
-    /// Whether only they are.
+    /// Whether only such calls are a valid response.
     pub wants_calls: bool,
-    /// The model call whose words a stream has told last. They cannot be taken back.
+    /// The model call whose text was streamed last. Streamed text cannot be withdrawn.
     pub told: Option<u32>,
     pub entries: Receiver<Arc<Entry>>,
     pub accounts: watch::Receiver<u64>,
@@ -51,11 +50,10 @@ pub(super) struct Turn {
 }
 
 impl Turn {
-    /// The run, once it has ended or waits for the client.
+    /// Waits until the run has ended or waits for the client.
     ///
     /// # Errors
-    /// When the question was taken back, nothing can be paid, who asked may not hear the answer any
-    /// more, or the program ends.
+    /// The request was withdrawn, the budget is exhausted, the caller lost access, or the process is stopping.
     pub async fn ended(&mut self) -> Result<Run, ChatError> {
         if std::mem::take(&mut self.unseen)
             && let Some(run) = self.look()?
@@ -72,7 +70,7 @@ impl Turn {
                     continue;
                 }
                 () = halt.cancelled() => {
-                    // An archived workspace halts, too, perhaps after its change was looked for above.
+                    // Archiving a workspace halts it too, perhaps after the check above.
                     self.check()?;
                     return Err(closing());
                 }
@@ -97,10 +95,10 @@ impl Turn {
         }
     }
 
-    /// Refuses when what let the question in does not any more.
+    /// Re-checks the access of the caller.
     ///
     /// # Errors
-    /// When it does not.
+    /// The caller has lost access.
     pub fn check(&self) -> Result<(), ChatError> {
         match (self.alive.0)() {
             true => Ok(()),
@@ -108,11 +106,11 @@ impl Turn {
         }
     }
 
-    /// Refuses to tell words of another call when the one did not come to its end whose words were told: the answer to a
-    /// call that is made again would stand behind the beginning of a former one.
+    /// Refuses to stream text of a new model call if the call whose text was streamed broke off. The text of a repeated
+    /// call would follow the beginning of the broken one.
     ///
     /// # Errors
-    /// When it did not.
+    /// The streamed call did not complete.
     pub fn check_told(&self) -> Result<(), ChatError> {
         let Some(told) = self.told else { return Ok(()) };
         let events = self.ws.read(|snap| -> Result<_, StoreError> {
@@ -129,7 +127,7 @@ impl Turn {
         if own.rev().any(is_whole) { Ok(()) } else { Err(self.cut_off()) }
     }
 
-    /// Whether the call has failed whose words were told, as far as the newest events say.
+    /// Whether the call whose text was streamed has failed, according to the newest events.
     fn is_cut_off(&self) -> Result<bool, StoreError> {
         let Some(told) = self.told else { return Ok(false) };
         let newest: Vec<SessionEvent> = self.ws.read(|snap| {
@@ -154,7 +152,7 @@ impl Turn {
         ChatError::new(StatusCode::BAD_GATEWAY, "answer_broke_off", message)
     }
 
-    /// Whether an entry may have ended the turn.
+    /// Whether a feed entry may have ended the turn.
     fn concerns(&self, entry: &Entry) -> bool {
         let (run, input) = (KeyBuf::of(&self.run), KeyBuf::of(&self.input));
         let ours = [(RUNS.number, run.bytes()), (INPUTS.number, input.bytes())];
@@ -165,7 +163,7 @@ impl Turn {
                 .any(|e| matches!(e, Event::RunEnded { run, .. } if *run == self.run))
     }
 
-    /// Looks how the turn stands. A message that a run did not read goes on with the next run.
+    /// Reads the state of the turn. A message that a run did not read moves on to the next run.
     fn look(&mut self) -> Result<Option<Run>, ChatError> {
         if self.is_cut_off()? {
             return Err(self.cut_off());
@@ -185,7 +183,7 @@ impl Turn {
         }
         self.run = run.id;
         if state == InputState::Accepted && run.state == RunState::Ended {
-            // Others come first; its own run is not there yet.
+            // Other inputs come first; this input has no run yet.
             return Ok(None);
         }
         if run.state == RunState::Ended {
@@ -216,10 +214,10 @@ impl Turn {
 }
 
 impl Turn {
-    /// What a run answered that has ended or waits for the client.
+    /// The response of a run that has ended or waits for the client.
     ///
     /// # Errors
-    /// Says why there is no answer.
+    /// States why there is no response.
     pub fn answer(&self, run: &Run) -> Result<Answer, ChatError> {
         let answer = Answer::read(&self.ws, run, self.since);
         let lasts = |error: ChatError| if self.keyed { error.for_good() } else { error };
@@ -233,7 +231,7 @@ impl Turn {
     }
 }
 
-/// The program ends, or is about to.
+/// The process is stopping or about to stop.
 pub(super) fn closing() -> ChatError {
     let message = "work here has stopped; ask again in a moment";
     ChatError::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", message)
@@ -249,7 +247,7 @@ fn gone() -> ChatError {
     ChatError::new(StatusCode::CONFLICT, "cancelled", "the message was taken back")
 }
 
-/// Stops the run of a call whose client has gone, unless it was told not to.
+/// Stops the run of a disconnected client, unless disarmed.
 pub(super) struct StopOnDrop {
     ws: Ws,
     who: Person,
@@ -257,12 +255,12 @@ pub(super) struct StopOnDrop {
 }
 
 impl StopOnDrop {
-    /// Watches over a run that was made for one call alone.
+    /// Guards a run that was started for this request only.
     pub fn new(ws: Ws, who: Person, run: RunId) -> Self {
         Self { ws, who, run: Some(run) }
     }
 
-    /// The call is over.
+    /// The request is complete.
     pub fn disarm(&mut self) {
         self.run = None;
     }
@@ -283,39 +281,38 @@ impl Drop for StopOnDrop {
     }
 }
 
-/// What a run answered.
+/// The response of a run.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Answer {
-    /// The last words of the model.
+    /// The last text of the model.
     pub text: String,
-    /// The calls that the client is to carry out.
+    /// The tool calls that the client must carry out.
     pub calls: Vec<ClientCall>,
     /// `stop`, `tool_calls`, `length` or `content_filter`.
     pub finish: &'static str,
-    /// Tokens.
     pub spent: Spent,
 }
 
-/// A call of a tool of the client's.
+/// A call of a client tool.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ClientCall {
     pub id: String,
-    /// The tool, as the client knows it.
+    /// The tool's name as the client knows it.
     pub name: String,
-    /// Its arguments as JSON text.
+    /// The arguments as JSON text.
     pub arguments: String,
 }
 
 /// Tokens of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Spent {
-    /// Sent to the model, with what it had in its cache.
+    /// Input tokens, including cached ones.
     pub input: u64,
-    /// Of them, those from its cache.
+    /// Of the input tokens, those read from the cache.
     pub cached: u64,
-    /// What it said and thought.
+    /// Output tokens, including reasoning.
     pub output: u64,
-    /// Of them, what it thought.
+    /// Of the output tokens, those for reasoning.
     pub reasoning: u64,
 }
 
@@ -334,7 +331,7 @@ impl Answer {
                 event.kind
             {
                 if stopped == BROKEN_OFF {
-                    // It was asked for again: what had come of it is no answer.
+                    // The call was repeated, so its text is discarded.
                     text.clear();
                 }
                 sent += input_tokens;
@@ -365,7 +362,7 @@ impl Answer {
     }
 }
 
-/// The calls for which a run waits, as its client knows them.
+/// The calls that a run waits for, under the client's tool names.
 fn calls_of(tx: &dyn Read, run: &Run) -> Result<Vec<ClientCall>, StoreError> {
     let handed = client::handed(tx, run)?;
     let demand = match handed.is_empty() {
@@ -379,7 +376,7 @@ fn calls_of(tx: &dyn Read, run: &Run) -> Result<Vec<ClientCall>, StoreError> {
     Ok(handed.into_iter().map(as_known).collect())
 }
 
-/// The words of an answer of the model.
+/// The text of a model response.
 fn words(ws: &Ws, parts: &Body) -> String {
     let parsed: Option<Vec<Part>> = match parts {
         Body::Inline(text) => serde_json::from_str(text).ok(),
@@ -403,7 +400,7 @@ fn spent(used: &[Usage], sent: u64, received: u64) -> Spent {
     Spent { input, cached: sum(|u| u.cache_read), output, reasoning: sum(|u| u.reasoning) }
 }
 
-/// Why a run gave no answer.
+/// Why a run gave no response.
 fn failed(outcome: &Outcome) -> ChatError {
     let internal = |code: &str, text: String| {
         ChatError::new(StatusCode::INTERNAL_SERVER_ERROR, code, text).for_good()
@@ -426,7 +423,7 @@ fn failed(outcome: &Outcome) -> ChatError {
     }
 }
 
-/// The status for a class of provider error.
+/// The HTTP status for a class of provider errors.
 fn by_class(class: &str, reason: String) -> ChatError {
     let (status, code, for_good) = match class {
         "rate_limit" => (StatusCode::TOO_MANY_REQUESTS, "rate_limit_exceeded", false),
@@ -441,7 +438,7 @@ fn by_class(class: &str, reason: String) -> ChatError {
         }
         _ => (StatusCode::INTERNAL_SERVER_ERROR, class, true),
     };
-    // What the provider itself said is for those who manage it.
+    // Only administrators may see the provider's own message.
     let known = ErrorClass::named(class).filter(|_| status != StatusCode::BAD_REQUEST);
     let message = known.map_or(reason, |class| class.advice().to_owned());
     let error = ChatError::new(status, code, message);
