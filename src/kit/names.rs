@@ -72,7 +72,8 @@ pub(crate) fn values(
     mode: Mode,
     (read, me): (&dyn Read, Assignee),
 ) -> Result<Values, Error> {
-    let is_sent = |field: &&entity::Field| sent.get(field.key).is_some_and(|value| !value.is_null());
+    let is_sent =
+        |field: &&entity::Field| sent.get(field.key).is_some_and(|value| !value.is_null());
     match fields.iter().filter(is_sent).any(is_person) {
         true => read_input(fields, sent, mode, &Known::read(read, me)?),
         false => read_input(fields, sent, mode, &NoNames),

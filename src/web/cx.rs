@@ -1,12 +1,16 @@
 //! Synchronous handlers. [`sync`] turns a plain function over a [`Cx`] into a route. It reads the request body, runs
-//! the function on a blocking thread, and converts an error into a page or problem+json, depending on the path. All
-//! such routes share one future type, so a handler compiles to one function.
+//! the function, and converts an error into a page or problem+json, depending on the path. Writes and long reads run on
+//! blocking threads, short reads on the worker thread. All such routes share one future type, so a handler compiles to
+//! one function.
 //!
 //! Handlers of sockets, streams, uploads and calls to other services stay asynchronous.
 
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::str::FromStr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
 use axum::extract::{FromRequestParts as _, RawPathParams, Request};
@@ -32,6 +36,11 @@ use app::{App, Ws};
 /// Limits the number of concurrent synchronous handlers. Streams and asynchronous handlers are not affected. 256 is
 /// also the number of writes that share one commit.
 static RUNNING: Semaphore = Semaphore::const_new(256);
+
+/// Longest read that may run on a worker thread of the runtime.
+const SHORT: Duration = Duration::from_millis(1);
+/// After a longer read, so many reads of the same route run on blocking threads.
+const HOPS: u32 = 1_000;
 
 /// A request to a workspace route, for a synchronous handler.
 pub struct Cx {
@@ -176,14 +185,40 @@ pub fn sync(
     can: Can,
     run: impl Fn(&Cx) -> Result<Response, Failure> + Send + Sync + 'static,
 ) -> Guarded {
-    let run: Arc<CxHandler> = Arc::new(run);
-    Guarded::of(can, move |request, app| Box::pin(dispatch(Arc::clone(&run), request, app)))
+    let route = Arc::new(Route { run: Box::new(run), hops: AtomicU32::new(0) });
+    Guarded::of(can, move |request, app| Box::pin(dispatch(Arc::clone(&route), request, app)))
 }
 
-async fn dispatch(run: Arc<CxHandler>, request: Request, app: App) -> Response {
+/// A handler, and how many of its next reads leave the worker thread.
+struct Route {
+    run: Box<CxHandler>,
+    hops: AtomicU32,
+}
+
+impl Route {
+    /// Whether this read is expected to be short. Waking a blocking thread takes as long as a short read.
+    fn is_short(&self, cx: &Cx) -> bool {
+        let is_read = matches!(cx.parts.method, Method::GET | Method::HEAD);
+        let fewer = |hops: u32| hops.checked_sub(1);
+        is_read && self.hops.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fewer).is_err()
+    }
+
+    /// Runs a read on the worker thread. After a long one, the next reads of this route leave it.
+    fn inline(&self, cx: &Cx) -> Result<Response, Failure> {
+        let began = Instant::now();
+        let done = catch_unwind(AssertUnwindSafe(|| (self.run)(cx)));
+        if SHORT < began.elapsed() {
+            self.hops.store(HOPS, Ordering::Relaxed);
+        }
+        done.unwrap_or_else(|panic| Err(Failure::internal(kernel::text::panic_words(&*panic))))
+    }
+}
+
+async fn dispatch(route: Arc<Route>, request: Request, app: App) -> Response {
     let api = is_api(request.uri().path());
     let answer = match prepared(request, app).await {
-        Ok(cx) => hop(run, cx).await,
+        Ok(cx) if route.is_short(&cx) => route.inline(&cx),
+        Ok(cx) => hop(route, cx).await,
         Err(failure) => Err(failure),
     };
     match answer {
@@ -221,14 +256,14 @@ async fn prepared(request: Request, app: App) -> Result<Cx, Failure> {
 }
 
 /// Runs a handler on a blocking thread. A panic becomes an internal error.
-async fn hop(run: Arc<CxHandler>, cx: Cx) -> Result<Response, Failure> {
+async fn hop(route: Arc<Route>, cx: Cx) -> Result<Response, Failure> {
     // ok: the semaphore is never closed, and a missing permit only lifts the limit.
     let permit = RUNNING.acquire().await.ok();
     let span = tracing::Span::current();
     let work = move || {
         // Held until the work ends, even if the client disconnects.
         let _permit = permit;
-        span.in_scope(|| run(&cx))
+        span.in_scope(|| (route.run)(&cx))
     };
     app::blocking(work, Failure::internal).await?
 }

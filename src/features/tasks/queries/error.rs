@@ -80,11 +80,7 @@ pub enum TaskError {
     },
     /// The task belongs to an agent that does not report to the acting agent.
     #[error("{task} belongs to {name}, who does not report to you; {hint}")]
-    NotYours {
-        task: String,
-        name: String,
-        hint: &'static str,
-    },
+    NotYours { task: String, name: String, hint: &'static str },
     /// The task is already assigned.
     #[error(
         "{task} is @{by}'s; claim one that nobody has (task_list with assignee none), or ask @{by}"
