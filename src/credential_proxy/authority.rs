@@ -1,5 +1,5 @@
-//! The authority that programs trust: made at start, in memory only. It vouches for hosts that have a secret, towards
-//! programs of this machine.
+//! The certificate authority that programs trust: created at start, in memory only. It issues certificates for hosts
+//! with a secret, to programs on this machine.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -22,18 +22,18 @@ use super::error::StandinError;
 use super::token;
 use super::trust::{self, Now};
 
-/// How many hosts have their certificates ready.
+/// Maximum number of cached host certificates.
 const MAX_LEAVES: usize = 256;
-/// How long a certificate of a host is good. It is made anew after half of that.
+/// Lifetime of a host certificate. It is renewed after half of it.
 const LEAF_LASTS: Duration = Duration::from_hours(48);
-/// How long before its making a certificate is good: clocks of programs may be behind.
+/// Start of validity before issue, for programs whose clocks are behind.
 const BEFORE: Duration = Duration::from_hours(24);
-/// How long the authority is good: longer than a process lives.
+/// Lifetime of the authority: longer than any process.
 const LASTS: Duration = Duration::from_hours(10 * 365 * 24);
-/// The longest name that fits the field for common names.
+/// Maximum length of a common name.
 const MAX_COMMON_NAME: usize = 64;
 
-/// An authority. Its key never leaves the memory of this process.
+/// A certificate authority. Its key never leaves the memory of this process.
 pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
     key: KeyPair,
@@ -49,10 +49,10 @@ struct Leaf {
 }
 
 impl Authority {
-    /// A new authority.
+    /// Creates an authority.
     ///
     /// # Errors
-    /// When the library makes no key or certificate.
+    /// If the library cannot create a key or certificate.
     pub fn new(clock: Arc<dyn Clock>) -> Result<Authority, StandinError> {
         let mut params = CertificateParams::default();
         params.distinguished_name = named("HQ stand-ins");
@@ -71,21 +71,21 @@ impl Authority {
         })
     }
 
-    /// Its certificate, for a file that programs read beside the roots of the system.
+    /// Its certificate, for a file that programs read in addition to the system's roots.
     pub fn pem(&self) -> &str {
         &self.pem
     }
 
-    /// Its certificate and the roots of this machine, for a file that programs read in their place.
+    /// Its certificate and the system's roots, for a file that programs read instead of the system's roots.
     ///
     /// # Errors
-    /// When this machine has no roots.
+    /// If the system has no roots.
     pub fn bundle(&self) -> Result<String, StandinError> {
         let roots = trust::system_roots()?;
         Ok(roots.iter().fold(self.pem.clone(), |all, root| all + &trust::pem(root)))
     }
 
-    /// How a server speaks that is this host, for programs that trust the authority.
+    /// Server configuration for impersonating this host to programs that trust the authority.
     pub(crate) fn leaf(&self, host: &str) -> Result<Arc<ServerConfig>, StandinError> {
         let now = self.clock.now_ms();
         let half = i64::try_from(LEAF_LASTS.as_millis() / 2).unwrap_or(i64::MAX);
@@ -126,7 +126,8 @@ impl Authority {
             .with_single_cert(vec![CertificateDer::from(leaf)], key)
             .map_err(setup)?;
         config.alpn_protocols = vec![trust::PROTOCOL.to_vec()];
-        // A connection lasts as long as its tunnel, and the next has a tunnel of its own.
+        // A connection lasts as long as its tunnel, and each tunnel has a new connection, so sessions are never
+        // resumed.
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
         Ok(config)
@@ -147,7 +148,7 @@ fn named(name: &str) -> DistinguishedName {
     whole
 }
 
-/// Sets from when to when it is good, and a number of its own.
+/// Sets the validity period and a random serial number.
 fn last(
     params: &mut CertificateParams,
     clock: &dyn Clock,
@@ -158,7 +159,7 @@ fn last(
     (params.not_before, params.not_after) = (now - BEFORE, now + time);
     let mut number = [0; 16];
     token::fill(&mut number);
-    // Numbers are positive, and as long as they are said to be.
+    // Serial numbers are positive and have no leading zeros.
     number[0] = number[0] & 0x3f | 0x40;
     params.serial_number = Some(SerialNumber::from_slice(&number));
     Ok(())

@@ -1,4 +1,4 @@
-//! Bodies in pieces, as their head says how long they are.
+//! Reads and writes message bodies according to their framing.
 
 use std::time::Duration;
 
@@ -7,21 +7,21 @@ use bytes::Bytes;
 use super::head::{self, Framing, Line};
 use super::wire::{Fault, Source};
 
-/// The longest line before a chunk.
+/// Maximum length of a chunk size line.
 const MAX_SIZE_LINE: usize = 1024;
-/// The most digits of the size of a chunk.
+/// Maximum number of digits of a chunk size.
 const MAX_SIZE: usize = 15;
 
-/// How much of a body is still to come.
+/// State of reading a body.
 pub(crate) struct Body {
     framing: Framing,
-    /// Of the whole body, or of the chunk.
+    /// Remaining bytes of the body, or of the chunk.
     left: u64,
     is_begun: bool,
     is_over: bool,
-    /// What came after the last chunk.
+    /// Trailers after the last chunk.
     pub(crate) trailers: Vec<Line>,
-    /// The longest trailers.
+    /// Maximum size of the trailers.
     limit: usize,
 }
 
@@ -32,7 +32,7 @@ impl Body {
         Body { framing, left, is_begun: false, is_over, trailers: Vec::new(), limit }
     }
 
-    /// The next piece, or nothing at the end.
+    /// The next piece; `None` at the end.
     pub(crate) async fn next(
         &mut self,
         source: &mut Source,
@@ -61,7 +61,7 @@ impl Body {
         Ok(Some(source.held.split_to(size).freeze()))
     }
 
-    /// Reads up to the next chunk, or the trailers after the last.
+    /// Reads the next chunk size, or the trailers after the last chunk.
     async fn chunk(&mut self, source: &mut Source, within: Duration) -> Result<(), Fault> {
         if self.is_begun && !source.line(MAX_SIZE_LINE, within).await?.is_empty() {
             return Err(Fault::Unclear("a chunk is longer than it says"));
@@ -89,7 +89,7 @@ impl Body {
     }
 }
 
-/// The size of a chunk. What a line says after it is meant for nobody further on.
+/// Parses a chunk size. Chunk extensions are hop-by-hop and dropped.
 fn size(line: &[u8]) -> Option<u64> {
     let digits = line.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii_end();
     let is_size =
@@ -98,7 +98,7 @@ fn size(line: &[u8]) -> Option<u64> {
     u64::from_str_radix(text, 16).ok()
 }
 
-/// Writes a piece as a body of this kind has it. An empty one is left out: it would end the body.
+/// Writes a piece with this framing. An empty piece is skipped: it would end a chunked body.
 pub(crate) fn write(framing: Framing, piece: &[u8], out: &mut Vec<u8>) {
     if piece.is_empty() {
         return;

@@ -1,95 +1,95 @@
-//! What can go wrong with stand-ins. No message holds a value, a stand-in or more of an address than its host.
+//! Errors of the credential proxy. Messages never contain a value, a placeholder, or more of a URL than its host.
 
 use std::time::Duration;
 
 use kernel::problem::{Problem, ProblemKind};
 
-/// Why a table cannot be made, or why a connection ended otherwise than in good order.
+/// Why a table cannot be created, or why a connection ended abnormally.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StandinError {
     /// A secret without a host.
     #[error("the secret {id} names no host; say which hosts its stand-in is for")]
     NoHost {
-        /// The secret.
+        /// Id of the secret.
         id: String,
     },
-    /// A host that is none.
+    /// An invalid host.
     #[error("the secret {id} cannot be bound to this host; write example.com or *.example.com")]
     BadHost {
-        /// The secret.
+        /// Id of the secret.
         id: String,
     },
     /// A secret without a value.
     #[error("the secret {id} is empty; give it a value")]
     Empty {
-        /// The secret.
+        /// Id of the secret.
         id: String,
     },
-    /// The same secret a second time.
+    /// A duplicate secret.
     #[error("the secret {id} is named twice; name it once")]
     Twice {
-        /// The secret.
+        /// Id of the secret.
         id: String,
     },
-    /// Certificates cannot be made, or the system's not be read.
+    /// Certificates cannot be created, or the system's cannot be read.
     #[error("certificates are not to be had here ({detail}); check those of this machine")]
     Setup {
-        /// What the library said.
+        /// Library error.
         detail: String,
     },
-    /// The program names another host in its handshake than in its tunnel.
+    /// The SNI of the program differs from the tunnel's host.
     #[error("the tunnel leads to {host}, but the program asks for another name; use one name")]
     OtherName {
-        /// The host of the tunnel.
+        /// Host of the tunnel.
         host: String,
     },
-    /// The program breaks the handshake off; usually it does not know the authority.
+    /// The program aborted the handshake, usually because it does not trust the authority.
     #[error("the program took no connection to {host} ({detail}); let it read the file of roots")]
     Handshake {
         host: String,
-        /// What the library said.
+        /// Library error.
         detail: String,
     },
-    /// The program went away in the middle.
+    /// The program disconnected prematurely.
     #[error("the program went away before all was said")]
     Gone,
-    /// The program was silent although it had more to say, or took nothing.
+    /// The program stalled in the middle of a request, or blocked writes.
     #[error("the program was silent for {} s in the middle of a request", limit.as_secs())]
     Idle {
-        /// How long it may be.
+        /// The time limit.
         limit: Duration,
     },
-    /// A request that can be read in more than one way, or in none.
+    /// A malformed or ambiguous request.
     #[error("the request cannot be read ({0}); send plain HTTP/1.1")]
     Unclear(&'static str),
-    /// A head that is too long.
+    /// A head that exceeds the limit.
     #[error("the head of the request is too long; send fewer or shorter headers")]
     TooLong,
-    /// The host does not answer, or stops in the middle.
+    /// The host does not respond, or stopped in the middle.
     #[error("{host} does not answer ({detail}); try again later")]
     Away {
         host: String,
-        /// What went wrong.
+        /// Connection or library error.
         detail: String,
     },
-    /// The host cannot show that it is the host.
+    /// The host's certificate is invalid.
     #[error("the certificate of {host} is not good ({detail}); nothing was sent")]
     Certificate {
         host: String,
-        /// What is wrong with it.
+        /// Connection or library error.
         detail: String,
     },
-    /// An answer that cannot be looked into.
+    /// A response that cannot be inspected.
     #[error("the answer of {host} cannot be passed on ({why}); ask in another way")]
     Answer {
         host: String,
-        /// What is wrong with it.
+        /// The reason, as a phrase.
         why: &'static str,
     },
 }
 
 impl StandinError {
-    /// The status line that tells a program of it; nothing when it would not hear it.
+    /// The status line that reports the error to a program; `None` if the program could not receive it.
     pub(crate) fn status(&self) -> Option<&'static str> {
         match self {
             Self::Unclear(_) => Some("400 Bad Request"),

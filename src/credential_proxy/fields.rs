@@ -1,4 +1,4 @@
-//! Where the fields of a body stand: of a form, or the texts at the top of a JSON object.
+//! Locates the fields of a body: of a form, or top-level texts of a JSON object.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::forms;
 
-/// What kind of body it is.
+/// Kind of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Form,
@@ -15,7 +15,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    /// The kind that a `Content-Type` names.
+    /// The kind for a `Content-Type`.
     pub(crate) fn of(content_type: &[u8]) -> Option<Kind> {
         let media = content_type.split(|byte| *byte == b';').next().unwrap_or_default();
         let media = media.trim_ascii().to_ascii_lowercase();
@@ -27,7 +27,7 @@ impl Kind {
         }
     }
 
-    /// The values of fields by their place, in order, with the names of their fields.
+    /// The positions of field values, in order, with field names.
     pub(crate) fn fields(self, body: &[u8]) -> Vec<(Range<usize>, String)> {
         match self {
             Kind::Form => pairs(body),
@@ -55,7 +55,7 @@ fn texts(body: &[u8]) -> Vec<(Range<usize>, String)> {
     };
     let texts = object.into_iter().filter(|(_, raw)| raw.get().starts_with('"'));
     let place = |raw: &str| {
-        // The text is a part of the body: how far into it says where.
+        // The text is a slice of the body, so its address gives the position.
         let from = raw.as_ptr().addr() - body.as_ptr().addr();
         from + 1..from + raw.len() - 1
     };

@@ -1,5 +1,5 @@
-//! Finds known texts in bytes that arrive in pieces. Wherever a stream is cut, the finds are the same: what may still
-//! become one is held back, and nothing else.
+//! Finds known texts in a stream of bytes. Results do not depend on how the stream is split: only bytes that may still
+//! become a match are held back.
 
 use std::ops::Range;
 
@@ -7,13 +7,13 @@ use aho_corasick::{AhoCorasick, Input, MatchKind};
 
 use super::token::{PREFIX, RANDOM};
 
-/// Known texts. Of those that begin at the same place the longest is found.
+/// Searches for known texts. At each position, the longest match wins.
 pub(crate) struct Finder {
     automaton: AhoCorasick,
     sorted: Vec<Vec<u8>>,
     begins: [bool; 256],
     longest: usize,
-    /// The number of what looks like a stand-in, when that is looked for.
+    /// Number reported for texts in placeholder format, if searched for.
     looks: Option<usize>,
 }
 
@@ -23,8 +23,8 @@ pub(crate) struct Find {
 }
 
 impl Finder {
-    /// Looks for texts, none of them empty. With `looks` also for whatever has the form of a stand-in: it has the
-    /// number after the last.
+    /// Searches for non-empty texts. With `looks`, also for anything in placeholder format, which gets the number after
+    /// the last text.
     pub(crate) fn new(mut texts: Vec<Vec<u8>>, looks: Looks) -> Finder {
         let looks = (looks == Looks::Found).then_some(texts.len());
         if looks.is_some() {
@@ -43,7 +43,7 @@ impl Finder {
         Finder { automaton, sorted: texts, begins, longest, looks }
     }
 
-    /// The first find from `from` on.
+    /// The first match at or after `from`.
     pub(crate) fn next(&self, bytes: &[u8], mut from: usize) -> Option<Find> {
         loop {
             let found = self.automaton.find(Input::new(bytes).span(from..bytes.len()))?;
@@ -59,7 +59,7 @@ impl Finder {
         }
     }
 
-    /// Where that begins which further bytes could still make a find.
+    /// The start of a possible match that needs more bytes.
     fn undecided(&self, bytes: &[u8]) -> usize {
         let may = |from: &usize| {
             let rest = &bytes[*from..];
@@ -80,26 +80,26 @@ impl Finder {
     }
 }
 
-/// Whether whatever has the form of a stand-in is found as well.
+/// Whether texts in placeholder format are matched too.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Looks {
     Found,
     Passed,
 }
 
-/// How many letters of base64url a text begins with, up to as many as a stand-in has.
+/// Number of leading base64url characters, up to the length of a placeholder.
 fn letters(text: &[u8]) -> usize {
     let is_letter = |b: &&u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
     text.iter().take(RANDOM).take_while(is_letter).count()
 }
 
-/// A stream that is looked through.
+/// A searched stream.
 #[derive(Default)]
 pub(crate) struct Sieve {
     held: Vec<u8>,
 }
 
-/// Whether more follows.
+/// Whether more data follows.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
     Here,
@@ -107,7 +107,7 @@ pub(crate) enum End {
 }
 
 impl Sieve {
-    /// Takes the next bytes and puts into `out` what is decided; `found` writes in place of each find, or refuses.
+    /// Adds bytes and writes what is decided to `out`. `found` writes the replacement for each match, or refuses.
     pub(crate) fn push<E>(
         &mut self,
         finder: &Finder,

@@ -1,4 +1,4 @@
-//! Programs of others through a proxy: curl, git, Python and Node, where they are on this machine.
+//! Real programs through the proxy: curl, git, Python and Node, where installed.
 
 #![expect(clippy::print_stderr, reason = "a test that cannot run here says why")]
 
@@ -18,7 +18,7 @@ use crate::tests::{Bed, HOST, Seen, Site, ok, secret, until};
 
 const KEY: &str = "the-real-key-of-git";
 
-/// A proxy that ends every tunnel, and what became of stand-ins in it.
+/// A proxy that terminates every tunnel, with its report.
 struct Proxy {
     url: String,
     report: Arc<Report>,
@@ -47,7 +47,7 @@ async fn proxy(bed: Arc<Bed>, site: &Site) -> Proxy {
     Proxy { url, report }
 }
 
-/// Runs a program that knows the proxy and the authority; nothing when it is not there.
+/// Runs a program that uses the proxy and trusts the authority; `None` if it is not installed.
 async fn run(bed: &Bed, proxy: &Proxy, folder: &Path, words: &[&str]) -> Option<Output> {
     let roots = folder.join("roots.pem");
     std::fs::write(&roots, bed.authority.pem()).unwrap();
@@ -87,7 +87,7 @@ fn text(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(out), String::from_utf8_lossy(err))
 }
 
-/// A host that wants a key, and says what it was given.
+/// A host that requires a key and returns it.
 fn closed(seen: &Seen) -> Vec<u8> {
     let line =
         seen.head.lines().find(|line| line.to_ascii_lowercase().starts_with("authorization: "));
@@ -111,7 +111,7 @@ async fn curl_sends_a_key_that_it_does_not_have() {
         return;
     };
     assert_eq!(text(&output), format!("welcome, {header}\n").repeat(2));
-    // A large body, for which curl waits for a word first; and a stand-in in it.
+    // A large body, for which curl waits for 100 Continue, and a placeholder in a body.
     let big = folder.path().join("big");
     for (content, status) in
         [("x".repeat(3_000_000), "401"), ("x".repeat(2_000_000) + &token, "403")]
@@ -208,7 +208,7 @@ async fn python_and_node_send_a_key_that_they_do_not_have() {
     let requests = format!(
         "import requests; print(requests.get('{url}', headers={{'Authorization': '{header}'}}).text)"
     );
-    // Its fetch heeds the proxy from 24 on; the tunnel is made by hand.
+    // Node's fetch supports proxies from version 24, so the tunnel is opened manually.
     let node = format!(
         "const https = require('https'); const proxy = new URL('{}');
         const tunnel = {{host: proxy.hostname, port: proxy.port, method: 'CONNECT', path: '{HOST}:443'}};

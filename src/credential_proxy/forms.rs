@@ -1,17 +1,17 @@
-//! The forms in which a text is met: as it is, and encoded in the usual ways.
+//! Encoded forms of a text that are searched for.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 
-/// The shortest piece of an encoding that is looked for.
+/// Minimum length of an encoded fragment that is searched for.
 const MIN_CORE: usize = 8;
 
-/// What is the same in each base64 of a longer text that holds this one, at each of the three offsets.
+/// For each of the three offsets, the part of a base64 encoding that does not depend on the surrounding text.
 pub(crate) fn base64(text: &[u8]) -> Vec<Vec<u8>> {
     let mut cores = Vec::new();
     for lead in 0..3 {
         let whole = [&[0; 2][..lead], text].concat();
-        // The first letters hold bits of what stands before, the last one of what follows.
+        // The first characters include bits of the preceding text, the last one of the following text.
         let (from, to) = ((lead * 8).div_ceil(6), whole.len() * 8 / 6);
         for coded in [STANDARD_NO_PAD.encode(&whole), URL_SAFE_NO_PAD.encode(&whole)] {
             if from + MIN_CORE <= to {
@@ -23,7 +23,7 @@ pub(crate) fn base64(text: &[u8]) -> Vec<Vec<u8>> {
     cores
 }
 
-/// As it stands in an address: only letters, digits and `-._~` stay, and what `also` names.
+/// Percent-encodes all bytes except letters, digits, `-._~` and those in `also`.
 pub(crate) fn percent(text: &[u8], also: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
     for byte in text {
@@ -35,7 +35,7 @@ pub(crate) fn percent(text: &[u8], also: &[u8]) -> Vec<u8> {
     out
 }
 
-/// The text that percent signs stand for; what they do not encode stays.
+/// Decodes percent-encoding. Invalid sequences stay unchanged.
 pub(crate) fn unpercent(text: &[u8]) -> Vec<u8> {
     let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
     let mut out = Vec::with_capacity(text.len());
@@ -51,13 +51,13 @@ pub(crate) fn unpercent(text: &[u8]) -> Vec<u8> {
     out
 }
 
-/// The inner part of a JSON string; nothing when the text is none.
+/// The content of a JSON string without quotes; `None` if the text is not UTF-8.
 pub(crate) fn json(text: &[u8]) -> Option<Vec<u8>> {
     let quoted = serde_json::to_vec(std::str::from_utf8(text).ok()?).ok()?;
     Some(quoted[1..quoted.len() - 1].to_vec())
 }
 
-/// All of it in forms that hide it: base64, hexadecimal, and each byte with a percent sign.
+/// Encoded forms of the whole text: base64, hexadecimal, and percent-encoding of every byte.
 pub(crate) fn hidden(text: &[u8]) -> Vec<Vec<u8>> {
     let mut forms = base64(text);
     let small = hex::encode(text);

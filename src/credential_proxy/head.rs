@@ -1,12 +1,11 @@
-//! Heads of requests and answers, read in exactly one way or not at all: whatever two readers could understand
-//! differently is refused.
+//! Strict parsing of request and response heads: anything that two parsers could interpret differently is refused.
 
 use super::table::{HTTP, HTTPS, normal};
 
-/// The longest number of bytes that a length is read of.
+/// Maximum number of digits of a content length.
 const MAX_DIGITS: usize = 18;
 
-/// One line of a head.
+/// A header line.
 pub(crate) struct Line {
     pub(crate) name: String,
     pub(crate) value: Vec<u8>,
@@ -17,36 +16,36 @@ impl Line {
         self.name.eq_ignore_ascii_case(name)
     }
 
-    /// Whether one of the words between commas is this one.
+    /// Returns `true` if the comma-separated list contains `word`.
     fn says(&self, word: &str) -> bool {
         self.value.split(|byte| *byte == b',').any(|part| is_word(part, word))
     }
 }
 
-/// How long a body is.
+/// Body length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Framing {
     Nothing,
     Length(u64),
     Chunked,
-    /// Until the connection ends.
+    /// Until the connection closes.
     ToEnd,
 }
 
-/// The head of a request.
+/// A request head.
 pub(crate) struct Request {
     pub(crate) method: String,
     pub(crate) target: Vec<u8>,
     pub(crate) lines: Vec<Line>,
     pub(crate) framing: Framing,
-    /// Whether it asks to speak WebSocket from then on.
+    /// Whether it requests an upgrade to WebSocket.
     pub(crate) upgrades: bool,
-    /// Whether the program goes away after the answer.
+    /// Whether the program closes the connection after the response.
     pub(crate) closes: bool,
 }
 
 impl Request {
-    /// Reads a head that is for this host.
+    /// Parses a request head for this host.
     pub(crate) fn read(head: &[u8], host: &str, port: u16) -> Result<Request, &'static str> {
         let (first, lines) = split(head)?;
         let mut words = first.split(|byte| *byte == b' ');
@@ -83,24 +82,24 @@ impl Request {
         })
     }
 
-    /// Whether the program waits for a word before it sends the body.
+    /// Returns `true` if the program waits for 100 Continue.
     pub(crate) fn waits(&self) -> bool {
         self.lines.iter().any(|line| line.is("expect"))
     }
 }
 
-/// The head of an answer.
+/// A response head.
 pub(crate) struct Answer {
     pub(crate) first: Vec<u8>,
     pub(crate) status: u16,
     pub(crate) lines: Vec<Line>,
     pub(crate) framing: Framing,
-    /// Whether the host goes away after it.
+    /// Whether the host closes the connection afterwards.
     pub(crate) closes: bool,
 }
 
 impl Answer {
-    /// Reads the head of an answer to a request with this method.
+    /// Parses the head of a response to a request with this method.
     pub(crate) fn read(head: &[u8], method: &str) -> Result<Answer, &'static str> {
         let (first, lines) = split(head)?;
         let status = match first {
@@ -119,19 +118,19 @@ impl Answer {
         Ok(Answer { first: first.to_vec(), status, lines, framing, closes })
     }
 
-    /// Whether its body is in a form that hides what it says.
+    /// Returns `true` if its body is compressed.
     pub(crate) fn is_packed(&self) -> bool {
         let packs = |line: &Line| line.is("content-encoding") && !is_word(&line.value, "identity");
         self.framing != Framing::Nothing && self.lines.iter().any(packs)
     }
 }
 
-/// The lines after the last chunk.
+/// Parses trailers.
 pub(crate) fn trailers(bytes: &[u8]) -> Result<Vec<Line>, &'static str> {
     bytes.split_inclusive(|byte| *byte == b'\n').map(line).collect()
 }
 
-/// Writes lines and the empty one after them.
+/// Writes header lines and the closing empty line.
 pub(crate) fn write(lines: &[Line], out: &mut Vec<u8>) {
     for line in lines {
         out.extend_from_slice(line.name.as_bytes());
@@ -142,20 +141,20 @@ pub(crate) fn write(lines: &[Line], out: &mut Vec<u8>) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// The only line of a name.
+/// The line of this name, if it is unique.
 pub(crate) fn one<'l>(lines: &'l [Line], name: &str) -> Option<&'l Line> {
     let mut found = lines.iter().filter(|line| line.is(name));
     found.next().filter(|_| found.next().is_none())
 }
 
-/// A number as the length of a body is written.
+/// Parses a content length.
 fn number(digits: &[u8]) -> Option<u64> {
     let is_number =
         (1..=MAX_DIGITS).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit);
     is_number.then(|| digits.iter().fold(0, |sum, digit| sum * 10 + u64::from(digit - b'0')))
 }
 
-/// The first line and the others. The head ends with its empty line.
+/// Splits a head into its first line and header lines. The head includes its closing empty line.
 fn split(head: &[u8]) -> Result<(&[u8], Vec<Line>), &'static str> {
     let mut rows = head.strip_suffix(b"\r\n").unwrap_or(head).split_inclusive(|b| *b == b'\n');
     let first = rows.next().and_then(|row| row.strip_suffix(b"\r\n")).unwrap_or_default();
@@ -195,7 +194,7 @@ fn framing(lines: &[Line]) -> Result<Framing, &'static str> {
     }
 }
 
-/// Whether a `Host` means this host and port.
+/// Returns `true` if a `Host` header names this host and port.
 fn names(value: &[u8], host: &str, port: u16) -> bool {
     let Ok(text) = std::str::from_utf8(value) else { return false };
     let (name, own) = match text.rsplit_once(':') {

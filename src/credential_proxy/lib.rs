@@ -1,10 +1,10 @@
-//! Stand-ins: a program holds a random word in place of a key. The way out ends its TLS, swaps the word for the key in
-//! the places where the key is allowed, sends the request to the one host that the key is for, and swaps back what
-//! answers echo.
+//! Credential proxy: a program holds a random placeholder token instead of a key. The proxy terminates the program's
+//! TLS, replaces the placeholder with the key where the key is allowed, sends the request to the only host of the key,
+//! and masks the key in responses.
 //!
-//! A value leaves only towards a host whose certificate was checked, named by the tunnel, by SNI and by `Host` alike.
-//! What cannot be read in exactly one way, and a stand-in anywhere else, is refused and never passed on. Bodies are
-//! streamed. Nothing here opens a connection, knows a store or decides who may go where: the caller does.
+//! A value is sent only to a host with a validated certificate, named identically by tunnel, SNI and `Host`. Ambiguous
+//! messages, and placeholders anywhere else, are refused and never forwarded. Bodies are streamed. The caller opens
+//! connections, stores data and decides about access.
 
 pub mod error;
 pub mod report;

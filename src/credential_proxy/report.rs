@@ -1,4 +1,5 @@
-//! What became of stand-ins in a tunnel: told as it happens, so that a tunnel that is cut off has told all.
+//! Reports uses of placeholders in a tunnel as they happen, so the report is complete even if the tunnel is
+//! interrupted.
 
 use std::fmt;
 
@@ -6,43 +7,43 @@ use parking_lot::Mutex;
 
 use super::table::Place;
 
-/// The most refusals that are kept; a tunnel ends at its first.
+/// Maximum number of refusals kept. A tunnel ends at its first.
 const MAX_REFUSALS: usize = 16;
 
 /// A secret that was sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Use {
-    /// Which secret.
+    /// Id of the secret.
     pub id: String,
     pub host: String,
-    /// Where in the request.
+    /// Place in the request.
     pub place: Place,
-    /// How often.
+    /// Number of uses.
     pub count: u64,
 }
 
-/// Something that was not passed on.
+/// A refusal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// Towards which host.
+    /// Destination host.
     pub host: String,
-    /// Why not, in one line.
+    /// The reason in one line.
     pub why: String,
 }
 
-/// One piece of news.
+/// A report event.
 #[derive(Clone, Copy, Debug)]
 pub enum Told<'t> {
-    /// A secret is about to be sent; its count is how often in this request.
+    /// A secret is about to be sent; `count` is the number of uses in this request.
     Used(&'t Use),
-    /// Something is refused.
+    /// Something was refused.
     Refused(&'t Refusal),
 }
 
 type Hears = Box<dyn Fn(Told<'_>) + Send + Sync>;
 type May = Box<dyn Fn(&Use) -> Result<(), String> + Send + Sync>;
 
-/// The account of one tunnel, or of several.
+/// Report of one or several tunnels.
 #[derive(Default)]
 pub struct Report {
     uses: Mutex<Vec<Use>>,
@@ -52,12 +53,12 @@ pub struct Report {
 }
 
 impl Report {
-    /// A report that also tells each piece at once. `hears` must not wait.
+    /// A report that also emits each event immediately. `hears` must not block.
     pub fn telling(hears: impl Fn(Told<'_>) + Send + Sync + 'static) -> Report {
         Report { hears: Some(Box::new(hears)), ..Report::default() }
     }
 
-    /// Asks this before each use of a secret; an error is the reason why nothing is passed on. `may` must not wait.
+    /// Calls `may` before each use of a secret. An error refuses the request with that reason. `may` must not block.
     #[must_use]
     pub fn asking(
         self,
@@ -66,12 +67,12 @@ impl Report {
         Report { may: Some(Box::new(may)), ..self }
     }
 
-    /// The secrets that were used so far: one line for each secret, host and place.
+    /// Uses so far, aggregated by secret, host and place.
     pub fn uses(&self) -> Vec<Use> {
         self.uses.lock().clone()
     }
 
-    /// What was refused so far.
+    /// Refusals so far.
     pub fn refusals(&self) -> Vec<Refusal> {
         self.refusals.lock().clone()
     }

@@ -1,4 +1,4 @@
-//! Serves the program's side of a tunnel to a host that has a secret.
+//! Serves the program's side of a tunnel to a host with a secret.
 
 use std::io;
 use std::time::Duration;
@@ -17,22 +17,22 @@ use super::talk::Talk;
 use super::trust::Trust;
 use super::wire::Wire;
 
-/// The alert of TLS that a server is not known by the name that was asked for.
+/// TLS alert `unrecognized_name`.
 const UNKNOWN_NAME: [u8; 7] = [21, 3, 3, 0, 2, 2, 112];
 
-/// How long and how large what programs and hosts send may be.
+/// Time and size limits for programs and hosts.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// The longest head, in bytes.
+    /// Maximum size of a head, in bytes.
     pub head: usize,
-    /// The longest body that is held back so that one of its fields can be swapped, in bytes. In a longer one a
-    /// stand-in is refused.
+    /// Maximum size of a body that is buffered to replace one of its fields, in bytes. In a larger body, a placeholder
+    /// is refused.
     pub fields: usize,
-    /// How long a program may be silent where it owes something, or take nothing.
+    /// How long a program may delay data it must send, or block writes.
     pub program: Duration,
-    /// How long a host may be silent where it owes something.
+    /// How long a host may delay data it must send.
     pub host: Duration,
-    /// How long a program may say nothing between two requests.
+    /// How long a connection may idle between two requests.
     pub rest: Duration,
 }
 
@@ -48,31 +48,31 @@ impl Default for Limits {
     }
 }
 
-/// Where a tunnel leads, and what is known about it.
+/// The destination of a tunnel, with its context.
 #[derive(Clone, Copy)]
 pub struct Way<'w> {
-    /// The host that the tunnel names.
+    /// Host name of the tunnel.
     pub host: &'w str,
     pub port: u16,
-    /// The stand-ins of the run whose program it is.
+    /// Placeholders of the program's run.
     pub standins: &'w Standins,
-    /// What the program trusts.
+    /// Authority that the program trusts.
     pub authority: &'w Authority,
-    /// What is trusted here.
+    /// Roots for the host's certificate.
     pub trust: &'w Trust,
-    /// How long and large.
+    /// Time and size limits.
     pub limits: Limits,
 }
 
-/// Opens a connection to the host, each time anew.
+/// Opens a new connection to the host.
 pub(crate) type Dial<'d> = dyn FnMut() -> BoxFuture<'d, Result<Wire, StandinError>> + Send + 'd;
 
-/// Serves a tunnel: `client` is the program after it was told that the tunnel stands, `dial` gives a connection to an
-/// address of the host that the caller has checked. What happens to stand-ins goes into `report` at once, so that it
-/// is there also when this is dropped in the middle.
+/// Serves a tunnel. `client` is the program's connection after the tunnel was established; `dial` connects to an
+/// address of the host that the caller has checked. Uses and refusals are recorded in `report` immediately, so they are
+/// complete even if this future is dropped.
 ///
 /// # Errors
-/// Why it ended otherwise than in good order. The program was told, where it could hear it; a refusal is no error.
+/// Why the tunnel ended abnormally. The program was notified if possible. A refusal is not an error.
 pub async fn serve<C, D, F, S>(
     client: C,
     way: &Way<'_>,
@@ -98,7 +98,7 @@ where
     Talk::new(client, way, &mut dial, report).run().await
 }
 
-/// As [`serve`], where nothing is sealed on either side: for secrets that name port 80.
+/// Like [`serve`], without TLS on either side: for secrets that name port 80.
 pub async fn serve_plain<C, D, F, S>(
     client: C,
     way: &Way<'_>,
@@ -132,7 +132,7 @@ fn away(way: &Way<'_>, detail: &str) -> StandinError {
     StandinError::Away { host: way.host.to_owned(), detail: detail.to_owned() }
 }
 
-/// Ends the program's TLS, as the host of the tunnel and as no other.
+/// Terminates the program's TLS, only under the name of the tunnel's host.
 async fn unsealed(client: Wire, way: &Way<'_>) -> Result<Wire, StandinError> {
     match timeout(way.limits.program, shaken(client, way)).await {
         Ok(wire) => wire,
@@ -147,10 +147,10 @@ async fn shaken(client: Wire, way: &Way<'_>) -> Result<Wire, StandinError> {
     };
     let mut hello = LazyConfigAcceptor::new(Acceptor::default(), client).await.map_err(failed)?;
     let host = normal(way.host);
-    // Who asks for an address names nothing.
+    // For an IP address, there is no SNI.
     let named = if host.parse::<std::net::IpAddr>().is_ok() { None } else { Some(host.as_str()) };
     if hello.client_hello().server_name().map(normal).as_deref() != named {
-        // ok: who has gone already needs no word of it
+        // ok: a disconnected program needs no alert
         let _ = hello.io.write_all(&UNKNOWN_NAME).await;
         let _ = hello.io.shutdown().await;
         return Err(StandinError::OtherName { host });

@@ -1,4 +1,4 @@
-//! Swaps stand-ins for values in one request, and says why not.
+//! Replaces placeholders with secret values in one request, or gives the reason for a refusal.
 
 use base64::Engine as _;
 use base64::engine::DecodePaddingMode;
@@ -12,7 +12,7 @@ use super::report::Use;
 use super::serve::Way;
 use super::table::{Met, Place};
 
-/// Headers about the request itself, which hold no stand-in.
+/// Headers about the request itself, which never contain placeholders.
 const FRAMES: [&str; 10] = [
     "host",
     "connection",
@@ -25,20 +25,20 @@ const FRAMES: [&str; 10] = [
     "upgrade",
     "keep-alive",
 ];
-/// Headers that the host does not get as they are.
+/// Headers that are not forwarded unchanged.
 const OURS: [&str; 3] = ["accept-encoding", "proxy-connection", "proxy-authorization"];
 const BASIC: GeneralPurpose = GeneralPurpose::new(
     &base64::alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// Why a request is not passed on, in words for whoever sent it.
+/// A refusal, worded for the sender of the request.
 pub(crate) struct Refused(pub(crate) String);
 
-/// How a value is written where it goes.
+/// Encoding of a value at its destination.
 #[derive(Clone, Copy)]
 enum Written {
-    /// As it is; it holds no end of a line.
+    /// Unencoded; must not contain line ends.
     InLine,
     Inside,
     InQuery,
@@ -47,23 +47,23 @@ enum Written {
     InJson,
 }
 
-/// What a text is for.
+/// The part of a request that a text belongs to.
 #[derive(Clone, Copy)]
 enum Spot<'p> {
-    /// A place where values may be.
+    /// A place where values are allowed.
     Open(&'p Place, Written),
-    /// Anywhere else.
+    /// Any other place.
     Closed(&'p str),
 }
 
-/// What of a request changes beside its stand-ins.
+/// Changes of a request other than its placeholders.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Changes {
-    /// The body has this length now.
+    /// The new body length.
     pub(crate) length: Option<usize>,
 }
 
-/// One request on its way through.
+/// A request in transit.
 pub(crate) struct Swap<'w> {
     way: &'w Way<'w>,
     uses: Vec<Use>,
@@ -74,12 +74,12 @@ impl<'w> Swap<'w> {
         Swap { way, uses: Vec::new() }
     }
 
-    /// The secrets that go out with it.
+    /// The secrets sent with the request.
     pub(crate) fn into_uses(self) -> Vec<Use> {
         self.uses
     }
 
-    /// The head as the host gets it.
+    /// The request head for the host.
     pub(crate) fn head(
         &mut self,
         request: &Request,
@@ -104,7 +104,7 @@ impl<'w> Swap<'w> {
         Ok(out)
     }
 
-    /// The query; of its parameters those are places of their own that a secret names.
+    /// The query. Parameters named by a secret are places of their own.
     fn query(&mut self, query: &[u8], out: &mut Vec<u8>) -> Result<(), Refused> {
         let anywhere = Spot::Open(&Place::Query, Written::InQuery);
         let (mark, query) = query.split_at(query.len().min(1));
@@ -140,7 +140,7 @@ impl<'w> Swap<'w> {
         sent.extend_from_slice(b"\r\n");
         let is_remade = changes.length.is_some()
             && matches!(name.as_str(), "content-length" | "transfer-encoding" | "expect");
-        // Nothing but WebSocket is spoken from the middle of a connection on.
+        // WebSocket is the only supported protocol upgrade.
         let is_other = name == "upgrade" && !request.upgrades;
         if !is_remade && !is_other && !OURS.contains(&name.as_str()) {
             out.extend_from_slice(&sent);
@@ -170,7 +170,7 @@ impl<'w> Swap<'w> {
         Ok(())
     }
 
-    /// A whole body whose fields may hold stand-ins.
+    /// Processes a buffered body whose fields may contain placeholders.
     pub(crate) fn fields(
         &mut self,
         kind: Kind,
@@ -188,14 +188,14 @@ impl<'w> Swap<'w> {
         Ok(out)
     }
 
-    /// The lines after a body as they go on.
+    /// Checks trailers.
     pub(crate) fn trailers(&mut self, lines: &[Line]) -> Result<(), Refused> {
         let mut text = Vec::new();
         head::write(lines, &mut text);
         self.text(&text, Spot::Closed("a trailer"), &mut Vec::new())
     }
 
-    /// Writes a text with values in place of its stand-ins.
+    /// Writes a text with placeholders replaced by their values.
     fn text(&mut self, text: &[u8], spot: Spot<'_>, out: &mut Vec<u8>) -> Result<(), Refused> {
         let words = &self.way.standins.words;
         let (mut from, mut rest) = (0, Vec::new());
@@ -259,7 +259,7 @@ impl<'w> Swap<'w> {
         Ok(())
     }
 
-    /// Why what was found may not stand in a place.
+    /// Why a finding is not allowed in a place.
     pub(crate) fn closed(&self, number: usize, place: &str) -> Refused {
         let host = self.way.host;
         match self.way.standins.meaning(number) {

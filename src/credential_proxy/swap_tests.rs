@@ -1,4 +1,4 @@
-//! Which stand-ins are swapped, and what is refused.
+//! Tests of placeholder replacement and refusals.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -208,7 +208,7 @@ async fn a_stand_in_in_a_body_ends_the_request_before_it_is_passed_on() {
     ] {
         let heard = bed.ask(&site, &request).await;
         assert!(["403", "431"].contains(&heard.status()), "{heard:?}");
-        // The host hears the end of its connection a moment later.
+        // The host notices the end of its connection a moment later.
         while site.seen.lock().is_empty() {
             tokio::task::yield_now().await;
         }

@@ -1,4 +1,4 @@
-//! The stand-ins of one run: which random word stands for which value, for which host, and where in a request.
+//! Placeholders of one run: which random token represents which value, for which host, and where in a request.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -10,22 +10,22 @@ use super::finder::{Finder, Looks};
 use super::forms;
 use super::token::{self, Token};
 
-/// The port of a secret unless it says another.
+/// Default port of a secret.
 pub const HTTPS: u16 = 443;
-/// The port at which nothing is sealed: a secret is sent there only when it names it.
+/// Port without TLS: a secret is sent to it only if the secret names it.
 pub const HTTP: u16 = 80;
-/// The shortest value that is looked for in answers: a shorter one would tear holes into ordinary text.
+/// Minimum length of a value that is masked in responses. Shorter ones would damage ordinary text.
 const MIN_ECHO: usize = 8;
-/// A longer value is looked for as it is only: each form costs memory.
+/// Longer values are searched only in plain form: each encoding costs memory.
 const MAX_ALL_FORMS: usize = 4096;
-/// How many characters of a stand-in are known again by themselves. Whatever is nearly twice as long holds one.
+/// Length of a placeholder fragment that is detected on its own. Any text of nearly twice this length contains one.
 const PART: usize = 12;
 
-/// The value of a secret: wiped when dropped, shown by nothing.
+/// The value of a secret: wiped on drop, never displayed.
 pub struct Value(Zeroizing<Vec<u8>>);
 
 impl Value {
-    /// Takes over a value.
+    /// Wraps a value.
     pub fn new(value: impl Into<Vec<u8>>) -> Value {
         Value(Zeroizing::new(value.into()))
     }
@@ -38,15 +38,15 @@ impl Value {
 /// A place in a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// Any header that is not about the request itself, also within `Authorization: Basic`.
+    /// Any header that is not about the request itself, including the content of `Authorization: Basic`.
     Headers,
-    /// The query of the address.
+    /// The query of the URL.
     Query,
-    /// The value of this parameter of the query alone.
+    /// Only the value of this query parameter.
     Parameter(String),
-    /// The path of the address.
+    /// The path of the URL.
     Path,
-    /// A field of a form, or a text at the top of a JSON object.
+    /// A form field, or a top-level text of a JSON object.
     Field(String),
 }
 
@@ -62,32 +62,32 @@ impl fmt::Display for Place {
     }
 }
 
-/// How a stand-in looks.
+/// Format of a placeholder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
     /// `hqs_` and 43 random characters.
     Plain,
-    /// As long as the value and with its beginning, where that says what kind of key it is.
+    /// As long as the value, with its prefix if that identifies the kind of key.
     AsValue,
 }
 
-/// A secret that gets a stand-in.
+/// A secret that gets a placeholder.
 pub struct NewStandin {
-    /// What it is called in reports and refusals.
+    /// Name in reports and refusals.
     pub id: String,
-    /// What its stand-in is swapped for.
+    /// The value that replaces the placeholder.
     pub value: Value,
-    /// Names, addresses, and `*.example.com` for all below a name.
+    /// Host names, addresses, and `*.example.com` for all subdomains.
     pub hosts: Vec<String>,
-    /// The one port, usually [`HTTPS`]. At [`HTTP`] it is sent unsealed.
+    /// The only port, usually [`HTTPS`]. On [`HTTP`], the value is sent unencrypted.
     pub port: u16,
-    /// Where it may stand; nothing means headers.
+    /// Allowed places; empty means headers.
     pub places: Vec<Place>,
-    /// How its stand-in looks.
+    /// Format of the placeholder.
     pub shape: Shape,
 }
 
-/// A secret with its stand-in.
+/// A secret with its placeholder.
 pub(crate) struct Entry {
     pub(crate) id: String,
     pub(crate) value: Value,
@@ -107,44 +107,44 @@ impl Entry {
         self.port == port && self.hosts.iter().any(fits)
     }
 
-    /// Whether it may stand in a place.
+    /// Returns `true` if the secret is allowed in this place.
     pub(crate) fn fits(&self, place: &Place) -> bool {
         let in_query = matches!(place, Place::Parameter(_)) && self.places.contains(&Place::Query);
         in_query || self.places.contains(place)
     }
 }
 
-/// What was found in a request, by the number of the secret.
+/// A finding in a request, with the index of the secret.
 #[derive(Clone, Copy)]
 pub(crate) enum Met {
-    /// A stand-in.
+    /// A placeholder.
     Whole(usize),
-    /// A piece of one.
+    /// A fragment of a placeholder.
     Part(usize),
-    /// One in an encoding.
+    /// An encoded placeholder.
     Hidden(usize),
-    /// What looks like one but is none of this run.
+    /// Looks like a placeholder but is unknown in this run.
     Unknown,
 }
 
-/// The stand-ins of one run. When the run ends it is dropped, and its stand-ins are worth nothing.
+/// The placeholders of one run. They become worthless when this is dropped at the end of the run.
 pub struct Standins {
     pub(crate) entries: Vec<Entry>,
-    /// Looks through requests, and what each number means.
+    /// Finder for requests, and the meaning of each of its numbers.
     pub(crate) words: Finder,
     met: Vec<Met>,
-    /// Looks through answers, and what takes the place of each number.
+    /// Finder for responses, and the replacement for each of its numbers.
     pub(crate) echoes: Finder,
     back: Vec<Vec<u8>>,
-    /// Whether answers keep their length when values are changed back.
+    /// Whether replacing values in responses preserves the length.
     pub(crate) keeps_length: bool,
 }
 
 impl Standins {
-    /// Makes a stand-in for each secret.
+    /// Generates a placeholder for each secret.
     ///
     /// # Errors
-    /// A secret without a value or a host, with a host that is none, or twice.
+    /// If a secret has no value or host, has an invalid host, or occurs twice.
     pub fn new(secrets: Vec<NewStandin>) -> Result<Standins, StandinError> {
         let mut ids = HashSet::new();
         let (mut entries, mut words, mut met) = (Vec::new(), Vec::new(), Vec::new());
@@ -170,23 +170,23 @@ impl Standins {
         Ok(Standins { entries, words, met, echoes, back, keeps_length })
     }
 
-    /// Each secret with its stand-in, in the order in which they were given.
+    /// Each secret id with its placeholder, in the given order.
     pub fn tokens(&self) -> impl Iterator<Item = (&str, &str)> {
         self.entries.iter().map(|entry| (entry.id.as_str(), entry.token.as_str()))
     }
 
-    /// Whether a secret is for this host and port: only then is its connection ended here.
+    /// Returns `true` if any secret is for this host and port. Only such connections are terminated here.
     pub fn cover(&self, host: &str, port: u16) -> bool {
         self.entries.iter().any(|entry| entry.is_for(host, port))
     }
 
-    /// Whether a field of a body may hold a stand-in there.
+    /// Returns `true` if a body field may contain a placeholder for this host.
     pub(crate) fn have_fields(&self, host: &str, port: u16) -> bool {
         let has = |entry: &Entry| entry.places.iter().any(|p| matches!(p, Place::Field(_)));
         self.entries.iter().any(|entry| has(entry) && entry.is_for(host, port))
     }
 
-    /// Whether a secret names this place.
+    /// Returns `true` if any secret allows this place.
     pub(crate) fn name(&self, place: &Place) -> bool {
         self.entries.iter().any(|entry| entry.places.contains(place))
     }
@@ -195,7 +195,7 @@ impl Standins {
         self.met.get(number).copied().unwrap_or(Met::Unknown)
     }
 
-    /// What takes the place of an echo.
+    /// The replacement for a value in a response.
     pub(crate) fn back(&self, number: usize) -> &[u8] {
         &self.back[number]
     }
@@ -227,7 +227,7 @@ fn entry(secret: NewStandin) -> Result<(Entry, usize), StandinError> {
     Ok((Entry { id, value, places, token: text, hosts, port }, known))
 }
 
-/// What is looked for in requests because of one stand-in.
+/// The patterns to find in requests for one placeholder.
 fn words_of(token: &str, known: usize, number: usize) -> Vec<(Vec<u8>, Met)> {
     let bytes = token.as_bytes();
     let mut words = vec![(bytes.to_vec(), Met::Whole(number))];
@@ -237,8 +237,8 @@ fn words_of(token: &str, known: usize, number: usize) -> Vec<(Vec<u8>, Met)> {
     words
 }
 
-/// What is looked for in answers because of one value, and what takes its place: the stand-in for the value itself; for
-/// another form of it as much of the stand-in as that form is long, since nobody reads such a form again.
+/// The patterns to find in responses for one value, with their replacements: the placeholder for the value itself; for
+/// an encoded form, a part of the placeholder of the same length, since nothing decodes it again.
 fn echoes_of(value: &[u8], token: &str) -> Vec<(Vec<u8>, Vec<u8>)> {
     if value.len() < MIN_ECHO {
         return Vec::new();
@@ -256,7 +256,7 @@ fn echoes_of(value: &[u8], token: &str) -> Vec<(Vec<u8>, Vec<u8>)> {
     echoes
 }
 
-/// A host as it is compared: lower case, no final dot, no brackets.
+/// Normalizes a host for comparison: lower case, no trailing dot, no brackets.
 pub(crate) fn normal(host: &str) -> String {
     host.trim_start_matches('[').trim_end_matches(']').trim_end_matches('.').to_ascii_lowercase()
 }

@@ -1,5 +1,5 @@
-//! Requests and answers of one tunnel, one after the other. Both directions of an exchange go on at the same time, and
-//! a refusal ends it before anything that was refused is passed on.
+//! Processes the requests and responses of one tunnel in order. Both directions of an exchange run concurrently. A
+//! refusal ends the exchange before any refused data is forwarded.
 
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,7 +18,7 @@ use super::serve::{Dial, Way};
 use super::swap::{Changes, Refused, Swap};
 use super::wire::{self, Fault, Sink, Source, Wire};
 
-/// How long a program may still talk after it was told that nothing is passed on, and how much.
+/// How long, and how many bytes, a program may still send after a refusal.
 const LINGER: Duration = Duration::from_secs(5);
 const LINGER_BYTES: usize = 64 * 1024 * 1024;
 
@@ -47,7 +47,7 @@ enum Next {
     Close,
 }
 
-/// What becomes of a connection after the head of an answer.
+/// State of a connection after a response head.
 enum After {
     Answered(Next),
     Upgraded,
@@ -60,9 +60,9 @@ pub(crate) struct Talk<'t> {
     report: &'t Report,
     client: Source,
     back: Sink,
-    /// The connection to the host, once it is there.
+    /// The connection to the host, once established.
     host: Option<(Source, Sink)>,
-    /// Whether the program has begun to hear an answer to what it asked last.
+    /// Whether the program has started to receive a response to its last request.
     answered: bool,
 }
 
@@ -77,7 +77,7 @@ impl<'t> Talk<'t> {
         Talk { way, dial, report, client, back, host: None, answered: false }
     }
 
-    /// Talks until either side has had enough.
+    /// Runs until either side closes the connection.
     pub(crate) async fn run(&mut self) -> Result<(), StandinError> {
         loop {
             match self.turn().await {
@@ -108,7 +108,7 @@ impl<'t> Talk<'t> {
         let head = self.client.head(limits.head, limits.rest, limits.program).await;
         let head = match head {
             Ok(Some(head)) => head,
-            // Between two requests anybody may go.
+            // Either side may close the connection between two requests.
             Ok(None) => return Ok(Next::Close),
             Err(Fault::Idle(_) | Fault::Gone(_)) if self.client.held.is_empty() => {
                 return Ok(Next::Close);
@@ -119,13 +119,13 @@ impl<'t> Talk<'t> {
         self.exchange(&request.map_err(StandinError::Unclear)?).await
     }
 
-    /// Passes on one request and its answer.
+    /// Forwards one request and its response.
     async fn exchange(&mut self, request: &Request) -> Result<Next, Stop> {
         let limits = self.way.limits;
         let mut swap = Swap::new(self.way);
         let mut body = Body::new(request.framing, limits.head);
         let kind = self.kind(request);
-        // Refused or not, it is known before the host hears of it.
+        // Uses and refusals are recorded before the host receives anything.
         let mut head = swap.head(request, Changes::default())?;
         let mut first = Vec::new();
         if let Some(kind) = kind {
@@ -166,7 +166,7 @@ impl<'t> Talk<'t> {
         }
     }
 
-    /// The kind of the body, where one of its fields may hold a stand-in.
+    /// The kind of the body, if one of its fields may contain a placeholder.
     fn kind(&self, request: &Request) -> Option<Kind> {
         let Way { standins, host, port, limits, .. } = self.way;
         let fits = match request.framing {
@@ -178,7 +178,7 @@ impl<'t> Talk<'t> {
         kind.filter(|_| fits && standins.have_fields(host, *port))
     }
 
-    /// Takes in a body; false when it is longer than what is held back.
+    /// Buffers a body. Returns `false` if it exceeds the limit.
     async fn collect(&mut self, body: &mut Body, whole: &mut Vec<u8>) -> Result<bool, Stop> {
         let limits = self.way.limits;
         while whole.len() <= limits.fields {
@@ -190,14 +190,14 @@ impl<'t> Talk<'t> {
         Ok(false)
     }
 
-    /// Copies both ways until either side has had enough.
+    /// Copies both directions until either side closes the connection.
     async fn copy(&mut self) -> Result<Next, Stop> {
         let Some((from, to)) = &mut self.host else { return Ok(Next::Close) };
         let held = (self.client.held.split(), from.held.split());
         to.send(&held.0).await.map_err(|fault| of_host(self.way, fault))?;
         self.back.send(&held.1).await.map_err(of_client)?;
         tokio::select! {
-            // ok: how a connection ends that nobody looks into is told to both by its end
+            // ok: on an uninspected connection, both sides notice the end
             _ = tokio::io::copy(&mut self.client.half, &mut to.half) => {}
             _ = tokio::io::copy(&mut from.half, &mut self.back.half) => {}
         }
@@ -205,7 +205,7 @@ impl<'t> Talk<'t> {
         Ok(Next::Close)
     }
 
-    /// Tells the program why nothing was passed on, where it hears it.
+    /// Reports a refusal to the program, if no response has started.
     async fn tell(&mut self, status: &str, why: &str) {
         if self.answered {
             return;
@@ -215,10 +215,10 @@ impl<'t> Talk<'t> {
              content-length: {}\r\nconnection: close\r\n\r\nHQ: {why}\n",
             why.len() + 5
         );
-        // ok, here and below: a program that goes away needs no answer
+        // ok, here and below: a program that has disconnected needs no response
         let _ = self.back.send(answer.as_bytes()).await;
         self.back.close().await;
-        // What is still under way would make the system throw the answer away.
+        // Unread data would make the system discard the response.
         let rest = async {
             let mut left = LINGER_BYTES;
             while let Ok(true) = self.client.fill(LINGER).await {
@@ -233,7 +233,7 @@ impl<'t> Talk<'t> {
     }
 }
 
-/// The connection to the host: the one that is open, or a new one.
+/// The open connection to the host, or a new one.
 async fn connection<'h, 'd>(
     way: &Way<'_>,
     host: &'h mut Option<(Source, Sink)>,
@@ -250,21 +250,21 @@ async fn connection<'h, 'd>(
     Ok((from, to))
 }
 
-/// The body of a request on its way.
+/// A request body in transit.
 struct Upload<'u> {
     way: &'u Way<'u>,
     framing: Framing,
     body: Body,
-    /// What was taken in of it already.
+    /// The part that was already buffered.
     first: Vec<u8>,
 }
 
 impl Upload<'_> {
-    /// Passes on the body, then waits for the program to go away: it ends only when the exchange has to.
+    /// Forwards the body, then waits for the program to disconnect. Completes only if the exchange must end.
     async fn run(mut self, client: &mut Source, to: &mut Sink, sent: &AtomicBool) -> Stop {
         match self.pass(client, to).await {
             Ok(true) => sent.store(true, Ordering::Relaxed),
-            // The host takes no more, but may have said why.
+            // The host accepts no more data, but may have sent a response.
             Ok(false) => return std::future::pending().await,
             Err(stop) => return stop,
         }
@@ -272,7 +272,7 @@ impl Upload<'_> {
         Stop::Failed(StandinError::Gone)
     }
 
-    /// Whether all of it was taken.
+    /// Forwards the body. Returns `false` if the host stopped accepting it.
     async fn pass(&mut self, client: &mut Source, to: &mut Sink) -> Result<bool, Stop> {
         let swap = Swap::new(self.way);
         let (mut sieve, mut clean, mut out) = (Sieve::default(), Vec::new(), Vec::new());
@@ -304,7 +304,7 @@ impl Upload<'_> {
     }
 }
 
-/// An answer on its way.
+/// A response in transit.
 struct Back<'b> {
     way: &'b Way<'b>,
     to: &'b mut Sink,
@@ -312,7 +312,7 @@ struct Back<'b> {
 }
 
 impl Back<'_> {
-    /// Passes on the answer while the body of the request goes the other way.
+    /// Forwards the response while the request body is still being sent.
     async fn run(
         self,
         from: &mut Source,
@@ -333,7 +333,7 @@ impl Back<'_> {
                 Ok(None) => {
                     return Err(of_host(way, Fault::Gone("it said nothing".to_owned())).into());
                 }
-                // It owes nothing before it has heard all.
+                // The host need not respond before it has received the whole request.
                 Err(Fault::Idle(_)) if !sent.load(Ordering::Relaxed) => continue,
                 Err(fault) => return Err(of_host(way, fault).into()),
             };
@@ -372,7 +372,7 @@ impl Back<'_> {
     }
 }
 
-/// Passes on the body of an answer without values.
+/// Forwards a response body without secret values.
 async fn download(
     way: &Way<'_>,
     mut body: Body,
@@ -420,7 +420,7 @@ fn cleaned(way: &Way<'_>, lines: Vec<Line>) -> Vec<Line> {
     lines.into_iter().map(clean).collect()
 }
 
-/// The head of an answer as the program gets it, with a body of this kind.
+/// The response head for the program, with a body of this framing.
 fn shown(way: &Way<'_>, answer: &Answer, framing: Framing) -> Zeroizing<Vec<u8>> {
     let mut out = Zeroizing::new(without(way, &answer.first));
     out.extend_from_slice(b"\r\n");

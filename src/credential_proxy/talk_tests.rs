@@ -1,4 +1,4 @@
-//! How requests and answers go through a tunnel.
+//! Tests of requests and responses in a tunnel.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -24,7 +24,7 @@ fn bed() -> Bed {
     Bed::new(vec![secret("KEY", VALUE, &[])])
 }
 
-/// A value whose stand-in is as long as it is.
+/// A value whose placeholder has the same length.
 fn shaped() -> (Bed, String) {
     let value = format!("ghp_{}", "Zy8".repeat(12));
     let new = NewStandin { shape: Shape::AsValue, ..secret("KEY", &value, &[]) };
@@ -52,7 +52,7 @@ async fn a_kept_connection_serves_one_request_after_the_other() {
             client.write_all(asks(&bed.token("KEY")).as_bytes()).await.unwrap();
             until(&mut client, "done\r\n0\r\n\r\n").await;
         }
-        // Two at once.
+        // Two pipelined requests.
         client.write_all(asks("1").repeat(2).as_bytes()).await.unwrap();
         until(&mut client, "done\r\n0\r\n\r\n").await;
         until(&mut client, "done\r\n0\r\n\r\n").await;
@@ -114,7 +114,7 @@ async fn a_host_that_went_away_meanwhile_is_asked_anew() {
 async fn bodies_stream_both_ways_without_being_kept() {
     const PIECES: usize = 12;
     let bed = bed();
-    // No writing of a token begins with this byte; what may be the beginning of one is held until more comes.
+    // No encoding of a placeholder starts with this byte. A possible start would be held back until more arrives.
     let piece = vec![0; 1024 * 1024];
     let (heard, mut hears) = mpsc::channel::<usize>(1);
     let (taken, mut takes) = mpsc::channel::<()>(1);
@@ -146,7 +146,7 @@ async fn bodies_stream_both_ways_without_being_kept() {
                 PIECES * size
             );
             client.write_all(head.as_bytes()).await.unwrap();
-            // Each piece is sent only after the other side has heard the one before.
+            // Each piece is sent only after the other side has received the previous one.
             for count in 0..PIECES {
                 client.write_all(&piece).await.unwrap();
                 client.flush().await.unwrap();
@@ -248,7 +248,7 @@ async fn a_socket_is_copied_after_its_handshake() {
             let head = until(&mut client, "\r\n\r\n").await;
             assert!(head.contains(&key) && head.starts_with("HTTP/1.1 101 "));
             until(&mut client, "hiearly").await;
-            // Whatever is said now is nobody's business here.
+            // After the upgrade, nothing is inspected.
             client.write_all(key.as_bytes()).await.unwrap();
             client.flush().await.unwrap();
             until(&mut client, &key).await
@@ -303,7 +303,7 @@ async fn who_waits_for_a_word_before_the_body_gets_it_from_the_host() {
     };
     assert!(ask("text/plain", "HTTP/1.1 100 ").await.text.starts_with("HTTP/1.1 200 "));
     assert_eq!(ask("text/plain", "HTTP/1.1 417 ").await.text, "");
-    // A body that is held back is asked for here.
+    // For a buffered body, the proxy itself sends 100 Continue.
     assert!(ask("application/json", "HTTP/1.1 100 ").await.text.starts_with("HTTP/1.1 200 "));
     let waits: Vec<bool> = heads.lock().iter().map(|head| head.contains("Expect:")).collect();
     assert_eq!(waits, [true, true, false]);
@@ -423,7 +423,7 @@ async fn what_is_too_long_or_too_slow_is_told_so() {
         .await;
     let long = get("/", &format!("X: {}\r\n", "a".repeat(70_000)));
     assert_eq!(bed.ask(&site, &long).await.ended, Err(StandinError::TooLong));
-    // The handshake has no longer, either.
+    // The handshake has the same limit.
     bed.limits.program = Duration::from_secs(2);
     let heard = bed.ask(&site, "GET / HTTP/1.1\r\nHost: ").await;
     assert!(heard.status() == "408" && matches!(heard.ended, Err(StandinError::Idle { .. })));
@@ -433,7 +433,7 @@ async fn what_is_too_long_or_too_slow_is_told_so() {
     bed.limits.host = Duration::from_millis(300);
     let heard = bed.ask(&site, &get("/slow", "")).await;
     assert!(heard.status() == "502" && heard.body().contains("does not answer"), "{heard:?}");
-    // Who has said all may rest, and then goes.
+    // After a complete exchange, the connection may idle until the limit, and is then closed.
     bed.limits.rest = Duration::from_millis(200);
     assert_eq!(bed.ask(&site, "").await.ended, Ok(()));
 }
@@ -451,7 +451,7 @@ async fn a_program_that_goes_away_ends_what_it_began() {
         })
         .await;
     assert_eq!(heard.ended, Err(StandinError::Gone));
-    // While a host thinks.
+    // While a host prepares its response.
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let acceptor = bed.server(HOST, time::OffsetDateTime::from_unix_timestamp(FAR).unwrap());
     let address = listener.local_addr().unwrap();
@@ -494,7 +494,7 @@ async fn an_early_answer_is_passed_on_although_the_body_is_not_done() {
     assert!(heard.status() == "413" && heard.text.contains("big"), "{heard:?}");
 }
 
-/// A host that is asked without a seal.
+/// A host over plain HTTP.
 async fn plain(
     script: impl Fn(&crate::tests::Seen) -> Vec<u8> + Send + Sync + 'static,
 ) -> (Bed, Site) {
@@ -504,7 +504,7 @@ async fn plain(
     (bed, open(None, Arc::new(script)).await)
 }
 
-/// Says pieces, one after the other, and hears all.
+/// Sends pieces in order and reads the whole response.
 async fn exchange(bed: &Bed, site: &Site, pieces: &[&[u8]]) -> (String, Report) {
     let report = Report::default();
     let (mut client, inner) = tokio::io::duplex(64);
@@ -539,7 +539,7 @@ async fn nothing_is_sent_unsealed_but_what_names_port_80() {
 fn a_request_is_the_same_wherever_it_is_cut() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let (bed, site) = runtime.block_on(plain(|seen| {
-        // A host that has heard of a value says it again.
+        // A host that received a value repeats it.
         ok(
             "",
             &format!("{} {}", if seen.head.contains(VALUE) { VALUE } else { "-" }, seen.body.len()),

@@ -1,4 +1,4 @@
-//! What the tests share: hosts on the loopback interface that speak TLS, and tunnels to them.
+//! Test support: TLS hosts on the loopback interface, and tunnels to them.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -23,13 +23,13 @@ use crate::serve::{self, Limits, Way};
 use crate::table::{HTTPS, NewStandin, Place, Shape, Standins, Value};
 use crate::trust::{self, Trust};
 
-/// The host of most tests, and a value that is sent there.
+/// Default host of the tests, and a value for it.
 pub(crate) const HOST: &str = "api.site.test";
 pub(crate) const VALUE: &str = "va/lue+of \"the\" key=1";
-/// A day on which all certificates of these tests are good.
+/// A day on which all test certificates are valid.
 const DAY_MS: i64 = 1_790_000_000_000;
 
-/// A secret for the host of most tests.
+/// A secret for the default host.
 pub(crate) fn secret(id: &str, value: &str, places: &[Place]) -> NewStandin {
     NewStandin {
         id: id.to_owned(),
@@ -41,20 +41,20 @@ pub(crate) fn secret(id: &str, value: &str, places: &[Place]) -> NewStandin {
     }
 }
 
-/// What a host has heard: one request.
+/// A request as received by a host.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Seen {
     pub(crate) head: String,
     pub(crate) body: Vec<u8>,
     pub(crate) is_whole: bool,
-    /// The number of its connection.
+    /// Connection number.
     pub(crate) connection: usize,
 }
 
-/// What a host does when it has heard a request.
+/// Response of a host to a request.
 pub(crate) type Script = dyn Fn(&Seen) -> Vec<u8> + Send + Sync;
 
-/// A host. An empty answer ends the connection.
+/// A host. An empty response closes the connection.
 pub(crate) struct Site {
     pub(crate) address: SocketAddr,
     pub(crate) seen: Arc<Mutex<Vec<Seen>>>,
@@ -66,7 +66,7 @@ impl Site {
     }
 }
 
-/// Authorities, a clock, and the stand-ins of a run.
+/// Test bed: authorities, a clock, and the placeholders of a run.
 pub(crate) struct Bed {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) manual: Arc<ManualClock>,
@@ -79,12 +79,12 @@ pub(crate) struct Bed {
     roots: Roots,
 }
 
-/// The authority of hosts.
+/// Certificate authority of the hosts.
 struct Roots {
     issuer: Issuer<'static, KeyPair>,
 }
 
-/// What came of a tunnel.
+/// Result of a tunnel.
 #[derive(Debug)]
 pub(crate) struct Heard {
     pub(crate) text: String,
@@ -109,7 +109,7 @@ impl Bed {
         Bed::at(Arc::clone(&manual) as Arc<dyn Clock>, manual, secrets)
     }
 
-    /// At the time of this machine, for programs that know no other.
+    /// With the system clock, for programs that use it.
     pub(crate) fn today(secrets: Vec<NewStandin>) -> Bed {
         let manual = Arc::new(ManualClock::at(SystemClock.now()));
         Bed::at(Arc::new(SystemClock), manual, secrets)
@@ -149,7 +149,7 @@ impl Bed {
         }
     }
 
-    /// How a server speaks that has a certificate for this name.
+    /// TLS acceptor with a certificate for this name.
     pub(crate) fn server(&self, name: &str, until: time::OffsetDateTime) -> TlsAcceptor {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
@@ -168,7 +168,7 @@ impl Bed {
         TlsAcceptor::from(Arc::new(config))
     }
 
-    /// A host that does what the script says.
+    /// A host that responds by the script.
     pub(crate) async fn site(
         &self,
         script: impl Fn(&Seen) -> Vec<u8> + Send + Sync + 'static,
@@ -178,7 +178,7 @@ impl Bed {
         open(Some(acceptor), Arc::new(script)).await
     }
 
-    /// A program's connection through a new tunnel, before its handshake.
+    /// A program's connection through a new tunnel, before the TLS handshake.
     pub(crate) fn raw(
         &self,
         address: SocketAddr,
@@ -189,7 +189,7 @@ impl Bed {
         (client, async move { serve::serve(inner, &self.way(), dial, report).await })
     }
 
-    /// How a program shakes hands that trusts the authority.
+    /// TLS handshake of a program that trusts the authority.
     pub(crate) async fn sealed<S>(&self, client: S, name: &str) -> std::io::Result<TlsStream<S>>
     where
         S: AsyncRead + AsyncWrite + Unpin,
@@ -208,7 +208,7 @@ impl Bed {
         TlsConnector::from(Arc::new(config)).connect(name, client).await
     }
 
-    /// Lets a program act in a tunnel to an address.
+    /// Runs a program in a tunnel to an address.
     pub(crate) async fn tunnel(
         &self,
         address: SocketAddr,
@@ -223,10 +223,10 @@ impl Bed {
         Heard { text, ended, uses: report.uses(), refusals: report.refusals() }
     }
 
-    /// Says something in a tunnel and hears all of the answer.
+    /// Sends a request in a tunnel and reads the whole response.
     pub(crate) async fn ask(&self, site: &Site, request: &str) -> Heard {
         self.tunnel(site.address, async |mut client| {
-            // ok: who is refused in the middle may be unable to say all
+            // ok: after a refusal, the rest may not be sendable
             let _ = client.write_all(request.as_bytes()).await;
             let _ = client.flush().await;
             all(&mut client).await
@@ -235,15 +235,15 @@ impl Bed {
     }
 }
 
-/// All that comes until the end.
+/// Everything up to the end.
 pub(crate) async fn all(from: &mut (impl AsyncRead + Unpin)) -> String {
     let mut bytes = Vec::new();
-    // ok: how it ends is looked at elsewhere
+    // ok: the kind of ending is checked elsewhere
     let _ = from.read_to_end(&mut bytes).await;
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// What comes up to these words.
+/// Everything up to these words.
 pub(crate) async fn until(from: &mut (impl AsyncRead + Unpin), words: &str) -> String {
     let mut bytes = Vec::new();
     while !bytes.ends_with(words.as_bytes()) {
@@ -252,12 +252,12 @@ pub(crate) async fn until(from: &mut (impl AsyncRead + Unpin), words: &str) -> S
     String::from_utf8(bytes).unwrap()
 }
 
-/// A request that ends its connection.
+/// A request that closes its connection.
 pub(crate) fn get(target: &str, lines: &str) -> String {
     format!("GET {target} HTTP/1.1\r\nHost: {HOST}\r\n{lines}Connection: close\r\n\r\n")
 }
 
-/// A request with a body of known length.
+/// A request with a Content-Length body.
 pub(crate) fn post(lines: &str, body: &str) -> String {
     format!(
         "POST / HTTP/1.1\r\nHost: {HOST}\r\n{lines}Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
@@ -265,12 +265,12 @@ pub(crate) fn post(lines: &str, body: &str) -> String {
     )
 }
 
-/// An answer with a body of known length.
+/// A response with a Content-Length body.
 pub(crate) fn ok(lines: &str, body: &str) -> Vec<u8> {
     format!("HTTP/1.1 200 OK\r\n{lines}Content-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
 }
 
-/// Opens a host, sealed or not.
+/// Opens a host, with or without TLS.
 pub(crate) async fn open(acceptor: Option<TlsAcceptor>, script: Arc<Script>) -> Site {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -314,7 +314,7 @@ async fn hosting(
         if !is_whole || answer.is_empty() {
             return;
         }
-        // ok: who has gone needs no answer
+        // ok: a disconnected client needs no response
         let _ = wire.write_all(&answer).await;
         let _ = wire.flush().await;
         if answer.windows(17).any(|part| part.eq_ignore_ascii_case(b"connection: close")) {
@@ -324,7 +324,7 @@ async fn hosting(
     }
 }
 
-/// Hears one request, as far as it comes.
+/// Reads one request, as far as it arrives.
 async fn heard(wire: &mut (impl AsyncRead + Unpin), held: &mut Vec<u8>, seen: &mut Seen) {
     let Some(end) =
         more_until(wire, held, |held| position(held, b"\r\n\r\n").map(|at| at + 4)).await

@@ -1,4 +1,4 @@
-//! Who is believed to be whom.
+//! Tests of certificate validation and names.
 
 #![expect(clippy::print_stderr, reason = "a test that cannot run here says why")]
 
@@ -54,7 +54,7 @@ async fn a_program_that_does_not_trust_the_authority_is_told_apart() {
     let (client, serving) = bed.raw(site.address, &report);
     let (ended, shaken) = tokio::join!(serving, other.sealed(client, HOST));
     assert!(matches!(ended, Err(StandinError::Handshake { .. })) && shaken.is_err());
-    // Nor is one that talks no TLS at all.
+    // A client that does not speak TLS is rejected too.
     let (mut client, serving) = bed.raw(site.address, &report);
     let asking = async move {
         client.write_all(get("/", "").as_bytes()).await.unwrap();
@@ -120,7 +120,7 @@ async fn nothing_is_sent_to_a_host_that_cannot_show_who_it_is() {
         );
         assert!(site.heads().is_empty() && heard.uses.is_empty());
     }
-    // One that talks no TLS, and one that is not there.
+    // A host that does not speak TLS, and an absent one.
     bed.limits.program = Duration::from_secs(2);
     let silent = open(None, Arc::new(|_| ok("", ""))).await;
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
@@ -155,7 +155,7 @@ async fn certificates_of_hosts_are_kept_and_made_anew_in_time() {
     assert!(again(&bed));
     bed.manual.advance_ms(2 * 3_600_000);
     assert!(!again(&bed));
-    // Long after its first certificate has ended.
+    // Long after its first certificate has expired.
     bed.manual.advance_ms(90 * 24 * 3_600_000);
     let site = bed.site(|_| ok("", "")).await;
     assert_eq!(bed.ask(&site, &get("/", "")).await.status(), "200");

@@ -1,27 +1,27 @@
-//! The words that stand for values: random, and of no use anywhere else.
+//! Placeholder tokens: random, and useless anywhere else.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-/// How a stand-in begins that has no shape of its own.
+/// Prefix of placeholders in the default format.
 pub(crate) const PREFIX: &str = "hqs_";
-/// How many characters follow.
+/// Number of random characters after the prefix.
 pub(crate) const RANDOM: usize = 43;
-/// The fewest random characters of a stand-in.
+/// Minimum number of random characters of a placeholder.
 const MIN_RANDOM: usize = 20;
-/// The longest value whose shape is taken.
+/// Maximum length of a value whose format is copied.
 const MAX_SHAPED: usize = 256;
-/// The longest beginning that says what kind of key it is.
+/// Maximum length of a prefix that identifies the kind of key.
 const MAX_PREFIX: usize = 16;
 
-/// A stand-in.
+/// A placeholder.
 pub(crate) struct Token {
     pub(crate) text: String,
-    /// How many characters at its start are known to anybody.
+    /// Number of leading characters that are public knowledge.
     pub(crate) known: usize,
 }
 
-/// A stand-in of the usual form.
+/// A placeholder in the default format.
 pub(crate) fn plain() -> Token {
     let mut bytes = [0; 32];
     fill(&mut bytes);
@@ -29,8 +29,8 @@ pub(crate) fn plain() -> Token {
     Token { text, known: PREFIX.len() }
 }
 
-/// A stand-in as long as the value, which begins as it does (`ghp_`, `sk-`); of the usual form when the value does
-/// not say what it is, or is too short to hide among others.
+/// A placeholder with the length and prefix (`ghp_`, `sk-`) of the value. Falls back to the default format if the value
+/// has no such prefix or leaves too few random characters.
 pub(crate) fn shaped(value: &[u8]) -> Token {
     let known = kind(value);
     let is_word = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
@@ -45,7 +45,7 @@ pub(crate) fn shaped(value: &[u8]) -> Token {
     Token { text, known }
 }
 
-/// How many bytes of a value say what kind of key it is: up to three short words of small letters and digits.
+/// Length of the prefix that identifies the kind of key: up to three short words of lower-case letters and digits.
 fn kind(value: &[u8]) -> usize {
     let mut end = 0;
     for _ in 0..3 {
@@ -60,7 +60,7 @@ fn kind(value: &[u8]) -> usize {
     end
 }
 
-/// One of 62, each as likely.
+/// A uniformly distributed character out of 62.
 fn letter() -> char {
     const LETTERS: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
     loop {

@@ -1,4 +1,4 @@
-//! Which hosts are believed to be who they say: those with a certificate under roots of this machine.
+//! Validates the identity of hosts by certificates under the system's roots.
 
 use std::fmt;
 use std::io;
@@ -20,27 +20,27 @@ use super::error::StandinError;
 use super::table::normal;
 use super::wire::Wire;
 
-/// What is spoken within TLS.
+/// Protocol within TLS (ALPN).
 pub(crate) const PROTOCOL: &[u8] = b"http/1.1";
-/// How many letters a line of a PEM file has.
+/// Line length of a PEM file.
 const PEM_LINE: usize = 64;
 
-/// Roots that certificates of hosts are checked against.
+/// Roots for validating host certificates.
 #[derive(Clone)]
 pub struct Trust {
     connector: TlsConnector,
 }
 
 impl Trust {
-    /// The roots of this machine.
+    /// The system's roots.
     ///
     /// # Errors
-    /// When it has none.
+    /// If the system has none.
     pub fn system(clock: Arc<dyn Clock>) -> Result<Trust, StandinError> {
         Trust::of(system_roots()?, clock)
     }
 
-    /// Only these roots, as a PEM file names them.
+    /// Only the roots in this PEM text.
     pub fn only(pem: &str, clock: Arc<dyn Clock>) -> Result<Trust, StandinError> {
         let roots = CertificateDer::pem_slice_iter(pem.as_bytes()).collect::<Result<Vec<_>, _>>();
         Trust::of(roots.map_err(setup)?, clock)
@@ -51,7 +51,7 @@ impl Trust {
         clock: Arc<dyn Clock>,
     ) -> Result<Trust, StandinError> {
         let mut roots = RootCertStore::empty();
-        // Some roots of a system are older than what they would have to hold; the others are enough.
+        // Some system roots are too old to be parsed. The others are sufficient.
         if roots.add_parsable_certificates(certificates).0 == 0 {
             return Err(setup("there is no root"));
         }
@@ -64,7 +64,7 @@ impl Trust {
         Ok(Trust { connector: TlsConnector::from(Arc::new(config)) })
     }
 
-    /// Seals a connection to a host that has shown that it is the host.
+    /// Establishes TLS to a host and validates its certificate.
     pub(crate) async fn secure(
         &self,
         host: &str,
@@ -87,7 +87,7 @@ impl fmt::Debug for Trust {
     }
 }
 
-/// The time as the library asks for it.
+/// Time source for the TLS library.
 pub(crate) struct Now(pub(crate) Arc<dyn Clock>);
 
 impl TimeProvider for Now {
@@ -107,7 +107,7 @@ pub(crate) fn provider() -> Arc<CryptoProvider> {
     Arc::new(aws_lc_rs::default_provider())
 }
 
-/// The roots of this machine.
+/// The system's roots.
 pub(crate) fn system_roots() -> Result<Vec<CertificateDer<'static>>, StandinError> {
     let found = rustls_native_certs::load_native_certs();
     match found.errors.first() {
@@ -116,7 +116,7 @@ pub(crate) fn system_roots() -> Result<Vec<CertificateDer<'static>>, StandinErro
     }
 }
 
-/// A certificate as files hold it.
+/// A certificate in PEM format.
 pub(crate) fn pem(der: &[u8]) -> String {
     let coded = STANDARD.encode(der);
     let mut pem = "-----BEGIN CERTIFICATE-----\n".to_owned();

@@ -1,4 +1,4 @@
-//! The two directions of a connection: bytes that come within their time, and bytes that go.
+//! The two directions of a connection: reading and writing, with time limits.
 
 use std::io;
 use std::time::Duration;
@@ -8,26 +8,26 @@ use futures_util::FutureExt as _;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::time::timeout;
 
-/// How much is read at once.
+/// Number of bytes per read.
 const PIECE: usize = 16 * 1024;
 
-/// Both directions of any connection.
+/// Any bidirectional connection.
 pub(crate) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 
-/// A connection of whatever kind.
+/// A connection of any kind.
 pub(crate) type Wire = Box<dyn Duplex>;
 
-/// Why a side is of no more use.
+/// Why a side is no longer usable.
 pub(crate) enum Fault {
-    /// It went away.
+    /// Disconnected.
     Gone(String),
-    /// It did nothing for this long.
+    /// Inactive for this long.
     Idle(Duration),
-    /// It said what cannot be read.
+    /// Malformed data.
     Unclear(&'static str),
-    /// Its head does not end.
+    /// The head is too long.
     TooLong,
 }
 
@@ -37,27 +37,27 @@ impl From<io::Error> for Fault {
     }
 }
 
-/// What comes from one side.
+/// Reading side.
 pub(crate) struct Source {
     pub(crate) half: ReadHalf<Wire>,
-    /// What has come and was not taken yet.
+    /// Received data that was not consumed yet.
     pub(crate) held: BytesMut,
 }
 
-/// What goes to one side.
+/// Writing side.
 pub(crate) struct Sink {
     pub(crate) half: WriteHalf<Wire>,
     within: Duration,
 }
 
-/// Takes a connection apart. Each piece that is sent has to be taken `within` this time.
+/// Splits a connection. Each write must complete `within` this time.
 pub(crate) fn split(wire: Wire, within: Duration) -> (Source, Sink) {
     let (read, write) = tokio::io::split(wire);
     (Source { half: read, held: BytesMut::new() }, Sink { half: write, within })
 }
 
 impl Source {
-    /// Waits for more; false when nothing more comes.
+    /// Waits for more data. Returns `false` at the end.
     pub(crate) async fn fill(&mut self, within: Duration) -> Result<bool, Fault> {
         match timeout(within, self.more()).await {
             Ok(more) => more,
@@ -70,7 +70,7 @@ impl Source {
         Ok(self.half.read_buf(&mut self.held).await? != 0)
     }
 
-    /// More, where the other side still owes some.
+    /// Waits for data that must still come.
     pub(crate) async fn owed(&mut self, within: Duration) -> Result<(), Fault> {
         match self.fill(within).await? {
             true => Ok(()),
@@ -78,8 +78,8 @@ impl Source {
         }
     }
 
-    /// The next head with its empty line, or nothing when the connection ended before. It begins within `first`; from
-    /// then on all of it comes within `rest`.
+    /// The next head, including its empty line; `None` if the connection ended before. Must start within `first` and
+    /// then be complete within `rest`.
     pub(crate) async fn head(
         &mut self,
         limit: usize,
@@ -95,7 +95,7 @@ impl Source {
         }
     }
 
-    /// Lines up to the first empty one.
+    /// Lines up to and including the first empty one.
     async fn block(&mut self, limit: usize, within: Duration) -> Result<BytesMut, Fault> {
         let mut seen = 0;
         loop {
@@ -134,7 +134,7 @@ impl Source {
         }
     }
 
-    /// Waits until the other side has gone. Up to `limit` bytes of what it says meanwhile are kept.
+    /// Waits until the other side disconnects. Buffers up to `limit` bytes received meanwhile.
     pub(crate) async fn gone(&mut self, limit: usize) {
         while self.held.len() < limit {
             if !matches!(self.more().await, Ok(true)) {
@@ -144,13 +144,13 @@ impl Source {
         std::future::pending().await
     }
 
-    /// Whether it is open and has said nothing unasked.
+    /// Returns `true` if the connection is open and no unexpected data has arrived.
     pub(crate) fn is_quiet(&mut self) -> bool {
         self.held.is_empty() && self.more().now_or_never().is_none()
     }
 }
 
-/// Where the lines end with an empty one; `seen` bytes were looked at before.
+/// The end of the header block, if complete; `seen` bytes were checked before.
 fn ending(bytes: &[u8], seen: &mut usize) -> Result<Option<usize>, Fault> {
     while let Some(at) = bytes[*seen..].iter().position(|byte| *byte == b'\n') {
         let end = *seen + at + 1;
@@ -168,7 +168,7 @@ fn ending(bytes: &[u8], seen: &mut usize) -> Result<Option<usize>, Fault> {
 }
 
 impl Sink {
-    /// Sends bytes at once.
+    /// Writes and flushes bytes.
     pub(crate) async fn send(&mut self, bytes: &[u8]) -> Result<(), Fault> {
         if bytes.is_empty() {
             return Ok(());
@@ -184,9 +184,9 @@ impl Sink {
         }
     }
 
-    /// Says that nothing more comes.
+    /// Shuts down the writing side.
     pub(crate) async fn close(&mut self) {
-        // ok: who has gone, or is slow to hear it, needs no word of it
+        // ok: a disconnected or slow peer need not be notified
         let _ = timeout(self.within, self.half.shutdown()).await;
     }
 }

@@ -1,5 +1,5 @@
-//! Mail addresses and telephone numbers: the only place that decides what is one. Readers remove wrappers that foreign
-//! files use (`mailto:`, `tel:`, and `="…"`, with which spreadsheets keep a leading zero), and return every address in a
+//! Validates email addresses and phone numbers, in one place for all of HQ. Readers remove wrappers found in foreign
+//! files (`mailto:`, `tel:`, and `="…"`, which spreadsheets use to keep leading zeros), and return every address in a
 //! cell.
 
 use kernel::text::ellipsis;
@@ -8,14 +8,14 @@ use unicode_normalization::UnicodeNormalization as _;
 use crate::name::is_unseen;
 use crate::value::digits;
 
-/// The longest address of mail, in bytes (RFC 5321, 4.5.3.1.3, without the brackets).
+/// Maximum length of an email address, in bytes (RFC 5321, 4.5.3.1.3, without the brackets).
 const MAX_MAIL: usize = 254;
-/// The fewest digits of a number that stands beside another in one cell: `040 / 123456` is one number.
+/// Minimum number of digits of each of several numbers in a cell. `040 / 123456` is one number.
 const LEAST_BESIDE: usize = 6;
-/// What stands before the extension of a number, the longest first.
+/// Extension markers, longest first.
 const EXTENSIONS: [&str; 7] = ["extension", "extn", "ext", "durchwahl", "dw", "x", "#"];
 
-/// Whether a text is an address of mail and nothing else. Its host may be the name of a machine in the own network.
+/// Returns `true` if the whole text is an email address. The host may be a name in the local network.
 #[must_use]
 pub fn is_mail_address(text: &str) -> bool {
     let Some((name, host)) = text.rsplit_once('@') else { return false };
@@ -35,14 +35,14 @@ pub fn is_mail_address(text: &str) -> bool {
         && host.split('.').all(is_label)
 }
 
-/// Reads an address of mail that others can write to; `mailto:`, a name and angle brackets around it are taken off.
+/// Parses an email address that others can write to. Removes `mailto:`, a display name and angle brackets.
 ///
 /// # Errors
-/// A sentence that says that it is none.
+/// A sentence that says that the text is not an address.
 pub fn mail_address(text: &str) -> Result<String, String> {
     let seen: String = text.chars().filter(|c| !is_unseen(*c)).collect();
     let mut bare = unquoted(&seen);
-    // Either may stand within the other.
+    // Either wrapper may contain the other.
     for _ in 0..2 {
         bare = match (bare.rfind('<'), bare.strip_suffix('>')) {
             (Some(at), Some(rest)) => rest[at + 1..].trim(),
@@ -60,11 +60,11 @@ pub fn mail_address(text: &str) -> Result<String, String> {
     }
 }
 
-/// Reads a number of a telephone as it was written. `tel:` and quotes of spreadsheets are taken off; an extension comes
-/// out as `ext. 12` unless it was written as `x12` or `#12`.
+/// Parses a phone number and keeps its notation. Removes `tel:` and spreadsheet quotes. An extension becomes `ext. 12`
+/// unless it was written as `x12` or `#12`.
 ///
 /// # Errors
-/// A sentence that says that it is none, or that its digits are gone.
+/// A sentence that says that the text is not a number, or that its digits were lost.
 pub fn phone(text: &str) -> Result<String, String> {
     let bare = bare_number(&plain_number(text));
     if is_number(&bare) {
@@ -79,7 +79,7 @@ pub fn phone(text: &str) -> Result<String, String> {
     }
 }
 
-/// The addresses of mail in one cell, each as it stands there.
+/// The email addresses in one cell, unchanged.
 #[must_use]
 pub fn mails_in(text: &str) -> Vec<String> {
     let ats = |text: &str| text.matches('@').count();
@@ -88,7 +88,7 @@ pub fn mails_in(text: &str) -> Vec<String> {
     }
     let text = text.replace(GOOGLE, "\n");
     let mut found = Vec::new();
-    // A piece without a sign is part of a name: "Teixeira, Rosa" <rosa@example.com>.
+    // A piece without `@` is part of a name: "Teixeira, Rosa" <rosa@example.com>.
     for piece in text.split([',', ';', '\n', '|']).filter(|piece| piece.contains('@')) {
         match ats(piece) {
             1 => found.push(piece.trim().to_owned()),
@@ -101,7 +101,7 @@ pub fn mails_in(text: &str) -> Vec<String> {
     found
 }
 
-/// The numbers of telephones in one cell, each as it stands there.
+/// The phone numbers in one cell, unchanged.
 #[must_use]
 pub fn phones_in(text: &str) -> Vec<String> {
     let trimmed = |all: std::str::Split<'_, &str>| {
@@ -110,7 +110,7 @@ pub fn phones_in(text: &str) -> Vec<String> {
     if text.contains(GOOGLE) {
         return trimmed(text.split(GOOGLE));
     }
-    // A parameter of `tel:` (RFC 3966) is no other number.
+    // A parameter of `tel:` (RFC 3966) is not another number.
     let mut marked = plain_number(text);
     let lower = marked.to_ascii_lowercase();
     for (at, _) in lower.rmatch_indices(";ext=") {
@@ -127,10 +127,10 @@ pub fn phones_in(text: &str) -> Vec<String> {
     }
 }
 
-/// What Google Contacts writes between several values in one cell.
+/// Separator that Google Contacts writes between several values in one cell.
 pub const GOOGLE: &str = " ::: ";
 
-/// A text without what a spreadsheet puts around it, so that it stays a text: `'077`, `="077"`, `"077"`.
+/// Removes the quoting that makes spreadsheets treat a value as text: `'077`, `="077"`, `"077"`.
 fn unquoted(text: &str) -> &str {
     let text = text.trim();
     let text = text.strip_prefix('\'').map_or(text, |rest| rest.strip_suffix('\'').unwrap_or(rest));
@@ -138,18 +138,18 @@ fn unquoted(text: &str) -> &str {
     inner.and_then(|inner| inner.strip_suffix('"')).unwrap_or(text).trim()
 }
 
-/// What follows a beginning in any case.
+/// The text after a case-insensitive prefix.
 fn after<'t>(text: &'t str, start: &str) -> Option<&'t str> {
     let head = text.get(..start.len())?;
     head.eq_ignore_ascii_case(start).then(|| &text[start.len()..])
 }
 
-/// A number with the digits, dashes and blanks of ASCII, whatever writing it comes in.
+/// Converts digits, dashes and blanks of any script to ASCII.
 fn plain_number(text: &str) -> String {
     text.nfkc().filter(|c| !is_unseen(*c)).map(plain_sign).collect()
 }
 
-/// The zeros of digits that have no other writing in NFKC: Arabic, Persian, N'Ko, and those of India and its neighbours.
+/// Zeros of digit ranges that NFKC does not map: Arabic, Persian, N'Ko, Indic, Thai and Khmer.
 const ZEROS: [char; 14] = [
     '\u{660}', '\u{6f0}', '\u{7c0}', '\u{966}', '\u{9e6}', '\u{a66}', '\u{ae6}', '\u{b66}',
     '\u{be6}', '\u{c66}', '\u{ce6}', '\u{d66}', '\u{e50}', '\u{17e0}',
@@ -168,7 +168,7 @@ fn plain_sign(c: char) -> char {
     }
 }
 
-/// A number without the mark of a link, with its extension as a word.
+/// A number without the link prefix, with its extension as a word.
 fn bare_number(text: &str) -> String {
     let bare = unquoted(text);
     let linked = ["tel:", "callto:", "sms:"].iter().find_map(|start| after(bare, start));
@@ -185,14 +185,14 @@ fn bare_number(text: &str) -> String {
 fn is_number(text: &str) -> bool {
     let fits = text.chars().all(|c| c.is_ascii_digit() || " +-()/.x#".contains(c));
     let count = text.chars().filter(char::is_ascii_digit).count();
-    // A sign in front says that the country follows; within a number it begins another one.
+    // A leading plus introduces the country code. A plus within a number would begin another one.
     let is_signed_once = text
         .rfind('+')
         .is_none_or(|at| !text[..at].contains(|c: char| c == '+' || c.is_ascii_digit()));
     fits && is_signed_once && (3..=20).contains(&count)
 }
 
-/// Whether it is a number as a spreadsheet shows one that is too long for its cell: `4.47701E+11`.
+/// Returns `true` for a number that a spreadsheet has shortened: `4.47701E+11`.
 fn is_shortened(text: &str) -> bool {
     let Some((head, power)) = text.split_once(['e', 'E']) else { return false };
     let all = |text: &str, more: &[char]| {
@@ -202,7 +202,7 @@ fn is_shortened(text: &str) -> bool {
     all(head, &['.', ',', '+', '-']) && all(power, &['+', '-'])
 }
 
-/// A number and its extension.
+/// Splits a number from its extension.
 fn with_extension(text: &str) -> Option<(&str, &str)> {
     let head = text.trim_end_matches(|c: char| c.is_ascii_digit());
     let extension = &text[head.len()..];

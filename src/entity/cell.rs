@@ -1,5 +1,5 @@
-//! Cells: a value with its origin. Each cell is a top-level field of its record, so conflicts, history and undo work per
-//! cell.
+//! Cells: a value with its origin. Each cell is a top-level field of its record, so conflicts, history and undo work
+//! per cell.
 
 use std::collections::BTreeMap;
 
@@ -9,65 +9,65 @@ use serde::{Deserialize, Serialize};
 
 use crate::FieldValue;
 
-/// The most sources of one cell.
+/// Maximum number of sources per cell.
 pub const MAX_SOURCES: usize = 3;
-/// The longest address and the longest quote of a source, in characters.
+/// Maximum length of a source's address and of its quote, in characters.
 pub const MAX_SOURCE: usize = 500;
 
-/// A place that says what a cell says.
+/// A source that supports a cell's value.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Source {
-    /// An address of the web, or a record in words.
+    /// A web address, or a record described in words.
     pub at: String,
-    /// The words there.
+    /// The quoted text.
     pub quote: String,
 }
 
-/// Who put a value into a cell, when, through what, and on which grounds. Kept for good.
+/// Origin of a value: who set it, when, through what and from which sources. Kept permanently.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Origin {
-    /// Who.
+    /// Who set the value.
     pub by: Actor,
-    /// Why.
+    /// Why the value was set.
     pub cause: Cause,
-    /// When.
+    /// When the value was set.
     #[serde(with = "millisecond::required")]
     pub at: Timestamp,
-    /// The row of the file, when it was imported.
+    /// Row number in the imported file.
     pub row: Option<u32>,
-    /// What it stands on, at most [`MAX_SOURCES`].
+    /// Supporting sources, at most [`MAX_SOURCES`].
     pub sources: Vec<Source>,
-    /// The person who called an agent's value right.
+    /// The person who confirmed an agent's value.
     pub right: Option<AccountId>,
 }
 
 impl Origin {
-    /// Whether an agent wrote it and nobody has called it right yet.
+    /// Returns `true` if an agent set the value and no person has confirmed it.
     #[must_use]
     pub fn is_unchecked(&self) -> bool {
         self.by.agent().is_some() && self.right.is_none()
     }
 
-    /// Whether a person stands for it: an agent only suggests in its place.
+    /// Returns `true` if a person set or confirmed the value. Agents can then only suggest a change.
     #[must_use]
     pub fn is_a_persons(&self) -> bool {
         self.by.agent().is_none() || self.right.is_some()
     }
 }
 
-/// A value with its origin. A cell that was emptied keeps who emptied it.
+/// A value with its origin. A cleared cell keeps the origin of the clearing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cell {
-    /// The value; none when it was taken away.
+    /// The value; `None` if it was cleared.
     pub value: Option<FieldValue>,
-    /// Where it comes from.
+    /// The origin of the value.
     pub origin: Origin,
 }
 
-/// The cells of a record by the keys of their fields.
+/// The cells of a record by field key.
 pub type Cells = BTreeMap<String, Cell>;
 
-/// The value in a cell.
+/// The value of a cell.
 #[must_use]
 pub fn value_in<'c>(cells: &'c Cells, key: &str) -> Option<&'c FieldValue> {
     cells.get(key).and_then(|cell| cell.value.as_ref())

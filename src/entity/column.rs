@@ -11,11 +11,11 @@ use uuid::Uuid;
 use crate::address::{mail_address, phone};
 use crate::value::{Decimal, FieldValue, Target};
 
-/// The longest text of one line, in characters.
+/// Maximum length of a single-line text, in characters.
 pub const MAX_LINE: usize = 300;
-/// The longest text of several lines, in bytes.
+/// Maximum length of a multi-line text, in bytes.
 pub const MAX_LONG: usize = 64 * 1024;
-/// The most choices that one cell holds.
+/// Maximum number of choices in one cell.
 pub const MAX_CHOSEN: usize = 50;
 
 kernel::words! {
@@ -51,10 +51,10 @@ kernel::words! {
 }
 
 impl Kind {
-    /// The kinds that the values of a field can be converted between.
+    /// Kinds whose values can be converted into each other.
     pub const CONVERTIBLE: [Self; 4] = [Self::Text, Self::Number, Self::Date, Self::Select];
 
-    /// Reads a word, also those of other products.
+    /// Parses a word, including the names used by other products.
     #[must_use]
     pub fn of(word: &str) -> Option<Self> {
         let word = match word {
@@ -65,13 +65,13 @@ impl Kind {
         word.parse().ok()
     }
 
-    /// Whether it has choices.
+    /// Returns `true` for kinds with a list of choices.
     #[must_use]
     pub fn has_choices(self) -> bool {
         matches!(self, Self::Select | Self::MultiSelect)
     }
 
-    /// Whether its values are shown at the end of a cell, as numbers are.
+    /// Returns `true` for kinds that are right-aligned in tables.
     #[must_use]
     pub fn is_number(self) -> bool {
         self == Self::Number
@@ -92,23 +92,23 @@ kernel::words! {
     }
 }
 
-/// A choice of a column. Its key stays when people call it something else.
+/// A choice of a column. Its key is stable when the label changes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Choice {
-    /// What cells keep.
+    /// Stored in cells.
     pub key: String,
-    /// What people read.
+    /// Display label.
     pub label: String,
-    /// Its colour.
+    /// Display colour.
     pub colour: Hue,
-    /// What it means for a deal; of a stage alone.
+    /// Meaning for a deal. Used only by pipeline stages.
     pub stands: Stands,
-    /// How likely the deal is won from here, in percent; of a stage alone.
+    /// Probability of winning the deal from here, in percent. Used only by pipeline stages.
     pub chance: u8,
 }
 
 impl Choice {
-    /// A choice with the key and the colour that follow from its label.
+    /// A choice whose key and colour are derived from its label.
     #[must_use]
     pub fn called(label: &str) -> Self {
         Self {
@@ -121,22 +121,22 @@ impl Choice {
     }
 }
 
-/// The look of numbers. Stored by position: only ever appended.
+/// Number format. Stored by position: append only.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Look {
-    /// As it is.
+    /// Without decoration.
     #[default]
     Plain,
     /// With a percent sign.
     Percent,
-    /// As a bar of a hundred.
+    /// As a bar from 0 to 100.
     Bar,
-    /// Money: the letters of the currency.
+    /// As money, with the ISO currency code.
     Currency([u8; 3]),
 }
 
 impl Look {
-    /// The word on the wire: `plain`, `percent`, `bar`, or the letters of a currency.
+    /// Wire word: `plain`, `percent`, `bar` or a currency code.
     #[must_use]
     pub fn word(self) -> String {
         match self {
@@ -147,7 +147,7 @@ impl Look {
         }
     }
 
-    /// Reads a word.
+    /// Parses a wire word.
     #[must_use]
     pub fn of(word: &str) -> Option<Self> {
         match word {
@@ -162,7 +162,7 @@ impl Look {
         }
     }
 
-    /// A number as people read it.
+    /// Formats a number for people.
     #[must_use]
     pub fn shown(self, number: Decimal) -> String {
         match self {
@@ -192,50 +192,50 @@ kernel::words! {
     }
 }
 
-/// A field of a record of cells.
+/// A field of a cell record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Column {
-    /// Its name in JSON, filters and files.
+    /// Name in JSON, filters and files.
     pub key: String,
-    /// What people read above it.
+    /// Display label.
     pub label: String,
-    /// The kind of its values.
+    /// Kind of values.
     pub kind: Kind,
-    /// The look of its numbers.
+    /// Number format.
     pub look: Look,
-    /// The heading that it stands under on a record's page.
+    /// Heading of the field's group on a record's page.
     pub group: String,
-    /// Its choices.
+    /// Choices of a select column.
     pub choices: Vec<Choice>,
-    /// Whether a record without it is refused.
+    /// Whether records without a value are rejected.
     pub required: bool,
-    /// The table of the records that it leads to; of a relation alone.
+    /// Table of the linked records. Used only by relations.
     pub to: u16,
-    /// What it is for, in a sentence.
+    /// Description in one sentence.
     pub about: String,
-    /// What agents may do with it.
+    /// What agents may do with the column.
     pub agents: AgentsMay,
-    /// Whether its noun brings it along.
+    /// Whether the column is built in.
     pub own: bool,
 }
 
-/// Names that mean somebody or another record.
+/// Resolves names of people, agents and records.
 pub trait Names {
-    /// Who is meant by a name, a handle or an id.
+    /// Resolves a name, a handle or an id.
     ///
     /// # Errors
-    /// A sentence that says why nobody is.
+    /// A sentence that says why nothing matches.
     fn who(&self, name: &str) -> Result<Assignee, String>;
-    /// The record of a table that a title or an id means.
+    /// Resolves a title or an id to a record of a table.
     ///
     /// # Errors
-    /// A sentence that says why none is.
+    /// A sentence that says why nothing matches.
     fn record(&self, table: u16, name: &str) -> Result<Uuid, String>;
-    /// What somebody is called.
+    /// Display name.
     fn name_of(&self, who: Assignee) -> String;
-    /// What somebody is called in tools and addresses.
+    /// Handle in tools and URLs.
     fn handle_of(&self, who: Assignee) -> String;
-    /// The title of a record; empty when it is gone.
+    /// The title of a record; empty if it was deleted.
     fn title_of(&self, target: Target) -> String;
 }
 
@@ -258,15 +258,15 @@ impl Column {
         }
     }
 
-    /// The same under a heading.
+    /// Sets the group heading.
     #[must_use]
     pub fn under(mut self, group: &str) -> Self {
         group.clone_into(&mut self.group);
         self
     }
 
-    /// The choice with this key or label. A choice that was called otherwise once keeps its key, which may be the label
-    /// of another one by now: of several choices, which are written by their labels, the one with the label is meant.
+    /// The choice with this key or label. A renamed choice keeps its key, which may now be the label of another choice.
+    /// In multi-select columns, which are written by label, the label wins.
     #[must_use]
     pub fn choice(&self, said: &str) -> Option<&Choice> {
         let said = said.trim();
@@ -283,10 +283,10 @@ impl Column {
         found.or_else(|| self.choices.iter().find(|choice| same(&choice.key)))
     }
 
-    /// A value as it was typed; none when nothing was.
+    /// Parses typed text. Empty text is `None`.
     ///
     /// # Errors
-    /// A sentence for the person who typed it.
+    /// A sentence for the person who typed the text.
     pub fn read(&self, text: &str, names: &dyn Names) -> Result<Option<FieldValue>, String> {
         let text = match self.kind {
             Kind::LongText => text.replace("\r\n", "\n").trim().to_owned(),
@@ -331,10 +331,10 @@ impl Column {
         Ok(Some(value))
     }
 
-    /// A value as a program or an agent sent it; none for `null` and the empty text.
+    /// Parses a JSON value. `null` and empty text are `None`.
     ///
     /// # Errors
-    /// A sentence that says what is wrong with it.
+    /// A sentence that says what is wrong.
     pub fn read_json(
         &self,
         value: &Value,
@@ -345,7 +345,7 @@ impl Column {
             Value::String(text) => text.clone(),
             Value::Bool(_) => value.to_string(),
             Value::Number(number) => match (number.to_string(), number.as_f64()) {
-                // Small ones are written as 1e-6.
+                // serde_json writes small numbers as 1e-6.
                 (text, Some(number)) if text.contains(['e', 'E']) => number.to_string(),
                 (text, _) => text,
             },
@@ -376,7 +376,7 @@ impl Column {
         })
     }
 
-    /// A value as people read it.
+    /// Formats a value for people.
     #[must_use]
     pub fn shown(&self, value: &FieldValue, names: &dyn Names) -> String {
         match value {
@@ -392,7 +392,7 @@ impl Column {
         }
     }
 
-    /// A value as it would be typed, so that [`Self::read`] gives the same again.
+    /// Formats a value so that [`Self::read`] parses it back.
     #[must_use]
     pub fn written(&self, value: &FieldValue, names: &dyn Names) -> String {
         match value {
@@ -413,14 +413,14 @@ impl Column {
         }
     }
 
-    /// What people call a choice; its key when it is gone.
+    /// The label of a choice. Derived from the key if the choice was deleted.
     #[must_use]
     pub fn label_of(&self, key: &str) -> String {
         let found = self.choices.iter().find(|choice| choice.key == key);
         found.map_or_else(|| capitalized(&key.replace('_', " ")), |choice| choice.label.clone())
     }
 
-    /// A value for programs.
+    /// A value as JSON.
     #[must_use]
     pub fn json(&self, value: &FieldValue, names: &dyn Names) -> Value {
         match value {
@@ -435,7 +435,7 @@ impl Column {
         }
     }
 
-    /// The JSON schema of what may be sent.
+    /// JSON schema of accepted values.
     #[must_use]
     pub fn schema(&self) -> Value {
         let keys: Vec<&str> = self.choices.iter().map(|choice| choice.key.as_str()).collect();
@@ -460,8 +460,9 @@ impl Column {
     }
 }
 
-/// The key of a label: small letters of any script, digits and low lines, at most 40 bytes. Latin letters lose their
-/// marks. A label of symbols alone has a key that is always the same; one of marks alone has none.
+/// Derives a key from a label: lower-case letters of any script, digits and underscores, at most 40 bytes. Latin
+/// letters lose their diacritics. A label of symbols only gets a hash as its key. A label of punctuation only gets an
+/// empty key.
 #[must_use]
 pub fn key_of(label: &str) -> String {
     let mut key = String::new();
@@ -477,20 +478,20 @@ pub fn key_of(label: &str) -> String {
         }
     }
     let key = cut(&key, 40).trim_end_matches('_');
-    // Below the arrows stand the marks by which people say that there is nothing.
+    // Punctuation, which people use for "nothing", is below U+2190 (arrows).
     match key.is_empty() && label.contains(|c: char| '\u{2190}' <= c) {
         true => format!("f_{:08x}", sum_of(&one_line(label))),
         false => key.to_owned(),
     }
 }
 
-/// A number of 32 bits that follows from a text (FNV-1a, its upper half).
+/// Upper 32 bits of the FNV-1a hash.
 fn sum_of(text: &str) -> u64 {
     let add = |sum: u64, byte: u8| (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
     text.bytes().fold(0xcbf2_9ce4_8422_2325, add) >> 32
 }
 
-/// A key for a label that nothing else has: with a number behind it where it is taken.
+/// A unique key for a label. A number is appended if the key is taken.
 #[must_use]
 pub fn free_key(label: &str, taken: impl Fn(&str) -> bool) -> String {
     let key = key_of(label);
@@ -508,7 +509,7 @@ fn short(text: String) -> Result<String, String> {
     }
 }
 
-/// Reads `2026-11-26`, also at the head of a moment.
+/// Parses `2026-11-26`, also as the start of a timestamp.
 fn day(text: &str) -> Result<Date, String> {
     let head = text.split_once(['T', ' ']).map_or(text, |(day, _)| day);
     head.parse().map_err(|_| match is_no_day(head) {
@@ -521,7 +522,7 @@ fn no_day(text: &str) -> String {
     format!("There is no day {text}.")
 }
 
-/// Whether a text is written as a day that no calendar has, in whatever order: `31.02.2026`, `2026-02-31`.
+/// Returns `true` for a well-formed date that does not exist, in any field order: `31.02.2026`, `2026-02-31`.
 fn is_no_day(text: &str) -> bool {
     let parts: Vec<&str> = text.split(['.', '/', '-']).collect();
     let [a, b, c] = parts[..] else { return false };
@@ -543,7 +544,7 @@ fn is_no_day(text: &str) -> bool {
     }
 }
 
-/// Reads a moment; a day alone is its beginning in UTC.
+/// Parses a moment. A day alone means its midnight in UTC.
 fn moment(text: &str) -> Result<kernel::Timestamp, String> {
     let head = text.split_once(['T', ' ']).map_or(text, |(day, _)| day);
     let wrong = || match is_no_day(head) {

@@ -1,30 +1,30 @@
-//! The field table of a noun: names, types of values, what an id in a field refers to, and how a field is entered.
+//! Field tables: names, value types, reference targets and input rules of a noun's fields.
 
 use crate::input::{Input, InputKind, JsonKind, When};
 
-/// The kind of a field's values, which says how they are compared.
+/// The type of a field's values, which determines how they are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Type {
-    /// Words of any kind.
+    /// Any text.
     Text,
-    /// Several words, each of which is it.
+    /// Several texts. A comparison matches any of them.
     List,
     /// One of these words.
     Words(&'static [&'static str]),
-    /// One of these words, from least to most.
+    /// One of these words, in ascending order.
     Ranked(&'static [&'static str]),
     /// A number.
     Number,
     /// `yes` or `no`.
     YesNo,
-    /// A moment; compared with a day, its day counts.
+    /// A moment. Compared with a day, its date counts.
     Moment,
     /// A time of day, such as `09:00`.
     Clock,
 }
 
 impl Type {
-    /// The word on the wire.
+    /// Wire word.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -38,7 +38,7 @@ impl Type {
         }
     }
 
-    /// The words that it can be, if they are known.
+    /// The possible words, if they are known.
     #[must_use]
     pub fn words(self) -> &'static [&'static str] {
         match self {
@@ -49,51 +49,52 @@ impl Type {
     }
 }
 
-/// The meaning of an id in a field.
+/// What an id in a field refers to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Meaning {
-    /// Nothing: it is no id.
+    /// Nothing: the value is not an id.
     Itself,
     /// An agent or a member.
     Somebody,
-    /// A record of the noun with this word; `task`, `stream`, `run` and their like, too.
+    /// A record of the noun with this word, including `task`, `stream`, `run` and similar.
     One(&'static str),
 }
 
-/// A field of a noun. Its words mean something for its noun alone: the `size` of a file is not that of a company.
+/// A field of a noun. Label and meaning belong to the noun: the `size` of a file and the `size` of a company are
+/// unrelated.
 #[derive(Clone, Copy, Debug)]
 pub struct Field {
-    /// Its name in the JSON of the record.
+    /// Name in the record's JSON.
     pub key: &'static str,
-    /// Its name in conditions and templates of routines; empty where routines do not see it.
+    /// Name in conditions and templates of routines; empty if hidden from routines.
     pub name: &'static str,
-    /// The words of people for it, in the middle of a sentence.
+    /// Display label, as used within a sentence.
     pub label: &'static str,
-    /// The kind of its values.
+    /// Type of values.
     pub of: Type,
-    /// The meaning of an id in it.
+    /// What an id in the field refers to.
     pub means: Meaning,
-    /// How it is entered.
+    /// Input rules.
     pub input: Input,
-    /// Whether programs are not shown it.
+    /// Whether the API omits the field.
     pub internal: bool,
 }
 
 impl Field {
-    /// A field whose name in conditions is that of the JSON.
+    /// A read-only field whose condition name equals its JSON name.
     #[must_use]
     pub const fn new(key: &'static str, label: &'static str, of: Type) -> Self {
         let (means, input) = (Meaning::Itself, Input::SHOWN);
         Self { key, name: key, label, of, means, input, internal: false }
     }
 
-    /// A field with words of any kind.
+    /// A read-only text field.
     #[must_use]
     pub const fn text(key: &'static str, label: &'static str) -> Self {
         Self::new(key, label, Type::Text)
     }
 
-    /// A field that is entered as this kind.
+    /// An editable field of this kind.
     #[must_use]
     pub const fn entered(key: &'static str, label: &'static str, kind: InputKind) -> Self {
         let of = match kind {
@@ -111,37 +112,37 @@ impl Field {
         Self { means, input, ..Self::new(key, label, of) }
     }
 
-    /// One line of text.
+    /// A single-line text field.
     #[must_use]
     pub const fn line(key: &'static str, label: &'static str) -> Self {
         Self::entered(key, label, InputKind::Line)
     }
 
-    /// Several lines of Markdown.
+    /// A multi-line Markdown field.
     #[must_use]
     pub const fn long(key: &'static str, label: &'static str) -> Self {
         Self::entered(key, label, InputKind::Long)
     }
 
-    /// Yes or no.
+    /// A boolean field.
     #[must_use]
     pub const fn flag(key: &'static str, label: &'static str) -> Self {
         Self::entered(key, label, InputKind::Flag)
     }
 
-    /// A whole number between these, both included.
+    /// An integer field with inclusive bounds.
     #[must_use]
     pub const fn count(key: &'static str, label: &'static str, least: i64, most: i64) -> Self {
         Self::entered(key, label, InputKind::Count(least, most))
     }
 
-    /// A member or an agent: an `Option<Assignee>` in the record.
+    /// A member or an agent: `Option<Assignee>` in the record.
     #[must_use]
     pub const fn person(key: &'static str, label: &'static str) -> Self {
         Self::entered(key, label, InputKind::Person)
     }
 
-    /// One of some words: `WORDS` and `LABELS` of a vocabulary.
+    /// A choice field. `words` and `labels` are `WORDS` and `LABELS` of a vocabulary.
     #[must_use]
     pub const fn choice(
         key: &'static str,
@@ -152,13 +153,13 @@ impl Field {
         Self::entered(key, label, InputKind::Choice(words, labels))
     }
 
-    /// A value with a schema of its own.
+    /// A field with its own JSON schema.
     #[must_use]
     pub const fn nested(key: &'static str, label: &'static str, kind: JsonKind) -> Self {
         Self::entered(key, label, InputKind::Json(kind))
     }
 
-    /// A moment that is shown and never entered, such as when the record was created.
+    /// A read-only moment, such as the creation time.
     #[must_use]
     pub const fn stamp(key: &'static str, label: &'static str) -> Self {
         let of = InputKind::Moment;
@@ -168,67 +169,67 @@ impl Field {
         }
     }
 
-    /// The same that a record must have.
+    /// Requires a value.
     #[must_use]
     pub const fn required(self) -> Self {
         Self { input: Input { required: true, ..self.input }, ..self }
     }
 
-    /// The same without a value where it is empty: an `Option` in the record.
+    /// Stores an empty field as `null`: an `Option` in the record.
     #[must_use]
     pub const fn optional(self) -> Self {
         Self { input: Input { optional: true, ..self.input }, ..self }
     }
 
-    /// The same with at most so many characters.
+    /// Sets the maximum number of characters.
     #[must_use]
     pub const fn max(self, max: usize) -> Self {
         Self { input: Input { max, ..self.input }, ..self }
     }
 
-    /// The same that is entered when the record is created and never changed.
+    /// Accepts input only on creation.
     #[must_use]
     pub const fn once(self) -> Self {
         Self { input: Input { when: When::Create, ..self.input }, ..self }
     }
 
-    /// The same that is entered only after the record was created.
+    /// Accepts input only after creation.
     #[must_use]
     pub const fn later(self) -> Self {
         Self { input: Input { when: When::Change, ..self.input }, ..self }
     }
 
-    /// The same with a few words about what it is for.
+    /// Sets the short description.
     #[must_use]
     pub const fn about(self, about: &'static str) -> Self {
         Self { input: Input { about, ..self.input }, ..self }
     }
 
-    /// The same with what a new record has there, as its form shows it.
+    /// Sets the default value shown in forms.
     #[must_use]
     pub const fn usual(self, usual: &'static str) -> Self {
         Self { input: Input { usual, ..self.input }, ..self }
     }
 
-    /// The same that programs are not shown.
+    /// Omits the field from the API.
     #[must_use]
     pub const fn internal(self) -> Self {
         Self { internal: true, ..self }
     }
 
-    /// The same by another name in conditions and templates.
+    /// Sets the name in conditions and templates.
     #[must_use]
     pub const fn called(self, name: &'static str) -> Self {
         Self { name, ..self }
     }
 
-    /// The same with ids that mean something.
+    /// Sets what an id in the field refers to.
     #[must_use]
     pub const fn means(self, means: Meaning) -> Self {
         Self { means, ..self }
     }
 
-    /// The same where routines do not see it.
+    /// Hides the field from routines.
     #[must_use]
     pub const fn hidden(self) -> Self {
         Self { name: "", ..self }

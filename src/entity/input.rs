@@ -1,7 +1,7 @@
-//! Entry of fields: what a person, a program or an agent may send for a field, its JSON schema, and its form as text.
+//! Field input: what a person, a program or an agent may send for a field, its JSON schema, and its text form.
 //!
-//! A field of a record is named by its key in the record's JSON. [`read`] turns what was sent into such JSON values
-//! ([`Values`]), and [`Stored`](crate::Stored) puts them into the record, so that no field needs code of its own.
+//! A field is named by its key in the record's JSON. [`read`] converts input to such JSON values ([`Values`]), and
+//! [`Stored`](crate::Stored) writes them into the record. No field needs code of its own.
 
 use jiff::civil::Date;
 use kernel::text::one_line;
@@ -10,98 +10,98 @@ use serde_json::{Map, Value, json};
 
 use crate::{Field, Fields, Names, mail_address};
 
-/// Values of fields by their keys, as the record's JSON has them. What is absent stays as it is; `null` empties.
+/// Field values by key, as in the record's JSON. Absent fields stay unchanged; `null` clears a field.
 pub type Values = Map<String, Value>;
 
-/// The longest line where a field sets no limit, in characters.
+/// Default maximum length of a single-line text, in characters.
 const LINE: usize = 300;
-/// The longest text of several lines where a field sets no limit, in characters.
+/// Default maximum length of a multi-line text, in characters.
 const LONG: usize = 20_000;
-/// The most unknown names that a refusal lists.
+/// Maximum number of unknown names listed in an error.
 const MOST_UNKNOWN: usize = 20;
-/// The longest JSON value, in bytes.
+/// Maximum size of a JSON value, in bytes.
 const JSON: usize = 16 * 1024;
 
-/// The kind of values that a field takes.
+/// The kind of values of a field.
 #[derive(Clone, Copy, Debug)]
 pub enum InputKind {
-    /// Any, as the record has it.
+    /// Any JSON value, stored unchanged.
     Any,
-    /// One line of text.
+    /// Single-line text.
     Line,
-    /// Several lines of Markdown.
+    /// Multi-line Markdown.
     Long,
-    /// Yes or no.
+    /// Boolean.
     Flag,
-    /// A whole number between these, both included.
+    /// An integer between these bounds, both inclusive.
     Count(i64, i64),
     /// A day.
     Day,
-    /// A moment; milliseconds in the record, RFC 3339 for programs.
+    /// A moment: milliseconds in the record, RFC 3339 in the API.
     Moment,
-    /// One of these words, with their labels for people.
+    /// One of these words, with their display labels.
     Choice(&'static [&'static str], &'static [&'static str]),
-    /// A colour: a name, a word or red, green and blue.
+    /// A colour: a name, a word or an RGB value.
     Colour,
     /// One of the twelve named colours.
     Hue,
-    /// One emoji, or nothing.
+    /// One emoji, or empty.
     Emoji,
-    /// A member or an agent: an `Option<Assignee>` in the record.
+    /// A member or an agent: `Option<Assignee>` in the record.
     Person,
-    /// A record of the noun with this word, by its name or id, as an operation takes it.
+    /// A record of the entity with this word, given by name or id. Used by operations.
     Record(&'static str),
     /// A web address.
     Url,
     /// An email address.
     Email,
-    /// A value with a schema of its own.
+    /// A JSON value with its own schema.
     Json(JsonKind),
 }
 
-/// A value with a schema of its own.
+/// A JSON value with its own schema.
 #[derive(Clone, Copy, Debug)]
 pub struct JsonKind {
-    /// Its JSON schema.
+    /// The JSON schema.
     pub schema: fn() -> Value,
-    /// What is wrong with a value, in a sentence.
+    /// Validates a value. The error is a sentence.
     pub check: fn(&Value) -> Result<(), String>,
 }
 
-/// When a field may be entered.
+/// When a field accepts input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum When {
-    /// When a record is created and later.
+    /// On creation and on change.
     Always,
-    /// Only when a record is created.
+    /// Only on creation.
     Create,
-    /// Only later.
+    /// Only on change.
     Change,
-    /// Never: it is only shown.
+    /// Never: the field is read-only.
     Never,
 }
 
-/// How a field is entered.
+/// Input rules of a field.
 #[derive(Clone, Copy, Debug)]
 pub struct Input {
-    /// The kind of its values.
+    /// Kind of values.
     pub kind: InputKind,
-    /// When it may be entered.
+    /// When the field accepts input.
     pub when: When,
-    /// Whether a record without it is refused.
+    /// Whether records without a value are rejected.
     pub required: bool,
-    /// Whether the record has no value where it is empty, rather than an empty text.
+    /// Whether an empty field is stored as `null` instead of an empty text.
     pub optional: bool,
-    /// The most characters; 0 for the usual limit of its kind.
+    /// Maximum number of characters; 0 for the default of the kind.
     pub max: usize,
-    /// What a new record has there, as a form shows it.
+    /// Default value shown in the form of a new record.
     pub usual: &'static str,
-    /// What it is for, in a few words: description in schemas, help of the command line, hint below the field.
+    /// Short description: used in schemas, command-line help and form hints.
     pub about: &'static str,
 }
 
 impl Input {
-    /// A field that is only shown.
+    /// A read-only field.
     pub(crate) const SHOWN: Self = Self {
         kind: InputKind::Any,
         when: When::Never,
@@ -112,7 +112,7 @@ impl Input {
         about: "",
     };
 
-    /// Whether people, programs and agents may send it when a record is created, or when one is changed.
+    /// Returns `true` if the field may be sent on creation (`is_new`) or on change.
     #[must_use]
     pub fn is_entered_when(&self, is_new: bool) -> bool {
         match self.when {
@@ -123,7 +123,7 @@ impl Input {
         }
     }
 
-    /// Whether `null` empties the field.
+    /// Returns `true` if `null` clears the field.
     #[must_use]
     pub fn takes_null(&self) -> bool {
         let by_kind = matches!(
@@ -140,7 +140,7 @@ impl Input {
         !self.required && (self.optional || by_kind)
     }
 
-    /// The most characters of a text.
+    /// Maximum number of characters.
     fn limit(&self) -> usize {
         match (self.max, self.kind) {
             (0, InputKind::Long) => LONG,
@@ -151,20 +151,19 @@ impl Input {
     }
 }
 
-/// What the values are for.
+/// The purpose of the values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// A new record, or an operation: what is required must be there.
+    /// Create a record or run an operation: required fields must be present.
     Whole,
-    /// A change: what is absent stays.
+    /// Update a record: absent fields stay unchanged.
     Change,
 }
 
-/// Reads what was sent. Every refused field is named at once.
+/// Validates input and reports all rejected fields at once.
 ///
 /// # Errors
-/// `bad_json` for names that are not known, values of a wrong type and required fields that are absent; `invalid` for
-/// values that do not fit.
+/// `bad_json` for unknown names, wrong types and missing required fields; `invalid` for values out of range.
 pub fn read(
     fields: &'static [Field],
     sent: Map<String, Value>,
@@ -223,7 +222,7 @@ pub fn read(
     }
 }
 
-/// Whether a value empties its field.
+/// Returns `true` if the value clears its field.
 fn is_empty(value: &Value) -> bool {
     value.is_null() || value.as_str().is_some_and(str::is_empty)
 }
@@ -246,7 +245,7 @@ impl Field {
         }
     }
 
-    /// What is wrong with the range or length of a value of the record's JSON.
+    /// Checks the range or length of a value in the record's JSON.
     pub(crate) fn misfit(&self, value: &Value) -> Option<String> {
         let limit = self.input.limit();
         match self.input.kind {
@@ -262,7 +261,7 @@ impl Field {
         }
     }
 
-    /// A value as the record's JSON has it.
+    /// Converts a sent value to the record's JSON.
     fn read(&self, sent: &Value, names: &dyn Names) -> Result<Value, Unfit> {
         let input = &self.input;
         let empty = || match input.kind {
@@ -343,7 +342,7 @@ impl Field {
         })
     }
 
-    /// A value of the record's JSON for programs.
+    /// Converts a value of the record's JSON to its API form.
     #[must_use]
     pub fn api_value(&self, value: &Value, names: &dyn Names) -> Value {
         match self.input.kind {
@@ -353,14 +352,14 @@ impl Field {
                 .map_or(Value::Null, |at| json!(at.to_string())),
             InputKind::Person => match serde_json::from_value::<Option<Assignee>>(value.clone()) {
                 Ok(Some(who)) => somebody(who, names),
-                // ok: a value that is nobody's is shown as nobody.
+                // ok: an unreadable assignee is shown as nobody.
                 _ => Value::Null,
             },
             _ => value.clone(),
         }
     }
 
-    /// A value of the record's JSON as a form shows it, and as [`Self::typed`] reads it.
+    /// Formats a value of the record's JSON for a form field. [`Self::typed`] parses it back.
     #[must_use]
     pub fn form_text(&self, value: &Value, names: &dyn Names) -> String {
         match (self.input.kind, self.api_value(value, names)) {
@@ -374,7 +373,7 @@ impl Field {
         }
     }
 
-    /// What somebody typed, in a form or on the command line, as a program would send it.
+    /// Converts text from a form or the command line to the JSON a program would send.
     #[must_use]
     pub fn typed(&self, text: &str) -> Value {
         match self.input.kind {
@@ -384,7 +383,7 @@ impl Field {
                 other => json!(other),
             },
             InputKind::Count(..) if text.trim().is_empty() => Value::Null,
-            // ok: what is no number is refused as the text that it is.
+            // ok: text that is not a number is rejected later as text.
             InputKind::Count(..) => text.trim().parse::<i64>().map_or(json!(text), |n| json!(n)),
             InputKind::Json(_) if text.trim().is_empty() => Value::Null,
             InputKind::Json(_) => serde_json::from_str(text).unwrap_or_else(|_| json!(text)),
@@ -397,7 +396,7 @@ impl Field {
         }
     }
 
-    /// The JSON schema of what may be sent; with `null` where that empties it.
+    /// JSON schema of accepted values. With `nullable`, includes `null` if it clears the field.
     #[must_use]
     pub fn schema(&self, nullable: bool) -> Value {
         let mut schema = match self.input.kind {
@@ -422,7 +421,7 @@ impl Field {
         schema
     }
 
-    /// The JSON schema of what programs are shown.
+    /// JSON schema of values in responses.
     #[must_use]
     pub fn shown_schema(&self) -> Value {
         let mut schema = self.schema(self.input.optional);
@@ -446,7 +445,7 @@ impl Field {
     }
 }
 
-/// Names of nobody, for fields that name nobody.
+/// Resolves no names, for fields without references.
 pub struct NoNames;
 
 impl Names for NoNames {
@@ -475,7 +474,7 @@ fn between(least: i64, most: i64) -> String {
     format!("Enter a whole number between {least} and {most}.")
 }
 
-/// The name of a JSON value in the middle of a sentence.
+/// Describes a JSON value within a sentence.
 fn describe(value: &Value) -> String {
     match value {
         Value::Null => "null".to_owned(),
@@ -487,7 +486,7 @@ fn describe(value: &Value) -> String {
     }
 }
 
-/// Somebody for programs.
+/// API form of an assignee.
 fn somebody(who: Assignee, names: &dyn Names) -> Value {
     let (kind, id) = match who {
         Assignee::Person(id) => ("person", Some(id.to_string())),
@@ -497,7 +496,7 @@ fn somebody(who: Assignee, names: &dyn Names) -> Value {
     json!({ "kind": kind, "id": id, "handle": names.handle_of(who), "name": names.name_of(who) })
 }
 
-/// A text that is not empty, as the record's JSON has it.
+/// Converts non-empty text to the record's JSON.
 fn parsed(kind: InputKind, text: &str, names: &dyn Names) -> Result<Value, String> {
     Ok(match kind {
         InputKind::Day => match text.parse::<Date>() {
@@ -536,7 +535,7 @@ fn parsed(kind: InputKind, text: &str, names: &dyn Names) -> Result<Value, Strin
     })
 }
 
-/// The fields of a record for programs: its id, then what the table shows.
+/// The API form of a record: its id, then the public fields of the table.
 #[must_use]
 pub fn shown(fields: &'static [Field], record: &Fields, names: &dyn Names) -> Fields {
     let mut shown = Fields::new();

@@ -1,7 +1,7 @@
-//! Descriptors of nouns. A noun is a kind of record that people know by name, such as a label. Its [`Entity`] states once,
-//! as plain data, what the rest of HQ needs to know: tables, who may read and undo, field names, search, and the events
-//! that routines may wait for. Schema, reactions, history, undo, search, activity, routines, links and doctor read
-//! descriptors and name no noun that has one.
+//! Entity descriptors. A noun is a kind of record that people know by name, such as a label. Its [`Entity`] states as
+//! plain data what the rest of HQ needs: tables, rights, field names, search, and events for routines. Schema,
+//! reactions, history, undo, search, activity, routines, links and doctor read descriptors and name no noun that has
+//! one.
 //!
 //! `features::cards` has the list of descriptors.
 
@@ -41,13 +41,13 @@ pub use name::{folded, searched, tidied};
 pub use stored::{Stored, Writes};
 pub use value::{Decimal, FieldValue, Target, digits, plain_url};
 
-/// A record as JSON, field by field.
+/// The fields of a record as JSON.
 pub type Fields = Map<String, Value>;
 
-/// Which part of HQ a noun belongs to, and what happened.
+/// The part of HQ that a noun belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Area {
-    /// Tasks, comments, delivered work.
+    /// Tasks, comments, deliverables.
     Work,
     /// Contacts, organizations, collections.
     Customers,
@@ -58,10 +58,10 @@ pub enum Area {
 }
 
 impl Area {
-    /// All of them.
+    /// All areas.
     pub const ALL: [Self; 4] = [Self::Work, Self::Customers, Self::Agents, Self::Workspace];
 
-    /// The word in addresses.
+    /// Word in URLs.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -72,7 +72,7 @@ impl Area {
         }
     }
 
-    /// The word for people.
+    /// Display label.
     #[must_use]
     pub fn label(self) -> &'static str {
         match self {
@@ -84,224 +84,222 @@ impl Area {
     }
 }
 
-/// The bytes of a record's key, and the record.
+/// The encoded key of a record, and the record.
 pub type Keyed = (Vec<u8>, Fields);
 
-/// The reading of stored rows by the type of their record. Made by [`Entity::of`].
+/// Type-erased access to stored rows, created by [`Entity::of`].
 #[derive(Clone, Copy)]
 pub struct Rows {
-    /// The fields of a row; none when its bytes cannot be read.
+    /// Decodes a row; `None` if it is unreadable.
     pub fields: fn(&[u8]) -> Option<Fields>,
-    /// The bytes of the key that an id in words means; none when it is no id.
+    /// Parses an id into an encoded key; `None` if the text is not an id.
     pub key: fn(&str) -> Option<Vec<u8>>,
-    /// Records with the bytes of their keys, at most so many.
+    /// Records with their encoded keys, up to a limit.
     pub list: fn(&dyn Read, usize) -> Result<Vec<Keyed>, StoreError>,
-    /// The stored row of the record's sample.
+    /// The encoded row of the sample record.
     pub sample: fn() -> Vec<u8>,
 }
 
-/// Records that somebody keeps for themselves.
+/// Ownership of private records.
 #[derive(Clone, Copy)]
 pub struct Own {
-    /// The only person who may read a stored row; nobody when all may.
+    /// The only person who may read a row; `None` if all may.
     pub whose: fn(&[u8]) -> Option<AccountId>,
-    /// The code of an undo's refusal to touch what is somebody else's.
+    /// Error code when an undo would touch another person's record.
     pub code: &'static str,
 }
 
-/// The way in which the records of a noun are found.
+/// How the records of a noun appear in search.
 #[derive(Clone, Copy)]
 pub struct Finds {
-    /// Stands in indexes: below [`search::KINDS`], never used again, and not of another kind.
+    /// Kind number in indexes: below [`search::KINDS`], unique and never reused.
     pub number: u8,
-    /// The heading of a group of them: "Labels".
+    /// Heading of a result group: "Labels".
     pub label: &'static str,
-    /// The icon before one.
+    /// Icon of a result.
     pub glyph: &'static str,
-    /// The words of a stored row; none for what nobody looks for. Its audience follows from [`Entity::own`] unless the
-    /// document names one.
+    /// Builds the search document of a row; `None` if it is not searchable. Its audience follows from [`Entity::own`]
+    /// unless the document sets one.
     pub document: fn(&[u8]) -> Option<Document>,
-    /// The page of a hit below the workspace, and the words behind its name.
+    /// The page of a hit, relative to the workspace, and the text after its name.
     pub hit: fn(&Fields) -> (String, String),
-    /// The pieces in which its words are found for themselves, if it is long enough for that.
+    /// Passages that are indexed separately, for long records.
     pub parts: Option<Parts>,
 }
 
-/// The pieces of a record that are found for themselves.
+/// Separately indexed passages of a record.
 #[derive(Clone, Copy)]
 pub struct Parts {
-    /// Stands in indexes beside the number of the record: below [`search::KINDS`] and never used again.
+    /// Number in indexes, next to the record's number: below [`search::KINDS`] and never reused.
     pub number: u8,
-    /// Tables whose rows have the keys of the records and hold their words.
+    /// Tables keyed by record whose rows hold the text.
     pub tables: &'static [u16],
-    /// The words of a stored row.
+    /// Reads the text of a row.
     pub text: TextOf,
-    /// The pieces of a stored row with these words, each with its own and what names it.
+    /// Splits the text of a row into one document per passage.
     pub cut: fn(&[u8], &str) -> Vec<Document>,
-    /// The piece of a stored row that is shown for some words.
+    /// Finds the passage of a row that matches the search words.
     pub piece: PieceOf,
 }
 
-/// A piece of a record as a hit shows it.
+/// A passage as shown in a hit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Piece {
-    /// Its words, cut when they are many.
+    /// The text, shortened if long.
     pub text: String,
-    /// What opens it, behind the address of the record.
+    /// Suffix of the record's URL that opens the passage.
     pub place: String,
-    /// The page or heading that it stands on or below, or nothing.
+    /// The page or heading of the passage; may be empty.
     pub told: String,
 }
 
-/// Finds the piece of a stored row that holds some words: the one of this number, which an index may have given for an
-/// older text, else the first that does.
+/// Finds the passage of a row that matches some words: the one with the given number if it still matches (the index may
+/// be older than the text), else the first that does.
 pub type PieceOf =
     fn(&dyn Read, &Blobs, &[u8], (Option<u32>, &Wanted)) -> Result<Option<Piece>, StoreError>;
 
-/// Reads the words of a stored row; long ones may lie in blobs.
+/// Reads the text of a row. Long text may be stored in blobs.
 pub type TextOf = fn(&dyn Read, &Blobs, &[u8]) -> Result<String, StoreError>;
 
-/// Why a record does not go back, as others rest on it: in a store as it would be then, the row as it is and as it would
-/// be.
+/// Checks whether other records depend on a row. Gets the store after the undo, the current row and the restored row.
+/// Returns the reason against the undo.
 pub type Rests = fn(&dyn Read, Option<&[u8]>, Option<&[u8]>) -> Result<Option<String>, StoreError>;
 
-/// A list of records that can be kept as views.
+/// A list whose filters can be saved as views.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listing {
-    /// Its page below the workspace, by which views know it: `contacts`.
+    /// Page path below the workspace, the list's identity in views: `contacts`.
     pub path: String,
-    /// The name over it.
+    /// Title of the list.
     pub title: String,
-    /// The record with which it goes, such as a collection; none for a list that stays.
+    /// The record that owns the list, such as a collection; `None` for a built-in list.
     pub within: Option<Target>,
 }
 
 impl Listing {
-    /// A list that stays.
+    /// A built-in list.
     #[must_use]
     pub fn lasting(path: &str, title: &str) -> Self {
         Self { path: path.to_owned(), title: title.to_owned(), within: None }
     }
 }
 
-/// The parts of a view with their names: `q`, `layout`, `sort` and so on.
+/// Parameters of a view by name: `q`, `layout`, `sort` and so on.
 pub type LookWords<'w> = &'w [(&'static str, &'w str)];
 
-/// Tells what is wrong with the parts of a view of a list.
+/// Validates the parameters of a view of a list.
 pub type LookFaults = fn(&dyn Read, &Listing, LookWords<'_>) -> Result<Vec<FieldError>, StoreError>;
 
-/// The lists of a noun that can be kept as views.
+/// The lists of a noun that can be saved as views.
 #[derive(Clone, Copy)]
 pub struct Lists {
     /// The paths of these lists, for people.
     pub paths: &'static str,
-    /// The slugs of the views that are built in.
+    /// Slugs of the built-in views.
     pub kept: &'static [&'static str],
-    /// The list with this path, or with the name that people call it; none when this noun has no such list.
+    /// Finds a list by path or display name.
     pub find: fn(&dyn Read, &str) -> Result<Option<Listing>, StoreError>,
-    /// The parts of a view that a list does not know.
+    /// Validates the parameters of a view.
     pub faults: LookFaults,
 }
 
-/// The reaction of a noun to an event, in the transaction of the event.
+/// Handles an event in the event's transaction.
 pub type React = fn(&mut WriteTx<'_>, &Event) -> Result<(), ReactionError>;
 
-/// What a stored row says, as Markdown.
+/// Renders a row as Markdown.
 pub type Spoken = fn(&dyn Read, &[u8]) -> Result<String, StoreError>;
 
-/// What people read of a field, of its name and its JSON.
+/// Converts a field's JSON for history, given the field name.
 pub type Told = fn(&dyn Read, &str, &Value) -> Value;
 
-/// How many records in use have each label, by its id.
+/// Counts the records in use per label id.
 pub type Carried = fn(&dyn Read) -> Result<BTreeMap<Uuid, usize>, StoreError>;
 
-/// The names of the labels that a stored row has, read once for many rows.
+/// The label names of a row. Labels are read once for many rows.
 pub type LabelNames = Box<dyn Fn(&[u8]) -> Vec<String>>;
 
-/// The keys of the records that have one of some labels, or any where none is named.
+/// The keys of records with one of some labels; with any label for `None`.
 pub type Having = fn(&dyn Read, Option<&[Uuid]>) -> Result<Vec<Vec<u8>>, StoreError>;
 
-/// The records of a noun that carry labels of the workspace, beside tasks.
+/// Records of a noun that carry workspace labels.
 #[derive(Clone, Copy, Debug)]
 pub struct Labelled {
-    /// How many records in use have each label, by its id.
+    /// Counts the records in use per label id.
     pub counts: Carried,
-    /// The list of those that have a label of this name, below the workspace; empty when there is no one list of them.
+    /// The list of records with a label of this name, relative to the workspace; empty if there is none.
     pub path: fn(&str) -> String,
-    /// Gives the records that have a label another one in its place, or takes it off them. A record that changes is
-    /// told of.
+    /// Replaces a label on all records, or removes it. Emits an event per changed record.
     pub replace: fn(&mut WriteTx<'_>, Uuid, Option<Uuid>) -> Result<(), StoreError>,
-    /// The names of labels as they are now: records are found by them.
+    /// The current label names, by which records are searchable.
     pub names: fn(&dyn Read) -> Result<LabelNames, StoreError>,
-    /// The records whose words change with labels.
+    /// The records whose search text depends on labels.
     pub having: Having,
 }
 
-/// A kind of record that people know by a name.
+/// The descriptor of a kind of record.
 ///
-/// All of it is plain data; [`Entity::of`] gives the usual values.
+/// It is plain data; [`Entity::of`] gives the defaults.
 #[derive(Clone, Copy)]
 pub struct Entity {
-    /// Its word in addresses, in kinds of events (`label.created`) and in the API.
+    /// Word in URLs, event kinds (`label.created`) and the API.
     pub word: &'static str,
-    /// The word for one, in the middle of a sentence.
+    /// Singular, as used within a sentence.
     pub one: &'static str,
-    /// The word for several.
+    /// Plural.
     pub many: &'static str,
-    /// The part of HQ that it belongs to.
+    /// The part of HQ that the noun belongs to.
     pub area: Area,
-    /// The table of its records.
+    /// Table number.
     pub table: u16,
-    /// The name of that table: what open pages listen for.
+    /// Table name: the topic that open pages subscribe to.
     pub topic: &'static str,
-    /// Adds its tables to a schema.
+    /// Adds the noun's tables to a schema.
     pub tables: fn(Schema) -> Schema,
-    /// The reading of its stored rows.
+    /// Access to stored rows.
     pub rows: Rows,
-    /// The right to read its records and their history.
+    /// Capability to read records and their history.
     pub read: Can,
-    /// The right to take back a change of one; none where none may be taken back.
+    /// Capability to undo a change; `None` if changes cannot be undone.
     pub undo: Option<Can>,
-    /// Its fields in words. A field without a line here is called by its name.
+    /// Field table. A field without an entry is shown by its JSON name.
     pub fields: &'static [Field],
-    /// The name of a record, without the kind.
+    /// The title of a record, without the kind.
     pub title: fn(&Fields) -> String,
-    /// Its page below the workspace; empty when it has none.
+    /// The page of a record, relative to the workspace; empty if there is none.
     pub path: fn(&Fields) -> String,
-    /// Whether a record may be somebody's own, and whose; none when all records are everybody's.
+    /// Ownership of private records; `None` if all records are shared.
     pub own: Option<Own>,
-    /// The way in which its records are found, if they are.
+    /// Search settings, if records are searchable.
     pub finds: Option<Finds>,
-    /// The group of forms under which routines may wait for its records; none when they may not.
+    /// Form group of the events for routines; `None` if there are none.
     pub triggers: Option<&'static str>,
-    /// The fields of people's own that its records have beside [`Entity::fields`], if they may have any. Routines know
-    /// them as `own:KEY`.
+    /// User-defined fields next to [`Entity::fields`], if supported. Routines refer to them as `own:KEY`.
     pub own_fields: Option<OwnFields>,
-    /// Whether a link of a task may lead to one.
+    /// Whether links of tasks can refer to a record.
     pub linked: bool,
-    /// Whether history still tells what one was called that was deleted, wherever others name it.
+    /// Whether history still shows the title of a deleted record that others refer to.
     pub remembered: bool,
-    /// Whether people and agents comment on one and put files on it; its key is an id then.
+    /// Whether records have comments and files. Requires an id as the key.
     pub discussed: bool,
-    /// Its reaction to events.
+    /// Reaction to events.
     pub react: Option<React>,
-    /// Doctor's question to its records.
+    /// Consistency check for doctor.
     pub check: Option<Check>,
-    /// The question whether others rest on a record as it is, so that a change of it is not taken back.
+    /// Dependency check before a change is undone.
     pub rests: Option<Rests>,
-    /// The page on which each of its records waits for a person's yes or no, below the workspace; none where none does.
+    /// The review page of records that wait for approval, relative to the workspace.
     pub review: Option<&'static str>,
-    /// What history shows of a field, where the record's JSON says more than people want to read there.
+    /// Shortens a field's JSON for history.
     pub told: Option<Told>,
-    /// What one says as a whole, where it can be delivered as work; none where it cannot.
+    /// Markdown of a whole record that can be submitted as a deliverable.
     pub spoken: Option<Spoken>,
-    /// The lists of its records that can be kept as views.
+    /// Lists that can be saved as views.
     pub lists: Option<Lists>,
-    /// What its records have to do with the labels of the workspace; none where they have no labels.
+    /// Use of workspace labels.
     pub labelled: Option<Labelled>,
-    /// The writes through its field table; none where its rules have writes of their own.
+    /// Writes through the field table; `None` if the noun has its own write rules.
     pub writes: Option<Writes>,
-    /// The code of the refusal of an id that no record has.
+    /// Error code for an unknown id.
     pub missing: &'static str,
 }
 
@@ -320,8 +318,7 @@ impl PartialEq for Entity {
 impl Eq for Entity {}
 
 impl Entity {
-    /// The card of a noun whose records are of this type: everybody who may read may read them, nobody finds them, and
-    /// nothing waits for them.
+    /// The default descriptor for a record type: shared, not searchable, without events for routines.
     #[must_use]
     pub const fn of<R>(word: &'static str, one: &'static str, many: &'static str) -> Self
     where
@@ -361,7 +358,7 @@ impl Entity {
         }
     }
 
-    /// The same with writes through the field table.
+    /// The default descriptor with writes through the field table.
     #[must_use]
     pub const fn stored<R: Stored>(
         word: &'static str,
@@ -378,26 +375,26 @@ impl Entity {
         format!("{article} {}", self.one)
     }
 
-    /// The only person who may read a stored row; nobody when all may.
+    /// The only person who may read a row; `None` if all may.
     #[must_use]
     pub fn owner(&self, row: &[u8]) -> Option<AccountId> {
         self.own.and_then(|own| (own.whose)(row))
     }
 
-    /// Whether somebody may read a stored row, as far as it is somebody's own.
+    /// Returns `true` if `who` may read the row, as far as ownership is concerned.
     #[must_use]
     pub fn is_for(&self, row: &[u8], who: AccountId) -> bool {
         self.owner(row).is_none_or(|owner| owner == who)
     }
 
-    /// The event that rules emit when a record came, or is gone.
+    /// The event for a created or deleted record.
     #[must_use]
     pub fn event(&self, id: &impl Key, act: RowAct) -> Event {
         let id = KeyBuf::of(id).into_bytes();
         Event::Row { table: self.table, id, act, fields: Vec::new() }
     }
 
-    /// The event that rules emit when a record changed.
+    /// The event for a changed record.
     #[must_use]
     pub fn changed<R: Record>(&self, old: &R, new: &R) -> Event {
         let id = KeyBuf::of(&new.id()).into_bytes();
@@ -409,20 +406,20 @@ impl Entity {
         Event::Row { table: self.table, id, act: RowAct::Changed, fields }
     }
 
-    /// The fields of the record with this key; none when it is gone.
+    /// Reads a record by encoded key.
     pub fn get(&self, read: &dyn Read, key: &[u8]) -> Result<Option<Fields>, StoreError> {
         Ok(read.raw_get(self.table, key)?.and_then(|row| (self.rows.fields)(&row)))
     }
 
-    /// The field with this name in a record's JSON.
+    /// The field with this JSON name.
     #[must_use]
     pub fn field(&self, key: &str) -> Option<&'static Field> {
         self.fields.iter().find(|field| field.key == key)
     }
 
-    /// The key of the record that an id or a title means; of the only one there is, when nothing is said.
+    /// The key of the record with this id or title. Empty text selects the only record, if there is just one.
     pub fn find(&self, read: &dyn Read, said: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        /// The number of records that are looked through.
+        /// Maximum number of records that are scanned.
         const MOST: usize = 2_000;
         let said = said.trim();
         if let Some(key) = (self.rows.key)(said) {
@@ -440,25 +437,25 @@ impl Entity {
     }
 }
 
-/// A stored row with its type; none when its bytes cannot be read.
+/// Decodes a row into its type; `None` if it is unreadable.
 #[must_use]
 pub fn typed<R: Record>(row: &[u8]) -> Option<R> {
     record::read::<R>(row).ok().map(|(row, _)| row)
 }
 
-/// A text of a record; nothing when there is none.
+/// A text field of a record; empty if it is absent.
 #[must_use]
 pub fn text_of<'f>(fields: &'f Fields, key: &str) -> &'f str {
     fields.get(key).and_then(Value::as_str).unwrap_or_default()
 }
 
-/// A rule's refusal as that of a reaction of this name.
-///
-/// # Errors
-/// The keys and labels of fields that people gave records of a noun.
+/// Reads the keys and labels of the user-defined fields of a noun.
 pub type OwnFields = fn(&dyn Read) -> Result<Vec<(String, String)>, StoreError>;
 
-/// The rule's own.
+/// Converts the error of a rule into a [`ReactionError`] of the reaction `name`.
+///
+/// # Errors
+/// The converted error.
 pub fn named_as<E: Problem>(
     name: &'static str,
     result: Result<(), E>,
@@ -481,7 +478,7 @@ fn of_record<R: Record>(record: &R) -> Option<Fields> {
     }
 }
 
-/// The fields of a stored row of this type; none when its bytes cannot be read.
+/// Decodes a row into JSON fields; `None` if it is unreadable.
 #[must_use]
 pub fn fields<R: Record>(row: &[u8]) -> Option<Fields> {
     of_record(&typed::<R>(row)?)
@@ -498,7 +495,7 @@ fn list<R: Record>(read: &dyn Read, most: usize) -> Result<Vec<Keyed>, StoreErro
     Ok(all.iter().filter_map(with_key).collect())
 }
 
-/// The stored row of a record's sample.
+/// The encoded row of the sample record.
 #[must_use]
 pub fn sample<R: Record>() -> Vec<u8> {
     store::codec::encode_row(R::VERSION, 1, &R::sample()).unwrap_or_default()

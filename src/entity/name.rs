@@ -1,13 +1,13 @@
-//! Comparison of names: ignores case, equivalent spellings of the same letters, and the amount of white space.
+//! Compares names: ignores case, equivalent spellings of letters and the amount of white space.
 
 use kernel::text::one_line;
 use unicode_normalization::UnicodeNormalization as _;
 
-/// The longest reference to a character between `&` and `;`, in bytes.
+/// Maximum length of an HTML character reference between `&` and `;`, in bytes.
 const LONGEST: usize = 32;
 
-/// The form by which names are compared: equal for names that differ in case, white space, characters without width,
-/// the writing of a letter (NFKC) or references such as `&amp;`.
+/// Comparison key: equal for names that differ only in case, white space, zero-width characters, compatibility forms
+/// (NFKC) or references such as `&amp;`.
 #[must_use]
 pub fn folded(name: &str) -> String {
     if name.is_ascii() && !name.contains(['&', '\t', '\n', '\r']) && !name.contains("  ") {
@@ -17,7 +17,7 @@ pub fn folded(name: &str) -> String {
     one_line(&caseless::default_case_fold_str(&plain)).nfkc().collect()
 }
 
-/// The form in which words are searched: in small letters, Latin ones without marks, and `ß` as `ss`.
+/// Search form: lower case, Latin letters without diacritics, `ß` as `ss`.
 #[must_use]
 pub fn searched(text: &str) -> String {
     if text.is_ascii() {
@@ -35,7 +35,7 @@ pub fn searched(text: &str) -> String {
             'đ' | 'ð' => plain.push('d'),
             'ı' => plain.push('i'),
             'ё' => plain.push('е'),
-            // Marks of letters that are written in two characters.
+            // Combining marks of decomposed letters.
             '\u{300}'..='\u{36f}' => {}
             c => {
                 let base = std::iter::once(c).nfd().next().filter(char::is_ascii_alphabetic);
@@ -46,15 +46,15 @@ pub fn searched(text: &str) -> String {
     plain
 }
 
-/// A name as a foreign file means it: in one line, in composed letters, without characters that have no width, and with
-/// the characters that references such as `&amp;` stand for.
+/// Cleans a name from a foreign file: one line, composed letters, no zero-width characters, HTML references such as
+/// `&amp;` decoded.
 #[must_use]
 pub fn tidied(name: &str) -> String {
     let meant = unescaped(name);
     one_line(&meant.nfc().filter(|c| !is_unseen(*c)).collect::<String>())
 }
 
-/// Whether a character takes no room: it joins, parts or turns what stands around it.
+/// Returns `true` for zero-width characters: joiners, separators, direction marks.
 pub(crate) fn is_unseen(c: char) -> bool {
     matches!(
         c,
@@ -62,7 +62,7 @@ pub(crate) fn is_unseen(c: char) -> bool {
     )
 }
 
-/// A text with the characters that its HTML references stand for. What looks like one and is none stays.
+/// Decodes HTML character references. Unknown references stay unchanged.
 fn unescaped(text: &str) -> String {
     let (mut meant, mut rest) = (String::with_capacity(text.len()), text);
     while let Some(at) = rest.find('&') {
@@ -83,7 +83,7 @@ fn unescaped(text: &str) -> String {
     meant + rest
 }
 
-/// What a whole reference stands for: `&amp;`, `&#38;`, `&#x26;`.
+/// The text of one reference: `&amp;`, `&#38;`, `&#x26;`.
 fn referred(reference: &str) -> Option<String> {
     if let Some(number) = reference.strip_prefix("&#") {
         let number = number.strip_suffix(';')?;

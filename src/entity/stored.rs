@@ -1,4 +1,4 @@
-//! Writes of records through their field table: create, change and delete, with the noun's own checks between.
+//! Record writes through the field table: create, update and delete, with the noun's own checks.
 
 use std::str::FromStr;
 
@@ -12,13 +12,13 @@ use crate::{Entity, Values, of_record};
 
 /// A record that is written through its field table.
 pub trait Stored: Record<Id: FromStr> {
-    /// A new record, with its id and its usual values.
+    /// A new record with an id and default values.
     fn blank(tx: &mut WriteTx<'_>) -> Self;
 
-    /// Checks a record before it is kept, and completes it. `given` holds the fields that were sent.
+    /// Validates and completes a record before it is written. `given` holds the fields that were sent.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// The rejection.
     fn check(
         tx: &mut WriteTx<'_>,
         old: Option<&Self>,
@@ -29,28 +29,28 @@ pub trait Stored: Record<Id: FromStr> {
         Ok(())
     }
 
-    /// Notes when it changed.
+    /// Sets the modification time.
     fn stamp(&mut self, now: Timestamp) {
         let _ = now;
     }
 
-    /// What else goes when a record is deleted, or why it stays.
+    /// Deletes dependent data before a record is deleted, or refuses the deletion.
     ///
     /// # Errors
-    /// Why it stays.
+    /// Why the record cannot be deleted.
     fn removing(tx: &mut WriteTx<'_>, gone: &Self) -> Result<(), Error> {
         let _ = (tx, gone);
         Ok(())
     }
 
-    /// The event of a write, where it is not the one that its entity has. What may be somebody's own has none of those.
+    /// Replaces the entity's default event. Private records have no default event.
     fn event(&self, act: RowAct) -> Option<Event> {
         let _ = act;
         None
     }
 }
 
-/// The writes of a noun, without the type of its record. Made by [`Writes::of`].
+/// Type-erased writes of a noun, created by [`Writes::of`].
 #[derive(Clone, Copy)]
 pub struct Writes {
     create: fn(&mut WriteTx<'_>, &'static Entity, &Values) -> Result<Vec<u8>, Error>,
@@ -63,7 +63,7 @@ type Update =
     fn(&mut WriteTx<'_>, &'static Entity, &[u8], Option<u64>, &Values) -> Result<(), Error>;
 
 impl Writes {
-    /// Of records of this type.
+    /// The writes of a record type.
     #[must_use]
     pub const fn of<R: Stored>() -> Self {
         Self { create: create::<R>, update: update::<R>, remove: remove::<R> }
@@ -78,18 +78,18 @@ impl Entity {
         })
     }
 
-    /// Creates a record of these values and gives its key.
+    /// Creates a record and returns its encoded key.
     ///
     /// # Errors
-    /// What the checks of its noun refuse.
+    /// The rejection by the noun's checks.
     pub fn create(&'static self, tx: &mut WriteTx<'_>, values: &Values) -> Result<Vec<u8>, Error> {
         (self.writes()?.create)(tx, self, values)
     }
 
-    /// Changes a record. With `rev`, only as long as nobody has changed it since.
+    /// Updates a record. With `rev`, only if it has not changed since.
     ///
     /// # Errors
-    /// `stale`, when there is none, or what the checks of its noun refuse.
+    /// `stale`, the entity's `missing` code, or the rejection by the noun's checks.
     pub fn update(
         &'static self,
         tx: &mut WriteTx<'_>,
@@ -100,10 +100,10 @@ impl Entity {
         (self.writes()?.update)(tx, self, key, rev, values)
     }
 
-    /// Deletes a record. With `rev`, only as long as nobody has changed it since.
+    /// Deletes a record. With `rev`, only if it has not changed since.
     ///
     /// # Errors
-    /// `stale`, when there is none, or why it stays.
+    /// `stale`, the entity's `missing` code, or why the record cannot be deleted.
     pub fn remove(
         &'static self,
         tx: &mut WriteTx<'_>,
@@ -113,7 +113,7 @@ impl Entity {
         (self.writes()?.remove)(tx, self, key, rev)
     }
 
-    /// The refusal of an id or a name that no record has.
+    /// The error for an unknown id or name.
     #[must_use]
     pub fn not_found(&self, said: &str) -> Error {
         let said = kernel::text::ellipsis(said.trim(), 60);
@@ -125,7 +125,7 @@ impl Entity {
     }
 }
 
-/// A record with some fields changed, each within its range and length.
+/// The record with changed fields. Checks each field's range and length.
 fn with<R: Record>(of: &Entity, record: &R, values: &Values) -> Result<R, Error> {
     let mut fields = of_record(record).unwrap_or_default();
     let mut wrong = Vec::new();
@@ -141,7 +141,8 @@ fn with<R: Record>(of: &Entity, record: &R, values: &Values) -> Result<R, Error>
         .map_err(|error| Error::new(ProblemKind::Invalid, "invalid", error.to_string()))
 }
 
-/// Emits the event of a write. What may be somebody's own has none, unless its noun says which: events are read by all.
+/// Emits the event of a write. Private records emit none unless their noun provides one, because everyone can read
+/// events.
 fn tell<R: Stored>(
     tx: &mut WriteTx<'_>,
     of: &'static Entity,

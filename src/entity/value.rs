@@ -1,4 +1,4 @@
-//! Values of fields: what may stand in a cell of a contact, an organization or a record of a collection.
+//! Field values: the contents of a cell of a contact, an organization or a collection record.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -10,12 +10,12 @@ use kernel::{Assignee, Timestamp};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use uuid::Uuid;
 
-/// Millionths in one.
+/// Scale: millionths per unit.
 const ONE: i64 = 1_000_000;
 
-/// A decimal number of six places, so that sums are exact: millionths in an `i64`.
+/// A decimal number with six places, stored as millionths in an `i64`, so that sums are exact.
 ///
-/// For programs it is a text such as `12.5`; at rest it is the whole number of millionths.
+/// In JSON it is a text such as `12.5`; in records, the integer number of millionths.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Decimal(i64);
 
@@ -26,14 +26,14 @@ impl Decimal {
         Self(millionths)
     }
 
-    /// Its millionths.
+    /// The value in millionths.
     #[must_use]
     pub const fn millionths(self) -> i64 {
         self.0
     }
 
-    /// Reads a number with this decimal sign. A currency and a percent sign are passed over; signs of thousands stand
-    /// left of the decimal sign alone, between groups of three digits. None for what is no such number.
+    /// Parses a number with `sign` as the decimal separator. Ignores currency and percent signs. Thousands separators
+    /// must stand before the decimal separator, between groups of three digits.
     #[must_use]
     pub fn parse(text: &str, sign: char) -> Option<Self> {
         let is_noise = |c: &char| matches!(c, '€' | '$' | '£' | '¥' | '%');
@@ -50,19 +50,19 @@ impl Decimal {
             return None;
         }
         let whole: i64 = if whole.is_empty() { 0 } else { whole.parse().ok()? };
-        // What lies behind the sixth place is cut, as a person who types it would see.
+        // Digits after the sixth place are dropped, not rounded.
         let part: i64 = format!("{part:0<6}").get(..6)?.parse().ok()?;
         let sum = whole.checked_mul(ONE)?.checked_add(part)?;
         Some(Self(if minus { -sum } else { sum }))
     }
 
-    /// The sum; the largest there is when it would be larger.
+    /// Saturating sum.
     #[must_use]
     pub fn plus(self, other: Self) -> Self {
         Self(self.0.saturating_add(other.0))
     }
 
-    /// With marks between thousands, and two places at least when there are any: `1,234.50`.
+    /// With thousands separators, and at least two decimal places if there are any: `1,234.50`.
     #[must_use]
     pub fn grouped(self) -> String {
         let text = self.to_string();
@@ -81,7 +81,7 @@ impl Decimal {
         }
     }
 
-    /// As a number of a program.
+    /// As a JSON number.
     #[must_use]
     pub fn json(self) -> serde_json::Value {
         if self.0 % ONE == 0 {
@@ -91,13 +91,13 @@ impl Decimal {
     }
 }
 
-/// What stands left of the decimal sign, without its signs of thousands: one kind of them, between groups of three.
+/// The integer part without thousands separators: one kind of separator, between groups of three digits.
 fn ungrouped(whole: &str, thousands: char) -> Option<String> {
     let is_mark = |c: &char| *c == thousands || c.is_whitespace() || matches!(c, '\'' | '’');
     let Some(mark) = whole.chars().find(is_mark) else { return Some(whole.to_owned()) };
     let mut groups = whole.split(mark);
     let first = groups.next().unwrap_or_default();
-    // Nobody writes 0,125 for a hundred and twenty-five.
+    // 0,125 never means 125.
     let fits = (1..=3).contains(&first.len())
         && !first.starts_with('0')
         && groups.all(|group| group.len() == 3);
@@ -117,8 +117,7 @@ impl fmt::Display for Decimal {
 
 impl FromStr for Decimal {
     type Err = String;
-    /// Reads a number as somebody types it: with a decimal point, or with a decimal comma where it cannot be a sign of
-    /// thousands.
+    /// Parses typed text: with a decimal point, or with a decimal comma where it cannot be a thousands separator.
     fn from_str(text: &str) -> Result<Self, String> {
         let read = Self::parse(text, '.').or_else(|| Self::parse(text, ','));
         read.ok_or_else(|| "Write a number, such as 12 or 12.5.".to_owned())
@@ -143,19 +142,19 @@ impl<'de> Deserialize<'de> for Decimal {
     }
 }
 
-/// A record that a cell leads to.
+/// The record that a cell refers to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Target {
-    /// The number of its table.
+    /// Table number.
     pub table: u16,
-    /// Its id.
+    /// Record id.
     pub id: Uuid,
 }
 
-/// What stands in a cell. Stored by position: only ever appended.
+/// The value of a cell. Stored by position: append only.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FieldValue {
-    /// Words.
+    /// Plain text.
     Text(String),
     /// A number.
     Number(Decimal),
@@ -163,17 +162,17 @@ pub enum FieldValue {
     Day(Date),
     /// A moment.
     At(#[serde(with = "millisecond::required")] Timestamp),
-    /// Yes or no.
+    /// Boolean.
     YesNo(bool),
-    /// The key of one choice.
+    /// The key of a choice.
     Choice(String),
-    /// The keys of some choices.
+    /// The keys of several choices.
     Choices(Vec<String>),
-    /// An address of mail.
+    /// Email address.
     Email(String),
-    /// A number of a telephone, as it was written.
+    /// Phone number, as it was written.
     Phone(String),
-    /// An address of the web.
+    /// Web address.
     Url(String),
     /// A member or an agent.
     Who(Assignee),
@@ -182,7 +181,7 @@ pub enum FieldValue {
 }
 
 impl FieldValue {
-    /// The words of a value that is made of them.
+    /// The text of textual values.
     #[must_use]
     pub fn text(&self) -> Option<&str> {
         match self {
@@ -194,7 +193,7 @@ impl FieldValue {
         }
     }
 
-    /// The order of two values of one field: numbers by size, days and moments by time, words by letters in any case.
+    /// Compares two values of one field: numbers by size, days and moments by time, text case-insensitively.
     #[must_use]
     pub fn order(&self, other: &Self) -> Ordering {
         match (self, other) {
@@ -214,8 +213,8 @@ impl FieldValue {
         }
     }
 
-    /// What two records share that mean the same, or lead to the same: the kind and the words without what differs in
-    /// writing alone. None for what tells nobody apart.
+    /// Normalized value for duplicate detection: kind and text without differences in notation. Returns `None` for
+    /// values that do not identify a record.
     #[must_use]
     pub fn identity(&self) -> Option<(u8, String)> {
         let (kind, words) = match self {
@@ -229,7 +228,7 @@ impl FieldValue {
     }
 }
 
-/// The digits of a number of a telephone; two zeros in front are a plus.
+/// The digits of a phone number. A leading `00` is treated like a plus.
 #[must_use]
 pub fn digits(number: &str) -> String {
     let all: String = number.chars().filter(char::is_ascii_digit).collect();
@@ -239,7 +238,7 @@ pub fn digits(number: &str) -> String {
     }
 }
 
-/// An address of the web without its scheme, `www.` and the last stroke.
+/// A web address without scheme, `www.`, query, fragment and trailing slash.
 #[must_use]
 pub fn plain_url(address: &str) -> String {
     let lower = address.trim().to_lowercase();

@@ -1,7 +1,7 @@
-//! All branches as one git bundle (version 2), which `git clone` and `git bundle verify` read, and back.
+//! Exports all branches as a git bundle (version 2), readable by `git clone` and `git bundle verify`, and imports it.
 //!
-//! Objects are written whole, without deltas, one after the other; only such a bundle is read back: it is
-//! for moving a workspace, not for what a stranger packed.
+//! Objects are written without deltas. Only such bundles can be imported: the purpose is to move a workspace, not to
+//! accept arbitrary packs.
 
 use std::collections::BTreeSet;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -16,14 +16,14 @@ use super::names::Branch;
 use super::{AgentsRepo, head};
 
 const SIGNATURE: &str = "# v2 git bundle\n";
-/// No object of an agent is larger.
+/// Maximum size of an object, in bytes.
 const MAX_OBJECT: u64 = 1024 * 1024 * 1024;
 
-/// How many bytes a pack may come to when it is unpacked: a short one may hold a great deal of nothing.
+/// Decompressed size limits of a pack, against decompression bombs.
 #[derive(Clone, Copy)]
 pub(crate) struct Room {
     pub(crate) object: u64,
-    /// All together.
+    /// Limit for all objects together.
     pub(crate) all: u64,
 }
 
@@ -35,7 +35,7 @@ pub(crate) fn git(error: impl std::fmt::Display) -> io::Error {
     io::Error::other(error.to_string())
 }
 
-/// Hashes what passes through.
+/// Hashes the data passed through.
 struct Summed<W> {
     inner: W,
     hash: gix::hash::Hasher,
@@ -79,10 +79,10 @@ impl<R: BufRead> BufRead for SummedReader<R> {
 }
 
 impl AgentsRepo {
-    /// Writes every branch with its whole history. Gives how many branches there are.
+    /// Writes every branch with its whole history. Returns the number of branches.
     ///
     /// # Errors
-    /// When an object cannot be read or the bundle not be written.
+    /// If an object cannot be read or the bundle cannot be written.
     pub fn write_bundle(&self, out: &mut dyn Write) -> io::Result<usize> {
         let repo = self.repo();
         let mut branches = self.branches().map_err(git)?;
@@ -94,7 +94,7 @@ impl AgentsRepo {
             }
         }
         out.write_all(b"\n")?;
-        // After the branches: what they name was there before them.
+        // Listed after the branches, so that all objects that they refer to exist.
         let mut ids = BTreeSet::new();
         for id in repo.objects.iter().map_err(git)? {
             ids.insert(id.map_err(git)?);
@@ -103,11 +103,11 @@ impl AgentsRepo {
         Ok(branches.len())
     }
 
-    /// Takes over all branches of a bundle into this repository, which has none of them yet. Every
-    /// object is stored under the hash of what it holds.
+    /// Imports all branches of a bundle into this repository, which must have none of them yet. Each object is stored
+    /// under the hash of its content.
     ///
     /// # Errors
-    /// When the bundle is damaged, was made otherwise, or names what is no branch of ours.
+    /// If the bundle is damaged, has deltas, or names an invalid branch.
     pub fn read_bundle(&self, from: &mut dyn Read) -> io::Result<Vec<Branch>> {
         let mut from = BufReader::new(from);
         let mut line = String::new();
@@ -165,7 +165,7 @@ pub(crate) fn write_objects(
     inner.write_all(hash.try_finalize().map_err(git)?.as_slice())
 }
 
-/// Stores the objects of a pack, each under the hash of what it holds, while there is room for what they say they are.
+/// Stores the objects of a pack, each under the hash of its content, within the size limits.
 pub(crate) fn read_objects(
     repo: &gix::Repository,
     from: impl BufRead,

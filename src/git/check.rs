@@ -1,5 +1,5 @@
-//! Whether the branches of a repository can be read, and the one repair that needs nothing else: a branch whose newest
-//! version is lost begins anew with what lies in the folder of its agent.
+//! Checks whether the branches of a repository are readable, and restarts a branch whose newest version is lost with
+//! the current files of its agent's folder.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -19,23 +19,23 @@ use super::snapshot::{Refuses, Skipped, Taking};
 use super::{AgentsRepo, Entry, GitError, Leaves, head, leaves, names, packs, write_tree, written};
 use crate::folder::Folder;
 
-/// How deep a check looks.
+/// Depth of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Depth {
-    /// Each branch leads to a commit that can be read.
+    /// Each branch points to a readable commit.
     Branches,
-    /// All that the branches lead to is there and is what its name says. Reads all of it.
+    /// All reachable objects exist and match their hashes. Reads everything.
     Objects,
 }
 
-/// What is wrong with a branch.
+/// Damage of a branch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// The branch; none where it concerns all of them.
+    /// The branch; `None` if all branches are affected.
     pub branch: Option<Branch>,
-    /// What is wrong.
+    /// Description of the damage.
     pub what: String,
-    /// Whether its newest version is lost; otherwise older ones alone.
+    /// Whether the newest version is lost, as opposed to older ones only.
     pub is_newest: bool,
 }
 
@@ -50,37 +50,35 @@ impl fmt::Display for Fault {
     }
 }
 
-/// What a check has found.
+/// Result of a check.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Checked {
-    /// How many branches there are.
+    /// Number of branches.
     pub branches: usize,
-    /// How many objects were read.
+    /// Number of objects read.
     pub objects: usize,
-    /// What is wrong.
     pub faults: Vec<Fault>,
 }
 
-/// For so long a look at the branches holds while nothing beside them changes: a byte that changes in its place is seen
-/// by no date of a folder.
+/// Lifetime of a cached branch check if no file date changes. Bit rot changes no date.
 const FRESH: SignedDuration = SignedDuration::from_mins(10);
 
-/// What the last checks have found.
+/// Results of the last checks.
 #[derive(Default)]
 pub(crate) struct Last {
-    /// At the newest versions, when, and as which dates the files had then.
+    /// Last check of the branches: file dates at that time, time, result.
     branches: Option<(Vec<Dated>, Timestamp, Checked)>,
-    /// At all objects.
+    /// Damage found by the last check of all objects.
     objects: Vec<Fault>,
 }
 
-/// A file or folder with what tells that it has changed: its length, its number, and when that was.
+/// A file or folder with its change markers: path, length, inode, modification time in seconds and nanoseconds.
 type Dated = (PathBuf, u64, u64, i64, i64);
 
-/// The agents that have files in this folder of agents.
+/// The agents that have a folder with files below `folder`.
 ///
 /// # Errors
-/// When the folder cannot be read.
+/// If the folder cannot be read.
 pub fn agents_in(folder: &Path) -> io::Result<Vec<String>> {
     let all = match fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -98,13 +96,13 @@ pub fn agents_in(folder: &Path) -> io::Result<Vec<String>> {
     Ok(found)
 }
 
-/// Moves a repository that does not open to another place, so that an empty one can take its place.
+/// Moves a repository that cannot be opened out of the way, so that an empty one can replace it.
 pub fn put_aside(path: &Path, aside: &Path) -> Result<(), GitError> {
     fs::rename(path, aside).map_err(GitError::disk(path))
 }
 
 impl AgentsRepo {
-    /// Looks at all branches, and whether each of these agents has one.
+    /// Checks all branches, and whether each of these agents has one.
     #[must_use]
     pub fn check(&self, agents: &[String], depth: Depth) -> Checked {
         let checked = self.look(agents, depth);
@@ -114,8 +112,8 @@ impl AgentsRepo {
         checked
     }
 
-    /// What a look at all branches finds, taken again only when a branch or an object came, changed or went since; with it
-    /// what the last check of all objects has found.
+    /// The result of a branch check, cached until a branch or an object is added, changed or removed. Includes the
+    /// damage found by the last check of all objects.
     #[must_use]
     pub fn standing(&self, agents: &[String], now: Timestamp) -> Checked {
         let dates = dates(self.repo().git_dir());
@@ -144,13 +142,13 @@ impl AgentsRepo {
 
     fn look(&self, agents: &[String], depth: Depth) -> Checked {
         let repo = self.repo();
-        // ok: where they cannot be listed those of the agents are looked for by name.
+        // ok: if branches cannot be listed, those of the agents are looked up by name.
         let listed = self.branches().unwrap_or_default();
         let mut all: BTreeSet<Branch> = listed.into_iter().collect();
         let mut checked = Checked { branches: all.len(), ..Checked::default() };
         let bad = packs::bad(repo.git_dir(), depth);
         if !bad.is_empty() {
-            // Nothing is read out of them: what lies behind the end of a file ends a thread.
+            // Damaged packs are not read: an access beyond the end of the file would abort the thread.
             let fault = |what| Fault { branch: None, what, is_newest: true };
             checked.faults.extend(bad.into_iter().map(|one| fault(one.said)));
             return checked;
@@ -185,8 +183,8 @@ impl AgentsRepo {
         checked
     }
 
-    /// Lets a branch whose newest version is lost begin anew with what lies in a folder, without its history. Says what
-    /// was left out.
+    /// Restarts a branch whose newest version is lost with the files of a folder, without its history. Returns the
+    /// skipped files.
     pub fn begin_anew(
         &self,
         branch: &Branch,
@@ -208,7 +206,7 @@ impl AgentsRepo {
     }
 }
 
-/// Lets a branch lead to a commit, whatever stood there: what is no name of a commit cannot be compared.
+/// Points a branch to a commit, whatever it pointed to. A corrupt reference cannot be compared.
 pub(super) fn set(repo: &gix::Repository, branch: &Branch, id: ObjectId) -> Result<(), GitError> {
     let place = repo.git_dir().join(branch.reference());
     if place.is_dir() {
@@ -221,20 +219,20 @@ pub(super) fn set(repo: &gix::Repository, branch: &Branch, id: ObjectId) -> Resu
     Ok(())
 }
 
-/// The dates of all that names a branch, and of the folders of objects and the packs: what came or went is seen by them.
+/// Dates of all branch references, object folders and packs. Additions and removals change them.
 fn dates(repository: &Path) -> Vec<Dated> {
     let mut found = Vec::new();
     let mut folders = vec![repository.to_owned()];
     while let Some(folder) = folders.pop() {
         let is_top = folder == repository;
-        // ok: what cannot be read has no date, and what is there is looked at.
+        // ok: an unreadable folder has no date; what is readable is checked.
         let Ok(all) = fs::read_dir(&folder) else { continue };
         for entry in all.filter_map(Result::ok) {
             let (path, name) = (entry.path(), entry.file_name());
             let Ok(meta) = entry.metadata() else { continue };
             found.push((path.clone(), meta.len(), meta.ino(), meta.mtime(), meta.mtime_nsec()));
             let is_in = !is_top || name == "refs" || name == "objects";
-            // The objects themselves are as many as all versions have files.
+            // Loose object folders are skipped: they contain one file per version of each file.
             let is_shelf = name.len() == 2 && folder == repository.join("objects");
             if meta.is_dir() && is_in && !is_shelf {
                 folders.push(path);
@@ -245,7 +243,7 @@ fn dates(repository: &Path) -> Vec<Dated> {
     found
 }
 
-/// The commit that a branch leads to.
+/// The newest commit of a branch.
 fn newest(repo: &gix::Repository, branch: &Branch) -> Result<ObjectId, String> {
     let id = head(repo, branch).map_err(|error| error.to_string())?;
     let id = id.ok_or_else(|| "the branch is missing".to_owned())?;
@@ -254,7 +252,7 @@ fn newest(repo: &gix::Repository, branch: &Branch) -> Result<ObjectId, String> {
     Ok(id)
 }
 
-/// Reads the files of one commit.
+/// Verifies the files of one commit.
 fn whole(
     repo: &gix::Repository,
     commit: ObjectId,
@@ -269,7 +267,7 @@ fn whole(
     compare(repo, &ids, right)
 }
 
-/// Reads all that came before it.
+/// Verifies all earlier commits.
 fn history(
     repo: &gix::Repository,
     newest: ObjectId,
@@ -284,7 +282,7 @@ fn history(
     compare(repo, &ids, right)
 }
 
-/// Compares objects with their names; those that were right before are not read again.
+/// Verifies the hashes of objects. Already verified ones are not read again.
 fn compare(
     repo: &gix::Repository,
     ids: &BTreeSet<ObjectId>,

@@ -1,4 +1,4 @@
-//! Writes the files of a branch into a folder, as plain files.
+//! Writes the files of a branch to a folder, as plain files.
 
 use std::fs;
 use std::path::Path;
@@ -8,22 +8,22 @@ use super::names::{self, Branch, CommitId};
 use super::{AgentsRepo, GitError, head, leaves};
 
 impl AgentsRepo {
-    /// Writes every file of a branch below `dir`, which is made if it is missing. A file that differs is replaced;
-    /// what is not in the branch stays. Gives the paths that were written.
+    /// Writes every file of a branch below `dir`, which is created if necessary. Different files are replaced; files
+    /// that are not in the branch stay. Returns the written paths.
     pub fn checkout(&self, branch: &Branch, dir: &Path) -> Result<Vec<String>, GitError> {
         let commit = head(&self.repo(), branch)?;
         let commit = commit.ok_or_else(|| GitError::NoBranch(branch.clone()))?;
         self.lay(commit.into(), dir)
     }
 
-    /// The same with the files of a commit.
+    /// The same for a commit.
     pub(super) fn lay(&self, commit: CommitId, dir: &Path) -> Result<Vec<String>, GitError> {
         let repo = self.repo();
         fs::create_dir_all(dir).map_err(GitError::disk(dir))?;
         let root = Folder::open(dir).map_err(GitError::disk(dir))?;
         let mut written = Vec::new();
         for (path, leaf) in leaves(&repo, commit.object())? {
-            // A branch can also come from outside.
+            // A branch may come from outside.
             names::check_path(&path)?;
             let target = dir.join(&path);
             let bytes = repo.find_blob(leaf.id)?.take_data();
@@ -35,7 +35,7 @@ impl AgentsRepo {
     }
 }
 
-/// Whether the file had to be written.
+/// Writes a file if it differs. Returns whether it was written.
 fn put(root: &Folder, path: &str, bytes: &[u8], executable: bool) -> std::io::Result<bool> {
     let (folders, name) = path.rsplit_once('/').unwrap_or(("", path));
     let mut folder = None;

@@ -1,5 +1,6 @@
-//! An agent's folder for tools and pages: read, write, list, remove, and see what a command has changed. Every step
-//! is opened from the folder before, never through a link; a path that would leave the folder is refused.
+//! File access in an agent's folder for tools and pages: read, write, list, remove, and detect changes by a command.
+//! Each path component is opened relative to its parent without following symlinks. A path that leaves the folder is
+//! refused.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,16 +15,16 @@ use super::names::check_path;
 use super::snapshot::{MAX_FILES, is_ignored, join};
 use super::{File, GitError};
 
-/// An open folder of an agent.
+/// An open agent folder.
 pub struct AgentFiles {
     root: Folder,
     dir: PathBuf,
 }
 
-/// A name in a listing.
+/// A folder entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Item {
-    /// The name, without the folder.
+    /// Name without the folder.
     pub name: String,
     pub kind: Kind,
 }
@@ -32,36 +33,36 @@ pub struct Item {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Part {
     pub bytes: Vec<u8>,
-    /// How many the whole file has.
+    /// Size of the whole file.
     pub total: u64,
-    /// Whether it is a program.
+    /// Whether the file is executable.
     pub executable: bool,
 }
 
-/// Which files there are, and marks that change when they do.
+/// The files of a folder with change markers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Scan {
     marks: BTreeMap<String, Mark>,
-    /// Whether there were more files than are looked at.
+    /// Whether the file limit was exceeded.
     pub is_cut: bool,
 }
 
 impl AgentFiles {
-    /// Opens the folder.
+    /// Opens an existing folder.
     pub fn open(dir: &Path) -> Result<Self, GitError> {
         let dir = dir.canonicalize().map_err(GitError::disk(dir))?;
         let root = Folder::open(&dir).map_err(GitError::disk(&dir))?;
         Ok(Self { root, dir })
     }
 
-    /// Makes the folder if it is missing, and opens it.
+    /// Opens a folder, creating it if necessary.
     pub fn create(dir: &Path) -> Result<Self, GitError> {
         std::fs::create_dir_all(dir).map_err(GitError::disk(dir))?;
         Self::open(dir)
     }
 
-    /// The path below the folder for what a model or a person wrote: relative, or with the folder in front, with
-    /// `.` and `..` as long as they stay inside. The folder itself is the empty path.
+    /// Normalizes a path written by a model or a person to a path relative to the folder. Accepts relative paths,
+    /// absolute paths inside the folder, and `.` and `..` that stay inside. The folder itself is the empty path.
     pub fn relative(&self, written: &str) -> Result<String, GitError> {
         let refuse = |why| Err(GitError::Path { path: written.to_owned(), why });
         let path = Path::new(written.trim());
@@ -89,12 +90,12 @@ impl AgentFiles {
         Ok(path)
     }
 
-    /// The whole of a file that has at most `limit` bytes; of a larger one only how many it has.
+    /// Reads a file of at most `limit` bytes. For a larger one, returns only its size.
     pub fn read_up_to(&self, path: &str, limit: u64) -> Result<Option<Part>, GitError> {
         self.read_if(path, 0, limit, |total| total <= limit)
     }
 
-    /// At most `limit` bytes of a file from `offset` on; none when there is no such file.
+    /// Reads at most `limit` bytes from `offset`; `None` if there is no such file.
     pub fn read(&self, path: &str, offset: u64, limit: u64) -> Result<Option<Part>, GitError> {
         self.read_if(path, offset, limit, |_| true)
     }
@@ -124,7 +125,7 @@ impl AgentFiles {
         }
     }
 
-    /// A file, opened to be read from its beginning; none when there is no such file.
+    /// Opens a file for reading; `None` if there is no such file.
     pub fn file(&self, path: &str) -> Result<Option<fs::File>, GitError> {
         let Some((folder, name)) = self.parent(path)? else { return Ok(None) };
         let folder = folder.as_ref().unwrap_or(&self.root);
@@ -138,18 +139,18 @@ impl AgentFiles {
         }
     }
 
-    /// What a path stands for; none when there is nothing.
+    /// The kind of a path; `None` if nothing is there.
     pub fn kind(&self, path: &str) -> Result<Option<Kind>, GitError> {
         let Some((folder, name)) = self.parent(path)? else { return Ok(None) };
         folder.as_ref().unwrap_or(&self.root).kind(name).map_err(self.failed(path))
     }
 
-    /// Writes a file as a whole; its folders are made. What was a link is replaced by the file.
+    /// Writes a whole file and creates its folders. Replaces a symlink with the file.
     pub fn write(&self, file: &File) -> Result<(), GitError> {
         self.write_from(&file.path, &mut file.bytes.as_slice(), file.executable)
     }
 
-    /// The same from something that is read piece by piece.
+    /// The same from a reader.
     pub fn write_from(
         &self,
         path: &str,
@@ -167,8 +168,8 @@ impl AgentFiles {
         folder.write(name, from, executable).map_err(self.failed(path))
     }
 
-    /// Refuses a path where no file can be written: something stands where its folder would be, it is a folder, or it is
-    /// new and does not read as what it is.
+    /// Checks whether a file can be written to a path. Refuses folders, paths below a non-folder, and new names with
+    /// deceptive characters.
     pub fn has_place(&self, path: &str) -> Result<(), GitError> {
         check_path(path)?;
         let (folders, name) = split(path);
@@ -191,7 +192,7 @@ impl AgentFiles {
         }
     }
 
-    /// Removes a file or a link (never what it points to); false when there was none.
+    /// Removes a file or a symlink (never its target). Returns `false` if there was none.
     pub fn remove(&self, path: &str) -> Result<bool, GitError> {
         let Some((folder, name)) = self.parent(path)? else { return Ok(false) };
         let folder = folder.as_ref().unwrap_or(&self.root);
@@ -205,13 +206,13 @@ impl AgentFiles {
         }
     }
 
-    /// Removes the folders on the way to a path that are empty now, from the inside out.
+    /// Removes the empty parent folders of a path, innermost first.
     pub fn remove_empty_above(&self, path: &str) -> Result<(), GitError> {
         let mut at = path;
         while let Some((above, _)) = at.rsplit_once('/') {
             let Some((folder, name)) = self.parent(above)? else { return Ok(()) };
             if folder.as_ref().unwrap_or(&self.root).remove_folder(name).is_err() {
-                // Something else is in it, or it is not ours to remove.
+                // The folder is not empty, or may not be removed.
                 return Ok(());
             }
             at = above;
@@ -219,7 +220,7 @@ impl AgentFiles {
         Ok(())
     }
 
-    /// What is in a folder, by name; the empty path is the agent's folder itself. None when there is no such folder.
+    /// The entries of a folder by name; `None` if it does not exist. The empty path is the agent's folder.
     pub fn list(&self, path: &str) -> Result<Option<Vec<Item>>, GitError> {
         let entered;
         let folder = if path.is_empty() {
@@ -234,7 +235,7 @@ impl AgentFiles {
             &entered
         };
         let mut items = Vec::new();
-        // A name that is no text cannot be asked for either.
+        // Names that are not UTF-8 cannot be addressed, so they are omitted.
         let names = folder.names().map_err(self.failed(path))?.into_iter().flatten();
         for name in names.filter(|name| !is_half_made(name)) {
             if let Some(kind) = folder.kind(&name).map_err(self.failed(path))? {
@@ -244,16 +245,16 @@ impl AgentFiles {
         Ok(Some(items))
     }
 
-    /// Looks at every file that a snapshot would take, without reading it. What a command changed is the difference
-    /// of two scans.
+    /// Records every file that a snapshot would take, without reading it. The difference of two scans is what a command
+    /// changed.
     pub fn scan(&self) -> Result<Scan, GitError> {
         let mut scan = Scan::default();
         walk(&self.root, "", &mut scan).map_err(GitError::disk(&self.dir))?;
         Ok(scan)
     }
 
-    /// The folder that a path lies in and its last name; none when that folder is not there. No folder at all means
-    /// the root.
+    /// The parent folder of a path and the last name; `None` if the folder does not exist. The inner `None` is the
+    /// root.
     fn parent<'a>(&self, path: &'a str) -> Result<Option<(Option<Folder>, &'a str)>, GitError> {
         check_path(path)?;
         let (folders, name) = split(path);
@@ -278,7 +279,7 @@ impl AgentFiles {
 }
 
 impl Scan {
-    /// The paths that are new, changed or gone in a later scan.
+    /// Paths added, changed or removed in a later scan.
     #[must_use]
     pub fn changes(&self, later: &Scan) -> Vec<String> {
         let mut changed: Vec<String> = later
@@ -292,7 +293,7 @@ impl Scan {
         changed
     }
 
-    /// The files that were changed at this moment or later, by the clock of the disk.
+    /// The files changed at or after a moment, by the file system's clock.
     pub fn changed_since(&self, since: SystemTime) -> Vec<String> {
         let since = since.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let since =
@@ -301,7 +302,7 @@ impl Scan {
         later.map(|(path, _)| path.clone()).collect()
     }
 
-    /// The files there were, with their sizes.
+    /// The files with their sizes.
     pub fn files(&self) -> impl Iterator<Item = (&str, u64)> {
         self.marks.iter().map(|(path, mark)| (path.as_str(), mark.bytes))
     }
@@ -315,7 +316,7 @@ fn walk(folder: &Folder, at: &str, scan: &mut Scan) -> io::Result<()> {
         }
         match folder.mark(&name)? {
             Some((Kind::Folder, _)) => {
-                // Gone or changed to something else in between: the next scan sees it.
+                // Removed or replaced meanwhile: the next scan reports it.
                 if let Ok(inner) = folder.enter(&name) {
                     walk(&inner, &path, scan)?;
                 }
@@ -335,7 +336,7 @@ fn split(path: &str) -> (impl Iterator<Item = &str>, &str) {
     (folders.split('/').filter(|part| !part.is_empty()), name)
 }
 
-/// Refuses a new name that shows as another one.
+/// Refuses a new name that displays as another one.
 fn is_readable(path: &str) -> Result<(), GitError> {
     match turns(path) {
         true => Err(refused(path, "it has a character that turns the direction of text")),

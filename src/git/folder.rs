@@ -1,5 +1,5 @@
-//! An agent's folder, opened step by step from its root and never through a link: a program of the agent may be
-//! exchanging folders for links while we look.
+//! Opens an agent's folder component by component from its root, never through a symlink: a program of the agent may
+//! replace folders with symlinks at any time.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -11,17 +11,17 @@ use std::path::Path;
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, RawMode};
 use rustix::io::Errno;
 
-/// Opens folders without following a link and without handing the file on to children.
+/// Opens folders without following symlinks; not inherited by child processes.
 const FOLDER: OFlags =
     OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
-/// Opening must not wait, should it be a pipe.
+/// Non-blocking, in case the file is a pipe.
 const FILE: OFlags =
     OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
-/// How the names of files begin that are written beside before they are moved into their place.
+/// Name prefix of temporary files, which are renamed when complete.
 const BESIDE: &str = ".hq-new-";
 
-/// Whether a name is that of a file that is not in its place yet.
+/// Returns `true` for the name of a temporary file.
 pub(crate) fn is_half_made(name: &str) -> bool {
     name.starts_with(BESIDE)
 }
@@ -29,22 +29,21 @@ pub(crate) fn is_half_made(name: &str) -> bool {
 /// An open folder.
 pub struct Folder(OwnedFd);
 
-/// What a name in a folder stands for.
+/// The kind of a folder entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Another folder.
     Folder,
     File {
-        /// Its size.
+        /// Size in bytes.
         bytes: u64,
-        /// Whether it is a program.
+        /// Whether the file is executable.
         executable: bool,
     },
-    /// A link, a socket, a pipe, a device.
+    /// A symlink, socket, pipe or device.
     Other,
 }
 
-/// What changes when a file is written to, replaced, or gets another mode. A program cannot set it back.
+/// Changes whenever a file is written, replaced or gets another mode. Programs cannot forge it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Mark {
     pub(crate) bytes: u64,
@@ -53,17 +52,17 @@ pub(crate) struct Mark {
 }
 
 impl Folder {
-    /// The root. The path up to it is ours and may have links.
+    /// Opens the root. Its path is trusted and may contain symlinks.
     pub fn open(path: &Path) -> io::Result<Self> {
         Ok(Self(rustix::fs::open(path, FOLDER.difference(OFlags::NOFOLLOW), Mode::empty())?))
     }
 
-    /// A folder in this one.
+    /// Opens a subfolder.
     pub fn enter(&self, name: &str) -> io::Result<Self> {
         Ok(Self(rustix::fs::openat(&self.0, name, FOLDER, Mode::empty())?))
     }
 
-    /// The same, made if it is missing.
+    /// Opens a subfolder, creating it if necessary.
     pub(crate) fn enter_or_make(&self, name: &str) -> io::Result<Self> {
         match rustix::fs::mkdirat(&self.0, name, Mode::from_raw_mode(0o755)) {
             Ok(()) | Err(Errno::EXIST) => self.enter(name),
@@ -71,7 +70,7 @@ impl Folder {
         }
     }
 
-    /// The names in it, in order; names that are no UTF-8 as bytes.
+    /// The entry names, in order. Names that are not UTF-8 are returned as bytes.
     pub fn names(&self) -> io::Result<Vec<Result<String, Vec<u8>>>> {
         let mut names = Vec::new();
         for entry in Dir::read_from(&self.0)? {
@@ -85,12 +84,12 @@ impl Folder {
         Ok(names)
     }
 
-    /// What a name stands for; none when there is nothing.
+    /// The kind of an entry; `None` if it does not exist.
     pub fn kind(&self, name: &str) -> io::Result<Option<Kind>> {
         Ok(self.mark(name)?.map(|(kind, _)| kind))
     }
 
-    /// The same with a mark of its present state.
+    /// The same, with its change marker.
     pub(crate) fn mark(&self, name: &str) -> io::Result<Option<(Kind, Mark)>> {
         let stat = match rustix::fs::statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => stat,
@@ -107,12 +106,12 @@ impl Folder {
         Ok(Some((kind, Mark { bytes, node: stat.st_ino as u64, changed })))
     }
 
-    /// The content of a file, up to one byte more than `limit`, so that the caller sees that it is larger.
+    /// The content of a file, up to one byte more than `limit`, so that callers can detect larger files.
     pub(crate) fn read(&self, name: &str, limit: u64) -> io::Result<Vec<u8>> {
         self.read_part(name, 0, limit.saturating_add(1))
     }
 
-    /// At most `limit` bytes from `offset` on.
+    /// At most `limit` bytes from `offset`.
     pub(crate) fn read_part(&self, name: &str, offset: u64, limit: u64) -> io::Result<Vec<u8>> {
         let mut file = self.file(name)?;
         file.seek(SeekFrom::Start(offset))?;
@@ -121,7 +120,7 @@ impl Folder {
         Ok(bytes)
     }
 
-    /// A file, opened to be read.
+    /// Opens a file for reading.
     pub fn file(&self, name: &str) -> io::Result<fs::File> {
         let file: fs::File = rustix::fs::openat(&self.0, name, FILE, Mode::empty())?.into();
         match file.metadata()?.is_file() {
@@ -130,17 +129,17 @@ impl Folder {
         }
     }
 
-    /// Removes a file or a link.
+    /// Removes a file or a symlink.
     pub(crate) fn remove(&self, name: &str) -> io::Result<()> {
         Ok(rustix::fs::unlinkat(&self.0, name, AtFlags::empty())?)
     }
 
-    /// Removes a folder in which nothing is.
+    /// Removes an empty folder.
     pub(crate) fn remove_folder(&self, name: &str) -> io::Result<()> {
         Ok(rustix::fs::unlinkat(&self.0, name, AtFlags::REMOVEDIR)?)
     }
 
-    /// Writes a file beside and moves it into its place.
+    /// Writes a temporary file and renames it.
     pub(crate) fn write(
         &self,
         name: &str,
@@ -151,7 +150,7 @@ impl Folder {
         let new =
             OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let beside = format!("{BESIDE}{:08x}", short_hash(name.as_bytes()));
-        // One that a crash has left is ours to remove; it was never in its place.
+        // A temporary file left by a crash can be removed.
         match rustix::fs::unlinkat(&self.0, &beside, AtFlags::empty()) {
             Ok(()) | Err(Errno::NOENT) => {}
             Err(error) => return Err(error.into()),
@@ -161,19 +160,19 @@ impl Folder {
         let moved = io::copy(from, &mut file)
             .and_then(|_| Ok(rustix::fs::renameat(&self.0, &beside, &self.0, name)?));
         if moved.is_err() {
-            // ok: on a full disk no part of it stays; what cannot be removed either is never shown
+            // ok: frees space on a full disk; a temporary file that cannot be removed is never shown
             rustix::fs::unlinkat(&self.0, &beside, AtFlags::empty()).ok();
         }
         moved
     }
 }
 
-/// A short number for a name; names in one folder rarely share it, and nothing depends on that.
+/// A short hash of a name. Collisions are rare and harmless.
 fn short_hash(bytes: &[u8]) -> u32 {
     bytes.iter().fold(0x811c_9dc5, |hash: u32, b| (hash ^ u32::from(*b)).wrapping_mul(0x0100_0193))
 }
 
-/// A name that is no text, as well as it can be shown.
+/// Lossy display form of a name that is not UTF-8.
 pub fn show(bytes: &[u8]) -> String {
     OsStr::from_bytes(bytes).to_string_lossy().into_owned()
 }

@@ -1,4 +1,4 @@
-//! Reads branches: their files, their history, and what a commit has changed.
+//! Reads branches: files, history, and the changes of a commit.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::Duration;
@@ -10,11 +10,11 @@ use similar::{ChangeTag, TextDiff};
 use super::names::{Branch, CommitId};
 use super::{AgentsRepo, File, GitError, Leaf, Leaves, head, leaves};
 
-/// Larger files are not compared line by line.
+/// Maximum size of files that are compared line by line, in bytes.
 const MAX_COMPARED: usize = 1 << 20;
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// A branch as it is now, or a commit.
+/// A branch's newest commit, or a given commit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum At {
     /// The newest commit of this branch.
@@ -26,51 +26,48 @@ pub enum At {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listed {
     pub path: String,
-    /// Its size.
+    /// Size in bytes.
     pub bytes: u64,
-    /// Whether it is a program.
+    /// Whether the file is executable.
     pub executable: bool,
-    /// A name for its content: equal exactly when the content is.
+    /// Content id: equal if and only if the content is equal.
     pub content: String,
 }
 
 /// A commit in a history.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Logged {
-    /// Its name.
     pub id: CommitId,
-    /// Who made it.
+    /// Author name.
     pub author: String,
-    /// The author's address.
+    /// Author address.
     pub email: String,
     pub time: Timestamp,
-    /// What, with the subject as first line.
+    /// Commit message; the first line is the subject.
     pub message: String,
 }
 
-/// Which part of a history to give.
+/// Selects a part of a history.
 #[derive(Clone, Debug, Default)]
 pub struct LogQuery<'a> {
     /// Only commits that changed this file or folder.
     pub path: Option<&'a str>,
     /// Only commits before this one.
     pub before: Option<CommitId>,
-    /// At most so many.
+    /// Maximum number of commits.
     pub limit: usize,
 }
 
-/// What happened to a file.
+/// How a file changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// It is new.
     Added,
-    /// It is gone.
     Removed,
-    /// Its content or its mode changed.
+    /// The content or the mode changed.
     Modified,
-    /// It has another name and the same content.
+    /// The name changed, the content did not.
     Renamed {
-        /// The name before.
+        /// The old name.
         from: String,
     },
 }
@@ -78,21 +75,21 @@ pub enum Change {
 /// A file that differs between two commits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileDiff {
-    /// Its path; after the change where it has two.
+    /// Path; for a renamed file, the new one.
     pub path: String,
     pub change: Change,
-    /// The changed lines with three lines around them, in the usual form; empty when it cannot be shown as text.
+    /// Unified diff hunks with three context lines; empty if the file is not shown as text.
     pub hunks: String,
-    /// Lines that came.
+    /// Number of added lines.
     pub added: usize,
-    /// Lines that went.
+    /// Number of removed lines.
     pub removed: usize,
-    /// Whether it is shown as text at all.
+    /// Whether the file is shown as text.
     pub is_text: bool,
 }
 
 impl AgentsRepo {
-    /// The files there, by path.
+    /// The files of a commit, by path.
     pub fn tree(&self, at: &At) -> Result<Vec<Listed>, GitError> {
         let repo = self.repo();
         let commit = resolve(&repo, at)?;
@@ -105,7 +102,7 @@ impl AgentsRepo {
         Ok(listed)
     }
 
-    /// One file; none when it is not there.
+    /// Reads a file; `None` if it does not exist.
     pub fn read_file(&self, at: &At, path: &str) -> Result<Option<File>, GitError> {
         let repo = self.repo();
         let commit = resolve(&repo, at)?;
@@ -122,7 +119,7 @@ impl AgentsRepo {
             None => Some(head(&repo, branch)?.ok_or_else(|| GitError::NoBranch(branch.clone()))?),
         };
         let mut found = Vec::new();
-        // Branches of agents have one line of commits.
+        // Agent branches have a linear history.
         while let Some(id) = next
             && found.len() < query.limit
         {
@@ -139,7 +136,7 @@ impl AgentsRepo {
         Ok(found)
     }
 
-    /// For each of these paths the newest commit that changed it, where that is among the newest `most` of a branch.
+    /// For each path, the commit that last changed it, if it is among the newest `most` commits of the branch.
     pub fn last_changes(
         &self,
         branch: &Branch,
@@ -170,19 +167,18 @@ impl AgentsRepo {
         logged(&repo, find(&repo, id)?)
     }
 
-    /// The commit before a commit; none before the first.
+    /// The parent of a commit; `None` for the first one.
     pub fn parent(&self, id: CommitId) -> Result<Option<CommitId>, GitError> {
         let repo = self.repo();
         Ok(parent(&repo, find(&repo, id)?)?.map(CommitId::from))
     }
 
-    /// What a commit has changed.
+    /// The changes of a commit.
     pub fn diff(&self, id: CommitId) -> Result<Vec<FileDiff>, GitError> {
         Ok(self.diff_below(id, "", usize::MAX)?.0)
     }
 
-    /// What a commit has changed of a file or folder, of everything when the path is empty: at most so many
-    /// files, and how many more there are.
+    /// The changes of a commit below a path (empty for all): at most `most` files, and the number of further ones.
     pub fn diff_below(
         &self,
         id: CommitId,
@@ -195,7 +191,7 @@ impl AgentsRepo {
         compare(&repo, (before, after), path, most)
     }
 
-    /// Whether a branch leads back to a commit.
+    /// Returns `true` if a commit is in the history of a branch.
     pub fn is_on(&self, branch: &Branch, id: CommitId) -> Result<bool, GitError> {
         let repo = self.repo();
         let mut next = head(&repo, branch)?;
@@ -207,7 +203,7 @@ impl AgentsRepo {
         Ok(next.is_some())
     }
 
-    /// The newest commit that two branches share; none when they share none, or one of them is not there.
+    /// The newest common commit of two branches; `None` if there is none or a branch is missing.
     pub fn fork(&self, one: &Branch, other: &Branch) -> Result<Option<CommitId>, GitError> {
         let repo = self.repo();
         let mut known = HashSet::new();
@@ -225,7 +221,7 @@ impl AgentsRepo {
         Ok(next.map(CommitId::from))
     }
 
-    /// What differs between two commits.
+    /// The differences between two commits.
     pub fn diff_between(&self, from: &At, to: &At) -> Result<Vec<FileDiff>, GitError> {
         let repo = self.repo();
         let (from, to) = (resolve(&repo, from)?, resolve(&repo, to)?);
@@ -240,7 +236,7 @@ fn resolve(repo: &gix::Repository, at: &At) -> Result<ObjectId, GitError> {
     }
 }
 
-/// Only what is there and is a commit.
+/// Checks that the object exists and is a commit.
 fn find(repo: &gix::Repository, id: CommitId) -> Result<ObjectId, GitError> {
     let header = repo.try_find_header(id.object())?;
     match header {
@@ -254,7 +250,7 @@ pub(super) fn parent(repo: &gix::Repository, id: ObjectId) -> Result<Option<Obje
     Ok(commit.parent_ids().next().map(|parent| parent.detach()))
 }
 
-/// Content and mode of a file or folder in a commit.
+/// Content id and mode of a file or folder in a commit.
 fn entry(
     repo: &gix::Repository,
     commit: Option<ObjectId>,
@@ -281,13 +277,13 @@ fn logged(repo: &gix::Repository, id: ObjectId) -> Result<Logged, GitError> {
         id: CommitId::from(id),
         author: author.name.to_string(),
         email: author.email.to_string(),
-        // A time that no calendar has can only come from outside.
+        // An out-of-range time can only come from outside.
         time: Timestamp::from_second(seconds).unwrap_or(Timestamp::UNIX_EPOCH),
         message: commit.message_raw()?.to_string().trim_end().to_owned(),
     })
 }
 
-/// What differs below a path, everywhere when it is empty: so many files at most, and how many more.
+/// Differences below a path (empty for all): at most `most` files, and the number of further ones.
 fn compare(
     repo: &gix::Repository,
     (before, after): (Option<ObjectId>, ObjectId),
@@ -307,7 +303,7 @@ fn compare(
         let (was, is) = (old.get(path), new.get(path));
         let change = match (was, is) {
             _ if was == is || !wanted(path) => continue,
-            // Told with its new name, unless only the old one is looked at.
+            // A rename is reported under its new name, unless only the old path was requested.
             _ if gone.contains(path) && path != below => continue,
             _ if most <= diffs.len() => {
                 more += 1;
@@ -326,7 +322,7 @@ fn compare(
     Ok((diffs, more))
 }
 
-/// New paths to the old paths that had the same content and are gone; each old path once.
+/// Maps new paths to removed paths with the same content. Each old path is used once.
 fn renames<'a>(old: &'a Leaves, new: &'a Leaves) -> BTreeMap<&'a String, &'a String> {
     let mut gone: BTreeMap<ObjectId, Vec<&String>> = BTreeMap::new();
     for (path, leaf) in old.iter().rev().filter(|(path, _)| !new.contains_key(*path)) {

@@ -1,11 +1,11 @@
-//! Agent files as commits in one bare repository, through gix. Blocking: call from `spawn_blocking`.
+//! Agent files as commits in one bare repository per workspace, through gix. Blocking: call from `spawn_blocking`.
 //!
-//! Each workspace has one repository with a branch `agent/<slug>` for each agent and `template/<name>` for each
-//! template; [`mirror`] is for agents whose folders lie on another machine. Agents' folders are plain folders without `.git`; HQ takes snapshots of them ([`snapshot`]) and writes
-//! them out again ([`checkout`]); tools and pages reach a folder through [`files`].
+//! Each agent has a branch `agent/<slug>`, each template a branch `template/<name>`. Agent folders are plain folders
+//! without `.git`: [`snapshot`] commits them, [`checkout`] writes them, [`files`] is the access for tools and pages,
+//! [`mirror`] is for folders on another machine.
 //!
-//! Invariants: nothing outside of the repository is read, neither the user's nor the system's configuration; no
-//! program is run; no link is followed; a branch moves only from the commit that was read. HQ is the only writer.
+//! Invariants: user and system git configuration is never read; no program is run; no symlink is followed; a branch
+//! only moves from the commit that was read. HQ is the only writer.
 
 pub mod bundle;
 pub mod check;
@@ -39,55 +39,53 @@ use kernel::AccountId;
 use kernel::problem::{Problem, ProblemKind};
 pub use names::{Branch, CommitId};
 
-/// The commits that HQ makes of its own accord carry this address.
+/// Author address of commits that HQ makes on its own.
 const OWN_EMAIL: &str = "hq@localhost";
 
-/// What can go wrong with agents' files.
+/// Errors of agent file operations.
 #[derive(Debug, thiserror::Error)]
 pub enum GitError {
-    /// Not a name for a branch.
+    /// Invalid branch name.
     #[error(
         "{0:?} is no branch; use agent/<slug> or template/<name> in lower-case letters, digits and dashes"
     )]
     Branch(String),
-    /// Not the name of a commit.
+    /// Invalid commit id.
     #[error("{0:?} is no commit; use the 40 digits that the history shows")]
     CommitName(String),
-    /// A path that may not stand in a branch.
+    /// A path that is not allowed in a branch.
     #[error("{path:?} cannot be a file of an agent: {why}")]
     Path {
         path: String,
-        /// What is wrong with it.
+        /// The violated rule, as a phrase.
         why: &'static str,
     },
-    /// No such branch.
     #[error("there is no branch {0}; the list of agents and templates shows those that are")]
     NoBranch(Branch),
     /// No such commit in this repository.
     #[error("there is no commit {0}; it may belong to another workspace")]
     NoCommit(CommitId),
-    /// The branch is there already.
     #[error("the branch {0} exists already; choose another name")]
     BranchExists(Branch),
-    /// Something other than HQ moves the branch.
+    /// Another program moved the branch.
     #[error("the branch {0} was changed by somebody else at the same time; try again")]
     Conflict(Branch),
-    /// A folder or file on the disk.
+    /// Failure of the file system.
     #[error("{}", on_disk(path, source))]
     Disk {
         path: PathBuf,
         #[source]
         source: io::Error,
     },
-    /// The repository itself.
+    /// Failure of the repository.
     #[error("the repository of agents' files is damaged or cannot be used: {0}; run `hq doctor`")]
     Repository(#[from] Box<gix::Error>),
-    /// Which files others will commit could not be found out, so that nothing was committed.
+    /// The files that belong to other commits could not be determined, so nothing was committed.
     #[error("whose files have changed could not be told: {0}")]
     Unasked(#[source] Unasked),
 }
 
-/// Why it could not be told whose files have changed.
+/// Why the files of others could not be determined.
 pub type Unasked = Box<dyn std::error::Error + Send + Sync>;
 
 impl From<gix::Error> for GitError {
@@ -102,7 +100,7 @@ impl GitError {
     }
 }
 
-/// What is said of a disk that refuses.
+/// Message for a file system error.
 fn on_disk(path: &Path, source: &io::Error) -> String {
     if is_full(source) {
         return "the disk is full; free some space, then try again".to_owned();
@@ -120,7 +118,7 @@ fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
-/// Whether a file or folder became another one, or went, between two looks at it.
+/// Returns `true` if a file or folder was replaced or removed between two accesses.
 fn has_moved(error: &io::Error) -> bool {
     use io::ErrorKind::{DirectoryNotEmpty, IsADirectory, NotADirectory, NotFound};
     matches!(error.kind(), NotFound | NotADirectory | IsADirectory | DirectoryNotEmpty)
@@ -155,7 +153,7 @@ impl Problem for GitError {
     }
 }
 
-/// Who made a change.
+/// Author of a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Author {
     name: String,
@@ -163,7 +161,7 @@ pub struct Author {
 }
 
 impl Author {
-    /// An author; characters that have a meaning in a commit are left out.
+    /// An author without characters that are special in commits.
     #[must_use]
     pub fn new(name: &str, email: &str) -> Self {
         let clean = |text: &str| -> String {
@@ -174,32 +172,31 @@ impl Author {
         Self { name: or(clean(name), "unnamed"), email: or(clean(email), "unknown@localhost") }
     }
 
-    /// A person. Commits go to the machines of agents, where nobody needs the address of a person: this one is of the
-    /// account, and nobody can write to it.
+    /// A person. Commits are copied to the machines of agents, which must not learn personal addresses: this address is
+    /// derived from the account id and receives no mail.
     #[must_use]
     pub fn person(name: &str, account: AccountId) -> Self {
         Self::new(name, &format!("{account}@people.hq"))
     }
 
-    /// HQ itself.
     #[must_use]
     pub fn hq() -> Self {
         Self::new("HQ", OWN_EMAIL)
     }
 }
 
-/// One file of a branch.
+/// A file of a branch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct File {
-    /// Its path below the agent's folder.
+    /// Path relative to the agent's folder.
     pub path: String,
     pub bytes: Vec<u8>,
-    /// Whether it is a program.
+    /// Whether the file is executable.
     pub executable: bool,
 }
 
 impl File {
-    /// A file that is no program.
+    /// A non-executable file.
     pub fn new(path: impl Into<String>, bytes: impl Into<Vec<u8>>) -> Self {
         Self { path: path.into(), bytes: bytes.into(), executable: false }
     }
@@ -209,21 +206,21 @@ impl File {
 #[derive(Clone, Debug)]
 pub struct Entry<'a> {
     pub author: &'a Author,
-    /// What; the first line is the subject.
+    /// Commit message; the first line is the subject.
     pub message: &'a str,
     pub time: Timestamp,
 }
 
-/// What became of a template that HQ brings along.
+/// Result of updating a built-in template.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Seeded {
-    /// It was not there.
+    /// The template was created.
     Created(CommitId),
-    /// It was there as HQ had made it, and is newer now.
+    /// An older built-in version was updated.
     Updated(CommitId),
-    /// It is as it should be.
+    /// The template is current.
     Unchanged,
-    /// Somebody changed it; it stays as it is, and the new one can be offered.
+    /// The template was edited and is left unchanged. The new version can be offered.
     KeptTheirs,
 }
 
@@ -240,16 +237,16 @@ pub(crate) type Leaves = BTreeMap<String, Leaf>;
 /// The repository of one workspace.
 pub struct AgentsRepo {
     path: PathBuf,
-    /// Replaced when files of it were taken away: what is mapped of them is worth nothing.
+    /// Reopened when files were removed, because memory maps of them are invalid.
     shared: RwLock<gix::ThreadSafeRepository>,
-    /// One writer at a time; the reference's own check is for writers outside.
+    /// One writer at a time within HQ. The compare-and-swap of references protects against other writers.
     writing: Mutex<()>,
-    /// What the last checks have found.
+    /// Results of the last checks.
     last: Mutex<check::Last>,
 }
 
 impl AgentsRepo {
-    /// Opens the repository in this folder, or makes it.
+    /// Opens the repository, or creates it.
     pub fn open_or_init(path: &Path) -> Result<Self, GitError> {
         if !path.join("HEAD").exists() {
             init(path)?;
@@ -258,7 +255,7 @@ impl AgentsRepo {
         Self::open(path)
     }
 
-    /// Opens the repository in this folder, which is there.
+    /// Opens an existing repository.
     pub fn open(path: &Path) -> Result<Self, GitError> {
         let shared = RwLock::new(gix::ThreadSafeRepository::open_opts(path, options())?);
         Ok(Self {
@@ -269,15 +266,15 @@ impl AgentsRepo {
         })
     }
 
-    /// The branches there are, in order.
+    /// The branches, in order.
     pub fn branches(&self) -> Result<Vec<Branch>, GitError> {
         let repo = self.repo();
         let mut found = Vec::new();
         let references = repo.references()?;
         for reference in references.local_branches()? {
             let name = reference?.name().shorten().to_string();
-            // Others may have been pushed here; they are none of ours.
-            found.extend(Branch::parse(&name).ok()); // ok: as the line above says
+            // Other branches may have been pushed here. They are ignored.
+            found.extend(Branch::parse(&name).ok()); // ok: see the comment above
         }
         found.sort();
         Ok(found)
@@ -288,7 +285,7 @@ impl AgentsRepo {
         Ok(head(&self.repo(), branch)?.map(CommitId::from))
     }
 
-    /// Makes a template, or brings it up to date if nobody but HQ has changed it.
+    /// Creates a template, or updates it if only HQ has changed it.
     pub fn ensure_template(
         &self,
         name: &str,
@@ -315,7 +312,7 @@ impl AgentsRepo {
         Ok(Seeded::Updated(commit(&repo, &branch, tree, Some(old), &entry)?))
     }
 
-    /// Makes the branch of a new agent: the template's files with these on top.
+    /// Creates the branch of a new agent: the template's files, overridden by `files`.
     pub fn create_agent_branch(
         &self,
         slug: &str,
@@ -335,8 +332,7 @@ impl AgentsRepo {
         commit_onto(&repo, &branch, tree, Some(base), None, entry)
     }
 
-    /// Removes the branch of an agent that is no more. Its commits stay reachable by their names until the
-    /// repository is tidied up.
+    /// Deletes the branch of a deleted agent. Its commits stay reachable by id until the repository is cleaned up.
     pub fn delete_branch(&self, branch: &Branch) -> Result<(), GitError> {
         let _writing = self.writing.lock();
         let repo = self.repo();
@@ -346,7 +342,7 @@ impl AgentsRepo {
         }
     }
 
-    /// Deletes a branch that stands at this commit; says whether it did.
+    /// Deletes a branch if its newest commit is `at`. Returns whether it was deleted.
     pub fn delete_branch_at(&self, branch: &Branch, at: CommitId) -> Result<bool, GitError> {
         let _writing = self.writing.lock();
         let repo = self.repo();
@@ -368,7 +364,7 @@ fn options() -> gix::open::Options {
         .config_overrides(["init.defaultBranch=template/default"])
 }
 
-/// Made beside and moved, so that a crash leaves none that is half made.
+/// Created under a temporary name and renamed, so that a crash leaves no partial repository.
 fn init(path: &Path) -> Result<(), GitError> {
     let new = path.with_extension("git.new");
     if new.exists() {
@@ -385,7 +381,7 @@ fn init(path: &Path) -> Result<(), GitError> {
     fs::rename(&new, path).map_err(GitError::disk(path))
 }
 
-/// A process that was killed while it moved a branch leaves a lock that nobody would ever take away.
+/// A process killed while moving a branch leaves a lock that nothing else removes.
 fn remove_stale_locks(repository: &Path) -> Result<(), GitError> {
     let mut folders = vec![repository.join("refs")];
     let packed = repository.join("packed-refs.lock");
@@ -417,7 +413,7 @@ pub(crate) fn leaves(repo: &gix::Repository, commit: ObjectId) -> Result<Leaves,
     let tree = repo.find_commit(commit)?.tree()?;
     let mut found = Leaves::new();
     for entry in tree.traverse().breadthfirst.files()? {
-        // Links and submodules are not ours; they can only come from outside and are not shown.
+        // Symlinks and submodules can only come from outside and are not shown.
         let executable = match entry.mode.kind() {
             EntryKind::Blob => false,
             EntryKind::BlobExecutable => true,
@@ -452,7 +448,7 @@ pub(crate) fn write_tree(repo: &gix::Repository, leaves: &Leaves) -> Result<Obje
     Ok(editor.write()?.detach())
 }
 
-/// Commits onto the branch's own commit.
+/// Commits on top of the branch's newest commit.
 pub(crate) fn commit(
     repo: &gix::Repository,
     branch: &Branch,
@@ -463,7 +459,7 @@ pub(crate) fn commit(
     commit_onto(repo, branch, tree, parent, parent, entry)
 }
 
-/// A commit to which no branch leads.
+/// Writes a commit without a branch.
 pub(crate) fn written(
     repo: &gix::Repository,
     tree: ObjectId,
@@ -483,7 +479,7 @@ pub(crate) fn written(
     Ok(repo.new_commit_as(who, who, message, tree, parent)?.id)
 }
 
-/// `expected` is where the branch must be; none when it must not be there yet.
+/// `expected` is the current commit of the branch; `None` if it must not exist.
 fn commit_onto(
     repo: &gix::Repository,
     branch: &Branch,

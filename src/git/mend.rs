@@ -1,5 +1,4 @@
-//! The repair of a repository out of copies of it: what is missing or damaged comes from there, and what no copy has is
-//! counted.
+//! Repairs a repository from copies: restores missing and damaged objects, and counts those that no copy has.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -15,30 +14,30 @@ use super::pack::commits;
 use super::snapshot::{Paths, Refuses, Skipped};
 use super::{AgentsRepo, Entry, GitError, init, options};
 
-/// Objects that were compared with their names: they are not read again.
+/// Objects with verified hashes, which are not read again.
 #[derive(Debug, Default)]
 pub struct Known(BTreeSet<ObjectId>);
 
-/// What came of filling up what a commit leads to.
+/// Result of restoring the objects of a commit and its history.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Filled {
-    /// How many objects came from the copy.
+    /// Number of objects restored from the copy.
     pub brought: usize,
-    /// How many objects of the commit itself are lacking still.
+    /// Number of objects still missing from the commit itself.
     pub newest: usize,
-    /// How many of older versions.
+    /// Number of objects still missing from older versions.
     pub older: usize,
 }
 
 impl Filled {
-    /// Whether nothing is lacking.
+    /// Returns `true` if nothing is missing.
     #[must_use]
     pub fn is_whole(self) -> bool {
         self.newest == 0 && self.older == 0
     }
 }
 
-/// Makes again what stands around branches and objects, and holds nothing itself. Says whether that was needed.
+/// Recreates the repository files around branches and objects. Returns whether that was necessary.
 pub fn mend_frame(path: &Path) -> Result<bool, GitError> {
     let opens = || gix::ThreadSafeRepository::open_opts(path, options()).is_ok();
     if path.join("refs").is_dir() && path.join("objects").is_dir() && opens() {
@@ -62,37 +61,37 @@ pub fn mend_frame(path: &Path) -> Result<bool, GitError> {
 }
 
 impl AgentsRepo {
-    /// Opens the files anew that were changed by another way than through this.
+    /// Reopens the repository after its files were changed by other means.
     pub fn reopen(&self) -> Result<(), GitError> {
         let fresh = gix::ThreadSafeRepository::open_opts(&self.path, options())?;
         *self.shared.write() = fresh;
         Ok(())
     }
 
-    /// The commit that a branch names, whether or not it can be read.
+    /// The commit that a branch points to, readable or not.
     #[must_use]
     pub fn stands_at(&self, branch: &Branch) -> Option<CommitId> {
-        // ok: what is no name of a commit names none.
+        // ok: an invalid reference points to no commit.
         let repo = self.repo();
         let found = repo.try_find_reference(branch.reference().as_str()).ok().flatten()?;
         found.try_id().map(|id| id.detach().into())
     }
 
-    /// When a commit was made, in seconds; none where it cannot be read.
+    /// The time of a commit, in seconds since 1970; `None` if it is unreadable.
     #[must_use]
     pub fn made_at(&self, commit: CommitId) -> Option<i64> {
-        // ok: as its comment says.
+        // ok: see the doc comment.
         self.repo().find_commit(commit.object()).ok()?.time().ok().map(|time| time.seconds)
     }
 
-    /// The newest version of an agent among all objects, for a branch whose name is lost: each version says whose it is.
-    /// What another branch leads to is none.
+    /// Finds the newest version of an agent among all objects, for a branch whose reference is lost. Commits name their
+    /// agent. Commits reachable from other branches are excluded.
     #[must_use]
     pub fn newest_told(&self, slug: &str) -> Option<CommitId> {
         let repo = self.repo();
         let line = format!("Agent: {slug}");
         let (mut found, mut parents) = (Vec::new(), BTreeSet::new());
-        // ok: what cannot be read is no version.
+        // ok: an unreadable object is not a version.
         for id in repo.objects.iter().ok()?.filter_map(Result::ok) {
             let is_commit = repo.find_header(id).is_ok_and(|one| one.kind() == Kind::Commit);
             if !is_commit || right(&repo, id).is_none() {
@@ -115,7 +114,7 @@ impl AgentsRepo {
         found.into_iter().max().map(|(_, id)| id.into())
     }
 
-    /// Takes what is missing or damaged of all that a commit leads to out of a copy, if there is one.
+    /// Restores missing and damaged objects reachable from a commit, from a copy if there is one.
     pub fn fill(&self, tip: CommitId, copy: Option<&Self>, known: &mut Known) -> Filled {
         let _writing = self.writing.lock();
         let (repo, copy) = (self.repo(), copy.map(Self::repo));
@@ -141,7 +140,7 @@ impl AgentsRepo {
         Filled { brought: filling.brought, newest, older }
     }
 
-    /// The last version up to a commit that is there with all its files, and how many came behind it.
+    /// The latest complete version at or before a commit, and the number of incomplete versions after it.
     pub fn last_whole(&self, tip: CommitId, known: &mut Known) -> Option<(CommitId, usize)> {
         let (repo, copy) = (self.repo(), None);
         let mut filling = Filling { repo, copy, known, seen: BTreeSet::new(), brought: 0 };
@@ -156,13 +155,13 @@ impl AgentsRepo {
         }
     }
 
-    /// Lets a branch stand at a commit, whatever stood there.
+    /// Points a branch to a commit, whatever it pointed to.
     pub fn stand_at(&self, branch: &Branch, at: CommitId) -> Result<(), GitError> {
         let _writing = self.writing.lock();
         set(&self.repo(), branch, at.object())
     }
 
-    /// Lets a branch go on from a commit with what lies in a folder on top. Says what was left out.
+    /// Continues a branch from a commit with the files of a folder on top. Returns the skipped files.
     pub fn go_on_from(
         &self,
         branch: &Branch,
@@ -184,13 +183,13 @@ struct Filling<'k> {
     repo: gix::Repository,
     copy: Option<gix::Repository>,
     known: &'k mut Known,
-    /// What was looked at by this walk.
+    /// Objects visited by this walk.
     seen: BTreeSet<ObjectId>,
     brought: usize,
 }
 
 impl Filling<'_> {
-    /// Whether an object is there now.
+    /// Returns `true` if an object exists, restoring it if necessary.
     fn has(&mut self, id: ObjectId) -> bool {
         if self.known.0.contains(&id) {
             return true;
@@ -204,14 +203,14 @@ impl Filling<'_> {
 
     fn bring(&mut self, id: ObjectId) -> bool {
         let found = self.copy.as_ref().and_then(|copy| right(copy, id));
-        // ok: what cannot be written is lacking still, and counted.
+        // ok: an object that cannot be written stays missing and is counted.
         let is_brought =
             found.is_some_and(|(kind, bytes)| self.repo.objects.write_buf(kind, &bytes).is_ok());
         self.brought += usize::from(is_brought);
         is_brought
     }
 
-    /// The tree and the parents of a commit, if it is there.
+    /// The tree and the parents of a commit, if it exists.
     fn enter(&mut self, id: ObjectId) -> Option<(ObjectId, Vec<ObjectId>)> {
         self.seen.insert(id);
         if !self.has(id) {
@@ -222,7 +221,7 @@ impl Filling<'_> {
         Some((commit.tree_id().ok()?.detach(), parents))
     }
 
-    /// How many objects of a tree are lacking.
+    /// Number of missing objects of a tree.
     fn lacking(&mut self, tree: ObjectId) -> usize {
         let (mut lacking, mut next) = (0, vec![tree]);
         while let Some(id) = next.pop() {
@@ -238,7 +237,7 @@ impl Filling<'_> {
                 lacking += 1;
                 continue;
             };
-            // ok: what has the hash of its name was written by HQ or git, and can be read.
+            // ok: an object with a matching hash was written by HQ or git and is readable.
             for entry in tree.iter().filter_map(Result::ok) {
                 match entry.mode().kind() {
                     gix::objs::tree::EntryKind::Tree => next.push(entry.oid().to_owned()),
@@ -255,9 +254,9 @@ impl Filling<'_> {
     }
 }
 
-/// An object that is what its name says.
+/// Reads an object whose hash matches its id.
 pub(super) fn right(repo: &gix::Repository, id: ObjectId) -> Option<(Kind, Vec<u8>)> {
-    // ok: what cannot be read is not there.
+    // ok: an unreadable object counts as missing.
     let object = repo.find_object(id).ok()?;
     let hash = gix::objs::compute_hash(gix::hash::Kind::Sha1, object.kind, &object.data).ok()?;
     (hash == id).then(|| (object.kind, object.data.clone()))

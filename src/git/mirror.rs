@@ -1,5 +1,5 @@
-//! Folders of agents whose files lie on another machine: made what a commit is, and brought from one commit to the next
-//! without a loss of what was changed since.
+//! Agent folders on a machine other than their repository's: sets them to a commit, and updates them between commits
+//! without losing local changes.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -11,7 +11,7 @@ use super::snapshot::{MAX_FILE, changed};
 use super::{AgentsRepo, File, GitError, Leaf, leaves};
 
 impl AgentsRepo {
-    /// Makes a folder hold the files of a commit. Other files go, but for those that are never committed.
+    /// Makes a folder match a commit. Other files are removed, except those that are never committed.
     pub fn mirror(&self, commit: CommitId, dir: &Path) -> Result<(), GitError> {
         let files = AgentFiles::create(dir)?;
         let all = leaves(&self.repo(), commit.object())?;
@@ -29,7 +29,7 @@ impl AgentsRepo {
         Ok(())
     }
 
-    /// Those of these files, in order, in which two commits differ and that lie in a folder as neither of them has them.
+    /// Which of these files, in order, differ between two commits and match neither of them in the folder.
     pub fn astray(
         &self,
         dir: &Path,
@@ -39,8 +39,8 @@ impl AgentsRepo {
         self.each(dir, (from, to), Some(only), |_, _, _| Ok(()))
     }
 
-    /// Brings those files of a folder that are still as one commit has them to what another has; gives those that were
-    /// changed since, which stay. Only these, in order, or all in which the commits differ.
+    /// Updates files that still match one commit to another commit. Returns the locally changed files, which stay.
+    /// Limited to `only` (sorted), if given.
     pub fn carry(
         &self,
         dir: &Path,
@@ -56,8 +56,8 @@ impl AgentsRepo {
         })
     }
 
-    /// The paths that the commits after one up to another have touched, in order: also what one of them has brought and a
-    /// later one taken away.
+    /// The paths changed by the commits after one up to another, in order, including files that were added and removed
+    /// again.
     pub fn touched(&self, after: CommitId, upto: CommitId) -> Result<Vec<String>, GitError> {
         let repo = self.repo();
         let (mut found, mut at) = (BTreeSet::new(), upto.object());
@@ -69,8 +69,8 @@ impl AgentsRepo {
         Ok(found.into_iter().collect())
     }
 
-    /// Does something with each file that lies there as the first of two commits has it and the second has otherwise; gives
-    /// those that are as neither has them.
+    /// Calls `act` for each file that matches the first commit and differs in the second. Returns the files that match
+    /// neither.
     fn each(
         &self,
         dir: &Path,
@@ -83,7 +83,7 @@ impl AgentsRepo {
         let (there, gone): (Vec<String>, Vec<String>) =
             changed(&old, &new).into_iter().partition(|path| new.contains_key(path));
         let mut astray = Vec::new();
-        // A file may stand where a folder was: what is gone goes first.
+        // Deletions first: a file may replace a folder.
         for path in gone.into_iter().chain(there) {
             if only.is_some_and(|only| only.binary_search(&path).is_err()) {
                 continue;
@@ -91,7 +91,7 @@ impl AgentsRepo {
             names::check_path(&path)?;
             let now = match read(&files, &path) {
                 Ok(now) => now,
-                // A folder or a link stands in its place.
+                // A folder or a symlink is in its place.
                 Err(GitError::Path { .. }) => {
                     astray.push(path);
                     continue;
@@ -115,12 +115,12 @@ impl AgentsRepo {
     }
 }
 
-/// A file with all of its bytes, if it has no more than a commit takes.
+/// The whole file, if it does not exceed the commit limit.
 fn read(files: &AgentFiles, path: &str) -> Result<Option<Part>, GitError> {
     files.read_up_to(path, MAX_FILE)
 }
 
-/// Whether a file lies there as a commit has it.
+/// Returns `true` if a file matches a commit.
 fn is_as(now: Option<&Part>, leaf: Option<&Leaf>) -> Result<bool, GitError> {
     let (now, leaf) = match (now, leaf) {
         (None, None) => return Ok(true),

@@ -1,5 +1,4 @@
-//! Puts an agent's files back to what they were at a moment: a commit on top of its branch, and the folder
-//! with it.
+//! Restores an agent's files to their state at a moment, as a commit on top of its branch, and updates the folder.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -13,35 +12,35 @@ use super::names::{Branch, CommitId};
 use super::snapshot::{MAX_FILE, Paths, changed};
 use super::{AgentsRepo, Entry, File, GitError, Leaf, commit, head, leaves};
 
-/// Where an agent's branch was at a moment.
+/// An agent's commit at a moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AsOf {
-    /// The newest commit that is not younger than the moment, or the agent's first where all are.
+    /// The newest commit not younger than the moment, or the agent's first commit if all are younger.
     pub commit: CommitId,
-    /// Whether all are.
+    /// Whether all commits are younger.
     pub is_younger: bool,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PutBack {
-    /// The commit on top; none when all was as it had been.
+    /// The new commit; `None` if nothing differed.
     pub commit: Option<CommitId>,
-    /// The files that stay otherwise in the folder, and why.
+    /// The files left unchanged in the folder, with reasons.
     pub kept: Vec<(String, String)>,
 }
 
 impl AgentsRepo {
-    /// Where an agent's branch was at a moment. It is looked for from the newest commit on: where a clock
-    /// jumped, the newest one counts that bears a time which fits. Commits know whole seconds.
+    /// The commit of an agent's branch at a moment, searched from the newest commit back: after a clock jump, the
+    /// newest commit with a matching time is used. Commit times have a resolution of one second.
     ///
     /// # Errors
-    /// When there is no such branch, or its history is damaged.
+    /// If the branch does not exist, or its history is damaged.
     pub fn as_of(&self, branch: &Branch, moment: Timestamp) -> Result<AsOf, GitError> {
         let repo = self.repo();
         let newest = head(&repo, branch)?.ok_or_else(|| GitError::NoBranch(branch.clone()))?;
         let templates = self.of_templates(&repo)?;
         let (mut first, mut next) = (newest, Some(newest));
-        // What the template was before is no state of the agent.
+        // Earlier commits of the template are not states of the agent.
         while let Some(id) = next
             && !templates.contains(&id)
         {
@@ -54,7 +53,7 @@ impl AgentsRepo {
         Ok(AsOf { commit: CommitId::from(first), is_younger: true })
     }
 
-    /// The commits of templates, from which agents' own lines begin.
+    /// The commits of templates, from which agent branches start.
     fn of_templates(&self, repo: &gix::Repository) -> Result<BTreeSet<ObjectId>, GitError> {
         let mut found = BTreeSet::new();
         for branch in self.branches()? {
@@ -69,12 +68,12 @@ impl AgentsRepo {
         Ok(found)
     }
 
-    /// Puts a folder and its branch back to a commit, in a commit on top. What lies in the folder and was
-    /// not committed yet is committed first, as `keep`, so nothing is lost. The content that is needed is
-    /// read before anything goes back: where it is damaged all stays as it is.
+    /// Restores a folder and its branch to a commit, as a new commit on top. Uncommitted files are committed first as
+    /// `keep`, so nothing is lost. All needed content is read before anything changes: if it is damaged, nothing is
+    /// changed.
     ///
     /// # Errors
-    /// When there is no such branch, or what is needed is damaged or cannot be written.
+    /// If the branch does not exist, or needed content is damaged or cannot be written.
     pub fn put_back(
         &self,
         branch: &Branch,
@@ -100,7 +99,7 @@ impl AgentsRepo {
         let tree = repo.find_commit(to.object())?.tree_id()?.detach();
         let commit = commit(&repo, branch, tree, Some(newest), entry)?;
         let mut done = PutBack { commit: Some(commit), kept: Vec::new() };
-        // A file may stand where a folder was: what is gone goes first.
+        // Deletions first: a file may replace a folder.
         for path in gone.into_iter().chain(there) {
             match set(&repo, &files, &path, (before.get(&path), after.get(&path))) {
                 Ok(()) => {}
@@ -113,8 +112,8 @@ impl AgentsRepo {
     }
 }
 
-/// Makes a file in a folder what it is in a commit, unless no commit has it as it is now: there are limits to
-/// what a commit takes.
+/// Sets a file in a folder to its state in a commit, unless its current content is in no commit, for example because it
+/// exceeds a limit.
 fn set(
     repo: &gix::Repository,
     files: &AgentFiles,
@@ -122,7 +121,7 @@ fn set(
     (was, leaf): (Option<&Leaf>, Option<&Leaf>),
 ) -> Result<(), GitError> {
     let stays = |why| Err(GitError::Path { path: path.to_owned(), why });
-    // A link or a folder holds nothing that could be lost.
+    // A symlink or a folder has no content to lose.
     if let Ok(Some(now)) = files.read_up_to(path, MAX_FILE) {
         if MAX_FILE < now.total {
             return stays("it is too large now");

@@ -1,4 +1,4 @@
-//! Names: of branches, of commits, of files. What does not pass here never reaches the disk or the repository.
+//! Validates names of branches, commits and files. Nothing that fails here reaches the disk or the repository.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use super::GitError;
 
-/// The longest path in bytes.
+/// Maximum path length, in bytes.
 pub const MAX_PATH: usize = 512;
-/// The most folders in a path.
+/// Maximum number of folders in a path.
 pub const MAX_DEPTH: usize = 32;
 
 const MAX_NAME: usize = 64;
@@ -18,8 +18,8 @@ const CONFLICT: &str = "conflict";
 const DRAFT: &str = "draft";
 const SENT: &str = "sent";
 
-/// A branch: of an agent, of a template, of what an agent wrote elsewhere and nobody has taken yet, or of a change that is
-/// being made for another machine.
+/// A branch of an agent or a template, of a conflicting version that is not merged yet, or of a change in preparation
+/// for another machine.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Branch(String);
 
@@ -34,22 +34,22 @@ impl Branch {
         Self::parse(&format!("template/{name}"))
     }
 
-    /// What an agent wrote elsewhere while its own branch went another way.
+    /// A version written elsewhere that diverged from the agent's branch.
     pub fn conflict(slug: &str, name: &str) -> Result<Self, GitError> {
         Self::parse(&format!("{CONFLICT}/{slug}/{name}"))
     }
 
-    /// A change to an agent's files on another machine, until it is there.
+    /// A change to an agent's files on another machine, until it arrives there.
     pub fn draft(slug: &str) -> Result<Self, GitError> {
         Self::parse(&format!("{DRAFT}/{slug}"))
     }
 
-    /// What an agent wrote on a host and home keeps beside its branch, or has dropped: on that host, so that it is sent once.
+    /// On a host: the version that the primary has stored as a conflict or has dropped, so that it is sent only once.
     pub fn sent(slug: &str) -> Result<Self, GitError> {
         Self::parse(&format!("{SENT}/{slug}"))
     }
 
-    /// Reads `agent/<slug>`, `template/<name>`, `conflict/<slug>/<name>`, `draft/<slug>` or `sent/<slug>`.
+    /// Parses `agent/<slug>`, `template/<name>`, `conflict/<slug>/<name>`, `draft/<slug>` or `sent/<slug>`.
     pub fn parse(text: &str) -> Result<Self, GitError> {
         let is_name = |name: &str| {
             let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
@@ -68,19 +68,18 @@ impl Branch {
         if is_one { Ok(Self(text.to_owned())) } else { Err(GitError::Branch(text.to_owned())) }
     }
 
-    /// Whether it is there only while something is being done.
+    /// Returns `true` for a temporary branch of a pending change.
     #[must_use]
     pub fn is_draft(&self) -> bool {
         self.0.split_once('/').is_some_and(|(kind, _)| kind == DRAFT)
     }
 
-    /// As it is written.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The name of the branch as git writes it in full.
+    /// Full git reference name.
     pub fn reference(&self) -> String {
         format!("refs/heads/{}", self.0)
     }
@@ -100,19 +99,19 @@ impl FromStr for Branch {
     }
 }
 
-/// The name of a commit.
+/// Commit id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct CommitId(ObjectId);
 
 impl CommitId {
-    /// The commit with these bytes as its name.
+    /// The commit id with these bytes.
     #[must_use]
     pub fn from_bytes(bytes: [u8; 20]) -> Self {
         Self(ObjectId::Sha1(bytes))
     }
 
-    /// Reads the 40 digits.
+    /// Parses 40 hexadecimal digits.
     pub fn parse(text: &str) -> Result<Self, GitError> {
         let digits = text.len() == 40 && text.bytes().all(|b| b.is_ascii_hexdigit());
         match ObjectId::from_hex(text.as_bytes()) {
@@ -121,7 +120,7 @@ impl CommitId {
         }
     }
 
-    /// The first digits, as people read it.
+    /// Abbreviated id for display.
     #[must_use]
     pub fn short(&self) -> String {
         self.0.to_hex_with_len(8).to_string()
@@ -166,7 +165,7 @@ impl FromStr for CommitId {
     }
 }
 
-/// Checks the path of a file: below the folder, and harmless on every system that may check it out.
+/// Validates a file path: below the folder, and harmless on every system that may check it out.
 pub fn check_path(path: &str) -> Result<(), GitError> {
     let refuse = |why| Err(GitError::Path { path: path.to_owned(), why });
     if path.is_empty() {
@@ -186,7 +185,7 @@ pub fn check_path(path: &str) -> Result<(), GitError> {
     Ok(())
 }
 
-/// What is wrong with one name of a path.
+/// Validates one path component.
 pub(crate) fn name_fault(name: &str) -> Option<&'static str> {
     if name.is_empty() {
         return Some("a name in it is empty");
@@ -200,7 +199,7 @@ pub(crate) fn name_fault(name: &str) -> Option<&'static str> {
     if name.chars().any(|c| c.is_control() || c == '\\') {
         return Some("it has a control character or a backslash");
     }
-    // Some file systems ignore case, invisible characters, and dots and spaces at the end.
+    // Some file systems ignore case, invisible characters, and trailing dots and spaces.
     let seen: String = name
         .chars()
         .filter(|c| !matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'))

@@ -1,4 +1,4 @@
-//! What is new in one branch, from one repository of a workspace to another: objects as a pack, whole and without deltas.
+//! Transfers the new commits of a branch between two repositories of a workspace, as packs without deltas.
 
 use std::collections::BTreeSet;
 use std::io::{self, BufReader};
@@ -13,26 +13,26 @@ use super::names::{Branch, CommitId, check_path};
 use super::snapshot::MAX_FILE;
 use super::{AgentsRepo, head, leaves};
 
-/// What a branch from elsewhere may bring at once: no file is larger than those that are kept, and all of it is unpacked
-/// while others wait.
+/// Size limits of an incoming branch: files as in snapshots, and a total because all of it is unpacked while others
+/// wait.
 const ROOM: Room = Room { object: MAX_FILE, all: 4 << 30 };
 
-/// What became of a branch that came from elsewhere.
+/// Result of advancing a branch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Moved {
-    /// It stood there before.
+    /// The branch was already at the commit.
     Stood,
-    /// It goes on from where it was, or is new.
+    /// The branch was fast-forwarded or created.
     On,
-    /// It has gone another way here: it was left as it is.
+    /// The branch has diverged and was left unchanged.
     Apart,
 }
 
 impl AgentsRepo {
-    /// Where a branch stands, and a pack of what is missing where it stands at `has`; nothing of a branch that is not there.
+    /// The newest commit of a branch, and a pack of what is missing at `has`; `None` if the branch does not exist.
     ///
     /// # Errors
-    /// When an object cannot be read.
+    /// If an object cannot be read.
     pub fn write_pack(
         &self,
         branch: &Branch,
@@ -42,10 +42,10 @@ impl AgentsRepo {
         Ok(Some((newest.into(), self.pack_of(newest.into(), has)?)))
     }
 
-    /// A pack of what is missing of a commit where `has` is there; nothing where it is the same.
+    /// A pack of what is missing at `has` to get to a commit; empty if they are equal.
     ///
     /// # Errors
-    /// When an object cannot be read.
+    /// If an object cannot be read.
     pub fn pack_of(&self, newest: CommitId, has: Option<CommitId>) -> io::Result<Vec<u8>> {
         let (repo, newest) = (self.repo(), newest.object());
         let has = has.map(|id| id.object()).filter(|id| repo.find_commit(*id).is_ok());
@@ -73,10 +73,10 @@ impl AgentsRepo {
         Ok(pack)
     }
 
-    /// Takes in a commit and all that leads to it, and moves no branch.
+    /// Imports a commit with its history without moving a branch.
     ///
     /// # Errors
-    /// When the pack is damaged, or something is missing in it or may not be in it.
+    /// If the pack is damaged, incomplete or contains forbidden objects.
     pub fn take_in(&self, newest: CommitId, pack: &[u8]) -> io::Result<()> {
         let (_writing, repo) = (self.writing.lock(), self.repo());
         let newest = newest.object();
@@ -96,10 +96,10 @@ impl AgentsRepo {
         Ok(())
     }
 
-    /// Lets a branch go on to a commit that is there. A branch that has gone another way, or further, is left as it is.
+    /// Fast-forwards a branch to an existing commit. A branch that has diverged or is ahead is left unchanged.
     ///
     /// # Errors
-    /// When the commit is not there.
+    /// If the commit does not exist.
     pub fn move_on(&self, branch: &Branch, to: CommitId) -> io::Result<Moved> {
         let (_writing, repo, to) = (self.writing.lock(), self.repo(), to.object());
         let now = head(&repo, branch).map_err(git)?;
@@ -118,10 +118,10 @@ impl AgentsRepo {
         Ok(Moved::On)
     }
 
-    /// Lets a branch stand at a commit that is there, wherever it stood.
+    /// Points a branch to an existing commit, wherever it pointed.
     ///
     /// # Errors
-    /// When the commit is not there.
+    /// If the commit does not exist.
     pub fn place(&self, branch: &Branch, at: CommitId) -> io::Result<()> {
         let (_writing, repo) = (self.writing.lock(), self.repo());
         repo.find_commit(at.object()).map_err(git)?;
@@ -129,10 +129,10 @@ impl AgentsRepo {
         placed.map(drop).map_err(git)
     }
 
-    /// Lets a branch stand at a commit that is there, if it stands at another one still; says whether it did.
+    /// Points a branch to an existing commit if it is still at `from`. Returns whether it was moved.
     ///
     /// # Errors
-    /// When the commit is not there.
+    /// If the commit does not exist.
     pub fn replace(&self, branch: &Branch, from: CommitId, to: CommitId) -> io::Result<bool> {
         let (_writing, repo) = (self.writing.lock(), self.repo());
         if head(&repo, branch).map_err(git)? != Some(from.object()) {
@@ -144,12 +144,12 @@ impl AgentsRepo {
         Ok(true)
     }
 
-    /// Lets a branch go on to a commit that is there, and its folder with it. The folder goes first: what ends between both
-    /// leaves the branch where it was, so that it is brought once more. Files that were changed since stay as they are, and
-    /// so does a branch that has gone another way.
+    /// Fast-forwards a branch and its folder to an existing commit. The folder is updated first: after an interruption,
+    /// the branch is unchanged and the update is repeated. Locally changed files and diverged branches are left
+    /// unchanged.
     ///
     /// # Errors
-    /// When the commit is not there, or the disk fails.
+    /// If the commit does not exist, or the disk fails.
     pub fn bring_on(&self, branch: &Branch, folder: &Path, to: CommitId) -> io::Result<Moved> {
         let repo = self.repo();
         match head(&repo, branch).map_err(git)? {
@@ -166,7 +166,7 @@ impl AgentsRepo {
     }
 }
 
-/// A commit and those before it, but for these.
+/// A commit and its ancestors, except `but`.
 pub(super) fn commits(
     repo: &gix::Repository,
     from: ObjectId,
@@ -182,7 +182,7 @@ pub(super) fn commits(
     Ok(found)
 }
 
-/// A tree with all that is in it.
+/// A tree with all its objects.
 pub(super) fn enter_tree(
     repo: &gix::Repository,
     id: ObjectId,

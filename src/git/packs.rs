@@ -1,4 +1,4 @@
-//! Packs that a repository of agents' files may have: HQ writes none, `git gc` does.
+//! Checks pack files in a repository of agent files. HQ writes none; `git gc` does.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
@@ -12,25 +12,25 @@ use super::check::Depth;
 use super::mend::right;
 use super::{AgentsRepo, GitError};
 
-/// The sum at the end of a pack and of its index.
+/// Length of the checksum at the end of a pack and of its index.
 const SUM: usize = 20;
-/// No header of an object in a pack is longer, the sum behind the last one counted in.
+/// Maximum length of an object header in a pack, including the checksum at the end.
 const HEADER: u64 = 64;
 
-/// A pack out of which nothing may be read.
+/// A damaged pack, which must not be read.
 pub(super) struct Bad {
-    /// Without the ending.
+    /// Path without extension.
     stem: PathBuf,
-    /// What is wrong.
+    /// Description of the damage.
     pub said: String,
-    /// Whether its index is as it was written.
+    /// Whether the index is intact.
     has_index: bool,
 }
 
-/// The packs that are not what their index says. By their ends alone, or by every byte.
+/// The packs that do not match their index: compared by their checksums only, or by every byte.
 pub(super) fn bad(repository: &Path, depth: Depth) -> Vec<Bad> {
     let folder = repository.join("objects/pack");
-    // ok: there need be none.
+    // ok: the folder is optional.
     let Ok(all) = fs::read_dir(&folder) else { return Vec::new() };
     let ends = |path: &Path| path.extension().is_some_and(|end| end == "pack" || end == "idx");
     let paths = all.filter_map(Result::ok).map(|entry| entry.path());
@@ -54,7 +54,7 @@ pub(super) fn bad(repository: &Path, depth: Depth) -> Vec<Bad> {
     found
 }
 
-/// Whether a pack ends with the sum that its index names.
+/// Returns `true` if the pack ends with the checksum named in its index.
 fn fits(stem: &Path, depth: Depth) -> io::Result<bool> {
     let (pack, index) = (stem.with_extension("pack"), stem.with_extension("idx"));
     let mut start = [0; 4];
@@ -73,7 +73,7 @@ fn end_of<const N: usize>(path: &Path) -> io::Result<[u8; N]> {
     Ok(end)
 }
 
-/// Whether a file is as long as the least, and at the depth of objects whether its sum fits.
+/// Returns `true` if the file has the minimum length and, at depth [`Depth::Objects`], a valid checksum.
 fn is_summed(path: &Path, depth: Depth) -> io::Result<bool> {
     let sum = end_of::<SUM>(path)?;
     if depth == Depth::Branches {
@@ -94,25 +94,26 @@ fn is_summed(path: &Path, depth: Depth) -> io::Result<bool> {
 }
 
 impl AgentsRepo {
-    /// Writes out what can be read of damaged packs and removes them. For a copy that nobody keeps; `aside` is made and
+    /// Extracts readable objects of damaged packs and removes the packs. For temporary copies; `aside` is created and
     /// removed.
     pub fn drop_damaged_packs(&self, aside: &Path) {
-        // ok: without it less is found in this copy.
+        // ok: on failure, fewer objects are found in this copy.
         self.put_packs_aside(aside).ok();
         fs::remove_dir_all(aside).ok();
     }
 
-    /// Moves damaged packs into another folder when all that can be read of them was written out by itself. Says which.
+    /// Moves damaged packs to another folder after extracting their readable objects. Returns descriptions of the
+    /// damage.
     pub fn put_packs_aside(&self, aside: &Path) -> Result<Vec<String>, GitError> {
         let _writing = self.writing.lock();
         let repo = self.repo();
         let mut said = Vec::new();
         for Bad { stem, said: what, has_index } in bad(repo.git_dir(), Depth::Objects) {
-            // ok: without its index nothing is found in a pack.
+            // ok: without its index, nothing is found in a pack.
             let index = index::File::at(stem.with_extension("idx"), Kind::Sha1);
             let len = fs::metadata(stem.with_extension("pack")).map_or(0, |meta| meta.len());
             for entry in index.iter().filter(|_| has_index).flat_map(index::File::iter) {
-                // Behind its end nothing may be asked for, nor where not even a header has room.
+                // Never read past the end, nor where there is no room for a header.
                 if entry.pack_offset + HEADER < len
                     && let Some((kind, bytes)) = right(&repo, entry.oid)
                 {

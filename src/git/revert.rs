@@ -1,5 +1,5 @@
-//! Takes files back to what they were before some commits: path by path, and only where a file is
-//! still what those commits made of it.
+//! Reverts files to their state before some commits: path by path, and only if a file is still as those commits left
+//! it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -13,20 +13,20 @@ use super::names::{Branch, CommitId};
 use super::snapshot::{MAX_FILE, Paths};
 use super::{AgentsRepo, Entry, File, GitError, Leaf, Leaves, leaves};
 
-/// How far back a commit is looked for by its message.
+/// Maximum number of commits searched for a message.
 const MAX_SEARCHED: usize = 10_000;
 
-/// What was noted of a file when it was changed: SHA-256 before and after, none where there was none.
+/// SHA-256 of a file before and after a recorded change; `None` if it did not exist.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Noted {
     pub path: String,
     /// Before the first change.
     pub before: Option<[u8; 32]>,
-    /// After the last one.
+    /// After the last change.
     pub after: Option<[u8; 32]>,
 }
 
-/// What is to go back.
+/// A revert request.
 #[derive(Clone, Debug)]
 pub struct Revert<'a> {
     pub branch: &'a Branch,
@@ -34,22 +34,22 @@ pub struct Revert<'a> {
     pub dir: &'a Path,
     /// The commits, oldest first.
     pub commits: &'a [CommitId],
-    /// What is known of single files besides.
+    /// Additional records of single files.
     pub noted: &'a [Noted],
-    /// Only these files, in order; none for all that the commits changed.
+    /// Only these files, sorted; `None` for all files that the commits changed.
     pub only: Option<&'a [String]>,
-    /// The last line of `entry`'s message: it tells this revert from all others.
+    /// The last line of `entry`'s message, which identifies this revert.
     pub mark: &'a str,
 }
 
-/// What went back.
+/// Result of a revert.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reverted {
-    /// The commit; none when no file went back.
+    /// The commit; `None` if no file was reverted.
     pub commit: Option<CommitId>,
-    /// The files that went back.
+    /// The reverted files.
     pub restored: Vec<String>,
-    /// The files that stayed, and why.
+    /// The unchanged files, with reasons.
     pub kept: Vec<(String, &'static str)>,
 }
 
@@ -60,11 +60,11 @@ struct Way {
     to: Option<Leaf>,
 }
 
-/// Whether a file can go back.
+/// Whether a file can be reverted.
 enum Now {
-    /// It is what the commits left.
+    /// As the commits left it.
     AsLeft,
-    /// It has gone back already.
+    /// Already reverted.
     Back,
     Other,
 }
@@ -75,8 +75,8 @@ impl AgentsRepo {
         Ok(ways(&self.repo(), commits)?.into_keys().collect())
     }
 
-    /// Takes files back and commits that. Asked again after it was cut off, it goes on and gives the
-    /// commit that it had made, which it knows by its mark.
+    /// Reverts files and commits the result. Idempotent: repeated after an interruption, it continues and returns the
+    /// existing commit, identified by its mark.
     pub fn revert(&self, what: &Revert<'_>, entry: &Entry<'_>) -> Result<Reverted, GitError> {
         let files = AgentFiles::open(what.dir)?;
         let mut done = Reverted::default();
@@ -98,12 +98,12 @@ impl AgentsRepo {
         Ok(done)
     }
 
-    /// Brings those files of a folder that are still as they were before a commit to what it made of them, after that
-    /// was cut off; what was changed since stays.
+    /// After an interruption, updates the files of a folder that are still in the state before a commit to the state
+    /// after it. Files changed since stay.
     pub fn bring(&self, dir: &Path, commit: CommitId) -> Result<(), GitError> {
         let files = AgentFiles::open(dir)?;
         for (path, way) in ways(&self.repo(), &[commit])? {
-            // The way back from where the files were to where they should be.
+            // Apply the change in reverse direction.
             let why = self.take_back(&files, &path, Way { from: way.to, to: way.from }, None)?;
             if why.is_none() && way.to.is_none() {
                 files.remove_empty_above(&path)?;
@@ -112,7 +112,7 @@ impl AgentsRepo {
         Ok(())
     }
 
-    /// Takes one file back; why not, if not.
+    /// Reverts one file. Returns the reason if it was left unchanged.
     fn take_back(
         &self,
         files: &AgentFiles,
@@ -130,7 +130,7 @@ impl AgentsRepo {
         let now = match files.read_up_to(path, MAX_FILE) {
             Ok(Some(part)) if MAX_FILE < part.total => return Ok(Some("it is too large now")),
             Ok(part) => part.map(|part| part.bytes),
-            // A folder or a link stands in its place.
+            // A folder or a symlink is in its place.
             Err(GitError::Path { why, .. }) => return Ok(Some(why)),
             Err(error) => return Err(error),
         };
@@ -160,7 +160,7 @@ impl AgentsRepo {
         }
     }
 
-    /// The commits of a branch whose message ends with a paragraph that has this line, oldest first.
+    /// The commits of a branch whose message has this line in its last paragraph, oldest first.
     pub fn marked(&self, branch: &Branch, mark: &str) -> Result<Vec<CommitId>, GitError> {
         let query = LogQuery { limit: MAX_SEARCHED, ..LogQuery::default() };
         let mut found = self.log(branch, &query)?;
@@ -172,8 +172,8 @@ impl AgentsRepo {
     }
 }
 
-/// Each file that the commits changed, before the first of them and after the last. Where somebody
-/// else committed it in between, it goes back to what they left.
+/// Each file that the commits changed, with its state before the first and after the last of them. If others committed
+/// the file in between, their version is the state to return to.
 fn ways(repo: &gix::Repository, commits: &[CommitId]) -> Result<BTreeMap<String, Way>, GitError> {
     let mut found: BTreeMap<String, Way> = BTreeMap::new();
     for id in commits {

@@ -1,27 +1,27 @@
-//! How files in an agent's folder stand to the newest commit of its branch.
+//! Compares files in an agent's folder with the newest commit of its branch.
 
 use super::files::AgentFiles;
 use super::snapshot::{MAX_FILE, is_kept};
 use super::{AgentsRepo, Branch, GitError, head, leaves};
 
-/// How many bytes are compared for one answer; files behind that count as they were.
+/// Maximum number of bytes compared per call. Files beyond the limit count as unchanged.
 const MAX_COMPARED: u64 = 64 << 20;
 
-/// How a file stands to the newest commit.
+/// State of a file relative to the newest commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// It is as the commit has it.
+    /// Equal to the commit.
     Same,
-    /// The commit has it, and it is different now.
+    /// Different from the commit.
     Changed,
-    /// The commit does not have it, the next one will.
+    /// Not in the commit, but will be in the next one.
     New,
-    /// It is never committed, wherever it lies.
+    /// Never committed.
     Apart,
 }
 
 impl AgentsRepo {
-    /// How these files stand, in their order. One that is no file any more counts as changed.
+    /// The states of these files, in order. A path that is no longer a file counts as changed.
     pub fn standings(
         &self,
         branch: &Branch,
@@ -38,7 +38,7 @@ impl AgentsRepo {
             let Some(leaf) = before.get(path) else {
                 return Ok(if is_kept(path) { Standing::New } else { Standing::Apart });
             };
-            // ok: a link or a folder in its place is no file any more.
+            // ok: a symlink or a folder in its place is no longer a file.
             let Ok(Some(part)) = files.read_up_to(path, room.min(MAX_FILE)) else {
                 return Ok(Standing::Changed);
             };

@@ -1,4 +1,4 @@
-//! Who did it, and why: both stand in every head of the feed, so variants are only ever appended.
+//! Actor and cause of a change. Both are stored in every head of the feed: append only.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,33 +7,33 @@ use super::id::{
     SignInId, TokenId,
 };
 
-/// Who changed something.
+/// Who made a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Actor {
-    /// A person, and through what.
+    /// A person.
     Person {
         /// The account.
         account: AccountId,
-        /// The way in.
+        /// How the person signed in.
         via: Via,
     },
-    /// An agent within a run.
+    /// An agent, acting in a run.
     Agent {
         /// The agent.
         agent: AgentId,
-        /// Its run.
+        /// The agent's run.
         run: RunId,
     },
     /// A plugin.
     Plugin(PluginId),
     /// A host that runs agents.
     Gateway(GatewayId),
-    /// The program itself.
+    /// HQ itself.
     System(Part),
 }
 
 impl Actor {
-    /// The person, if it was one.
+    /// The account id, if the actor is a person.
     #[must_use]
     pub fn account(self) -> Option<AccountId> {
         match self {
@@ -42,7 +42,7 @@ impl Actor {
         }
     }
 
-    /// The agent, if it was one.
+    /// The agent id, if the actor is an agent.
     #[must_use]
     pub fn agent(self) -> Option<AgentId> {
         match self {
@@ -51,7 +51,7 @@ impl Actor {
         }
     }
 
-    /// The run, if it was an agent.
+    /// The run id, if the actor is an agent.
     #[must_use]
     pub fn run(self) -> Option<RunId> {
         match self {
@@ -61,28 +61,28 @@ impl Actor {
     }
 }
 
-/// How a person came in.
+/// How a person is authenticated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Via {
-    /// A browser that is signed in.
+    /// A signed-in browser.
     SignIn(SignInId),
     /// An API token.
     Token(TokenId),
     /// A messaging account.
     Channel(ChannelId),
-    /// The local socket, with the user id of the peer.
+    /// The local socket.
     Socket {
-        /// The peer's user id on this machine.
+        /// User id of the peer on this machine.
         uid: u32,
     },
 }
 
-/// A part of the program that acts by itself.
+/// A component of HQ that acts on its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Part {
     /// A command on this machine.
     Cli,
-    /// First boot.
+    /// Setup at first boot.
     Setup,
     /// A timer.
     Timer,
@@ -90,39 +90,39 @@ pub enum Part {
     Consumer,
     /// A migration.
     Migration,
-    /// Retention.
+    /// Data retention.
     Retention,
-    /// A restore.
+    /// Restore from a backup.
     Restore,
     /// The agent engine.
     Engine,
 }
 
-/// Why a transaction happened.
+/// Why a transaction was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Cause {
-    /// A request, by its id.
+    /// A request, by request id.
     Request([u8; 16]),
-    /// A step of a run.
+    /// A step of a run: run id and step number.
     Step(RunId, u32),
-    /// A firing of a routine, by its instant in milliseconds.
+    /// A firing of a routine, at a time in milliseconds since 1970.
     Routine(RoutineId, i64),
-    /// A consumer, by its number.
+    /// A consumer, by number.
     Consumer(u16),
-    /// An undo of the entry with this seq.
+    /// An undo of the entry with this sequence number.
     Undo(u64),
     /// An import.
     Import(ImportId),
     /// A job.
     Job(JobId),
-    /// Retention.
+    /// Data retention.
     Retention,
-    /// A migration.
+    /// A migration, by number.
     Migration(u32),
-    /// First boot.
+    /// Setup at first boot.
     Setup,
-    /// A timer or the engine's own housekeeping.
+    /// A timer or housekeeping of the engine.
     Timer,
-    /// A restore.
+    /// Restore from a backup.
     Restore,
 }

@@ -1,5 +1,5 @@
-//! Who pays for a model call, and the stretches of time that budgets are of. Days, weeks and months of
-//! money are those of UTC, so that a budget ends at one moment for everybody.
+//! Payers of model calls and budget periods. Days, weeks and months are in UTC, so that a budget period ends at the
+//! same moment for everybody.
 
 use jiff::ToSpan;
 use jiff::civil::Date;
@@ -10,25 +10,25 @@ use super::id::{AgentId, RoutineId, RunId, StreamId, TaskId};
 use super::time::Timestamp;
 use super::vocab::Period;
 
-/// Who pays for a call: each of them may have budgets. Stored by position: variants are only appended.
+/// A payer of model calls. Each payer may have budgets. Stored by position: variants are only appended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Payer {
-    /// The workspace pays for everything.
+    /// The workspace, which pays for every call.
     Workspace,
     /// An agent.
     Agent(AgentId),
-    /// A task; the tasks above it pay, too.
+    /// A task. Its ancestor tasks pay too.
     Task(TaskId),
-    /// One run.
+    /// A single run.
     Run(RunId),
-    /// A stream pays for runs on its tasks.
+    /// A stream, which pays for runs on its tasks.
     Stream(StreamId),
-    /// A routine pays for the runs that it begins, and for those on tasks that it makes.
+    /// A routine, which pays for the runs that it starts and for runs on tasks that it creates.
     Routine(RoutineId),
 }
 
 impl Payer {
-    /// A stable word: `workspace`, `agent`, `task`, `run`, `stream`, `routine`.
+    /// Stable word: `workspace`, `agent`, `task`, `run`, `stream` or `routine`.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -41,12 +41,12 @@ impl Payer {
         }
     }
 
-    /// The periods that a budget of it can have.
+    /// The budget periods available for this payer.
     #[must_use]
     pub fn periods(self) -> &'static [Period] {
         match self {
             Self::Workspace | Self::Agent(_) | Self::Task(_) | Self::Stream(_) => Period::ALL,
-            // What one of its runs may cost is said by the routine itself.
+            // The limit per run is a field of the routine.
             Self::Routine(_) => &[Period::Day, Period::Week, Period::Month, Period::Total],
             Self::Run(_) => &[Period::Total],
         }
@@ -54,13 +54,13 @@ impl Payer {
 }
 
 impl Period {
-    /// The first day of the period that holds this moment, in days since 1970; it names the period.
+    /// The first day of the period that contains `now`, in days since 1970. Identifies the period.
     #[must_use]
     pub fn first_day(self, now: Timestamp) -> u32 {
         let date = now.to_zoned(TimeZone::UTC).date();
         match self {
             Self::Day => day_number(date),
-            // The first of January 1970 was a Thursday; weeks begin on Monday.
+            // 1 January 1970 was a Thursday; weeks begin on Monday.
             Self::Week => {
                 let day = day_number(date);
                 day - (day + 3) % 7
@@ -70,7 +70,7 @@ impl Period {
         }
     }
 
-    /// When the period that holds this moment ends; nothing for one that never does.
+    /// The end of the period that contains `now`; `None` if it never ends.
     #[must_use]
     pub fn ends(self, now: Timestamp) -> Option<Timestamp> {
         let first = now.to_zoned(TimeZone::UTC).date();
@@ -84,7 +84,7 @@ impl Period {
         next.ok().map(|zoned| zoned.timestamp())
     }
 
-    /// When a used up budget begins again, if it ever does.
+    /// When a used up budget becomes available again, in words.
     #[must_use]
     pub fn again(self) -> Option<&'static str> {
         match self {
@@ -95,7 +95,7 @@ impl Period {
         }
     }
 
-    /// What follows a payer's name: `Ada's budget of this month`.
+    /// Suffix for a payer's name: `Ada's budget of this month`.
     #[must_use]
     pub fn words(self) -> &'static str {
         match self {
@@ -114,7 +114,7 @@ fn day_number(date: Date) -> u32 {
     since.ok().and_then(|span| u32::try_from(span.get_days()).ok()).unwrap_or(0)
 }
 
-/// The date of a day since 1970.
+/// The date of a day number since 1970.
 #[must_use]
 pub fn date_of(day: u32) -> Date {
     let at = Timestamp::from_second(i64::from(day) * 86_400).unwrap_or(Timestamp::UNIX_EPOCH);

@@ -1,23 +1,23 @@
-//! Times of day as people write them: `9`, `9:30`, `9.30`, `930`, `9:30 pm`, `21:30`.
+//! Parses times of day as people write them: `9`, `9:30`, `9.30`, `930`, `9:30 pm`, `21:30`.
 
 use jiff::civil::Time;
 
 use crate::FieldError;
 use crate::day::small;
 
-/// What is said of what is no time of day.
+/// Error message for an invalid time of day.
 pub const WANTED: &str = "Write the time as 9:30, 930 or 9:30 pm.";
 
 const HALVES: [(&str, bool); 4] = [("am", false), ("a.m.", false), ("pm", true), ("p.m.", true)];
 
-/// As fields show it and [`read`] reads it: `09:30`, with seconds only where it has some.
+/// Formats a time for input fields, as [`read`] parses it: `09:30`. Seconds appear only if they are not zero.
 #[must_use]
 pub fn written(time: Time) -> String {
     let form = if time.second() == 0 { "%H:%M" } else { "%H:%M:%S" };
     time.strftime(form).to_string()
 }
 
-/// Reads a time of day; nothing when it is none.
+/// Parses a time of day.
 #[must_use]
 pub fn read(text: &str) -> Option<Time> {
     let text = text.trim().to_lowercase();
@@ -42,10 +42,10 @@ pub fn read(text: &str) -> Option<Time> {
     Time::new(hour, of_two(minute)?, of_two(second)?, 0).ok()
 }
 
-/// The time of day in a field of a form; none when the field is empty.
+/// Parses the time of day in a form field. An empty field is `None`.
 ///
 /// # Errors
-/// When it is no time of day, with what would be one.
+/// If the text is not a time of day. The message names a valid form.
 pub fn in_field(field: &str, text: &str) -> Result<Option<Time>, FieldError> {
     match text.trim() {
         "" => Ok(None),
@@ -53,18 +53,18 @@ pub fn in_field(field: &str, text: &str) -> Result<Option<Time>, FieldError> {
     }
 }
 
-/// The minutes of the day that have passed by then.
+/// Minutes since midnight.
 #[must_use]
 pub fn minutes(time: Time) -> u16 {
     u16::try_from(i32::from(time.hour()) * 60 + i32::from(time.minute())).unwrap_or(0)
 }
 
-/// Whether the half of the day stands at its end.
+/// Returns `true` if the text ends with am or pm.
 pub(crate) fn is_halved(text: &str) -> bool {
     halved(&text.trim().to_lowercase()).1.is_some()
 }
 
-/// A time without the half of the day at its end, and whether that is the one after noon.
+/// The time without am/pm, and `Some(true)` for pm.
 fn halved(text: &str) -> (&str, Option<bool>) {
     let without = |(word, after): &(&str, bool)| {
         text.strip_suffix(*word).map(|rest| (rest.trim_end(), Some(*after)))

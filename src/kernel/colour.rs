@@ -1,4 +1,4 @@
-//! The colour of a label: one of twelve that have a name, or any other.
+//! The colour of a label: one of twelve named colours, or a custom RGB value.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,28 +8,28 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::Hue;
 
-/// A colour that somebody chose. In records the named ones lie as their `Hue` alone would.
+/// A chosen colour. In records, a named colour is encoded like its `Hue`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Colour {
-    /// One of the twelve.
+    /// One of the twelve named colours.
     Named(Hue),
-    /// Red, green and blue.
+    /// Custom colour: red, green and blue.
     Own([u8; 3]),
 }
 
-/// The texts that may be a colour, as a regular expression of JSON Schema.
+/// JSON Schema pattern for colour texts.
 pub const PATTERN: &str = "^(#([0-9a-fA-F]{3}|[0-9a-fA-F]{6})|[A-Za-z]+|c[0-9]{1,2})$";
 
-/// Words that are no colour.
+/// Text that is not a colour.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("\"{0}\" is no colour: a name such as Blue, a word such as c9, or #1f7a5c")]
 pub struct UnknownColour(String);
 
 impl Colour {
-    /// How records write that it is none of the twelve.
+    /// Tag of a custom colour in records.
     const OWN: u8 = Hue::ALL.len() as u8;
 
-    /// How people read it.
+    /// Display text.
     #[must_use]
     pub fn label(self) -> String {
         match self {
@@ -73,7 +73,7 @@ impl FromStr for Colour {
     }
 }
 
-/// Six hexadecimal digits as three bytes.
+/// Three or six hexadecimal digits as three bytes.
 fn bytes(digits: &str) -> Option<[u8; 3]> {
     if !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
         return None;
@@ -124,7 +124,7 @@ impl<'de> Deserialize<'de> for Colour {
     }
 }
 
-/// Reads a colour as records keep it.
+/// Deserializes the record encoding of a colour.
 struct Kept;
 
 impl<'de> Visitor<'de> for Kept {

@@ -1,22 +1,22 @@
-//! One page of a list.
+//! Pages of a list.
 
-/// A page of rows and the cursor of the next one.
+/// A page of rows with the cursor of the next page.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Page<T> {
-    /// The rows.
+    /// Rows of this page.
     pub items: Vec<T>,
-    /// Give this back as `after` for the next page; nothing at the end.
+    /// Cursor to pass as `after` for the next page; `None` on the last page.
     pub next: Option<String>,
 }
 
 impl<T> Page<T> {
-    /// Maps the rows.
+    /// Maps each row.
     pub fn map<U>(self, each: impl FnMut(T) -> U) -> Page<U> {
         Page { items: self.items.into_iter().map(each).collect(), next: self.next }
     }
 }
 
-/// The default number of rows in a page.
+/// Default page size.
 pub const DEFAULT_LIMIT: usize = 25;
-/// The largest number of rows in a page.
+/// Maximum page size.
 pub const MAX_LIMIT: usize = 100;

@@ -1,21 +1,21 @@
-//! Days as people write them: `tomorrow`, `Fri`, `24 Nov`, `Nov 24, 2026`, `24.11.`, `2026-11-24`.
+//! Parses days as people write them: `tomorrow`, `Fri`, `24 Nov`, `Nov 24, 2026`, `24.11.`, `2026-11-24`.
 
 use jiff::civil::{Date, DateTime, Weekday};
 use jiff::{Timestamp, ToSpan as _};
 
 use crate::{FieldError, clock};
 
-/// What is said of what is no day.
+/// Error message for an invalid day.
 pub const WANTED: &str = "Write the day as 24 Dec, Friday or 2026-12-24.";
-/// What is said of what is no day with a time of day.
+/// Error message for an invalid day with time.
 pub const WANTED_TIMED: &str = "Write the day and the time as 24 Dec, 18:00 or Friday 9:30 pm.";
 
-/// On which side of today a day lies that is written without its year, or as a day of the week.
+/// Direction from today in which a day without a year, or a day of the week, is resolved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Toward {
-    /// The next one.
+    /// The next such day.
     Ahead,
-    /// The last one.
+    /// The previous such day.
     Back,
 }
 
@@ -44,22 +44,22 @@ const MONTHS: [&str; 12] = [
     "december",
 ];
 
-/// As fields show it and [`read`] reads it: `24 Nov 2026`.
+/// Formats a day for input fields, as [`read`] parses it: `24 Nov 2026`.
 #[must_use]
 pub fn written(day: Date) -> String {
     day.strftime("%-d %b %Y").to_string()
 }
 
-/// The same with its time of day: `24 Nov 2026, 14:30`, as [`read_timed`] reads it.
+/// Formats a day with its time as [`read_timed`] parses it: `24 Nov 2026, 14:30`.
 #[must_use]
 pub fn written_timed(at: DateTime) -> String {
     format!("{}, {}", written(at.date()), clock::written(at.time()))
 }
 
-/// The day in a field of a form; none when the field is empty.
+/// Parses the day in a form field. An empty field is `None`.
 ///
 /// # Errors
-/// When it is no day, with what would be one.
+/// If the text is not a day. The message names a valid form.
 pub fn in_field(
     field: &str,
     text: &str,
@@ -72,7 +72,7 @@ pub fn in_field(
     }
 }
 
-/// Reads a day with a time of day behind it that has a colon or a half of the day: `24 Nov, 14:30`, `fri 9 pm`,
+/// Parses a day followed by a time of day. The time needs a colon or am/pm: `24 Nov, 14:30`, `fri 9 pm`,
 /// `2026-11-24T14:30`.
 #[must_use]
 pub fn read_timed(text: &str, today: Date, toward: Toward) -> Option<DateTime> {
@@ -86,14 +86,14 @@ pub fn read_timed(text: &str, today: Date, toward: Toward) -> Option<DateTime> {
         Some(read(day, today, toward)?.to_datetime(time))
     });
     found.or_else(|| {
-        // With an offset it is a moment, and no time on the wall of a zone.
+        // Text with an offset is a moment and not a wall-clock time.
         let is_local = text.contains(':') && text.trim().parse::<Timestamp>().is_err();
         is_local.then(|| text.trim().parse().ok()).flatten()
     })
 }
 
-/// Reads a day; nothing when it is none, or when it could be two: `3/4` is a day in March to some and in April
-/// to others.
+/// Parses a day. Returns `None` for other text and for ambiguous dates: `3/4` means March to some readers and April to
+/// others.
 #[must_use]
 pub fn read(text: &str, today: Date, toward: Toward) -> Option<Date> {
     let text = text.to_lowercase();
@@ -120,7 +120,7 @@ pub fn read(text: &str, today: Date, toward: Toward) -> Option<Date> {
     }
 }
 
-/// The day of the week that a word begins with three letters or more.
+/// Day of the week for a prefix of at least three letters.
 fn weekday(word: &str) -> Option<Weekday> {
     let same = |(name, _): &&(&str, Weekday)| is_short_for(word, name);
     WEEK.iter().find(same).map(|(_, day)| *day)
@@ -136,7 +136,7 @@ fn of_week(word: &str, today: Date, toward: Toward) -> Option<Date> {
     today.nth_weekday(nth, weekday(word)?).ok()
 }
 
-/// `3d`, `2w`.
+/// Relative days: `3d`, `2w`.
 fn soon(word: &str, today: Date) -> Option<Date> {
     let unit = ["d", "w"].into_iter().find(|unit| word.ends_with(unit))?;
     later(today, word.strip_suffix(unit)?, unit)
@@ -153,7 +153,7 @@ fn later(today: Date, count: &str, unit: &str) -> Option<Date> {
     today.checked_add(span).ok()
 }
 
-/// A day and a month in letters, whichever comes first.
+/// A day number and a month name, in either order.
 fn named(one: &str, other: &str, year: Option<i16>, today: Date, toward: Toward) -> Option<Date> {
     let (day, month) = match (of_month(one), month(other)) {
         (Some(day), Some(month)) => (day, month),
@@ -167,14 +167,14 @@ fn month(word: &str) -> Option<i8> {
     i8::try_from(at + 1).ok()
 }
 
-/// The number of a day: `24`, `24.`, `24th`.
+/// Parses a day number: `24`, `24.`, `24th`.
 fn of_month(word: &str) -> Option<i8> {
     let digits = word.trim_end_matches(|sign: char| !sign.is_ascii_digit());
     let rest = &word[digits.len()..];
     matches!(rest, "" | "." | "st" | "nd" | "rd" | "th").then(|| small(digits)).flatten()
 }
 
-/// A number of one or two digits.
+/// Parses a number of one or two digits.
 pub(crate) fn small(digits: &str) -> Option<i8> {
     let plain = digits.len() <= 2 && digits.bytes().all(|byte| byte.is_ascii_digit());
     plain.then(|| digits.parse().ok()).flatten()
@@ -185,7 +185,7 @@ fn year(digits: &str) -> Option<i16> {
     plain.then(|| digits.parse().ok()).flatten()
 }
 
-/// `2026-11-24`, `24.11.`, `24.11.2026`, and with a stroke what can be one day only.
+/// Parses `2026-11-24`, `24.11.` and `24.11.2026`. A date with slashes must be unambiguous.
 fn figures(word: &str, today: Date, toward: Toward) -> Option<Date> {
     if let [years, month, day] = word.split('-').collect::<Vec<_>>().as_slice() {
         return Date::new(year(years)?, small(month)?, small(day)?).ok();
@@ -207,12 +207,12 @@ fn figures(word: &str, today: Date, toward: Toward) -> Option<Date> {
     dated(day, month, years, today, toward)
 }
 
-/// Without a year it is the nearest such day on its side of today, today itself counted.
+/// A date without a year resolves to the nearest such day in the given direction, including today.
 fn dated(day: i8, month: i8, year: Option<i16>, today: Date, toward: Toward) -> Option<Date> {
     if let Some(year) = year {
         return Date::new(year, month, day).ok();
     }
-    // From one 29 February to the next one pass eight years at most.
+    // Two 29 Februaries are at most eight years apart.
     let mut all = (0..=8).filter_map(|far| {
         let year = match toward {
             Toward::Ahead => today.year().checked_add(far),

@@ -1,12 +1,13 @@
-//! Names of environment variables that say what a program loads or runs, and of those that HQ sets for programs itself.
-//! One table: secrets do not get such a name, and what has one all the same is not given to programs.
+//! Reserved names of environment variables: those that control what a program loads or runs, and those that HQ sets
+//! itself. Secrets cannot get such a name, and existing secrets with one are not passed to programs.
 
-/// What the loader of programs and the C library heed before a program begins; of those that end with `_` all.
+/// Variables that the dynamic loader and the C library read before a program starts. A trailing `_` matches a prefix.
 const LOADER: &[&str] = &["LD_", "DYLD_", "GLIBC_TUNABLES", "GCONV_PATH", "GETCONF_DIR", "LOCPATH"];
 
-/// What shells, interpreters and their like run, load or read as their settings; of those that end with `_` all.
+/// Variables that control what shells, interpreters and similar programs run, load or read as configuration. A trailing
+/// `_` matches a prefix.
 const STEERING: &[&str] = &[
-    // Shells and what they start.
+    // Shells and programs they start.
     "PATH",
     "HOME",
     "SHELL",
@@ -27,7 +28,7 @@ const STEERING: &[&str] = &[
     "GNUMAKEFLAGS",
     "GIT_",
     "SSH_",
-    // The C library: names of hosts, and where it writes.
+    // C library: host names and output paths.
     "HOSTALIASES",
     "RESOLV_HOST_CONF",
     "MALLOC_",
@@ -109,13 +110,13 @@ const STEERING: &[&str] = &[
     "CPP",
     "AR",
     "LD",
-    // Programs that others start.
+    // Programs started by other programs.
     "PAGER",
     "MANPAGER",
     "BROWSER",
     "EDITOR",
     "VISUAL",
-    // Libraries that load others.
+    // Libraries that load other libraries.
     "OPENSSL_CONF",
     "OPENSSL_MODULES",
     "OPENSSL_ENGINES",
@@ -125,7 +126,7 @@ const STEERING: &[&str] = &[
     "QT_PLUGIN_PATH",
 ];
 
-/// What HQ sets itself, so that a program finds its way out; of those that end with `_` all.
+/// Variables that HQ sets, such as proxy settings. A trailing `_` matches a prefix.
 const OWN: &[&str] = &[
     "HQ_",
     "HTTP_PROXY",
@@ -152,14 +153,15 @@ fn is_in(table: &[&str], name: &str) -> bool {
     table.iter().any(is)
 }
 
-/// Whether the loader heeds a variable before a program has begun, also one that is to be confined first.
+/// Returns `true` if the loader reads the variable before a program starts, even a program that is about to be
+/// sandboxed.
 #[must_use]
 pub fn is_loader(name: &str) -> bool {
     is_in(LOADER, name)
 }
 
-/// Why a variable is nobody's to set, in words that go on behind its name; nothing where it is. The case of a name counts
-/// as programs heed it: for proxies, in both.
+/// The reason why a variable is reserved, as a phrase that follows its name; `None` if it is free. Case-sensitive,
+/// except that proxy variables match in both cases.
 #[must_use]
 pub fn reserved(name: &str) -> Option<&'static str> {
     if is_in(LOADER, name) || is_in(STEERING, name) {

@@ -1,4 +1,4 @@
-//! The error of rules: a kind, a stable code, a message for people, and the fields that were refused.
+//! The error type of rules: kind, stable code, message and rejected fields.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use crate::{FieldError, Problem, ProblemKind};
 
 type Source = Box<dyn std::error::Error + Send + Sync>;
 
-/// What a rule refuses, or why it failed. One pointer wide, so that results stay small.
+/// A rejection or failure of a rule. One pointer wide, so that results stay small.
 #[derive(Debug)]
 pub struct Error(Box<Inner>);
 
@@ -27,7 +27,7 @@ impl Error {
         Self(Box::new(Inner { kind, code, message, fields: Vec::new(), source: None }))
     }
 
-    /// Several refused fields; the message is made of theirs. At least one is expected.
+    /// Rejects several fields; at least one is expected. The message joins their messages.
     #[must_use]
     pub fn invalid(fields: Vec<FieldError>) -> Self {
         let said: Vec<&str> = fields.iter().map(|field| field.message.as_str()).collect();
@@ -36,13 +36,13 @@ impl Error {
         error
     }
 
-    /// One refused field.
+    /// Rejects one field.
     #[must_use]
     pub fn field(field: impl Into<String>, message: impl Into<String>) -> Self {
         Self::invalid(vec![FieldError::new(field, message)])
     }
 
-    /// The error of another type, with its kind, code and fields.
+    /// Converts another error type, with its kind, code and fields.
     #[must_use]
     pub fn of(problem: impl Problem) -> Self {
         let (kind, code) = (problem.kind(), problem.code());
@@ -50,14 +50,14 @@ impl Error {
         Self(Box::new(Inner { kind, code, message, fields, source: Some(Box::new(problem)) }))
     }
 
-    /// The same under another code.
+    /// Replaces the code.
     #[must_use]
     pub fn with_code(mut self, code: &'static str) -> Self {
         self.0.code = code;
         self
     }
 
-    /// Whether it has this code.
+    /// Returns `true` if the error has this code.
     #[must_use]
     pub fn is(&self, code: &str) -> bool {
         self.0.code == code

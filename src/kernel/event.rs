@@ -1,5 +1,5 @@
-//! Domain events: facts in the past tense, emitted by rules, handled by reactions in the same transaction and kept in the
-//! head of the feed. Stored by position: variants are only appended, and a field is added by a new variant.
+//! Domain events: facts in the past tense, emitted by rules, handled by reactions in the same transaction and stored in
+//! the head of the feed. Stored by position: variants are only appended, and a new field needs a new variant.
 
 mod names;
 
@@ -17,90 +17,90 @@ use super::vocab::{
     TaskField, TaskStatus, Verdict, WaitFor, WheelAct, WorkspaceState,
 };
 
-/// Something that happened.
+/// A domain event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Event {
-    /// A task was made.
+    /// A task was created.
     TaskCreated {
         /// The task.
         task: TaskId,
-        /// The task that it belongs to.
+        /// The parent task.
         parent: Option<TaskId>,
     },
     /// Fields of a task changed that have no event of their own.
     TaskChanged {
         /// The task.
         task: TaskId,
-        /// Which fields.
+        /// The changed fields.
         fields: Vec<TaskField>,
     },
-    /// A task was given to somebody else, or to nobody.
+    /// A task was assigned to somebody else, or to nobody.
     TaskAssigned {
         /// The task.
         task: TaskId,
-        /// Who had it.
+        /// The previous assignee.
         from: Option<Assignee>,
-        /// Who has it now.
+        /// The new assignee.
         to: Option<Assignee>,
-        /// Counts the assignments of this task; part of the inbox key.
+        /// Number of assignments of this task so far. Part of the inbox key.
         assignment: u32,
     },
-    /// A task moved to another status.
+    /// The status of a task changed.
     TaskStatusChanged {
         /// The task.
         task: TaskId,
-        /// Who has it.
+        /// The current assignee.
         assignee: Option<Assignee>,
-        /// Before.
+        /// The old status.
         from: TaskStatus,
-        /// Now.
+        /// The new status.
         to: TaskStatus,
     },
-    /// Somebody commented on a task.
+    /// A comment was added to a task.
     CommentAdded {
         /// The comment.
         comment: CommentId,
-        /// Its task.
+        /// The commented task.
         task: TaskId,
-        /// Agents mentioned in it, without its author.
+        /// Agents mentioned in the comment, without its author.
         mentions: Vec<AgentId>,
-        /// Whether the task's agent is left alone.
+        /// Whether the task's agent is not notified.
         note_only: bool,
     },
-    /// Work was delivered, for the first time or again.
+    /// A deliverable was submitted, for the first time or again.
     DeliverableSubmitted {
         /// The deliverable.
         deliverable: DeliverableId,
-        /// The version.
+        /// The submitted version.
         version: VersionId,
-        /// Its task.
+        /// The task of the deliverable.
         task: TaskId,
     },
-    /// A person looked at delivered work.
+    /// A person reviewed a deliverable.
     DeliverableReviewed {
         /// The deliverable.
         deliverable: DeliverableId,
-        /// The version that was looked at.
+        /// The reviewed version.
         version: VersionId,
-        /// Its task.
+        /// The task of the deliverable.
         task: TaskId,
-        /// How.
+        /// The review result.
         verdict: Verdict,
-        /// The agent that delivered it.
+        /// The agent that submitted it.
         submitter: Option<AgentId>,
     },
-    /// An agent was made.
+    /// An agent was created.
     AgentCreated {
         /// The agent.
         agent: AgentId,
     },
-    /// An agent's stored status changed.
+    /// The stored status of an agent changed.
     AgentStatusChanged {
         /// The agent.
         agent: AgentId,
-        /// Before.
+        /// The old status.
         from: AgentStatus,
-        /// Now.
+        /// The new status.
         to: AgentStatus,
     },
     /// An agent was archived.
@@ -108,126 +108,126 @@ pub enum Event {
         /// The agent.
         agent: AgentId,
     },
-    /// An agent sent a message to a colleague.
+    /// An agent sent a message to another agent.
     AgentMessageSent {
-        /// From.
+        /// The sender.
         from: AgentId,
-        /// To.
+        /// The recipient.
         to: AgentId,
-        /// The task that it is about.
+        /// The task the message is about.
         task: Option<TaskId>,
         /// The text, at most 1 KiB.
         text: String,
     },
-    /// An agent has something to do.
+    /// An inbox item was queued for an agent.
     ItemEnqueued {
-        /// The item.
+        /// The inbox item.
         item: ItemId,
-        /// For whom.
+        /// The agent that gets the item.
         agent: AgentId,
     },
     /// An inbox item ended.
     ItemEnded {
-        /// The item.
+        /// The inbox item.
         item: ItemId,
-        /// Whose.
+        /// The agent that had the item.
         agent: AgentId,
-        /// Its task.
+        /// The task of the item.
         task: Option<TaskId>,
     },
-    /// Somebody said something in a session.
+    /// A message was queued in a session.
     InputQueued {
         /// The input.
         input: InputId,
-        /// The session.
+        /// The session that gets the input.
         session: SessionId,
-        /// Whose session.
+        /// The agent of the session.
         agent: AgentId,
     },
-    /// A run began to work.
+    /// A run started.
     RunStarted {
         /// The run.
         run: RunId,
-        /// Whose.
+        /// The agent of the run.
         agent: AgentId,
-        /// The item that it serves.
+        /// The inbox item that the run serves.
         item: Option<ItemId>,
-        /// The task that it works on.
+        /// The task that the run works on.
         task: Option<TaskId>,
     },
-    /// Somebody asked a run to stop.
+    /// A stop of a run was requested.
     RunStopRequested {
         /// The run.
         run: RunId,
-        /// Who.
+        /// The person who requested the stop.
         by: Option<AccountId>,
     },
-    /// A run is over.
+    /// A run ended.
     RunEnded {
         /// The run.
         run: RunId,
-        /// Whose.
+        /// The agent of the run.
         agent: AgentId,
-        /// The item that it served.
+        /// The inbox item that the run served.
         item: Option<ItemId>,
-        /// The task that it worked on.
+        /// The task that the run worked on.
         task: Option<TaskId>,
-        /// The word of its outcome.
+        /// Wire word of the outcome.
         outcome: String,
     },
-    /// A provider connection was made, changed or tested.
+    /// A provider connection was created, changed or tested.
     ConnectionChanged {
         /// The connection.
         connection: ConnectionId,
     },
-    /// Somebody joined the workspace.
+    /// A member joined the workspace.
     MemberJoined {
-        /// The account.
+        /// The account of the member.
         account: AccountId,
     },
-    /// Somebody signed in.
+    /// A person signed in.
     SignedIn {
-        /// Who.
+        /// The account that signed in.
         account: AccountId,
         /// The new sign-in.
         sign_in: SignInId,
     },
     /// A sign-in ended.
     SignedOut {
-        /// Whose.
+        /// The account that was signed in.
         account: AccountId,
-        /// The sign-in.
+        /// The sign-in that ended.
         sign_in: SignInId,
     },
-    /// An API token was made.
+    /// An API token was created.
     TokenCreated {
-        /// The token.
+        /// The new token.
         token: TokenId,
     },
-    /// An API token was withdrawn.
+    /// An API token was revoked.
     TokenRevoked {
-        /// The token.
+        /// The revoked token.
         token: TokenId,
     },
-    /// Somebody left the workspace, or was removed.
+    /// A member left the workspace or was removed.
     MemberLeft {
-        /// The account.
+        /// The account of the former member.
         account: AccountId,
     },
-    /// A member may do more or less than before.
+    /// The role of a member changed.
     MemberRoleChanged {
-        /// The account.
+        /// The account of the member.
         account: AccountId,
-        /// Before.
+        /// The old role.
         from: Role,
-        /// Now.
+        /// The new role.
         to: Role,
     },
-    /// An invitation was made.
+    /// An invitation was created.
     Invited {
         /// The invitation.
         invite: InviteId,
-        /// What its bearer will be.
+        /// The role granted by the invitation.
         role: Role,
     },
     /// An invitation was withdrawn.
@@ -235,363 +235,363 @@ pub enum Event {
         /// The invitation.
         invite: InviteId,
     },
-    /// Somebody joined by an invitation.
+    /// A person joined through an invitation.
     InviteAccepted {
         /// The invitation.
         invite: InviteId,
-        /// Who.
+        /// The account that joined.
         account: AccountId,
     },
-    /// A workspace was made, or a folder with one was taken in.
+    /// A workspace was created, or an existing workspace folder was added.
     WorkspaceAdded {
         /// The workspace.
         workspace: WorkspaceId,
-        /// Its name in addresses.
+        /// Its slug.
         slug: String,
     },
-    /// A workspace was archived, marked for deletion, or brought back.
+    /// A workspace was archived, marked for deletion or restored.
     WorkspaceStateChanged {
         /// The workspace.
         workspace: WorkspaceId,
-        /// Before.
+        /// The old state.
         from: WorkspaceState,
-        /// Now.
+        /// The new state.
         to: WorkspaceState,
     },
-    /// A workspace is not here any more: deleted after its time of grace, or moved away.
+    /// A workspace is gone: deleted after its grace period, or moved away.
     WorkspaceRemoved {
         /// The workspace.
         workspace: WorkspaceId,
-        /// Its name in addresses.
+        /// Its slug.
         slug: String,
-        /// Its name.
+        /// Its display name.
         label: String,
     },
-    /// A person's second factor or passkeys changed.
+    /// A second factor or passkey of a person changed.
     FactorChanged {
-        /// Whose.
+        /// The account of the person.
         account: AccountId,
-        /// How.
+        /// The change.
         change: FactorChange,
     },
-    /// The former versions of a record were removed from the feed for good.
+    /// Former versions of a record were permanently removed from the feed.
     RecordRedacted {
-        /// The table's number.
+        /// Table number.
         table: u16,
-        /// The key's bytes.
+        /// Encoded key of the record.
         key: Vec<u8>,
     },
-    /// Somebody paused a durable consumer, let it go on, or moved it.
+    /// A durable consumer was paused, resumed or moved.
     ConsumerChanged {
-        /// Its number.
+        /// Consumer number.
         consumer: u16,
-        /// What was done with it, as a word.
+        /// What was done, as a word.
         act: String,
     },
-    /// What the store keeps beside the records was put right.
+    /// Derived data of the store was repaired.
     StoreMended {
-        /// How many rows.
+        /// Number of repaired rows.
         rows: u32,
     },
-    /// What some entries did was undone.
+    /// Feed entries were undone.
     UndoApplied {
-        /// The last of the entries.
+        /// The last of the undone entries.
         of: u64,
-        /// The run that was undone, when it was one.
+        /// The run that was undone, if it was one.
         run: Option<RunId>,
-        /// Inbox items that they made.
+        /// Inbox items created by the entries.
         items: Vec<ItemId>,
-        /// Queued inputs that they made.
+        /// Queued inputs created by the entries.
         inputs: Vec<InputId>,
         /// Runs that serve those items and have not ended.
         stops: Vec<RunId>,
     },
     /// A backup was made.
     BackupMade {
-        /// Its name.
+        /// The backup's name.
         backup: String,
     },
-    /// A backup, a check of one, or a restore drill failed.
+    /// A backup, a backup check or a restore drill failed.
     BackupFailed {
-        /// What was done.
+        /// The failed operation.
         what: String,
-        /// Why it failed.
+        /// Reason of the failure.
         why: String,
     },
     /// This store was restored from a backup.
     Restored {
-        /// The backup.
+        /// The backup's name.
         backup: String,
-        /// When that was taken, in milliseconds since 1970.
+        /// When the backup was made, in milliseconds since 1970.
         taken_at: i64,
     },
-    /// A file was put on a task.
+    /// A file was attached to a task.
     FileAdded {
         /// The file.
         file: FileId,
         /// The task.
         task: TaskId,
-        /// What it is called.
+        /// File name.
         name: String,
     },
-    /// A file was taken off a task.
+    /// A file was removed from a task.
     FileRemoved {
         /// The file.
         file: FileId,
         /// The task.
         task: TaskId,
-        /// What it was called.
+        /// File name.
         name: String,
     },
-    /// A program that an agent left running has ended.
+    /// A background job of an agent ended.
     JobEnded {
         /// The job.
         job: JobId,
-        /// Whose.
+        /// The agent of the job.
         agent: AgentId,
-        /// The run that began it.
+        /// The run that started the job.
         run: RunId,
-        /// The session that hears of it.
+        /// The session that is notified.
         session: SessionId,
     },
-    /// Somebody asked for the end of a program that an agent left running.
+    /// A stop of a background job was requested.
     JobStopRequested {
         /// The job.
         job: JobId,
-        /// Whose.
+        /// The agent of the job.
         agent: AgentId,
     },
-    /// An account was closed: its person may not come in any more.
+    /// An account was disabled: its person can no longer sign in.
     AccountDisabled {
-        /// Whose.
+        /// The disabled account.
         account: AccountId,
     },
-    /// A closed account was opened again.
+    /// A disabled account was enabled again.
     AccountEnabled {
-        /// Whose.
+        /// The enabled account.
         account: AccountId,
     },
-    /// Somebody wants a conversation compacted in which nobody worked.
+    /// Compaction of an idle conversation was requested.
     CompactionAsked {
-        /// The session.
+        /// The session of the conversation.
         session: SessionId,
-        /// Whose session.
+        /// The agent of the session.
         agent: AgentId,
     },
-    /// What a member had to do, or a part of it, is somebody else's now.
+    /// Duties of a member, or some of them, were handed over to another person.
     MemberHandedOver {
-        /// The member.
+        /// The member who hands over.
         account: AccountId,
-        /// Who has it now.
+        /// The new holder.
         to: AccountId,
-        /// How many open tasks.
+        /// Number of open tasks handed over.
         tasks: u32,
-        /// How many agents report to somebody else.
+        /// Number of agents whose manager changed.
         agents: u32,
     },
-    /// Somebody let all runs of an agent, or of everybody, stand still.
+    /// All runs of one agent, or of all agents, were paused.
     WorkHalted {
-        /// Whose; everybody's when there is none.
+        /// The paused agent; `None` for all agents.
         agent: Option<AgentId>,
-        /// Whether at once, and not after their step.
+        /// Whether runs stop immediately instead of after their current step.
         now: bool,
     },
-    /// Somebody let them go on.
+    /// Paused runs were resumed.
     WorkGoesOn {
-        /// Whose; everybody's when there is none.
+        /// The resumed agent; `None` for all agents.
         agent: Option<AgentId>,
     },
-    /// What a run waited for has come.
+    /// A waiting run got its answer.
     RunAnswered {
         /// The run.
         run: RunId,
-        /// Its session.
+        /// The session of the run.
         session: SessionId,
-        /// Whose.
+        /// The agent of the run.
         agent: AgentId,
     },
-    /// A budget was set, changed or taken away.
+    /// A budget was set, changed or removed.
     BudgetChanged {
-        /// Who pays.
+        /// The payer of the budget.
         payer: Payer,
-        /// Of what.
+        /// The period of the budget.
         period: Period,
     },
-    /// So much of a budget is spent that a person should know; once in each period.
+    /// A budget reached its warning threshold. Emitted once per period.
     BudgetWarned {
-        /// Who pays.
+        /// The payer of the budget.
         payer: Payer,
-        /// Of what.
+        /// The period of the budget.
         period: Period,
     },
-    /// A budget stops what it pays for; told once in each period.
+    /// A budget is used up and blocks its payer. Emitted once per period.
     BudgetReached {
-        /// Who pays.
+        /// The payer of the budget.
         payer: Payer,
-        /// Of what.
+        /// The period of the budget.
         period: Period,
     },
-    /// A run made a sub-agent: a run of its own for a part of its work.
+    /// A run started a sub-agent: a separate run for part of its work.
     ChildSpawned {
         /// The sub-agent's run.
         run: RunId,
-        /// The run that made it.
+        /// The parent run.
         parent: RunId,
-        /// Whose both are.
+        /// The agent of both runs.
         agent: AgentId,
     },
-    /// A sub-agent has ended, and whoever made it has its result in the same transaction.
+    /// A sub-agent ended. The parent run receives the result in the same transaction.
     ChildEnded {
         /// The sub-agent's run.
         run: RunId,
-        /// The run that made it.
+        /// The parent run.
         parent: RunId,
-        /// Whose both are.
+        /// The agent of both runs.
         agent: AgentId,
-        /// The word of its outcome.
+        /// Wire word of the outcome.
         outcome: String,
     },
-    /// What a model costs from some moment on was entered, changed or taken away.
+    /// A model price with a start date was entered, changed or removed.
     PriceChanged {
         /// The model.
         model: String,
-        /// Where; everywhere when there is none.
+        /// The connection that the price applies to; `None` for all.
         connection: Option<ConnectionId>,
     },
-    /// What was learned of how a model counts tokens was forgotten.
+    /// The learned token counting of a model was reset.
     CountingReset {
         /// The model.
         model: String,
-        /// Where; practice when there is none.
+        /// The connection; `None` for the practice provider.
         connection: Option<ConnectionId>,
     },
-    /// People are told of something.
+    /// A notification was raised.
     NoticeGiven {
-        /// What.
+        /// The notification.
         notice: Notice,
     },
     /// A run waits for a person.
     RunAsks {
         /// The run.
         run: RunId,
-        /// Whose.
+        /// The agent of the run.
         agent: AgentId,
-        /// For what.
+        /// What the run waits for.
         waits_for: WaitFor,
     },
-    /// A person wrote to a program that runs.
+    /// A person sent input to a background job.
     JobInputSent {
         /// The job.
         job: JobId,
-        /// Whose.
+        /// The agent of the job.
         agent: AgentId,
-        /// How many bytes it was to read.
+        /// Number of bytes sent.
         bytes: u32,
-        /// Whether it reads nothing behind them.
+        /// Whether the job's standard input is closed after them.
         end: bool,
     },
-    /// The program began again and went on with so many runs that were at work when it ended.
+    /// After a restart, this many interrupted runs were resumed.
     RunsTakenUp(u32),
-    /// The last thing that a task waited for is over.
+    /// The last blocker of a task is resolved.
     TaskUnblocked {
         /// The task.
         task: TaskId,
-        /// What it waited for last.
+        /// The blocker that was resolved last.
         by: TaskId,
     },
-    /// A person wants the agent of a task to begin now, whatever the task waits for.
+    /// A person wants the agent to start a task now, whatever blocks the task.
     TaskStartAsked {
         /// The task.
         task: TaskId,
     },
-    /// A stream was made.
+    /// A stream was created.
     StreamCreated {
         /// The stream.
         stream: StreamId,
     },
-    /// A stream was changed, archived or brought back.
+    /// A stream was changed, archived or restored.
     StreamChanged {
         /// The stream.
         stream: StreamId,
     },
-    /// A label was made. Entries of today have `Row`.
+    /// A label was created. Current entries use `Row`.
     LabelCreated(RecordId),
-    /// A label has another name, colour or description. Entries of today have `Row`.
+    /// The name, colour or description of a label changed. Current entries use `Row`.
     LabelChanged(RecordId),
-    /// A label was taken away from everywhere. Entries of today have `Row`.
+    /// A label was deleted everywhere. Current entries use `Row`.
     LabelDeleted {
-        /// The label.
+        /// The deleted label.
         label: RecordId,
-        /// What it was called.
+        /// Name of the label.
         name: String,
     },
-    /// A routine was made, changed, paused, resumed or deleted.
+    /// A routine was created, changed, paused, resumed or deleted.
     RoutineChanged {
         /// The routine.
         routine: RoutineId,
-        /// What it is called: it may be gone.
+        /// Name of the routine, which may have been deleted since.
         name: String,
-        /// What was done.
+        /// The action.
         act: RoutineAct,
     },
-    /// A routine fired, and what it begins follows in the same transaction.
+    /// A routine fired. The work that it starts follows in the same transaction.
     RoutineFired {
         /// The routine.
         routine: RoutineId,
         /// The firing.
         firing: FiringId,
-        /// Whose the routine is.
+        /// The agent of the routine.
         agent: AgentId,
     },
-    /// An agent cannot go on with a task and asks whom it reports to.
+    /// An agent is blocked on a task and asks its manager.
     TaskEscalated {
         /// The task.
         task: TaskId,
-        /// The agent that asks.
+        /// The asking agent.
         agent: AgentId,
-        /// Whom it asks; nobody when it reports to nobody.
+        /// The agent's manager, if any.
         to: Option<Manager>,
-        /// Why, in its words.
+        /// Reason in the agent's words.
         text: String,
     },
-    /// Somebody took the whole workspace out as one file.
+    /// The whole workspace was exported as one file.
     WorkspaceExported,
-    /// A person changed a file of an agent. What its runs change stands in their events.
+    /// A person changed a file of an agent. Changes by runs are recorded in their own events.
     AgentFilesChanged {
-        /// Whose it is.
+        /// The agent that owns the file.
         agent: AgentId,
-        /// The file.
+        /// Path of the file.
         path: String,
         /// The commit on the agent's branch.
         commit: String,
     },
-    /// A record of a noun with a card was made, changed or deleted, or a comment on one.
+    /// A record of an entity, or a comment on one, was created, changed or deleted.
     Row {
-        /// Its table.
+        /// Table number.
         table: u16,
-        /// The bytes of its key.
+        /// Encoded key of the record.
         id: Vec<u8>,
-        /// What happened to it.
+        /// The action.
         act: RowAct,
-        /// The names of the fields that changed, as its JSON has them; none when it was made or deleted.
+        /// JSON names of the changed fields; empty on creation and deletion.
         fields: Vec<String>,
     },
-    /// What an agent has goes to others: it is archived in the same transaction.
+    /// Tasks and routines of an agent go to others. The agent is archived in the same transaction.
     AgentSucceeded {
-        /// The agent.
+        /// The archived agent.
         agent: AgentId,
-        /// Who gets its open tasks; with nobody they are nobody's from now on.
+        /// The new assignee of its open tasks; `None` leaves them unassigned.
         tasks: Option<Assignee>,
-        /// Which agent gets its routines; with nobody they stop.
+        /// The new agent of its routines; `None` stops them.
         routines: Option<AgentId>,
     },
-    /// A person has answered what a run asks before it makes a call: the approval, its run, whose, and the answer.
+    /// A person answered an approval request: the approval, its run, its agent and the answer.
     ApprovalAnswered(ApprovalId, RunId, AgentId, ApprovalAnswer),
-    /// An agent follows another template from now on: the one that it was made from, the one that it follows.
+    /// An agent moved to another template: the template it was created from and the template it follows now.
     AgentMoved(AgentId, String, String),
-    /// The wheel of an agent's browser came to somebody else.
+    /// Control of an agent's browser changed.
     WheelTurned(AgentId, WheelAct),
-    /// Another master key seals from now on, or all that former ones had sealed is sealed with it: what names the key,
-    /// and how many rows were sealed anew; none while that has only begun.
+    /// The master key was rotated: the name of the new key, and the number of resealed rows. `None` means that
+    /// resealing has only begun.
     MasterKeyChanged(String, Option<u64>),
 }

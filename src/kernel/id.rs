@@ -1,34 +1,34 @@
-//! Typed ids: UUIDv7 everywhere, so that the order of ids is the order of creation.
+//! Typed UUIDv7 ids. The order of ids is the order of creation.
 
 use std::sync::Mutex;
 
 use uuid::{Builder, NoContext, Timestamp as UuidTimestamp, Uuid};
 
-/// An id of one kind of record.
+/// The id of one kind of record.
 pub trait TypedId: Copy + Eq + Ord + std::fmt::Display + 'static {
     /// Wraps a raw UUID.
     fn from_uuid(uuid: Uuid) -> Self;
     /// The raw UUID.
     fn uuid(self) -> Uuid;
-    /// Reads an id from its 16 bytes.
+    /// Builds an id from its 16 bytes.
     fn from_bytes(bytes: [u8; 16]) -> Self {
         Self::from_uuid(Uuid::from_bytes(bytes))
     }
-    /// The lowest id of a moment: all that were made from then on lie above it.
+    /// The lowest id of a moment. All ids created at or after it are greater or equal.
     fn first_at(at: crate::Timestamp) -> Self {
         let mut bytes = [0; 16];
         bytes[..6].copy_from_slice(&at.as_millisecond().max(0).to_be_bytes()[2..]);
         Self::from_bytes(bytes)
     }
-    /// Eight hexadecimal digits of the random half: short enough for people and models, and
-    /// unlike the first digits not shared by ids of the same minute.
+    /// Eight hexadecimal digits of the random half. Unlike the leading digits, ids of the same minute do not share
+    /// them.
     fn short(self) -> String {
         let text = self.uuid().simple().to_string();
         text[24..].to_owned()
     }
 }
 
-/// The crates that `ids!` names in the packages that use it.
+/// Crates that the expansion of `ids!` refers to in other packages.
 #[doc(hidden)]
 pub mod made_of {
     pub use schemars;
@@ -36,7 +36,7 @@ pub mod made_of {
     pub use uuid;
 }
 
-/// Makes ids of kinds of records, each a type of its own: `ids! { /// A contact. ContactId }`.
+/// Defines a distinct id type per kind of record: `ids! { /// A contact. ContactId }`.
 #[macro_export]
 macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {$(
@@ -169,13 +169,13 @@ ids! {
     RecordId,
 }
 
-/// Where new ids come from.
+/// Source of new ids.
 pub trait IdSource: Send + Sync {
-    /// A UUIDv7 for this moment (milliseconds since 1970), larger than every one given before.
+    /// A UUIDv7 for `now_ms` (milliseconds since 1970), larger than every one returned before.
     fn next(&self, now_ms: i64) -> Uuid;
 }
 
-/// Makes strictly increasing UUIDv7: the 12 bits after the time count within a millisecond.
+/// Strictly increasing UUIDv7 generator: the 12 bits after the time count within a millisecond.
 #[derive(Default)]
 pub struct SystemIds {
     last: Mutex<(u64, u16)>,
@@ -197,7 +197,7 @@ pub struct SeededIds {
 }
 
 impl SeededIds {
-    /// Ids that depend on the seed and the clock alone.
+    /// Ids that depend only on the seed and the clock.
     #[must_use]
     pub fn new(seed: u64) -> Self {
         Self { last: Mutex::default(), state: Mutex::new(seed | 1) }
@@ -207,7 +207,7 @@ impl SeededIds {
 impl IdSource for SeededIds {
     fn next(&self, now_ms: i64) -> Uuid {
         let mut state = self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        // xorshift64: any spread will do here.
+        // xorshift64: any spread is sufficient.
         *state ^= *state << 13;
         *state ^= *state >> 7;
         *state ^= *state << 17;
@@ -216,7 +216,7 @@ impl IdSource for SeededIds {
     }
 }
 
-/// The next (millisecond, count) pair; a clock that stands still or goes back only moves the count.
+/// The next (millisecond, count) pair. If the clock stalls or goes back, only the count advances.
 fn step(last: &Mutex<(u64, u16)>, now: u64) -> (u64, u16) {
     let mut last = last.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     *last = match *last {

@@ -1,4 +1,4 @@
-//! JSON kept as text inside records, because the record codec is not self-describing.
+//! JSON stored as text in records, because the record codec is not self-describing.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 pub struct JsonText(pub String);
 
 impl JsonText {
-    /// The empty object.
+    /// The document `{}`.
     #[must_use]
     pub fn empty() -> Self {
         Self("{}".to_owned())

@@ -1,7 +1,7 @@
-//! Key bytes whose order is the order of the values.
+//! Key encoding whose byte order equals the order of the values.
 //!
-//! Unsigned numbers are big-endian; signed ones have the top bit flipped; text escapes a zero byte
-//! as `00 FF` and ends with `00 00`; ids are their 16 raw bytes. Below this file everything is bytes.
+//! Unsigned numbers are big-endian; signed ones have the top bit flipped; text escapes a zero byte as `00 FF` and ends
+//! with `00 00`; ids are their 16 raw bytes. Layers below see only bytes.
 
 use crate::{About, Assignee, Payer, Period, Timestamp, TypedId};
 
@@ -16,7 +16,7 @@ impl KeyBuf {
         Self::default()
     }
 
-    /// A key of one part.
+    /// A key with one part.
     #[must_use]
     pub fn of(part: &impl Key) -> Self {
         let mut key = Self::new();
@@ -24,28 +24,28 @@ impl KeyBuf {
         key
     }
 
-    /// Adds a part.
+    /// Appends a part and returns the key.
     #[must_use = "keys are built by chaining"]
     pub fn with(mut self, part: &impl Key) -> Self {
         part.encode(&mut self);
         self
     }
 
-    /// Adds a part in place.
+    /// Appends a part in place.
     pub fn part(&mut self, part: impl Key) -> &mut Self {
         part.encode(self);
         self
     }
 
-    /// Adds one byte.
+    /// Appends one byte.
     pub fn u8(&mut self, value: u8) -> &mut Self {
         self.0.push(value);
         self
     }
 
-    /// Adds text.
+    /// Appends escaped text.
     pub fn text(&mut self, text: &str) -> &mut Self {
-        // Piece by piece: a long text is copied and not walked through.
+        // Split at zero bytes, so that long text is copied in blocks.
         for (n, piece) in text.split('\0').enumerate() {
             if n > 0 {
                 self.0.extend_from_slice(&[0, 0xff]);
@@ -56,31 +56,31 @@ impl KeyBuf {
         self
     }
 
-    /// Adds bytes as they are; only sound as the last part or with a fixed length.
+    /// Appends raw bytes. Only sound as the last part or with a fixed length.
     pub fn raw(&mut self, bytes: &[u8]) -> &mut Self {
         self.0.extend_from_slice(bytes);
         self
     }
 
-    /// Adds a moment; none sorts after all others.
+    /// Appends a moment. `None` sorts last.
     pub fn time_or_max(&mut self, at: Option<Timestamp>) -> &mut Self {
         let ms = at.map_or(i64::MAX, Timestamp::as_millisecond);
         ms.encode(self);
         self
     }
 
-    /// Begins anew, in the room that it has.
+    /// Clears the key and keeps its allocation.
     pub fn clear(&mut self) {
         self.0.clear();
     }
 
-    /// The bytes.
+    /// The encoded bytes.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.0
     }
 
-    /// The bytes, owned.
+    /// The encoded bytes, owned.
     #[must_use]
     pub fn into_bytes(self) -> Vec<u8> {
         self.0
@@ -89,9 +89,9 @@ impl KeyBuf {
 
 /// A value that can be part of a key.
 pub trait Key: Sized {
-    /// Appends its bytes.
+    /// Appends the encoded value.
     fn encode(&self, out: &mut KeyBuf);
-    /// Takes it from the front of the bytes; nothing when they do not fit.
+    /// Decodes a value from the front of `bytes`. Returns `None` if they do not fit.
     fn take(bytes: &mut &[u8]) -> Option<Self>;
 }
 
@@ -166,7 +166,7 @@ impl Key for String {
     }
 }
 
-/// The key of a record of which there is only one.
+/// Key of a singleton record.
 impl Key for () {
     fn encode(&self, out: &mut KeyBuf) {
         out.0.push(0);
@@ -186,7 +186,7 @@ impl<A: Key, B: Key> Key for (A, B) {
     }
 }
 
-/// Kind first, then the id, so that one person's or agent's rows lie together.
+/// Kind first, then the id, so that the rows of one person or agent are adjacent.
 impl Key for Assignee {
     fn encode(&self, out: &mut KeyBuf) {
         match self {
@@ -239,7 +239,7 @@ impl Key for About {
     }
 }
 
-/// The kind first, so that the budgets of a payer lie together.
+/// Kind first, so that the budgets of a payer are adjacent.
 impl Key for Payer {
     fn encode(&self, out: &mut KeyBuf) {
         match self {
@@ -274,7 +274,7 @@ impl Key for Period {
     }
 }
 
-/// A whole key from its bytes; nothing when some are left over.
+/// Decodes a whole key. Returns `None` if bytes are left over.
 #[must_use]
 pub fn decode<K: Key>(mut bytes: &[u8]) -> Option<K> {
     let key = K::take(&mut bytes)?;
@@ -339,7 +339,7 @@ mod tests {
         fn bytes_from_outside_are_a_key_or_none_and_never_a_panic(
             bytes in proptest::collection::vec(any::<u8>(), 0..40)
         ) {
-            // Whatever decodes is the only spelling of its value.
+            // A decodable byte string is the only encoding of its value.
             if let Some(pair) = decode::<(String, i64)>(&bytes) {
                 prop_assert_eq!(KeyBuf::of(&pair).into_bytes(), bytes);
             }

@@ -1,8 +1,8 @@
-//! The words shared by every layer: ids, time, actors, events, vocabularies, problems. No I/O, no async.
+//! Types shared by every layer: ids, time, actors, events, vocabularies, errors. No I/O, no async.
 
 #![warn(missing_docs)]
 
-// What `ids!` makes names this package by its name, also here.
+// The expansion of `ids!` refers to this package by name, also within this package.
 extern crate self as kernel;
 
 pub mod actor;

@@ -1,8 +1,8 @@
-//! What people are told of: a [`Notice`] says what happened, about what, and who should hear of it.
+//! Notifications: a [`Notice`] describes what happened, its subject and its recipients.
 //!
-//! A feature that has something to tell emits one from its rules:
-//! `tx.emit(Notice::new(NoticeKind::OperationFailed, About::Routine(id), title).to(owner).event())`.
-//! Notifications do the rest in the same transaction: who watches, who is left out, what joins.
+//! A feature emits notices from its rules: `tx.emit(Notice::new(NoticeKind::OperationFailed, About::Routine(id),
+//! title).to(owner).event())`. The notification feature resolves watchers, exclusions and grouping in the same
+//! transaction.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,12 +14,12 @@ use super::id::{
 use super::text::ellipsis;
 use super::vocab::NoticeKind;
 
-/// The longest title, in characters.
+/// Maximum title length, in characters.
 const MAX_TITLE: usize = 160;
-/// The longest body, in characters.
+/// Maximum body length, in characters.
 pub const MAX_BODY: usize = 200;
 
-/// What a notification leads to. Stored by position: variants are only appended.
+/// The subject of a notification. Stored by position: variants are only appended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum About {
     /// The workspace as a whole.
@@ -42,44 +42,44 @@ pub enum About {
     Gateway(GatewayId),
     /// A stream.
     Stream(StreamId),
-    /// A record of a noun with a card: its table and its id.
+    /// A record of an entity: table number and id.
     Row(u16, RecordId),
 }
 
-/// Something that people are told.
+/// A notification to be delivered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Notice {
-    /// What kind of thing.
+    /// The kind of notification.
     pub kind: NoticeKind,
-    /// What it leads to.
+    /// The subject that the notification links to.
     pub about: About,
-    /// One line, with the names of who did what to what.
+    /// One line that names the actor, the action and the object.
     pub title: String,
-    /// More words, or nothing.
+    /// Additional text; may be empty.
     pub body: String,
-    /// Who hears of it by name, whether they watch or not.
+    /// Recipients by name, whether they watch or not.
     pub to: Vec<AccountId>,
-    /// Whether those who watch `about` hear of it too.
+    /// Whether watchers of `about` are notified.
     pub watchers: bool,
-    /// Who does not hear of it, although they watch.
+    /// Watchers who are not notified.
     pub except: Vec<AccountId>,
-    /// Whether those who look after the workspace hear of it.
+    /// Whether workspace admins are notified.
     pub admins: Admins,
 }
 
-/// Whether those who look after a workspace hear of something.
+/// When workspace admins are notified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Admins {
     /// Only if they watch.
     No,
-    /// If nobody else does.
+    /// Only if the notice has no other recipient.
     IfNobody,
     /// Always.
     Always,
 }
 
 impl Notice {
-    /// Something that those who watch `about` hear of. Who did it (`tx.by()`) never does.
+    /// A notice for the watchers of `about`. The actor (`tx.by()`) is never notified.
     pub fn new(kind: NoticeKind, about: About, title: impl AsRef<str>) -> Self {
         Self {
             kind,
@@ -93,7 +93,7 @@ impl Notice {
         }
     }
 
-    /// With more words; long ones are cut.
+    /// Sets the body; long text is cut.
     #[must_use]
     pub fn body(mut self, body: impl AsRef<str>) -> Self {
         let words: Vec<&str> = body.as_ref().split_whitespace().collect();
@@ -101,7 +101,7 @@ impl Notice {
         self
     }
 
-    /// This person hears of it, too.
+    /// Adds a recipient.
     #[must_use]
     pub fn to(mut self, account: AccountId) -> Self {
         if !self.to.contains(&account) {
@@ -110,35 +110,35 @@ impl Notice {
         self
     }
 
-    /// These do not hear of it for watching.
+    /// Excludes watchers.
     #[must_use]
     pub fn except(mut self, accounts: &[AccountId]) -> Self {
         self.except.extend_from_slice(accounts);
         self
     }
 
-    /// Those who look after the workspace hear of it, too.
+    /// Notifies workspace admins too.
     #[must_use]
     pub fn admins(mut self) -> Self {
         self.admins = Admins::Always;
         self
     }
 
-    /// Those who look after the workspace hear of it when nobody else does.
+    /// Notifies workspace admins if there is no other recipient.
     #[must_use]
     pub fn or_admins(mut self) -> Self {
         self.admins = Admins::IfNobody;
         self
     }
 
-    /// Nobody hears of it for watching.
+    /// Does not notify watchers.
     #[must_use]
     pub fn only(mut self) -> Self {
         self.watchers = false;
         self
     }
 
-    /// As an event, for `tx.emit`: the way for features, which do not call each other's rules.
+    /// Wraps the notice in an event for `tx.emit`. Features use this because they do not call each other's rules.
     #[must_use]
     pub fn event(self) -> Event {
         Event::NoticeGiven { notice: self }

@@ -1,60 +1,60 @@
-//! What every error of a feature or leaf can say about itself at the edge.
+//! Trait for errors that are reported to users and API clients.
 
-/// One field of a form or body that was refused.
+/// A rejected field of a form or body.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct FieldError {
-    /// The field's name as it was sent.
+    /// The field name as sent.
     pub field: String,
-    /// What is wrong and what would be right.
+    /// What is wrong and what would be valid.
     pub message: String,
 }
 
 impl FieldError {
-    /// A refused field.
+    /// Rejects a field.
     pub fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
         Self { field: field.into(), message: message.into() }
     }
 }
 
-/// The few kinds of failure; each has one HTTP status.
+/// Error categories. Each has one HTTP status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProblemKind {
-    /// 422: the input is wrong.
+    /// 422: invalid input.
     Invalid,
-    /// 401: nobody is signed in.
+    /// 401: not signed in.
     Unauthorized,
     /// 403: signed in, but not allowed.
     Forbidden,
-    /// 404: not there, or not for this person.
+    /// 404: missing, or hidden from this person.
     NotFound,
-    /// 405: the address does not take this method.
+    /// 405: method not allowed.
     WrongMethod,
-    /// 408: the request did not arrive in time.
+    /// 408: request timeout.
     Slow,
-    /// 409: somebody else was faster, or the state does not allow it.
+    /// 409: concurrent change, or not allowed in the current state.
     Conflict,
-    /// 410: it was there.
+    /// 410: no longer there.
     Gone,
-    /// 412: the record has changed since it was read.
+    /// 412: changed since it was read.
     Stale,
     /// 413: too large.
     TooLarge,
-    /// 421: asked under a name that is not ours.
+    /// 421: the request's host name is not one of ours.
     Misdirected,
-    /// 429: too often.
+    /// 429: too many requests.
     Limited,
-    /// 502: somebody that we asked has failed.
+    /// 502: an upstream server failed.
     Upstream,
-    /// 503: not now.
+    /// 503: temporarily unavailable.
     Unavailable,
-    /// 500: our fault.
+    /// 500: internal error.
     Internal,
     /// 507: the disk is full.
     Full,
 }
 
 impl ProblemKind {
-    /// The HTTP status.
+    /// HTTP status code.
     #[must_use]
     pub fn status(self) -> u16 {
         match self {
@@ -77,7 +77,7 @@ impl ProblemKind {
         }
     }
 
-    /// A title for people.
+    /// Title for people.
     #[must_use]
     pub fn title(self) -> &'static str {
         match self {
@@ -103,11 +103,11 @@ impl ProblemKind {
 
 /// An error that can be shown to a person, a client or a model.
 pub trait Problem: std::error::Error + Send + Sync + 'static {
-    /// A stable name in `snake_case`.
+    /// Stable `snake_case` code.
     fn code(&self) -> &'static str;
-    /// Its kind.
+    /// Error category.
     fn kind(&self) -> ProblemKind;
-    /// The fields that were refused.
+    /// The rejected fields.
     fn fields(&self) -> Vec<FieldError> {
         Vec::new()
     }

@@ -1,17 +1,16 @@
-//! Places in an order that people make by hand: short text keys whose order as bytes is the order of the
-//! things. A new key fits between any two, so that a move writes one record.
+//! Ranks for manual ordering: short text keys whose byte order is the order of the items. A key fits between any two
+//! others, so a move writes one record.
 //!
-//! Keys are digits of base 62 and never end in the lowest one: below such a key there would be no room.
+//! Keys are base 62 digits and never end in the lowest digit: no key would fit below such a key.
 
-/// The digits, in the order of their bytes.
+/// The digits in byte order.
 const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-/// The number of digits.
+/// Number of digits.
 const BASE: usize = DIGITS.len();
-/// A key that is longer is spread anew together with those around it.
+/// A longer key is respread together with its neighbours.
 pub const MAX_LEN: usize = 24;
 
-/// The key of the thing with this number: behind those of all smaller numbers, also behind what lies
-/// between two of them.
+/// The key of item `number`: greater than the keys of all smaller numbers and of all keys between those.
 #[must_use]
 pub fn nth(number: u32) -> String {
     let mut digits = Vec::new();
@@ -20,14 +19,14 @@ pub fn nth(number: u32) -> String {
         digits.push(rest % BASE);
         rest /= BASE;
     }
-    // How many digits follow comes first, so that more of them stand behind fewer.
+    // The first digit is the number of digits that follow, so longer numbers sort after shorter ones.
     digits.push(digits.len());
     digits.reverse();
     digits.push(BASE / 2);
     text(&digits)
 }
 
-/// A short key behind another one, or the first.
+/// A short key after `key`, or the first key.
 #[must_use]
 pub fn after(key: Option<&str>) -> String {
     let Some(key) = key else { return nth(1) };
@@ -41,8 +40,8 @@ pub fn after(key: Option<&str>) -> String {
     next.filter(|next| key < next.as_str()).unwrap_or_else(|| between(Some(key), None))
 }
 
-/// A key between two; a bound that is absent is the beginning or the end. When the bounds are not in
-/// order, it is one behind the first.
+/// A key between two keys. A missing bound is the beginning or the end. If the bounds are out of order, the key follows
+/// the first.
 #[must_use]
 pub fn between(after: Option<&str>, before: Option<&str>) -> String {
     let low = digits(after.unwrap_or_default());
@@ -50,7 +49,7 @@ pub fn between(after: Option<&str>, before: Option<&str>) -> String {
     text(&middle(&low, high.as_deref()))
 }
 
-/// So many keys between two, in order and short.
+/// `count` short keys between two keys, in order.
 #[must_use]
 pub fn spread(after: Option<&str>, before: Option<&str>, count: usize) -> Vec<String> {
     let mut keys = vec![String::new(); count];
@@ -58,7 +57,7 @@ pub fn spread(after: Option<&str>, before: Option<&str>, count: usize) -> Vec<St
     keys
 }
 
-/// The one in the middle first: then no key is much longer than another.
+/// Fills the middle key first, so that key lengths stay balanced.
 fn fill(keys: &mut [String], after: Option<&str>, before: Option<&str>) {
     if keys.is_empty() {
         return;
@@ -70,7 +69,7 @@ fn fill(keys: &mut [String], after: Option<&str>, before: Option<&str>) {
     fill(right, Some(own), before);
 }
 
-/// The digits of a key, without lowest ones at the end; letters that are no digits count as the lowest.
+/// The digits of a key without trailing lowest digits. Other characters count as the lowest digit.
 fn digits(key: &str) -> Vec<usize> {
     let place = |byte: u8| DIGITS.iter().position(|digit| *digit == byte).unwrap_or(0);
     let mut digits: Vec<usize> = key.bytes().map(place).collect();
@@ -96,7 +95,8 @@ fn middle(low: &[usize], high: Option<&[usize]>) -> Vec<usize> {
             return out;
         }
         out.push(least);
-        // Below a bound whose digit was taken over, that bound still counts; else there is none.
+        // If the digit equals the upper bound's digit, the rest of that bound still applies; otherwise there is no
+        // bound.
         high = match high {
             Some(high) if least == most => Some(&high[1..]),
             Some(high) if high.len() > 1 => {

@@ -1,12 +1,12 @@
-//! Small text rules used by several features.
+//! Small text functions used by several features.
 
 use super::FieldError;
 
-/// The longest text that a person writes into one field, in bytes (64 KiB).
+/// Maximum length of a text field, in bytes (64 KiB).
 pub const MAX_TEXT: usize = 64 * 1024;
 
-/// Makes a slug: lower-case ASCII letters and digits in groups joined by `-`, at most `max` bytes.
-/// Common Latin letters with marks lose the mark; other letters are left out.
+/// Makes a slug: groups of lower-case ASCII letters and digits joined by `-`, at most `max` bytes. Common Latin letters
+/// lose their diacritics. Other characters are dropped.
 #[must_use]
 pub fn slug(text: &str, max: usize) -> String {
     let mut out = String::new();
@@ -38,9 +38,8 @@ pub fn slug(text: &str, max: usize) -> String {
     cut(&out, max).trim_end_matches('-').to_owned()
 }
 
-/// The text in one line: white space of any kind and control characters are single spaces, and what turns the
-/// direction of the words around it is left out. Empty when nothing of it can be seen, such as characters without
-/// width.
+/// Collapses text to one line: runs of white space and control characters become one space, and bidirectional controls
+/// are removed. Returns an empty string if nothing visible is left.
 #[must_use]
 pub fn one_line(text: &str) -> String {
     let text = text.replace(TURNS, "");
@@ -49,20 +48,20 @@ pub fn one_line(text: &str) -> String {
     if line.chars().all(|c| c == ' ' || is_unseen(c)) { String::new() } else { line }
 }
 
-/// Embeds words in another direction, overrides or isolates it, up to an end that may never come. Marks of direction,
-/// which writers of mixed text need, turn nothing around.
+/// Bidirectional embeddings, overrides and isolates, which extend to an end that may never come. Plain direction marks,
+/// which writers of mixed text need, are not in the list.
 const TURNS: [char; 9] = [
     '\u{202a}', '\u{202b}', '\u{202c}', '\u{202d}', '\u{202e}', '\u{2066}', '\u{2067}', '\u{2068}',
     '\u{2069}',
 ];
 
-/// Whether a text has a character that turns the direction of the words around it.
+/// Returns `true` if the text contains a character that reverses the direction of surrounding text.
 #[must_use]
 pub fn turns(text: &str) -> bool {
     text.contains(TURNS)
 }
 
-/// Whether a character draws nothing by itself: joiners, marks of direction, fillers, selectors of a form.
+/// Returns `true` for characters without a glyph: joiners, direction marks, fillers, variation selectors.
 fn is_unseen(c: char) -> bool {
     matches!(c,
         '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
@@ -71,7 +70,7 @@ fn is_unseen(c: char) -> bool {
         | '\u{ffa0}' | '\u{e0000}'..='\u{e0fff}')
 }
 
-/// What is wrong with a name that filters take for something else: `label:none` asks for what has no label.
+/// Rejects names that are reserved words in filters: `label:none` selects records without a label.
 #[must_use]
 pub fn word_of_filters(field: &str, name: &str) -> Option<FieldError> {
     let is_word = ["none", "any"].iter().any(|word| name.eq_ignore_ascii_case(word));
@@ -79,7 +78,7 @@ pub fn word_of_filters(field: &str, name: &str) -> Option<FieldError> {
     is_word.then(|| FieldError::new(field, message))
 }
 
-/// At most `max` bytes of a text, cut at a character.
+/// At most `max` bytes of a text, cut at a character boundary.
 #[must_use]
 pub fn cut(text: &str, max: usize) -> &str {
     if text.len() <= max {
@@ -92,7 +91,7 @@ pub fn cut(text: &str, max: usize) -> &str {
     &text[..end]
 }
 
-/// The text of bytes; none when they are none. A cut may have gone through a character.
+/// Decodes UTF-8 text. Returns `None` for binary data. `is_cut` allows an incomplete last character.
 #[must_use]
 pub fn of_bytes(bytes: Vec<u8>, is_cut: bool) -> Option<String> {
     if bytes.contains(&0) {
@@ -113,7 +112,7 @@ pub fn of_bytes(bytes: Vec<u8>, is_cut: bool) -> Option<String> {
     }
 }
 
-/// At most `max` characters, with an ellipsis when something was left out.
+/// At most `max` characters, with an ellipsis if text was dropped.
 #[must_use]
 pub fn ellipsis(text: &str, max: usize) -> String {
     if text.chars().count() <= max {
@@ -125,7 +124,7 @@ pub fn ellipsis(text: &str, max: usize) -> String {
     out
 }
 
-/// The same with a capital letter first.
+/// The text with its first letter capitalised.
 #[must_use]
 pub fn capitalized(text: &str) -> String {
     let mut letters = text.chars();
@@ -142,8 +141,8 @@ pub fn listed(words: &[String]) -> String {
     }
 }
 
-/// What a panic said, without what it was about: the standard library quotes the text that was cut and the error that was
-/// unwrapped, and neither belongs into a log, an answer or a page.
+/// The message of a panic without quoted data. The standard library quotes the sliced text and the unwrapped error, and
+/// neither may appear in a log, response or page.
 #[must_use]
 pub fn panic_words(panic: &(dyn std::any::Any + Send)) -> String {
     const QUOTES: [&str; 4] = ["; it is inside", " of `", " slicing `", "\n"];
@@ -172,14 +171,14 @@ pub fn head_tail(text: &str, max: usize, marker: &str) -> String {
     format!("{head}{marker}{}", &text[start..])
 }
 
-/// The word that was probably meant, if one is near: at most a third of its letters differ.
+/// The closest known word, if at most a third of its letters differ.
 #[must_use]
 pub fn nearest<'k>(word: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
     let near = known.map(|one| (distance(word, one), one)).min()?;
     (near.0 * 3 <= near.1.chars().count()).then_some(near.1)
 }
 
-/// How many letters must be added, removed, replaced or swapped with the next one to make one word of the other.
+/// Edit distance: insertions, deletions, replacements and swaps of adjacent letters.
 #[must_use]
 pub fn distance(a: &str, b: &str) -> usize {
     let a: Vec<char> = a.chars().collect();

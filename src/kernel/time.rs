@@ -1,4 +1,4 @@
-//! Time: one clock for the process, milliseconds everywhere.
+//! Time: one clock per process, millisecond precision.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -6,21 +6,19 @@ use std::time::{Duration, Instant};
 
 pub use jiff::Timestamp;
 
-/// The only source of "now". Rounds to milliseconds, so that stored and live values compare equal.
+/// The only source of the current time. Rounds to milliseconds, so that stored and live values compare equal.
 pub trait Clock: Send + Sync {
-    /// This moment.
+    /// The current wall-clock time.
     fn now(&self) -> Timestamp;
-    /// This moment in milliseconds since 1970.
+    /// The current wall-clock time in milliseconds since 1970.
     fn now_ms(&self) -> i64 {
         self.now().as_millisecond()
     }
-    /// How much time has passed since some moment of this process. It goes on evenly, whatever becomes of
-    /// [`Clock::now`]: what is measured by it is neither shortened nor made longer by a clock that is put
-    /// right.
+    /// Monotonic time since an arbitrary moment in this process. Adjusting [`Clock::now`] does not affect it.
     fn passed(&self) -> Duration;
 }
 
-/// The machine's clock.
+/// The system clock.
 pub struct SystemClock;
 
 impl Clock for SystemClock {
@@ -35,26 +33,26 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that tests move.
+/// A clock controlled by tests.
 pub struct ManualClock {
     now: AtomicI64,
     passed: AtomicI64,
 }
 
 impl ManualClock {
-    /// Starts at a moment.
+    /// Starts at `start`.
     #[must_use]
     pub fn at(start: Timestamp) -> Self {
         Self { now: AtomicI64::new(start.as_millisecond()), passed: AtomicI64::new(0) }
     }
 
-    /// Lets so many milliseconds pass; with a negative number it is set back.
+    /// Advances the clock by `ms`. A negative number sets the wall clock back.
     pub fn advance_ms(&self, ms: i64) {
         self.passed.fetch_add(ms.max(0), Ordering::SeqCst);
         self.jump_ms(ms);
     }
 
-    /// Is put forward or back by milliseconds, in no time.
+    /// Sets the wall clock forward or back without letting time pass.
     pub fn jump_ms(&self, ms: i64) {
         self.now.fetch_add(ms, Ordering::SeqCst);
     }
@@ -70,13 +68,13 @@ impl Clock for ManualClock {
     }
 }
 
-/// A moment from milliseconds since 1970; what lies outside of jiff's range is cut to it.
+/// Converts milliseconds since 1970, clamped to jiff's range.
 #[must_use]
 pub fn from_ms(ms: i64) -> Timestamp {
     Timestamp::from_millisecond(ms).unwrap_or(if ms < 0 { Timestamp::MIN } else { Timestamp::MAX })
 }
 
-/// A moment by the clock of a zone, as RFC 3339 writes it: `2026-11-20T09:00:00+01:00`.
+/// Local time in a zone in RFC 3339: `2026-11-20T09:00:00+01:00`.
 #[must_use]
 pub fn local_text(at: Timestamp, zone: &jiff::tz::TimeZone) -> String {
     at.to_zoned(zone.clone()).strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()

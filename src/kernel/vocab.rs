@@ -1,11 +1,12 @@
-//! Closed vocabularies that appear in records and events. Stored by position: only ever appended.
+//! Closed vocabularies used in records and events. Values are stored by position: append only.
 
 use serde::{Deserialize, Serialize};
 
 use super::id::{AccountId, AgentId};
 use super::time::Timestamp;
 
-/// A closed list of words with one spelling for the wire, forms and templates; stored by position, so only ever appended.
+/// Defines a closed list of words with one spelling for wire format, forms and templates. Stored by position: append
+/// only.
 #[macro_export]
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $word:literal, $label:literal;)+ }) => {
@@ -15,20 +16,20 @@ macro_rules! words {
         pub enum $name { $($(#[$vdoc])* $variant,)+ }
 
         impl $name {
-            /// Every value, in order.
+            /// All values, in order.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
-            /// The words on the wire, in order.
+            /// The wire words, in order.
             pub const WORDS: &'static [&'static str] = &[$($word,)+];
-            /// The words for people, in order.
+            /// The display labels, in order.
             pub const LABELS: &'static [&'static str] = &[$($label,)+];
 
-            /// The word on the wire.
+            /// Wire word.
             #[must_use]
             pub fn word(self) -> &'static str {
                 match self { $(Self::$variant => $word,)+ }
             }
 
-            /// The word for people.
+            /// Display label.
             #[must_use]
             pub fn label(self) -> &'static str {
                 match self { $(Self::$variant => $label,)+ }
@@ -110,13 +111,13 @@ pub use schedule::{CadenceKind, MissedPolicy};
 pub use talk::{DropPolicy, Placed, QueueMode, Verbosity};
 pub use trust::{AccessDecision, ApprovalAnswer, Risk, TrustMode, WheelAct};
 
-/// A word that is not in the list.
+/// A word that is not in the vocabulary.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("\"{word}\" is not one of: {known}")]
 pub struct UnknownWord {
-    /// What was given.
+    /// The given word.
     pub word: String,
-    /// What there is.
+    /// The known words.
     pub known: String,
 }
 
@@ -139,7 +140,7 @@ words! {
 }
 
 impl TaskStatus {
-    /// Whether work may still happen.
+    /// Returns `true` while the task is neither done nor given up.
     #[must_use]
     pub fn is_open(self) -> bool {
         matches!(self, Self::Todo | Self::InProgress | Self::Blocked)
@@ -353,7 +354,7 @@ words! {
 }
 
 impl ItemState {
-    /// The state that answers show: failed work has one name, however often it was tried.
+    /// The state shown in responses. Failed work is `Failed` however often it was retried.
     #[must_use]
     pub fn shown(self) -> Self {
         if self == Self::DeadLetter { Self::Failed } else { self }
@@ -512,19 +513,19 @@ words! {
     }
 }
 
-/// Who a task is for.
+/// The assignee of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Assignee {
     /// A member.
     Person(AccountId),
     /// An agent.
     Agent(AgentId),
-    /// The program.
+    /// HQ itself.
     System,
 }
 
 impl Assignee {
-    /// The agent, if it is one.
+    /// The agent id, if the assignee is an agent.
     #[must_use]
     pub fn agent(self) -> Option<AgentId> {
         match self {
@@ -533,7 +534,7 @@ impl Assignee {
         }
     }
 
-    /// The person, if it is one.
+    /// The account id, if the assignee is a person.
     #[must_use]
     pub fn person(self) -> Option<AccountId> {
         match self {
@@ -546,40 +547,40 @@ impl Assignee {
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Outcome {
-    /// As it should.
+    /// Success.
     Done,
-    /// With a reason.
+    /// Failure.
     Failed {
-        /// A stable word: `provider`, `tool`, `agent`, …
+        /// Stable word: `provider`, `tool`, `agent`, …
         code: String,
-        /// For people.
+        /// Reason for people.
         reason: String,
     },
-    /// To go on later.
+    /// Suspended, to be resumed later.
     Snoozed {
-        /// When.
+        /// When to resume.
         until: Timestamp,
     },
-    /// A person stopped it; nobody when the person is unknown.
+    /// Stopped by a person.
     Stopped {
-        /// Who.
+        /// The person, if known.
         by: Option<AccountId>,
     },
-    /// The agent ended without saying what became of the work.
+    /// The agent ended without reporting an outcome.
     NoOutcome,
     /// A limit was reached.
     Limit {
-        /// Which: `calls`, `tools`, `time`, `cost`, `tokens`, `loop`.
+        /// Which limit: `calls`, `tools`, `time`, `cost`, `tokens` or `loop`.
         which: String,
     },
-    /// Too old to go on after a restart.
+    /// Too old to resume after a restart.
     Interrupted,
-    /// It crashed the program three times without a finished step.
+    /// The run crashed the program three times without completing a step.
     CrashLoop,
 }
 
 impl Outcome {
-    /// The word on the wire.
+    /// Wire word.
     #[must_use]
     pub fn word(&self) -> &'static str {
         match self {

@@ -1,4 +1,4 @@
-//! The JSON API of a noun: list, create, show, change, delete, and a route for each operation.
+//! The JSON API of a noun: list, create, show, change, delete, and a route per operation.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use crate::names;
 use crate::records::{self, PageRequest, Reader};
 use crate::{Deleted, Noun, On, Op, OpCx, Reply, Run, schema};
 
-/// Routes of a noun below `/api/v1`.
+/// Routes of a noun, relative to `/api/v1`.
 #[must_use]
 pub fn routes(noun: &'static Noun) -> Routes {
     let param = if noun.param.is_empty() { noun.entity.word } else { noun.param };
@@ -155,7 +155,7 @@ fn operate(noun: &'static Noun, op: &'static Op, cx: &Cx) -> Result<Response, Fa
     let prepared = prepare(noun, op, key.as_deref(), &values, &cx.ws)?;
     let reply = kept(cx, once, move |tx| {
         if let Some(key) = &key {
-            // It may have become somebody's own while the operation was prepared.
+            // It may have become another person's private record during the preparation.
             records::check(noun, tx, me, key)?;
         }
         let at = OpCx { noun, key: key.as_deref(), input: &values };
@@ -164,7 +164,7 @@ fn operate(noun: &'static Noun, op: &'static Op, cx: &Cx) -> Result<Response, Fa
     answer(noun, cx, reply, StatusCode::OK)
 }
 
-/// The first part of an operation that has one.
+/// Runs the first step of an operation, if it has one.
 pub(crate) fn prepare(
     noun: &'static Noun,
     op: &'static Op,
@@ -178,7 +178,7 @@ pub(crate) fn prepare(
     }
 }
 
-/// An operation in its transaction.
+/// Runs an operation in its transaction.
 pub(crate) fn run(
     op: &'static Op,
     at: &OpCx<'_>,
@@ -194,10 +194,10 @@ pub(crate) fn run(
     }
 }
 
-/// Answers of the kit are kept in another form than those of other routes.
+/// Replies of the kit are stored in another format than those of other routes.
 const KEPT: &str = "kit";
 
-/// Runs a write once for the key of its request.
+/// Runs a write once per idempotency key.
 fn kept(
     cx: &Cx,
     once: Once,
@@ -206,8 +206,8 @@ fn kept(
     Ok(cx.write(keyed(once).run(body))?)
 }
 
-/// What the first request with this key was answered. Asked before the record is looked for, which that request may have
-/// renamed or taken away, and before an operation is prepared, which may reach outside.
+/// The stored reply to an earlier request with this key. Checked before the record is looked up, which that request may
+/// have renamed or deleted, and before an operation is prepared, which may have external effects.
 fn answered(cx: &Cx, once: &Once) -> Result<Option<Reply>, Failure> {
     if !once.is_keyed() {
         return Ok(None);
@@ -219,7 +219,7 @@ fn keyed(once: Once) -> Once {
     if once.is_keyed() { once.also(KEPT) } else { once }
 }
 
-/// The fields of a JSON body.
+/// Parses the fields of a JSON body.
 fn values(fields: &'static [Field], cx: &Cx, mode: Mode) -> Result<Values, Failure> {
     let sent: Map<String, Value> = cx.json()?;
     Ok(cx.read(|read| names::values(fields, sent, mode, (read, reader(cx).me)))?)

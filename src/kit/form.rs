@@ -1,4 +1,4 @@
-//! Forms of a field table: the control of each field, and what a form sends.
+//! Forms generated from a field table: controls, and parsing of submitted values.
 
 use askama::Template;
 use askama::filters::HtmlSafe;
@@ -11,10 +11,10 @@ use web::cx::Cx;
 use web::emoji;
 use web::parts::Choice;
 
-/// The choice of a colour that is none of the twelve, and the field that holds it. A form has one colour.
+/// Value of the "other colour" choice, and name of the field that holds it. A form has at most one colour field.
 const OTHER: &str = "own";
 
-/// What a form holds: texts by the names of its controls.
+/// Form values by control name.
 pub(crate) type FormValues = Vec<(String, String)>;
 
 fn text_in<'t>(typed: &'t FormValues, name: &str) -> &'t str {
@@ -29,7 +29,7 @@ pub(crate) struct Control {
     name: &'static str,
     label: String,
     value: String,
-    /// What is typed beside the choices.
+    /// Value typed next to the choices.
     other: String,
     error: String,
     other_error: String,
@@ -41,32 +41,32 @@ pub(crate) struct Control {
 impl HtmlSafe for Control {}
 
 impl Control {
-    /// Whether something must be chosen and there is nothing to choose from.
+    /// Returns `true` if a choice is required but none exists.
     pub fn is_hopeless(&self) -> bool {
         self.kind == "select" && self.required && self.choices.is_empty()
     }
 }
 
-/// What controls choose from.
+/// Sources of choices.
 pub(crate) struct Offers<'o> {
-    /// Members and agents, with the present one.
+    /// Members and agents, with the current one selected.
     pub people: &'o dyn Fn(&str) -> Vec<Choice>,
     /// Records of a noun, by its word.
     pub records: &'o dyn Fn(&str, &str) -> Vec<Choice>,
 }
 
-/// The fields of a form: those that can be entered now.
+/// The fields of a form: those that accept input now.
 pub(crate) fn entered(
     fields: &'static [Field],
     is_new: bool,
 ) -> impl Iterator<Item = &'static Field> {
     let is_asked = move |field: &&Field| field.input.is_entered_when(is_new);
-    // A value with a schema of its own has no control: programs send it.
+    // A value with its own schema has no control. Only programs send it.
     let has_control = |field: &&Field| !matches!(field.input.kind, InputKind::Json(_));
     fields.iter().filter(is_asked).filter(has_control)
 }
 
-/// What a form shows of a record.
+/// The form values of a record.
 pub(crate) fn filled(
     fields: &'static [Field],
     record: &Values,
@@ -99,7 +99,7 @@ pub(crate) fn filled(
     typed
 }
 
-/// The controls of fields, with what was typed and what is wrong.
+/// The controls of fields, with submitted values and errors.
 pub(crate) fn controls(
     fields: &'static [Field],
     is_new: bool,
@@ -119,7 +119,7 @@ pub(crate) fn controls(
             InputKind::Flag => ("flag", Vec::new()),
             InputKind::Choice(words, labels) => {
                 let mut all = chosen(words, labels, &value);
-                // Without it, a browser would send the first one.
+                // Without an empty choice, a browser would submit the first one.
                 if value.is_empty() || input.optional {
                     all.insert(0, Choice::new("", "None", value.is_empty()));
                 }
@@ -165,7 +165,7 @@ fn chosen(words: &[&'static str], labels: &[&'static str], now: &str) -> Vec<Cho
     all.map(|(word, label)| Choice::new(*word, *label, *word == now)).collect()
 }
 
-/// The twelve colours; without one, the name decides.
+/// The twelve colours. Without a choice, the colour is derived from the name.
 fn hues(now: &str) -> Vec<Choice> {
     let by_name = now.is_empty().then(|| Choice::new("", "By its name", true));
     let named = Hue::ALL.iter();
@@ -173,7 +173,7 @@ fn hues(now: &str) -> Vec<Choice> {
     by_name.into_iter().chain(named).collect()
 }
 
-/// What a form sent, as a program would send it; what cannot be read is named.
+/// Converts submitted values to the JSON a program would send. The error names the unreadable field.
 pub(crate) fn sent(
     fields: &'static [Field],
     is_new: bool,
@@ -199,7 +199,7 @@ pub(crate) fn sent(
                 json!(day::in_field(field.key, text, now, Toward::Ahead)?)
             }
             InputKind::Moment => match text.trim().replace(' ', "T").parse::<DateTime>() {
-                // A moment without a zone is meant in that of the person.
+                // A time without a zone is in the person's time zone.
                 Ok(local) if !text.trim().is_empty() => {
                     let zoned = local.to_zoned(cx.who.time_zone());
                     zoned.map_or(json!(text), |zoned| json!(zoned.timestamp().to_string()))
@@ -213,7 +213,7 @@ pub(crate) fn sent(
             InputKind::Choice(..) | InputKind::Colour | InputKind::Hue | InputKind::Count(..)
         );
         let is_left_out = keeps && !field.input.optional && !field.input.required;
-        // Nothing was chosen: what is usual applies, or what was before.
+        // Without a choice, the default or the previous value applies.
         if !(value.is_null() && is_left_out) {
             values.insert(field.key.to_owned(), value);
         }

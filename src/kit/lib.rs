@@ -1,11 +1,11 @@
-//! One definition per act. A [`Noun`] is an [`Entity`] with its operations; from it follow API routes with their OpenAPI
-//! entries ([`api`]), tools of agents ([`tools`]), a settings page with list, form, history and buttons ([`pages`]), and
-//! the commands of `hq` (package `cli`).
+//! One definition per operation. A [`Noun`] is an [`Entity`] with its operations. API routes with OpenAPI entries
+//! ([`api`]), agent tools ([`tools`]), a settings page with list, form, history and buttons ([`pages`]), and the
+//! commands of `hq` (package `cli`) are derived from it.
 //!
-//! Rules stay plain functions over a transaction: checks in [`entity::Stored`], operations in [`Op::run`]. Nothing here
-//! knows a noun. `docs/extending.md` walks through a noun of 60 lines.
+//! Rules stay plain functions over a transaction: checks in [`entity::Stored`], operations in [`Op::run`]. The kit
+//! contains no noun-specific code. `docs/extending.md` walks through a noun of 60 lines.
 
-// Templates name what stands here by its full path.
+// Templates refer to this package by its full path.
 extern crate self as kit;
 
 mod api;
@@ -29,47 +29,46 @@ pub use api::routes as api;
 pub use pages::routes as pages;
 pub use tools::registry as tools;
 
-/// A noun with all that can be done with it.
+/// A noun with its operations.
 pub struct Noun {
     pub entity: &'static Entity,
-    /// Its word in addresses, in the plural: `labels`.
+    /// Plural word in URLs: `labels`.
     pub plural: &'static str,
-    /// The name of a record's part in its address; the word of the entity where it is empty.
+    /// Path parameter for a record; the entity's word if empty.
     pub param: &'static str,
-    /// What it is for, in a sentence: heading of its page, summary of its commands.
+    /// Description in one sentence: page heading and command summary.
     pub about: &'static str,
-    /// Which of create, change and delete people, programs and agents have.
+    /// Which of create, change and delete are available.
     pub acts: Acts,
-    /// The right to write.
+    /// Capability to write.
     pub write: Can,
-    /// The key that a name means, where that is not a record's title in any case.
+    /// Resolves a name to a key. By default, titles are compared case-insensitively.
     pub find: Option<Find>,
-    /// The index in whose order records are listed; that of their keys without one.
+    /// Index that determines the list order; key order if `None`.
     pub order: Option<Index>,
-    /// Whether lists come in pages of `limit` records; without, they come whole.
+    /// Whether lists are paged by `limit`. If not, they are returned whole.
     pub paged: bool,
-    /// Which records a list has, where that is asked for; it comes whole then.
+    /// Custom record selection. The list is then returned whole.
     pub select: Option<Select>,
-    /// Fields that are computed from other records.
+    /// Fields computed from other records.
     pub extra: Option<Extra>,
-    /// What the API answers when a record is deleted.
+    /// API response to a deletion.
     pub deleted: Deleted,
-    /// Operations beside create, change and delete.
+    /// Operations besides create, change and delete.
     pub ops: &'static [Op],
-    /// Whether `hq` has commands for it.
+    /// Whether `hq` has commands for the noun.
     pub commands: bool,
-    /// What agents have of it.
+    /// Agent tools.
     pub tools: Tools,
-    /// Its page in the settings.
+    /// Settings page.
     pub page: Option<Page>,
 }
 
-/// Finds the key of the record that a name means.
+/// Resolves a name to a record key.
 pub type Find = fn(&dyn Read, &str) -> Result<Option<Vec<u8>>, StoreError>;
 
 impl Noun {
-    /// A noun of this entity: created, changed and deleted by whoever may write, listed in pages, without tools and
-    /// without a page.
+    /// A noun with defaults: all writes for holders of the write capability, paged lists, no tools, no page.
     #[must_use]
     pub const fn of(entity: &'static Entity, plural: &'static str, about: &'static str) -> Self {
         Self {
@@ -92,20 +91,20 @@ impl Noun {
         }
     }
 
-    /// Whether its lists come in pages.
+    /// Returns `true` if lists are paged.
     #[must_use]
     pub fn is_paged(&self) -> bool {
         self.paged && self.select.is_none()
     }
 
-    /// The operation with this name.
+    /// Finds an operation by name.
     #[must_use]
     pub fn op(&self, name: &str) -> Option<&'static Op> {
         self.ops.iter().find(|op| op.name == name)
     }
 }
 
-/// Which of the usual acts a noun has.
+/// Which of the standard writes a noun has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Acts {
     pub create: bool,
@@ -114,57 +113,56 @@ pub struct Acts {
 }
 
 impl Acts {
-    /// All of them.
     pub const ALL: Self = Self { create: true, change: true, delete: true };
-    /// None: it is read.
+    /// Read-only.
     pub const NONE: Self = Self { create: false, change: false, delete: false };
 }
 
-/// What the API answers when a record is deleted.
+/// API response to a deletion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Deleted {
-    /// The record as it was.
+    /// The deleted record.
     Record,
-    /// Nothing: 204.
+    /// 204 without a body.
     Nothing,
 }
 
-/// A choice of records, with parameters.
+/// A custom record selection with parameters.
 #[derive(Clone, Copy)]
 pub struct Select {
-    /// Its parameters behind the question mark.
+    /// Query parameters.
     pub params: &'static [Field],
-    /// The keys of the records, in their order. Somebody's own are left out behind this.
+    /// The keys of the records, in order. Private records of others are filtered out afterwards.
     pub keys: SelectKeys,
 }
 
-/// Finds the keys of the records that fit some parameters.
+/// Selects record keys by parameters.
 pub type SelectKeys = fn(&dyn Read, &Values) -> Result<Vec<Vec<u8>>, Error>;
 
 /// Computed fields of a noun.
 #[derive(Clone, Copy)]
 pub struct Extra {
-    /// The JSON schema of each, by its name.
+    /// JSON schema per field name.
     pub schema: fn() -> Fields,
-    /// Reads what they need, once for a whole list.
+    /// Reads shared data once for a whole list.
     pub prepare: Prepare,
-    /// Whether only lists have them.
+    /// Whether only lists have these fields.
     pub in_lists: bool,
 }
 
-/// Reads what the computed fields of a list need.
+/// Reads the data that the computed fields of a list need.
 pub type Prepare = for<'r> fn(&'r dyn Read) -> Result<ExtraOf<'r>, StoreError>;
 
 /// The computed fields of one record.
 pub type ExtraOf<'r> = Box<dyn Fn(&Fields) -> Result<Fields, StoreError> + 'r>;
 
-/// What agents have of a noun: a tool to list it and one to save it, each if it says something.
+/// Agent tools of a noun. A tool exists if its description is not empty.
 #[derive(Clone, Copy)]
 pub struct Tools {
     pub group: tool::Group,
-    /// What `<word>_list` is for; empty for none.
+    /// Description of `<word>_list`; empty for none.
     pub list: &'static str,
-    /// What `<word>_save` is for; empty for none.
+    /// Description of `<word>_save`; empty for none.
     pub save: &'static str,
 }
 
@@ -173,36 +171,34 @@ impl Tools {
     pub const NONE: Self = Self { group: tool::Group::Work, list: "", save: "" };
 }
 
-/// The page of a noun in the settings, at `settings/<plural>`.
+/// Settings page of a noun, at `settings/<plural>`.
 #[derive(Clone, Copy)]
 pub struct Page {
-    /// Its heading.
     pub title: &'static str,
-    /// A row of its list.
+    /// Renders a row of the list.
     pub row: fn(&Fields) -> Row,
-    /// The tables beside its own whose changes renew the list.
+    /// Additional tables whose changes refresh the list.
     pub live: fn() -> Vec<&'static str>,
-    /// What deleting a record does, for the question before it.
+    /// The effect of a deletion, for the confirmation.
     pub delete: &'static str,
 }
 
-/// A record in the list of its page.
+/// A row in the list of a settings page.
 #[derive(Clone, Debug, Default)]
 pub struct Row {
-    /// Its name.
     pub name: String,
-    /// The colour of its name, drawn as a chip; empty for plain text.
+    /// Chip colour of the name; empty for plain text.
     pub colour: String,
-    /// A line about it.
+    /// A line of description.
     pub about: String,
-    /// A state with its tone, such as `("Paused", "warn")`.
+    /// Status with its tone, such as `("Paused", "warn")`.
     pub state: Option<(&'static str, &'static str)>,
-    /// What belongs to it: words, and a path below the workspace or nothing.
+    /// Related items: text, and a path relative to the workspace or empty.
     pub marks: Vec<(String, String)>,
 }
 
 impl Row {
-    /// A row of a record with a name and perhaps a description.
+    /// A row with the record's name and description.
     #[must_use]
     pub fn plain(record: &Fields) -> Self {
         Self {
@@ -213,7 +209,7 @@ impl Row {
     }
 }
 
-/// What an operation is done with.
+/// The target of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum On {
     /// The noun as a whole: `POST /api/v1/labels/<op>`.
@@ -222,64 +218,64 @@ pub enum On {
     One,
 }
 
-/// An operation beside create, change and delete.
+/// An operation besides create, change and delete.
 pub struct Op {
-    /// Its word in addresses and commands: `merge`.
+    /// Word in URLs and commands: `merge`.
     pub name: &'static str,
     pub on: On,
     pub can: Can,
-    /// What it does to the workspace or outside of it: what permissions decide by.
+    /// Effect on the workspace or external systems. Permissions depend on it.
     pub effect: tool::Effect,
-    /// What it does, in a sentence without a full stop.
+    /// Description in one sentence without a full stop.
     pub about: &'static str,
-    /// The words on its button.
+    /// Button label.
     pub verb: &'static str,
-    /// The words of the page when it is done, before the name of the record that it answers: `Merged into`.
+    /// Success message, followed by the name of the returned record: `Merged into`.
     pub done: &'static str,
-    /// What the page asks before it; empty asks nothing.
+    /// Confirmation question; empty for none.
     pub confirm: &'static str,
-    /// The fields that it takes.
+    /// Input fields.
     pub input: &'static [Field],
-    /// What it answers.
+    /// Type of the response.
     pub answers: Answers,
-    /// Whether agents have it, as `<word>_<name>`.
+    /// Whether agents have the operation as the tool `<word>_<name>`.
     pub tool: bool,
     pub run: Run,
 }
 
-/// The form of an operation's answer.
+/// Type of an operation's response.
 #[derive(Clone, Copy)]
 pub enum Answers {
     /// A record of the noun.
     Record,
-    /// JSON of this schema.
+    /// JSON with this schema.
     Json(fn() -> Value),
-    /// Nothing: 204.
+    /// 204 without a body.
     Empty,
 }
 
-/// How an operation is run.
+/// How an operation runs.
 #[derive(Clone, Copy)]
 pub enum Run {
     /// In one transaction.
     Write(fn(&OpCx<'_>, &mut WriteTx<'_>) -> Result<Reply, Error>),
-    /// First outside of a transaction, for what needs randomness, keys, files or the network; then in one. The first
-    /// part may block and may run twice.
+    /// In two steps: first without a transaction, for randomness, keys, files or network access; then in a transaction.
+    /// The first step may block and may run twice.
     Prepared(
         fn(&OpCx<'_>, &app::Ws) -> Result<Prepared, Error>,
         fn(&OpCx<'_>, &mut WriteTx<'_>, Prepared) -> Result<Reply, Error>,
     ),
 }
 
-/// What the first part of an operation hands to its second.
+/// Data passed from the first step of an operation to the second.
 pub type Prepared = Box<dyn Any + Send>;
 
-/// Where an operation is run.
+/// Context of an operation.
 pub struct OpCx<'c> {
     pub noun: &'static Noun,
-    /// The key of the record, of an operation on one.
+    /// Key of the record; `None` for operations on the whole noun.
     pub key: Option<&'c [u8]>,
-    /// The values of its fields.
+    /// Input values.
     pub input: &'c Values,
 }
 
@@ -287,7 +283,7 @@ impl OpCx<'_> {
     /// The key of the record.
     ///
     /// # Errors
-    /// Of an operation on all.
+    /// If the operation is on the whole noun.
     pub fn key(&self) -> Result<&[u8], Error> {
         self.key.ok_or_else(|| self.noun.entity.not_found(""))
     }
@@ -295,7 +291,7 @@ impl OpCx<'_> {
     /// The id of the record.
     ///
     /// # Errors
-    /// Of an operation on all, or of another kind of record.
+    /// If the operation is on the whole noun, or the id type does not match.
     pub fn id<I: kernel::key::Key>(&self) -> Result<I, Error> {
         kernel::key::decode(self.key()?).ok_or_else(|| self.noun.entity.not_found(""))
     }
@@ -303,17 +299,17 @@ impl OpCx<'_> {
     /// The record.
     ///
     /// # Errors
-    /// When it is gone.
+    /// If it was deleted.
     pub fn record<R: store::Record>(&self, read: &dyn Read) -> Result<R, Error> {
         let row = read.raw_get(self.noun.entity.table, self.key()?)?;
         let record = row.as_deref().and_then(entity::typed::<R>);
         record.ok_or_else(|| self.noun.entity.not_found(""))
     }
 
-    /// Changes fields of the record, with the checks of its noun, and answers it.
+    /// Changes fields of the record with the noun's checks, and returns it.
     ///
     /// # Errors
-    /// What the checks refuse.
+    /// Rejections by the checks.
     pub fn change<const N: usize>(
         &self,
         tx: &mut WriteTx<'_>,
@@ -324,33 +320,33 @@ impl OpCx<'_> {
         Ok(Reply::Record(self.key()?.to_vec()))
     }
 
-    /// A whole number of the input; 0 when it was not sent.
+    /// An integer of the input; 0 if absent.
     #[must_use]
     pub fn count(&self, key: &str) -> i64 {
         self.input.get(key).and_then(Value::as_i64).unwrap_or(0)
     }
 
-    /// A text of the input; empty when it was not sent.
+    /// A text of the input; empty if absent.
     #[must_use]
     pub fn text(&self, key: &str) -> &str {
         entity::text_of(self.input, key)
     }
 
-    /// A yes or no of the input; no when it was not sent.
+    /// A boolean of the input; `false` if absent.
     #[must_use]
     pub fn flag(&self, key: &str) -> bool {
         self.input.get(key).and_then(Value::as_bool).unwrap_or(false)
     }
 }
 
-/// What an operation answers. Kept for 24 hours under the key of its request.
+/// Reply of an operation. Stored for 24 hours under the request's idempotency key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Reply {
-    /// The record with this key, as it is after the transaction.
+    /// The record with this key, in its state after the transaction.
     Record(Vec<u8>),
     /// This JSON.
     Json(String),
-    /// Nothing: 204.
+    /// 204 without a body.
     Empty,
 }
 
@@ -361,7 +357,7 @@ impl Reply {
         Self::Record(kernel::key::KeyBuf::of(id).into_bytes())
     }
 
-    /// Any value.
+    /// Any JSON value.
     #[must_use]
     pub fn json(value: &Value) -> Self {
         Self::Json(value.to_string())

@@ -1,4 +1,4 @@
-//! Names of people and agents in fields.
+//! Resolves people and agents in fields.
 
 use entity::{Mode, Names, NoNames, Target, Values, read_input};
 use features::tasks::queries::people::People;
@@ -7,14 +7,14 @@ use serde_json::{Map, Value};
 use store::{Read, StoreError};
 use uuid::Uuid;
 
-/// Everybody whom a field may name, read from one snapshot.
+/// All people and agents, read from one snapshot.
 struct Known {
     people: People,
     me: Assignee,
 }
 
 impl Known {
-    /// Reads everybody. `me` is who is meant by "me".
+    /// Reads all people and agents. `me` is what "me" refers to.
     fn read(read: &dyn Read, me: Assignee) -> Result<Self, StoreError> {
         Ok(Self { people: People::read(read)?, me })
     }
@@ -50,7 +50,7 @@ fn is_person(field: &entity::Field) -> bool {
     matches!(field.input.kind, entity::InputKind::Person)
 }
 
-/// The names that some fields need.
+/// The name resolver that the fields need.
 pub(crate) fn for_fields(
     fields: &[entity::Field],
     read: &dyn Read,
@@ -62,7 +62,7 @@ pub(crate) fn for_fields(
     }
 }
 
-/// Reads what was sent for some fields.
+/// Parses sent values of fields.
 ///
 /// # Errors
 /// Those of [`read_input`].

@@ -1,4 +1,4 @@
-//! The page of a noun in the settings: its list, one form to create or change a record, and a form for each operation.
+//! The settings page of a noun: its list, one form to create or change a record, and a form per operation.
 
 use askama::Template;
 use axum::response::Response;
@@ -23,10 +23,10 @@ use crate::names::{self, for_fields};
 use crate::records::{self, PageRequest, Reader};
 use crate::{Noun, On, Op, OpCx, Page, Reply, Row, api, registry};
 
-/// How many rows a page shows.
+/// Maximum number of rows.
 const ROWS: usize = 200;
 
-/// Routes of a noun's page below the workspace; none where it has no page.
+/// Routes of a noun's page, relative to the workspace; empty if it has no page.
 #[must_use]
 pub fn routes(noun: &'static Noun) -> Routes {
     let Some(page) = noun.page.as_ref() else { return Routes::new() };
@@ -55,9 +55,9 @@ pub fn routes(noun: &'static Noun) -> Routes {
 
 struct RowLine {
     row: Row,
-    /// Where its form is; empty for whoever may not change it.
+    /// Form URL; empty without the right to change the record.
     edit: String,
-    /// Where it is deleted; empty for whoever may not.
+    /// Deletion URL; empty without the right to delete the record.
     delete: String,
 }
 
@@ -71,17 +71,17 @@ struct OpForm {
 
 struct Form {
     action: String,
-    /// The name of the record that it changes; empty for a new one.
+    /// Title of the edited record; empty for a new one.
     changes: String,
     rev: String,
     is_open: bool,
-    /// Whether the record's own fields can be saved; else there are only its operations.
+    /// Whether the record's own fields can be saved. If not, only its operations are available.
     may_save: bool,
     summary: String,
     since: EditConflict,
     controls: Vec<Control>,
     ops: Vec<OpForm>,
-    /// Where the history of the record is; empty for a new one.
+    /// URL of the record's history; empty for a new record.
     history: String,
 }
 
@@ -89,7 +89,7 @@ struct Form {
 #[template(path = "kit/page.html")]
 struct NounPage {
     shell: Shell,
-    /// The word of the settings' menu.
+    /// Word in the settings menu.
     here: &'static str,
     here_url: String,
     plural: &'static str,
@@ -107,14 +107,14 @@ struct NounPage {
 
 web::region!(NounPage, as_rows, NounRows, "kit/rows.html");
 
-/// What the forms of a page hold, and what is wrong with it.
+/// State of the page's forms, with errors.
 #[derive(Default)]
 struct State {
-    /// The record that is changed.
+    /// Key of the edited record.
     key: Option<Vec<u8>>,
-    /// What was typed; none shows the record as it is.
+    /// Submitted values; `None` shows the stored record.
     typed: Option<FormValues>,
-    /// The operation whose form was sent; none for the record's own.
+    /// The submitted operation; `None` for the record's own form.
     op: Option<&'static str>,
     rev: String,
     wrong: Vec<FieldError>,
@@ -132,7 +132,7 @@ fn reader(cx: &Cx) -> Reader {
 
 fn list(noun: &'static Noun, page: &'static Page, cx: &Cx) -> Result<Response, Failure> {
     let asked = cx.query("edit").unwrap_or_default();
-    // ok: a record that is gone leaves the form for a new one.
+    // ok: for a deleted record, the form for a new one is shown.
     let key = cx.read(|read| records::find(noun, read, reader(cx), &asked)).ok();
     let drawn = draw(noun, page, cx, State { key, ..State::default() })?;
     Ok(match cx.hx.is_partial() {
@@ -216,7 +216,7 @@ fn view(
     })
 }
 
-/// A record as it is stored, with its computed fields.
+/// A stored record with its computed fields.
 fn full(shown: &records::Shown) -> Fields {
     let mut all = shown.record.clone();
     for (name, value) in &shown.fields {
@@ -280,7 +280,7 @@ fn own_form(
     })
 }
 
-/// The usual values of a new record, as far as its form shows them.
+/// Default values of a new record's form.
 fn blank(noun: &Noun) -> FormValues {
     let usual = |field: &entity::Field| match field.input.usual {
         "" => None,
@@ -306,7 +306,7 @@ fn op_forms(
         let typed = state.typed.clone().filter(|_| was_sent).unwrap_or_default();
         let wrong: &[FieldError] = if was_sent { &state.wrong } else { &[] };
         let controls = form::controls(op.input, true, &typed, wrong, &offers);
-        // Nothing to choose from: the operation has no record to be done with.
+        // Without a choice for a required field, the operation is not applicable.
         if controls.iter().any(Control::is_hopeless) {
             continue;
         }
@@ -325,14 +325,14 @@ fn op_forms(
 }
 
 fn choices_of_people(read: &dyn Read, now: &str, cx: &Cx) -> Vec<Choice> {
-    // ok: people who cannot be read are not offered; sending the form says why.
+    // ok: unreadable people are not offered; submitting the form reports the error.
     let Ok(people) = People::read(read) else { return Vec::new() };
-    // ok: a name that is not known chooses nobody; sending the form says what is wrong with it.
+    // ok: an unknown name selects nobody; submitting the form reports the error.
     let who = people.find(now, Assignee::Person(cx.who.account)).ok().flatten();
     people.choices(who, cx.who.account)
 }
 
-/// The records of a noun, but for the one whose form it is.
+/// The records of a noun, except the edited one.
 fn choices_of_records(
     word: &str,
     now: &str,
@@ -343,7 +343,7 @@ fn choices_of_records(
     let Some(noun) = registry::all().find(|noun| noun.entity.word == word) else {
         return Vec::new();
     };
-    // ok: records that cannot be read are not offered; sending the form says why.
+    // ok: unreadable records are not offered; submitting the form reports the error.
     let Ok(all) = records::list(noun, read, reader(cx), &PageRequest::default()) else {
         return Vec::new();
     };
@@ -356,7 +356,7 @@ fn choices_of_records(
     others.map(choice).collect()
 }
 
-/// Creates or changes a record; a refused form comes back with what was typed.
+/// Creates or changes a record. A rejected form is redisplayed with the submitted values.
 fn save(
     noun: &'static Noun,
     page: &'static Page,
@@ -421,7 +421,7 @@ fn go_home(noun: &Noun, cx: &Cx, words: &str) -> Response {
     flash::say(&cx.app, Flash::ok(words.to_owned()), cx.hx.go_to(&place(noun, cx)))
 }
 
-/// The page with what was typed and what is wrong with it.
+/// The page with submitted values and errors.
 fn refused(
     noun: &'static Noun,
     page: &'static Page,
@@ -442,7 +442,7 @@ fn refused(
     state.wrong = error.fields();
     let fields = state.op.and_then(|name| noun.op(name)).map_or(noun.entity.fields, |op| op.input);
     let has_field = |wrong: &FieldError| fields.iter().any(|field| field.key == wrong.field);
-    // What no field of the form shows is said above it.
+    // Errors of fields that the form does not show appear above it.
     if !state.wrong.iter().any(has_field) && !state.since.is_told() {
         state.summary = web::form::sentence(&error.to_string());
     }
@@ -477,7 +477,7 @@ fn operate(
     let at = key.clone();
     let me = reader(cx);
     let run = || -> Result<(Reply, String), Error> {
-        // A form that is sent twice reaches outside once.
+        // A form submitted twice has its external effect once.
         if let Some(done) = cx.read(|read| once.answered::<(Reply, String)>(read))? {
             return Ok(done);
         }
@@ -506,7 +506,7 @@ fn operate(
     }
 }
 
-/// What a page says of an operation that is done.
+/// The page's message after an operation.
 fn message(op: &Op, reply: &Reply, title: &str) -> String {
     match reply {
         Reply::Json(text) => match serde_json::from_str::<Value>(text) {

@@ -1,4 +1,4 @@
-//! Reads of a noun's records as programs see them, and what an id or a name means.
+//! Reads a noun's records for the API and tools, and resolves ids and names.
 
 use std::ops::ControlFlow;
 
@@ -9,7 +9,7 @@ use store::{Range, Read, StoreError, codec};
 use crate::names::for_fields;
 use crate::{ExtraOf, Noun};
 
-/// Who reads: whose own records are seen, and who is meant by "me".
+/// The reader, who determines which private records are visible and what "me" means.
 #[derive(Clone, Copy)]
 pub(crate) struct Reader {
     pub account: Option<AccountId>,
@@ -17,33 +17,32 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
-    /// A person.
     pub fn person(account: AccountId) -> Self {
         Self { account: Some(account), me: Assignee::Person(account) }
     }
 
-    /// An agent: it sees what nobody keeps for themselves.
+    /// An agent. It sees no private records.
     pub fn agent(agent: kernel::AgentId) -> Self {
         Self { account: None, me: Assignee::Agent(agent) }
     }
 
-    /// Whether a stored row is everybody's or this reader's own.
+    /// Returns `true` if the row is shared or the reader's own.
     fn may_see(&self, noun: &Noun, row: &[u8]) -> bool {
         noun.entity.owner(row).is_none_or(|owner| Some(owner) == self.account)
     }
 }
 
-/// One record for programs, with its revision.
+/// A record with its revision.
 pub(crate) struct Shown {
     pub key: Vec<u8>,
     pub rev: u64,
-    /// As it is stored.
+    /// As stored.
     pub record: Fields,
-    /// As programs see it.
+    /// As shown in the API.
     pub fields: Fields,
 }
 
-/// Draws records of a noun for one reader.
+/// Renders records of a noun for one reader.
 pub(crate) struct Show<'r> {
     noun: &'static Noun,
     names: Box<dyn Names>,
@@ -51,7 +50,7 @@ pub(crate) struct Show<'r> {
 }
 
 impl<'r> Show<'r> {
-    /// Reads what rows of a noun need.
+    /// Reads the data that rows of the noun need.
     pub fn new(
         noun: &'static Noun,
         read: &'r dyn Read,
@@ -75,7 +74,7 @@ impl<'r> Show<'r> {
     }
 }
 
-/// A record by its key, as this reader may see it.
+/// Reads a record by key, if the reader may see it.
 pub(crate) fn one(
     noun: &'static Noun,
     read: &dyn Read,
@@ -87,7 +86,7 @@ pub(crate) fn one(
     Ok(Show::new(noun, read, reader, false)?.row(key.to_vec(), &row)?)
 }
 
-/// The title of a record; empty when it is gone.
+/// The title of a record; empty if it was deleted.
 pub(crate) fn title(noun: &Noun, read: &dyn Read, key: &[u8]) -> Result<String, StoreError> {
     let record = noun.entity.get(read, key)?;
     Ok(record.map(|record| (noun.entity.title)(&record)).unwrap_or_default())
@@ -96,24 +95,24 @@ pub(crate) fn title(noun: &Noun, read: &dyn Read, key: &[u8]) -> Result<String, 
 /// A page of a list.
 pub(crate) struct Listed {
     pub items: Vec<Shown>,
-    /// The cursor of the next page.
+    /// Cursor of the next page.
     pub next: Option<String>,
 }
 
-/// What a list is asked for.
+/// Parameters of a list request.
 #[derive(Default)]
 pub(crate) struct PageRequest<'a> {
-    /// The cursor that it goes on behind.
+    /// Cursor of the last record of the previous page.
     pub after: Option<&'a str>,
-    /// Words that the texts of records have.
+    /// Search words.
     pub words: &'a str,
-    /// The most records; 0 for all.
+    /// Maximum number of records; 0 for all.
     pub limit: usize,
     /// The parameters of [`crate::Select`].
     pub params: Values,
 }
 
-/// Records in the order of the noun.
+/// Records in the noun's order.
 pub(crate) fn list(
     noun: &'static Noun,
     read: &dyn Read,
@@ -129,7 +128,7 @@ pub(crate) fn list(
             keys.into_iter().map(|key| (Vec::new(), key)).collect()
         }
         None => {
-            // Words and somebody's own are looked for behind this, so that all places may be needed.
+            // Search and ownership filters apply afterwards, so all positions may be needed.
             let is_all = words.is_empty() && noun.entity.own.is_none();
             places(noun, read, asked.after, if is_all { limit } else { usize::MAX })?
         }
@@ -154,10 +153,10 @@ pub(crate) fn list(
     Ok(Listed { items, next })
 }
 
-/// The place of a record in the order of a list, and its key.
+/// The position of a record in the list order, and its key.
 type Place = (Vec<u8>, Vec<u8>);
 
-/// The places of records behind a cursor with their keys, one more than `limit`.
+/// Up to `limit` + 1 record positions after a cursor.
 fn places(
     noun: &'static Noun,
     read: &dyn Read,
@@ -192,10 +191,10 @@ fn has_words(fields: &Fields, words: &[String]) -> bool {
     words.iter().all(|word| text.contains(word))
 }
 
-/// The key of the record that an id or a name means.
+/// Resolves an id or a name to a record key.
 ///
 /// # Errors
-/// When there is none that this reader may see.
+/// If no visible record matches.
 pub(crate) fn find(
     noun: &'static Noun,
     read: &dyn Read,
@@ -216,10 +215,10 @@ pub(crate) fn find(
     Ok(key)
 }
 
-/// Refuses a record that is not there, or not for this reader.
+/// Rejects a record that does not exist or is not visible to the reader.
 ///
 /// # Errors
-/// When it is not.
+/// If it does not exist or is not visible.
 pub(crate) fn check(
     noun: &'static Noun,
     read: &dyn Read,
@@ -232,8 +231,8 @@ pub(crate) fn check(
     }
 }
 
-/// The key of the first record with this title, in any case, that the reader may see. A noun with many records has a
-/// `find` of its own.
+/// The key of the first visible record with this title, case-insensitively. A noun with many records sets its own
+/// `find`.
 fn called(
     noun: &'static Noun,
     read: &dyn Read,

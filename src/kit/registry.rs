@@ -1,4 +1,4 @@
-//! The nouns of the process that are made with the kit.
+//! The process-wide list of nouns made with the kit.
 
 use std::sync::OnceLock;
 
@@ -6,7 +6,7 @@ use crate::Noun;
 
 static ALL: OnceLock<&'static [&'static Noun]> = OnceLock::new();
 
-/// Sets the nouns; only the first call counts.
+/// Sets the nouns. Only the first call has an effect.
 pub fn install(nouns: &'static [&'static Noun]) {
     // ok: a second call comes from a second server in the same process, with the same list.
     let _ = ALL.set(nouns);
@@ -17,7 +17,7 @@ pub fn all() -> impl Iterator<Item = &'static Noun> + Clone {
     ALL.get().copied().unwrap_or_default().iter().copied()
 }
 
-/// The pages of the settings that nouns have: word in addresses, and title.
+/// Settings pages of nouns: URL word and title.
 pub fn pages() -> impl Iterator<Item = (&'static str, &'static str)> {
     all().filter_map(|noun| Some((noun.plural, noun.page?.title)))
 }

@@ -1,4 +1,4 @@
-//! JSON schemas of a noun, for OpenAPI and for tools.
+//! JSON schemas of a noun, for OpenAPI and tools.
 
 use entity::Field;
 use serde_json::{Map, Value, json};
@@ -6,16 +6,16 @@ use web::routes::Doc;
 
 use crate::{Answers, Deleted, Noun, Op};
 
-/// What a schema is for.
+/// Purpose of a schema.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum For {
-    /// A new record, or an operation.
+    /// Create a record, or run an operation.
     Create,
-    /// A change: nothing is required, and `null` empties.
+    /// Change a record: nothing is required, and `null` clears a field.
     Change,
 }
 
-/// The body of a request with these fields.
+/// Request body with these fields.
 pub(crate) fn body(fields: &'static [Field], purpose: For) -> Value {
     let (mut properties, mut required) = (Map::new(), Vec::new());
     let is_new = purpose == For::Create;
@@ -41,7 +41,7 @@ fn object(properties: Map<String, Value>, required: &[&str], is_closed: bool) ->
     object
 }
 
-/// A record of a noun; in a list with the fields that only lists have.
+/// A record of the noun. Lists may have additional fields.
 pub(crate) fn record(noun: &Noun, in_list: bool) -> Value {
     let mut properties = Map::new();
     properties.insert("id".to_owned(), json!({ "type": "string", "format": "uuid" }));
@@ -56,7 +56,6 @@ pub(crate) fn record(noun: &Noun, in_list: bool) -> Value {
     object(properties, &names, false)
 }
 
-/// A list of records.
 fn list(noun: &Noun) -> Value {
     json!({
         "type": "object",
@@ -68,7 +67,7 @@ fn list(noun: &Noun) -> Value {
     })
 }
 
-/// The parameters of a list.
+/// Query parameters of a list.
 pub(crate) const LIST_QUERY: &[&str] = &["q", "after", "limit"];
 
 pub(crate) fn list_doc(noun: &'static Noun) -> Doc {

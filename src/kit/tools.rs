@@ -1,4 +1,4 @@
-//! Tools of agents for a noun: `<word>_list`, `<word>_save`, and one for each operation that has one.
+//! Agent tools of a noun: `<word>_list`, `<word>_save`, and one per operation that is a tool.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -17,7 +17,7 @@ use crate::{Noun, On, Op, OpCx, Reply, api};
 
 type Boxed<'a, T> = Pin<Box<dyn Future<Output = Result<T, ToolError>> + Send + 'a>>;
 
-/// The most records of one answer.
+/// Maximum number of records per result.
 const MOST: usize = 100;
 
 /// The tools of a noun.
@@ -87,7 +87,7 @@ fn op_schema(noun: &'static Noun, op: &'static Op) -> Value {
     schema
 }
 
-/// Without what models do not need: every byte is paid for in each call.
+/// Removes schema keywords that models do not need. Every byte is paid for in each call.
 fn slim(mut schema: Value) -> Value {
     if let Some(object) = schema.as_object_mut() {
         object.remove("additionalProperties");
@@ -102,7 +102,7 @@ fn slim(mut schema: Value) -> Value {
     schema
 }
 
-/// A record as a model reads it: without what is empty.
+/// A record for a model, without empty fields.
 fn brief(fields: Fields) -> Fields {
     let is_said = |value: &Value| match value {
         Value::Null | Value::Bool(false) => false,
@@ -123,7 +123,7 @@ fn arguments(lease: &Lease) -> Result<Map<String, Value>, ToolError> {
         .map_err(|error| ToolError::refused("invalid_args", error.to_string()))
 }
 
-/// Arguments that name a record, apart from the others.
+/// Takes the argument that names a record out of the arguments.
 fn named(noun: &Noun, given: &mut Map<String, Value>) -> Option<String> {
     match given.remove(noun.entity.word) {
         Some(Value::String(said)) => Some(said),
@@ -131,7 +131,7 @@ fn named(noun: &Noun, given: &mut Map<String, Value>) -> Option<String> {
     }
 }
 
-/// Values of arguments; `"none"` and empty texts empty a field.
+/// Parses argument values. `"none"` and empty text clear a field.
 fn values(
     fields: &'static [Field],
     cx: &ToolCx,
@@ -142,7 +142,7 @@ fn values(
     names::values(fields, given, mode, (tx, Assignee::Agent(cx.agent))).map_err(as_arguments)
 }
 
-/// A refusal of names and types under the code that tools have for it.
+/// Replaces the code of argument errors with the one that tools use.
 fn as_arguments(error: Error) -> Error {
     if error.is("bad_json") { error.with_code("invalid_args") } else { error }
 }

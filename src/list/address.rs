@@ -1,12 +1,12 @@
-//! The address as list state: the query of a view, and the differences from it.
+//! List state in the URL: the parameters of a view, and the differences from it.
 
-/// The words of a list with their names, as views keep them: `("sort", "-due")`.
+/// Parameters of a list as stored in views: `("sort", "-due")`.
 pub type Words<'w> = &'w [(&'static str, &'w str)];
 
-/// What stands behind the question mark: names with their values.
+/// Query string pairs.
 pub type Pairs = Vec<(&'static str, String)>;
 
-/// The words that differ from those of the view.
+/// The parameters that differ from those of the view.
 #[must_use]
 pub fn differing(now: Words<'_>, own: Words<'_>) -> Pairs {
     let differs = |((name, now), (_, own)): (&(&'static str, &str), &(&'static str, &str))| {
@@ -15,16 +15,16 @@ pub fn differing(now: Words<'_>, own: Words<'_>) -> Pairs {
     now.iter().zip(own).filter_map(differs).collect()
 }
 
-/// Whether something differs from the view, beside the layout: that is how one looks at it.
+/// Returns `true` if a parameter other than the layout differs from the view.
 #[must_use]
 pub fn is_changed(now: Words<'_>, own: Words<'_>) -> bool {
     differing(now, own).iter().any(|(name, _)| *name != "layout")
 }
 
-/// The address of a page with these pairs behind it.
+/// The URL of a page with these query parameters.
 #[must_use]
 pub fn url(page: &str, pairs: &[(&'static str, String)]) -> String {
-    // ok: pairs of texts can always be written.
+    // ok: serializing pairs of texts cannot fail
     let query = serde_urlencoded::to_string(pairs).unwrap_or_default();
     let mark = if query.is_empty() { "" } else { "?" };
     format!("{page}{mark}{query}")

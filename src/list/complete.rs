@@ -1,29 +1,29 @@
-//! Completion of a query at the cursor.
+//! Query completion at the cursor.
 
 use kernel::filter::{self, Key};
 use serde::{Deserialize, Serialize};
 
-/// Where the cursor stands in what was typed.
+/// Text and cursor position of a query box.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Typing {
     q: String,
-    /// In UTF-16 units, as scripts count.
+    /// In UTF-16 units, as JavaScript counts.
     at: usize,
 }
 
-/// Something that could come next.
+/// A completion.
 #[derive(Serialize)]
 pub struct Offer {
-    /// The whole text with it.
+    /// The whole text with the completion applied.
     q: String,
-    /// Where the cursor stands then, in UTF-16 units.
+    /// The new cursor position, in UTF-16 units.
     at: usize,
     word: String,
     about: String,
 }
 
-/// What could come next. `names` gives what a key that takes names knows, with labels.
+/// Completions at the cursor. `names` returns names and labels for a key that takes names.
 pub fn offers<E>(
     typing: &Typing,
     keys: &[Key],

@@ -23,7 +23,7 @@ kernel::words! {
 }
 
 impl Figure {
-    /// Whether it can be told of values of a kind.
+    /// Returns `true` if the figure is defined for values of this kind.
     #[must_use]
     pub fn fits(self, kind: Kind) -> bool {
         match self {
@@ -35,7 +35,7 @@ impl Figure {
         }
     }
 
-    /// What stands below a column when nobody chose: the sum of numbers, the average of shares.
+    /// Default figure of a column: the sum of numbers, the average of percentages.
     #[must_use]
     pub fn usual(column: &Column) -> Option<Self> {
         match column.look {
@@ -45,15 +45,15 @@ impl Figure {
     }
 }
 
-/// The word for a column below which nothing stands.
+/// Word for a column without a figure.
 const NOTHING: &str = "none";
 
-/// What stands below the columns of a list, as addresses say it: `price:average,email:filled`.
+/// The figures below the columns of a list, as encoded in URLs: `price:average,email:filled`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Foot(Vec<(String, Option<Figure>)>);
 
 impl Foot {
-    /// Reads what an address says; words that mean nothing are left out.
+    /// Parses a URL parameter. Unknown words are ignored.
     #[must_use]
     pub fn of(text: &str) -> Self {
         let read = |pair: &str| {
@@ -66,7 +66,7 @@ impl Foot {
         Self(text.split(',').filter_map(read).collect())
     }
 
-    /// What is wrong with what an address says.
+    /// Error message for an invalid URL parameter.
     #[must_use]
     pub fn fault(text: &str, columns: &[Column]) -> Option<String> {
         let all: Vec<&str> = text.split(',').map(str::trim).filter(|one| !one.is_empty()).collect();
@@ -85,7 +85,7 @@ impl Foot {
         })
     }
 
-    /// What stands below a column.
+    /// The figure below a column.
     #[must_use]
     pub fn below(&self, column: &Column) -> Option<Figure> {
         let chosen = self.0.iter().find(|(key, _)| *key == column.key);
@@ -93,7 +93,7 @@ impl Foot {
         chosen.filter(|figure| figure.fits(column.kind))
     }
 
-    /// The same in words, with another figure below a column.
+    /// The URL parameter with another figure for one column.
     #[must_use]
     pub fn with(&self, column: &Column, figure: Option<Figure>) -> String {
         let others = self.0.iter().filter(|(key, _)| *key != column.key).cloned();
@@ -108,7 +108,7 @@ impl Foot {
     }
 }
 
-/// The values of a column in some rows, counted.
+/// Running totals of a column.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     count: usize,
@@ -119,18 +119,18 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Counts so many rows more that have no value.
+    /// Counts `rows` rows without a value.
     pub fn empty(&mut self, rows: usize) {
         self.count += rows;
     }
 
-    /// Counts one row more that has a value of which nothing else is told.
+    /// Counts a row with a value that is not aggregated.
     pub fn filled(&mut self) {
         self.count += 1;
         self.filled += 1;
     }
 
-    /// Counts one row more that has a number.
+    /// Counts a row with a number.
     pub fn number(&mut self, number: Decimal) {
         self.filled();
         self.sum = self.sum.plus(number);
@@ -148,7 +148,7 @@ impl Tally {
         }
     }
 
-    /// Counts one row more.
+    /// Counts a row.
     pub fn add(&mut self, value: Option<&FieldValue>) {
         match value {
             None => self.empty(1),
@@ -169,13 +169,13 @@ impl Tally {
         }
     }
 
-    /// What the numbers come to.
+    /// Sum of the numbers.
     #[must_use]
     pub fn sum(&self) -> Decimal {
         self.sum
     }
 
-    /// A figure as people read it; empty when there is nothing to tell.
+    /// Formats a figure; empty if there is no data.
     #[must_use]
     pub fn told(&self, figure: Figure, column: &Column, names: &dyn Names) -> String {
         let shown = |value: &Option<FieldValue>| {
@@ -187,7 +187,7 @@ impl Tally {
             Figure::Sum if self.filled == 0 => String::new(),
             Figure::Sum => column.look.shown(self.sum),
             Figure::Average => match i64::try_from(self.filled) {
-                // Whole hundredths are enough for an average.
+                // Averages are shown with two decimal places.
                 Ok(filled) if 0 < filled => {
                     let each = self.sum.millionths() / filled / 10_000 * 10_000;
                     column.look.shown(Decimal::of_millionths(each))

@@ -1,4 +1,4 @@
-//! The part above the rows of a list: views, layouts, query box, filter chips, forms of a saved view.
+//! The header of a list: views, layouts, query box, filter chips, forms of a saved view.
 
 use askama::Template;
 use kernel::filter::{Query, Term};
@@ -8,37 +8,35 @@ use web::parts::{Choice, Tab};
 
 use crate::address::{Pairs, Words};
 
-/// A view among others.
+/// A tab for a view.
 pub struct ViewTab {
-    /// What people read.
     pub label: String,
-    /// Where it leads.
     pub href: String,
-    /// How many rows it holds.
+    /// Number of rows.
     pub count: usize,
-    /// Whether it is shown.
+    /// Whether the view is selected.
     pub current: bool,
-    /// Whether something is changed that is not saved.
+    /// Whether the view has unsaved changes.
     pub changed: bool,
-    /// Whether somebody saved it; the others are built in.
+    /// Whether the view is user-defined, as opposed to built in.
     pub saved: bool,
 }
 
-/// The views of a list, each with the number of its rows. They are a region of their own, so that all numbers are
-/// counted when they may have changed, and not each time that rows are drawn.
+/// The view tabs with row counts. They are a separate live region, so that the counts are recomputed only when they may
+/// have changed, and not whenever rows are rendered.
 #[derive(Template)]
 #[template(path = "list/_views.html")]
 pub struct Tabs {
-    /// The id of the region.
+    /// Region id.
     pub id: &'static str,
-    /// What the numbers depend on.
+    /// Live subscription of the counts.
     pub live: Live,
-    /// Those that every workspace has first.
+    /// All views, built-in ones first.
     pub tabs: Vec<ViewTab>,
 }
 
 impl Tabs {
-    /// Whether the view that is shown has another to its left, and to its right, among those that were saved.
+    /// Whether the selected saved view can move left, and right.
     #[must_use]
     pub fn room(&self) -> (bool, bool) {
         let saved = self.tabs.iter().filter(|tab| tab.saved);
@@ -47,35 +45,35 @@ impl Tabs {
     }
 }
 
-/// A term of the query as a chip.
+/// A filter chip for a query term.
 pub struct Chip {
-    /// Its key in words.
+    /// Display name of the key.
     pub label: String,
-    /// Its values in words.
+    /// Display text of the values.
     pub value: String,
-    /// Whether it must not hold.
+    /// Whether the term is negated.
     pub not: bool,
-    /// Why it does not count, or empty.
+    /// Error message if the term is invalid; else empty.
     pub wrong: String,
-    /// The address without it.
+    /// URL without this term.
     pub without: String,
 }
 
-/// The values of a key that the query asks for, when there is one such term.
+/// The values of a key in the query, if exactly one positive term has it.
 #[must_use]
 pub fn asked_of<'q>(query: &'q Query, key: &str) -> &'q [String] {
     let mut terms = query.terms.iter().filter(|term| term.key == key && !term.not);
     terms.next().map(|term| term.values.as_slice()).unwrap_or_default()
 }
 
-/// The values of a term as a query writes them, with quotes where they need some.
+/// The values of a term in query syntax, quoted where necessary.
 #[must_use]
 pub fn written(key: &str, values: &[String]) -> String {
     let term = Term { not: false, key: key.to_owned(), values: values.to_vec() }.to_string();
     term.strip_prefix(&format!("{key}:")).unwrap_or_default().to_owned()
 }
 
-/// The choices of a menu; what was typed and is not among them is one more.
+/// The choices of a filter menu. A typed value that is not among them is added.
 #[must_use]
 pub fn choices(query: &Query, key: &str, mut list: Vec<Choice>) -> Vec<Choice> {
     let asked = asked_of(query, key);
@@ -91,73 +89,73 @@ pub fn choices(query: &Query, key: &str, mut list: Vec<Choice>) -> Vec<Choice> {
     list
 }
 
-/// A saved view, for its forms.
+/// Form data of a saved view.
 pub struct Saved {
-    /// The revision that is shown.
+    /// Revision of the view.
     pub rev: u64,
-    /// Where its forms lead.
+    /// Target URL of the forms.
     pub url: String,
     pub history: String,
     pub name: String,
-    /// Its icon among others.
+    /// Icon choices.
     pub icons: Vec<Choice>,
-    /// Whether another stands to its left.
+    /// Whether the view can move left.
     pub left: bool,
-    /// Whether another stands to its right.
+    /// Whether the view can move right.
     pub right: bool,
-    /// Whether everybody has it.
+    /// Whether the view is shared with everybody.
     pub shared: bool,
 }
 
-/// What stands above the rows of any list.
+/// The header of any list.
 pub struct Frame {
-    /// The word for several rows: "tasks".
+    /// Plural of the noun: "tasks".
     pub many: &'static str,
-    /// What the box of the query says while it is empty.
+    /// Placeholder of the query box.
     pub hint: &'static str,
-    /// Where forms of the list lead.
+    /// Target URL of the list's forms.
     pub list_url: String,
-    /// What gives completions.
+    /// URL of the completion endpoint.
     pub complete_url: String,
     pub views: Tabs,
     pub layouts: Vec<Tab>,
     /// The query as typed.
     pub q: String,
-    /// What else stands in the address.
+    /// Other URL parameters.
     pub others: Pairs,
-    /// Terms.
+    /// Filter chips.
     pub chips: Vec<Chip>,
-    /// The address without any term.
+    /// URL without query terms.
     pub clear: String,
-    /// Whether rows may be changed.
+    /// Whether the reader may change rows.
     pub may_write: bool,
-    /// The address of what is shown.
+    /// URL of the current list.
     pub back: String,
-    /// A view that was named and is not there, or empty.
+    /// Name of a requested view that does not exist; else empty.
     pub missing: String,
-    /// Where a new view is sent.
+    /// URL to create a view.
     pub save_url: String,
-    /// The icons of a new view.
+    /// Icon choices for a new view.
     pub icons: Vec<Choice>,
-    /// What would be saved, for forms.
+    /// View parameters to save, for forms.
     pub look: Pairs,
-    /// The saved view that is shown.
+    /// The selected saved view.
     pub saved: Option<Saved>,
-    /// Whether something is changed that is not saved.
+    /// Whether there are unsaved changes.
     pub changed: bool,
-    /// Whether another layout is looked at than the view's.
+    /// Whether the layout differs from the view's layout.
     pub moved: bool,
 }
 
 impl Frame {
-    /// Whether every term of the query is known: only then does it say which rows are meant.
+    /// Returns `true` if all terms of the query are valid. Only then does the query define which rows are meant.
     #[must_use]
     pub fn is_understood(&self) -> bool {
         self.chips.iter().all(|chip| chip.wrong.is_empty())
     }
 }
 
-/// What a form sends that saves what is shown of a list.
+/// Form fields that save the current parameters of a list.
 #[must_use]
 pub fn look_fields(path: &str, look: Words<'_>) -> Pairs {
     let mut fields = vec![("noun", path.to_owned())];
@@ -166,7 +164,7 @@ pub fn look_fields(path: &str, look: Words<'_>) -> Pairs {
     fields
 }
 
-/// The icons of a new view.
+/// Icon choices for a new view.
 #[must_use]
 pub fn icons() -> Vec<Choice> {
     emoji::or_none("")

@@ -6,23 +6,23 @@ use entity::FieldValue;
 
 use crate::figures::Tally;
 
-/// Rows that have a value in common.
+/// Rows with a common value.
 #[derive(Debug)]
 pub struct Group<I> {
-    /// The value; none for rows that have none.
+    /// The value; `None` for rows without one.
     pub value: Option<FieldValue>,
-    /// How many rows there are.
+    /// Number of rows.
     pub count: usize,
-    /// One for each column that is told of.
+    /// One tally per aggregated column.
     pub tallies: Vec<Tally>,
-    /// The first rows in the order of the list.
+    /// The first rows in list order.
     pub first: Vec<I>,
 }
 
-/// So many groups are looked through one by one, which is faster than to write what tells their values apart.
+/// Up to this number of groups, linear search is faster than building lookup keys.
 const FEW: usize = 24;
 
-/// Puts rows into groups as they come.
+/// Assigns rows to groups in a single pass.
 pub struct Grouper<I> {
     most: usize,
     columns: usize,
@@ -31,13 +31,13 @@ pub struct Grouper<I> {
 }
 
 impl<I: Copy> Grouper<I> {
-    /// No group yet; each will have as many tallies as columns are told of, and keeps as many rows as are shown.
+    /// No groups yet. Each group gets `columns` tallies and stores at most `most` rows.
     #[must_use]
     pub fn new(columns: usize, most: usize) -> Self {
         Self { most, columns, groups: Vec::new(), places: HashMap::new() }
     }
 
-    /// The place of the group of a value, which `key` tells from others; a new one, where there is none yet.
+    /// Index of the group of a value, created if necessary. `key` must be unique per value.
     pub fn place(&mut self, value: Option<&FieldValue>, key: impl FnOnce() -> String) -> usize {
         let is_it = |group: &Group<I>| group.value.as_ref() == value;
         let at = match self.groups.len() <= FEW {
@@ -56,7 +56,7 @@ impl<I: Copy> Grouper<I> {
         })
     }
 
-    /// Puts a row into the group at a place; gives the group's tallies to count it.
+    /// Adds a row to a group and returns the group's tallies.
     pub fn put(&mut self, at: usize, id: I) -> &mut [Tally] {
         let group = &mut self.groups[at];
         group.count += 1;
@@ -66,7 +66,7 @@ impl<I: Copy> Grouper<I> {
         &mut group.tallies
     }
 
-    /// The groups in the order in which they were met.
+    /// The groups in order of first occurrence.
     #[must_use]
     pub fn groups(self) -> Vec<Group<I>> {
         self.groups

@@ -1,7 +1,7 @@
-//! List engine: the address as list state, saved views, filter chips, completion of queries, groups and column totals.
-//! It knows no noun: the pages of a noun supply the rows, and templates in `templates/list` draw them.
+//! List engine: list state in the URL, saved views, filter chips, query completion, groups and column totals. It knows
+//! no noun: the pages of a noun supply the rows, and templates in `templates/list` render them.
 
-// Templates name what stands here by its full path.
+// Templates refer to this package by its full path.
 extern crate self as list;
 
 pub mod address;

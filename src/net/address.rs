@@ -1,11 +1,10 @@
-//! Which addresses belong to the public internet.
+//! Classifies IP addresses as public or not.
 //!
-//! The list says what is public, everything else is refused: a range that is given a meaning later is
-//! closed until it is looked at.
+//! Anything that is not explicitly public is refused: ranges assigned in future stay closed until reviewed.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
-/// Ranges of IPv4 that do not belong to a host on the public internet, with the bits of their prefix.
+/// Non-public IPv4 ranges with prefix lengths.
 const CLOSED_V4: [(Ipv4Addr, u32); 18] = [
     (Ipv4Addr::new(0, 0, 0, 0), 8),        // this host, this network
     (Ipv4Addr::new(10, 0, 0, 0), 8),       // private
@@ -27,10 +26,10 @@ const CLOSED_V4: [(Ipv4Addr, u32); 18] = [
     (Ipv4Addr::new(240, 0, 0, 0), 4),      // reserved, broadcast
 ];
 
-/// The one range of IPv6 from which public addresses are given out.
+/// The only IPv6 range with public addresses.
 const OPEN_V6: (Ipv6Addr, u32) = (Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 0), 3);
 
-/// Parts of it that are not a host's own address or that carry an IPv4 address inside.
+/// Parts of it that are not assigned to hosts or that embed an IPv4 address.
 const CLOSED_V6: [(Ipv6Addr, u32); 5] = [
     (Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0), 23), // Teredo, benchmarks, overlay identifiers
     (Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0), 32), // documentation
@@ -39,11 +38,11 @@ const CLOSED_V6: [(Ipv6Addr, u32); 5] = [
     (Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, 0), 20), // documentation
 ];
 
-/// Whether `address` is that of a host on the public internet.
+/// Returns `true` for an address of a host on the public internet.
 pub fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => !CLOSED_V4.iter().any(|(net, bits)| in_v4(v4, *net, *bits)),
-        // Mapped, NAT64 and other forms that carry IPv4 lie outside of the open range.
+        // IPv4-mapped, NAT64 and similar addresses are outside the open range.
         IpAddr::V6(v6) => {
             in_v6(v6, OPEN_V6.0, OPEN_V6.1)
                 && !CLOSED_V6.iter().any(|(net, bits)| in_v6(v6, *net, *bits))
@@ -51,7 +50,7 @@ pub fn is_public(address: IpAddr) -> bool {
     }
 }
 
-/// Networks of people's own, with the bits of their prefix.
+/// Private ranges with prefix lengths.
 const PRIVATE_V4: [(Ipv4Addr, u32); 4] = [
     (Ipv4Addr::new(10, 0, 0, 0), 8),
     (Ipv4Addr::new(172, 16, 0, 0), 12),
@@ -59,13 +58,13 @@ const PRIVATE_V4: [(Ipv4Addr, u32); 4] = [
     (Ipv4Addr::new(100, 64, 0, 0), 10), // carriers, and overlay networks
 ];
 const PRIVATE_V6: (Ipv6Addr, u32) = (Ipv6Addr::new(0xfc00, 0, 0, 0, 0, 0, 0, 0), 7);
-/// Where clouds hand out keys inside of such networks.
+/// Cloud metadata endpoints inside private ranges.
 const METADATA: [IpAddr; 2] = [
     IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)),
     IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)),
 ];
 
-/// Whether `address` is that of a host in a network of people's own: not of this machine, not of a cloud.
+/// Returns `true` for an address in a private network, but not of this machine or a cloud metadata endpoint.
 pub fn is_private(address: IpAddr) -> bool {
     let inside = match address {
         IpAddr::V4(v4) => PRIVATE_V4.iter().any(|(net, bits)| in_v4(v4, *net, *bits)),
@@ -82,21 +81,21 @@ fn in_v6(address: Ipv6Addr, net: Ipv6Addr, bits: u32) -> bool {
     (address.to_bits() ^ net.to_bits()).leading_zeros() >= bits
 }
 
-/// The addresses of this machine by which a socket is reached that listens here. Nothing is sent: the system is
-/// asked by which address it would go out.
+/// The addresses of this machine under which a socket with this listen address is reachable. Sends nothing: only asks
+/// the system which source address it would use.
 #[must_use]
 pub fn own(listen: SocketAddr) -> Vec<IpAddr> {
     if !listen.ip().is_unspecified() {
         return vec![listen.ip()];
     }
-    // To addresses that nobody has.
+    // Documentation addresses, which nobody has.
     let ways = [("0.0.0.0:0", "192.0.2.1:9"), ("[::]:0", "[2001:db8::1]:9")];
     let by = |(from, to): (&str, &str)| {
         let socket = UdpSocket::bind(from)?;
         socket.connect(to)?;
         socket.local_addr().map(|address| address.ip())
     };
-    // ok: without a way out of this kind there is no such address.
+    // ok: without a route of this kind there is no such address.
     ways.into_iter().filter_map(|way| by(way).ok()).collect()
 }
 

@@ -1,5 +1,5 @@
-//! A place on this machine where a browser is sent back to after a sign-in. It takes one request a connection, reads
-//! its first line and says a sentence; whether the request is to be believed, the caller decides.
+//! Loopback endpoint to which a browser is redirected after a sign-in. It accepts one request per connection, parses
+//! its first line and responds with a sentence. The caller decides whether to trust the request.
 
 use std::io;
 use std::net::Ipv4Addr;
@@ -10,36 +10,36 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 use url::Url;
 
-/// How long a browser has to send its request, and to take the answer.
+/// Time limit for the browser to send its request, and to read the response.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// The most bytes of a request that are read.
+/// Maximum number of request bytes to read.
 const MOST: usize = 16 * 1024;
 
-/// The port of an address on this machine that a browser may be sent back to; none for any other address.
+/// The port of a loopback redirect URL; `None` for any other URL.
 #[must_use]
 pub fn port_of(redirect: &str) -> Option<u16> {
-    let url = Url::parse(redirect).ok()?; // ok: what is no address is none of this machine
+    let url = Url::parse(redirect).ok()?; // ok: an invalid URL is not on this machine
     let here = matches!(url.host_str(), Some("localhost" | "127.0.0.1"));
     (url.scheme() == "http" && here).then(|| url.port()).flatten()
 }
 
-/// Waits for browsers.
+/// Listens for browsers.
 #[derive(Debug)]
 pub struct Callback(TcpListener);
 
 impl Callback {
-    /// Listens on a port of this machine alone.
+    /// Listens on a port of the loopback interface.
     ///
     /// # Errors
-    /// When somebody else does already.
+    /// If the port is in use.
     pub async fn bind(port: u16) -> io::Result<Self> {
         TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map(Self)
     }
 
-    /// The next browser that has asked for something; those that ask for nothing in time are left out.
+    /// Waits for the next browser request. Connections without a timely request are ignored.
     ///
     /// # Errors
-    /// When the system gives no connections any more.
+    /// If the system accepts no more connections.
     pub async fn next(&self) -> io::Result<Caller> {
         loop {
             let (stream, _) = self.0.accept().await?;
@@ -50,7 +50,7 @@ impl Callback {
     }
 }
 
-/// A browser that waits for an answer.
+/// A browser that waits for a response.
 #[derive(Debug)]
 pub struct Caller {
     stream: TcpStream,
@@ -58,13 +58,13 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// Path and query of what it asked for.
+    /// Path and query of the request.
     #[must_use]
     pub fn target(&self) -> &str {
         &self.target
     }
 
-    /// Says a sentence and closes. Whether it arrives changes nothing.
+    /// Responds with a sentence and closes the connection. Delivery failures are ignored.
     pub async fn say(mut self, status: &str, text: &str) {
         let text = text.replace('&', "&amp;").replace('<', "&lt;");
         let body = format!(
@@ -81,17 +81,17 @@ impl Caller {
             self.stream.write_all(body.as_bytes()).await?;
             self.stream.shutdown().await
         };
-        // ok: the browser may be gone.
+        // ok: the browser may have disconnected.
         let _ = timeout(PATIENCE, said).await;
     }
 }
 
-/// What a browser asks for; none when it is no plain request to read something.
+/// Reads a request; `None` if it is not a plain GET request.
 async fn read(mut stream: TcpStream) -> Option<Caller> {
     let mut head = Vec::new();
     let mut piece = [0; 2048];
     while !head.windows(4).any(|end| end == b"\r\n\r\n") {
-        let count = stream.read(&mut piece).await.ok()?; // ok: a browser that is gone asks for nothing
+        let count = stream.read(&mut piece).await.ok()?; // ok: a disconnected browser makes no request
         if count == 0 || MOST < head.len() {
             return None;
         }
@@ -122,7 +122,7 @@ mod tests {
         let place = Callback(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port"));
         let address = place.0.local_addr().expect("an address");
         let browser = async {
-            // One that says nothing sensible is left out.
+            // A nonsensical request is ignored.
             let mut odd = TcpStream::connect(address).await.expect("a connection");
             odd.write_all(b"POST / HTTP/1.1\r\n\r\n").await.expect("sent");
             let mut stream = TcpStream::connect(address).await.expect("a connection");

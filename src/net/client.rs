@@ -1,8 +1,8 @@
-//! The one HTTP client. Its two halves never share a connection: what a trusted request has opened,
-//! a guarded one cannot use.
+//! The HTTP client. Trusted and guarded requests never share connections: a guarded request cannot use a connection
+//! that a trusted one opened.
 //!
-//! A request is cancelled by dropping its future, an answer by dropping its body. Environment variables
-//! for proxies do not count.
+//! Dropping the future cancels a request; dropping the body cancels a response. Proxy environment variables are
+//! ignored.
 
 use std::error::Error;
 use std::fmt;
@@ -25,11 +25,11 @@ use super::guard::{
 };
 use super::message::{Headers, Method, Policy, Request, Timeouts, is_hidden};
 
-/// No request follows more redirects.
+/// Maximum number of redirects.
 pub const MAX_REDIRECTS: u8 = 5;
 
 const USER_AGENT: &str = concat!("hq/", env!("CARGO_PKG_VERSION"));
-/// Set by the connection; given by a caller they could smuggle a second request.
+/// Set by the connection. If callers could set them, a second request could be smuggled.
 const CONNECTION_HEADERS: [&str; 9] = [
     "host",
     "connection",
@@ -41,21 +41,21 @@ const CONNECTION_HEADERS: [&str; 9] = [
     "transfer-encoding",
     "upgrade",
 ];
-/// All that goes along when a redirect leads to another origin.
+/// The only headers kept on a redirect to another origin.
 const TRAVELLING_HEADERS: [&str; 6] =
     ["accept", "accept-encoding", "accept-language", "content-type", "range", "user-agent"];
 
-/// What a client is made of.
+/// Parts of a client.
 pub struct ClientParts {
-    /// Finds addresses, for both policies.
+    /// DNS resolver for both policies.
     pub resolver: Arc<dyn Resolver>,
     /// What an owner has opened for guarded requests.
     pub exceptions: Arc<dyn Exceptions>,
-    /// Public addresses that HQ itself listens on, closed for guarded requests.
+    /// HQ's own public addresses, closed for guarded requests.
     pub own: Vec<IpAddr>,
-    /// The name by which HQ itself is known outside, closed for them, too.
+    /// HQ's own public name, closed for guarded requests.
     pub own_name: Option<String>,
-    /// How long a connection may take to stand.
+    /// Time limit for establishing a connection.
     pub connect_timeout: Duration,
 }
 
@@ -72,12 +72,11 @@ impl Default for ClientParts {
 }
 
 impl ClientParts {
-    /// With what leads back to HQ itself closed for guarded requests: where it listens, and by what it is
-    /// known outside.
+    /// Closes HQ itself for guarded requests: its listen addresses and its public name.
     #[must_use]
     pub fn without(mut self, listen: SocketAddr, public: Option<&str>) -> ClientParts {
         self.own.extend(address::own(listen));
-        // ok: what is no address leads nowhere.
+        // ok: an unparsable URL leads nowhere.
         let url = public.and_then(|url| guard::parse(url).ok());
         match url.as_ref().and_then(Url::host) {
             Some(Host::Domain(name)) => self.own_name = Some(name.to_owned()),
@@ -89,8 +88,7 @@ impl ClientParts {
     }
 }
 
-/// Makes requests. Cheap to clone; clones share their connections. Nothing is set up before the first
-/// request.
+/// HTTP client. Cheap to clone; clones share connections. Initialized on the first request.
 #[derive(Clone)]
 pub struct HttpClient {
     shared: Arc<Shared>,
@@ -105,7 +103,7 @@ struct Shared {
 }
 
 impl HttpClient {
-    /// A client of these parts.
+    /// A client with these parts.
     pub fn new(parts: ClientParts) -> HttpClient {
         let guard = Guard::new(Arc::clone(&parts.resolver), parts.exceptions, &parts.own)
             .known_as(parts.own_name.as_deref());
@@ -120,7 +118,7 @@ impl HttpClient {
         }
     }
 
-    /// A client of its own, with connections of its own, for which this is open, too.
+    /// A separate client with its own connections and additional exceptions.
     pub fn opening(&self, opened: Opened) -> HttpClient {
         HttpClient {
             shared: Arc::new(Shared {
@@ -138,7 +136,7 @@ impl HttpClient {
         &self.shared.guard
     }
 
-    /// Sends a request and gives the answer as soon as it begins.
+    /// Sends a request. Returns as soon as the response starts.
     pub async fn request(&self, request: Request) -> Result<Response, NetError> {
         let deadline = request.timeouts.total.map(|total| Instant::now() + total);
         let client = self.client(request.policy)?;
@@ -152,7 +150,7 @@ impl HttpClient {
         }
     }
 
-    /// Sends a guarded request from hop to hop, each checked anew.
+    /// Follows the redirects of a guarded request and checks each hop.
     async fn follow(
         &self,
         client: &reqwest::Client,
@@ -265,7 +263,7 @@ impl fmt::Debug for HttpClient {
     }
 }
 
-/// The lookup that the connection itself makes: with a guard it gives checked addresses only.
+/// The resolver of the connection itself. With a guard, it returns checked addresses only.
 struct Names {
     resolver: Arc<dyn Resolver>,
     guard: Option<Guard>,
@@ -283,26 +281,26 @@ impl reqwest::dns::Resolve for Names {
                     Ok(_) | Err(_) => return Err(GuardError::Unknown { host }.into()),
                 },
             };
-            // The port 0 stands for the one of the address that was asked for.
+            // Port 0 stands for the requested port.
             let found = found.into_iter().map(|address| SocketAddr::new(address, 0));
             Ok(Box::new(found) as reqwest::dns::Addrs)
         })
     }
 }
 
-/// The answer of a server. Its body is read on demand.
+/// A server's response. The body is read on demand.
 #[derive(Debug)]
 pub struct Response {
     pub status: u16,
     pub headers: Headers,
-    /// The address that answered, after all redirects.
+    /// Final URL, after all redirects.
     pub url: String,
-    /// What follows.
+    /// The unread body.
     pub body: Body,
 }
 
 impl Response {
-    /// Whether the status says that all went well.
+    /// Returns `true` for a 2xx status.
     pub fn is_success(&self) -> bool {
         (200..300).contains(&self.status)
     }
@@ -315,7 +313,7 @@ impl Response {
     }
 }
 
-/// The rest of an answer, in pieces as they arrive.
+/// A response body, read in pieces as they arrive.
 pub struct Body {
     answer: reqwest::Response,
     clock: Clock,
@@ -323,16 +321,16 @@ pub struct Body {
     taken: u64,
 }
 
-/// Whether all of a body was read.
+/// Whether a body was read completely.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Extent {
     Whole,
-    /// There was more.
+    /// There was more data.
     Cut,
 }
 
 impl Body {
-    /// The next piece; none at the end.
+    /// The next piece; `None` at the end.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, NetError> {
         let (wait, phase) = self.clock.wait(self.clock.timeouts.idle, Phase::Idle);
         let piece = match timeout(wait, self.answer.chunk()).await {
@@ -351,7 +349,7 @@ impl Body {
         Ok(Some(piece))
     }
 
-    /// Everything; an error if it is more than the request allowed.
+    /// The whole body. Fails if it exceeds the request's limit.
     pub async fn bytes(mut self) -> Result<Vec<u8>, NetError> {
         let mut all = Vec::new();
         while let Some(piece) = self.chunk().await? {
@@ -360,7 +358,7 @@ impl Body {
         Ok(all)
     }
 
-    /// The first `most` bytes, and whether that was all.
+    /// The first `most` bytes, and whether that was the whole body.
     pub async fn beginning(mut self, most: usize) -> Result<(Vec<u8>, Extent), NetError> {
         let mut all = Vec::new();
         while let Some(piece) = self.chunk().await? {
@@ -387,7 +385,7 @@ impl fmt::Debug for Body {
     }
 }
 
-/// How long one exchange may still take.
+/// Remaining time of an exchange.
 struct Clock {
     host: String,
     timeouts: Timeouts,
@@ -395,7 +393,7 @@ struct Clock {
 }
 
 impl Clock {
-    /// The wait for one step, or what is left of the whole if that is less.
+    /// The wait for one step, capped by the remaining total time.
     fn wait(&self, step: Duration, phase: Phase) -> (Duration, Phase) {
         let left = self.deadline.map(|end| end.saturating_duration_since(Instant::now()));
         match left {
@@ -414,7 +412,7 @@ impl Clock {
     }
 }
 
-/// Makes the request of the next hop: as browsers do, and without anything secret to another origin.
+/// Prepares the request of the next hop: changes the method as browsers do, and drops secrets on a change of origin.
 fn travel(request: &mut Request, status: u16, from: &Url, to: &Url) {
     let becomes_get = match status {
         303 => request.method != Method::Head,
@@ -479,11 +477,11 @@ fn find<E: Error + 'static>(err: &reqwest::Error) -> Option<&E> {
     causes(err).find_map(|err| err.downcast_ref::<E>())
 }
 
-/// What the deepest cause says: the outer ones repeat the address, which may hold a key.
+/// Message of the innermost cause. The outer ones repeat the URL, which may contain a key.
 fn innermost(err: &reqwest::Error) -> String {
     if let Some(io) = find::<io::Error>(err) {
         let text = io.to_string();
-        // The number is for programs.
+        // Error numbers mean nothing to people.
         return text.split(" (os error").next().unwrap_or_default().to_owned();
     }
     match causes(err).skip(1).last() {

@@ -1,4 +1,4 @@
-//! The client against a server on the loopback interface.
+//! HTTP client tests against a server on the loopback interface.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -27,7 +27,7 @@ impl Exceptions for TestHosts {
     }
 }
 
-/// Answers one list of addresses after the other, the last for ever, and counts.
+/// Resolver that returns one address list per lookup, repeats the last one, and counts lookups.
 struct Answers {
     lists: Vec<Vec<IpAddr>>,
     asked: AtomicUsize,
@@ -144,7 +144,7 @@ async fn each_wait_has_its_limit() {
     let slow = Timeouts { headers: millis(9000), idle: millis(9000), total: Some(millis(60)) };
     for (path, timeouts, phase) in [
         ("/silent", quick, Phase::Headers),
-        // The answer may take longer to begin than it is to be silent then.
+        // The response may take longer to start than the idle limit.
         ("/begun", Timeouts { headers: millis(20_000), ..quick }, Phase::Idle),
         ("/silent", slow, Phase::Total),
         ("/begun", slow, Phase::Total),
@@ -313,8 +313,8 @@ async fn a_name_that_leads_to_a_private_address_is_refused_at_the_connection() {
     }
 }
 
-/// A name that is good when it is checked and bad when it is used is the usual way around a guard that
-/// looks up twice. Here the connection is the only one to ask.
+/// DNS rebinding: a name resolves to a good address when checked and to a bad one when used. Here only the connection
+/// itself resolves the name.
 #[tokio::test]
 async fn a_name_that_changes_its_address_gains_nothing() {
     let script = |_: &str| answer("200 OK", "", "first");

@@ -1,9 +1,9 @@
-//! The way out of programs: a proxy for programs in the jail, which connect to its port and to no other. So what
-//! the guard closes is closed to them as well: this machine, private networks, the keys that clouds hand out.
+//! Egress proxy for sandboxed programs, which can connect to its port only. The [`Guard`] therefore applies to them
+//! too: it blocks this machine, private networks and cloud metadata endpoints.
 //!
-//! It speaks what tools speak that heed `http_proxy`: `CONNECT host:443`, and requests for whole addresses of plain
-//! http. Each names its pass as the password of a Basic authorization. What passes through is not looked into, unless
-//! the doorman takes a way over.
+//! Speaks what tools with `http_proxy` support expect: `CONNECT host:443`, and plain HTTP requests with absolute URLs.
+//! Each request carries its pass as the password of Basic proxy authorization. Traffic is not inspected unless the
+//! [`EgressPolicy`] takes a connection over.
 
 use std::io::{self, Cursor};
 use std::net::IpAddr;
@@ -20,37 +20,37 @@ use url::{Host, Position, Url};
 
 use super::guard::{self, Guard, Opened};
 
-/// The longest head of a request, in bytes.
+/// Maximum size of a request head, in bytes.
 const MAX_HEAD: usize = 16 * 1024;
-/// How long a connection may stay before its first byte: browsers open some ahead of need and keep them for about ten
-/// seconds. Longer than that, so that they are the ones that close.
+/// Time limit for the first byte. Browsers open connections in advance and keep them idle for about ten seconds. The
+/// limit is longer, so that browsers close first.
 const IDLE_WITHIN: Duration = Duration::from_mins(1);
-/// How long a head may take to come, from its first byte on.
+/// Time limit for the request head, from its first byte.
 const HEAD_WITHIN: Duration = Duration::from_secs(10);
-/// How long one address may take to answer.
+/// Connect timeout per address.
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
-/// How many addresses of a host are tried.
+/// Maximum number of addresses to try per host.
 const TRIED: usize = 4;
-/// What a program hears when its tunnel stands.
+/// Reply to a successful CONNECT.
 const ESTABLISHED: &str = "HTTP/1.1 200 Connection established\r\n\r\n";
-/// Headers that are between the program and this proxy.
+/// Hop-by-hop headers, which are not forwarded.
 const OURS: [&str; 5] =
     ["proxy-authorization", "proxy-connection", "connection", "keep-alive", "host"];
 
-/// Why a program does not get out.
+/// Why a connection is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Closed {
-    /// It has no pass, or one that is none.
+    /// Missing or invalid pass.
     NoPass,
-    /// What it asks cannot be understood.
+    /// Malformed request.
     Unclear(&'static str),
-    /// It began to ask and did not come to an end in time.
+    /// The request started but was not completed in time.
     Late,
-    /// Its head is too long.
+    /// The request head is too large.
     TooLong,
-    /// It may not go there.
+    /// Access to the destination is denied.
     Refused(String),
-    /// Nobody answers there.
+    /// The destination cannot be reached.
     Away(String),
 }
 
@@ -78,29 +78,29 @@ impl Closed {
     }
 }
 
-/// What a program asks of the way out.
+/// Type of a proxy request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// A tunnel, in which it says what it likes.
+    /// A CONNECT tunnel with opaque content.
     Tunnel,
-    /// A request of plain http.
+    /// A plain HTTP request.
     Plain,
 }
 
-/// The program's side of a way: what has come of it already, then what comes.
+/// The program's side of a connection: bytes already read, then the stream.
 pub type Inner = Join<Chain<Cursor<Vec<u8>>, OwnedReadHalf>, OwnedWriteHalf>;
 
-/// The other side of a way: an address that was admitted, under a guard that looks at each connection.
+/// The other side of a connection: an admitted URL, dialled through a guard that checks each connection.
 pub struct Outer {
     guard: Guard,
     url: Url,
 }
 
 impl Outer {
-    /// Connects to it, each time anew.
+    /// Opens a new connection.
     ///
     /// # Errors
-    /// Why it cannot be reached, or must not.
+    /// Why the destination cannot or must not be reached.
     pub async fn dial(&self) -> io::Result<TcpStream> {
         connect(&self.guard, &self.url).await.map_err(|closed| match closed {
             Closed::Refused(why) => io::Error::new(io::ErrorKind::PermissionDenied, why),
@@ -110,39 +110,38 @@ impl Outer {
     }
 }
 
-/// Serves the program's side of a way itself, until it has had enough.
+/// Serves the program's side of a connection until it ends.
 pub type Handler = Box<dyn FnOnce(Inner, Outer) -> BoxFuture<'static, ()> + Send>;
 
-/// Decides who gets out.
+/// Decides which connections are allowed.
 pub trait EgressPolicy: Send + Sync {
-    /// The pass of whoever names none, where only one can come to the port.
+    /// The pass for requests without one, if only one program can reach the port.
     fn own_pass(&self) -> Option<&str> {
         None
     }
 
-    /// Whether whoever has this pass may ask this address, as much of it as can be seen; and what is open for
-    /// it beside what is public.
+    /// Checks whether the holder of `pass` may request `url`, as far as the URL is visible. Returns what is open to it
+    /// besides the public internet.
     ///
     /// # Errors
-    /// Why not, in words for the program.
+    /// The denial, worded for the program.
     fn admit(&self, pass: &str, url: &Url) -> Result<Opened, Closed>;
 
-    /// Who serves the program's side of a way that was admitted, in the place of what is there. Nobody does unless
-    /// this says so.
+    /// Returns a handler that serves an admitted connection instead of the destination. `None` by default.
     fn takes_over(&self, _pass: &str, _url: &Url, _kind: Kind) -> Option<Handler> {
         None
     }
 
-    /// Ends when whoever has this pass may not ask this address any more.
+    /// Completes when the holder of `pass` loses access to `url`.
     fn shut<'d>(&'d self, pass: &'d str, url: &'d Url) -> BoxFuture<'d, ()>;
 }
 
-/// Serves one connection until either side has had enough.
+/// Serves one connection until either side closes it.
 pub async fn serve(mut inner: TcpStream, guard: &Guard, doorman: &dyn EgressPolicy) {
-    // ok, here and below: a program that goes away needs no answer.
+    // ok, here and below: a program that has disconnected needs no response.
     let head = match head(&mut inner).await {
         Ok(Some(head)) => head,
-        // Whatever is written to an idle connection is taken for the answer to its next request.
+        // Anything written to an idle connection would be read as the response to its next request.
         Ok(None) => return,
         Err(closed) => return refuse(&mut inner, &closed).await,
     };
@@ -155,7 +154,7 @@ pub async fn serve(mut inner: TcpStream, guard: &Guard, doorman: &dyn EgressPoli
             }
             tokio::select! {
                 () = pass_through(inner, first, end) => {}
-                // Both ends close as they are dropped.
+                // Both sides close on drop.
                 () = doorman.shut(&pass, &url) => {}
             }
         }
@@ -172,7 +171,7 @@ async fn pass_through(mut inner: TcpStream, first: Vec<u8>, end: End) {
     match end {
         End::There(mut outer) => {
             if outer.write_all(&first).await.is_ok() {
-                // ok: how it ends is told to both by its end
+                // ok: both sides notice the end of the connection
                 let _ = tokio::io::copy_bidirectional(&mut inner, &mut outer).await;
             }
         }
@@ -183,21 +182,21 @@ async fn pass_through(mut inner: TcpStream, first: Vec<u8>, end: End) {
     }
 }
 
-/// A way out that is open.
+/// An open egress connection.
 struct Way {
-    /// Whose, and where to.
+    /// Pass and destination.
     pass: String,
     url: Url,
     kind: Kind,
-    /// What the other side hears first.
+    /// Bytes to send first.
     first: Vec<u8>,
     end: End,
 }
 
-/// Where a way leads.
+/// Destination of a connection.
 enum End {
     There(TcpStream),
-    /// To whoever takes it over.
+    /// A policy handler.
     Taken(Handler, Outer),
 }
 
@@ -227,8 +226,8 @@ async fn open(
     Ok(Way { pass, url, kind, first, end })
 }
 
-/// All that has come so far, and where the head ends. None for a connection on which nothing was asked, whether it
-/// was closed or stayed idle.
+/// Returns all bytes read so far and the end of the head. `None` if the connection closed or stayed idle without a
+/// request.
 async fn head(inner: &mut (impl AsyncRead + Unpin)) -> Result<Option<(Vec<u8>, usize)>, Closed> {
     let mut bytes = vec![0; 4096];
     let first = timeout(IDLE_WITHIN, inner.read(&mut bytes)).await;
@@ -240,7 +239,7 @@ async fn head(inner: &mut (impl AsyncRead + Unpin)) -> Result<Option<(Vec<u8>, u
     }
 }
 
-/// Reads on to the end of the head, and answers where that is.
+/// Reads to the end of the head and returns its position.
 async fn rest_of_head(
     inner: &mut (impl AsyncRead + Unpin),
     bytes: &mut Vec<u8>,
@@ -262,7 +261,7 @@ async fn rest_of_head(
 
 async fn connect(guard: &Guard, url: &Url) -> Result<TcpStream, Closed> {
     let addresses = match url.host() {
-        // An address that was written out has been looked at.
+        // A literal address has already been checked.
         Some(Host::Ipv4(v4)) => vec![IpAddr::V4(v4)],
         Some(Host::Ipv6(v6)) => vec![IpAddr::V6(v6)],
         Some(Host::Domain(name)) => {
@@ -283,7 +282,7 @@ async fn connect(guard: &Guard, url: &Url) -> Result<TcpStream, Closed> {
     Err(Closed::Away(format!("{host} cannot be reached: {why}")))
 }
 
-/// What a program asks for.
+/// A parsed proxy request.
 struct EgressRequest<'h> {
     url: Url,
     kind: Kind,
@@ -342,7 +341,7 @@ impl<'h> EgressRequest<'h> {
         pair.split_once(':').map(|(_, pass)| pass.to_owned())
     }
 
-    /// The head as the other side gets it: one request, to the host that was looked at.
+    /// The forwarded head: exactly one request, to the checked host.
     fn forwarded(&self) -> String {
         let path = &self.url[Position::BeforePath..Position::AfterQuery];
         let host = &self.url[Position::BeforeHost..Position::AfterPort];
@@ -373,7 +372,7 @@ mod tests {
     use crate::guard::{Exceptions, Lookup, NoExceptions, Resolver};
     use loopback::{Step, answer, serving};
 
-    /// Two sites are opened and stand on this machine, like all that has a name.
+    /// Opens two sites. All names resolve to this machine.
     struct Site;
 
     impl Exceptions for Site {
@@ -411,7 +410,7 @@ mod tests {
         }
     }
 
-    /// Only one can come to its port.
+    /// A policy with its own pass.
     struct Alone;
 
     impl EgressPolicy for Alone {
@@ -428,7 +427,7 @@ mod tests {
         }
     }
 
-    /// Takes over what goes to one host, and says what it hears there and here.
+    /// Takes over the connections to one host and reports what it receives on both sides.
     struct Taking;
 
     impl EgressPolicy for Taking {
@@ -461,7 +460,7 @@ mod tests {
         }
     }
 
-    /// What a program hears that says this.
+    /// The response to a program's request.
     async fn said(text: String) -> String {
         said_to(&Open, text).await
     }
@@ -557,15 +556,15 @@ mod tests {
             assert!(heard.starts_with(begins), "{heard}");
             assert!(heard.contains(&format!("GET {path} ")), "{heard}");
         }
-        // What must not be reached is not dialled by whoever takes over, either.
+        // A handler must not reach blocked destinations either.
         let guard = Guard::new(Arc::new(Site), Arc::new(NoExceptions), &[]);
         let outer = Outer { guard, url: Url::parse("https://site.test/").unwrap() };
         let refused = outer.dial().await.expect_err("it is closed");
         assert_eq!(refused.kind(), io::ErrorKind::PermissionDenied);
     }
 
-    /// What a program hears that connects, says nothing for so long and then this; nothing when it was closed meanwhile.
-    /// The clock stands while the connection is idle, and runs for all else.
+    /// The response to a program that connects, idles and then sends `then`; empty if the connection was closed
+    /// meanwhile. Time is paused while the connection idles.
     async fn said_after(idle: Duration, first: &str, then: &str) -> String {
         let guard = Guard::new(Arc::new(Site), Arc::new(Site), &[]);
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
@@ -582,12 +581,12 @@ mod tests {
                 heard.resize(ESTABLISHED.len(), 0);
                 stream.read_exact(&mut heard).await.unwrap();
             }
-            // The proxy waits for the next byte by now.
+            // The proxy now waits for the next byte.
             tokio::task::yield_now().await;
             tokio::time::pause();
             tokio::time::advance(idle).await;
             tokio::time::resume();
-            // ok, both: it may be closed by now, and then nothing may have been said
+            // ok, both: the connection may be closed already, without a response
             let _ = stream.write_all(then.as_bytes()).await;
             let _ = stream.read_to_end(&mut heard).await;
             String::from_utf8(heard).unwrap()
@@ -626,7 +625,7 @@ mod tests {
                 } else {
                     assert_eq!((plain.as_str(), tunnel.as_str()), ("", ""), "{idle:?}");
                 }
-                // A tunnel that stands is idle for as long as both ends like.
+                // An established tunnel may stay idle as long as both sides allow.
                 let inside = inside.strip_prefix(ESTABLISHED).expect("a tunnel");
                 assert!(inside.starts_with("HTTP/1.1 200 OK"), "{idle:?} {inside}");
                 assert!(inside.contains(&format!("{method} /a ")), "{idle:?} {inside}");
@@ -645,7 +644,7 @@ mod tests {
                 Err(closed) => closed.answer()[9..12].to_owned(),
             };
             assert_eq!(found, heard, "{begun}");
-            // The same when the program goes away.
+            // The same when the program disconnects.
             let (mut inner, mut program) = tokio::io::duplex(64);
             program.write_all(begun.as_bytes()).await.unwrap();
             drop(program);

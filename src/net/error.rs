@@ -1,6 +1,6 @@
-//! What can go wrong on the way to another server.
+//! Errors of requests to other servers.
 //!
-//! No message holds an address beyond its host, a header or a body: they may hold keys.
+//! Messages never contain a URL beyond its host, a header or a body, because these may contain keys.
 
 use std::time::Duration;
 
@@ -9,16 +9,16 @@ use kernel::problem::{Problem, ProblemKind};
 use super::guard::GuardError;
 use super::sse::SseError;
 
-/// Which wait was too long.
+/// Which wait timed out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
-    /// Until the connection stood.
+    /// Until the connection was established.
     Connect,
-    /// Until the answer began.
+    /// Until the response started.
     Headers,
-    /// Until the next piece of the answer.
+    /// Until the next piece of the response.
     Idle,
-    /// For all of it together.
+    /// For the whole exchange.
     Total,
 }
 
@@ -33,10 +33,10 @@ impl Phase {
     }
 }
 
-/// Why a request has no answer, or not a whole one.
+/// Why there is no complete response.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NetError {
-    /// The guard does not let it out.
+    /// Refused by the guard.
     #[error(transparent)]
     Refused(#[from] GuardError),
     /// A header that cannot be sent.
@@ -44,54 +44,54 @@ pub enum NetError {
         "the header {name} cannot be sent; remove line breaks and special characters, or the header"
     )]
     BadHeader { name: String },
-    /// The name of the host has no address.
+    /// The host name has no address.
     #[error("the host {host} cannot be found; check the address and the network")]
     UnknownHost { host: String },
-    /// No connection, or none that can be trusted.
+    /// No connection, or no trusted one.
     #[error(
         "no connection to {host} ({detail}); check that the server runs and its certificate is good"
     )]
     Connect {
         host: String,
-        /// What the system said.
+        /// System error message.
         detail: String,
     },
-    /// A wait was too long.
+    /// A wait timed out.
     #[error("{host} {} within {}; try again later", phase.what(), shown(*limit))]
     Timeout {
         host: String,
-        /// Which wait.
+        /// The wait that timed out.
         phase: Phase,
-        /// How long it was.
+        /// Its time limit.
         limit: Duration,
     },
-    /// The answer has more bytes than allowed.
+    /// The response exceeds the size limit.
     #[error("the answer of {host} is larger than {limit} bytes; ask for less")]
     TooLarge { host: String, limit: u64 },
-    /// Redirected too often.
+    /// Too many redirects.
     #[error("{host} redirected more than {limit} times; give the final address")]
     Redirects {
-        /// The host of the last hop.
+        /// Host of the last hop.
         host: String,
         limit: u8,
     },
-    /// The connection or the answer broke off.
+    /// The connection or the response was interrupted.
     #[error("the connection to {host} broke off; try again")]
     Broken {
         host: String,
-        /// What the library said, for the log: people cannot do anything with it.
+        /// Library error, for the log only. People cannot act on it.
         detail: String,
     },
-    /// The client itself cannot be set up.
+    /// The client cannot be initialized.
     #[error("requests cannot be made here ({detail}); check the certificates of this machine")]
     Setup {
-        /// What the library said.
+        /// Library error.
         detail: String,
     },
 }
 
 impl NetError {
-    /// Whether the same request may well succeed a moment later.
+    /// Returns `true` if the same request may succeed a moment later.
     pub fn is_transient(&self) -> bool {
         match self {
             Self::UnknownHost { .. }

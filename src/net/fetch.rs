@@ -1,5 +1,5 @@
-//! Fetches one page as text, for agents: through the guard, as a browser would ask, within limits. And
-//! files as they are, for programs that give their addresses.
+//! Fetches pages as text for agents: through the guard, with a browser's headers, within limits. Also fetches raw files
+//! for programs.
 
 use std::time::Duration;
 
@@ -13,55 +13,54 @@ use super::guard::{self, Hosts};
 use super::message::{Method, Policy, Request, Timeouts};
 use super::readable::{self, Extractor, Form, ReadError, Readable, Source};
 
-/// The most bytes that are read of a page, unpacked.
+/// Maximum number of decompressed bytes read from a page.
 pub const MAX_BYTES: usize = 750_000;
-/// The most that are read of a document: a part of one says nothing.
+/// Maximum size of a document. A partial document is useless.
 pub const MAX_DOCUMENT: usize = 10 * 1024 * 1024;
-/// The documents that can be read.
+/// Media type of readable documents.
 const PDF: &str = "application/pdf";
-/// The most characters that are given back: all that so many bytes can hold.
+/// Maximum number of returned characters: as many as [`MAX_BYTES`] can hold.
 pub const MAX_CHARS: usize = MAX_BYTES;
 
-/// Many servers answer unknown programs with a refusal or an empty page.
+/// Many servers refuse unknown programs or send them an empty page.
 const USER_AGENT: &str = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) \
     Chrome/140.0.0.0 Safari/537.36";
 const ACCEPT: &str = "text/html,application/xhtml+xml,text/markdown;q=0.9,text/plain;q=0.9,\
     application/json;q=0.9,application/xml;q=0.8,*/*;q=0.5";
 
-/// What is wanted.
+/// A page request.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PageRequest {
-    /// The address.
     pub url: String,
     pub form: Form,
-    /// At most this many characters, [`MAX_CHARS`] at most.
+    /// Maximum number of characters, at most [`MAX_CHARS`].
     pub max_chars: usize,
-    /// The hosts that alone are asked.
+    /// Allowlist of hosts.
     pub only: Hosts,
 }
 
-/// What came back.
+/// A fetched page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page {
-    /// The address that answered, after redirects.
+    /// Final URL, after redirects.
     pub final_url: String,
-    /// The status; a page of 404 is a page.
+    /// HTTP status. A 404 page is a page too.
     pub status: u16,
-    /// What the server says that it is.
+    /// Content type header.
     pub content_type: Option<String>,
-    /// How many bytes were read.
+    /// Number of bytes read.
     pub bytes: usize,
-    /// The text.
+    /// Extracted text.
     pub readable: Readable,
 }
 
 /// Why there is no page.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FetchError {
-    /// It did not come.
+    /// The request failed.
     #[error(transparent)]
     Net(#[from] NetError),
-    /// It cannot be read.
+    /// The response is not readable.
     #[error(transparent)]
     Read(#[from] ReadError),
 }
@@ -82,10 +81,10 @@ impl Problem for FetchError {
     }
 }
 
-/// Reads the words of a document that is no page; nothing when it has none. Blocking.
+/// Extracts the text of a document; `None` if there is none. Blocking.
 pub type ReadDocument = fn(&[u8]) -> Option<String>;
 
-/// Fetches a page and reads it; a PDF by this, if there is any.
+/// Fetches a page and converts it to text. PDFs are read with `document`, if given.
 pub async fn page(
     client: &HttpClient,
     wanted: PageRequest,
@@ -116,7 +115,7 @@ pub async fn page(
     Ok(Page { final_url, status, content_type, bytes, readable })
 }
 
-/// How long a file may take.
+/// Time limits of a file download.
 const FILE: Timeouts = Timeouts {
     headers: Duration::from_secs(10),
     idle: Duration::from_secs(10),
@@ -126,15 +125,15 @@ const FILE: Timeouts = Timeouts {
 /// Why there is no file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FileError {
-    /// It did not come.
+    /// The request failed.
     #[error(transparent)]
     Net(#[from] NetError),
-    /// The server has none there.
+    /// The server responded with an error status.
     #[error("{host} answered with status {status}; check that the address can be opened by anyone")]
     Status { host: String, status: u16 },
 }
 
-/// Fetches a file of at most so many bytes: through the guard, three redirects, ten seconds.
+/// Fetches a file of at most `most` bytes through the guard, with three redirects and a limit of ten seconds.
 pub async fn file(client: &HttpClient, url: String, most: u64) -> Result<Vec<u8>, FileError> {
     let request = Request::new(Policy::Guarded, Method::Get, url)
         .header("accept", "*/*")
@@ -149,7 +148,7 @@ pub async fn file(client: &HttpClient, url: String, most: u64) -> Result<Vec<u8>
     Ok(response.body.bytes().await?)
 }
 
-/// The words of a document.
+/// Extracts the text of a document.
 async fn words(body: Vec<u8>, read: ReadDocument, most: usize) -> Result<Readable, ReadError> {
     let reading = tokio::task::spawn_blocking(move || read(&body));
     match reading.await {
@@ -159,8 +158,7 @@ async fn words(body: Vec<u8>, read: ReadDocument, most: usize) -> Result<Readabl
     }
 }
 
-/// Reads a large page off the threads that serve others. A page that makes the converter panic is one
-/// that cannot be converted.
+/// Converts a page on a blocking thread. If the converter panics, the page counts as unconvertible.
 async fn convert(
     body: Vec<u8>,
     content_type: Option<String>,
@@ -185,7 +183,7 @@ mod tests {
     use crate::guard::{Exceptions, GuardError, Lookup, Resolver};
     use loopback::{answer, serving};
 
-    /// One host is opened and has the loopback address, like all others.
+    /// Opens one host. All names resolve to the loopback address.
     struct OneSite;
 
     impl Exceptions for OneSite {
@@ -252,7 +250,7 @@ mod tests {
         let body = "word ".repeat(MAX_BYTES / 4);
         let page = fetch("200 OK", "content-type: text/plain\r\n", &body).await.unwrap();
         assert_eq!(page.bytes, MAX_BYTES);
-        // A space at the very end is nobody's.
+        // A trailing space may be trimmed.
         assert!((MAX_CHARS - 1..=MAX_CHARS).contains(&page.readable.text.chars().count()));
         assert!(page.readable.truncated);
     }

@@ -1,10 +1,8 @@
-//! The guard of every request that an agent, a plugin or a webhook causes: it reaches the public
-//! internet only, whatever the address looks like, whatever a name resolves to, wherever a redirect
-//! leads.
+//! SSRF guard for all requests caused by agents, plugins or webhooks. They reach the public internet only, whatever the
+//! URL looks like, whatever a name resolves to, wherever a redirect leads.
 //!
-//! An address is looked up once, by the connection itself, and only what was found good is connected
-//! to; a second lookup that gives something else has nothing to attack. What is refused can be opened
-//! only by an [`Exceptions`] that is handed in, never by the environment.
+//! A name is resolved once, by the connection itself, and only checked addresses are connected to. DNS rebinding has no
+//! second lookup to attack. Exceptions are opened only by the [`Exceptions`] passed in, never by the environment.
 
 use std::fmt;
 use std::io;
@@ -16,42 +14,42 @@ use url::{Host, Url};
 
 use super::address;
 
-/// The longest address that is taken.
+/// Maximum URL length.
 const MAX_URL: usize = 8192;
 const OPEN_PORTS: [u16; 2] = [80, 443];
 /// Names that never lead to the public internet.
 const CLOSED_NAMES: [&str; 8] =
     ["localhost", "local", "localdomain", "internal", "intranet", "lan", "home.arpa", "onion"];
 
-/// Why a request is not made.
+/// Why a request is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum GuardError {
-    /// Not an address that can be understood.
+    /// The URL cannot be parsed.
     #[error("this is not a web address ({reason}); give it as https://host/path")]
     BadUrl {
-        /// What is wrong with it.
+        /// Parser error.
         reason: String,
     },
-    /// Another scheme than http and https.
+    /// Scheme other than http and https.
     #[error("addresses with {scheme}: are not allowed; use https or http")]
     Scheme {
-        /// The scheme that was asked for.
+        /// The requested scheme.
         scheme: String,
     },
-    /// A name or password within the address.
+    /// User name or password in the URL.
     #[error("the address holds a user name or password; leave it out")]
     Credentials,
-    /// Neither 80 nor 443.
+    /// Port other than 80 and 443.
     #[error("port {port} of {host} is not allowed; only 80 and 443 are")]
     Port {
         host: String,
-        /// The port that was asked for.
+        /// The requested port.
         port: u16,
     },
-    /// The host, or all that its name resolves to, is not on the public internet.
+    /// The host, or every address that its name resolves to, is not public.
     #[error("{host} is not on the public internet, and nothing else is reached from here")]
     Private { host: String },
-    /// The host is not among those that alone are reached.
+    /// The host is not in the allowlist.
     #[error(
         "{host} is not among the hosts that this agent reaches; people can add it in its settings"
     )]
@@ -61,15 +59,15 @@ pub enum GuardError {
     Unknown { host: String },
 }
 
-/// What an owner has opened in spite of the guard. Host names come in lower case, without a final dot.
+/// Exceptions that an owner has opened. Host names are in lower case, without a trailing dot.
 pub trait Exceptions: Send + Sync + 'static {
-    /// Whether this host may be asked at this port, although its name or the port is closed.
+    /// Returns `true` if host and port are allowed although the name or the port is closed.
     fn host(&self, host: &str, port: u16) -> bool;
-    /// Whether this address may be reached by this host name, although it is not public.
+    /// Returns `true` if the host may resolve to this address although it is not public.
     fn address(&self, host: &str, address: IpAddr) -> bool;
 }
 
-/// Nothing is opened.
+/// No exceptions.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoExceptions;
 
@@ -83,16 +81,16 @@ impl Exceptions for NoExceptions {
     }
 }
 
-/// The addresses of a name, later.
+/// Pending lookup of a name's addresses.
 pub type Lookup = Pin<Box<dyn Future<Output = io::Result<Vec<IpAddr>>> + Send>>;
 
-/// Finds the addresses of a name.
+/// DNS resolver.
 pub trait Resolver: Send + Sync + 'static {
     /// All addresses of `host`, in the order in which they should be tried.
     fn lookup(&self, host: &str) -> Lookup;
 }
 
-/// Asks the system.
+/// The system's resolver.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemResolver;
 
@@ -116,7 +114,7 @@ pub struct Guard {
 }
 
 impl Guard {
-    /// A guard. `own` holds the public addresses that HQ itself listens on: they are closed as well.
+    /// Creates a guard. `own` are HQ's own public addresses, which are closed as well.
     pub fn new(
         resolver: Arc<dyn Resolver>,
         exceptions: Arc<dyn Exceptions>,
@@ -125,28 +123,28 @@ impl Guard {
         Guard { resolver, exceptions, own: own.into(), own_name: None }
     }
 
-    /// The same guard, which closes the name as well by which HQ itself is known outside: a proxy before it,
-    /// with another address, may let in from here what it lets in from nowhere else.
+    /// Also closes the public name of HQ. A reverse proxy with another address may grant requests from here more access
+    /// than others.
     #[must_use]
     pub fn known_as(self, name: Option<&str>) -> Guard {
         Guard { own_name: name.map(|name| normal_name(name).into()), ..self }
     }
 
-    /// The same guard with more that is open.
+    /// Adds exceptions.
     #[must_use]
     pub fn opening(&self, opened: Opened) -> Guard {
         let exceptions = Arc::new(Both(Arc::clone(&self.exceptions), opened));
         Guard { exceptions, ..self.clone() }
     }
 
-    /// Reads an address and checks all of it that needs no lookup. Done for each hop of a redirect.
+    /// Parses a URL and checks everything that needs no lookup. Called for each redirect hop.
     pub fn check(&self, text: &str) -> Result<Url, GuardError> {
         let url = parse(text)?;
         self.check_url(&url)?;
         Ok(url)
     }
 
-    /// As [`Guard::check`], for an address that was read before.
+    /// Like [`Guard::check`], for a parsed URL.
     pub fn check_url(&self, url: &Url) -> Result<(), GuardError> {
         check_shape(url)?;
         let host = host_name(url)?;
@@ -171,10 +169,10 @@ impl Guard {
         }
     }
 
-    /// The addresses of a name that may be connected to; never empty.
+    /// The allowed addresses of a name; never empty.
     pub async fn resolve(&self, name: &str) -> Result<Vec<IpAddr>, GuardError> {
         let host = normal_name(name);
-        // ok: that a name cannot be found is all there is to say about it
+        // ok: that the name cannot be resolved is all there is to report
         let found = self.resolver.lookup(&host).await.unwrap_or_default();
         if found.is_empty() {
             return Err(GuardError::Unknown { host });
@@ -187,7 +185,7 @@ impl Guard {
         Ok(good)
     }
 
-    /// Checks where a connection really went: the last look, after all rules before it.
+    /// Checks the address that a connection was actually made to, as a last line of defence.
     pub fn check_peer(&self, url: &Url, peer: SocketAddr) -> Result<(), GuardError> {
         let host = host_name(url)?;
         match self.may_reach(&host, peer.ip()) {
@@ -208,8 +206,8 @@ impl fmt::Debug for Guard {
     }
 }
 
-/// Reads an address. Odd notations of numbers (decimal, octal, hexadecimal, short, escaped, full-width)
-/// become plain addresses here, so no later check meets them.
+/// Parses a URL. Unusual number notations (decimal, octal, hexadecimal, short, escaped, full-width) become plain
+/// addresses here, so later checks never see them.
 pub fn parse(text: &str) -> Result<Url, GuardError> {
     let text = text.trim();
     if MAX_URL < text.len() {
@@ -218,7 +216,7 @@ pub fn parse(text: &str) -> Result<Url, GuardError> {
     Url::parse(text).map_err(|err| GuardError::BadUrl { reason: err.to_string() })
 }
 
-/// What is asked of every address, guarded or not.
+/// Checks for every URL, guarded or not.
 pub fn check_shape(url: &Url) -> Result<(), GuardError> {
     if !matches!(url.scheme(), "http" | "https") {
         return Err(GuardError::Scheme { scheme: url.scheme().to_owned() });
@@ -229,18 +227,18 @@ pub fn check_shape(url: &Url) -> Result<(), GuardError> {
     Ok(())
 }
 
-/// Hosts in networks of their own that people have opened: a name or an address, with a port or for those of the
-/// web. A name leads to such networks only, whatever it resolves to: not to this machine, not to a cloud's keys.
+/// Hosts in private networks that people have opened: a name or address, with a port or for the web ports. Names may
+/// resolve to private networks only, never to this machine or a cloud metadata endpoint.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Opened(Vec<(String, Option<u16>)>);
 
 impl Opened {
-    /// The hosts of these lines, which were read by [`Opened::line`].
+    /// The hosts of normalized lines, as returned by [`Opened::line`].
     pub fn of(lines: &[String]) -> Opened {
         Opened(lines.iter().filter_map(|line| Opened::parts(line)).collect())
     }
 
-    /// A line as it is kept; nothing when it names no host, or one that nobody may open.
+    /// Normalizes a line. Returns `None` if it names no host, or one that nobody may open.
     pub fn line(written: &str) -> Option<String> {
         let (host, port) = Opened::parts(written)?;
         if let Ok(address) = host.parse::<IpAddr>()
@@ -259,12 +257,12 @@ impl Opened {
         }
         let url = Url::parse(&format!("http://{text}/")).ok()?;
         let host = host_name(&url).ok()?;
-        // The port of plain http is said by saying none.
+        // URL parsing drops the default port 80.
         let port = url.port().or(text.ends_with(":80").then_some(80));
         Some((host, port))
     }
 
-    /// Whether an address leads to one of them.
+    /// Returns `true` if the URL leads to one of the hosts.
     pub fn has(&self, url: &Url) -> bool {
         let port = url.port_or_known_default().unwrap_or_default();
         host_name(url).is_ok_and(|host| self.host(&host, port))
@@ -284,7 +282,7 @@ impl Exceptions for Opened {
     }
 }
 
-/// What one or the other has opened.
+/// Union of two sets of exceptions.
 struct Both(Arc<dyn Exceptions>, Opened);
 
 impl Exceptions for Both {
@@ -297,18 +295,18 @@ impl Exceptions for Both {
     }
 }
 
-/// Hosts that alone are reached. Each list holds names (`example.com`), all below a name (`*.example.com`) and
-/// addresses; a host has to stand in every list. Without a list there is no limit.
+/// Allowlists of hosts. Each list contains names (`example.com`), subdomains (`*.example.com`) and addresses. A host
+/// must be in every list. Without lists there is no restriction.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Hosts(Vec<Vec<String>>);
 
 impl Hosts {
-    /// The hosts that stand in all of these, whose lines were read by [`Hosts::line`].
+    /// The intersection of these lists of normalized lines, as returned by [`Hosts::line`].
     pub fn of(lists: Vec<Vec<String>>) -> Hosts {
         Hosts(lists)
     }
 
-    /// A line of a list as it is kept; nothing when it names no host.
+    /// Normalizes a line. Returns `None` if it names no host.
     pub fn line(written: &str) -> Option<String> {
         let text = written.trim().to_lowercase();
         let (below, name) = match text.strip_prefix("*.") {
@@ -323,19 +321,19 @@ impl Hosts {
         (!host.is_empty() && url.port().is_none()).then(|| format!("{below}{host}"))
     }
 
-    /// These, as far as they stand in this list as well, whose lines were read by [`Hosts::line`].
+    /// Adds a list of normalized lines, as returned by [`Hosts::line`].
     #[must_use]
     pub fn and(mut self, list: Vec<String>) -> Hosts {
         self.0.push(list);
         self
     }
 
-    /// Whether there is any list.
+    /// Returns `true` if there is any list.
     pub fn are_listed(&self) -> bool {
         !self.0.is_empty()
     }
 
-    /// Whether an address leads to one of them.
+    /// Checks the host of a URL.
     pub fn check(&self, url: &Url) -> Result<(), GuardError> {
         let host = host_name(url)?;
         match self.has(&host) {
@@ -344,7 +342,7 @@ impl Hosts {
         }
     }
 
-    /// Whether a host is one of them.
+    /// Returns `true` if the host is in every list.
     pub fn has(&self, host: &str) -> bool {
         let host = normal_name(host);
         let fits = |line: &String| match line.strip_prefix("*.") {

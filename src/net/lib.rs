@@ -1,6 +1,6 @@
-//! The outside world over HTTP: one client, the SSRF guard, event streams, retries, readable pages.
+//! Outbound network access: HTTP client, SSRF guard, event streams, retries, readable pages, mail.
 //!
-//! No type of the HTTP library leaves this module.
+//! No type of the HTTP library leaves this package.
 
 pub mod error;
 pub mod mail;

@@ -1,15 +1,15 @@
-//! Streams of lines (NDJSON), read piece by piece as they arrive. Pieces may be cut anywhere, also within a
-//! character; empty lines do not count.
+//! Incremental parser for line streams (NDJSON). Chunks may be split anywhere, also within a character. Empty lines are
+//! skipped.
 
-/// Why a stream cannot be read on.
+/// A line exceeds the limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a line of the stream is larger than {limit} bytes; ask for less at once")]
 pub struct LineTooLarge {
-    /// The most bytes of one line.
+    /// Maximum line size, in bytes.
     pub limit: usize,
 }
 
-/// Turns pieces of bytes into lines.
+/// Turns chunks of bytes into lines.
 #[derive(Debug)]
 pub struct LineParser {
     line: Vec<u8>,
@@ -18,16 +18,16 @@ pub struct LineParser {
 }
 
 impl LineParser {
-    /// A parser at the start of a stream; no line has more bytes than the limit.
+    /// A parser at the start of a stream, with a maximum line size in bytes.
     #[must_use]
     pub fn new(limit: usize) -> Self {
         Self { line: Vec::new(), limit, too_large: false }
     }
 
-    /// Takes the next piece and gives the lines that it completes, without their ends.
+    /// Parses a chunk and returns the lines that it completes, without line ends.
     ///
     /// # Errors
-    /// A line is too large. Every further piece is an error, too.
+    /// If a line is too large. All further calls fail too.
     pub fn push(&mut self, piece: &[u8]) -> Result<Vec<String>, LineTooLarge> {
         let mut lines = Vec::new();
         for part in piece.split_inclusive(|byte| *byte == b'\n') {
@@ -44,7 +44,7 @@ impl LineParser {
         Ok(lines)
     }
 
-    /// The stream has ended: its last line, if its end is missing.
+    /// Ends the stream. Returns the last line if its line end is missing.
     #[must_use]
     pub fn finish(self) -> Option<String> {
         text(&self.line)
@@ -99,7 +99,7 @@ mod tests {
                 }
             }
             lines.extend(parser.finish());
-            // A byte that is no text becomes a character of three.
+            // An invalid byte becomes a replacement character of three bytes.
             prop_assert!(lines.iter().map(String::len).sum::<usize>() <= 3 * given);
             prop_assert!(lines.iter().all(|line| !line.trim().is_empty() && !line.contains('\n')));
         }

@@ -1,5 +1,5 @@
-//! Sends letters through somebody's SMTP server. The library that speaks SMTP is named here alone; what
-//! others see is a [`Mailer`] that takes a [`Letter`].
+//! Sends mail through a configured SMTP server. Only this module names the SMTP library; callers use a [`Mailer`] that
+//! takes a [`Letter`].
 
 use std::fmt;
 use std::future::Future;
@@ -13,29 +13,28 @@ use lettre::transport::smtp::client::{Tls, TlsParameters};
 use lettre::transport::smtp::extension::ClientId;
 use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
 
-/// How long a server may take for each of its answers.
+/// Time limit for each server response.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// How the connection is kept secret.
+/// Transport security of an SMTP connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Secrecy {
-    /// TLS from the first byte, usually at port 465.
+    /// TLS from the first byte, usually on port 465.
     Tls,
-    /// TLS after a first word in the open, usually at port 587; without it nothing is sent.
+    /// STARTTLS, usually on port 587. Nothing is sent without TLS.
     StartTls,
-    /// None: only for a server on this machine.
+    /// No encryption: only for a server on this machine.
     Open,
 }
 
-/// A server and how it lets us in.
+/// An SMTP server with its credentials.
 #[derive(Clone)]
 pub struct MailServer {
-    /// Its name.
+    /// Host name.
     pub host: String,
     pub port: u16,
-    /// How the connection is kept secret.
     pub secrecy: Secrecy,
-    /// Name and password, when it asks for them.
+    /// User name and password, if required.
     pub login: Option<(String, String)>,
 }
 
@@ -45,57 +44,56 @@ impl fmt::Debug for MailServer {
     }
 }
 
-/// A letter, as plain text and as HTML.
+/// An email, as plain text and as HTML.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Letter {
-    /// From whom: an address, or `Name <address>`.
+    /// Sender: an address, or `Name <address>`.
     pub from: String,
-    /// To whom.
+    /// Recipient.
     pub to: String,
-    /// What it is about.
     pub subject: String,
-    /// The words.
+    /// Plain text body.
     pub text: String,
-    /// The same for programs that show HTML.
+    /// HTML body.
     pub html: String,
-    /// An id of its own, so that a letter that is sent twice is known as one.
+    /// Message id. Stable across retries, so that recipients can deduplicate.
     pub id: String,
-    /// Where one click ends such letters, or empty.
+    /// One-click unsubscribe URL, or empty.
     pub unsubscribe: String,
 }
 
-/// Why a letter was not sent.
+/// Why an email was not sent.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MailError {
-    /// An address is none.
+    /// Invalid address.
     #[error("{0} is no email address")]
     BadAddress(String),
-    /// The server refuses it, and will again.
+    /// Permanent rejection by the server.
     #[error("the mail server refuses: {0}")]
     Refused(String),
-    /// It did not work this time.
+    /// Temporary failure.
     #[error("the mail server could not be used: {0}")]
     Failed(String),
 }
 
 impl MailError {
-    /// Whether another try may go better.
+    /// Returns `true` if a retry may succeed.
     #[must_use]
     pub fn is_passing(&self) -> bool {
         matches!(self, Self::Failed(_))
     }
 }
 
-/// What becomes of a letter.
+/// Future of a delivery.
 pub type Sending<'a> = Pin<Box<dyn Future<Output = Result<(), MailError>> + Send + 'a>>;
 
-/// Takes letters.
+/// Delivers emails.
 pub trait Mailer: Send + Sync {
-    /// Sends one through a server, and answers when the server has taken it.
+    /// Sends an email. Completes when the server has accepted it.
     fn send<'a>(&'a self, server: &'a MailServer, letter: &'a Letter) -> Sending<'a>;
 }
 
-/// The post of the world: SMTP.
+/// The production mailer: SMTP.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Smtp;
 
@@ -115,7 +113,7 @@ impl Mailer for Smtp {
     }
 }
 
-/// Reads an address, so that a wrong one is seen where it is typed.
+/// Validates an address at input time.
 pub fn check_address(text: &str) -> Result<(), MailError> {
     mailbox(text).map(drop)
 }
@@ -167,7 +165,7 @@ fn transport(server: &MailServer) -> Result<AsyncSmtpTransport<Tokio1Executor>, 
     Ok(builder.build())
 }
 
-/// What an error says, with what caused it.
+/// The error message with all causes.
 fn words(error: &dyn std::error::Error) -> String {
     let mut words = error.to_string();
     let mut cause = error.source();

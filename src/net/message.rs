@@ -1,4 +1,4 @@
-//! Requests and answers in our own words.
+//! Request and response types, independent of the HTTP library.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,74 +7,66 @@ use bytes::Bytes;
 
 use super::guard::Hosts;
 
-/// Headers whose values are shown to nobody and stay behind when a redirect leaves the host.
+/// Headers whose values are never displayed and are dropped when a redirect leaves the host.
 const HIDDEN: [&str; 6] =
     ["authorization", "proxy-authorization", "cookie", "set-cookie", "x-api-key", "api-key"];
 
-/// What is asked of the server.
+/// HTTP method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
-    /// Read.
     Get,
-    /// Read the headers only.
     Head,
-    /// Create or act.
     Post,
-    /// Replace.
     Put,
-    /// Change in part.
     Patch,
-    /// Remove.
     Delete,
 }
 
-/// Who caused a request, and so where it may go.
+/// Who caused a request, which determines where it may go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Policy {
-    /// An owner gave the address: local servers are welcome. Redirects are not followed.
+    /// An owner gave the URL: local servers are allowed. Redirects are not followed.
     Trusted,
-    /// An agent, plugin or webhook did: the guard decides, at each redirect anew.
+    /// An agent, plugin or webhook gave the URL: the guard checks it and each redirect.
     Guarded,
 }
 
-/// Names and values in the order in which they were given. Names compare without case.
+/// Headers in insertion order. Names are case-insensitive.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Headers(Vec<(String, String)>);
 
 impl Headers {
-    /// No headers.
     pub fn new() -> Headers {
         Headers::default()
     }
 
-    /// Adds one, beside others of the same name.
+    /// Adds a header and keeps others of the same name.
     pub fn add(&mut self, name: impl Into<String>, value: impl Into<String>) {
         self.0.push((name.into(), value.into()));
     }
 
-    /// Puts one in the place of all of the same name.
+    /// Replaces all headers of the same name.
     pub fn set(&mut self, name: &str, value: impl Into<String>) {
         self.remove(name);
         self.add(name, value);
     }
 
-    /// Removes all of a name.
+    /// Removes all headers of this name.
     pub fn remove(&mut self, name: &str) {
         self.0.retain(|(other, _)| !other.eq_ignore_ascii_case(name));
     }
 
-    /// The first value of a name.
+    /// The first value of this name.
     pub fn get(&self, name: &str) -> Option<&str> {
         let found = self.0.iter().find(|(other, _)| other.eq_ignore_ascii_case(name));
         found.map(|(_, value)| value.as_str())
     }
 
-    /// All names and values.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
-    /// Keeps those for which `keep` says so.
+    /// Keeps the headers for whose names `keep` returns `true`.
     pub(super) fn retain(&mut self, keep: impl Fn(&str) -> bool) {
         self.0.retain(|(name, _)| keep(name));
     }
@@ -88,7 +80,7 @@ impl fmt::Debug for Headers {
     }
 }
 
-/// Whether a header is known to carry a secret.
+/// Returns `true` if a header is likely to carry a secret.
 pub(super) fn is_hidden(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     HIDDEN.contains(&name.as_str())
@@ -97,54 +89,50 @@ pub(super) fn is_hidden(name: &str) -> bool {
             .any(|part| name.contains(part))
 }
 
-/// How long each step may take.
+/// Time limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
-    /// Until the answer begins, the connection included.
+    /// Until the response starts, including the connection.
     pub headers: Duration,
-    /// Between two pieces of the answer.
+    /// Between two pieces of the response.
     pub idle: Duration,
-    /// For everything, redirects included. None for streams that may go on for hours.
+    /// Total, including redirects. `None` for streams that may run for hours.
     pub total: Option<Duration>,
 }
 
 impl Timeouts {
-    /// For answers that come at once: 30 s in all.
+    /// For short responses: 30 s in total.
     pub const SHORT: Timeouts = Timeouts {
         headers: Duration::from_secs(30),
         idle: Duration::from_secs(30),
         total: Some(Duration::from_secs(30)),
     };
-    /// For the stream of a model: two minutes of silence at most.
+    /// For model streams: at most two minutes of silence.
     pub const STREAM: Timeouts =
         Timeouts { headers: Duration::from_secs(120), idle: Duration::from_secs(120), total: None };
 }
 
 #[derive(Clone)]
 pub struct Request {
-    /// Where it may go.
+    /// Where the request may go.
     pub policy: Policy,
-    /// What is asked.
     pub method: Method,
-    /// The whole address.
+    /// Absolute URL.
     pub url: String,
-    /// The headers. Those of the connection itself (`host`, `content-length` and so on) are refused.
+    /// Headers. Connection headers (`host`, `content-length` and so on) are refused.
     pub headers: Headers,
-    /// What is sent.
     pub body: Bytes,
-    /// How long it may take.
     pub timeouts: Timeouts,
-    /// The most bytes of the answer, unpacked.
+    /// Maximum size of the decompressed response body, in bytes.
     pub max_body: u64,
-    /// How many redirects are followed if the policy is guarded, five at most. With none, the answer
-    /// that redirects is the answer.
+    /// Maximum number of redirects for the guarded policy, at most five. With 0, the redirect itself is the response.
     pub redirects: u8,
-    /// The hosts that alone are asked if the policy is guarded, wherever redirects lead.
+    /// Allowlist of hosts for the guarded policy, also applied to redirects.
     pub only: Hosts,
 }
 
 impl Request {
-    /// A request with usual limits: 30 s, 10 MiB, three redirects.
+    /// A request with default limits: 30 s, 10 MiB, three redirects.
     pub fn new(policy: Policy, method: Method, url: impl Into<String>) -> Request {
         Request {
             policy,
@@ -159,14 +147,14 @@ impl Request {
         }
     }
 
-    /// With one more header.
+    /// Sets a header.
     #[must_use]
     pub fn header(mut self, name: &str, value: impl Into<String>) -> Request {
         self.headers.set(name, value);
         self
     }
 
-    /// With something to send.
+    /// Sets the body and its content type.
     #[must_use]
     pub fn body(mut self, content_type: &str, body: impl Into<Bytes>) -> Request {
         self.headers.set("content-type", content_type);
@@ -174,28 +162,28 @@ impl Request {
         self
     }
 
-    /// With other time limits.
+    /// Sets the time limits.
     #[must_use]
     pub fn timeouts(mut self, timeouts: Timeouts) -> Request {
         self.timeouts = timeouts;
         self
     }
 
-    /// With another limit for the answer.
+    /// Sets the maximum size of the response body.
     #[must_use]
     pub fn max_body(mut self, bytes: u64) -> Request {
         self.max_body = bytes;
         self
     }
 
-    /// With these hosts alone.
+    /// Restricts the request to these hosts.
     #[must_use]
     pub fn only(mut self, hosts: Hosts) -> Request {
         self.only = hosts;
         self
     }
 
-    /// With another number of redirects.
+    /// Sets the maximum number of redirects.
     #[must_use]
     pub fn redirects(mut self, redirects: u8) -> Request {
         self.redirects = redirects;
@@ -204,7 +192,7 @@ impl Request {
 }
 
 impl fmt::Debug for Request {
-    /// Leaves out the path, the query and the body: they may hold keys and prompts.
+    /// Omits path, query and body, which may contain keys and prompts.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let host = self.url.split(['/', '?', '#']).nth(2).unwrap_or_default();
         let host = host.rsplit('@').next().unwrap_or_default();

@@ -1,7 +1,7 @@
-//! Pages that agents read, kept for a quarter of an hour: an agent that reads a page in pieces, or
-//! colleagues that follow the same link, ask the site once.
+//! Cache of pages read by agents, with a lifetime of 15 minutes. An agent that reads a page in pieces, or agents that
+//! follow the same link, request it once.
 //!
-//! Requests carry no credentials and all the same headers, so a page is known by what was wanted.
+//! Requests carry no credentials and identical headers, so the page request is the cache key.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -14,56 +14,56 @@ use super::client::HttpClient;
 use super::fetch::{self, FetchError, Page, PageRequest, ReadDocument};
 use super::guard::Opened;
 
-/// How long a page is kept.
+/// Lifetime of a cache entry.
 pub const KEPT: Duration = Duration::from_secs(15 * 60);
-/// How many bytes of pages are kept at most.
+/// Maximum size of the cache, in bytes.
 pub const MAX_KEPT: usize = 2 * 1024 * 1024;
-/// What a page costs besides its texts.
+/// Overhead of a cache entry, in bytes.
 const OVERHEAD: usize = 512;
 
-/// Fetches pages and keeps them for a while.
+/// Fetches and caches pages.
 pub struct Pages {
     http: HttpClient,
-    /// How documents that are no pages are read.
+    /// Reader for documents.
     document: Option<ReadDocument>,
     kept: Mutex<Kept>,
 }
 
-/// A page and how old it is.
+/// A page with its age.
 #[derive(Clone, Debug)]
 pub struct Fetched {
     pub page: Arc<Page>,
-    /// How long ago it was fetched, when it was not fetched just now.
+    /// Time since the page was fetched; `None` if it was fetched just now.
     pub age: Option<Duration>,
 }
 
 impl Pages {
-    /// Fetches with this client.
+    /// Uses this client.
     #[must_use]
     pub fn new(http: HttpClient) -> Self {
         Self { http, document: None, kept: Mutex::default() }
     }
 
-    /// Reads documents by this, too.
+    /// Sets the reader for documents.
     #[must_use]
     pub fn reading(mut self, document: ReadDocument) -> Self {
         self.document = Some(document);
         self
     }
 
-    /// A page of a host that people have opened, fetched now: what is inside is kept for nobody else.
+    /// Fetches a page of a privately opened host. Never cached, because other agents must not see it.
     ///
     /// # Errors
-    /// When it does not come, or cannot be read.
+    /// If the request fails or the page is unreadable.
     pub async fn inside(&self, opened: Opened, wanted: PageRequest) -> Result<Fetched, FetchError> {
         let page = fetch::page(&self.http.opening(opened), wanted, self.document).await?;
         Ok(Fetched { page: Arc::new(page), age: None })
     }
 
-    /// The page as it was a short while ago, or fetched now.
+    /// Returns a page from the cache, or fetches it. Errors are not cached.
     ///
     /// # Errors
-    /// When it has to be fetched and does not come, or cannot be read. Neither is kept.
+    /// If the request fails or the page is unreadable.
     pub async fn get(&self, wanted: PageRequest) -> Result<Fetched, FetchError> {
         if let Some((page, at)) = self.kept.lock().find(&wanted, Instant::now()) {
             return Ok(Fetched { page, age: Some(at.elapsed()) });
@@ -76,7 +76,7 @@ impl Pages {
     }
 }
 
-/// What is kept, oldest first.
+/// Cache entries, oldest first.
 #[derive(Default)]
 struct Kept {
     pages: HashMap<PageRequest, (Arc<Page>, Instant)>,
@@ -86,7 +86,7 @@ struct Kept {
 
 fn size(wanted: &PageRequest, page: &Page) -> usize {
     let title = page.readable.title.as_ref().map_or(0, String::len);
-    // The request stands in the map and in the order.
+    // The request is stored both in the map and in the order.
     OVERHEAD + 2 * wanted.url.len() + page.final_url.len() + title + page.readable.text.len()
 }
 
@@ -108,7 +108,7 @@ impl Kept {
         self.pages.insert(wanted, (page, now));
     }
 
-    /// Drops what is too old, and the oldest until no more than this many bytes are kept.
+    /// Evicts expired entries, then the oldest until at most `most` bytes are left.
     fn forget(&mut self, now: Instant, most: usize) {
         while let Some((oldest, at)) = self.order.front() {
             if now < *at + KEPT && self.bytes <= most {

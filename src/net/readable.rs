@@ -1,5 +1,5 @@
-//! Text that a model can read, out of what a server has sent: the right characters, the readable part
-//! of a page as Markdown or plain text, other texts as they are, and a clear word about the rest.
+//! Converts a server's response to text for a model: decodes characters, extracts the readable part of a page as
+//! Markdown or plain text, keeps other text unchanged, and rejects the rest with a clear error.
 //!
 //! Takes up to some hundred milliseconds for a large page: call it from a blocking task.
 
@@ -14,33 +14,33 @@ use sheet::encoding::{self, Hint};
 use super::html::clean::{self, Part};
 use super::html::text;
 
-/// How far a page is searched for what it says about its characters.
+/// Number of bytes searched for an encoding declaration.
 const HEAD: usize = 4096;
-/// How far something without a type is looked at.
+/// Number of bytes inspected to detect the type of data.
 const SNIFF: usize = 1024;
 
-/// In which form the text of a page is wanted.
+/// Output format of a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Form {
-    /// With headings, links, lists and tables.
+    /// Markdown with headings, links, lists and tables.
     Markdown,
-    /// The words only.
+    /// Plain text.
     Text,
 }
 
-/// How the text was found.
+/// How the text was obtained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Extractor {
-    /// It is a part of a page.
+    /// From a part of a page.
     Page(Part),
-    /// It was text already.
+    /// Plain text, unchanged.
     Plain,
-    /// They are the words of a document.
+    /// Extracted from a document.
     Document,
 }
 
 impl Extractor {
-    /// A stable name.
+    /// Stable name.
     pub fn as_str(self) -> &'static str {
         match self {
             Extractor::Page(Part::Main) => "main",
@@ -53,42 +53,40 @@ impl Extractor {
     }
 }
 
-/// What is to be read.
+/// Input of the conversion.
 #[derive(Clone, Copy, Debug)]
 pub struct Source<'a> {
-    /// What the server has sent, unpacked.
+    /// Decompressed response body.
     pub body: &'a [u8],
-    /// What it says that this is.
+    /// Content type header.
     pub content_type: Option<&'a str>,
-    /// Where it comes from, for links without a host.
+    /// URL of the response, to resolve relative links.
     pub url: &'a Url,
 }
 
-/// Text that can be read.
+/// The extracted text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Readable {
-    /// The title of the page.
     pub title: Option<String>,
     /// The text, cut at the limit.
     pub text: String,
-    /// How many characters there were before the cut.
+    /// Number of characters before the cut.
     pub chars: usize,
-    /// Whether some are missing.
+    /// Whether the text was cut.
     pub truncated: bool,
-    /// How it was found.
     pub extractor: Extractor,
 }
 
 /// Why there is no text.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReadError {
-    /// A picture, an archive, a program or the like.
+    /// An image, an archive, a program or similar.
     #[error("the address gives {content_type}, which is not text; ask for a page or a text file")]
     NotText {
-        /// What it is said to be.
+        /// Declared content type.
         content_type: String,
     },
-    /// The page defeats the converter.
+    /// The converter failed.
     #[error("the page cannot be converted; ask for it as plain text")]
     Unconvertible,
 }
@@ -106,7 +104,7 @@ impl Problem for ReadError {
     }
 }
 
-/// Reads a source as text of at most `max_chars` characters.
+/// Converts a source to text of at most `max_chars` characters.
 pub fn read(source: Source<'_>, form: Form, max_chars: usize) -> Result<Readable, ReadError> {
     let kind = kind_of(source)?;
     let decoded = decode(source.body, source.content_type, kind);
@@ -151,7 +149,7 @@ fn markdown(html: &str) -> Result<String, ReadError> {
     converter.convert(html).or(Err(ReadError::Unconvertible))
 }
 
-/// The first `max_chars` characters, rather up to the end of a line if one is near.
+/// The first `max_chars` characters. Cuts at a line end if one is near.
 fn cut(text: &str, max_chars: usize) -> &str {
     let Some((end, _)) = text.char_indices().nth(max_chars) else { return text };
     let whole = &text[..end];
@@ -183,7 +181,7 @@ fn kind_of(source: Source<'_>) -> Result<Kind, ReadError> {
     }
 }
 
-/// The type without its parameters, in lower case.
+/// The media type without parameters, in lower case.
 fn essence(content_type: Option<&str>) -> String {
     let said = content_type.unwrap_or_default().split(';').next().unwrap_or_default();
     said.trim().to_ascii_lowercase()
@@ -212,7 +210,7 @@ fn is_text(essence: &str) -> bool {
         || TEXTS.contains(&essence)
 }
 
-/// Text has few control characters, and zeros only in UTF-16.
+/// Text has few control characters, and zero bytes only in UTF-16.
 fn is_binary(body: &[u8]) -> bool {
     !encoding::is_text(&body[..body.len().min(SNIFF)])
 }
@@ -223,8 +221,8 @@ fn is_page(body: &[u8]) -> bool {
     ["<!doctype html", "<html", "<head", "<body"].iter().any(|start| head.starts_with(start))
 }
 
-/// The characters of a body: by its byte order mark, by the header, by what the page says itself, else as its letters
-/// tell. A header whose encoding does not fit is no better than none.
+/// Decodes a body by its byte order mark, the header, the page's own declaration, or detection, in this order. A header
+/// that does not fit is ignored.
 fn decode(body: &[u8], content_type: Option<&str>, kind: Kind) -> String {
     let said = content_type.and_then(|said| label_after(said.as_bytes()));
     if let Some(said) = said.filter(|_| Encoding::for_bom(body).is_none())
@@ -239,12 +237,12 @@ fn decode(body: &[u8], content_type: Option<&str>, kind: Kind) -> String {
     let hint = Hint { named: named.map(Encoding::name), is_cut: true, ..Hint::default() };
     match encoding::decode(body, hint) {
         Ok(decoded) => decoded.text,
-        // Letters that nothing tells are shown as missing and not as others.
+        // Undecodable characters are shown as replacement characters rather than guessed.
         Err(_) => String::from_utf8_lossy(body).into_owned(),
     }
 }
 
-/// The encoding named after the first `charset=` (or `encoding=`, as XML says it).
+/// The encoding named after the first `charset=` (or `encoding=`, as in XML).
 fn label_after(bytes: &[u8]) -> Option<&'static Encoding> {
     let text = String::from_utf8_lossy(bytes).to_ascii_lowercase();
     ["charset", "encoding"].into_iter().find_map(|word| {
@@ -275,7 +273,7 @@ mod tests {
             for kind in ["text/html", "text/plain", "application/json"] {
                 let page = source(text.as_bytes(), Some(kind), &url);
                 for form in [Form::Markdown, Form::Text] {
-                    // ok: what cannot be read is refused, and panics at nothing.
+                    // ok: unreadable input is refused; the call must not panic
                     let _ = read(page, form, max);
                 }
             }

@@ -1,4 +1,4 @@
-//! When to try again: growing pauses with jitter, and what a server says in `Retry-After`.
+//! Retry timing: exponential backoff with jitter, and the server's `Retry-After`.
 
 use std::time::Duration;
 
@@ -7,43 +7,43 @@ use jiff::civil::DateTime;
 use jiff::fmt::{rfc2822, strtime};
 use jiff::tz::TimeZone;
 
-/// The longest pause that is waited for inside a request; a longer one is told to the caller.
+/// Longest pause waited for within a request. Longer ones are reported to the caller.
 pub const MAX_WAIT: Duration = Duration::from_secs(60);
 
-/// The older forms of an HTTP date that servers may still send.
+/// Obsolete HTTP date formats that servers may still send.
 const OLD_DATES: [&str; 2] = ["%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"];
 
-/// How often and after which pauses something is tried again.
+/// A retry schedule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Backoff {
-    /// The pause before the first retry.
+    /// Pause before the first retry.
     pub first: Duration,
-    /// No pause grows beyond this.
+    /// Maximum pause.
     pub cap: Duration,
-    /// How many retries there are.
+    /// Maximum number of retries.
     pub tries: u32,
 }
 
 /// What to do after a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
-    /// Wait this long, then try again.
+    /// Wait this long, then retry.
     Wait(Duration),
-    /// No more tries here. Holds the pause that the server asked for, if it is longer than
-    /// [`MAX_WAIT`]: it is worth showing, and another provider may be used meanwhile.
+    /// No more retries. Contains the pause that the server asked for if it exceeds [`MAX_WAIT`], for display. Another
+    /// provider may be used meanwhile.
     GiveUp(Option<Duration>),
 }
 
 impl Backoff {
-    /// For time-outs and server errors: two retries, from 250 ms, doubling up to 5 s.
+    /// For timeouts and server errors: two retries, from 250 ms, doubling up to 5 s.
     pub const TRANSIENT: Backoff =
         Backoff { first: Duration::from_millis(250), cap: Duration::from_secs(5), tries: 2 };
     /// For an overloaded server: twelve retries, from 1 s, doubling up to 60 s.
     pub const OVERLOAD: Backoff =
         Backoff { first: Duration::from_secs(1), cap: MAX_WAIT, tries: 12 };
 
-    /// What to do after the failed try number `failed`, counted from 1. `asked` is the server's
-    /// `Retry-After`; `random` is any random number, for the jitter.
+    /// What to do after failed attempt number `failed`, counted from 1. `asked` is the server's `Retry-After`; `random`
+    /// is any random number, for the jitter.
     pub fn next(&self, failed: u32, asked: Option<Duration>, random: u64) -> Next {
         if let Some(asked) = asked.filter(|asked| MAX_WAIT < *asked) {
             return Next::GiveUp(Some(asked));
@@ -55,8 +55,7 @@ impl Backoff {
         Next::Wait(asked.map_or(own, |asked| asked.max(own)).min(MAX_WAIT))
     }
 
-    /// Between half of the doubled pause and the whole, so that many that failed together do not come
-    /// back together.
+    /// Between half and all of the doubled pause, so that simultaneous failures do not retry simultaneously.
     fn pause(&self, failed: u32, random: u64) -> Duration {
         let doubled = 1u32.checked_shl(failed.saturating_sub(1)).unwrap_or(u32::MAX);
         let full = self.first.saturating_mul(doubled).min(self.cap);
@@ -70,26 +69,25 @@ pub fn random() -> u64 {
     getrandom::u64().expect("invariant: the system gives random bytes")
 }
 
-/// Reads a `Retry-After` value: seconds, or a date in any of the three forms of HTTP. A date that has
-/// passed means now.
+/// Parses a `Retry-After` value: seconds, or a date in any of the three HTTP formats. A past date means now.
 pub fn retry_after(value: &str, now: Timestamp) -> Option<Duration> {
     let value = value.trim();
     if !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit() || b == b'.') {
-        let seconds: f64 = value.parse().ok()?; // ok: what is no number asks for nothing
+        let seconds: f64 = value.parse().ok()?; // ok: an invalid number requests no pause
         return Duration::try_from_secs_f64(seconds).ok(); // ok: too long to mean anything
     }
     let until = http_date(value)?;
     Some(Duration::try_from(until.duration_since(now)).unwrap_or(Duration::ZERO))
 }
 
-/// Reads `retry-after-ms`, which some providers send beside `Retry-After` and which is more exact.
+/// Parses `retry-after-ms`, a more precise header that some providers send besides `Retry-After`.
 pub fn retry_after_ms(value: &str) -> Option<Duration> {
-    let millis: f64 = value.trim().parse().ok()?; // ok: what is no number asks for nothing
-    Duration::try_from_secs_f64(millis / 1000.0).ok() // ok: negative or absurd asks for nothing
+    let millis: f64 = value.trim().parse().ok()?; // ok: an invalid number requests no pause
+    Duration::try_from_secs_f64(millis / 1000.0).ok() // ok: a negative or absurd number requests no pause
 }
 
 fn http_date(value: &str) -> Option<Timestamp> {
-    // ok: each reading may fail, the next form is tried then
+    // ok: if one format fails, the next one is tried
     let modern = rfc2822::DateTimeParser::new().parse_timestamp(value).ok();
     modern.or_else(|| {
         OLD_DATES.iter().find_map(|form| {

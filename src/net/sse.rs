@@ -1,11 +1,11 @@
-//! Event streams (`text/event-stream`), read piece by piece as they arrive.
+//! Incremental parser for event streams (`text/event-stream`).
 //!
-//! Follows the rules of the HTML standard: LF, CR or CRLF ends a line, an empty line ends an event, a
-//! byte order mark and comments are skipped. Pieces may be cut anywhere, also within a character.
+//! Follows the HTML standard: LF, CR or CRLF ends a line, an empty line ends an event, a byte order mark and comments
+//! are skipped. Chunks may be split anywhere, also within a character.
 
 use std::time::Duration;
 
-/// The most bytes that one event may have, its names included.
+/// Maximum size of an event, in bytes, including field names.
 pub const MAX_EVENT: usize = 1024 * 1024;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
@@ -13,32 +13,32 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// One event of a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SseEvent {
-    /// What the stream calls it; `message` when it says nothing.
+    /// Event type; `message` by default.
     pub name: String,
-    /// The lines of data, joined by line feeds.
+    /// Data lines, joined by line feeds.
     pub data: String,
-    /// The last id that the stream has named so far; empty if none.
+    /// Last event id of the stream so far; empty if none.
     pub id: String,
 }
 
-/// Why a stream cannot be read on.
+/// Why a stream cannot be parsed further.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SseError {
-    /// An event is larger than the parser takes, [`MAX_EVENT`] unless it was made for more.
+    /// An event exceeds the limit: [`MAX_EVENT`], unless the parser was created with another one.
     #[error("an event of the stream is too large; ask for less at once")]
     TooLarge,
 }
 
-/// Turns pieces of bytes into events.
+/// Turns chunks of bytes into events.
 #[derive(Debug)]
 pub struct SseParser {
-    /// The most bytes of one event.
+    /// Maximum event size, in bytes.
     limit: usize,
-    /// The line that has no end yet.
+    /// The incomplete last line.
     line: Vec<u8>,
-    /// The first bytes are still looked at for a byte order mark.
+    /// Whether the check for a byte order mark is complete.
     started: bool,
-    /// The last byte was CR, so a LF that follows belongs to it.
+    /// The last byte was CR, so a following LF belongs to it.
     after_cr: bool,
     name: String,
     data: String,
@@ -60,7 +60,7 @@ impl SseParser {
         SseParser::default()
     }
 
-    /// A parser that takes events of so many bytes.
+    /// A parser with another maximum event size, in bytes.
     pub fn for_events_of(limit: usize) -> SseParser {
         SseParser {
             limit,
@@ -76,8 +76,7 @@ impl SseParser {
         }
     }
 
-    /// Takes the next piece and gives the events that it completes. After an error every further piece
-    /// is one.
+    /// Parses a chunk and returns the events that it completes. After an error, all further calls fail.
     pub fn push(&mut self, piece: &[u8]) -> Result<Vec<SseEvent>, SseError> {
         let mut events = Vec::new();
         let mut rest = piece;
@@ -102,24 +101,24 @@ impl SseParser {
         Ok(events)
     }
 
-    /// What the stream asked for as the pause before the next try.
+    /// Reconnection delay that the stream requested.
     pub fn retry(&self) -> Option<Duration> {
         self.retry
     }
 
-    /// The last id, to resume from.
+    /// The last event id, to resume from.
     pub fn last_id(&self) -> &str {
         &self.last_id
     }
 
-    /// The stream has ended. Gives the event whose closing empty line is missing: some servers leave it
-    /// out at the end. By the standard it does not count, so callers that can tell a cut event use it.
+    /// Ends the stream. Returns an event whose closing empty line is missing: some servers omit it at the end. The
+    /// standard discards such events, so only callers that can detect truncated events should use it.
     pub fn finish(mut self) -> Option<SseEvent> {
         if self.too_large {
             return None;
         }
         if !self.line.is_empty() {
-            // ok: a line that is too large was refused when it was taken, so only fields are read here
+            // ok: too large a line was refused when it was taken, so this only reads fields
             self.end_line().ok()?;
         }
         self.end_event()
@@ -159,7 +158,7 @@ impl SseParser {
         Ok(None)
     }
 
-    /// An unknown field does not count; a comment is a field without a name.
+    /// Unknown fields are ignored. A comment is a field without a name.
     fn field(&mut self, field: &str, value: &str) {
         match field {
             "data" => {
@@ -171,7 +170,7 @@ impl SseParser {
             "event" => self.name = value.to_owned(),
             "id" if !value.contains('\0') => self.last_id = value.to_owned(),
             "retry" if !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit()) => {
-                self.retry = value.parse().ok().map(Duration::from_millis); // ok: absurdly long is none
+                self.retry = value.parse().ok().map(Duration::from_millis); // ok: an absurdly long delay is ignored
             }
             _ => {}
         }

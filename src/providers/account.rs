@@ -1,5 +1,5 @@
-//! Somebody who answers through an account that a person signed in to. Before each call the account gives a token
-//! that is good now; one that is refused in spite of that is renewed once, and the call made again.
+//! Provider for an account that a person signed in to. Before each call, the account supplies a valid token. If the
+//! token is rejected anyway, it is refreshed once and the call repeated.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,34 +17,34 @@ use super::oauth::Vendor;
 use super::wire::Connection;
 use super::{Key, Provider, Sink, connect, openai};
 
-/// What a call is made with.
+/// Access data of a call.
 #[derive(Clone, Debug)]
 pub struct Access {
     pub token: Key,
-    /// The server; an account may have one of its own.
+    /// The server; an account may have its own.
     pub base: Base,
-    /// What goes along: whose account it is, who asks.
+    /// Headers, such as the account.
     pub headers: Vec<(String, String)>,
 }
 
 impl Access {
-    /// Whether this is its token.
+    /// Returns `true` if this is the token used.
     #[must_use]
     pub fn is_made_with(&self, token: &str) -> bool {
         self.token.reveal() == token
     }
 }
 
-/// An account that a person signed in to.
+/// A signed-in account.
 pub trait Account: Send + Sync {
-    /// What a call is made with now; a token that is about to end is renewed first.
+    /// Access data for a call now. A token about to expire is refreshed first.
     fn access(&self) -> BoxFuture<'_, Result<Access, ProviderError>>;
 
-    /// The server has refused this token before its time: another one, or why there is none.
+    /// The server rejected this token before its end: returns another one, or why there is none.
     fn refused<'a>(&'a self, access: &'a Access) -> BoxFuture<'a, Result<Access, ProviderError>>;
 }
 
-/// Over which protocol models of an account answer, where it is not the usual one.
+/// Protocols of an account's models that differ from the default.
 #[derive(Debug)]
 pub struct Ways(Learned<Wire>);
 
@@ -54,10 +54,10 @@ impl Default for Ways {
     }
 }
 
-/// Somebody who answers with a token.
+/// A provider with its token.
 type Made = (Key, Arc<dyn Provider>);
 
-/// The provider.
+/// A provider that uses a signed-in account.
 pub struct SignedIn {
     vendor: Vendor,
     line: Connection,
@@ -67,7 +67,7 @@ pub struct SignedIn {
 }
 
 impl SignedIn {
-    /// A provider over a line, whose key and address the account gives.
+    /// A provider over a connection, whose key and address the account supplies.
     #[must_use]
     pub fn new(
         vendor: Vendor,
@@ -78,7 +78,7 @@ impl SignedIn {
         Self { vendor, line, account, ways, made: Mutex::default() }
     }
 
-    /// Somebody who answers with this token; what was learned of its models stays with it.
+    /// The provider for this token. What was learned about models is retained.
     fn with(&self, wire: Wire, access: &Access) -> Arc<dyn Provider> {
         let mut made = self.made.lock();
         if let Some((key, provider)) = made.get(&wire)
@@ -146,12 +146,12 @@ impl SignedIn {
     }
 }
 
-/// Whether the token itself was refused, before anything was answered.
+/// Returns `true` if the token itself was rejected, before any content.
 fn is_refused(error: &ProviderError) -> bool {
     error.status == Some(401) && !error.has_content()
 }
 
-/// Whether a server says that a model answers over another protocol than Chat Completions.
+/// Returns `true` if the server says that a model requires a protocol other than Chat Completions.
 fn is_other_way(error: &ProviderError) -> bool {
     matches!(error.class, ErrorClass::InvalidRequest | ErrorClass::NotFoundModel)
         && error.message.contains("/chat/completions")

@@ -1,9 +1,8 @@
-//! Base URLs as people type them, made into the one that a provider's paths are joined to, and what is known of
-//! the server behind it.
+//! Normalizes base URLs as people type them, and identifies the server.
 
 use url::{Host, Url};
 
-/// The wire format.
+/// Wire format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Wire {
     /// Anthropic Messages.
@@ -12,13 +11,13 @@ pub enum Wire {
     OpenAiChat,
     /// OpenAI Responses.
     OpenAiResponses,
-    /// Gemini's own protocol.
+    /// Gemini's native protocol.
     Gemini,
-    /// Ollama's own protocol.
+    /// Ollama's native protocol.
     Ollama,
 }
 
-/// The kind of server, where its address says so.
+/// Kind of server, as far as the address reveals it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Server {
     /// api.anthropic.com.
@@ -43,45 +42,44 @@ pub enum Server {
     Moonshot,
     Ollama,
     LmStudio,
-    /// vLLM or llama.cpp on its usual port.
+    /// vLLM or llama.cpp on its default port.
     Vllm,
-    /// What a ChatGPT subscription pays for.
+    /// The endpoint of ChatGPT subscriptions.
     ChatGpt,
     /// GitHub Copilot.
     Copilot,
-    /// Any other.
+    /// Any other server.
     Other,
 }
 
 impl Server {
-    /// What a call costs that is asked to be answered sooner, in percent of a usual one; nothing where
-    /// there is no such way, or nobody knows of one.
+    /// Price of a priority call in percent of a normal one; `None` if there are no priority calls or none are known.
     #[must_use]
     pub fn fast_percent(self) -> Option<u32> {
         match self {
-            // The most that any of its models costs more.
+            // The highest surcharge of its models.
             Self::OpenAi => Some(200),
-            // It uses what was bought before, where somebody has.
+            // Uses prepaid capacity, where available.
             Self::Anthropic => Some(100),
             _ => None,
         }
     }
 }
 
-/// A base URL that can be used.
+/// A usable base URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Base {
-    /// Without a trailing slash.
+    /// URL without a trailing slash.
     pub url: String,
-    /// The kind of server.
+    /// Kind of server.
     pub server: Server,
-    /// Whether the address is on this machine or a private network, where models cost nothing by the token and
-    /// may take long to load.
+    /// Whether the address is on this machine or a private network, where models have no price per token and may take
+    /// long to load.
     pub private: bool,
 }
 
 impl Base {
-    /// The address of a path below it.
+    /// The URL of a path below the base.
     #[must_use]
     pub fn join(&self, path: &str) -> String {
         format!("{}/{}", self.url, path.trim_start_matches('/'))
@@ -91,21 +89,21 @@ impl Base {
 /// A base URL that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BaseError {
-    /// Nothing was given and the wire has no default.
+    /// Empty, and the wire format has no default.
     #[error("give the server's address, such as http://127.0.0.1:11434")]
     Empty,
     #[error("`{0}` is not an address; write it like https://api.example.com/v1")]
     NotAnAddress(String),
-    /// Not http or https.
+    /// Neither http nor https.
     #[error("only http:// and https:// addresses can be used, not {0}://")]
     Scheme(String),
-    /// It holds a user or password.
+    /// Contains a user name or password.
     #[error("leave user and password out of the address; the key has a field of its own")]
     Credentials,
-    /// It holds a query or fragment.
+    /// Contains a query or fragment.
     #[error("leave everything from ? or # on out of the address")]
     Query,
-    /// Ollama's compatible endpoint, which loses tool calls and cuts the conversation.
+    /// Ollama's compatible endpoint, which loses tool calls and truncates conversations.
     #[error(
         "give Ollama's own address without {0}, such as http://127.0.0.1:11434: its compatible endpoint loses tool calls"
     )]
@@ -130,10 +128,10 @@ const TAILS: &[&str] = &[
     "/api/show",
 ];
 
-/// Makes a base URL out of what a person typed. An empty text means the maker's own server.
+/// Normalizes a typed base URL. Empty text means the vendor's own server.
 ///
 /// # Errors
-/// It is no http(s) address, or holds more than one.
+/// If it is not an http(s) URL, or contains more than an address.
 pub fn normalise(wire: Wire, typed: &str) -> Result<Base, BaseError> {
     let typed = typed.trim();
     let typed = match (typed.is_empty(), wire) {
@@ -145,7 +143,7 @@ pub fn normalise(wire: Wire, typed: &str) -> Result<Base, BaseError> {
     };
     let url = usable(typed)?;
     let private = is_private(&url);
-    // Who speaks Ollama's own protocol is Ollama, on whatever port.
+    // A server with Ollama's native protocol is Ollama, on whatever port.
     let server = match (server(&url), wire) {
         (Server::Other | Server::Vllm | Server::LmStudio, Wire::Ollama) => Server::Ollama,
         (server, _) => server,
@@ -167,10 +165,10 @@ pub fn normalise(wire: Wire, typed: &str) -> Result<Base, BaseError> {
     Ok(Base { url: format!("{origin}{path}"), server, private })
 }
 
-/// A base URL that is used as it stands, with nothing added to its path: of a server that is known.
+/// A base URL of a known server, used without changes to its path.
 ///
 /// # Errors
-/// It is no http(s) address, or holds more than one.
+/// If it is not an http(s) URL, or contains more than an address.
 pub fn exact(typed: &str, server: Server) -> Result<Base, BaseError> {
     let typed = typed.trim();
     if typed.is_empty() {
@@ -206,7 +204,7 @@ fn openai_path(server: Server, path: &str) -> String {
     };
     match (server, path) {
         (_, "") => usual.to_owned(),
-        // Ollama's own protocol lies below /api; the compatible one does not.
+        // Ollama's native protocol is below /api; the compatible one is not.
         (Server::Ollama | Server::LmStudio, "/api" | "/api/v0" | "/api/v1") => usual.to_owned(),
         (Server::OpenRouter, "/api") | (Server::Groq | Server::Azure, "/openai") => {
             usual.to_owned()
@@ -216,7 +214,7 @@ fn openai_path(server: Server, path: &str) -> String {
     }
 }
 
-/// The part before the version, which the paths of requests have themselves.
+/// The path before the version, because request paths contain the version.
 fn gemini_path(path: &str) -> &str {
     let end = ["/v1beta", "/v1"].iter().find_map(|version| {
         let at = path.find(version)?;
@@ -240,7 +238,7 @@ fn parse(typed: &str) -> Result<Url, BaseError> {
     if typed.contains("://") {
         return Url::parse(typed).map_err(|_| bad());
     }
-    // Without a scheme: plain http for this machine and private networks, https for all others.
+    // Default scheme: http for this machine and private networks, otherwise https.
     let plain = Url::parse(&format!("http://{typed}")).map_err(|_| bad())?;
     if is_private(&plain) {
         return Ok(plain);
@@ -281,7 +279,7 @@ fn is_private(url: &Url) -> bool {
     match url.host() {
         Some(Host::Ipv4(ip)) => {
             let [a, b, ..] = ip.octets();
-            // 100.64.0.0/10 is what overlay networks use.
+            // 100.64.0.0/10 is used by overlay networks.
             ip.is_loopback()
                 || ip.is_private()
                 || ip.is_link_local()

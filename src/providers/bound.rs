@@ -1,28 +1,28 @@
-//! How much a call can cost before it is made, and what is booked when nobody knows how it ended. Pure numbers:
-//! the caller holds the budgets.
+//! Upper bounds for the cost of a call, and what to book if its end is unknown. Pure arithmetic: the caller holds the
+//! budgets.
 
 use serde::{Deserialize, Serialize};
 
 use super::catalog::Model;
 use super::model::{ChatRequest, Message, Part, Usage};
 
-/// The most output tokens of a call unless an agent is set otherwise.
+/// Default maximum number of output tokens per call.
 pub const OUTPUT_SETTING: u32 = 16_384;
-/// A call that could not say at least this much is not made.
+/// Minimum number of output tokens: a call that could not produce this many is not made.
 pub const OUTPUT_LEAST: u32 = 1_024;
-/// Output tokens kept back so that a run that reaches a limit can still say where it stands.
+/// Output tokens reserved for the closing message of a run that reaches a limit.
 pub const OUTPUT_WRAP_UP: u32 = 4_096;
 
-/// Bytes that the wire adds to each message, part, tool and system part, at most.
+/// Maximum protocol overhead per message, part, tool and system part, in bytes.
 const FRAME: u64 = 64;
-/// A page of a document has at least so many bytes; each counts as a picture.
+/// Minimum size of a document page, in bytes. Each page counts as an image.
 const PAGE_BYTES: u64 = 4 * 1024;
 
-/// Nobody makes more tokens than this of a thousand bytes. Who counts more has counted something else, and one such
-/// answer must not make every later call of the model too dear for any budget.
+/// Upper limit for tokens per thousand bytes. A higher count is wrong, and must not make all later calls of the model
+/// too expensive for any budget.
 const RATIO_MOST: u32 = 4_000;
 
-/// Input tokens for a thousand bytes: two bytes a token, raised by what was really seen of a model.
+/// Input tokens per thousand bytes: one token per two bytes by default, raised by observed counts of a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Ratio(u32);
 
@@ -33,19 +33,19 @@ impl Default for Ratio {
 }
 
 impl Ratio {
-    /// A stored ratio; never below the default.
+    /// Restores a stored ratio; never below the default.
     #[must_use]
     pub fn from_permille(permille: u32) -> Self {
         Self(permille.min(RATIO_MOST)).max(Self::default())
     }
 
-    /// For storing.
+    /// The value to store.
     #[must_use]
     pub fn permille(self) -> u32 {
         self.0
     }
 
-    /// Raised if a call of so many bytes was counted with more tokens than expected.
+    /// Raises the ratio if a call had more tokens than expected.
     #[must_use]
     pub fn observe(self, bytes: u64, tokens: u64) -> Self {
         let seen = tokens.saturating_mul(1_000).div_ceil(bytes.max(1));
@@ -57,12 +57,12 @@ impl Ratio {
     }
 }
 
-/// How large a request is.
+/// Size of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Size {
-    /// UTF-8 bytes of everything but pictures, with room for the wire's own words.
+    /// UTF-8 bytes of everything except images, including protocol overhead.
     pub bytes: u64,
-    /// Pictures.
+    /// Number of images.
     pub images: u64,
 }
 
@@ -75,7 +75,7 @@ impl Size {
             size.add(part.text.len());
         }
         for tool in &request.tools {
-            // A value that is held can always be written.
+            // Serializing a JSON value cannot fail.
             let schema = serde_json::to_string(&tool.schema).map_or(0, |s| s.len());
             size.add(tool.name.len() + tool.description.len() + schema);
         }
@@ -117,19 +117,19 @@ impl Size {
         size
     }
 
-    /// The size of a picture or document of so many bytes.
+    /// The size of an image or document with `len` bytes.
     #[must_use]
     pub fn of_file(len: u64) -> Self {
         Self { bytes: 2 * FRAME, images: 1 + len / PAGE_BYTES }
     }
 
-    /// Both together.
+    /// The sum of both.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         Self { bytes: self.bytes + other.bytes, images: self.images + other.images }
     }
 
-    /// The most input tokens that it can be.
+    /// Upper bound of the input tokens.
     #[must_use]
     pub fn tokens(self, model: &Model, ratio: Ratio) -> u64 {
         let pictures = self.images.saturating_mul(u64::from(model.image_tokens));
@@ -141,57 +141,57 @@ impl Size {
     }
 }
 
-/// Whether a call is the last one of a run that has reached a limit.
+/// Whether a call is the closing message of a run that has reached a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// An ordinary step: the wrap-up has to stay possible after it.
+    /// A normal step: the closing message must remain possible after it.
     Step,
-    /// The wrap-up itself.
+    /// The closing message.
     WrapUp,
 }
 
-/// What the tightest budgets can still pay; nothing means no limit.
+/// Remaining amounts of the tightest budgets; `None` means no limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Left {
     /// Micro-dollars.
     pub micros: Option<u64>,
-    /// Tokens of input and output together.
+    /// Input and output tokens.
     pub tokens: Option<u64>,
 }
 
 /// A call that may be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bound {
-    /// The most input tokens.
+    /// Upper bound of the input tokens.
     pub input: u64,
-    /// The output limit to send.
+    /// Output limit to send.
     pub max_output: u32,
-    /// The highest possible cost in micro-dollars; nothing if the price is unknown.
+    /// Maximum cost in micro-dollars; `None` if the price is unknown.
     pub micros: Option<u64>,
 }
 
 impl Bound {
-    /// The most tokens of the call.
+    /// Maximum number of tokens of the call.
     #[must_use]
     pub fn tokens(&self) -> u64 {
         self.input.saturating_add(u64::from(self.max_output))
     }
 }
 
-/// A call that the budgets cannot pay.
+/// A call that the budgets do not cover.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the budget is too small for another call; raise it or choose a cheaper model")]
 pub struct TooSmall {
-    /// What the smallest useful call would cost in micro-dollars, if that is what is lacking.
+    /// Cost of the smallest useful call in micro-dollars, if the cost budget is insufficient.
     pub needed_micros: Option<u64>,
-    /// The tokens of the smallest useful call, if that is what is lacking.
+    /// Tokens of the smallest useful call, if the token budget is insufficient.
     pub needed_tokens: Option<u64>,
 }
 
-/// The highest possible cost of a call and the output limit that the budgets allow.
+/// The maximum cost of a call and the output limit that the budgets allow.
 ///
 /// # Errors
-/// Not even [`OUTPUT_LEAST`] output tokens can be paid.
+/// If the budgets do not cover [`OUTPUT_LEAST`] output tokens.
 pub fn bound(
     model: &Model,
     input: u64,
@@ -213,7 +213,7 @@ pub fn bound(
         if micros < needed {
             return Err(TooSmall { needed_micros: Some(needed), needed_tokens: None });
         }
-        // `checked_div` because a free model pays for any output.
+        // `checked_div` because a free model covers any output.
         let paid = (micros - input_cost).saturating_mul(1_000_000).checked_div(price.output);
         most = most.min(paid.map_or(u64::MAX, |tokens| tokens.saturating_sub(u64::from(kept))));
     }
@@ -229,12 +229,12 @@ pub fn bound(
     Ok(Bound { input, max_output, micros })
 }
 
-/// The highest possible cost of a call whose server heeds no output limit: all that the model can say.
+/// The maximum cost of a call to a server that ignores output limits: the model's maximum output.
 ///
 /// # Errors
-/// That cannot be paid.
+/// If the budgets do not cover it.
 pub fn whole(model: &Model, input: u64, left: Left) -> Result<Bound, TooSmall> {
-    // Of a model that nobody knows, the window is all that is known.
+    // For an unknown model, only the window is known.
     let most = if model.vendor.is_empty() { model.window } else { model.max_output };
     let price = model.price_for(input);
     let micros = price.map(|price| {
@@ -252,14 +252,14 @@ pub fn whole(model: &Model, input: u64, left: Left) -> Result<Bound, TooSmall> {
     Ok(bound)
 }
 
-/// What is booked for a call whose end nobody knows: its input as estimated and the output that had come.
+/// Usage booked for a call whose end is unknown: the estimated input and the received output.
 #[must_use]
 pub fn lost(input: u64, received_bytes: u64, ratio: Ratio) -> Usage {
     Usage { input, output: ratio.tokens(received_bytes), ..Usage::default() }
 }
 
-/// What is booked for a call that broke off. Some providers count the input at the beginning and the
-/// output only at the end: what had come counts, then.
+/// Usage booked for an interrupted call. Some providers count input at the start and output only at the end; then the
+/// received output is used.
 #[must_use]
 pub fn cut_off(counted: Option<Usage>, input: u64, received_bytes: u64, ratio: Ratio) -> Usage {
     let seen = lost(input, received_bytes, ratio);
@@ -310,7 +310,7 @@ mod tests {
     fn a_small_budget_shortens_the_answer_and_keeps_the_wrap_up() {
         let left = Left { micros: Some(200_000), tokens: None };
         let step = bound(&model(), 10_000, OUTPUT_SETTING, left, Purpose::Step).expect("enough");
-        // (200,000 - 37,500) / 15 = 10,833 tokens, 4,096 of them kept back.
+        // (200,000 - 37,500) / 15 = 10,833 tokens, 4,096 of them reserved.
         assert_eq!(step.max_output, 10_833 - 4_096);
         let last = bound(&model(), 10_000, OUTPUT_SETTING, left, Purpose::WrapUp).expect("enough");
         assert_eq!(last.max_output, 10_833);

@@ -1,5 +1,5 @@
-//! Models as data: windows, limits, prices and what each accepts. The data is `catalog.json`; a model that is not
-//! in it has no price, which is not the same as costing nothing.
+//! Model catalogue: windows, limits, prices and features, read from `catalog.json`. A model that is not in it has no
+//! known price, which is not the same as being free.
 
 use std::sync::LazyLock;
 
@@ -9,21 +9,21 @@ use super::base::{Base, Server};
 use super::model::{ModelInfo, Usage};
 use kernel::Thinking;
 
-/// Micro-dollars for a million tokens, by kind.
+/// Prices in micro-dollars per million tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Price {
-    /// Input outside any cache.
+    /// Uncached input.
     pub input: u64,
     /// Input read from the cache.
     pub cache_read: u64,
     /// Input written to the cache.
     pub cache_write: u64,
-    /// Output, thinking included.
+    /// Output, including thinking.
     pub output: u64,
 }
 
 impl Price {
-    /// What these tokens cost in micro-dollars, rounded up.
+    /// The cost in micro-dollars, rounded up.
     #[must_use]
     pub fn cost(&self, usage: &Usage) -> u64 {
         let hour = usage.cache_write_1h.min(usage.cache_write);
@@ -39,18 +39,18 @@ impl Price {
         u64::try_from(sum.div_ceil(1_000_000)).unwrap_or(u64::MAX)
     }
 
-    /// Input written to the cache for an hour: twice the price of fresh input where five minutes cost a quarter more.
+    /// Price of input cached for an hour: twice the uncached price where five minutes cost 25 % more.
     fn hour_write(&self) -> u64 {
         self.cache_write.max(self.cache_write.saturating_mul(8) / 5)
     }
 
-    /// What so many tokens of the dearest kind of input cost.
+    /// Price of the most expensive kind of input.
     #[must_use]
     pub fn dearest_input(&self) -> u64 {
         self.input.max(self.cache_write).max(self.cache_read)
     }
 
-    /// So many percent of it, rounded up.
+    /// `percent` percent of the price, rounded up.
     fn percent(self, percent: u32) -> Self {
         let part = |price: u64| price.saturating_mul(u64::from(percent)).div_ceil(100);
         Self {
@@ -61,113 +61,113 @@ impl Price {
         }
     }
 
-    /// Whether nothing is ever charged.
+    /// Returns `true` if nothing is ever charged.
     #[must_use]
     pub fn is_free(&self) -> bool {
         *self == Self::default()
     }
 }
 
-/// Another price for the whole call above so much input.
+/// A different price for the whole call above an input threshold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LongPrice {
-    /// It counts when the input is larger than this.
+    /// Applies if the input exceeds this many tokens.
     pub above: u64,
-    /// The price of the whole call.
+    /// Price of the whole call.
     pub price: Price,
 }
 
-/// How a model is told to think.
+/// How a model's thinking is controlled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ThinkingKind {
-    /// It does not.
+    /// The model does not think.
     #[default]
     None,
-    /// A budget of tokens.
+    /// By a token budget.
     Budget,
-    /// By effort; off when not asked for.
+    /// By effort; off by default.
     Adaptive,
-    /// By effort; on unless it is switched off.
+    /// By effort; on by default.
     DefaultOn,
-    /// By effort; the lowest setting thinks only between tool calls.
+    /// By effort; on the lowest level, it thinks only between tool calls.
     BetweenTools,
-    /// By effort; cannot be switched off.
+    /// By effort; cannot be disabled.
     Always,
-    /// By one of a list of effort words.
+    /// By a word from a list of efforts.
     Effort,
     /// On or off.
     Switch,
 }
 
-/// Whether a model takes tools through Chat Completions.
+/// Whether a model supports tools over Chat Completions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ChatTools {
-    /// Like any other request.
+    /// Always.
     #[default]
     Any,
-    /// Only when it does not think.
+    /// Only without thinking.
     WithoutThinking,
-    /// Not at all; the vendor wants another protocol.
+    /// Never; the vendor requires another protocol.
     Never,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Model {
-    /// The id without a date.
+    /// Id without a date.
     pub id: String,
-    /// The name for people.
+    /// Display name.
     pub name: String,
-    /// Who makes it; empty if unknown.
+    /// Vendor; empty if unknown.
     pub vendor: String,
-    /// The context window in tokens.
+    /// Context window in tokens.
     pub window: u32,
-    /// The most output tokens of one call.
+    /// Maximum number of output tokens per call.
     pub max_output: u32,
-    /// The list price, if known.
+    /// List price, if known.
     #[serde(default)]
     pub price: Option<Price>,
-    /// The list price of long calls, if they have one of their own.
+    /// List price of long calls, if different.
     #[serde(default)]
     pub long: Option<LongPrice>,
-    /// How it is told to think.
+    /// How thinking is controlled.
     pub thinking: ThinkingKind,
-    /// The effort words that it knows, least first.
+    /// Supported effort words, in ascending order.
     #[serde(default)]
     pub efforts: Vec<String>,
-    /// Whether the thinking's text has to be asked for.
+    /// Whether thinking text must be requested.
     #[serde(default)]
     pub display: bool,
-    /// Whether it takes a temperature and stop texts.
+    /// Whether it supports temperature and stop sequences.
     #[serde(default = "yes")]
     pub sampling: bool,
-    /// Whether a tool can be forced.
+    /// Whether a tool call can be forced.
     #[serde(default = "yes")]
     pub forced_tools: bool,
-    /// Whether it takes tools through Chat Completions.
+    /// Whether it supports tools over Chat Completions.
     #[serde(default)]
     pub chat_tools: ChatTools,
-    /// Whether it calls tools at all.
+    /// Whether it supports tools at all.
     #[serde(default = "yes")]
     pub tools: bool,
-    /// Whether it sees pictures.
+    /// Whether it supports images.
     #[serde(default = "yes")]
     pub vision: bool,
-    /// The most tokens that one picture counts for.
+    /// Maximum number of tokens per image.
     #[serde(default = "image_tokens")]
     pub image_tokens: u32,
-    /// Whether its maker has announced its end.
+    /// Whether the vendor has announced its retirement.
     #[serde(default)]
     pub deprecated: bool,
-    /// Whether it is the one to begin with among those of its maker.
+    /// Whether it is the vendor's recommended default.
     #[serde(default)]
     pub balanced: bool,
-    /// Whether it is a quick and cheap one of its maker.
+    /// Whether it is a fast, cheap model.
     #[serde(default)]
     pub fast: bool,
-    /// Whether it is one of its maker for what needs long thought.
+    /// Whether it is meant for deep thinking.
     #[serde(default)]
     pub deep: bool,
     /// Other ids of the same model.
@@ -184,7 +184,7 @@ fn image_tokens() -> u32 {
 }
 
 impl Model {
-    /// A model of which nothing is known but its name. The numbers are small so that nothing overflows.
+    /// An unknown model with conservative limits.
     #[must_use]
     pub fn unknown(id: &str) -> Self {
         Self {
@@ -212,8 +212,7 @@ impl Model {
         }
     }
 
-    /// The model as a server offers it: where people run models themselves nothing is paid by the token, so a list
-    /// price would be wrong.
+    /// The model as offered by a server. Self-hosted models have no price per token, so list prices are dropped.
     #[must_use]
     pub fn at(mut self, base: &Base) -> Self {
         if matches!(base.server, Server::Ollama | Server::LmStudio | Server::Vllm) {
@@ -223,8 +222,8 @@ impl Model {
         self
     }
 
-    /// The model as a server describes it now. What the server says of its own limits and abilities wins over the
-    /// catalogue, but for thinking: how a known model is told to think, only the catalogue knows.
+    /// The model with the server's current description. The server's limits and abilities override the catalogue,
+    /// except for how thinking is controlled.
     #[must_use]
     pub fn told(mut self, info: &ModelInfo) -> Self {
         self.window = info.window.filter(|n| 0 < *n).unwrap_or(self.window);
@@ -245,7 +244,7 @@ impl Model {
         self
     }
 
-    /// The model as calls are billed that cost so many percent of usual ones.
+    /// The model with prices scaled to `percent` percent.
     #[must_use]
     pub fn at_percent(mut self, percent: u32) -> Self {
         self.price = self.price.map(|price| price.percent(percent));
@@ -255,7 +254,7 @@ impl Model {
         self
     }
 
-    /// The price of a call with so much input, if known.
+    /// The price of a call with this much input, if known.
     #[must_use]
     pub fn price_for(&self, input_tokens: u64) -> Option<Price> {
         match self.long {
@@ -264,13 +263,13 @@ impl Model {
         }
     }
 
-    /// What a call cost in micro-dollars by list price, if known.
+    /// The cost of a call in micro-dollars at list price, if known.
     #[must_use]
     pub fn cost(&self, usage: &Usage) -> Option<u64> {
         Some(self.price_for(usage.input_total())?.cost(usage))
     }
 
-    /// The thinking levels that a person can choose for it.
+    /// The thinking levels that a person can choose.
     #[must_use]
     pub fn levels(&self) -> Vec<Thinking> {
         use Thinking::{High, Low, Max, Medium, None};
@@ -298,7 +297,7 @@ impl Model {
         }
     }
 
-    /// The level that is really used when this one is asked for: itself, else the next lower, else the lowest.
+    /// The level used for a requested one: the same, else the next lower, else the lowest.
     #[must_use]
     pub fn effective(&self, asked: Thinking) -> Thinking {
         let levels = self.levels();
@@ -339,8 +338,8 @@ pub fn all() -> &'static [Model] {
     &DATA.models
 }
 
-/// The model of this id: exact up to a date, a router's prefix and spelling; else what is known of its family,
-/// without a price; else nothing.
+/// Finds a model by id, ignoring date, router prefix and spelling. Otherwise returns what is known about its family,
+/// without a price.
 #[must_use]
 pub fn find(id: &str) -> Option<Model> {
     let (name, variant) = normal(id);
@@ -358,28 +357,28 @@ pub fn find(id: &str) -> Option<Model> {
     Some(Model { id: name, name: id.to_owned(), ..family.clone() })
 }
 
-/// The model of this id, or one of which nothing is known.
+/// Finds a model by id, or returns an unknown model.
 #[must_use]
 pub fn describe(id: &str) -> Model {
     find(id).unwrap_or_else(|| Model::unknown(id))
 }
 
-/// The place of a model in the catalogue, for lists; unknown ones come last.
+/// Position in the catalogue, for sorting; unknown models come last.
 #[must_use]
 pub fn rank(id: &str) -> usize {
     let (name, _) = normal(id);
     DATA.models.iter().position(|m| m.id == name || m.aliases.contains(&name)).unwrap_or(usize::MAX)
 }
 
-/// The model to begin with among those that a server offers: a balanced one of its maker, else the first.
+/// The default among the models that a server offers: the vendor's recommended one, else the first.
 #[must_use]
 pub fn to_begin_with(offered: &[ModelInfo]) -> Option<&ModelInfo> {
     let balanced = offered.iter().filter(|m| find(&m.id).is_some_and(|known| known.balanced));
     balanced.min_by_key(|m| rank(&m.id)).or_else(|| offered.first())
 }
 
-/// The name under which a price of a model is kept: without date, router and spelling, but with its tag, because
-/// a variant has a price of its own.
+/// Key for a model's price: without date, router and spelling differences, but with its tag, because variants have
+/// their own prices.
 #[must_use]
 pub fn price_name(id: &str) -> String {
     let (name, variant) = normal(id);
@@ -396,7 +395,7 @@ pub fn price_name(id: &str) -> String {
 enum Variant {
     /// The model itself.
     Plain,
-    /// A tag such as `:free` or `:20b`, for which the list price does not hold.
+    /// A tag such as `:free` or `:20b`, to which the list price does not apply.
     Other,
 }
 
@@ -410,12 +409,12 @@ fn normal(id: &str) -> (String, Variant) {
     let name = name.split_once('@').map_or(name, |(name, _)| name);
     let name = name.strip_suffix("-latest").unwrap_or(name);
     let name = without_date(name);
-    // Routers write "claude-sonnet-4.5" where the maker writes "claude-sonnet-4-5".
+    // Routers write "claude-sonnet-4.5" where the vendor writes "claude-sonnet-4-5".
     let name = if name.starts_with("claude-") { name.replace('.', "-") } else { name.to_owned() };
     (name, variant)
 }
 
-/// Takes `-20251101` or `-2025-11-01` from the end.
+/// Removes a trailing `-20251101` or `-2025-11-01`.
 fn without_date(name: &str) -> &str {
     let digits = |text: &str, n: usize| text.len() == n && text.bytes().all(|b| b.is_ascii_digit());
     if let Some((rest, date)) = name.rsplit_once('-') {
@@ -537,7 +536,7 @@ mod tests {
         };
         // 10 + 200 + 125 + 250
         assert_eq!(haiku.cost(&usage), Some(585));
-        // Of 125 for the write, all is kept for an hour and costs 200.
+        // All 125 written tokens are cached for an hour and cost 200.
         assert_eq!(haiku.cost(&Usage { cache_write_1h: 100, ..usage }), Some(660));
         let lie = Usage { cache_write_1h: u64::MAX, ..usage };
         assert_eq!(haiku.cost(&lie), Some(660), "no more than was written is kept");

@@ -1,5 +1,5 @@
-//! Texts turned into vectors by a server: OpenAI and what follows it, Gemini, Ollama. Vectors have the length one,
-//! whatever the server sends, and an answer that is not whole is none.
+//! Text embeddings from a server: OpenAI and compatible ones, Gemini, Ollama. Vectors are normalized to length one.
+//! Incomplete responses are errors.
 
 use std::time::Duration;
 
@@ -14,39 +14,39 @@ use super::error::ProviderError;
 use super::wire::Connection;
 use net::message::{Request, Timeouts};
 
-/// The most texts of a request: what the narrowest of the servers takes.
+/// Maximum number of texts per request: the lowest limit of all servers.
 pub const MOST: usize = 100;
-/// How long a request may take.
+/// Time limit of a request.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// What the vectors are for: some models make others of a question than of a passage.
+/// Purpose of the vectors: some models distinguish queries from passages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// Texts that are to be found.
+    /// Texts to be found.
     Passages,
     Question,
 }
 
-/// A request for vectors.
+/// An embedding request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EmbedRequest {
-    /// The model, as its server calls it.
+    /// Model id at its server.
     pub model: String,
-    /// The texts, at most [`MOST`], none of them empty.
+    /// At most [`MOST`] texts, none of them empty.
     pub texts: Vec<String>,
-    /// What the vectors are for.
+    /// Purpose of the vectors.
     pub purpose: Purpose,
 }
 
 impl EmbedRequest {
-    /// How large it is.
+    /// Size of the request.
     #[must_use]
     pub fn size(&self) -> Size {
         let bytes = self.texts.iter().map(|text| text.len() as u64 + 8).sum();
         Size { bytes, images: 0 }
     }
 
-    /// The texts with the words before them that the model expects.
+    /// The texts with the prefixes that the model expects.
     fn dressed(&self) -> Vec<String> {
         let known = known(&self.model);
         let before = known.map_or("", |known| match self.purpose {
@@ -57,29 +57,29 @@ impl EmbedRequest {
     }
 }
 
-/// The answer to such a request.
+/// Result of an embedding request.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Embedded {
-    /// A vector of length one for each text, in their order, all with as many numbers.
+    /// One normalized vector per text, in order, all with the same dimension.
     pub vectors: Vec<Vec<f32>>,
-    /// How many tokens were read, if the server counts.
+    /// Number of tokens, if the server counts.
     pub tokens: Option<u64>,
 }
 
-/// What is known of a model that makes vectors.
+/// A known embedding model.
 struct Known {
-    /// How its name begins, without its maker.
+    /// Prefix of its name, without the vendor.
     name: &'static str,
-    /// What stands before a question.
+    /// Prefix for a query.
     question: &'static str,
-    /// What stands before a passage.
+    /// Prefix for a passage.
     passage: &'static str,
-    /// The list price of a million tokens in micro-dollars; none for what people run themselves.
+    /// List price per million tokens in micro-dollars; `None` for self-hosted models.
     price: Option<u64>,
 }
 
-/// Sources: the price lists of OpenAI, Google and Mistral, and the cards of the models, which ask for the
-/// words before texts. Longer names stand before those that they begin with.
+/// Sources: the price lists of OpenAI, Google and Mistral, and the model cards, which define the prefixes. Longer names
+/// precede their own prefixes.
 const KNOWN: &[Known] = &[
     Known { name: "text-embedding-3-small", question: "", passage: "", price: Some(20_000) },
     Known { name: "text-embedding-3-large", question: "", passage: "", price: Some(130_000) },
@@ -111,7 +111,7 @@ fn known(model: &str) -> Option<&'static Known> {
     KNOWN.iter().find(|known| name.starts_with(known.name))
 }
 
-/// A model that makes vectors, with the list price where nothing else is known of it.
+/// An embedding model with its list price, unless another price is known.
 #[must_use]
 pub fn described(model: Model, base: &Base) -> Model {
     let is_own = matches!(base.server, Server::Ollama | Server::LmStudio | Server::Vllm);
@@ -121,7 +121,7 @@ pub fn described(model: Model, base: &Base) -> Model {
     Model { price: model.price.or(listed), ..model }
 }
 
-/// Models that make vectors, by the server that has them; the first is the one to begin with. Others may be there, too.
+/// Known embedding models of a server, default first. There may be others.
 #[must_use]
 pub fn usual(base: &Base) -> &'static [&'static str] {
     match base.server {
@@ -135,7 +135,7 @@ pub fn usual(base: &Base) -> &'static [&'static str] {
     }
 }
 
-/// Sends a request and reads the answer.
+/// Sends a request and parses the response.
 async fn ask<T: DeserializeOwned>(
     connection: &Connection,
     post: Request,
@@ -162,7 +162,7 @@ struct OpenAiAnswer {
 
 #[derive(Deserialize)]
 struct OpenAiVector {
-    /// Some servers leave it out: then they stand in their order.
+    /// If the server omits it, the vectors are in order.
     #[serde(default)]
     index: Option<usize>,
     embedding: Vec<f32>,
@@ -174,10 +174,10 @@ struct OpenAiUsage {
     prompt_tokens: u64,
 }
 
-/// Asks by `POST …/embeddings`.
+/// Requests embeddings with `POST …/embeddings`.
 ///
 /// # Errors
-/// What the call ends with.
+/// If the call fails.
 pub(super) async fn openai(
     connection: &Connection,
     post: Request,
@@ -211,10 +211,10 @@ struct GeminiText<'a> {
     task: &'static str,
 }
 
-/// Asks by `POST …:batchEmbedContents`; `model` is the name with `models/` before it.
+/// Requests embeddings with `POST …:batchEmbedContents`. `model` has the prefix `models/`.
 ///
 /// # Errors
-/// What the call ends with.
+/// If the call fails.
 pub(super) async fn gemini(
     connection: &Connection,
     post: Request,
@@ -239,10 +239,10 @@ struct OllamaAnswer {
     prompt_eval_count: Option<u64>,
 }
 
-/// Asks by `POST /api/embed`.
+/// Requests embeddings with `POST /api/embed`.
 ///
 /// # Errors
-/// What the call ends with.
+/// If the call fails.
 pub(super) async fn ollama(
     connection: &Connection,
     post: Request,
@@ -254,7 +254,7 @@ pub(super) async fn ollama(
     Ok(Embedded { vectors: whole(answer.embeddings, request.texts.len())?, tokens })
 }
 
-/// Vectors as they are used: as many as there were texts, all with as many numbers, each of length one.
+/// Validates and normalizes vectors: one per text, all with the same dimension.
 fn whole(mut vectors: Vec<Vec<f32>>, wanted: usize) -> Result<Vec<Vec<f32>>, ProviderError> {
     let numbers = vectors.first().map_or(0, Vec::len);
     if vectors.len() != wanted || numbers == 0 {
@@ -290,7 +290,7 @@ mod tests {
         EmbedRequest { model: model.to_owned(), texts, purpose }
     }
 
-    /// What a server is asked and what is made of its answer.
+    /// The request sent to a server, and the parsed response.
     async fn asked(
         (wire, base): (Wire, &str),
         request: &EmbedRequest,

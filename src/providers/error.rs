@@ -1,5 +1,5 @@
-//! What can go wrong with a provider, in classes that say what to do about it. One table decides the class from
-//! the status, the provider's code and its words; no adapter has a table of its own.
+//! Provider errors, in classes that determine the reaction. A single table derives the class from status, code and
+//! message; no adapter has its own.
 
 use std::time::Duration;
 
@@ -10,42 +10,42 @@ use super::pause;
 use kernel::{Problem, ProblemKind};
 use net::retry::{Backoff, Next};
 
-/// What a failure means for the caller. Stored by position: only ever appended.
+/// Class of a failure. Stored by position: append only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum ErrorClass {
-    /// Too many requests or tokens: wait, then again.
+    /// Rate limit for requests or tokens: wait, then retry.
     RateLimit,
-    /// The provider is busy: wait, then again.
+    /// The provider is overloaded: wait, then retry.
     Overloaded,
-    /// The provider broke: again soon.
+    /// Server error: retry soon.
     Server,
-    /// No connection, or it broke before an answer: again soon.
+    /// No connection, or it broke before an answer: retry soon.
     Network,
-    /// No answer in time: again soon.
+    /// Timeout: retry soon.
     Timeout,
-    /// The answer broke off before its final event.
+    /// The answer was interrupted before its final event.
     Interrupted,
-    /// The answer is not what the protocol says.
+    /// The answer violates the protocol.
     Garbage,
-    /// The key is missing, wrong, revoked or lacks a right: a person has to act.
+    /// The key is missing, wrong, revoked or lacks a permission: a person must act.
     Auth,
-    /// No credit: a person has to pay.
+    /// No credit: a person must pay.
     Billing,
-    /// The conversation does not fit the model's window: compact it.
+    /// The conversation exceeds the context window: compact it.
     ContextTooLong,
-    /// Thinking or tool results in the conversation are not accepted back: rebuild it, then again.
+    /// Thinking or tool results in the conversation were rejected: rebuild it, then retry.
     Replay,
-    /// The request is wrong in another way; the same request will fail again.
+    /// Otherwise invalid; the same request will fail again.
     InvalidRequest,
-    /// There is no such model, or not for this key: choose another.
+    /// The model does not exist or is not available for this key: choose another.
     NotFoundModel,
-    /// The provider declined the content.
+    /// The provider refused the content.
     ContentRefused,
-    /// The key or its account was switched off at the provider: no other try helps.
+    /// The key or its account was disabled by the provider: retries are useless.
     AuthPermanent,
-    /// Nobody is signed in, or not any more: a person has to.
+    /// Not signed in, or not any more: a person must sign in.
     SignIn,
-    /// The model ended its answers without a word or a call, also when it was told so: another may answer.
+    /// The model returned no text and no call, also after a reminder: another model may answer.
     EmptyAnswer,
 }
 
@@ -70,13 +70,13 @@ impl ErrorClass {
         Self::EmptyAnswer,
     ];
 
-    /// The one with this word.
+    /// Parses a class name.
     #[must_use]
     pub fn named(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|class| class.word() == word)
     }
 
-    /// A stable word.
+    /// Stable name.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -100,7 +100,7 @@ impl ErrorClass {
         }
     }
 
-    /// For people: what happened and what helps.
+    /// What happened and what helps, for people.
     #[must_use]
     pub fn advice(self) -> &'static str {
         match self {
@@ -132,8 +132,8 @@ impl ErrorClass {
         }
     }
 
-    /// For people: what happened, what helps, and what the provider said of it. Where HQ itself found an answer wanting,
-    /// what it found helps nobody.
+    /// What happened, what helps, and the provider's message, for people. Messages about defects that HQ itself
+    /// detected are omitted.
     #[must_use]
     pub fn explained(self, said: &str) -> String {
         let (advice, said) = (self.advice(), said.trim());
@@ -145,7 +145,7 @@ impl ErrorClass {
         format!("{advice} {}{end}", kernel::text::capitalized(said))
     }
 
-    /// What became of the call, in words that follow the name of who was asked.
+    /// What happened, as a phrase that follows the provider's name.
     #[must_use]
     pub fn told(self) -> &'static str {
         match self {
@@ -169,7 +169,7 @@ impl ErrorClass {
         }
     }
 
-    /// Whether the same request may succeed later.
+    /// Returns `true` if the same request may succeed later.
     #[must_use]
     pub fn retryable(self) -> bool {
         matches!(
@@ -184,7 +184,7 @@ impl ErrorClass {
         )
     }
 
-    /// Whether waiting is what helps, as opposed to asking again at once.
+    /// Returns `true` if waiting helps, as opposed to an immediate retry.
     #[must_use]
     pub fn is_wait(self) -> bool {
         matches!(self, Self::RateLimit | Self::Overloaded)
@@ -201,24 +201,24 @@ impl std::fmt::Display for ErrorClass {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct ProviderError {
-    /// What to do about it.
+    /// Class of the failure.
     pub class: ErrorClass,
-    /// The HTTP status, if there was an answer.
+    /// HTTP status, if there was a response.
     pub status: Option<u16>,
-    /// What is wrong, in the provider's words where it gave some; without any key.
+    /// Error message, in the provider's words if available; contains no key.
     pub message: String,
     /// How long the provider wants to be left alone.
     pub retry_after: Option<Duration>,
-    /// The provider's id of the request, for its support.
+    /// The provider's request id, for its support.
     pub request_id: Option<String>,
-    /// What had arrived, if the call broke off.
+    /// What had arrived before an interruption.
     pub received: Option<Box<Received>>,
-    /// Whether the server may have begun to work on it, and bill it.
+    /// Whether the server may have started, and billed, the work.
     pub sent: bool,
 }
 
 impl ProviderError {
-    /// A failure without an answer.
+    /// A failure without a response.
     #[must_use]
     pub fn new(class: ErrorClass, message: impl Into<String>) -> Self {
         Self {
@@ -232,7 +232,7 @@ impl ProviderError {
         }
     }
 
-    /// A failure that the provider reported.
+    /// A failure reported by the provider.
     #[must_use]
     pub fn reported(status: u16, code: &str, message: &str) -> Self {
         let class = classify(Some(status), code, message);
@@ -245,7 +245,7 @@ impl ProviderError {
         Self { status: Some(status), sent: status < 400, ..Self::new(class, message) }
     }
 
-    /// A failure that came in the middle of a stream.
+    /// A failure reported within a stream.
     #[must_use]
     pub fn in_stream(code: &str, message: &str) -> Self {
         let class = classify(None, code, message);
@@ -255,59 +255,59 @@ impl ProviderError {
         Self::new(class, said).with_retry_after(wait)
     }
 
-    /// An answer that broke off.
+    /// An interrupted answer.
     #[must_use]
     pub fn interrupted(why: impl Into<String>) -> Self {
         Self::new(ErrorClass::Interrupted, why)
     }
 
-    /// An answer that the protocol does not know.
+    /// An answer that violates the protocol.
     #[must_use]
     pub fn garbage(why: impl Into<String>) -> Self {
         Self::new(ErrorClass::Garbage, why)
     }
 
-    /// An answer, or a part of it, that cannot be read. The parser's own words are for the log.
+    /// An answer, or a part of it, that cannot be parsed. The parser's error goes to the log.
     #[must_use]
     pub fn unreadable(what: &str, why: &dyn std::fmt::Display) -> Self {
         tracing::info!(%why, "{what} of a provider cannot be read");
         Self::garbage(format!("{what} cannot be read"))
     }
 
-    /// A request that has no form in the protocol.
+    /// A request that the protocol cannot express.
     #[must_use]
     pub fn unwritable(why: impl std::fmt::Display) -> Self {
         Self::new(ErrorClass::InvalidRequest, format!("the request cannot be written: {why}"))
     }
 
-    /// With what had arrived.
+    /// Adds what had arrived.
     #[must_use]
     pub fn with_received(mut self, received: Received) -> Self {
         self.received = Some(Box::new(received));
         self
     }
 
-    /// With how long to wait.
+    /// Sets the requested pause.
     #[must_use]
     pub fn with_retry_after(mut self, wait: Option<Duration>) -> Self {
         self.retry_after = wait;
         self
     }
 
-    /// Whether the same request may succeed later.
+    /// Returns `true` if the same request may succeed later.
     #[must_use]
     pub fn retryable(&self) -> bool {
         self.class.retryable()
     }
 
-    /// Whether something had arrived that a person may have seen or that will be billed.
+    /// Returns `true` if something had arrived that a person may have seen or that will be billed.
     #[must_use]
     pub fn has_content(&self) -> bool {
         self.received.as_ref().is_some_and(|r| !r.is_empty())
     }
 
-    /// Whether and when to try again after the failed try number `failed`, counted from 1. The provider's own wish
-    /// is honoured; `random` is any random number, for the jitter.
+    /// Whether and when to retry after failed attempt number `failed`, counted from 1. Honours the provider's requested
+    /// pause; `random` is any random number, for the jitter.
     #[must_use]
     pub fn again(&self, failed: u32, random: u64) -> Next {
         match self.class {
@@ -348,7 +348,7 @@ impl Problem for ProviderError {
     }
 }
 
-/// Words that decide before any status does, most telling first.
+/// Message parts that take precedence over most statuses, most specific first.
 const WORDS: &[(ErrorClass, &[&str])] = &[
     (
         ErrorClass::Billing,
@@ -497,7 +497,7 @@ const WORDS: &[(ErrorClass, &[&str])] = &[
     (ErrorClass::Timeout, &["timeout_error", "timed out", "deadline_exceeded"]),
 ];
 
-/// The class of a failure from its status, the provider's code and its words.
+/// Classifies a failure by status, code and message.
 #[must_use]
 pub fn classify(status: Option<u16>, code: &str, message: &str) -> ErrorClass {
     let said = format!("{code} {message}").to_lowercase();
@@ -505,11 +505,11 @@ pub fn classify(status: Option<u16>, code: &str, message: &str) -> ErrorClass {
         .iter()
         .find(|(_, words)| words.iter().any(|w| said.contains(w)))
         .map(|(class, _)| *class);
-    // Google calls each of its limits a quota, those for a minute, too.
+    // Google calls all of its limits quotas, including those per minute.
     let is_googles = said.starts_with("resource_exhausted") && said.contains("your current quota");
     let by_words = if is_googles { Some(ErrorClass::RateLimit) } else { by_words };
     match (status, by_words) {
-        // Words of a person's text may be quoted in any message, so a status that is clear wins over them.
+        // Messages may quote user text, so a clear status takes precedence.
         (Some(401 | 403), Some(ErrorClass::Billing)) => ErrorClass::Billing,
         (Some(401 | 403), Some(ErrorClass::NotFoundModel)) => ErrorClass::NotFoundModel,
         (Some(403), Some(ErrorClass::ContentRefused)) => ErrorClass::ContentRefused,
@@ -546,7 +546,7 @@ pub fn classify(status: Option<u16>, code: &str, message: &str) -> ErrorClass {
     }
 }
 
-/// Provider messages are shown and stored, so they are one line and short.
+/// Messages are shown and stored, so they are shortened to one line.
 fn shorten(message: &str) -> String {
     let one_line = message.split_whitespace().collect::<Vec<_>>().join(" ");
     kernel::text::cut(&one_line, 600).to_owned()

@@ -1,5 +1,5 @@
-//! Random conversations, written by any mixture of providers, as each protocol sends them: roles, pairs of calls and
-//! results, ids and contents have to be what its servers take.
+//! Random conversations written by any mixture of providers, encoded for each protocol: roles, pairs of calls and
+//! results, ids and contents must be acceptable to its servers.
 
 use proptest::prelude::{Just, Strategy, any, prop, prop_oneof, proptest};
 use serde_json::Value;
@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::model::{Cache, ChatRequest, Message, Part};
 use super::{anthropic, gemini, ollama, openai_chat, openai_responses};
 
-/// What a model may have said besides calls.
+/// Model output other than calls.
 fn any_words() -> impl Strategy<Value = Part> {
     let opaque = |provider: &'static str, model: &'static str| {
         let data = match provider {
@@ -29,7 +29,7 @@ fn any_words() -> impl Strategy<Value = Part> {
     ]
 }
 
-/// What was asked, what the model said and called, which calls failed, whether somebody spoke meanwhile.
+/// The user's text, the model's parts and calls, which calls failed, and whether a person wrote meanwhile.
 type Exchange = (String, Vec<Part>, Vec<(u8, bool)>, bool);
 
 fn any_exchange() -> impl Strategy<Value = Exchange> {
@@ -41,7 +41,7 @@ fn any_exchange() -> impl Strategy<Value = Exchange> {
     )
 }
 
-/// Ids as providers really make them, and as they should not.
+/// Ids as providers generate them, and invalid ones.
 fn id(kind: u8, n: usize) -> String {
     match kind {
         0 => format!("g{}", n + 1),

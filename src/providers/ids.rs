@@ -1,5 +1,5 @@
-//! Ids of tool calls, made to fit a provider that takes only some: the same id always becomes the same other one,
-//! so that a call and its result stay together in every request.
+//! Converts tool call ids for providers that restrict them. Deterministic, so that a call and its result keep matching
+//! in every request.
 
 use std::borrow::Cow;
 
@@ -8,7 +8,7 @@ use super::model::{ChatRequest, Part};
 const LETTERS: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
 const SEEDS: [u64; 2] = [0xcbf2_9ce4_8422_2325, 0x9ae1_6a3b_2f90_404f];
 
-/// So many letters and digits, at most 24, made of an id.
+/// `count` letters and digits (at most 24) derived from an id.
 pub(super) fn letters(id: &str, count: usize) -> String {
     let hash = |seed: u64| {
         id.bytes().fold(seed, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
@@ -23,7 +23,7 @@ pub(super) fn letters(id: &str, count: usize) -> String {
     (0..count).map(letter).collect()
 }
 
-/// The id if it has at most 64 letters, digits, `_` and `-`; else another of its own.
+/// The id if it has at most 64 letters, digits, `_` and `-`; otherwise a derived one.
 pub(super) fn at_most_64(id: &str) -> Cow<'_, str> {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
     if !id.is_empty() && id.len() <= 64 && id.bytes().all(plain) {
@@ -32,7 +32,7 @@ pub(super) fn at_most_64(id: &str) -> Cow<'_, str> {
     Cow::Owned(format!("call_{}", letters(id, 24)))
 }
 
-/// The number for the next call that comes without an id: no other call of the conversation has it.
+/// The next number for a generated call id, unused in the conversation.
 pub(super) fn next(request: &ChatRequest, prefix: char) -> u32 {
     let ids = request.messages.iter().flat_map(|m| &m.parts).filter_map(|part| match part {
         Part::ToolCall { id, .. } => made(id, prefix),
@@ -41,9 +41,9 @@ pub(super) fn next(request: &ChatRequest, prefix: char) -> u32 {
     ids.max().map_or(1, |last| last.saturating_add(1))
 }
 
-/// The number of an id that was made here for a call that came without one.
+/// The number of a generated call id.
 pub(super) fn made(id: &str, prefix: char) -> Option<u32> {
-    id.strip_prefix(prefix)?.parse().ok() // ok: what is no number is somebody else's id
+    id.strip_prefix(prefix)?.parse().ok() // ok: other text is a foreign id
 }
 
 #[cfg(test)]

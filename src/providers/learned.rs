@@ -1,4 +1,4 @@
-//! What a server has taught: how it wants to be asked, or what its models can do.
+//! Behaviour and abilities learned from a server.
 
 use std::collections::HashMap;
 use std::fmt::Debug;
@@ -10,11 +10,11 @@ use super::ollama::Shown;
 use super::openai_chat::Quirks;
 use super::openai_responses::Dialect;
 
-/// The most models of which something is remembered: names come from outside.
+/// Maximum number of models remembered: names come from outside.
 const MOST: usize = 256;
 
-/// How one server wants its models to be asked, as its refusals have said, and what they can do, as it says when it
-/// is asked. All who are made for the server share it, so that each lesson is paid for once.
+/// Request quirks learned from a server's rejections, and abilities that it reports. Shared by all connections to the
+/// server, so that each lesson is learned once.
 #[derive(Clone, Debug)]
 pub struct Lessons {
     pub(super) chat: Learned<Quirks>,
@@ -23,7 +23,7 @@ pub struct Lessons {
 }
 
 impl Lessons {
-    /// Forgets all of it: the server may be another one by now.
+    /// Forgets everything, because the server may have been replaced.
     pub fn forget(&self) {
         self.chat.0.lock().clear();
         self.responses.0.lock().clear();
@@ -37,22 +37,22 @@ impl Default for Lessons {
     }
 }
 
-/// One thing a model, learned while the program runs. Copies share it.
+/// One value per model, learned at run time. Clones share it.
 #[derive(Clone, Debug)]
 pub(super) struct Learned<T>(Arc<Mutex<HashMap<String, T>>>);
 
 impl<T: Copy + Debug> Learned<T> {
-    /// Nothing yet.
     pub(super) fn new() -> Self {
         Self(Arc::new(Mutex::new(HashMap::new())))
     }
 
-    /// What was learned of a model.
+    /// The learned value of a model.
     pub(super) fn of(&self, model: &str) -> Option<T> {
         self.0.lock().get(model).copied()
     }
 
-    /// Remembers something of a model. Of one more model than fit nothing is remembered: it is learned again.
+    /// Stores a value for a model. Above the maximum number of models, nothing is stored, and the value is learned
+    /// again.
     pub(super) fn keep(&self, model: &str, what: T) {
         let mut known = self.0.lock();
         if known.len() < MOST || known.contains_key(model) {

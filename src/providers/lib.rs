@@ -1,6 +1,6 @@
-//! Models behind one trait. Our own words stand at the boundary (`model`); wire formats end here. A stream without
-//! its final event is an error, never an answer; a key is given when a provider is made and is never shown again.
-//! Where a person signs in instead (`oauth`), an account gives what is good for the next call (`account`).
+//! Language models behind one trait. Provider-independent types (`model`) form the boundary; wire formats stay inside.
+//! A stream without its final event is an error, never an answer. A key is passed when a provider is created and is
+//! never exposed. With sign-in (`oauth`), an account supplies a valid token for each call (`account`).
 
 pub mod model;
 pub mod error;
@@ -48,16 +48,16 @@ use openai_chat::OpenAiChat;
 use openai_responses::OpenAiResponses;
 use wire::Connection;
 
-/// Takes what arrives, as it arrives. It must not block: it hands on to a buffer or a hub.
+/// Receives deltas as they arrive. Must not block: it forwards to a buffer or a hub.
 pub type Sink<'a> = &'a mut (dyn FnMut(Delta) + Send + 'a);
 
-/// Somebody who answers. Dropping a future of it ends the call at once.
+/// A model provider. Dropping a future cancels the call immediately.
 pub trait Provider: Send + Sync {
-    /// A stable word for logs and usage rows: `anthropic`, `openai_chat`, `gemini`, `practice`.
+    /// Stable name for logs and usage rows: `anthropic`, `openai_chat`, `gemini`, `practice`.
     fn name(&self) -> &'static str;
 
-    /// Asks, hands every piece to the sink as it comes, and gives the whole answer once its final event has come.
-    /// A call that breaks off gives what had arrived in [`ProviderError::received`].
+    /// Sends a request, passes every delta to the sink, and returns the whole answer after its final event. An
+    /// interrupted call returns what had arrived in [`ProviderError::received`].
     fn stream<'a>(
         &'a self,
         request: &'a ChatRequest,
@@ -67,37 +67,37 @@ pub trait Provider: Send + Sync {
     /// The models that the server offers now.
     fn models(&self) -> BoxFuture<'_, Result<Vec<ModelInfo>, ProviderError>>;
 
-    /// What is known of a model as this server offers it: limits, price, thinking.
+    /// Limits, price and thinking of a model at this server, as far as known.
     fn model(&self, id: &str) -> Model;
 
-    /// Whether the output limit of a request counts for a model, as far as is known. Where it does not, a call may
-    /// cost all that the model can say.
+    /// Returns `true` if the model respects output limits, as far as known. If not, a call may cost the model's maximum
+    /// output.
     fn heeds_limit(&self, _model: &str) -> bool {
         true
     }
 
-    /// Whether this provider takes documents, such as PDF files, for models that see.
+    /// Returns `true` if documents such as PDF files are supported for vision models.
     fn takes_documents(&self) -> bool {
         false
     }
 
-    /// Whether a model can be held to a form of its answer.
+    /// Returns `true` if a model supports this output format.
     fn takes_format(&self, _model: &str, _format: &AnswerFormat) -> bool {
         false
     }
 
-    /// Why this provider cannot be offered a tool; nothing when it can. What cannot be offered is left out of
-    /// requests, so that one odd tool does not fail all of them.
+    /// The reason why a tool cannot be sent to this provider. Such tools are omitted from requests, so that one invalid
+    /// tool does not fail them.
     fn unfit(&self, _tool: &ToolDef) -> Option<String> {
         None
     }
 
-    /// Whether it can be asked for vectors of texts.
+    /// Returns `true` if embeddings are supported.
     fn embeds(&self) -> bool {
         false
     }
 
-    /// Asks a model for the vectors of texts.
+    /// Requests embeddings.
     fn embed<'a>(
         &'a self,
         _request: &'a EmbedRequest,
@@ -107,8 +107,8 @@ pub trait Provider: Send + Sync {
         async move { Err(ProviderError { sent: false, ..error }) }.boxed()
     }
 
-    /// Really asks something small, to see that address, key and model work. Without a model the first one that
-    /// the server offers is asked.
+    /// Makes a small test call to check address, key and model. Without a model, the first one that the server offers
+    /// is used.
     fn probe<'a>(&'a self, model: Option<&'a str>) -> BoxFuture<'a, Result<Probe, ProviderError>> {
         async move {
             let model = match model {
@@ -130,7 +130,7 @@ pub trait Provider: Send + Sync {
         .boxed()
     }
 
-    /// Really asks a model for a call of a tool with a word in it. Some servers list models that lose it.
+    /// Makes a test tool call with a word as its argument. Some servers list models that lose it.
     fn echo<'a>(&'a self, model: &'a str) -> BoxFuture<'a, Result<Echo, ProviderError>> {
         async move {
             let reply = self.stream(&echo_request(model), &mut |_| {}).await?;
@@ -144,9 +144,9 @@ pub trait Provider: Send + Sync {
     }
 }
 
-/// The tool that a model is asked to call.
+/// The tool used by the test.
 const ECHO: &str = "echo";
-/// Enough for a model that thinks before it says one word.
+/// Enough for a model that thinks before it writes a word.
 const PROBE_OUTPUT: u32 = 1_024;
 
 fn probe_request(model: String) -> ChatRequest {
@@ -167,8 +167,8 @@ fn echo_request(model: &str) -> ChatRequest {
     ChatRequest::new(model, PROBE_OUTPUT).tool(tool).message(Message::user(words))
 }
 
-/// What a test of a model sends, call by call, and how many tokens each may answer: one word, which some servers are
-/// asked for twice, and the call of a tool.
+/// The requests of a model test with their output limits: a one-word answer, which some servers are asked for twice,
+/// and a tool call.
 #[must_use]
 pub fn trial(model: &str) -> [(bound::Size, u32); 3] {
     let word = bound::Size::of(&probe_request(model.to_owned()));
@@ -176,7 +176,7 @@ pub fn trial(model: &str) -> [(bound::Size, u32); 3] {
     [word, word, call].map(|size| (size, PROBE_OUTPUT))
 }
 
-/// A provider that speaks this wire format over this connection.
+/// A provider for this wire format and connection.
 #[must_use]
 pub fn connect(wire: Wire, connection: Connection) -> Arc<dyn Provider> {
     match wire {
@@ -188,7 +188,7 @@ pub fn connect(wire: Wire, connection: Connection) -> Arc<dyn Provider> {
     }
 }
 
-/// What the catalogue can say of a model that a server lists.
+/// Catalogue data of a model that a server lists.
 fn known(model: &Model) -> ModelInfo {
     let told = !model.vendor.is_empty();
     ModelInfo {
@@ -215,12 +215,12 @@ fn first_model(models: &[ModelInfo]) -> Result<String, ProviderError> {
     })
 }
 
-/// An API key. It is wiped from memory when it goes, and has no way to be shown.
+/// An API key. Wiped from memory on drop; cannot be displayed.
 #[derive(Clone)]
 pub struct Key(Zeroizing<String>);
 
 impl Key {
-    /// A key as a person gave it; nothing if it is empty, as for local servers.
+    /// A key as entered by a person; `None` if it is empty, as for local servers.
     #[must_use]
     pub fn new(text: &str) -> Option<Self> {
         let text = text.trim();

@@ -1,33 +1,33 @@
-//! Pictures, documents and tools for models that cannot take them: words in their place, so that the model knows
-//! that something was there and the request is not refused.
+//! Replaces images, documents and tool calls with words for models that do not support them, so that the model knows
+//! about them and the request is not rejected.
 
 use std::borrow::Cow;
 
 use super::catalog::Model;
 use super::model::{ChatRequest, Part, ToolChoice};
 
-/// The most of a text file that is written into the conversation, in bytes.
+/// Maximum size of a text file that is inlined, in bytes.
 const TEXT_FILE: usize = 64 * 1024;
 
-/// What a protocol can carry.
+/// Media support of a protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Carries {
-    /// Whether PDF documents go beside pictures.
+    /// Whether PDF documents are supported, besides images.
     pub documents: bool,
-    /// The most that one picture may have, in bytes.
+    /// Maximum size of an image, in bytes.
     pub picture: usize,
 }
 
 impl Carries {
-    /// Pictures only.
+    /// Images only.
     pub const PICTURES: Self = Self { documents: false, picture: 20 * 1024 * 1024 };
-    /// Pictures and PDF documents.
+    /// Images and PDF documents.
     pub const DOCUMENTS: Self = Self { documents: true, ..Self::PICTURES };
-    /// The same where a picture has at most 5 MB as it is sent, in Base64.
+    /// The same with at most 5 MB per image after Base64 encoding.
     pub const SMALL_PICTURES: Self = Self { picture: 5 * 1024 * 1024 / 4 * 3, ..Self::DOCUMENTS };
 }
 
-/// The request with words in place of what the model cannot take; the very same when it can take all of it.
+/// The request with unsupported content replaced; borrowed if nothing is replaced.
 pub(super) fn fit<'a>(
     request: &'a ChatRequest,
     model: &Model,
@@ -177,7 +177,7 @@ mod tests {
             "[the tool failed]\nGrüße",
         ];
         assert_eq!(said, words.map(Part::text));
-        // Nothing is copied where there is nothing to leave out.
+        // Nothing is copied if nothing is replaced.
         let plain = ChatRequest { no_tools: true, ..ChatRequest::new("m", 10) };
         assert!(matches!(fit(&plain, &model, Carries::PICTURES), Cow::Borrowed(_)));
     }

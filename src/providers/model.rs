@@ -1,5 +1,5 @@
-//! Our own words for a conversation with a model. No provider's wire format is visible here, and everything
-//! that is stored (`Message`, `Part`, `Usage`, `Reply`) can be written by a codec that is not self-describing.
+//! Provider-independent types of a conversation with a model. No wire format is visible here. Everything stored
+//! (`Message`, `Part`, `Usage`, `Reply`) can be encoded by a codec that is not self-describing.
 
 use std::collections::BTreeSet;
 
@@ -11,57 +11,56 @@ mod answer;
 
 pub use answer::{Delta, Received, Reply, StopReason, Usage};
 
-/// What is sent to a model.
+/// A request to a model.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ChatRequest {
-    /// The provider's id of the model.
+    /// The provider's model id.
     pub model: String,
-    /// The system prompt, stable parts first.
+    /// System prompt, stable parts first.
     pub system: Vec<SystemPart>,
-    /// The conversation, oldest first.
+    /// The conversation, oldest message first.
     pub messages: Vec<Message>,
-    /// Which of the messages another model has written, by their places: what that one signed goes to no
-    /// other.
+    /// Indices of messages written by another model, whose signed thinking must not be sent.
     pub of_others: BTreeSet<usize>,
-    /// The tools on offer, in an order that the caller keeps stable.
+    /// Available tools, in an order that the caller keeps stable.
     pub tools: Vec<ToolDef>,
-    /// Whether a tool has to be called.
+    /// Whether a tool must be called.
     pub tool_choice: ToolChoice,
-    /// The most output tokens, thinking included.
+    /// Maximum number of output tokens, including thinking.
     pub max_output: u32,
-    /// How much the model thinks first.
+    /// Thinking level.
     pub thinking: Thinking,
-    /// Whether it is to be answered sooner than others; nothing is said of it where there is no such way.
+    /// Whether to request priority service; `None` if not available.
     pub fast: Option<bool>,
-    /// Sampling temperature; left out where the model takes none.
+    /// Sampling temperature; omitted if the model does not support it.
     pub temperature: Option<f32>,
-    /// Nucleus sampling; left out where the model takes none.
+    /// Nucleus sampling; omitted if the model does not support it.
     pub top_p: Option<f32>,
-    /// Texts that end the output.
+    /// Stop sequences.
     pub stop: Vec<String>,
-    /// The form that the words of the answer must have.
+    /// Required output format.
     pub format: Option<AnswerFormat>,
-    /// Set when the server says that the model sees no pictures: words stand in their place, then.
+    /// Set if the server says that the model does not support images: placeholders in words are sent instead.
     pub blind: bool,
-    /// Set when the model takes no tools: none are sent, and words stand in the place of former calls, then.
+    /// Set if the model does not support tools: none are sent, and earlier calls are replaced with words.
     pub no_tools: bool,
-    /// What helps the provider but changes no answer.
+    /// Hints for the provider that do not affect the answer.
     pub metadata: Metadata,
 }
 
-/// The form that the words of an answer must have: JSON.
+/// A JSON output format.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AnswerFormat {
-    /// What the form is called, in letters, digits, `-` and `_`.
+    /// Format name: letters, digits, `-` and `_`.
     pub name: String,
-    /// The JSON schema that it follows; none for any JSON object.
+    /// JSON schema; `None` for any JSON object.
     pub schema: Option<serde_json::Value>,
-    /// Whether the schema is followed to the letter, where the caller says so.
+    /// Strict schema mode, if the caller sets it.
     pub strict: Option<bool>,
 }
 
 impl ChatRequest {
-    /// A request with nothing said yet.
+    /// A request with an empty conversation.
     #[must_use]
     pub fn new(model: impl Into<String>, max_output: u32) -> Self {
         Self {
@@ -98,26 +97,26 @@ impl ChatRequest {
         self
     }
 
-    /// Offers a tool.
+    /// Adds a tool.
     #[must_use]
     pub fn tool(mut self, tool: ToolDef) -> Self {
         self.tools.push(tool);
         self
     }
 
-    /// Whether a tool of this name is on offer.
+    /// Returns `true` if a tool of this name is available.
     #[must_use]
     pub fn offers(&self, tool: &str) -> bool {
         self.tools.iter().any(|t| t.name == tool)
     }
 }
 
-/// Whether a provider may keep the prompt up to and with a system part.
+/// Whether the provider may cache the prompt up to and including a system part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cache {
-    /// It changes from call to call.
+    /// The part changes between calls.
     No,
-    /// Everything before it and it stay the same: a cache boundary.
+    /// Cache boundary: everything up to here is stable.
     UpToHere,
 }
 
@@ -125,14 +124,14 @@ pub enum Cache {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SystemPart {
     pub text: String,
-    /// Whether the prompt up to the end of this part stays the same between calls.
+    /// Whether the prompt up to the end of this part is stable between calls.
     pub cache: bool,
 }
 
-/// Who speaks. What tools answered is a user's message.
+/// Author of a message. Tool results are user messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Role {
-    /// The person, the program, or a tool's result.
+    /// A person, HQ, or a tool result.
     User,
     /// The model.
     Assistant,
@@ -140,27 +139,25 @@ pub enum Role {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Message {
-    /// Who speaks.
     pub role: Role,
-    /// What is said, in order.
+    /// Content parts, in order.
     pub parts: Vec<Part>,
 }
 
 impl Message {
-    /// A user's message of one text.
+    /// A user message with one text.
     #[must_use]
     pub fn user(text: impl Into<String>) -> Self {
         Self { role: Role::User, parts: vec![Part::text(text)] }
     }
 
-    /// A model's message.
+    /// A message of the model.
     #[must_use]
     pub fn assistant(parts: Vec<Part>) -> Self {
         Self { role: Role::Assistant, parts }
     }
 
-    /// The message without thinking, for a provider or model that does not take it back. Nothing if nothing is
-    /// left.
+    /// The message without thinking, for a provider or model that does not accept it back; `None` if nothing is left.
     #[must_use]
     pub fn without_thinking(mut self) -> Option<Self> {
         self.parts.retain(|p| {
@@ -172,75 +169,74 @@ impl Message {
         (!self.parts.is_empty()).then_some(self)
     }
 
-    /// Results of tools.
+    /// A message with tool results.
     #[must_use]
     pub fn results(parts: Vec<Part>) -> Self {
         Self { role: Role::User, parts }
     }
 }
 
-/// A piece of a message. Stored by position: only ever appended.
+/// A part of a message. Stored by position: append only.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Part {
-    /// Words.
+    /// Plain text.
     Text { text: String },
-    /// What the model thought. Sent back unchanged, and only with its signature.
+    /// Thinking of the model. Sent back unchanged, and only with its signature.
     Thinking {
-        /// The text, perhaps a summary, perhaps empty.
+        /// Text, possibly summarized or empty.
         text: String,
-        /// The provider's proof that the text is its own; absent where the block was cut or none was given.
+        /// The provider's signature; `None` if the block was truncated or unsigned.
         signature: Option<String>,
     },
-    /// Thinking that only the provider can read. Sent back unchanged.
+    /// Encrypted thinking. Sent back unchanged.
     RedactedThinking {
-        /// The provider's bytes, as text.
+        /// The provider's data, as text.
         data: String,
     },
-    /// The model calls a tool.
+    /// A tool call.
     ToolCall {
-        /// The id that the result refers to.
+        /// Call id, referenced by the result.
         id: String,
-        /// The tool.
+        /// Tool name.
         name: String,
-        /// The arguments exactly as the model wrote them; `{}` when it wrote none. Not always valid JSON.
+        /// Arguments exactly as the model wrote them; `{}` if there were none. Not always valid JSON.
         arguments: String,
     },
-    /// What a tool answered.
+    /// Result of a tool call.
     ToolResult {
         call_id: String,
-        /// The answer.
         text: String,
         /// Whether the tool failed.
         is_error: bool,
     },
-    /// A picture.
+    /// An image.
     Image {
-        /// Such as `image/png`.
+        /// Media type, such as `image/png`.
         media_type: String,
-        /// The file's bytes.
+        /// File content.
         data: Vec<u8>,
     },
-    /// What a provider has to get back beside the part before it, unchanged. It means nothing to any other.
+    /// Provider-specific data that must be sent back unchanged after the preceding part. Meaningless to other
+    /// providers.
     Opaque {
-        /// Whose it is: the provider's stable word.
+        /// Stable name of the provider.
         provider: String,
-        /// The model that wrote it, as it was asked for; no other takes it.
+        /// The requested model that produced it. Other models do not accept it.
         model: String,
-        /// The provider's own text.
+        /// The provider's data.
         data: String,
     },
     /// A document, such as a PDF.
     File {
-        /// Such as `application/pdf`.
+        /// Media type, such as `application/pdf`.
         media_type: String,
         name: String,
-        /// Its bytes.
+        /// File content.
         data: Vec<u8>,
     },
 }
 
 impl Part {
-    /// Words.
     #[must_use]
     pub fn text(text: impl Into<String>) -> Self {
         Self::Text { text: text.into() }
@@ -261,93 +257,92 @@ impl Part {
         Self::ToolResult { call_id: call_id.into(), text: text.into(), is_error: false }
     }
 
-    /// A result that is an error.
+    /// An error result.
     #[must_use]
     pub fn failure(call_id: impl Into<String>, text: impl Into<String>) -> Self {
         Self::ToolResult { call_id: call_id.into(), text: text.into(), is_error: true }
     }
 }
 
-/// A tool as a model sees it.
+/// A tool as shown to a model.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ToolDef {
     pub name: String,
-    /// What it does.
     pub description: String,
     /// JSON schema of its arguments, an object.
     pub schema: serde_json::Value,
 }
 
-/// Whether a tool has to be called.
+/// Whether a tool must be called.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub enum ToolChoice {
     /// The model decides.
     #[default]
     Auto,
-    /// None may be called.
+    /// No tool may be called.
     None,
-    /// One has to be called. A model that cannot be forced is left to decide.
+    /// Some tool must be called. Ignored for models that cannot be forced.
     Required,
-    /// This one has to be called. A model that cannot be forced is left to decide.
+    /// This tool must be called. Ignored for models that cannot be forced.
     Named(String),
 }
 
-/// What helps the provider but changes no answer.
+/// Hints for the provider that do not affect the answer.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Metadata {
-    /// An opaque id of who asks; never a name or an address.
+    /// Opaque id of the requester; never a name or an address.
     pub user: Option<String>,
-    /// The same for calls that share a prefix, for providers that route by it.
+    /// Opaque id of calls with a common prefix, for providers that route by it.
     pub cache_key: Option<String>,
 }
 
-/// A model that a server offers.
+/// A model offered by a server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelInfo {
-    /// The id to send.
+    /// Model id to send.
     pub id: String,
-    /// The name for people.
+    /// Display name.
     pub name: String,
-    /// The context window in tokens, if known.
+    /// Context window in tokens, if known.
     pub window: Option<u32>,
-    /// The most output tokens of one call, if known.
+    /// Maximum number of output tokens per call, if known.
     pub max_output: Option<u32>,
-    /// What it costs, if known; never zero for "unknown".
+    /// Price, if known; never zero for "unknown".
     pub price: Option<super::catalog::Price>,
-    /// What it can do, as far as the server says.
+    /// Abilities reported by the server.
     pub can: Abilities,
 }
 
-/// What a server says of a model's abilities; nothing where it says nothing.
+/// Abilities of a model; `None` if not reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Abilities {
-    /// Whether it calls tools.
+    /// Supports tool calls.
     pub tools: Option<bool>,
-    /// Whether it sees pictures.
+    /// Supports images.
     pub vision: Option<bool>,
-    /// Whether it thinks first.
+    /// Supports thinking.
     pub thinking: Option<bool>,
 }
 
-/// What a test of a connection found out by really calling.
+/// Result of a test call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Probe {
     /// The model that answered.
     pub model: String,
-    /// From sending to the last byte.
+    /// From sending to the last byte, in milliseconds.
     pub millis: u64,
-    /// What it said, cut short.
+    /// The answer, shortened.
     pub answer: String,
-    /// Tokens, if the server counts.
+    /// Token usage, if the server counts.
     pub usage: Option<Usage>,
 }
 
-/// What came of asking a model for a call of a tool.
+/// Result of a test tool call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Echo {
-    /// Whether it called the tool with what it was told.
+    /// Whether it called the tool with the given word.
     pub called: bool,
-    /// Tokens, if the server counts.
+    /// Token usage, if the server counts.
     pub usage: Option<Usage>,
 }
 

@@ -1,11 +1,11 @@
-//! Counts as servers write them. What is no count counts as not told, and is never a reason to lose an answer.
+//! Lenient parsing of counts. An invalid count is treated as missing and never fails an answer.
 
 use serde_json::Value;
 
-/// The largest count that is believed to be one.
+/// Largest plausible count.
 const MOST: f64 = 9e15;
 
-/// The count at the end of a path of names. A fraction loses what stands behind its point.
+/// The count at a path of field names. Fractions are truncated.
 pub(super) fn count(within: &Value, path: &[&str]) -> Option<u64> {
     let value = path.iter().try_fold(within, |value, name| value.get(*name))?;
     value.as_u64().or_else(|| {

@@ -1,5 +1,4 @@
-//! What both protocols of OpenAI share, at its own servers and at those that follow them: how a request is
-//! signed, and the list of models.
+//! Shared by both OpenAI protocols, at OpenAI and compatible servers: authentication, output formats and model lists.
 
 use serde_json::{Value, json};
 
@@ -11,7 +10,7 @@ use super::model::{Abilities, AnswerFormat, ChatRequest, ModelInfo, Part};
 use super::wire::Connection;
 use net::message::{Method, Request};
 
-/// Words in ids of models that hold no conversation.
+/// Id substrings of models without chat.
 const NO_CHAT: &[&str] = &[
     "embed",
     "whisper",
@@ -32,7 +31,7 @@ const NO_CHAT: &[&str] = &[
     "-live-",
 ];
 
-/// The head of a request, with the key where the server looks for it.
+/// A request with the key in the server's header.
 pub(super) fn head(connection: &Connection, method: Method, path: &str) -> Request {
     let request = connection.request(method, path);
     match (&connection.key, connection.base.server) {
@@ -42,13 +41,13 @@ pub(super) fn head(connection: &Connection, method: Method, path: &str) -> Reque
     }
 }
 
-/// The head of a question, with what one server wants to know of it before it reads it.
+/// A POST request, with additional headers where the server requires them.
 pub(super) fn post(connection: &Connection, path: &str, request: &ChatRequest) -> Request {
     let post = head(connection, Method::Post, path);
     if connection.base.server != Server::Copilot {
         return post;
     }
-    // What a person asks counts there; what follows from it by itself does not.
+    // Copilot bills requests by persons, but not their automatic continuations.
     let last = request.messages.last().map_or(&[][..], |message| message.parts.as_slice());
     let goes_on = last.iter().any(|part| matches!(part, Part::ToolResult { .. }));
     let post = post.header("x-initiator", if goes_on { "agent" } else { "user" });
@@ -59,7 +58,7 @@ pub(super) fn post(connection: &Connection, path: &str, request: &ChatRequest) -
     }
 }
 
-/// The form of an answer, as Chat Completions are asked for it.
+/// The output format for Chat Completions.
 pub(super) fn chat_format(format: &AnswerFormat) -> Value {
     let Some(schema) = &format.schema else { return json!({ "type": "json_object" }) };
     let mut described = json!({ "name": format.name, "schema": schema });
@@ -69,7 +68,7 @@ pub(super) fn chat_format(format: &AnswerFormat) -> Value {
     json!({ "type": "json_schema", "json_schema": described })
 }
 
-/// The same, as Responses are.
+/// The output format for Responses.
 pub(super) fn format(format: &AnswerFormat) -> Value {
     let mut flat = chat_format(format);
     if let Some(Value::Object(described)) =
@@ -81,12 +80,12 @@ pub(super) fn format(format: &AnswerFormat) -> Value {
     flat
 }
 
-/// How it is said whether a request is to be answered sooner than others.
+/// The service tier for priority and normal requests.
 pub(super) fn tier(fast: bool) -> &'static str {
     if fast { "priority" } else { "default" }
 }
 
-/// What a server says of the tier in which it has answered: whether that was sooner than usual.
+/// Whether the reported tier is a priority tier.
 pub(super) fn sooner(tier: Option<&Value>) -> Option<bool> {
     match tier?.as_str()? {
         "priority" => Some(true),
@@ -98,25 +97,25 @@ pub(super) fn sooner(tier: Option<&Value>) -> Option<bool> {
 /// The models at a server, best known first.
 ///
 /// # Errors
-/// What the call ends with; the server sent no list.
+/// If the call fails or returns no list.
 pub(super) async fn list(connection: &Connection) -> Result<Vec<ModelInfo>, ProviderError> {
     read(&document(connection).await?, &connection.base)
 }
 
-/// The list of models as the server sends it.
+/// The unparsed model list of a server.
 ///
 /// # Errors
-/// What the call ends with.
+/// If the call fails.
 pub(super) async fn document(connection: &Connection) -> Result<Value, ProviderError> {
     let path = match connection.base.server {
-        // It lists what the version of a program may use.
+        // The server lists the models that the client version may use.
         Server::ChatGpt => concat!("models?client_version=", env!("CARGO_PKG_VERSION")),
         _ => "models",
     };
     connection.get(head(connection, Method::Get, path)).await
 }
 
-/// The models that a server offers over Responses alone, as its list says.
+/// The models that, according to the list, are available only over Responses.
 pub(super) fn responses_only(list: &Value) -> Vec<String> {
     let Some(data) = list.get("data").and_then(Value::as_array) else { return Vec::new() };
     let only = |entry: &&Value| {
@@ -130,12 +129,12 @@ pub(super) fn responses_only(list: &Value) -> Vec<String> {
     ids.map(str::to_owned).collect()
 }
 
-/// The models of a list, best known first.
+/// Parses a model list, best known models first.
 ///
 /// # Errors
-/// It is no list.
+/// If it is not a list.
 pub(super) fn read(list: &Value, base: &Base) -> Result<Vec<ModelInfo>, ProviderError> {
-    // Some servers send the list alone, others below another name.
+    // Some servers send a bare list, or use another field name.
     let data = list
         .as_array()
         .or_else(|| ["data", "models"].iter().find_map(|key| list.get(key)?.as_array()));
@@ -154,7 +153,7 @@ pub(super) fn read(list: &Value, base: &Base) -> Result<Vec<ModelInfo>, Provider
 
 fn info(entry: &Value, base: &Base) -> Option<ModelInfo> {
     let id = ["id", "slug", "name"].iter().find_map(|key| entry.get(*key))?.as_str()?;
-    // What embeds texts holds no conversation.
+    // Embedding models have no chat.
     let says = |key: &str| entry.get("capabilities")?.get(key);
     if says("type").is_some_and(|kind| kind != "chat") {
         return None;
@@ -182,13 +181,13 @@ fn info(entry: &Value, base: &Base) -> Option<ModelInfo> {
     })
 }
 
-/// What routers and some servers say beside the id; else what is known.
+/// Abilities reported by routers and some servers; else those from the catalogue.
 fn abilities(entry: &Value, known: Abilities) -> Abilities {
     let list = |value: Option<&Value>| value.and_then(Value::as_array).cloned();
     let has = |words: &[Value], word: &str| words.iter().any(|w| w == word);
     let parameters = list(entry.get("supported_parameters"));
     let inputs = list(entry.get("architecture").and_then(|a| a.get("input_modalities")));
-    // Mistral says it as flags, Copilot as flags of flags.
+    // Mistral sends flags, Copilot nested flags.
     let flag = |name: &str| entry.get("capabilities")?.get(name)?.as_bool();
     let support = |name: &str| entry.get("capabilities")?.get("supports")?.get(name)?.as_bool();
     Abilities {
@@ -207,7 +206,7 @@ fn abilities(entry: &Value, known: Abilities) -> Abilities {
     }
 }
 
-/// A router's prices: dollars for one token, as text.
+/// A router's prices: dollars per token, as text.
 fn price(pricing: &Value) -> Option<Price> {
     let micros = |key: &str| {
         let dollars: f64 = pricing.get(key)?.as_str()?.parse().ok()?;

@@ -1,5 +1,4 @@
-//! How long a server wants to be left alone, in all the ways in which servers say so: in headers, in the body of an
-//! error, in its words.
+//! Determines how long a server wants to be left alone, in all known forms: headers, error bodies, error messages.
 
 use std::time::Duration;
 
@@ -10,15 +9,15 @@ use kernel::Timestamp;
 use net::message::Headers;
 use net::retry;
 
-/// The pause after a quota of a day is used up: nobody says when the day ends there.
+/// Pause after an exhausted daily quota, whose reset time is not reported.
 const DAY_QUOTA: Duration = Duration::from_secs(3_600);
-/// What comes before a span of time in the words of an error.
+/// Phrases before a duration in error messages.
 const BEFORE: [&str; 4] = ["try again in ", "retry in ", "retry after ", "try again after "];
-/// Units in words, and their signs.
+/// Unit words and their abbreviations.
 const UNITS: [(&str, &str); 5] =
     [("milli", "ms"), ("sec", "s"), ("min", "m"), ("hour", "h"), ("day", "d")];
 
-/// The pause that the answer to a refused request asks for.
+/// The pause requested in the response to a refused request.
 pub(super) fn asked(
     status: u16,
     headers: &Headers,
@@ -33,24 +32,24 @@ pub(super) fn asked(
     in_body(body, now).or_else(|| spent(headers, now))
 }
 
-/// The pause in the body of an error.
+/// The pause in an error body.
 fn in_body(body: &[u8], now: Timestamp) -> Option<Duration> {
-    let json: Value = serde_json::from_slice(body).ok()?; // ok: what is no JSON asks for no pause
-    // Google's compatible server wraps the object into a list.
+    let json: Value = serde_json::from_slice(body).ok()?; // ok: a body that is not JSON requests no pause
+    // Google's compatible server wraps the object in a list.
     let json = json.get(0).unwrap_or(&json);
     let error = json.get("error").unwrap_or(json);
     let google = error.get("details").and_then(Value::as_array);
     if let Some(pause) = google.and_then(|details| of_google(details)) {
         return Some(pause);
     }
-    // A subscription says when its window begins anew.
+    // Subscriptions report when their window resets.
     if let Some(seconds) = error.get("resets_in_seconds").and_then(Value::as_u64) {
         return Some(Duration::from_secs(seconds));
     }
     if let Some(at) = error.get("resets_at").and_then(Value::as_i64) {
         return until(at, now);
     }
-    // A router passes the headers of the maker on.
+    // A router passes on the vendor's headers.
     let passed = error.get("metadata").and_then(|m| m.get("headers")?.as_object());
     if let Some(passed) = passed {
         let mut headers = Headers::new();
@@ -74,7 +73,7 @@ fn of_google(details: &[Value]) -> Option<Duration> {
     span(details.iter().find_map(|detail| detail.get("retryDelay")?.as_str())?)
 }
 
-/// When the limits begin anew of which nothing is left, as headers count them.
+/// When the exhausted limits reset, according to the headers.
 fn spent(headers: &Headers, now: Timestamp) -> Option<Duration> {
     let is_spent = |name: &str| headers.get(name).is_some_and(|left| left.trim() == "0");
     let mut longest: Option<Duration> = None;
@@ -98,8 +97,7 @@ fn spent(headers: &Headers, now: Timestamp) -> Option<Duration> {
     longest
 }
 
-/// How far away a moment is, which is written as a span, as seconds, as a date, or as seconds or milliseconds since
-/// 1970.
+/// The time until a moment given as a duration, seconds, a date, or seconds or milliseconds since 1970.
 pub(super) fn moment(text: &str, now: Timestamp) -> Option<Duration> {
     let text = text.trim();
     if let Some(span) = span(text) {
@@ -108,17 +106,17 @@ pub(super) fn moment(text: &str, now: Timestamp) -> Option<Duration> {
     if let Ok(at) = text.parse::<Timestamp>() {
         return between(now, at);
     }
-    let number: f64 = text.parse().ok()?; // ok: what is no number names no moment
+    let number: f64 = text.parse().ok()?; // ok: other text is no moment
     match number {
         n if 1e12 <= n => until((n / 1_000.0) as i64, now),
         n if 1e9 <= n => until(n as i64, now),
-        n => Duration::try_from_secs_f64(n).ok(), // ok: negative names no moment
+        n => Duration::try_from_secs_f64(n).ok(), // ok: a negative number is no moment
     }
 }
 
-/// How far away a moment is, in seconds since 1970.
+/// The time until a moment in seconds since 1970.
 fn until(at: i64, now: Timestamp) -> Option<Duration> {
-    between(now, Timestamp::from_second(at).ok()?) // ok: a year that nobody lives to names no moment
+    between(now, Timestamp::from_second(at).ok()?) // ok: an out-of-range year is no moment
 }
 
 fn between(now: Timestamp, at: Timestamp) -> Option<Duration> {
@@ -126,7 +124,7 @@ fn between(now: Timestamp, at: Timestamp) -> Option<Duration> {
     Duration::try_from(left).ok() // ok: it is not negative
 }
 
-/// The pause in the words of an error: "try again in 1m30s", "retry after 20 seconds".
+/// The pause in an error message: "try again in 1m30s", "retry after 20 seconds".
 pub(super) fn in_words(message: &str) -> Option<Duration> {
     let said = message.to_ascii_lowercase();
     let at = BEFORE.iter().find_map(|words| Some(said.find(words)? + words.len()))?;
@@ -140,7 +138,7 @@ pub(super) fn in_words(message: &str) -> Option<Duration> {
     span(&format!("{first}{sign}"))
 }
 
-/// Reads a span of time such as `31.5s`, `6m0s`, `120ms`.
+/// Parses a duration such as `31.5s`, `6m0s`, `120ms`.
 fn span(text: &str) -> Option<Duration> {
     let mut rest = text.trim();
     if rest.is_empty() {
@@ -149,7 +147,7 @@ fn span(text: &str) -> Option<Duration> {
     let mut seconds = 0.0_f64;
     while !rest.is_empty() {
         let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
-        let number: f64 = rest[..digits].parse().ok()?; // ok: what is no number is no span
+        let number: f64 = rest[..digits].parse().ok()?; // ok: other text is no duration
         rest = &rest[digits..];
         let end = rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len());
         let unit = match &rest[..end] {
@@ -163,7 +161,7 @@ fn span(text: &str) -> Option<Duration> {
         seconds += number * unit;
         rest = &rest[end..];
     }
-    Duration::try_from_secs_f64(seconds).ok() // ok: absurdly long is no span
+    Duration::try_from_secs_f64(seconds).ok() // ok: an absurdly long duration is ignored
 }
 
 #[cfg(test)]

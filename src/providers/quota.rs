@@ -1,4 +1,4 @@
-//! How much is left of what an account allows in a window of time, as its maker tells in the headers of each answer.
+//! Remaining quota of an account per time window, as reported in response headers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,45 +10,45 @@ use super::pause;
 use kernel::Timestamp;
 use net::message::Headers;
 
-/// The most windows of one answer.
+/// Maximum number of windows per response.
 const MOST: usize = 12;
 
-/// A window of time and what is left in it.
+/// A quota window.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Window {
-    /// For people: `5 hours`, `week`.
+    /// Display name: `5 hours`, `week`.
     pub name: String,
-    /// Percent that are left.
+    /// Remaining percentage.
     pub left: u8,
-    /// When it begins anew, if that is told.
+    /// Reset time, if reported.
     pub resets_at: Option<Timestamp>,
 }
 
-/// What was told last.
+/// The latest report.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reading {
     pub at: Timestamp,
-    /// The windows, in the maker's order.
+    /// Windows, in the vendor's order.
     pub windows: Vec<Window>,
 }
 
-/// Keeps what was told last; all who call the same server share it.
+/// Holds the latest report. Shared by all connections to a server.
 #[derive(Clone, Debug, Default)]
 pub struct Gauge(Arc<Mutex<Option<Reading>>>);
 
 impl Gauge {
-    /// What was told last.
+    /// The latest report.
     #[must_use]
     pub fn reading(&self) -> Option<Reading> {
         self.0.lock().clone()
     }
 
-    /// Forgets it: another account may come.
+    /// Clears the report, because another account may be used.
     pub fn forget(&self) {
         *self.0.lock() = None;
     }
 
-    /// Takes what the headers of an answer tell, if they tell anything.
+    /// Records the quota in response headers, if any.
     pub(super) fn hear(&self, headers: &Headers, at: Timestamp) {
         let windows = read(headers, at);
         if !windows.is_empty() {
@@ -57,7 +57,7 @@ impl Gauge {
     }
 }
 
-/// The windows that headers tell of.
+/// Parses the quota windows in headers.
 fn read(headers: &Headers, now: Timestamp) -> Vec<Window> {
     let mut windows = of_chatgpt(headers, now);
     for (name, value) in headers.iter() {
@@ -98,7 +98,7 @@ fn of_chatgpt(headers: &Headers, now: Timestamp) -> Vec<Window> {
     windows
 }
 
-/// Reads `ent=300&rem=95.7&rst=2026-12-01T00%3A00%3A00Z`; what has no end tells nothing.
+/// Parses `ent=300&rem=95.7&rst=2026-12-01T00%3A00%3A00Z`. An unlimited quota is ignored.
 fn of_copilot(what: &str, value: &str) -> Option<Window> {
     let pairs: Vec<(String, String)> =
         url::form_urlencoded::parse(value.as_bytes()).into_owned().collect();
@@ -110,16 +110,16 @@ fn of_copilot(what: &str, value: &str) -> Option<Window> {
     Some(Window {
         name: what.replace(['_', '-'], " "),
         left: left(100.0 - of("rem").and_then(number)?),
-        resets_at: of("rst").and_then(|at| at.parse().ok()), // ok: what is no moment is not told
+        resets_at: of("rst").and_then(|at| at.parse().ok()), // ok: an invalid moment is ignored
     })
 }
 
 fn number(text: &str) -> Option<f64> {
-    let number: f64 = text.trim().parse().ok()?; // ok: what is no number tells nothing
+    let number: f64 = text.trim().parse().ok()?; // ok: an invalid number is ignored
     number.is_finite().then_some(number)
 }
 
-/// What is left when so many percent were used.
+/// Remaining percentage after `used` percent.
 fn left(used: f64) -> u8 {
     (100.0 - used).clamp(0.0, 100.0).round() as u8
 }
@@ -129,7 +129,7 @@ fn moment(text: &str, now: Timestamp) -> Option<Timestamp> {
     Some(now + SignedDuration::try_from(away).ok()?) // ok: it is no longer than a year
 }
 
-/// `5h` and `7d_opus` as people read them.
+/// Display names for `5h` and `7d_opus`.
 fn named(window: &str) -> String {
     let (time, rest) = window.split_once('_').unwrap_or((window, ""));
     let digits = time.trim_end_matches(|c: char| !c.is_ascii_digit());
@@ -143,7 +143,7 @@ fn named(window: &str) -> String {
     format!("{span} {}", rest.replace('_', " ")).trim_end().to_owned()
 }
 
-/// A length of time in whole units.
+/// A duration in whole units.
 fn span(minutes: u64) -> String {
     let (count, unit) = match minutes {
         n if n != 0 && n % (7 * 24 * 60) == 0 => (n / (7 * 24 * 60), "week"),

@@ -1,5 +1,5 @@
-//! Splits `<think>…</think>` at the start of an answer from the text after it, for servers that leave the tags of
-//! their models in the content. Works on pieces of any size; tags later in the text are text.
+//! Splits `<think>…</think>` at the start of an answer from its text, for servers that leave these tags in the content.
+//! Works incrementally; tags later in the text are text.
 
 const OPEN: &str = "<think>";
 const CLOSE: &str = "</think>";
@@ -11,7 +11,7 @@ pub(super) enum Piece {
     Thinking(String),
 }
 
-/// Where in the answer we are.
+/// Incremental splitter.
 #[derive(Default)]
 pub(super) struct Splitter {
     state: State,
@@ -23,13 +23,13 @@ enum State {
     #[default]
     Start,
     Thinking,
-    /// The closing tag has come: line breaks before the text are left out.
+    /// After the closing tag: line breaks before the text are dropped.
     After,
     Text,
 }
 
 impl Splitter {
-    /// Takes what came and gives what is decided.
+    /// Adds input and returns the pieces that are decided.
     pub(super) fn push(&mut self, more: &str) -> Vec<Piece> {
         let mut out = Vec::new();
         self.held.push_str(more);
@@ -70,7 +70,7 @@ impl Splitter {
         out
     }
 
-    /// What was held back when nothing more comes.
+    /// The held back rest at the end of the answer.
     pub(super) fn finish(&mut self) -> Vec<Piece> {
         let mut out = Vec::new();
         let held = std::mem::take(&mut self.held);
@@ -88,7 +88,7 @@ fn push(out: &mut Vec<Piece>, kind: fn(String) -> Piece, text: String) {
     }
 }
 
-/// How many bytes at the end of a text may be the beginning of the closing tag.
+/// Length of a suffix that may be the start of the closing tag.
 fn begun_tag(text: &str) -> usize {
     (1..CLOSE.len()).rev().find(|n| text.ends_with(&CLOSE[..*n])).unwrap_or(0)
 }

@@ -1,5 +1,5 @@
-//! One call over HTTP: sends, watches the time, feeds the decoder, and tells apart an answer that is complete, one
-//! that broke off, and one that never was an answer. What it reports holds no key.
+//! Performs one call over HTTP: sends it, enforces time limits, feeds the decoder, and distinguishes complete,
+//! interrupted and invalid answers. Reports contain no key.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,21 +19,21 @@ use net::lines::LineParser;
 use net::message::{Headers, Method, Policy, Request, Timeouts};
 use net::sse::{MAX_EVENT, SseParser};
 
-/// The most bytes of an error's body that are looked at.
+/// Maximum number of bytes of an error body to read.
 const ERROR_BODY: usize = 64 * 1024;
-/// The most bytes of a list of models; a router's is several megabytes.
+/// Maximum size of a model list, in bytes. A router's list has several megabytes.
 const LIST_BODY: u64 = 32 * 1024 * 1024;
-/// For how long an answer of which nothing lacks is read on: to its end, so that its line serves the next request.
+/// How long a complete answer is read on, so that its connection can be reused.
 const AFTERWARDS: Duration = Duration::from_millis(100);
-/// For how long a model may think before it says something: some do it in silence.
+/// Minimum time limit to the first output of a thinking model: some think in silence.
 const THOUGHT: Duration = Duration::from_secs(600);
 
-/// How the events of an answer are told apart.
+/// Framing of an event stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Framing {
-    /// `text/event-stream`, with events of at most so many bytes.
+    /// `text/event-stream`, with a maximum event size in bytes.
     Events(usize),
-    /// One JSON document a line, of at most so many bytes.
+    /// One JSON document per line, with a maximum line size in bytes.
     Lines(usize),
 }
 
@@ -50,7 +50,7 @@ impl Frames {
         }
     }
 
-    /// Names and texts of the events that a piece completes.
+    /// Names and data of the events that a chunk completes.
     fn push(&mut self, piece: &[u8]) -> Result<Vec<(String, String)>, ProviderError> {
         let too_large = |error: &dyn std::fmt::Display| ProviderError::garbage(error.to_string());
         match self {
@@ -73,47 +73,47 @@ impl Frames {
     }
 }
 
-/// Turns what a server sends into deltas and a reply. It sees no bytes and no time.
+/// Decodes a server's events into deltas and a reply. Does no I/O and has no notion of time.
 pub(super) trait Decode: Send {
-    /// How the events of an answer are told apart.
+    /// Framing of the answer.
     fn framing(&self) -> Framing {
         Framing::Events(MAX_EVENT)
     }
-    /// Takes one event of the stream.
+    /// Handles one event of the stream.
     fn event(&mut self, name: &str, data: &str, out: &mut Vec<Delta>) -> Result<(), ProviderError>;
-    /// Takes the body of a server that did not stream.
+    /// Handles the body of a server that does not stream.
     fn whole(&mut self, body: &str, out: &mut Vec<Delta>) -> Result<(), ProviderError>;
-    /// Whether nothing more has to be read.
+    /// Returns `true` if nothing more needs to be read.
     fn ended(&self) -> bool;
-    /// Whether the answer is complete, even if something may still follow.
+    /// Returns `true` if the answer is complete, even if something may still follow.
     fn complete(&self) -> bool;
-    /// Whether it is complete and its tokens have been counted, so that nothing is worth waiting for.
+    /// Returns `true` if the answer is complete with its token counts, so that waiting has no benefit.
     fn settled(&self) -> bool {
         self.ended()
     }
-    /// What arrived, for an answer that broke off.
+    /// What arrived of an interrupted answer.
     fn received(&mut self) -> Received;
-    /// The answer; `asked` is the model that was asked for.
+    /// The answer. `asked` is the requested model.
     fn reply(&mut self, asked: &str) -> Result<Reply, ProviderError>;
 }
 
-/// How long a call may wait and how large an answer may be.
+/// Time and size limits of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// From sending to the beginning of the answer.
+    /// From sending to the response headers.
     pub header: Duration,
-    /// From sending to the first word, thought or call. What only shows that the server lives does not count.
+    /// From sending to the first text, thinking or call. Keep-alives do not count.
     pub first: Duration,
     /// Between two pieces of the answer.
     pub idle: Duration,
-    /// From the moment at which an answer is complete, for what may still follow, such as usage.
+    /// After a complete answer, for trailing data such as usage.
     pub tail: Duration,
-    /// The most bytes of one answer.
+    /// Maximum size of an answer, in bytes.
     pub total: u64,
 }
 
 impl Limits {
-    /// For a server: a private one may first have to load its model.
+    /// The limits for a server. A private one may have to load its model first.
     #[must_use]
     pub fn of(base: &Base) -> Self {
         let patient = |public: u64| Duration::from_secs(if base.private { 300 } else { public });
@@ -127,7 +127,7 @@ impl Limits {
     }
 }
 
-/// Until when an answer has to begin.
+/// Deadline of the first output.
 #[derive(Clone, Copy)]
 struct First {
     by: Instant,
@@ -143,7 +143,7 @@ impl First {
         Self { by: Instant::now() + limit, limit }
     }
 
-    /// Waits for a piece of an answer that has not begun.
+    /// Waits for a piece before the first output.
     async fn wait<T>(
         self,
         piece: impl Future<Output = Result<T, ProviderError>>,
@@ -158,31 +158,31 @@ impl First {
     }
 }
 
-/// What a provider needs to reach its server.
+/// Access to a provider's server.
 #[derive(Clone)]
 pub struct Connection {
-    /// Makes the requests.
+    /// HTTP client.
     pub client: HttpClient,
-    /// Tells how long a date in `Retry-After` is away.
+    /// Clock for dates in `Retry-After`.
     pub clock: Arc<dyn Clock>,
     /// The server.
     pub base: Base,
-    /// The key, if the server wants one.
+    /// API key, if the server requires one.
     pub key: Option<Key>,
-    /// Waits and sizes.
+    /// Time and size limits.
     pub limits: Limits,
-    /// The window that a person chose, for servers that have to be told how large it is.
+    /// Context window chosen by a person, for servers that must be told its size.
     pub context: Option<u32>,
-    /// What goes along with every request: whose account it is, who asks.
+    /// Headers of every request, such as the account.
     pub headers: Vec<(String, String)>,
-    /// What the server has taught.
+    /// What was learned about the server.
     pub lessons: Lessons,
-    /// What is left of what the account allows.
+    /// Remaining quota of the account.
     pub gauge: Gauge,
 }
 
 impl Connection {
-    /// A connection with the usual limits for its server.
+    /// A connection with the default limits for its server.
     #[must_use]
     pub fn new(client: HttpClient, clock: Arc<dyn Clock>, base: Base, key: Option<Key>) -> Self {
         let limits = Limits::of(&base);
@@ -199,42 +199,42 @@ impl Connection {
         }
     }
 
-    /// The same line at another address, with another key and headers.
+    /// The same connection with another address, key and headers.
     #[must_use]
     pub(super) fn signed(&self, base: Base, key: Key, headers: Vec<(String, String)>) -> Self {
         let limits = Limits::of(&base);
         Self { base, key: Some(key), headers, limits, ..self.clone() }
     }
 
-    /// With other limits.
+    /// Sets the limits.
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
     }
 
-    /// With what others have learned of the server, who hear of what is learned here.
+    /// Shares learned behaviour with other connections to the server.
     #[must_use]
     pub fn lessons(mut self, lessons: Lessons) -> Self {
         self.lessons = lessons;
         self
     }
 
-    /// With the place where it is kept what is left of what the account allows.
+    /// Sets where the remaining quota is recorded.
     #[must_use]
     pub fn gauge(mut self, gauge: Gauge) -> Self {
         self.gauge = gauge;
         self
     }
 
-    /// With a window that a person chose.
+    /// Sets a context window chosen by a person.
     #[must_use]
     pub fn context(mut self, tokens: Option<u32>) -> Self {
         self.context = tokens;
         self
     }
 
-    /// Sends a request and reads the answer to its end.
+    /// Sends a request and reads the whole answer.
     pub(super) async fn ask(
         &self,
         request: Request,
@@ -248,7 +248,7 @@ impl Connection {
         answer
     }
 
-    /// The same; `id` becomes what the server calls the request.
+    /// The same; `id` is set to the server's request id.
     async fn exchange(
         &self,
         request: Request,
@@ -276,7 +276,7 @@ impl Connection {
         })
     }
 
-    /// Reads a small document.
+    /// Reads a small JSON document.
     pub(super) async fn get(&self, request: Request) -> Result<Value, ProviderError> {
         let response = self.send(request.max_body(LIST_BODY)).await?;
         let bytes = response.body.bytes().await.map_err(|e| self.clean(unsent(e)))?;
@@ -285,13 +285,13 @@ impl Connection {
         })
     }
 
-    /// A request to a path of the server, trusted because a person gave the address.
+    /// A request to a path of the server. Trusted, because a person entered the address.
     pub(super) fn request(&self, method: Method, path: &str) -> Request {
         let request = Request::new(Policy::Trusted, method, self.base.join(path));
         self.headers.iter().fold(request, |request, (name, value)| request.header(name, value))
     }
 
-    /// Sends and gives the answer if it is a good one.
+    /// Sends a request and returns the response if it is successful.
     async fn send(&self, request: Request) -> Result<Response, ProviderError> {
         let response = self.client.request(request).await.map_err(|e| self.clean(unsent(e)))?;
         self.gauge.hear(&response.headers, self.clock.now());
@@ -300,7 +300,7 @@ impl Connection {
         }
         let (status, id) = (response.status, request_id(&response.headers));
         let headers = response.headers;
-        // ok: the status says enough if the rest of the answer does not come
+        // ok: the status is sufficient if the body cannot be read
         let (body, _) =
             response.body.beginning(ERROR_BODY).await.unwrap_or_else(|_| (Vec::new(), Extent::Cut));
         let (code, message) = match status {
@@ -374,7 +374,7 @@ impl Connection {
                 }
             }
         }
-        // Some servers leave out the empty line after their last event. What is cut in it does not count.
+        // Some servers omit the empty line after their last event. A truncated event is ignored.
         if let Some((name, data)) = parser.finish()
             && decoder.event(&name, &data, &mut out).is_ok()
         {
@@ -386,7 +386,7 @@ impl Connection {
         Err(ProviderError::interrupted("the answer ended before its final event"))
     }
 
-    /// The next piece. Once the answer is complete, it is waited for until `by`, and nothing that goes wrong counts.
+    /// The next piece. After a complete answer, waits until `by` and ignores errors.
     async fn piece(
         &self,
         body: &mut Body,
@@ -399,7 +399,7 @@ impl Connection {
         }
     }
 
-    /// Takes the key out of what a server may have repeated.
+    /// Removes the key from messages in which the server may have repeated it.
     fn clean(&self, mut error: ProviderError) -> ProviderError {
         if let Some(key) = &self.key {
             error.message = error.message.replace(key.reveal(), "…");
@@ -417,8 +417,7 @@ impl std::fmt::Debug for Connection {
     }
 }
 
-/// One line of the log for each call, without a word of what was said in it: what a provider's support asks
-/// for.
+/// Logs one line per call without any content, with the data that a provider's support asks for.
 fn log_answer(
     asked: &ChatRequest,
     took: Duration,
@@ -445,7 +444,7 @@ fn request_id(headers: &Headers) -> Option<String> {
     Some(kernel::text::cut(id, 100).to_owned())
 }
 
-/// No answer has begun.
+/// Error before an answer has started.
 fn unsent(error: NetError) -> ProviderError {
     let class = match &error {
         NetError::UnknownHost { .. }
@@ -454,7 +453,7 @@ fn unsent(error: NetError) -> ProviderError {
         | NetError::Setup { .. } => ErrorClass::Network,
         NetError::Timeout { phase: Phase::Connect, .. } => ErrorClass::Network,
         NetError::Timeout { .. } => ErrorClass::Timeout,
-        // The key is the only header that a person writes.
+        // The key is the only header that a person enters.
         NetError::BadHeader { .. } => ErrorClass::Auth,
         NetError::Refused(_) => ErrorClass::InvalidRequest,
         NetError::TooLarge { .. } | NetError::Redirects { .. } => ErrorClass::Garbage,
@@ -467,7 +466,7 @@ fn unsent(error: NetError) -> ProviderError {
     ProviderError { sent, ..ProviderError::new(class, error.to_string()) }
 }
 
-/// An answer that had begun breaks off.
+/// Error after an answer has started.
 fn broken(error: NetError) -> ProviderError {
     let class = match &error {
         NetError::Timeout { .. } => ErrorClass::Timeout,
@@ -478,16 +477,16 @@ fn broken(error: NetError) -> ProviderError {
     ProviderError::new(class, error.to_string())
 }
 
-/// Code and message of an error's body, in the shapes that servers use.
+/// Code and message of an error body, in the known formats.
 fn error_body(body: &[u8]) -> (String, String) {
     let Ok(json) = serde_json::from_slice::<Value>(body) else {
         let text = String::from_utf8_lossy(body);
         let text = text.trim();
-        // A web page of some proxy says nothing to a person.
+        // An HTML page of a proxy is useless to people.
         let message = if text.starts_with('<') { "" } else { text };
         return (String::new(), message.to_owned());
     };
-    // Google's compatible server wraps the object into a list.
+    // Google's compatible server wraps the object in a list.
     let json = json.get(0).unwrap_or(&json);
     let error = json.get("error").unwrap_or(json);
     let text = |key: &str| error.get(key).and_then(Value::as_str);
@@ -501,7 +500,7 @@ fn error_body(body: &[u8]) -> (String, String) {
             })
         }
     };
-    // A router passes on what the maker itself said.
+    // A router passes on the vendor's own message.
     let passed = error.get("metadata").and_then(|metadata| metadata.get("raw")?.as_str());
     let message = passed.map_or_else(|| message.clone(), |own| format!("{message}: {own}"));
     (code.to_owned(), message)

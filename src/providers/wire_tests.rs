@@ -1,4 +1,4 @@
-//! Recorded streams of every protocol, cut at every place, and bytes that are no stream at all.
+//! Recorded streams of every protocol, cut at every position, and arbitrary bytes.
 
 use proptest::prelude::{any, prop_assert, proptest};
 
@@ -16,7 +16,7 @@ const RECORDED: [Recorded; 5] = [
     ("ollama", ollama::decoder, include_str!("recorded/ollama.ndjson")),
 ];
 
-/// Reads a stream as `read_events` does: what came, and whether it was whole.
+/// Reads a stream like `read_events`. Returns what arrived and whether it was complete.
 fn read(decoder: &mut dyn Decode, pieces: &[&[u8]]) -> (Vec<Delta>, Result<bool, ProviderError>) {
     let (mut frames, mut out) = (Frames::of(decoder.framing()), Vec::new());
     for piece in pieces {
@@ -31,7 +31,7 @@ fn read(decoder: &mut dyn Decode, pieces: &[&[u8]]) -> (Vec<Delta>, Result<bool,
         }
     }
     if let Some((name, data)) = frames.finish() {
-        let _ = decoder.event(&name, &data, &mut out); // ok: what is cut at the end does not count
+        let _ = decoder.event(&name, &data, &mut out); // ok: a truncated event at the end is ignored
     }
     let complete = decoder.complete();
     (out, Ok(complete))
@@ -79,7 +79,7 @@ fn a_recorded_stream_is_the_same_wherever_it_is_cut() {
 fn a_recorded_stream_that_ends_early_is_never_done() {
     for (name, decoder, text) in RECORDED {
         let bytes = text.as_bytes();
-        // What follows the final word may be lost: usage, for one.
+        // Data after the final word, such as usage, may be lost.
         let last = match name {
             "chat" => text.find("\"tool_calls\"}").expect("the reason to finish"),
             "anthropic" => text.rfind("message_stop\"").expect("the final event"),
@@ -96,7 +96,7 @@ fn a_recorded_stream_that_ends_early_is_never_done() {
     }
 }
 
-/// What makers answer when they refuse, as they write it.
+/// Refusals as vendors send them.
 #[test]
 fn every_recorded_refusal_has_its_class_and_its_pause() {
     let now = "2026-11-21T07:00:00Z".parse().expect("a moment");
@@ -119,7 +119,7 @@ fn every_recorded_refusal_has_its_class_and_its_pause() {
         assert_eq!(wait, one["wait_ms"].as_u64(), "{} {body}", one["maker"]);
         seen.push(class);
     }
-    // The others are no answers: they are told by the line, or by whoever holds the tokens.
+    // The other classes are not responses: they result from the connection or the token holder.
     let silent = [
         ErrorClass::Network,
         ErrorClass::Interrupted,
@@ -132,7 +132,7 @@ fn every_recorded_refusal_has_its_class_and_its_pause() {
     }
 }
 
-/// Names under which tokens are counted.
+/// Field names of token counts.
 const COUNTS: [&str; 10] = [
     "input_tokens",
     "output_tokens",
@@ -192,7 +192,7 @@ proptest! {
         let mut shown = Received::default();
         deltas.iter().for_each(|delta| shown.push(delta));
         if let Ok(true) = complete {
-            let _ = decoder.reply("asked"); // ok: an answer or an error, but an end
+            let _ = decoder.reply("asked"); // ok: an answer or an error, but it must end
         }
     }
 }

@@ -1,9 +1,10 @@
-//! A control group (cgroup v2) for each program. The kernel puts whatever a program starts into it, whatever session it
-//! has, ends it, and limits its memory. Sessions ([`super::kill`]) stay the way to find processes where
-//! there are none: in most containers, and for a user to whom no group was delegated.
+//! One control group (cgroup v2) per program. The kernel adds all descendants of a program to it whatever their
+//! session, ends them, and limits their memory. Where there are no control groups (in most containers, and for users
+//! without delegation), processes are found by session only ([`super::kill`]).
 //!
-//! A helper is moved into a new group while it gets ready: moving takes the kernel up to some hundredths of a second.
-//! Each HQ has one folder of groups, named after its process; the next HQ ends what is left in folders whose process is gone.
+//! A helper is moved into a new group while it starts, because moving takes up to some hundredths of a second. Each HQ
+//! process has one folder of groups, named after it. The next HQ ends what is left in folders of processes that are
+//! gone.
 
 use std::fmt::Display;
 use std::fs::{self, OpenOptions};
@@ -25,27 +26,27 @@ use super::mounts;
 use super::procfs;
 use super::watch::MAX_THREADS;
 
-/// The group of HQ itself, where it has to leave its own to have controllers for the others.
+/// HQ's own group, if it must leave its original group so that child groups can have controllers.
 const MAIN: &str = "hq-main";
-/// How the folders of groups begin.
+/// Name prefix of the group folders.
 const PREFIX: &str = "hq-";
-/// What is asked of the kernel besides counting and ending.
+/// Controllers for limits. Counting and ending need none.
 const CONTROLLERS: [&str; 2] = ["memory", "pids"];
-/// Beyond what a program may have, so that it is seen to have too many and not only kept from it.
+/// Above the limit per program, so that an excess is detected rather than only prevented.
 const MAX_TASKS: usize = MAX_THREADS + 128;
-/// How long the end of what an earlier life left is waited for.
+/// How long to wait for the end of processes left by an earlier run.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// What HQ keeps for itself: a quarter of the memory, and so much at least where that is not more than a half.
+/// Memory reserved for HQ: a quarter of the total, at least this many bytes unless that exceeds half of it.
 const KEPT: u64 = 512 << 20;
 
-/// Why programs have no groups.
+/// Why programs have no control groups.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Missing {
     NotMounted,
     ReadOnly,
     NotDelegated,
     OldKernel,
-    /// Switched off by a test.
+    /// Disabled by a test.
     Unwanted,
 }
 
@@ -63,17 +64,17 @@ impl Missing {
     }
 }
 
-/// How much memory programs may use, in bytes.
+/// Memory limits of programs, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct MemoryLimit {
-    /// One program with all that it has started.
+    /// Limit per program including its descendants.
     pub each: u64,
-    /// All programs together.
+    /// Limit for all programs together.
     pub all: u64,
 }
 
 impl MemoryLimit {
-    /// Of a machine, or a container, with so much.
+    /// The limits for a machine or container with `total` bytes.
     fn of(total: u64) -> Self {
         let kept = (total / 4).max(KEPT.min(total / 2));
         let all = total - kept;
@@ -81,17 +82,17 @@ impl MemoryLimit {
     }
 }
 
-/// A program that the kernel has ended in part or as a whole because there was no memory left for it.
+/// Reports that the kernel killed processes of a program because memory ran out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct OutOfMemory {
-    /// Processes that the kernel has ended.
+    /// Number of processes killed by the kernel.
     pub processes: u64,
-    /// What programs may use here.
+    /// Memory limits on this machine.
     pub limit: Option<MemoryLimit>,
 }
 
 impl OutOfMemory {
-    /// What has happened, as a part of a sentence.
+    /// Describes the event as a part of a sentence.
     #[must_use]
     pub fn describe(self) -> String {
         let processes = match self.processes {
@@ -106,7 +107,7 @@ impl OutOfMemory {
     }
 }
 
-/// The folder of a life. It goes with the last group in it.
+/// Group folder of one run of HQ. Removed together with its last group.
 struct Folder(PathBuf);
 
 impl Drop for Folder {
@@ -115,7 +116,7 @@ impl Drop for Folder {
     }
 }
 
-/// Where groups are made.
+/// Creates control groups.
 pub(super) struct Groups {
     folder: Arc<Folder>,
     next: AtomicU64,
@@ -124,11 +125,11 @@ pub(super) struct Groups {
 }
 
 impl Groups {
-    /// Ends and removes what earlier lives left, and makes a folder for this one. Blocking.
+    /// Ends and removes what earlier runs left, and creates a folder for this one. Blocking.
     pub(super) fn set_up() -> Result<Self, Missing> {
         let (table, own) =
             (fs::read("/proc/self/mountinfo"), fs::read_to_string("/proc/self/cgroup"));
-        // ok: what cannot be read cannot be used
+        // ok: what is unreadable cannot be used
         let (table, own) = (table.unwrap_or_default(), own.unwrap_or_default());
         let base = base(&table, &own).ok_or(Missing::NotMounted)?;
         let folder = Arc::new(make(&base)?);
@@ -147,7 +148,7 @@ impl Groups {
         self.memory
     }
 
-    /// Moves a process that has started no other yet into a new group.
+    /// Moves a process that has no children yet into a new group.
     pub(super) fn place(&self, pid: i32) -> io::Result<Group> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let folder = self.folder.0.join(number.to_string());
@@ -169,29 +170,29 @@ impl Groups {
     }
 }
 
-/// The group of one program. What is still in it ends when it is dropped.
+/// The control group of one program. Remaining processes are ended on drop.
 pub(super) struct Group {
     folder: PathBuf,
     _parent: Arc<Folder>,
     memory: Option<MemoryLimit>,
-    /// Processes that the kernel has ended for want of memory, as last read.
+    /// Number of processes killed for lack of memory, as last read.
     killed: AtomicU64,
 }
 
 impl Group {
-    /// The numbers of its processes.
+    /// Process ids in the group.
     pub(super) fn processes(&self) -> Vec<i32> {
         numbers(&self.folder, "cgroup.procs")
     }
 
-    /// Ends everything in it, whatever it forks meanwhile.
+    /// Kills everything in the group, even if it forks meanwhile.
     pub(super) fn kill(&self) {
         kill_all(&self.folder);
     }
 
-    /// What became of it for want of memory.
+    /// The out-of-memory report, if processes were killed.
     pub(super) fn out_of_memory(&self) -> Option<OutOfMemory> {
-        // ok: there is no such file without the controller, and none when it is removed.
+        // ok: the file does not exist without the controller, or after removal.
         if let Ok(events) = fs::read_to_string(self.folder.join("memory.events")) {
             self.killed.fetch_max(value(&events, "oom_kill"), Ordering::AcqRel);
         }
@@ -199,7 +200,7 @@ impl Group {
         (0 < processes).then_some(OutOfMemory { processes, limit: self.memory })
     }
 
-    /// Removes it, once nothing is in it any more.
+    /// Removes the group once it is empty.
     pub(super) fn remove(&self) {
         self.out_of_memory();
         remove(&self.folder);
@@ -214,8 +215,8 @@ impl Drop for Group {
     }
 }
 
-/// The group below which those of programs are made, as these tables of the kernel say: that of this process, or the one
-/// that it was in before it moved to [`MAIN`].
+/// The parent group for programs, from the kernel's tables: the group of this process, or the one that it was in before
+/// it moved to [`MAIN`].
 fn base(mounts: &[u8], own: &str) -> Option<PathBuf> {
     let own = Path::new(own.lines().find_map(|line| line.strip_prefix("0::"))?);
     let mounted = |line: &[u8]| {
@@ -237,7 +238,7 @@ fn base(mounts: &[u8], own: &str) -> Option<PathBuf> {
     }
 }
 
-/// A name that tells whose folder it is: numbers of processes mean something in their namespace only.
+/// Name prefix with the PID namespace, because process ids are unique only within their namespace.
 fn prefix_here() -> io::Result<String> {
     Ok(format!("{PREFIX}{}-", fs::metadata("/proc/self/ns/pid")?.ino()))
 }
@@ -254,9 +255,9 @@ fn make(base: &Path) -> Result<Folder, Missing> {
     let started = procfs::stat(pid).map_err(why)?.started;
     let own = format!("{prefix}{pid}-{started}-");
     sweep(base, |name| is_over(name, &prefix));
-    // A process that restarted in place has the number and the start time that it had before.
+    // A process that restarted in place keeps its process id and start time.
     FIRST.call_once(|| sweep(base, |name| name.starts_with(&own)));
-    // Whoever moves a process needs a right to the group above both of its places, too.
+    // Moving a process also requires write permission in the common ancestor group.
     rustix::fs::access(base.join("cgroup.procs"), Access::WRITE_OK).map_err(|e| why(e.into()))?;
     let path = base.join(format!("{own}{}", NEXT.fetch_add(1, Ordering::Relaxed)));
     fs::create_dir(&path).map_err(why)?;
@@ -264,7 +265,7 @@ fn make(base: &Path) -> Result<Folder, Missing> {
     if folder.0.join("cgroup.kill").exists() { Ok(folder) } else { Err(Missing::OldKernel) }
 }
 
-/// Whether a folder is that of a process that is gone. One that cannot be looked at may be there.
+/// Returns `true` if the folder's process is gone. An unreadable process counts as present.
 fn is_over(name: &str, prefix: &str) -> bool {
     let of = || {
         let mut numbers = name.strip_prefix(prefix)?.split('-');
@@ -280,9 +281,9 @@ fn is_over(name: &str, prefix: &str) -> bool {
     }
 }
 
-/// Ends and removes these folders.
+/// Ends and removes the matching folders.
 fn sweep(base: &Path, is_meant: impl Fn(&str) -> bool) {
-    // ok: what cannot be listed holds nothing of ours.
+    // ok: an unreadable folder contains nothing of ours.
     for entry in fs::read_dir(base).into_iter().flatten().flatten() {
         if is_meant(&entry.file_name().to_string_lossy()) && end(&entry.path()) {
             tracing::info!("ended programs that an earlier HQ left in {}", entry.path().display());
@@ -290,10 +291,11 @@ fn sweep(base: &Path, is_meant: impl Fn(&str) -> bool) {
     }
 }
 
-/// Ends everything in a group and below. `cgroup.kill` signals the first thread of each process alone, and nothing happens
-/// where that has ended while others work on (seen with Linux 6.18): such a process is signalled as a whole.
+/// Kills everything in a group and below. `cgroup.kill` signals only the first thread of each process, which has no
+/// effect if that thread has ended while others still run (seen with Linux 6.18). Such processes are signalled
+/// individually.
 fn kill_all(folder: &Path) {
-    // ok, here and below: it is removed already, or what is in it is found in `/proc`
+    // ok, here and below: it is removed already, or its processes are found through `/proc`
     write(&folder.join("cgroup.kill"), 1).ok();
     for pid in numbers(folder, "cgroup.procs") {
         let is_headless = procfs::stat(pid).is_ok_and(|stat| stat.state == 'Z' && !stat.is_gone());
@@ -304,7 +306,7 @@ fn kill_all(folder: &Path) {
     groups_in(folder).for_each(|group| kill_all(&group));
 }
 
-/// Ends and removes a group with all below it. Answers whether anything was in it.
+/// Ends and removes a group with its child groups. Returns whether it had any processes.
 fn end(folder: &Path) -> bool {
     let begun = Instant::now();
     let was_populated = is_populated(folder);
@@ -316,23 +318,23 @@ fn end(folder: &Path) -> bool {
     was_populated
 }
 
-/// Removes a group and the groups in it, as far as they are empty.
+/// Removes a group and its child groups, as far as they are empty.
 fn remove(folder: &Path) {
     groups_in(folder).for_each(|group| remove(&group));
-    // ok: it is gone, or what lives in it is ended at the next start
+    // ok: it is gone, or its processes are ended at the next start
     fs::remove_dir(folder).ok();
 }
 
 fn is_populated(folder: &Path) -> bool {
-    // ok: what is gone has nobody in it
+    // ok: a missing group has no processes
     fs::read_to_string(folder.join("cgroup.events"))
         .is_ok_and(|text| value(&text, "populated") != 0)
 }
 
-/// Switches on for the groups below `folder` what the kernel offers, and answers what is on.
+/// Enables the available controllers for the groups below `folder`. Returns the enabled ones.
 fn controllers(base: &Path, folder: &Path) -> Vec<&'static str> {
     let words = |path: PathBuf| {
-        let text = fs::read_to_string(path).unwrap_or_default(); // ok: then nothing is offered
+        let text = fs::read_to_string(path).unwrap_or_default(); // ok: then nothing is available
         text.split_whitespace().map(str::to_owned).collect::<Vec<_>>()
     };
     let offered = words(base.join("cgroup.controllers"));
@@ -351,11 +353,11 @@ fn controllers(base: &Path, folder: &Path) -> Vec<&'static str> {
     wanted
 }
 
-/// Groups have controllers only where the group above holds no process itself: HQ moves, if it is alone there and that
-/// group is its own to arrange. Answers whether there is room.
+/// Child groups can have controllers only if their parent contains no process. HQ moves to a child group if it is alone
+/// in the parent and may manage it. Returns whether the parent is now empty.
 fn make_room(base: &Path) -> bool {
     if !base.join("cgroup.type").exists() {
-        return true; // the first group of all may hold processes
+        return true; // the root group may contain processes
     }
     let own = process::id().cast_signed();
     let inside = numbers(base, "cgroup.procs");
@@ -374,14 +376,13 @@ fn make_room(base: &Path) -> bool {
         return false;
     }
     for pid in inside {
-        // ok: who has ended needs no move, and who is left keeps controllers off
+        // ok: an ended process needs no move, and a remaining one keeps controllers disabled
         write(&main.join("cgroup.procs"), pid).ok();
     }
     numbers(base, "cgroup.procs").is_empty()
 }
 
-/// Whether whoever manages groups here leaves the inside of this one to HQ: it is all that a container sees, or systemd
-/// has noted so.
+/// Returns `true` if the group is delegated to HQ: it is a container's root, or marked by systemd.
 fn is_delegated(base: &Path) -> bool {
     let noted = |name: &str| {
         let mut value = [0; 8];
@@ -392,7 +393,7 @@ fn is_delegated(base: &Path) -> bool {
     is_first || noted("user.delegate") || noted("trusted.delegate")
 }
 
-/// How much memory there is for this group: that of the machine, or less.
+/// Memory available to this group: that of the machine, or a lower limit of an ancestor.
 fn memory_above(base: &Path) -> u64 {
     let info = fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let kilobytes = value(&info, "MemTotal:");
@@ -411,7 +412,7 @@ fn numbers(folder: &Path, file: &str) -> Vec<i32> {
     text.lines().filter_map(|line| line.parse().ok()).collect()
 }
 
-/// The number behind a word at the beginning of a line; 0 when there is none.
+/// The number after a keyword at the start of a line; 0 if it is missing.
 fn value(text: &str, name: &str) -> u64 {
     let of = |line: &str| {
         let mut words = line.split_whitespace();
@@ -420,7 +421,7 @@ fn value(text: &str, name: &str) -> u64 {
     text.lines().find_map(of).unwrap_or(0)
 }
 
-/// Writes into a file of the kernel; never makes one.
+/// Writes to an existing kernel file; never creates one.
 fn write(path: &Path, value: impl Display) -> io::Result<()> {
     OpenOptions::new().write(true).open(path)?.write_all(value.to_string().as_bytes())
 }

@@ -1,5 +1,5 @@
-//! Files, ports and signals of a jailed program, through Landlock. Which rights exist depends on the kernel; the
-//! highest ABI that it offers is used.
+//! Confines files, ports and signals of a jailed program through Landlock. Available rights depend on the kernel; the
+//! highest supported ABI is used.
 
 use std::fs;
 use std::io;
@@ -12,19 +12,19 @@ use landlock::{
 
 use super::policy::{Network, Policy, WithoutLandlock};
 
-/// From this ABI on emptying a file is a right of its own.
+/// Minimum ABI with a separate right to truncate files.
 pub const TRUNCATE: u8 = 3;
-/// From this ABI on TCP ports are told apart.
+/// Minimum ABI with TCP port rules.
 pub const PORTS: u8 = 4;
-/// From this ABI on signals and abstract sockets stay inside the jail.
+/// Minimum ABI that confines signals and abstract sockets.
 pub const SCOPES: u8 = 6;
-/// From this ABI on Unix sockets below other paths cannot be reached.
+/// Minimum ABI that confines Unix sockets by path.
 pub const UNIX_SOCKETS: u8 = 9;
 
 const LEVELS: [ABI; 9] =
     [ABI::V1, ABI::V2, ABI::V3, ABI::V4, ABI::V5, ABI::V6, ABI::V7, ABI::V8, ABI::V9];
 
-/// Programs and what they are linked with.
+/// Programs and their libraries.
 const SYSTEM: &[&str] = &[
     "/usr",
     "/bin",
@@ -39,7 +39,7 @@ const SYSTEM: &[&str] = &[
     "/sys/devices/system/cpu",
 ];
 
-/// Of `/etc` only what programs look up: no password hashes, no keys, no configuration of services.
+/// The parts of `/etc` that programs look up: no password hashes, no keys, no service configuration.
 const ETC: &[&str] = &[
     "/etc/alternatives",
     "/etc/bash.bashrc",
@@ -81,39 +81,39 @@ const ETC: &[&str] = &[
 
 const DEVICES: &[&str] = &["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"];
 
-/// Why the rules could not be put in force.
+/// Why confinement failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfineError {
-    /// The kernel has no Landlock, and nobody chose to do without.
+    /// The kernel has no Landlock, and the host is not allowed to run without.
     #[error(
         "this kernel has no Landlock, so a program could read and write everything that HQ can; \
          use Linux 5.13 or later with Landlock on, or accept this for the host in the settings"
     )]
     NoLandlock,
-    /// A path of the policy is not there.
+    /// A path of the policy does not exist.
     #[error("the path {path} of the policy cannot be opened: {source}; make the folder first")]
     Path {
         path: PathBuf,
         #[source]
         source: io::Error,
     },
-    /// A writable folder would hold what must stay concealed.
+    /// A writable folder contains a concealed path.
     #[error(
         "the writable folder {0} holds folders that are not for programs; choose one below them"
     )]
     TooWide(PathBuf),
-    /// Landlock refused the rules.
+    /// Landlock rejected the rules.
     #[error("landlock refused the rules: {0}; run `hq doctor sandbox`")]
     Rules(#[from] RulesetError),
 }
 
-/// The highest Landlock ABI that this kernel and this program know; 0 without Landlock. Restricts nothing.
+/// The highest Landlock ABI that both the kernel and this program support; 0 without Landlock. Restricts nothing.
 #[must_use]
 pub fn landlock_abi() -> u8 {
     let known = |abi: ABI| {
         let ruleset = Ruleset::default().set_compatibility(CompatLevel::HardRequirement);
         if abi == ABI::V7 || abi == ABI::V8 {
-            return None; // these add no right that could be asked for
+            return None; // these add no right that could be requested
         }
         let ruleset = ruleset.handle_access(AccessFs::from_all(abi)).ok()?;
         let scopes = Scope::from_all(abi);
@@ -125,13 +125,13 @@ pub fn landlock_abi() -> u8 {
     (1..=9u8).rev().find(|n| known(LEVELS[usize::from(*n) - 1]).is_some()).unwrap_or(0)
 }
 
-/// The ABI that a policy gets on this host.
+/// The ABI used for a policy on this host.
 #[must_use]
 pub fn abi_for(policy: &Policy) -> u8 {
     landlock_abi().min(policy.landlock_ceiling.unwrap_or(u8::MAX))
 }
 
-/// Confines this process, once and for all, and all that it will start.
+/// Confines this process and its descendants irrevocably.
 pub fn confine(policy: &Policy, abi: u8) -> Result<(), ConfineError> {
     let Some(level) = usize::from(abi).checked_sub(1).and_then(|n| LEVELS.get(n)).copied() else {
         return match policy.without_landlock {
@@ -198,7 +198,7 @@ fn allow_files(
     Ok(rules)
 }
 
-/// A path that is gone by now gives no right; that is no error.
+/// A path that no longer exists is skipped.
 fn allow(
     rules: RulesetCreated,
     path: &Path,
@@ -206,7 +206,7 @@ fn allow(
 ) -> Result<RulesetCreated, RulesetError> {
     let Ok(target) = PathFd::new(path) else { return Ok(rules) };
     let access = match fs::metadata(path) {
-        // A rule for a file may only have the rights that a file has.
+        // Rules for files accept file rights only.
         Ok(meta) if !meta.is_dir() => access & AccessFs::from_file(ABI::V9),
         _ => access,
     };
@@ -217,8 +217,8 @@ fn require(path: &Path) -> Result<PathBuf, ConfineError> {
     fs::canonicalize(path).map_err(|source| ConfineError::Path { path: path.to_owned(), source })
 }
 
-/// The paths that together hold everything below `root` except what is concealed. Landlock can only add rights, so
-/// a concealed folder is walked around: its neighbours on each level are named one by one.
+/// Paths that together cover everything below `root` except concealed folders. Landlock can only grant rights, so the
+/// siblings of a concealed folder are listed on each level.
 fn around(root: &Path, concealed: &[PathBuf]) -> Vec<PathBuf> {
     let Ok(real) = fs::canonicalize(root) else { return Vec::new() };
     let inside: Vec<&PathBuf> = concealed.iter().filter(|c| c.starts_with(&real)).collect();

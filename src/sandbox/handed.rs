@@ -1,18 +1,18 @@
-//! Files that programs are handed: they read them, and none of them writes them. A policy names such a file as readable;
-//! it lies in the data folder, where a program has no other right.
+//! Read-only files for programs. A policy lists such a file as readable. It is in the data folder, where programs have
+//! no other rights.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-/// Writes such a file whole, in the place of one that is there. Blocking.
+/// Writes such a file atomically, replacing an existing one. Blocking.
 ///
 /// # Errors
-/// When it cannot be written.
+/// If the file cannot be written.
 pub fn write(path: &Path, text: &str) -> io::Result<()> {
     let new = path.with_extension("new");
-    // ok: what an end in the middle has left is in the way, and usually nothing is there.
+    // ok: removes what an interrupted write left; usually nothing is there.
     let _ = fs::remove_file(&new);
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o444).open(&new)?;
     file.write_all(text.as_bytes())?;

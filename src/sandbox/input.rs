@@ -1,4 +1,4 @@
-//! What a program reads while it runs, written bit by bit and never waited for.
+//! Standard input of a running program, written incrementally without blocking.
 
 use std::io::{self, Write};
 use std::process::ChildStdin;
@@ -6,14 +6,14 @@ use std::process::ChildStdin;
 use parking_lot::Mutex;
 use rustix::fs::OFlags;
 
-/// The pipe to a program. Closed when it is dropped.
+/// The pipe to a program. Closed on drop.
 pub struct Stdin(Mutex<Option<ChildStdin>>);
 
 impl Stdin {
-    /// Takes the pipe; none is one that was closed.
+    /// Takes the pipe; `None` is a closed one.
     ///
     /// # Errors
-    /// When the kernel refuses to make it one that does not wait.
+    /// If the kernel refuses non-blocking mode.
     pub fn new(pipe: Option<ChildStdin>) -> io::Result<Self> {
         if let Some(pipe) = &pipe {
             let flags = rustix::fs::fcntl_getfl(pipe)?;
@@ -22,16 +22,16 @@ impl Stdin {
         Ok(Self(Mutex::new(pipe)))
     }
 
-    /// Whether it can be written to.
+    /// Returns `true` if the pipe can be written to.
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.0.lock().is_some()
     }
 
-    /// Writes as much as the program takes now; answers how many bytes that was.
+    /// Writes as much as the program accepts now. Returns the number of bytes.
     ///
     /// # Errors
-    /// `BrokenPipe` when it is closed or the program does not read any more.
+    /// `BrokenPipe` if the pipe is closed or the program no longer reads.
     pub fn write(&self, bytes: &[u8]) -> io::Result<usize> {
         let mut guard = self.0.lock();
         let pipe = guard.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
@@ -48,7 +48,7 @@ impl Stdin {
         Ok(taken)
     }
 
-    /// Ends what the program reads.
+    /// Closes the pipe.
     pub fn close(&self) {
         self.0.lock().take();
     }

@@ -1,8 +1,8 @@
-//! What the jail helper does once it has its order ([`super::spare`]): gives up rights in an order in which each step is
-//! still possible, then becomes the program. Runs before anything else of HQ, in a process of its own with one thread.
+//! Runs in the jail helper once it has its order ([`super::spare`]): drops rights in an order in which each step is
+//! still possible, then executes the program. Runs in a separate single-threaded process before anything else of HQ.
 //!
-//! It answers with the codes that shells use: [`NOT_SET_UP`] when the jail failed and nothing ran, 126 when the
-//! program may not be executed, 127 when there is none; a program's own code otherwise.
+//! Exit codes are those of shells: [`NOT_SET_UP`] if the jail setup failed and nothing ran, 126 if the program is not
+//! executable, 127 if it does not exist, otherwise the program's own code.
 
 use std::fmt::Display;
 use std::fs;
@@ -19,16 +19,16 @@ use super::mounts;
 use super::policy::{Limits, Policy};
 use super::seccomp;
 
-/// The exit code of a jail that could not be set up.
+/// Exit code of a failed jail setup.
 pub const NOT_SET_UP: u8 = 125;
-/// How the helper's own line in the error output begins.
+/// Prefix of the helper's own error message.
 pub const PREFIX: &str = "hq-jail: ";
 
 const NOT_EXECUTABLE: u8 = 126;
 const NOT_FOUND: u8 = 127;
-/// When memory runs out, a tool goes before the server.
+/// If memory runs out, programs are killed before the server.
 const OOM_SCORE: &[u8] = b"800";
-/// How much a program's niceness is raised.
+/// Increase of a program's niceness.
 const POLITE: i32 = 15;
 
 #[derive(Debug, thiserror::Error)]
@@ -47,9 +47,9 @@ enum JailError {
     Seccomp(#[from] seccompiler::Error),
 }
 
-/// Gives up what the policy does not leave, and becomes the program. `is_apart` says that this process has a mount
-/// namespace of its own; `told` waits for leave to begin. Comes back only when that failed, with the code
-/// to end with; what failed is in `complaints` then.
+/// Drops all rights that the policy does not grant, and executes the program. `is_apart` means that this process has
+/// its own mount namespace; `told` waits for permission to start. Returns only on failure, with the exit code;
+/// `complaints` then has the error.
 pub(super) fn become_program(
     policy: &Policy,
     is_apart: bool,
@@ -63,7 +63,7 @@ pub(super) fn become_program(
     if !told() {
         return ExitCode::from(NOT_SET_UP); // the server has gone
     }
-    // Resets the signal state to the default before the program is loaded.
+    // Resets signal handling to the default before the program is loaded.
     let error = program.exec();
     say(&mut complaints, &format!("{}: {error}", program.get_program().display()));
     let code = if error.kind() == io::ErrorKind::NotFound { NOT_FOUND } else { NOT_EXECUTABLE };
@@ -74,20 +74,20 @@ fn enter(policy: &Policy, is_apart: bool) -> Result<(), JailError> {
     let own = rustix::process::setsid().map_err(|e| JailError::Kernel("setsid is refused", e))?;
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
         .map_err(|e| JailError::Kernel("the parent-death signal is refused", e))?;
-    // Too late for the signal if the parent ended before that.
+    // The parent may have ended before the signal was set.
     if let Some(parent) = policy.parent
         && rustix::process::getppid().map(|p| p.as_raw_pid().unsigned_abs()) != Some(parent)
     {
         return Err(JailError::Orphan);
     }
-    fs::write("/proc/self/oom_score_adj", OOM_SCORE).ok(); // ok: only a wish, refused in some containers
+    fs::write("/proc/self/oom_score_adj", OOM_SCORE).ok(); // ok: best effort, refused in some containers
     mounts::close(policy, is_apart);
-    // Behind that: a folder that was entered before lies below the mounts that are made there.
+    // After that: a folder entered before would be below the new mounts.
     rustix::process::chdir(&policy.cwd).map_err(|e| JailError::Folder(policy.cwd.clone(), e))?;
-    // The server answers people first, and must get a turn even when a program forks without end.
-    rustix::process::nice(POLITE).ok(); // ok: only a wish
-    // Inherited from the server, which is better off without; programs choose for themselves.
-    rustix::thread::disable_transparent_huge_pages(false).ok(); // ok: only a wish
+    // The server takes precedence and must get processor time even during a fork bomb.
+    rustix::process::nice(POLITE).ok(); // ok: best effort
+    // Inherited from the server, which performs better without. Programs choose for themselves.
+    rustix::thread::disable_transparent_huge_pages(false).ok(); // ok: best effort
     limit(&policy.limits)?;
     drop_capabilities()?;
     rustix::thread::set_no_new_privs(true)
@@ -110,7 +110,7 @@ fn limit(limits: &Limits) -> Result<(), JailError> {
     ];
     for (resource, value) in wanted {
         let Some(value) = value else { continue };
-        // Never above what this process has: raising needs a right that it may not have.
+        // Never above the current limit: raising needs a privilege that may be missing.
         let value =
             rustix::process::getrlimit(resource).maximum.map_or(value, |max| max.min(value));
         let both = Rlimit { current: Some(value), maximum: Some(value) };
@@ -120,7 +120,7 @@ fn limit(limits: &Limits) -> Result<(), JailError> {
     Ok(())
 }
 
-/// All sets. The bounding set matters for root only, which would get its capabilities back with `exec`.
+/// Drops all sets. The bounding set matters for root only, which would regain capabilities on `exec`.
 fn drop_capabilities() -> Result<(), JailError> {
     let lost = |e| JailError::Kernel("capabilities cannot be dropped", e);
     rustix::thread::clear_ambient_capability_set().map_err(lost)?;
@@ -129,8 +129,8 @@ fn drop_capabilities() -> Result<(), JailError> {
             1 << number,
         )) {
             Ok(()) => {}
-            Err(Errno::INVAL) => break, // the last one that this kernel knows was the one before
-            Err(Errno::PERM) => break,  // no right to do so, hence nothing to get back
+            Err(Errno::INVAL) => break, // the previous one was the last that this kernel knows
+            Err(Errno::PERM) => break,  // no privilege to drop, hence nothing to regain
             Err(error) => return Err(lost(error)),
         }
     }
@@ -147,7 +147,7 @@ fn drop_capabilities() -> Result<(), JailError> {
     rustix::thread::set_capabilities(None, none).map_err(lost)
 }
 
-/// Tells why nothing is started.
+/// Reports why nothing is started.
 pub(super) fn fail(error: &impl Display, mut complaints: impl Write) -> ExitCode {
     say(&mut complaints, &error.to_string());
     ExitCode::from(NOT_SET_UP)

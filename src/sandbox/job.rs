@@ -1,4 +1,4 @@
-//! One started program: how to wait for it, stop it, and what became of it.
+//! A started program: wait for it, stop it, and get its result.
 
 use std::fs::File;
 use std::io;
@@ -16,22 +16,22 @@ use super::output::{self, Excerpt};
 use super::procfs::{self, Stat};
 use super::space::Looks;
 
-/// How often it is looked whether processes are left when the first one has ended.
+/// Interval at which remaining processes are counted after the first one has ended.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Why HQ ended a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StopReason {
-    /// A person or the run asked for it.
+    /// Requested by a person or the run.
     Stopped,
-    /// Its time was up.
+    /// Time limit.
     TimedOut,
-    /// It had too many processes or threads.
+    /// Limit of processes or threads.
     TooManyProcesses,
-    /// It wrote too much.
+    /// Output limit.
     TooMuchOutput,
-    /// Its folders held too much, or the disk was nearly full.
+    /// Disk limit, or the disk was nearly full.
     TooMuchDisk,
     /// HQ is stopping.
     Shutdown,
@@ -41,57 +41,57 @@ pub enum StopReason {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// By itself, with this code.
+    /// Exit code.
     Code(i32),
     Signal(i32),
 }
 
-/// What became of a program.
+/// Result of a program.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct JobEnd {
-    /// How its first process ended.
+    /// How the first process ended.
     pub outcome: Outcome,
-    /// Why HQ ended it; none when it ended by itself.
+    /// Why HQ ended the program; `None` if it ended on its own.
     pub reason: Option<StopReason>,
-    /// Why nothing ran, when the jail could not be set up.
+    /// Why nothing ran, if the jail setup failed.
     pub not_started: Option<String>,
-    /// That memory ran out for it, if the kernel says so.
+    /// Out-of-memory report of the kernel, if any.
     pub out_of_memory: Option<OutOfMemory>,
-    /// Processes that it left behind and that were ended with it.
+    /// Number of remaining processes that were ended too.
     pub ended_children: usize,
-    /// Processes that go on, because the command asked for that.
+    /// Number of processes that continue because the command allows it.
     pub running_children: usize,
-    /// How long it took, in milliseconds.
+    /// Duration in milliseconds.
     pub duration_ms: u64,
 }
 
 impl JobEnd {
-    /// Whether it ran to its end with code 0.
+    /// Returns `true` if the program ran to its end with exit code 0.
     #[must_use]
     pub fn is_success(&self) -> bool {
         self.outcome == Outcome::Code(0) && self.reason.is_none()
     }
 }
 
-/// A handle on a started program. Dropping it changes nothing.
+/// A handle to a started program. Dropping it has no effect.
 #[derive(Clone)]
 pub struct Job(pub(super) Arc<Shared>);
 
-/// What the handle, the waiting thread and the watcher share.
+/// State shared by the handle, the waiting thread and the watcher.
 pub(super) struct Shared {
     pub(super) mark: SessionMark,
-    /// Its control group, where the machine gives one.
+    /// Control group, if the machine supports them.
     pub(super) group: Option<Group>,
     pub(super) started: Instant,
     pub(super) deadline: Option<Instant>,
-    /// The output files, open since they were made: what their paths lead to by now does not matter.
+    /// Output files, opened at creation: later changes of their paths have no effect.
     pub(super) files: Vec<File>,
     pub(super) output_cap: u64,
     pub(super) max_processes: usize,
-    /// What is known of the disk; nothing when nobody looks.
+    /// Disk state; `None` if disk usage is not checked.
     pub(super) looks: Mutex<Option<Looks>>,
     pub(super) state: Mutex<State>,
-    /// Held while the session is being ended, so that two ways of ending do not meet.
+    /// Held while the session is being ended, so that this happens only once at a time.
     pub(super) ending: Mutex<()>,
     pub(super) changed: Condvar,
     pub(super) notify: Notify,
@@ -101,34 +101,34 @@ pub(super) struct Shared {
 pub(super) struct State {
     pub(super) reason: Option<StopReason>,
     pub(super) end: Option<JobEnd>,
-    /// Nothing of the session is left; the watcher may forget it.
+    /// No process of the session is left; the watcher may drop it.
     pub(super) empty: bool,
     pub(super) processes: usize,
-    /// Processes besides the first that were ended so far.
+    /// Number of processes other than the first that were ended.
     pub(super) ended_children: usize,
 }
 
 impl Job {
-    /// The number of its first process, which is also its session's.
+    /// Id of the first process, which is also the session id.
     #[must_use]
     pub fn pid(&self) -> i32 {
         self.0.mark.session
     }
 
-    /// What to record, so that a later start of HQ finds what is left of it.
+    /// Session mark to record, so that a later start of HQ finds remaining processes.
     #[must_use]
     pub fn mark(&self) -> &SessionMark {
         &self.0.mark
     }
 
-    /// Its end, if it has come.
+    /// The result, if the program has ended.
     #[must_use]
     pub fn end(&self) -> Option<JobEnd> {
         self.0.state.lock().end.clone()
     }
 
-    /// What it wrote to its first output file, read through the descriptor with which the file was made. Nothing when
-    /// its output goes to no file. Blocking.
+    /// An excerpt of the first output file, read through the original descriptor; empty without an output file.
+    /// Blocking.
     pub fn excerpt(&self, head: usize, tail: usize) -> io::Result<Excerpt> {
         match self.0.files.first() {
             Some(file) => output::excerpt_of(file, head, tail),
@@ -136,16 +136,16 @@ impl Job {
         }
     }
 
-    /// How many bytes it has written to its first output file, and how long ago the last of them.
+    /// Number of bytes in the first output file, and the time since the last write.
     pub fn written(&self) -> io::Result<(u64, Duration)> {
         let Some(file) = self.0.files.first() else { return Ok((0, Duration::ZERO)) };
         let meta = file.metadata()?;
-        // A clock that was set back means now.
+        // If the clock was set back, this is zero.
         let quiet = meta.modified()?.elapsed().unwrap_or_default();
         Ok((meta.len(), quiet))
     }
 
-    /// What it wrote to its first output file from this byte on, and the byte to go on from.
+    /// Output of the first output file from a byte offset, and the offset to continue from.
     pub fn output_from(&self, offset: u64, bytes: usize) -> io::Result<(String, u64)> {
         match self.0.files.first() {
             Some(file) => output::from_file(file, offset, bytes),
@@ -153,18 +153,18 @@ impl Job {
         }
     }
 
-    /// How many processes its session had when last counted.
+    /// Number of processes in the session at the last count.
     #[must_use]
     pub fn processes(&self) -> usize {
         let state = self.0.state.lock();
-        // Once it is empty nobody counts any more.
+        // After the session is empty, it is not counted any more.
         if state.empty { 0 } else { state.processes }
     }
 
-    /// Waits for its end. May be dropped and called again.
+    /// Waits for the end. Cancel-safe; can be called repeatedly.
     pub async fn wait(&self) -> JobEnd {
         loop {
-            // Registered before the look, so that an end in between is not missed.
+            // Registered before the check, so that an end in between is not missed.
             let mut notified = std::pin::pin!(self.0.notify.notified());
             notified.as_mut().enable();
             if let Some(end) = self.end() {
@@ -174,12 +174,12 @@ impl Job {
         }
     }
 
-    /// Waits for its end for at most this long; none when it still runs.
+    /// Waits for the end for at most `time`; `None` if the program still runs.
     pub async fn wait_for(&self, time: Duration) -> Option<JobEnd> {
         tokio::time::timeout(time, self.wait()).await.ok()
     }
 
-    /// Waits until nothing of it is left: its first process and all that this one has started.
+    /// Waits until no process of the program is left.
     pub async fn wait_for_all(&self) {
         self.wait().await;
         while 0 < self.processes() {
@@ -187,7 +187,7 @@ impl Job {
         }
     }
 
-    /// Waits for its end in a thread that may block.
+    /// Waits for the end on a blocking thread.
     #[must_use]
     pub fn wait_blocking(&self) -> JobEnd {
         let mut state = self.0.state.lock();
@@ -199,8 +199,8 @@ impl Job {
         }
     }
 
-    /// Ends the program with everything that it started: asks, and kills what is left after 700 ms. Returns at once;
-    /// the end comes through [`Job::wait`]. The first reason given is kept.
+    /// Ends the program with all its processes: SIGTERM, then SIGKILL after 700 ms. Returns immediately; [`Job::wait`]
+    /// reports the end. The first reason is kept.
     pub fn stop(&self, reason: StopReason) {
         {
             let mut state = self.0.state.lock();
@@ -227,7 +227,7 @@ impl Job {
 }
 
 impl Shared {
-    /// Its living processes among those found in `/proc`, whatever session they are in.
+    /// Living processes of the program among `all`, whatever their session.
     pub(super) fn members_among(&self, all: &[Stat]) -> Vec<Stat> {
         let mut members = self.mark.among(all);
         kill::add(self.group.as_ref(), all, &mut members);
@@ -238,14 +238,14 @@ impl Shared {
         self.members_among(&procfs::all())
     }
 
-    /// Once nothing of it is left.
+    /// Called once no process is left.
     pub(super) fn remove_group(&self) {
         if let Some(group) = &self.group {
             group.remove();
         }
     }
 
-    /// Ends what is there of the session and notes that nothing is left.
+    /// Ends the session's processes and records if none is left.
     pub(super) fn end_session(&self, grace: Duration) {
         let _ending = self.ending.lock();
         let ended = if grace.is_zero() {
@@ -264,7 +264,7 @@ impl Shared {
             );
         }
         let mut state = self.state.lock();
-        // Before the end of the first process is known, the session is not empty for good.
+        // Before the end of the first process is known, the session may still grow.
         state.empty = state.end.is_some() && ended.left == 0;
         state.ended_children += ended.ended - usize::from(ended.first && 0 < ended.ended);
     }
@@ -303,7 +303,7 @@ mod tests {
     #[test]
     fn what_is_ended_right_after_the_first_process_does_not_count_for_ever() {
         let shared = Arc::new(Shared {
-            // Of an earlier start of the host: nobody is in it.
+            // From an earlier boot: it has no processes.
             mark: SessionMark { session: 50, started: 0, boot: "before".to_owned() },
             group: None,
             started: Instant::now(),
@@ -325,7 +325,7 @@ mod tests {
             2,
             "as many as were left behind, whenever they were counted last"
         );
-        // The watcher forgets it now and counts no more.
+        // The watcher drops it now and counts no more.
         shared.end_session(Duration::ZERO);
         assert_eq!(job.processes(), 0);
     }

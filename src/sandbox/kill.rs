@@ -1,8 +1,8 @@
-//! Ends a whole session: every process that a program started, whatever process group it moved to. All process groups
-//! are stopped first, so that nobody forks while others are killed, and it is looked again until none is left. Where the
-//! program has a control group ([`super::cgroup`]), the kernel ends all that is in it at once.
+//! Ends a whole session: every process that a program started, whatever its process group. All process groups are
+//! stopped first, so that nothing forks while others are killed. This repeats until none is left. For a program with a
+//! control group ([`super::cgroup`]), the kernel also ends everything in it.
 //!
-//! These functions block for as long as they need; call them from a thread of their own.
+//! These functions block; call them from a thread of their own.
 
 use std::collections::{BTreeSet, HashSet};
 use std::io;
@@ -15,32 +15,33 @@ use serde::{Deserialize, Serialize};
 use super::cgroup::Group;
 use super::procfs::{self, Stat};
 
-/// How long a program that is asked to stop may take.
+/// Time between SIGTERM and SIGKILL.
 pub const GRACE: Duration = Duration::from_millis(700);
-/// How long killing is repeated before the rest is reported as not endable (stuck in the kernel).
+/// How long killing is repeated before remaining processes are reported as unkillable (stuck in the kernel).
 pub const PATIENCE: Duration = Duration::from_secs(5);
 
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// Names one session for good, even after its first process ended and after a restart of HQ. Recorded with the job.
+/// Identifies a session permanently, even after its first process has ended and after a restart of HQ. Recorded with
+/// the job.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct SessionMark {
-    /// The session's number: that of its first process.
+    /// Session id, which is the id of the first process.
     pub session: i32,
-    /// When that process was started, in clock ticks since the host was.
+    /// Start time of the first process, in clock ticks since boot.
     pub started: u64,
-    /// Which start of the host that was.
+    /// Boot id of the host.
     pub boot: String,
 }
 
 impl SessionMark {
-    /// The mark of the session that this process leads or will lead.
+    /// The mark of the session that process `pid` leads or will lead.
     pub fn of(pid: i32) -> io::Result<Self> {
         let stat = procfs::stat(pid)?;
         Ok(Self { session: pid, started: stat.started, boot: procfs::boot_id()? })
     }
 
-    /// Its living processes.
+    /// Living processes of the session.
     #[must_use]
     pub fn members(&self) -> Vec<Stat> {
         match procfs::boot_id() {
@@ -49,19 +50,18 @@ impl SessionMark {
         }
     }
 
-    /// Its living processes that carry the marks of our jail: a mark that was read from the disk is not believed so far
-    /// that it could name somebody else's session.
+    /// Living processes with the marks of the jail. A mark read from the disk must not be able to name another session.
     fn jailed(&self) -> Vec<Stat> {
         let mut members = self.members();
         members.retain(|p| procfs::is_jailed(p.pid));
         members
     }
 
-    /// Its living processes among those found in `/proc`.
+    /// Living processes of the session among `all`.
     ///
-    /// A number is not given again while a session of it lives. So if its first process is still there, it tells
-    /// by its start whether the session is ours; if it is gone, only processes that carry the marks of our jail and
-    /// are younger count. The first process counts even before it has opened the session.
+    /// A process id is not reused while a session with that id exists. If the first process still exists, its start
+    /// time tells whether the session is ours. If not, only younger processes with the marks of the jail count. The
+    /// first process counts even before it has created the session.
     #[must_use]
     pub fn among(&self, all: &[Stat]) -> Vec<Stat> {
         let first = all.iter().find(|p| p.pid == self.session);
@@ -76,31 +76,31 @@ impl SessionMark {
     }
 }
 
-/// What ending a session did.
+/// Result of ending a session.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Ended {
-    /// Processes that were found and are gone.
+    /// Number of processes ended.
     pub ended: usize,
-    /// Whether the session's first process was one of them.
+    /// Whether the session's first process was among them.
     pub first: bool,
-    /// Processes that could not be ended.
+    /// Number of processes that could not be ended.
     pub left: usize,
 }
 
-/// Adds the processes of a program's control group that are not among those of its session.
+/// Adds the processes of a program's control group that are not in its session.
 pub(super) fn add(group: Option<&Group>, all: &[Stat], members: &mut Vec<Stat>) {
     for pid in group.map(Group::processes).unwrap_or_default() {
         if members.iter().any(|member| member.pid == pid) {
             continue;
         }
-        // One that was started after the look at all is looked at now.
+        // A process started after the snapshot is read now.
         let here = all.iter().find(|p| p.pid == pid).copied();
         let here = here.or_else(|| procfs::stat(pid).ok()); // ok: it has ended meanwhile
         members.extend(here.filter(|p| !p.is_gone()));
     }
 }
 
-/// What is there of a program: its session, and its control group where it has one.
+/// All processes of a program: those of its session and of its control group.
 fn whole(mark: &SessionMark, group: Option<&Group>) -> Vec<Stat> {
     let Some(group) = group else { return mark.members() };
     let all = procfs::all();
@@ -109,7 +109,7 @@ fn whole(mark: &SessionMark, group: Option<&Group>) -> Vec<Stat> {
     members
 }
 
-/// Asks every process to end, and ends those that have not after the grace time.
+/// Sends SIGTERM to every process, and kills those left after the grace time.
 pub(super) fn stop(mark: &SessionMark, group: Option<&Group>, grace: Duration) -> Ended {
     let begun = Instant::now();
     let mut seen = BTreeSet::new();
@@ -124,7 +124,7 @@ pub(super) fn stop(mark: &SessionMark, group: Option<&Group>, grace: Duration) -
             break;
         }
         for target in targets(mark, &members) {
-            // Once each: a handler that tidies up is not interrupted again.
+            // Once each, so that a cleanup handler is not interrupted again.
             if asked.insert(target) {
                 target.signal(Signal::TERM);
                 target.signal(Signal::CONT);
@@ -135,13 +135,13 @@ pub(super) fn stop(mark: &SessionMark, group: Option<&Group>, grace: Duration) -
     end_seen(mark, group, PATIENCE, seen, whole)
 }
 
-/// Holds the group of a session's first process at once, without looking for its members. Only while nobody has
-/// collected that process: its number is no other's then.
+/// Stops the process group of a session's first process immediately, without listing its members. Only valid until that
+/// process is reaped: its id could be reused afterwards.
 pub fn hold(mark: &SessionMark) {
     first_group(mark, Signal::STOP);
 }
 
-/// Lets the group of a session's first process go on, as long as nobody has collected that process.
+/// Resumes the process group of a session's first process, until that process is reaped.
 pub fn release(mark: &SessionMark) {
     first_group(mark, Signal::CONT);
 }
@@ -152,19 +152,19 @@ fn first_group(mark: &SessionMark, signal: Signal) {
     }
 }
 
-/// Holds every process where it is, so that none starts another until the session is ended.
+/// Stops every process, so that none starts another until the session is ended.
 pub fn freeze(mark: &SessionMark, members: &[Stat]) {
     for target in targets(mark, members) {
         target.signal(Signal::STOP);
     }
 }
 
-/// Ends every process at once.
+/// Kills every process.
 pub(super) fn end(mark: &SessionMark, group: Option<&Group>, patience: Duration) -> Ended {
     end_seen(mark, group, patience, BTreeSet::new(), whole)
 }
 
-/// Ends what former runs of the program left behind; only what carries the marks of our jail.
+/// Ends what former runs of HQ left behind. Only processes with the marks of the jail.
 pub fn clean_up(marks: &[SessionMark]) -> Ended {
     let jailed = |mark: &SessionMark, _: Option<&Group>| mark.jailed();
     let end = |mark| end_seen(mark, None, PATIENCE, BTreeSet::new(), jailed);
@@ -206,7 +206,7 @@ fn end_seen(
     }
 }
 
-/// `/proc` has no event to wait for; the callers end after their time.
+/// `/proc` has no event to wait for. Callers have their own time limits.
 pub(super) fn pause() {
     thread::sleep(PAUSE);
 }
@@ -216,17 +216,17 @@ fn result(mark: &SessionMark, seen: &BTreeSet<i32>, left: usize) -> Ended {
     Ended { ended: seen.len().saturating_sub(left), first, left }
 }
 
-/// Whom a signal goes to.
+/// Recipient of a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Target {
     Group(Pid),
-    /// The first process before it has opened the session: its group is still the server's.
+    /// The first process before it has created the session: its group is still the server's.
     Process(Pid),
 }
 
 impl Target {
     fn signal(self, signal: Signal) {
-        // ok: whoever is gone needs no signal, and whoever is left is found on the next look
+        // ok: an ended process needs no signal, and a remaining one is found in the next pass
         match self {
             Self::Group(group) => rustix::process::kill_process_group(group, signal).ok(),
             Self::Process(pid) => rustix::process::kill_process(pid, signal).ok(),

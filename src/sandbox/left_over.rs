@@ -1,7 +1,7 @@
-//! What programs leave behind when HQ itself ends hard: each job's folder names the session of its
-//! processes, and the next start ends what is still alive of it.
+//! Cleans up after a hard end of HQ: each job's folder records the session of its processes, and the next start ends
+//! those still alive.
 //!
-//! The folders lie where no program can write, or a program could name somebody else's session.
+//! The folders are not writable for programs, which could otherwise name another session.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Read, Write};
@@ -10,20 +10,20 @@ use std::path::Path;
 use super::kill::{self, SessionMark};
 use super::output;
 
-/// The file in a job's folder that names its session.
+/// File in a job's folder that records its session.
 const MARK: &str = "session.json";
-/// The file in a job's folder that says how it ended.
+/// File in a job's folder that records its end.
 const END: &str = "ended.json";
-/// More than a mark ever has, in bytes.
+/// Maximum size of a recorded file, in bytes.
 const MAX_MARK: u64 = 4096;
 
-/// Makes a job's folder, in place of what is there under its name.
+/// Creates a job's folder, replacing an existing one.
 pub fn make(job: &Path) -> io::Result<()> {
     clear(job);
     fs::create_dir_all(job)
 }
 
-/// Removes the folder of a job whose result is kept elsewhere.
+/// Removes the folder of a job whose result is stored elsewhere.
 pub fn clear(job: &Path) {
     match fs::remove_dir_all(job) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -33,9 +33,9 @@ pub fn clear(job: &Path) {
     }
 }
 
-/// Removes the folders of all jobs but those with these names.
+/// Removes the folders of all jobs for which `is_kept` returns `false`.
 pub fn sweep(jobs: &Path, is_kept: impl Fn(&str) -> bool) {
-    // ok: a folder that is not there holds no jobs.
+    // ok: a missing folder has no jobs.
     for job in fs::read_dir(jobs).into_iter().flatten().flatten() {
         if !is_kept(&job.file_name().to_string_lossy()) {
             clear(&job.path());
@@ -43,44 +43,43 @@ pub fn sweep(jobs: &Path, is_kept: impl Fn(&str) -> bool) {
     }
 }
 
-/// Notes the session of a job that has begun, in a file that is new.
+/// Records the session of a started job in a new file.
 pub fn note(job: &Path, mark: &SessionMark) -> io::Result<()> {
     let bytes = serde_json::to_vec(mark)?;
     OpenOptions::new().write(true).create_new(true).open(job.join(MARK))?.write_all(&bytes)
 }
 
-/// Forgets the session of a job that is over.
+/// Deletes the session record of an ended job.
 pub fn forget(job: &Path) {
-    // ok: a mark that stays names a session that is gone.
+    // ok: a remaining mark names a session that is gone.
     let _ = fs::remove_file(job.join(MARK));
 }
 
-/// Keeps how a job ended, in words of whoever asks for it after the next start.
+/// Records the end of a job, in the caller's format.
 pub fn note_end(job: &Path, words: &[u8]) -> io::Result<()> {
     fs::write(job.join(END), words)
 }
 
-/// What was kept of how a job ended.
+/// The recorded end of a job.
 #[must_use]
 pub fn noted_end(job: &Path) -> Option<Vec<u8>> {
     let mut words = Vec::new();
-    // ok: of a job without such a file nobody has seen the end.
+    // ok: without the file, nothing observed the job's end.
     output::open(&job.join(END)).ok()?.take(MAX_MARK).read_to_end(&mut words).ok()?;
     Some(words)
 }
 
-/// Ends what the jobs in this folder (`<jobs>/<job>`) left behind. Answers how many processes were
-/// ended. Blocking.
+/// Ends what the jobs in a folder (`<jobs>/<job>`) left behind. Returns the number of ended processes. Blocking.
 #[must_use]
 pub fn end_all(jobs: &Path) -> usize {
     end_all_but(jobs, &[])
 }
 
-/// The same, except for sessions that this life has begun. Blocking.
+/// The same, except for sessions that this run has started. Blocking.
 #[must_use]
 pub fn end_all_but(jobs: &Path, begun: &[SessionMark]) -> usize {
     let mut marks = Vec::new();
-    // ok: a folder that is not there holds no jobs.
+    // ok: a missing folder has no jobs.
     for job in fs::read_dir(jobs).into_iter().flatten().flatten() {
         let path = job.path().join(MARK);
         let Ok(file) = output::open(&path) else { continue };

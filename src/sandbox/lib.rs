@@ -1,14 +1,11 @@
-//! Processes of tools: the jail helper, the spawning thread, stop, posture.
+//! Sandboxed tool processes. The server never restricts itself and never forks. It starts `hq --jail`, a
+//! single-threaded helper that leaves the host's network if possible (`own_network`), waits for its order (`spare`),
+//! drops all rights that the program does not need, and executes the program ([`jail`]). One thread starts all helpers
+//! ([`spawn`]) and keeps a spare one; another watches programs ([`watch`]). Remaining processes are found by session
+//! and ended ([`kill`]), and also by control group ([`cgroup`]). [`posture`] is the self-test.
 //!
-//! The server never restricts itself and never forks with code. It starts `hq --jail`, a single-threaded helper that
-//! leaves the host's network where it can (`own_network`), waits for its order (`spare`), gives up every right that
-//! the program does not need, and becomes the program ([`jail`]); one is kept ready for the next. One thread starts all
-//! of them ([`spawn`]), another watches them ([`watch`]), and whatever a program leaves behind is found by its session and
-//! ended ([`kill`]); where the machine gives control groups, by its own as well ([`cgroup`]). What the jail really does on
-//! this host is found out by trying ([`posture`]).
-//!
-//! Invariants: no secret is in an argument; a program without Landlock does not start unless a person chose so;
-//! every descendant keeps the session id that it was born with.
+//! Invariants: no secret in arguments; no program without Landlock unless a person chose so; every descendant keeps its
+//! session id.
 
 pub mod cgroup;
 pub mod confine;
@@ -41,21 +38,20 @@ use std::process::ExitCode;
 
 use kernel::problem::{Problem, ProblemKind};
 
-/// What can go wrong before a program runs.
+/// Errors before a program runs.
 #[derive(Debug, thiserror::Error)]
 pub enum SandboxError {
-    /// A variable that would act on the helper before it is confined.
+    /// A variable that would affect the helper before it is confined.
     #[error("the variable {0} may not be set for a program; leave it out")]
     ForbiddenVariable(String),
-    /// The policy has a path that cannot be written as text.
+    /// The policy contains a path that is not UTF-8.
     #[error("the sandbox policy cannot be written down: {0}; use paths in UTF-8")]
     Policy(#[source] serde_json::Error),
-    /// The file for the output cannot be made.
+    /// The output file cannot be created.
     #[error(
         "the output file {path} cannot be made: {source}; choose a new file in an existing folder"
     )]
     Output {
-        /// The file.
         path: PathBuf,
         #[source]
         source: io::Error,
@@ -65,7 +61,6 @@ pub enum SandboxError {
         "the jail program {program} cannot be started: {source}; check that the file is still there"
     )]
     Start {
-        /// The helper.
         program: PathBuf,
         #[source]
         source: io::Error,
@@ -73,7 +68,7 @@ pub enum SandboxError {
     /// A thread of the sandbox could not be started.
     #[error("the sandbox has no thread: {0}; the host may be short of memory or processes")]
     Thread(#[source] io::Error),
-    /// The spawning thread is gone, because the server is stopping.
+    /// The spawning thread has ended, because the server is stopping.
     #[error(
         "no program can be started any more because HQ is stopping; try again after the restart"
     )]
@@ -107,7 +102,7 @@ impl Problem for SandboxError {
     }
 }
 
-/// Runs as one of the helpers of the sandbox if these arguments of the program say so.
+/// Runs a sandbox helper if the program's arguments request one.
 #[must_use]
 pub fn helper(mut arguments: impl Iterator<Item = OsString>) -> Option<ExitCode> {
     match arguments.nth(1)?.to_str()? {

@@ -1,5 +1,5 @@
-//! What keeps programs apart on this machine: mechanisms of the kernel, one below the other, so that a hole in one is
-//! none yet. Which of them hold is found out by comparing what a program sees of itself with what HQ sees.
+//! The kernel mechanisms that isolate programs on this machine, in layers, so that a hole in one is not enough.
+//! Determined by comparing what a program and HQ see of themselves.
 
 use std::fs;
 
@@ -9,22 +9,22 @@ use serde::{Deserialize, Serialize};
 use super::cgroup::{MemoryLimit, Missing};
 use super::posture::{Line, Verdict};
 
-/// What a process sees of itself.
+/// A process's view of itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Seen {
-    /// Its network namespace.
+    /// Network namespace.
     network: Option<String>,
     mounts: Option<String>,
-    /// Its control group.
+    /// Control group.
     cgroup: Option<String>,
     user: u32,
-    /// A filter of system calls is in force.
+    /// Whether a system call filter is active.
     is_filtered: bool,
 }
 
 impl Seen {
     pub(super) fn here() -> Self {
-        // ok, in all of them: what cannot be read holds for nothing.
+        // ok, in all of them: unreadable data proves nothing.
         let link = fs::read_link("/proc/self/ns/net").ok();
         let mounts = fs::read_to_string("/proc/self/mountinfo").ok();
         let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
@@ -37,13 +37,13 @@ impl Seen {
         }
     }
 
-    /// Whether it is in another network than that one, as far as both are known.
+    /// Returns `true` if both networks are known and different.
     pub(super) fn is_apart_from(&self, other: &Self) -> bool {
         differ(self.network.as_ref(), other.network.as_ref())
     }
 }
 
-/// The part of a line of `mountinfo` that is not the number of the mount: root, place, options.
+/// The part of a `mountinfo` line without ids: root, mount point, options.
 fn mounted(line: &str) -> String {
     line.split(' ').skip(3).take(3).collect::<Vec<_>>().join(" ") + "\n"
 }
@@ -52,24 +52,24 @@ fn differ(one: Option<&String>, other: Option<&String>) -> bool {
     one.is_some() && other.is_some() && one != other
 }
 
-/// What was found out about them.
+/// Findings about the mechanisms.
 pub(super) struct Found<'f> {
-    /// What HQ sees.
+    /// HQ's view.
     pub(super) server: &'f Seen,
-    /// What a program without network sees.
+    /// The view of a program without network.
     pub(super) off: &'f Seen,
-    /// What one with network sees.
+    /// The view of a program with network.
     pub(super) on: Option<&'f Seen>,
-    /// Whether the network alone, without Landlock, kept a program from this machine.
+    /// Whether the network namespace alone, without Landlock, kept a program from reaching this machine.
     pub(super) holds_alone: bool,
-    /// The version of Landlock in use.
+    /// The Landlock ABI in use.
     pub(super) abi: u8,
-    /// What control groups limit, or why there are none.
+    /// The limits of control groups, or why there are none.
     pub(super) groups: Result<Option<MemoryLimit>, Missing>,
 }
 
 impl Found<'_> {
-    /// A line for each.
+    /// One report line per mechanism.
     pub(super) fn lines(&self) -> Vec<Line> {
         let (server, off) = (self.server, self.off);
         let network = self.network();
@@ -145,10 +145,10 @@ fn line(holds: bool, yes: &str, no: &str) -> Line {
     Line { check: None, verdict, text: text.to_owned() }
 }
 
-/// Why programs share the network of this machine, as far as that can be seen.
+/// Why programs share the network of this machine, as far as it can be determined.
 fn why_shared() -> &'static str {
     let says = |path: &str, value: &str| {
-        fs::read_to_string(path).is_ok_and(|text| text.trim() == value) // ok: not there on most machines
+        fs::read_to_string(path).is_ok_and(|text| text.trim() == value) // ok: missing on most machines
     };
     let may = rustix::thread::capabilities(None)
         .is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYS_ADMIN));

@@ -1,9 +1,8 @@
-//! Files as a program sees them: all that is mounted is read-only but the folders that it may write to. Landlock keeps
-//! contents apart; modes, owners, times and attributes of files it does not know, and a read-only mount refuses to change
-//! those, too.
+//! A program's view of the file system: all mounts are read-only except for its writable folders. Landlock protects
+//! contents; modes, owners, times and attributes, which Landlock ignores, are protected by read-only mounts.
 //!
-//! Needs a mount namespace of the program's own. Where none is to be had (a container, AppArmor) nothing is changed, and
-//! the self-test says so.
+//! Needs a separate mount namespace. Where there is none (a container, AppArmor), nothing is changed, and the self-test
+//! reports it.
 
 use std::ffi::OsString;
 use std::fs;
@@ -17,14 +16,14 @@ use rustix::mount::{MountFlags, MountPropagationFlags};
 use super::own_network;
 use super::policy::Policy;
 
-/// Closes all mounts but the writable folders. `is_apart` says that this process has a mount namespace of its own
-/// already. Answers whether they are closed; if not, programs work as they would without.
+/// Makes all mounts except the writable folders read-only. `is_apart` means that this process already has its own mount
+/// namespace. Returns `false` on failure; programs then run without this protection.
 pub(super) fn close(policy: &Policy, is_apart: bool) -> bool {
     (is_apart || own_network::leave_mounts()) && read_only(&policy.writable).is_ok()
 }
 
 fn read_only(writable: &[PathBuf]) -> io::Result<()> {
-    // Nothing of this reaches the host, and nothing that is mounted there later appears in here.
+    // Private: changes do not reach the host, and later mounts of the host do not appear here.
     let apart = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
     rustix::mount::mount_change("/", apart)?;
     let mut kept = Vec::new();
@@ -39,7 +38,7 @@ fn read_only(writable: &[PathBuf]) -> io::Result<()> {
         }
         let flags = mount.flags | MountFlags::BIND | MountFlags::RDONLY;
         match rustix::mount::mount_remount(&mount.at, flags, c"") {
-            // What lies under another mount, or where this user cannot go, is out of the program's reach as well.
+            // A mount hidden by another one, or inaccessible to this user, is out of the program's reach as well.
             Ok(()) | Err(Errno::INVAL | Errno::NOENT | Errno::NOTDIR | Errno::ACCESS) => {}
             Err(error) => return Err(error.into()),
         }
@@ -51,7 +50,7 @@ fn read_only(writable: &[PathBuf]) -> io::Result<()> {
 #[derive(Debug, PartialEq, Eq)]
 struct Mount {
     at: PathBuf,
-    /// What a change of it has to keep. How times of access are noted is kept by itself.
+    /// Flags to preserve on a remount. Access time settings are preserved by the kernel.
     flags: MountFlags,
     is_read_only: bool,
 }
@@ -76,7 +75,7 @@ fn mount(line: &[u8]) -> Option<Mount> {
     Some(Mount { at, flags: flags.collect(), is_read_only: has("ro") })
 }
 
-/// A path as `mountinfo` writes it.
+/// Decodes a path of `mountinfo`.
 pub(super) fn path(field: &[u8]) -> PathBuf {
     PathBuf::from(OsString::from_vec(plain(field)))
 }

@@ -1,4 +1,4 @@
-//! What a program wrote, read back from its files: the beginning, the end, or both with the middle left out.
+//! Reads the output files of a program: the beginning, the end, or both with the middle omitted.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -8,24 +8,24 @@ use std::path::Path;
 use rustix::fs::OFlags;
 use serde::Serialize;
 
-/// How much is read at once.
+/// Number of bytes per read.
 const PIECE: u64 = 64 * 1024;
 
-/// A part of an output file.
+/// An excerpt of an output file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Excerpt {
     /// The first bytes as text.
     pub head: String,
-    /// The last bytes as text; empty when `head` holds everything.
+    /// The last bytes as text; empty if `head` contains everything.
     pub tail: String,
-    /// Bytes left out between the two.
+    /// Number of bytes omitted between the two.
     pub skipped: u64,
-    /// Bytes in all.
+    /// Size of the whole file.
     pub total: u64,
 }
 
 impl Excerpt {
-    /// As one text with a note where something was left out.
+    /// The excerpt as one text, with a note about omitted bytes.
     #[must_use]
     pub fn text(&self) -> String {
         if self.skipped == 0 {
@@ -35,19 +35,19 @@ impl Excerpt {
     }
 }
 
-/// Opens a file for reading: never through a link, and without waiting, should it be a pipe.
+/// Opens a file for reading: never through a symlink, and non-blocking in case it is a pipe.
 pub(super) fn open(path: &Path) -> io::Result<File> {
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits();
     let file = OpenOptions::new().read(true).custom_flags(flags.cast_signed()).open(path)?;
     if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is no file")) }
 }
 
-/// At most this many bytes from the beginning and from the end. A character that a cut would split is left out.
+/// At most `head` bytes from the beginning and `tail` bytes from the end. Characters split by a cut are omitted.
 pub fn excerpt(path: &Path, head: usize, tail: usize) -> io::Result<Excerpt> {
     excerpt_of(&open(path)?, head, tail)
 }
 
-/// The same of a file that is open.
+/// The same for an open file.
 pub fn excerpt_of(file: &File, head: usize, tail: usize) -> io::Result<Excerpt> {
     let total = file.metadata()?.len();
     let room = head.saturating_add(tail) as u64;
@@ -68,37 +68,35 @@ pub fn excerpt_of(file: &File, head: usize, tail: usize) -> io::Result<Excerpt> 
     })
 }
 
-/// The beginning.
 pub fn head(path: &Path, bytes: usize) -> io::Result<Excerpt> {
     excerpt(path, bytes, 0)
 }
 
-/// The end.
 pub fn tail(path: &Path, bytes: usize) -> io::Result<Excerpt> {
     excerpt(path, 0, bytes)
 }
 
-/// How many bytes a file has.
+/// File size in bytes.
 pub fn len(path: &Path) -> io::Result<u64> {
     Ok(open(path)?.metadata()?.len())
 }
 
-/// What was written from this byte on, at most so much, and the byte to go on from: for a page that follows a job.
+/// At most `bytes` bytes from an offset, and the offset to continue from. For pages that follow a job.
 pub fn from(path: &Path, offset: u64, bytes: usize) -> io::Result<(String, u64)> {
     from_file(&open(path)?, offset, bytes)
 }
 
-/// The same of a file that is open.
+/// The same for an open file.
 pub(super) fn from_file(file: &File, offset: u64, bytes: usize) -> io::Result<(String, u64)> {
     let part = read(file, offset, bytes as u64)?;
     let total = file.metadata()?.len();
     let whole = without_cut_end(&part);
-    // A lone start of a character at the very end may still become one; elsewhere it never will.
+    // An incomplete character at the very end may still be completed; elsewhere it is invalid.
     let part = if whole.is_empty() && offset + (part.len() as u64) < total { &part } else { whole };
     Ok((String::from_utf8_lossy(part).into_owned(), offset + part.len() as u64))
 }
 
-/// Reads without moving the place in the file: the program may have the same one open.
+/// Reads without moving the file position, which the program may share.
 fn read(file: &File, offset: u64, bytes: u64) -> io::Result<Vec<u8>> {
     let mut buffer: Vec<u8> = Vec::new();
     let mut piece = vec![0; bytes.min(PIECE) as usize];
@@ -114,7 +112,7 @@ fn read(file: &File, offset: u64, bytes: u64) -> io::Result<Vec<u8>> {
     }
 }
 
-/// Without the beginning of a character whose rest is missing.
+/// Removes an incomplete last character.
 fn without_cut_end(bytes: &[u8]) -> &[u8] {
     for back in 1..=bytes.len().min(3) {
         let byte = bytes[bytes.len() - back];
@@ -130,7 +128,7 @@ fn without_cut_end(bytes: &[u8]) -> &[u8] {
     bytes
 }
 
-/// Without the rest of a character whose beginning is missing.
+/// Removes the remainder of a split first character.
 fn without_cut_start(bytes: &[u8]) -> &[u8] {
     let rest = bytes.iter().take(3).take_while(|b| (0x80..=0xbf).contains(*b)).count();
     &bytes[rest..]

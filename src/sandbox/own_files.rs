@@ -1,34 +1,34 @@
-//! Modes of HQ's own files. Programs run as HQ's user and could change them where they have no mounts of their own
-//! (`mounts`): open them for others, or close them for HQ. They are put back at start, while HQ runs and by
-//! `hq doctor sandbox`.
+//! Modes of HQ's own files. Programs run as HQ's user and could change them where they have no mount namespace
+//! (`mounts`): open them to others, or lock HQ out. They are restored at start, while HQ runs, and by `hq doctor
+//! sandbox`.
 //!
-//! Only rights are changed that HQ's own files never have (for others, and of folders and databases for the group to
-//! write) or always have (the owner's). What lies in agents' folders is theirs.
+//! Only rights that HQ's own files never have (others; group write on folders and databases) or always have (owner) are
+//! changed. Files in agent folders are left alone.
 
 use std::fs::{self, Metadata, Permissions};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-/// Folders below which programs write: they are looked at, and what lies in them is not.
+/// Folders that programs write to. The folders are checked, their contents are not.
 const OF_PROGRAMS: &[&str] = &["agents", "browsers", "jobs", "scratch", "tmp"];
-/// Files that are refused when others can read them: who made them is asked to replace them.
+/// Files that are rejected if others can read them: their creator is asked to replace them.
 const REFUSED: &[&str] = &["replica.key"];
-/// How deep the folder is looked through: databases of workspaces lie at three.
+/// Search depth: workspace databases are at level three.
 const DEPTH: usize = 3;
 
-/// A mode that was put back.
+/// A restored mode.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Restored {
-    /// The file or folder.
+    /// File or folder.
     pub path: PathBuf,
-    /// The mode that was found.
+    /// Mode found.
     pub was: u32,
-    /// The mode that it has now.
+    /// Mode set.
     pub now: u32,
 }
 
 impl Restored {
-    /// What has happened, as a sentence.
+    /// Describes the change in a sentence.
     #[must_use]
     pub fn describe(&self) -> String {
         let Self { path, was, now } = self;
@@ -38,7 +38,7 @@ impl Restored {
     }
 }
 
-/// Puts back the modes of a data folder and of what HQ keeps in it. Blocking.
+/// Restores the modes of a data folder and of HQ's files in it. Blocking.
 #[must_use]
 pub fn restore(data: &Path) -> Vec<Restored> {
     let mut restored = Vec::new();
@@ -46,7 +46,7 @@ pub fn restore(data: &Path) -> Vec<Restored> {
     restored
 }
 
-/// The same for the folder itself and the files that lie directly in it: some hundredths of a millisecond.
+/// The same for the folder itself and the files directly in it. Takes some hundredths of a millisecond.
 #[must_use]
 pub fn restore_top(data: &Path) -> Vec<Restored> {
     let mut restored = Vec::new();
@@ -55,7 +55,7 @@ pub fn restore_top(data: &Path) -> Vec<Restored> {
 }
 
 fn below(path: &Path, depth: usize, restored: &mut Vec<Restored>) {
-    // ok: what is not there any more needs no mode.
+    // ok: a missing file needs no mode.
     let Ok(found) = fs::symlink_metadata(path) else { return };
     if depth == 0 || depth == DEPTH {
         one(path, &found, restored);

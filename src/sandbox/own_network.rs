@@ -1,9 +1,9 @@
-//! A network of a program's own: a network namespace in which nothing is but a loopback interface. What listens on this
-//! machine or stands beside it does not exist in there, by whatever call somebody looks for it.
+//! A separate network for a program: a network namespace with nothing but a loopback interface. Services on this
+//! machine and its neighbours do not exist in it, whatever call a program uses.
 //!
-//! Whoever may (root) just makes it; everybody else makes a user namespace around it in which they are who they were.
-//! Where neither is to be had (a container, `user.max_user_namespaces = 0`, AppArmor) the host's network stays, behind
-//! Landlock and seccomp. A mount namespace is made along with it; what is mounted in there is not changed here.
+//! Root creates it directly. Other users create a user namespace around it with unchanged ids. Where both are refused
+//! (a container, `user.max_user_namespaces = 0`, AppArmor), the program stays in the host's network, confined by
+//! Landlock and seccomp. A mount namespace is created along with it, without changing any mounts.
 
 use std::fs;
 use std::io;
@@ -18,16 +18,16 @@ const RTM_NEWLINK: u16 = 16;
 const NLM_F_REQUEST: u16 = 1;
 const NLM_F_ACK: u16 = 4;
 const IFF_UP: u32 = 1;
-/// The number of the loopback interface, in every namespace.
+/// Index of the loopback interface, in every namespace.
 const LOOPBACK: u32 = 1;
 
-/// In which network a helper is.
+/// The network of a helper.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
     Own,
-    /// In the host's.
+    /// The host's network.
     Host,
-    /// In one that is of no use: such a helper ends.
+    /// An unusable network: such a helper ends.
     Unusable,
 }
 
@@ -45,7 +45,7 @@ impl Place {
     }
 }
 
-/// Leaves the host's network, if this machine lets it. For a process with one thread that has its rights still.
+/// Leaves the host's network, if this machine allows it. For a single-threaded process that still has its rights.
 pub(super) fn leave() -> Place {
     let (user, group) = (rustix::process::geteuid(), rustix::process::getegid());
     let own = UnshareFlags::NEWNET | UnshareFlags::NEWNS;
@@ -60,8 +60,8 @@ pub(super) fn leave() -> Place {
     if raise_loopback().is_ok() { Place::Own } else { Place::Unusable }
 }
 
-/// The way out, where a program in the own network looks for it. Whoever has this socket takes its connections, in
-/// whatever namespace they are.
+/// Listener of the egress port in the own network. Whoever holds the socket accepts its connections, in whatever
+/// namespace.
 pub(super) fn way_out(port: u16) -> io::Result<TcpListener> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, port))
 }
@@ -74,12 +74,12 @@ fn unshare(what: UnshareFlags) -> rustix::io::Result<()> {
     rustix::thread::unshare(what)
 }
 
-/// Leaves the host's mounts alone, without its network. For whoever may: a user namespace for that alone is not made.
+/// Creates only a mount namespace. For privileged processes: no user namespace is created for it.
 pub(super) fn leave_mounts() -> bool {
     unshare(UnshareFlags::NEWNS).is_ok()
 }
 
-/// The same user and group inside as outside, and no other.
+/// Maps only the current user and group to themselves.
 fn stay(user: u32, group: u32) -> io::Result<()> {
     fs::write("/proc/self/setgroups", "deny")?;
     fs::write("/proc/self/uid_map", format!("{user} {user} 1"))?;
@@ -91,7 +91,7 @@ fn raise_loopback() -> io::Result<()> {
         AddressFamily::NETLINK,
         SocketType::RAW,
         SocketFlags::CLOEXEC,
-        None, // the first of its protocols: links, addresses and routes
+        None, // `NETLINK_ROUTE`: links, addresses and routes
     )?;
     rustix::net::send(&socket, &up(), SendFlags::empty())?;
     let mut answer = [0; 256];
@@ -103,7 +103,7 @@ fn raise_loopback() -> io::Result<()> {
     }
 }
 
-/// Asks the kernel to switch the loopback interface on: `nlmsghdr`, then `ifinfomsg`.
+/// Netlink request to enable the loopback interface: `nlmsghdr`, then `ifinfomsg`.
 fn up() -> [u8; 32] {
     let mut message = [0; 32];
     message[..4].copy_from_slice(&32u32.to_ne_bytes());
@@ -115,7 +115,7 @@ fn up() -> [u8; 32] {
     message
 }
 
-/// The number in the kernel's answer: 0, or the error below it.
+/// The error code of the kernel's response: 0, or a negative number.
 fn refusal(answer: &[u8]) -> Option<i32> {
     let kind = u16::from_ne_bytes(answer.get(4..6)?.try_into().ok()?);
     let number = i32::from_ne_bytes(answer.get(16..20)?.try_into().ok()?);

@@ -1,51 +1,50 @@
-//! What one program may do, as the jail helper is told it.
+//! The policy of one program, as passed to the jail helper.
 
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-/// What a jailed program may read, write and reach. Everything not named is refused.
+/// What a jailed program may read, write and reach. Everything else is refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Policy {
-    /// The folder that the program starts in.
+    /// Working folder.
     pub cwd: PathBuf,
-    /// Files and folders it may read, write and execute.
+    /// Files and folders that it may read, write and execute.
     #[serde(default)]
     pub writable: Vec<PathBuf>,
-    /// Files and folders it may read and execute besides those of the system.
+    /// Files and folders that it may read and execute, besides system folders.
     #[serde(default)]
     pub readable: Vec<PathBuf>,
-    /// Folders that stay unreadable although they lie below a folder of the system: HQ's data folder.
+    /// Folders that stay unreadable although a system folder contains them: HQ's data folder.
     #[serde(default)]
     pub concealed: Vec<PathBuf>,
-    /// Which sockets it may open.
+    /// Network access.
     #[serde(default)]
     pub network: Network,
-    /// Whether it gets a network of its own, where the machine gives one.
+    /// Whether it gets a network of its own, if the machine supports it.
     #[serde(default)]
     pub own_network: OwnNetwork,
-    /// Whether it may open Unix sockets by name. Before Landlock ABI 9 such a socket reaches every service of
-    /// the same user on the host, HQ's own control socket included, so only programs that cannot start without
-    /// (Chromium) get it.
+    /// Whether it may open named Unix sockets. Before Landlock ABI 9, such a socket reaches every service of the same
+    /// user, including HQ's own control socket. Granted only to programs that cannot start without (Chromium).
     #[serde(default)]
     pub unix_sockets: bool,
-    /// Limits of the kernel on each of its processes.
+    /// Kernel limits for each of its processes.
     #[serde(default)]
     pub limits: Limits,
-    /// What happens on a kernel that has no Landlock.
+    /// What to do on a kernel without Landlock.
     #[serde(default)]
     pub without_landlock: WithoutLandlock,
-    /// Behaves as an older kernel would: the highest Landlock ABI to use. For tests of the fallbacks.
+    /// Simulates an older kernel: the highest Landlock ABI to use. For tests of the fallbacks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub landlock_ceiling: Option<u8>,
-    /// The process that starts the helper; set by the spawner. If it is gone, nothing is started.
+    /// Process id of the spawner, which sets it. If that process is gone, nothing is started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<u32>,
 }
 
 impl Policy {
-    /// The usual policy of an agent's command: its folder and its scratch folder, no network, default limits.
+    /// Default policy of an agent's command: its folder and its scratch folder, no network, default limits.
     #[must_use]
     pub fn for_agent(folder: &Path, scratch: &Path, data: &Path) -> Self {
         Self {
@@ -63,7 +62,7 @@ impl Policy {
         }
     }
 
-    /// Whether it needs the network of the host.
+    /// Returns `true` if it needs the host's network.
     pub(super) fn shares_network(&self) -> bool {
         match self.own_network {
             OwnNetwork::Never => true,
@@ -72,25 +71,25 @@ impl Policy {
         }
     }
 
-    /// The port at which a way out is opened in its own network and handed to whoever starts it.
+    /// The egress port that is opened in its own network and passed to the spawner.
     pub(super) fn handed_out(&self) -> Option<u16> {
         if self.shares_network() { None } else { self.network.way_out() }
     }
 }
 
-/// Whether a program gets a network of its own: one in which nothing of this machine listens, and nothing stands beside
-/// it. Landlock and the filter of system calls hold in there as elsewhere.
+/// Whether a program gets a network of its own, without access to this machine and its neighbours. Landlock and system
+/// call filter apply there too.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OwnNetwork {
-    /// If it has no network, and the machine gives one.
+    /// If it has no network access and the machine supports it.
     #[default]
     Unconnected,
-    /// If the machine gives one; whoever starts it serves the one port that it reaches ([`Network::through`]).
+    /// If the machine supports it. The spawner serves the only reachable port ([`Network::through`]).
     Served,
-    /// As `Served`, and it is not started otherwise.
+    /// Like `Served`, and it is not started otherwise.
     Required,
-    /// Never: what happens on a machine that gives none.
+    /// Never, as on a machine without support.
     Never,
 }
 
@@ -98,7 +97,7 @@ pub enum OwnNetwork {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Network {
-    /// No IPv4 or IPv6 socket at all.
+    /// No IPv4 or IPv6 sockets.
     #[default]
     Off,
     /// TCP and UDP sockets.
@@ -106,19 +105,19 @@ pub enum Network {
 }
 
 impl Network {
-    /// TCP to these ports only, where the kernel can tell ports apart; no port means all of them.
+    /// TCP to these ports only, if the kernel supports port rules; no port means all ports.
     #[must_use]
     pub fn to_ports(ports: impl IntoIterator<Item = u16>) -> Self {
         Self::On(Ports { connect: ports.into_iter().collect(), ..Ports::default() })
     }
 
-    /// TCP to this port only, where the kernel can tell ports apart, and nothing but TCP.
+    /// TCP to this port only, if the kernel supports port rules; no UDP.
     #[must_use]
     pub fn through(port: u16) -> Self {
         Self::On(Ports { connect: vec![port], no_udp: true, ..Ports::default() })
     }
 
-    /// The one port that is reached.
+    /// The only reachable port.
     fn way_out(&self) -> Option<u16> {
         match self {
             Self::On(Ports { connect, no_udp: true, .. }) if connect.len() == 1 => {
@@ -129,36 +128,36 @@ impl Network {
     }
 }
 
-/// TCP ports, enforced from Landlock ABI 4 on; none is listened on. UDP has no such filter: it is open, and needed to
-/// look names up, or closed.
+/// TCP port rules, enforced from Landlock ABI 4. Listening is not allowed. UDP cannot be filtered by port: it is either
+/// open, as name resolution needs it, or closed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Ports {
     /// Ports that may be connected to; empty means all.
     #[serde(default)]
     pub connect: Vec<u16>,
-    /// Whether there is no UDP at all.
+    /// Disables UDP.
     #[serde(default)]
     pub no_udp: bool,
-    /// Whether it cannot ask which interfaces there are. A browser that finds none but loopback tells pages that it is
-    /// offline; one that cannot ask takes itself to be online.
+    /// Hides the network interfaces. A browser that sees only loopback reports to pages that it is offline; one that
+    /// cannot ask assumes to be online.
     #[serde(default)]
     pub no_interfaces: bool,
 }
 
-/// Limits of the kernel on each process. They bound one process, not the sum of them.
+/// Kernel limits for each process, not for their sum.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Limits {
-    /// Seconds of processor time.
+    /// Processor time in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu_secs: Option<u64>,
-    /// Largest file in bytes.
+    /// Maximum file size in bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file_bytes: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub open_files: Option<u64>,
-    /// Address space in bytes. Off by default: Node and Java reserve far more than they use.
+    /// Address space in bytes. Unlimited by default: Node and Java reserve far more than they use.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_bytes: Option<u64>,
 }
@@ -174,14 +173,14 @@ impl Default for Limits {
     }
 }
 
-/// What happens on a kernel that has no Landlock.
+/// What to do on a kernel without Landlock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WithoutLandlock {
-    /// Nothing is started.
+    /// Start nothing.
     #[default]
     Refuse,
-    /// A person accepted for this host that programs can read and write what HQ's user can.
+    /// Start programs. A person has accepted for this host that they can read and write what HQ's user can.
     Start,
 }
 

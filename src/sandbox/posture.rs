@@ -1,4 +1,4 @@
-//! What the jail really does on this host, found out by trying: the self-test behind `hq doctor sandbox`.
+//! Self-test behind `hq doctor sandbox`: determines by trying how programs are confined on this host.
 
 use std::fs;
 use std::io;
@@ -24,84 +24,82 @@ use super::spawn::{Command, Output, Spawner};
 const TIMEOUT: Duration = Duration::from_secs(20);
 const NOWHERE: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 9));
 
-/// How well programs are confined on this host.
+/// Overall confinement on this host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Overall {
-    /// Files are not kept apart: a program can do what HQ can.
+    /// Files are not isolated: a program can do what HQ can.
     None,
-    /// Contents of files are kept apart; signals, ports or modes of files less finely than they could be.
+    /// File contents are isolated; signals, ports or file modes less precisely than possible.
     Coarse,
-    /// Everything that was tried was refused.
+    /// All attempts were refused.
     Strong,
 }
 
-/// What one line of the report says.
+/// Verdict of a report line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// It is as it should be.
+    /// As required.
     Held,
-    /// It is less exact than on a newer kernel.
+    /// Less precise than on a newer kernel.
     Coarse,
-    /// It is not as it should be.
+    /// Not as required.
     Broken,
-    /// Known and the same on every host.
+    /// A known limitation of every host.
     Limit,
 }
 
-/// One line of the report.
+/// A report line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Line {
-    /// What was tried; none for a remark.
+    /// The attempt; `None` for a remark.
     pub check: Option<Check>,
-    /// How it went.
     pub verdict: Verdict,
-    /// The same for a person.
+    /// Description for people.
     pub text: String,
 }
 
-/// The report.
+/// The report of a self-test.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Posture {
-    /// In one word.
     pub overall: Overall,
     /// The Landlock ABI in use; 0 for none.
     pub landlock_abi: u8,
-    /// Whether programs are started at all.
+    /// Whether programs can be started at all.
     pub starts: bool,
-    /// What was tried, and remarks.
+    /// Attempts and remarks.
     pub lines: Vec<Line>,
 }
 
 #[derive(Clone, Debug)]
 pub struct SelfTest {
-    /// HQ's data folder; the test works in a new folder below it and removes it.
+    /// HQ's data folder. The test works in a new subfolder and removes it.
     pub data: PathBuf,
     /// The master key, if it is a file.
     pub master_key: Option<PathBuf>,
-    /// What a person chose for a host without Landlock.
+    /// The choice for hosts without Landlock.
     pub without_landlock: WithoutLandlock,
-    /// Pretends an older kernel; for tests.
+    /// Simulates an older kernel; for tests.
     pub landlock_ceiling: Option<u8>,
 }
 
-/// A program of the test.
+/// A test program.
 struct Trial<'t> {
     name: &'t str,
     network: Network,
     own_network: OwnNetwork,
-    /// Nothing but its network and the filter of system calls keeps it.
+    /// Confined only by its network and the system call filter.
     is_bare: bool,
 }
 
 impl SelfTest {
-    /// Runs three programs in the jail at once, without network, with it, and with nothing but a network of its own to
-    /// keep it, and reports what they could do. Blocks for some hundredths of a second; not for async code.
+    /// Runs three programs in the jail concurrently: without network, with network, and with only a network of its own
+    /// as confinement. Reports what they could do. Blocks for some hundredths of a second; not for async code.
     pub fn run(&self, spawner: &Spawner) -> Result<Posture, SandboxError> {
         let stage = Stage::set(&self.data).map_err(SandboxError::Posture)?;
         let abi = confine::landlock_abi().min(self.landlock_ceiling.unwrap_or(u8::MAX));
-        // A port where nobody of ours listens: the real one must stay out of reach.
+        // A port without a listener of ours: the actual test port must stay unreachable.
         let other_port = if stage.port == 1 { 2 } else { 1 };
         let network = match confine::PORTS <= abi || spawner.has_own_networks_blocking() {
             true => Network::through(other_port),
@@ -117,7 +115,7 @@ impl SelfTest {
         let bare = Network::to_ports([]);
         let bare =
             Trial { name: "bare", network: bare, own_network: OwnNetwork::Served, is_bare: true };
-        // Somebody waits for this while HQ is set up: all run at once.
+        // A person waits for this during setup, so the programs run concurrently.
         let [off, on, bare] = thread::scope(|scope| {
             [off, on, bare]
                 .map(|trial| scope.spawn(|| self.attempt(spawner, &stage, trial)))
@@ -138,7 +136,7 @@ impl SelfTest {
             }
         };
         lines.extend(off.findings.iter().map(judge));
-        let on = on?.ok(); // ok: one that does not start reaches nothing
+        let on = on?.ok(); // ok: a program that does not start reaches nothing
         lines.extend(on.iter().map(|report| ports(&report.findings)));
         lines.push(signals(abi));
         let found = mechanisms::Found {
@@ -162,7 +160,7 @@ impl SelfTest {
         Ok(Posture { overall: overall(&lines), landlock_abi: abi, starts: true, lines })
     }
 
-    /// What one program says, or why it did not start.
+    /// Returns the report of one program, or why it did not start.
     fn attempt(
         &self,
         spawner: &Spawner,
@@ -205,13 +203,13 @@ impl SelfTest {
     }
 }
 
-/// The props of a test; removed at its end.
+/// Files and sockets of a test; removed on drop.
 struct Stage {
     root: PathBuf,
     tcp: TcpListener,
     udp: UdpSocket,
     port: u16,
-    /// What the program looks for that has nothing but its network to keep it.
+    /// Targets of the program that only its network confines.
     bare: (TcpListener, UdpSocket),
     _unix: Option<UnixListener>,
 }
@@ -232,7 +230,7 @@ impl Stage {
         let tcp = TcpListener::bind("127.0.0.1:0")?;
         let port = tcp.local_addr()?.port();
         let udp = UdpSocket::bind("127.0.0.1:0")?;
-        // The path may be too long for a socket; then nobody listens, and the attempt fails as it should.
+        // The path may be too long for a socket. Then nothing listens, and the attempt fails as required.
         let unix = UnixListener::bind(root.join("s")).ok();
         let bare = (TcpListener::bind("127.0.0.1:0")?, UdpSocket::bind("127.0.0.1:0")?);
         bare.0.set_nonblocking(true)?;
@@ -245,7 +243,7 @@ impl Stage {
         (tcp.local_addr().unwrap_or(NOWHERE), udp.local_addr().unwrap_or(NOWHERE))
     }
 
-    /// Whether anything came of that program.
+    /// Returns `true` if that program reached anything.
     fn was_reached_bare(&self) -> bool {
         let (tcp, udp) = &self.bare;
         tcp.accept().is_ok() || udp.recv(&mut [0]).is_ok()
@@ -303,7 +301,7 @@ fn judge(finding: &Finding) -> Line {
     let verdict = match (finding.check, worked) {
         (Check::WriteOwn, true) => Verdict::Held,
         (Check::WriteOwn, false) => Verdict::Broken,
-        // Needs a mount namespace, which not every machine gives.
+        // Needs a mount namespace, which not every machine supports.
         (Check::ChangeMode | Check::ChangeTimes, true) => Verdict::Coarse,
         (_, true) => Verdict::Broken,
         (_, false) => Verdict::Held,

@@ -1,5 +1,5 @@
-//! The other helper, `hq --probe <attempts>`: runs inside the jail, tries what must not work, and says what did.
-//! It only looks: no key is read further than its first byte, no signal is delivered.
+//! The probe helper, `hq --probe <attempts>`: runs inside the jail, attempts what must fail, and reports what
+//! succeeded. Harmless: reads only the first byte of a key and delivers no signal.
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, Permissions};
@@ -19,43 +19,43 @@ use serde::{Deserialize, Serialize};
 use super::mechanisms::Seen;
 use super::procfs;
 
-/// The argument that makes HQ the probe.
+/// Argument that makes HQ the probe.
 pub const ARGUMENT: &str = "--probe";
 
 const MSG_FASTOPEN: SendFlags = SendFlags::from_bits_retain(0x2000_0000);
 /// `SOCK_DCCP`
 const DCCP: SocketType = SocketType::from_raw(6);
 
-/// What to try. Everything named here is made for the purpose, except for the key and the server.
+/// Targets of the attempts. All are created for the purpose, except for the key and the server.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Attempts {
-    /// The master key.
+    /// Master key file.
     pub key: PathBuf,
     /// HQ's data folder.
     pub data: PathBuf,
     /// A file in another agent's folder.
     pub other: PathBuf,
-    /// A file to make outside of the own folder.
+    /// A file to create outside of the own folder.
     pub outside: PathBuf,
     /// A file outside whose mode, times and attributes to change.
     pub mode: PathBuf,
-    /// A file to write in the own folder; this one must work.
+    /// A file to write in the own folder; this must succeed.
     pub own: PathBuf,
-    /// Somebody who listens.
+    /// A listening TCP socket.
     pub tcp: SocketAddr,
-    /// Somebody who receives.
+    /// A bound UDP socket.
     pub udp: SocketAddr,
     /// A Unix socket outside of the own folder.
     pub unix: PathBuf,
-    /// The server's process.
+    /// Process id of the server.
     pub server: i32,
 }
 
-/// One thing that was tried.
+/// An attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Check {
-    /// Write in the own folder.
+    /// Write to the own folder.
     WriteOwn,
     /// Read the master key.
     ReadKey,
@@ -63,28 +63,28 @@ pub enum Check {
     ListData,
     /// Read another agent's file.
     ReadOther,
-    /// Make a file outside.
+    /// Create a file outside.
     WriteOutside,
-    /// Reach the key through the root folder that `/proc` shows for the server.
+    /// Reach the key through the server's root folder in `/proc`.
     ServerRoot,
-    /// Reach the key through the root folder that `/proc` shows for the program itself.
+    /// Reach the key through the program's own root folder in `/proc`.
     OwnRoot,
     /// Read the server's environment.
     ServerEnvironment,
     ConnectTcp,
-    /// Connect with the first data that is sent, past what looks at connections.
+    /// Connect with TCP Fast Open, which bypasses connection checks.
     FastOpen,
     SendUdp,
-    /// Open another kind of socket that reaches hosts: raw, SCTP, DCCP, MPTCP, of packets.
+    /// Open another kind of network socket: raw, SCTP, DCCP, MPTCP, packet.
     OtherSockets,
-    /// Listen at a port of all addresses.
+    /// Listen on a port of all addresses.
     Listen,
     /// Connect to a Unix socket outside.
     ConnectUnix,
     SignalServer,
-    /// Signal everything at once.
+    /// Signal all processes.
     SignalAll,
-    /// Have capabilities, get new ones, or call the kernel without a filter.
+    /// Have or gain capabilities, or make system calls without a filter.
     KeepRights,
     /// Change the mode of a file outside.
     ChangeMode,
@@ -92,19 +92,18 @@ pub enum Check {
     ChangeTimes,
     /// Write an attribute of a file outside.
     Attributes,
-    /// Be told of what happens in another agent's folder.
+    /// Watch another agent's folder.
     WatchOther,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
-    /// What was tried.
     pub check: Check,
-    /// Why it did not work; none when it did.
+    /// The error; `None` if the attempt succeeded.
     pub refused: Option<String>,
 }
 
-/// All that a probe says.
+/// The output of a probe.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Report {
     pub(super) findings: Vec<Finding>,
@@ -192,7 +191,7 @@ fn other_sockets() -> io::Result<()> {
     Ok(rest.into_iter().fold(first, |found, one| found.or(one)).map(drop)?)
 }
 
-/// Without `bind` the kernel chooses the port, of all addresses. Works when it has.
+/// Without `bind`, the kernel chooses a port on all addresses. Succeeds if it has.
 fn listen() -> io::Result<()> {
     let socket = net::socket(AddressFamily::INET, SocketType::STREAM, None)?;
     net::listen(&socket, 1)?;
@@ -228,12 +227,12 @@ fn signal(pid: i32) -> io::Result<()> {
     Ok(rustix::process::test_kill_process(pid)?)
 }
 
-/// Number -1 stands for every process that may be signalled.
+/// Process id -1 addresses every process that may be signalled.
 fn signal_all() -> io::Result<()> {
     Ok(rustix::process::test_kill_process_group(Pid::INIT)?)
 }
 
-/// Works when some right is left.
+/// Succeeds if some right is left.
 fn rights() -> io::Result<()> {
     let sets = rustix::thread::capabilities(None)?;
     let none = sets.permitted.is_empty() && sets.effective.is_empty();

@@ -1,34 +1,33 @@
-//! What `/proc` says about processes: the few fields that finding and ending a session needs.
+//! Reads `/proc`: the process fields needed to find and end a session.
 
 use std::fs;
 use std::io;
 
-/// One process as `/proc/<pid>/stat` shows it.
+/// A process as shown in `/proc/<pid>/stat`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stat {
-    /// Its number.
     pub pid: i32,
-    /// One letter: running, sleeping, stopped, zombie.
+    /// State letter, such as R, S, T or Z.
     pub state: char,
     pub parent: i32,
-    /// Its process group.
+    /// Process group id.
     pub group: i32,
     pub session: i32,
     pub threads: usize,
-    /// When it was started, in clock ticks since the host was.
+    /// Start time in clock ticks since boot.
     pub started: u64,
 }
 
 impl Stat {
-    /// Whether it has ended and only waits to be collected. The state is that of its first thread: one that ends alone
-    /// leaves a zombie whose other threads work on.
+    /// Returns `true` for a zombie. The state is that of the first thread: if only that has ended, other threads still
+    /// run.
     #[must_use]
     pub fn is_gone(&self) -> bool {
         matches!(self.state, 'Z' | 'X') && self.threads <= 1
     }
 }
 
-/// Reads one process; an error when there is none of this number.
+/// Reads a process. Fails if it does not exist.
 pub fn stat(pid: i32) -> io::Result<Stat> {
     let text = fs::read(format!("/proc/{pid}/stat"))?;
     parse(&text).ok_or_else(|| {
@@ -36,49 +35,48 @@ pub fn stat(pid: i32) -> io::Result<Stat> {
     })
 }
 
-/// All processes of the host that can be seen. Those that end while we look are left out.
+/// All visible processes of the host. Processes that end meanwhile are omitted.
 #[must_use]
 pub fn all() -> Vec<Stat> {
-    numbers().into_iter().filter_map(|pid| stat(pid).ok()).collect() // ok: whoever ended in between is not there
+    numbers().into_iter().filter_map(|pid| stat(pid).ok()).collect() // ok: a process that ended meanwhile is omitted
 }
 
-/// The numbers of all processes. Taken down before any is looked at: new ones come last in `/proc`, and a program that
-/// forks without end would make them faster than they can be read.
+/// The ids of all processes, listed before any is read. New ones come last in `/proc`, and a fork bomb would create
+/// them faster than they can be read.
 #[must_use]
 pub fn numbers() -> Vec<i32> {
     let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
     entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
 }
 
-/// How many threads the host has in all, in one short read; 0 where it does not say.
+/// Number of threads on the host, from one short read; 0 if unknown.
 #[must_use]
 pub fn threads_of_host() -> usize {
     let Ok(text) = fs::read_to_string("/proc/loadavg") else { return 0 };
-    // "0.20 0.18 0.12 1/80 11206": of 80 threads one runs.
+    // "0.20 0.18 0.12 1/80 11206": one of 80 threads is running.
     let all = text.split(' ').nth(3).and_then(|part| part.split('/').nth(1));
     all.and_then(|n| n.parse().ok()).unwrap_or(0)
 }
 
-/// What the marks of a process say.
+/// Result of checking a process for the marks of the jail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Jailed {
-    /// It is in our jail.
+    /// The process is jailed.
     Yes,
-    /// It is not.
+    /// The process is not jailed.
     No,
-    /// It cannot be looked at, for instance because it has ended.
+    /// The process cannot be inspected, for example because it has ended.
     Unknown,
 }
 
-/// Whether this process carries the marks of our jail, and is there.
+/// Returns `true` if the process exists and is jailed.
 #[must_use]
 pub fn is_jailed(pid: i32) -> bool {
     jailed(pid) == Jailed::Yes
 }
 
-/// Whether this process carries the marks of our jail, which it cannot take off: no new privileges, and at least
-/// two filters more than HQ itself has, which may live in a container that filters too. The server's local socket
-/// asks this to keep jailed programs out.
+/// Checks a process for the marks of the jail, which it cannot remove: no new privileges, and at least two more filters
+/// than HQ, which may run in a container with filters. The server's local socket uses this to reject jailed programs.
 #[must_use]
 pub fn jailed(pid: i32) -> Jailed {
     let read = |whose: &str| fs::read_to_string(format!("/proc/{whose}/status"));
@@ -88,7 +86,7 @@ pub fn jailed(pid: i32) -> Jailed {
     if has_marks(&theirs, &ours) { Jailed::Yes } else { Jailed::No }
 }
 
-/// Whether this process itself carries the marks of the jail, whatever filters it began with.
+/// Returns `true` if this process is jailed, whatever filters it started with.
 #[must_use]
 pub fn is_self_jailed() -> bool {
     fs::read_to_string("/proc/self/status").is_ok_and(|status| has_marks(&status, ""))
@@ -105,12 +103,12 @@ fn has_marks(theirs: &str, ours: &str) -> bool {
         && filters(theirs).is_none_or(|n| filters(ours).unwrap_or(0) + 2 <= n)
 }
 
-/// A name for this start of the host: clock ticks mean something only together with it.
+/// The boot id of the host. Clock ticks are meaningful only together with it.
 pub fn boot_id() -> io::Result<String> {
     Ok(fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
 }
 
-/// The name of a program may hold spaces and brackets, so fields are counted from the last bracket.
+/// Program names may contain spaces and brackets, so fields are counted from the last bracket.
 fn parse(text: &[u8]) -> Option<Stat> {
     let open = text.iter().position(|b| *b == b'(')?;
     let close = text.iter().rposition(|b| *b == b')')?;

@@ -1,9 +1,8 @@
-//! System calls that a jailed program does not get. What Landlock cannot judge (it knows files, ports and signals)
-//! is refused here by number and plain arguments; a filter cannot look behind pointers.
+//! System call filters of jailed programs. They refuse by number and plain arguments what Landlock (files, ports,
+//! signals) cannot control. A filter cannot inspect memory behind pointers.
 //!
-//! A filter has one answer, so several are stacked: "not permitted" for what is forbidden, "does not exist" for the two
-//! calls whose arguments are hidden behind a pointer and for which every program has an older form, "not supported" for
-//! attributes of files.
+//! Each filter has a single action, so several are stacked: `EPERM` for forbidden calls, "does not exist" for two calls
+//! whose arguments are behind a pointer and which have an older form, "not supported" for file attributes.
 
 use std::collections::BTreeMap;
 
@@ -20,8 +19,8 @@ const ARCH: TargetArch = TargetArch::x86_64;
 #[cfg(target_arch = "aarch64")]
 const ARCH: TargetArch = TargetArch::aarch64;
 
-/// Calls that no tool of an agent needs: other processes' memory, mounts and namespaces, the kernel's own state,
-/// and interfaces with a history of holes.
+/// Calls that no agent tool needs: memory of other processes, mounts and namespaces, kernel state, and interfaces with
+/// a history of vulnerabilities.
 const REFUSED: &[i64] = &[
     libc::SYS_ptrace,
     libc::SYS_process_vm_readv,
@@ -76,7 +75,7 @@ const REFUSED: &[i64] = &[
     libc::SYS_clock_adjtime,
     libc::SYS_lookup_dcookie,
     libc::SYS_nfsservctl,
-    // Memory, queues and semaphores with a number or a name are shared with all that this user runs.
+    // System V and POSIX IPC objects are shared with all processes of this user.
     libc::SYS_shmget,
     libc::SYS_shmat,
     libc::SYS_shmctl,
@@ -90,16 +89,16 @@ const REFUSED: &[i64] = &[
     libc::SYS_msgctl,
     libc::SYS_mq_open,
     libc::SYS_mq_unlink,
-    // Being told of what happens in folders of others.
+    // Notifications about other users' folders.
     libc::SYS_inotify_init1,
     libc::SYS_inotify_add_watch,
     OPEN_TREE_ATTR,
-    // The session id is how everything that a program started is found again.
+    // The session id is how all descendants of a program are found.
     libc::SYS_setsid,
 ];
 
-/// Calls that note something on a file besides its content, which Landlock does not know. Programs that copy files take
-/// "not supported" for the answer of a disk that has no such notes, and go on.
+/// Calls that change file metadata unknown to Landlock. Programs that copy files treat "not supported" like a file
+/// system without attributes, and continue.
 const NOTES: &[i64] = &[
     libc::SYS_setxattr,
     libc::SYS_lsetxattr,
@@ -123,7 +122,7 @@ const REFUSED_HERE: &[i64] = &[
 #[cfg(target_arch = "aarch64")]
 const REFUSED_HERE: &[i64] = &[];
 
-/// Namespaces, and a child that would be the server's.
+/// New namespaces, and children of the server instead of the caller.
 const CLONE_REFUSED: &[i32] = &[
     libc::CLONE_PARENT,
     libc::CLONE_NEWNS,
@@ -135,17 +134,17 @@ const CLONE_REFUSED: &[i32] = &[
     libc::CLONE_NEWNET,
 ];
 
-/// The second set of numbers of x86-64, for 32-bit pointers, is the same calls with this bit.
+/// Bit of the x32 call numbers of x86-64.
 #[cfg(target_arch = "x86_64")]
 const X32: i64 = 0x4000_0000;
 
-/// The same on every architecture, but not known for all of them yet.
+/// The same number on every architecture, but missing in some libc definitions.
 const FCHMODAT2: i64 = 452;
 const SETXATTRAT: i64 = 463;
 const REMOVEXATTRAT: i64 = 466;
 const OPEN_TREE_ATTR: i64 = 467;
 const FILE_SETATTR: i64 = 469;
-/// The number -1 as the lower half of an argument.
+/// The lower half of -1.
 const MINUS_ONE: u64 = 0xffff_ffff;
 const TIOCSTI: u64 = 0x5412;
 const TIOCLINUX: u64 = 0x541c;
@@ -156,21 +155,21 @@ const F_SETOWN_EX: u64 = 15;
 const F_SETLEASE: u64 = 1024;
 const F_NOTIFY: u64 = 1026;
 const SOCK_TYPE: u64 = 0xf;
-/// Sends data with the first packet to an address: a `connect` that Landlock does not see.
+/// Sends data with the first packet: a `connect` that Landlock does not see.
 const MSG_FASTOPEN: u64 = 0x2000_0000;
-/// Options of TCP sockets that connect later or otherwise (`TCP_FASTOPEN_CONNECT`, `TCP_REPAIR`), or make another kind
-/// of socket of one (`TCP_ULP`).
+/// TCP socket options that connect later or differently (`TCP_FASTOPEN_CONNECT`, `TCP_REPAIR`), or turn the socket into
+/// another kind (`TCP_ULP`).
 const TCP_OPTIONS: [u64; 3] = [30, 19, 31];
 const SET_ID: [u64; 2] = [libc::S_ISUID as u64, libc::S_ISGID as u64];
 
-/// The filters of a policy, in the order in which they are put in force. `own` is this process, the first of its
-/// session and of its process group.
+/// The filters of a policy, in order of installation. `own` is this process, the leader of its session and process
+/// group.
 pub fn filters(policy: &Policy, abi: u8, own: i32) -> Result<Vec<BpfProgram>, BackendError> {
     let mut rules = Rules::default();
     for call in REFUSED.iter().chain(REFUSED_HERE) {
         rules.refuse(*call);
     }
-    // Calls that have a number of their own for 32-bit pointers.
+    // Calls with separate x32 numbers.
     #[cfg(target_arch = "x86_64")]
     for call in 512..548 {
         rules.refuse(call | X32);
@@ -188,7 +187,7 @@ pub fn filters(policy: &Policy, abi: u8, own: i32) -> Result<Vec<BpfProgram>, Ba
     sockets(&mut rules, policy, abi)?;
     let refused = compile(rules.0, libc::EPERM)?;
 
-    // `clone3` and `openat2` keep their flags behind a pointer.
+    // The flags of `clone3` and `openat2` are behind a pointer.
     let mut absent = Rules::default();
     absent.refuse(libc::SYS_clone3);
     absent.refuse(libc::SYS_openat2);
@@ -199,7 +198,7 @@ pub fn filters(policy: &Policy, abi: u8, own: i32) -> Result<Vec<BpfProgram>, Ba
     Ok(vec![refused, compile(absent.0, libc::ENOSYS)?, compile(notes.0, libc::ENOTSUP)?])
 }
 
-/// Calls that reach another process of the same user by its number. Zero means the caller itself.
+/// Calls that affect another process of the same user by id. Zero means the caller.
 fn others(rules: &mut Rules) -> Result<(), BackendError> {
     for call in [
         libc::SYS_prlimit64,
@@ -210,22 +209,22 @@ fn others(rules: &mut Rules) -> Result<(), BackendError> {
     ] {
         rules.refuse_if(call, &[not(0, 0)])?;
     }
-    // First which kind of target (a process; a group or all of a user never), then which one.
+    // First the kind of target (only a process, never a group or user), then the target.
     for (call, process) in [(libc::SYS_setpriority, 0), (libc::SYS_ioprio_set, 1)] {
         rules.refuse_if(call, &[not(0, process)])?;
         rules.refuse_if(call, &[not(1, 0)])?;
     }
-    // Delaying whoever opens a file that can be read by many, and hearing of changes in a folder.
+    // Delaying others who open a shared file, and notifications about a folder.
     for command in [F_SETLEASE, F_NOTIFY] {
         rules.refuse_if(libc::SYS_fcntl, &[is(1, command)])?;
     }
-    // Typing into a terminal that somebody else reads.
+    // Typing into somebody else's terminal.
     rules.refuse_if(libc::SYS_ioctl, &[is(1, TIOCSTI)])?;
     rules.refuse_if(libc::SYS_ioctl, &[is(1, TIOCLINUX)])
 }
 
-/// Never a signal to everything at once; and where Landlock does not keep signals inside the jail, only to the own
-/// process group, whose number every descendant knows.
+/// Never signals all processes. Where Landlock does not confine signals, only the own process group, whose id every
+/// descendant knows.
 fn signals(rules: &mut Rules, abi: u8, own: i32) -> Result<(), BackendError> {
     rules.refuse_if(libc::SYS_kill, &[is(0, MINUS_ONE)])?;
     if confine::SCOPES <= abi {
@@ -242,19 +241,19 @@ fn signals(rules: &mut Rules, abi: u8, own: i32) -> Result<(), BackendError> {
     ] {
         rules.refuse(call);
     }
-    // A file can be told to whom it sends a signal when something happens to it.
+    // A file can be set to send signals to a process.
     for request in [F_SETOWN, F_SETOWN_EX] {
         rules.refuse_if(libc::SYS_fcntl, &[is(1, request)])?;
     }
     for request in [FIOSETOWN, SIOCSPGRP] {
         rules.refuse_if(libc::SYS_ioctl, &[is(1, request)])?;
     }
-    // Some run-time libraries wake their own threads with SIGURG; by default it does nothing to others.
+    // Some runtimes wake their threads with SIGURG, which other processes ignore by default.
     let urgent = u64::from(libc::SIGURG.unsigned_abs());
     rules.refuse_if(libc::SYS_tgkill, &[not(0, own), not(2, urgent)])
 }
 
-/// Before Landlock knew about it, a file could be emptied with no right to write.
+/// Before Landlock handled truncation, a file could be emptied without write permission.
 fn emptied_files(rules: &mut Rules) -> Result<(), BackendError> {
     let empty = u64::from(libc::O_TRUNC.unsigned_abs());
     let access = u64::from(libc::O_ACCMODE.unsigned_abs());
@@ -266,7 +265,7 @@ fn emptied_files(rules: &mut Rules) -> Result<(), BackendError> {
     Ok(())
 }
 
-/// No file that runs with its owner's rights: HQ may run as root, and somebody else could start it outside.
+/// No setuid or setgid files: HQ may run as root, and others could run such a file outside the jail.
 fn set_id_files(rules: &mut Rules) -> Result<(), BackendError> {
     let create = u64::from(libc::O_CREAT.unsigned_abs());
     let unnamed = u64::from((libc::O_TMPFILE & !libc::O_DIRECTORY).unsigned_abs());
@@ -289,7 +288,7 @@ fn set_id_files(rules: &mut Rules) -> Result<(), BackendError> {
     Ok(())
 }
 
-/// A `socketpair` of streams is always allowed: it only reaches what one has started oneself.
+/// A `socketpair` of streams is always allowed, because it only connects own processes.
 fn sockets(rules: &mut Rules, policy: &Policy, abi: u8) -> Result<(), BackendError> {
     let [unix, inet, inet6, netlink] =
         [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK].map(number);
@@ -308,12 +307,12 @@ fn sockets(rules: &mut Rules, policy: &Policy, abi: u8) -> Result<(), BackendErr
         for family in [inet, inet6] {
             of_internet(rules, family, ports.no_udp)?;
         }
-        // Of the kernel's own services only the list of addresses and routes.
+        // Of netlink, only the list of addresses and routes.
         rules.refuse_if(libc::SYS_socket, &[is(0, netlink), not(2, 0)])?;
-        // A socket that listens without `bind` gets a port of all addresses, and Landlock is not asked.
+        // A socket that listens without `bind` gets a port on all addresses without a Landlock check.
         rules.refuse(libc::SYS_accept);
         rules.refuse(libc::SYS_accept4);
-        // Chromium ends without a Unix socket that listens in its profile; that nobody takes connections is enough.
+        // Chromium exits without a listening Unix socket in its profile. Refusing to accept connections is sufficient.
         if !policy.unix_sockets {
             rules.refuse(libc::SYS_listen);
         }
@@ -326,12 +325,12 @@ fn sockets(rules: &mut Rules, policy: &Policy, abi: u8) -> Result<(), BackendErr
     rules.refuse_if(libc::SYS_socket, &none_of)
 }
 
-/// TCP and, if it is wanted, UDP. Landlock's ports are TCP's: other kinds and protocols (SCTP and DCCP, which a type alone
-/// chooses, MPTCP, UDP-Lite, SMC) would go past them.
+/// TCP and optionally UDP. Landlock's port rules cover TCP only: other kinds and protocols (SCTP and DCCP, which a type
+/// alone selects, MPTCP, UDP-Lite, SMC) would bypass them.
 fn of_internet(rules: &mut Rules, family: u64, no_udp: bool) -> Result<(), BackendError> {
     let [tcp, udp] = [libc::IPPROTO_TCP, libc::IPPROTO_UDP].map(number);
     rules.refuse_if(libc::SYS_socket, &[is(0, family), not(2, 0), not(2, tcp), not(2, udp)])?;
-    // Of the sixteen types stream (1) and datagram (2) are left: no higher bit, one of the lower two.
+    // Of sixteen types, only stream (1) and datagram (2) remain: no higher bit, and exactly one of the lower two.
     let [stream, datagram] = [libc::SOCK_STREAM, libc::SOCK_DGRAM].map(number);
     let both = stream | datagram;
     for other in [masked(1, 8, 8), masked(1, 4, 4), masked(1, both, both), masked(1, SOCK_TYPE, 0)]
@@ -345,8 +344,7 @@ fn of_internet(rules: &mut Rules, family: u64, no_udp: bool) -> Result<(), Backe
     Ok(())
 }
 
-/// A pair of datagram sockets does not stay a pair: each can still send to any name, and so could pairs of other
-/// families.
+/// A datagram socket pair can still send to any address, and so could pairs of other families.
 fn pairs(rules: &mut Rules, unix: u64, has_unix: bool) -> Result<(), BackendError> {
     rules.refuse_if(libc::SYS_socketpair, &[not(0, unix)])?;
     if !has_unix {
@@ -357,7 +355,7 @@ fn pairs(rules: &mut Rules, unix: u64, has_unix: bool) -> Result<(), BackendErro
     Ok(())
 }
 
-/// No connection besides that of `connect`.
+/// No connection except through `connect`.
 fn fast_open(rules: &mut Rules) -> Result<(), BackendError> {
     for (call, flags) in [(libc::SYS_sendto, 3), (libc::SYS_sendmsg, 2), (libc::SYS_sendmmsg, 3)] {
         rules.refuse_if(call, &[bits(flags, MSG_FASTOPEN)])?;
@@ -373,7 +371,7 @@ fn number(constant: i32) -> u64 {
     u64::from(constant.unsigned_abs())
 }
 
-/// One test of one argument; a rule is a list of tests that all hold.
+/// A test of one argument. A rule is a conjunction of tests.
 struct Test {
     argument: u8,
     op: SeccompCmpOp,
@@ -396,7 +394,7 @@ fn bits(argument: u8, value: u64) -> Test {
     masked(argument, value, value)
 }
 
-/// Call number to the rules that refuse it; no rule means always.
+/// Rules that refuse a call, by call number. No rule means always.
 #[derive(Default)]
 struct Rules(BTreeMap<i64, Vec<SeccompRule>>);
 
@@ -412,7 +410,7 @@ impl Rules {
             let conditions = tests
                 .iter()
                 .map(|test| {
-                    // All tested arguments are 32 bits wide; what stands above them is noise.
+                    // All tested arguments are 32 bits wide. The upper bits are undefined.
                     SeccompCondition::new(
                         test.argument,
                         SeccompCmpArgLen::Dword,

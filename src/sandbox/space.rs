@@ -1,11 +1,10 @@
-//! What programs put on the disk: looked at while they run, so that none of them fills it for all.
+//! Disk limits of running programs, so that none of them fills the disk.
 //!
-//! The kernel bounds one file, nobody the sum of them. So a thread sees how much room the disk has, and when that
-//! has become noticeably less the folders that a program may write to are looked through. A program is ended when
-//! they hold too much at two looks in a row and more than when it was first looked at: one that tidies up is left
-//! to it. What was seen is remembered from one program to the next, so that many small ones count like a large
-//! one. What is hidden from
-//! the looking (a file that has no name any more, a locked folder) still ends where the disk is nearly full.
+//! The kernel limits single files but not their sum. A thread watches the free space. When it has dropped noticeably,
+//! the writable folders of programs are counted. A program is ended if they exceed the limit in two consecutive counts
+//! and hold more than at the first count, so that a program may clean up. Results carry over from one program to the
+//! next, so that many small ones count like a large one. Space hidden from counting (deleted open files, locked
+//! folders) is limited when the disk is nearly full.
 
 use std::collections::HashMap;
 use std::fs;
@@ -17,34 +16,34 @@ use parking_lot::Mutex;
 
 use super::job::{Job, Shared, StopReason};
 
-/// Less than this is nearly full, in bytes.
+/// Free space below which the disk counts as nearly full, in bytes.
 const NEARLY_FULL: u64 = 512 << 20;
-/// So much less room is a reason to look, in bytes.
+/// Drop of free space that triggers a count, in bytes.
 const STEP: u64 = 64 << 20;
-/// And so many names fewer.
+/// Drop of free inodes that triggers a count.
 const NAMES: u64 = 10_000;
-/// Where too much is held already, less is a reason to look: so many times less.
+/// Divisor of the trigger thresholds while a limit is exceeded.
 const CLOSER: u64 = 16;
-/// Deeper folders are nobody's work: what walks through them later would need as many open files.
+/// Maximum folder depth. Walking deeper trees would need as many open files.
 const DEEPEST: usize = 256;
 
-/// How much the folders of a program may hold together.
+/// Disk limit of a program's folders.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Room {
-    /// In bytes on the disk.
+    /// Bytes allocated on the disk.
     pub bytes: u64,
-    /// In files and folders.
+    /// Number of files and folders.
     pub files: u64,
 }
 
 impl Default for Room {
-    /// What an agent has: 10 GB in 500,000 files.
+    /// The limit of an agent: 10 GB in 500,000 files.
     fn default() -> Self {
         Self { bytes: 10 << 30, files: 500_000 }
     }
 }
 
-/// What folders hold.
+/// The content of folders.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Held {
     bytes: u64,
@@ -53,7 +52,7 @@ struct Held {
 }
 
 impl Held {
-    /// What these hold. Counted no further than to twice of what they may.
+    /// Counts the content of folders, up to about twice the limit.
     fn by(folders: &[PathBuf], most: Room) -> Self {
         let far = Room { bytes: most.bytes.saturating_mul(2), files: most.files.saturating_mul(2) };
         let mut held = Self::default();
@@ -64,9 +63,9 @@ impl Held {
             let Ok(entries) = fs::read_dir(&folder) else { continue };
             for entry in entries.flatten() {
                 held.files += 1;
-                // A link is not followed.
+                // Symlinks are not followed.
                 let Ok(meta) = entry.metadata() else { continue };
-                // A file with several names counts once in all.
+                // A file with several hard links counts once in total.
                 held.bytes += meta.blocks().saturating_mul(512) / meta.nlink().max(1);
                 match meta.is_dir() {
                     true if DEEPEST <= depth => held.is_too_deep = true,
@@ -86,7 +85,7 @@ impl Held {
     }
 }
 
-/// How much room a disk has.
+/// Free space of a disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Disk {
     bytes: u64,
@@ -95,30 +94,30 @@ struct Disk {
 
 impl Disk {
     fn of(folders: &[PathBuf]) -> Option<Self> {
-        // All of them lie in the data folder.
+        // All of them are in the data folder.
         let stat = rustix::fs::statvfs(folders.first()?).ok()?;
         Some(Self { bytes: stat.f_bavail.saturating_mul(stat.f_frsize), names: stat.f_favail })
     }
 }
 
-/// What was seen of the folders of programs that have ended: the first folder says whose they are.
+/// Results of ended programs, by their first folder.
 #[derive(Default)]
 pub(super) struct Past(Mutex<HashMap<PathBuf, (Disk, bool)>>);
 
-/// What is known of the disk of a program.
+/// Disk state of a program.
 pub(super) struct Looks {
     room: Room,
     folders: Vec<PathBuf>,
     begun: Disk,
     last: Disk,
-    /// Whether it was too much at the last look.
+    /// Whether the last count exceeded the limit.
     was_over: bool,
-    /// What the folders held when they were first looked through, or when it was last not too much.
+    /// Content of the folders at the first count, or at the last one within the limit.
     base: Option<Held>,
 }
 
 impl Looks {
-    /// Before a program is started. Nothing is known of a disk that cannot be asked.
+    /// Initial state, before a program is started. `None` if the free space cannot be determined.
     pub(super) fn begin(room: Option<Room>, folders: Vec<PathBuf>, past: &Past) -> Option<Self> {
         let (room, disk) = (room?, Disk::of(&folders)?);
         let whose = folders.first()?.clone();
@@ -130,7 +129,7 @@ impl Looks {
         Some(Self { room, folders, begun: disk, last, was_over, base: None })
     }
 
-    /// Whether it is too much, now that the disk has so much room.
+    /// Returns `true` if the limit is exceeded, given the current free space.
     fn is_over(&mut self, now: Disk, count: impl FnOnce(&Self) -> Held) -> bool {
         if now.bytes < NEARLY_FULL && STEP < self.begun.bytes.saturating_sub(now.bytes) {
             return true;
@@ -157,7 +156,7 @@ impl Looks {
     }
 }
 
-/// Looks at the disk of a program, and ends that if it is too much. Blocking.
+/// Checks the disk usage of a program and ends it if necessary. Blocking.
 pub(super) fn look(job: &Arc<Shared>, past: &Past) {
     let too_much = {
         let mut looks = job.looks.lock();
@@ -222,7 +221,7 @@ mod tests {
         past.0.lock().insert(folders[0].clone(), (more, false));
         let next = Looks::begin(room, folders.clone(), &past).unwrap();
         assert!(!next.was_over && next.last.bytes == more.bytes && next.begun.bytes < more.bytes);
-        // Where it was too much, the next one may be there to tidy up: it is looked at before it is judged.
+        // After an excess, the next program may be there to clean up, so it is counted first.
         past.0.lock().insert(folders[0].clone(), (more, true));
         let mut next = Looks::begin(room, folders.clone(), &past).unwrap();
         assert!(next.was_over && next.last.bytes < more.bytes);

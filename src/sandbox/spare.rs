@@ -1,11 +1,11 @@
-//! The jail helper as it waits. Loading the program, setting its addresses right and making a network of its own take
-//! longer than all that the jail does; so while one program runs, the helper of the next one gets that far and waits.
+//! The jail helper while it waits. Loading the program, relocation and creating a network namespace take longer than
+//! the rest of the jail setup, so a spare helper does this in advance, while other programs run.
 //!
-//! It says over a socket in which network it is (`Place`, one letter), and is told what to run: the length of the
-//! order in four bytes (little-endian), the order, and with the first byte the three descriptors of the program. Where
-//! the order has a way out and the network is its own, it answers with the socket that listens there. It reads one
-//! order, and becomes the program when it is told so by one byte more: it may still be on its way into its control group
-//! ([`super::cgroup`]) while it gives up rights. It ends when the socket is closed.
+//! Protocol over a socket: the helper sends its network (`Place`, one letter). It receives the order's length in four
+//! bytes (little-endian), the order, and with the first byte the program's three descriptors. If the order has an
+//! egress port and the network is its own, it returns the listening socket. One more byte starts the program: until
+//! then, the helper may still be on its way into its control group ([`super::cgroup`]). It ends when the socket is
+//! closed.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -35,20 +35,20 @@ use super::policy::{OwnNetwork, Policy};
 use super::spawn;
 use super::streams::Given;
 
-/// The argument that makes HQ such a helper; the number of the process that started it follows, then perhaps
-/// `SHARES`.
+/// Argument that makes HQ a jail helper. It is followed by the id of the starting process, and optionally by `SHARES`.
 pub const ARGUMENT: &str = "--jail";
-/// The argument that leaves it in the host's network.
+/// Argument that keeps the helper in the host's network.
 const SHARES: &str = "shares-network";
 
-/// A longer order goes to a helper of its own: this much fits into the socket, so giving it never waits.
+/// Orders of up to this size fit into the socket buffer, so sending never blocks. Longer ones get a helper of their
+/// own.
 const MAX_AHEAD: usize = 64 * 1024;
-/// More than a command line, its environment and its policy can have.
+/// Upper limit for command line, environment and policy.
 const MAX_ORDER: usize = 16 << 20;
-/// How long a helper may take for one step.
+/// Time limit of a helper for each step.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What a helper is to become.
+/// The program that a helper becomes.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Order {
     pub(super) policy: Policy,
@@ -58,10 +58,10 @@ pub(super) struct Order {
     pub(super) env: Vec<(OsString, OsString)>,
 }
 
-/// An order as it is sent.
+/// A serialized order.
 pub(super) struct Sealed {
     bytes: Vec<u8>,
-    /// It needs the host's network.
+    /// Needs the host's network.
     pub(super) shares: bool,
     has_way_out: bool,
 }
@@ -78,35 +78,35 @@ impl Order {
 }
 
 impl Sealed {
-    /// Whether a helper that was started ahead gets it.
+    /// Returns `true` if the order may go to a spare helper.
     pub(super) fn is_short(&self) -> bool {
         self.bytes.len() <= MAX_AHEAD
     }
 }
 
-/// A helper that has its order: it is the program from now on.
+/// A helper that received its order and is now the program.
 pub(super) struct Begun {
     pub(super) child: Child,
-    /// Listens in the program's own network, where it looks for its way out.
+    /// Listener of the egress port in the program's own network.
     pub(super) way_out: Option<TcpListener>,
-    /// The control group that it is in.
+    /// Control group of the program.
     pub(super) group: Option<Group>,
 }
 
-/// A helper that waits for its order. Ended when it is dropped.
+/// A helper that waits for its order. Ended on drop.
 pub(super) struct Spare {
     child: Option<Child>,
-    /// Moves it into a control group.
+    /// Thread that moves the helper into a control group.
     moving: Option<JoinHandle<Option<Group>>>,
     socket: UnixStream,
     pid: i32,
-    /// It was told to stay in the host's network.
+    /// Started with the argument to stay in the host's network.
     shares: bool,
     place: Option<Place>,
 }
 
 impl Spare {
-    /// Starts one, which moves into a control group while it gets ready.
+    /// Starts a helper, which moves into a control group while it starts.
     pub(super) fn start(
         program: &Path,
         shares: bool,
@@ -134,12 +134,12 @@ impl Spare {
         self.pid
     }
 
-    /// Whether it was told to stay in the host's network.
+    /// Returns `true` if it was started to stay in the host's network.
     pub(super) fn shares(&self) -> bool {
         self.shares
     }
 
-    /// Waits until it is ready, and says in which network it is.
+    /// Waits until the helper is ready and returns its network.
     pub(super) fn place(&mut self) -> io::Result<Place> {
         if let Some(place) = self.place {
             return Ok(place);
@@ -151,33 +151,33 @@ impl Spare {
         Ok(place)
     }
 
-    /// Gives the order. None when this helper cannot do it: nothing of the order was begun then.
+    /// Sends the order. `None` if this helper cannot run it; nothing of the order was started then.
     pub(super) fn give(mut self, order: &Sealed, given: &Given) -> Option<Begun> {
         if self.has_ended() {
             return None;
         }
-        // ok, here and below: it has ended by now, and another is started
+        // ok, here and below: it has ended, and another one is started
         let place = self.place().ok()?;
         if place == Place::Unusable || (place == Place::Own && order.shares) {
             return None;
         }
         self.send(&order.bytes, given).ok()?;
         let answers = place == Place::Own && order.has_way_out;
-        // Without an answer it has ended, and says itself why.
+        // Without a response, the helper has ended and reports the reason itself.
         let way_out = if answers { self.answer().ok() } else { None };
         let group = self.group();
-        (&self.socket).write_all(&[0]).ok(); // ok: it has ended, and says itself why
+        (&self.socket).write_all(&[0]).ok(); // ok: it has ended and reports the reason itself
         Some(Begun { child: self.child.take()?, way_out, group })
     }
 
-    /// Whether it has ended. It is not collected: its number is no other's while it is being moved.
+    /// Returns `true` if the helper has ended. It is not reaped, so that its id is not reused while it is being moved.
     fn has_ended(&self) -> bool {
         let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
         let wait = |pid| rustix::process::waitid(WaitId::Pid(pid), look);
         Pid::from_raw(self.pid).is_none_or(|pid| !matches!(wait(pid), Ok(None)))
     }
 
-    /// Waits until it has moved.
+    /// Waits until the helper has moved.
     fn group(&mut self) -> Option<Group> {
         self.moving.take()?.join().ok()? // ok: then it has none
     }
@@ -199,7 +199,7 @@ impl Spare {
 impl Drop for Spare {
     fn drop(&mut self) {
         if let Some(child) = &mut self.child {
-            child.kill().ok(); // ok: it has ended by itself
+            child.kill().ok(); // ok: it has ended already
         }
         let group = self.group();
         if let Some(child) = &mut self.child {
@@ -215,11 +215,11 @@ fn move_into(groups: &Arc<Groups>, pid: i32) -> Option<JoinHandle<Option<Group>>
         let placed = groups.place(pid);
         placed.inspect_err(|error| tracing::debug!("no control group for a program: {error}")).ok()
     };
-    // ok: without a thread it has no group
+    // ok: without a thread, it has no group
     thread::Builder::new().name("hq-group".into()).stack_size(spawn::STACK).spawn(place).ok()
 }
 
-/// Sends a few bytes, and these descriptors with the first of them.
+/// Sends bytes, with these descriptors attached to the first of them.
 fn pass<const N: usize>(
     socket: &UnixStream,
     bytes: &[u8],
@@ -234,7 +234,7 @@ fn pass<const N: usize>(
     Ok(())
 }
 
-/// Receives so many bytes, and the descriptors that come with them.
+/// Receives exactly `bytes.len()` bytes and the attached descriptors.
 fn passed<const N: usize>(socket: &UnixStream, bytes: &mut [u8]) -> io::Result<[OwnedFd; N]> {
     let short = || io::Error::from(io::ErrorKind::UnexpectedEof);
     let length = bytes.len();
@@ -252,20 +252,20 @@ fn passed<const N: usize>(socket: &UnixStream, bytes: &mut [u8]) -> io::Result<[
     if got.bytes == length { Ok(descriptors) } else { Err(short()) }
 }
 
-/// Runs the helper with the arguments after [`ARGUMENT`]. Comes back only when nothing could be started.
+/// Runs the helper with the arguments after [`ARGUMENT`]. Returns only if nothing could be started.
 #[must_use]
 pub fn main_jail(mut arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let not_set_up = ExitCode::from(jail::NOT_SET_UP);
     let parent = arguments.next().and_then(|argument| argument.to_str()?.parse::<i32>().ok());
     let shares = arguments.next().is_some_and(|argument| argument == SHARES);
-    // Also one that waits ends with the server. Too late for the signal if that ended before.
-    rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).ok(); // ok: the closed socket ends it, too
+    // A waiting helper also ends with the server. The check covers a server that ended before the signal was set.
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).ok(); // ok: closing the socket ends it too
     let there = rustix::process::getppid().map(|pid| pid.as_raw_pid());
     if parent.is_none() || parent != there {
         return not_set_up;
     }
     let place = if shares { Place::Host } else { own_network::leave() };
-    // ok, here and below: nobody is there to be told; the server has gone, or will not need it.
+    // ok, here and below: nobody is there to receive it; the server has gone or will not need it.
     let Ok(socket) = io::stdin().as_fd().try_clone_to_owned() else { return not_set_up };
     let socket = UnixStream::from(socket);
     if (&socket).write_all(&[place.letter()]).is_err() || place == Place::Unusable {
@@ -284,8 +284,8 @@ pub fn main_jail(mut arguments: impl Iterator<Item = OsString>) -> ExitCode {
     jail::become_program(&order.policy, place == Place::Own, &mut program, complaints, told)
 }
 
-/// A stream of the program. A device is `/dev/null`: the program opens it itself, in a mount that is read-only by then. By
-/// the descriptor that it was given its mode could be changed, if HQ is root.
+/// A stream of the program. For a device, which is `/dev/null`, the program opens it anew in a read-only mount: if HQ
+/// is root, the program could change its mode through an inherited descriptor.
 fn stream(given: OwnedFd) -> Stdio {
     let found = rustix::fs::fstat(&given);
     match found.map(|found| FileType::from_raw_mode(found.st_mode)) {
@@ -294,7 +294,7 @@ fn stream(given: OwnedFd) -> Stdio {
     }
 }
 
-/// Opens the way out of this network and hands it over, where that is asked for.
+/// Opens the egress port of this network and passes its listener on, if requested.
 fn open_way(policy: &Policy, place: Place, socket: &UnixStream) -> Result<(), String> {
     if place != Place::Own {
         return match policy.own_network {

@@ -1,5 +1,5 @@
-//! Starts programs in the jail. One thread does it for the whole life of the server, because the signal that ends
-//! a program when its parent dies follows the thread that started it: a thread of a pool may end at any time.
+//! Starts programs in the jail. A single thread starts all of them for the server's lifetime, because the parent-death
+//! signal is tied to the starting thread, and a pool thread may end at any time.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -37,10 +37,10 @@ use super::watch::Watch;
 /// The program that HQ starts as its helper: itself.
 pub const OWN_PROGRAM: &str = "/proc/self/exe";
 
-/// Stack of the small threads of this module.
+/// Stack size of this module's small threads.
 pub(super) const STACK: usize = 256 * 1024;
 
-/// How long a helper waits for the next program.
+/// How long a spare helper waits for the next program.
 const KEPT_READY: Duration = Duration::from_secs(20);
 
 /// A program to start.
@@ -48,35 +48,32 @@ const KEPT_READY: Duration = Duration::from_secs(20);
 pub struct Command {
     /// A path, or a name that is looked up in the `PATH` of `env`.
     pub program: OsString,
-    /// Its arguments. They can be read by others on the host: no secrets.
+    /// Arguments. Other users of the host can read them: no secrets.
     pub args: Vec<OsString>,
-    /// Its whole environment; nothing is inherited.
+    /// The whole environment; nothing is inherited.
     pub env: Vec<(OsString, OsString)>,
-    /// What it may do.
     pub policy: Policy,
-    /// Where it reads from.
     pub stdin: Input,
-    /// Where it writes to.
     pub stdout: Output,
-    /// Where it complains to; may be the same file as `stdout`.
+    /// May be the same file as `stdout`.
     pub stderr: Output,
-    /// It is ended when its output files together have more bytes than this.
+    /// Output limit in bytes for all output files together. The program is ended when it exceeds the limit.
     pub output_cap: u64,
-    /// It is ended after this time.
+    /// The program is ended after this time.
     pub timeout: Option<Duration>,
-    /// It is ended when its session has more processes than this.
+    /// Process limit of the session. The program is ended when it exceeds the limit.
     pub max_processes: usize,
-    /// It is ended when the folders that it may write to hold more than this; none when nobody looks.
+    /// Disk limit of the writable folders. The program is ended when it exceeds the limit. `None` disables the check.
     pub room: Option<Room>,
-    /// What becomes of processes that it leaves behind.
+    /// What happens to processes that the program leaves behind.
     pub children: Children,
-    /// The folder in which its session is noted as soon as it has one: a hard end of HQ right behind its start
-    /// leaves nothing that the next start does not find.
+    /// Folder in which the session is recorded as soon as it exists, so that the next start of HQ finds it even if HQ
+    /// is killed right after this start.
     pub noted_in: Option<PathBuf>,
 }
 
 impl Command {
-    /// A program with this policy, nothing to read, its output thrown away, no time limit.
+    /// A program with this policy, without input, output or time limit.
     #[must_use]
     pub fn new(program: impl Into<OsString>, policy: Policy) -> Self {
         Self {
@@ -96,7 +93,7 @@ impl Command {
         }
     }
 
-    /// The environment that every program gets: where programs are, and the two folders that are its own.
+    /// The environment of every program: `PATH` and its two own folders.
     #[must_use]
     pub fn base_env(home: &Path, scratch: &Path) -> Vec<(OsString, OsString)> {
         let path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -106,7 +103,7 @@ impl Command {
             ("TMPDIR", scratch.as_os_str()),
             ("LANG", OsStr::new("C.UTF-8")),
             ("HQ_SHELL", OsStr::new("exec")),
-            // A program begins no session of its own, so git tidies up before it ends, not behind it.
+            // Programs start no session of their own, so git runs maintenance before it exits, not in the background.
             ("GIT_CONFIG_COUNT", OsStr::new("2")),
             ("GIT_CONFIG_KEY_0", OsStr::new("gc.autoDetach")),
             ("GIT_CONFIG_VALUE_0", OsStr::new("false")),
@@ -118,53 +115,49 @@ impl Command {
     }
 }
 
-/// Where a program reads from.
+/// Standard input of a program.
 #[derive(Clone, Debug)]
 pub enum Input {
-    /// Nothing to read.
+    /// Empty.
     Nothing,
-    /// These bytes, then the end.
+    /// These bytes, then end of file.
     Bytes(Vec<u8>),
-    /// A pipe, given back with the job.
+    /// A pipe, returned in [`Started`].
     Pipe,
 }
 
-/// Where a program writes to.
+/// Standard output or error of a program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
-    /// Thrown away.
+    /// Discarded.
     Nothing,
-    /// A new file in an existing folder; what was written outlives the program and HQ.
+    /// A new file in an existing folder. Its content outlives the program and HQ.
     File(PathBuf),
-    /// A pipe, given back with the job.
+    /// A pipe, returned in [`Started`].
     Pipe,
 }
 
-/// What becomes of processes that are left when the first one has ended.
+/// What happens to processes that are left when the first one has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Children {
-    /// They are ended with it.
+    /// They are ended too.
     End,
-    /// They go on until the job is stopped, and are counted and limited as before.
+    /// They continue until the job is stopped, under the same limits.
     Keep,
 }
 
-/// A started program and the pipes that were asked for.
+/// A started program with the requested pipes.
 pub struct Started {
-    /// The handle.
     pub job: Job,
-    /// To write to it.
     pub stdin: Option<ChildStdin>,
-    /// To read from it.
     pub stdout: Option<ChildStdout>,
-    /// To read its complaints.
     pub stderr: Option<ChildStderr>,
-    /// Where it looks for its way out, if it has one in a network of its own. Whoever serves it lets it go when nothing
-    /// of the program is left.
+    /// Listener of the egress port in the program's own network, if it has one. The server of this listener drops it
+    /// when no process of the program is left.
     pub way_out: Option<TcpListener>,
 }
 
-/// Starts programs. Clones share one thread; when the last one is dropped, all programs are killed.
+/// Starts programs. Clones share one thread. When the last clone is dropped, all programs are killed.
 #[derive(Clone)]
 pub struct Spawner(Arc<Inner>);
 
@@ -175,16 +168,16 @@ struct Inner {
     helpers: Arc<Helpers>,
 }
 
-/// What is known of the helpers.
+/// State of the helpers.
 #[derive(Default)]
 struct Helpers {
-    /// The number of the one that waits for the next program; 0 is none.
+    /// Process id of the spare helper; 0 if there is none.
     ready: AtomicI32,
-    /// They stay in the host's network: one that left it was of no use.
+    /// Helpers stay in the host's network, because one that left it was unusable.
     share: AtomicBool,
-    /// They stay in HQ's control group.
+    /// Helpers stay in HQ's control group.
     ungrouped: AtomicBool,
-    /// Where their control groups are made; set before the first program is started.
+    /// The parent of the control groups; set before the first program is started.
     groups: OnceLock<Result<Arc<Groups>, Missing>>,
 }
 
@@ -197,7 +190,7 @@ impl Drop for Inner {
 enum Request {
     /// Start a program.
     Start(Box<Command>, oneshot::Sender<Result<Started, SandboxError>>),
-    /// Say whether programs get networks of their own.
+    /// Determine whether programs get networks of their own.
     Look(oneshot::Sender<bool>),
 }
 
@@ -230,34 +223,34 @@ impl Spawner {
         Ok(Self(Arc::new(Inner { program, requests, watch, helpers })))
     }
 
-    /// Starts a program. If the caller goes away before it has started, it is stopped again.
+    /// Starts a program. If the future is dropped before the program has started, the program is stopped again.
     pub async fn spawn(&self, command: Command) -> Result<Started, SandboxError> {
         self.ask(command)?.await.map_err(|_closed| SandboxError::Closed)?
     }
 
-    /// Starts a program from a thread that may block; not for async code.
+    /// Starts a program from a blocking thread. Not for async code.
     pub fn spawn_blocking(&self, command: Command) -> Result<Started, SandboxError> {
         self.ask(command)?.blocking_recv().map_err(|_closed| SandboxError::Closed)?
     }
 
-    /// The helper.
+    /// Path of the helper program.
     #[must_use]
     pub fn program(&self) -> &Path {
         &self.0.program
     }
 
-    /// The number of the helper that was started ahead and waits for the next program.
+    /// Process id of the spare helper.
     #[must_use]
     pub fn helper_ahead(&self) -> Option<i32> {
         Some(self.0.helpers.ready.load(Ordering::Acquire)).filter(|pid| *pid != 0)
     }
 
-    /// Whether this machine gives programs networks of their own, found out by trying.
+    /// Returns `true` if this machine supports separate networks for programs. Determined by trying.
     pub async fn has_own_networks(&self) -> bool {
-        self.look().await.unwrap_or(false) // ok: where nothing is started any more there are none
+        self.look().await.unwrap_or(false) // ok: if nothing can be started any more, there are none
     }
 
-    /// As [`Spawner::has_own_networks`], from a thread that may block; not for async code.
+    /// Like [`Spawner::has_own_networks`], from a blocking thread. Not for async code.
     #[must_use]
     pub fn has_own_networks_blocking(&self) -> bool {
         self.look().blocking_recv().unwrap_or(false) // ok: as above
@@ -265,22 +258,21 @@ impl Spawner {
 
     fn look(&self) -> oneshot::Receiver<bool> {
         let (reply, answer) = oneshot::channel();
-        self.0.requests.send(Request::Look(reply)).ok(); // ok: then the answer is that nobody answers
+        self.0.requests.send(Request::Look(reply)).ok(); // ok: the caller then gets a closed channel
         answer
     }
 
-    /// Behaves as on a machine that gives no namespaces. For tests of the fallback.
+    /// Simulates a machine without network namespaces. For tests of the fallback.
     pub fn share_networks(&self) {
         self.0.helpers.share.store(true, Ordering::Release);
     }
 
-    /// Behaves as on a machine that gives no control groups. For tests of the fallback.
+    /// Simulates a machine without control groups. For tests of the fallback.
     pub fn share_control_group(&self) {
         self.0.helpers.ungrouped.store(true, Ordering::Release);
     }
 
-    /// How much memory the programs may use that have control groups, or why none has one. Known once a program was
-    /// started.
+    /// The memory limit of programs in control groups, or why they have none. Known once a program was started.
     pub(super) fn control_groups(&self) -> Result<Option<MemoryLimit>, Missing> {
         let helpers = &self.0.helpers;
         if helpers.ungrouped.load(Ordering::Acquire) {
@@ -293,13 +285,13 @@ impl Spawner {
         }
     }
 
-    /// All programs of which something still runs.
+    /// All programs with running processes.
     #[must_use]
     pub fn jobs(&self) -> Vec<Job> {
         self.0.watch.jobs()
     }
 
-    /// Stops everything, and waits for it for at most two seconds.
+    /// Stops everything and waits at most two seconds.
     pub async fn shutdown(&self) {
         let jobs = self.jobs();
         for job in &jobs {
@@ -326,8 +318,8 @@ impl Spawner {
     }
 }
 
-/// The starting thread. Whoever has started a program soon starts another: its helper is got ready meanwhile, and
-/// goes again when nobody wants it.
+/// The starting thread. Whoever has started a program is likely to start another soon. A spare helper for it is
+/// prepared meanwhile, and ends if unused.
 fn serve(
     jail_program: &Path,
     watch: &Arc<Watch>,
@@ -357,7 +349,7 @@ fn serve(
             Request::Look(reply) => {
                 spare = spare.or_else(|| helpers.helper(jail_program, shares).ok()); // ok: then it has none
                 let place = spare.as_mut().and_then(|waiting| waiting.place().ok()); // ok: as above
-                reply.send(place == Some(Place::Own)).ok(); // ok: nobody wants to know any more
+                reply.send(place == Some(Place::Own)).ok(); // ok: the caller has gone
                 continue;
             }
         };
@@ -380,7 +372,7 @@ impl Helpers {
         self.groups.get()?.as_ref().ok().filter(|_| !self.ungrouped.load(Ordering::Acquire))
     }
 
-    /// A helper that is ready. Where those that leave the host's network are of no use, none does from then on.
+    /// Starts a helper. If a helper that left the host's network is unusable, no further helper leaves it.
     fn helper(&self, jail_program: &Path, shares: bool) -> io::Result<Spare> {
         let mut spare = Spare::start(jail_program, shares, self.groups())?;
         if spare.place()? != Place::Unusable {
@@ -396,7 +388,7 @@ impl Helpers {
         Ok(spare)
     }
 
-    /// Has a helper begin with this order: the one that waits, or another.
+    /// Gives an order to the spare helper, or to a new one.
     fn begin(
         &self,
         spare: Option<Spare>,
@@ -426,7 +418,7 @@ fn start(
     let mut policy = command.policy;
     policy.parent = Some(process::id());
     let looks = Looks::begin(command.room, policy.writable.clone(), watch.past());
-    // `/dev/stdout` leads through the file's path.
+    // `/dev/stdout` resolves to the file's path.
     for output in [&command.stdout, &command.stderr] {
         if let Output::File(path) = output {
             policy.writable.push(path.clone());
@@ -479,10 +471,10 @@ fn start(
         .stack_size(STACK)
         .spawn(move || wait(&waited, child, children, complaints.as_ref()));
     if let Err(error) = waiting {
-        // The child went with the closure; it is ended by its mark and collected by number.
+        // The closure owned the child. It is ended by its mark and reaped by process id.
         kill::end(&shared.mark, shared.group.as_ref(), kill::PATIENCE);
         if let Some(pid) = Pid::from_raw(id.cast_signed()) {
-            // ok: nothing to do if it cannot be collected
+            // ok: nothing to do if it cannot be reaped
             rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::empty()).ok();
         }
         return Err(SandboxError::Thread(error));
@@ -491,7 +483,7 @@ fn start(
     Ok(Started { job: Job(shared), stdin, stdout, stderr, way_out })
 }
 
-/// Refuses variables that act on the helper while it is not confined yet.
+/// Refuses variables that affect the helper before it is confined.
 fn check_env(env: &[(OsString, OsString)]) -> Result<(), SandboxError> {
     for (name, _) in env {
         let text = name.to_string_lossy();
@@ -502,22 +494,22 @@ fn check_env(env: &[(OsString, OsString)]) -> Result<(), SandboxError> {
     Ok(())
 }
 
-/// Ends a child that nobody could wait for.
+/// Kills a child that nothing waits for.
 fn abandon(mut child: Child, program: &Path, source: io::Error) -> SandboxError {
-    child.kill().ok(); // ok: it has ended by itself
+    child.kill().ok(); // ok: it has ended already
     child.wait().ok(); // ok: as above
     SandboxError::Start { program: program.to_owned(), source }
 }
 
 fn feed(mut pipe: ChildStdin, bytes: Vec<u8>) -> io::Result<()> {
     thread::Builder::new().name("hq-stdin".into()).stack_size(STACK).spawn(move || {
-        pipe.write_all(&bytes).ok(); // ok: the program did not want to read it all
+        pipe.write_all(&bytes).ok(); // ok: the program did not read all input
     })?;
     Ok(())
 }
 
-/// Waits for the first process, ends what it left behind, and tells the end. Until the very end the process is left
-/// uncollected, so that its number, which is the session's, belongs to nobody else.
+/// Waits for the first process, ends the processes it left behind, and reports the end. The process is reaped last, so
+/// that its id, which is also the session id, is not reused.
 fn wait(shared: &Shared, mut child: Child, children: Children, complaints: Option<&File>) {
     if let Some(pid) = Pid::from_raw(shared.mark.session) {
         let look = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
@@ -561,7 +553,7 @@ fn wait(shared: &Shared, mut child: Child, children: Children, complaints: Optio
     });
 }
 
-/// Gives back the space of what was written after the limit, before it was seen.
+/// Truncates what was written beyond the limit before it was noticed.
 fn cut(files: &[File], cap: u64) {
     for file in files {
         let done = file
@@ -573,7 +565,7 @@ fn cut(files: &[File], cap: u64) {
     }
 }
 
-/// What the helper itself said, if it was the helper.
+/// The helper's own error message, if the helper failed.
 fn own_complaint(file: &File) -> Option<String> {
     let mut bytes = [0; 4096];
     let count = file.read_at(&mut bytes, 0).ok()?;

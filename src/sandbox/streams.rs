@@ -1,4 +1,4 @@
-//! What a program reads from and writes to: its ends, and ours.
+//! Standard streams of a program: the program's ends and HQ's ends.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -11,16 +11,15 @@ use super::spawn::{Input, Output};
 
 const NOTHING: &str = "/dev/null";
 
-/// The three streams of a program as it gets them, our ends of those that are pipes, and what is kept of those that
-/// are files.
+/// The program's three streams, HQ's ends of the pipes, and the output files.
 pub(super) struct Streams {
     pub(super) given: Given,
     pub(super) stdin: Option<ChildStdin>,
     pub(super) stdout: Option<ChildStdout>,
     pub(super) stderr: Option<ChildStderr>,
-    /// The output files, each once.
+    /// The output files, without duplicates.
     pub(super) files: Vec<File>,
-    /// Where the helper complains, if that is a file.
+    /// Standard error file with the helper's error messages, if any.
     pub(super) complaints: Option<File>,
 }
 
@@ -32,8 +31,7 @@ pub(super) struct Given {
 }
 
 impl Streams {
-    /// Opens what is asked for. `told` makes an error of what the kernel refuses; a file that cannot be made has an
-    /// error of its own.
+    /// Opens the streams. `told` converts kernel errors; a file that cannot be created has its own error.
     pub(super) fn open(
         stdin: &Input,
         stdout: &Output,
@@ -65,7 +63,7 @@ impl Streams {
     }
 }
 
-/// The program's end of an output, and ours if it is a pipe.
+/// The program's end of an output, and HQ's end if it is a pipe.
 fn end(
     output: &Output,
     file: Option<&File>,
@@ -82,7 +80,7 @@ fn end(
     Ok((nothing.into(), None))
 }
 
-/// The same open file once more.
+/// A second handle of the same open file.
 fn again(output: &Output, file: Option<&File>) -> Result<Option<File>, SandboxError> {
     let (Output::File(path), Some(file)) = (output, file) else { return Ok(None) };
     let clone =
@@ -90,8 +88,8 @@ fn again(output: &Output, file: Option<&File>) -> Result<Option<File>, SandboxEr
     Ok(Some(clone))
 }
 
-/// A file that is new: one that a program has put there, or a link, is never written to. It is read back, measured
-/// and cut through this descriptor alone.
+/// Creates a new file. Files or symlinks placed there by a program are never written to. Reading, measuring and
+/// truncating use this descriptor only.
 fn create(output: &Output) -> Result<Option<File>, SandboxError> {
     let Output::File(path) = output else { return Ok(None) };
     OpenOptions::new()

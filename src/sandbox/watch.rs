@@ -1,4 +1,4 @@
-//! Watches running programs: their time, their output, the number of their processes. Sleeps when there are none.
+//! Watches running programs: time, output, number of processes, disk. Sleeps if there are none.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -16,23 +16,22 @@ use super::space::{self, Past};
 const TICK: Duration = Duration::from_millis(20);
 const TICKS_A_LOOK: u32 = 5;
 const TICKS_A_COUNT: u32 = 25;
-/// How often it is seen how much room the disk has.
+/// Interval of free space checks.
 const SPACE: Duration = Duration::from_millis(200);
-/// As many more threads on the host since the last count are a reason to count at once: a program that forks without
-/// end doubles within milliseconds, and soon leaves no time to anybody who would end it.
+/// Increase of the host's thread count that triggers an immediate count: a fork bomb doubles within milliseconds and
+/// soon leaves no time to end it.
 const SURGE: usize = 100;
-/// Threads cost as much as processes; programs with a thread for each core and connection stay far below.
+/// Threads cost as much as processes. Programs with a thread per core and connection stay far below.
 pub(super) const MAX_THREADS: usize = 4096;
 
-/// The programs that were started and of which something is left.
+/// The started programs with remaining processes.
 #[derive(Default)]
 pub(super) struct Watch {
     state: Mutex<WatchState>,
     woken: Condvar,
-    /// Held while a program is started: from then on until it is among the jobs nobody could tell it from one
-    /// that was left to us.
+    /// Held while a program is started: until it is among the jobs, its processes look like orphans.
     starting: Mutex<()>,
-    /// What was seen of the disk before.
+    /// Disk state of earlier programs.
     past: Past,
 }
 
@@ -48,7 +47,7 @@ impl Watch {
         self.woken.notify_all();
     }
 
-    /// Nothing is collected that may be ours as long as this is held.
+    /// While this is held, no orphans are reaped.
     pub(super) fn starting(&self) -> MutexGuard<'_, ()> {
         self.starting.lock()
     }
@@ -66,13 +65,13 @@ impl Watch {
         self.state.lock().jobs.extract_if(.., |job| job.state.lock().empty).collect()
     }
 
-    /// The watching thread.
+    /// The watcher thread.
     pub(super) fn run(&self) {
         let adopts = adopts();
         let mut tick: u32 = 0;
         let mut usual = usize::MAX;
         loop {
-            // Dropped without the lock: the last holder of a job ends what is left in its control group.
+            // Dropped without the lock: dropping a job's last reference ends what is left in its control group.
             drop(self.take_empty());
             let jobs = {
                 let mut state = self.state.lock();
@@ -99,7 +98,7 @@ impl Watch {
             let due = tick.is_multiple_of(TICKS_A_COUNT) || jobs.is_empty();
             usual = if surge || due { threads } else { usual.min(threads) };
             if surge {
-                // Before anybody is looked at: looking takes time, and each moment makes more of them.
+                // Before counting, which takes time in which more processes are created.
                 jobs.iter().for_each(hold);
                 end_bombs(&jobs);
             }
@@ -115,12 +114,12 @@ impl Watch {
         }
     }
 
-    /// What was seen of the disk before.
+    /// Disk state of earlier programs.
     pub(super) fn past(&self) -> &Past {
         &self.past
     }
 
-    /// The thread that looks at the disk: counting files takes longer than any tick.
+    /// The disk watcher thread: counting files takes longer than a tick.
     pub(super) fn run_space(&self) {
         loop {
             let jobs = {
@@ -139,11 +138,10 @@ impl Watch {
         }
     }
 
-    /// Collects ended processes that were left to us because their parent ended first. Those that we started are
-    /// collected by whoever waits for them: the leaders of a job by its thread, everything else of our own session
-    /// elsewhere.
+    /// Reaps ended processes that were reparented to HQ. Own children are reaped elsewhere: job leaders by their
+    /// threads, other processes of HQ's session by their starters.
     fn reap_orphans(&self) {
-        // ok: whatever is there now is there at the next look, too.
+        // ok: whatever is there now is found at the next tick too.
         let Some(_quiet) = self.starting.try_lock() else { return };
         let leaders: BTreeSet<i32> =
             self.state.lock().jobs.iter().map(|job| job.mark.session).collect();
@@ -156,14 +154,14 @@ impl Watch {
         };
         for orphan in all.iter().filter(left) {
             if let Some(pid) = Pid::from_raw(orphan.pid) {
-                rustix::process::waitpid(Some(pid), WaitOptions::NOHANG).ok(); // ok: collected already
+                rustix::process::waitpid(Some(pid), WaitOptions::NOHANG).ok(); // ok: reaped already
             }
         }
     }
 }
 
-/// Whether processes whose parent has ended become ours, with or without jobs: as process 1 of a
-/// container, or when whoever started HQ made it the one that takes them in.
+/// Returns `true` if orphaned processes are reparented to HQ independently of jobs: HQ is process 1 of a container, or
+/// a subreaper.
 fn adopts() -> bool {
     let chosen = || rustix::process::child_subreaper().is_ok_and(|chosen| chosen.is_some());
     rustix::process::getpid().is_init() || chosen()
@@ -183,14 +181,14 @@ fn check_time_and_output(jobs: &[Arc<Shared>]) {
     }
 }
 
-/// Holds the process group of a program's first process, and with it all that did not move to another.
+/// Stops the process group of a program's first process.
 fn hold(job: &Arc<Shared>) {
     if job.state.lock().end.is_none() {
         kill::hold(&job.mark);
     }
 }
 
-/// Lets a program go on that was held and is none of those that are being ended.
+/// Resumes a stopped program that is not being ended.
 fn release(job: &Arc<Shared>) {
     let state = job.state.lock();
     if state.end.is_none() && state.reason != Some(StopReason::TooManyProcesses) {
@@ -198,11 +196,11 @@ fn release(job: &Arc<Shared>) {
     }
 }
 
-/// Ends the programs that have too many processes, as soon as enough of these were seen alive, and holds those that
-/// moved to groups of their own until that is done. The newest are looked at first.
+/// Ends programs with too many processes as soon as enough living ones were seen, and stops their other process groups
+/// until then. The newest processes are inspected first.
 ///
-/// Whoever is held here is always ended, too: by the time everything has been counted again many of a bomb's processes
-/// are gone, and a program that was held on the strength of the first look would otherwise stay so for good.
+/// Every program that is stopped here is also ended. By the time of another count, many of a bomb's processes are gone,
+/// and a program stopped because of the first count would stay stopped.
 fn end_bombs(jobs: &[Arc<Shared>]) {
     let mut seen: HashMap<i32, Vec<Stat>> = HashMap::new();
     for process in procfs::numbers().into_iter().rev().filter_map(|pid| procfs::stat(pid).ok()) {

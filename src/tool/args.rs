@@ -1,4 +1,4 @@
-//! Reading a call's arguments: lenient in form, strict in names, with errors that say how to mend.
+//! Parses call arguments: lenient in form, strict in names, with errors that tell the model how to correct them.
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -6,12 +6,11 @@ use serde_json::{Map, Value};
 use super::{Aliases, Lease, ToolError};
 use kernel::text;
 
-/// Arguments as a model sent them, as canonical JSON: keys in order, names and kinds as the schema has them. Numbers and
-/// booleans written as text are accepted, other names that models know too; unknown names are refused with the names
-/// there are.
+/// Converts arguments from a model to canonical JSON: sorted keys, with the schema's names and types. Accepts numbers
+/// and booleans written as text, and alternative names. Rejects unknown names and lists the known ones.
 ///
 /// # Errors
-/// What is wrong, for the model.
+/// Describes the problem to the model.
 pub fn canonical(raw: &str, schema: &Value, aliases: Aliases) -> Result<String, ToolError> {
     let raw = if raw.trim().is_empty() { "{}" } else { raw };
     let value: Value = serde_json::from_str(raw).map_err(|e| {
@@ -28,10 +27,10 @@ pub fn canonical(raw: &str, schema: &Value, aliases: Aliases) -> Result<String, 
     Ok(Value::Object(mended(given, schema, aliases)?).to_string())
 }
 
-/// The arguments of a lease as a tool takes them.
+/// Deserializes the arguments of a lease.
 ///
 /// # Errors
-/// What is wrong, for the model.
+/// Describes the problem to the model.
 pub fn leased<A: DeserializeOwned>(lease: &Lease) -> Result<A, ToolError> {
     let mut read = serde_json::Deserializer::from_str(lease.arguments());
     serde_path_to_error::deserialize(&mut read).map_err(|error| {
@@ -43,14 +42,14 @@ pub fn leased<A: DeserializeOwned>(lease: &Lease) -> Result<A, ToolError> {
     })
 }
 
-/// What is wrong, without the line and column of canonical JSON, which nobody wrote.
+/// The error without line and column, which refer to the canonical JSON and mean nothing to the model.
 fn without_place(error: &serde_json::Error) -> String {
     let told = error.to_string();
     let end = format!(" at line {} column {}", error.line(), error.column());
     told.strip_suffix(&end).unwrap_or(&told).to_owned()
 }
 
-/// What stands before the place where the JSON breaks.
+/// The text before the position of a JSON syntax error.
 fn at(raw: &str, line: usize, column: usize) -> String {
     let Some(line) = raw.lines().nth(line.saturating_sub(1)) else { return String::new() };
     let before = text::cut(line, column.saturating_sub(1));
@@ -61,8 +60,7 @@ fn at(raw: &str, line: usize, column: usize) -> String {
     }
 }
 
-/// An object with the names that the schema has and values of the kinds that it asks for, inside of
-/// lists of objects too.
+/// An object with the schema's names and types, also within lists of objects.
 fn mended(
     given: Map<String, Value>,
     schema: &Value,
@@ -116,15 +114,14 @@ fn unknown(name: &str, known: &Map<String, Value>) -> ToolError {
     bad(format!("unknown argument \"{name}\".{hint} Known: {}", names.join(", ")))
 }
 
-/// Turns text into the number or boolean that the schema asks for, where it plainly is one, and a
-/// number into text.
+/// Converts text to the number or boolean that the schema requires, and numbers to text.
 fn coerce(value: &mut Value, property: &Value) {
     let wants = |kind: &str| match property.get("type") {
         Some(Value::String(one)) => one == kind,
         Some(Value::Array(many)) => many.iter().any(|t| t == kind),
         _ => false,
     };
-    // Some models write every number with a point.
+    // Some models write every number with a decimal point.
     if let Value::Number(number) = &*value
         && wants("integer")
         && let Some(whole) = number.as_f64().filter(|n| n.fract() == 0.0 && n.abs() < 1e15)
@@ -154,7 +151,7 @@ fn coerce(value: &mut Value, property: &Value) {
     } else if wants("boolean") {
         text.to_ascii_lowercase().parse::<bool>().ok().map(Value::from)
     } else if wants("array") && of_words {
-        // One word where several may stand.
+        // A single word where a list is expected.
         let list = serde_json::from_str::<Vec<String>>(text);
         Some(Value::from(list.unwrap_or_else(|_| vec![text.to_owned()])))
     } else if wants("array") || wants("object") {
@@ -167,7 +164,7 @@ fn coerce(value: &mut Value, property: &Value) {
     }
 }
 
-/// The names most like a given one, best first.
+/// The names closest to `name`, best first.
 pub fn nearest<'n>(name: &str, names: impl Iterator<Item = &'n str>, count: usize) -> Vec<&'n str> {
     let mut scored: Vec<(usize, &str)> =
         names.map(|n| (text::distance(text::cut(name, 64), n), n)).collect();

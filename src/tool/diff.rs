@@ -1,4 +1,4 @@
-//! A change of a text as a unified diff, for results that a model reads.
+//! Unified diffs, for results that a model reads.
 
 use std::time::Duration;
 
@@ -6,14 +6,14 @@ use similar::{Algorithm, TextDiff};
 
 use kernel::text::cut;
 
-/// How many unchanged lines stand around a change.
+/// Number of context lines around a change.
 const AROUND: usize = 3;
-/// Longer is not thought about: the rest is shown as replaced.
+/// Time limit of the comparison. The remainder is shown as replaced.
 const PATIENCE: Duration = Duration::from_millis(200);
-/// The longest diff that is told, in bytes.
+/// Maximum size of a shown diff, in bytes.
 const MAX_TOLD: usize = 6 * 1024;
 
-/// The unified diff of a file, cut when it is long.
+/// The unified diff of a file, shortened if long.
 #[must_use]
 pub fn unified(path: &str, old: &str, new: &str) -> String {
     let text = whole(path, old, new);
@@ -23,7 +23,7 @@ pub fn unified(path: &str, old: &str, new: &str) -> String {
     format!("{}\n[… {} more bytes of this diff]", cut(&text, MAX_TOLD), text.len() - MAX_TOLD)
 }
 
-/// The same, however long it is.
+/// The unified diff of a file at full length.
 #[must_use]
 pub fn whole(path: &str, old: &str, new: &str) -> String {
     let mut config = TextDiff::configure();

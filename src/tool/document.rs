@@ -1,20 +1,20 @@
-//! Text of documents: PDF, Word, PowerPoint, Excel, OpenDocument, EPUB. The text is untrusted content.
+//! Extracts text from documents: PDF, Word, PowerPoint, Excel, OpenDocument, EPUB. The text is untrusted content.
 
 use extract::{Kind, Limits, Refused};
 
-/// The words of a document.
+/// Text of a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Words {
-    /// What it is: "PDF", or "document".
+    /// Document type: "PDF", or "document".
     pub what: &'static str,
-    /// How many pages, slides or sheets it has, as far as they were counted; 0 where it has none.
+    /// Number of pages, slides or sheets, as far as counted; 0 if there are none.
     pub pages: usize,
-    /// What they say, an empty line between two pages; empty when nothing can be read.
+    /// The text, with an empty line between pages; empty if nothing is readable.
     pub text: String,
 }
 
 impl Words {
-    /// What it is with how many pages it has: "PDF of 3 pages".
+    /// Type and page count: "PDF of 3 pages".
     #[must_use]
     pub fn told(&self) -> String {
         match (self.what, self.pages) {
@@ -24,16 +24,16 @@ impl Words {
     }
 }
 
-/// Whether bytes are a document in whose words somebody can look, but for text itself.
+/// Returns `true` if the data is a document with extractable text. Plain text does not count.
 #[must_use]
 pub fn is_one(data: &[u8]) -> bool {
     Kind::of(data, "").is_document()
 }
 
-/// Reads a document, up to about `most` characters of text. It takes a moment for a large one.
+/// Reads a document, up to about `most` characters of text. Slow for large documents; blocking.
 ///
 /// # Errors
-/// Says why it cannot be read.
+/// Why the document cannot be read.
 pub fn words(data: &[u8], most: usize) -> Result<Words, &'static str> {
     let limits = Limits { chars: most, ..Limits::default() };
     let found = extract::apart(data, "".into(), &limits).map_err(|refused| match refused {

@@ -1,27 +1,26 @@
-//! Replacing text in a text: exactly, or else at the one place that differs only in white space at line
-//! ends. Letters are never taken for others, and what is not matched stays byte for byte.
+//! Text replacement: exact, or else at the only place that differs just in white space at line ends. Letters are never
+//! treated as equal, and unmatched text stays identical.
 
 use super::ToolError;
 use super::text;
 
-/// Longer texts are looked through only exactly, in bytes.
+/// Maximum text size for lenient matching, in bytes.
 const MAX_LENIENT: usize = 2 * 1024 * 1024;
-/// The longest text that edits may come to, in bytes: a small text for each letter of a long one is more
-/// than a machine has.
+/// Maximum size of the edited text, in bytes. Limits expansion, such as replacing each letter with a longer text.
 pub const MAX_TEXT: usize = 10 * 1024 * 1024;
-/// The most edits of one call.
+/// Maximum number of edits per call.
 const MAX_EDITS: usize = 500;
 
-/// One replacement.
+/// A replacement.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Edit {
-    /// What is replaced.
+    /// Text to replace.
     pub old: String,
-    /// By what.
+    /// Replacement text.
     pub new: String,
 }
 
-/// How many places an edit may meet.
+/// How many matches an edit may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Places {
     /// Exactly one.
@@ -30,10 +29,10 @@ pub enum Places {
     All,
 }
 
-/// Makes all edits, one after the other, or none. Answers the new text and how many places changed.
+/// Applies all edits in order, or none. Returns the new text and the number of replaced places.
 ///
 /// # Errors
-/// When an edit finds no place, or too many, or nothing would change.
+/// If an edit matches nowhere or too often, or changes nothing.
 pub fn apply(whole: &str, edits: &[Edit], places: Places) -> Result<(String, usize), ToolError> {
     if MAX_EDITS < edits.len() {
         let text = format!("a call makes at most {MAX_EDITS} edits; make several calls of it");
@@ -104,7 +103,7 @@ fn many_places(now: &str, at: &[usize]) -> ToolError {
     )
 }
 
-/// The one place that is the same but for white space at line ends.
+/// The only place that matches except for white space at line ends.
 fn lenient(now: &str, old: &str) -> Result<(usize, usize), ToolError> {
     let (wanted, _) = without_outer_ends(old);
     if now.len() <= MAX_LENIENT && !wanted.trim().is_empty() {
@@ -135,7 +134,7 @@ fn lenient(now: &str, old: &str) -> Result<(usize, usize), ToolError> {
     Err(ToolError::refused("not_found", format!("oldText does not occur in the file; {hint}")))
 }
 
-/// The text without white space before line ends and without returns; for each byte its place.
+/// The text without carriage returns and white space before line ends, and the source offset of each byte.
 fn without_outer_ends(whole: &str) -> (String, Vec<usize>) {
     let mut plain = String::with_capacity(whole.len());
     let mut places = Vec::with_capacity(whole.len());
@@ -241,7 +240,7 @@ mod tests {
         fn no_text_makes_it_panic(whole in "\\PC*|[ \\t\\r\\n\u{feff}a]*", old in "[ \\t\\r\\n\u{feff}a]*", new in "[\\r\\nb]*") {
             for places in [Places::One, Places::All] {
                 if let Ok((now, _)) = apply(&whole, &edit(&old, &new), places) {
-                    // A mark further on may come to the front when all before it goes.
+                    // A byte order mark may move to the front if all text before it is deleted.
                     prop_assert!(!whole.starts_with(text::MARK) || now.starts_with(text::MARK));
                 }
             }

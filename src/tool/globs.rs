@@ -1,17 +1,17 @@
-//! Patterns of paths as ignore files and people write them: `*.rs`, `docs/**`, `!keep.md`.
+//! Path patterns in the syntax of ignore files: `*.rs`, `docs/**`, `!keep.md`.
 
 use regex::{Regex, RegexBuilder};
 
-/// How many rules of ignore files are heeded.
+/// Maximum number of ignore rules.
 const MAX_RULES: usize = 500;
-/// The largest compiled pattern, in bytes.
+/// Maximum size of a compiled pattern, in bytes.
 const MAX_PATTERN: usize = 1 << 20;
 
-/// A pattern for text, as models write them: a regular expression, or the words themselves. Upper case
-/// counts only when the pattern has any, and never for plain words.
+/// Compiles a text pattern: a regular expression or literal text. A regular expression is case-sensitive only if it
+/// contains upper case; literal text never is.
 ///
 /// # Errors
-/// What is wrong with the expression.
+/// The regex error.
 pub fn words(pattern: &str, is_expression: Expression) -> Result<Regex, String> {
     let (source, blind) = match is_expression {
         Expression::Plain => (regex::escape(pattern), true),
@@ -21,19 +21,19 @@ pub fn words(pattern: &str, is_expression: Expression) -> Result<Regex, String> 
     built.map_err(|error| error.to_string())
 }
 
-/// How a pattern for text is meant.
+/// How a text pattern is interpreted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expression {
-    /// As it stands.
+    /// Literal text.
     Plain,
     /// A regular expression.
     Regular,
 }
 
-/// A pattern of paths: one without a slash fits names in any folder.
+/// Compiles a path pattern. A pattern without a slash matches names in any folder.
 ///
 /// # Errors
-/// What is wrong with it.
+/// The regex error.
 pub fn path(pattern: &str) -> Result<Regex, String> {
     let anchored = pattern.trim_end_matches('/').contains('/');
     let pattern = pattern.trim_start_matches('/').trim_end_matches('/');
@@ -73,7 +73,7 @@ fn expression(pattern: &str) -> String {
     out
 }
 
-/// The rules of all ignore files of a folder.
+/// The rules of all ignore files in a folder.
 #[derive(Debug, Default)]
 pub struct Ignore {
     rules: Vec<Rule>,
@@ -81,7 +81,7 @@ pub struct Ignore {
 
 #[derive(Debug)]
 struct Rule {
-    /// The folder that the file lies in, empty or with a slash at its end.
+    /// Folder of the ignore file: empty, or with a trailing slash.
     base: String,
     pattern: Regex,
     brings_back: bool,
@@ -89,14 +89,13 @@ struct Rule {
 }
 
 impl Ignore {
-    /// Whether a file of this name holds rules.
+    /// Returns `true` if a file of this name is an ignore file.
     #[must_use]
     pub fn is_file(name: &str) -> bool {
         matches!(name, ".gitignore" | ".ignore")
     }
 
-    /// Adds the rules of a file that lies in `folder`; outer folders come first. A line that is no
-    /// pattern says nothing.
+    /// Adds the rules of an ignore file in `folder`. Outer folders come first. Invalid lines are ignored.
     pub fn add(&mut self, folder: &str, content: &str) {
         let base = if folder.is_empty() { String::new() } else { format!("{folder}/") };
         for line in content.lines().map(str::trim_end).filter(|l| !l.is_empty()) {
@@ -114,7 +113,7 @@ impl Ignore {
         }
     }
 
-    /// Whether a file is left out, itself or with a folder above it.
+    /// Returns `true` if the file or one of its parent folders is ignored.
     #[must_use]
     pub fn covers(&self, file: &str) -> bool {
         if self.rules.is_empty() {

@@ -1,16 +1,16 @@
-//! Detects secrets in outgoing data: live ones in any encoding, and strings that look like keys. Keys that are public by
-//! design, such as map keys and signed links, do not count.
+//! Detects secrets in outgoing data: current secrets in any encoding, and strings that look like keys. Keys that are
+//! public by design, such as map keys and signed links, do not count.
 
 use std::collections::BTreeSet;
 
 use crypto::redact::{Redactor, Spot};
 use crypto::shapes;
 
-/// Why a text must not go out; nothing when it may.
+/// The reason why a text must not be sent; `None` if it may.
 #[must_use]
 pub fn of(redactor: &Redactor, text: &str) -> Option<&'static str> {
     let decoded = decoded(text);
-    // Nothing is masked by looking, so nothing counts as masked.
+    // The lookup masks nothing, so it must not count as masking.
     let is_known = |text: &&str| !redactor.hidden(Spot::Elsewhere, text.as_bytes()).is_empty();
     if [text, decoded.as_str()].iter().any(is_known) {
         return Some("it holds a secret of this workspace");
@@ -18,12 +18,12 @@ pub fn of(redactor: &Redactor, text: &str) -> Option<&'static str> {
     shapes::is_key(&decoded).then_some("it holds what looks like a key")
 }
 
-/// A secret in a text of several lines: where, and what it is.
+/// A secret in a multi-line text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Leak {
-    /// The line in which it ends, from 1.
+    /// Line in which the secret ends, from 1.
     pub line: usize,
-    /// Why the text must not go out.
+    /// Why the text must not be sent.
     pub why: &'static str,
 }
 
@@ -32,27 +32,27 @@ pub struct Leak {
 pub fn first(redactor: &Redactor, text: &str) -> Option<Leak> {
     of(redactor, text)?;
     let ends: Vec<usize> = text.match_indices('\n').map(|(at, _)| at).chain([text.len()]).collect();
-    // With each further line a beginning holds no fewer secrets.
+    // Binary search: a longer prefix never contains fewer secrets.
     let at = ends.partition_point(|end| of(redactor, &text[..*end]).is_none());
     let whole = ends.get(at).map_or(text, |end| &text[..*end]);
     of(redactor, whole).map(|why| Leak { line: at + 1, why })
 }
 
-/// The lines of a text in which secrets begin, in order.
+/// Numbers of the lines in which secrets begin, in order.
 #[must_use]
 pub fn lines(redactor: &Redactor, text: &str) -> Vec<usize> {
     let Some(first) = first(redactor, text) else { return Vec::new() };
     let known = redactor.hidden(Spot::Elsewhere, text.as_bytes());
     let known = known.iter().map(|one| one.at.start);
     let starts: BTreeSet<usize> = known.chain(shapes::key_starts(text)).collect();
-    // Each byte is looked at once, however many there are.
+    // Scans each byte once, however many secrets there are.
     let (mut line, mut from, mut all) = (1, 0, BTreeSet::new());
     for start in starts {
         line += text.as_bytes()[from..start].iter().filter(|byte| **byte == b'\n').count();
         from = start;
         all.insert(line);
     }
-    // What percent signs hide has no place of its own in the text.
+    // Percent-encoded secrets have no exact position.
     let coded = text.lines().enumerate().filter(|(_, line)| line.contains('%'));
     all.extend(coded.filter(|(_, line)| of(redactor, line).is_some()).map(|(n, _)| n + 1));
     if all.is_empty() {
@@ -61,27 +61,27 @@ pub fn lines(redactor: &Redactor, text: &str) -> Vec<usize> {
     all.into_iter().collect()
 }
 
-/// The largest file that is looked through, in bytes: a longer one is no text that anybody writes.
+/// Maximum file size to scan, in bytes. Text written by people is shorter.
 const MAX_FILE: usize = 2 << 20;
 
-/// The first secret of a file; none of one that is no text.
+/// The first secret of a file; `None` for binary files.
 #[must_use]
 pub fn in_file(redactor: &Redactor, bytes: &[u8]) -> Option<Leak> {
     first(redactor, text_of(bytes)?)
 }
 
-/// The lines of a file in which secrets begin, in order; none of one that is no text.
+/// Numbers of the lines of a file in which secrets begin, in order; empty for binary files.
 #[must_use]
 pub fn lines_of_file(redactor: &Redactor, bytes: &[u8]) -> Vec<usize> {
     text_of(bytes).map_or_else(Vec::new, |text| lines(redactor, text))
 }
 
 fn text_of(bytes: &[u8]) -> Option<&str> {
-    // ok: what is no text has no lines to look through.
+    // ok: binary content has no lines to scan
     std::str::from_utf8(bytes).ok().filter(|text| text.len() <= MAX_FILE)
 }
 
-/// Without percent signs, so that none hides what they stand for.
+/// Decodes percent-encoding.
 fn decoded(text: &str) -> String {
     let (bytes, mut out, mut at) = (text.as_bytes(), Vec::with_capacity(text.len()), 0);
     while let Some(byte) = bytes.get(at) {

@@ -1,15 +1,9 @@
-//! Kit for agent tools: the four tool traits, their spec, the registry.
+//! Agent tool kit: the four tool traits, their spec, and the registry.
 //!
-//! The trait that a tool implements says how it behaves after a crash, so the kind cannot be wrong:
-//!
-//! | trait | kind | after a crash between start and result |
-//! |---|---|---|
-//! | [`ReadTool`] | pure | run again |
-//! | [`WriteTool`] | workspace | effect and result are one transaction: exactly once |
-//! | [`FileTool`] | file | settled by the hash of the file |
-//! | [`ActTool`] | external | never repeated silently |
-//!
-//! The engine owns transactions; a tool never opens one.
+//! The trait that a tool implements determines what happens after a crash between start and result: a [`ReadTool`]
+//! (pure) runs again; a [`WriteTool`] (workspace) runs exactly once, because effect and result are one transaction; a
+//! [`FileTool`] (file) is settled by the file's hash; an [`ActTool`] (external) is never repeated silently. The engine
+//! owns transactions; a tool never opens one.
 
 #![warn(missing_docs)]
 
@@ -52,36 +46,36 @@ use store::{StoreError, WriteTx};
 pub use lease::Lease;
 pub use registry::{AnyTool, Registry};
 
-/// The most of a result that is kept in its event rather than in a blob, in bytes (16 KiB).
+/// Maximum size of a result stored in its event, in bytes (16 KiB). Longer results are blobs.
 pub const MAX_OUTPUT: usize = 16 * 1024;
 
-/// Other names of a tool's arguments that models know from elsewhere, with the names they stand for.
-/// They are accepted and never shown.
+/// Alternative argument names that models know from other systems, with the names they stand for. Accepted, but not in
+/// the schema.
 pub type Aliases = &'static [(&'static str, &'static str)];
 
-/// What a tool does to the world, for policy and for the page. Records keep it: it only grows at the end.
+/// The effect of a tool, for policy and for display. Stored in records: append only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Effect {
-    /// Looks.
+    /// Reads only.
     Read,
-    /// Adds something to the workspace.
+    /// Adds to the workspace.
     Add,
-    /// Changes something in the workspace.
+    /// Changes the workspace.
     Change,
-    /// Removes something.
+    /// Deletes from the workspace.
     Delete,
     /// Changes the agent's own files.
     File,
     /// Runs a program.
     Exec,
-    /// Reaches outside.
+    /// Has external effects.
     External,
-    /// Steers the run itself.
+    /// Controls the run itself.
     Control,
 }
 
-/// What a tool belongs to.
+/// Tool group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Group {
@@ -91,7 +85,7 @@ pub enum Group {
     Customers,
     /// Pages, skills, files.
     Knowledge,
-    /// Colleagues.
+    /// Other agents.
     Agents,
     /// The run itself.
     Work,
@@ -103,101 +97,101 @@ pub enum Group {
     Web,
 }
 
-/// Where a reading tool finds its facts when its run works on another machine than the primary.
+/// Where a read tool gets its data if the run is not on the primary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Looks {
-    /// On the machine where the run works: its files, its programs, the web.
+    /// On the machine of the run: its files, programs and web access.
     Here,
-    /// On the primary, which has all of the workspace.
+    /// On the primary, which has the whole workspace.
     Home,
-    /// On the primary, or in the rows that the host of the run has while the link is cut. Such a tool reads only replicated
-    /// tables (`src/mirror/replication_policy.rs`) and writes nothing. What it cannot answer from them it refuses; the run
+    /// On the primary, or from the host's replica while the link is down. Such a tool reads only replicated tables
+    /// (`src/mirror/replication_policy.rs`) and writes nothing. It refuses what it cannot answer from them; the run
     /// then waits for the link.
     Copy,
 }
 
-/// What a tool says of itself.
+/// Static description of a tool.
 #[derive(Clone, Copy, Debug)]
 pub struct ToolSpec {
-    /// `noun_verb`, or the name that models know.
+    /// `noun_verb`, or an established name that models know.
     pub name: &'static str,
-    /// What it belongs to.
+    /// Tool group.
     pub group: Group,
-    /// The capability that its agent needs.
+    /// Capability that the agent needs.
     pub needs: Can,
-    /// What it does to the world.
+    /// Effect of the tool.
     pub effect: Effect,
-    /// For the model: one or two short sentences.
+    /// Description for the model: one or two short sentences.
     pub about: &'static str,
 }
 
-/// How a tool ends the run that called it.
+/// How a tool call ends its run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RunEnd {
     /// The work is done.
     Done {
-        /// What was done.
+        /// Summary of the work.
         summary: String,
-        /// What becomes of the task.
+        /// New state of the task.
         task_state: TaskState,
     },
     /// The work cannot be done.
     Failed {
-        /// Why.
+        /// Reason of the failure.
         reason: String,
     },
-    /// The work goes on later.
+    /// The work continues later.
     Snoozed {
-        /// When.
+        /// When to continue.
         until: Timestamp,
-        /// Why.
+        /// Reason for the delay.
         reason: String,
     },
 }
 
-/// A result: what the model reads, and what it does to the run.
+/// The result of a call: text for the model, and its effect on the run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ToolOutput {
-    /// The text for the model; the engine cuts what is too long for its window.
+    /// Text for the model. The engine shortens it to fit the context window.
     pub text: String,
-    /// Whether it is an error that the model should mend.
+    /// Whether this is an error that the model should correct.
     pub is_error: bool,
-    /// Whether, and how, the run ends with this result.
+    /// Ends the run with this result, if set.
     pub end: Option<RunEnd>,
-    /// What the run waits for before this call has a result.
+    /// Makes the run wait before the call has a result, if set.
     pub wait: Option<ToolWait>,
-    /// Tools that the session has from now on.
+    /// Tools to add to the session.
     pub load: Vec<String>,
-    /// Files as the agent knows them from now on: path and SHA-256.
+    /// Files that the agent has now seen: path and SHA-256.
     pub seen: Vec<(String, [u8; 32])>,
-    /// All of which `text` is a part: kept, so that `read` and `search` find the rest.
+    /// The complete result, if `text` is an excerpt. Stored so that `read` and `search` find the rest.
     pub whole: Option<String>,
-    /// A picture for the model to look at.
+    /// An image for the model.
     pub picture: Option<Picture>,
 }
 
 /// What a run waits for before a call has a result.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ToolWait {
-    /// For what.
+    /// The kind of event that the run waits for.
     pub waits_for: WaitFor,
-    /// In one sentence.
+    /// Explanation in one sentence.
     pub detail: String,
-    /// When it ends by itself.
+    /// When the wait times out.
     pub until: Option<Timestamp>,
 }
 
-/// A picture among results.
+/// An image in a result.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Picture {
-    /// Such as `image/png`.
+    /// Media type, such as `image/png`.
     pub media_type: String,
     /// The file's bytes.
     pub data: Vec<u8>,
 }
 
 impl ToolOutput {
-    /// A plain text.
+    /// A text result.
     pub fn text(text: impl Into<String>) -> Self {
         Self {
             text: text.into(),
@@ -211,7 +205,7 @@ impl ToolOutput {
         }
     }
 
-    /// A structured answer as compact JSON.
+    /// A structured result as compact JSON.
     #[must_use]
     pub fn of<T: serde::Serialize>(value: &T) -> Self {
         match serde_json::to_string(value) {
@@ -220,12 +214,12 @@ impl ToolOutput {
         }
     }
 
-    /// An error that the model should mend.
+    /// An error that the model should correct.
     pub fn error(text: impl Into<String>) -> Self {
         Self { is_error: true, ..Self::text(text) }
     }
 
-    /// Lets the run wait before the call has a result; only a workspace tool can.
+    /// Makes the run wait before the call has a result. Only for workspace tools.
     #[must_use]
     pub fn waiting(mut self, wait: ToolWait) -> Self {
         self.wait = Some(wait);
@@ -243,16 +237,16 @@ impl ToolOutput {
 /// Why a tool gave no result.
 #[derive(Debug)]
 pub enum ToolError {
-    /// The tool refuses; the model reads why.
+    /// The tool refused the call. The model reads the message.
     Refused {
-        /// Stable name.
+        /// Stable error code.
         code: &'static str,
         /// What is wrong and what would be right.
         message: String,
     },
-    /// The program itself failed, so that nothing is known of the call.
+    /// HQ failed, so the effect of the call is unknown.
     Failed {
-        /// Stable name.
+        /// Stable error code.
         code: &'static str,
         /// What happened.
         message: String,
@@ -260,15 +254,15 @@ pub enum ToolError {
 }
 
 impl ToolError {
-    /// A refusal.
+    /// Builds a refusal.
     pub fn refused(code: &'static str, message: impl Into<String>) -> Self {
         Self::Refused { code, message: message.into() }
     }
 
-    /// A refusal as the call's result.
+    /// Converts a refusal into the call's result.
     ///
     /// # Errors
-    /// A failure of the program stays an error.
+    /// A failure of HQ stays an error.
     pub fn into_output(self) -> Result<ToolOutput, StoreError> {
         match self {
             Self::Refused { code, message } => {
@@ -279,7 +273,7 @@ impl ToolError {
     }
 }
 
-/// What a rule refuses, the model can mend; when the program fails, nobody may say it was refused.
+/// A rejection by a rule can be corrected by the model. An internal failure must not be reported as a refusal.
 impl<E: Problem> From<E> for ToolError {
     fn from(error: E) -> Self {
         let (code, message) = (error.code(), error.to_string());
@@ -292,20 +286,20 @@ impl<E: Problem> From<E> for ToolError {
     }
 }
 
-/// Where a call happens.
+/// Context of a call.
 #[derive(Clone)]
 pub struct ToolCx {
     /// The workspace.
     pub ws: Ws,
-    /// The agent.
+    /// The calling agent.
     pub agent: AgentId,
-    /// Its run.
+    /// Run of the call.
     pub run: RunId,
-    /// The number of its run.
+    /// Number of the run.
     pub number: u32,
-    /// The number of the call within the run.
+    /// Number of the call within the run.
     pub step: u32,
-    /// Its session.
+    /// Session of the run.
     pub session: SessionId,
     /// The inbox item that the run serves.
     pub item: Option<ItemId>,
@@ -313,50 +307,50 @@ pub struct ToolCx {
     pub task: Option<TaskId>,
     /// The agent's folder.
     pub folder: PathBuf,
-    /// The most that the model sees of one result, in bytes.
+    /// Maximum size of a result shown to the model, in bytes.
     pub max_result: usize,
-    /// The files of the folder as the run has last read or written them: path to SHA-256.
+    /// Files of the folder as last read or written by the run: path to SHA-256.
     pub seen: Arc<BTreeMap<String, [u8; 32]>>,
-    /// What is different for a sub-agent.
+    /// Restrictions of a sub-agent.
     pub child: Option<ChildCx>,
-    /// Set when a person stops the run.
+    /// Cancelled when a person stops the run.
     pub cancel: CancellationToken,
 }
 
 impl ToolCx {
-    /// The path by which `read` and `search` find all of this call's result, in later runs too.
+    /// The path by which `read` and `search` find the complete result of this call, also in later runs.
     #[must_use]
     pub fn result_name(&self) -> String {
         format!("result:{}.{}", self.number, self.step)
     }
 }
 
-/// What is different for a run that is a sub-agent.
+/// Restrictions of a sub-agent's run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChildCx {
-    /// The folder in its agent's, below which alone it writes.
+    /// The only folder that it may write to, relative to the agent's folder.
     pub folder: String,
-    /// Whether it may make sub-agents itself.
+    /// Whether it may start sub-agents.
     pub may_spawn: bool,
     /// Whether it may run programs, if its agent may.
     pub may_exec: bool,
-    /// Whether those may use the network, if its agent's may.
+    /// Whether its programs may use the network, if its agent's may.
     pub may_network: bool,
-    /// For how many minutes it may work.
+    /// Time limit in minutes.
     pub minutes: Option<u32>,
 }
 
-/// A tool without effect.
+/// A tool without side effects.
 pub trait ReadTool: Send + Sync + 'static {
-    /// What it takes.
+    /// Argument type.
     type Args: DeserializeOwned + JsonSchema + Send + 'static;
-    /// What it says of itself.
+    /// Description of the tool.
     const SPEC: ToolSpec;
-    /// Other names of its arguments.
+    /// Alternative argument names.
     const ALIASES: Aliases = &[];
-    /// Where it finds its facts.
+    /// Where the tool gets its data.
     const LOOKS: Looks = Looks::Home;
-    /// Does it.
+    /// Executes the call.
     fn read(
         &self,
         cx: &ToolCx,
@@ -366,15 +360,15 @@ pub trait ReadTool: Send + Sync + 'static {
 
 /// A tool that changes the workspace.
 pub trait WriteTool: Send + Sync + 'static {
-    /// What it takes.
+    /// Argument type.
     type Args: DeserializeOwned + JsonSchema + Send + Sync + 'static;
-    /// What `ready` prepares.
+    /// Result of `ready`.
     type Ready: Default + Send + 'static;
-    /// What it says of itself.
+    /// Description of the tool.
     const SPEC: ToolSpec;
-    /// Other names of its arguments.
+    /// Alternative argument names.
     const ALIASES: Aliases = &[];
-    /// Reads, parses, hashes, writes blobs; may run twice.
+    /// Prepares the change: reads, parses, hashes, writes blobs. May run twice.
     fn ready(
         &self,
         _cx: &ToolCx,
@@ -382,10 +376,10 @@ pub trait WriteTool: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Self::Ready, ToolError>> + Send {
         async { Ok(Self::Ready::default()) }
     }
-    /// The change itself, through the same rules as a page. The engine owns the transaction.
+    /// Makes the change through the same rules as a page. The engine owns the transaction.
     ///
     /// # Errors
-    /// What the rules refuse.
+    /// Rejections by the rules.
     fn commit(
         &self,
         cx: &ToolCx,
@@ -395,37 +389,37 @@ pub trait WriteTool: Send + Sync + 'static {
     ) -> Result<ToolOutput, ToolError>;
 }
 
-/// The change of one file of the agent.
+/// A change of one of the agent's files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileChange {
-    /// The path within the agent's folder, checked and normal.
+    /// Normalized, validated path in the agent's folder.
     pub path: String,
-    /// SHA-256 of the file before; none when it is new.
+    /// SHA-256 of the current file; `None` for a new file.
     pub before: Option<[u8; 32]>,
-    /// The content that it will have; none deletes it.
+    /// New content; `None` deletes the file.
     pub content: Option<Vec<u8>>,
-    /// Whether it is a program.
+    /// Whether the file is executable.
     pub executable: bool,
 }
 
-/// Changes of files of the agent, planned but not made: all of them or none.
+/// Planned file changes, applied all or not at all.
 #[derive(Clone, Debug)]
 pub struct FilePlan {
-    /// The files, each once.
+    /// The changes; each file occurs once.
     pub changes: Vec<FileChange>,
-    /// What the model reads when it is done.
+    /// The result of the call once the changes are applied.
     pub output: ToolOutput,
 }
 
 /// A tool that changes files of the agent.
 pub trait FileTool: Send + Sync + 'static {
-    /// What it takes.
+    /// Argument type.
     type Args: DeserializeOwned + JsonSchema + Send + 'static;
-    /// What it says of itself.
+    /// Description of the tool.
     const SPEC: ToolSpec;
-    /// Other names of its arguments.
+    /// Alternative argument names.
     const ALIASES: Aliases = &[];
-    /// Works out the change; the engine notes the hashes, makes it and notes the result.
+    /// Plans the change. The engine records the hashes, applies the change and records the result.
     fn plan(
         &self,
         cx: &ToolCx,
@@ -433,39 +427,39 @@ pub trait FileTool: Send + Sync + 'static {
     ) -> impl Future<Output = Result<FilePlan, ToolError>> + Send;
 }
 
-/// A place among the calls of a tool that are made at once. It is free again when this is dropped.
+/// A permit that limits concurrent calls of a tool. Released on drop.
 #[derive(Debug, Default)]
 pub struct Slot {
     _permit: Option<OwnedSemaphorePermit>,
-    /// Whether the call had to wait for it.
+    /// Whether the call had to wait.
     pub waited: bool,
 }
 
 impl Slot {
-    /// A place of these, as soon as one is free.
+    /// Waits for a free permit.
     pub async fn of(places: &Arc<Semaphore>) -> Self {
         let free = Arc::clone(places).try_acquire_owned();
         match free {
             Ok(permit) => Self { _permit: Some(permit), waited: false },
-            // ok: nobody closes them, and without them there is no limit.
+            // ok: the semaphore is never closed; if it were, there would be no limit
             Err(_) => Self { _permit: Arc::clone(places).acquire_owned().await.ok(), waited: true },
         }
     }
 }
 
-/// A tool that reaches outside: never repeated silently.
+/// A tool with external effects. Never repeated silently.
 pub trait ActTool: Send + Sync + 'static {
-    /// What it takes.
+    /// Argument type.
     type Args: DeserializeOwned + JsonSchema + Send + 'static;
-    /// What it says of itself.
+    /// Description of the tool.
     const SPEC: ToolSpec;
-    /// Other names of its arguments.
+    /// Alternative argument names.
     const ALIASES: Aliases = &[];
-    /// Waits until the call may begin. Ends soon after `cx.cancel` is set.
+    /// Waits until the call may start. Must return soon after `cx.cancel` is cancelled.
     fn slot(&self, _: &ToolCx) -> impl Future<Output = Result<Slot, ToolError>> + Send {
         std::future::ready(Ok(Slot::default()))
     }
-    /// Does it. Must end soon after `cx.cancel` is set.
+    /// Executes the call. Must return soon after `cx.cancel` is cancelled.
     fn act(
         &self,
         cx: &ToolCx,
@@ -473,5 +467,5 @@ pub trait ActTool: Send + Sync + 'static {
     ) -> impl Future<Output = Result<ToolOutput, ToolError>> + Send;
 }
 
-/// The tools of the program, shared.
+/// Shared registry of all tools.
 pub type Tools = Arc<Registry>;

@@ -1,5 +1,5 @@
-//! Detects masks in text that an agent writes. Agents see values that look like keys only as masks (`ghp_aB…1xY2`). Writing
-//! such a text back would permanently replace the value by its mask.
+//! Detects masked secrets in text that an agent writes. Agents see values that look like keys only as masks
+//! (`ghp_aB…1xY2`). Writing such a text back would permanently replace the value with its mask.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,17 +8,17 @@ use git::files::AgentFiles;
 
 use super::{FilePlan, ToolCx, ToolError, text};
 
-/// Larger files are no text that anybody has read whole, in bytes.
+/// Maximum file size to check, in bytes. No agent has read a larger file as a whole.
 const MAX_READ: u64 = 10 << 20;
-/// The mask that shows nothing of its value, and that Markdown has as a rule across the page.
+/// The mask that shows nothing of its value. In Markdown it is also a horizontal rule.
 const PLAIN: &str = "***";
 
-/// A line that holds the mask of a value in place of the value.
+/// A line that contains a mask in place of its value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Masked {
-    /// Which of the new texts.
+    /// Index of the new text.
     pub text: usize,
-    /// Its line, from 1.
+    /// Line number, from 1.
     pub line: usize,
     /// The mask.
     pub shown: String,
@@ -35,15 +35,15 @@ impl std::fmt::Display for Masked {
     }
 }
 
-/// How each mask of the redactor begins, or what stands in it, also as models like to type it.
+/// Substrings of the redactor's masks, including spellings that models use.
 const IN_MASKS: [&str; 4] = ["[secret:", "…", "...", "***"];
 
-/// Whether a text may hold a mask at all. Most texts do not, and then nothing has to be read or searched for values.
+/// Returns `true` if a text may contain a mask. Most texts do not, which avoids reading and searching for values.
 fn may_hold_mask(text: &str) -> bool {
     IN_MASKS.iter().any(|part| text.contains(part))
 }
 
-/// The first new line of what texts become that holds the mask of a value in what they are.
+/// The first new line that contains the mask of a value that the old texts have in plain.
 #[must_use]
 pub fn written(redactor: &Redactor, before: &[&str], after: &[&str]) -> Option<Masked> {
     if !after.iter().any(|text| may_hold_mask(text)) {
@@ -52,7 +52,7 @@ pub fn written(redactor: &Redactor, before: &[&str], after: &[&str]) -> Option<M
     let mut masks: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
     for text in before {
         for one in redactor.hidden(Spot::Tools, text.as_bytes()) {
-            // ok: a mask that ends inside of a character hides no text.
+            // ok: a mask that ends within a character hides no text
             let value = text.get(one.at).unwrap_or_default();
             masks.entry(one.shown).or_default().insert(value);
         }
@@ -84,10 +84,10 @@ pub fn written(redactor: &Redactor, before: &[&str], after: &[&str]) -> Option<M
     None
 }
 
-/// The plan of a file tool, unless it puts the mask of a value in the place of the value.
+/// The plan of a file tool, unless it replaces a value with its mask.
 ///
 /// # Errors
-/// `masked_value`, with the file and the line.
+/// `masked_value`, with file and line.
 pub(crate) async fn kept_out(cx: &ToolCx, plan: FilePlan) -> Result<FilePlan, ToolError> {
     let contents = plan.changes.iter().filter_map(|change| change.content.as_deref());
     let mut texts = contents.filter_map(|bytes| std::str::from_utf8(bytes).ok());
@@ -104,14 +104,14 @@ pub(crate) async fn kept_out(cx: &ToolCx, plan: FilePlan) -> Result<FilePlan, To
         let mut before = Vec::with_capacity(plan.changes.len());
         for change in plan.changes.iter().filter(|change| change.before.is_some()) {
             let now = files.read_up_to(&change.path, MAX_READ)?;
-            // ok: what is no text is shown without masks.
+            // ok: content that is not text is shown without masks
             before.extend(now.and_then(|now| String::from_utf8(now.bytes).ok()));
         }
         let text = |bytes: &Option<Vec<u8>>| String::from_utf8(bytes.clone()?).ok();
         let after: Vec<(String, &str)> = plan
             .changes
             .iter()
-            // ok: what is no text holds no masks.
+            // ok: content that is not text contains no masks
             .filter_map(|change| Some((text(&change.content)?, change.path.as_str())))
             .collect();
         let before: Vec<&str> = before.iter().map(String::as_str).collect();
@@ -127,7 +127,7 @@ pub(crate) async fn kept_out(cx: &ToolCx, plan: FilePlan) -> Result<FilePlan, To
     app::blocking(checked, early).await.flatten()
 }
 
-/// Says of a text that was not found that it names a value by its mask, where it does.
+/// Extends a "not found" error if the searched text contains a mask.
 #[must_use]
 pub fn explained<'w>(
     redactor: &Redactor,
@@ -154,7 +154,7 @@ pub fn explained<'w>(
     )
 }
 
-/// A mask as it is shown, and as models like to type it.
+/// Spellings of a mask: as displayed, and as models tend to type it.
 fn spellings(shown: &str) -> Vec<String> {
     let mut all = vec![shown.to_owned()];
     if shown.contains('…') {

@@ -1,6 +1,6 @@
-//! Media types detected from the first bytes. File names are ignored.
+//! Detects media types from the first bytes. File names are ignored.
 
-/// The kind of a file that is no text in UTF-8; none for a text.
+/// The media type of binary data; `None` for UTF-8 text.
 #[must_use]
 pub fn kind(bytes: &[u8]) -> Option<&'static str> {
     let begins = |magic: &[u8]| bytes.starts_with(magic);
@@ -22,7 +22,7 @@ pub fn kind(bytes: &[u8]) -> Option<&'static str> {
     Some(known)
 }
 
-/// Whether models take pictures of this kind.
+/// Returns `true` if models accept images of this type.
 #[must_use]
 pub fn is_picture(kind: &str) -> bool {
     kind.starts_with("image/")

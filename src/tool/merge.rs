@@ -1,64 +1,64 @@
 //! Line-based three-way merge of two edits of a text.
 //!
 //! Edits of different lines are combined, also of adjacent lines. If both edits changed the same lines, or inserted at
-//! the same place, the caller gets all three versions; the combined one contains everything of both.
+//! the same place, the caller gets all three versions and a combined text that contains everything of both.
 
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 use similar::{Algorithm, DiffTag, capture_diff_slices};
 
-/// Texts of more lines are not compared: a change of both is a clash of the whole.
+/// Maximum number of lines to compare. In longer texts, any two edits conflict as a whole.
 const MAX_LINES: usize = 3000;
 
-/// What became of two changes of one text.
+/// Result of a merge.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Merged {
-    /// Both stand in it.
+    /// The merged text.
     Clean(String),
-    /// Somebody must choose.
+    /// A conflict that a person must resolve.
     Clash(Clash),
 }
 
-/// Two changes that exclude each other.
+/// A merge conflict.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Clash {
-    /// Where they do.
+    /// The conflicting places.
     pub places: Vec<Place>,
-    /// The text as it is now.
+    /// The current text.
     pub now: String,
-    /// Everything that can be made one, and in those places what the first one wrote.
+    /// The merged text, with the first edit in the conflicting places.
     pub mine: String,
-    /// The same with what the other wrote.
+    /// The merged text, with the second edit in the conflicting places.
     pub theirs: String,
-    /// The same with both, one after the other.
+    /// The merged text, with both edits in the conflicting places, first edit first.
     pub both: String,
 }
 
-/// One place in which two changes exclude each other.
+/// A conflicting place.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Place {
-    /// What the first one wrote there.
+    /// The text of the first edit.
     pub mine: String,
-    /// What the other wrote there.
+    /// The text of the second edit.
     pub theirs: String,
 }
 
-/// Which of two words stays in a place.
+/// The side chosen for a conflicting place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Side {
-    /// What the first one wrote.
+    /// The first edit.
     Mine,
-    /// What the other wrote.
+    /// The second edit.
     Theirs,
 }
 
-/// A mark that some programs put in front of a text.
+/// Byte order mark.
 const MARK: char = '\u{feff}';
 
-/// A text that came through a form, with the ends of lines and the mark at the beginning that the text had from
-/// which it was made. A line that was typed ends as most do there.
+/// Restores the line ends and byte order mark of `base` in a text that was submitted through a form. New lines get the
+/// most frequent line end of `base`.
 #[must_use]
 pub fn dressed(base: &str, typed: &str) -> String {
     let typed = typed.replace("\r\n", "\n");
@@ -77,7 +77,7 @@ pub fn dressed(base: &str, typed: &str) -> String {
     if marked { format!("{MARK}{text}") } else { text }
 }
 
-/// The same where lines end differently: those that stay keep their ends.
+/// The same for mixed line ends: unchanged lines keep theirs.
 fn each_dressed(base: &str, typed: &str, mostly_long: bool) -> String {
     let old: Vec<&str> = base.split('\n').collect();
     let bare = |line: &'_ str| line.strip_suffix('\r').unwrap_or(line).to_owned();
@@ -101,21 +101,21 @@ fn each_dressed(base: &str, typed: &str, mostly_long: bool) -> String {
     text
 }
 
-/// Lines that one of them has put in the place of others.
+/// Replaces a range of lines with another one.
 #[derive(Clone, Debug)]
 struct Edit {
     from: Range<usize>,
     to: Range<usize>,
 }
 
-/// Makes one text of what two people made of `base`.
+/// Merges two edits of `base`.
 #[must_use]
 pub fn lines(base: &str, mine: &str, theirs: &str) -> Merged {
     merged(&taken_apart(base, mine, theirs), theirs)
 }
 
-/// The same with a side chosen for each place in which they exclude each other; nothing when there are more of them
-/// than choices, or fewer.
+/// Merges with a side chosen for each conflicting place. Returns `None` if the number of choices differs from the
+/// number of conflicting places.
 #[must_use]
 pub fn picked(base: &str, mine: &str, theirs: &str, sides: &[Side]) -> Option<String> {
     let pieces = taken_apart(base, mine, theirs);
@@ -144,12 +144,12 @@ fn taken_apart<'a>(base: &'a str, mine: &'a str, theirs: &'a str) -> Vec<Piece<'
     pieces(&base, (&one, &edits(&base, &one)), (&other, &edits(&base, &other)))
 }
 
-/// The lines of a text, each without its end.
+/// The lines of a text, without line ends.
 fn split(text: &str) -> Vec<&str> {
     if text.is_empty() { Vec::new() } else { text.split('\n').collect() }
 }
 
-/// What was done to make one text of another. Lines that were replaced one by one are edits of their own.
+/// The edits between two texts. Lines replaced one for one are separate edits.
 fn edits(base: &[&str], text: &[&str]) -> Vec<Edit> {
     let mut edits = Vec::new();
     for op in capture_diff_slices(Algorithm::Myers, base, text) {
@@ -166,15 +166,15 @@ fn edits(base: &[&str], text: &[&str]) -> Vec<Edit> {
     edits
 }
 
-/// A part of the outcome.
+/// A part of the merge result.
 enum Piece<'a> {
-    /// Lines that nobody disputes.
+    /// Lines without conflict.
     Lines(Vec<&'a str>),
-    /// What both have written in one place.
+    /// A conflicting place.
     Place(Place),
 }
 
-/// Goes through the edits of both in the order of the text.
+/// Walks the edits of both sides in text order.
 fn pieces<'a>(
     base: &[&'a str],
     (one, mine): (&[&'a str], &[Edit]),
@@ -229,7 +229,7 @@ fn pieces<'a>(
     pieces
 }
 
-/// Whether two edits are about the same lines, or put something into the same gap.
+/// Returns `true` if two edits affect the same lines or insert into the same gap.
 fn meet(a: &Edit, b: &Edit) -> bool {
     let (a, b) = (&a.from, &b.from);
     match a.is_empty() && b.is_empty() {
@@ -238,12 +238,12 @@ fn meet(a: &Edit, b: &Edit) -> bool {
     }
 }
 
-/// Whether an edit comes first; what is put in stands in front of what is replaced there.
+/// Returns `true` if `a` comes before `b`. Insertions precede replacements at the same line.
 fn before(a: &Edit, b: &Edit) -> bool {
     (a.from.start, !a.from.is_empty()) < (b.from.start, !b.from.is_empty())
 }
 
-/// What edits make of some lines.
+/// Applies edits to a range of lines.
 fn made<'a>(
     base: &[&'a str],
     edits: &[Edit],
@@ -260,7 +260,7 @@ fn made<'a>(
     lines
 }
 
-/// The outcome in words: one text, or all ways out.
+/// The merged text, or a conflict with all resolutions.
 fn merged(pieces: &[Piece<'_>], now: &str) -> Merged {
     let places: Vec<Place> = pieces
         .iter()
@@ -282,7 +282,7 @@ fn merged(pieces: &[Piece<'_>], now: &str) -> Merged {
     })
 }
 
-/// The text with these words in each place.
+/// Joins the pieces, with the text of `words` in each conflicting place.
 fn joined(pieces: &[Piece<'_>], words: &mut dyn FnMut(&Place) -> Vec<String>) -> String {
     let mut all: Vec<String> = Vec::new();
     for piece in pieces {
@@ -339,11 +339,11 @@ mod tests {
         assert_eq!(both.both, "A\nmine\ntheirs\nc");
         let first = clash("", "mine", "theirs");
         assert_eq!((first.mine.as_str(), first.both.as_str()), ("mine", "mine\ntheirs"));
-        // One took away what the other has changed.
+        // One side deleted what the other changed.
         let gone = clash("a\nb\nc", "a\nc", "a\nB\nc");
         assert_eq!((gone.mine.as_str(), gone.theirs.as_str()), ("a\nc", "a\nB\nc"));
         assert_eq!(gone.both, "a\nB\nc");
-        // Both put something into the same gap.
+        // Both sides inserted into the same gap.
         assert_eq!(clash("a", "a\none", "a\ntwo").both, "a\none\ntwo");
     }
 

@@ -1,5 +1,5 @@
-//! Pictures for models: within the pixel and byte limits of every provider, upright, in a format that all of them read.
-//! A picture that already fits is not re-encoded.
+//! Prepares images for models: within the pixel and byte limits of every provider, upright, in a format that all of
+//! them read. An image that already fits is not re-encoded.
 
 use std::io::Cursor;
 
@@ -12,36 +12,36 @@ use image::{ColorType, ExtendedColorType, ImageDecoder};
 
 use super::media;
 
-/// The media type of a picture that was made smaller.
+/// Media type of a downscaled image.
 pub const SMALLER: &str = "image/jpeg";
-/// The longest side that is sent, in pixels: what providers take beside many others. They look at no more of it.
+/// Maximum side length, in pixels: the providers' limit for requests with many images. Models use no higher resolution.
 const SIDE: u32 = 2_000;
-/// The most bytes that are sent: 5 MB in Base64.
+/// Maximum size in bytes: 5 MB in Base64.
 const MAX_BYTES: usize = 5 * 1024 * 1024 / 4 * 3;
-/// The most pixels that are decoded: what phones take, and far less than what a small file can claim.
+/// Maximum number of pixels to decode: enough for phone photos, and far less than a small file can claim.
 const MAX_PIXELS: u64 = 50_000_000;
-/// The most memory for decoded pixels, in bytes.
+/// Memory limit for decoded pixels, in bytes.
 const MAX_DECODED: u64 = 160 * 1024 * 1024;
-/// How well a smaller picture is written; the first that is small enough counts.
+/// JPEG qualities to try, until the file is small enough.
 const QUALITIES: [u8; 3] = [85, 70, 45];
 
-/// A picture that cannot be shown.
+/// Why an image cannot be shown.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PictureError {
-    /// It has more pixels than are decoded.
+    /// More pixels than the decoding limit: width and height.
     #[error("it has {0} x {1} pixels, which is too much to make it smaller")]
     TooManyPixels(u32, u32),
-    /// It is large and cannot be read.
+    /// Too large to send unchanged, and not decodable.
     #[error("it is damaged or of an unknown kind, and too large to be sent as it is")]
     Unreadable,
 }
 
-/// Whether a picture can be sent as it is, as far as its head tells. What cannot be read and is small is left to the
+/// Returns `true` if an image can be sent unchanged, judged by its header. Small unreadable images are left to the
 /// provider.
 #[must_use]
 pub fn fits(data: &[u8]) -> bool {
     let small = data.len() <= MAX_BYTES;
-    // Some providers read no moving pictures.
+    // Some providers reject animated images.
     let moves = media::kind(data) == Some("image/gif");
     match open(data) {
         Some(decoder) => {
@@ -52,11 +52,11 @@ pub fn fits(data: &[u8]) -> bool {
     }
 }
 
-/// The picture as JPEG, upright, with at most so many pixels and bytes as every provider takes. It takes a second
-/// for a large one.
+/// Converts an image to an upright JPEG within the limits of every provider. Takes about a second for a large image;
+/// blocking.
 ///
 /// # Errors
-/// It claims too many pixels, or cannot be read.
+/// If the image has too many pixels or cannot be read.
 pub fn smaller(data: &[u8]) -> Result<Vec<u8>, PictureError> {
     let mut decoder = open(data).ok_or(PictureError::Unreadable)?;
     let (width, height) = decoder.dimensions();
@@ -67,7 +67,7 @@ pub fn smaller(data: &[u8]) -> Result<Vec<u8>, PictureError> {
     if MAX_PIXELS < pixels || MAX_DECODED < decoder.total_bytes() {
         return Err(PictureError::TooManyPixels(width, height));
     }
-    // ok: what cannot be told counts as upright
+    // ok: an unreadable orientation counts as upright
     let turn = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let color = decoder.color_type();
     let len = usize::try_from(decoder.total_bytes()).map_err(|_| PictureError::Unreadable)?;
@@ -84,7 +84,7 @@ fn size(pixels: u32) -> usize {
     usize::try_from(pixels).unwrap_or(usize::MAX)
 }
 
-/// Width and height with the longer side at most `SIDE`.
+/// Scaled size, with the longer side at most `SIDE`.
 fn target(width: u32, height: u32) -> (usize, usize) {
     let long = u64::from(width.max(height));
     let scaled = |side: u32| match long <= u64::from(SIDE) {
@@ -96,7 +96,7 @@ fn target(width: u32, height: u32) -> (usize, usize) {
 
 fn open(data: &[u8]) -> Option<Box<dyn ImageDecoder + '_>> {
     let from = Cursor::new(data);
-    // ok: what cannot be opened is not known, whatever the reason
+    // ok: any failure to open counts as an unknown format
     let decoder: Box<dyn ImageDecoder + '_> = match media::kind(data)? {
         "image/jpeg" => Box::new(JpegDecoder::new(from).ok()?),
         "image/png" => Box::new(PngDecoder::new(from).ok()?),
@@ -107,7 +107,7 @@ fn open(data: &[u8]) -> Option<Box<dyn ImageDecoder + '_>> {
     Some(decoder)
 }
 
-/// Decoded pixels in whatever form the file has them.
+/// Decoded pixels in the file's own colour type.
 struct Source {
     width: usize,
     height: usize,
@@ -115,7 +115,7 @@ struct Source {
     bytes: Vec<u8>,
 }
 
-/// Which pixels of a line make one of a shorter line, and how much each counts.
+/// Source pixels of one target pixel, with their weights.
 struct Share {
     from: usize,
     weights: Vec<f32>,
@@ -136,7 +136,7 @@ fn shares(source: usize, target: usize) -> Vec<Share> {
 }
 
 impl Source {
-    /// Its pixels on white, as the mean of those that become one.
+    /// Downscales by weighted averaging, blended onto white.
     fn shrunk(&self, width: usize, height: usize) -> Vec<u8> {
         let pixel = usize::from(self.color.bytes_per_pixel());
         let across = shares(self.width, width);
@@ -169,7 +169,7 @@ fn add(sum: &mut [f32; 3], pixel: [f32; 3], weight: f32) {
     }
 }
 
-/// A pixel laid on white.
+/// Blends a pixel onto white.
 fn on_white(color: ColorType, bytes: &[u8]) -> [f32; 3] {
     let slim = |n: usize| f32::from(bytes[n]);
     let wide = |n: usize| f32::from(u16::from_ne_bytes([bytes[2 * n], bytes[2 * n + 1]])) / 257.0;
@@ -182,13 +182,13 @@ fn on_white(color: ColorType, bytes: &[u8]) -> [f32; 3] {
         ColorType::La16 => ([wide(0); 3], wide(1)),
         ColorType::Rgb16 => ([wide(0), wide(1), wide(2)], 255.0),
         ColorType::Rgba16 => ([wide(0), wide(1), wide(2)], wide(3)),
-        // No file that is opened here has other pixels.
+        // The supported formats decode to no other colour type.
         _ => ([255.0; 3], 255.0),
     };
     rgb.map(|value| 255.0 - (255.0 - value) * alpha / 255.0)
 }
 
-/// Pixels of three bytes each.
+/// An image with three bytes per pixel.
 struct Raster {
     width: usize,
     height: usize,
@@ -196,7 +196,7 @@ struct Raster {
 }
 
 impl Raster {
-    /// Turned as its camera says it was held.
+    /// Applies the EXIF orientation.
     fn upright(self, turn: Orientation) -> Self {
         let Self { width: w, height: h, rgb } = self;
         let turns = matches!(
@@ -207,7 +207,7 @@ impl Raster {
                 | Orientation::Rotate270FlipH
         );
         let (width, height) = if turns { (h, w) } else { (w, h) };
-        // Where the pixel at this place comes from.
+        // The source position of a target pixel.
         let from = |x: usize, y: usize| match turn {
             Orientation::NoTransforms => (x, y),
             Orientation::Rotate90 => (y, h - 1 - x),
@@ -232,7 +232,7 @@ impl Raster {
         Self { width, height, rgb: turned }
     }
 
-    /// As a file.
+    /// Encodes as JPEG.
     fn written(&self) -> Result<Vec<u8>, PictureError> {
         let side = |pixels: usize| u32::try_from(pixels).map_err(|_| PictureError::Unreadable);
         let (width, height) = (side(self.width)?, side(self.height)?);
@@ -273,7 +273,7 @@ mod tests {
         out
     }
 
-    /// The same with a word of the camera on how it was held.
+    /// The same with an EXIF orientation.
     fn held(jpeg: &[u8], turn: u8) -> Vec<u8> {
         let mut exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0".to_vec();
         exif.extend([turn, 0, 0, 0, 0, 0, 0]);
@@ -292,7 +292,7 @@ mod tests {
         (width, height, rgb)
     }
 
-    /// Whether a pixel is red; else it is blue.
+    /// Returns `true` if a pixel is red; else it is blue.
     fn is_red((width, _, rgb): &(u32, u32, Vec<u8>), x: u32, y: u32) -> bool {
         let at = ((y * width + x) * 3) as usize;
         rgb[at] > 200 && rgb[at + 2] < 60

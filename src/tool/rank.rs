@@ -1,21 +1,21 @@
 //! Ranks passages for a query by term frequency, rarity among all passages, and age. Keeps no state between queries.
 
-/// A passage that is older by so many days counts half.
+/// Age in days at which a passage has half its weight.
 const HALF_LIFE: f64 = 30.0;
-/// However old it is, so much of its weight stays.
+/// Minimum weight, regardless of age.
 const LEAST_WEIGHT: f64 = 0.3;
-/// How soon more of the same word counts less.
+/// BM25 term frequency saturation.
 const SATURATION: f64 = 1.2;
-/// How much the length of a passage counts.
+/// BM25 length normalization.
 const LENGTH: f64 = 0.75;
-/// The words of a question in a row count so much more.
+/// Score factor if the query's words are adjacent.
 const IN_A_ROW: f64 = 1.5;
-/// The most words of a question that count.
+/// Maximum number of query words.
 const MOST_WORDS: usize = 16;
-/// A word of so many letters finds longer ones that begin with it.
+/// Minimum length of a word that also matches longer words by prefix.
 const STEM: usize = 4;
 
-/// What is looked for.
+/// A parsed query.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Query {
     words: Vec<String>,
@@ -23,7 +23,7 @@ pub struct Query {
 }
 
 impl Query {
-    /// Reads a question; nothing when it has no word.
+    /// Parses a query; `None` if it has no words.
     #[must_use]
     pub fn of(text: &str) -> Option<Self> {
         let whole = text.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
@@ -36,24 +36,24 @@ impl Query {
         (!words.is_empty()).then_some(Self { words, whole })
     }
 
-    /// What was asked, in lower case.
+    /// The query in lower case.
     #[must_use]
     pub fn text(&self) -> &str {
         &self.whole
     }
 
-    /// Where in a text its first word stands, in bytes.
+    /// Byte offset of the first query word in a text.
     #[must_use]
     pub fn first_in(&self, text: &str) -> Option<usize> {
         let lower = text.to_lowercase();
-        // Lower case may have other lengths: then the beginning is as good as any place.
+        // Lower-casing may change the length. Offset 0 is then good enough.
         let same = lower.len() == text.len();
         let at = self.words.iter().filter_map(|word| lower.find(word.as_str())).min()?;
         Some(if same && text.is_char_boundary(at) { at } else { 0 })
     }
 }
 
-/// The words of a text in lower case; writing without spaces is taken in pairs of characters.
+/// The words of a lower-case text. Scripts without spaces are split into pairs of characters.
 fn words_of(lower: &str) -> Vec<String> {
     let mut words = Vec::new();
     for run in lower.split(|c: char| !c.is_alphanumeric()).filter(|run| !run.is_empty()) {
@@ -70,7 +70,7 @@ fn words_of(lower: &str) -> Vec<String> {
     words
 }
 
-/// Whether a character belongs to a script that is written without spaces.
+/// Returns `true` for characters of scripts written without spaces.
 fn is_dense(c: char) -> bool {
     matches!(c, '\u{2E80}'..='\u{9FFF}' | '\u{AC00}'..='\u{D7AF}' | '\u{F900}'..='\u{FAFF}' | '\u{0E00}'..='\u{0E7F}')
 }
@@ -82,26 +82,26 @@ struct Seen {
     in_a_row: bool,
 }
 
-/// Passages that were looked at.
+/// Collected passages.
 pub struct Ranking {
     query: Query,
     seen: Vec<Seen>,
-    /// In how many passages each word stands.
+    /// Per word: the number of passages that contain it.
     found_in: Vec<u32>,
     all: u32,
     length: u64,
 }
 
 impl Ranking {
-    /// Nothing was looked at yet.
+    /// An empty ranking.
     #[must_use]
     pub fn new(query: Query) -> Self {
         let found_in = vec![0; query.words.len()];
         Self { query, seen: Vec::new(), found_in, all: 0, length: 0 }
     }
 
-    /// Looks at a passage that is so many days old; without an age it never counts less. Answers its
-    /// number if it has any of the words.
+    /// Adds a passage with its age in days; without an age, its weight is full. Returns its number if it contains any
+    /// query word.
     pub fn look(&mut self, text: &str, days: Option<i64>) -> Option<usize> {
         let lower = text.to_lowercase();
         let words = words_of(&lower);
@@ -126,7 +126,7 @@ impl Ranking {
         Some(self.seen.len() - 1)
     }
 
-    /// The numbers of the best passages with their scores, of which the best is 1.
+    /// The numbers of the best passages, with scores relative to the best one, which has 1.
     #[must_use]
     pub fn best(&self, most: usize) -> Vec<(usize, f64)> {
         let mut all: Vec<(usize, f64)> =

@@ -1,4 +1,4 @@
-//! The registry: name to tool, kept by kind so that the engine matches on the kind.
+//! Tool registry: maps names to tools, stored by kind so that the engine can match on the kind.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -17,35 +17,35 @@ use store::WriteTx;
 
 type Boxed<'a, T> = Pin<Box<dyn Future<Output = Result<T, ToolError>> + Send + 'a>>;
 
-/// The change of a workspace tool, ready to run inside the engine's transaction.
+/// The change of a workspace tool, to be run in the engine's transaction.
 pub type Commit =
     Box<dyn FnOnce(&ToolCx, &mut WriteTx<'_>) -> Result<ToolOutput, ToolError> + Send>;
 
-/// A [`ReadTool`] without its types.
+/// A type-erased [`ReadTool`].
 pub trait DynRead: Send + Sync {
-    /// Where it finds its facts.
+    /// Where the tool gets its data.
     fn looks(&self) -> Looks;
-    /// Does it with the arguments of the lease.
+    /// Executes the call with the lease's arguments.
     fn read<'a>(&'a self, cx: &'a ToolCx, lease: Lease) -> Boxed<'a, ToolOutput>;
 }
 
-/// A [`WriteTool`] without its types.
+/// A type-erased [`WriteTool`].
 pub trait DynWrite: Send + Sync {
-    /// Prepares with the arguments of the lease, and gives the change.
+    /// Prepares the change with the lease's arguments.
     fn ready<'a>(&'a self, cx: &'a ToolCx, lease: Lease) -> Boxed<'a, Commit>;
 }
 
-/// A [`FileTool`] without its types.
+/// A type-erased [`FileTool`].
 pub trait DynFile: Send + Sync {
-    /// Plans the change with the arguments of the lease.
+    /// Plans the change with the lease's arguments.
     fn plan<'a>(&'a self, cx: &'a ToolCx, lease: Lease) -> Boxed<'a, FilePlan>;
 }
 
-/// An [`ActTool`] without its types.
+/// A type-erased [`ActTool`].
 pub trait DynAct: Send + Sync {
-    /// Waits until the call may begin.
+    /// Waits until the call may start.
     fn slot<'a>(&'a self, cx: &'a ToolCx) -> Boxed<'a, Slot>;
-    /// Does it with the arguments of the lease.
+    /// Executes the call with the lease's arguments.
     fn act<'a>(&'a self, cx: &'a ToolCx, lease: Lease) -> Boxed<'a, ToolOutput>;
 }
 
@@ -95,35 +95,35 @@ impl<T: ActTool> DynAct for Adapter<T> {
 
 /// A tool of one of the four kinds.
 pub enum AnyTool {
-    /// Pure.
+    /// Pure tool.
     Read(Box<dyn DynRead>),
-    /// Workspace.
+    /// Workspace tool.
     Write(Box<dyn DynWrite>),
-    /// File.
+    /// File tool.
     File(Box<dyn DynFile>),
-    /// External.
+    /// External tool.
     Act(Box<dyn DynAct>),
 }
 
 /// A registered tool.
 pub struct Entry {
-    /// What it says of itself.
+    /// Description of the tool.
     pub spec: ToolSpec,
-    /// The JSON schema of its arguments.
+    /// JSON schema of the arguments.
     pub schema: Value,
-    /// Other names of its arguments.
+    /// Alternative argument names.
     pub aliases: Aliases,
-    /// SHA-256 of its words, its effect and the schema: of all that it says of itself.
+    /// SHA-256 of the name, effect, capability, description and schema.
     pub definition: [u8; 32],
-    /// The tool.
+    /// The implementation.
     pub tool: AnyTool,
 }
 
 impl Entry {
-    /// Arguments as a model sent them, with the names and kinds that the schema has, as canonical JSON.
+    /// Converts arguments from a model to canonical JSON with the schema's names and types.
     ///
     /// # Errors
-    /// What is wrong, for the model.
+    /// Describes the problem to the model.
     pub fn canonical(&self, raw: &str) -> Result<String, ToolError> {
         args::canonical(raw, &self.schema, self.aliases)
     }
@@ -136,7 +136,7 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// No tools.
+    /// An empty registry.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -146,7 +146,7 @@ impl Registry {
         self.insert(spec, schema_of::<A>(), aliases, tool)
     }
 
-    /// Adds a tool whose arguments have no type: it reads those of its lease by itself.
+    /// Adds a tool with untyped arguments, which parses its lease's arguments itself.
     #[must_use]
     pub fn dynamic(self, spec: ToolSpec, schema: Value, tool: AnyTool) -> Self {
         self.insert(spec, schema, &[], tool)
@@ -188,7 +188,7 @@ impl Registry {
         self.add::<T::Args>(T::SPEC, T::ALIASES, tool)
     }
 
-    /// Takes over all tools of another registry.
+    /// Adds all tools of another registry. Names must be unique.
     #[must_use]
     pub fn merge(mut self, other: Self) -> Self {
         for (name, entry) in other.tools {
@@ -198,32 +198,32 @@ impl Registry {
         self
     }
 
-    /// Only the tools that need what is allowed.
+    /// Keeps only tools whose capability is allowed.
     #[must_use]
     pub fn within(mut self, may: impl Fn(Can) -> bool) -> Self {
         self.tools.retain(|_, entry| may(entry.spec.needs));
         self
     }
 
-    /// A tool by its name.
+    /// Finds a tool by name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Entry> {
         self.tools.get(name)
     }
 
-    /// All tools.
+    /// All tools, by name.
     pub fn iter(&self) -> impl Iterator<Item = &Entry> {
         self.tools.values()
     }
 
-    /// The three names most like an unknown one.
+    /// The three tool names closest to an unknown name.
     #[must_use]
     pub fn nearest(&self, name: &str) -> Vec<&'static str> {
         args::nearest(name, self.tools.keys().copied(), 3)
     }
 }
 
-/// SHA-256 of what a tool says of itself, each part with its length before it.
+/// SHA-256 of a tool's description, each part prefixed with its length.
 fn defined(spec: &ToolSpec, schema: &Value) -> [u8; 32] {
     let mut hash = Sha256::new();
     let (effect, schema) = (json!(spec.effect).to_string(), schema.to_string());
@@ -234,7 +234,7 @@ fn defined(spec: &ToolSpec, schema: &Value) -> [u8; 32] {
     hash.finalize().into()
 }
 
-/// The schema of arguments without what models do not need: every byte is paid for in each call.
+/// JSON schema of the arguments without keywords that models do not need. Every byte is paid for in each call.
 fn schema_of<A: JsonSchema>() -> Value {
     let mut settings = schemars::generate::SchemaSettings::draft2020_12();
     settings.inline_subschemas = true;
@@ -242,7 +242,7 @@ fn schema_of<A: JsonSchema>() -> Value {
     let mut schema = settings.into_generator().into_root_schema_for::<A>().to_value();
     slim(&mut schema);
     if let Value::Object(root) = &mut schema {
-        // The type's docstring: the tool's own words say more.
+        // The tool's description replaces the type's docstring.
         root.remove("description");
     }
     schema
@@ -254,7 +254,7 @@ fn slim(value: &mut Value) {
             for noise in
                 ["title", "format", "$schema", "default", "minimum", "additionalProperties"]
             {
-                // A property of that name is kept: only keywords of the schema itself go.
+                // Removes only schema keywords, not a property of that name.
                 if map.contains_key("type") || map.contains_key("anyOf") || map.contains_key("enum")
                 {
                     map.remove(noise);
@@ -276,7 +276,7 @@ fn slim(value: &mut Value) {
     }
 }
 
-/// `Option<T>` is a property that may be left out; models need not be told of null.
+/// `Option<T>` is an optional property; models need not know about null.
 fn without_null(map: &mut serde_json::Map<String, Value>) {
     if let Some(Value::Array(types)) = map.get_mut("type") {
         types.retain(|t| t != "null");

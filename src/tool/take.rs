@@ -5,26 +5,26 @@ use store::BlobId;
 
 use super::{ToolCx, ToolError};
 
-/// A file that lies in the blobs now.
+/// A file copied to the blob store.
 #[derive(Clone, Debug, Default)]
 pub struct Taken {
-    /// Its name, without the folders above it.
+    /// File name without folders.
     pub name: String,
-    /// Its content; none before it was taken.
+    /// Content; `None` before the copy.
     pub blob: Option<BlobId>,
     /// Its length in bytes.
     pub size: u64,
-    /// Its first bytes.
+    /// The first bytes.
     pub head: Vec<u8>,
 }
 
-/// How many bytes tell what a file is.
+/// Number of bytes used to detect the file type.
 const TELLING: usize = 64;
 
-/// Puts a file of the agent's folder into the blobs.
+/// Copies a file of the agent's folder into the blob store.
 ///
 /// # Errors
-/// When it is not there, is larger than `limit` bytes, or cannot be read.
+/// If the file is missing, larger than `limit` bytes or unreadable.
 pub async fn take_file(cx: &ToolCx, path: &str, limit: u64) -> Result<Taken, ToolError> {
     let (ws, folder, path) = (cx.ws.clone(), cx.folder.clone(), path.to_owned());
     let taken = tokio::task::spawn_blocking(move || {

@@ -1,30 +1,30 @@
-//! Text of files as the tools change it: lines with the ends they have, the mark at the beginning, and
-//! what a model is shown when a text is not found. What is not replaced stays byte for byte.
+//! File text as edited by tools: lines with their line ends, the byte order mark, and hints for the model when a text
+//! is not found. Text that is not replaced stays identical.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
 
 use kernel::text::{cut, distance};
 
-/// The mark that some editors put at the beginning of a text.
+/// Byte order mark.
 pub const MARK: &str = "\u{feff}";
-/// How many like lines are told.
+/// Maximum number of similar lines to show.
 const NEAREST: usize = 3;
-/// How much of a line is told, in characters.
+/// Maximum number of characters of a line to show.
 const SHOWN: usize = 160;
-/// How many lines are compared letter by letter.
+/// Maximum number of lines to compare by edit distance.
 const COMPARED: usize = 24;
 
-/// A line and its end: `\n`, `\r\n`, or nothing at the end of the text.
+/// A line and its line end: `\n`, `\r\n`, or empty at the end of the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Line<'t> {
-    /// Without its end.
+    /// The line without its end.
     pub text: &'t str,
-    /// The end.
+    /// The line end.
     pub end: &'t str,
 }
 
-/// The mark at the beginning, which may be empty, and the rest.
+/// Splits off the byte order mark, which may be empty.
 #[must_use]
 pub fn split_mark(text: &str) -> (&str, &str) {
     match text.strip_prefix(MARK) {
@@ -33,7 +33,7 @@ pub fn split_mark(text: &str) -> (&str, &str) {
     }
 }
 
-/// The lines of a text. Put together again they are the text.
+/// The lines of a text. Concatenated, they equal the text.
 #[must_use]
 pub fn lines(text: &str) -> Vec<Line<'_>> {
     text.split_inclusive('\n')
@@ -49,7 +49,7 @@ pub fn lines(text: &str) -> Vec<Line<'_>> {
         .collect()
 }
 
-/// How a new line ends at this place: as the line before it, or else as the first one.
+/// The line end for a new line: that of the previous line, or else of the first line.
 #[must_use]
 pub fn end_at(lines: &[Line<'_>], at: usize) -> &'static str {
     let before = lines[..at.min(lines.len())].last();
@@ -57,7 +57,7 @@ pub fn end_at(lines: &[Line<'_>], at: usize) -> &'static str {
     if like.is_some_and(|line| line.end == "\r\n") { "\r\n" } else { "\n" }
 }
 
-/// How all lines of a text end; none when they differ or there is only one.
+/// The line end shared by all lines; `None` if they differ or there is only one line.
 #[must_use]
 pub fn common_end(text: &str) -> Option<&'static str> {
     let all = text.matches('\n').count();
@@ -70,7 +70,7 @@ pub fn common_end(text: &str) -> Option<&'static str> {
     }
 }
 
-/// A text whose lines end as given.
+/// Converts all line ends.
 #[must_use]
 pub fn with_ends<'t>(text: &'t str, end: Option<&str>) -> Cow<'t, str> {
     match end {
@@ -82,7 +82,7 @@ pub fn with_ends<'t>(text: &'t str, end: Option<&str>) -> Cow<'t, str> {
     }
 }
 
-/// The whole new content of a file as it is written: mark and line ends stay what they were.
+/// The new content of a file with the byte order mark and line ends of the old content.
 #[must_use]
 pub fn in_place_of(old: &str, new: &str) -> String {
     let (mark, old) = split_mark(old);
@@ -90,13 +90,13 @@ pub fn in_place_of(old: &str, new: &str) -> String {
     format!("{mark}{}", with_ends(new, common_end(old)))
 }
 
-/// The line that holds this byte, from 1.
+/// Line number of a byte offset, from 1.
 #[must_use]
 pub fn line_of(text: &str, at: usize) -> usize {
     text.as_bytes()[..at.min(text.len())].iter().filter(|b| **b == b'\n').count() + 1
 }
 
-/// Line numbers for people, a few of them.
+/// Formats up to ten line numbers.
 #[must_use]
 pub fn numbers(of: &[usize]) -> String {
     let some: Vec<String> = of.iter().take(10).map(usize::to_string).collect();
@@ -104,7 +104,7 @@ pub fn numbers(of: &[usize]) -> String {
     format!("{}{more}", some.join(", "))
 }
 
-/// The lines most like a text, with their numbers and with marks for white space that is easily missed.
+/// The most similar lines, with numbers and visible white space.
 #[must_use]
 pub fn nearest(lines: &[Line<'_>], wanted: &str) -> String {
     let wanted = wanted.lines().find(|line| !line.trim().is_empty()).unwrap_or("").trim();
@@ -135,7 +135,7 @@ fn pieces(text: &str) -> impl Iterator<Item = &str> {
     text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty())
 }
 
-/// A line with its outer white space made visible: `·` a space at the end, `→` a tab, `␍` a return.
+/// A line with visible outer white space: `·` trailing space, `→` tab, `␍` carriage return.
 #[must_use]
 pub fn marked(line: Line<'_>) -> String {
     let inner = line.text.trim();
@@ -173,7 +173,7 @@ mod tests {
             drop(crate::untrusted::wrap("1", &text));
             drop(crate::reduce::reduce("make", &text));
             let edit = crate::edits::Edit { old, new: text.clone() };
-            // ok: what is not there is refused, and panics at nothing.
+            // ok: a missing match is refused; the call must not panic
             let _ = crate::edits::apply(&text, &[edit], crate::edits::Places::One);
         }
     }

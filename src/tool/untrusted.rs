@@ -1,5 +1,5 @@
-//! Marks untrusted content: something to read, never instructions. Each mark has an id that an outsider cannot know;
-//! look-alikes inside the content are broken.
+//! Marks untrusted content: data to read, never instructions. Each marker has an id that outsiders cannot know.
+//! Look-alikes inside the content are neutralized.
 
 use sha2::{Digest, Sha256};
 
@@ -7,26 +7,26 @@ use crate::{ToolCx, ToolOutput};
 
 const NAME: &str = "EXTERNAL_UNTRUSTED_CONTENT";
 
-/// An id for the marks of one result: it cannot be guessed by whoever wrote the words before.
+/// The marker id for one result. Cannot be guessed by whoever wrote the content earlier.
 #[must_use]
 pub fn id_for(cx: &ToolCx) -> String {
     id_of(&format!("{}/{}/{}", cx.run, cx.session, cx.step))
 }
 
-/// The same, from what only HQ can know when the words were written.
+/// A marker id derived from `seed`, which only HQ can know when the content is written.
 #[must_use]
 pub fn id_of(seed: &str) -> String {
     let digest = Sha256::digest(seed);
     digest[..6].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Words from outside between marks.
+/// Wraps untrusted content in markers.
 #[must_use]
 pub fn wrap(id: &str, words: &str) -> String {
     format!("<<<{NAME} id={id}>>>\n{}\n<<<END_{NAME} id={id}>>>", neutral(words))
 }
 
-/// A result between marks, with all of it that is kept.
+/// Wraps a result in markers, including its stored complete text.
 #[must_use]
 pub fn around(cx: &ToolCx, output: ToolOutput) -> ToolOutput {
     let id = id_for(cx);
@@ -34,7 +34,7 @@ pub fn around(cx: &ToolCx, output: ToolOutput) -> ToolOutput {
     ToolOutput { text: wrap(&id, &output.text), whole, ..output }
 }
 
-/// A part of a text that came from outside, marked like the whole of it; any other as it is.
+/// Wraps a part of a text in the same markers, if the whole text has markers.
 #[must_use]
 pub fn again(whole: &str, part: String) -> String {
     match id_in(whole) {
@@ -43,13 +43,13 @@ pub fn again(whole: &str, part: String) -> String {
     }
 }
 
-/// Whether words from outside stand in a text.
+/// Returns `true` if the text contains marked untrusted content.
 #[must_use]
 pub fn is_in(text: &str) -> bool {
     id_in(text).is_some()
 }
 
-/// A text without the words from outside that stand in it. Where the end of their part is missing, the rest is left out.
+/// The text without marked untrusted content. If an end marker is missing, the rest is dropped.
 #[must_use]
 pub fn without(text: &str) -> String {
     let (mut out, mut rest) = (String::with_capacity(text.len()), text);
@@ -65,7 +65,7 @@ pub fn without(text: &str) -> String {
     out
 }
 
-/// The id of the marks in a text.
+/// The marker id in a text.
 fn id_in(text: &str) -> Option<&str> {
     let begin = format!("<<<{NAME} id=");
     let from = text.find(&begin)? + begin.len();
@@ -74,7 +74,7 @@ fn id_in(text: &str) -> Option<&str> {
         .then_some(id)
 }
 
-/// Breaks what looks like a mark.
+/// Neutralizes look-alike markers.
 fn neutral(words: &str) -> String {
     let upper = words.to_ascii_uppercase();
     if !upper.contains(NAME) {

@@ -1,4 +1,4 @@
-//! Keys that are made of labels.
+//! Key derivation from labels.
 
 use super::{free_key, key_of};
 

@@ -1,5 +1,5 @@
-//! Cron lines of five fields, as cron(5) of Vixie cron reads them. The search runs on the wall clock alone; what that
-//! is in a zone is decided here, by the rules of the module above.
+//! Cron lines of five fields with the semantics of cron(5) of Vixie cron. The library searches wall-clock times only.
+//! This module maps them to moments of a zone by the rules of the parent module.
 
 use std::str::FromStr;
 
@@ -11,17 +11,17 @@ use jiff::tz::TimeZone;
 
 use super::instant;
 
-/// A line that was read.
+/// A parsed cron line.
 pub(super) struct Line {
     cron: Cron,
-    /// Its hours begin with `*`, so it follows the elapsed time.
+    /// The hours begin with `*`, so the line follows elapsed time.
     elapsed: bool,
 }
 
-/// The fields in their order.
+/// Field names, in order.
 const FIELDS: [&str; 5] = ["minute", "hour", "day of the month", "month", "day of the week"];
 
-/// Which field of a line is wrong.
+/// Error message that names the invalid field.
 fn wrong(fields: &[&str]) -> String {
     let fails = |(n, field): &(usize, &&str)| {
         let mut alone = ["*"; 5];
@@ -35,31 +35,31 @@ fn wrong(fields: &[&str]) -> String {
 }
 
 impl Line {
-    /// Reads a line; the error is for people.
+    /// Parses a line. The error message is for people.
     pub(super) fn parse(line: &str) -> Result<Self, String> {
         let fields: Vec<&str> = line.split_whitespace().collect();
         if fields.len() != 5 {
             let form = FIELDS.join(", ");
             return Err(format!("use five fields: {form}, such as `0 9 * * 1-5`"));
         }
-        // The library's sign for "and" is not ours.
+        // The library's syntax for "and" is not supported.
         if fields[4].starts_with('+') {
             return Err("a day of the week does not begin with `+`".to_owned());
         }
-        // Days set in both fields mean either. A field that begins with `*` restricts the other one instead, also where
-        // it has a step: `*/2` with a day of the week means both.
+        // Days set in both fields mean either. A field that begins with `*`, also with a step, restricts the other
+        // instead: `*/2` with a day of the week means both.
         let is_both = [fields[2], fields[4]].iter().any(|field| field.starts_with('*'));
         let parser = CronParser::builder().dom_and_dow(is_both).build();
         let cron = parser.parse(&fields.join(" ")).map_err(|_| wrong(&fields))?;
         Ok(Self { cron, elapsed: fields[1].starts_with('*') })
     }
 
-    /// What it means, as the library says it: long, and of every line.
+    /// The library's description: verbose, but available for every line.
     pub(super) fn described(&self) -> String {
         self.cron.describe().trim_end_matches('.').to_owned()
     }
 
-    /// The first occurrence after a moment.
+    /// The first occurrence after `after`.
     pub(super) fn next(&self, zone: &TimeZone, after: Timestamp) -> Option<Timestamp> {
         if self.elapsed { self.by_offset(zone, after) } else { self.by_wall(zone, after) }
     }
@@ -79,17 +79,17 @@ impl Line {
         }
     }
 
-    /// Looks with the offset that holds at the moment, as far as it holds.
+    /// Searches with the current UTC offset until the offset changes.
     fn by_offset(&self, zone: &TimeZone, after: Timestamp) -> Option<Timestamp> {
         let mut from = after;
         loop {
             let found = zone.to_offset(from);
             let at = found.to_timestamp(self.after(found.to_datetime(from))?).ok()?;
-            // Changes that keep the offset (only the name differs) are none.
+            // Ignore transitions that change only the zone's abbreviation.
             let change = zone.following(from).find(|change| change.offset() != found);
             let change = change.map(|change| change.timestamp()).filter(|change| *change <= at);
             let Some(change) = change else { return Some(at) };
-            // Again from the change on, and the moment of the change itself may be one.
+            // Continue from the transition, which may itself be an occurrence.
             let offset = zone.to_offset(change);
             let wall = offset.to_datetime(change);
             if self.cron.is_time_matching(&wall).unwrap_or(false) {

@@ -1,4 +1,4 @@
-//! A schedule as it is written in JSON and in forms, and what may be wrong with it.
+//! Schedule fields of JSON and forms, and their validation.
 
 use jiff::Timestamp;
 use jiff::civil::{Date, DateTime};
@@ -45,12 +45,11 @@ pub struct ScheduleFields {
     pub at: Option<String>,
 }
 
-/// What is wrong, field by field.
+/// Validation errors, one per field.
 type Faults = Vec<FieldError>;
 
 impl ScheduleFields {
-    /// Checks everything and names all that is wrong. `zone` is taken where none is given, `now` says
-    /// which day is today.
+    /// Validates all fields and returns every error. `zone` is the default zone; `now` determines today.
     pub fn read(&self, zone: &str, now: Timestamp) -> Result<Schedule, Faults> {
         let mut faults = Faults::new();
         let zone = self.zone(zone).map_err(|fault| faults.push(fault)).ok();
@@ -66,14 +65,14 @@ impl ScheduleFields {
         };
         let zone = known.iana_name().unwrap_or("UTC").to_owned();
         let schedule = Schedule { cadence, minute, zone, starts_on: day_number(starts_on) };
-        // Such as the 30th of February.
+        // Such as 30 February.
         if matches!(schedule.cadence, Cadence::Cron(_)) && schedule.next(Timestamp::MIN).is_none() {
             return Err(vec![FieldError::new("cron", "no day is ever like this")]);
         }
         Ok(schedule)
     }
 
-    /// How it repeats, where that is said: by its name, or by what only one of them has.
+    /// The cadence type: given explicitly, or implied by a field that only one type uses.
     #[must_use]
     pub fn kind(&self) -> Option<CadenceKind> {
         let by_cron = given(&self.cron).map(|_| CadenceKind::Cron);
@@ -84,7 +83,7 @@ impl ScheduleFields {
     fn zone(&self, default: &str) -> Result<TimeZone, FieldError> {
         let name = given(&self.timezone).unwrap_or(default);
         TimeZone::get(name).map_err(|_| {
-            // The library says no more than that it is not there.
+            // The library error only says that the zone was not found.
             let text = format!("there is no time zone {name:?}; use one such as Europe/Berlin");
             FieldError::new("timezone", text)
         })
@@ -216,7 +215,7 @@ impl From<&Schedule> for ScheduleFields {
     }
 }
 
-/// A field that says something.
+/// The trimmed text of a non-empty field.
 fn given(field: &Option<String>) -> Option<&str> {
     field.as_deref().map(str::trim).filter(|text| !text.is_empty())
 }

@@ -1,5 +1,5 @@
-//! Hours of the day in which something rests. Both ends are moments of the wall clock of a zone: what
-//! lies between them is rest, however often a wall time comes in between or does not come at all.
+//! Quiet hours. Both ends are wall-clock times in a zone. All moments between them are quiet, even if a wall time in
+//! between is skipped or repeated.
 
 use jiff::civil::{Date, Time};
 use jiff::tz::TimeZone;
@@ -9,22 +9,22 @@ use serde::{Deserialize, Serialize};
 use super::{Days, clock_words, day_words, instant};
 use crate::{FieldError, clock};
 
-/// Hours of the day, over midnight where they end before they begin.
+/// Hours of the day. They cross midnight if they end before they begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hours {
-    /// On which days they begin; none for every day.
+    /// Days on which the hours begin; empty for every day.
     pub days: Days,
-    /// From this minute of the day on.
+    /// Begin, in minutes since midnight.
     pub from: u16,
-    /// Up to this one, which may be that of the next day.
+    /// End, in minutes since midnight, possibly of the next day.
     pub until: u16,
 }
 
 impl Hours {
-    /// Reads what somebody has typed: days by number, times as `22:00`.
+    /// Parses input: day numbers, times as `22:00`.
     ///
     /// # Errors
-    /// What is wrong, with the field: `quiet_hours.from`, `quiet_hours.until`, `quiet_hours.days`.
+    /// Names the wrong field: `quiet_hours.from`, `quiet_hours.until` or `quiet_hours.days`.
     pub fn read(days: &[u8], from: &str, until: &str) -> Result<Self, FieldError> {
         let from = minute("quiet_hours.from", from)?;
         let until = minute("quiet_hours.until", until)?;
@@ -39,11 +39,11 @@ impl Hours {
         Ok(Self { days: Days::of(days.iter().copied()), from, until })
     }
 
-    /// The end of these hours, when a moment lies in them.
+    /// The end of the quiet hours that contain `now`.
     #[must_use]
     pub fn end(self, zone: &TimeZone, now: Timestamp) -> Option<Timestamp> {
         let today = zone.to_datetime(now).date();
-        // Hours that go over midnight belong to the day on which they begin.
+        // Hours that cross midnight belong to the day on which they begin.
         let begun = [today.yesterday().ok(), Some(today)];
         let ends = begun.into_iter().flatten().filter_map(|day| {
             let (from, until) = self.on(zone, day)?;
@@ -52,7 +52,7 @@ impl Hours {
         ends.max()
     }
 
-    /// From when until when they go, of those that begin on a day.
+    /// Start and end of the hours that begin on `day`.
     fn on(self, zone: &TimeZone, day: Date) -> Option<(Timestamp, Timestamp)> {
         if !(self.days.is_empty() || self.days.has(day.weekday())) {
             return None;
@@ -61,7 +61,7 @@ impl Hours {
         Some((at(zone, day, self.from)?, at(zone, last, self.until)?))
     }
 
-    /// "22:00 to 7:00", with the days if not all are meant.
+    /// "22:00 to 7:00", with the days unless all are set.
     #[must_use]
     pub fn words(self) -> String {
         let clock = |minute| clock_words(time(minute));
@@ -72,7 +72,7 @@ impl Hours {
         }
     }
 
-    /// Both ends as a field of a form has them: `07:00`.
+    /// Start and end as form fields have them: `07:00`.
     #[must_use]
     pub fn typed(self) -> (String, String) {
         let field = |minute: u16| format!("{:02}:{:02}", minute / 60, minute % 60);
@@ -131,7 +131,7 @@ mod tests {
         let berlin = |now| end(hours, "Europe/Berlin", now);
         let over = Some(at("2026-10-25T06:00:00Z"));
         assert_eq!(berlin("2026-10-25T00:29:00Z"), None);
-        // 2:30 for the first time, 2:00 for the second, 2:59 for the second.
+        // First 2:30, second 2:00, second 2:59.
         for now in ["2026-10-25T00:30:00Z", "2026-10-25T01:00:00Z", "2026-10-25T01:59:00Z"] {
             assert_eq!(berlin(now), over, "{now}");
         }
@@ -180,7 +180,7 @@ mod tests {
             if let Some(end) = hours.end(&zone, now) {
                 prop_assert!(now < end);
                 prop_assert!(end.duration_since(now).as_hours() <= 25);
-                // Until then it goes on without a break, and then it is over.
+                // Quiet without interruption until the end, then not quiet.
                 let before = from_ms(end.as_millisecond() - 1);
                 prop_assert_eq!(hours.end(&zone, before), Some(end));
                 prop_assert_eq!(hours.end(&zone, end), None);

@@ -1,12 +1,11 @@
-//! Schedules: when something that repeats comes next. Pure: the moment to look from is given.
+//! Schedules: computes the next occurrences of a repetition. Pure: the caller passes the start moment.
 //!
-//! - The phase never drifts: every cadence counts from the day that the schedule starts on, not from
-//!   the last time that somebody asked.
-//! - A cadence by days names a time on the wall of its zone. A wall time that does not exist is the
-//!   first moment after the gap; one that comes twice is the first of the two.
-//! - Minutes and hours count elapsed time, and so does a cron line whose hours begin with `*`: what
-//!   runs every quarter of an hour goes on doing so while the clocks are set back.
-//! - What is asked for lies strictly behind the moment given, so that each occurrence comes once.
+//! - The phase never drifts: every cadence counts from the schedule's start day, not from the last query.
+//! - A day cadence has a wall-clock time in its zone. A missing wall time maps to the first moment after the gap, an
+//!   ambiguous one to its first occurrence.
+//! - Minutes and hours count elapsed time, and so does a cron line whose hours begin with `*`. A quarter-hourly
+//!   schedule does not pause while the clocks are set back.
+//! - Results are strictly later than the given moment, so each occurrence is returned once.
 
 mod cron;
 mod fields;
@@ -28,70 +27,70 @@ pub use words::{clock_words, day_words};
 
 use super::vocab::CadenceKind;
 
-/// A checked schedule. It is made by [`ScheduleFields::read`] and kept in records as it is.
+/// A validated schedule, created by [`ScheduleFields::read`] and stored in records.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Schedule {
     cadence: Cadence,
-    /// Minutes after midnight, on the wall.
+    /// Wall-clock minutes since midnight.
     minute: u16,
-    /// A name of the time zone database.
+    /// IANA time zone name.
     zone: String,
-    /// The day that phases count from, in days since 1970. Nothing happens before it.
+    /// Phase origin in days since 1970. There are no occurrences before this day.
     starts_on: i32,
 }
 
 /// How a schedule repeats. Stored by position: variants are only appended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Cadence {
-    /// Every so many minutes of elapsed time.
+    /// Every n minutes of elapsed time.
     Minutes(u32),
-    /// Every so many hours of elapsed time.
+    /// Every n hours of elapsed time.
     Hours(u32),
-    /// Every day, or every so many.
+    /// Every n days; 1 is daily.
     Daily(u16),
     /// Monday to Friday.
     Weekdays,
-    /// On some days of each week, or of every so many weeks.
+    /// On some days of every n-th week.
     Weekly {
         /// 1 is every week.
         every: u16,
-        /// Which days.
+        /// Days of the week.
         days: Days,
     },
-    /// On one day of each month, or of every so many months.
+    /// On one day of every n-th month.
     Monthly {
         /// 1 is every month.
         every: u16,
-        /// Which day.
+        /// Day of the month.
         day: MonthDay,
     },
-    /// Every so many days.
+    /// Every n days.
     Days(u16),
-    /// Five fields, as cron reads them.
+    /// A cron line of five fields.
     Cron(String),
-    /// One moment.
+    /// A single moment.
     Once(#[serde(with = "millisecond::required")] Timestamp),
 }
 
-/// Days of the week: bit 0 is Monday.
+/// Days of the week as bits; bit 0 is Monday.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Days(u8);
 
 /// A day of the month. Stored by position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum MonthDay {
-    /// 1 to 31; in a shorter month its last day.
+    /// 1 to 31. In shorter months, the last day.
     On(u8),
-    /// The last day.
+    /// The last day of the month.
     Last,
 }
 
-/// What lies between two moments: how many occurrences, and the last of them.
+/// Summary of the occurrences between two moments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Passed {
-    /// The newest.
+    /// The latest occurrence.
     pub last: Timestamp,
-    /// All of them, with the newest.
+    /// Number of occurrences, including the latest.
     pub count: u32,
 }
 
@@ -99,19 +98,19 @@ impl Days {
     /// Monday to Friday.
     pub const WORKING: Self = Self(0b1_1111);
 
-    /// From ISO numbers: 1 is Monday, 7 is Sunday. Others are left out.
+    /// From ISO numbers: 1 is Monday, 7 is Sunday. Other numbers are ignored.
     pub fn of(days: impl IntoIterator<Item = u8>) -> Self {
         let bits = days.into_iter().filter(|day| (1..=7).contains(day));
         Self(bits.fold(0, |all, day| all | (1 << (day - 1))))
     }
 
-    /// Whether there is none.
+    /// Returns `true` if no day is set.
     #[must_use]
     pub fn is_empty(self) -> bool {
         self.0 == 0
     }
 
-    /// Whether a day is one of them.
+    /// Returns `true` if `day` is set.
     #[must_use]
     pub fn has(self, day: Weekday) -> bool {
         self.0 & (1 << day.to_monday_zero_offset()) != 0
@@ -125,13 +124,13 @@ impl Days {
 }
 
 impl Schedule {
-    /// How it repeats.
+    /// The repetition rule.
     #[must_use]
     pub fn cadence(&self) -> &Cadence {
         &self.cadence
     }
 
-    /// The word of how it repeats.
+    /// The cadence type.
     #[must_use]
     pub fn kind(&self) -> CadenceKind {
         match self.cadence {
@@ -147,13 +146,13 @@ impl Schedule {
         }
     }
 
-    /// Whether it counts elapsed time, or happens once: it is not by days.
+    /// Returns `true` for cadences that count elapsed time or happen once, as opposed to cadences by days.
     #[must_use]
     pub fn is_by_moments(&self) -> bool {
         matches!(self.cadence, Cadence::Minutes(_) | Cadence::Hours(_) | Cadence::Once(_))
     }
 
-    /// The time on the wall.
+    /// Wall-clock time of day.
     #[must_use]
     pub fn time(&self) -> Time {
         let (hour, minute) = (self.minute / 60, self.minute % 60);
@@ -161,51 +160,51 @@ impl Schedule {
         Time::new(part(hour), part(minute), 0, 0).unwrap_or_default()
     }
 
-    /// The name of its zone.
+    /// IANA name of the time zone.
     #[must_use]
     pub fn zone_name(&self) -> &str {
         &self.zone
     }
 
-    /// Its zone. It was checked when the schedule was made; one that the database has lost since is
-    /// the world's time.
+    /// The time zone. Falls back to UTC if the database no longer has a zone that was valid when the schedule was
+    /// created.
     #[must_use]
     pub fn zone(&self) -> TimeZone {
         TimeZone::get(&self.zone).unwrap_or(TimeZone::UTC)
     }
 
-    /// The day that phases count from.
+    /// Phase origin.
     #[must_use]
     pub fn starts_on(&self) -> Date {
         date_at(self.starts_on)
     }
 
-    /// A fixed value for golden tests of records that hold one.
+    /// A fixed value for golden tests of records.
     #[must_use]
     pub fn sample() -> Self {
         let cadence = Cadence::Weekly { every: 2, days: Days::of([1, 5]) };
         Self { cadence, minute: 9 * 60 + 30, zone: "Europe/Berlin".to_owned(), starts_on: 20_000 }
     }
 
-    /// The first occurrence after a moment.
+    /// The first occurrence after `after`.
     #[must_use]
     pub fn next(&self, after: Timestamp) -> Option<Timestamp> {
         self.walk().next(after)
     }
 
-    /// The occurrences after `after`, up to and with `until`, at most `limit` of them.
+    /// The occurrences after `after` up to and including `until`, at most `limit`.
     #[must_use]
     pub fn between(&self, after: Timestamp, until: Timestamp, limit: usize) -> Vec<Timestamp> {
         self.walk().all_after(after).take_while(|at| *at <= until).take(limit).collect()
     }
 
-    /// The next occurrences after a moment.
+    /// The next `limit` occurrences after `after`.
     #[must_use]
     pub fn upcoming(&self, after: Timestamp, limit: usize) -> Vec<Timestamp> {
         self.between(after, Timestamp::MAX, limit)
     }
 
-    /// What has passed after `after`, up to and with `until`. Counts at most a million.
+    /// Occurrences after `after` up to and including `until`. Counts at most one million.
     #[must_use]
     pub fn passed(&self, after: Timestamp, until: Timestamp) -> Option<Passed> {
         let walk = self.walk();
@@ -230,7 +229,7 @@ impl Schedule {
     }
 }
 
-/// A schedule with what looking for its next occurrence needs.
+/// A schedule with its parsed zone and cron line.
 struct Walk<'s> {
     schedule: &'s Schedule,
     zone: TimeZone,
@@ -238,7 +237,7 @@ struct Walk<'s> {
 }
 
 impl Walk<'_> {
-    /// All occurrences after a moment.
+    /// All occurrences after `after`.
     fn all_after(&self, after: Timestamp) -> impl Iterator<Item = Timestamp> {
         std::iter::successors(self.next(after), |last| self.next(*last))
     }
@@ -249,7 +248,7 @@ impl Walk<'_> {
             Cadence::Minutes(every) => self.elapsed(i64::from(*every) * 60_000, after),
             Cadence::Hours(every) => self.elapsed(i64::from(*every) * 3_600_000, after),
             Cadence::Cron(_) => {
-                // The second before its first midnight, so that midnight itself counts.
+                // Start one second before the first midnight, so that midnight itself counts.
                 let start = instant(&self.zone, self.schedule.starts_on().into())?;
                 let before = start.as_second().checked_sub(1)?;
                 let after = after.max(Timestamp::from_second(before).ok()?);
@@ -270,8 +269,7 @@ impl Walk<'_> {
         Timestamp::from_millisecond(first.checked_add(steps.checked_mul(step)?)?).ok()
     }
 
-    /// Days before that of `after` lie before it in any case: later wall times are never earlier
-    /// moments.
+    /// Starts at the day of `after`: earlier days cannot match, because later wall times are never earlier moments.
     fn by_days(&self, after: Timestamp) -> Option<Timestamp> {
         let today = self.zone.to_datetime(after).date();
         let time = self.schedule.time();
@@ -285,7 +283,7 @@ impl Walk<'_> {
         }
     }
 
-    /// The first day of the cadence that is not before this one, which is not before the start.
+    /// The first day of the cadence on or after `date`. `date` is not before the start.
     fn day_from(&self, date: Date) -> Option<Date> {
         let start = self.schedule.starts_on();
         match self.schedule.cadence {
@@ -348,14 +346,14 @@ fn month_day_from(date: Date, start: Date, (every, day): (u16, MonthDay)) -> Opt
     }
 }
 
-/// The moment of a wall time: the first after the gap for one that does not exist, the first of the
-/// two for one that comes twice.
+/// The moment of a wall time. A missing wall time maps to the first moment after the gap, an ambiguous one to its first
+/// occurrence.
 #[must_use]
 pub fn instant(zone: &TimeZone, wall: DateTime) -> Option<Timestamp> {
     let found = zone.to_ambiguous_timestamp(wall);
     match found.offset() {
         AmbiguousOffset::Gap { after, .. } => {
-            // Read with the later offset it lies before the change of the clocks.
+            // Interpreted with the later offset, the wall time is before the clock change.
             let before = after.to_timestamp(wall).ok()?;
             let mut changes = zone.following(before);
             changes.next().map(|change| change.timestamp())
@@ -370,7 +368,7 @@ pub fn midnight(zone: &TimeZone, date: Date) -> Option<Timestamp> {
     instant(zone, date.into())
 }
 
-/// Whether the database knows a zone of this name.
+/// Returns `true` if the time zone database has a zone of this name.
 #[must_use]
 pub fn is_zone(name: &str) -> bool {
     TimeZone::get(name).is_ok()
@@ -382,7 +380,7 @@ pub fn day_number(date: Date) -> i32 {
     days_between(Date::constant(1970, 1, 1), date)
 }
 
-/// The date of a day since 1970; what lies outside of the calendar is cut to it.
+/// The date of a day number since 1970, clamped to the supported calendar range.
 #[must_use]
 pub fn date_at(day: i32) -> Date {
     let outside = if day < 0 { Date::MIN } else { Date::MAX };

@@ -1,5 +1,5 @@
-//! Cron lines in words. A line is read into the times of a day and the days that it means, and the words are
-//! made of these, so that they are true of every line that gets some; any other is described field by field.
+//! Describes cron lines in words. A line is parsed into times of day and days, and the words are built from these, so
+//! every generated description is exact. Lines without a short description are described field by field.
 
 use jiff::civil::Time;
 
@@ -7,13 +7,13 @@ use super::Days;
 use super::words::{clock_words, day_words, few, ordinal};
 use crate::text::listed;
 
-/// As many times of a day are listed.
+/// Maximum number of times of day that are listed.
 const TIMES: usize = 6;
-/// From so many times on, at equal distances, it is said how far apart they are.
+/// Minimum number of equidistant times that are described as an interval.
 const ROW: usize = 4;
-/// As many days of a month are listed.
+/// Maximum number of days of a month that are listed.
 const MONTH_DAYS: usize = 4;
-/// Minutes of a day.
+/// Minutes per day.
 const DAY: u16 = 24 * 60;
 
 const MONTHS: [&str; 12] = [
@@ -33,12 +33,12 @@ const MONTHS: [&str; 12] = [
 const WEEKDAYS: [&str; 7] =
     ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
 
-/// "Weekdays at 8:00", "Every 15 minutes", "Monthly on the 1st at 6:00", without the zone; none for a line that
-/// is not told in a few words.
+/// Examples: "Weekdays at 8:00", "Every 15 minutes", "Monthly on the 1st at 6:00". The zone is not included. Returns
+/// `None` if the line has no short description.
 pub(super) fn words(line: &str) -> Option<String> {
     let fields: Vec<&str> = line.split_whitespace().collect();
     let [minutes, hours, month_days, months, week_days] = fields[..] else { return None };
-    // Hours that begin with `*` follow the elapsed time, and only of these it is true that they never pause.
+    // Hours that begin with `*` follow elapsed time. Only such lines never pause.
     let goes_on = hours.starts_with('*');
     let times = times(&numbers(minutes, (0, 59), &[])?, &numbers(hours, (0, 23), &[])?);
     let times = time_words(&times, goes_on)?;
@@ -46,7 +46,7 @@ pub(super) fn words(line: &str) -> Option<String> {
     let days = match (month_days, week_days) {
         (of_month, "*") => of_month_words(of_month, &months)?,
         ("*", of_week) => of_week_words(of_week, &months)?,
-        // Both of them mean either, which a short sentence does not say.
+        // Two restricted day fields mean either day. A short sentence does not express that.
         _ => return None,
     };
     Some(match (days.as_str(), times) {
@@ -56,15 +56,15 @@ pub(super) fn words(line: &str) -> Option<String> {
     })
 }
 
-/// When on a day, in words.
+/// Times of a day, in words.
 enum Times {
     /// "8:00 and 20:00".
     At(String),
-    /// Behind "every": "15 minutes from 9:00 to 17:45".
+    /// Follows "every": "15 minutes from 9:00 to 17:45".
     Row(String),
 }
 
-/// The minutes after midnight.
+/// Minutes since midnight.
 fn times(minutes: &[u16], hours: &[u16]) -> Vec<u16> {
     hours.iter().flat_map(|hour| minutes.iter().map(move |minute| hour * 60 + minute)).collect()
 }
@@ -80,7 +80,7 @@ fn time_words(times: &[u16], goes_on: bool) -> Option<Times> {
             0 => few(u32::from(step / 60), "hour"),
             _ => few(u32::from(step), "minute"),
         };
-        // From each full hour on, over midnight and while the clocks are set back, too.
+        // From each full hour, also across midnight and while the clocks are set back.
         let always = goes_on && first == 0 && last + step == DAY && step <= 60;
         return Some(Times::Row(match always {
             true => far,
@@ -112,7 +112,7 @@ fn of_month_words(field: &str, months: &[u16]) -> Option<String> {
             if days.len() == 31 {
                 return Some(format!("Daily{}", within(months)));
             }
-            // On the 31st nothing happens in a short month, which "monthly" would not say.
+            // On the 31st, nothing happens in a short month. "Monthly" would hide that.
             let shortest = months.iter().map(|month| shortest(*month)).min()?;
             if MONTH_DAYS < days.len() || shortest < last {
                 return None;
@@ -128,7 +128,7 @@ fn of_month_words(field: &str, months: &[u16]) -> Option<String> {
     })
 }
 
-/// " in January and July", or nothing where it is every month.
+/// " in January and July", or empty for every month.
 fn within(months: &[u16]) -> String {
     match months.len() {
         12 => String::new(),
@@ -141,7 +141,7 @@ fn month_words(months: &[u16]) -> String {
     listed(&months.iter().map(|month| name(month).to_owned()).collect::<Vec<_>>())
 }
 
-/// How many days a month has in each year.
+/// Minimum number of days of a month over all years.
 fn shortest(month: u16) -> u16 {
     match month {
         2 => 28,
@@ -150,8 +150,8 @@ fn shortest(month: u16) -> u16 {
     }
 }
 
-/// The numbers that a field means, in order: `*`, `*/15`, `1-5`, `9-17/2`, `1,15`, `MON-FRI`. None for any
-/// other sign, and for what cron does not take.
+/// The numbers of a field, in order: `*`, `*/15`, `1-5`, `9-17/2`, `1,15`, `MON-FRI`. Returns `None` for any other
+/// syntax and for values that cron rejects.
 fn numbers(field: &str, (low, high): (u16, u16), names: &[&str]) -> Option<Vec<u16>> {
     let is_plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
     let number = |text: &str| -> Option<u16> {
@@ -172,7 +172,7 @@ fn numbers(field: &str, (low, high): (u16, u16), names: &[&str]) -> Option<Vec<u
             None => (part, 1),
         };
         let (first, last) = match (range, range.split_once('-')) {
-            // 7 is Sunday once more.
+            // 7 is also Sunday.
             ("*", _) => (low, if names.len() == 7 { 6 } else { high }),
             (_, Some((first, last))) => (number(first)?, number(last)?),
             (one, None) if step == 1 => (number(one)?, number(one)?),
@@ -233,10 +233,10 @@ mod tests {
     fn a_line_that_a_short_sentence_would_bend_stays_as_it_is() {
         for line in [
             "0 9 1 * 1",   // either of both days
-            "0 9 31 * *",  // not in each month
-            "0 9 29 2 *",  // not in each year
+            "0 9 31 * *",  // not in every month
+            "0 9 29 2 *",  // not in every year
             "*/7 * * * *", // not at equal distances
-            "0 9 */2 * *", // begins anew with each month
+            "0 9 */2 * *", // restarts each month
             "0 9 15W * *",
             "0 9 * * 1#2",
             "0 9 ? * 1",
@@ -251,7 +251,7 @@ mod tests {
         }
     }
 
-    /// What a sentence says of days and of times of the day, read as a person reads it.
+    /// Days and times of day of a sentence, parsed as a person would read it.
     struct Said {
         day: Box<dyn Fn(Date) -> bool>,
         times: Vec<Time>,
@@ -337,7 +337,7 @@ mod tests {
         ["*", "*", "1-5", "MON-FRI", "0", "7", "6,0", "1,3,5", "SUN", "5-7", "0-6", "*/2", "0-7"];
 
     proptest! {
-        /// Whoever reads the words knows each time of the line and no other.
+        /// The words describe exactly the times of the line.
         #[test]
         fn words_say_what_the_line_does(
             minutes in 0..MINUTES.len(),

@@ -1,5 +1,5 @@
-//! Schedules against the vectors of the specification, against a plain count of days, and over ten
-//! years in all zones.
+//! Tests schedules against the vectors of the specification, against plain day counting, and over ten years in all time
+//! zones.
 
 use jiff::civil::{Date, DateTime, Time, Weekday, date};
 use jiff::tz::{AmbiguousOffset, TimeZone};
@@ -35,7 +35,7 @@ fn cron(line: &str, zone: &str) -> Schedule {
     read(&fields)
 }
 
-/// The next dates after a moment, in the schedule's zone.
+/// The next `count` dates after `after`, in the schedule's zone.
 fn dates(schedule: &Schedule, after: &str, count: usize) -> Vec<String> {
     let all = schedule.upcoming(at(after), count);
     all.into_iter().map(|at| schedule.date_of(at).to_string()).collect()
@@ -56,7 +56,7 @@ fn wall_times_that_are_missing_or_come_twice_are_as_specified() {
         let wall: DateTime = wall.parse().unwrap();
         let tz = TimeZone::get(zone).unwrap();
         assert_eq!(instant(&tz, wall), Some(at(expected)), "{zone} {wall}");
-        // The same through a schedule, by days and by cron, asked a minute before and at the moment.
+        // The same through daily and cron schedules, queried one minute before and at the moment itself.
         let daily = read(&ScheduleFields {
             time_of_day: Some(wall.time().strftime("%H:%M").to_string()),
             ..fields(CadenceKind::Daily, "2026-01-01", zone)
@@ -134,7 +134,7 @@ fn cron_lines_are_read_as_cron_does() {
     let expected = ["2026-11-06", "2026-11-13", "2026-11-20", "2026-11-27", "2026-12-04"];
     assert_eq!(dates(&either, "2026-11-01T00:00:00Z", 5), expected);
     assert_eq!(dates(&either, "2026-12-12T00:00:00Z", 1), ["2026-12-13"], "a Sunday");
-    // A day field that begins with `*` never widens the other one, whatever stands behind the star.
+    // A day field that begins with `*` never widens the other one, whatever follows the star.
     for (line, days) in [
         ("0 0 */2 * 1", ["2026-11-09", "2026-11-23", "2026-12-07", "2026-12-21"]),
         ("0 0 13 * */2", ["2026-12-13", "2027-02-13", "2027-03-13", "2027-04-13"]),
@@ -276,7 +276,7 @@ fn what_is_wrong_is_named_by_field() {
         faults.into_iter().map(|fault| fault.field).collect::<Vec<_>>().join(" ")
     };
     assert_eq!(wrong(|of| of.cadence_type = None), "cadence_type");
-    // What only one of them has says which it is.
+    // A field that only one cadence uses determines the kind.
     let bare = |set: fn(&mut ScheduleFields)| {
         let mut fields = ScheduleFields::default();
         set(&mut fields);
@@ -330,7 +330,7 @@ fn every_zone_agrees_around_its_changes() {
         for change in zone.following(from).take_while(|change| change.timestamp() < until) {
             let (moment, after) = (change.timestamp(), change.offset());
             let before = zone.to_offset(moment - 1.second());
-            // From two hours before to two hours behind on both clocks, by quarters.
+            // From two hours before to two hours after the change, on both clocks, in steps of 15 minutes.
             for quarter in -8..8 {
                 let wall = before.to_datetime(moment) + (quarter * 15).minutes();
                 let found = instant(&zone, wall).unwrap();
@@ -349,7 +349,7 @@ fn every_zone_agrees_around_its_changes() {
     }
 }
 
-/// Whether a day belongs to the cadence, counted plainly.
+/// Returns `true` if the cadence includes `day`. Independent reference implementation.
 fn expects(of: &ScheduleFields, start: Date, day: Date) -> bool {
     let every = i32::try_from(of.interval_n.unwrap_or(1)).unwrap();
     let monday = |day: Date| {
@@ -380,8 +380,8 @@ fn expects(of: &ScheduleFields, start: Date, day: Date) -> bool {
 proptest! {
     #![proptest_config(proptest::test_runner::Config::with_cases(32))]
 
-    /// Ten years in any zone: strictly later each time, on exactly the days that a plain count finds,
-    /// at the time asked for wherever that time exists.
+    /// Over ten years in any zone, occurrences strictly increase and fall on exactly the days of the reference
+    /// implementation, at the requested time wherever that time exists.
     #[test]
     fn nothing_is_lost_doubled_or_moved_in_ten_years(
         place in 0usize..10_000,
@@ -421,7 +421,7 @@ proptest! {
             .filter(|day| expects(&of, start, *day))
             .map(|day| instant(&zone, day.to_datetime(time)).unwrap())
             .collect();
-        // A day that a zone left out falls onto the moment that follows, as the next one may.
+        // A day that a zone skips maps to the first moment after it, which may equal the next day's moment.
         expected.dedup();
         let until = instant(&zone, end.to_datetime(Time::midnight())).unwrap();
         let until = until - 1.second();
@@ -438,7 +438,7 @@ proptest! {
             });
             prop_assert!(missing || wall.time() == time, "{} in {}", wall, name);
         }
-        // Whatever moment is asked about, the answer is the same list.
+        // The list does not depend on the moment from which it is queried.
         for pair in found.windows(2).step_by(97) {
             let between = Timestamp::from_millisecond(
                 i64::midpoint(pair[0].as_millisecond(), pair[1].as_millisecond()),
@@ -447,8 +447,7 @@ proptest! {
         }
     }
 
-    /// Cron lines and elapsed cadences move on, too, and a line that names one time of the day is the
-    /// daily cadence.
+    /// Cron lines and elapsed cadences also make progress. A line with one time of day equals the daily cadence.
     #[test]
     fn cron_lines_move_on_and_agree_with_days(
         place in 0usize..10_000,

@@ -1,11 +1,11 @@
-//! Schedules in words.
+//! Describes schedules in words.
 
 use jiff::civil::{Time, Weekday};
 
 use super::{Cadence, Days, MonthDay, Schedule, cron, spoken};
 
 impl Schedule {
-    /// A sentence: "Weekdays at 9:00, Europe/Berlin", "Every 15 minutes".
+    /// A description such as "Weekdays at 9:00, Europe/Berlin" or "Every 15 minutes".
     #[must_use]
     pub fn words(&self) -> String {
         let (time, zone) = (clock_words(self.time()), self.zone_name());
@@ -51,7 +51,7 @@ impl Schedule {
         }
     }
 
-    /// The words as a sentence begins: "Every weekday at 9:00". The zone stands there only where it is not the reader's.
+    /// The start of a sentence: "Every weekday at 9:00". Names the zone only if it differs from the reader's `zone`.
     #[must_use]
     pub fn told(&self, zone: &str) -> String {
         let words = self.words();
@@ -63,7 +63,7 @@ impl Schedule {
         }
     }
 
-    /// A few letters for a pill: "Daily", "Weekly · MWF", "Monthly · Last", "Every 3d".
+    /// Short label: "Daily", "Weekly · MWF", "Monthly · Last", "Every 3d".
     #[must_use]
     pub fn pill(&self) -> String {
         match &self.cadence {

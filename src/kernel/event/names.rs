@@ -1,4 +1,4 @@
-//! What the kinds of events are called, and their numbers. Both stay for ever.
+//! Names and numbers of event kinds. Both are permanent.
 
 use super::Event;
 
@@ -89,8 +89,7 @@ impl Event {
         }
     }
 
-    /// The name of the kind, for the API and plugins. What happened to a record of a noun with a card is named by its
-    /// card.
+    /// The name of the kind in the API and for plugins. `Row` events are named by their entity.
     #[must_use]
     pub fn name(&self) -> &'static str {
         Self::NAMES[usize::from(self.kind())]

@@ -1,42 +1,42 @@
-//! What could come next at a place of a query.
+//! Completion: suggestions for a position in a query.
 
 use std::ops::Range;
 
 use super::parse::{self, Piece};
 use super::{DATE_WORDS, Key, Kind, Term, key};
 
-/// How many suggestions are made.
+/// Maximum number of suggestions.
 const MOST: usize = 12;
 
-/// What is being typed.
+/// The token under the cursor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ask {
-    /// The part of the text that a suggestion takes the place of.
+    /// The range of the text that a suggestion replaces.
     pub span: Range<usize>,
-    /// The key whose value is typed; none while a key or words are.
+    /// The key whose value is typed; `None` while a key or words are typed.
     pub key: Option<String>,
-    /// What stands before the cursor.
+    /// The typed part before the cursor.
     pub typed: String,
-    /// Values of the same term.
+    /// Other values of the same term.
     pub given: Vec<String>,
-    /// Whether a dash stands before it.
+    /// Whether the term is negated.
     pub not: bool,
 }
 
-/// Something that could come next.
+/// A completion.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Suggestion {
-    /// The whole text with it.
+    /// The whole text with the suggestion applied.
     pub text: String,
-    /// Where the cursor stands then, in bytes.
+    /// The new cursor position, in bytes.
     pub at: usize,
-    /// The word itself.
+    /// The suggested word.
     pub word: String,
-    /// What it means.
+    /// Description of the word.
     pub about: String,
 }
 
-/// What is being typed at a place of a text, in bytes.
+/// The token at byte offset `at`.
 #[must_use]
 pub fn ask(text: &str, at: usize) -> Ask {
     let mut at = at.min(text.len());
@@ -64,7 +64,7 @@ pub fn ask(text: &str, at: usize) -> Ask {
                 not: token.not,
             }
         }
-        // Inside of a key all of it is replaced, but not its values.
+        // Inside a key, the whole key is replaced, but not its values.
         Some(key) => {
             let typed = text[key.span.start.min(at)..at].to_owned();
             Ask { span: key.span.clone(), typed, not: token.not, ..none }
@@ -78,7 +78,7 @@ pub fn ask(text: &str, at: usize) -> Ask {
     }
 }
 
-/// What could come next. `names` gives what a key that takes names knows, with labels.
+/// Suggestions for a cursor position. `names` returns names and labels for a key that takes names.
 #[must_use]
 pub fn suggest(
     text: &str,
@@ -123,7 +123,7 @@ pub fn suggest(
     found.into_iter().map(|(word, about)| put(&value(word), word, about)).collect()
 }
 
-/// What begins with the typed letters, then what holds them.
+/// Words that begin with the typed letters, then words that contain them.
 fn fitting<'w>(
     typed: &str,
     words: impl Iterator<Item = (&'w str, &'w str)>,

@@ -1,9 +1,8 @@
 //! The filter language of lists: `assignee:me due:<7d label:launch -status:done "two words"`.
 //!
-//! A query is terms that must all hold; a term is words, or a key with values of which any must hold;
-//! `-` turns it around. Reading never fails: what a noun does not know stays a term, so that a page can
-//! show it as wrong while the rest still filters. Each noun brings its own keys; names are looked up
-//! by it, not here.
+//! A query is a conjunction of terms. A term is words, or a key with alternative values; `-` negates it. Parsing never
+//! fails: an unknown term is preserved, so that a page can flag it while the rest still filters. Each noun supplies its
+//! keys and resolves names itself.
 
 mod complete;
 mod parse;
@@ -20,57 +19,57 @@ use super::text;
 pub use complete::{Ask, Suggestion, ask, suggest};
 pub use value::{Days, Numbers, days, numbers};
 
-/// How many terms count; a list answers each of its rows with all of them.
+/// Maximum number of terms. A list evaluates every term for each row.
 pub const MAX_TERMS: usize = 40;
-/// How many values of a term count.
+/// Maximum number of values per term.
 pub const MAX_VALUES: usize = 100;
 
-/// What a noun can be asked for.
+/// A filter key of a noun.
 #[derive(Clone, Debug)]
 pub struct Key {
     /// The word before the colon.
     pub name: Cow<'static, str>,
-    /// What may stand behind it.
+    /// The kind of its values.
     pub kind: Kind,
-    /// What it asks, for people.
+    /// Description for people.
     pub about: Cow<'static, str>,
 }
 
 impl Key {
-    /// A key that a noun brings along.
+    /// A built-in key of a noun.
     #[must_use]
     pub const fn of(name: &'static str, kind: Kind, about: &'static str) -> Self {
         Self { name: Cow::Borrowed(name), kind, about: Cow::Borrowed(about) }
     }
 
-    /// The key of a field that people made.
+    /// The key of a user-defined field.
     #[must_use]
     pub fn made(name: &str, kind: Kind, about: &str) -> Self {
         Self { name: Cow::Owned(name.to_owned()), kind, about: Cow::Owned(about.to_owned()) }
     }
 }
 
-/// Words of a key with what they say to people.
+/// Words of a key with their display labels.
 pub type Words = &'static [(&'static str, &'static str)];
 
-/// What may stand behind a colon.
+/// The kind of values after the colon.
 #[derive(Clone, Copy, Debug)]
 pub enum Kind {
     /// One of these words.
     Words(Words),
-    /// The name of somebody or something, or one of these words.
+    /// The name of a person or thing, or one of these words.
     Names(Words),
-    /// A day or days.
+    /// A day or a range of days.
     Date,
-    /// A number or numbers.
+    /// A number or a range of numbers.
     Number,
     /// Any text, or one of these words.
     Text(Words),
-    /// It cannot be asked for: why, in words.
+    /// Not supported, with the reason in words.
     Later(&'static str),
 }
 
-/// The words that each date understands.
+/// Suggested words for date keys.
 pub const DATE_WORDS: Words = &[
     ("today", "Today"),
     ("tomorrow", "Tomorrow"),
@@ -84,11 +83,11 @@ pub const DATE_WORDS: Words = &[
 /// One condition.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Term {
-    /// Whether it must not hold.
+    /// Whether the condition is negated.
     pub not: bool,
-    /// The word before the colon in lower case; empty for words.
+    /// The key in lower case; empty for words.
     pub key: String,
-    /// What stands behind the colon, any of which will do; or the words.
+    /// Alternative values after the colon, or the search words.
     pub values: Vec<String>,
 }
 
@@ -98,7 +97,7 @@ impl Term {
         Self { not: false, key: key.to_owned(), values: vec![value.into()] }
     }
 
-    /// Whether these are words to be found in a text.
+    /// Returns `true` for full-text search words.
     #[must_use]
     pub fn is_words(&self) -> bool {
         self.key.is_empty()
@@ -125,7 +124,7 @@ impl fmt::Display for Term {
     }
 }
 
-/// Writes a word, in quotes when it would be read as something else without them.
+/// Writes a word, quoted if it would otherwise be parsed differently.
 fn quoted(f: &mut fmt::Formatter<'_>, word: &str, special: bool) -> fmt::Result {
     let odd = |c: char| c.is_whitespace() || c == '"';
     if !(special || word.is_empty() || word.contains(odd)) {
@@ -141,7 +140,7 @@ fn quoted(f: &mut fmt::Formatter<'_>, word: &str, special: bool) -> fmt::Result 
     f.write_str("\"")
 }
 
-/// Conditions that must all hold.
+/// A conjunction of conditions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Query {
     /// In the order in which they were typed.
@@ -161,16 +160,14 @@ impl fmt::Display for Query {
 }
 
 impl Query {
-    /// Reads what was typed. Nothing is refused: what cannot be meant is found when the terms are
-    /// looked up.
+    /// Parses a query. Never fails: invalid terms are found when the terms are looked up.
     #[must_use]
     pub fn parse(text: &str) -> Self {
         let terms = parse::tokens(text).into_iter().filter_map(parse::Token::term);
         Self { terms: terms.collect() }
     }
 
-    /// The same query as everybody would write it: keys in the order of the noun, unknown ones behind
-    /// them, words last; nothing twice.
+    /// The canonical form: keys in the noun's order, then unknown keys, then words; no duplicates.
     #[must_use]
     pub fn canonical(&self, keys: &[Key]) -> Self {
         let mut terms: Vec<Term> = Vec::with_capacity(self.terms.len());
@@ -194,7 +191,7 @@ impl Query {
         Self { terms: self.terms.iter().filter(|one| *one != term).cloned().collect() }
     }
 
-    /// This query with one term more, which takes the place of others with its key and sign.
+    /// This query with `term` added. Terms with the same key and sign are replaced.
     #[must_use]
     pub fn with(&self, term: Term) -> Self {
         let same = |one: &&Term| one.key != term.key || one.not != term.not;
@@ -204,7 +201,7 @@ impl Query {
     }
 }
 
-/// A term with each value once, and the words that its key knows in lower case.
+/// A term without duplicate values, with its key's known words in lower case.
 fn tidy(term: &Term, keys: &[Key]) -> Term {
     if term.is_words() {
         return term.clone();
@@ -226,27 +223,27 @@ fn tidy(term: &Term, keys: &[Key]) -> Term {
     Term { values, ..term.clone() }
 }
 
-/// The key of a name.
+/// Finds a key by name.
 #[must_use]
 pub fn key<'k>(keys: &'k [Key], name: &str) -> Option<&'k Key> {
     keys.iter().find(|key| key.name == name)
 }
 
-/// The name most like a given one.
+/// The name closest to `name`.
 #[must_use]
 pub fn nearest<'n>(name: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
     let name = text::cut(name, 64);
     names.min_by_key(|one| text::distance(name, one))
 }
 
-/// What to say of a key that is not known.
+/// Error message for an unknown key.
 #[must_use]
 pub fn unknown_key(name: &str, keys: &[Key]) -> String {
     let near = nearest(name, keys.iter().map(|key| key.name.as_ref())).unwrap_or_default();
     format!("There is no filter \"{}\"; did you mean {near}?", text::ellipsis(name, 40))
 }
 
-/// What to say of a value that is not known.
+/// Error message for an unknown value.
 #[must_use]
 pub fn unknown_value<'n>(key: &str, value: &str, names: impl Iterator<Item = &'n str>) -> String {
     let value = text::ellipsis(value, 40);

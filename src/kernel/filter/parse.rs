@@ -1,32 +1,32 @@
-//! Reads a query into tokens that know where they stand.
+//! Splits a query into tokens with source positions.
 
 use std::ops::Range;
 
 use super::Term;
 
-/// A word as it was typed, between two places of the text.
+/// A word with its source range.
 #[derive(Clone, Debug)]
 pub(super) struct Piece {
-    /// Where it stands, with its quotes.
+    /// Source range, including quotes.
     pub(super) span: Range<usize>,
-    /// What it says, without quotes.
+    /// The text without quotes.
     pub(super) text: String,
 }
 
-/// A term as it was typed.
+/// A term with its source range.
 #[derive(Clone, Debug)]
 pub(super) struct Token {
-    /// Where it stands.
+    /// Source range.
     pub(super) span: Range<usize>,
     pub(super) not: bool,
-    /// The key with its colon.
+    /// The key, including its colon.
     pub(super) key: Option<Piece>,
-    /// Values, or the words alone.
+    /// The values, or the search word.
     pub(super) pieces: Vec<Piece>,
 }
 
 impl Token {
-    /// The term; nothing when it says nothing.
+    /// The parsed term; `None` if it is empty.
     pub(super) fn term(self) -> Option<Term> {
         let key = self.key.map(|key| key.text).unwrap_or_default();
         let texts = self.pieces.into_iter().map(|piece| piece.text);
@@ -38,7 +38,7 @@ impl Token {
     }
 }
 
-/// The terms of a text.
+/// The tokens of a text.
 pub(super) fn tokens(text: &str) -> Vec<Token> {
     let mut reader = Reader { text, at: 0 };
     let mut tokens = Vec::new();
@@ -72,7 +72,7 @@ impl Reader<'_> {
 
     fn token(&mut self) -> Token {
         let start = self.at;
-        // A dash alone is a word.
+        // A lone dash is a word.
         let mut chars = self.rest().chars();
         let not = chars.next() == Some('-') && chars.next().is_some_and(|c| !c.is_whitespace());
         self.at += usize::from(not);
@@ -92,7 +92,7 @@ impl Reader<'_> {
         Token { span: start..self.at, not, key, pieces }
     }
 
-    /// A word of letters and a colon behind it.
+    /// A key: a word followed by a colon.
     fn key(&mut self) -> Option<Piece> {
         let rest = self.rest();
         let is_key = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_');
@@ -107,7 +107,7 @@ impl Reader<'_> {
         Some(Piece { span, text })
     }
 
-    /// What stands before a character of this kind; in quotes at its beginning anything may stand.
+    /// Text up to a character that `ends` matches. Quoted text may contain any character.
     fn piece(&mut self, ends: impl Fn(char) -> bool) -> Piece {
         let start = self.at;
         let mut text = String::new();
@@ -122,7 +122,7 @@ impl Reader<'_> {
         Piece { span: start..self.at, text }
     }
 
-    /// What stands before the closing quote, or before the end when it is missing.
+    /// Text up to the closing quote, or to the end if it is missing.
     fn quoted(&mut self, text: &mut String) {
         while let Some(c) = self.peek() {
             self.at += c.len_utf8();

@@ -1,4 +1,4 @@
-//! What is typed, what is printed, and what is offered.
+//! Parsing, printing and completion of filter queries.
 
 use jiff::civil::date;
 use jiff::tz::TimeZone;
@@ -149,7 +149,7 @@ fn what_could_come_next_is_offered() {
     assert_eq!(ask("due:today  ", 11).key, None, "behind a term a new one begins");
 }
 
-/// Texts made of the pieces that mean something.
+/// Texts composed of significant tokens.
 fn typed() -> impl Strategy<Value = String> {
     let piece = proptest::sample::select(vec![
         "status",
@@ -202,7 +202,7 @@ proptest! {
             prop_assert!(one.text.is_char_boundary(one.at));
         }
         for one in ["today", text.as_str()] {
-            // Nothing to compare with: reading must end, and never panic.
+            // No reference result: parsing must end without a panic.
             let open = Days { from: None, to: None };
             prop_assert!(days(one, date(2026, 11, 20)).is_none_or(|days| days != open));
             prop_assert!(numbers(one).is_none_or(|found| !found.contains(f64::NAN)));

@@ -1,4 +1,4 @@
-//! Days and numbers as they are written in a query.
+//! Day and number ranges in a query.
 
 use std::ops::{Bound, RangeBounds as _};
 
@@ -6,17 +6,17 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Span, ToSpan};
 
-/// Days from the first up to, without, the last; an end that is missing is open.
+/// A half-open range of days. A missing end is unbounded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Days {
     /// The first day.
     pub from: Option<Date>,
-    /// The day behind the last one.
+    /// The day after the last day.
     pub to: Option<Date>,
 }
 
 impl Days {
-    /// The same in milliseconds since 1970, with days as they are in a zone; the second is left out.
+    /// The range in milliseconds since 1970, with days in `zone`. The end is exclusive.
     #[must_use]
     pub fn span(self, zone: &TimeZone) -> (i64, i64) {
         let at = |day: Option<Date>, open: i64| {
@@ -27,7 +27,7 @@ impl Days {
     }
 }
 
-/// Reads `today`, `2026-11-20`, `7d`, `<7d`, `>-3d`, `a..b`; nothing when it is none of these.
+/// Parses `today`, `2026-11-20`, `7d`, `<7d`, `>-3d` and `a..b`. Returns `None` for other text.
 #[must_use]
 pub fn days(text: &str, today: Date) -> Option<Days> {
     let text = text.trim().to_ascii_lowercase();
@@ -87,19 +87,19 @@ fn day(text: &str, today: Date) -> Option<Date> {
     }
 }
 
-/// Numbers between two ends.
+/// A range of numbers.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Numbers(Bound<f64>, Bound<f64>);
 
 impl Numbers {
-    /// Whether a number lies in between.
+    /// Returns `true` if `number` is in the range.
     #[must_use]
     pub fn contains(&self, number: f64) -> bool {
         (self.0, self.1).contains(&number)
     }
 }
 
-/// Reads `5`, `<5`, `>5`, `<=5`, `>=5`, `2..5`; nothing when it is none of these.
+/// Parses `5`, `<5`, `>5`, `<=5`, `>=5` and `2..5`. Returns `None` for other text.
 #[must_use]
 pub fn numbers(text: &str) -> Option<Numbers> {
     use Bound::{Excluded, Included, Unbounded};

@@ -1,4 +1,4 @@
-//! Words of what groups tasks and ties them together: streams, labels, relations.
+//! Vocabulary of task grouping: streams, labels, relations.
 
 words! {
     /// What a stream is made along.
@@ -69,7 +69,7 @@ words! {
 }
 
 impl ReactionKind {
-    /// How it is drawn.
+    /// The emoji character.
     #[must_use]
     pub fn emoji(self) -> &'static str {
         match self {
@@ -84,7 +84,7 @@ impl ReactionKind {
         }
     }
 
-    /// The one that a word, an emoji or a label with colons (`:heart:`) means.
+    /// Parses a word, an emoji or a short code (`:heart:`).
     #[must_use]
     pub fn read(text: &str) -> Option<Self> {
         let text = text.trim().trim_matches(':');
@@ -95,7 +95,7 @@ impl ReactionKind {
 }
 
 impl Hue {
-    /// A colour for a name whose maker chose none: always the same one.
+    /// A default colour derived from the name; the same name always gets the same colour.
     #[must_use]
     pub fn of(name: &str) -> Self {
         let sum = name

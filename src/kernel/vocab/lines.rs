@@ -1,11 +1,11 @@
-//! Words of who answers to whom.
+//! Vocabulary of reporting lines.
 
 use serde::{Deserialize, Serialize};
 
 use super::Assignee;
 use crate::id::{AccountId, AgentId};
 
-/// Whom an agent reports to.
+/// The manager of an agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Manager {
     /// A member.
@@ -15,7 +15,7 @@ pub enum Manager {
 }
 
 impl Manager {
-    /// The agent, if it is one.
+    /// The agent id, if the manager is an agent.
     #[must_use]
     pub fn agent(self) -> Option<AgentId> {
         match self {
@@ -24,7 +24,7 @@ impl Manager {
         }
     }
 
-    /// The person, if it is one.
+    /// The account id, if the manager is a person.
     #[must_use]
     pub fn person(self) -> Option<AccountId> {
         match self {

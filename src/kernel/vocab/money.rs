@@ -1,4 +1,4 @@
-//! Words of budgets and of model calls.
+//! Vocabulary of budgets and model calls.
 
 words! {
     /// What a budget is of.

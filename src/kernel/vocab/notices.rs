@@ -1,4 +1,4 @@
-//! Words of notifications: kinds, the groups that people choose by, and why somebody hears of something.
+//! Vocabulary of notifications: kinds, the groups in notification settings, and reasons for watching.
 
 words! {
     /// What people choose by; each kind belongs to one.
@@ -93,7 +93,7 @@ words! {
 }
 
 impl NoticeKind {
-    /// The group that it belongs to.
+    /// The settings group of this kind.
     #[must_use]
     pub fn group(self) -> NoticeGroup {
         match self {

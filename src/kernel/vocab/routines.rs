@@ -1,4 +1,4 @@
-//! Words of routines.
+//! Vocabulary of routines.
 
 words! {
     /// What was done with a routine.

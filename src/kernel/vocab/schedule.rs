@@ -1,4 +1,4 @@
-//! Words of schedules.
+//! Vocabulary of schedules.
 
 words! {
     /// How a schedule repeats.

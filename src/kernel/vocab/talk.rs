@@ -1,4 +1,4 @@
-//! Words of conversations.
+//! Vocabulary of conversations.
 
 words! {
     /// How much of what an agent's tools do stands in a conversation.

@@ -1,4 +1,4 @@
-//! Words of what agents may do without asking.
+//! Vocabulary of agent permissions and approvals.
 
 words! {
     /// How much an agent may do without asking.

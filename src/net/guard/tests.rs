@@ -1,4 +1,4 @@
-//! Which addresses the guard opens, and which never.
+//! Which URLs and addresses the guard allows, and which never.
 
 use super::*;
 

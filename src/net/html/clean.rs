@@ -1,22 +1,22 @@
-//! Keeps the readable part of a page: its main content without navigation, scripts and hidden things,
-//! as well-nested HTML of a few elements.
+//! Extracts the readable part of a page: the main content without navigation, scripts and hidden elements, as
+//! well-nested HTML with few element types.
 
 use url::Url;
 
 use super::scan::{Scanner, Tag, Token, unescape};
 
-/// No element of the result lies deeper.
+/// Maximum nesting depth of the result.
 pub const MAX_DEPTH: usize = 60;
-/// Beyond this many open elements further tags do not count.
+/// Maximum number of open elements; further tags are ignored.
 const MAX_OPEN: usize = 1024;
-/// How far up the open elements are searched for the one that an end tag closes.
+/// Maximum number of open elements searched for the match of an end tag.
 const MAX_SEARCH: usize = 128;
-/// The longest address that a link keeps.
+/// Maximum length of a link URL.
 const MAX_LINK: usize = 2000;
-/// A part with less text than this is not the content of a page.
+/// Minimum text length of a main content candidate.
 const MIN_PART: usize = 200;
 
-/// Elements that go with all they hold.
+/// Elements removed with their content.
 const DROPPED: [&str; 19] = [
     "noscript", "template", "svg", "math", "object", "embed", "canvas", "audio", "video", "map",
     "button", "select", "datalist", "dialog", "menu", "applet", "marquee", "frameset", "head",
@@ -25,7 +25,7 @@ const DROPPED: [&str; 19] = [
 const SURROUNDING: [&str; 4] = ["nav", "aside", "footer", "header"];
 const SURROUNDING_ROLES: [&str; 8] =
     ["navigation", "banner", "contentinfo", "search", "complementary", "dialog", "menu", "menubar"];
-/// What pages call their surroundings where they have no elements for them: whole words of a class or an id.
+/// Class names and ids of page furniture: matched as whole words.
 const FURNITURE: [&str; 26] = [
     "sidebar",
     "side-bar",
@@ -54,10 +54,9 @@ const FURNITURE: [&str; 26] = [
     "masthead",
     "advertisement",
 ];
-/// Elements that are looked at for such words.
+/// Elements checked for such class names and ids.
 const BOXES: [&str; 7] = ["div", "section", "ul", "ol", "p", "form", "table"];
-/// What is left must be at least one of so many parts of what there was: a page that calls its content a sidebar
-/// is taken at its elements alone.
+/// If less than one n-th of the text is left, class names and ids are ignored: some pages call their content a sidebar.
 const MOST_DROPPED: usize = 3;
 const VOID: [&str; 12] =
     ["area", "base", "br", "col", "hr", "img", "input", "link", "meta", "source", "track", "wbr"];
@@ -95,37 +94,37 @@ const BLOCKS: [&str; 31] = [
     "table",
     "ul",
 ];
-/// Elements that a text formatter opens inside a paragraph.
+/// Inline formatting elements.
 const INLINE: [&str; 20] = [
     "a", "abbr", "b", "cite", "code", "del", "em", "font", "i", "ins", "kbd", "mark", "q", "s",
     "samp", "small", "span", "strong", "sub", "u",
 ];
-/// The parts of a table, which mean nothing outside of one.
+/// Parts of a table, meaningless outside one.
 const TABLE_PARTS: [&str; 7] = ["caption", "tbody", "td", "tfoot", "th", "thead", "tr"];
 
-/// Which part of a page was taken.
+/// Which part of a page was extracted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
-    /// What the page calls its main part.
+    /// The marked main part.
     Main,
     Article,
-    /// Everything but what surrounds the content.
+    /// Everything except page furniture.
     Body,
-    /// Everything: without the surroundings next to nothing was left.
+    /// Everything, because almost nothing was left without page furniture.
     Everything,
 }
 
 /// The readable part of a page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cleaned {
-    /// The title in the head of the page.
+    /// Title in the head of the page.
     pub title: Option<String>,
     pub part: Part,
-    /// The part, well nested.
+    /// Well-nested HTML of the part.
     pub html: String,
 }
 
-/// Takes the readable part out of a page. Links become whole addresses by `base`.
+/// Extracts the readable part of a page. `base` resolves relative links.
 pub fn clean(page: &str, base: &Url) -> Cleaned {
     let strict = Cleaner::run(page, base, Surroundings::Drop);
     let bare = Cleaner::run(page, base, Surroundings::DropCalled);
@@ -134,7 +133,7 @@ pub fn clean(page: &str, base: &Url) -> Cleaned {
     let (cleaner, part) = match strict.text < MIN_PART {
         true => {
             let all = Cleaner::run(page, base, Surroundings::Keep);
-            // A short page is short; one that is nearly all navigation is shown as it is.
+            // A short page is fine. A page that is nearly all navigation is kept whole.
             match strict.text * 2 < all.text {
                 true => (all, Part::Everything),
                 false => (strict, Part::Body),
@@ -154,25 +153,25 @@ pub fn clean(page: &str, base: &Url) -> Cleaned {
 enum Surroundings {
     /// By elements and roles.
     Drop,
-    /// By what they are called, too.
+    /// Also by class names and ids.
     DropCalled,
     Keep,
 }
 
-/// An element whose end has not come.
+/// An open element.
 struct Open {
     name: String,
-    /// It stands within a line of text.
+    /// Inline element.
     inline: bool,
-    /// The name it has in the result, if it is there at all.
+    /// Element name in the result, if it is written at all.
     written: Option<&'static str>,
-    /// It and all it holds are left out.
+    /// Dropped with its content.
     dropped: bool,
-    /// Where its content began, and how much text there was before, if it may be the main part.
+    /// For a main content candidate: the start of its content, and the amount of text before it.
     part: Option<(Part, usize, usize)>,
 }
 
-/// A part that may be the content of the page.
+/// A main content candidate.
 struct Found {
     part: Part,
     start: usize,
@@ -185,7 +184,7 @@ struct Cleaner {
     surroundings: Surroundings,
     title: Option<String>,
     out: String,
-    /// How many characters other than white space are in `out`.
+    /// Number of non-space characters in `out`.
     text: usize,
     open: Vec<Open>,
     depth: usize,
@@ -224,14 +223,14 @@ impl Cleaner {
         cleaner
     }
 
-    /// The main part, the one article, or all.
+    /// The main part, the only article, or everything.
     fn into_best(self) -> (Part, String) {
         let most = |part: Part| {
             let of_kind = self.found.iter().filter(move |found| found.part == part);
             of_kind.max_by_key(|found| found.text)
         };
         let main = most(Part::Main).filter(|found| MIN_PART <= found.text);
-        // A list of articles is read as a whole.
+        // A list of articles is kept as a whole.
         let article = most(Part::Article).filter(|found| self.text / 2 < found.text);
         match main.or(article) {
             Some(found) => (found.part, self.out[found.start..found.end].to_owned()),
@@ -264,7 +263,7 @@ impl Cleaner {
 
     fn start(&mut self, tag: &Tag<'_>) {
         let name = tag.name.as_str();
-        // The head ends where something begins that cannot be in it.
+        // An element that cannot be in the head ends the head.
         let block = BLOCKS.contains(&name);
         if self.in_head && (block || name == "body") {
             self.end("head");
@@ -297,7 +296,7 @@ impl Cleaner {
         self.open.push(Open { name: name.to_owned(), inline, written, dropped, part });
     }
 
-    /// A paragraph ends where a block begins, whatever of a line is still open in it.
+    /// A block ends an open paragraph, including its open inline elements.
     fn end_paragraph(&mut self) {
         let near = self.open.iter().enumerate().rev().take(MAX_SEARCH);
         let mut outer = near.skip_while(|(_, open)| open.inline);
@@ -306,7 +305,7 @@ impl Cleaner {
         }
     }
 
-    /// Closes what the start of `name` ends without saying so.
+    /// Closes elements that the start of `name` ends implicitly.
     fn end_implied(&mut self, name: &str) {
         let (ends, within): (&[&str], &[&str]) = match name {
             "li" => (&["li"], &["ul", "ol", "menu"]),
@@ -372,7 +371,7 @@ impl Cleaner {
             return true;
         }
         let role = tag.get("role").unwrap_or_default();
-        // The header of an article holds its heading, that of a page the navigation.
+        // The header of an article contains its heading; that of a page contains navigation.
         let surrounding = SURROUNDING.contains(&name)
             || SURROUNDING_ROLES.iter().any(|other| other.eq_ignore_ascii_case(role));
         surrounding && (self.inside_part == 0 || !matches!(name, "header" | "footer"))
@@ -388,7 +387,7 @@ impl Cleaner {
         }
     }
 
-    /// Writes the start of an element of the result; gives its name there.
+    /// Writes a start tag to the result and returns the element name used there.
     fn write_start(&mut self, tag: &Tag<'_>) -> Option<&'static str> {
         if MAX_DEPTH <= self.depth {
             return None;
@@ -411,7 +410,7 @@ impl Cleaner {
         if tag.name == "base" {
             let given = tag.get("href").map(unescape);
             if let Some(base) = given.and_then(|href| self.base.join(href.trim()).ok()) {
-                self.base = base; // ok: an address that cannot be read changes nothing
+                self.base = base; // ok: an invalid base URL has no effect
             }
         }
         if self.dropping != 0 || is_hidden(tag) {
@@ -433,18 +432,18 @@ impl Cleaner {
         }
     }
 
-    /// A whole address, if it leads anywhere.
+    /// The absolute URL of a link, if it is usable.
     fn address(&self, given: Option<&str>) -> Option<String> {
         let given = unescape(given?.trim());
         if given.is_empty() || given.starts_with('#') || MAX_LINK < given.len() {
             return None;
         }
-        let address = self.base.join(&given).ok()?; // ok: an address that cannot be read is no link
+        let address = self.base.join(&given).ok()?; // ok: an invalid URL is no link
         matches!(address.scheme(), "http" | "https" | "mailto").then(|| address.into())
     }
 }
 
-/// Whether a box is called one of the surroundings.
+/// Returns `true` if an element's class or id marks it as page furniture.
 fn is_furniture(tag: &Tag<'_>) -> bool {
     let called = |name: &str| {
         let mut words = tag.get(name).unwrap_or_default().split_ascii_whitespace();
@@ -462,7 +461,7 @@ fn is_hidden(tag: &Tag<'_>) -> bool {
         || style.contains("visibility:hidden")
 }
 
-/// What an element is called in the result. Elements without a name are left out, their content stays.
+/// The element's name in the result. Unlisted elements are dropped, but their content stays.
 fn written_name(name: &str) -> Option<&'static str> {
     let name = match name {
         "h1" => "h1",

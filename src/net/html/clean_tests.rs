@@ -1,4 +1,4 @@
-//! Cleaning of pages that mean no good.
+//! Cleaning of malicious pages.
 
 use super::*;
 

@@ -1,6 +1,6 @@
-//! Cuts HTML into tags and text, in one pass and without building anything.
+//! Splits HTML into tags and text, in one pass and without building a tree.
 
-/// The attributes that anybody here asks for; the others are dropped while reading.
+/// The attributes that callers use. Others are dropped.
 const KEPT: [&str; 12] = [
     "href",
     "src",
@@ -22,39 +22,39 @@ const RAW: [&str; 9] =
 /// A part of a page.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Token<'a> {
-    /// Text between tags, character references included.
+    /// Text between tags, with character references.
     Text(&'a str),
     /// A start tag, its name in lower case.
     Open(Tag<'a>),
     /// An end tag, its name in lower case.
     Close(String),
-    /// An element whose content is not markup, with this content.
+    /// An element whose content is not markup, with that content.
     Raw(String, &'a str),
 }
 
 /// A start tag.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Tag<'a> {
-    /// Its name, in lower case.
+    /// Name in lower case.
     pub name: String,
     attributes: Vec<(&'static str, &'a str)>,
 }
 
 impl<'a> Tag<'a> {
-    /// The value of an attribute, character references included.
+    /// The value of an attribute, with character references.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&'a str> {
         self.attributes.iter().find(|(other, _)| *other == name).map(|(_, value)| *value)
     }
 }
 
-/// Gives the tokens of a page in order.
+/// Iterates over the tokens of a page.
 pub struct Scanner<'a> {
     rest: &'a str,
 }
 
 impl<'a> Scanner<'a> {
-    /// Begins at the beginning of a page.
+    /// Starts at the beginning of a page.
     #[must_use]
     pub fn new(page: &'a str) -> Scanner<'a> {
         Scanner { rest: page }
@@ -66,7 +66,7 @@ impl<'a> Scanner<'a> {
         Token::Text(text)
     }
 
-    /// Leaves out everything up to and including `end`, or all if it does not come.
+    /// Skips everything up to and including `end`, or all if it is missing.
     fn skip_past(&mut self, end: &str) {
         self.rest = match self.rest.find(end) {
             Some(at) => &self.rest[at + end.len()..],
@@ -84,7 +84,7 @@ impl<'a> Scanner<'a> {
         name.to_ascii_lowercase()
     }
 
-    /// Reads the attributes up to the end of the tag. None if the page ends before.
+    /// Parses the attributes up to the end of the tag. `None` if the page ends before.
     fn attributes(&mut self) -> Option<Vec<(&'static str, &'a str)>> {
         let mut attributes: Vec<(&'static str, &'a str)> = Vec::new();
         loop {
@@ -131,7 +131,7 @@ impl<'a> Scanner<'a> {
         Some(value)
     }
 
-    /// The content of an element that holds no markup, and its end tag.
+    /// The content of a raw element; also skips its end tag.
     fn raw(&mut self, name: &str) -> &'a str {
         let bytes = self.rest.as_bytes();
         let mut from = 0;
@@ -189,14 +189,14 @@ impl<'a> Iterator for Scanner<'a> {
                     }
                     return Some(Token::Open(Tag { name, attributes }));
                 }
-                // A sign, not a tag.
+                // A literal `<`, not a tag.
                 _ => return Some(self.text(1)),
             }
         }
     }
 }
 
-/// Replaces the character references that addresses, titles and plain text have.
+/// Decodes the character references that occur in URLs, titles and plain text.
 #[must_use]
 pub fn unescape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
@@ -226,7 +226,7 @@ fn character(name: &str) -> Option<char> {
             Some(digits) => u32::from_str_radix(digits, 16),
             None => number.parse(),
         };
-        // ok: what is no number stays as it stands
+        // ok: an invalid number stays unchanged
         return char::from_u32(code.ok()?).filter(|c| *c != '\0');
     }
     let c = match name {

@@ -1,4 +1,4 @@
-//! Cleaned HTML as plain text: blocks on lines of their own, white space as it would be seen.
+//! Converts cleaned HTML to plain text: blocks on separate lines, white space as rendered.
 
 use super::clean::Cleaned;
 use super::scan::{Scanner, Token, unescape};
@@ -22,7 +22,7 @@ pub fn plain(cleaned: &Cleaned) -> String {
 struct Writer {
     out: String,
     preformatted: usize,
-    /// White space was seen that counts only if more text follows on the line.
+    /// Pending white space. Written only if more text follows on the line.
     space: bool,
 }
 
@@ -78,14 +78,14 @@ impl Writer {
         }
     }
 
-    /// Ends the line, so that `count` line ends stand there.
+    /// Ends the line with `count` line ends.
     fn line(&mut self, count: usize) {
         self.space = false;
         if self.preformatted != 0 {
             self.out.push('\n');
             return;
         }
-        // A paragraph within a list item stays on the line of its mark.
+        // A paragraph within a list item stays on the line of its bullet.
         if self.out.is_empty() || self.out.ends_with("\n- ") || self.out == "- " {
             return;
         }

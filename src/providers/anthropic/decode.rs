@@ -1,4 +1,4 @@
-//! The event stream of `POST /v1/messages`, one event at a time. A pure state machine: bytes come from `wire`.
+//! Decodes the event stream of `POST /v1/messages`, event by event. A pure state machine without I/O.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -8,7 +8,7 @@ use crate::model::{Delta, Part, Received, Reply, StopReason, Usage};
 use crate::numbers;
 use crate::wire::Decode;
 
-/// An answer in the making.
+/// A partial answer.
 #[derive(Default)]
 pub(super) struct Decoder {
     blocks: Vec<Block>,
@@ -36,7 +36,7 @@ enum Block {
         json: String,
         input: Option<String>,
     },
-    /// A kind that we do not know; it is left out.
+    /// An unknown kind, which is ignored.
     Other,
 }
 
@@ -66,7 +66,7 @@ enum Event {
     Error {
         error: Failure,
     },
-    /// Pings, and kinds that are still to come.
+    /// Pings and future kinds.
     #[serde(other)]
     Other,
 }
@@ -137,7 +137,7 @@ struct Failure {
     message: String,
 }
 
-/// A whole message, as servers without streaming answer.
+/// A complete message, as sent by servers that do not stream.
 #[derive(Deserialize)]
 struct Whole {
     id: Option<String>,
@@ -332,7 +332,7 @@ impl Decoder {
         Ok(())
     }
 
-    /// Counts are cumulative; a later event may leave out what has not changed.
+    /// Counts are cumulative. Later events may omit unchanged counts.
     fn count(&mut self, said: Option<Value>, out: &mut Vec<Delta>) {
         let Some(said) = said.filter(Value::is_object) else { return };
         let known = self.usage.unwrap_or_default();
@@ -357,7 +357,7 @@ fn part(block: Block) -> Option<Part> {
     match block {
         Block::Text(text) if text.is_empty() => None,
         Block::Text(text) => Some(Part::Text { text }),
-        // Without the whole block the signature does not hold, and the provider would refuse the conversation.
+        // The signature is valid for the whole block only. The provider would reject the conversation otherwise.
         Block::Thinking { text, signature, whole } => {
             let signature = Some(signature).filter(|s| whole && !s.is_empty());
             (signature.is_some() || !text.is_empty()).then_some(Part::Thinking { text, signature })

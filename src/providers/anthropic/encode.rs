@@ -1,5 +1,5 @@
-//! Our request as the body of `POST /v1/messages`. The same request gives the same bytes, because the provider's
-//! cache goes by them.
+//! Encodes requests as the body of `POST /v1/messages`. Equal requests give equal bytes, because the provider's prompt
+//! cache depends on them.
 
 use std::borrow::Cow;
 
@@ -14,13 +14,13 @@ use crate::ids;
 use crate::model::{ChatRequest, Part, Role, SystemPart, ToolChoice, ToolDef};
 use kernel::Thinking;
 
-/// The least thinking budget that is accepted.
+/// Minimum thinking budget that the provider accepts.
 const BUDGET_LEAST: u32 = 1_024;
-/// What stays for the answer itself when a budget is set.
+/// Output tokens reserved for the answer when a thinking budget is set.
 const ANSWER_LEAST: u32 = 1_024;
-/// How far back the second mark in the conversation lies: the provider looks 20 blocks back for an entry.
+/// Distance of the second cache mark in the conversation. The provider searches 20 blocks back for a cache entry.
 const LOOKBACK: usize = 15;
-/// The most cache marks of one request.
+/// Maximum number of cache marks per request.
 const MARKS: usize = 4;
 
 #[derive(Serialize)]
@@ -165,10 +165,10 @@ struct OutputConfig {
     format: Option<Value>,
 }
 
-/// Whether a model takes `output_config.format`: Claude from 4.5 on.
+/// Returns `true` for models that accept `output_config.format`: Claude 4.5 and later.
 pub(super) fn has_formats(model: &str) -> bool {
     let Some(rest) = model.strip_prefix("claude-") else { return false };
-    // "3-5-haiku-latest", "sonnet-4-5-20250929", "opus-5": a date is no version.
+    // "3-5-haiku-latest", "sonnet-4-5-20250929", "opus-5": a date is not a version.
     let numbers = rest.split('-').filter_map(|part| part.parse::<u32>().ok());
     let mut version = numbers.take_while(|number| *number < 1_000);
     match (version.next(), version.next()) {
@@ -183,7 +183,7 @@ struct User<'a> {
     user_id: &'a str,
 }
 
-/// The body for a request to a model.
+/// The request body for a model.
 pub(super) fn body(request: &ChatRequest, model: &Model) -> serde_json::Result<Vec<u8>> {
     let max_tokens = match model.vendor.as_str() {
         "" => request.max_output,
@@ -206,7 +206,7 @@ pub(super) fn body(request: &ChatRequest, model: &Model) -> serde_json::Result<V
         thinking,
         output_config,
         temperature: request.temperature.filter(|_| sampling).map(|t| t.min(1.0)),
-        // Newer models take only one of the two.
+        // Newer models accept only one of the two.
         top_p: request.top_p.filter(|_| sampling && request.temperature.is_none()),
         stop_sequences: &request.stop,
         metadata: request.metadata.user.as_deref().map(|user_id| User { user_id }),
@@ -246,7 +246,7 @@ fn choice<'a>(request: &'a ChatRequest, model: &Model) -> Option<Choice<'a>> {
     }
 }
 
-/// A forced tool and thinking exclude each other; the tool wins, because the caller cannot do without it.
+/// A forced tool and thinking exclude each other. The tool wins, because the caller depends on it.
 fn thinking(
     request: &ChatRequest,
     model: &Model,
@@ -289,7 +289,7 @@ fn effort(level: Thinking) -> Option<OutputConfig> {
     Some(OutputConfig { effort: Some(effort), format: None })
 }
 
-/// The budget has to be below `max_tokens`, which is what was reserved and is never raised for it.
+/// The budget must be below `max_tokens`, which is the reserved amount and is never raised.
 fn budget(level: Thinking, max_tokens: u32) -> Option<u32> {
     let most = max_tokens.saturating_sub(ANSWER_LEAST);
     let wanted = match level {
@@ -302,8 +302,8 @@ fn budget(level: Thinking, max_tokens: u32) -> Option<u32> {
     Some(wanted.min(most)).filter(|budget| BUDGET_LEAST <= *budget)
 }
 
-/// Neighbours of one role become one turn; results come first in it, as the provider wants them. What another
-/// model has signed is left out.
+/// Merges adjacent messages of one role into one turn, with tool results first, as the provider requires. Omits
+/// thinking signed by another model.
 fn turns(request: &ChatRequest) -> Vec<Turn<'_>> {
     let mut turns: Vec<Turn<'_>> = Vec::new();
     for (at, message) in request.messages.iter().enumerate() {
@@ -332,7 +332,7 @@ fn is_thought(part: &Part) -> bool {
     matches!(part, Part::Thinking { .. } | Part::RedactedThinking { .. })
 }
 
-/// Empty texts and thinking without its signature are refused by the provider, so they are left out.
+/// The provider rejects empty texts and unsigned thinking, so they are omitted.
 fn block(part: &Part) -> Option<Block<'_>> {
     Some(match part {
         Part::Text { text } if text.trim().is_empty() => return None,
@@ -364,7 +364,7 @@ fn block(part: &Part) -> Option<Block<'_>> {
     })
 }
 
-/// The arguments as the model wrote them. What is no JSON object is wrapped, because the provider takes no other.
+/// Arguments as the model wrote them. Anything but a JSON object is wrapped, because the provider accepts only objects.
 fn input(arguments: &str) -> Box<RawValue> {
     let text = match arguments.trim() {
         "" => "{}".to_owned(),
@@ -379,8 +379,8 @@ fn input(arguments: &str) -> Box<RawValue> {
     RawValue::from_string(wrapped).expect("invariant: what serde_json wrote is JSON")
 }
 
-/// Marks what stays the same: the tools, the stable system prompt, the conversation so far, and a point in it
-/// that the next call can still find when many blocks are added at once.
+/// Sets cache marks: after the tools, the stable system prompt and the conversation, and at a point that the next call
+/// can still find when many blocks are added at once.
 fn mark(body: &mut Body<'_>, request: &ChatRequest) {
     let mut left = MARKS - 2;
     if let Some(tool) = body.tools.last_mut() {

@@ -1,5 +1,5 @@
-//! Anthropic Messages, by API key: streaming, tools, signed thinking, pictures, prompt caching. Also for servers
-//! that speak the same protocol.
+//! Anthropic Messages with an API key: streaming, tools, signed thinking, images, prompt caching. Also for compatible
+//! servers.
 
 mod decode;
 mod encode;
@@ -16,17 +16,16 @@ use super::wire::Connection;
 use super::{Provider, Sink, known};
 use net::message::{Method, Request};
 
-/// The version of the protocol.
+/// Protocol version.
 const VERSION: &str = "2023-06-01";
 
-/// The provider.
 #[derive(Debug)]
 pub struct Anthropic {
     connection: Connection,
 }
 
 impl Anthropic {
-    /// A provider at a server.
+    /// A provider for a server.
     #[must_use]
     pub fn new(connection: Connection) -> Self {
         Self { connection }
@@ -110,7 +109,7 @@ impl Provider for Anthropic {
     }
 }
 
-/// A request as it is sent, for the tests of all protocols.
+/// An encoded request, for the tests of all protocols.
 #[cfg(test)]
 pub(super) fn encoded(request: &ChatRequest) -> Vec<u8> {
     encode::body(request, &catalog::describe(&request.model)).expect("it can be written")

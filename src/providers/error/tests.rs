@@ -1,4 +1,4 @@
-//! What makers answer, and which class that is.
+//! Vendor responses and their error classes.
 
 use super::*;
 

@@ -1,5 +1,5 @@
-//! The chunks of `streamGenerateContent`, one at a time. A pure state machine: a call comes whole, a signature
-//! belongs to the part on which it came, the reason to finish is the final word.
+//! Decodes the chunks of `streamGenerateContent`, one at a time. A pure state machine: calls arrive complete, a
+//! signature belongs to the part it came with, the finish reason marks the end.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -10,14 +10,14 @@ use crate::model::{Delta, Part, Received, Reply, StopReason, Usage};
 use crate::numbers;
 use crate::wire::{Decode, Framing};
 
-/// A chunk may hold a picture.
+/// Maximum event size, in bytes: a chunk may contain an image.
 const MOST: usize = 16 * 1024 * 1024;
 
-/// An answer in the making.
+/// A partial answer.
 pub(super) struct Decoder {
     parts: Vec<Part>,
     calls: usize,
-    /// The number of the next call that comes without an id.
+    /// Number of the next call without an id.
     next_id: u32,
     usage: Option<Usage>,
     response_id: Option<String>,
@@ -78,7 +78,7 @@ struct Feedback {
 }
 
 impl Decoder {
-    /// A decoder that gives calls without ids numbers from this one on.
+    /// A decoder that numbers calls without ids from `next_id`.
     pub(super) fn new(next_id: u32) -> Self {
         Self {
             parts: Vec::new(),
@@ -168,7 +168,7 @@ impl Decoder {
         Ok(())
     }
 
-    /// Each chunk counts everything so far.
+    /// Counts are cumulative.
     fn count(&mut self, said: Option<&Value>, out: &mut Vec<Delta>) {
         let Some(said) = said.filter(|said| said.is_object()) else { return };
         let number = |name: &str| numbers::count(said, &[name]).unwrap_or(0);
@@ -227,7 +227,7 @@ impl Decode for Decoder {
         Err(ProviderError::garbage("the answer has no end; check the base URL"))
     }
 
-    /// Usage may follow the reason to finish, so the end is the end of the stream.
+    /// Usage may follow the finish reason, so only the end of the stream is the end.
     fn ended(&self) -> bool {
         false
     }
@@ -237,7 +237,7 @@ impl Decode for Decoder {
     }
 
     fn settled(&self) -> bool {
-        // Each piece counts all so far, the last one too.
+        // Counts are cumulative in every chunk, including the last.
         self.stop.is_some() && self.usage.is_some()
     }
 
@@ -275,7 +275,7 @@ fn stop_reason(word: &str, message: Option<&str>) -> Result<Option<StopReason>, 
         "MAX_TOKENS" => Some(StopReason::MaxTokens),
         "SAFETY" | "RECITATION" | "LANGUAGE" | "BLOCKLIST" | "PROHIBITED_CONTENT" | "SPII"
         | "IMAGE_SAFETY" => Some(StopReason::Refusal),
-        // It is worth another try: nothing of the call came.
+        // Worth a retry: nothing of the call arrived.
         "MALFORMED_FUNCTION_CALL"
         | "UNEXPECTED_TOOL_CALL"
         | "TOO_MANY_TOOL_CALLS"

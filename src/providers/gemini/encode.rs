@@ -1,4 +1,4 @@
-//! Our request as the body of `streamGenerateContent`. The same request gives the same bytes.
+//! Encodes requests as the body of `streamGenerateContent`. Equal requests give equal bytes.
 
 use std::collections::HashMap;
 
@@ -12,12 +12,12 @@ use crate::ids;
 use crate::model::{ChatRequest, Message, Part, Role, ToolChoice};
 use kernel::Thinking;
 
-/// Stands for a signature that was lost or was another provider's; the documented word for that.
+/// Documented placeholder for a signature that is missing or from another provider.
 const NO_SIGNATURE: &str = "skip_thought_signature_validator";
-/// What stays for the answer itself when a budget is set.
+/// Output tokens reserved for the answer when a thinking budget is set.
 const ANSWER_LEAST: u32 = 1_024;
 
-/// The body for a request to a model.
+/// The request body for a model.
 pub(super) fn body(request: &ChatRequest, model: &Model) -> serde_json::Result<Vec<u8>> {
     let mut body = Map::new();
     let system: Vec<Value> = request
@@ -39,7 +39,7 @@ pub(super) fn body(request: &ChatRequest, model: &Model) -> serde_json::Result<V
     serde_json::to_vec(&body)
 }
 
-/// What cannot be told is left out; `Provider::unfit` says why.
+/// Tools that cannot be expressed are omitted; `Provider::unfit` gives the reason.
 fn tools(request: &ChatRequest) -> Vec<Value> {
     let mut told = Vec::new();
     for tool in &request.tools {
@@ -95,7 +95,7 @@ fn generation(request: &ChatRequest, model: &Model) -> Value {
     config
 }
 
-/// Models up to 2.5 have a budget, later ones a level.
+/// Models up to 2.5 use a budget, later ones a level.
 fn thinking(asked: Thinking, model: &Model, limit: u32) -> Option<Value> {
     if model.thinking == ThinkingKind::None {
         return None;
@@ -113,14 +113,14 @@ fn thinking(asked: Thinking, model: &Model, limit: u32) -> Option<Value> {
         Thinking::High => 20_480,
         Thinking::Max => most,
     };
-    // The limit counts thinking, too. A model that cannot stop thinking takes no less than 128.
+    // The output limit includes thinking. A model that cannot stop thinking requires at least 128.
     let room = limit.saturating_sub(ANSWER_LEAST);
     let least = if level == Thinking::None { 0 } else { 128 };
     let budget = budget.min(room).max(least);
     Some(json!({ "includeThoughts": 0 < budget, "thinkingBudget": budget }))
 }
 
-/// Turns that alternate and begin with the user, as the protocol wants them.
+/// Alternating turns that start with the user, as the protocol requires.
 fn contents(request: &ChatRequest) -> Vec<Value> {
     let names: HashMap<&str, &str> = request
         .messages
@@ -157,7 +157,7 @@ fn user(message: &Message, names: &HashMap<&str, &str>) -> Vec<Value> {
         Some(match part {
             Part::Text { text } if !text.trim().is_empty() => json!({ "text": text }),
             Part::ToolResult { call_id, text, is_error } => {
-                // A result whose call was left out of the conversation belongs to nothing.
+                // A result whose call was removed from the conversation is dropped.
                 let name = names.get(call_id.as_str())?;
                 let key = if *is_error { "error" } else { "output" };
                 let mut response = json!({ "name": name, "response": { key: text } });
@@ -198,7 +198,7 @@ fn assistant(message: &Message, model: &str) -> Vec<Value> {
             thought = None;
         }
     }
-    // The first call of a turn has to be signed; later ones of the same turn need not be.
+    // The first call of a turn must be signed; later ones need not.
     let first = parts.iter_mut().find(|part| part.get("functionCall").is_some());
     if let Some(call) = first.filter(|call| call.get("thoughtSignature").is_none()) {
         call["thoughtSignature"] = json!(NO_SIGNATURE);
@@ -206,7 +206,7 @@ fn assistant(message: &Message, model: &str) -> Vec<Value> {
     parts
 }
 
-/// A signature goes back on the part on which it came.
+/// Returns a signature on the part it came with.
 fn sign(parts: &mut Vec<Value>, thought: Option<&str>, signature: &str) {
     match (thought, parts.last_mut()) {
         (Some(text), _) => {
@@ -217,7 +217,7 @@ fn sign(parts: &mut Vec<Value>, thought: Option<&str>, signature: &str) {
     }
 }
 
-/// Arguments are an object here; what the model wrote otherwise is wrapped.
+/// Arguments must be an object; anything else is wrapped.
 fn args(arguments: &str) -> Value {
     match serde_json::from_str(arguments) {
         Ok(Value::Object(map)) => Value::Object(map),

@@ -1,5 +1,4 @@
-//! Gemini in Google's own protocol: streaming, tools with a schema that is cut to what it takes, signed thinking,
-//! pictures and documents.
+//! Google's native Gemini protocol: streaming, tools with reduced schemas, signed thinking, images and documents.
 
 mod decode;
 mod encode;
@@ -18,19 +17,18 @@ use super::wire::Connection;
 use super::{Provider, Sink, ids, known};
 use net::message::{Method, Request};
 
-/// The stable word, which stands beside what only this protocol understands.
+/// Stable name, also stored with data that only this protocol understands.
 const NAME: &str = "gemini";
-/// How ids begin that are made for calls without one.
+/// Prefix of generated call ids.
 const ID: char = 'g';
 
-/// The provider.
 #[derive(Debug)]
 pub struct Gemini {
     connection: Connection,
 }
 
 impl Gemini {
-    /// A provider at a server.
+    /// A provider for a server.
     #[must_use]
     pub fn new(connection: Connection) -> Self {
         Self { connection }
@@ -69,7 +67,7 @@ impl Gemini {
     }
 }
 
-/// A model's id as it may stand in an address.
+/// A model id, validated for use in a URL.
 fn plain(model: &str) -> Result<&str, ProviderError> {
     let id = model.strip_prefix("models/").unwrap_or(model);
     let fits = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
@@ -88,7 +86,7 @@ fn info(entry: &Value, provider: &Gemini) -> Option<ModelInfo> {
     let id = id.strip_prefix("models/").unwrap_or(id);
     let methods = entry.get("supportedGenerationMethods").and_then(Value::as_array);
     let talks = methods.is_none_or(|all| all.iter().any(|m| m == "generateContent"));
-    // Pictures and speech are made by models that answer in the same way.
+    // Models for images and speech use the same method.
     let other = ["-image", "-tts", "embedding", "-audio", "-live", "veo", "imagen", "robotics"];
     if !talks || other.iter().any(|word| id.contains(word)) {
         return None;
@@ -147,7 +145,7 @@ impl Provider for Gemini {
     }
 
     fn takes_format(&self, model: &str, _format: &AnswerFormat) -> bool {
-        // Models before 3 take a form or tools, and agents have tools.
+        // Models before 3 support either a format or tools, and agents have tools.
         !["gemini-1", "gemini-2"].iter().any(|old| model.starts_with(old))
     }
 
@@ -162,7 +160,7 @@ impl Provider for Gemini {
     }
 }
 
-/// A request as it is sent, for the tests of all protocols.
+/// An encoded request, for the tests of all protocols.
 #[cfg(test)]
 pub(super) fn encoded(request: &ChatRequest) -> Vec<u8> {
     encode::body(request, &catalog::describe(&request.model)).expect("it can be written")

@@ -1,11 +1,11 @@
-//! JSON schemas cut to what Gemini takes: references written out, what it does not know left out, enumerations of
-//! texts only. What cannot be said that way is an error, never something else than was meant.
+//! Reduces JSON schemas to what Gemini supports: references are inlined, unknown keywords dropped, enumerations limited
+//! to texts. What cannot be expressed is an error, never a schema with another meaning.
 
 use serde_json::{Map, Value, json};
 
-/// References inside each other, and levels of a schema.
+/// Maximum depth of nested references and schema levels.
 const DEEPEST: usize = 24;
-/// What stays of a schema as it is.
+/// Keywords that are kept unchanged.
 const KEPT: &[&str] = &[
     "description",
     "title",
@@ -20,13 +20,13 @@ const KEPT: &[&str] = &[
     "pattern",
     "required",
 ];
-/// Formats that are taken for texts and numbers.
+/// Supported formats.
 const FORMATS: &[&str] = &["enum", "date-time", "int32", "int64", "float", "double"];
 
-/// A schema that Gemini takes; nothing for a tool without arguments.
+/// A schema that Gemini accepts; `None` for a tool without arguments.
 ///
 /// # Errors
-/// Why it cannot be told, in a few words.
+/// A short reason why the schema cannot be expressed.
 pub(super) fn clean(schema: &Value) -> Result<Option<Value>, String> {
     let cleaned = part(schema, schema, 0)?;
     let has_fields =
@@ -39,7 +39,7 @@ fn part(schema: &Value, root: &Value, depth: usize) -> Result<Value, String> {
         return Err("its arguments refer to themselves".to_owned());
     }
     let Value::Object(map) = schema else {
-        // `true` takes anything; a text is what a model can always write.
+        // `true` accepts anything; text can always be written.
         return match schema {
             Value::Bool(true) => {
                 Ok(json!({ "type": "string", "description": "any JSON, as text" }))
@@ -49,7 +49,7 @@ fn part(schema: &Value, root: &Value, depth: usize) -> Result<Value, String> {
     };
     if let Some(reference) = map.get("$ref").and_then(Value::as_str) {
         let mut found = part(lookup(reference, root)?, root, depth + 1)?;
-        // What stands beside a reference describes it here.
+        // A description next to a reference takes precedence.
         if let (Some(text), Some(found)) = (map.get("description"), found.as_object_mut()) {
             found.insert("description".to_owned(), text.clone());
         }
@@ -69,7 +69,7 @@ fn lookup<'a>(reference: &str, root: &'a Value) -> Result<&'a Value, String> {
     root.pointer(path).ok_or_else(|| format!("{reference} is missing"))
 }
 
-/// Several schemas for one value. A choice with nothing is one that may be missing; several at once are one.
+/// Combines several schemas. An alternative with null becomes nullable; `allOf` is merged.
 fn choice(
     word: &str,
     choices: &[Value],
@@ -105,7 +105,7 @@ fn choice(
     Ok(made)
 }
 
-/// The texts that a constant or an enumeration may have.
+/// The texts of a constant or an enumeration.
 fn texts(schema: &Value) -> Option<Vec<Value>> {
     let values = match (schema.get("const"), schema.get("enum").and_then(Value::as_array)) {
         (Some(one), _) => vec![one.clone()],
@@ -115,7 +115,7 @@ fn texts(schema: &Value) -> Option<Vec<Value>> {
     values.iter().all(Value::is_string).then_some(values)
 }
 
-/// Objects that all hold at once are one object with the fields of all.
+/// Merges objects of `allOf` into one object.
 fn merged(parts: &[&Value], root: &Value, depth: usize) -> Result<Value, String> {
     let mut all = Map::new();
     for one in parts {
@@ -144,7 +144,7 @@ fn object(map: &Map<String, Value>, root: &Value, depth: usize) -> Result<Value,
         made.remove("format");
     }
     let kind = kind(map, &mut made)?;
-    // A constant, or an enumeration of numbers, is described by words instead.
+    // A constant, or an enumeration of numbers, becomes a description.
     let values = map.get("enum").and_then(Value::as_array).cloned();
     let values = values.or_else(|| map.get("const").map(|one| vec![one.clone()]));
     if let Some(values) = values {
@@ -165,7 +165,7 @@ fn object(map: &Map<String, Value>, root: &Value, depth: usize) -> Result<Value,
     Ok(Value::Object(made))
 }
 
-/// The type, which is one word here; a list of two with `null` is one that may be missing.
+/// The type, which is a single word in Gemini. A list of two with `null` becomes nullable.
 fn kind(map: &Map<String, Value>, made: &mut Map<String, Value>) -> Result<Option<String>, String> {
     let words: Vec<&str> = match map.get("type") {
         Some(Value::String(one)) => vec![one],
@@ -173,7 +173,7 @@ fn kind(map: &Map<String, Value>, made: &mut Map<String, Value>) -> Result<Optio
         _ if map.contains_key("properties") => vec!["object"],
         _ if map.contains_key("items") => vec!["array"],
         _ if map.contains_key("enum") || map.contains_key("const") => vec!["string"],
-        // Anything goes: a text is what a model can always write.
+        // Any type is accepted; text can always be written.
         _ => vec!["string"],
     };
     if words.contains(&"null") {
@@ -183,7 +183,7 @@ fn kind(map: &Map<String, Value>, made: &mut Map<String, Value>) -> Result<Optio
     let Some(first) = words.next() else {
         return Err("an argument can only be nothing".to_owned());
     };
-    // Of several types, a text can hold the others.
+    // Of several types, text can represent the others.
     let word = if words.next().is_some() { "string" } else { first };
     made.insert("type".to_owned(), json!(word));
     Ok(Some(word.to_owned()))
@@ -208,7 +208,7 @@ mod tests {
 
     use super::*;
 
-    /// Words that Gemini refuses anywhere in a schema.
+    /// Keywords that Gemini rejects anywhere in a schema.
     const REFUSED: &[&str] = &[
         "$schema",
         "$ref",

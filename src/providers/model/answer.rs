@@ -1,4 +1,4 @@
-//! What a model answers: its pieces as they arrive, and the whole.
+//! Answers of a model: deltas and the complete reply.
 
 use std::collections::BTreeSet;
 
@@ -6,31 +6,31 @@ use serde::{Deserialize, Serialize};
 
 use super::Part;
 
-/// Tokens of one call.
+/// Token usage of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Usage {
-    /// Input that came from no cache and went into none.
+    /// Uncached input.
     pub input: u64,
     /// Input read from the provider's cache.
     pub cache_read: u64,
     /// Input written to the provider's cache.
     pub cache_write: u64,
-    /// The part of `cache_write` that is kept for an hour, which costs more.
+    /// Part of `cache_write` that is cached for an hour, which costs more.
     pub cache_write_1h: u64,
-    /// Output, thinking included.
+    /// Output, including thinking.
     pub output: u64,
-    /// The part of `output` that was thinking, where the provider says so.
+    /// Part of `output` that was thinking, if the provider reports it.
     pub reasoning: u64,
 }
 
 impl Usage {
-    /// Everything that was sent.
+    /// All input tokens.
     #[must_use]
     pub fn input_total(&self) -> u64 {
         self.input.saturating_add(self.cache_read).saturating_add(self.cache_write)
     }
 
-    /// Tells of these tokens when they are news; servers that do not count say nothing, or zero.
+    /// Emits the usage if it is new. Servers that do not count send nothing or zero.
     pub(crate) fn tell(self, known: &mut Option<Self>, out: &mut Vec<Delta>) {
         if self.total() != 0 && *known != Some(self) {
             *known = Some(self);
@@ -38,7 +38,7 @@ impl Usage {
         }
     }
 
-    /// Both sums together.
+    /// All input and output tokens.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.input_total().saturating_add(self.output)
@@ -56,27 +56,27 @@ impl std::ops::AddAssign for Usage {
     }
 }
 
-/// Why a model stopped. Stored by position: only ever appended.
+/// Why a model stopped. Stored by position: append only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum StopReason {
-    /// It was done.
+    /// The answer is finished.
     End,
-    /// It wants tools to be called.
+    /// The model requests tool calls.
     ToolUse,
     /// The output limit was reached.
     MaxTokens,
-    /// One of the stop texts came.
+    /// A stop sequence occurred.
     StopSequence,
-    /// The provider or the model declined.
+    /// The provider or the model refused.
     Refusal,
-    /// The provider paused a long turn; sending the conversation again as it is goes on.
+    /// The provider paused a long turn; resend the conversation unchanged to continue.
     Pause,
     /// The context window is full.
     ContextFull,
 }
 
 impl StopReason {
-    /// What an answer ended with. Many servers say "stop", or nothing, although they called tools.
+    /// The actual stop reason. Many servers report "stop", or nothing, despite tool calls.
     #[must_use]
     pub fn of(said: Option<Self>, parts: &[Part]) -> Self {
         let calls = parts.iter().any(|part| matches!(part, Part::ToolCall { .. }));
@@ -88,67 +88,67 @@ impl StopReason {
     }
 }
 
-/// What arrives while a model answers.
+/// An event while a model answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Delta {
-    /// The answer has begun.
+    /// The answer has started.
     Start {
-        /// The provider's id of the answer, if it gives one.
+        /// The provider's id of the answer, if any.
         response_id: Option<String>,
-        /// The model that answers, if the provider says so.
+        /// The answering model, if reported.
         model: Option<String>,
     },
     /// More text.
     Text(String),
     /// More thinking.
     Thinking(String),
-    /// A tool call begins.
+    /// A tool call starts.
     ToolCallStart {
-        /// The position among the calls of this answer.
+        /// Index among the calls of this answer.
         index: usize,
-        /// The call's id.
+        /// Call id.
         id: String,
-        /// The tool.
+        /// Tool name.
         name: String,
     },
-    /// More of a call's arguments.
+    /// More arguments of a call.
     ToolCallArgs {
-        /// The position among the calls of this answer.
+        /// Index among the calls of this answer.
         index: usize,
-        /// A piece of JSON text.
+        /// A fragment of JSON text.
         json: String,
     },
-    /// Usage as known so far; it replaces what was said before.
+    /// Usage so far; replaces earlier reports.
     Usage(Usage),
 }
 
 impl Delta {
-    /// Whether this is content, after which a call must not be repeated without saying so.
+    /// Returns `true` for content, after which a call must not be repeated silently.
     #[must_use]
     pub fn is_content(&self) -> bool {
         !matches!(self, Self::Start { .. } | Self::Usage(_))
     }
 }
 
-/// A whole answer: the stream had its final event.
+/// A complete answer, including its final event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reply {
-    /// What the model said, in order.
+    /// Content parts, in order.
     pub parts: Vec<Part>,
-    /// Tokens; absent where the server does not count.
+    /// Token usage; `None` if the server does not count.
     pub usage: Option<Usage>,
-    /// Why it stopped.
+    /// Stop reason.
     pub stop: StopReason,
     /// The provider's id of the answer.
     pub response_id: Option<String>,
-    /// The model that answered, which may be more exact than the one asked for.
+    /// The answering model, possibly more precise than the requested one.
     pub model: String,
-    /// Whether it was answered sooner than others, and billed so, where the server says.
+    /// Whether it was served and billed with priority, if reported.
     pub sooner: Option<bool>,
 }
 
 impl Reply {
-    /// All text, joined.
+    /// The joined text.
     #[must_use]
     pub fn text(&self) -> String {
         join_text(&self.parts)
@@ -164,8 +164,8 @@ impl Reply {
         })
     }
 
-    /// Gives each call an id that no other of the conversation has. Results are found by it, and there are
-    /// servers that give one id twice, and some that count from nothing in each answer.
+    /// Makes call ids unique within the conversation, because results refer to them. Some servers repeat ids, and some
+    /// restart numbering in each answer.
     pub fn tell_calls_apart(&mut self, is_known: impl Fn(&str) -> bool) {
         let mut seen = BTreeSet::new();
         for part in &mut self.parts {
@@ -182,25 +182,25 @@ impl Reply {
     }
 }
 
-/// What had arrived when a call broke off. Its tool calls are never complete and must not be run.
+/// What had arrived when a call was interrupted. Its tool calls are incomplete and must not be executed.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Received {
-    /// Text, thinking without signature, and calls as far as they came.
+    /// Text, thinking without signature, and calls as far as received.
     pub parts: Vec<Part>,
-    /// Usage as far as the provider told it.
+    /// Usage, as far as reported.
     pub usage: Option<Usage>,
-    /// Bytes of text, thinking and arguments, for an estimate of what will be billed.
+    /// Bytes of text, thinking and arguments, to estimate the bill.
     pub bytes: u64,
 }
 
 impl Received {
-    /// Whether anything came that a person may have seen.
+    /// Returns `true` if nothing arrived that a person may have seen.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.bytes == 0
     }
 
-    /// Adds what just came. A caller that stops a stream keeps one of these beside its sink.
+    /// Adds a delta. A caller that stops a stream maintains one of these itself.
     pub fn push(&mut self, delta: &Delta) {
         match delta {
             Delta::Start { .. } => {}
@@ -236,7 +236,7 @@ impl Received {
         }
     }
 
-    /// All text, joined.
+    /// The joined text.
     #[must_use]
     pub fn text(&self) -> String {
         join_text(&self.parts)

@@ -1,16 +1,16 @@
-//! The two ends of a sign-in in a browser: where it is sent, and what comes back, be it caught or pasted.
+//! Browser sign-in: the authorization URL, and the response, received or pasted.
 
 use url::Url;
 
 use super::{AuthError, Client, Failure};
 
-/// The longest answer that is read.
+/// Maximum length of a response.
 const LONGEST: usize = 8 * 1024;
 
-/// The address at which a person signs in.
+/// The URL where a person signs in.
 ///
 /// # Errors
-/// The connection has no such address.
+/// If the client has no valid authorization endpoint.
 pub fn authorize_url(client: &Client, challenge: &str, state: &str) -> Result<String, AuthError> {
     let wrong = |_| AuthError::new(Failure::Refused, "the address of the sign-in page is none");
     let mut url = Url::parse(&client.endpoints.authorize).map_err(wrong)?;
@@ -27,11 +27,11 @@ pub fn authorize_url(client: &Client, challenge: &str, state: &str) -> Result<St
     Ok(url.into())
 }
 
-/// What came back.
+/// The authorization response.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Answer {
     pub code: String,
-    /// The word that has to be the one that was sent; a code alone has none.
+    /// State parameter, which must equal the one sent; `None` for a bare code.
     pub state: Option<String>,
 }
 
@@ -41,11 +41,10 @@ impl std::fmt::Debug for Answer {
     }
 }
 
-/// Reads what a person pasted: the whole address that the browser was sent back to, the part after its question
-/// mark, `code#state`, or the code alone.
+/// Parses pasted text: the whole redirect URL, its query, `code#state`, or a bare code.
 ///
 /// # Errors
-/// It is none of them, or it says that the person or the maker did not want to.
+/// If it is none of these, or reports a refusal by the person or the vendor.
 pub fn read(pasted: &str) -> Result<Answer, AuthError> {
     let pasted = pasted.trim();
     let unread = |message: &str| AuthError::new(Failure::Refused, message);
@@ -87,7 +86,7 @@ pub fn read(pasted: &str) -> Result<Answer, AuthError> {
         let said = why.unwrap_or(error);
         return Err(AuthError::new(failure, super::flows::tidy(&said)));
     }
-    // An address is only believed with the word that was sent along.
+    // A URL is only accepted with its state.
     let (Some(code), Some(state)) = (code, state) else {
         return Err(unread("this address is cut; paste it whole, with code and state"));
     };

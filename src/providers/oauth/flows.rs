@@ -1,4 +1,4 @@
-//! The questions of a sign-in, each one request with one answer. Whoever asks keeps what comes of it.
+//! The requests of an OAuth sign-in, each with one response. The caller stores the results.
 
 use std::time::Duration;
 
@@ -13,18 +13,18 @@ use net::error::NetError;
 use net::message::{Method, Policy, Request};
 use net::retry;
 
-/// The most bytes of an answer.
+/// Maximum size of a response, in bytes.
 const MOST: usize = 256 * 1024;
-/// The longest text of a maker that is shown.
+/// Maximum length of a vendor message that is shown.
 const LONGEST: usize = 300;
-/// How a code of a device is asked for.
+/// Grant type of the device flow (RFC 8628).
 const DEVICE_GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
-/// How long a code is good when the maker does not say.
+/// Default lifetime of a code, in seconds.
 const CODE_LIFE: u32 = 900;
-/// Between two questions when the maker does not say.
+/// Default polling interval, in seconds.
 const PAUSE: u32 = 5;
 
-/// Codes of errors and what they mean.
+/// Error codes and their meaning.
 const CODES: &[(Failure, &[&str])] = &[
     (Failure::Pending, &["authorization_pending"]),
     (Failure::SlowDown(None), &["slow_down"]),
@@ -59,17 +59,17 @@ const CODES: &[(Failure, &[&str])] = &[
     ),
 ];
 
-/// A code for a person to type.
+/// A device code with the user code that a person types.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Device {
-    /// What HQ asks with.
+    /// Code used by HQ for polling.
     pub device_code: String,
-    /// What the person types.
+    /// Code that the person types.
     pub user_code: String,
     pub address: String,
-    /// How long the code is good, in seconds.
+    /// Lifetime of the codes, in seconds.
     pub life: u32,
-    /// Between two questions, in seconds.
+    /// Polling interval, in seconds.
     pub pause: u32,
 }
 
@@ -79,22 +79,22 @@ impl std::fmt::Debug for Device {
     }
 }
 
-/// Asks one maker.
+/// OAuth requests to one vendor.
 #[derive(Clone, Copy)]
 pub struct Desk<'a> {
-    /// Makes the requests.
+    /// HTTP client.
     pub http: &'a HttpClient,
-    /// Tells when an answer came.
+    /// Clock for token lifetimes.
     pub clock: &'a dyn Clock,
-    /// Where, and as which program.
+    /// Endpoints and client id.
     pub client: &'a Client,
 }
 
 impl Desk<'_> {
-    /// Tokens for the code that came back from a browser.
+    /// Exchanges the code from the browser for tokens.
     ///
     /// # Errors
-    /// What the maker refused.
+    /// The vendor's refusal.
     pub async fn exchange(&self, code: &str, verifier: &str) -> Result<Tokens, AuthError> {
         self.redeem(code, verifier, &self.client.endpoints.redirect).await
     }
@@ -116,10 +116,10 @@ impl Desk<'_> {
         Tokens::read(&answer, self.clock.now_ms(), None)
     }
 
-    /// New tokens for the old ones.
+    /// Refreshes tokens.
     ///
     /// # Errors
-    /// `Revoked` when the sign-in does not count any more.
+    /// `Revoked` if the sign-in is no longer valid.
     pub async fn refresh(&self, tokens: &Tokens) -> Result<Tokens, AuthError> {
         let Some(refresh) = &tokens.refresh else {
             return Err(AuthError::new(Failure::Revoked, "the sign-in has ended"));
@@ -134,10 +134,10 @@ impl Desk<'_> {
         Tokens::read(&answer, self.clock.now_ms(), Some(tokens))
     }
 
-    /// A code for a person to type.
+    /// Requests a device code.
     ///
     /// # Errors
-    /// What the maker refused.
+    /// The vendor's refusal.
     pub async fn device(&self) -> Result<Device, AuthError> {
         if self.client.vendor == Vendor::ChatGpt {
             return self.openai_device().await;
@@ -153,7 +153,7 @@ impl Desk<'_> {
         let address = [text("verification_uri"), text("verification_url")];
         let address = address.into_iter().find(|address| !address.is_empty()).unwrap_or("");
         let (device_code, user_code) = (text("device_code"), text("user_code"));
-        // It becomes a link on a page.
+        // The address becomes a link on a page.
         let is_link = address.starts_with("https://") || address.starts_with("http://");
         if device_code.is_empty() || user_code.is_empty() || !is_link {
             return Err(AuthError::new(Failure::Passing, "the answer holds no code to type"));
@@ -167,10 +167,10 @@ impl Desk<'_> {
         })
     }
 
-    /// Tokens, once the person has typed the code.
+    /// Polls for tokens after the person has typed the code.
     ///
     /// # Errors
-    /// `Pending`, `SlowDown`, `Denied`, `Expired`, or what else the maker refused.
+    /// `Pending`, `SlowDown`, `Denied`, `Expired`, or another refusal by the vendor.
     pub async fn poll(&self, device_code: &str) -> Result<Tokens, AuthError> {
         if self.client.vendor == Vendor::ChatGpt {
             return self.openai_poll(device_code).await;
@@ -184,7 +184,7 @@ impl Desk<'_> {
         Tokens::read(&answer, self.clock.now_ms(), None)
     }
 
-    /// A code in OpenAI's own way: whoever has typed it gives HQ a code as a browser would bring it.
+    /// OpenAI's own device flow: polling returns an authorization code as a browser would.
     async fn openai_device(&self) -> Result<Device, AuthError> {
         let none = || AuthError::new(Failure::Passing, "the answer holds no code to type");
         let address = self.client.device();
@@ -196,9 +196,9 @@ impl Desk<'_> {
         if id.is_empty() {
             return Err(none());
         }
-        // The pause is a number or a text.
+        // The interval is a number or a text.
         let pause = answer.get("interval").and_then(|pause| match pause {
-            Value::String(text) => text.trim().parse().ok(), // ok: the usual pause counts then
+            Value::String(text) => text.trim().parse().ok(), // ok: the default interval applies then
             pause => pause.as_u64(),
         });
         let pause = pause.and_then(|n| u32::try_from(n).ok()).filter(|n| 0 < *n).unwrap_or(PAUSE);
@@ -220,7 +220,7 @@ impl Desk<'_> {
         let answer = self.heard(json_post(&polled, &body), &[id]).await?;
         let found = match answer {
             Heard { status: 200..=299, answer, .. } => answer,
-            // Not yet, in the maker's words.
+            // Not typed yet, in the vendor's notation.
             Heard { status: 403 | 404, answer, .. } if !is_over(&answer) => {
                 return Err(AuthError::new(Failure::Pending, "the code was not typed yet"));
             }
@@ -235,11 +235,10 @@ impl Desk<'_> {
         self.redeem(code, verifier, &redirect).await
     }
 
-    /// Tells the maker that a sign-in is over, so that its tokens count for nobody any more. Answers false where the
-    /// maker does not want to be told.
+    /// Revokes the tokens of a sign-in. Returns `false` if the vendor has no such endpoint.
     ///
     /// # Errors
-    /// What the maker refused.
+    /// The vendor's refusal.
     pub async fn revoke(&self, tokens: &Tokens) -> Result<bool, AuthError> {
         let Some(url) = self.client.revoke() else { return Ok(false) };
         let (token, hint) = match &tokens.refresh {
@@ -256,10 +255,10 @@ impl Desk<'_> {
         }
     }
 
-    /// A short token for the long one.
+    /// Exchanges the long-lived token for a short-lived one.
     ///
     /// # Errors
-    /// `Revoked` when the long one does not count any more, `Refused` when the account may not use the models.
+    /// `Revoked` if the long-lived token is no longer valid, `Refused` if the account may not use the models.
     pub async fn pass(&self, tokens: &Tokens) -> Result<Pass, AuthError> {
         let url = self.client.endpoints.exchange.as_str();
         let request = Request::new(Policy::Trusted, Method::Get, url)
@@ -297,7 +296,7 @@ impl Desk<'_> {
         Err(heard.failure(hidden))
     }
 
-    /// Asks and reads whatever is answered.
+    /// Sends a request and reads the response, whatever its status.
     async fn heard(&self, request: Request, hidden: &[&str]) -> Result<Heard, AuthError> {
         let request = request.header("accept", "application/json");
         let unheard = |error: NetError| AuthError {
@@ -317,10 +316,10 @@ impl Desk<'_> {
     }
 }
 
-/// What a maker answered.
+/// A vendor's response.
 struct Heard {
     status: u16,
-    /// Its words; null where they are none.
+    /// JSON body; null if it is not JSON.
     answer: Value,
     wait: Option<Duration>,
 }
@@ -333,7 +332,7 @@ impl Heard {
     }
 }
 
-/// Whether an answer says that there is nothing to wait for.
+/// Returns `true` if waiting is useless.
 fn is_over(answer: &Value) -> bool {
     let code = error_code(answer);
     let over = [Failure::Denied, Failure::Expired, Failure::Revoked, Failure::Refused];
@@ -344,13 +343,13 @@ fn json_post(url: &str, body: &Value) -> Request {
     Request::new(Policy::Trusted, Method::Post, url).body("application/json", body.to_string())
 }
 
-/// An address on the server of another one.
+/// A path on the server of another URL.
 fn at_server(address: &str, path: &str) -> Option<String> {
-    let url = url::Url::parse(address).ok()?; // ok: what is no address has no server
+    let url = url::Url::parse(address).ok()?; // ok: an invalid URL has no server
     Some(format!("{}{path}", url.origin().ascii_serialization()))
 }
 
-/// The code of an error, in the shapes that makers use.
+/// The error code, in the known formats.
 fn error_code(answer: &Value) -> String {
     let error = answer.get("error").unwrap_or(&Value::Null);
     let text = |key: &str| error.get(key)?.as_str();
@@ -358,7 +357,7 @@ fn error_code(answer: &Value) -> String {
     code.unwrap_or_default().to_owned()
 }
 
-/// What an answer that is none means.
+/// The meaning of an error response.
 fn failed(status: u16, answer: &Value) -> AuthError {
     let error = answer.get("error").unwrap_or(&Value::Null);
     let text = |value: &Value, key: &str| value.get(key)?.as_str().map(str::to_owned);
@@ -369,7 +368,7 @@ fn failed(status: u16, answer: &Value) -> AuthError {
         .or_else(|| text(answer.get("error_details")?, "message"));
     let known = CODES.iter().find(|(_, codes)| codes.contains(&code.as_str()));
     let failure = match (known.map(|(failure, _)| *failure), status) {
-        // Whoever is busy says nothing of the sign-in.
+        // A busy server says nothing about the sign-in.
         (_, 408 | 425 | 429 | 500..) => Failure::Passing,
         (Some(Failure::SlowDown(_)), _) => {
             let pause = answer.get("interval").and_then(Value::as_u64);
@@ -388,7 +387,7 @@ fn failed(status: u16, answer: &Value) -> AuthError {
     AuthError::new(failure, message)
 }
 
-/// A text of somebody else's in one short line.
+/// Shortens foreign text to one line.
 pub(super) fn tidy(text: &str) -> String {
     let words: Vec<&str> = text
         .split(|c: char| c.is_whitespace() || c.is_control())
@@ -397,13 +396,13 @@ pub(super) fn tidy(text: &str) -> String {
     ellipsis(&words.join(" "), LONGEST)
 }
 
-/// A text without what must not be shown.
+/// The text without secrets.
 fn clean(text: &str, hidden: &[&str]) -> String {
     let long = hidden.iter().filter(|secret| 3 < secret.len());
     tidy(&long.fold(text.to_owned(), |text, secret| text.replace(*secret, "…")))
 }
 
-/// How long to leave a maker alone that failed so often in a row.
+/// How long to wait after `failures` consecutive failures.
 #[must_use]
 pub fn pause(failures: u32, asked: Option<Duration>) -> Duration {
     let own =

@@ -1,4 +1,4 @@
-//! What makers answer, as a scripted server says it.
+//! Vendor responses, as sent by a scripted server.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ fn client(vendor: Vendor, server: &str) -> Client {
     Client { vendor, id: "client-1".into(), integration: Some("ours".into()), endpoints }
 }
 
-/// Asks a server that gives this answer; gives what it was asked, too.
+/// Sends a request to a server with this response. Also returns the request.
 async fn asked<T>(
     status: &str,
     body: &Value,

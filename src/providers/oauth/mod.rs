@@ -1,5 +1,5 @@
-//! Signing in at a maker instead of giving a key (RFC 6749, 7636 and 8628). The addresses, the id of the client and
-//! what a maker wants beside them are data; nothing here waits, keeps or shows anything.
+//! Sign-in with a vendor account instead of an API key (RFC 6749, 7636 and 8628). Endpoints, client id and
+//! vendor-specific parameters are data. Nothing here waits, stores or displays anything.
 
 pub mod answer;
 pub mod flows;
@@ -9,10 +9,10 @@ use serde::{Deserialize, Serialize};
 
 use super::base::{self, Base, BaseError, Server, Wire};
 
-/// Whose account it is. Stored by position: only ever appended.
+/// The vendor of an account. Stored by position: append only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Vendor {
-    /// A subscription of ChatGPT.
+    /// ChatGPT subscription.
     #[serde(rename = "chatgpt")]
     ChatGpt,
     /// GitHub Copilot.
@@ -21,19 +21,19 @@ pub enum Vendor {
 }
 
 impl Vendor {
-    /// A stable word.
+    /// Stable name.
     #[must_use]
     pub fn word(self) -> &'static str {
         self.about().word
     }
 
-    /// The maker of this word.
+    /// Parses a stable name.
     #[must_use]
     pub fn of(word: &str) -> Option<Self> {
         [Self::ChatGpt, Self::Copilot].into_iter().find(|vendor| vendor.word() == word)
     }
 
-    /// What has to be known of it.
+    /// Sign-in data of the vendor.
     #[must_use]
     pub fn about(self) -> &'static About {
         match self {
@@ -42,7 +42,7 @@ impl Vendor {
         }
     }
 
-    /// The protocol that its models usually answer over.
+    /// Default protocol of its models.
     #[must_use]
     pub fn wire(self) -> Wire {
         match self {
@@ -51,10 +51,10 @@ impl Vendor {
         }
     }
 
-    /// The server below an address that a person or the maker gave; an empty one means the maker's own.
+    /// The server of an address given by a person or the vendor. Empty text means the vendor's default.
     ///
     /// # Errors
-    /// It is no http(s) address.
+    /// If it is not an http(s) URL.
     pub fn base(self, typed: &str) -> Result<Base, BaseError> {
         let server = match self {
             Self::ChatGpt => Server::ChatGpt,
@@ -65,29 +65,29 @@ impl Vendor {
     }
 }
 
-/// What has to be known of a maker to sign in there.
+/// Sign-in data of a vendor.
 #[derive(Debug)]
 pub struct About {
-    /// Its stable word.
+    /// Stable name.
     pub word: &'static str,
     pub name: &'static str,
-    /// Where its models answer.
+    /// API base URL.
     pub base: &'static str,
-    /// Where a browser is sent.
+    /// Authorization endpoint.
     pub authorize: &'static str,
-    /// Where a code becomes tokens, and tokens become new ones.
+    /// Token endpoint, also for refreshes.
     pub token: &'static str,
-    /// Where a code for a person to type is made.
+    /// Device authorization endpoint.
     pub device: &'static str,
-    /// Where a token becomes a short one that calls are made with.
+    /// Endpoint that exchanges a token for a short-lived one.
     pub exchange: &'static str,
-    /// Where a browser is sent back to.
+    /// Redirect URL.
     pub redirect: &'static str,
-    /// What is asked for.
+    /// OAuth scope.
     pub scope: &'static str,
-    /// What else the first address is told.
+    /// Additional parameters of the authorization URL.
     pub more: &'static [(&'static str, &'static str)],
-    /// What goes along with every call.
+    /// Headers of every call.
     pub headers: &'static [(&'static str, &'static str)],
 }
 
@@ -125,36 +125,34 @@ const COPILOT: About = About {
     ],
 };
 
-/// Where a person signs in, and as which program.
+/// OAuth client: vendor, client id and endpoints.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Client {
-    /// At whom.
     pub vendor: Vendor,
-    /// The id that the maker gave the program.
+    /// Client id issued by the vendor.
     pub id: String,
-    /// The name under which the maker knows the program in calls, where it wants one.
+    /// Integration id sent in calls, if the vendor requires one.
     pub integration: Option<String>,
-    /// The addresses.
     pub endpoints: Endpoints,
 }
 
-/// Where the steps of a sign-in lead. An empty text: there is no such step.
+/// OAuth endpoints. An empty text means that the step does not exist.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Endpoints {
-    /// Where a browser is sent.
+    /// Authorization endpoint.
     pub authorize: String,
-    /// Where a code becomes tokens, and tokens become new ones.
+    /// Token endpoint, also for refreshes.
     pub token: String,
-    /// Where a code for a person to type is made.
+    /// Device authorization endpoint.
     pub device: String,
-    /// Where a token becomes a short one that calls are made with.
+    /// Endpoint that exchanges a token for a short-lived one.
     pub exchange: String,
-    /// Where a browser is sent back to.
+    /// Redirect URL.
     pub redirect: String,
 }
 
 impl Endpoints {
-    /// The maker's own.
+    /// The vendor's default endpoints.
     #[must_use]
     pub fn of(vendor: Vendor) -> Self {
         let about = vendor.about();
@@ -167,7 +165,7 @@ impl Endpoints {
         }
     }
 
-    /// Names and values of all.
+    /// All endpoints by name.
     #[must_use]
     pub fn all(&self) -> [(&'static str, &str); 5] {
         [
@@ -181,21 +179,21 @@ impl Endpoints {
 }
 
 impl Client {
-    /// Leaves nothing but whose account it is: all that a machine has to know that never signs in.
+    /// Removes everything but the vendor, for machines that never sign in.
     pub fn strip(&mut self) {
         let vendor = self.vendor;
         *self =
             Self { vendor, id: String::new(), integration: None, endpoints: Endpoints::default() };
     }
 
-    /// Whether nothing but that is left.
+    /// Returns `true` if only the vendor is left.
     #[must_use]
     pub fn is_bare(&self) -> bool {
         self.endpoints.token.is_empty()
     }
 
-    /// Where a code for a person to type is made. Accounts that were added before their maker had such a way have it
-    /// since.
+    /// Device authorization endpoint. Accounts created before the vendor supported device codes use the vendor's
+    /// default.
     #[must_use]
     pub fn device(&self) -> &str {
         let (ends, about) = (&self.endpoints, self.vendor.about());
@@ -205,17 +203,17 @@ impl Client {
         }
     }
 
-    /// Where the maker is told that a sign-in is over, if it wants to know: beside where it gives out tokens.
+    /// Revocation endpoint, next to the token endpoint; `None` if the vendor has none.
     #[must_use]
     pub fn revoke(&self) -> Option<String> {
         match self.vendor {
             Vendor::ChatGpt => beside(&self.endpoints.token, "revoke"),
-            // It wants a secret that a program on people's machines does not have.
+            // Requires a client secret, which a program on people's machines does not have.
             Vendor::Copilot => None,
         }
     }
 
-    /// What goes along with every call.
+    /// Headers of every call.
     #[must_use]
     pub fn headers(&self, account: Option<&str>) -> Vec<(String, String)> {
         let usual = self.vendor.about().headers.iter();
@@ -232,48 +230,48 @@ impl Client {
     }
 }
 
-/// The address whose last piece is another one.
+/// The URL with its last path segment replaced.
 #[must_use]
 pub fn beside(address: &str, last: &str) -> Option<String> {
     let (start, old) = address.rsplit_once('/')?;
     (!old.is_empty() && !start.ends_with('/')).then(|| format!("{start}/{last}"))
 }
 
-/// What a failure at the maker means.
+/// Class of a vendor's error response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
-    /// Nobody has typed the code yet.
+    /// The code was not typed yet.
     Pending,
-    /// It is asked too often: so many seconds between two questions from now on, if it says how many.
+    /// Polling is too frequent; contains the new interval in seconds, if given.
     SlowDown(Option<u32>),
-    /// The person said no.
+    /// The person declined.
     Denied,
-    /// The code was not typed in time.
+    /// The code expired.
     Expired,
-    /// The sign-in does not count any more: a person has to sign in again.
+    /// The sign-in is no longer valid: a person must sign in again.
     Revoked,
-    /// The maker does not want this program or this account: a person has to change something.
+    /// The vendor rejects this program or account: a person must change something.
     Refused,
-    /// It may go well in a moment.
+    /// Temporary failure.
     Passing,
 }
 
-/// A step that failed.
+/// A failed sign-in step.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct AuthError {
-    /// What it means.
+    /// Class of the failure.
     pub failure: Failure,
-    /// What the maker said, without any secret.
+    /// The vendor's message, without secrets.
     pub message: String,
-    /// How long it wants to be left alone.
+    /// Requested pause.
     pub retry_after: Option<std::time::Duration>,
-    /// Whether there may have been an answer that never arrived.
+    /// Whether a response may have been lost.
     pub unheard: bool,
 }
 
 impl AuthError {
-    /// A failure in our words.
+    /// A failure with our own message.
     #[must_use]
     pub fn new(failure: Failure, message: impl Into<String>) -> Self {
         Self { failure, message: message.into(), retry_after: None, unheard: false }

@@ -1,4 +1,4 @@
-//! What a maker gives out, how long it is good, and whose account it is.
+//! OAuth tokens: parsing, lifetime, and the account they belong to.
 
 use std::fmt;
 
@@ -12,25 +12,25 @@ use super::{AuthError, Failure};
 use kernel::Timestamp;
 use kernel::time::from_ms;
 
-/// The longest that anything is believed to be good.
+/// Maximum lifetime accepted from a vendor, in seconds.
 const LONGEST: i64 = 400 * 86_400;
-/// A token is renewed so long before its end, or earlier when it is short.
+/// How long before its end a token is refreshed, in milliseconds; earlier for short-lived ones.
 const AHEAD: i64 = 5 * 60 * 1000;
-/// The longest token that is kept.
+/// Maximum token length.
 const MAX_TOKEN: usize = 32 * 1024;
 
-/// A text that is shown to nobody and wiped from memory when it goes.
+/// A secret text: hidden from debug output and wiped from memory on drop.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Hidden(Zeroizing<String>);
 
 impl Hidden {
-    /// Takes over a text.
+    /// Wraps a text.
     #[must_use]
     pub fn new(text: String) -> Self {
         Self(Zeroizing::new(text))
     }
 
-    /// The text, to be used at once and kept nowhere.
+    /// The secret text. Use it immediately and do not store it.
     #[must_use]
     pub fn reveal(&self) -> &str {
         &self.0
@@ -55,30 +55,30 @@ impl<'de> Deserialize<'de> for Hidden {
     }
 }
 
-/// How long something is good, by our clock: from when it came, for as long as the maker said.
+/// A lifetime by HQ's clock: from receipt, for the duration given by the vendor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Life {
-    /// When it came, in milliseconds.
+    /// Receipt, in milliseconds since 1970.
     pub from: i64,
-    /// When it ends; none when nobody said.
+    /// End, in milliseconds since 1970; `None` if unknown.
     pub until: Option<i64>,
 }
 
 impl Life {
-    /// From now on for so many seconds.
+    /// From now for `seconds`.
     #[must_use]
     pub fn of(now_ms: i64, seconds: Option<i64>) -> Self {
         let until = seconds.map(|seconds| now_ms + seconds.clamp(0, LONGEST) * 1000);
         Self { from: now_ms, until }
     }
 
-    /// Whether it is good by the clock.
+    /// Returns `true` until the end.
     #[must_use]
     pub fn is_good(&self, now_ms: i64) -> bool {
         self.until.is_none_or(|until| now_ms < until)
     }
 
-    /// Whether it is good for a while yet. By a clock that was set back nobody knows, so it is not.
+    /// Returns `true` if no refresh is due. Returns `false` if the clock was set back, because the age is then unknown.
     #[must_use]
     pub fn is_fresh(&self, now_ms: i64) -> bool {
         let Some(until) = self.until else { return true };
@@ -86,7 +86,7 @@ impl Life {
         self.from <= now_ms && now_ms < until - ahead
     }
 
-    /// Whether its ends make sense.
+    /// Returns `true` if the interval is plausible.
     #[must_use]
     pub fn is_sane(&self) -> bool {
         self.until.is_none_or(|until| (1..=LONGEST * 1000).contains(&(until - self.from)))
@@ -98,38 +98,38 @@ impl Life {
     }
 }
 
-/// What calls are made with where the maker's token has to be changed into a short one first.
+/// A short-lived token for calls, where the vendor requires one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pass {
     pub token: Hidden,
-    /// How long it is good.
+    /// Lifetime of the token.
     pub life: Life,
-    /// Where models answer for this account, if the maker says so.
+    /// API base URL for this account, if the vendor gives one.
     pub base: Option<String>,
 }
 
-/// All that a sign-in came to.
+/// Result of a sign-in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tokens {
-    /// What calls are made with, or what a pass is had for.
+    /// Token for calls, or for obtaining a pass.
     pub access: Hidden,
-    /// How long that is good.
+    /// Lifetime of the access token.
     pub life: Life,
-    /// What a new one is had for. Each is good once at makers that give another one along.
+    /// Refresh token. Some vendors rotate it on each use.
     pub refresh: Option<Hidden>,
-    /// The maker's id of the account.
+    /// The vendor's account id.
     pub account: Option<String>,
-    /// What people know the account by.
+    /// Account name for people.
     pub label: Option<String>,
-    /// The short token, where there is one.
+    /// Short-lived token, if there is one.
     pub pass: Option<Pass>,
 }
 
 impl Tokens {
-    /// Reads what a maker answered. What it leaves out stays as it was `before`.
+    /// Parses a token response. Missing fields keep their values from `before`.
     ///
     /// # Errors
-    /// There is no token in it that could be used.
+    /// If there is no usable token.
     pub fn read(answer: &Value, now_ms: i64, before: Option<&Tokens>) -> Result<Tokens, AuthError> {
         let access = secret(answer, "access_token")
             .ok_or_else(|| AuthError::new(Failure::Passing, "the answer holds no token"))?;
@@ -153,13 +153,13 @@ impl Tokens {
         })
     }
 
-    /// How long what calls are made with is good.
+    /// Lifetime of the token used for calls.
     #[must_use]
     pub fn call_life(&self) -> Life {
         self.pass.as_ref().map_or(self.life, |pass| pass.life)
     }
 
-    /// Every secret in it, with a word for each.
+    /// All secrets, each with a name.
     #[must_use]
     pub fn secrets(&self) -> Vec<(&'static str, &str)> {
         let mut all = vec![("access", self.access.reveal())];
@@ -170,11 +170,11 @@ impl Tokens {
 }
 
 impl Pass {
-    /// Reads what a maker answered. How long it is good is told by how soon another is to be had, which needs no
-    /// clock that goes like the maker's.
+    /// Parses a pass response. The lifetime is derived from the refresh interval, which does not depend on the vendor's
+    /// clock.
     ///
     /// # Errors
-    /// There is no token in it that could be used.
+    /// If there is no usable token.
     pub fn read(answer: &Value, now_ms: i64) -> Result<Pass, AuthError> {
         let token = secret(answer, "token")
             .ok_or_else(|| AuthError::new(Failure::Passing, "the answer holds no token"))?;
@@ -192,32 +192,32 @@ fn text(value: &Value, key: &str) -> Option<String> {
     (!text.is_empty()).then(|| text.to_owned())
 }
 
-/// A token goes into a header, so it is of characters that may stand there.
+/// A token must consist of characters allowed in a header.
 fn secret(value: &Value, key: &str) -> Option<Hidden> {
     let text = Hidden::new(text(value, key)?);
     let fits = text.0.len() <= MAX_TOKEN && text.0.chars().all(|c| c.is_ascii_graphic());
     fits.then_some(text)
 }
 
-/// A number of seconds, as a number or as text.
+/// A number of seconds, given as a number or text.
 fn seconds(value: &Value, key: &str) -> Result<Option<i64>, AuthError> {
     let Some(given) = value.get(key).filter(|given| !given.is_null()) else { return Ok(None) };
     let whole = given.as_i64().or_else(|| given.as_f64().map(|n| n as i64));
-    let number = whole.or_else(|| given.as_str()?.trim().parse().ok()); // ok: said below
+    let number = whole.or_else(|| given.as_str()?.trim().parse().ok()); // ok: reported below
     match number {
         Some(number) if 0 < number => Ok(Some(number)),
         _ => Err(AuthError::new(Failure::Passing, "the answer holds a token that has ended")),
     }
 }
 
-/// What a token says of itself, if it can be read. Nobody has checked its signature: it came from its maker.
+/// Claims of a JWT, if it can be decoded. The signature is not verified: the token came from its issuer.
 fn claims(token: &str) -> Value {
     let body = token.split('.').nth(1).unwrap_or("");
     let bytes = URL_SAFE_NO_PAD.decode(body.trim_end_matches('=')).unwrap_or_default();
     serde_json::from_slice(&bytes).unwrap_or(Value::Null)
 }
 
-/// How long a token says that it is good, whatever the time is.
+/// Lifetime according to a token's own claims, independent of the clock.
 fn span(claims: &Value) -> Option<i64> {
     let at = |key: &str| claims.get(key)?.as_i64();
     Some(at("exp")? - at("iat")?).filter(|span| 0 < *span)

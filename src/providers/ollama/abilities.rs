@@ -1,32 +1,32 @@
-//! What `/api/show` tells of a model: its window, what it can do, and what a token of conversation costs in memory.
+//! Parses `/api/show`: context window, abilities, and memory per token of conversation.
 
 use serde_json::Value;
 
 use crate::model::Abilities;
 
-/// The memory that one conversation may take on the server unless a person set another window.
+/// Memory for one conversation on the server, unless a person sets a window, in bytes.
 const MEMORY: u64 = 4 * 1024 * 1024 * 1024;
-/// The window when the server does not say what a token takes.
+/// Default window if the server does not report the memory per token.
 const USUAL: u32 = 32_768;
-/// No smaller window is asked for: nothing useful would fit.
+/// Minimum window: nothing useful would fit into a smaller one.
 const LEAST: u32 = 4_096;
 
-/// What a server says of a model.
+/// A server's description of a model.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Shown {
-    /// The window that the model was made for.
+    /// The model's native window.
     pub context: Option<u32>,
-    /// Bytes of memory that a token of conversation takes.
+    /// Memory per token of conversation, in bytes.
     pub token_bytes: Option<u64>,
-    /// What it can do.
+    /// Abilities.
     pub can: Abilities,
-    /// Whether it thinks by levels, not by a switch.
+    /// Whether thinking has levels instead of a switch.
     pub levels: bool,
 }
 
 impl Shown {
-    /// The window to ask for: the model's own, what fits into memory, and what a person set, whichever is least.
-    /// A person's number counts in place of the guess about memory.
+    /// The window to request: the least of the model's own, what fits into memory, and a person's setting. A person's
+    /// setting replaces the memory estimate.
     pub(super) fn window(&self, set: Option<u32>) -> u32 {
         let fits = self
             .token_bytes
@@ -36,7 +36,7 @@ impl Shown {
     }
 }
 
-/// Reads the server's answer; what it does not say is not known.
+/// Parses the server's response. Missing data is unknown.
 pub(super) fn read(answer: &Value) -> Shown {
     let words = answer.get("capabilities").and_then(Value::as_array);
     let has = |word: &str| words.map(|all| all.iter().any(|w| w == word));
@@ -49,12 +49,12 @@ pub(super) fn read(answer: &Value) -> Shown {
     let kv_heads = number(".attention.head_count_kv").or(heads);
     let width = number(".attention.key_length").zip(number(".attention.value_length"));
     let width = width.map(|(key, value)| key + value).or_else(|| {
-        // Without its own word a head has its share of the whole width, for keys and for values.
+        // Without an explicit size, a head has its share of the embedding width, for keys and for values.
         Some(2 * number(".embedding_length")? / heads?.max(1))
     });
     let token_bytes =
         number(".block_count").zip(kv_heads).zip(width).map(|((layers, heads), width)| {
-            // Two bytes a number.
+            // Two bytes per number.
             layers.saturating_mul(heads).saturating_mul(width).saturating_mul(2)
         });
     Shown {

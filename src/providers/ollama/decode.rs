@@ -1,5 +1,5 @@
-//! The lines of `POST /api/chat`, one at a time. A pure state machine: calls may come in any line and are all kept,
-//! an error may come in any line, the line that says `done` is the final one.
+//! Decodes the lines of `POST /api/chat`, one at a time. A pure state machine: calls may come in any line and are all
+//! kept, errors may come in any line, and the line with `done` is the last.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -11,14 +11,14 @@ use crate::numbers;
 use crate::think_tags::{Piece, Splitter};
 use crate::wire::{Decode, Framing};
 
-/// The most bytes of one line; a call with a whole file in its arguments is one.
+/// Maximum line size, in bytes. A call with a whole file in its arguments is one line.
 const MOST: usize = 16 * 1024 * 1024;
 
-/// An answer in the making.
+/// A partial answer.
 pub(super) struct Decoder {
     parts: Vec<Part>,
     calls: usize,
-    /// The number of the next call.
+    /// Number of the next call.
     next_id: u32,
     tags: Splitter,
     usage: Option<Usage>,
@@ -60,7 +60,7 @@ struct Function {
 }
 
 impl Decoder {
-    /// A decoder that numbers calls from this one on.
+    /// A decoder that numbers calls from `next_id`.
     pub(super) fn new(next_id: u32) -> Self {
         Self {
             parts: Vec::new(),

@@ -1,4 +1,4 @@
-//! Our request as the body of `POST /api/chat`.
+//! Encodes requests as the body of `POST /api/chat`.
 
 use std::collections::HashMap;
 
@@ -13,7 +13,7 @@ use kernel::Thinking;
 /// How long the server keeps the model loaded after an answer.
 const KEEP_ALIVE: &str = "15m";
 
-/// The body for a request to a model; `set` is the window that a person chose.
+/// The request body for a model; `set` is a context window chosen by a person.
 pub(super) fn body(
     request: &ChatRequest,
     shown: Shown,
@@ -35,9 +35,9 @@ pub(super) fn body(
     let mut body = Map::new();
     body.insert("model".to_owned(), json!(request.model));
     body.insert("messages".to_owned(), Value::Array(messages(request)));
-    // A model without the ability fails the whole request when it is offered tools.
+    // A model without tool support rejects the whole request if tools are included.
     let tools = shown.can.tools != Some(false) && request.tool_choice != ToolChoice::None;
-    // The form holds for all that is written, calls too: with tools on offer there would be neither.
+    // The format applies to all output including calls. With tools, neither would work.
     let tools = tools && request.format.is_none();
     if let Some(format) = &request.format {
         body.insert("format".to_owned(), format.schema.clone().unwrap_or_else(|| json!("json")));
@@ -67,7 +67,7 @@ fn think(level: Thinking, shown: Shown) -> Option<Value> {
     if !shown.levels {
         return Some(json!(level != Thinking::None));
     }
-    // Such a model cannot stop thinking.
+    // Such a model cannot disable thinking.
     Some(json!(match level {
         Thinking::None | Thinking::Low => "low",
         Thinking::Medium => "medium",
@@ -104,7 +104,7 @@ fn messages(request: &ChatRequest) -> Vec<Value> {
     messages
 }
 
-/// Results answer the calls before them, so they stand first, in the order of the calls.
+/// Results precede other content, in the order of their calls.
 fn user(message: &Message, names: &HashMap<&str, &str>, messages: &mut Vec<Value>) {
     let (mut texts, mut images) = (Vec::new(), Vec::new());
     for part in &message.parts {

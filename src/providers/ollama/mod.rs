@@ -1,5 +1,5 @@
-//! Ollama in its own protocol: the compatible endpoint of the same server loses tool calls and cuts the
-//! conversation to a small window. How large a window fits and what a model can do, the server says.
+//! Ollama's native protocol. The same server's compatible endpoint loses tool calls and truncates the conversation to a
+//! small window. The server reports context window and abilities of a model.
 
 mod abilities;
 mod decode;
@@ -20,16 +20,15 @@ use super::{Provider, Sink, ids};
 pub(super) use abilities::Shown;
 use net::message::{Method, Request};
 
-/// The stable word.
+/// Stable name.
 const NAME: &str = "ollama";
-/// How ids begin that are made for calls: the protocol has none.
+/// Prefix of generated call ids: the protocol has none.
 const ID: char = 'o';
-/// How many models of a server are asked for their abilities at once.
+/// Maximum number of concurrent ability queries.
 const AT_ONCE: usize = 8;
-/// The most models that are asked.
+/// Maximum number of models to query.
 const MOST: usize = 200;
 
-/// The provider.
 #[derive(Debug)]
 pub struct Ollama {
     connection: Connection,
@@ -37,7 +36,7 @@ pub struct Ollama {
 }
 
 impl Ollama {
-    /// A provider at a server.
+    /// A provider for a server.
     #[must_use]
     pub fn new(connection: Connection) -> Self {
         let shown = connection.lessons.ollama.clone();
@@ -56,7 +55,7 @@ impl Ollama {
         answer.map_err(|error| with_hint(error, &request.model))
     }
 
-    /// What the server says of a model, asked once for all runs.
+    /// The server's description of a model, requested once and shared by all runs.
     async fn shown(&self, model: &str) -> Result<Shown, ProviderError> {
         if let Some(known) = self.shown.of(model) {
             return Ok(known);
@@ -68,7 +67,7 @@ impl Ollama {
             Err(error) if error.class == ErrorClass::NotFoundModel => {
                 return Err(with_hint(error, model));
             }
-            // Old servers and gateways do not know the question; the model may still answer.
+            // Old servers and gateways do not support this request; the model may still work.
             Err(error) if matches!(error.status, Some(400..=499)) => Shown::default(),
             Err(error) => return Err(error),
         };
@@ -92,7 +91,7 @@ impl Ollama {
         for some in names.chunks(AT_ONCE) {
             let shown = join_all(some.iter().map(|name| self.shown(name))).await;
             for (name, shown) in some.iter().zip(shown) {
-                // A model that cannot be shown now may still be there when it is asked.
+                // A model that cannot be described now may still be available when it is used.
                 models.push(self.info(name, shown.unwrap_or_default()));
             }
         }
@@ -176,7 +175,7 @@ impl Provider for Ollama {
     }
 }
 
-/// A request as it is sent, for the tests of all protocols.
+/// An encoded request, for the tests of all protocols.
 #[cfg(test)]
 pub(super) fn encoded(request: &ChatRequest) -> Vec<u8> {
     encode::body(request, Shown::default(), None).expect("it can be written")

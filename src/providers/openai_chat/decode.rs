@@ -1,5 +1,5 @@
-//! The chunks of `POST /chat/completions`, one at a time. A pure state machine that takes what compatible servers
-//! really send: calls without index or id, names sent twice, usage in any chunk, whole messages, errors in
+//! Decodes the chunks of `POST /chat/completions`, one at a time. A pure state machine that accepts what compatible
+//! servers actually send: calls without index or id, repeated names, usage in any chunk, whole messages, errors in
 //! between, a last chunk without `[DONE]`.
 
 use serde::Deserialize;
@@ -11,22 +11,22 @@ use crate::openai;
 use crate::think_tags::{Piece, Splitter};
 use crate::wire::Decode;
 
-/// An answer in the making.
+/// A partial answer.
 pub(super) struct Decoder {
     parts: Vec<Part>,
-    /// For each call: its index on the wire and its place in `parts`.
+    /// Per call: its index in the protocol and its position in `parts`.
     calls: Vec<Call>,
     tags: Option<Splitter>,
     usage: Option<Usage>,
-    /// Whether tokens were counted at the end of the answer or behind it; some servers count all along.
+    /// Whether tokens were counted at or after the end of the answer. Some servers count continuously.
     counted_last: bool,
-    /// Whether it was answered sooner than others.
+    /// Whether it was served with priority.
     sooner: Option<bool>,
     response_id: Option<String>,
     model: Option<String>,
     started: bool,
     stop: Option<StopReason>,
-    /// Whether what is said is a refusal, whatever word it ends with.
+    /// Whether the text is a refusal, whatever the finish reason.
     refused: bool,
     done: bool,
     received: Received,
@@ -47,7 +47,7 @@ struct Chunk {
     usage: Option<serde_json::Value>,
     service_tier: Option<serde_json::Value>,
     error: Option<serde_json::Value>,
-    /// Some servers put the status of an error beside its text.
+    /// Some servers put the error status next to its message.
     message: Option<String>,
     object: Option<String>,
 }
@@ -86,7 +86,7 @@ enum Content {
 struct ContentPart {
     #[serde(default, deserialize_with = "or_default")]
     text: String,
-    /// Mistral's models think in parts of their own.
+    /// Mistral sends thinking as separate parts.
     thinking: Option<Content>,
 }
 
@@ -113,7 +113,7 @@ struct Function {
     arguments: Option<Arguments>,
 }
 
-/// The protocol says text; some servers send the object itself.
+/// The protocol requires text; some servers send an object.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Arguments {
@@ -121,7 +121,7 @@ enum Arguments {
     Value(serde_json::Value),
 }
 
-/// `null` where a value is expected counts as nothing.
+/// Treats `null` as the default value.
 fn or_default<'de, D, T>(from: D) -> Result<T, D::Error>
 where
     D: serde::Deserializer<'de>,
@@ -195,7 +195,7 @@ impl Decode for Decoder {
 }
 
 impl Decoder {
-    /// A decoder; with `tags`, thinking in tags at the start of the content is told apart from text.
+    /// Creates a decoder. [`Tags::Split`] separates thinking tags at the start of the content from text.
     pub(super) fn new(tags: Tags) -> Self {
         Self {
             parts: Vec::new(),
@@ -355,7 +355,7 @@ impl Decoder {
             Some(Arguments::Value(value)) => value.to_string(),
         };
         let known = self.calls.iter().rposition(|c| match (call.index, &id, &c.id) {
-            // Some servers number every call 0 and tell them apart by id only.
+            // Some servers number every call 0, so only the id differs.
             (Some(index), Some(id), Some(known)) => c.index == Some(index) && id == known,
             (Some(index), _, _) => c.index == Some(index),
             (None, Some(id), known) => known.as_ref() == Some(id),
@@ -382,7 +382,7 @@ impl Decoder {
         else {
             return;
         };
-        // The name comes once; a server that repeats it must not double it.
+        // A repeated name must not be appended.
         if kept.is_empty()
             && let Some(name) = name
         {
@@ -398,7 +398,7 @@ impl Decoder {
         let Some(said) = said.filter(|said| said.is_object()) else { return };
         let number = |path: &[&str]| numbers::count(said, path);
         let cached = number(&["prompt_tokens_details", "cached_tokens"]);
-        // DeepSeek has a name of its own for what came from its cache.
+        // DeepSeek's field for cached input.
         let cache_read = cached.or_else(|| number(&["prompt_cache_hit_tokens"])).unwrap_or(0);
         let cache_write = number(&["prompt_tokens_details", "cache_write_tokens"]).unwrap_or(0);
         let prompt = number(&["prompt_tokens"]).unwrap_or(0);
@@ -411,21 +411,21 @@ impl Decoder {
             reasoning: number(&["completion_tokens_details", "reasoning_tokens"]).unwrap_or(0),
         };
         self.counted_last |= self.stop.is_some() && usage.total() != 0;
-        // Servers that count nothing send zeros.
+        // Servers that do not count send zeros.
         usage.tell(&mut self.usage, out);
     }
 }
 
-/// Whether thinking may stand in tags in the content.
+/// Whether the content may contain thinking tags.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Tags {
     /// The content is text.
     Keep,
-    /// Tags at its start are split off.
+    /// Tags at the start are split off.
     Split,
 }
 
-/// The error object of a chunk, in its known shapes.
+/// Converts the error object of a chunk, in its known formats.
 fn failure(error: &serde_json::Value) -> ProviderError {
     let text = |key: &str| error.get(key).and_then(serde_json::Value::as_str).unwrap_or("");
     let status =

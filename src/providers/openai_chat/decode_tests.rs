@@ -1,4 +1,4 @@
-//! Reading answers of Chat servers, piece by piece and with their faults.
+//! Decoding of Chat Completions streams, piece by piece and with faults.
 
 use super::*;
 use crate::error::ErrorClass;

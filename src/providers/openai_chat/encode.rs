@@ -1,4 +1,4 @@
-//! Our request as the body of `POST /chat/completions`, in the dialect that a server's quirks ask for.
+//! Encodes requests as the body of `POST /chat/completions`, adapted to the server's quirks.
 
 use std::borrow::Cow;
 
@@ -132,7 +132,7 @@ struct CallFunction<'a> {
     arguments: Cow<'a, str>,
 }
 
-/// The body for a request to a model.
+/// The request body for a model.
 pub(super) fn body(
     request: &ChatRequest,
     model: &Model,
@@ -191,7 +191,7 @@ fn think<'a>(body: &mut Body<'a>, request: &ChatRequest, model: &'a Model, quirk
         Reasoning::Asked => body.reasoning_effort = word(request.thinking),
         Reasoning::Known => {}
         Reasoning::Object => {
-            // Nothing is known of most models behind a router, which drops what a model does not take.
+            // For most models behind a router, abilities are unknown. The router drops unsupported fields.
             let known = model.thinking != ThinkingKind::None;
             let asked = if known { level } else { request.thinking };
             body.reasoning = match word(asked) {
@@ -207,7 +207,7 @@ fn think<'a>(body: &mut Body<'a>, request: &ChatRequest, model: &'a Model, quirk
     }
 }
 
-/// The word that most servers know for a level.
+/// The effort word that most servers accept for a level.
 fn word(level: Thinking) -> Option<&'static str> {
     match level {
         Thinking::None => None,
@@ -223,7 +223,7 @@ fn tool(tool: &ToolDef) -> Tool<'_> {
     let parameters = match &tool.schema {
         schema if has_properties => Cow::Borrowed(schema),
         schema => {
-            // Several servers refuse an object without properties.
+            // Several servers reject an object schema without properties.
             let mut schema = schema.as_object().cloned().unwrap_or_default();
             schema.entry("type").or_insert_with(|| json!("object"));
             schema.insert("properties".to_owned(), json!({}));
@@ -260,7 +260,7 @@ fn turns<'a>(request: &'a ChatRequest, quirks: &Quirks) -> Vec<Turn<'a>> {
     for message in &request.messages {
         match message.role {
             Role::User => {
-                // Results answer the calls before them, so they stand first.
+                // Results precede other content, because they belong to the preceding calls.
                 for part in &message.parts {
                     if let Part::ToolResult { call_id, text, is_error } = part {
                         turns.push(result(call_id, text, *is_error, quirks));
@@ -303,7 +303,7 @@ fn system(request: &ChatRequest, marks: bool) -> Option<Content<'_>> {
     }
 }
 
-/// What a person said since the last answer, as one turn, because many servers want turns to alternate.
+/// Merges user messages since the last answer into one turn, because many servers require alternating turns.
 fn said<'a>(turns: &mut Vec<Turn<'a>>, pending: &mut Vec<&'a Part>) {
     let mut pieces: Vec<Piece<'a>> = Vec::new();
     for part in pending.drain(..) {
@@ -342,7 +342,7 @@ impl<'a> Piece<'a> {
 }
 
 fn result<'a>(call_id: &'a str, text: &'a str, is_error: bool, quirks: &Quirks) -> Turn<'a> {
-    // The wire has no flag for a failure, so the text has to say it.
+    // The protocol has no error flag, so the text must say it.
     let told = text.trim_start().get(..5).is_some_and(|start| start.eq_ignore_ascii_case("error"));
     let text =
         if is_error && !told { Cow::Owned(format!("Error: {text}")) } else { Cow::Borrowed(text) };
@@ -382,7 +382,7 @@ fn assistant<'a>(message: &'a Message, quirks: &Quirks) -> Option<Turn<'a>> {
     Some(turn)
 }
 
-/// Servers parse the arguments of earlier calls again and some fail on what is no object.
+/// Servers parse the arguments of earlier calls again, and some fail on anything but objects.
 fn object_text(arguments: &str) -> Cow<'_, str> {
     match serde_json::from_str::<Value>(arguments) {
         Ok(Value::Object(_)) => Cow::Borrowed(arguments),
@@ -391,10 +391,10 @@ fn object_text(arguments: &str) -> Cow<'_, str> {
     }
 }
 
-/// The longest id of a call that OpenAI takes here.
+/// Maximum length of a call id at OpenAI.
 const LONGEST_ID: usize = 40;
 
-/// Nine letters or digits where a server wants that, no long ones anywhere; the same id always gives the same other.
+/// Converts a call id: nine letters or digits where the server requires it, never too long. Deterministic.
 fn call_id_for<'a>(id: &'a str, quirks: &Quirks) -> Cow<'a, str> {
     let is_short = id.len() == 9 && id.bytes().all(|b| b.is_ascii_alphanumeric());
     match quirks.short_ids {

@@ -1,5 +1,5 @@
-//! OpenAI-compatible Chat Completions: OpenAI, Ollama, LM Studio, vLLM, OpenRouter and others. Where servers
-//! differ, `quirks` knows or learns.
+//! OpenAI-compatible Chat Completions: OpenAI, Ollama, LM Studio, vLLM, OpenRouter and others. `quirks` handles the
+//! differences between servers.
 
 mod decode;
 mod encode;
@@ -21,7 +21,6 @@ use decode::{Decoder, Tags};
 use net::message::Method;
 pub(super) use quirks::Quirks;
 
-/// The provider.
 #[derive(Debug)]
 pub struct OpenAiChat {
     connection: Connection,
@@ -30,7 +29,7 @@ pub struct OpenAiChat {
 }
 
 impl OpenAiChat {
-    /// A provider at a server.
+    /// A provider for a server.
     #[must_use]
     pub fn new(connection: Connection) -> Self {
         let usual = Quirks::of(&connection.base);
@@ -49,7 +48,7 @@ impl OpenAiChat {
             let mut decoder =
                 Decoder::new(if quirks.think_tags { Tags::Split } else { Tags::Keep });
             match self.connection.ask(post, request, &mut decoder, sink).await {
-                // Each point is learned once, so this ends.
+                // Each feature is learned once, so the loop ends.
                 Err(error) if !error.has_content() && quirks.learn(&error) => {
                     self.learned.keep(&request.model, quirks)
                 }
@@ -90,7 +89,7 @@ impl Provider for OpenAiChat {
 
     fn takes_format(&self, _model: &str, format: &AnswerFormat) -> bool {
         match self.connection.base.server {
-            // They know JSON, and no schemas.
+            // They support JSON, but no schemas.
             Server::DeepSeek | Server::Moonshot => format.schema.is_none(),
             _ => true,
         }
@@ -101,7 +100,7 @@ impl Provider for OpenAiChat {
     }
 }
 
-/// A request as it is sent, for the tests of all protocols.
+/// An encoded request, for the tests of all protocols.
 #[cfg(test)]
 pub(super) fn encoded(request: &ChatRequest) -> Vec<u8> {
     let base = super::base::normalise(super::base::Wire::OpenAiChat, "api.mistral.ai");

@@ -1,54 +1,54 @@
-//! Where compatible servers differ. What is known by the address is a table; what is not is learned from the one
-//! refusal that says so, once for each point, and remembered for the model.
+//! Differences between compatible servers. Known servers are identified by address; other differences are learned from
+//! rejections, once per feature, and remembered per model.
 
 use crate::base::{Base, Server};
 use crate::error::{ErrorClass, ProviderError};
 
-/// How one server wants one model to be asked.
+/// How a server expects requests for a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Quirks {
-    /// The field of the output limit.
+    /// Field of the output limit.
     pub max_tokens: MaxTokens,
-    /// Whether usage may be asked for in a stream.
+    /// Whether usage can be requested in a stream.
     pub stream_usage: bool,
-    /// How thinking is asked for.
+    /// How thinking is requested.
     pub reasoning: Reasoning,
-    /// The field in which earlier thinking has to be sent back.
+    /// Field in which earlier thinking must be sent back.
     pub replay: Option<Replay>,
-    /// Whether a temperature is taken, and the other ways to sample.
+    /// Whether temperature and other sampling parameters are supported.
     pub temperature: bool,
-    /// Whether stop texts are taken.
+    /// Whether stop sequences are supported.
     pub stop: bool,
-    /// Whether the maker's limits on tools hold here.
+    /// Whether the vendor's own restrictions on tools apply.
     pub maker: bool,
-    /// Whether tools are taken only without thinking.
+    /// Whether tools are supported only without thinking.
     pub tools_without_thinking: bool,
-    /// Whether `user` and `prompt_cache_key` are taken.
+    /// Whether `user` and `prompt_cache_key` are supported.
     pub hints: bool,
-    /// Whether cache marks are passed on to the maker.
+    /// Whether cache marks are passed on to the vendor.
     pub cache_marks: bool,
-    /// Whether ids of calls have to be nine letters or digits.
+    /// Whether call ids must be nine letters or digits.
     pub short_ids: bool,
-    /// Whether thinking may stand in tags in the content.
+    /// Whether the content may contain thinking tags.
     pub think_tags: bool,
     learned: u8,
 }
 
-/// The field of the output limit.
+/// Field of the output limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum MaxTokens {
     Legacy,
     Completion,
 }
 
-/// How thinking is asked for.
+/// How thinking is requested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reasoning {
-    /// Not at all.
+    /// Never.
     Never,
-    /// `reasoning_effort`, for models of which we know that they take it.
+    /// `reasoning_effort`, for models known to support it.
     Known,
-    /// `reasoning_effort`, for every model when it is asked to think.
+    /// `reasoning_effort`, for every model if thinking is requested.
     Asked,
     /// `reasoning: {effort}`.
     Object,
@@ -56,7 +56,7 @@ pub(crate) enum Reasoning {
     Switch,
 }
 
-/// The field in which earlier thinking is sent back.
+/// Field in which earlier thinking is sent back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Replay {
     Content,
@@ -64,7 +64,7 @@ pub(crate) enum Replay {
 }
 
 impl Quirks {
-    /// What is known of a server.
+    /// What is known about a server.
     pub(super) fn of(base: &Base) -> Self {
         let plain = Self {
             max_tokens: MaxTokens::Legacy,
@@ -111,8 +111,8 @@ impl Quirks {
         }
     }
 
-    /// Changes what a refusal complains about. False when there is nothing to change, or it was changed before
-    /// and did not help.
+    /// Changes the feature that a rejection complains about. Returns `false` if there is none, or if it was changed
+    /// already.
     pub(super) fn learn(&mut self, error: &ProviderError) -> bool {
         if error.class != ErrorClass::InvalidRequest {
             return false;

@@ -1,5 +1,5 @@
-//! The event stream of `POST /responses`, one event at a time. A pure state machine: pieces are shown as they
-//! come, but the answer is what `output_item.done` and the final event say.
+//! Decodes the event stream of `POST /responses`, event by event. A pure state machine: pieces are shown as they
+//! arrive, but the answer consists of what `output_item.done` and the final event contain.
 
 use std::collections::BTreeMap;
 
@@ -13,16 +13,16 @@ use crate::numbers;
 use crate::openai;
 use crate::wire::{Decode, Framing};
 
-/// The final event repeats the whole answer, sealed thinking included.
+/// Maximum event size, in bytes. The final event repeats the whole answer, including encrypted thinking.
 const MOST: usize = 16 * 1024 * 1024;
 
-/// An answer in the making.
+/// A partial answer.
 #[derive(Default)]
 pub(super) struct Decoder {
     items: BTreeMap<usize, Item>,
     calls: usize,
     usage: Option<Usage>,
-    /// Whether it was answered sooner than others.
+    /// Whether it was served with priority.
     sooner: Option<bool>,
     response_id: Option<String>,
     model: Option<String>,
@@ -32,16 +32,16 @@ pub(super) struct Decoder {
     received: Received,
 }
 
-/// One item of the answer.
+/// An item of the answer.
 #[derive(Default)]
 struct Item {
-    /// The place among the calls, if it is one.
+    /// Index among the calls, if it is a call.
     call: Option<usize>,
-    /// Whether anything of it has been shown.
+    /// Whether any of it was shown.
     shown: bool,
-    /// Whether a piece of its thinking has been shown.
+    /// Whether a piece of its thinking was shown.
     thought: bool,
-    /// As the provider sees it, once it is done.
+    /// The provider's final version, once complete.
     done: Option<Value>,
 }
 
@@ -173,7 +173,7 @@ impl Decoder {
                 let said = json!({ "code": event.code, "message": event.message });
                 return Err(failure(event.error.as_ref().or(Some(&said))));
             }
-            // Kinds that only confirm what came, and kinds that are still to come.
+            // Confirmations and future kinds.
             _ => {}
         }
         Ok(())
@@ -239,7 +239,7 @@ impl Decoder {
         }
     }
 
-    /// An item is complete. What of it was not shown in pieces is shown now.
+    /// Completes an item and shows what was not shown in pieces.
     fn done(&mut self, at: usize, item: Value, out: &mut Vec<Delta>) -> Result<(), ProviderError> {
         self.start(None, out);
         match kind(&item) {
@@ -270,7 +270,7 @@ impl Decoder {
         Ok(())
     }
 
-    /// The final event. Items that it has and the stream had not are taken from it.
+    /// Handles the final event, including items that were missing in the stream.
     fn end(&mut self, response: &Value, out: &mut Vec<Delta>) -> Result<(), ProviderError> {
         self.start(Some(response), out);
         let status = text_of(response, "status");
@@ -325,14 +325,14 @@ fn text_of<'a>(value: &'a Value, key: &str) -> &'a str {
     value.get(key).and_then(Value::as_str).unwrap_or("")
 }
 
-/// The call's id; one made of its place where a server gives none.
+/// The call id, or a generated one if the server sends none.
 fn call_id(item: &Value, at: usize) -> String {
     let given = [text_of(item, "call_id"), text_of(item, "id")];
     let given = given.into_iter().find(|id| !id.is_empty());
     given.map_or_else(|| format!("call_{at}"), str::to_owned)
 }
 
-/// The texts of a message, and which of them are refusals.
+/// The texts of a message, and whether each is a refusal.
 fn words(item: &Value) -> impl Iterator<Item = (&str, bool)> {
     let content = item.get("content").and_then(Value::as_array);
     content.into_iter().flatten().filter_map(|piece| match kind(piece) {
@@ -342,7 +342,7 @@ fn words(item: &Value) -> impl Iterator<Item = (&str, bool)> {
     })
 }
 
-/// What can be read of an item of thinking: its summary, else its text.
+/// The readable part of a thinking item: its summary, else its text.
 fn thought(item: &Value) -> String {
     let texts = |key: &str| -> Vec<&str> {
         let list = item.get(key).and_then(Value::as_array).into_iter().flatten();
@@ -352,7 +352,7 @@ fn thought(item: &Value) -> String {
     if summary.is_empty() { texts("content").concat() } else { summary.join("\n\n") }
 }
 
-/// Adds what an item says to an answer.
+/// Adds an item to the answer.
 fn say(item: &Value, asked: &str, parts: &mut Vec<Part>) -> Result<(), ProviderError> {
     let own = |data: Value| Part::Opaque {
         provider: NAME.to_owned(),
@@ -370,7 +370,7 @@ fn say(item: &Value, asked: &str, parts: &mut Vec<Part>) -> Result<(), ProviderE
                 parts.push(own(json!({ "phase": phase })));
             }
         }
-        // The limit came in the middle of it: what it was going to be, nobody knows.
+        // Truncated by the output limit; its meaning is unknown.
         "function_call" if text_of(item, "status") == "incomplete" => {}
         "function_call" => {
             let name = text_of(item, "name");
@@ -386,7 +386,7 @@ fn say(item: &Value, asked: &str, parts: &mut Vec<Part>) -> Result<(), ProviderE
             if !text.is_empty() {
                 parts.push(Part::Thinking { text, signature: None });
             }
-            // Without its sealed content the provider would look for it in a store that is not used.
+            // Without its encrypted content, the provider would look it up in a store that is not used.
             if item.get("encrypted_content").is_some_and(Value::is_string) {
                 let summary = item.get("summary").cloned().unwrap_or_else(|| json!([]));
                 parts.push(own(json!({
@@ -400,7 +400,7 @@ fn say(item: &Value, asked: &str, parts: &mut Vec<Part>) -> Result<(), ProviderE
     Ok(())
 }
 
-/// The error object of an event.
+/// Converts the error object of an event.
 fn failure(error: Option<&Value>) -> ProviderError {
     let Some(error) = error.filter(|error| !error.is_null()) else {
         return ProviderError::in_stream("", "the provider broke off without saying why");

@@ -1,4 +1,4 @@
-//! Reading answers of the Responses protocol, piece by piece and with their faults.
+//! Decoding of Responses streams, piece by piece and with faults.
 
 use super::*;
 use crate::error::ErrorClass;
@@ -148,7 +148,7 @@ fn half_a_call_is_never_a_call() {
     ])
     .expect_err("it is not complete");
     assert_eq!(error.class, ErrorClass::Interrupted);
-    // An answer that was cut off at the limit has no whole item, so nothing is called.
+    // An answer truncated at the limit has no complete item, so nothing is called.
     let (reply, _) = run(&[
         CREATED,
         r#"{"type":"response.output_item.added","output_index":0,"item":{"type":"function_call","call_id":"c","name":"exec"}}"#,

@@ -1,5 +1,5 @@
-//! Our request as the body of `POST /responses`. The same request gives the same bytes, because the provider's
-//! cache goes by them.
+//! Encodes requests as the body of `POST /responses`. Equal requests give equal bytes, because the provider's prompt
+//! cache depends on them.
 
 use std::borrow::Cow;
 
@@ -17,10 +17,10 @@ use crate::model::{ChatRequest, Message, Part, Role, ToolChoice, ToolDef};
 use crate::openai;
 use kernel::Thinking;
 
-/// The least output limit that the provider takes.
+/// Minimum output limit that the provider accepts.
 const OUTPUT_LEAST: u32 = 16;
 
-/// What a server does not take from a model, as it said itself.
+/// Features that a server has rejected for a model.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Dialect {
     no_reasoning: bool,
@@ -32,14 +32,14 @@ pub(crate) struct Dialect {
     needs_instructions: bool,
 }
 
-/// What is said where a server wants to be told something and nobody has said anything.
+/// Instructions for servers that require some when there are none.
 const NOTHING_SAID: &str = "Answer what you are asked.";
 
 impl Dialect {
-    /// What is known of a server.
+    /// What is known about a server.
     pub(super) fn of(server: Server) -> Self {
         match server {
-            // Its limits are those of the subscription, and every conversation begins with words of the system's.
+            // Output is limited by the subscription, and instructions are mandatory.
             Server::ChatGpt => Self {
                 no_limit: true,
                 no_temperature: true,
@@ -50,8 +50,8 @@ impl Dialect {
         }
     }
 
-    /// Leaves out what a refusal complains about. False when there is nothing to leave out, or it was left out
-    /// before and did not help.
+    /// Disables the feature that a rejection complains about. Returns `false` if there is none, or if it was disabled
+    /// already.
     pub(super) fn learn(&mut self, error: &ProviderError) -> bool {
         if error.class != ErrorClass::InvalidRequest {
             return false;
@@ -130,7 +130,7 @@ struct Tool<'a> {
     name: &'a str,
     description: &'a str,
     parameters: Cow<'a, Value>,
-    /// The provider makes schemas strict unless it is told not to.
+    /// Schemas are strict unless disabled explicitly.
     strict: bool,
 }
 
@@ -152,7 +152,7 @@ enum Item<'a> {
         call_id: Cow<'a, str>,
         output: Cow<'a, str>,
     },
-    /// An item of the provider's own, sent back as it came.
+    /// A provider-specific item, returned unchanged.
     #[serde(untagged)]
     Own(Value),
 }
@@ -166,7 +166,7 @@ enum Content<'a> {
     OutputText { text: &'a str },
 }
 
-/// The body for a request to a model.
+/// The request body for a model.
 pub(super) fn body(
     request: &ChatRequest,
     model: &Model,
@@ -224,7 +224,7 @@ enum Stays {
     No,
 }
 
-/// The parts of the system prompt up to the cache boundary, or those after it.
+/// The system prompt up to the cache boundary, or the part after it.
 fn system(request: &ChatRequest, stays: Stays) -> Cow<'_, str> {
     let boundary = request.system.iter().rposition(|part| part.cache).map_or(0, |at| at + 1);
     let (stable, changing) = request.system.split_at(boundary);
@@ -273,7 +273,7 @@ fn input(request: &ChatRequest) -> Vec<Item<'_>> {
     let mut items = Vec::new();
     let changing = system(request, Stays::No);
     if !changing.is_empty() {
-        // Without a boundary these are owned words only when they were joined of several parts.
+        // Without a cache boundary, the text is owned only if it was joined from several parts.
         items.push(match changing {
             Cow::Borrowed(text) => Item::Message {
                 role: "developer",
@@ -295,7 +295,7 @@ fn input(request: &ChatRequest) -> Vec<Item<'_>> {
     items
 }
 
-/// Results answer the calls before them, so they stand first.
+/// Results precede other content, because they belong to the preceding calls.
 fn user<'a>(message: &'a Message, items: &mut Vec<Item<'a>>) {
     let mut said = Vec::new();
     for part in &message.parts {
@@ -326,14 +326,14 @@ fn data_url(media_type: &str, data: &[u8]) -> String {
     format!("data:{media_type};base64,{}", STANDARD.encode(data))
 }
 
-/// The wire has no flag for a failure, so the text has to say it.
+/// The protocol has no error flag, so the text must say it.
 fn result(text: &str, is_error: bool) -> Cow<'_, str> {
     let told = text.trim_start().get(..5).is_some_and(|start| start.eq_ignore_ascii_case("error"));
     if is_error && !told { Cow::Owned(format!("Error: {text}")) } else { Cow::Borrowed(text) }
 }
 
-/// What the model thought goes right before what it led to, and only to the model that thought it: anything else
-/// is refused.
+/// Thinking items directly precede what they led to, and go only to the model that produced them. The provider rejects
+/// anything else.
 fn assistant<'a>(message: &'a Message, model: &str, items: &mut Vec<Item<'a>>) {
     let mut thoughts: Vec<Item<'a>> = Vec::new();
     for (at, part) in message.parts.iter().enumerate() {
@@ -364,20 +364,20 @@ fn assistant<'a>(message: &'a Message, model: &str, items: &mut Vec<Item<'a>>) {
     }
 }
 
-/// A stored item of thinking; nothing for anything else that is stored.
+/// Parses a stored thinking item; `None` for other stored items.
 fn thought(data: &str) -> Option<Value> {
-    // ok: what cannot be read is left out, as any thinking may be
+    // ok: an unreadable item is omitted, as any thinking may be
     let item: Value = serde_json::from_str(data).ok()?;
     (item.get("type")? == "reasoning").then_some(item)
 }
 
-/// Which part of an answer a text was, where the model told that.
+/// The phase of a text in an answer, if the model reported it.
 fn phase(after: Option<&Part>, model: &str) -> Option<String> {
     let Some(Part::Opaque { provider, model: whose, data }) = after else { return None };
     if provider != NAME || whose != model {
         return None;
     }
-    let item: Value = serde_json::from_str(data).ok()?; // ok: left out like any other hint
+    let item: Value = serde_json::from_str(data).ok()?; // ok: omitted like any other hint
     Some(item.get("phase")?.as_str()?.to_owned())
 }
 

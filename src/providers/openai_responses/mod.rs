@@ -1,5 +1,5 @@
-//! OpenAI Responses, without anything kept at the server: each request holds the whole conversation, and what the
-//! model thought travels in it sealed, so that neither a crash nor another key can orphan a conversation.
+//! OpenAI Responses without server-side state: each request contains the whole conversation, including encrypted
+//! thinking. Neither a crash nor another key can orphan a conversation.
 
 mod decode;
 mod encode;
@@ -19,10 +19,9 @@ use decode::Decoder;
 pub(super) use encode::Dialect;
 use net::message::Method;
 
-/// The stable word, which stands beside what only this protocol understands.
+/// Stable name, also stored with data that only this protocol understands.
 const NAME: &str = "openai_responses";
 
-/// The provider.
 #[derive(Debug)]
 pub struct OpenAiResponses {
     connection: Connection,
@@ -31,7 +30,7 @@ pub struct OpenAiResponses {
 }
 
 impl OpenAiResponses {
-    /// A provider at a server.
+    /// A provider for a server.
     #[must_use]
     pub fn new(connection: Connection) -> Self {
         let usual = Dialect::of(connection.base.server);
@@ -50,8 +49,8 @@ impl OpenAiResponses {
                 openai::post(&self.connection, "responses", request).body("application/json", body);
             let mut decoder = Decoder::default();
             match self.connection.ask(post, request, &mut decoder, sink).await {
-                // Each point is learned once, so this ends. Without a limit the call may cost more than was thought
-                // of: whoever asks decides whether it is made then.
+                // Each feature is learned once, so the loop ends. Without an output limit, the call may cost more than
+                // expected, so the caller decides whether to make it.
                 Err(error) if !error.has_content() && dialect.learn(&error) => {
                     self.learned.keep(&request.model, dialect);
                     if dialect.no_limit && !was.no_limit {
@@ -105,13 +104,13 @@ impl Provider for OpenAiResponses {
         catalog::describe(id).at(&self.connection.base)
     }
 
-    /// What a server never takes is bounded by what it sells: a subscription.
+    /// A server that never accepts a limit is bounded by its subscription.
     fn heeds_limit(&self, model: &str) -> bool {
         self.usual.no_limit || !self.learned.of(model).is_some_and(|dialect| dialect.no_limit)
     }
 }
 
-/// A request as it is sent, for the tests of all protocols.
+/// An encoded request, for the tests of all protocols.
 #[cfg(test)]
 pub(super) fn encoded(request: &ChatRequest) -> Vec<u8> {
     encode::body(request, &catalog::describe(&request.model), Dialect::default())

@@ -1,25 +1,25 @@
-//! What a run card says: which task, its title, why the run began. Read from plain text, because practice sees
-//! what a model would see and nothing else.
+//! Parses a run card: the task, its title, why the run started. Reads plain text, because the practice provider sees
+//! only what a model would see.
 
-/// What the run is about.
+/// The subject of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Card {
-    /// Such as `MC-142`.
+    /// Task reference, such as `MC-142`.
     pub task: Option<String>,
-    /// The task's title, or a stand-in.
+    /// Title of the task, or a placeholder.
     pub title: String,
-    /// Why the run began.
+    /// Why the run started.
     pub cause: Cause,
 }
 
-/// Why a run began.
+/// Why a run started.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Cause {
     /// There is work to do.
     Work,
-    /// Delivered work came back, with this note.
+    /// Changes were requested, with this note.
     Changes(String),
-    /// Somebody wrote a comment.
+    /// A comment was written.
     Comment,
 }
 
@@ -32,23 +32,23 @@ const CHANGES: &[&str] = &[
 ];
 const COMMENT: &[&str] =
     &["mentioned you", "kind: mention", "kind: task_comment", "kind: comment", "new comment"];
-/// Words with a number that are no tasks.
+/// Words with a number that are not task references.
 const NOT_TASKS: &[&str] =
     &["UTF", "SHA", "GPT", "ISO", "RFC", "ASCII", "MD", "HTTP", "COVID", "CVE"];
 
-/// Reads a card.
+/// Parses a card.
 pub(super) fn read(text: &str) -> Card {
     let reference = reference(text);
     let title = title(text, reference.as_deref()).unwrap_or_else(|| "the task".to_owned());
     Card { task: reference, title, cause: cause(text) }
 }
 
-/// Whether a text looks like a card rather than like a remark.
+/// Returns `true` if a text looks like a card and not like a remark.
 pub(super) fn looks_like_card(text: &str) -> bool {
     reference(text).is_some() && text.trim().lines().nth(1).is_some()
 }
 
-/// The first task that is named, one in a line about the task before all others.
+/// The first task reference, preferably in a line that mentions a task.
 pub(super) fn reference(text: &str) -> Option<String> {
     let in_line = |line: &str| words(line).find_map(as_reference);
     let about = text.lines().filter(|l| l.to_lowercase().contains("task")).find_map(in_line);
@@ -90,7 +90,7 @@ fn quoted(text: &str) -> Option<String> {
     Some(rest[..end].to_owned())
 }
 
-/// A line without Markdown's marks at its beginning.
+/// A line without leading Markdown markup.
 fn plain(line: &str) -> &str {
     line.trim().trim_start_matches(['#', '-', '*', '>', ' ']).trim_end_matches('*')
 }

@@ -1,6 +1,6 @@
-//! The provider without AI. It follows a script so that a newcomer sees the whole loop without a key: it plans,
-//! uses real tools, hands in a text and answers a review. It keeps nothing between calls, costs nothing, and
-//! calls itself practice wherever it speaks.
+//! The practice provider, without AI. It follows a script so that new users see the whole loop without a key: it plans,
+//! uses real tools, submits a text and responds to a review. It is stateless, free, and labels all its output as
+//! practice.
 
 mod card;
 mod script;
@@ -17,19 +17,18 @@ use super::model::{ChatRequest, Delta, ModelInfo, Part, Reply, StopReason, Usage
 use super::{Provider, Sink, known};
 use kernel::Thinking;
 
-/// The id of its only model.
+/// Id of its only model.
 pub const MODEL: &str = "practice";
-/// The pause between two words where a person watches.
+/// Pause between two words while a person watches.
 pub const WORD_PAUSE: Duration = Duration::from_millis(15);
 
-/// The provider.
 #[derive(Clone, Copy, Debug)]
 pub struct Practice {
     pause: Duration,
 }
 
 impl Practice {
-    /// A provider that pauses so long between two pieces; zero for none.
+    /// A provider with a pause between two pieces; zero for none.
     #[must_use]
     pub fn new(pause: Duration) -> Self {
         Self { pause }
@@ -101,7 +100,7 @@ impl Practice {
     }
 }
 
-/// About what a model would count, so that pages show plausible numbers.
+/// A plausible token count for display.
 fn tokens(bytes: u64) -> u64 {
     bytes.div_ceil(4)
 }

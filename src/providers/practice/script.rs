@@ -1,6 +1,5 @@
-//! The script: what practice says and does next, decided from the conversation alone. The same conversation gives
-//! the same answer, so a run that is resumed goes on where it was; each tool is called a fixed number of times,
-//! so it always ends.
+//! Script of the practice provider: chooses the next turn from the conversation alone. Equal conversations give equal
+//! turns, so a resumed run continues where it was. Each tool is called a fixed number of times, so every run ends.
 
 use serde_json::{Value, json};
 
@@ -8,21 +7,20 @@ use super::card::{self, Card, Cause};
 use crate::model::{ChatRequest, Message, Part, Role, ToolChoice};
 use kernel::text::cut;
 
-/// What comes next.
+/// The next turn.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Turn {
-    /// What is "thought", where thinking is on.
+    /// Simulated thinking, if thinking is on.
     pub thinking: &'static str,
-    /// What is said.
     pub text: String,
-    /// The tool to call with its arguments.
+    /// The tool to call, with its arguments.
     pub call: Option<(String, Value)>,
 }
 
-/// A call of this run and what came of it.
+/// A call of this run with its result.
 struct Made<'a> {
     tool: &'a str,
-    /// What it said, if it failed.
+    /// The error message, if the call failed.
     failed: Option<&'a str>,
 }
 
@@ -51,7 +49,7 @@ impl Step {
     }
 }
 
-/// The next turn for a conversation.
+/// The next turn of a conversation.
 pub(super) fn next(request: &ChatRequest) -> Turn {
     if request.tool_choice == ToolChoice::None && request.offers("work_done") {
         return say(
@@ -96,7 +94,7 @@ fn work(request: &ChatRequest) -> Turn {
         None if failed("work_done").is_some()
             && made.iter().filter(|m| m.tool == "work_done").count() == 1 =>
         {
-            // Perhaps only the state was refused.
+            // Perhaps only the task state was rejected.
             let args = json!({ "summary": summary(&card) });
             Turn {
                 thinking: "The end was refused once; I try it in its simplest form.",
@@ -109,7 +107,7 @@ fn work(request: &ChatRequest) -> Turn {
 }
 
 impl Card {
-    /// Steps about a task make no sense without one.
+    /// Steps about a task need a task.
     fn task_or(&self, step: Step) -> bool {
         self.task.is_some() || matches!(step, Step::Write | Step::Done)
     }
@@ -256,7 +254,7 @@ fn summary(card: &Card) -> String {
     }
 }
 
-/// Leaves out arguments that the tool's schema does not know.
+/// Drops arguments that are not in the tool's schema.
 fn fit(request: &ChatRequest, tool: &str, mut args: Value) -> Value {
     let schema = request.tools.iter().find(|t| t.name == tool).map(|t| &t.schema);
     let known = schema.and_then(|s| s.get("properties")).and_then(Value::as_object);
@@ -266,7 +264,7 @@ fn fit(request: &ChatRequest, tool: &str, mut args: Value) -> Value {
     args
 }
 
-/// The card of the present run, and where in the messages the run begins.
+/// The card of the current run, and the index of its first message.
 fn run(request: &ChatRequest) -> (Card, usize) {
     let texts: Vec<(usize, String)> =
         request.messages.iter().enumerate().filter_map(told).collect();
@@ -279,7 +277,7 @@ fn run(request: &ChatRequest) -> (Card, usize) {
     if let Some((at, text)) = card.or_else(named) {
         return (card::read(text), *at);
     }
-    // The card may stand at the end of the system prompt.
+    // The card may be at the end of the system prompt.
     let since = fresh.first().map_or(0, |(at, _)| *at);
     let system = request.system.iter().rev().find(|part| card::reference(&part.text).is_some());
     let text = system
@@ -288,7 +286,7 @@ fn run(request: &ChatRequest) -> (Card, usize) {
     (card::read(text.unwrap_or("")), since)
 }
 
-/// What was said, without the remarks of HQ in brackets: they name runs and tasks, and are no card.
+/// User text without HQ's bracketed remarks, which name runs and tasks but are not cards.
 fn told(message: (usize, &Message)) -> Option<(usize, String)> {
     texts(message, |text| !(text.starts_with('[') && text.ends_with(']')))
 }
@@ -297,7 +295,7 @@ fn said(message: (usize, &Message)) -> Option<(usize, String)> {
     texts(message, |_| true)
 }
 
-/// The texts of a message to the model, and where it stands.
+/// The text of a user message, with the message index.
 fn texts(
     (at, message): (usize, &Message),
     counts: impl Fn(&str) -> bool,
@@ -313,7 +311,7 @@ fn texts(
     (!text.trim().is_empty()).then_some((at, text))
 }
 
-/// Whether a message holds a call that ended a run, as opposed to one that was refused.
+/// Returns `true` if a message contains an accepted call that ended a run.
 fn ends_run(message: &Message, all: &[Message]) -> bool {
     message.parts.iter().any(|part| match part {
         Part::ToolCall { id, name, .. }
@@ -325,7 +323,7 @@ fn ends_run(message: &Message, all: &[Message]) -> bool {
     })
 }
 
-/// What a tool answered to a call, and whether it failed.
+/// The result of a call, and whether it is an error.
 fn result<'a>(messages: &'a [Message], id: &str) -> Option<(&'a str, bool)> {
     messages.iter().flat_map(|m| &m.parts).find_map(|part| match part {
         Part::ToolResult { call_id, text, is_error } if call_id == id => {
@@ -412,7 +410,7 @@ mod tests {
         request
     }
 
-    /// Plays a run to its end; `fails` are tools that answer with an error. Gives the calls.
+    /// Plays a run to its end and returns the calls. Tools in `fails` return errors.
     fn play(request: &mut ChatRequest, fails: &[&str]) -> Vec<(String, Value)> {
         let mut calls = Vec::new();
         for _ in 0..20 {

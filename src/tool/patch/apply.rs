@@ -1,4 +1,4 @@
-//! Works a patch out against files: all of it or nothing.
+//! Computes the effect of a patch on files, all or nothing.
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -8,67 +8,67 @@ use super::{Hunk, HunkLine, Op, Patch};
 use crate::ToolError;
 use crate::text::{self, Line};
 
-/// The most that one patch reads, in bytes.
+/// Maximum number of bytes read per patch.
 const MAX_READ: usize = 32 * 1024 * 1024;
-/// The most lines of a file that hunks are looked for in.
+/// Maximum number of lines of a file in which hunks are located.
 const MAX_LINES: usize = 500_000;
-/// How much is compared for one patch: a line counts once, and again for each 64 bytes.
+/// Comparison budget per patch: a line costs one, plus one per 64 bytes.
 const MAX_EFFORT: usize = 10_000_000;
 
-/// The files that a patch meets.
+/// The files that a patch applies to.
 pub trait Tree {
-    /// The path as it is known, from what was written.
+    /// Resolves a path as written in the patch.
     ///
     /// # Errors
     /// `outside_workspace`.
     fn path(&self, written: &str) -> Result<String, ToolError>;
-    /// The text of a file; none when there is no such file.
+    /// Reads a text file; `None` if it does not exist.
     ///
     /// # Errors
-    /// When it is no text or too large.
+    /// If the file is not text or too large.
     fn read(&self, path: &str) -> Result<Option<String>, ToolError>;
-    /// Whether there is a file that is no text: it can be deleted, and nothing else.
+    /// Returns `true` for a file that is not text. Such a file can only be deleted.
     ///
     /// # Errors
-    /// When it cannot be looked at.
+    /// If the file cannot be accessed.
     fn is_no_text(&self, _path: &str) -> Result<bool, ToolError> {
         Ok(false)
     }
-    /// Whether there is a file, a text or not.
+    /// Returns `true` if the file exists, text or not.
     ///
     /// # Errors
-    /// When it cannot be looked at.
+    /// If the file cannot be accessed.
     fn is_there(&self, path: &str) -> Result<bool, ToolError> {
         Ok(self.read(path)?.is_some())
     }
 }
 
-/// A file before and after.
+/// A file before and after the patch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Changed {
-    /// None when it is new.
+    /// The old text; `None` for a new file.
     pub before: Option<String>,
-    /// None when it is gone.
+    /// The new text; `None` for a deleted file.
     pub after: Option<String>,
-    /// The path that its content came from.
+    /// The former path of a moved file.
     pub from: Option<String>,
-    /// Whether there was a file before that is no text.
+    /// Whether the old file was not text.
     pub no_text: bool,
 }
 
-/// What a patch comes to.
+/// Result of a patch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Applied {
-    /// The files by path; only those that differ.
+    /// Changed files by path.
     pub files: BTreeMap<String, Changed>,
-    /// One line for each operation: `M notes.md (+2 −1)`.
+    /// One line per operation: `M notes.md (+2 −1)`.
     pub report: Vec<String>,
 }
 
-/// Works a patch out.
+/// Computes the result of a patch.
 ///
 /// # Errors
-/// `file_not_found`, `file_exists`, `hunk_not_found`, `hunk_ambiguous`, and what the tree refuses.
+/// `file_not_found`, `file_exists`, `hunk_not_found`, `hunk_ambiguous`, and errors of the tree.
 pub fn apply(patch: &Patch, tree: &impl Tree) -> Result<Applied, ToolError> {
     let mut virtual_tree =
         Virtual { tree, files: BTreeMap::new(), bytes: 0, effort: Effort::default() };
@@ -81,12 +81,12 @@ pub fn apply(patch: &Patch, tree: &impl Tree) -> Result<Applied, ToolError> {
     Ok(Applied { files, report })
 }
 
-/// What was spent on looking for hunks: a patch of a few lines can ask for hours of it.
+/// Comparison budget. A patch of a few lines could otherwise take hours to locate.
 #[derive(Default)]
 struct Effort(Cell<usize>);
 
 impl Effort {
-    /// One more line is compared.
+    /// Charges one line comparison.
     fn spend(&self, line: &str) -> Result<(), ToolError> {
         let spent = self.0.get() + 1 + line.len() / 64;
         self.0.set(spent);
@@ -105,7 +105,7 @@ fn too_large(why: &str) -> ToolError {
 struct Virtual<'t, T> {
     tree: &'t T,
     files: BTreeMap<String, Changed>,
-    /// How much was read.
+    /// Number of bytes read so far.
     bytes: usize,
     effort: Effort,
 }
@@ -143,7 +143,7 @@ impl<T: Tree> Virtual<'_, T> {
         if file.after.is_some() { Err(there()) } else { Ok(file) }
     }
 
-    /// Does one operation and says what it came to.
+    /// Applies one operation and returns its report line.
     fn take(&mut self, op: &Op) -> Result<String, ToolError> {
         match op {
             Op::Add { path, lines } => {
@@ -192,7 +192,7 @@ impl<T: Tree> Virtual<'_, T> {
     }
 }
 
-/// The text of a file after its hunks. Lines that no hunk takes away or adds stay byte for byte.
+/// The text of a file after its hunks. Lines that no hunk touches stay identical.
 fn update(path: &str, whole: &str, hunks: &[Hunk], effort: &Effort) -> Result<String, ToolError> {
     let (mark, body) = text::split_mark(whole);
     if !hunks.is_empty() && MAX_LINES < body.matches('\n').count() {
@@ -221,7 +221,7 @@ fn update(path: &str, whole: &str, hunks: &[Hunk], effort: &Effort) -> Result<St
     Ok(format!("{mark}{}", joined(&out, &lines)))
 }
 
-/// The lines as a text that ends as the text before did: with a line end or without.
+/// Joins lines. The result ends with a newline only if the old text did.
 fn joined(out: &[(&str, &str)], before: &[Line<'_>]) -> String {
     let closed = before.last().is_none_or(|line| !line.end.is_empty());
     let usual = text::end_at(before, before.len());
@@ -238,7 +238,7 @@ fn joined(out: &[(&str, &str)], before: &[Line<'_>]) -> String {
     text
 }
 
-/// How alike lines have to be, strictest first.
+/// Line normalizations for comparison, strictest first.
 const TIERS: [fn(&str) -> Cow<'_, str>; 4] = [
     |line| Cow::Borrowed(line),
     |line| Cow::Borrowed(line.trim_end()),
@@ -246,7 +246,7 @@ const TIERS: [fn(&str) -> Cow<'_, str>; 4] = [
     plain,
 ];
 
-/// The line with typographic signs as they are typed.
+/// Replaces typographic characters with their ASCII forms.
 fn plain(line: &str) -> Cow<'_, str> {
     let line = line.trim();
     if line.is_ascii() {
@@ -262,7 +262,7 @@ fn plain(line: &str) -> Cow<'_, str> {
     Cow::Owned(line.chars().map(typed).collect())
 }
 
-/// A hunk and the file that it is looked for in.
+/// A hunk with the file in which it is located.
 struct Place<'a> {
     path: &'a str,
     number: usize,
@@ -272,7 +272,7 @@ struct Place<'a> {
 }
 
 impl Place<'_> {
-    /// The line at which the hunk begins.
+    /// The first line of the hunk in the file.
     fn find(&self, from: usize) -> Result<usize, ToolError> {
         let mut start = from;
         for context in &self.hunk.contexts {
@@ -293,7 +293,7 @@ impl Place<'_> {
         Err(self.not_found(wanted[0], "these lines are not there"))
     }
 
-    /// All places from `start` on where the wanted lines stand.
+    /// All positions from `start` on that match the wanted lines.
     fn all(
         &self,
         start: usize,
@@ -312,7 +312,7 @@ impl Place<'_> {
         Ok(found)
     }
 
-    /// Whether these lines stand at a place.
+    /// Returns `true` if the wanted lines match at a position.
     fn stand_at(
         &self,
         at: usize,
@@ -328,7 +328,7 @@ impl Place<'_> {
         Ok(true)
     }
 
-    /// The line behind the next one that is like a context.
+    /// The line after the next match of a context line.
     fn behind(&self, from: usize, context: &str) -> Result<usize, ToolError> {
         for tier in TIERS {
             let wanted = tier(context);

@@ -1,17 +1,7 @@
-//! Patches of several files in one text, `*** Begin Patch … *** End Patch`.
+//! Multi-file patches in one text, `*** Begin Patch … *** End Patch`.
 //!
-//! ```text
-//! patch  := "*** Begin Patch" NL op+ "*** End Patch"
-//! op     := add | delete | update
-//! add    := "*** Add File: " path NL ("+" text NL)+
-//! delete := "*** Delete File: " path NL
-//! update := "*** Update File: " path NL ["*** Move to: " path NL] hunk*
-//! hunk   := ("@@" [" " context] NL)+ line+ ["*** End of File" NL]
-//! line   := (" " | "-" | "+") text NL        an empty line is an empty context line
-//! ```
-//!
-//! A patch is worked out against the files as they are ([`apply`]) and makes all of its changes or none.
-//! Nothing is guessed: one fence or heredoc around it is taken off, every other fault is told with its line.
+//! [`apply`] computes a patch against the current files, all or nothing. Nothing is guessed: one code fence or heredoc
+//! around the patch is removed. Every other error is reported with its line.
 
 mod apply;
 mod parse;
@@ -23,7 +13,7 @@ use std::fmt;
 pub use apply::{Applied, Tree, apply};
 pub use parse::parse;
 
-/// The longest patch, in bytes.
+/// Maximum patch size, in bytes.
 pub const MAX_PATCH: usize = 2 * 1024 * 1024;
 
 const BEGIN: &str = "*** Begin Patch";
@@ -34,65 +24,65 @@ const UPDATE: &str = "*** Update File: ";
 const MOVE: &str = "*** Move to: ";
 const AT_END: &str = "*** End of File";
 
-/// A patch as it was written.
+/// A parsed patch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Patch {
-    /// What it does, in order.
+    /// Operations, in order.
     pub ops: Vec<Op>,
 }
 
-/// What a patch does with one file.
+/// A file operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Op {
-    /// Makes it.
+    /// Creates a file.
     Add {
-        /// The path.
+        /// Path of the file.
         path: String,
-        /// Its lines.
+        /// Content lines.
         lines: Vec<String>,
     },
-    /// Removes it.
+    /// Deletes a file.
     Delete {
-        /// The path.
+        /// Path of the file.
         path: String,
     },
-    /// Changes it.
+    /// Changes a file.
     Update {
-        /// The path.
+        /// Path of the file.
         path: String,
-        /// Its new path.
+        /// New path, if the file is moved.
         to: Option<String>,
-        /// The changes, from top to bottom.
+        /// Hunks, from top to bottom.
         hunks: Vec<Hunk>,
     },
 }
 
-/// One change of a file.
+/// A change within a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hunk {
-    /// Lines of the file behind which the change is looked for, each behind the one before.
+    /// Context lines after which the hunk is located, each after the previous one.
     pub contexts: Vec<String>,
-    /// What is there and what will be.
+    /// Old and new lines.
     pub lines: Vec<HunkLine>,
-    /// Whether it stands at the end of the file.
+    /// Whether the hunk is at the end of the file.
     pub at_end: bool,
-    /// The line of the patch where it begins, from 1.
+    /// Line number of the hunk in the patch, from 1.
     pub at: usize,
 }
 
-/// A line of a change.
+/// A line of a hunk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HunkLine {
-    /// It is there and stays.
+    /// Unchanged line.
     Same(String),
-    /// It is there and goes.
+    /// Removed line.
     Gone(String),
-    /// It comes.
+    /// Added line.
     New(String),
 }
 
 impl HunkLine {
-    /// The text when it is there before.
+    /// The text of an old line; `None` for an added line.
     #[must_use]
     pub fn before(&self) -> Option<&str> {
         match self {

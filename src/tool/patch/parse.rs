@@ -1,13 +1,23 @@
-//! Reads a patch; every fault names its line.
+//! Parses a patch. Every error names its line.
 
 use super::{ADD, AT_END, BEGIN, DELETE, END, Hunk, HunkLine, MAX_PATCH, MOVE, Op, Patch, UPDATE};
 use crate::ToolError;
 use kernel::text::ellipsis;
 
-/// Reads a patch.
+/// Parses a patch.
+///
+/// ```text
+/// patch  := "*** Begin Patch" NL op+ "*** End Patch"
+/// op     := add | delete | update
+/// add    := "*** Add File: " path NL ("+" text NL)+
+/// delete := "*** Delete File: " path NL
+/// update := "*** Update File: " path NL ["*** Move to: " path NL] hunk*
+/// hunk   := ("@@" [" " context] NL)+ line+ ["*** End of File" NL]
+/// line   := (" " | "-" | "+") text NL        an empty line is an empty context line
+/// ```
 ///
 /// # Errors
-/// `invalid_patch` with the line and the reason, `too_large`.
+/// `invalid_patch` with line and reason, or `too_large`.
 pub fn parse(input: &str) -> Result<Patch, ToolError> {
     if input.len() > MAX_PATCH {
         return Err(ToolError::refused(
@@ -24,7 +34,7 @@ pub fn parse(input: &str) -> Result<Patch, ToolError> {
     Reader { lines: &lines[..to], at: from }.patch()
 }
 
-/// Where the patch stands when white space and one fence or heredoc around it are taken off.
+/// The line range of the patch without surrounding white space and one code fence or heredoc.
 fn unwrapped(lines: &[&str]) -> (usize, usize) {
     let filled = |line: &&str| !line.trim().is_empty();
     let Some(first) = lines.iter().position(filled) else { return (0, 0) };
@@ -36,7 +46,7 @@ fn unwrapped(lines: &[&str]) -> (usize, usize) {
     if closes { (first + 1, last) } else { (first, last + 1) }
 }
 
-/// The word that closes what this line opens.
+/// The delimiter that closes the fence or heredoc opened by this line.
 fn opens(line: &str) -> Option<&str> {
     if line.starts_with("```") {
         return Some("```");
@@ -117,7 +127,7 @@ impl<'t> Reader<'t> {
         Ok(Op::Update { path, to, hunks })
     }
 
-    /// The path of a header; goes to the next line.
+    /// Reads the path of a header and advances to the next line.
     fn path(&mut self, written: &str) -> Result<String, ToolError> {
         let path = written.trim();
         if path.is_empty() || path.chars().any(char::is_control) {

@@ -1,4 +1,4 @@
-//! Patches: what they mean, what is told when they are wrong, and what holds for any of them.
+//! Patch tests: meaning, error messages, and properties of arbitrary patches.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::ToolError;
 
-/// Files in memory; `..` leads outside.
+/// In-memory files. `..` leads outside the workspace.
 struct Files(BTreeMap<String, String>);
 
 impl Files {

@@ -1,6 +1,6 @@
-//! Finds the programs whose output a command line shows. It is not a shell: it ignores what it does not understand.
+//! Finds the programs whose output a command line shows. Not a shell parser: ignores unknown syntax.
 
-/// A program whose progress is known.
+/// A program with known progress output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Program {
     Cargo,
@@ -9,26 +9,26 @@ pub(super) enum Program {
     Pytest,
 }
 
-/// What a command line shows.
+/// The analysed command line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Shape {
-    /// The programs that are known.
+    /// The known programs.
     pub programs: Vec<Program>,
-    /// Whether a part of it prints files or the like, of which each character counts.
+    /// Whether a part prints files or similar data, in which every character matters.
     pub prints_files: bool,
 }
 
-/// Programs that print what they are given.
+/// Programs that print their input.
 const PRINTERS: &[&str] = &[
     "awk", "base64", "bat", "cat", "cut", "diff", "grep", "head", "hexdump", "jq", "less", "more",
     "nl", "od", "rg", "sed", "sort", "strings", "tac", "tail", "xxd",
 ];
-/// Programs that start another one.
+/// Programs that run another program.
 const STARTERS: &[&str] =
     &["command", "env", "exec", "nice", "nohup", "npx", "stdbuf", "sudo", "time", "timeout"];
-/// The same with a word of their own.
+/// Programs that run another program through a subcommand.
 const RUNNERS: &[&str] = &["hatch", "pdm", "pipenv", "poetry", "uv"];
-/// What git does with a word about its progress; all else may print files.
+/// Git subcommands with progress output. All others may print files.
 const GIT: &[&str] = &[
     "checkout",
     "clone",
@@ -46,11 +46,11 @@ const GIT: &[&str] = &[
 ];
 
 impl Shape {
-    /// Of a command line.
+    /// Analyses a command line.
     pub(super) fn of(command: &str) -> Self {
         let mut shape = Self::default();
         for line in parts(command) {
-            // Of a pipe one sees what comes out at its end.
+            // Only the output of a pipeline's last command is visible.
             let Some(last) = line.last() else { continue };
             let (name, rest) = named(last);
             let is_alone = line.len() == 1;
@@ -79,7 +79,7 @@ fn program(name: &str, rest: &[&str]) -> Option<Program> {
     }
 }
 
-/// The program of one command and what it is given.
+/// The program of a command and its arguments.
 fn named(words: &str) -> (&str, Vec<&str>) {
     let mut words = words.split_whitespace().peekable();
     while let Some(word) = words.next() {
@@ -103,7 +103,7 @@ fn named(words: &str) -> (&str, Vec<&str>) {
     ("", Vec::new())
 }
 
-/// The commands of a line, each as the parts of its pipe.
+/// The commands of a line, each as the parts of its pipeline.
 fn parts(command: &str) -> Vec<Vec<String>> {
     let (mut all, mut line, mut word) = (Vec::new(), Vec::new(), String::new());
     let (mut quote, mut before) = (None, ' ');
@@ -119,7 +119,7 @@ fn parts(command: &str) -> Vec<Vec<String>> {
                 before = c;
                 continue;
             }
-            // `2>&1` is no end.
+            // `2>&1` does not end a command.
             (None, '&') if before == '>' || chars.peek() == Some(&'>') => {}
             (None, ';' | '\n' | '&' | '|') => {
                 chars.next_if_eq(&c);
@@ -131,7 +131,7 @@ fn parts(command: &str) -> Vec<Vec<String>> {
             _ => {}
         }
         word.push(c);
-        // A slash that is itself taken literally takes nothing literally.
+        // An escaped backslash escapes nothing.
         before = if c == '\\' && before == '\\' { ' ' } else { c };
     }
     line.push(word);

@@ -1,5 +1,5 @@
-//! Reduces a program's output to what a model needs: no colours, redrawn lines, progress or repeated lines. A caller that
-//! shows the reduced output keeps the whole. Output of programs that only print a file is unchanged.
+//! Reduces a program's output to what a model needs: no colours, redrawn lines, progress or repeated lines. A caller
+//! that shows the reduced output also stores the whole. Output of programs that print files is unchanged.
 
 mod command;
 mod noise;
@@ -12,22 +12,22 @@ use noise::is_noise;
 
 pub use terminal::plain;
 
-/// So many bytes must be saved, or lines stay.
+/// Minimum number of saved bytes; below it, lines are kept.
 const WORTH: usize = 400;
-/// So many of the same line in a row are shown.
+/// Maximum number of equal lines in a row.
 const SAME: usize = 3;
 
-/// An output that was made shorter.
+/// Reduced output.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reduced {
-    /// What is left.
+    /// The remaining text.
     pub text: String,
-    /// How many lines are not in it; none when only colours and the like went.
+    /// Number of removed lines; 0 if only colours and similar were removed.
     pub left_out: usize,
 }
 
-/// The output of a command line as a model reads it; none when it stays as it is. Takes some time for a
-/// large one: call it from a blocking task.
+/// Reduces the output of a command line; `None` if it stays unchanged. Slow for large output: call it from a blocking
+/// task.
 #[must_use]
 pub fn reduce(command: &str, output: &str) -> Option<Reduced> {
     let shape = Shape::of(command);
@@ -45,8 +45,7 @@ pub fn reduce(command: &str, output: &str) -> Option<Reduced> {
     }
 }
 
-/// Without what programs tell of their progress and without more of a line than tells that it comes
-/// again; with the number of lines that are gone.
+/// Removes progress lines and repeated lines. Returns the text and the number of removed lines.
 fn fewer_lines(shape: &Shape, text: &str) -> (String, usize) {
     let (mut out, mut gone) = (String::with_capacity(text.len().min(64 * 1024)), 0);
     let (mut before, mut again) = ("", 0);

@@ -2,7 +2,7 @@
 
 use super::command::Program;
 
-/// Whether a line of a program's output says only that things go as they should.
+/// Returns `true` if an output line only reports normal progress.
 pub(super) fn is_noise(program: Program, line: &str) -> bool {
     let words = line.trim_end();
     match program {
@@ -37,7 +37,7 @@ fn cargo(line: &str) -> bool {
     if line.starts_with("test ") {
         return line.ends_with(" ... ok");
     }
-    // What it does stands to the right of twelve places.
+    // Cargo right-aligns its verbs to column 12.
     let Some((step, _)) = line.trim_start().split_once(' ') else { return false };
     let place = line.len() - line.trim_start().len() + step.len();
     place == 12 && (STEPS.contains(&step) || step == "PASS")
@@ -91,7 +91,7 @@ fn pytest(line: &str) -> bool {
     if words.contains("::") {
         return words.ends_with(" PASSED");
     }
-    // One point for each that passed, behind the name of the file or alone.
+    // One dot per passed test, after the file name or alone.
     let points = words.rsplit(' ').next().unwrap_or("");
     let before = words[..words.len() - points.len()].trim_end();
     let is_file = before.is_empty() || before.ends_with(".py");

@@ -4,12 +4,12 @@ use std::borrow::Cow;
 use std::iter::Peekable;
 use std::str::Chars;
 
-/// A line as wide as this goes on in the next one.
+/// Lines wrap at this width.
 const WIDTH: usize = 64 * 1024;
-/// The furthest that one sequence moves.
+/// Maximum cursor movement per sequence.
 const FAR: usize = 1_000;
 
-/// The text without what only a terminal understands. Ends of lines stay as they are.
+/// Removes terminal control sequences. Line ends stay unchanged.
 #[must_use]
 pub fn plain(text: &str) -> Cow<'_, str> {
     if !text.split_inclusive('\n').any(|line| is_odd(split_end(line).0)) {
@@ -37,7 +37,7 @@ fn is_odd(words: &str) -> bool {
     words.chars().any(|c| c.is_control() && c != '\t')
 }
 
-/// A line as it is drawn.
+/// A rendered line.
 #[derive(Default)]
 struct Row {
     cells: Vec<char>,
@@ -76,12 +76,12 @@ impl Row {
         self.at += 1;
     }
 
-    /// What follows an escape character.
+    /// Handles an escape sequence.
     fn escape(&mut self, chars: &mut Peekable<Chars<'_>>) {
         match chars.next() {
             Some('[') => self.control(chars),
             Some(']' | 'P' | 'X' | '^' | '_') => skip_words(chars),
-            // A choice of letters takes one more.
+            // Character set selection takes one more character.
             Some('(' | ')' | '*' | '+' | '#' | '%' | ' ') => {
                 chars.next();
             }
@@ -89,7 +89,7 @@ impl Row {
         }
     }
 
-    /// A sequence that moves, clears or colours.
+    /// Handles a control sequence (CSI): movement, erasure, colours.
     fn control(&mut self, chars: &mut Peekable<Chars<'_>>) {
         let mut given = String::new();
         while let Some(c) = chars.next_if(|c| (' '..='?').contains(c)) {
@@ -115,7 +115,7 @@ impl Row {
     }
 }
 
-/// Titles, links and the like, which end with a bell or a sequence of their own.
+/// Skips titles, links and similar strings, which end with BEL or ST.
 fn skip_words(chars: &mut Peekable<Chars<'_>>) {
     while let Some(c) = chars.next() {
         match c {

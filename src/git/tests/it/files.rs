@@ -1,4 +1,4 @@
-//! Files of an agent as its tools reach them.
+//! An agent's files as accessed by its tools.
 
 use git::files::{AgentFiles, Part};
 use git::folder::Kind;

@@ -1,4 +1,4 @@
-//! Agents' files in their repository. What was written is also read with the `git` program where there is one.
+//! Tests of agent files in their repository. Results are also read with the `git` program, where installed.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -19,7 +19,7 @@ mod moment;
 mod pack;
 mod revert;
 
-/// Everything in a folder.
+/// All files of a folder.
 const ALL: Paths<'static> = Paths::AllBut(&|| Ok(BTreeSet::new()));
 
 struct Bench {
@@ -74,7 +74,7 @@ impl Bench {
         log.into_iter().map(|entry| entry.message).collect()
     }
 
-    /// What the `git` program says, or nothing where it is missing.
+    /// Output of the `git` program; `None` if it is not installed.
     fn git(&self, args: &[&str]) -> Option<String> {
         let done = Command::new("git")
             .env("GIT_CONFIG_NOSYSTEM", "1")
@@ -139,7 +139,7 @@ fn a_snapshot_holds_new_changed_and_removed_files_and_nothing_twice() {
     assert_eq!(bench.repo.head(&bench.ada).unwrap(), taken.commit);
     assert_eq!(bench.commit(ALL, "again").commit, None);
 
-    // Only the mode.
+    // Mode change only.
     fs::set_permissions(bench.path("SOUL.md"), fs::Permissions::from_mode(0o755)).unwrap();
     assert_eq!(bench.commit(ALL, "mode").changed, ["SOUL.md"]);
 }
@@ -238,7 +238,7 @@ fn links_sockets_pipes_and_large_files_are_left_out_and_told() {
     assert!(pipe.success());
     let large = fs::File::create(bench.path("large")).unwrap();
     large.set_len(MAX_FILE + 1).unwrap();
-    // What was a file becomes a link to something secret.
+    // A file becomes a symlink to a secret.
     fs::remove_file(bench.path("SOUL.md")).unwrap();
     symlink("../master.key", bench.path("SOUL.md")).unwrap();
 
@@ -386,7 +386,7 @@ fn names_that_are_taken_or_missing_are_told_apart() {
     ));
     let unknown = CommitId::parse(&"1".repeat(40)).unwrap();
     assert!(matches!(bench.repo.diff(unknown), Err(GitError::NoCommit(_))));
-    // A file's content has a name too, but it is no commit.
+    // The id of a file's content is not a commit.
     let content = &bench.repo.tree(&At::Branch(bench.ada.clone())).unwrap()[0].content;
     let content = CommitId::parse(content).unwrap();
     assert!(matches!(bench.repo.tree(&At::Commit(content)), Err(GitError::NoCommit(_))));
@@ -407,7 +407,7 @@ fn a_checkout_mends_files_and_follows_no_link() {
     assert_eq!(written, ["IDENTITY.md", "SOUL.md"]);
     assert_eq!(fs::read_to_string(bench.path("extra.md")).unwrap(), "stays");
 
-    // A file that is a link is replaced; a folder that is a link is an error.
+    // A symlink to a file is replaced; a symlink to a folder is an error.
     let outside = bench.dir.path().join("outside");
     fs::create_dir(&outside).unwrap();
     fs::write(outside.join("file"), "untouched").unwrap();

@@ -1,11 +1,11 @@
-//! Files that go back to what they were at a moment.
+//! Restoring files to their state at a moment.
 
 use git::moment::PutBack;
 use git::snapshot::MAX_FILES;
 
 use super::*;
 
-/// Commits a note at a second.
+/// Commits a note at a given second.
 fn note(bench: &Bench, second: i64, text: &str) -> CommitId {
     bench.write("notes.md", text);
     commit(bench, second)
@@ -38,7 +38,7 @@ fn the_newest_commit_that_is_not_younger_tells_what_was_there() {
         let then = bench.repo.as_of(&bench.ada, at(second)).unwrap();
         assert_eq!((then.commit, then.is_younger), (found, false), "{second}");
     }
-    // The template is as old as that, and was never what the agent had.
+    // The template is as old as that, but was never the agent's state.
     let then = bench.repo.as_of(&bench.ada, at(1)).unwrap();
     assert_eq!((then.commit, then.is_younger), (first, true));
     let none = Branch::agent("eve").unwrap();
@@ -80,7 +80,7 @@ fn folder_and_branch_are_what_they_were_and_nothing_is_lost() {
     assert_eq!(read(&bench, "SOUL.md").as_deref(), Some("Be kind.\n"));
     assert_eq!(read(&bench, "tmp/scratch").as_deref(), Some("of no commit"));
     assert!(fs::metadata(bench.path("scripts/run")).unwrap().permissions().mode() & 0o100 != 0);
-    // It is exactly that commit's tree, on top of what came later.
+    // Exactly that commit's tree, on top of later commits.
     let (was, now) = (At::Commit(then), At::Branch(bench.ada.clone()));
     assert!(bench.repo.diff_between(&was, &now).unwrap().is_empty());
     assert_eq!(bench.log(None)[..3], ["Back", "Keep", "MC-1: Work"]);

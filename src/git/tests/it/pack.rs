@@ -1,24 +1,24 @@
-//! What is new in a branch goes from one repository of a workspace to another.
+//! Transfer of a branch's new commits between two repositories of a workspace.
 
 use git::pack::Moved;
 
 use super::*;
 
-/// A repository elsewhere.
+/// A second repository.
 fn other() -> (TempDir, AgentsRepo) {
     let dir = tempfile::tempdir().unwrap();
     let repo = AgentsRepo::open_or_init(&dir.path().join("agents.git")).unwrap();
     (dir, repo)
 }
 
-/// Brings what is missing from one to the other; says what became of it, and how long it was.
+/// Transfers missing commits. Returns the result and the pack size.
 fn bring(ada: &Branch, from: &AgentsRepo, to: &AgentsRepo) -> (Moved, usize) {
     let has = to.head(ada).unwrap();
     let (head, pack) = from.write_pack(ada, has).unwrap().unwrap();
     (receive(to, ada, head, &pack).unwrap(), pack.len())
 }
 
-/// Takes in what has come, and lets the branch go on.
+/// Imports a pack and advances the branch.
 fn receive(to: &AgentsRepo, ada: &Branch, head: CommitId, pack: &[u8]) -> std::io::Result<Moved> {
     to.take_in(head, pack)?;
     to.move_on(ada, head)
@@ -35,7 +35,7 @@ fn a_branch_goes_there_and_what_is_new_comes_back() {
     assert_eq!(there.head(&bench.ada).unwrap(), bench.repo.head(&bench.ada).unwrap());
     assert_eq!(bring(&bench.ada, &bench.repo, &there), (Moved::Stood, 0));
 
-    // It goes on there.
+    // The branch advances on the other side.
     let folder = dir.path().join("ada");
     there.checkout(&bench.ada, &folder).unwrap();
     fs::write(folder.join("new.md"), "new\n").unwrap();
@@ -74,7 +74,7 @@ fn a_pack_that_is_damaged_or_too_small_moves_nothing() {
     let (head, pack) = bench.repo.write_pack(&bench.ada, None).unwrap().unwrap();
     let mut wrong = pack.clone();
     *wrong.last_mut().unwrap() ^= 1;
-    // The last one leaves all of it there, and is not believed all the same.
+    // The last pack contains everything, but its checksum is wrong.
     for bad in [&pack[..0], &pack[..pack.len() / 2], b"PACK\0\0\0\x02\0\0\0\0", &wrong] {
         assert!(receive(&there, &bench.ada, head, bad).is_err());
         assert_eq!(there.head(&bench.ada).unwrap(), None);
@@ -95,7 +95,7 @@ fn a_pack_that_is_short_and_becomes_large_is_refused_before_it_is_unpacked() {
     let error = receive(&there, &bench.ada, head, &pack).unwrap_err().to_string();
     assert!(error.contains("more than there is room for"), "{error}");
     assert_eq!(there.head(&bench.ada).unwrap(), None);
-    // Nor is one believed that says of an object that it is longer than any.
+    // A pack with an exaggerated object length is rejected too.
     let (head, pack) = bench.repo.write_pack(&bench.ada, None).unwrap().unwrap();
     let mut claims = pack[..12].to_vec();
     claims.extend([0xbf, 0xff, 0xff, 0xff, 0x7f]);
@@ -104,7 +104,7 @@ fn a_pack_that_is_short_and_becomes_large_is_refused_before_it_is_unpacked() {
     assert!(read.is_err_and(|error| error.to_string().contains("too long")));
 }
 
-/// All objects of a repository as the `git` program packs them, without deltas.
+/// All objects of a repository as packed by the `git` program, without deltas.
 fn packed(bench: &Bench) -> Vec<u8> {
     let into = bench.dir.path().join("all");
     let all = "git cat-file --batch-all-objects --batch-check='%(objectname)'";
@@ -170,7 +170,7 @@ fn a_folder_goes_on_with_a_commit_but_for_what_was_changed_since() {
     );
     bench.write("c/d.md", "d\n");
 
-    // Back, with one that somebody has changed meanwhile.
+    // Back, with one file that was changed meanwhile.
     bench.write("b.md", "mine\n");
     let dir = bench.path("");
     assert_eq!(bench.repo.astray(&dir, (after, before), &paths).unwrap(), ["b.md"]);
@@ -180,7 +180,7 @@ fn a_folder_goes_on_with_a_commit_but_for_what_was_changed_since() {
     assert_eq!(text("b.md").as_deref(), Some("mine\n"));
     assert_eq!((text("SOUL.md").as_deref(), text("c/d.md")), (Some("Be kind.\n"), None));
     assert!(!bench.path("c").exists());
-    // Only what is named.
+    // Only the named file.
     let only = ["a.md".to_owned()];
     assert!(bench.repo.carry(&dir, (before, after), Some(&only)).unwrap().is_empty());
     assert_eq!((text("a.md").as_deref(), text("c/d.md")), (Some("a anew\n"), None));
@@ -218,7 +218,7 @@ fn a_folder_goes_on_before_its_branch_so_that_what_ended_in_between_is_done_agai
     let (new, pack) = bench.repo.write_pack(&bench.ada, Some(old)).unwrap().unwrap();
     there.take_in(new, &pack).unwrap();
 
-    // A folder that takes nothing leaves the branch where it was.
+    // If the folder cannot be written, the branch stays.
     fs::rename(&folder, dir.path().join("away")).unwrap();
     fs::write(&folder, "no folder").unwrap();
     there.bring_on(&bench.ada, &folder, new).unwrap_err();
@@ -226,7 +226,7 @@ fn a_folder_goes_on_before_its_branch_so_that_what_ended_in_between_is_done_agai
     fs::remove_file(&folder).unwrap();
     fs::rename(dir.path().join("away"), &folder).unwrap();
 
-    // It ended once the folder had gone on.
+    // An interruption after the folder was updated.
     assert!(there.carry(&folder, (old, new), None).unwrap().is_empty());
     assert_eq!(there.bring_on(&bench.ada, &folder, new).unwrap(), Moved::On);
     assert_eq!(there.head(&bench.ada).unwrap(), Some(new));

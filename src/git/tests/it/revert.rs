@@ -1,4 +1,4 @@
-//! Files that go back to before some commits.
+//! Reverting files to their state before some commits.
 
 use git::revert::{Noted, Revert, Reverted};
 
@@ -31,8 +31,7 @@ fn files_go_back_to_before_some_commits_where_they_are_as_those_left_them() {
     assert_eq!(fs::read_to_string(bench.path("SOUL.md")).unwrap(), "Be kind.\n");
     assert_eq!(fs::read_to_string(bench.path("plan.md")).unwrap(), "a better plan\n");
     assert!(bench.log(None)[0].starts_with("Undo R-1"));
-    // Cut off before it could be noted, and asked again when others have committed since: the same files,
-    // the same commit.
+    // Interrupted before it was recorded, and repeated after other commits: the same files, the same commit.
     bench.write("other.md", "more\n");
     bench.commit(ALL, "MC-2: Order: 1").commit.unwrap();
     let again = take_back(&bench, &[first], &[]);
